@@ -1,0 +1,116 @@
+package command
+
+import (
+	"flag"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// help prints what a program can do, or the command that args name.
+func help(env Env, commands []Command, args []string) error {
+	switch len(args) {
+	case 0:
+		return write(env.Stdout, overview(env, commands))
+	case 1:
+		command, err := find(env, commands, args[0])
+		if err != nil {
+			return err
+		}
+		return command.help(env)
+	default:
+		return fmt.Errorf("help is for one command at a time, not for %q", args)
+	}
+}
+
+func overview(env Env, commands []Command) string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "Usage: %s COMMAND [flags]\n\nCommands:\n", env.Program)
+	table := tabwriter.NewWriter(&text, 0, 0, 3, ' ', 0)
+	for _, c := range commands {
+		summary, _, _ := strings.Cut(c.Doc, "\n")
+		fmt.Fprintf(table, "  %s\t%s\n", c.Name, summary)
+	}
+	fmt.Fprintf(table, "  help\tShows the flags of a command: %s help COMMAND\n", env.Program)
+	table.Flush()
+	return text.String()
+}
+
+// help prints what a command does and the flags it takes.
+func (c Command) help(env Env) error {
+	fields, err := c.fields()
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.Name, err)
+	}
+	var text strings.Builder
+	if c.Doc != "" {
+		fmt.Fprintf(&text, "%s\n\n", c.Doc)
+	}
+	fmt.Fprintf(&text, "Usage: %s %s [flags]\n", env.Program, c.Name)
+	if len(fields) > 0 {
+		fmt.Fprintf(&text, "\nFields of %s:\n", fields[0].ContainingMessage().FullName())
+	}
+	for i, f := range c.Flags {
+		describe(&text, f.Name, takes(fields[i]), f.Doc)
+	}
+	fmt.Fprint(&text, "\nGeneral flags:\n")
+	set := flag.NewFlagSet(c.Name, flag.ContinueOnError)
+	new(parsed).define(set, env, c.Event)
+	for _, name := range c.general() {
+		value, usage := flag.UnquoteUsage(set.Lookup(name))
+		describe(&text, name, value, usage)
+	}
+	return write(env.Stdout, text.String())
+}
+
+func describe(text *strings.Builder, name, value, doc string) {
+	fmt.Fprintln(text, strings.TrimRight("  --"+name+" "+value, " "))
+	for line := range strings.Lines(strings.Trim(doc, "\n")) {
+		// A comment of a proto has a space after each pair of slashes.
+		line = "        " + strings.TrimPrefix(line, " ")
+		fmt.Fprintln(text, strings.TrimRight(line, " \n"))
+	}
+}
+
+// takes names what the flag of a field takes.
+func takes(field protoreflect.FieldDescriptor) string {
+	text := typeName(field)
+	switch oneof := field.ContainingOneof(); {
+	case field.IsMap():
+		return fmt.Sprintf("JSON (map<%s, %s>)", protoName(field.MapKey()), protoName(field.MapValue()))
+	case field.IsList():
+		return "repeated " + text
+	case oneof != nil && !oneof.IsSynthetic():
+		return text + ", of the oneof " + string(oneof.Name())
+	}
+	return text
+}
+
+func typeName(field protoreflect.FieldDescriptor) string {
+	switch {
+	case field.Enum() != nil:
+		return valueNames(field.Enum(), "|")
+	case field.Kind() == protoreflect.BytesKind:
+		return "base64"
+	case field.Message() == nil:
+		return field.Kind().String()
+	case bare[field.Message().FullName()] != "":
+		return bare[field.Message().FullName()]
+	default:
+		return "JSON (" + protoName(field) + ")"
+	}
+}
+
+// protoName is the type of a field as a proto writes it.
+func protoName(field protoreflect.FieldDescriptor) string {
+	switch {
+	case field.Enum() != nil:
+		return string(field.Enum().FullName())
+	case field.Message() != nil:
+		return string(field.Message().FullName())
+	default:
+		return field.Kind().String()
+	}
+}

@@ -1,0 +1,149 @@
+package server
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"time"
+)
+
+// Config is how a server runs. [Parse] fills it in from flags and environment;
+// [Defaults] is where it starts.
+type Config struct {
+	// Addr is the host:port to listen on. Port 0 takes a free one.
+	Addr string
+	// TLSCert and TLSKey are the PEM files of the server's certificate and key.
+	TLSCert, TLSKey string
+	// Insecure allows plaintext on an address that other machines can reach.
+	Insecure bool
+	// Events is the URL of the event log, for main to open.
+	Events string
+	// MaxMessageBytes bounds a request, and so what it takes to decode it.
+	MaxMessageBytes int
+	// MaxStreams bounds the calls under way on one connection.
+	MaxStreams int
+	// MaxConnections bounds the connections; more of them wait to be accepted.
+	MaxConnections int
+	// DrainTimeout bounds how long calls may go on after a signal to stop.
+	DrainTimeout time.Duration
+	// Reflection lets tools ask the server for its services.
+	Reflection bool
+	// LogLevel is the least level that is logged; LogFormat is "text" or "json".
+	LogLevel  slog.Level
+	LogFormat string
+}
+
+// Defaults is the configuration of a program that is told nothing: reachable
+// from this machine only, bounded everywhere.
+func Defaults(program string) Config {
+	return Config{
+		Addr:            "localhost:50051",
+		Events:          "sqlite:data/" + strings.TrimSuffix(program, "-server") + ".db",
+		MaxMessageBytes: 4 << 20,
+		MaxStreams:      1024,
+		MaxConnections:  4096,
+		DrainTimeout:    10 * time.Second,
+		Reflection:      true,
+		LogLevel:        slog.LevelInfo,
+		LogFormat:       "text",
+	}
+}
+
+// Parse reads the configuration of a program: from its flags, else from its
+// environment (--drain-timeout of receiver-server is
+// RECEIVER_SERVER_DRAIN_TIMEOUT), else from the defaults. The error is
+// [flag.ErrHelp] if help was asked for; its text has gone to help then.
+func Parse(program string, args []string, getenv func(string) string, help io.Writer) (Config, error) {
+	config := Defaults(program)
+	flags := flag.NewFlagSet(program, flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.StringVar(&config.Addr, "addr", config.Addr, "`host:port` to listen on; port 0 takes a free one")
+	flags.StringVar(&config.TLSCert, "tls-cert", "", "PEM `file` with the server's certificate")
+	flags.StringVar(&config.TLSKey, "tls-key", "", "PEM `file` with the certificate's key")
+	flags.BoolVar(&config.Insecure, "insecure", false, "allow plaintext on an address that other machines can reach")
+	flags.StringVar(&config.Events, "events", config.Events, "`URL` of the event log")
+	flags.IntVar(&config.MaxMessageBytes, "max-message-bytes", config.MaxMessageBytes, "largest request, in `bytes`")
+	flags.IntVar(&config.MaxStreams, "max-streams", config.MaxStreams, "most `calls` at once on one connection")
+	flags.IntVar(&config.MaxConnections, "max-connections", config.MaxConnections, "most `connections` at once")
+	flags.DurationVar(&config.DrainTimeout, "drain-timeout", config.DrainTimeout, "`how long` calls may go on after a signal to stop")
+	flags.BoolVar(&config.Reflection, "reflection", config.Reflection, "let tools ask for the services")
+	flags.TextVar(&config.LogLevel, "log-level", config.LogLevel, "least `level` logged: debug, info, warn or error")
+	flags.StringVar(&config.LogFormat, "log-format", config.LogFormat, "`format` of the log: text or json")
+
+	if err := FromEnvironment(flags, program, getenv); err != nil {
+		return Config{}, err
+	}
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			usage(flags, help)
+			return Config{}, flag.ErrHelp
+		}
+		return Config{}, fmt.Errorf("%w (see %s --help)", err, program)
+	}
+	if flags.NArg() > 0 {
+		return Config{}, fmt.Errorf("unexpected argument %q (see %s --help)", flags.Arg(0), program)
+	}
+	return config, config.check()
+}
+
+// FromEnvironment sets those flags of a program that have a variable.
+func FromEnvironment(flags *flag.FlagSet, program string, getenv func(string) string) (err error) {
+	flags.VisitAll(func(f *flag.Flag) {
+		name := variable(program, f.Name)
+		if value := getenv(name); value != "" && err == nil {
+			if wrong := flags.Set(f.Name, value); wrong != nil {
+				err = fmt.Errorf("%s=%q: %w", name, value, wrong)
+			}
+		}
+	})
+	return err
+}
+
+// variable is the environment variable of a flag.
+func variable(program, flag string) string {
+	return strings.ToUpper(strings.ReplaceAll(program+"_"+flag, "-", "_"))
+}
+
+func usage(flags *flag.FlagSet, help io.Writer) {
+	fmt.Fprintf(help, "Usage: %s [flags]\n\nA flag can also be set by an environment variable: --addr by %s.\n\nFlags:\n",
+		flags.Name(), variable(flags.Name(), "addr"))
+	flags.SetOutput(help)
+	flags.PrintDefaults()
+}
+
+// check refuses what can't be served, and what would be served to strangers.
+func (c Config) check() error {
+	host, _, err := net.SplitHostPort(c.Addr)
+	switch {
+	case err != nil:
+		return fmt.Errorf("--addr %q: want host:port", c.Addr)
+	case (c.TLSCert == "") != (c.TLSKey == ""):
+		return errors.New("--tls-cert and --tls-key go together: one of them is missing")
+	case c.TLSCert == "" && !c.Insecure && !loopback(host):
+		return fmt.Errorf("--addr %s can be reached from other machines: give it --tls-cert and --tls-key, "+
+			"or allow plaintext with --insecure", c.Addr)
+	case c.MaxMessageBytes <= 0 || c.MaxStreams <= 0 || c.MaxConnections <= 0 || c.DrainTimeout <= 0:
+		return errors.New("--max-message-bytes, --max-streams, --max-connections and --drain-timeout must be more than 0")
+	case c.LogFormat != "text" && c.LogFormat != "json":
+		return fmt.Errorf("--log-format %q: want text or json", c.LogFormat)
+	}
+	return nil
+}
+
+// loopback reports whether a host can be reached from this machine only.
+func loopback(host string) bool {
+	return host == "localhost" || net.ParseIP(host).IsLoopback()
+}
+
+// logger writes what the server has to say.
+func (c Config) logger(to io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: c.LogLevel}
+	if c.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(to, options))
+	}
+	return slog.New(slog.NewTextHandler(to, options))
+}

@@ -1,0 +1,67 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// watch stands around every call: a panic ends the call, not the server, and
+// what went wrong on the server's side is logged.
+type watch struct{ log *slog.Logger }
+
+func (w watch) unary(ctx context.Context, request any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (reply any, err error) {
+	begin := time.Now()
+	defer func() {
+		if cause := recover(); cause != nil {
+			reply, err = nil, w.panicked(ctx, info.FullMethod, cause)
+		}
+		w.done(ctx, info.FullMethod, begin, err)
+	}()
+	return next(ctx, request)
+}
+
+func (w watch) stream(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
+	begin := time.Now()
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = w.panicked(stream.Context(), info.FullMethod, cause)
+		}
+		w.done(stream.Context(), info.FullMethod, begin, err)
+	}()
+	return next(server, stream)
+}
+
+// panicked keeps what was found from the caller, and in the log.
+func (w watch) panicked(ctx context.Context, method string, cause any) error {
+	w.log.LogAttrs(ctx, slog.LevelError, "panic in a handler",
+		slog.String("method", method), slog.Any("cause", cause), slog.String("stack", string(debug.Stack())))
+	return status.Error(codes.Internal, "internal error")
+}
+
+// done logs a call: at a level that shows by default if the server is to blame.
+func (w watch) done(ctx context.Context, method string, begin time.Time, err error) {
+	level := slog.LevelDebug
+	code := status.Code(err)
+	switch code {
+	case codes.Unknown, codes.Internal, codes.DataLoss:
+		level = slog.LevelError
+	case codes.Unavailable, codes.ResourceExhausted, codes.DeadlineExceeded:
+		level = slog.LevelWarn
+	}
+	if !w.log.Enabled(ctx, level) {
+		return
+	}
+	attrs := []slog.Attr{
+		slog.String("method", method), slog.String("code", code.String()), slog.Duration("took", time.Since(begin)),
+	}
+	if err != nil {
+		attrs = append(attrs, slog.String("error", err.Error()))
+	}
+	w.log.LogAttrs(ctx, level, "call", attrs...)
+}

@@ -1,0 +1,164 @@
+// Package server runs gRPC services: reachable from this machine only unless
+// told otherwise, bounded in all it takes on, with health and reflection, and
+// with an end that lets calls finish.
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"golang.org/x/net/netutil"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/reflection"
+)
+
+// Run serves until ctx ends or the process is told to stop by SIGINT or
+// SIGTERM. It then takes no new calls and lets those under way finish, for as
+// long as config allows; a second signal ends them at once. The error is nil
+// if every call could finish.
+//
+// Run refuses to start if a proto package of the services that it is given has
+// one that it is not given, unless told [Without] it.
+func Run(ctx context.Context, config Config, options ...Option) error {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	services, err := collect(options)
+	if err != nil {
+		return err
+	}
+	if err := services.complete(); err != nil {
+		return err
+	}
+	server, err := Listen(config, options...)
+	if err != nil {
+		return err
+	}
+	return server.serve(ctx, signals)
+}
+
+// Server is a server that listens.
+type Server struct {
+	config   Config
+	log      *slog.Logger
+	grpc     *grpc.Server
+	health   *health.Server
+	listener net.Listener
+}
+
+// Listen makes a server of services, all of their packages or some, and takes
+// its address. [Server.Serve] has it answer.
+func Listen(config Config, options ...Option) (*Server, error) {
+	if err := config.check(); err != nil {
+		return nil, err
+	}
+	services, err := collect(options)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{config: config, log: config.logger(os.Stderr), health: health.NewServer()}
+	serverOptions, err := s.options()
+	if err != nil {
+		return nil, err
+	}
+	s.grpc = grpc.NewServer(serverOptions...)
+	for _, service := range services.served {
+		s.grpc.RegisterService(service.Desc, service.Impl)
+		s.health.SetServingStatus(service.Desc.ServiceName, grpc_health_v1.HealthCheckResponse_SERVING)
+	}
+	grpc_health_v1.RegisterHealthServer(s.grpc, s.health)
+	if config.Reflection {
+		reflection.Register(s.grpc)
+	}
+	listener, err := net.Listen("tcp", config.Addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("%s is in use by another program: stop that, or choose another --addr", config.Addr)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--addr %s: %w", config.Addr, err)
+	}
+	s.listener = netutil.LimitListener(listener, config.MaxConnections)
+	return s, nil
+}
+
+// options are the bounds of the configuration in gRPC's terms.
+func (s *Server) options() ([]grpc.ServerOption, error) {
+	watch := watch{log: s.log}
+	options := []grpc.ServerOption{
+		grpc.MaxRecvMsgSize(s.config.MaxMessageBytes),
+		grpc.MaxConcurrentStreams(uint32(s.config.MaxStreams)),
+		grpc.ConnectionTimeout(10 * time.Second),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
+		grpc.UnaryInterceptor(watch.unary),
+		grpc.StreamInterceptor(watch.stream),
+	}
+	if s.config.TLSCert == "" {
+		return options, nil
+	}
+	certificate, err := tls.LoadX509KeyPair(s.config.TLSCert, s.config.TLSKey)
+	if err != nil {
+		return nil, fmt.Errorf("--tls-cert %s, --tls-key %s: %w", s.config.TLSCert, s.config.TLSKey, err)
+	}
+	return append(options, grpc.Creds(credentials.NewTLS(&tls.Config{
+		Certificates: []tls.Certificate{certificate},
+		MinVersion:   tls.VersionTLS12,
+	}))), nil
+}
+
+// Addr is the address that the server listens on, as host:port.
+func (s *Server) Addr() string { return s.listener.Addr().String() }
+
+// Serve answers until ctx ends, then drains: no new calls, and those under way
+// may finish within the configuration's DrainTimeout. The error is nil if they
+// all did.
+func (s *Server) Serve(ctx context.Context) error {
+	return s.serve(ctx, nil)
+}
+
+func (s *Server) serve(ctx context.Context, signals <-chan os.Signal) error {
+	failed := make(chan error, 1)
+	go func() { failed <- s.grpc.Serve(s.listener) }()
+	s.log.Info("serving", "addr", s.Addr(), "tls", s.config.TLSCert != "")
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serving %s: %w", s.Addr(), err)
+	case <-ctx.Done():
+	case told := <-signals:
+		s.log.Info("told to stop", "signal", told.String())
+	}
+	return s.drain(signals)
+}
+
+// drain tells load balancers to go elsewhere and waits for the calls under way.
+func (s *Server) drain(hurry <-chan os.Signal) error {
+	s.health.Shutdown()
+	finished := make(chan struct{})
+	go func() {
+		s.grpc.GracefulStop()
+		close(finished)
+	}()
+	select {
+	case <-finished:
+		s.log.Info("stopped")
+		return nil
+	case <-time.After(s.config.DrainTimeout):
+		s.grpc.Stop()
+		return fmt.Errorf("calls were still under way %s after the signal to stop: they were cut off", s.config.DrainTimeout)
+	case <-hurry:
+		s.grpc.Stop()
+		return errors.New("told to stop a second time: the calls under way were cut off")
+	}
+}

@@ -1,0 +1,105 @@
+package server
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/descriptorpb"
+)
+
+// Option says what a server serves: a [Service], or [Without] one.
+type Option interface{ apply(*services) }
+
+// Service is a gRPC service and what implements it.
+type Service struct {
+	Desc *grpc.ServiceDesc
+	Impl any // of Desc.HandlerType
+}
+
+func (s Service) apply(all *services) { all.served = append(all.served, s) }
+
+// Without has the server start without a service that its proto package
+// declares, named in full: "shop.v1.Orders". Calls of it are Unimplemented.
+func Without(name string) Option { return without(name) }
+
+type without string
+
+func (w without) apply(all *services) { all.without = append(all.without, string(w)) }
+
+type services struct {
+	served  []Service
+	without []string
+}
+
+func collect(options []Option) (*services, error) {
+	all := &services{}
+	for _, option := range options {
+		option.apply(all)
+	}
+	if len(all.served) == 0 {
+		return nil, fmt.Errorf("there is no service to serve")
+	}
+	served := map[string]bool{}
+	for _, service := range all.served {
+		name := service.Desc.ServiceName
+		if served[name] {
+			return nil, fmt.Errorf("service %s is served twice", name)
+		}
+		served[name] = true
+	}
+	return all, nil
+}
+
+// complete refuses a service that was left out by oversight: served proto
+// packages have all their services served.
+func (all *services) complete() error {
+	var missing, known []string
+	for _, service := range all.served {
+		known = append(known, service.Desc.ServiceName)
+	}
+	known = append(known, all.without...)
+	for _, service := range all.served {
+		for _, name := range siblings(service.Desc.ServiceName) {
+			if !slices.Contains(known, name) {
+				missing, known = append(missing, name), append(known, name)
+			}
+		}
+	}
+	if len(missing) > 0 {
+		slices.Sort(missing)
+		return fmt.Errorf("no implementation is served for %s: pass one to server.Run, or server.Without(%q)",
+			strings.Join(missing, ", "), missing[0])
+	}
+	return nil
+}
+
+// siblings names the services that stand in the same proto package, and in the
+// same Go package, as the named one.
+func siblings(name string) (names []string) {
+	service, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(name))
+	if err != nil {
+		return nil // registered by hand: there is no proto to ask
+	}
+	file := service.ParentFile()
+	protoregistry.GlobalFiles.RangeFilesByPackage(file.Package(), func(other protoreflect.FileDescriptor) bool {
+		if goPackage(other) == goPackage(file) {
+			for i := range other.Services().Len() {
+				names = append(names, string(other.Services().Get(i).FullName()))
+			}
+		}
+		return true
+	})
+	return names
+}
+
+func goPackage(file protoreflect.FileDescriptor) string {
+	options, ok := file.Options().(*descriptorpb.FileOptions)
+	if !ok {
+		return ""
+	}
+	return options.GetGoPackage()
+}
