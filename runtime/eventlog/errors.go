@@ -1,0 +1,88 @@
+package eventlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// What an append or a read can fail with, to be asked for with [errors.Is].
+var (
+	// ErrInvalid is the error for an event that lacks what every event needs.
+	ErrInvalid = errors.New("the event is not valid")
+	// ErrConflict is the error for an event whose source and id belong to
+	// another event, one that differs in what it says.
+	ErrConflict = errors.New("another event has this source and id")
+	// ErrFull is the error of a log that can take no more for now: too many
+	// appends are waiting, or there is no room on the device.
+	ErrFull = errors.New("the event log is full")
+	// ErrUnavailable is the error of a log that can't reach its storage.
+	ErrUnavailable = errors.New("the event log is unavailable")
+	// ErrReadOnly is the error of an append to a log that [OpenReader] opened.
+	ErrReadOnly = errors.New("the event log is open for reading only")
+	// ErrClosed is the error of every call on a closed log.
+	ErrClosed = errors.New("the event log is closed")
+)
+
+// Error is how a [Log] fails: one of the errors above, and what it was about.
+// As the answer to an RPC it has a fitting status code.
+type Error struct {
+	Kind   error  // one of the errors above
+	Detail string // what was wrong, fit for the caller to see
+	Cause  error  // what the storage said, for the operator's log; may be nil
+}
+
+// Error says all there is to say, the cause included.
+func (e *Error) Error() string {
+	text := e.Kind.Error()
+	if e.Detail != "" {
+		text += ": " + e.Detail
+	}
+	if e.Cause != nil {
+		text = fmt.Sprintf("%s: %v", text, e.Cause)
+	}
+	return text
+}
+
+// Unwrap makes [errors.Is] see the kind and the cause.
+func (e *Error) Unwrap() []error {
+	if e.Cause == nil {
+		return []error{e.Kind}
+	}
+	return []error{e.Kind, e.Cause}
+}
+
+// GRPCStatus is what a caller on the other side of the wire gets to see: a
+// code it can act on, and nothing about the inside of the storage.
+func (e *Error) GRPCStatus() *status.Status {
+	text := e.Kind.Error()
+	if e.Detail != "" {
+		text += ": " + e.Detail
+	}
+	return status.New(e.code(), text)
+}
+
+func (e *Error) code() codes.Code {
+	switch e.Kind {
+	case ErrInvalid:
+		return codes.InvalidArgument
+	case ErrConflict:
+		return codes.AlreadyExists
+	case ErrReadOnly:
+		return codes.FailedPrecondition
+	case ErrFull:
+		return codes.ResourceExhausted
+	case ErrUnavailable, ErrClosed:
+		return codes.Unavailable
+	default:
+		return codes.Internal
+	}
+}
+
+// ended is the error of a call whose context ended, as a handler may return it.
+func ended(ctx context.Context) error {
+	return status.FromContextError(ctx.Err()).Err()
+}

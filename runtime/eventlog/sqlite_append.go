@@ -1,0 +1,237 @@
+package eventlog
+
+import (
+	"context"
+	"database/sql/driver"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// How much may wait, and how much of it one transaction takes: at least one
+// append, and no more once either bound is reached.
+const (
+	maxWaitingAppends = 8192
+	maxWaitingBytes   = maxAppend
+	maxCommitEvents   = 1024
+	maxCommitBytes    = 8 << 20
+)
+
+// Append implements [Log]. Appends that come while others are being committed
+// share the next transaction. Up to 8192 of them, with 64 MiB of events, may
+// be waiting for it; beyond that the error is [ErrFull], at once.
+func (l *sqliteLog) Append(ctx context.Context, events ...Event) ([]Receipt, error) {
+	if ctx.Err() != nil {
+		return nil, ended(ctx)
+	}
+	if l.appender == nil {
+		return nil, &Error{Kind: ErrReadOnly}
+	}
+	bytes, err := validate(events)
+	if err != nil {
+		return nil, err
+	}
+	call := newSQLiteAppend(events, bytes)
+	if err := l.appender.enqueue(call); err != nil {
+		call.free()
+		return nil, err
+	}
+	select {
+	case <-call.done:
+	case <-ctx.Done():
+		call.left.Store(true)
+		return nil, ended(ctx)
+	}
+	defer call.free()
+	return call.receipts()
+}
+
+// sqliteAppend is one call of Append on its way through the queue.
+type sqliteAppend struct {
+	entries []sqliteEntry
+	bytes   int
+	err     error         // why none of it was stored
+	done    chan struct{} // receives once it is decided
+	left    atomic.Bool   // the caller waits no more
+}
+
+// sqliteEntry is one event of an append.
+type sqliteEntry struct {
+	source, id  driver.Value
+	kind        driver.Value // its type
+	subject     driver.Value
+	time        driver.Value // nil: when it is recorded
+	schema      driver.Value
+	data        driver.Value
+	buffer      []byte // what data is, kept for the next append
+	position    Position
+	isDuplicate bool
+	original    *sqliteEntry // the same event earlier in the transaction
+}
+
+// sqliteAppends are kept for the next calls: an append would otherwise take as
+// long to allocate as to queue.
+var sqliteAppends = sync.Pool{New: func() any {
+	return &sqliteAppend{done: make(chan struct{}, 1)}
+}}
+
+// newSQLiteAppend copies the data of the events: the caller may leave, and
+// change it, while the append is waiting.
+func newSQLiteAppend(events []Event, bytes int) *sqliteAppend {
+	call := sqliteAppends.Get().(*sqliteAppend)
+	call.bytes = bytes
+	if cap(call.entries) < len(events) {
+		call.entries = make([]sqliteEntry, len(events))
+	}
+	call.entries = call.entries[:len(events)]
+	for i := range events {
+		event, entry := &events[i], &call.entries[i]
+		entry.source, entry.id, entry.kind = event.Source, event.ID, event.Type
+		entry.subject, entry.schema = event.Subject, event.Schema
+		if !event.Time.IsZero() {
+			entry.time = event.Time.UTC().Format(sqliteTime)
+		}
+		entry.buffer = append(entry.buffer[:0], event.Data...)
+		if entry.buffer == nil {
+			entry.buffer = []byte{} // nil would be NULL
+		}
+		entry.data = entry.buffer
+	}
+	return call
+}
+
+// free lets go of an append that neither its caller nor the queue has any more.
+func (a *sqliteAppend) free() {
+	if len(a.entries) > 1 || a.bytes > 64<<10 {
+		return // too large to keep
+	}
+	for i := range a.entries {
+		a.entries[i] = sqliteEntry{buffer: a.entries[i].buffer}
+	}
+	a.err = nil
+	sqliteAppends.Put(a)
+}
+
+func (a *sqliteAppend) receipts() ([]Receipt, error) {
+	if a.err != nil {
+		return nil, a.err
+	}
+	receipts := make([]Receipt, len(a.entries))
+	for i := range a.entries {
+		entry := &a.entries[i]
+		receipts[i] = Receipt{Position: entry.position, Duplicate: entry.isDuplicate, Durability: Fsync}
+	}
+	return receipts, nil
+}
+
+// sqliteAppender is the queue of appends and the goroutine that commits them.
+type sqliteAppender struct {
+	writer *sqliteWriter
+
+	mu       sync.Mutex
+	wake     sync.Cond // of mu: something waits, or no more will
+	waiting  []*sqliteAppend
+	bytes    int // of waiting
+	stopping bool
+
+	stopped chan struct{} // closed once everything is decided
+}
+
+func startSQLiteAppender(conn *sqliteConn) (*sqliteAppender, error) {
+	writer, err := newSQLiteWriter(conn)
+	if err != nil {
+		return nil, err
+	}
+	a := &sqliteAppender{writer: writer, stopped: make(chan struct{})}
+	a.wake.L = &a.mu
+	go a.run()
+	return a, nil
+}
+
+func (a *sqliteAppender) enqueue(call *sqliteAppend) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case a.stopping:
+		return &Error{Kind: ErrClosed}
+	case len(a.waiting) >= maxWaitingAppends, len(a.waiting) > 0 && a.bytes+call.bytes > maxWaitingBytes:
+		return &Error{Kind: ErrFull, Detail: fmt.Sprintf("%d appends of %d bytes are waiting to be stored", len(a.waiting), a.bytes)}
+	}
+	a.waiting = append(a.waiting, call)
+	a.bytes += call.bytes
+	a.wake.Signal()
+	return nil
+}
+
+// stop refuses further appends, and returns once all others are decided.
+func (a *sqliteAppender) stop() {
+	a.mu.Lock()
+	a.stopping = true
+	a.wake.Signal()
+	a.mu.Unlock()
+	<-a.stopped
+}
+
+// run commits what waits, in turn.
+func (a *sqliteAppender) run() {
+	defer close(a.stopped)
+	defer a.writer.close()
+	batch, more := a.take(nil)
+	for ; more; batch, more = a.take(batch[:0]) {
+		a.writer.store(batch)
+		for i, call := range batch {
+			call.done <- struct{}{}
+			batch[i] = nil
+		}
+		// Those who were answered often have more to append: what they queue
+		// now is in the next transaction, not in the one after it.
+		runtime.Gosched()
+	}
+}
+
+// take waits for appends, and adds those for one transaction to batch, less
+// those whose callers have left. It takes none, and says so, once the appender is stopping and nothing waits any more.
+func (a *sqliteAppender) take(batch []*sqliteAppend) (_ []*sqliteAppend, more bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for len(a.waiting) == 0 && !a.stopping {
+		a.wake.Wait()
+	}
+	if len(a.waiting) == 0 {
+		return nil, false
+	}
+	taken, events, bytes := 0, 0, 0
+	for _, call := range a.waiting {
+		if taken > 0 && (events+len(call.entries) > maxCommitEvents || bytes+call.bytes > maxCommitBytes) {
+			break
+		}
+		taken++
+		events += len(call.entries)
+		bytes += call.bytes
+		if !call.left.Load() {
+			batch = append(batch, call)
+		}
+	}
+	rest := copy(a.waiting, a.waiting[taken:])
+	clear(a.waiting[rest:])
+	a.waiting = a.waiting[:rest]
+	a.bytes -= bytes
+	return batch, true
+}
+
+// sqliteFailure is what callers get to know of a transaction that failed.
+func sqliteFailure(err error) error {
+	if sqliteCode(err)&0xff == sqlite3.SQLITE_FULL {
+		return &Error{Kind: ErrFull, Detail: "there is no room on its device", Cause: err}
+	}
+	return &Error{Kind: ErrUnavailable, Cause: err}
+}
+
+// now is the current time as the table has it.
+func now() string {
+	return time.Now().UTC().Format(sqliteTime)
+}

@@ -1,0 +1,287 @@
+package eventlog
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// sqliteWriter stores batches of appends, each in one transaction.
+//
+// It uses the driver's prepared statements as they are: what database/sql does
+// for each argument costs a good part of what SQLite does with it.
+type sqliteWriter struct {
+	conn *sql.Conn
+
+	begin, commit, rollback sqliteStatement
+	find                    sqliteStatement
+	inserts                 []sqliteInsert // largest first
+
+	// careful is whether the last batch had events that were known already:
+	// then it is likely that the next one has.
+	careful bool
+	rows    []*sqliteEntry // to be inserted
+	// repeated are the entries whose original is among the rows. Their
+	// positions are known, and their originals still there, between the commit
+	// and the answers.
+	repeated []*sqliteEntry
+}
+
+// sqliteStatement is what a prepared statement of the driver can do.
+type sqliteStatement interface {
+	driver.Stmt
+	driver.StmtExecContext
+	driver.StmtQueryContext
+}
+
+// sqliteInsert inserts a fixed number of events.
+type sqliteInsert struct {
+	sqliteStatement
+	events int
+	values []driver.NamedValue
+}
+
+func newSQLiteWriter(conn *sqliteConn) (*sqliteWriter, error) {
+	w := &sqliteWriter{conn: conn.Conn, inserts: []sqliteInsert{{events: 64}, {events: 8}, {events: 1}}}
+	err := conn.Raw(func(driverConn any) error {
+		preparer := driverConn.(driver.ConnPrepareContext)
+		prepare := func(into *sqliteStatement, query string) error {
+			statement, err := preparer.PrepareContext(context.Background(), query)
+			if err == nil {
+				*into = statement.(sqliteStatement)
+			}
+			return err
+		}
+		errs := []error{
+			prepare(&w.begin, "BEGIN IMMEDIATE"),
+			prepare(&w.commit, "COMMIT"),
+			prepare(&w.rollback, "ROLLBACK"),
+			prepare(&w.find, `SELECT position, type = ? AND subject = ? AND schema = ? AND data = ?
+				FROM events WHERE source = ? AND id = ?`),
+		}
+		for i := range w.inserts {
+			insert := &w.inserts[i]
+			errs = append(errs, prepare(&insert.sqliteStatement,
+				`INSERT INTO events (recorded, source, id, type, subject, time, schema, data) VALUES `+
+					strings.TrimSuffix(strings.Repeat("(?1, ?, ?, ?, ?, ifnull(?, ?1), ?, ?), ", insert.events), ", ")))
+			insert.values = make([]driver.NamedValue, 1+7*insert.events)
+			for j := range insert.values {
+				insert.values[j].Ordinal = j + 1
+			}
+		}
+		return errors.Join(errs...)
+	})
+	return w, err
+}
+
+// close ends the prepared statements, without which the connection stays open.
+func (w *sqliteWriter) close() {
+	_ = w.conn.Raw(func(any) error {
+		for _, insert := range w.inserts {
+			_ = insert.Close()
+		}
+		for _, statement := range []sqliteStatement{w.begin, w.commit, w.rollback, w.find} {
+			_ = statement.Close()
+		}
+		return nil
+	})
+}
+
+// store decides a batch: afterwards each append has the positions of its
+// events, or the error for which none of them was stored.
+//
+// It first inserts everything without a look at what is there. If the index
+// then objects to an event, the transaction is undone and a second one looks
+// before it inserts.
+func (w *sqliteWriter) store(batch []*sqliteAppend) {
+	var err error
+	raw := w.conn.Raw(func(any) error {
+		if !w.careful {
+			err = w.transact(batch, w.all)
+		}
+		if w.careful || sqliteCode(err) == sqlite3.SQLITE_CONSTRAINT_UNIQUE {
+			err = w.transact(batch, w.unknown)
+		}
+		return nil // for Raw would take some errors as a reason to close the connection
+	})
+	if err = errors.Join(raw, err); err != nil {
+		for _, call := range batch {
+			call.err = sqliteFailure(err)
+		}
+	}
+	for _, entry := range w.repeated {
+		entry.position, entry.isDuplicate = entry.original.position, true
+	}
+	clear(w.rows)
+	clear(w.repeated)
+	w.rows, w.repeated = w.rows[:0], w.repeated[:0]
+}
+
+// transact inserts the rows that choose picks from a batch, and commits.
+func (w *sqliteWriter) transact(batch []*sqliteAppend, choose func([]*sqliteAppend) error) error {
+	if err := w.exec(w.begin); err != nil {
+		return err
+	}
+	err := choose(batch)
+	if err == nil {
+		err = w.insert(w.rows)
+	}
+	if err == nil {
+		err = w.exec(w.commit)
+	}
+	if err != nil {
+		_ = w.exec(w.rollback) // fails if SQLite has done it already
+	}
+	return err
+}
+
+// all picks every event.
+func (w *sqliteWriter) all(batch []*sqliteAppend) error {
+	w.rows = w.rows[:0]
+	for _, call := range batch {
+		for i := range call.entries {
+			w.rows = append(w.rows, &call.entries[i])
+		}
+	}
+	return nil
+}
+
+// sqliteKey identifies an event.
+type sqliteKey struct{ source, id driver.Value }
+
+// unknown picks the events that are neither in the table nor earlier in the
+// batch, less those of appends with a conflict.
+func (w *sqliteWriter) unknown(batch []*sqliteAppend) error {
+	w.rows, w.repeated, w.careful = w.rows[:0], w.repeated[:0], false
+	picked := make(map[sqliteKey]*sqliteEntry)
+	for _, call := range batch {
+		before := len(w.rows)
+		conflict, err := w.unknownOf(call, picked)
+		if err != nil {
+			return err
+		}
+		if conflict != nil {
+			call.err = &Error{Kind: ErrConflict, Detail: fmt.Sprintf("source %q, id %q", conflict.source, conflict.id)}
+			for _, entry := range w.rows[before:] {
+				delete(picked, sqliteKey{entry.source, entry.id})
+			}
+			w.rows = w.rows[:before]
+		}
+	}
+	return nil
+}
+
+// unknownOf picks the events of one append, or returns one that has another
+// event's source and id.
+func (w *sqliteWriter) unknownOf(call *sqliteAppend, picked map[sqliteKey]*sqliteEntry) (conflict *sqliteEntry, err error) {
+	for i := range call.entries {
+		entry := &call.entries[i]
+		key := sqliteKey{entry.source, entry.id}
+		if original := picked[key]; original != nil {
+			w.careful = true
+			if !original.same(entry) {
+				return entry, nil
+			}
+			entry.original = original
+			w.repeated = append(w.repeated, entry)
+			continue
+		}
+		position, same, err := w.lookUp(entry)
+		switch {
+		case err != nil:
+			return nil, err
+		case position == 0:
+			w.rows = append(w.rows, entry)
+			picked[key] = entry
+		case !same:
+			w.careful = true
+			return entry, nil
+		default:
+			w.careful = true
+			entry.position, entry.isDuplicate = position, true
+		}
+	}
+	return nil, nil
+}
+
+// same is whether two entries of one source and id are the same event.
+func (e *sqliteEntry) same(other *sqliteEntry) bool {
+	return e.kind == other.kind && e.subject == other.subject && e.schema == other.schema && bytes.Equal(e.buffer, other.buffer)
+}
+
+// lookUp is where the event with an entry's source and id is in the table, 0
+// if it is not, and whether it is the same.
+func (w *sqliteWriter) lookUp(entry *sqliteEntry) (position Position, same bool, err error) {
+	values := []driver.Value{entry.kind, entry.subject, entry.schema, entry.data, entry.source, entry.id}
+	arguments := make([]driver.NamedValue, len(values))
+	for i, value := range values {
+		arguments[i] = driver.NamedValue{Ordinal: i + 1, Value: value}
+	}
+	rows, err := w.find.QueryContext(context.Background(), arguments)
+	if err != nil {
+		return 0, false, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	var row [2]driver.Value
+	switch err := rows.Next(row[:]); err {
+	case nil:
+		return Position(row[0].(int64)), row[1] == int64(1), nil
+	case io.EOF:
+		return 0, false, nil
+	default:
+		return 0, false, err
+	}
+}
+
+// insert stores rows and notes their positions.
+func (w *sqliteWriter) insert(rows []*sqliteEntry) error {
+	recorded := now()
+	for i := range w.inserts {
+		insert := &w.inserts[i]
+		for len(rows) >= insert.events {
+			if err := insert.insert(recorded, rows[:insert.events]); err != nil {
+				return err
+			}
+			rows = rows[insert.events:]
+		}
+	}
+	return nil
+}
+
+func (s *sqliteInsert) insert(recorded string, rows []*sqliteEntry) error {
+	s.values[0].Value = recorded
+	for i, row := range rows {
+		values := s.values[1+7*i:][:7]
+		values[0].Value = row.source
+		values[1].Value = row.id
+		values[2].Value = row.kind
+		values[3].Value = row.subject
+		values[4].Value = row.time
+		values[5].Value = row.schema
+		values[6].Value = row.data
+	}
+	result, err := s.ExecContext(context.Background(), s.values)
+	if err != nil {
+		return err
+	}
+	last, err := result.LastInsertId()
+	if err != nil {
+		return err
+	}
+	for i, row := range rows {
+		row.position = Position(last) - Position(len(rows)-1-i)
+	}
+	return nil
+}
+
+func (w *sqliteWriter) exec(statement sqliteStatement) error {
+	_, err := statement.ExecContext(context.Background(), nil)
+	return err
+}

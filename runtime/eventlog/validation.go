@@ -1,0 +1,70 @@
+package eventlog
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// What an append may hold, in every engine.
+const (
+	// maxAttribute is the most bytes that an id, source, type, subject or
+	// schema may have.
+	maxAttribute = 1 << 10
+	// maxAppend is the most bytes that the events of one append may have
+	// together, counted as size does.
+	maxAppend = 64 << 20
+)
+
+// size is what an event counts for where bytes are bounded: what it says, and
+// an allowance for what it takes to hold it.
+func size(event *Event) int {
+	return len(event.Data) + len(event.ID) + len(event.Source) + len(event.Type) + len(event.Subject) + len(event.Schema) + 256
+}
+
+// validate says what is wrong with events, or how many bytes they count for.
+func validate(events []Event) (int, error) {
+	total := 0
+	for i := range events {
+		if detail := flaw(&events[i]); detail != "" {
+			if len(events) > 1 {
+				detail = fmt.Sprintf("event %d of %d: %s", i+1, len(events), detail)
+			}
+			return 0, &Error{Kind: ErrInvalid, Detail: detail}
+		}
+		total += size(&events[i])
+	}
+	if total > maxAppend {
+		return 0, &Error{Kind: ErrInvalid, Detail: fmt.Sprintf("%d events of %d bytes together are more than the %d that one append may have; append them in parts", len(events), total, maxAppend)}
+	}
+	return total, nil
+}
+
+// flaw says what is wrong with an event, or nothing.
+func flaw(event *Event) string {
+	for _, attribute := range [...]struct {
+		name, value string
+		required    bool
+	}{
+		{"id", event.ID, true},
+		{"source", event.Source, false},
+		{"type", event.Type, true},
+		{"subject", event.Subject, false},
+		{"schema", event.Schema, true},
+	} {
+		switch {
+		case attribute.value == "" && attribute.required:
+			return attribute.name + " is empty"
+		case len(attribute.value) > maxAttribute:
+			return fmt.Sprintf("%s has %d bytes, at most %d are allowed", attribute.name, len(attribute.value), maxAttribute)
+		case strings.IndexByte(attribute.value, 0) >= 0:
+			return attribute.name + " has a NUL byte"
+		case !utf8.ValidString(attribute.value):
+			return attribute.name + " is not valid UTF-8"
+		}
+	}
+	if year := event.Time.UTC().Year(); !event.Time.IsZero() && (year < 1 || year > 9999) {
+		return fmt.Sprintf("time is in the year %d, want 1 to 9999", year)
+	}
+	return ""
+}
