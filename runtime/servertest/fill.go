@@ -1,0 +1,84 @@
+package servertest
+
+import (
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventid"
+)
+
+// maxDepth bounds how far messages in messages are filled: they may hold
+// themselves.
+const maxDepth = 4
+
+// Fill gives every field of a message a value, always the same: text says the
+// name of its field, numbers are 1, lists and maps have one element. Of a oneof
+// the first member is set.
+func Fill(m proto.Message) { fill(m.ProtoReflect(), maxDepth) }
+
+// Unique gives a text field of a message a value that it never had.
+func Unique(m proto.Message, field protoreflect.Name) {
+	message := m.ProtoReflect()
+	message.Set(message.Descriptor().Fields().ByName(field), protoreflect.ValueOfString(eventid.New()))
+}
+
+func fill(m protoreflect.Message, depth int) {
+	fields := m.Descriptor().Fields()
+	for i := range fields.Len() {
+		fd := fields.Get(i)
+		if oneof := fd.ContainingOneof(); oneof != nil && oneof.Fields().Get(0) != fd {
+			continue
+		}
+		switch {
+		case fd.IsMap():
+			fillMap(m.Mutable(fd).Map(), fd, depth)
+		case fd.IsList():
+			list := m.Mutable(fd).List()
+			if fd.Message() == nil {
+				list.Append(scalar(fd))
+			} else if depth > 0 {
+				fill(list.AppendMutable().Message(), depth-1)
+			}
+		case fd.Message() == nil:
+			m.Set(fd, scalar(fd))
+		case depth > 0 || fd.Cardinality() == protoreflect.Required:
+			fill(m.Mutable(fd).Message(), depth-1)
+		}
+	}
+}
+
+func fillMap(entries protoreflect.Map, fd protoreflect.FieldDescriptor, depth int) {
+	key := scalar(fd.MapKey()).MapKey()
+	if fd.MapValue().Message() == nil {
+		entries.Set(key, scalar(fd.MapValue()))
+	} else if depth > 0 {
+		fill(entries.Mutable(key).Message(), depth-1)
+	}
+}
+
+// scalar is the value of a field, or of an element of it.
+func scalar(fd protoreflect.FieldDescriptor) protoreflect.Value {
+	switch fd.Kind() {
+	case protoreflect.BoolKind:
+		return protoreflect.ValueOfBool(true)
+	case protoreflect.EnumKind:
+		values := fd.Enum().Values()
+		return protoreflect.ValueOfEnum(values.Get(min(1, values.Len()-1)).Number())
+	case protoreflect.Int32Kind, protoreflect.Sint32Kind, protoreflect.Sfixed32Kind:
+		return protoreflect.ValueOfInt32(1)
+	case protoreflect.Int64Kind, protoreflect.Sint64Kind, protoreflect.Sfixed64Kind:
+		return protoreflect.ValueOfInt64(1)
+	case protoreflect.Uint32Kind, protoreflect.Fixed32Kind:
+		return protoreflect.ValueOfUint32(1)
+	case protoreflect.Uint64Kind, protoreflect.Fixed64Kind:
+		return protoreflect.ValueOfUint64(1)
+	case protoreflect.FloatKind:
+		return protoreflect.ValueOfFloat32(1)
+	case protoreflect.DoubleKind:
+		return protoreflect.ValueOfFloat64(1)
+	case protoreflect.BytesKind:
+		return protoreflect.ValueOfBytes([]byte(fd.Name()))
+	default:
+		return protoreflect.ValueOfString(string(fd.Name()))
+	}
+}
