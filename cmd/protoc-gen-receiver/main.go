@@ -1,0 +1,156 @@
+// protoc-gen-receiver makes a whole Go gRPC service of a .proto: one that runs,
+// stores every event durably before it acknowledges it, and is tested.
+//
+// It is a plugin of protoc and buf:
+//
+//	protoc --go_out=. --go_opt=module=MODULE --go-grpc_out=. --go-grpc_opt=module=MODULE \
+//		--receiver_out=. receiver.proto
+//
+// in buf.gen.yaml:
+//
+//	version: v2
+//	plugins:
+//	  - local: protoc-gen-receiver
+//	    out: .
+//
+// and a command with the compiler built in:
+//
+//	protoc-gen-receiver generate receiver.proto
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/pluginpb"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/compile"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/plugin"
+)
+
+const help = `protoc-gen-receiver makes a whole Go gRPC service of a .proto.
+
+As a plugin:   protoc --go_out=. --go-grpc_out=. --receiver_out=. FILE.proto
+As a command:  protoc-gen-receiver COMMAND
+
+Commands:
+  generate   compile protos and generate, without protoc or buf
+  version    print the version
+  help       print this text, or with "help generate" that of the command
+
+Options, as --receiver_opt=NAME=VALUE:
+  root=DIR        the folder of the module's go.mod, which must be the output, too (default .)
+  scaffold=all    write files of yours again that were deleted (default new)
+  runtime=PATH    import the runtime from there instead of copying it into the module
+  paths=…, module=…, MFILE.proto=…   as protoc-gen-go takes them
+`
+
+// env is all that a run sees of the process.
+type env struct {
+	args     []string
+	terminal bool // whether stdin is one
+	stdin    io.Reader
+	stdout   io.Writer
+	stderr   io.Writer
+}
+
+func main() {
+	err := run(context.Background(), env{
+		args:     os.Args[1:],
+		terminal: isTerminal(os.Stdin),
+		stdin:    os.Stdin,
+		stdout:   os.Stdout,
+		stderr:   os.Stderr,
+	})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "protoc-gen-receiver:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, env env) error {
+	if len(env.args) == 0 && !env.terminal {
+		return answer(env)
+	}
+	command := "help"
+	if len(env.args) > 0 {
+		command = env.args[0]
+	}
+	switch command {
+	case "generate":
+		err := compile.Generate(ctx, env.args[1:], env.stderr)
+		if errors.Is(err, flag.ErrHelp) {
+			_, err = io.WriteString(env.stdout, compile.Usage)
+		}
+		return err
+	case "version", "--version", "-version":
+		_, err := fmt.Fprintln(env.stdout, "protoc-gen-receiver", version())
+		return err
+	case "help", "--help", "-help", "-h":
+		text := help
+		if len(env.args) > 1 && env.args[1] == "generate" {
+			text = compile.Usage
+		}
+		_, err := io.WriteString(env.stdout, text)
+		return err
+	}
+	return fmt.Errorf("there is no command %q: want generate, version or help", command)
+}
+
+// answer is the plugin: a request on stdin, the response on stdout.
+func answer(env env) error {
+	input, err := io.ReadAll(env.stdin)
+	if err != nil {
+		return err
+	}
+	request := &pluginpb.CodeGeneratorRequest{}
+	if err := proto.Unmarshal(input, request); err != nil {
+		return fmt.Errorf("what came on stdin is no request of protoc or buf: %w", err)
+	}
+	tell := func(line string) { fmt.Fprintln(env.stderr, "protoc-gen-receiver:", line) }
+	response := plugin.Respond(request, tell)
+	if len(response.GetFile()) > 0 {
+		advise(request, tell)
+	}
+	output, err := proto.Marshal(response)
+	if err != nil {
+		return err
+	}
+	_, err = env.stdout.Write(output)
+	return err
+}
+
+// advise says how to get the versions that the generated code was tested with;
+// a plugin can't write go.mod.
+func advise(request *pluginpb.CodeGeneratorRequest, tell func(string)) {
+	_, missing, err := plugin.Untested(request.GetParameter())
+	if err != nil || len(missing) == 0 {
+		return
+	}
+	words := []string{"go.mod lacks modules; for the versions this was tested with: go get"}
+	for _, need := range missing {
+		words = append(words, need.String())
+	}
+	tell(strings.Join(words, " "))
+}
+
+// version is that of the module as it was installed or built.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "(devel)"
+	}
+	return info.Main.Version
+}
+
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}

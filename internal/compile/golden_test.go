@@ -1,0 +1,207 @@
+package compile_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/compile"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime"
+)
+
+var update = flag.Bool("update", false, "rewrite what is checked in by what is generated now")
+
+// TestGolden generates each case of testdata: a folder with protos, options
+// for generate in options.txt if it takes some, and what must come of it, a
+// tree in golden or a message in error.txt.
+func TestGolden(t *testing.T) {
+	toolsOnPath(t)
+	cases, err := filepath.Glob("../../testdata/*")
+	if err != nil || len(cases) == 0 {
+		t.Fatal(err, cases)
+	}
+	for _, dir := range cases {
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			root, said, err := generate(t, dir)
+			if _, wanted := os.Stat(filepath.Join(dir, "error.txt")); wanted == nil || err != nil {
+				compareError(t, dir, root, err)
+				return
+			}
+			compareTrees(t, filepath.Join(dir, "golden"), root)
+			if said != "" {
+				t.Errorf("said without need: %s", said)
+			}
+		})
+	}
+}
+
+// TestExample is the golden test of the demo, with all that a module needs.
+func TestExample(t *testing.T) {
+	toolsOnPath(t)
+	const example = "../../examples/receiver"
+	root := t.TempDir()
+	for _, name := range []string{"receiver.proto", "go.mod", "go.sum"} {
+		copyFile(t, filepath.Join(example, name), filepath.Join(root, name))
+	}
+	args := []string{"--receiver_opt=root=" + root, "-I", root, filepath.Join(root, "receiver.proto")}
+	for range 2 { // the second time nothing may change
+		if err := compile.Generate(context.Background(), args, os.Stderr); err != nil {
+			t.Fatal(err)
+		}
+		compareTrees(t, example, root)
+	}
+}
+
+// generate runs a case on a new module, whose path makes its packages part of
+// this repository, so that they can be compiled where they are checked in.
+func generate(t *testing.T, dir string) (root, said string, err error) {
+	t.Helper()
+	root = t.TempDir()
+	if _, err := os.Stat(filepath.Join(dir, "no-go.mod")); err != nil {
+		gomod := fmt.Sprintf("module %s/testdata/%s/golden\n", strings.TrimSuffix(runtime.Path, "/runtime"), filepath.Base(dir))
+		if err := os.WriteFile(filepath.Join(root, "go.mod"), []byte(gomod), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	args := []string{"-I", dir, "--receiver_opt=root=" + root, "--receiver_opt=runtime=" + runtime.Path}
+	if options, err := os.ReadFile(filepath.Join(dir, "options.txt")); err == nil {
+		args = append(args, strings.Fields(string(options))...)
+	}
+	protos, err := filepath.Glob(filepath.Join(dir, "*.proto"))
+	if err != nil || len(protos) == 0 {
+		t.Fatal(err, "no proto in", dir)
+	}
+	var out bytes.Buffer
+	err = compile.Generate(context.Background(), append(args, protos...), &out)
+	return root, out.String(), err
+}
+
+// compareError checks what was said, and that nothing was written.
+func compareError(t *testing.T, dir, root string, err error) {
+	t.Helper()
+	if err == nil {
+		t.Fatal("there was no error")
+	}
+	got := strings.ReplaceAll(err.Error(), root, "ROOT") + "\n"
+	golden := filepath.Join(dir, "error.txt")
+	if *update {
+		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, _ := os.ReadFile(golden)
+	if got != string(want) {
+		t.Errorf("error is\n%swant\n%s", got, want)
+	}
+	if written := slices.DeleteFunc(files(t, root), func(name string) bool { return name == "go.mod" }); len(written) > 0 {
+		t.Errorf("wrote %v", written)
+	}
+}
+
+// compareTrees checks that two trees have the same files, protos aside.
+func compareTrees(t *testing.T, golden, got string) {
+	t.Helper()
+	if *update {
+		copyTree(t, got, golden)
+	}
+	for _, name := range files(t, golden, got) {
+		want, wantErr := os.ReadFile(filepath.Join(golden, name))
+		have, haveErr := os.ReadFile(filepath.Join(got, name))
+		switch {
+		case strings.HasPrefix(filepath.Base(name), "go."): // go.mod and go.sum are the module's own
+		case errors.Is(wantErr, fs.ErrNotExist):
+			t.Errorf("%s is new: go test ./internal/compile -update", name)
+		case errors.Is(haveErr, fs.ErrNotExist):
+			t.Errorf("%s is no longer generated: delete it", name)
+		case wantErr != nil || haveErr != nil:
+			t.Error(wantErr, haveErr)
+		case !bytes.Equal(want, have):
+			t.Errorf("%s differs (go test ./internal/compile -update rewrites it):\n%s", name,
+				diff(t, filepath.Join(golden, name), filepath.Join(got, name)))
+		}
+	}
+}
+
+// diff is how one file differs from another.
+func diff(t *testing.T, a, b string) string {
+	t.Helper()
+	output, err := exec.Command("git", "diff", "--no-index", "--", a, b).Output()
+	if len(output) == 0 {
+		t.Error(err)
+	}
+	return string(output)
+}
+
+// files lists the files below folders, by their names in any of them.
+func files(t *testing.T, roots ...string) (names []string) {
+	t.Helper()
+	for _, root := range roots {
+		err := filepath.WalkDir(root, func(at string, entry fs.DirEntry, err error) error {
+			if errors.Is(err, fs.ErrNotExist) || err == nil && entry.IsDir() {
+				return nil
+			}
+			name, _ := filepath.Rel(root, at)
+			names = append(names, name)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// copyTree makes a golden tree of what was generated; what is no longer
+// generated is deleted.
+func copyTree(t *testing.T, from, to string) {
+	t.Helper()
+	for _, name := range files(t, to) {
+		if _, err := os.Stat(filepath.Join(from, name)); err != nil && strings.HasSuffix(name, ".go") {
+			os.Remove(filepath.Join(to, name))
+		}
+	}
+	for _, name := range files(t, from) {
+		if strings.HasSuffix(name, ".go") {
+			copyFile(t, filepath.Join(from, name), filepath.Join(to, name))
+		}
+	}
+}
+
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	text, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Dir(to), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(to, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// toolsOnPath makes the pinned protoc-gen-go and protoc-gen-go-grpc the ones
+// that are found.
+func toolsOnPath(t *testing.T) {
+	t.Helper()
+	var path []string
+	for _, tool := range []string{"google.golang.org/protobuf/cmd/protoc-gen-go", "google.golang.org/grpc/cmd/protoc-gen-go-grpc"} {
+		found, err := exec.Command("go", "tool", "-n", tool).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		path = append(path, filepath.Dir(strings.TrimSpace(string(found))))
+	}
+	t.Setenv("PATH", strings.Join(append(path, os.Getenv("PATH")), string(os.PathListSeparator)))
+}

@@ -1,0 +1,120 @@
+// Package compile is protoc built in: it compiles protos, runs the plugins on
+// them and writes what they made, all of it or nothing.
+package compile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/bufbuild/protocompile"
+	"github.com/bufbuild/protocompile/linker"
+	"github.com/bufbuild/protocompile/protoutil"
+	"github.com/bufbuild/protocompile/reporter"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/pluginpb"
+)
+
+// Request compiles files, found in the folders of importPaths, into what protoc
+// would ask a plugin. A file that doesn't compile is an error with a line for
+// each thing wrong.
+func Request(ctx context.Context, importPaths, files []string) (*pluginpb.CodeGeneratorRequest, error) {
+	var wrong []error
+	compiler := protocompile.Compiler{
+		Resolver:       protocompile.WithStandardImports(&protocompile.SourceResolver{ImportPaths: importPaths}),
+		SourceInfoMode: protocompile.SourceInfoStandard,
+		Reporter: reporter.NewReporter(func(err reporter.ErrorWithPos) error {
+			wrong = append(wrong, err)
+			return nil
+		}, nil),
+	}
+	compiled, err := compiler.Compile(ctx, files...)
+	if len(wrong) > 0 {
+		return nil, errors.Join(wrong...)
+	}
+	if err != nil {
+		return nil, err
+	}
+	request := &pluginpb.CodeGeneratorRequest{FileToGenerate: files}
+	added := map[string]bool{}
+	for _, file := range compiled {
+		add(request, file, added)
+	}
+	return request, nil
+}
+
+// add puts a file behind those that it imports.
+func add(request *pluginpb.CodeGeneratorRequest, file protoreflect.FileDescriptor, added map[string]bool) {
+	if added[file.Path()] {
+		return
+	}
+	added[file.Path()] = true
+	imports := file.Imports()
+	for i := range imports.Len() {
+		add(request, imports.Get(i).FileDescriptor, added)
+	}
+	proto := protoutil.ProtoFromFileDescriptor(file)
+	if result, ok := file.(linker.Result); ok {
+		proto = result.FileDescriptorProto()
+	}
+	request.ProtoFile = append(request.ProtoFile, proto)
+}
+
+// find lists the protos below the folders, by the names under which they are
+// imported. Hidden folders, and those of other package managers, are passed over.
+func find(importPaths []string) (files []string, err error) {
+	for _, root := range importPaths {
+		err := filepath.WalkDir(root, func(at string, entry fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			name := entry.Name()
+			if entry.IsDir() && at != root && (strings.HasPrefix(name, ".") || name == "vendor" || name == "node_modules" || name == "testdata") {
+				return fs.SkipDir
+			}
+			if !entry.IsDir() && filepath.Ext(name) == ".proto" {
+				imported, err := filepath.Rel(root, at)
+				files = append(files, filepath.ToSlash(imported))
+				return err
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("no .proto file below %s: name the files, or the folder with -I", strings.Join(importPaths, ", "))
+	}
+	slices.Sort(files)
+	return slices.Compact(files), nil
+}
+
+// named gives files that stand on disk the names under which they are
+// imported, as protoc does: relative to the first folder that they are below.
+func named(importPaths, files []string) ([]string, error) {
+	names := make([]string, len(files))
+	for i, file := range files {
+		names[i] = filepath.ToSlash(filepath.Clean(file))
+		if _, err := os.Stat(file); err != nil {
+			continue // it may be a name already
+		}
+		below := slices.IndexFunc(importPaths, func(root string) bool {
+			relative, err := filepath.Rel(root, file)
+			if err != nil || !filepath.IsLocal(relative) {
+				return false
+			}
+			names[i] = filepath.ToSlash(relative)
+			return true
+		})
+		if below < 0 {
+			return nil, fmt.Errorf("%s is not below %s: name its folder with -I", file, strings.Join(importPaths, ", "))
+		}
+	}
+	return names, nil
+}

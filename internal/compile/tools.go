@@ -1,0 +1,73 @@
+package compile
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os/exec"
+	"path"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/pluginpb"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/plugin"
+)
+
+// tool is a plugin of another project.
+type tool struct{ module, version string }
+
+// tools make the .pb.go files.
+var tools = []tool{
+	{"google.golang.org/protobuf/cmd/protoc-gen-go", "v1.36.12"},
+	{"google.golang.org/grpc/cmd/protoc-gen-go-grpc", "v1.6.2"},
+}
+
+func (t tool) name() string { return path.Base(t.module) }
+
+// find is the program: a tool of the module, by its go.mod, or one on PATH.
+func (t tool) find(ctx context.Context, root string, gomod *plugin.GoMod) (string, error) {
+	if gomod.Tool(t.module) {
+		command := exec.CommandContext(ctx, "go", "tool", "-n", t.module)
+		command.Dir = root
+		var stderr bytes.Buffer
+		command.Stderr = &stderr
+		found, err := command.Output()
+		if err != nil {
+			return "", fmt.Errorf("go tool -n %s: %w\n%s", t.module, err, bytes.TrimSpace(stderr.Bytes()))
+		}
+		return string(bytes.TrimSpace(found)), nil
+	}
+	found, err := exec.LookPath(t.name())
+	if err != nil {
+		return "", fmt.Errorf("%s is neither a tool of the module nor on PATH: go get -tool %s@%s, or go install %s@%s",
+			t.name(), t.module, t.version, t.module, t.version)
+	}
+	return found, nil
+}
+
+// run has the program answer a request.
+func (t tool) run(ctx context.Context, program string, request *pluginpb.CodeGeneratorRequest, options []string) (*pluginpb.CodeGeneratorResponse, error) {
+	request = proto.CloneOf(request)
+	request.Parameter = proto.String(strings.Join(options, ","))
+	input, err := proto.Marshal(request)
+	if err != nil {
+		return nil, err
+	}
+	command := exec.CommandContext(ctx, program)
+	command.Stdin = bytes.NewReader(input)
+	var stderr bytes.Buffer
+	command.Stderr = &stderr
+	output, err := command.Output()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w\n%s", t.name(), err, bytes.TrimSpace(stderr.Bytes()))
+	}
+	response := &pluginpb.CodeGeneratorResponse{}
+	if err := proto.Unmarshal(output, response); err != nil {
+		return nil, fmt.Errorf("%s: %w", t.name(), err)
+	}
+	if response.GetError() != "" {
+		return nil, fmt.Errorf("%s: %s", t.name(), response.GetError())
+	}
+	return response, nil
+}

@@ -1,0 +1,141 @@
+package keep_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/keep"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
+)
+
+const marker = "// " + keep.Marker + "\n\n"
+
+// What a run would make of an RPC: its skeleton and its line in the client.
+const (
+	skeletonPath = "internal/receiver/receive.go"
+	skeleton     = "package receiver\n\nfunc (s *Service) Receive() {}\n"
+	clientPath   = "gen/receiverclient/receiver.go"
+	client       = marker + "package receiverclient\n\nvar methods = []method{{Name: \"receive\"}}\n"
+)
+
+// outputs are those of a service with one RPC.
+func outputs() []keep.Output {
+	return []keep.Output{
+		{Path: clientPath, Owner: keep.Ours, Render: text(client)},
+		{Path: skeletonPath, Owner: keep.Yours, Render: text(skeleton),
+			Trace: model.Trace{Path: clientPath, Text: `{Name: "receive"`}},
+	}
+}
+
+func text(s string) func() ([]byte, error) { return func() ([]byte, error) { return []byte(s), nil } }
+
+// run is what a run on a module with the given files writes, and what it tells.
+func run(t *testing.T, files map[string]string, all bool) (written []string, told []string, err error) {
+	t.Helper()
+	root := t.TempDir()
+	for name, content := range files {
+		at := filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if target, found := strings.CutPrefix(content, "-> "); found {
+			err = os.Symlink(target, at)
+		} else {
+			err = os.WriteFile(at, []byte(content), 0o444)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	module := keep.At(root)
+	module.All = all
+	module.Told = func(line string) { told = append(told, line) }
+	made, err := module.Files(outputs())
+	for _, file := range made {
+		written = append(written, file.Path)
+	}
+	return written, told, err
+}
+
+func TestYoursIsWrittenOnceAndNeverAgain(t *testing.T) {
+	old := map[string]string{clientPath: strings.Replace(client, `"receive"`, `"other"`, 1)}
+	known := map[string]string{clientPath: client}
+	with := func(base map[string]string, name, content string) map[string]string {
+		all := map[string]string{name: content}
+		for n, c := range base {
+			all[n] = c
+		}
+		return all
+	}
+	both, oursAlone := []string{clientPath, skeletonPath}, []string{clientPath}
+	for name, test := range map[string]struct {
+		files map[string]string
+		all   bool
+		want  []string
+	}{
+		"an empty module":                        {nil, false, both},
+		"an RPC new since the last run":          {old, false, both},
+		"a skeleton that stands":                 {with(old, skeletonPath, "package receiver // mine"), false, oursAlone},
+		"one that is no longer Go":               {with(known, skeletonPath, "<<<<<<< mine\r\n"), false, oursAlone},
+		"one that is a link to nowhere":          {with(old, skeletonPath, "-> nowhere.go"), false, oursAlone},
+		"a skeleton that was deleted":            {known, false, oursAlone},
+		"a deleted one, and scaffold=all":        {known, true, both},
+		"one that stands, and scaffold=all":      {with(known, skeletonPath, "package receiver"), true, oursAlone},
+		"an RPC implemented in another file":     {with(old, "internal/receiver/mine.go", "package receiver\nfunc (me Thing) Receive() {}"), false, oursAlone},
+		"one implemented under a build tag":      {with(old, "internal/receiver/mine.go", "//go:build plan9\n\npackage receiver\nfunc (me *Thing) Receive() {}"), false, oursAlone},
+		"one implemented, CRLF and byte order":   {with(old, "internal/receiver/mine.go", "\ufeffpackage receiver\r\nfunc (me *Thing) Receive() {}\r\n"), false, oursAlone},
+		"a method of that name in a test":        {with(old, "internal/receiver/mine_test.go", "package receiver\nfunc (fake) Receive() {}"), false, both},
+		"a function of that name, not a method":  {with(old, "internal/receiver/mine.go", "package receiver\nfunc Receive() {}"), false, both},
+		"a method of that name in another place": {with(old, "internal/other/mine.go", "package other\nfunc (t T) Receive() {}"), false, both},
+	} {
+		t.Run(name, func(t *testing.T) {
+			written, told, err := run(t, test.files, test.all)
+			if err != nil || !slices.Equal(written, test.want) {
+				t.Errorf("it writes %q (%v), want %q", written, err, test.want)
+			}
+			if len(told) > 0 {
+				t.Errorf("it tells %q", told)
+			}
+		})
+	}
+}
+
+func TestOursIsWrittenUnlessTakenOver(t *testing.T) {
+	for name, test := range map[string]struct {
+		stands string
+		taken  bool
+	}{
+		"with the marker":                      {marker + "package receiverclient", false},
+		"with a comment before the marker":     {"// Copyright\n\n" + marker + "package receiverclient", false},
+		"without the marker":                   {"package receiverclient", true},
+		"with the marker after the clause":     {"package receiverclient\n" + marker, true},
+		"with the marker in a raw string":      {"package receiverclient\nvar s = `\n" + marker + "`", true},
+		"with the marker of another generator": {"// Code generated by another. DO NOT EDIT.\n\npackage receiverclient", true},
+		"with the marker inside a line":        {"// See " + keep.Marker + "\n\npackage receiverclient", true},
+		"empty":                                {"", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			written, told, err := run(t, map[string]string{clientPath: test.stands}, false)
+			if err != nil || slices.Contains(written, clientPath) == test.taken {
+				t.Errorf("it writes %q (%v); taken over: %t", written, err, test.taken)
+			}
+			if (len(told) > 0) != test.taken {
+				t.Errorf("it tells %q", told)
+			}
+		})
+	}
+}
+
+func TestWhatCannotBeReadFailsTheRun(t *testing.T) {
+	broken := "internal/receiver/broken.go"
+	written, _, err := run(t, map[string]string{broken: "package receiver\n<<<<<<< HEAD\n"}, false)
+	if err == nil || !strings.Contains(err.Error(), broken+":2:1") || len(written) > 1 {
+		t.Errorf("it writes %q and the error is %v, want one that names %s", written, err, broken)
+	}
+	if _, _, err := run(t, map[string]string{clientPath + "/x": ""}, false); err == nil {
+		t.Errorf("there is no error though %s is a folder", clientPath)
+	}
+}

@@ -1,0 +1,71 @@
+package model
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/descriptorpb"
+)
+
+// Complaint is something wrong with a proto, and where.
+type Complaint struct {
+	File         string
+	Line, Column int // from 1; 0 where the request has no positions
+	Text         string
+}
+
+// Error is the complaint as compilers write it: file:line:column: text.
+func (c Complaint) Error() string {
+	if c.Line == 0 {
+		return fmt.Sprintf("%s: %s", c.File, c.Text)
+	}
+	return fmt.Sprintf("%s:%d:%d: %s", c.File, c.Line, c.Column, c.Text)
+}
+
+// Complaints are all that is wrong, in the order of their places.
+type Complaints []Complaint
+
+// Error has a line for each complaint.
+func (cs Complaints) Error() string {
+	lines := make([]string, len(cs))
+	for i, c := range cs {
+		lines[i] = c.Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// add complains about a descriptor.
+func (cs *Complaints) add(d protoreflect.Descriptor, format string, args ...any) {
+	file := d.ParentFile()
+	c := Complaint{File: file.Path(), Text: fmt.Sprintf(format, args...)}
+	if at := file.SourceLocations().ByDescriptor(d); len(at.Path) > 0 {
+		c.Line, c.Column = at.StartLine+1, at.StartColumn+1
+	}
+	*cs = append(*cs, c)
+}
+
+// err is nil if there is nothing to complain about.
+func (cs Complaints) err() error {
+	if len(cs) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(cs, func(a, b Complaint) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	return cs
+}
+
+// at complains about the place of a source code path (descriptor.proto,
+// SourceCodeInfo.Location), or the file's begin if there is no such place.
+func (cs *Complaints) at(file *descriptorpb.FileDescriptorProto, sourcePath []int32, format string, args ...any) {
+	c := Complaint{File: file.GetName(), Line: 1, Column: 1, Text: fmt.Sprintf(format, args...)}
+	for _, location := range file.GetSourceCodeInfo().GetLocation() {
+		if slices.Equal(location.GetPath(), sourcePath) {
+			c.Line, c.Column = int(location.GetSpan()[0])+1, int(location.GetSpan()[1])+1
+		}
+	}
+	*cs = append(*cs, c)
+}

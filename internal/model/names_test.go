@@ -1,0 +1,44 @@
+package model
+
+import "testing"
+
+func TestSnake(t *testing.T) {
+	for name, want := range map[string]string{
+		"Receive":      "receive",
+		"TakeOrder":    "take_order",
+		"HTTPStatus":   "http_status",
+		"GetHTTP":      "get_http",
+		"GetV2Status":  "get_v2_status",
+		"Reading_Done": "reading_done",
+		"Äpfel":        "äpfel",
+	} {
+		if got := snake(name); got != want {
+			t.Errorf("snake(%q) = %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestProgram(t *testing.T) {
+	for _, test := range []struct{ protoPackage, file, want string }{
+		{"", "receiver.proto", "receiver"},
+		{"", "a/b/order_intake.proto", "order-intake"},
+		{"shop", "x.proto", "shop"},
+		{"shop.v1", "x.proto", "shop"},
+		{"shop.v2beta1", "x.proto", "shop"},
+		{"acme.order_intake.v1", "x.proto", "acme-order-intake"},
+		{"v1", "x.proto", "v1"},
+		{"shop.vat", "x.proto", "shop-vat"},
+	} {
+		if got := program(test.protoPackage, test.file); got != test.want {
+			t.Errorf("program(%q, %q) = %q, want %q", test.protoPackage, test.file, got, test.want)
+		}
+	}
+}
+
+func TestBase(t *testing.T) {
+	for name, want := range map[string]string{"receiverpb": "receiver", "shopv1": "shopv1", "pb": "pb"} {
+		if got := base(name); got != want {
+			t.Errorf("base(%q) = %q, want %q", name, got, want)
+		}
+	}
+}

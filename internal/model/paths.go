@@ -1,0 +1,158 @@
+package model
+
+import (
+	"fmt"
+	"path"
+	"strings"
+)
+
+// Element is what a template is executed for: a [Module], [Program], [Package],
+// [Service], [Event] or [Method].
+type Element interface {
+	// Place is what a placeholder in a template's path stands for; "" if the
+	// element has no such thing.
+	Place(placeholder string) string
+	// Variant says which of several templates for one path is the element's.
+	Variant() string
+	// Trace is what a run that knew the element has left in the files of ours.
+	Trace() Trace
+	// String names the element, for messages.
+	String() string
+}
+
+// Variants are all that [Element.Variant] returns.
+var Variants = []string{withEvents, plain, string(UnaryEvent), string(Unary)}
+
+const (
+	withEvents = "events" // takes events, or one of its RPCs does
+	plain      = "plain"  // takes none
+)
+
+// Trace is a file below the module's root, and what stands in it.
+type Trace struct{ Path, Text string }
+
+// Expand makes a path of a template's path: the placeholders replaced by what
+// they stand for with this element.
+func Expand(pattern string, element Element) (string, error) {
+	var b strings.Builder
+	for {
+		before, rest, found := strings.Cut(pattern, "{")
+		b.WriteString(before)
+		if !found {
+			return path.Clean(b.String()), nil
+		}
+		name, after, closed := strings.Cut(rest, "}")
+		place := element.Place(name)
+		if !closed || place == "" {
+			return "", fmt.Errorf("there is no {%s} for %s", name, element)
+		}
+		b.WriteString(place)
+		pattern = after
+	}
+}
+
+// Place, Variant, Trace and String make the module an [Element].
+func (m *Module) Place(string) string { return "" }
+
+// Variant is the only one.
+func (m *Module) Variant() string { return "" }
+
+// Trace is none: what is once for a module is always ours.
+func (m *Module) Trace() Trace { return Trace{} }
+
+func (m *Module) String() string { return "module " + m.Path }
+
+// Place knows {app}.
+func (p *Program) Place(placeholder string) string {
+	if placeholder == "app" {
+		return p.Name
+	}
+	return ""
+}
+
+// Variant is that of a program that takes events, or none.
+func (p *Program) Variant() string { return variant(p.TakesEvents()) }
+
+// Trace is the client's table of subcommands.
+func (p *Program) Trace() Trace { return Trace{Path: "cmd/" + p.Name + "-client/commands.go"} }
+
+func (p *Program) String() string { return "program " + p.Name }
+
+// Place knows {gen}, {base} and {app}.
+func (p *Package) Place(placeholder string) string {
+	switch placeholder {
+	case "gen":
+		return p.dir
+	case "base":
+		return p.Base
+	}
+	return p.Program.Place(placeholder)
+}
+
+// Variant is that of a package with event types, or none.
+func (p *Package) Variant() string { return variant(p.TakesEvents()) }
+
+// Trace is the client of the package.
+func (p *Package) Trace() Trace { return Trace{Path: p.Client.Dir + "/client.go"} }
+
+func (p *Package) String() string { return "package " + p.Messages.Path }
+
+// Place knows {service} and {path}, and what the package knows.
+func (s *Service) Place(placeholder string) string {
+	switch placeholder {
+	case "service":
+		return s.File
+	case "path":
+		return strings.TrimPrefix(s.Impl.Dir, "internal/")
+	}
+	return s.Package.Place(placeholder)
+}
+
+// Variant is that of a service that takes events, or none.
+func (s *Service) Variant() string { return variant(s.TakesEvents()) }
+
+// Trace is the client of the service.
+func (s *Service) Trace() Trace { return Trace{Path: s.Package.Client.Dir + "/" + s.File + ".go"} }
+
+func (s *Service) String() string { return "service " + s.FullName }
+
+// Place knows {event}, and what the package knows.
+func (e *Event) Place(placeholder string) string {
+	if placeholder == "event" {
+		return e.File
+	}
+	return e.Package.Place(placeholder)
+}
+
+// Variant is the only one.
+func (e *Event) Variant() string { return "" }
+
+// Trace is the log of the event type.
+func (e *Event) Trace() Trace { return Trace{Path: e.Package.Events.Dir + "/" + e.File + ".go"} }
+
+func (e *Event) String() string { return "event " + e.FullName }
+
+// Place knows {method}, and what the service knows.
+func (m *Method) Place(placeholder string) string {
+	if placeholder == "method" {
+		return m.File
+	}
+	return m.Service.Place(placeholder)
+}
+
+// Variant is the RPC's kind.
+func (m *Method) Variant() string { return string(m.Kind) }
+
+// Trace is the RPC's line in the client of its service.
+func (m *Method) Trace() Trace {
+	return Trace{Path: m.Service.Trace().Path, Text: fmt.Sprintf("{Name: %q", m.ProtoName)}
+}
+
+func (m *Method) String() string { return "rpc " + m.Service.FullName + "." + m.ProtoName }
+
+func variant(takesEvents bool) string {
+	if takesEvents {
+		return withEvents
+	}
+	return plain
+}

@@ -1,0 +1,169 @@
+// Package plugin answers a request of protoc or buf: it reads the options and
+// the protos, looks at what is on disk, and renders what may be written.
+package plugin
+
+import (
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+
+	"golang.org/x/mod/module"
+	"google.golang.org/protobuf/compiler/protogen"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/descriptorpb"
+	"google.golang.org/protobuf/types/pluginpb"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/keep"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/render"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/templates"
+)
+
+// runtimeDir is where the runtime is copied to; the hyphen keeps it out of the
+// way of every proto package.
+const runtimeDir = "internal/receiver-runtime"
+
+// Respond answers a request. What the user should know though nothing is wrong
+// is told, a line at a time. An error becomes part of the answer, which has no
+// files then.
+func Respond(request *pluginpb.CodeGeneratorRequest, tell func(line string)) *pluginpb.CodeGeneratorResponse {
+	response := &pluginpb.CodeGeneratorResponse{
+		SupportedFeatures: proto.Uint64(uint64(pluginpb.CodeGeneratorResponse_FEATURE_PROTO3_OPTIONAL |
+			pluginpb.CodeGeneratorResponse_FEATURE_SUPPORTS_EDITIONS)),
+		MinimumEdition: proto.Int32(int32(descriptorpb.Edition_EDITION_PROTO2)),
+		MaximumEdition: proto.Int32(int32(descriptorpb.Edition_EDITION_2024)),
+	}
+	files, err := generate(request, tell)
+	if err != nil {
+		response.Error = proto.String(err.Error())
+		return response
+	}
+	for _, file := range files {
+		response.File = append(response.File, &pluginpb.CodeGeneratorResponse_File{
+			Name:    proto.String(file.Path),
+			Content: proto.String(string(file.Content)),
+		})
+	}
+	return response
+}
+
+func generate(request *pluginpb.CodeGeneratorRequest, tell func(line string)) ([]keep.File, error) {
+	options, err := ParseOptions(request.GetParameter())
+	if err != nil {
+		return nil, err
+	}
+	if !hasServices(request) {
+		return nil, nil
+	}
+	gomod, err := ReadGoMod(options.Root)
+	if err != nil {
+		return nil, err
+	}
+	if err := options.fits(gomod); err != nil {
+		return nil, err
+	}
+	app, err := read(request, options, gomod)
+	if err != nil {
+		return nil, err
+	}
+	outputs, err := outputs(app)
+	if err != nil {
+		return nil, err
+	}
+	onDisk := keep.At(options.Root)
+	onDisk.All = options.Scaffold == ScaffoldAll
+	onDisk.Told = tell
+	return onDisk.Files(outputs)
+}
+
+// Untested are the modules that the files of a run import and its go.mod does
+// not require, at the versions that they were tested with.
+func Untested(parameter string) (*GoMod, []module.Version, error) {
+	options, err := ParseOptions(parameter)
+	if err != nil || options.Runtime != "" {
+		return nil, nil, err
+	}
+	gomod, err := ReadGoMod(options.Root)
+	if err != nil {
+		return nil, nil, err
+	}
+	return gomod, gomod.Missing(), nil
+}
+
+// read makes the model of a request.
+func read(request *pluginpb.CodeGeneratorRequest, options Options, gomod *GoMod) (*model.App, error) {
+	if err := model.CheckGoPackages(request, gomod.Path()); err != nil {
+		return nil, err
+	}
+	into := model.Module{Path: gomod.Path(), Runtime: options.Runtime}
+	if into.Runtime == "" {
+		into.Runtime, into.Copied = into.Path+"/"+runtimeDir, true
+	}
+	request = proto.CloneOf(request)
+	request.Parameter = proto.String(strings.Join(options.protogen, ","))
+	plugin, err := protogen.Options{}.New(request)
+	if err != nil {
+		return nil, err
+	}
+	return model.Build(into, plugin)
+}
+
+// outputs are all files of the app, the copy of the runtime among them.
+func outputs(app *model.App) ([]keep.Output, error) {
+	tree, err := render.Parse(templates.Files)
+	if err != nil {
+		return nil, err
+	}
+	outputs, err := tree.Outputs(app)
+	if err != nil || !app.Module.Copied {
+		return outputs, err
+	}
+	copies, err := copies(app.Module)
+	return append(outputs, copies...), err
+}
+
+// copies are the files of the runtime, as files of the module.
+func copies(into model.Module) ([]keep.Output, error) {
+	var outputs []keep.Output
+	err := fs.WalkDir(runtime.Source, ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || path.Ext(name) != ".go" || strings.HasSuffix(name, "_test.go") {
+			return err
+		}
+		outputs = append(outputs, keep.Output{
+			Path:  path.Join(runtimeDir, name),
+			Owner: keep.Ours,
+			Render: func() ([]byte, error) {
+				text, err := fs.ReadFile(runtime.Source, name)
+				moved := strings.ReplaceAll(string(text), `"`+runtime.Path+`/`, `"`+into.Runtime+`/`)
+				return []byte("// " + keep.Marker + "\n\n" + moved), err
+			},
+		})
+		return nil
+	})
+	return outputs, err
+}
+
+func hasServices(request *pluginpb.CodeGeneratorRequest) bool {
+	generate := map[string]bool{}
+	for _, name := range request.GetFileToGenerate() {
+		generate[name] = true
+	}
+	for _, file := range request.GetProtoFile() {
+		if generate[file.GetName()] && len(file.GetService()) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// fits refuses a module= that is not the module generated into.
+func (o Options) fits(gomod *GoMod) error {
+	for _, option := range o.protogen {
+		if name, found := strings.CutPrefix(option, "module="); found && name != gomod.Path() {
+			return fmt.Errorf("option %q: the module is %s, by %s", option, gomod.Path(), gomod.at)
+		}
+	}
+	return nil
+}

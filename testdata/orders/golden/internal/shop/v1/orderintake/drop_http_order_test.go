@@ -1,0 +1,19 @@
+package orderintake
+
+import (
+	"testing"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	shopv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/orders/golden/gen/shop/v1"
+)
+
+// Until DropHTTPOrder is written it says so, and never that all is well.
+func TestDropHTTPOrder(t *testing.T) {
+	client, _ := serve(t)
+	_, err := client.DropHTTPOrder(t.Context(), new(shopv1.GetOrderRequest))
+	if status.Code(err) != codes.Unimplemented {
+		t.Errorf("error is %v, want code Unimplemented", err)
+	}
+}

@@ -1,0 +1,32 @@
+// Command notes-server serves until it is told to stop.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/plain/golden/gen/notespb/notesserver"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/plain/golden/internal/notes/notes"
+)
+
+func main() {
+	if err := run(context.Background(), os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "notes-server:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	config, err := server.Parse("notes-server", args, os.Getenv, os.Stdout)
+	if err != nil {
+		return err
+	}
+	return server.Run(ctx, config,
+		notesserver.Notes(notes.New()),
+	)
+}

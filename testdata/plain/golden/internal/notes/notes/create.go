@@ -1,0 +1,15 @@
+package notes
+
+import (
+	"context"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/plain/golden/gen/notespb"
+)
+
+// Create is yet to be written.
+func (s *Service) Create(ctx context.Context, request *notespb.Note) (*notespb.Note, error) {
+	return nil, status.Error(codes.Unimplemented, "Create is yet to be written")
+}

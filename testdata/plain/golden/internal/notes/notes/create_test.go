@@ -1,0 +1,19 @@
+package notes
+
+import (
+	"testing"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/plain/golden/gen/notespb"
+)
+
+// Until Create is written it says so, and never that all is well.
+func TestCreate(t *testing.T) {
+	client := serve(t)
+	_, err := client.Create(t.Context(), new(notespb.Note))
+	if status.Code(err) != codes.Unimplemented {
+		t.Errorf("error is %v, want code Unimplemented", err)
+	}
+}

@@ -1,0 +1,45 @@
+// Command fleet-server stores the events that it receives, and serves until it is told to stop.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/operate"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/two-files/golden/gen/fleet/v2beta1/fleetpb/fleetevents"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/two-files/golden/gen/fleet/v2beta1/fleetpb/fleetserver"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/two-files/golden/internal/fleet/v2beta1/devices"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/two-files/golden/internal/fleet/v2beta1/readings"
+)
+
+func main() {
+	if err := run(context.Background(), os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "fleet-server:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	if len(args) > 0 && args[0] == "events" {
+		return operate.Events(ctx, "fleet-server", args[1:], os.Getenv, os.Stdout)
+	}
+	config, err := server.Parse("fleet-server", args, os.Getenv, os.Stdout)
+	if err != nil {
+		return err
+	}
+	log, err := eventlog.Open(ctx, config.Events)
+	if err != nil {
+		return err
+	}
+	err = server.Run(ctx, config,
+		fleetserver.Devices(devices.New(fleetevents.New(log))),
+		fleetserver.Readings(readings.New(fleetevents.New(log))),
+	)
+	return errors.Join(err, log.Close())
+}

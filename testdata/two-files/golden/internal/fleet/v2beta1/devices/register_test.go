@@ -1,0 +1,19 @@
+package devices
+
+import (
+	"testing"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/two-files/golden/gen/fleet/v2beta1/fleetpb"
+)
+
+// Until Register is written it says so, and never that all is well.
+func TestRegister(t *testing.T) {
+	client, _ := serve(t)
+	_, err := client.Register(t.Context(), new(fleetpb.Device))
+	if status.Code(err) != codes.Unimplemented {
+		t.Errorf("error is %v, want code Unimplemented", err)
+	}
+}
