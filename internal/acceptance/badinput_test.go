@@ -1,0 +1,190 @@
+package acceptance
+
+import (
+	"bufio"
+	"context"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestPluginRefusesBadInput: one message, exit code 1, nothing written, by the
+// route of protoc. (Goldens of the messages are in testdata.)
+func TestPluginRefusesBadInput(t *testing.T) {
+	tool(t, "protoc", fromProtoc)
+	for name, test := range map[string]struct {
+		change func(t *testing.T, dir string)
+		option string
+		want   string
+	}{
+		"no go_package": {
+			change: func(t *testing.T, dir string) {
+				text, err := os.ReadFile(filepath.Join(dir, "receiver.proto"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				write(t, filepath.Join(dir, "receiver.proto"), regexp.MustCompile(`option go_package.*`).ReplaceAllString(string(text), ""))
+			},
+			want: "receiver.proto:1:1: there is no go_package",
+		},
+		"no go.mod": {
+			change: func(t *testing.T, dir string) {
+				if err := os.Remove(filepath.Join(dir, "go.mod")); err != nil {
+					t.Fatal(err)
+				}
+			},
+			want: "no go.mod in ",
+		},
+		"unknown option":         {option: "colour=red", want: `option "colour=red" is unknown: the options are `},
+		"malformed option":       {option: "scaffold=some", want: `option "scaffold=some": want new or all`},
+		"option without a value": {option: "scaffold", want: `option "scaffold" has no value`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := newModule(t)
+			if test.change != nil {
+				test.change(t, dir)
+			}
+			args := []string{"--receiver_out=.", "receiver.proto"}
+			if test.option != "" {
+				args = append(args, "--receiver_opt="+test.option)
+			}
+			said, err := try(t, dir, "protoc", args...)
+			if err == nil {
+				t.Error("it exits with 0")
+			}
+			if !strings.Contains(said, test.want) || strings.Count(strings.TrimSpace(said), "\n") > 0 {
+				t.Errorf("it says\n%s\nwant one line with %q", said, test.want)
+			}
+			if written := tree(t, dir); len(written) > 0 {
+				t.Errorf("it wrote %d files", len(written))
+			}
+		})
+	}
+}
+
+// TestProtoWithoutServices comes to nothing, and that is no error.
+func TestProtoWithoutServices(t *testing.T) {
+	tool(t, "protoc", fromProtoc)
+	dir := t.TempDir() // not even a module
+	write(t, filepath.Join(dir, "messages.proto"), "syntax = \"proto3\";\noption go_package = \"example.com/messages\";\nmessage Event {}\n")
+	if said := run(t, dir, "protoc", "--receiver_out=.", "messages.proto"); said != "" {
+		t.Errorf("it says %s", said)
+	}
+	if written := tree(t, dir); len(written) > 0 {
+		t.Errorf("it wrote %v", written)
+	}
+}
+
+// TestServerRefusesToStart: one line that says why, exit code 1.
+func TestServerRefusesToStart(t *testing.T) {
+	dir := t.TempDir()
+	busy := filepath.Join(dir, "busy.db")
+	addr := startServer(t, "sqlite:"+busy)
+	plain := filepath.Join(dir, "plain")
+	write(t, plain, "no database\n")
+	for name, test := range map[string]struct {
+		args []string
+		want string
+	}{
+		"address in use":              {[]string{"--addr", addr, "--events", "sqlite:" + filepath.Join(dir, "a.db")}, addr + " is in use by another program"},
+		"data directory is no folder": {[]string{"--events", "sqlite:" + filepath.Join(plain, "a.db")}, plain},
+		"log open in another process": {[]string{"--events", "sqlite:" + busy}, "already open for appending in process "},
+		"log is no database":          {[]string{"--events", "sqlite:" + plain}, plain},
+		"unknown engine":              {[]string{"--events", "mysql:x"}, `event log "mysql:x": want sqlite:`},
+		"public address":              {[]string{"--addr", ":50051"}, "--insecure"},
+		"unknown flag":                {[]string{"--colour"}, "-colour"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			refuses(t, "receiver-server", append([]string{"--addr", "localhost:0"}, test.args...), test.want)
+		})
+	}
+}
+
+// TestClientSaysWhatIsWrong: one line, exit code 1, within its timeout.
+func TestClientSaysWhatIsWrong(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // takes connections and never answers
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody := free.Addr().String()
+	free.Close()
+	for name, test := range map[string]struct {
+		args []string
+		want string
+	}{
+		"no server":           {[]string{"receive", "--addr", nobody}, "connection refused"},
+		"a server that hangs": {[]string{"receive", "--addr", silent.Addr().String(), "--timeout", "1s"}, "within 1s"},
+		"malformed JSON":      {[]string{"receive", "--xcontext", `{"idfa":"idfa1",}`}, "--xcontext: line 1, column 17: "},
+		"not a number":        {[]string{"receive", "--xwhen", "noon"}, "--xwhen"},
+		"too large a number":  {[]string{"receive", "--xwhen", "4294967296"}, "--xwhen"},
+		"unknown flag":        {[]string{"receive", "--colour", "red"}, "-colour"},
+		"unknown command":     {[]string{"send"}, `no command "send"`},
+		"no command":          {nil, "no command given"},
+	} {
+		t.Run(name, func(t *testing.T) { refuses(t, "receiver-client", test.args, test.want) })
+	}
+}
+
+// refuses checks that a program of the demo says one line and exits with 1.
+func refuses(t *testing.T, program string, args []string, want string) {
+	t.Helper()
+	dir, err := demo()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	command := exec.CommandContext(ctx, filepath.Join(dir, program), args...)
+	command.Dir = t.TempDir()
+	said, err := command.CombinedOutput()
+	if command.ProcessState.ExitCode() != 1 {
+		t.Errorf("it ends with %v, want exit code 1", err)
+	}
+	line := strings.TrimSuffix(string(said), "\n")
+	if !strings.HasPrefix(line, program+": ") || !strings.Contains(line, want) || strings.Contains(line, "\n") {
+		t.Errorf("it says\n%s\nwant one line with %q", said, want)
+	}
+}
+
+// startServer runs the demo's server until the test ends, and returns its address.
+func startServer(t *testing.T, events string) string {
+	t.Helper()
+	dir, err := demo()
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.Command(filepath.Join(dir, "receiver-server"), "--addr", "127.0.0.1:0", "--events", events)
+	stderr, err := command.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		command.Process.Signal(os.Interrupt)
+		command.Wait()
+	})
+	lines := bufio.NewScanner(stderr)
+	for lines.Scan() {
+		if _, addr, found := strings.Cut(lines.Text(), "msg=serving addr="); found {
+			go func() {
+				for lines.Scan() { // or the server would block on a full pipe
+				}
+			}()
+			return strings.Fields(addr)[0]
+		}
+	}
+	t.Fatal("the server ended before it served")
+	return ""
+}

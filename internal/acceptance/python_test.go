@@ -1,0 +1,423 @@
+package acceptance
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	fromPython = "apt-get install python3-grpcio python3-protobuf protobuf-compiler-grpc protobuf-compiler libprotobuf-dev"
+
+	// greeting is what either client prints of either server's reply.
+	greeting = "client status: 0 received: Hello, jerry!\n"
+
+	// seedContext is what the seed's client sends for xcontext, and allOfJSON
+	// has every kind of value there, at its extremes.
+	seedContext = `{"idfa": "idfa1", "amount": 123}`
+	allOfJSON   = `{
+		"null": null, "true": true, "false": false, "zero": 0, "negative": -0.5,
+		"integer": 9007199254740992, "large": 1.7976931348623157e308, "small": 5e-324,
+		"text": "żółć 漢字 😀 \u2028 \u0000 \" \\ \n <&>", "number in text": "123", "empty": "", "": "no key", "ключ": "key",
+		"list": [1, "two", null, true, [[], [3]], {}, {"four": 4}], "no list": [],
+		"object": {"nested": {"deeper": [{"deepest": null}]}}, "no object": {}
+	}`
+)
+
+// TestOnTheWireItIsTheSeedsService has programs in Python, whose gRPC and
+// protobuf have no code in common with Go's, talk to the generated ones.
+func TestOnTheWireItIsTheSeedsService(t *testing.T) {
+	w := newWire(t)
+	t.Run("Python client, generated server", func(t *testing.T) {
+		t.Run("the seed's event is answered and stored", w.seedIsStored)
+		t.Run("every kind of value is stored unchanged", w.structIsStored)
+		t.Run("two equal events without an id are two", w.withoutID)
+		t.Run("two equal events with one id are one", w.withOneID)
+		t.Run("another event with the id of a stored one is refused", w.conflict)
+	})
+	t.Run("generated client, Python server", func(t *testing.T) {
+		t.Run("the seed's event arrives and its reply is shown", w.seedArrives)
+		t.Run("every kind of value arrives unchanged", w.structArrives)
+		t.Run("each event has an id of its own, or the one it is given", w.idArrives)
+	})
+}
+
+func (w *wire) seedIsStored(t *testing.T) {
+	server := w.serveGo(t)
+	w.sendPython(t, server)
+	event := only(t, w.stored(t, server))
+	want := stored{Position: 1, ID: event.ID, Source: "demo", Type: "install", Subject: "jerry",
+		Time: time.Unix(123, 0).UTC(), Schema: "Event", Data: event.Data}
+	if !reflect.DeepEqual(event, want) {
+		t.Errorf("stored:\n%s\nwant:\n%s", show(t, event), show(t, want))
+	}
+	checkID(t, event.ID)
+	checkSeed(t, event.Data)
+}
+
+func (w *wire) structIsStored(t *testing.T) {
+	server := w.serveGo(t)
+	w.sendPython(t, server, "--xcontext", allOfJSON)
+	checkContext(t, only(t, w.stored(t, server)).Data, allOfJSON)
+}
+
+func (w *wire) withoutID(t *testing.T) {
+	server := w.serveGo(t)
+	w.sendPython(t, server)
+	w.sendPython(t, server)
+	events := w.stored(t, server)
+	if len(events) != 2 || events[0].ID == events[1].ID {
+		t.Fatalf("stored: %s\nwant two events of different ids", show(t, events))
+	}
+	for _, event := range events {
+		checkSeed(t, event.Data)
+	}
+}
+
+func (w *wire) withOneID(t *testing.T) {
+	server := w.serveGo(t)
+	// With many keys, as those of equal events may come in different orders.
+	w.sendPython(t, server, "--event-id", "order-1", "--xcontext", allOfJSON)
+	w.sendPython(t, server, "--event-id", "order-1", "--xcontext", allOfJSON)
+	event := only(t, w.stored(t, server))
+	if event.ID != "order-1" {
+		t.Errorf("stored under the id %q, want order-1", event.ID)
+	}
+	checkContext(t, event.Data, allOfJSON)
+}
+
+func (w *wire) conflict(t *testing.T) {
+	server := w.serveGo(t)
+	w.sendPython(t, server, "--event-id", "order-1")
+	output, err := w.python3(t, "client.py", "--addr", server.addr, "--event-id", "order-1", "--xcontext", `{"idfa": "idfa1", "amount": 124}`)
+	if err == nil || !strings.HasPrefix(output, "ALREADY_EXISTS: ") {
+		t.Errorf("the client ended with %v and printed %q, want exit status 1 and ALREADY_EXISTS", err, output)
+	}
+	checkSeed(t, only(t, w.stored(t, server)).Data)
+	w.sendPython(t, server, "--event-id", "order-1", "--appid", "another")
+	if events := w.stored(t, server); len(events) != 2 {
+		t.Errorf("stored: %s\nwant two events, as another application's ids are others", show(t, events))
+	}
+}
+
+func (w *wire) seedArrives(t *testing.T) {
+	server := w.servePython(t)
+	w.sendGo(t, server, seedContext)
+	checkSeed(t, only(t, arrived(t, server, 1)).Data)
+}
+
+func (w *wire) structArrives(t *testing.T) {
+	server := w.servePython(t)
+	w.sendGo(t, server, allOfJSON)
+	checkContext(t, only(t, arrived(t, server, 1)).Data, allOfJSON)
+}
+
+func (w *wire) idArrives(t *testing.T) {
+	server := w.servePython(t)
+	w.sendGo(t, server, seedContext)
+	w.sendGo(t, server, seedContext)
+	w.sendGo(t, server, seedContext, "--event-id", "order-1")
+	requests := arrived(t, server, 3)
+	first, second, third := only(t, requests[0].IDs), only(t, requests[1].IDs), only(t, requests[2].IDs)
+	checkID(t, first)
+	checkID(t, second)
+	if first == second {
+		t.Errorf("two events were sent under the id %s", first)
+	}
+	if third != "order-1" {
+		t.Errorf("the id order-1 was sent as %q", third)
+	}
+}
+
+// wire is what the two sides are run from: the generated programs, an
+// interpreter, and its stubs of receiver.proto.
+type wire struct{ programs, python, stubs string }
+
+func newWire(t *testing.T) *wire {
+	protoc, grpcPlugin := tool(t, "protoc", fromPython), tool(t, "grpc_python_plugin", fromPython)
+	w := &wire{python: python(t), stubs: t.TempDir()}
+	var err error
+	if w.programs, err = demo(); err != nil {
+		t.Fatal(err)
+	}
+	protos := filepath.Join(repository(t), "examples", "receiver")
+	run(t, protos, protoc, "--python_out="+w.stubs, "--grpc_out="+w.stubs, "--plugin=protoc-gen-grpc="+grpcPlugin, "receiver.proto")
+	return w
+}
+
+// python finds an interpreter with gRPC: a distribution's own may have it where
+// the first on PATH has not.
+func python(t *testing.T) string {
+	for _, name := range []string{"python3", "/usr/bin/python3"} {
+		if exec.CommandContext(t.Context(), name, "-c", "import grpc, google.protobuf").Run() == nil {
+			return name
+		}
+	}
+	missing(t, "a python3 that can import grpc", fromPython)
+	return ""
+}
+
+// sendPython sends the seed's event, with changes by args, to a server and
+// expects the seed's greeting.
+func (w *wire) sendPython(t *testing.T, to *process, args ...string) {
+	t.Helper()
+	output, err := w.python3(t, "client.py", append([]string{"--addr", to.addr}, args...)...)
+	if err != nil || output != greeting {
+		t.Fatalf("client.py %q: %v\n%s\nwant:\n%s", args, err, output, greeting)
+	}
+}
+
+// sendGo sends the seed's event, with the given xcontext, by the generated
+// client.
+func (w *wire) sendGo(t *testing.T, to *process, xcontext string, args ...string) {
+	t.Helper()
+	args = append([]string{"receive", "--addr", to.addr, "--appid", "demo", "--xwhen", "123", "--xwho", "jerry",
+		"--xwhat", "install", "--xcontext", xcontext}, args...)
+	output, err := finish(t, w.goProgram("receiver-client", args...))
+	if err != nil || output != greeting {
+		t.Fatalf("receiver-client %q: %v\n%s\nwant:\n%s", args, err, output, greeting)
+	}
+}
+
+func (w *wire) python3(t *testing.T, script string, args ...string) (string, error) {
+	t.Helper()
+	return finish(t, w.pythonProgram(script, args...))
+}
+
+// serveGo starts the generated server, with a log of its own.
+func (w *wire) serveGo(t *testing.T) *process {
+	t.Helper()
+	events := "sqlite:" + filepath.Join(t.TempDir(), "receiver.db")
+	server := start(t, w.goProgram("receiver-server", "--addr", "127.0.0.1:0", "--events", events))
+	server.events = events
+	return server
+}
+
+func (w *wire) servePython(t *testing.T) *process {
+	t.Helper()
+	return start(t, w.pythonProgram("server.py"))
+}
+
+// program makes a command that ends no later than ctx.
+type program func(ctx context.Context) *exec.Cmd
+
+func (w *wire) goProgram(name string, args ...string) program {
+	return func(ctx context.Context) *exec.Cmd {
+		return exec.CommandContext(ctx, filepath.Join(w.programs, name), args...)
+	}
+}
+
+func (w *wire) pythonProgram(script string, args ...string) program {
+	return func(ctx context.Context) *exec.Cmd {
+		command := exec.CommandContext(ctx, w.python, append([]string{filepath.Join("testdata", "python", script)}, args...)...)
+		command.Env = append(os.Environ(), "PYTHONPATH="+w.stubs, "PYTHONUTF8=1")
+		return command
+	}
+}
+
+// patience is how long any one step of these programs may take.
+const patience = 15 * time.Second
+
+// finish runs a program to its end, which must come soon, and returns what it
+// printed.
+func finish(t *testing.T, program program) (string, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	command := program(ctx)
+	command.WaitDelay = time.Second
+	output, err := command.CombinedOutput()
+	return string(output), err
+}
+
+// process is a server that runs until the test ends.
+type process struct {
+	addr   string // where it listens
+	events string // the URL of its log, if it is the generated one
+
+	mu    sync.Mutex
+	out   bytes.Buffer
+	ended chan struct{}
+}
+
+// servingAt is in what both servers print once they take calls.
+var servingAt = regexp.MustCompile(`\bserving addr=(127\.0\.0\.1:\d+)\s`)
+
+// start starts a server and waits until it serves. It is stopped when the test
+// ends; if that has failed, what the server printed is shown.
+func start(t *testing.T, program program) *process {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &process{ended: make(chan struct{})}
+	command := program(ctx)
+	command.Stdout, command.Stderr = p, p
+	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
+	command.WaitDelay = 5 * time.Second // then it is killed
+	if err := command.Start(); err != nil {
+		cancel()
+		t.Fatal(err)
+	}
+	go func() {
+		_ = command.Wait() // how it ends is not what is tested
+		close(p.ended)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-p.ended
+		if t.Failed() {
+			t.Logf("%s printed:\n%s", command, p.printed())
+		}
+	})
+	p.addr = p.await(t, servingAt, 1)[0][1]
+	return p
+}
+
+// Write takes what the process prints.
+func (p *process) Write(text []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.out.Write(text)
+}
+
+func (p *process) printed() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.out.String()
+}
+
+// await returns the matches of a pattern in what the process has printed, once
+// there are as many as wanted.
+func (p *process) await(t *testing.T, pattern *regexp.Regexp, wanted int) [][]string {
+	t.Helper()
+	deadline := time.After(patience)
+	for {
+		found := pattern.FindAllStringSubmatch(p.printed(), -1)
+		if len(found) >= wanted {
+			return found
+		}
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-p.ended:
+			t.Fatal("the server ended early")
+		case <-deadline:
+			t.Fatalf("the server printed %d matches of %s within %s, want %d", len(found), pattern, patience, wanted)
+		}
+	}
+}
+
+// stored is a line of what the generated server prints of its log.
+type stored struct {
+	Position int             `json:"position"`
+	ID       string          `json:"id"`
+	Source   string          `json:"source"`
+	Type     string          `json:"type"`
+	Subject  string          `json:"subject"`
+	Time     time.Time       `json:"time"`
+	Schema   string          `json:"dataschema"`
+	Data     json.RawMessage `json:"data"`
+}
+
+// stored reads the log of a server that runs.
+func (w *wire) stored(t *testing.T, server *process) (events []stored) {
+	t.Helper()
+	output, err := finish(t, w.goProgram("receiver-server", "events", "replay", "--events", server.events))
+	if err != nil {
+		t.Fatalf("receiver-server events replay: %v\n%s", err, output)
+	}
+	for line := range strings.Lines(output) {
+		events = append(events, decode[stored](t, line))
+	}
+	return events
+}
+
+// request is what the server in Python prints of one: its message, and every
+// event-id in its metadata.
+type request struct {
+	IDs  []string        `json:"ids"`
+	Data json.RawMessage `json:"data"`
+}
+
+var printedRequest = regexp.MustCompile(`(?m)^request: (.*)\n`)
+
+// arrived returns the requests that the server in Python got, once there are as
+// many as wanted.
+func arrived(t *testing.T, server *process, wanted int) (requests []request) {
+	t.Helper()
+	for _, match := range server.await(t, printedRequest, wanted) {
+		requests = append(requests, decode[request](t, match[1]))
+	}
+	return requests
+}
+
+// checkSeed expects the seed's event.
+func checkSeed(t *testing.T, data []byte) {
+	t.Helper()
+	checkContext(t, data, seedContext)
+}
+
+// checkContext expects the seed's event with a context of the test's own.
+func checkContext(t *testing.T, data []byte, xcontext string) {
+	t.Helper()
+	got := decode[any](t, string(data))
+	want := decode[any](t, `{"appid": "demo", "xwhen": 123, "xwho": "jerry", "xwhat": "install", "xcontext": `+xcontext+`}`)
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("event:\n%s\nwant:\n%s", show(t, got), show(t, want))
+	}
+}
+
+var uuidv7 = regexp.MustCompile(`^([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
+
+// checkID expects a UUIDv7, which begins with the time that it was made at.
+func checkID(t *testing.T, id string) {
+	t.Helper()
+	found := uuidv7.FindStringSubmatch(id)
+	if found == nil {
+		t.Errorf("id %q, want a UUIDv7", id)
+		return
+	}
+	milliseconds, err := strconv.ParseInt(found[1]+found[2], 16, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if age := time.Since(time.UnixMilli(milliseconds)); age < -time.Second || age > time.Minute {
+		t.Errorf("id %s says that it was made %s ago, want now", id, age)
+	}
+}
+
+// only returns the one thing that is expected to be there.
+func only[T any](t *testing.T, all []T) T {
+	t.Helper()
+	if len(all) != 1 {
+		t.Fatalf("there are %d, want 1: %s", len(all), show(t, all))
+	}
+	return all[0]
+}
+
+func decode[T any](t *testing.T, text string) (value T) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(text), &value); err != nil {
+		t.Fatalf("%v in %q", err, text)
+	}
+	return value
+}
+
+// show is a value as JSON, which has no unprintable characters.
+func show(t *testing.T, value any) string {
+	t.Helper()
+	text, err := json.MarshalIndent(value, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}

@@ -1,0 +1,133 @@
+package acceptance
+
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// routes are the ways from a proto to a module, by the tool that runs the
+// plugins.
+var routes = []struct {
+	name     string
+	howToGet string
+	run      func(t *testing.T, dir string) string
+}{
+	{"protoc", fromProtoc, func(t *testing.T, dir string) string {
+		return run(t, dir, "protoc", "--go_out=.", "--go_opt=module=example.com/receiver",
+			"--go-grpc_out=.", "--go-grpc_opt=module=example.com/receiver", "--receiver_out=.", "receiver.proto")
+	}},
+	{"buf", fromMake, func(t *testing.T, dir string) string {
+		write(t, filepath.Join(dir, "buf.yaml"), "version: v2\n")
+		write(t, filepath.Join(dir, "buf.gen.yaml"), `version: v2
+plugins:
+  - local: protoc-gen-go
+    out: .
+    opt: module=example.com/receiver
+  - local: protoc-gen-go-grpc
+    out: .
+    opt: module=example.com/receiver
+  - local: protoc-gen-receiver
+    out: .
+`)
+		return run(t, dir, "buf", "generate")
+	}},
+	{"protoc-gen-receiver", fromMake, func(t *testing.T, dir string) string {
+		return run(t, dir, "protoc-gen-receiver", "generate", "receiver.proto")
+	}},
+}
+
+// TestEveryRouteGivesTheSameBytes generates the demo by each route into an empty
+// module, twice, and compares it with what is checked in.
+func TestEveryRouteGivesTheSameBytes(t *testing.T) {
+	want := tree(t, filepath.Join(repository(t), "examples/receiver"))
+	for _, route := range routes {
+		t.Run(route.name, func(t *testing.T) {
+			if route.name != "protoc-gen-receiver" {
+				tool(t, route.name, route.howToGet)
+			}
+			dir := newModule(t)
+			route.run(t, dir)
+			first := tree(t, dir)
+			if len(first) < 30 {
+				t.Fatalf("only %d files came out", len(first))
+			}
+			for name, text := range first {
+				if !bytes.Equal(text, want[name]) {
+					t.Errorf("%s is not as checked in:\n%s", name, text)
+				}
+			}
+			for name := range want {
+				if _, found := first[name]; !found {
+					t.Errorf("%s did not come out", name)
+				}
+			}
+			begin := time.Now()
+			route.run(t, dir)
+			for name, text := range tree(t, dir) {
+				if !bytes.Equal(text, first[name]) {
+					t.Errorf("%s came out otherwise the second time", name)
+				}
+				info, err := os.Stat(filepath.Join(dir, name))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if route.name == "protoc-gen-receiver" && info.ModTime().After(begin) {
+					t.Errorf("%s was written the second time, though nothing changed", name)
+				}
+			}
+		})
+	}
+}
+
+// versions are the lines of a .pb.go that say what made it.
+var versions = regexp.MustCompile(`(?m)^// (-|\t)\s*protoc(-gen-go|-gen-go-grpc)? .*$`)
+
+// tree reads the Go files below a folder, by their names, without the version
+// lines of what others generate.
+func tree(t *testing.T, root string) map[string][]byte {
+	t.Helper()
+	all := map[string][]byte{}
+	err := filepath.WalkDir(root, func(at string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || filepath.Ext(at) != ".go" {
+			return err
+		}
+		text, err := os.ReadFile(at)
+		name, _ := filepath.Rel(root, at)
+		if strings.HasSuffix(name, ".pb.go") {
+			text = versions.ReplaceAll(text, nil)
+		}
+		all[name] = text
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// newModule is a module with nothing in it but receiver.proto, outside of this
+// repository.
+func newModule(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	run(t, dir, "go", "mod", "init", "example.com/receiver")
+	proto, err := os.ReadFile(filepath.Join(repository(t), "examples/receiver/receiver.proto"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "receiver.proto"), string(proto))
+	return dir
+}
+
+func write(t *testing.T, at, text string) {
+	t.Helper()
+	if err := os.WriteFile(at, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
