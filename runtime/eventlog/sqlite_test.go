@@ -897,6 +897,20 @@ func TestTable(t *testing.T) {
 	}
 }
 
+// No test can cut the power, so this one looks at what SQLite was told.
+func TestCommitsAreSynced(t *testing.T) {
+	log := mustOpen(t, newURL(t))
+	for pragma, want := range map[string]string{
+		"synchronous":  "2", // full: each commit
+		"journal_mode": "wal",
+	} {
+		var got string
+		if err := log.writer.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got); err != nil || got != want {
+			t.Errorf("%s is %s, %v; want %s", pragma, got, err, want)
+		}
+	}
+}
+
 // The write-ahead log must not grow with the number of events.
 func TestWriteAheadLogStaysBounded(t *testing.T) {
 	log := mustOpen(t, newURL(t))
