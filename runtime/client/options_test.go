@@ -1,0 +1,155 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	testpb "google.golang.org/grpc/interop/grpc_testing"
+)
+
+func TestPlaintextIsForThisMachineOnly(t *testing.T) {
+	for target, want := range map[string]bool{
+		"localhost:1":                     true,
+		"localhost":                       true,
+		"127.0.0.1:1":                     true,
+		"127.1.2.3:1":                     true,
+		"[::1]:1":                         true,
+		"[::1]":                           true,
+		"::1":                             true,
+		"dns:localhost:1":                 true,
+		"dns:///localhost:1":              true,
+		"dns:///[::1]:1":                  true,
+		"passthrough:///127.0.0.1:1":      true,
+		"passthrough:localhost:1":         true,
+		"unix:/x":                         true,
+		"unix:x":                          true,
+		"unix:///x":                       true,
+		"unix-abstract:x":                 true,
+		"":                                false,
+		":1":                              false,
+		"example.com:1":                   false,
+		"192.0.2.1:1":                     false,
+		"0.0.0.0:1":                       false,
+		"[::]:1":                          false,
+		"[2001:db8::1]:1":                 false,
+		"128.0.0.1:1":                     false,
+		"localhost.example.com:1":         false,
+		"127.0.0.1.example.com:1":         false,
+		"example.com/localhost:1":         false,
+		"localhost@example.com:1":         false,
+		"localhost:1@example.com:1":       false,
+		"localhost:1,example.com:1":       false,
+		"dns:///example.com:1":            false,
+		"dns:///localhost.example.com:1":  false,
+		"dns://192.0.2.1/localhost:1":     false,
+		"dns://localhost/example.com:1":   false,
+		"dns:example.com:1":               false,
+		"dns:///localhost%2eexample.com":  false,
+		"dns:///localhost/example.com:1":  false,
+		"dns:///%zz":                      false,
+		"passthrough:///example.com:1":    false,
+		"xds:///localhost:1":              false,
+		"unixes:/x":                       false,
+		"http://localhost:1":              false,
+		"passthrough:///[::1].example:1":  false,
+		"dns:////localhost:1":             false,
+		"passthrough://evil/localhost:1":  false,
+		"passthrough:///localhost:1 evil": true, // the port is wrong, the host is right
+	} {
+		if got := local(target); got != want {
+			t.Errorf("local(%q) is %v, want %v", target, got, want)
+		}
+	}
+}
+
+// greeting is a service that takes every call.
+var greeting = service{unary: func(context.Context, *testpb.SimpleRequest) error { return nil }}
+
+// elsewhere has connections to any target go to an address.
+func elsewhere(addr string) Option {
+	return With(grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", addr)
+	}))
+}
+
+func TestAnotherMachineIsNotSpokenToInTheClear(t *testing.T) {
+	const target = "passthrough:///example.com:1"
+	addr := serve(t, greeting)
+	_, err := Dial(soon(t), target, nil, elsewhere(addr))
+	oneLine(t, err, "no server at "+target, "tls")
+
+	conn := connected(t, target, nil, elsewhere(addr), Insecure())
+	if _, err := testpb.NewTestServiceClient(conn).UnaryCall(soon(t), &testpb.SimpleRequest{}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTheServerMustHaveACertificateThatIsTrusted(t *testing.T) {
+	cert, trusted := certificate(t, "127.0.0.1")
+	_, foreign := certificate(t, "127.0.0.1")
+	named, trustedByName := certificate(t, "example.com")
+	encrypted := serve(t, greeting, grpc.Creds(credentials.NewServerTLSFromCert(&cert)))
+	elsewhere := serve(t, greeting, grpc.Creds(credentials.NewServerTLSFromCert(&named)))
+	plain := serve(t, greeting)
+	for name, test := range map[string]struct {
+		addr    string
+		options []Option
+		says    string // none, if a call goes through
+	}{
+		"by its root":                       {encrypted, []Option{RootCAs(trusted)}, ""},
+		"by its root, and Insecure is moot": {encrypted, []Option{Insecure(), RootCAs(trusted)}, ""},
+		"by another root":                   {encrypted, []Option{RootCAs(foreign)}, "certificate signed by unknown authority"},
+		"by the system's roots":             {encrypted, []Option{TLS(&tls.Config{})}, "certificate signed by unknown authority"},
+		"unchecked":                         {encrypted, []Option{TLS(&tls.Config{InsecureSkipVerify: true})}, ""},
+		"for another name":                  {elsewhere, []Option{RootCAs(trustedByName)}, "127.0.0.1"},
+		"for a name of the caller's choice": {elsewhere, []Option{RootCAs(trustedByName), TLS(&tls.Config{ServerName: "example.com"})}, ""},
+		"none":                              {plain, []Option{RootCAs(trusted)}, "tls"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx := soon(t)
+			conn, err := Dial(ctx, test.addr, nil, test.options...)
+			if test.says != "" {
+				oneLine(t, err, "no server at "+test.addr, test.says)
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			if _, err := testpb.NewTestServiceClient(conn).UnaryCall(ctx, &testpb.SimpleRequest{}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestRootsThatCannotBeReadAreSaidInOneLine(t *testing.T) {
+	dir := t.TempDir()
+	hollow := filepath.Join(dir, "hollow.pem")
+	if err := os.WriteFile(hollow, []byte("no certificate\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	missing := filepath.Join(dir, "missing.pem")
+	for file, says := range map[string]string{missing: "no such file", hollow: "no certificate in PEM format", dir: "directory"} {
+		for _, options := range [][]Option{{RootCAs(file)}, {RootCAs(file), TLS(&tls.Config{})}} {
+			_, err := Dial(soon(t), "localhost:1", nil, options...)
+			oneLine(t, err, "root certificates", file, says)
+		}
+	}
+}
+
+func TestTheCallersTLSIsLeftAlone(t *testing.T) {
+	cert, trusted := certificate(t, "127.0.0.1")
+	addr := serve(t, greeting, grpc.Creds(credentials.NewServerTLSFromCert(&cert)))
+	config := &tls.Config{}
+	connected(t, addr, nil, TLS(config), RootCAs(trusted))
+	if config.RootCAs != nil || config.NextProtos != nil {
+		t.Error("the configuration has changed")
+	}
+}

@@ -1,0 +1,170 @@
+package server
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"io"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+)
+
+// environment is a getenv that knows what it is given, as name=value.
+func environment(variables ...string) func(string) string {
+	return func(name string) string {
+		for _, variable := range variables {
+			if value, found := strings.CutPrefix(variable, name+"="); found {
+				return value
+			}
+		}
+		return ""
+	}
+}
+
+func TestWithoutFlagsTheDefaultsHold(t *testing.T) {
+	config, err := Parse("receiver-server", nil, environment(), io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := Defaults("receiver-server"); config != want {
+		t.Errorf("got  %+v\nwant %+v", config, want)
+	}
+	if want := "sqlite:data/receiver.db"; config.Events != want {
+		t.Errorf("events are in %q, want %q", config.Events, want)
+	}
+}
+
+func TestFlagsBeatEnvironmentBeatsDefaults(t *testing.T) {
+	variables := environment("RECEIVER_SERVER_DRAIN_TIMEOUT=2s", "RECEIVER_SERVER_MAX_STREAMS=20", "DRAIN_TIMEOUT=4s")
+	config, err := Parse("receiver-server", []string{"--drain-timeout", "3s"}, variables, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Defaults("receiver-server")
+	want.DrainTimeout, want.MaxStreams = 3*time.Second, 20
+	if config != want {
+		t.Errorf("got  %+v\nwant %+v", config, want)
+	}
+}
+
+func TestEveryFieldHasAFlagAndAVariable(t *testing.T) {
+	want := Config{
+		Addr: "0.0.0.0:1", TLSCert: "c", TLSKey: "k", Insecure: true, Events: "nats://h", MaxMessageBytes: 1, MaxStreams: 2,
+		MaxConnections: 3, DrainTimeout: 4, Reflection: false, LogLevel: slog.LevelWarn, LogFormat: "json",
+	}
+	var args, variables []string
+	for _, set := range []string{
+		"addr=0.0.0.0:1", "tls-cert=c", "tls-key=k", "insecure=true", "events=nats://h", "max-message-bytes=1", "max-streams=2",
+		"max-connections=3", "drain-timeout=4ns", "reflection=false", "log-level=warn", "log-format=json",
+	} {
+		name, value, _ := strings.Cut(set, "=")
+		args = append(args, "--"+set)
+		variables = append(variables, "A_SERVER_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_"))+"="+value)
+	}
+	for by, parse := range map[string]func() (Config, error){
+		"flags":     func() (Config, error) { return Parse("a-server", args, environment(), io.Discard) },
+		"variables": func() (Config, error) { return Parse("a-server", nil, environment(variables...), io.Discard) },
+	} {
+		if config, err := parse(); err != nil || config != want {
+			t.Errorf("by %s: got  %+v, %v\nwant %+v", by, config, err, want)
+		}
+	}
+}
+
+func TestWhatIsWrongIsSaidInOneLineThatNamesIt(t *testing.T) {
+	for _, test := range []struct {
+		args, variables []string
+		names           string
+	}{
+		{args: []string{"--addr", "localhost"}, names: "--addr"},
+		{args: []string{"--addr", ""}, names: "--addr"},
+		{args: []string{"--addr", "::1:50051"}, names: "--addr"},
+		{args: []string{"--tls-cert", "cert.pem"}, names: "--tls-key"},
+		{args: []string{"--tls-key", "key.pem"}, names: "--tls-cert"},
+		{args: []string{"--insecure=perhaps"}, names: "-insecure"},
+		{args: []string{"--max-message-bytes", "4MB"}, names: "-max-message-bytes"},
+		{args: []string{"--max-message-bytes", "0"}, names: "--max-message-bytes"},
+		{args: []string{"--max-streams", "-1"}, names: "--max-streams"},
+		{args: []string{"--max-streams", "99999999999999999999"}, names: "-max-streams"},
+		{args: []string{"--max-connections", "0"}, names: "--max-connections"},
+		{args: []string{"--drain-timeout", "10"}, names: "-drain-timeout"},
+		{args: []string{"--drain-timeout", "0s"}, names: "--drain-timeout"},
+		{args: []string{"--reflection=x"}, names: "-reflection"},
+		{args: []string{"--log-level", "loud"}, names: "-log-level"},
+		{args: []string{"--log-format", "xml"}, names: "--log-format"},
+		{args: []string{"--addr"}, names: "-addr"},
+		{args: []string{"--adr", "localhost:1"}, names: "-adr"},
+		{args: []string{"serve"}, names: `"serve"`},
+		{args: []string{"--insecure", "false"}, names: `"false"`},
+		{variables: []string{"RECEIVER_SERVER_MAX_STREAMS=many"}, names: `RECEIVER_SERVER_MAX_STREAMS="many"`},
+		{variables: []string{"RECEIVER_SERVER_INSECURE=yes"}, names: `RECEIVER_SERVER_INSECURE="yes"`},
+		{variables: []string{"RECEIVER_SERVER_LOG_LEVEL=loud"}, names: `RECEIVER_SERVER_LOG_LEVEL="loud"`},
+	} {
+		_, err := Parse("receiver-server", test.args, environment(test.variables...), io.Discard)
+		if err == nil {
+			t.Errorf("%q %q: no error", test.args, test.variables)
+			continue
+		}
+		oneLine(t, err, test.names)
+	}
+}
+
+// oneLine checks that an error is one line with all of parts in it.
+func oneLine(t *testing.T, err error, parts ...string) {
+	t.Helper()
+	if err == nil {
+		t.Fatalf("no error, want one with %q", parts)
+	}
+	if strings.Contains(err.Error(), "\n") {
+		t.Errorf("more than one line: %q", err)
+	}
+	for _, part := range parts {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("%q doesn't say %q", err, part)
+		}
+	}
+}
+
+func TestHelpNamesEveryFlagAndAVariable(t *testing.T) {
+	for _, ask := range []string{"-h", "--help"} {
+		var help bytes.Buffer
+		if _, err := Parse("receiver-server", []string{ask}, environment(), &help); !errors.Is(err, flag.ErrHelp) {
+			t.Errorf("%s: %v, want flag.ErrHelp", ask, err)
+		}
+		for _, part := range []string{
+			"Usage: receiver-server [flags]", "RECEIVER_SERVER_ADDR", "-addr host:port", `(default "localhost:50051")`, "-tls-cert file", "-tls-key file",
+			"-insecure", "-events URL", "-max-message-bytes bytes", "-max-streams calls", "-max-connections connections",
+			"-drain-timeout how long", "-reflection", "-log-level level", "-log-format format",
+		} {
+			if !strings.Contains(help.String(), part) {
+				t.Errorf("%s doesn't say %q:\n%s", ask, part, help.String())
+			}
+		}
+	}
+}
+
+func TestOnlyThisMachineIsServedInTheClear(t *testing.T) {
+	for _, addr := range []string{"localhost:1", "127.0.0.1:1", "127.1.2.3:1", "[::1]:1"} {
+		if _, err := Parse("a-server", []string{"--addr", addr}, environment(), io.Discard); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, addr := range []string{
+		"0.0.0.0:1", ":1", "[::]:1", "192.0.2.1:1", "example.com:1", "localhost.example.com:1", "127.0.0.1.example.com:1", "[fe80::1%lo]:1",
+	} {
+		config := Defaults("a-server")
+		config.Addr = addr
+		if _, err := Listen(config, Service{Desc: &handMade, Impl: &service{}}); err == nil {
+			t.Errorf("Listen took %s", addr)
+		}
+		_, err := Parse("a-server", []string{"--addr", addr}, environment(), io.Discard)
+		oneLine(t, err, addr, "--tls-cert", "--insecure")
+		for _, allowed := range [][]string{{"--insecure"}, {"--tls-cert", "cert.pem", "--tls-key", "key.pem"}} {
+			if _, err := Parse("a-server", append(allowed, "--addr", addr), environment(), io.Discard); err != nil {
+				t.Errorf("%s: %v", allowed, err)
+			}
+		}
+	}
+}

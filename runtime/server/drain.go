@@ -1,0 +1,36 @@
+package server
+
+import (
+	"context"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+type drainKey struct{}
+
+// drainable is a stream whose context knows when its server drains.
+type drainable struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+func (d drainable) Context() context.Context { return d.ctx }
+
+// UntilDrain returns a context that ends with ctx, the context of a stream, or
+// when the server drains: then its cause is an error with code Unavailable, for
+// the client to call another server. It is for streams that have no end of
+// their own, which the server would wait for in vain.
+func UntilDrain(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	drains, known := ctx.Value(drainKey{}).(context.Context)
+	if !known {
+		return ctx, func() { cancel(nil) }
+	}
+	stop := context.AfterFunc(drains, func() { cancel(status.Error(codes.Unavailable, "the server is stopping")) })
+	return ctx, func() {
+		stop()
+		cancel(nil)
+	}
+}

@@ -1,0 +1,166 @@
+package server
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// programVariable, if set, makes the test binary a server program. Its value
+// says whether that watches for signals, too.
+const programVariable = "RUN_TEST_SERVER"
+
+func TestMain(m *testing.M) {
+	if kind := os.Getenv(programVariable); kind != "" {
+		if err := program(kind); err != nil {
+			fmt.Fprintln(os.Stderr, "test-server:", err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func program(kind string) error {
+	ctx := context.Background()
+	if kind == "notified" {
+		var stop context.CancelFunc
+		ctx, stop = signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+		defer stop()
+	}
+	config, err := Parse("test-server", os.Args[1:], os.Getenv, os.Stdout)
+	if err != nil {
+		return err
+	}
+	return Run(ctx, config, append(withoutOthers(), tested(&service{}))...)
+}
+
+// process is a server in a process of its own.
+type process struct {
+	*exec.Cmd
+	addr  string
+	ended chan error
+
+	mu  sync.Mutex
+	log bytes.Buffer
+}
+
+// start returns once a process serves.
+func start(t *testing.T, kind string) *process {
+	t.Helper()
+	p := &process{
+		Cmd:   exec.Command(os.Args[0], "--addr", "127.0.0.1:0", "--drain-timeout", "1h"),
+		ended: make(chan error, 1),
+	}
+	p.Env = append(os.Environ(), programVariable+"="+kind)
+	stderr, err := p.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Process.Kill() })
+	go func() {
+		for lines := bufio.NewScanner(stderr); lines.Scan(); {
+			p.mu.Lock()
+			p.log.WriteString(lines.Text() + "\n")
+			p.mu.Unlock()
+		}
+		p.ended <- p.Wait()
+	}()
+	_, rest, _ := strings.Cut(p.says(t, "msg=serving addr="), "msg=serving addr=")
+	p.addr, _, _ = strings.Cut(rest, " ")
+	return p
+}
+
+// says returns the log once it holds a text.
+func (p *process) says(t *testing.T, text string) string {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		p.mu.Lock()
+		log := p.log.String()
+		p.mu.Unlock()
+		if strings.Contains(log, text) {
+			return log
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the log doesn't come to say %q:\n%s", text, log)
+		}
+	}
+}
+
+func (p *process) signal(t *testing.T, s os.Signal) {
+	t.Helper()
+	if err := p.Process.Signal(s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// end is the error that the process ends with.
+func (p *process) end(t *testing.T) error {
+	t.Helper()
+	select {
+	case err := <-p.ended:
+		return err
+	case <-time.After(patience):
+		t.Fatal("the process doesn't end")
+		return nil
+	}
+}
+
+func TestASignalLetsCallsUnderWayFinish(t *testing.T) {
+	for _, told := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
+		for _, kind := range []string{"plain", "notified"} {
+			t.Run(kind+" "+told.String(), func(t *testing.T) {
+				t.Parallel()
+				p := start(t, kind)
+				call := begin(t, dial(t, p.addr))
+				p.signal(t, told)
+				refused(t, p.addr)
+				if err := call.echo(); err != nil {
+					t.Errorf("the call under way was cut off: %v", err)
+				}
+				if err := call.finish(); err != nil {
+					t.Errorf("the call under way was cut off: %v", err)
+				}
+				if err := p.end(t); err != nil {
+					t.Errorf("every call could finish, and yet: %v", err)
+				}
+				p.says(t, "msg=stopped")
+			})
+		}
+	}
+}
+
+func TestASecondSignalEndsAtOnce(t *testing.T) {
+	for _, kind := range []string{"plain", "notified"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			p := start(t, kind)
+			call := begin(t, dial(t, p.addr))
+			p.signal(t, os.Interrupt)
+			refused(t, p.addr)
+			p.signal(t, syscall.SIGTERM)
+			if err := p.end(t); err == nil {
+				t.Error("a call was cut off, and the process ended as if all were well")
+			}
+			p.says(t, "test-server: told to stop a second time")
+			if _, err := call.Recv(); status.Code(err) != codes.Unavailable {
+				t.Errorf("the call under way: %v", err)
+			}
+		})
+	}
+}

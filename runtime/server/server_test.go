@@ -1,0 +1,530 @@
+package server
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	testpb "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/reflection/grpc_reflection_v1"
+	"google.golang.org/grpc/status"
+)
+
+func TestAnAddressInUseIsSaidInOneLine(t *testing.T) {
+	config := free()
+	config.Addr = serve(t, config, tested(&service{})).Addr()
+	_, err := Listen(config, tested(&service{}))
+	oneLine(t, err, config.Addr, "in use", "--addr")
+}
+
+func TestAnAddressThatCannotBeTakenIsSaidInOneLine(t *testing.T) {
+	config := free()
+	config.Addr = "localhost:no-such-port"
+	_, err := Listen(config, tested(&service{}))
+	oneLine(t, err, "--addr localhost:no-such-port")
+}
+
+func TestHealthIsToldOfEveryService(t *testing.T) {
+	running := serve(t, free(), tested(&service{}), Service{Desc: &handMade, Impl: &service{}})
+	health := grpc_health_v1.NewHealthClient(dial(t, running.Addr()))
+	for _, name := range []string{"", "grpc.testing.TestService", "made.by.Hand"} {
+		reply, err := health.Check(soon(t), &grpc_health_v1.HealthCheckRequest{Service: name})
+		if err != nil || reply.Status != grpc_health_v1.HealthCheckResponse_SERVING {
+			t.Errorf("%q: %v, %v", name, reply, err)
+		}
+	}
+	if _, err := health.Check(soon(t), &grpc_health_v1.HealthCheckRequest{Service: "grpc.testing.HookService"}); status.Code(err) != codes.NotFound {
+		t.Errorf("a service that isn't served: %v", err)
+	}
+}
+
+func TestReflectionCanBeTurnedOff(t *testing.T) {
+	for _, on := range []bool{true, false} {
+		config := free()
+		config.Reflection = on
+		stream, err := grpc_reflection_v1.NewServerReflectionClient(dial(t, serve(t, config, tested(&service{})).Addr())).ServerReflectionInfo(soon(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		// A stream that was refused says why when it is received from.
+		_ = stream.Send(&grpc_reflection_v1.ServerReflectionRequest{
+			MessageRequest: &grpc_reflection_v1.ServerReflectionRequest_ListServices{},
+		})
+		reply, err := stream.Recv()
+		if !on {
+			if status.Code(err) != codes.Unimplemented {
+				t.Errorf("turned off, it answers %v, %v", reply, err)
+			}
+			continue
+		}
+		var names []string
+		for _, service := range reply.GetListServicesResponse().GetService() {
+			names = append(names, service.Name)
+		}
+		if list := strings.Join(names, " "); err != nil || !strings.Contains(list, "grpc.testing.TestService") {
+			t.Errorf("turned on, it lists %q, %v", list, err)
+		}
+	}
+}
+
+// logged has the log of a server that do starts go to a file, for log to read.
+func logged(t *testing.T, do func()) (log func() string) {
+	t.Helper()
+	file, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { file.Close() })
+	stderr := os.Stderr
+	defer func() { os.Stderr = stderr }()
+	os.Stderr = file
+	do()
+	return func() string {
+		text, err := os.ReadFile(file.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+}
+
+func TestAPanicEndsTheCallAndNotTheServer(t *testing.T) {
+	panicking := &service{
+		unary:  func(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error) { panic("secret one") },
+		stream: func(testpb.TestService_FullDuplexCallServer) error { panic(errors.New("secret two")) },
+	}
+	config := free()
+	config.LogLevel = slog.LevelInfo
+	var running *running
+	log := logged(t, func() { running = serve(t, config, tested(panicking)) })
+	client := testpb.NewTestServiceClient(dial(t, running.Addr()))
+	for method, call := range map[string]func() error{
+		"UnaryCall": func() error {
+			_, err := client.UnaryCall(soon(t), &testpb.SimpleRequest{})
+			return err
+		},
+		"FullDuplexCall": func() error {
+			stream, err := client.FullDuplexCall(soon(t))
+			if err == nil {
+				_, err = stream.Recv()
+			}
+			return err
+		},
+	} {
+		if err := call(); status.Code(err) != codes.Internal || status.Convert(err).Message() != "internal error" {
+			t.Errorf("%s: %v, want an internal error without detail", method, err)
+		}
+	}
+	health := grpc_health_v1.NewHealthClient(dial(t, running.Addr()))
+	if _, err := health.Check(soon(t), &grpc_health_v1.HealthCheckRequest{}); err != nil {
+		t.Errorf("the server is gone: %v", err)
+	}
+	for _, part := range []string{
+		"method=/grpc.testing.TestService/UnaryCall cause=\"secret one\"", "method=/grpc.testing.TestService/FullDuplexCall cause=\"secret two\"",
+		"(*service).UnaryCall", "(*service).FullDuplexCall", "server_test.go", "code=Internal",
+	} {
+		if !strings.Contains(log(), part) {
+			t.Errorf("the log doesn't say %q:\n%s", part, log())
+		}
+	}
+}
+
+func TestTheLogShowsWhatTheServerIsToBlameFor(t *testing.T) {
+	for _, test := range []struct {
+		err   error
+		level string // none if it isn't logged by default
+		code  string
+	}{
+		{err: nil},
+		{err: status.Error(codes.InvalidArgument, "no")},
+		{err: context.Canceled},
+		{err: fmt.Errorf("storing: %w", context.Canceled)},
+		{err: fmt.Errorf("storing: %w", context.DeadlineExceeded), level: "WARN", code: "DeadlineExceeded"},
+		{err: status.Error(codes.Unavailable, "no"), level: "WARN", code: "Unavailable"},
+		{err: status.Error(codes.DataLoss, "no"), level: "ERROR", code: "DataLoss"},
+		{err: errors.New("no"), level: "ERROR", code: "Unknown"},
+	} {
+		var text strings.Builder
+		watch{log: free().withLevel(slog.LevelInfo).logger(&text)}.done(t.Context(), "/a.B/C", time.Now(), test.err)
+		if test.level == "" {
+			if text.Len() > 0 {
+				t.Errorf("%v is logged: %s", test.err, &text)
+			}
+			continue
+		}
+		for _, part := range []string{"level=" + test.level, "code=" + test.code, "method=/a.B/C", test.err.Error()} {
+			if !strings.Contains(text.String(), part) {
+				t.Errorf("%v: the log doesn't say %q: %s", test.err, part, &text)
+			}
+		}
+	}
+}
+
+func TestTheLogHasTheFormatAskedFor(t *testing.T) {
+	for format, want := range map[string]string{"text": " msg=hello", "json": `,"msg":"hello"`} {
+		config := free().withLevel(slog.LevelInfo)
+		config.LogFormat = format
+		var text strings.Builder
+		config.logger(&text).Info("hello")
+		config.logger(&text).Debug("hidden")
+		if !strings.Contains(text.String(), want) || strings.Contains(text.String(), "hidden") {
+			t.Errorf("%s: %s", format, &text)
+		}
+	}
+}
+
+func (c Config) withLevel(level slog.Level) Config {
+	c.LogLevel = level
+	return c
+}
+
+func TestARequestIsBounded(t *testing.T) {
+	config := free()
+	config.MaxMessageBytes = 1000
+	client := testpb.NewTestServiceClient(dial(t, serve(t, config, tested(&service{})).Addr()))
+	send := func(size int) codes.Code {
+		_, err := client.UnaryCall(soon(t), &testpb.SimpleRequest{Payload: &testpb.Payload{Body: make([]byte, size)}})
+		return status.Code(err)
+	}
+	if code := send(900); code != codes.OK {
+		t.Errorf("a small request: %v", code)
+	}
+	if code := send(1001); code != codes.ResourceExhausted {
+		t.Errorf("a large request: %v", code)
+	}
+}
+
+func TestMetadataIsBounded(t *testing.T) {
+	client := testpb.NewTestServiceClient(dial(t, serve(t, free(), tested(&service{})).Addr()))
+	send := func(size int) error {
+		ctx := metadata.AppendToOutgoingContext(soon(t), "tale", strings.Repeat("x", size))
+		_, err := client.UnaryCall(ctx, &testpb.SimpleRequest{})
+		return err
+	}
+	if err := send(32 << 10); err != nil {
+		t.Error(err)
+	}
+	if err := send(128 << 10); err == nil {
+		t.Error("128 KiB of metadata were taken")
+	}
+}
+
+func TestConnectionsAreBounded(t *testing.T) {
+	config := free()
+	config.MaxConnections = 1
+	running := serve(t, config, tested(&service{}))
+	first, second := dial(t, running.Addr()), dial(t, running.Addr())
+	begin(t, first)
+
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if _, err := testpb.NewTestServiceClient(second).UnaryCall(ctx, &testpb.SimpleRequest{}); status.Code(err) != codes.DeadlineExceeded {
+		t.Errorf("a second connection: %v, want it to wait", err)
+	}
+	first.Close()
+	if _, err := testpb.NewTestServiceClient(second).UnaryCall(soon(t), &testpb.SimpleRequest{}, grpc.WaitForReady(true)); err != nil {
+		t.Errorf("a second connection after the first: %v", err)
+	}
+}
+
+func TestCallsOfAConnectionAreBounded(t *testing.T) {
+	config := free()
+	config.MaxStreams = 1
+	conn := dial(t, serve(t, config, tested(&service{})).Addr())
+	first := begin(t, conn)
+
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if _, err := testpb.NewTestServiceClient(conn).UnaryCall(ctx, &testpb.SimpleRequest{}); status.Code(err) != codes.DeadlineExceeded {
+		t.Errorf("a second call: %v, want it to wait", err)
+	}
+	if err := first.finish(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := testpb.NewTestServiceClient(conn).UnaryCall(soon(t), &testpb.SimpleRequest{}); err != nil {
+		t.Errorf("a second call after the first: %v", err)
+	}
+}
+
+func TestABoundThatGRPCCannotExpressIsItsLargest(t *testing.T) {
+	config := free()
+	config.MaxStreams = min(math.MaxInt, 1<<32+1) // 1, if the upper bits were cut off
+	conn := dial(t, serve(t, config, tested(&service{})).Addr())
+	first := begin(t, conn)
+	begin(t, conn)
+	if err := first.echo(); err != nil {
+		t.Errorf("the second call waited for the first to end: %v", err)
+	}
+}
+
+// certificate writes a new certificate for this machine, which signs itself.
+func certificate(t *testing.T) (certFile, keyFile string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1),
+		NotBefore:    time.Now().Add(-time.Hour),
+		NotAfter:     time.Now().Add(time.Hour),
+		DNSNames:     []string{"localhost"},
+		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	return write(t, filepath.Join(dir, "cert.pem"), "CERTIFICATE", cert), write(t, filepath.Join(dir, "key.pem"), "PRIVATE KEY", pkcs8)
+}
+
+func write(t *testing.T, file, kind string, der []byte) string {
+	t.Helper()
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func TestTLSFromEndToEnd(t *testing.T) {
+	config := free()
+	config.TLSCert, config.TLSKey = certificate(t)
+	running := serve(t, config, tested(&service{}))
+	trusted, err := credentials.NewClientTLSFromFile(config.TLSCert, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := testpb.NewTestServiceClient(dial(t, running.Addr(), grpc.WithTransportCredentials(trusted)))
+	if _, err := client.UnaryCall(soon(t), &testpb.SimpleRequest{}); err != nil {
+		t.Error(err)
+	}
+	if _, err := testpb.NewTestServiceClient(dial(t, running.Addr())).UnaryCall(soon(t), &testpb.SimpleRequest{}); status.Code(err) != codes.Unavailable {
+		t.Errorf("in the clear: %v", err)
+	}
+	conn, err := tls.Dial("tcp", running.Addr(), &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS11})
+	if err == nil {
+		conn.Close()
+		t.Error("TLS 1.1 is spoken")
+	}
+}
+
+func TestCertificatesThatCannotBeUsedAreSaidInOneLine(t *testing.T) {
+	cert, key := certificate(t)
+	_, foreign := certificate(t)
+	missing := filepath.Join(t.TempDir(), "missing.pem")
+	for name, files := range map[string][2]string{
+		"no certificate":         {missing, key},
+		"no key":                 {cert, missing},
+		"a key that isn't one":   {cert, cert},
+		"the key of another":     {cert, foreign},
+		"one for the other":      {key, cert},
+		"a folder for a file":    {filepath.Dir(cert), key},
+		"neither of them exists": {missing, missing},
+	} {
+		t.Run(name, func(t *testing.T) {
+			config := free()
+			config.TLSCert, config.TLSKey = files[0], files[1]
+			_, err := Listen(config, tested(&service{}))
+			oneLine(t, err, "--tls-cert "+files[0], "--tls-key "+files[1])
+		})
+	}
+}
+
+func TestCallsUnderWayMayFinish(t *testing.T) {
+	running := serve(t, free(), tested(&service{}))
+	conn := dial(t, running.Addr())
+	call := begin(t, conn)
+	running.stop()
+	refused(t, running.Addr())
+
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		_, err := testpb.NewTestServiceClient(conn).UnaryCall(soon(t), &testpb.SimpleRequest{})
+		if status.Code(err) == codes.Unavailable {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("a new call while draining: %v, want it refused", err)
+		}
+	}
+	if err := call.echo(); err != nil {
+		t.Errorf("the call under way was cut off: %v", err)
+	}
+	select {
+	case err := <-running.ended:
+		t.Fatalf("the server ended with a call under way: %v", err)
+	default:
+	}
+	if err := call.finish(); err != nil {
+		t.Errorf("the call under way was cut off: %v", err)
+	}
+	if err := running.end(t); err != nil {
+		t.Errorf("every call could finish, and yet: %v", err)
+	}
+}
+
+func TestAStuckCallIsCutOff(t *testing.T) {
+	config := free()
+	config.DrainTimeout = 100 * time.Millisecond
+	running := serve(t, config, tested(&service{}))
+	call := begin(t, dial(t, running.Addr()))
+	running.stop()
+	oneLine(t, running.end(t), "cut off", "100ms")
+	if _, err := call.Recv(); status.Code(err) != codes.Unavailable {
+		t.Errorf("the stuck call: %v", err)
+	}
+	refused(t, running.Addr())
+}
+
+func TestTheSignalThatEndedTheContextDoesNotHurry(t *testing.T) {
+	server, err := Listen(free(), tested(&service{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	signals, ended := make(chan os.Signal), make(chan error, 1)
+	go func() { ended <- server.serve(ctx, signals) }()
+	call := begin(t, dial(t, server.Addr()))
+	stop()
+	refused(t, server.Addr())
+	signals <- os.Interrupt
+	if err := call.finish(); err != nil {
+		t.Errorf("the call under way was cut off: %v", err)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAServerThatIsToldBeforeItBeginsEndsAndFreesItsAddress(t *testing.T) {
+	server, err := Listen(free(), tested(&service{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	if err := server.Serve(ctx); err != nil {
+		t.Error(err)
+	}
+	listener, err := net.Listen("tcp", server.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener.Close()
+}
+
+func TestNoServiceIsHealthyWhileDraining(t *testing.T) {
+	running := serve(t, free(), tested(&service{}))
+	conn := dial(t, running.Addr())
+	watches := map[string]grpc_health_v1.Health_WatchClient{}
+	for _, name := range []string{"", "grpc.testing.TestService", "no.such.Service"} {
+		watch, err := grpc_health_v1.NewHealthClient(conn).Watch(soon(t), &grpc_health_v1.HealthCheckRequest{Service: name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := grpc_health_v1.HealthCheckResponse_SERVING
+		if name == "no.such.Service" {
+			want = grpc_health_v1.HealthCheckResponse_SERVICE_UNKNOWN
+		}
+		if reply, err := watch.Recv(); err != nil || reply.Status != want {
+			t.Fatalf("%q: %v, %v", name, reply, err)
+		}
+		watches[name] = watch
+	}
+	call := begin(t, conn)
+	running.stop()
+	for name, watch := range watches {
+		if reply, err := watch.Recv(); err != nil || reply.Status != grpc_health_v1.HealthCheckResponse_NOT_SERVING {
+			t.Errorf("%q: %v, %v", name, reply, err)
+		}
+	}
+	for _, name := range []string{"", "grpc.testing.TestService"} {
+		reply, err := running.health.Check(t.Context(), &grpc_health_v1.HealthCheckRequest{Service: name})
+		if err != nil || reply.Status != grpc_health_v1.HealthCheckResponse_NOT_SERVING {
+			t.Errorf("%q: %v, %v", name, reply, err)
+		}
+	}
+	if err := call.finish(); err != nil {
+		t.Error(err)
+	}
+	if err := running.end(t); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWhoWatchesTheHealthDoesNotHoldUpTheEnd(t *testing.T) {
+	config := free()
+	config.DrainTimeout = time.Hour
+	running := serve(t, config, tested(&service{}))
+	watch, err := grpc_health_v1.NewHealthClient(dial(t, running.Addr())).Watch(soon(t), &grpc_health_v1.HealthCheckRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := watch.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	running.stop()
+	if err := running.end(t); err != nil {
+		t.Error(err)
+	}
+	for err == nil {
+		_, err = watch.Recv()
+	}
+	if !errors.Is(err, io.EOF) {
+		t.Errorf("the watch ended with %v", err)
+	}
+}
+
+func TestAConnectionThatSaysNothingIsNotACallUnderWay(t *testing.T) {
+	t.Parallel()
+	config := free()
+	config.DrainTimeout = 4 * time.Second
+	running := serve(t, config, tested(&service{}))
+	silent, err := net.Dial("tcp", running.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	if _, err := silent.Read(make([]byte, 1)); err != nil { // the server speaks first
+		t.Fatal(err)
+	}
+	running.stop()
+	if err := running.end(t); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAServerThatFailsCutsItsConnections(t *testing.T) {
+	running := serve(t, free(), tested(&service{}))
+	call := begin(t, dial(t, running.Addr()))
+	running.listener.Close()
+	oneLine(t, running.end(t), "serving "+running.Addr())
+	if _, err := call.Recv(); status.Code(err) != codes.Unavailable {
+		t.Errorf("the call under way: %v", err)
+	}
+}
