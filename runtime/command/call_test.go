@@ -30,7 +30,7 @@ const programVariable = "RUN_RECEIVER_CLIENT"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(programVariable) != "" {
-		os.Exit(Main("receiver-client", []Command{echo, stubborn}))
+		os.Exit(Main("receiver-client", []Command{echo, stubborn, upload, watch, exchangeAll}))
 	}
 	os.Exit(m.Run())
 }
@@ -80,9 +80,14 @@ func (s testServer) UnaryCall(ctx context.Context, request *testpb.SimpleRequest
 // serve runs a server until the test ends and returns its address.
 func serve(t *testing.T, handle handler, options ...grpc.ServerOption) string {
 	t.Helper()
+	return start(t, testServer{handle: handle}, options...)
+}
+
+func start(t *testing.T, service testpb.TestServiceServer, options ...grpc.ServerOption) string {
+	t.Helper()
 	listener := listen(t)
 	server := grpc.NewServer(options...)
-	testpb.RegisterTestServiceServer(server, testServer{handle: handle})
+	testpb.RegisterTestServiceServer(server, service)
 	go server.Serve(listener)
 	t.Cleanup(server.Stop)
 	return listener.Addr().String()

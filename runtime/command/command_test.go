@@ -43,7 +43,7 @@ func receive(t *testing.T, do func(context.Context, string, []client.Option, pro
 			{Name: "xwhen", Field: "xwhen", Doc: " When it happened,\n in seconds since 1970.\n\n Now, if it is 0.\n"},
 			{Name: "xcontext", Field: "xcontext"},
 		},
-		Call: Call{request: func() proto.Message { return dynamicpb.NewMessage(event) }, do: do},
+		Call: Call{request: func() proto.Message { return dynamicpb.NewMessage(event) }, do: once(do)},
 	}
 }
 
@@ -112,19 +112,24 @@ func TestHelp(t *testing.T) {
 	nothing := commandOf(descriptorOf(t, "replies.proto", "Nothing"))
 	nothing.Name, nothing.Doc = "check-health", "Says how the server is.\nIt takes nothing."
 	commands := []Command{receive(t, answer(nil, nil)), every, nothing}
-	for golden, lines := range map[string][]string{
+	golden(t, commands, map[string][]string{
 		"help.txt":         {"help", "-h", "-help", "--help"},
 		"help-receive.txt": {"help receive", "receive --help", "receive -h", "receive --xwho jerry -help"},
 		"help-every.txt":   {"help every", "every --help"},
 		"help-nothing.txt": {"help check-health"},
-	} {
+	})
+}
+
+// golden compares what command lines print with files of testdata.
+func golden(t *testing.T, commands []Command, lines map[string][]string) {
+	for name, lines := range lines {
 		for _, args := range lines {
 			t.Run(args, func(t *testing.T) {
 				out, err := run(t.Context(), commands, strings.Fields(args)...)
 				if err != nil {
 					t.Fatal(err)
 				}
-				file := filepath.Join("testdata", golden)
+				file := filepath.Join("testdata", name)
 				if *update {
 					if err := os.WriteFile(file, []byte(out), 0o644); err != nil {
 						t.Fatal(err)

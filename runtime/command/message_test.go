@@ -53,6 +53,6 @@ func commandOf(descriptor protoreflect.MessageDescriptor) Command {
 	return Command{
 		Name:  "send",
 		Flags: flagsOf(descriptor),
-		Call:  Call{request: func() proto.Message { return dynamicpb.NewMessage(descriptor) }, do: answer(nil, nil)},
+		Call:  Call{request: func() proto.Message { return dynamicpb.NewMessage(descriptor) }, do: once(answer(nil, nil))},
 	}
 }

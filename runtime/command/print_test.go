@@ -33,7 +33,7 @@ func TestReplies(t *testing.T) {
 		t.Run(string(test.message)+" "+test.reply, func(t *testing.T) {
 			reply := messageOf(t, descriptorOf(t, test.file, test.message), test.reply)
 			for oneLine, want := range map[bool]string{false: test.text, true: test.json} {
-				if got, err := format(reply, oneLine); got != want || err != nil {
+				if got, err := format(reply, oneLine, oneLine); got != want || err != nil {
 					t.Errorf("in one line: %v: %q, error %v, want %q", oneLine, got, err, want)
 				}
 			}
@@ -46,7 +46,7 @@ func TestReplyThatHasNoJSON(t *testing.T) {
 	reply := messageOf(t, every, "{}")
 	reply.ProtoReflect().Mutable(every.Fields().ByName("value")) // a Value that holds nothing
 	const want = "the reply can't be shown as JSON: google.protobuf.Value: none of the oneof fields is set"
-	if text, err := format(reply, true); text != "" || err == nil || err.Error() != want {
+	if text, err := format(reply, true, true); text != "" || err == nil || err.Error() != want {
 		t.Errorf("%q, error %v", text, err)
 	}
 }

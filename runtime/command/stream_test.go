@@ -1,0 +1,820 @@
+package command
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	testpb "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
+)
+
+// The commands of streams, as generated programs have them.
+var (
+	upload = Command{
+		Name:  "upload",
+		Doc:   "Sends requests to the server.",
+		Event: true,
+		Flags: []Flag{{Name: "payload", Field: "payload"}},
+		Call: ClientStream(dial, func(ctx context.Context, c testClient) (testpb.TestService_StreamingInputCallClient, error) {
+			return testpb.NewTestServiceClient(c).StreamingInputCall(ctx)
+		}),
+	}
+	watch = Command{
+		Name:  "watch",
+		Doc:   "Has the server send replies.",
+		Flags: []Flag{{Name: "payload", Field: "payload"}},
+		Call: ServerStream(dial, func(ctx context.Context, c testClient, request *testpb.StreamingOutputCallRequest) (testpb.TestService_StreamingOutputCallClient, error) {
+			return testpb.NewTestServiceClient(c).StreamingOutputCall(ctx, request)
+		}),
+	}
+	exchangeAll = Command{
+		Name:  "exchange",
+		Flags: []Flag{{Name: "payload", Field: "payload"}},
+		Call: Bidi(dial, func(ctx context.Context, c testClient) (testpb.TestService_FullDuplexCallClient, error) {
+			return testpb.NewTestServiceClient(c).FullDuplexCall(ctx)
+		}),
+	}
+)
+
+// The streams as protoc-gen-go-grpc made them before they were generic.
+type (
+	oldUploadClient interface {
+		Send(*testpb.StreamingInputCallRequest) error
+		CloseAndRecv() (*testpb.StreamingInputCallResponse, error)
+		grpc.ClientStream
+	}
+	oldWatchClient interface {
+		Recv() (*testpb.StreamingOutputCallResponse, error)
+		grpc.ClientStream
+	}
+	oldExchangeClient interface {
+		Send(*testpb.StreamingOutputCallRequest) error
+		Recv() (*testpb.StreamingOutputCallResponse, error)
+		grpc.ClientStream
+	}
+)
+
+var old = []Command{
+	{Name: "upload", Flags: upload.Flags, Call: ClientStream(dial, func(ctx context.Context, c testClient) (oldUploadClient, error) {
+		return testpb.NewTestServiceClient(c).StreamingInputCall(ctx)
+	})},
+	{Name: "watch", Flags: watch.Flags, Call: ServerStream(dial, func(ctx context.Context, c testClient, request *testpb.StreamingOutputCallRequest) (oldWatchClient, error) {
+		return testpb.NewTestServiceClient(c).StreamingOutputCall(ctx, request)
+	})},
+	{Name: "exchange", Flags: exchangeAll.Flags, Call: Bidi(dial, func(ctx context.Context, c testClient) (oldExchangeClient, error) {
+		return testpb.NewTestServiceClient(c).FullDuplexCall(ctx)
+	})},
+}
+
+var streams = []Command{upload, watch, exchangeAll}
+
+type (
+	uploadServer   = testpb.TestService_StreamingInputCallServer
+	watchServer    = testpb.TestService_StreamingOutputCallServer
+	exchangeServer = testpb.TestService_FullDuplexCallServer
+)
+
+// streamServer is a server that serves the streams that it has functions for.
+type streamServer struct {
+	testpb.UnimplementedTestServiceServer
+	upload   func(uploadServer) error
+	watch    func(*testpb.StreamingOutputCallRequest, watchServer) error
+	exchange func(exchangeServer) error
+}
+
+func (s streamServer) StreamingInputCall(stream uploadServer) error { return s.upload(stream) }
+
+func (s streamServer) StreamingOutputCall(request *testpb.StreamingOutputCallRequest, stream watchServer) error {
+	return s.watch(request, stream)
+}
+
+func (s streamServer) FullDuplexCall(stream exchangeServer) error { return s.exchange(stream) }
+
+// count answers with the number of bytes that came, and one for each request.
+func count(stream uploadServer) error {
+	sum := 0
+	for {
+		request, err := stream.Recv()
+		if err == io.EOF {
+			return stream.SendAndClose(&testpb.StreamingInputCallResponse{AggregatedPayloadSize: int32(sum)})
+		}
+		if err != nil {
+			return err
+		}
+		sum += 1 + len(request.Payload.GetBody())
+	}
+}
+
+// thrice replies three times with the payload of the request.
+func thrice(request *testpb.StreamingOutputCallRequest, stream watchServer) error {
+	for range 3 {
+		if err := stream.Send(&testpb.StreamingOutputCallResponse{Payload: request.Payload}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// echoAll replies to each request with its payload.
+func echoAll(stream exchangeServer) error {
+	for {
+		request, err := stream.Recv()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := stream.Send(&testpb.StreamingOutputCallResponse{Payload: request.Payload}); err != nil {
+			return err
+		}
+	}
+}
+
+// feed runs receiver-client with a standard input.
+func feed(ctx context.Context, stdin io.Reader, commands []Command, args ...string) (stdout string, err error) {
+	var out bytes.Buffer
+	err = Run(ctx, envOf(stdin, &out, args...), commands)
+	return out.String(), err
+}
+
+func envOf(stdin io.Reader, stdout io.Writer, args ...string) Env {
+	return Env{Program: "receiver-client", Args: args, Getenv: func(string) string { return "" }, Stdin: stdin, Stdout: stdout}
+}
+
+// never is a standard input that gives nothing until the test ends.
+func never(t *testing.T) io.Reader {
+	reader, writer := io.Pipe()
+	t.Cleanup(func() { writer.Close() })
+	return reader
+}
+
+// ends are the seconds in which what is to end soon ends.
+const ends = 5 * time.Second
+
+// soon fails a test whose command does not end.
+func soon(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeoutCause(t.Context(), ends, errors.New("it does not end"))
+	t.Cleanup(cancel)
+	return ctx
+}
+
+const (
+	payload = `{"payload": {"body": "+/8="}}`
+	reply   = `{"payload":{"type":"COMPRESSABLE","body":"+/8="},"peerSocketAddress":""}` + "\n"
+	nothing = `{"peerSocketAddress":""}` + "\n"
+)
+
+func TestStreams(t *testing.T) {
+	addr := start(t, streamServer{upload: count, watch: thrice, exchange: echoAll})
+	for _, test := range []struct {
+		args, stdin string
+		want        string
+	}{
+		{"upload", payload + payload + "\n{}\n", "{\n  \"aggregatedPayloadSize\": 7\n}\n"},
+		{"upload --json", payload, `{"aggregatedPayloadSize":3}` + "\n"},
+		{"upload --json", "", `{"aggregatedPayloadSize":0}` + "\n"},
+		{"upload --json", " \n", `{"aggregatedPayloadSize":0}` + "\n"},
+		{`upload --json --payload {"body":"+/8="}`, "not read", `{"aggregatedPayloadSize":3}` + "\n"},
+		{`upload --json --payload {}`, "", `{"aggregatedPayloadSize":1}` + "\n"},
+
+		{"watch", "not read", strings.Repeat(nothing, 3)},
+		{`watch --payload {"body":"+/8="}`, "not read", strings.Repeat(reply, 3)},
+		{`watch --json --payload {"body":"+/8="}`, "", strings.Repeat(reply, 3)},
+
+		{"exchange", payload + "{}" + payload, reply + nothing + reply},
+		{"exchange --json", payload, reply},
+		{"exchange", "", ""},
+		{`exchange --payload {"body":"+/8="}`, "not read", reply},
+	} {
+		t.Run(test.args, func(t *testing.T) {
+			for name, commands := range map[string][]Command{"generic": streams, "old": old} {
+				args := append(strings.Fields(test.args), "--addr", addr)
+				out, err := feed(soon(t), strings.NewReader(test.stdin), commands, args...)
+				if out != test.want || err != nil {
+					t.Errorf("%s: it prints\n%s, error %v, want\n%s", name, out, err, test.want)
+				}
+			}
+		})
+	}
+}
+
+func TestNoStdinIsAnEmptyOne(t *testing.T) {
+	addr := start(t, streamServer{upload: count})
+	out, err := feed(soon(t), nil, streams, "upload", "--json", "--addr", addr)
+	if out != `{"aggregatedPayloadSize":0}`+"\n" || err != nil {
+		t.Errorf("it prints %q, error %v", out, err)
+	}
+}
+
+func TestEventIDGoesWithTheStream(t *testing.T) {
+	addr := start(t, streamServer{upload: func(stream uploadServer) error {
+		response, err := mirror(stream.Context(), &testpb.SimpleRequest{FillUsername: true})
+		return cmp.Or(err, status.Error(codes.Aborted, response.Username))
+	}})
+	if _, err := feed(soon(t), nil, streams, "upload", "--addr", addr, "--event-id", "id-1"); fmt.Sprint(err) != "upload: Aborted: id-1" {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+// A bidi call is a conversation: each reply can be read before the next request
+// is typed.
+func TestBidiIsInterleaved(t *testing.T) {
+	addr := start(t, streamServer{exchange: echoAll})
+	stdin, typed := io.Pipe()
+	shown, stdout := io.Pipe()
+	ended := make(chan error, 1)
+	go func() {
+		ended <- Run(soon(t), envOf(stdin, stdout, "exchange", "--addr", addr), streams)
+		stdout.Close()
+	}()
+	for range 3 {
+		if _, err := io.WriteString(typed, payload); err != nil {
+			t.Fatal(err)
+		}
+		line := make([]byte, len(reply))
+		if _, err := io.ReadFull(shown, line); err != nil || string(line) != reply {
+			t.Fatalf("it prints %q, error %v", line, err)
+		}
+	}
+	typed.Close()
+	if rest, err := io.ReadAll(shown); len(rest) > 0 || err != nil {
+		t.Errorf("it prints also %q, error %v", rest, err)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// The server may have much to say after the last request.
+func TestBidiEndsWithTheServer(t *testing.T) {
+	addr := start(t, streamServer{exchange: func(stream exchangeServer) error {
+		if _, err := stream.Recv(); err != io.EOF {
+			t.Errorf("it has sent something, error %v", err)
+		}
+		time.Sleep(50 * time.Millisecond)
+		return thrice(&testpb.StreamingOutputCallRequest{}, stream)
+	}})
+	if out, err := feed(soon(t), nil, streams, "exchange", "--addr", addr); out != strings.Repeat(nothing, 3) || err != nil {
+		t.Errorf("it prints %q, error %v", out, err)
+	}
+}
+
+// streamOf is a command of the Receiver demo that gives many replies, and then
+// an error unless it is nil.
+func streamOf(t *testing.T, failure error, replies ...string) Command {
+	command := receive(t, nil)
+	descriptor := descriptorOf(t, "receiver.proto", "Reply")
+	command.Call.manyReplies = true
+	command.Call.do = func(context.Context, exchange) iter.Seq2[proto.Message, error] {
+		return func(yield func(proto.Message, error) bool) {
+			for _, text := range replies {
+				if !yield(messageOf(t, descriptor, text), nil) {
+					return
+				}
+			}
+			if failure != nil {
+				yield(nil, failure)
+			}
+		}
+	}
+	return command
+}
+
+func TestRepliesThatGreet(t *testing.T) {
+	command := streamOf(t, nil, `{"message": "Hello, jerry!"}`, `{"status": 7, "message": "no"}`)
+	for args, want := range map[string]string{
+		"receive":        "client status: 0 received: Hello, jerry!\nclient status: 7 received: no\n",
+		"receive --json": `{"status":0,"message":"Hello, jerry!"}` + "\n" + `{"status":7,"message":"no"}` + "\n",
+	} {
+		if out, err := run(t.Context(), []Command{command}, strings.Fields(args)...); out != want || err != nil {
+			t.Errorf("%s: it prints\n%s, error %v, want\n%s", args, out, err, want)
+		}
+	}
+}
+
+// writes keeps what is written apart.
+type writes []string
+
+func (w *writes) Write(text []byte) (int, error) {
+	*w = append(*w, string(text))
+	return len(text), nil
+}
+
+func TestEachReplyIsOneWrite(t *testing.T) {
+	var out writes
+	command := streamOf(t, nil, `{}`, `{}`)
+	if err := Run(t.Context(), envOf(nil, &out, "receive", "--json"), []Command{command}); err != nil {
+		t.Fatal(err)
+	}
+	if want := `{"status":0,"message":""}` + "\n"; len(out) != 2 || out[0] != want || out[1] != want {
+		t.Errorf("it writes %q", out)
+	}
+}
+
+func TestOutputThatFailsEndsTheStream(t *testing.T) {
+	gone := make(chan struct{})
+	addr := start(t, streamServer{watch: func(request *testpb.StreamingOutputCallRequest, stream watchServer) error {
+		defer close(gone)
+		for thrice(request, stream) == nil {
+		}
+		return nil
+	}})
+	if err := Run(soon(t), envOf(nil, fullDisk{}, "watch", "--addr", addr), streams); !errors.Is(err, errFull) {
+		t.Errorf("the error is %v", err)
+	}
+	<-gone
+}
+
+func TestRepliesBeforeAnErrorStayPrinted(t *testing.T) {
+	full := status.Error(codes.ResourceExhausted, "that is enough")
+	addr := start(t, streamServer{
+		watch: func(request *testpb.StreamingOutputCallRequest, stream watchServer) error {
+			return cmp.Or(thrice(request, stream), full)
+		},
+		exchange: func(stream exchangeServer) error {
+			if _, err := stream.Recv(); err != nil {
+				return err
+			}
+			return cmp.Or(thrice(&testpb.StreamingOutputCallRequest{}, stream), full)
+		},
+	})
+	for _, name := range []string{"watch", "exchange"} {
+		stdin := io.MultiReader(strings.NewReader("{}"), never(t))
+		out, err := feed(soon(t), stdin, streams, name, "--addr", addr)
+		if want := name + ": ResourceExhausted: that is enough"; fmt.Sprint(err) != want || out != strings.Repeat(nothing, 3) {
+			t.Errorf("it prints %q, error %v, want %s", out, err, want)
+		}
+	}
+}
+
+// endless is a standard input that repeats a value.
+type endless struct {
+	value string
+	read  atomic.Int64
+}
+
+func (e *endless) Read(p []byte) (int, error) {
+	at := int(e.read.Load())
+	for i := range p {
+		p[i] = e.value[(at+i)%len(e.value)]
+	}
+	e.read.Add(int64(len(p)))
+	return len(p), nil
+}
+
+// Whether the next request is being typed or being sent, a call ends with the
+// server.
+func TestServerThatEndsTheStreamEarly(t *testing.T) {
+	refusal := status.Error(codes.FailedPrecondition, "closed today")
+	refusing := start(t, streamServer{
+		upload: func(stream uploadServer) error {
+			_, err := stream.Recv()
+			return cmp.Or(err, refusal)
+		},
+		exchange: func(stream exchangeServer) error {
+			_, err := stream.Recv()
+			return cmp.Or(err, refusal)
+		},
+	})
+	content := start(t, streamServer{
+		upload: func(stream uploadServer) error {
+			_, err := stream.Recv()
+			return cmp.Or(err, stream.SendAndClose(&testpb.StreamingInputCallResponse{}))
+		},
+		exchange: func(stream exchangeServer) error {
+			_, err := stream.Recv()
+			return cmp.Or(err, stream.Send(&testpb.StreamingOutputCallResponse{}))
+		},
+	})
+	for stdin, reader := range map[string]func() io.Reader{
+		"idle":    func() io.Reader { return io.MultiReader(strings.NewReader("{}"), never(t)) },
+		"endless": func() io.Reader { return &endless{value: payload} },
+	} {
+		for name, out := range map[string]string{"upload": `{"aggregatedPayloadSize":0}` + "\n", "exchange": nothing} {
+			t.Run(name+" "+stdin, func(t *testing.T) {
+				got, err := feed(soon(t), reader(), streams, name, "--json", "--addr", refusing)
+				if want := name + ": FailedPrecondition: closed today"; fmt.Sprint(err) != want || got != "" {
+					t.Errorf("it prints %q, error %v, want %s", got, err, want)
+				}
+				if got, err := feed(soon(t), reader(), streams, name, "--json", "--addr", content); got != out || err != nil {
+					t.Errorf("it prints %q, error %v, want %s", got, err, out)
+				}
+			})
+		}
+	}
+}
+
+// A server that counts on the end of the requests must not take a mistake for
+// it.
+func TestMalformedInputCancelsTheCall(t *testing.T) {
+	heard := make(chan error, 1)
+	addr := start(t, streamServer{
+		upload: func(stream uploadServer) error {
+			_, err := stream.Recv()
+			for err == nil {
+				_, err = stream.Recv()
+			}
+			heard <- err
+			return err
+		},
+		exchange: func(stream exchangeServer) error {
+			err := echoAll(stream)
+			heard <- err
+			return err
+		},
+	})
+	for _, name := range []string{"upload", "exchange"} {
+		for text, want := range map[string]string{
+			`{}` + "\n" + `{"payload": x}`: "line 2, column 13: invalid character 'x' looking for beginning of value",
+			`{} {"load": 1}`:               `line 1, column 5: unknown field "load"`,
+			`{}` + "\n" + `{"payload": {`:  "line 2, column 14: unexpected end of JSON input",
+		} {
+			stdin, typed := io.Pipe()
+			go io.WriteString(typed, text[:2])
+			time.AfterFunc(50*time.Millisecond, func() { // after the call has begun
+				io.WriteString(typed, text[2:])
+				typed.Close()
+			})
+			out, err := feed(soon(t), stdin, streams, name, "--addr", addr)
+			if fmt.Sprint(err) != name+": standard input: "+want {
+				t.Errorf("the error is\n%v, want\n%s", err, want)
+			}
+			if name == "upload" && out != "" {
+				t.Errorf("it prints %q", out)
+			}
+			if err := <-heard; status.Code(err) != codes.Canceled {
+				t.Errorf("the server hears %v", err)
+			}
+		}
+	}
+}
+
+func TestRequiredFieldsOfInput(t *testing.T) {
+	command := commandOf(descriptorOf(t, "old.proto", "Old"))
+	command.Call.manyRequests = true
+	command.Call.do = once(answer(nil, errors.New("called")))
+	for _, test := range []struct{ stdin, args, want string }{
+		{`{"number": 1}`, "send", "send: standard input: line 1, column 1: required field old.Old.name not set"},
+		{"", "send --number 1", "send: required field old.Old.name not set"},
+		{`{"name": "a"}`, "send", "send: called"},
+		{"not read", "send --name a", "send: called"},
+	} {
+		_, err := feed(t.Context(), strings.NewReader(test.stdin), []Command{command}, strings.Fields(test.args)...)
+		if fmt.Sprint(err) != test.want {
+			t.Errorf("%s: the error is\n%v, want\n%s", test.args, err, test.want)
+		}
+	}
+}
+
+// A request that can't be sent is what is wrong, whoever notices first.
+func TestRequestThatCannotBeSent(t *testing.T) {
+	addr := start(t, streamServer{upload: count, exchange: echoAll})
+	narrow := func(ctx context.Context, target string, options ...client.Option) (testClient, error) {
+		return dial(ctx, target, append(options, client.With(grpc.WithDefaultCallOptions(grpc.MaxCallSendMsgSize(1))))...)
+	}
+	commands := []Command{
+		{Name: "upload", Call: ClientStream(narrow, func(ctx context.Context, c testClient) (testpb.TestService_StreamingInputCallClient, error) {
+			return testpb.NewTestServiceClient(c).StreamingInputCall(ctx)
+		})},
+		{Name: "exchange", Call: Bidi(narrow, func(ctx context.Context, c testClient) (testpb.TestService_FullDuplexCallClient, error) {
+			return testpb.NewTestServiceClient(c).FullDuplexCall(ctx)
+		})},
+	}
+	for range 50 {
+		for _, name := range []string{"upload", "exchange"} {
+			_, err := feed(soon(t), strings.NewReader(payload), commands, name, "--addr", addr)
+			if want := name + ": ResourceExhausted: trying to send message larger than max"; !strings.HasPrefix(fmt.Sprint(err), want) {
+				t.Fatalf("the error is %v, want %s", err, want)
+			}
+		}
+	}
+}
+
+func TestManyMessages(t *testing.T) {
+	const many = 20_000
+	addr := start(t, streamServer{upload: count, exchange: echoAll})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	stdin := strings.Repeat(payload+"\n", many)
+	out, err := feed(ctx, strings.NewReader(stdin), streams, "upload", "--json", "--addr", addr, "--timeout", "1m")
+	if want := fmt.Sprintf(`{"aggregatedPayloadSize":%d}`+"\n", 3*many); out != want || err != nil {
+		t.Errorf("it prints %q, error %v, want %q", out, err, want)
+	}
+	out, err = feed(ctx, strings.NewReader(stdin), streams, "exchange", "--addr", addr)
+	if out != strings.Repeat(reply, many) || err != nil {
+		t.Errorf("it prints %d lines, error %v", strings.Count(out, "\n"), err)
+	}
+}
+
+// What the other side does not take yet is not read yet either.
+func TestBackpressure(t *testing.T) {
+	const bound = 8 << 20
+	var sent atomic.Int64
+	addr := start(t, streamServer{
+		exchange: func(stream exchangeServer) error { <-stream.Context().Done(); return nil },
+		watch: func(_ *testpb.StreamingOutputCallRequest, stream watchServer) error {
+			response := &testpb.StreamingOutputCallResponse{Payload: &testpb.Payload{Body: make([]byte, 1000)}}
+			for stream.Send(response) == nil {
+				sent.Add(1000)
+			}
+			return nil
+		},
+	})
+	stdin := &endless{value: `{"payload": {"body": "` + strings.Repeat("A", 1000) + `"}}`}
+	_, stdout := io.Pipe() // nobody reads it
+	for name, passed := range map[string]*atomic.Int64{"exchange": &stdin.read, "watch": &sent} {
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- Run(ctx, envOf(stdin, stdout, name, "--addr", addr), streams) }()
+		last := int64(-1)
+		for passed.Load() == 0 || passed.Load() != last {
+			last = passed.Load()
+			if last > bound {
+				t.Fatalf("%s: %d bytes have passed", name, last)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		cancel()
+		stdout.Close()
+		<-ended
+	}
+}
+
+func TestCancelledStreams(t *testing.T) {
+	called := make(chan struct{})
+	wait := func(stream interface{ Context() context.Context }) error {
+		called <- struct{}{}
+		<-stream.Context().Done()
+		return nil
+	}
+	addr := start(t, streamServer{
+		upload: func(stream uploadServer) error { return wait(stream) },
+		watch: func(request *testpb.StreamingOutputCallRequest, stream watchServer) error {
+			return cmp.Or(thrice(request, stream), wait(stream))
+		},
+		exchange: func(stream exchangeServer) error {
+			return cmp.Or(thrice(&testpb.StreamingOutputCallRequest{}, stream), wait(stream))
+		},
+	})
+	for _, test := range []struct{ name, out, want string }{
+		{"upload", "", "upload: context canceled"},
+		{"watch", strings.Repeat(nothing, 3), "<nil>"},
+		{"exchange", strings.Repeat(nothing, 3), "<nil>"},
+	} {
+		ctx, cancel := context.WithCancel(soon(t))
+		defer cancel()
+		go func() {
+			<-called
+			time.Sleep(100 * time.Millisecond) // until the replies have come
+			cancel()
+		}()
+		out, err := feed(ctx, never(t), streams, test.name, "--addr", addr)
+		if fmt.Sprint(err) != test.want || out != test.out {
+			t.Errorf("%s: it prints %q, error %v, want %q, %s", test.name, out, err, test.out, test.want)
+		}
+	}
+}
+
+func TestCancelledBeforeItHasBegun(t *testing.T) {
+	addr := listen(t).Addr().String() // takes connections, and says nothing
+	for _, name := range []string{"upload", "watch", "exchange"} {
+		ctx, cancel := context.WithCancelCause(soon(t))
+		time.AfterFunc(50*time.Millisecond, func() { cancel(errors.New("interrupt signal received")) })
+		if _, err := feed(ctx, nil, streams, name, "--addr", addr); fmt.Sprint(err) != name+": interrupt signal received" {
+			t.Errorf("the error is %v", err)
+		}
+	}
+}
+
+// A deadline of the caller's is not the caller's wish to end.
+func TestDeadlineOfTheCaller(t *testing.T) {
+	addr := start(t, streamServer{watch: silent})
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, err := feed(ctx, nil, streams, "watch", "--addr", addr); !strings.HasPrefix(fmt.Sprint(err), "watch: ") {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+// silent replies once, and then no more.
+func silent(_ *testpb.StreamingOutputCallRequest, stream watchServer) error {
+	err := stream.Send(&testpb.StreamingOutputCallResponse{})
+	<-stream.Context().Done()
+	return err
+}
+
+func TestTimeoutThatIsGivenBoundsAStream(t *testing.T) {
+	addr := start(t, streamServer{
+		upload: count,
+		watch:  silent,
+		exchange: func(stream exchangeServer) error {
+			return silent(nil, stream)
+		},
+	})
+	for name, printed := range map[string]string{"upload": "", "watch": nothing, "exchange": nothing} {
+		out, err := feed(soon(t), never(t), streams, name, "--addr", addr, "--timeout", "200ms")
+		if want := name + ": the call to " + addr + " did not end within 200ms (see --timeout)"; fmt.Sprint(err) != want || out != printed {
+			t.Errorf("it prints %q, error\n%v, want\n%s", out, err, want)
+		}
+	}
+}
+
+// within runs a command whose default timeout is another.
+func within(t *testing.T, command Command, timeout time.Duration, stdout io.Writer, args ...string) error {
+	t.Helper()
+	env := envOf(never(t), stdout)
+	parsed, err := command.parse(env, args)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed.timeout = timeout
+	return command.call(soon(t), env, parsed)
+}
+
+func TestTimeoutThatIsNotGiven(t *testing.T) {
+	slow := func(stream grpc.ServerStreamingServer[testpb.StreamingOutputCallResponse]) error {
+		time.Sleep(400 * time.Millisecond)
+		return stream.Send(&testpb.StreamingOutputCallResponse{})
+	}
+	addr := start(t, streamServer{
+		upload:   count,
+		watch:    func(_ *testpb.StreamingOutputCallRequest, stream watchServer) error { return slow(stream) },
+		exchange: func(stream exchangeServer) error { return slow(stream) },
+	})
+	mute := listen(t).Addr().String() // takes connections, and says nothing
+	for _, test := range []struct {
+		command Command
+		addr    string
+		want    string
+	}{
+		{watch, addr, "<nil>"},
+		{exchangeAll, addr, "<nil>"},
+		{upload, addr, "the call to " + addr + " did not end within 200ms (see --timeout)"},
+		{watch, mute, "no answer from " + mute + " within 200ms (see --timeout)"},
+		{exchangeAll, mute, "no answer from " + mute + " within 200ms (see --timeout)"},
+		{upload, mute, "the call to " + mute + " did not end within 200ms (see --timeout)"},
+	} {
+		var out bytes.Buffer
+		if err := within(t, test.command, 200*time.Millisecond, &out, "--addr", test.addr); fmt.Sprint(err) != test.want {
+			t.Errorf("%s: the error is\n%v, want\n%s", test.command.Name, err, test.want)
+		}
+		if got := out.String(); (got == nothing) != (test.want == "<nil>") {
+			t.Errorf("%s: it prints %q", test.command.Name, got)
+		}
+	}
+}
+
+func TestStreamsWithoutServer(t *testing.T) {
+	listener := listen(t)
+	addr := listener.Addr().String()
+	listener.Close()
+	for _, name := range []string{"upload", "watch", "exchange"} {
+		out, err := feed(soon(t), never(t), streams, name, "--addr", addr)
+		if want := name + ": no server at " + addr; !strings.HasPrefix(fmt.Sprint(err), want) || out != "" {
+			t.Errorf("it prints %q, error %v, want %s", out, err, want)
+		}
+	}
+}
+
+// closing is a connection that says when it is closed.
+type closing struct {
+	testClient
+	closed *atomic.Int32
+}
+
+func (c closing) Close() error { c.closed.Add(1); return c.testClient.Close() }
+
+func TestConnectionOfAStreamIsClosed(t *testing.T) {
+	addr := start(t, streamServer{watch: thrice})
+	for _, refusal := range []error{nil, errors.New("no")} {
+		var closed atomic.Int32
+		command := Command{Name: "watch", Call: ServerStream(
+			func(ctx context.Context, target string, options ...client.Option) (closing, error) {
+				c, err := dial(ctx, target, options...)
+				return closing{c, &closed}, err
+			},
+			func(ctx context.Context, c closing, request *testpb.StreamingOutputCallRequest) (testpb.TestService_StreamingOutputCallClient, error) {
+				if refusal != nil {
+					return nil, refusal
+				}
+				return testpb.NewTestServiceClient(c).StreamingOutputCall(ctx, request)
+			},
+		)}
+		if _, err := feed(soon(t), nil, []Command{command}, "watch", "--addr", addr); !errors.Is(err, refusal) || closed.Load() != 1 {
+			t.Errorf("closed %d times, error %v", closed.Load(), err)
+		}
+	}
+}
+
+// However a call ends, nothing of it goes on.
+func TestNothingIsLeftBehind(t *testing.T) {
+	addr := start(t, streamServer{
+		upload:   func(uploadServer) error { return status.Error(codes.Aborted, "no") },
+		watch:    thrice,
+		exchange: func(stream exchangeServer) error { <-stream.Context().Done(); return nil },
+	})
+	before := runtime.NumGoroutine()
+	var running sync.WaitGroup
+	for range 10 {
+		running.Go(func() { feed(t.Context(), &endless{value: payload}, streams, "upload", "--addr", addr) })
+		running.Go(func() { feed(t.Context(), nil, streams, "watch", "--addr", addr) })
+		running.Go(func() {
+			feed(t.Context(), &endless{value: payload}, streams, "exchange", "--addr", addr, "--timeout", "200ms")
+		})
+		running.Go(func() {
+			stdin, typed := io.Pipe()
+			feed(t.Context(), stdin, streams, "upload", "--addr", addr)
+			io.WriteString(typed, "{}") // ends the Read that was left behind
+		})
+	}
+	running.Wait()
+	for deadline := time.Now().Add(ends); runtime.NumGoroutine() > before; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			stacks := make([]byte, 1<<20)
+			t.Fatalf("%d goroutines before, %d after:\n%s", before, runtime.NumGoroutine(), stacks[:runtime.Stack(stacks, true)])
+		}
+	}
+}
+
+func TestHelpOfStreams(t *testing.T) {
+	golden(t, streams, map[string][]string{
+		"help-upload.txt":   {"help upload", "upload -h"},
+		"help-watch.txt":    {"help watch", "watch --help"},
+		"help-exchange.txt": {"help exchange", "exchange --help"},
+	})
+}
+
+func TestProcessReadsItsStandardInput(t *testing.T) {
+	addr := start(t, streamServer{upload: count})
+	for stdin, want := range map[string]struct {
+		code           int
+		stdout, stderr string
+	}{
+		payload + payload: {0, `{"aggregatedPayloadSize":6}` + "\n", ""},
+		payload + "\n]":   {1, "", "receiver-client: upload: standard input: line 2, column 1: invalid character ']' looking for beginning of value\n"},
+	} {
+		cmd, stdout, stderr := program("upload", "--json", "--addr", addr)
+		cmd.Stdin = strings.NewReader(stdin)
+		if err := cmd.Run(); cmd.ProcessState == nil {
+			t.Fatal(err)
+		}
+		if code := cmd.ProcessState.ExitCode(); code != want.code || stdout.String() != want.stdout || stderr.String() != want.stderr {
+			t.Errorf("the exit code is %d, it prints %q and complains %q", code, stdout, stderr)
+		}
+	}
+}
+
+// Ctrl-C is how one stops watching: no error, and what came has been printed.
+func TestInterruptEndsAStream(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("os.Interrupt can't be sent")
+	}
+	addr := start(t, streamServer{
+		watch:    silent,
+		exchange: func(stream exchangeServer) error { return silent(nil, stream) },
+	})
+	for _, name := range []string{"watch", "exchange"} {
+		cmd, _, stderr := program(name, "--addr", addr)
+		if _, err := cmd.StdinPipe(); err != nil { // nothing comes through it
+			t.Fatal(err)
+		}
+		cmd.Stdout = nil
+		stdout, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		line := make([]byte, len(nothing))
+		if _, err := io.ReadFull(stdout, line); err != nil || string(line) != nothing {
+			t.Fatalf("it prints %q, error %v", line, err)
+		}
+		if err := cmd.Process.Signal(os.Interrupt); err != nil {
+			t.Fatal(err)
+		}
+		rest, _ := io.ReadAll(stdout)
+		cmd.Wait()
+		if code := cmd.ProcessState.ExitCode(); code != 0 || stderr.Len() > 0 || len(rest) > 0 {
+			t.Errorf("%s: the exit code is %d, it complains %q, it prints also %q", name, code, stderr, rest)
+		}
+	}
+}
