@@ -42,12 +42,15 @@ As a command:  protoc-gen-receiver COMMAND
 
 Commands:
   generate   compile protos and generate, without protoc or buf
+  explain    tell how each RPC is read, and which files it gets
   version    print the version
   help       print this text, or with "help generate" that of the command
 
 Options, as --receiver_opt=NAME=VALUE:
   root=DIR        the folder of the module's go.mod, which must be the output, too (default .)
   scaffold=all    write files of yours again that were deleted (default new)
+  events=…        how to find the RPCs that take events: auto (by names and by
+                  comments, the default), names, or off
   runtime=PATH    import the runtime from there instead of copying it into the module
   paths=…, module=…, MFILE.proto=…   as protoc-gen-go takes them
 `
@@ -85,23 +88,29 @@ func run(ctx context.Context, env env) error {
 	}
 	switch command {
 	case "generate":
-		err := compile.Generate(ctx, env.args[1:], env.stderr)
-		if errors.Is(err, flag.ErrHelp) {
-			_, err = io.WriteString(env.stdout, compile.Usage)
-		}
-		return err
+		return orUsage(env, compile.Generate(ctx, env.args[1:], env.stderr))
+	case "explain":
+		return orUsage(env, compile.Explain(ctx, env.args[1:], env.stdout))
 	case "version", "--version", "-version":
 		_, err := fmt.Fprintln(env.stdout, "protoc-gen-receiver", version())
 		return err
 	case "help", "--help", "-help", "-h":
 		text := help
-		if len(env.args) > 1 && env.args[1] == "generate" {
+		if len(env.args) > 1 && (env.args[1] == "generate" || env.args[1] == "explain") {
 			text = compile.Usage
 		}
 		_, err := io.WriteString(env.stdout, text)
 		return err
 	}
-	return fmt.Errorf("there is no command %q: want generate, version or help", command)
+	return fmt.Errorf("there is no command %q: want generate, explain, version or help", command)
+}
+
+// orUsage prints the help that a command was asked for.
+func orUsage(env env, err error) error {
+	if errors.Is(err, flag.ErrHelp) {
+		_, err = io.WriteString(env.stdout, compile.Usage)
+	}
+	return err
 }
 
 // answer is the plugin: a request on stdin, the response on stdout.

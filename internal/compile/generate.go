@@ -15,12 +15,15 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/plugin"
 )
 
-// Usage is the help of the command generate.
+// Usage is the help of the commands generate and explain.
 const Usage = `Usage: protoc-gen-receiver generate [flags] [FILE.proto ...]
+       protoc-gen-receiver explain [flags] [FILE.proto ...]
 
-Compiles protos and generates what protoc-gen-go, protoc-gen-go-grpc and
-protoc-gen-receiver make of them: all of it, or nothing if anything is wrong.
-Without files it takes every .proto below the folders of -I.
+generate compiles protos and generates what protoc-gen-go, protoc-gen-go-grpc
+and protoc-gen-receiver make of them: all of it, or nothing if anything is
+wrong. explain writes nothing, and tells how each RPC is read, and why: whether
+it takes events, which field is what of an event, which files it gets.
+Without files they take every .proto below the folders of -I.
 
 Flags:
   -I DIR, --proto_path=DIR   folder to find protos in; may be repeated (default .)
@@ -35,6 +38,26 @@ protoc-gen-go and protoc-gen-go-grpc are taken from the module's tools (go get
 // Generate runs the command generate. What the user should know is written to
 // out, a line at a time. The error is [flag.ErrHelp] if help was asked for.
 func Generate(ctx context.Context, args []string, out io.Writer) error {
+	request, more, err := load(ctx, args)
+	if err != nil {
+		return err
+	}
+	return generate(ctx, request, more, out)
+}
+
+// Explain runs the command explain, which takes what generate does, and writes
+// how each RPC is read and what would be made of it.
+func Explain(ctx context.Context, args []string, out io.Writer) error {
+	request, _, err := load(ctx, args)
+	if err != nil {
+		return err
+	}
+	return plugin.Explain(request, out)
+}
+
+// load compiles what a command line names, and returns besides the options for
+// the plugins of others, by their names.
+func load(ctx context.Context, args []string) (*pluginpb.CodeGeneratorRequest, map[string]*list, error) {
 	var importPaths, receiver list
 	more := map[string]*list{"protoc-gen-go": {}, "protoc-gen-go-grpc": {}}
 	flags := flag.NewFlagSet("generate", flag.ContinueOnError)
@@ -46,7 +69,7 @@ func Generate(ctx context.Context, args []string, out io.Writer) error {
 	flags.Var(more["protoc-gen-go-grpc"], "go-grpc_opt", "")
 	files, err := parse(flags, args)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	if len(importPaths) == 0 {
 		importPaths = list{"."}
@@ -57,14 +80,14 @@ func Generate(ctx context.Context, args []string, out io.Writer) error {
 		files, err = named(importPaths, files)
 	}
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	request, err := Request(ctx, importPaths, files)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	request.Parameter = proto.String(strings.Join(receiver, ","))
-	return generate(ctx, request, more, out)
+	return request, more, nil
 }
 
 // parse lets flags stand between files, and -I touch its folder, as protoc does.

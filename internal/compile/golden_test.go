@@ -76,12 +76,8 @@ func generate(t *testing.T, dir string) (root, said string, err error) {
 	if options, err := os.ReadFile(filepath.Join(dir, "options.txt")); err == nil {
 		args = append(args, strings.Fields(string(options))...)
 	}
-	protos, err := filepath.Glob(filepath.Join(dir, "*.proto"))
-	if err != nil || len(protos) == 0 {
-		t.Fatal(err, "no proto in", dir)
-	}
 	var out bytes.Buffer
-	err = compile.Generate(context.Background(), append(args, protos...), &out)
+	err = compile.Generate(context.Background(), args, &out)
 	return root, out.String(), err
 }
 

@@ -9,19 +9,26 @@ import (
 	"google.golang.org/protobuf/compiler/protogen"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
+	"google.golang.org/protobuf/types/gofeaturespb"
 )
 
-// Build reads the services of the files to generate. A wrong proto is an error
-// of type [Complaints], with all there is to complain about.
-func Build(module Module, plugin *protogen.Plugin) (*App, error) {
+// Build reads the services of the files to generate, and their events by what
+// events says. A wrong proto is an error of type [Complaints], with all there
+// is to complain about.
+func Build(module Module, plugin *protogen.Plugin, events string) (*App, error) {
 	b := builder{
 		plugin:   plugin,
+		events:   events,
 		app:      &App{Module: module},
 		packages: map[protogen.GoImportPath]*Package{},
 		messages: map[protoreflect.FullName]*Message{},
+		files:    map[string]bool{},
+		claims:   map[string]protoreflect.Descriptor{},
+		clashing: map[[2]protoreflect.Descriptor]bool{},
 	}
 	files := slices.Clone(plugin.Files)
 	slices.SortFunc(files, func(a, b *protogen.File) int { return cmp.Compare(a.Desc.Path(), b.Desc.Path()) })
+	b.identifiers(files)
 	for _, file := range files {
 		if file.Generate && len(file.Services) > 0 {
 			b.file(file)
@@ -34,16 +41,40 @@ func Build(module Module, plugin *protogen.Plugin) (*App, error) {
 
 type builder struct {
 	plugin     *protogen.Plugin
+	events     string // what is read to find events
 	app        *App
 	packages   map[protogen.GoImportPath]*Package
 	messages   map[protoreflect.FullName]*Message
+	files      map[string]bool                    // that are made already, less their endings
+	claims     map[string]protoreflect.Descriptor // what each name became
+	clashing   map[[2]protoreflect.Descriptor]bool
 	complaints Complaints
 }
 
 func (b *builder) file(file *protogen.File) {
+	if b.events == EventsAuto && len(file.Proto.GetSourceCodeInfo().GetLocation()) == 0 {
+		b.complaints.at(file.Proto, nil, "the request has no comments of this file, and some of them may say which RPCs take events: "+
+			"pass them on, or tell the plugin not to look with events=names or events=off")
+		return
+	}
 	pkg := b.packageOf(file)
 	for _, service := range file.Services {
 		pkg.Services = append(pkg.Services, b.service(pkg, service))
+	}
+	for _, message := range file.Messages {
+		b.comments(message)
+	}
+}
+
+// comments complains about comments of messages, also of those that no RPC
+// takes: they were meant to be read.
+func (b *builder) comments(message *protogen.Message) {
+	b.says(message.Desc, message.Comments, onMessage)
+	for _, field := range message.Fields {
+		b.says(field.Desc, field.Comments, onField)
+	}
+	for _, inner := range message.Messages {
+		b.comments(inner)
 	}
 }
 
@@ -59,7 +90,7 @@ func (b *builder) packageOf(file *protogen.File) *Package {
 	if found {
 		messages.Dir = dir
 	} else {
-		dir = path.Join("gen", strings.ReplaceAll(protoPackage, ".", "/"))
+		dir = path.Join("gen", protoDir(protoPackage))
 	}
 	base := base(messages.Name)
 	role := func(name string) GoPackage { return module.sub(path.Join(dir, base+name), base+name) }
@@ -74,6 +105,7 @@ func (b *builder) packageOf(file *protogen.File) *Package {
 		Events:   role("events"),
 		Test:     role("test"),
 	}
+	b.claim("dir "+strings.ToLower(pkg.Client.Dir), file.Desc, "package %s", pkg.Client.Path)
 	b.packages[file.GoImportPath] = pkg
 	b.app.Packages = append(b.app.Packages, pkg)
 	return pkg
@@ -93,63 +125,100 @@ func (b *builder) programs() {
 }
 
 func (b *builder) service(pkg *Package, from *protogen.Service) *Service {
-	name := flat(from.GoName)
+	b.says(from.Desc, from.Comments, nil)
+	options, _ := from.Desc.Options().(*descriptorpb.ServiceOptions)
+	impl := b.impl(pkg, from)
 	service := &Service{
-		Package:  pkg,
-		Name:     from.GoName,
-		FullName: string(from.Desc.FullName()),
-		File:     snake(from.GoName),
-		Doc:      doc(from.Comments),
-		Impl:     b.app.Module.sub(path.Join("internal", strings.ReplaceAll(pkg.Proto, ".", "/"), name), name),
+		Package:    pkg,
+		Name:       from.GoName,
+		FullName:   string(from.Desc.FullName()),
+		File:       b.stem(pkg.dir+" "+pkg.Base, from.GoName, "service", "client", "server", "log"),
+		Commands:   b.stem("cmd/"+pkg.program, strings.Trim(from.GoName+"_"+versionOf(pkg.Proto), "_")+"_commands", "service"),
+		Func:       unless(from.GoName, "Service"),
+		Accessor:   unless(from.GoName, "Close"),
+		Doc:        doc(from.Comments),
+		Deprecated: options.GetDeprecated(),
+		Impl:       impl,
 	}
+	b.claim(pkg.Server.Path+"."+service.Func, from.Desc, "%s.%s", pkg.Server.Name, service.Func)
+	b.claim(pkg.Client.Path+"."+service.Accessor, from.Desc, "%s.Client.%s", pkg.Client.Name, service.Accessor)
 	for _, method := range from.Methods {
-		if method.Desc.IsStreamingClient() || method.Desc.IsStreamingServer() {
-			b.complaints.add(method.Desc, "rpc %s streams, and only unary RPCs are generated so far: "+
-				"take stream out of it, or move it to a service in a file of its own that this plugin is not run on", method.Desc.Name())
-			continue
-		}
 		service.Methods = append(service.Methods, b.method(service, method))
 	}
 	return service
 }
 
+// impl is the package of a service's implementation, and of nothing else.
+func (b *builder) impl(pkg *Package, from *protogen.Service) GoPackage {
+	name := packageName(from.GoName)
+	dir := path.Join("internal", protoDir(pkg.Proto))
+	for b.holdsMessages(path.Join(dir, name)) {
+		name += "service"
+	}
+	impl := b.app.Module.sub(path.Join(dir, name), name)
+	b.claim("dir "+impl.Dir, from.Desc, "package %s", impl.Path)
+	return impl
+}
+
+// holdsMessages reports whether a folder is that of a package of messages.
+func (b *builder) holdsMessages(dir string) bool {
+	return slices.ContainsFunc(b.plugin.Files, func(file *protogen.File) bool {
+		at, found := b.app.Module.dir(string(file.GoImportPath))
+		return found && at == dir
+	})
+}
+
+// unless is a name that is not taken in its place.
+func unless(name, taken string) string {
+	if name == taken {
+		return name + "Service"
+	}
+	return name
+}
+
 func (b *builder) method(service *Service, from *protogen.Method) *Method {
 	options, _ := from.Desc.Options().(*descriptorpb.MethodOptions)
+	pkg := service.Package
 	method := &Method{
 		Service:    service,
-		Kind:       Unary,
+		At:         b.at(from.Desc),
 		Name:       from.GoName,
 		ProtoName:  string(from.Desc.Name()),
-		File:       snake(from.GoName),
-		Command:    dashed(from.GoName),
+		File:       b.stem(service.Impl.Dir, from.GoName, "rpc", "service", "consume"),
+		TestName:   "Test" + from.GoName,
+		TestFile:   b.stem(pkg.dir+" "+pkg.Base, short(service.File)+"_"+snake(from.GoName), "rpc", "server"),
+		Command:    cmp.Or(dashed(from.GoName), "rpc"),
 		Doc:        doc(from.Comments),
 		Deprecated: options.GetDeprecated(),
 		Retry:      options.GetIdempotencyLevel() != descriptorpb.MethodOptions_IDEMPOTENCY_UNKNOWN,
 		Input:      b.message(from.Input),
 		Output:     b.message(from.Output),
-		Event:      b.event(service.Package, from.Input),
 	}
+	if method.TestName == "TestContract" || method.TestName == "TestMain" {
+		method.TestName += "RPC"
+	}
+	b.claim(service.FullName+"."+method.TestName, from.Desc, "%s", method.TestName)
+	b.classify(method, from)
 	if method.Event != nil {
-		method.Kind, method.Retry = UnaryEvent, true
-	}
-	if fd := from.Output.Desc.Fields().ByName("message"); fd != nil && isString(fd) && !fd.IsList() && !fd.HasPresence() {
-		method.Message = method.Output.Fields[fd.Index()]
+		method.Event = b.eventType(pkg, method.Event, from)
 	}
 	return method
 }
 
-// event is the message as one of the package's event types, if it is one.
-func (b *builder) event(pkg *Package, message *protogen.Message) *Event {
-	event := asEvent(message, b.message(message))
-	if event == nil {
-		return nil
-	}
+// eventType is an event as one of the package's event types.
+func (b *builder) eventType(pkg *Package, event *Event, from *protogen.Method) *Event {
 	for _, known := range pkg.EventTypes {
 		if known.Message == event.Message {
 			return known
 		}
 	}
-	event.Package, event.File = pkg, snake(event.Name)
+	event.Package, event.Title = pkg, event.Name
+	if event.Go.Path != pkg.Messages.Path {
+		// Of another package, which may have the same name for it.
+		event.Title = strings.ToUpper(base(event.Go.Name)[:1]) + base(event.Go.Name)[1:] + event.Name
+	}
+	event.File = b.stem(pkg.dir+" "+pkg.Base, event.Title, "event", "client", "server", "log")
+	b.claim(pkg.Events.Path+".Append"+event.Title, from.Desc, "%s.Log.Append%s", pkg.Events.Name, event.Title)
 	pkg.EventTypes = append(pkg.EventTypes, event)
 	return event
 }
@@ -164,25 +233,37 @@ func (b *builder) message(from *protogen.Message) *Message {
 		FullName: string(from.Desc.FullName()),
 		Go:       GoPackage{Path: string(file.GoImportPath), Name: string(file.GoPackageName)},
 	}
+	b.messages[from.Desc.FullName()] = message
 	for _, field := range from.Fields {
+		getter, _ := field.MethodName("Get")
 		message.Fields = append(message.Fields, &Field{
 			Name:      field.GoName,
 			ProtoName: string(field.Desc.Name()),
+			Getter:    getter,
 			Doc:       strings.Join(strings.Fields(doc(field.Comments)), " "),
+			GoType:    integers[field.Desc.Kind()],
+			List:      field.Desc.IsList(),
+			Text:      textOf(field.Desc),
 		})
 	}
 	taken := general
-	if event := asEvent(from, message); event != nil && event.ID == nil {
+	if event := b.quietly(func() *Event { return b.asEvent(from, "") }); event != nil && event.ID == nil {
 		taken = append(slices.Clone(general), eventID)
 	}
-	for _, field := range message.Fields {
-		field.Flag = flag(field.ProtoName, taken)
-	}
-	b.messages[from.Desc.FullName()] = message
+	flags(message.Fields, taken)
 	return message
 }
 
-// doc is what a proto says about an element: before it, else behind it.
-func doc(comments protogen.CommentSet) string {
-	return strings.TrimSpace(cmp.Or(string(comments.Leading), string(comments.Trailing)))
+// quietly looks at an event without complaining about it: that is done where
+// the event is used.
+func (b *builder) quietly(look func() *Event) *Event {
+	before := len(b.complaints)
+	event := look()
+	b.complaints = b.complaints[:before]
+	return event
+}
+
+// open reports whether a message has fields that can be set by name.
+func open(message *protogen.Message) bool {
+	return message.APILevel != gofeaturespb.GoFeatures_API_OPAQUE
 }

@@ -37,14 +37,25 @@ func (cs Complaints) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// add complains about a descriptor.
+// add complains about a descriptor, once.
 func (cs *Complaints) add(d protoreflect.Descriptor, format string, args ...any) {
+	c := placeOf(d)
+	c.Text = fmt.Sprintf(format, args...)
+	if !slices.Contains(*cs, c) {
+		*cs = append(*cs, c)
+	}
+}
+
+// placeOf is a complaint about a descriptor that says nothing yet.
+func placeOf(d protoreflect.Descriptor) Complaint {
 	file := d.ParentFile()
-	c := Complaint{File: file.Path(), Text: fmt.Sprintf(format, args...)}
+	c := Complaint{File: file.Path()}
 	if at := file.SourceLocations().ByDescriptor(d); len(at.Path) > 0 {
 		c.Line, c.Column = at.StartLine+1, at.StartColumn+1
+	} else if file == d {
+		c.Line, c.Column = 1, 1
 	}
-	*cs = append(*cs, c)
+	return c
 }
 
 // err is nil if there is nothing to complain about.

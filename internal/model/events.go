@@ -2,69 +2,192 @@ package model
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/compiler/protogen"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// roleNames are the names by which a field fills a role, the first that has
-// the right type.
+// What is read to find the RPCs that take events.
+const (
+	EventsAuto  = "auto"  // names and comments
+	EventsNames = "names" // names alone
+	EventsOff   = "off"   // nothing: there are none
+)
+
+// The names by which a field fills a role, the first that has the right type.
 var (
 	idNames      = []protoreflect.Name{"event_id"}
 	sourceNames  = []protoreflect.Name{"appid", "app_id", "source", "tenant", "tenant_id"}
 	typeNames    = []protoreflect.Name{"xwhat", "event_type", "event_name", "type"}
 	subjectNames = []protoreflect.Name{"xwho", "subject", "user_id", "distinct_id"}
-	timeNames    = withUnits([]protoreflect.Name{"xwhen", "event_time", "occurred_at", "timestamp", "time"})
+	timeNames    = withUnits("xwhen", "event_time", "occurred_at", "timestamp", "time")
 	dataNames    = []protoreflect.Name{"xcontext", "data", "payload", "properties"}
 )
 
-// asEvent reads a message as an event. It is nil if the message is none: one
-// whose name ends in Event, with a type and a source, a subject or a time.
-func asEvent(message *protogen.Message, as *Message) *Event {
-	if !strings.HasSuffix(message.GoIdent.GoName, "Event") {
-		return nil
-	}
-	fill := func(names []protoreflect.Name, fits func(protoreflect.FieldDescriptor) bool) *Field {
-		for _, name := range names {
-			if fd := message.Desc.Fields().ByName(name); fd != nil && !fd.IsList() && !fd.IsMap() && fits(fd) {
-				return as.Fields[fd.Index()]
-			}
+// The names by which a field says where a tail begins, and how many events a
+// reply is about.
+var (
+	positionNames = []protoreflect.Name{"after", "position", "after_position", "from_position"}
+	sinceNames    = []protoreflect.Name{"since", "from", "from_time", "start_time"}
+	countNames    = []protoreflect.Name{"count", "received", "accepted", "stored"}
+)
+
+// units are the endings by which an integer's name says its unit, and the
+// values of receiver:time that do.
+var units = []struct{ suffix, value, unit string }{
+	{"_s", "time=s", "time.Second"},
+	{"_ms", "time=ms", "time.Millisecond"},
+	{"_us", "time=us", "time.Microsecond"},
+	{"_nanos", "time=ns", "time.Nanosecond"},
+}
+
+// withUnits adds to each name the ones that say a unit.
+func withUnits(names ...protoreflect.Name) (all []protoreflect.Name) {
+	for _, name := range names {
+		all = append(all, name)
+		for _, u := range units {
+			all = append(all, name+protoreflect.Name(u.suffix))
 		}
+	}
+	return all
+}
+
+// asEvent reads a message as an event, or is nil if it is none: by name, one
+// called Event or something that ends so, with a type and a source, a subject
+// or a time; by comment, any. If forced it is an event whatever it is called.
+func (b *builder) asEvent(from *protogen.Message, forced string) *Event {
+	if b.events == EventsOff {
 		return nil
 	}
-	event := &Event{
-		Message: as,
-		ID:      fill(idNames, isString),
-		Source:  fill(sourceNames, isString),
-		Type:    fill(typeNames, isString),
-		Subject: fill(subjectNames, isString),
-		Data:    fill(dataNames, isData),
-	}
-	if field := fill(timeNames, isTime); field != nil {
-		event.Time = &Time{Field: field, Unit: unit(message.Desc.Fields().ByName(protoreflect.Name(field.ProtoName)))}
-	}
-	if event.Type == nil || event.Source == nil && event.Subject == nil && event.Time == nil {
+	said := b.says(from.Desc, from.Comments, onMessage)
+	event := &Event{Message: b.message(from), Why: forced, At: b.at(from.Desc)}
+	b.roles(event, from)
+	switch byName := strings.HasSuffix(string(from.Desc.Name()), "Event"); {
+	case said == "plain":
 		return nil
+	case said == "event":
+		event.Why = "its comment says so"
+	case forced != "":
+	case !byName || event.Type == nil || event.Source == nil && event.Subject == nil && event.Time == nil:
+		return nil
+	default:
+		event.Why = "its name says so, and it has a type and a source, a subject or a time"
 	}
 	return event
 }
 
-// Identity says in words which fields come before the id that is sent with an
-// event: "source appid and event_id, or where that is empty ".
-func (e *Event) Identity() string {
-	switch {
-	case e.Source != nil && e.ID != nil:
-		return fmt.Sprintf("source (%s) and its id (%s), or where that is empty ", e.Source.ProtoName, e.ID.ProtoName)
-	case e.Source != nil:
-		return fmt.Sprintf("source (%s) and ", e.Source.ProtoName)
-	case e.ID != nil:
-		return fmt.Sprintf("id (%s), or where that is empty ", e.ID.ProtoName)
+// roles finds the fields that are attributes of the event: by comment, else by
+// name.
+func (b *builder) roles(event *Event, from *protogen.Message) {
+	said := map[string][]*protogen.Field{}
+	silent := map[protoreflect.Name]bool{} // by a comment, a field has the role that it says or none
+	for _, field := range from.Fields {
+		if says := b.says(field.Desc, field.Comments, onField); says != "" {
+			role, _, _ := strings.Cut(says, "=")
+			said[role] = append(said[role], field)
+			silent[field.Desc.Name()] = true
+		}
 	}
-	return "type and "
+	fill := func(role string, names []protoreflect.Name, byName, byComment func(protoreflect.FieldDescriptor) bool) *Role {
+		for i, field := range said[role] {
+			switch {
+			case i > 0:
+				b.complaints.add(field.Desc, "%s and %s are both said to be the event's %s: one can be",
+					named(said[role][0].Desc), named(field.Desc), role)
+			case !singular(field.Desc) || !byComment(field.Desc):
+				b.complaints.add(field.Desc, "%s can't be the event's %s: %s", named(field.Desc), role, wanted[role])
+			}
+		}
+		if len(said[role]) > 0 {
+			return &Role{Field: event.Fields[said[role][0].Desc.Index()], Why: "by comment"}
+		}
+		for _, name := range names {
+			if fd := from.Desc.Fields().ByName(name); fd != nil && !silent[name] && singular(fd) && byName(fd) {
+				return &Role{Field: event.Fields[fd.Index()], Why: "by name"}
+			}
+		}
+		return nil
+	}
+	event.ID = fill("id", idNames, isString, func(fd protoreflect.FieldDescriptor) bool { return isString(fd) || isInteger(fd) })
+	event.Source = fill("source", sourceNames, isString, isTextual)
+	event.Type = fill("type", typeNames, isString, isTextual)
+	event.Subject = fill("subject", subjectNames, isString, isTextual)
+	event.Data = fill("data", dataNames, isData, isData)
+	if role := fill("time", timeNames, isTime, func(fd protoreflect.FieldDescriptor) bool { return b.unit(from, fd) != "" || isTimestamp(fd) }); role != nil {
+		event.Time = &Time{Role: *role, Unit: b.unit(from, from.Desc.Fields().ByName(protoreflect.Name(role.ProtoName)))}
+	}
 }
 
+// wanted says which fields can have a role by comment.
+var wanted = map[string]string{
+	"id":      "want a string or an integer, and one of it",
+	"source":  "want a string, an integer or an enum, and one of it",
+	"type":    "want a string, an integer or an enum, and one of it",
+	"subject": "want a string, an integer or an enum, and one of it",
+	"time":    "want a google.protobuf.Timestamp, or an integer whose unit is said: receiver:time=s, ms, us or ns",
+	"data":    "want a message, bytes or a string, and one of it",
+}
+
+// unit is the unit of an integer that holds a time: said by its comment, else
+// by its name's ending, else seconds in 32 bits, else unknown.
+func (b *builder) unit(from *protogen.Message, fd protoreflect.FieldDescriptor) string {
+	for _, u := range units {
+		if b.events == EventsAuto && isInteger(fd) {
+			_, says := cut(string(from.Fields[fd.Index()].Comments.Leading) + "\n" + string(from.Fields[fd.Index()].Comments.Trailing))
+			if slices.Contains(says, u.value) {
+				return u.unit
+			}
+		}
+	}
+	return unitByName(fd)
+}
+
+func unitByName(fd protoreflect.FieldDescriptor) string {
+	if !isInteger(fd) {
+		return ""
+	}
+	for _, u := range units {
+		if strings.HasSuffix(string(fd.Name()), u.suffix) {
+			return u.unit
+		}
+	}
+	switch fd.Kind() {
+	case protoreflect.Int32Kind, protoreflect.Sint32Kind, protoreflect.Sfixed32Kind:
+		return "time.Second"
+	}
+	return ""
+}
+
+func singular(fd protoreflect.FieldDescriptor) bool { return !fd.IsList() && !fd.IsMap() }
+
 func isString(fd protoreflect.FieldDescriptor) bool { return fd.Kind() == protoreflect.StringKind }
+
+// isTextual reports whether a field has a value that text can stand for.
+func isTextual(fd protoreflect.FieldDescriptor) bool { return textOf(fd) != Textual }
+
+func textOf(fd protoreflect.FieldDescriptor) Text {
+	switch {
+	case isString(fd):
+		return Plain
+	case isInteger(fd):
+		return Number
+	case fd.Kind() == protoreflect.EnumKind:
+		return Named
+	}
+	return Textual
+}
+
+func isInteger(fd protoreflect.FieldDescriptor) bool { return integers[fd.Kind()] != "" }
+
+// integers are the kinds of integer, and their Go types.
+var integers = map[protoreflect.Kind]string{
+	protoreflect.Int32Kind: "int32", protoreflect.Sint32Kind: "int32", protoreflect.Sfixed32Kind: "int32",
+	protoreflect.Int64Kind: "int64", protoreflect.Sint64Kind: "int64", protoreflect.Sfixed64Kind: "int64",
+	protoreflect.Uint32Kind: "uint32", protoreflect.Fixed32Kind: "uint32",
+	protoreflect.Uint64Kind: "uint64", protoreflect.Fixed64Kind: "uint64",
+}
 
 func isData(fd protoreflect.FieldDescriptor) bool {
 	switch fd.Kind() {
@@ -74,45 +197,168 @@ func isData(fd protoreflect.FieldDescriptor) bool {
 	return false
 }
 
-func isTime(fd protoreflect.FieldDescriptor) bool { return isTimestamp(fd) || unit(fd) != "" }
+func isTime(fd protoreflect.FieldDescriptor) bool { return isTimestamp(fd) || unitByName(fd) != "" }
 
 func isTimestamp(fd protoreflect.FieldDescriptor) bool {
 	return fd.Kind() == protoreflect.MessageKind && fd.Message().FullName() == "google.protobuf.Timestamp"
 }
 
-// units are the endings by which an integer's name says its unit.
-var units = []struct{ suffix, unit string }{
-	{"_ms", "time.Millisecond"}, {"_us", "time.Microsecond"}, {"_nanos", "time.Nanosecond"},
+// found is an event in a message: the message itself, or what its only field
+// of a message type holds.
+type found struct {
+	event  *Event
+	holder *Field // nil for the message itself
 }
 
-// unit is the unit of an integer that holds a time: said by its name's ending,
-// else seconds in 32 bits, else unknown.
-func unit(fd protoreflect.FieldDescriptor) string {
-	switch fd.Kind() {
-	case protoreflect.Int32Kind, protoreflect.Sint32Kind, protoreflect.Sfixed32Kind,
-		protoreflect.Int64Kind, protoreflect.Sint64Kind, protoreflect.Sfixed64Kind:
+// eventIn finds the event in a message.
+func (b *builder) eventIn(from *protogen.Message) found {
+	if event := b.asEvent(from, ""); event != nil {
+		return found{event: event}
+	}
+	var holder *protogen.Field
+	for _, field := range from.Fields {
+		switch {
+		case field.Desc.Message() == nil:
+		case holder != nil || field.Desc.IsMap() || field.Desc.ContainingOneof() != nil && !field.Desc.ContainingOneof().IsSynthetic():
+			return found{}
+		default:
+			holder = field
+		}
+	}
+	if holder == nil {
+		return found{}
+	}
+	if event := b.asEvent(holder.Message, ""); event != nil {
+		return found{event: event, holder: b.message(from).Fields[holder.Desc.Index()]}
+	}
+	return found{}
+}
+
+// classify says of which kind an RPC is, and why.
+func (b *builder) classify(method *Method, from *protogen.Method) {
+	said := b.says(from.Desc, from.Comments, onMethod)
+	client, server := from.Desc.IsStreamingClient(), from.Desc.IsStreamingServer()
+	method.Kind = plainKind(client, server)
+	method.Why = "nothing says that it takes events"
+	switch {
+	case b.events == EventsOff:
+		method.Why = "events=off"
+	case said == "plain":
+		method.Why = "its comment says so"
+	case said == "tail":
+		b.tail(method, from)
 	default:
-		return ""
+		b.intake(method, from, said == "event")
 	}
-	for _, u := range units {
-		if strings.HasSuffix(string(fd.Name()), u.suffix) {
-			return u.unit
-		}
-	}
-	switch fd.Kind() {
-	case protoreflect.Int64Kind, protoreflect.Sint64Kind, protoreflect.Sfixed64Kind:
-		return ""
-	}
-	return "time.Second"
 }
 
-// withUnits adds to each name the ones that say a unit.
-func withUnits(names []protoreflect.Name) (all []protoreflect.Name) {
-	for _, name := range names {
-		all = append(all, name)
-		for _, u := range units {
-			all = append(all, name+protoreflect.Name(u.suffix))
+// intake makes an RPC one that takes events, if it is one.
+func (b *builder) intake(method *Method, from *protogen.Method, told bool) {
+	client, server := from.Desc.IsStreamingClient(), from.Desc.IsStreamingServer()
+	if server && !client {
+		if told {
+			b.complaints.add(from.Desc, "%s can't take events: its request comes once, and its answers stream; "+
+				"to replay and follow the log say receiver:tail", named(from.Desc))
+		}
+		return
+	}
+	in := b.eventIn(from.Input)
+	if in.event == nil && told {
+		if in.event = b.asEvent(from.Input, "the comment of "+string(from.Desc.Name())+" says so"); in.event == nil {
+			b.complaints.add(from.Desc, "%s takes events, by its comment, and %s is none, by the comment there: take one of them out",
+				named(from.Desc), named(from.Input.Desc))
+			return
 		}
 	}
-	return all
+	if in.event == nil {
+		return
+	}
+	if field := required(from.Output.Desc); field != nil {
+		method.Why = fmt.Sprintf("its reply has the required field %s, which only you can fill", field.Name())
+		return
+	}
+	method.Event, method.Holder, method.Retry = in.event, in.holder, true
+	method.Why = "its request is an event"
+	if in.holder != nil {
+		method.Why = fmt.Sprintf("its request holds an event, in %s", in.holder.ProtoName)
+	}
+	switch {
+	case client && server:
+		method.Kind = BidiEvent
+	case client:
+		method.Kind = ClientStreamEvent
+	case in.holder != nil && in.holder.List:
+		method.Kind, method.Why = UnaryBatch, fmt.Sprintf("its request holds events, in %s", in.holder.ProtoName)
+	default:
+		method.Kind = UnaryEvent
+	}
+	method.Reply = replyOf(method.Output, from.Output)
+}
+
+// tail makes an RPC one that replays and follows the log.
+func (b *builder) tail(method *Method, from *protogen.Method) {
+	if from.Desc.IsStreamingClient() || !from.Desc.IsStreamingServer() {
+		b.complaints.add(from.Desc, "%s can't be a tail: want one request, and a stream of answers", named(from.Desc))
+		return
+	}
+	out := b.eventIn(from.Output)
+	if out.event == nil || out.holder != nil {
+		b.complaints.add(from.Desc, "%s can't be a tail: want a stream of events, and %s is none; "+
+			"if it is, say receiver:event there", named(from.Desc), named(from.Output.Desc))
+		return
+	}
+	method.Kind, method.Event, method.Why = Tail, out.event, "its comment says so"
+	fields := from.Input.Desc.Fields()
+	for _, name := range positionNames {
+		if fd := fields.ByName(name); fd != nil && singular(fd) && isInteger(fd) && method.From.Position == nil {
+			method.From.Position = method.Input.Fields[fd.Index()]
+		}
+	}
+	for _, name := range sinceNames {
+		if fd := fields.ByName(name); fd != nil && singular(fd) && isTimestamp(fd) && method.From.Time == nil {
+			method.From.Time = method.Input.Fields[fd.Index()]
+		}
+	}
+}
+
+func plainKind(client, server bool) Kind {
+	switch {
+	case client && server:
+		return Bidi
+	case client:
+		return ClientStream
+	case server:
+		return ServerStream
+	}
+	return Unary
+}
+
+// replyOf finds what a skeleton can fill in: fields of the open API that are
+// no pointers.
+func replyOf(message *Message, from *protogen.Message) (reply Reply) {
+	if !open(from) {
+		return Reply{}
+	}
+	fits := func(fd protoreflect.FieldDescriptor) bool {
+		return fd != nil && singular(fd) && !fd.HasPresence() && fd.ContainingOneof() == nil
+	}
+	if fd := from.Desc.Fields().ByName("message"); fits(fd) && isString(fd) {
+		reply.Message = message.Fields[fd.Index()]
+	}
+	for _, name := range countNames {
+		if fd := from.Desc.Fields().ByName(name); fits(fd) && isInteger(fd) && reply.Count == nil {
+			reply.Count = message.Fields[fd.Index()]
+		}
+	}
+	return reply
+}
+
+// required is a field that a message must have, or nil.
+func required(message protoreflect.MessageDescriptor) protoreflect.FieldDescriptor {
+	for i := range message.Fields().Len() {
+		if fd := message.Fields().Get(i); fd.Cardinality() == protoreflect.Required {
+			return fd
+		}
+	}
+	return nil
 }

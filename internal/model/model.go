@@ -27,9 +27,9 @@ type Program struct {
 	Packages []*Package
 }
 
-// TakesEvents reports whether an RPC that the program serves takes events.
-func (p *Program) TakesEvents() bool {
-	return slices.ContainsFunc(p.Packages, (*Package).TakesEvents)
+// UsesEvents reports whether an RPC that the program serves takes or reads events.
+func (p *Program) UsesEvents() bool {
+	return slices.ContainsFunc(p.Packages, (*Package).UsesEvents)
 }
 
 // Module is the Go module that is generated into.
@@ -57,31 +57,40 @@ type Package struct {
 	Events   GoPackage
 	Test     GoPackage
 	Services []*Service
-	// EventTypes are the messages that the services take as events.
+	// EventTypes are the messages that the services take as events, or read.
 	EventTypes []*Event
 
 	program string // name of its program
 	dir     string // of what is generated for it
 }
 
-// TakesEvents reports whether an RPC of the package takes events.
-func (p *Package) TakesEvents() bool { return len(p.EventTypes) > 0 }
+// UsesEvents reports whether an RPC of the package takes or reads events.
+func (p *Package) UsesEvents() bool { return len(p.EventTypes) > 0 }
 
 // Service is a service of a proto.
 type Service struct {
-	Package  *Package
-	Name     string // as Go spells it: "Receiver"
-	FullName string // as protobuf spells it: "shop.v1.Receiver"
-	File     string // base name of its generated files: "receiver"
-	Doc      string // its comment in the proto
+	Package    *Package
+	Name       string // as Go spells it: "Receiver"
+	FullName   string // as protobuf spells it: "shop.v1.Receiver"
+	File       string // base name of its generated files: "receiver"
+	Commands   string // base name of the file with its subcommands: "receiver_commands"
+	Func       string // name of the function that serves it: "Receiver"
+	Accessor   string // name of the method that calls it: "Receiver"
+	Doc        string // its comment in the proto
+	Deprecated bool
 	// Impl is the package of its implementation, which the user owns.
 	Impl    GoPackage
 	Methods []*Method
 }
 
+// UsesEvents reports whether an RPC of the service takes or reads events.
+func (s *Service) UsesEvents() bool {
+	return slices.ContainsFunc(s.Methods, func(m *Method) bool { return m.Event != nil })
+}
+
 // TakesEvents reports whether an RPC of the service takes events.
 func (s *Service) TakesEvents() bool {
-	return slices.ContainsFunc(s.Methods, func(m *Method) bool { return m.Event != nil })
+	return slices.ContainsFunc(s.Methods, (*Method).TakesEvents)
 }
 
 // WithIDs is the name of the client that gives events their ids.
@@ -93,19 +102,35 @@ func (s *Service) WithIDs() string {
 // Kind is the shape of an RPC; each has templates of its own.
 type Kind string
 
-// The kinds of RPC.
+// The kinds of RPC. Those that have nothing to do with events are for the user
+// to write.
 const (
-	UnaryEvent Kind = "unary-event" // takes one event, which is its request
-	Unary      Kind = "unary"       // takes one request that is no event
+	UnaryEvent        Kind = "unary-event"         // takes an event and answers it
+	UnaryBatch        Kind = "unary-batch"         // takes many at once and answers them together
+	ClientStreamEvent Kind = "client-stream-event" // takes events as they come and answers them in the end
+	BidiEvent         Kind = "bidi-event"          // takes events as they come and answers each
+	Tail              Kind = "tail"                // reads the log and follows it
+
+	Unary        Kind = "unary"
+	ClientStream Kind = "client-stream"
+	ServerStream Kind = "server-stream"
+	Bidi         Kind = "bidi"
 )
+
+// Kinds are all of them.
+var Kinds = []Kind{UnaryEvent, UnaryBatch, ClientStreamEvent, BidiEvent, Tail, Unary, ClientStream, ServerStream, Bidi}
 
 // Method is an RPC.
 type Method struct {
 	Service    *Service
 	Kind       Kind
+	Why        string // why it is of that kind, in words
+	At         string // where it is declared: file:line:column
 	Name       string // as Go spells it: "Receive"
 	ProtoName  string // as the proto spells it: "receive"
 	File       string // base name of its files: "receive"
+	TestName   string // name of its test: "TestReceive"
+	TestFile   string // base name of the file with its part of the contract
 	Command    string // its subcommand: "receive"
 	Doc        string // its comment in the proto
 	Deprecated bool
@@ -113,9 +138,62 @@ type Method struct {
 	Retry  bool
 	Input  *Message
 	Output *Message
-	Event  *Event // the event it takes; nil if it takes none
-	// Message is the field of Output that a person may read; nil if it has none.
-	Message *Field
+	Event  *Event // the event that it takes or reads; nil for none
+	// Holder is the field of Input that holds the event, or of Output for a
+	// tail; nil if the message itself is the event.
+	Holder *Field
+	Reply  Reply
+	From   From
+}
+
+// TakesEvents reports whether the RPC takes events.
+func (m *Method) TakesEvents() bool { return m.Event != nil && m.Kind != Tail }
+
+// Many reports whether a request holds any number of events.
+func (m *Method) Many() bool { return m.Holder != nil && m.Holder.List }
+
+// NeedsEventID reports whether the RPC takes one event that has no field for its id.
+func (m *Method) NeedsEventID() bool { return m.TakesEvents() && m.Event.ID == nil }
+
+// Param names the request, or what comes in a stream of them.
+func (m *Method) Param() string {
+	if m.TakesEvents() && m.Holder == nil {
+		return "event"
+	}
+	return "request"
+}
+
+// Given is the Go expression for the events of a request, as arguments.
+func (m *Method) Given() string {
+	switch {
+	case m.Holder == nil:
+		return m.Param()
+	case m.Many():
+		return m.Param() + "." + m.Holder.Getter + "()..."
+	default:
+		return m.Param() + "." + m.Holder.Getter + "()"
+	}
+}
+
+// Greeting is the Go expression for what a person may read who sent an event.
+func (m *Method) Greeting() string {
+	if m.Event == nil || m.Event.Subject == nil || m.Event.Subject.Text != Plain || m.Many() {
+		return `"Hello!"`
+	}
+	return fmt.Sprintf(`"Hello, " + %s.%s() + "!"`, m.Given(), m.Event.Subject.Getter)
+}
+
+// Streams says which side streams: "client", "server", "both" or "".
+func (m *Method) Streams() string {
+	switch m.Kind {
+	case ClientStream, ClientStreamEvent:
+		return "client"
+	case ServerStream, Tail:
+		return "server"
+	case Bidi, BidiEvent:
+		return "both"
+	}
+	return ""
 }
 
 // Summary says what the RPC does in one sentence: the first of its comment, or
@@ -126,17 +204,35 @@ func (m *Method) Summary() string {
 	if first, _, more := strings.Cut(text, ". "); more {
 		return first + "."
 	}
-	return cmp.Or(text, fmt.Sprintf("Sends %s to %s and prints the %s.", article(m.Input.Name), m.Service.Name, m.Output.Name))
+	sends, prints := article(m.Input.Name), "the "+m.Output.Name
+	if m.Streams() == "client" || m.Streams() == "both" {
+		sends = m.Input.Name + " messages"
+	}
+	if m.Streams() == "server" || m.Streams() == "both" {
+		prints = "each " + m.Output.Name
+	}
+	return cmp.Or(text, fmt.Sprintf("Sends %s to %s and prints %s.", sends, m.Service.Name, prints))
 }
-
-// NeedsEventID reports whether the RPC takes an event that has no field for its id.
-func (m *Method) NeedsEventID() bool { return m.Event != nil && m.Event.ID == nil }
 
 func article(noun string) string {
 	if strings.ContainsRune("AEIOU", []rune(noun)[0]) {
 		return "an " + noun
 	}
 	return "a " + noun
+}
+
+// Reply is what a skeleton can fill in of the answer to events. A field that
+// the message does not have is nil.
+type Reply struct {
+	Message *Field // text for a person: string message
+	Count   *Field // how many events were stored: an integer called count, received, accepted or stored
+}
+
+// From is where a tail begins, by the fields of its request. One that it does
+// not have is nil.
+type From struct {
+	Position *Field // behind this position: an integer called after, position, after_position or from_position
+	Time     *Field // with what was stored since: a Timestamp called since, from, from_time or start_time
 }
 
 // Message is a message type.
@@ -151,8 +247,36 @@ type Message struct {
 type Field struct {
 	Name      string // as Go spells it: "Xwho"
 	ProtoName string // as the proto spells it: "xwho"
+	Getter    string // the method that reads it: "GetXwho"
 	Flag      string // its flag on the command line: "xwho"
 	Doc       string // its comment in the proto, on one line
+	GoType    string // of a singular scalar: "int32"; "" for any other
+	List      bool
+	Text      Text
+}
+
+// Text says how the value of a field becomes text.
+type Text string
+
+// The ways.
+const (
+	Plain   Text = "plain"  // it is text
+	Number  Text = "number" // by eventlog.Number
+	Named   Text = "named"  // by its method String: an enum
+	Textual Text = ""       // not at all
+)
+
+// Expr is the Go expression for the field's value as text, in a message of the
+// given name.
+func (f *Field) Expr(message string) string {
+	value := message + "." + f.Getter + "()"
+	switch f.Text {
+	case Number:
+		return "eventlog.Number(" + value + ")"
+	case Named:
+		return value + ".String()"
+	}
+	return value
 }
 
 // Event is a message type that carries events, and which of its fields are
@@ -160,24 +284,66 @@ type Field struct {
 type Event struct {
 	*Message
 	Package *Package
+	Title   string // what the log's methods for it are named after: "Event" for AppendEvent
 	File    string // base name of its generated files: "event"
-	ID      *Field
-	Source  *Field
-	Type    *Field
-	Subject *Field
+	Why     string // why it is an event, in words
+	At      string // where it is declared: file:line:column
+	ID      *Role
+	Source  *Role
+	Type    *Role
+	Subject *Role
 	Time    *Time
-	Data    *Field
+	Data    *Role
+}
+
+// Role is a field that is an attribute of a CloudEvent.
+type Role struct {
+	*Field
+	Why string // by name, or by comment
 }
 
 // Time is the field that says when an event happened.
 type Time struct {
-	*Field
+	Role
 	// Unit is the time.Duration of one step of an integer field, as Go spells
 	// it: "time.Second". It is empty for a google.protobuf.Timestamp.
 	Unit string
 }
 
-// sub is a package in a folder below another, in the same module or not.
+// Unique is the full name of the field that identifies an event; "" if it has
+// none.
+func (e *Event) Unique() string {
+	if e.ID == nil {
+		return ""
+	}
+	return e.FullName + "." + e.ID.ProtoName
+}
+
+// Identity says in words which fields come before the id that is sent with an
+// event.
+func (e *Event) Identity() string {
+	switch {
+	case e.Source != nil && e.ID != nil:
+		return fmt.Sprintf("source (%s) and its id (%s), or where that is empty ", e.Source.ProtoName, e.ID.ProtoName)
+	case e.Source != nil:
+		return fmt.Sprintf("source (%s) and ", e.Source.ProtoName)
+	case e.ID != nil:
+		return fmt.Sprintf("id (%s), or where that is empty ", e.ID.ProtoName)
+	}
+	return ""
+}
+
+// Identifying lists the proto names of the fields that identify an event.
+func (e *Event) Identifying() (names []string) {
+	for _, role := range []*Role{e.Source, e.ID} {
+		if role != nil {
+			names = append(names, role.ProtoName)
+		}
+	}
+	return names
+}
+
+// sub is a package in a folder below the module's root.
 func (m Module) sub(dir, name string) GoPackage {
 	return GoPackage{Path: path.Join(m.Path, dir), Name: name, Dir: dir}
 }

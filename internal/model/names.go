@@ -1,6 +1,10 @@
 package model
 
 import (
+	"fmt"
+	"go/token"
+	"hash/fnv"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -22,34 +26,119 @@ func snake(name string) string {
 }
 
 // dashed spells a Go name as a word on the command line.
-func dashed(name string) string { return strings.ReplaceAll(snake(name), "_", "-") }
+func dashed(name string) string {
+	return strings.Trim(strings.ReplaceAll(snake(name), "_", "-"), "-")
+}
 
-// flat spells a Go name as the name of a package.
-func flat(name string) string { return strings.ReplaceAll(snake(name), "_", "") }
+// maxName is the most bytes of a name that becomes part of a file's: with what
+// is added it must fit into the 255 that a disk allows.
+const maxName = 120
+
+// short cuts a name that is too long, and adds a number that tells it from
+// others that begin the same.
+func short(name string) string {
+	if len(name) <= maxName {
+		return name
+	}
+	sum := fnv.New32a()
+	sum.Write([]byte(name))
+	return fmt.Sprintf("%s_%08x", name[:maxName-9], sum.Sum32())
+}
+
+// devices are names that no file and no folder can have on Windows.
+var devices = regexp.MustCompile(`^(aux|con|nul|prn|com[0-9]|lpt[0-9])$`)
+
+// constrained are the endings by which the Go command takes a file for one of
+// tests, or of one system alone (go help buildconstraint).
+var constrained = regexp.MustCompile(`_(test|aix|android|darwin|dragonfly|freebsd|hurd|illumos|ios|js|linux|nacl|netbsd|` +
+	`openbsd|plan9|solaris|wasip1|wasip2|windows|zos|386|amd64|amd64p32|arm|armbe|arm64|arm64be|loong64|mips|mipsle|mips64|` +
+	`mips64le|mips64p32|mips64p32le|ppc|ppc64|ppc64le|riscv|riscv64|s390|s390x|sparc|sparc64|wasm)$`)
+
+// stem is the name of a Go file, less its ending, for something with a Go name:
+// one that means nothing to the Go command, and that no other file of its
+// folder has, on a disk that is blind to case either. What it is, such as rpc,
+// is added where its name won't do.
+func (b *builder) stem(dir, name, what string, reserved ...string) string {
+	plain := short(strings.TrimLeft(snake(name), "_"))
+	stem := plain
+	for i := 1; constrained.MatchString(stem) || devices.MatchString(stem) || slices.Contains(reserved, stem) || b.files[dir+"/"+stem]; i++ {
+		stem = plain + "_" + what
+		if i > 1 {
+			stem += fmt.Sprint(i)
+		}
+	}
+	b.files[dir+"/"+stem] = true
+	return stem
+}
+
+// packageName spells a Go name as the name of a package, and of its folder.
+func packageName(name string) string {
+	return dirName(short(strings.ReplaceAll(strings.ToLower(name), "_", "")))
+}
+
+// dirName is a folder's name that the Go command takes for that of a package,
+// and reads nothing into.
+func dirName(name string) string {
+	plain := strings.TrimLeft(strings.ToLower(name), "_.")
+	switch plain {
+	case "", "internal", "vendor", "testdata", "main", "init", "documentation":
+		return plain + "_"
+	}
+	if token.IsKeyword(plain) || devices.MatchString(plain) || plain != strings.ToLower(name) {
+		return plain + "_"
+	}
+	return plain
+}
+
+// protoDir is the folder of a proto package: shop/v1 for shop.v1.
+func protoDir(protoPackage string) string {
+	var dirs []string
+	for part := range strings.SplitSeq(protoPackage, ".") {
+		if part != "" {
+			dirs = append(dirs, dirName(short(part)))
+		}
+	}
+	return path.Join(dirs...)
+}
 
 // base is what role packages are named after: the package of the messages less
-// a trailing pb, unless nothing else is left.
+// a trailing pb, unless nothing else is left, and less underscores at its ends,
+// which would make a role package a test, or hide it.
 func base(goName string) string {
-	if short := strings.TrimSuffix(goName, "pb"); short != "" {
+	name := strings.Trim(goName, "_")
+	if short := strings.Trim(strings.TrimSuffix(name, "pb"), "_"); short != "" {
 		return short
 	}
-	return goName
+	return name
 }
 
 var version = regexp.MustCompile(`^v[0-9]+((alpha|beta|p)[0-9]*)*$`)
 
+// versionOf is the version that a proto package's name ends in, or "".
+func versionOf(protoPackage string) string {
+	last := protoPackage[strings.LastIndex(protoPackage, ".")+1:]
+	if last != protoPackage && version.MatchString(last) {
+		return last
+	}
+	return ""
+}
+
+var notInPrograms = regexp.MustCompile(`[^a-z0-9]+`)
+
 // program is the program that serves a proto package: its name dashed, less
 // its version; without a package, the name of the file.
 func program(protoPackage, protoFile string) string {
-	if protoPackage == "" {
-		file := protoFile[strings.LastIndex(protoFile, "/")+1:]
-		return strings.ReplaceAll(strings.TrimSuffix(file, ".proto"), "_", "-")
+	name := protoPackage
+	if name == "" {
+		name = strings.TrimSuffix(path.Base(protoFile), ".proto")
+	} else if v := versionOf(name); v != "" {
+		name = strings.TrimSuffix(name, "."+v)
 	}
-	parts := strings.Split(protoPackage, ".")
-	if last := len(parts) - 1; last > 0 && version.MatchString(parts[last]) {
-		parts = parts[:last]
+	name = strings.Trim(notInPrograms.ReplaceAllString(strings.ToLower(short(name)), "-"), "-")
+	if name == "" {
+		return "app"
 	}
-	return strings.ReplaceAll(strings.Join(parts, "-"), "_", "-")
+	return name
 }
 
 // general are the flags that every subcommand of a client has; one that sends
@@ -58,11 +147,18 @@ var general = []string{"addr", "timeout", "json", "insecure", "ca", "help", "h"}
 
 const eventID = "event-id"
 
-// flag is the flag of a field; a name that is taken gives way.
-func flag(protoName string, taken []string) string {
-	name := strings.Trim(strings.ReplaceAll(protoName, "_", "-"), "-")
-	if name == "" || slices.Contains(taken, name) {
-		return "request-" + name
+// flags gives each field of a message a flag; a name that is taken gives way.
+func flags(fields []*Field, taken []string) {
+	taken = slices.Clone(taken)
+	for _, field := range fields {
+		plain := strings.Trim(strings.ReplaceAll(field.ProtoName, "_", "-"), "-")
+		field.Flag = plain
+		for i := 1; field.Flag == "" || slices.Contains(taken, field.Flag); i++ {
+			field.Flag = "request-" + plain
+			if i > 1 {
+				field.Flag += fmt.Sprint(i)
+			}
+		}
+		taken = append(taken, field.Flag)
 	}
-	return name
 }

@@ -20,13 +20,19 @@ type Element interface {
 	String() string
 }
 
-// Variants are all that [Element.Variant] returns.
-var Variants = []string{withEvents, plain, string(UnaryEvent), string(Unary)}
-
 const (
-	withEvents = "events" // takes events, or one of its RPCs does
-	plain      = "plain"  // takes none
+	withEvents = "events" // has to do with events, or one of its RPCs has
+	plain      = "plain"  // has not
 )
+
+// Variants are all that [Element.Variant] returns.
+var Variants = func() []string {
+	all := []string{withEvents, plain}
+	for _, kind := range Kinds {
+		all = append(all, string(kind))
+	}
+	return all
+}()
 
 // Trace is a file below the module's root, and what stands in it.
 type Trace struct{ Path, Text string }
@@ -70,8 +76,8 @@ func (p *Program) Place(placeholder string) string {
 	return ""
 }
 
-// Variant is that of a program that takes events, or none.
-func (p *Program) Variant() string { return variant(p.TakesEvents()) }
+// Variant is that of a program that has to do with events, or has not.
+func (p *Program) Variant() string { return variant(p.UsesEvents()) }
 
 // Trace is the client's table of subcommands.
 func (p *Program) Trace() Trace { return Trace{Path: "cmd/" + p.Name + "-client/commands.go"} }
@@ -90,26 +96,28 @@ func (p *Package) Place(placeholder string) string {
 }
 
 // Variant is that of a package with event types, or none.
-func (p *Package) Variant() string { return variant(p.TakesEvents()) }
+func (p *Package) Variant() string { return variant(p.UsesEvents()) }
 
 // Trace is the client of the package.
 func (p *Package) Trace() Trace { return Trace{Path: p.Client.Dir + "/client.go"} }
 
 func (p *Package) String() string { return "package " + p.Messages.Path }
 
-// Place knows {service} and {path}, and what the package knows.
+// Place knows {service}, {commands} and {path}, and what the package knows.
 func (s *Service) Place(placeholder string) string {
 	switch placeholder {
 	case "service":
 		return s.File
+	case "commands":
+		return s.Commands
 	case "path":
 		return strings.TrimPrefix(s.Impl.Dir, "internal/")
 	}
 	return s.Package.Place(placeholder)
 }
 
-// Variant is that of a service that takes events, or none.
-func (s *Service) Variant() string { return variant(s.TakesEvents()) }
+// Variant is that of a service that has to do with events, or has not.
+func (s *Service) Variant() string { return variant(s.UsesEvents()) }
 
 // Trace is the client of the service.
 func (s *Service) Trace() Trace { return Trace{Path: s.Package.Client.Dir + "/" + s.File + ".go"} }
@@ -132,10 +140,13 @@ func (e *Event) Trace() Trace { return Trace{Path: e.Package.Events.Dir + "/" + 
 
 func (e *Event) String() string { return "event " + e.FullName }
 
-// Place knows {method}, and what the service knows.
+// Place knows {method} and {contract}, and what the service knows.
 func (m *Method) Place(placeholder string) string {
-	if placeholder == "method" {
+	switch placeholder {
+	case "method":
 		return m.File
+	case "contract":
+		return m.TestFile
 	}
 	return m.Service.Place(placeholder)
 }
@@ -150,8 +161,8 @@ func (m *Method) Trace() Trace {
 
 func (m *Method) String() string { return "rpc " + m.Service.FullName + "." + m.ProtoName }
 
-func variant(takesEvents bool) string {
-	if takesEvents {
+func variant(usesEvents bool) string {
+	if usesEvents {
 		return withEvents
 	}
 	return plain

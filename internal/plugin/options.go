@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"google.golang.org/protobuf/types/descriptorpb"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
 )
 
 // Options are the parameters of a run, as protoc and buf hand them over: a list
@@ -20,6 +22,9 @@ type Options struct {
 	Runtime string
 	// Scaffold is ScaffoldNew or ScaffoldAll.
 	Scaffold string
+	// Events says what is read to find the RPCs that take events: one of
+	// model.EventsAuto, EventsNames and EventsOff.
+	Events string
 
 	// protogen are the options paths, module and M…, which protogen reads.
 	protogen []string
@@ -56,14 +61,12 @@ var options = []option{
 		o.Scaffold = value
 		return nil
 	}},
-	{"events", "auto", func(o *Options, value string) error {
-		switch value {
-		case "auto":
-			return nil
-		case "names", "off":
-			return fmt.Errorf("this version knows auto only, which reads events by name")
+	{"events", "auto, names or off", func(o *Options, value string) error {
+		if value != model.EventsAuto && value != model.EventsNames && value != model.EventsOff {
+			return fmt.Errorf("want auto, names or off")
 		}
-		return fmt.Errorf("want auto")
+		o.Events = value
+		return nil
 	}},
 	{"templates", "nothing yet", func(o *Options, value string) error {
 		return fmt.Errorf("this version has no templates but its own: leave the option out")
@@ -76,7 +79,7 @@ var ofProtogen = []string{"paths", "module", "M"}
 // ParseOptions reads a parameter. An option that is unknown or wrong is an
 // error that names it, and what there is.
 func ParseOptions(parameter string) (Options, error) {
-	o := Options{Root: ".", Scaffold: ScaffoldNew}
+	o := Options{Root: ".", Scaffold: ScaffoldNew, Events: model.EventsAuto}
 	for part := range strings.SplitSeq(parameter, ",") {
 		if part == "" {
 			continue

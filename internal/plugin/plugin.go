@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"golang.org/x/mod/module"
@@ -107,7 +108,7 @@ func read(request *pluginpb.CodeGeneratorRequest, options Options, gomod *GoMod)
 	if err != nil {
 		return nil, err
 	}
-	return model.Build(into, plugin)
+	return model.Build(into, plugin, options.Events)
 }
 
 // outputs are all files of the app, the copy of the runtime among them.
@@ -117,11 +118,13 @@ func outputs(app *model.App) ([]keep.Output, error) {
 		return nil, err
 	}
 	outputs, err := tree.Outputs(app)
-	if err != nil || !app.Module.Copied {
-		return outputs, err
+	if err == nil && app.Module.Copied {
+		var copied []keep.Output
+		copied, err = copies(app.Module)
+		outputs = append(outputs, copied...)
 	}
-	copies, err := copies(app.Module)
-	return append(outputs, copies...), err
+	slices.SortFunc(outputs, func(a, b keep.Output) int { return strings.Compare(a.Path, b.Path) })
+	return outputs, err
 }
 
 // copies are the files of the runtime, as files of the module.

@@ -2,29 +2,8 @@
 
 package main
 
-import (
-	"context"
+import "example.com/receiver/internal/receiver-runtime/command"
 
-	"example.com/receiver/gen/receiverpb"
-	"example.com/receiver/gen/receiverpb/receiverclient"
-	"example.com/receiver/internal/receiver-runtime/command"
-)
-
-// commands has a subcommand for each RPC, with a flag for each field of its request.
-var commands = []command.Command{
-	{
-		Name:  "receive",
-		Doc:   "Sends an Event to Receiver and prints the Reply.",
-		Event: true,
-		Flags: []command.Flag{
-			{Name: "appid", Field: "appid"},
-			{Name: "xwhen", Field: "xwhen"},
-			{Name: "xwho", Field: "xwho"},
-			{Name: "xwhat", Field: "xwhat"},
-			{Name: "xcontext", Field: "xcontext"},
-		},
-		Call: command.Unary(receiverclient.Dial, func(ctx context.Context, client *receiverclient.Client, request *receiverpb.Event) (*receiverpb.Reply, error) {
-			return client.Receiver().Receive(ctx, request)
-		}),
-	},
-}
+// commands are the program's subcommands: those of each service are added by a
+// file of their own.
+var commands []command.Command

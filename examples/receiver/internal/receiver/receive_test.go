@@ -3,14 +3,15 @@ package receiver
 import (
 	"testing"
 
-	"example.com/receiver/gen/receiverpb/receivertest"
+	"example.com/receiver/gen/receiverpb"
+	"example.com/receiver/internal/receiver-runtime/servertest"
 )
 
-// That an event is stored, and once, is tested by the contract; what is
-// answered is for you to say here.
+// That events are stored, and once, is tested by the contract; what is answered
+// is for you to say here.
 func TestReceive(t *testing.T) {
 	client, _ := serve(t)
-	event := receivertest.NewEvent()
+	event := servertest.Sample[*receiverpb.Event]()
 	reply, err := client.Receive(t.Context(), event)
 	if err != nil {
 		t.Fatal(err)

@@ -9,20 +9,21 @@ import (
 	"time"
 
 	"example.com/receiver/gen/receiverpb"
-	"example.com/receiver/internal/receiver-runtime/eventid"
 	"example.com/receiver/internal/receiver-runtime/eventlog"
 )
 
-// AppendEvent stores an event and returns once it is durable. The event is
-// identified by its source (appid) and the id that came with the call; stored
-// before, it is not stored again, and the receipt says so.
-func (l *Log) AppendEvent(ctx context.Context, event *receiverpb.Event) (Receipt, error) {
-	return eventlog.AppendMessage(ctx, l.store, event, eventlog.Event{
-		ID:      eventid.Of(ctx, ""),
-		Source:  event.GetAppid(),
-		Type:    cmp.Or(event.GetXwhat(), "Event"),
-		Subject: event.GetXwho(),
-		Time:    eventlog.UnixTime(int64(event.GetXwhen()), time.Second),
+// AppendEvent stores events, all of them or none, and returns a receipt for
+// each once they are durable. An event is identified by its source (appid) and
+// the id that came with the call; stored before, it is not stored again, and
+// its receipt says so.
+func (l *Log) AppendEvent(ctx context.Context, events ...*receiverpb.Event) ([]Receipt, error) {
+	return eventlog.AppendMessages(ctx, l.store, events, func(event *receiverpb.Event) eventlog.Event {
+		return eventlog.Event{
+			Source:  event.GetAppid(),
+			Type:    cmp.Or(event.GetXwhat(), "Event"),
+			Subject: event.GetXwho(),
+			Time:    eventlog.UnixTime(int64(event.GetXwhen()), time.Second),
+		}
 	})
 }
 
@@ -30,4 +31,10 @@ func (l *Log) AppendEvent(ctx context.Context, event *receiverpb.Event) (Receipt
 // to the end of the log or the error that stopped it. 0 is before all of them.
 func (l *Log) ReadEvent(ctx context.Context, after Position) iter.Seq2[Stored[*receiverpb.Event], error] {
 	return eventlog.ReadMessages[*receiverpb.Event](ctx, l.store, after)
+}
+
+// TailEvent yields what ReadEvent does and then, until ctx ends, each event as
+// it is stored.
+func (l *Log) TailEvent(ctx context.Context, after Position) iter.Seq2[Stored[*receiverpb.Event], error] {
+	return eventlog.TailMessages[*receiverpb.Event](ctx, l.store, after)
 }

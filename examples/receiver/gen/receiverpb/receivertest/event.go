@@ -9,7 +9,5 @@ import (
 
 // NewEvent makes an event with a value in every field.
 func NewEvent() *receiverpb.Event {
-	event := new(receiverpb.Event)
-	servertest.Fill(event)
-	return event
+	return servertest.Sample[*receiverpb.Event]()
 }

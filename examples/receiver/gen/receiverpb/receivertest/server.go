@@ -8,6 +8,8 @@ package receivertest
 import (
 	"testing"
 
+	"google.golang.org/grpc"
+
 	"example.com/receiver/gen/receiverpb/receiverclient"
 	"example.com/receiver/gen/receiverpb/receiverserver"
 	"example.com/receiver/internal/receiver-runtime/server"
@@ -15,14 +17,14 @@ import (
 )
 
 // Serve runs services in a server on this machine until the test ends, and
-// returns a client of it.
+// returns a client of it, which tries no call again.
 func Serve(t testing.TB, services ...receiverserver.Service) *receiverclient.Client {
 	t.Helper()
 	options := make([]server.Option, len(services))
 	for i, service := range services {
 		options[i] = service
 	}
-	client, err := receiverclient.Dial(t.Context(), servertest.Serve(t, options...))
+	client, err := receiverclient.Dial(t.Context(), servertest.Serve(t, options...), receiverclient.With(grpc.WithDisableRetry()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,17 +10,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/emptypb"
 )
 
-// DefaultTimeout bounds a call whose context has no deadline of its own.
+// DefaultTimeout bounds a unary call whose context has no deadline of its own.
 const DefaultTimeout = 30 * time.Second
 
 // Service is a service that a client calls, as far as the connection has to
@@ -52,14 +52,20 @@ func Dial(ctx context.Context, target string, services []Service, options ...Opt
 	if err != nil {
 		return nil, err
 	}
-	conn, err := grpc.NewClient(target, append([]grpc.DialOption{
+	dial := []grpc.DialOption{
 		grpc.WithTransportCredentials(credentials),
 		grpc.WithDefaultServiceConfig(serviceConfig(services)),
 		grpc.WithChainUnaryInterceptor(bounded),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
-	}, settings.dial...)...)
+	}
+	if local(target) {
+		// Without this gRPC asks the DNS for a configuration of localhost, and
+		// where no DNS answers that takes long.
+		dial = append(dial, grpc.WithDisableServiceConfig())
+	}
+	conn, err := grpc.NewClient(target, append(dial, settings.dial...)...)
 	if err != nil {
-		return nil, fmt.Errorf("no server can be at %q: %w", target, err)
+		return nil, fmt.Errorf("%q can't be dialed: %w", target, err)
 	}
 	if err := connect(ctx, conn); err != nil {
 		return nil, errors.Join(err, conn.Close())
@@ -69,19 +75,20 @@ func Dial(ctx context.Context, target string, services []Service, options ...Opt
 
 // connect waits until the connection stands or has been refused.
 func connect(ctx context.Context, conn *grpc.ClientConn) error {
-	conn.Connect()
 	for {
-		switch state := conn.GetState(); state {
+		state := conn.GetState()
+		switch state {
 		case connectivity.Ready:
 			return nil
+		case connectivity.Idle: // not begun, or the server let go at once
+			conn.Connect()
 		case connectivity.TransientFailure:
 			if err := refusal(ctx, conn); err != nil {
 				return fmt.Errorf("no server at %s: %w", conn.Target(), err)
 			}
-		default:
-			if !conn.WaitForStateChange(ctx, state) {
-				return fmt.Errorf("no answer from %s: %w", conn.Target(), ctx.Err())
-			}
+		}
+		if !conn.WaitForStateChange(ctx, state) {
+			return fmt.Errorf("no answer from %s: %w", conn.Target(), ctx.Err())
 		}
 	}
 }
@@ -90,21 +97,27 @@ func connect(ctx context.Context, conn *grpc.ClientConn) error {
 // to a call: any call does, as it never leaves this machine. It is nil if the
 // connection came to stand meanwhile.
 func refusal(ctx context.Context, conn *grpc.ClientConn) error {
-	err := conn.Invoke(ctx, "/grpc.health.v1.Health/Check", &emptypb.Empty{}, &emptypb.Empty{})
-	if status.Code(err) == codes.Unavailable {
+	err := conn.Invoke(ctx, "/grpc.health.v1.Health/Check", &emptypb.Empty{}, &emptypb.Empty{}, grpc.WaitForReady(false))
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err == nil || conn.GetState() == connectivity.Ready:
+		return nil
+	default:
 		return errors.New(status.Convert(err).Message())
 	}
-	return ctx.Err()
 }
 
 // bounded gives a call that has no deadline one. (The timeout of a service
-// config would also shorten the deadlines of those that have.)
+// config would also shorten the deadlines of those that have.) And it lets a
+// request of any size be kept for another try: gRPC would keep small ones only.
 func bounded(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, call grpc.UnaryInvoker, options ...grpc.CallOption) error {
 	if _, has := ctx.Deadline(); !has {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, DefaultTimeout)
 		defer cancel()
 	}
+	options = append([]grpc.CallOption{grpc.MaxRetryRPCBufferSize(math.MaxInt)}, options...)
 	return call(ctx, method, request, reply, conn, options...)
 }
 

@@ -60,37 +60,38 @@ func WithEventID(ctx context.Context, id string) context.Context {
 }
 
 func (s *settings) credentials() (credentials.TransportCredentials, error) {
-	switch {
-	case s.tls != nil:
-		return credentials.NewTLS(s.tls), nil
-	case s.rootCAs != "":
+	if s.tls == nil && s.rootCAs == "" && (s.insecure || local(s.target)) {
+		return insecure.NewCredentials(), nil
+	}
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if s.tls != nil {
+		config = s.tls.Clone()
+	}
+	if s.rootCAs != "" {
 		pem, err := os.ReadFile(s.rootCAs)
 		if err != nil {
 			return nil, fmt.Errorf("root certificates: %w", err)
 		}
-		pool := x509.NewCertPool()
-		if !pool.AppendCertsFromPEM(pem) {
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(pem) {
 			return nil, fmt.Errorf("root certificates: %s holds no certificate in PEM format", s.rootCAs)
 		}
-		return credentials.NewTLS(&tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}), nil
-	case s.insecure || local(s.target):
-		return insecure.NewCredentials(), nil
-	default:
-		return credentials.NewTLS(&tls.Config{MinVersion: tls.VersionTLS12}), nil
 	}
+	return credentials.NewTLS(config), nil
 }
 
 // local reports whether a target of gRPC can only be on this machine.
 func local(target string) bool {
-	if scheme, rest, found := strings.Cut(target, ":"); found {
+	if scheme, _, found := strings.Cut(target, ":"); found {
 		switch scheme {
 		case "unix", "unix-abstract":
 			return true
 		case "dns", "passthrough":
-			if u, err := url.Parse(target); err == nil && u.Opaque == "" {
-				rest = strings.TrimPrefix(u.Path, "/")
+			u, err := url.Parse(target)
+			if err != nil || u.Host != "" {
+				return false // a DNS server of its own may say that localhost is elsewhere
 			}
-			target = rest
+			target = strings.TrimPrefix(u.Path+u.Opaque, "/")
 		}
 	}
 	host, _, err := net.SplitHostPort(target)

@@ -40,7 +40,7 @@ type Flag struct {
 }
 
 // general are the names of the flags that a command has of its own, in the
-// order in which help shows them. They mean the same for every command.
+// order in which help shows them.
 func (c Command) general() []string {
 	if c.Event {
 		return []string{"addr", "timeout", "json", "event-id", "insecure", "ca"}
@@ -53,24 +53,30 @@ type parsed struct {
 	help     bool // was asked for, and all else was left unread
 	addr     string
 	timeout  time.Duration
+	bounded  bool // whether the timeout is for all of the call, rather than for opening it
 	json     bool
 	eventID  string
 	insecure bool
 	ca       string
-	request  proto.Message
+	request  proto.Message // nil if requests are to be read from the standard input
 }
 
 // define adds the general flags of a command to a set.
-func (p *parsed) define(set *flag.FlagSet, env Env, event bool) {
+func (p *parsed) define(set *flag.FlagSet, env Env, c Command) {
 	variable := addrVariable(env.Program)
 	addr := env.Getenv(variable)
 	if addr == "" {
 		addr = "localhost:50051"
 	}
 	set.StringVar(&p.addr, "addr", addr, "`HOST:PORT` where the server is (default $"+variable+", or else localhost:50051)")
-	set.DurationVar(&p.timeout, "timeout", 10*time.Second, "`DURATION` that connecting and the call may take together (default 10s)")
-	set.BoolVar(&p.json, "json", false, "print the reply as JSON, in one line")
-	if event {
+	bounds, prints := "`DURATION` that connecting and the call may take together (default 10s)", "print the reply as JSON, in one line"
+	if c.Call.manyReplies {
+		bounds = "`DURATION` that connecting and the call may take together (default 10s for connecting, no limit for the call)"
+		prints = "print each reply as JSON, in one line"
+	}
+	set.DurationVar(&p.timeout, "timeout", 10*time.Second, bounds)
+	set.BoolVar(&p.json, "json", false, prints)
+	if c.Event {
 		set.StringVar(&p.eventID, "event-id", "", "`ID` under which the event is stored once, however often it is sent (default a new one)")
 	}
 	set.BoolVar(&p.insecure, "insecure", false, "speak unencrypted also to another machine")
@@ -121,10 +127,10 @@ func (c Command) parse(env Env, args []string) (*parsed, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &parsed{request: c.Call.request()}
+	p := &parsed{bounded: !c.Call.manyReplies}
 	set := flag.NewFlagSet(c.Name, flag.ContinueOnError)
 	set.SetOutput(io.Discard)
-	p.define(set, env, c.Event)
+	p.define(set, env, c)
 	given := make(map[string][]string) // by flag, what it was given, in order
 	for i, f := range c.Flags {
 		define := set.Func
@@ -147,6 +153,11 @@ func (c Command) parse(env Env, args []string) (*parsed, error) {
 	if err := p.check(); err != nil {
 		return nil, c.misused(env, err)
 	}
+	set.Visit(func(f *flag.Flag) { p.bounded = p.bounded || f.Name == "timeout" })
+	if c.Call.manyRequests && len(given) == 0 {
+		return p, nil
+	}
+	p.request = c.Call.request()
 	if err := c.fill(p.request.ProtoReflect(), fields, given); err != nil {
 		return nil, err
 	}

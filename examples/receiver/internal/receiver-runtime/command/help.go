@@ -32,12 +32,25 @@ func overview(env Env, commands []Command) string {
 	fmt.Fprintf(&text, "Usage: %s COMMAND [flags]\n\nCommands:\n", env.Program)
 	table := tabwriter.NewWriter(&text, 0, 0, 3, ' ', 0)
 	for _, c := range commands {
-		summary, _, _ := strings.Cut(c.Doc, "\n")
-		fmt.Fprintf(table, "  %s\t%s\n", c.Name, summary)
+		summary, _, _ := strings.Cut(c.doc(), "\n")
+		fmt.Fprintf(table, "  %s\t%s\n", shortest(commands, c), summary)
 	}
 	fmt.Fprintf(table, "  help\tShows the flags of a command: %s help COMMAND\n", env.Program)
 	table.Flush()
 	return text.String()
+}
+
+// doc is what the program says of a command, with what help adds.
+func (c Command) doc() string {
+	if !c.Deprecated {
+		return c.Doc
+	}
+	summary, rest, more := strings.Cut(c.Doc, "\n")
+	summary = strings.TrimSpace(summary + " (deprecated)")
+	if more {
+		return summary + "\n" + rest
+	}
+	return summary
 }
 
 // help prints what a command does and the flags it takes.
@@ -47,10 +60,11 @@ func (c Command) help(env Env) error {
 		return fmt.Errorf("%s: %w", c.Name, err)
 	}
 	var text strings.Builder
-	if c.Doc != "" {
-		fmt.Fprintf(&text, "%s\n\n", c.Doc)
+	if doc := c.doc(); doc != "" {
+		fmt.Fprintf(&text, "%s\n\n", doc)
 	}
 	fmt.Fprintf(&text, "Usage: %s %s [flags]\n", env.Program, c.Name)
+	fmt.Fprint(&text, c.Call.help())
 	if len(fields) > 0 {
 		fmt.Fprintf(&text, "\nFields of %s:\n", fields[0].ContainingMessage().FullName())
 	}
@@ -59,12 +73,27 @@ func (c Command) help(env Env) error {
 	}
 	fmt.Fprint(&text, "\nGeneral flags:\n")
 	set := flag.NewFlagSet(c.Name, flag.ContinueOnError)
-	new(parsed).define(set, env, c.Event)
+	new(parsed).define(set, env, c)
 	for _, name := range c.general() {
 		value, usage := flag.UnquoteUsage(set.Lookup(name))
 		describe(&text, name, value, usage)
 	}
 	return write(env.Stdout, text.String())
+}
+
+// help says what is particular about a call through a stream.
+func (c Call) help() string {
+	var text string
+	if c.manyRequests {
+		text += "\nIt sends the one request that the flags of its fields describe. Without such\n" +
+			"flags it reads requests from the standard input, as JSON values one after the\n" +
+			"other, and sends each as soon as it is read.\n"
+	}
+	if c.manyReplies {
+		text += "\nIt prints each reply as it arrives, in one line, until the server ends the\n" +
+			"call or Ctrl-C does, which is no error.\n"
+	}
+	return text
 }
 
 func describe(text *strings.Builder, name, value, doc string) {

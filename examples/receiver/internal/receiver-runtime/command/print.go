@@ -14,11 +14,11 @@ import (
 
 // format is the text of a reply: "client status: 0 received: Hello, jerry!" if
 // it has an integer field named status and a string field named message,
-// protobuf JSON if it does not or oneLine asks for it. The JSON of a reply is
+// protobuf JSON if it does not or asJSON asks for it. The JSON of a reply is
 // always the same text, and says zero where a script would look for it: only
 // fields that tell unset from zero are left out when they are unset.
-func format(reply proto.Message, oneLine bool) (string, error) {
-	if !oneLine {
+func format(reply proto.Message, asJSON, oneLine bool) (string, error) {
+	if !asJSON {
 		if text, ok := greeting(reply.ProtoReflect()); ok {
 			return text + "\n", nil
 		}

@@ -24,9 +24,9 @@ func New() string {
 	return uuid.Must(uuid.NewV7()).String()
 }
 
-// WithID returns a context whose calls carry the given id.
+// WithID returns a context whose calls carry the given id, of printable ASCII.
 func WithID(ctx context.Context, id string) context.Context {
-	md, found := metadata.FromOutgoingContext(ctx)
+	md, found := metadata.FromOutgoingContext(ctx) // a copy
 	if !found {
 		md = metadata.MD{}
 	}
@@ -34,12 +34,14 @@ func WithID(ctx context.Context, id string) context.Context {
 	return metadata.NewOutgoingContext(ctx, md)
 }
 
-// Ensure returns a context whose calls carry an id: the one it has, or a new one.
+// Ensure returns a context whose calls carry an id: the one it has, or a new
+// one. An empty id counts as none.
 func Ensure(ctx context.Context) context.Context {
-	if md, found := metadata.FromOutgoingContext(ctx); found && len(md.Get(Key)) > 0 {
+	md, _ := metadata.FromOutgoingContext(ctx)
+	if sent := md.Get(Key); len(sent) > 0 && sent[0] != "" {
 		return ctx
 	}
-	return metadata.AppendToOutgoingContext(ctx, Key, New())
+	return WithID(ctx, New())
 }
 
 // Of returns the id of the event that a handler was called with: the one in

@@ -84,7 +84,11 @@ func (e *Error) code() codes.Code {
 	}
 }
 
-// ended is the error of a call whose context ended, as a handler may return it.
+// ended is the error of a call whose context ended, as a handler may return it:
+// the cause, if whoever ended it gave one with a status code.
 func ended(ctx context.Context) error {
+	if cause := context.Cause(ctx); status.Code(cause) != codes.Unknown {
+		return cause
+	}
 	return status.FromContextError(ctx.Err()).Err()
 }

@@ -17,7 +17,8 @@ import (
 )
 
 // Event is an event on its way into a log: the attributes of a CloudEvent and
-// the protobuf message they were taken from.
+// the protobuf message they were taken from. Its texts are valid UTF-8 without
+// NUL, of at most 1024 bytes each; the events of one append have at most 64 MiB.
 type Event struct {
 	// ID identifies the event among those of its source. It must not be empty.
 	ID string

@@ -15,7 +15,10 @@ import (
 
 // watch stands around every call: a panic ends the call, not the server, and
 // what went wrong on the server's side is logged.
-type watch struct{ log *slog.Logger }
+type watch struct {
+	log      *slog.Logger
+	draining context.Context // ends when the server drains
+}
 
 func (w watch) unary(ctx context.Context, request any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (reply any, err error) {
 	begin := time.Now()
@@ -36,7 +39,7 @@ func (w watch) stream(server any, stream grpc.ServerStream, info *grpc.StreamSer
 		}
 		w.done(stream.Context(), info.FullMethod, begin, err)
 	}()
-	return next(server, stream)
+	return next(server, drainable{stream, context.WithValue(stream.Context(), drainKey{}, w.draining)})
 }
 
 // panicked keeps what was found from the caller, and in the log.
@@ -49,7 +52,7 @@ func (w watch) panicked(ctx context.Context, method string, cause any) error {
 // done logs a call: at a level that shows by default if the server is to blame.
 func (w watch) done(ctx context.Context, method string, begin time.Time, err error) {
 	level := slog.LevelDebug
-	code := status.Code(err)
+	code := sent(err)
 	switch code {
 	case codes.Unknown, codes.Internal, codes.DataLoss:
 		level = slog.LevelError
@@ -66,4 +69,12 @@ func (w watch) done(ctx context.Context, method string, begin time.Time, err err
 		attrs = append(attrs, slog.String("error", err.Error()))
 	}
 	w.log.LogAttrs(ctx, level, "call", attrs...)
+}
+
+// sent is the code that gRPC answers with for a handler's error.
+func sent(err error) codes.Code {
+	if known, ok := status.FromError(err); ok {
+		return known.Code()
+	}
+	return status.FromContextError(err).Code()
 }

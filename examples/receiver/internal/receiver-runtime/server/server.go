@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"os"
 	"os/signal"
@@ -20,10 +21,11 @@ import (
 	"golang.org/x/net/netutil"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
+	"google.golang.org/grpc/reflection/grpc_reflection_v1"
+	"google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
 )
 
 // Run serves until ctx ends or the process is told to stop by SIGINT or
@@ -56,7 +58,7 @@ type Server struct {
 	config   Config
 	log      *slog.Logger
 	grpc     *grpc.Server
-	health   *health.Server
+	health   *watchedHealth
 	listener net.Listener
 }
 
@@ -70,7 +72,7 @@ func Listen(config Config, options ...Option) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, log: config.logger(os.Stderr), health: health.NewServer()}
+	s := &Server{config: config, log: config.logger(os.Stderr), health: newWatchedHealth()}
 	serverOptions, err := s.options()
 	if err != nil {
 		return nil, err
@@ -80,10 +82,7 @@ func Listen(config Config, options ...Option) (*Server, error) {
 		s.grpc.RegisterService(service.Desc, service.Impl)
 		s.health.SetServingStatus(service.Desc.ServiceName, grpc_health_v1.HealthCheckResponse_SERVING)
 	}
-	grpc_health_v1.RegisterHealthServer(s.grpc, s.health)
-	if config.Reflection {
-		reflection.Register(s.grpc)
-	}
+	s.registerOwn()
 	listener, err := net.Listen("tcp", config.Addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("%s is in use by another program: stop that, or choose another --addr", config.Addr)
@@ -95,13 +94,35 @@ func Listen(config Config, options ...Option) (*Server, error) {
 	return s, nil
 }
 
+// registerOwn adds the server's own services, but for those that the user has
+// an implementation of.
+func (s *Server) registerOwn() {
+	own := []Service{{Desc: &grpc_health_v1.Health_ServiceDesc, Impl: s.health}}
+	if s.config.Reflection {
+		own = append(own,
+			Service{Desc: &grpc_reflection_v1.ServerReflection_ServiceDesc,
+				Impl: reflection.NewServerV1(reflection.ServerOptions{Services: s.grpc})},
+			Service{Desc: &grpc_reflection_v1alpha.ServerReflection_ServiceDesc,
+				Impl: reflection.NewServer(reflection.ServerOptions{Services: s.grpc})},
+		)
+	}
+	theirs := s.grpc.GetServiceInfo()
+	for _, service := range own {
+		if _, taken := theirs[service.Desc.ServiceName]; !taken {
+			s.grpc.RegisterService(service.Desc, service.Impl)
+		}
+	}
+}
+
 // options are the bounds of the configuration in gRPC's terms.
 func (s *Server) options() ([]grpc.ServerOption, error) {
-	watch := watch{log: s.log}
+	watch := watch{log: s.log, draining: s.health.draining}
 	options := []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(s.config.MaxMessageBytes),
-		grpc.MaxConcurrentStreams(uint32(s.config.MaxStreams)),
-		grpc.ConnectionTimeout(10 * time.Second),
+		grpc.MaxConcurrentStreams(uint32(min(int64(s.config.MaxStreams), math.MaxUint32))),
+		grpc.MaxHeaderListSize(64 << 10),
+		// Draining begins once no connection is just being made.
+		grpc.ConnectionTimeout(min(10*time.Second, max(2*time.Second, s.config.DrainTimeout/2))),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 		grpc.UnaryInterceptor(watch.unary),
@@ -131,36 +152,48 @@ func (s *Server) Serve(ctx context.Context) error {
 }
 
 func (s *Server) serve(ctx context.Context, signals <-chan os.Signal) error {
-	failed := make(chan error, 1)
-	go func() { failed <- s.grpc.Serve(s.listener) }()
+	ended := make(chan error, 1)
+	go func() { ended <- s.grpc.Serve(s.listener) }()
 	s.log.Info("serving", "addr", s.Addr(), "tls", s.config.TLSCert != "")
+	patience := 2 // signals until calls are cut off, even if the first ended ctx too
 	select {
-	case err := <-failed:
+	case err := <-ended:
+		s.grpc.Stop()
 		return fmt.Errorf("serving %s: %w", s.Addr(), err)
 	case <-ctx.Done():
 	case told := <-signals:
+		patience--
 		s.log.Info("told to stop", "signal", told.String())
 	}
-	return s.drain(signals)
+	if err := s.drain(signals, patience); err != nil {
+		return err
+	}
+	<-ended
+	s.log.Info("stopped")
+	return nil
 }
 
-// drain tells load balancers to go elsewhere and waits for the calls under way.
-func (s *Server) drain(hurry <-chan os.Signal) error {
-	s.health.Shutdown()
+// drain tells load balancers to go elsewhere and waits for the calls under
+// way, unless there come as many signals as there is patience for.
+func (s *Server) drain(signals <-chan os.Signal, patience int) error {
+	s.health.drain()
 	finished := make(chan struct{})
 	go func() {
 		s.grpc.GracefulStop()
 		close(finished)
 	}()
-	select {
-	case <-finished:
-		s.log.Info("stopped")
-		return nil
-	case <-time.After(s.config.DrainTimeout):
-		s.grpc.Stop()
-		return fmt.Errorf("calls were still under way %s after the signal to stop: they were cut off", s.config.DrainTimeout)
-	case <-hurry:
-		s.grpc.Stop()
-		return errors.New("told to stop a second time: the calls under way were cut off")
+	timeout := time.After(s.config.DrainTimeout)
+	for patience > 0 {
+		select {
+		case <-finished:
+			return nil
+		case <-timeout:
+			s.grpc.Stop()
+			return fmt.Errorf("calls were still under way %s after the signal to stop: they were cut off", s.config.DrainTimeout)
+		case <-signals:
+			patience--
+		}
 	}
+	go s.grpc.Stop() // it would wait for connections that are just being made
+	return errors.New("told to stop a second time: the calls under way were cut off")
 }

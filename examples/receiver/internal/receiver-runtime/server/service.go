@@ -3,6 +3,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -43,12 +44,15 @@ func collect(options []Option) (*services, error) {
 		option.apply(all)
 	}
 	if len(all.served) == 0 {
-		return nil, fmt.Errorf("there is no service to serve")
+		return nil, errors.New("there is no service to serve")
 	}
 	served := map[string]bool{}
 	for _, service := range all.served {
 		name := service.Desc.ServiceName
-		if served[name] {
+		switch {
+		case service.Impl == nil:
+			return nil, fmt.Errorf("service %s is served by nil", name)
+		case served[name]:
 			return nil, fmt.Errorf("service %s is served twice", name)
 		}
 		served[name] = true

@@ -3,6 +3,9 @@
 package servertest
 
 import (
+	"slices"
+	"sync/atomic"
+
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -13,18 +16,19 @@ import (
 // themselves.
 const maxDepth = 4
 
-// Fill gives every field of a message a value, always the same: text says the
-// name of its field, numbers are 1, lists and maps have one element. Of a oneof
-// the first member is set.
-func Fill(m proto.Message) { fill(m.ProtoReflect(), maxDepth) }
-
-// Unique gives a text field of a message a value that it never had.
-func Unique(m proto.Message, field protoreflect.Name) {
-	message := m.ProtoReflect()
-	message.Set(message.Descriptor().Fields().ByName(field), protoreflect.ValueOfString(eventid.New()))
+// Sample makes a message with a value in every field, always the same: text
+// says the name of its field, numbers are 1, lists and maps have one element,
+// of a oneof the first member is set. Only the fields with the full names in
+// unique have another value each time.
+func Sample[M proto.Message](unique ...string) M {
+	message := empty[M]()
+	filler{unique: unique}.fill(message.ProtoReflect(), maxDepth)
+	return message
 }
 
-func fill(m protoreflect.Message, depth int) {
+type filler struct{ unique []string }
+
+func (f filler) fill(m protoreflect.Message, depth int) {
 	fields := m.Descriptor().Fields()
 	for i := range fields.Len() {
 		fd := fields.Get(i)
@@ -32,29 +36,51 @@ func fill(m protoreflect.Message, depth int) {
 			continue
 		}
 		switch {
+		case slices.Contains(f.unique, string(fd.FullName())):
+			m.Set(fd, unique(fd))
 		case fd.IsMap():
-			fillMap(m.Mutable(fd).Map(), fd, depth)
+			f.fillMap(m.Mutable(fd).Map(), fd, depth)
 		case fd.IsList():
 			list := m.Mutable(fd).List()
 			if fd.Message() == nil {
 				list.Append(scalar(fd))
 			} else if depth > 0 {
-				fill(list.AppendMutable().Message(), depth-1)
+				f.fill(list.AppendMutable().Message(), depth-1)
 			}
 		case fd.Message() == nil:
 			m.Set(fd, scalar(fd))
 		case depth > 0 || fd.Cardinality() == protoreflect.Required:
-			fill(m.Mutable(fd).Message(), depth-1)
+			f.fill(m.Mutable(fd).Message(), depth-1)
 		}
 	}
 }
 
-func fillMap(entries protoreflect.Map, fd protoreflect.FieldDescriptor, depth int) {
+// made counts the unique numbers.
+var made atomic.Int32
+
+// unique is a value, text or a number, that no field had before.
+func unique(fd protoreflect.FieldDescriptor) protoreflect.Value {
+	n := made.Add(1)
+	switch fd.Kind() {
+	case protoreflect.Int32Kind, protoreflect.Sint32Kind, protoreflect.Sfixed32Kind:
+		return protoreflect.ValueOfInt32(n)
+	case protoreflect.Int64Kind, protoreflect.Sint64Kind, protoreflect.Sfixed64Kind:
+		return protoreflect.ValueOfInt64(int64(n))
+	case protoreflect.Uint32Kind, protoreflect.Fixed32Kind:
+		return protoreflect.ValueOfUint32(uint32(n))
+	case protoreflect.Uint64Kind, protoreflect.Fixed64Kind:
+		return protoreflect.ValueOfUint64(uint64(n))
+	default:
+		return protoreflect.ValueOfString(eventid.New())
+	}
+}
+
+func (f filler) fillMap(entries protoreflect.Map, fd protoreflect.FieldDescriptor, depth int) {
 	key := scalar(fd.MapKey()).MapKey()
 	if fd.MapValue().Message() == nil {
 		entries.Set(key, scalar(fd.MapValue()))
 	} else if depth > 0 {
-		fill(entries.Mutable(key).Message(), depth-1)
+		f.fill(entries.Mutable(key).Message(), depth-1)
 	}
 }
 

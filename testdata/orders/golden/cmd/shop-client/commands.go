@@ -2,52 +2,8 @@
 
 package main
 
-import (
-	"context"
+import "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/command"
 
-	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/command"
-
-	shopv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/orders/golden/gen/shop/v1"
-	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/orders/golden/gen/shop/v1/shopv1client"
-)
-
-// commands has a subcommand for each RPC, with a flag for each field of its request.
-var commands = []command.Command{
-	{
-		Name: "take-order",
-		Doc:  "Takes one event.",
-		Flags: []command.Flag{
-			{Name: "event-id", Field: "event_id", Doc: "Identifies the event; made by the shop."},
-			{Name: "tenant-id", Field: "tenant_id"},
-			{Name: "event-type", Field: "event_type"},
-			{Name: "user-id", Field: "user_id"},
-			{Name: "occurred-at", Field: "occurred_at"},
-			{Name: "payload", Field: "payload"},
-		},
-		Call: command.Unary(shopv1client.Dial, func(ctx context.Context, client *shopv1client.Client, request *shopv1.OrderEvent) (*shopv1.Taken, error) {
-			return client.OrderIntake().TakeOrder(ctx, request)
-		}),
-	},
-	{
-		Name: "get-order",
-		Doc:  "Says what became of an order.",
-		Flags: []command.Flag{
-			{Name: "name", Field: "name"},
-			{Name: "request-timeout", Field: "timeout", Doc: "how old the answer may be"},
-		},
-		Call: command.Unary(shopv1client.Dial, func(ctx context.Context, client *shopv1client.Client, request *shopv1.GetOrderRequest) (*shopv1.Order, error) {
-			return client.OrderIntake().GetOrder(ctx, request)
-		}),
-	},
-	{
-		Name: "drop-http-order",
-		Doc:  "Sends a GetOrderRequest to OrderIntake and prints the Order.",
-		Flags: []command.Flag{
-			{Name: "name", Field: "name"},
-			{Name: "request-timeout", Field: "timeout", Doc: "how old the answer may be"},
-		},
-		Call: command.Unary(shopv1client.Dial, func(ctx context.Context, client *shopv1client.Client, request *shopv1.GetOrderRequest) (*shopv1.Order, error) {
-			return client.OrderIntake().DropHTTPOrder(ctx, request)
-		}),
-	},
-}
+// commands are the program's subcommands: those of each service are added by a
+// file of their own.
+var commands []command.Command

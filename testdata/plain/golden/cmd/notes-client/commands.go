@@ -2,26 +2,8 @@
 
 package main
 
-import (
-	"context"
+import "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/command"
 
-	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/command"
-
-	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/plain/golden/gen/notespb"
-	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/plain/golden/gen/notespb/notesclient"
-)
-
-// commands has a subcommand for each RPC, with a flag for each field of its request.
-var commands = []command.Command{
-	{
-		Name: "create",
-		Doc:  "Sends a Note to Notes and prints the Note.",
-		Flags: []command.Flag{
-			{Name: "name", Field: "name"},
-			{Name: "type", Field: "type"},
-		},
-		Call: command.Unary(notesclient.Dial, func(ctx context.Context, client *notesclient.Client, request *notespb.Note) (*notespb.Note, error) {
-			return client.Notes().Create(ctx, request)
-		}),
-	},
-}
+// commands are the program's subcommands: those of each service are added by a
+// file of their own.
+var commands []command.Command

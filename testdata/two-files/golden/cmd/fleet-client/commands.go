@@ -2,51 +2,8 @@
 
 package main
 
-import (
-	"context"
+import "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/command"
 
-	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/command"
-
-	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/two-files/golden/gen/fleet/v2beta1/fleetpb"
-	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/two-files/golden/gen/fleet/v2beta1/fleetpb/fleetclient"
-)
-
-// commands has a subcommand for each RPC, with a flag for each field of its request.
-var commands = []command.Command{
-	{
-		Name: "register",
-		Doc:  "Sends a Device to Devices and prints the Device.",
-		Flags: []command.Flag{
-			{Name: "name", Field: "name"},
-		},
-		Call: command.Unary(fleetclient.Dial, func(ctx context.Context, client *fleetclient.Client, request *fleetpb.Device) (*fleetpb.Device, error) {
-			return client.Devices().Register(ctx, request)
-		}),
-	},
-	{
-		Name:  "report",
-		Doc:   "Sends a Reading_StateEvent to Devices and prints the Ack.",
-		Event: true,
-		Flags: []command.Flag{
-			{Name: "event-name", Field: "event_name"},
-			{Name: "subject", Field: "subject"},
-			{Name: "time", Field: "time", Doc: "of no known unit"},
-		},
-		Call: command.Unary(fleetclient.Dial, func(ctx context.Context, client *fleetclient.Client, request *fleetpb.Reading_StateEvent) (*fleetpb.Ack, error) {
-			return client.Devices().Report(ctx, request)
-		}),
-	},
-	{
-		Name:  "send",
-		Doc:   "Sends a ReadingEvent to Readings and prints the Ack.",
-		Event: true,
-		Flags: []command.Flag{
-			{Name: "type", Field: "type"},
-			{Name: "timestamp-ms", Field: "timestamp_ms"},
-			{Name: "data", Field: "data"},
-		},
-		Call: command.Unary(fleetclient.Dial, func(ctx context.Context, client *fleetclient.Client, request *fleetpb.ReadingEvent) (*fleetpb.Ack, error) {
-			return client.Readings().Send(ctx, request)
-		}),
-	},
-}
+// commands are the program's subcommands: those of each service are added by a
+// file of their own.
+var commands []command.Command

@@ -3,34 +3,32 @@
 package notestest
 
 import (
-	"context"
 	"testing"
 
-	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/plain/golden/gen/notespb"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/plain/golden/gen/notespb/notesserver"
 )
 
 // NotesContract is what callers of the service notes.Notes rely on, whatever
-// else it does: every request gets an answer, and an error has a code.
+// else it does: an event is acknowledged once it is stored, and stored once;
+// any other request gets an answer, or an error with a code that says what to
+// do.
 type NotesContract struct {
 	// NewService builds the service as main does.
 	NewService func(testing.TB) notespb.NotesServer
-	// CreateRequest makes a request that the service accepts; by default one with a
-	// value in every field.
+	// CreateRequest makes a request that the service accepts, another one at each
+	// call. By default one has a value in every field.
 	CreateRequest func() *notespb.Note
 }
 
 // Test holds the service to the contract.
 func (c NotesContract) Test(t *testing.T) {
-	t.Run("Create", func(t *testing.T) {
-		servertest.Answers(t, c.CreateRequest, func(t testing.TB) func(context.Context, *notespb.Note) error {
-			client := Serve(t, notesserver.Notes(c.NewService(t))).Notes()
-			return func(ctx context.Context, request *notespb.Note) error {
-				_, err := client.Create(ctx, request)
-				return err
-			}
-		})
-	})
+	t.Run("Create", c.testCreate)
+}
+
+// serve runs the service on a log, and returns a client of it.
+func (c NotesContract) serve(t testing.TB, log eventlog.Log) notespb.NotesClient {
+	return Serve(t, notesserver.Notes(c.NewService(t))).Notes()
 }

@@ -10,20 +10,21 @@ import (
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
+	"google.golang.org/grpc"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/plain/golden/gen/notespb/notesclient"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/plain/golden/gen/notespb/notesserver"
 )
 
 // Serve runs services in a server on this machine until the test ends, and
-// returns a client of it.
+// returns a client of it, which tries no call again.
 func Serve(t testing.TB, services ...notesserver.Service) *notesclient.Client {
 	t.Helper()
 	options := make([]server.Option, len(services))
 	for i, service := range services {
 		options[i] = service
 	}
-	client, err := notesclient.Dial(t.Context(), servertest.Serve(t, options...))
+	client, err := notesclient.Dial(t.Context(), servertest.Serve(t, options...), notesclient.With(grpc.WithDisableRetry()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package notes
 import (
 	"testing"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -12,7 +13,7 @@ import (
 // Until Create is written it says so, and never that all is well.
 func TestCreate(t *testing.T) {
 	client := serve(t)
-	_, err := client.Create(t.Context(), new(notespb.Note))
+	_, err := client.Create(t.Context(), servertest.Sample[*notespb.Note]())
 	if status.Code(err) != codes.Unimplemented {
 		t.Errorf("error is %v, want code Unimplemented", err)
 	}

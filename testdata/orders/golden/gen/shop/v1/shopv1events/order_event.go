@@ -7,28 +7,37 @@ import (
 	"context"
 	"iter"
 
-	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventid"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 
 	shopv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/orders/golden/gen/shop/v1"
 )
 
-// AppendOrderEvent stores an event and returns once it is durable. The event is
-// identified by its source (tenant_id) and its id (event_id), or where that is
-// empty the id that came with the call; stored before, it is not stored again,
-// and the receipt says so.
-func (l *Log) AppendOrderEvent(ctx context.Context, event *shopv1.OrderEvent) (Receipt, error) {
-	return eventlog.AppendMessage(ctx, l.store, event, eventlog.Event{
-		ID:      eventid.Of(ctx, event.GetEventId()),
-		Source:  event.GetTenantId(),
-		Type:    cmp.Or(event.GetEventType(), "shop.v1.OrderEvent"),
-		Subject: event.GetUserId(),
-		Time:    eventlog.TimestampTime(event.GetOccurredAt()),
+// AppendOrderEvent stores events, all of them or none, and returns a receipt
+// for each once they are durable. An event is identified by its source
+// (tenant_id) and its id (event_id), or where that is empty the id that came
+// with the call; stored before, it is not stored again, and its receipt says
+// so.
+func (l *Log) AppendOrderEvent(ctx context.Context, events ...*shopv1.OrderEvent) ([]Receipt, error) {
+	return eventlog.AppendMessages(ctx, l.store, events, func(event *shopv1.OrderEvent) eventlog.Event {
+		return eventlog.Event{
+			ID:      event.GetEventId(),
+			Source:  event.GetTenantId(),
+			Type:    cmp.Or(event.GetEventType(), "shop.v1.OrderEvent"),
+			Subject: event.GetUserId(),
+			Time:    eventlog.TimestampTime(event.GetOccurredAt()),
+		}
 	})
 }
 
-// ReadOrderEvent yields the events that are stored behind a position, in order, up
-// to the end of the log or the error that stopped it. 0 is before all of them.
+// ReadOrderEvent yields the events that are stored behind a position, in order,
+// up to the end of the log or the error that stopped it. 0 is before all of
+// them.
 func (l *Log) ReadOrderEvent(ctx context.Context, after Position) iter.Seq2[Stored[*shopv1.OrderEvent], error] {
 	return eventlog.ReadMessages[*shopv1.OrderEvent](ctx, l.store, after)
+}
+
+// TailOrderEvent yields what ReadOrderEvent does and then, until ctx ends, each
+// event as it is stored.
+func (l *Log) TailOrderEvent(ctx context.Context, after Position) iter.Seq2[Stored[*shopv1.OrderEvent], error] {
+	return eventlog.TailMessages[*shopv1.OrderEvent](ctx, l.store, after)
 }

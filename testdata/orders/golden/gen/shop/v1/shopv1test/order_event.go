@@ -10,8 +10,5 @@ import (
 
 // NewOrderEvent makes an event with a value in every field, and an id of its own.
 func NewOrderEvent() *shopv1.OrderEvent {
-	event := new(shopv1.OrderEvent)
-	servertest.Fill(event)
-	servertest.Unique(event, "event_id")
-	return event
+	return servertest.Sample[*shopv1.OrderEvent]("shop.v1.OrderEvent.event_id")
 }

@@ -10,6 +10,8 @@ import (
 )
 
 // DropHTTPOrder is yet to be written.
+//
+// Deprecated: its proto says so.
 func (s *Service) DropHTTPOrder(ctx context.Context, request *shopv1.GetOrderRequest) (*shopv1.Order, error) {
 	return nil, status.Error(codes.Unimplemented, "DropHTTPOrder is yet to be written")
 }

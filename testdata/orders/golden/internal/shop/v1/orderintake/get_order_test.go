@@ -3,6 +3,7 @@ package orderintake
 import (
 	"testing"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -12,7 +13,7 @@ import (
 // Until GetOrder is written it says so, and never that all is well.
 func TestGetOrder(t *testing.T) {
 	client, _ := serve(t)
-	_, err := client.GetOrder(t.Context(), new(shopv1.GetOrderRequest))
+	_, err := client.GetOrder(t.Context(), servertest.Sample[*shopv1.GetOrderRequest]())
 	if status.Code(err) != codes.Unimplemented {
 		t.Errorf("error is %v, want code Unimplemented", err)
 	}

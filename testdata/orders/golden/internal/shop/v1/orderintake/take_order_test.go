@@ -3,14 +3,16 @@ package orderintake
 import (
 	"testing"
 
-	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/orders/golden/gen/shop/v1/shopv1test"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
+
+	shopv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/orders/golden/gen/shop/v1"
 )
 
-// That an event is stored, and once, is tested by the contract; what is
-// answered is for you to say here.
+// That events are stored, and once, is tested by the contract; what is answered
+// is for you to say here.
 func TestTakeOrder(t *testing.T) {
 	client, _ := serve(t)
-	event := shopv1test.NewOrderEvent()
+	event := servertest.Sample[*shopv1.OrderEvent]("shop.v1.OrderEvent.event_id")
 	_, err := client.TakeOrder(t.Context(), event)
 	if err != nil {
 		t.Fatal(err)

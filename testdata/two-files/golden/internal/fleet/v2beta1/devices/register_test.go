@@ -3,6 +3,7 @@ package devices
 import (
 	"testing"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -12,7 +13,7 @@ import (
 // Until Register is written it says so, and never that all is well.
 func TestRegister(t *testing.T) {
 	client, _ := serve(t)
-	_, err := client.Register(t.Context(), new(fleetpb.Device))
+	_, err := client.Register(t.Context(), servertest.Sample[*fleetpb.Device]())
 	if status.Code(err) != codes.Unimplemented {
 		t.Errorf("error is %v, want code Unimplemented", err)
 	}

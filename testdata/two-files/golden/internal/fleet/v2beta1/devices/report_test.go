@@ -3,14 +3,16 @@ package devices
 import (
 	"testing"
 
-	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/two-files/golden/gen/fleet/v2beta1/fleetpb/fleettest"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/two-files/golden/gen/fleet/v2beta1/fleetpb"
 )
 
-// That an event is stored, and once, is tested by the contract; what is
-// answered is for you to say here.
+// That events are stored, and once, is tested by the contract; what is answered
+// is for you to say here.
 func TestReport(t *testing.T) {
 	client, _ := serve(t)
-	event := fleettest.NewReading_StateEvent()
+	event := servertest.Sample[*fleetpb.Reading_StateEvent]()
 	_, err := client.Report(t.Context(), event)
 	if err != nil {
 		t.Fatal(err)

@@ -3,14 +3,16 @@ package readings
 import (
 	"testing"
 
-	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/two-files/golden/gen/fleet/v2beta1/fleetpb/fleettest"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/two-files/golden/gen/fleet/v2beta1/fleetpb"
 )
 
-// That an event is stored, and once, is tested by the contract; what is
-// answered is for you to say here.
+// That events are stored, and once, is tested by the contract; what is answered
+// is for you to say here.
 func TestSend(t *testing.T) {
 	client, _ := serve(t)
-	event := fleettest.NewReadingEvent()
+	event := servertest.Sample[*fleetpb.ReadingEvent]()
 	_, err := client.Send(t.Context(), event)
 	if err != nil {
 		t.Fatal(err)

@@ -8,25 +8,33 @@ import (
 	"iter"
 	"time"
 
-	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventid"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/two-files/golden/gen/fleet/v2beta1/fleetpb"
 )
 
-// AppendReadingEvent stores an event and returns once it is durable. The event
-// is identified by its type and the id that came with the call; stored before,
-// it is not stored again, and the receipt says so.
-func (l *Log) AppendReadingEvent(ctx context.Context, event *fleetpb.ReadingEvent) (Receipt, error) {
-	return eventlog.AppendMessage(ctx, l.store, event, eventlog.Event{
-		ID:   eventid.Of(ctx, ""),
-		Type: cmp.Or(event.GetType(), "fleet.v2beta1.ReadingEvent"),
-		Time: eventlog.UnixTime(int64(event.GetTimestampMs()), time.Millisecond),
+// AppendReadingEvent stores events, all of them or none, and returns a receipt
+// for each once they are durable. An event is identified by its the id that
+// came with the call; stored before, it is not stored again, and its receipt
+// says so.
+func (l *Log) AppendReadingEvent(ctx context.Context, events ...*fleetpb.ReadingEvent) ([]Receipt, error) {
+	return eventlog.AppendMessages(ctx, l.store, events, func(event *fleetpb.ReadingEvent) eventlog.Event {
+		return eventlog.Event{
+			Type: cmp.Or(event.GetType(), "fleet.v2beta1.ReadingEvent"),
+			Time: eventlog.UnixTime(int64(event.GetTimestampMs()), time.Millisecond),
+		}
 	})
 }
 
-// ReadReadingEvent yields the events that are stored behind a position, in order, up
-// to the end of the log or the error that stopped it. 0 is before all of them.
+// ReadReadingEvent yields the events that are stored behind a position, in
+// order, up to the end of the log or the error that stopped it. 0 is before all
+// of them.
 func (l *Log) ReadReadingEvent(ctx context.Context, after Position) iter.Seq2[Stored[*fleetpb.ReadingEvent], error] {
 	return eventlog.ReadMessages[*fleetpb.ReadingEvent](ctx, l.store, after)
+}
+
+// TailReadingEvent yields what ReadReadingEvent does and then, until ctx ends,
+// each event as it is stored.
+func (l *Log) TailReadingEvent(ctx context.Context, after Position) iter.Seq2[Stored[*fleetpb.ReadingEvent], error] {
+	return eventlog.TailMessages[*fleetpb.ReadingEvent](ctx, l.store, after)
 }

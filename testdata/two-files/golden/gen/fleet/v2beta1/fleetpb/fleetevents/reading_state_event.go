@@ -7,25 +7,33 @@ import (
 	"context"
 	"iter"
 
-	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventid"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/two-files/golden/gen/fleet/v2beta1/fleetpb"
 )
 
-// AppendReading_StateEvent stores an event and returns once it is durable. The
-// event is identified by its type and the id that came with the call; stored
-// before, it is not stored again, and the receipt says so.
-func (l *Log) AppendReading_StateEvent(ctx context.Context, event *fleetpb.Reading_StateEvent) (Receipt, error) {
-	return eventlog.AppendMessage(ctx, l.store, event, eventlog.Event{
-		ID:      eventid.Of(ctx, ""),
-		Type:    cmp.Or(event.GetEventName(), "fleet.v2beta1.Reading.StateEvent"),
-		Subject: event.GetSubject(),
+// AppendReading_StateEvent stores events, all of them or none, and returns a
+// receipt for each once they are durable. An event is identified by its the id
+// that came with the call; stored before, it is not stored again, and its
+// receipt says so.
+func (l *Log) AppendReading_StateEvent(ctx context.Context, events ...*fleetpb.Reading_StateEvent) ([]Receipt, error) {
+	return eventlog.AppendMessages(ctx, l.store, events, func(event *fleetpb.Reading_StateEvent) eventlog.Event {
+		return eventlog.Event{
+			Type:    cmp.Or(event.GetEventName(), "fleet.v2beta1.Reading.StateEvent"),
+			Subject: event.GetSubject(),
+		}
 	})
 }
 
-// ReadReading_StateEvent yields the events that are stored behind a position, in order, up
-// to the end of the log or the error that stopped it. 0 is before all of them.
+// ReadReading_StateEvent yields the events that are stored behind a position,
+// in order, up to the end of the log or the error that stopped it. 0 is before
+// all of them.
 func (l *Log) ReadReading_StateEvent(ctx context.Context, after Position) iter.Seq2[Stored[*fleetpb.Reading_StateEvent], error] {
 	return eventlog.ReadMessages[*fleetpb.Reading_StateEvent](ctx, l.store, after)
+}
+
+// TailReading_StateEvent yields what ReadReading_StateEvent does and then,
+// until ctx ends, each event as it is stored.
+func (l *Log) TailReading_StateEvent(ctx context.Context, after Position) iter.Seq2[Stored[*fleetpb.Reading_StateEvent], error] {
+	return eventlog.TailMessages[*fleetpb.Reading_StateEvent](ctx, l.store, after)
 }

@@ -10,7 +10,5 @@ import (
 
 // NewReadingEvent makes an event with a value in every field.
 func NewReadingEvent() *fleetpb.ReadingEvent {
-	event := new(fleetpb.ReadingEvent)
-	servertest.Fill(event)
-	return event
+	return servertest.Sample[*fleetpb.ReadingEvent]()
 }

@@ -10,7 +10,5 @@ import (
 
 // NewReading_StateEvent makes an event with a value in every field.
 func NewReading_StateEvent() *fleetpb.Reading_StateEvent {
-	event := new(fleetpb.Reading_StateEvent)
-	servertest.Fill(event)
-	return event
+	return servertest.Sample[*fleetpb.Reading_StateEvent]()
 }

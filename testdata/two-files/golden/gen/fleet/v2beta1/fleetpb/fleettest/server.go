@@ -10,20 +10,21 @@ import (
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
+	"google.golang.org/grpc"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/two-files/golden/gen/fleet/v2beta1/fleetpb/fleetclient"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/two-files/golden/gen/fleet/v2beta1/fleetpb/fleetserver"
 )
 
 // Serve runs services in a server on this machine until the test ends, and
-// returns a client of it.
+// returns a client of it, which tries no call again.
 func Serve(t testing.TB, services ...fleetserver.Service) *fleetclient.Client {
 	t.Helper()
 	options := make([]server.Option, len(services))
 	for i, service := range services {
 		options[i] = service
 	}
-	client, err := fleetclient.Dial(t.Context(), servertest.Serve(t, options...))
+	client, err := fleetclient.Dial(t.Context(), servertest.Serve(t, options...), fleetclient.With(grpc.WithDisableRetry()))
 	if err != nil {
 		t.Fatal(err)
 	}

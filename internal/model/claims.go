@@ -1,0 +1,133 @@
+package model
+
+import (
+	"fmt"
+	"strings"
+
+	"google.golang.org/protobuf/compiler/protogen"
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// claim takes a name for what becomes of a descriptor. If it is taken for
+// another, both places are told: no spelling could serve both.
+func (b *builder) claim(name string, d protoreflect.Descriptor, format string, args ...any) {
+	other, taken := b.claims[name]
+	if !taken {
+		b.claims[name] = d
+		return
+	}
+	if pair := [2]protoreflect.Descriptor{d, other}; other != d && !b.clashing[pair] {
+		b.clashing[pair] = true
+		b.complaints.add(d, "%s and %s (%s) both become %s: rename one of them", named(d), named(other), b.at(other), fmt.Sprintf(format, args...))
+	}
+}
+
+// identifiers claims what protoc-gen-go makes of messages and enums in the Go
+// package of each file with services, and then what protoc-gen-go-grpc makes of
+// those. Neither looks for clashes, and the compiler would find them in code
+// that nobody wrote.
+func (b *builder) identifiers(files []*protogen.File) {
+	served := map[protogen.GoImportPath]bool{}
+	for _, file := range files {
+		served[file.GoImportPath] = served[file.GoImportPath] || file.Generate && len(file.Services) > 0
+	}
+	for _, file := range files {
+		if !served[file.GoImportPath] {
+			continue
+		}
+		for _, enum := range file.Enums {
+			b.enum(enum)
+		}
+		for _, message := range file.Messages {
+			b.nested(message)
+		}
+	}
+	for _, file := range files {
+		if served[file.GoImportPath] {
+			for _, service := range file.Services {
+				b.stubs(file, service)
+			}
+		}
+	}
+}
+
+func (b *builder) ident(ident protogen.GoIdent, d protoreflect.Descriptor) {
+	b.claim(string(ident.GoImportPath)+"."+ident.GoName, d, "%s in package %s", ident.GoName, string(ident.GoImportPath))
+}
+
+func (b *builder) enum(enum *protogen.Enum) {
+	b.ident(enum.GoIdent, enum.Desc)
+	for _, value := range enum.Values {
+		b.ident(value.GoIdent, value.Desc)
+	}
+}
+
+func (b *builder) nested(message *protogen.Message) {
+	if message.Desc.IsMapEntry() {
+		return
+	}
+	b.ident(message.GoIdent, message.Desc)
+	for _, field := range message.Fields {
+		if field.Oneof != nil && !field.Oneof.Desc.IsSynthetic() {
+			b.ident(field.GoIdent, field.Desc)
+		}
+	}
+	for _, enum := range message.Enums {
+		b.enum(enum)
+	}
+	for _, inner := range message.Messages {
+		b.nested(inner)
+	}
+}
+
+// stubs claims the identifiers of protoc-gen-go-grpc 1.6 for a service.
+func (b *builder) stubs(file *protogen.File, service *protogen.Service) {
+	name := service.GoName
+	for _, ident := range []string{
+		name + "Client", "New" + name + "Client", name + "Server", "Unimplemented" + name + "Server",
+		"Unsafe" + name + "Server", "Register" + name + "Server", name + "_ServiceDesc",
+	} {
+		b.ident(protogen.GoIdent{GoName: ident, GoImportPath: file.GoImportPath}, service.Desc)
+	}
+	for _, method := range service.Methods {
+		b.claim(string(service.Desc.FullName())+"."+method.GoName+"()", method.Desc, "Go method %s", method.GoName)
+		idents := []string{name + "_" + method.GoName + "_FullMethodName"}
+		if method.Desc.IsStreamingClient() || method.Desc.IsStreamingServer() {
+			idents = append(idents, name+"_"+method.GoName+"Client", name+"_"+method.GoName+"Server")
+		}
+		for _, ident := range idents {
+			b.ident(protogen.GoIdent{GoName: ident, GoImportPath: file.GoImportPath}, method.Desc)
+		}
+	}
+}
+
+// named says what a descriptor is, and its name.
+func named(d protoreflect.Descriptor) string {
+	switch d := d.(type) {
+	case protoreflect.MethodDescriptor:
+		return "rpc " + string(d.Name())
+	case protoreflect.ServiceDescriptor:
+		return "service " + string(d.Name())
+	case protoreflect.MessageDescriptor:
+		return "message " + strings.TrimPrefix(string(d.FullName()), string(d.ParentFile().Package())+".")
+	case protoreflect.EnumDescriptor:
+		return "enum " + string(d.Name())
+	case protoreflect.EnumValueDescriptor:
+		return "enum value " + string(d.Name())
+	case protoreflect.FieldDescriptor:
+		return "field " + string(d.Name())
+	case protoreflect.FileDescriptor:
+		return "file " + d.Path()
+	}
+	return string(d.FullName())
+}
+
+// at is the place of a descriptor: file:line:column, or the file alone where
+// the request has no positions.
+func (b *builder) at(d protoreflect.Descriptor) string {
+	c := placeOf(d)
+	if c.Line == 0 {
+		return c.File
+	}
+	return fmt.Sprintf("%s:%d:%d", c.File, c.Line, c.Column)
+}

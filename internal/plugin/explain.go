@@ -1,0 +1,127 @@
+package plugin
+
+import (
+	"fmt"
+	"io"
+	"path"
+	"strings"
+
+	"google.golang.org/protobuf/types/pluginpb"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/keep"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
+)
+
+// Explain writes how each RPC of a request was read, and which files a run
+// would make, whatever is on disk.
+func Explain(request *pluginpb.CodeGeneratorRequest, out io.Writer) error {
+	options, err := ParseOptions(request.GetParameter())
+	if err != nil {
+		return err
+	}
+	gomod, err := ReadGoMod(options.Root)
+	if err != nil {
+		return err
+	}
+	app, err := read(request, options, gomod)
+	if err != nil {
+		return err
+	}
+	files, err := outputs(app)
+	if err != nil {
+		return err
+	}
+	var text strings.Builder
+	for _, pkg := range app.Packages {
+		for _, service := range pkg.Services {
+			fmt.Fprintf(&text, "service %s, implemented in %s\n", service.FullName, service.Impl.Dir)
+			for _, method := range service.Methods {
+				explainMethod(&text, method)
+			}
+			text.WriteString("\n")
+		}
+		for _, event := range pkg.EventTypes {
+			explainEvent(&text, event)
+		}
+	}
+	explainFiles(&text, files)
+	_, err = io.WriteString(out, text.String())
+	return err
+}
+
+// kinds says in words what becomes of an RPC.
+var kinds = map[model.Kind]string{
+	model.UnaryEvent:        "takes an event",
+	model.UnaryBatch:        "takes events, many at once",
+	model.ClientStreamEvent: "takes a stream of events",
+	model.BidiEvent:         "takes a stream of events and answers each",
+	model.Tail:              "replays events and follows the log",
+	model.Unary:             "is for you to write",
+	model.ClientStream:      "is for you to write: a client stream",
+	model.ServerStream:      "is for you to write: a server stream",
+	model.Bidi:              "is for you to write: streams both ways",
+}
+
+func explainMethod(out *strings.Builder, method *model.Method) {
+	fmt.Fprintf(out, "  %s: rpc %s %s: %s\n", method.At, method.ProtoName, kinds[method.Kind], method.Why)
+	if method.Event != nil {
+		fmt.Fprintf(out, "    event %s\n", method.Event.FullName)
+	}
+	if method.Kind == model.Tail {
+		fmt.Fprintf(out, "    begins behind the position in %s, with what was stored since %s\n",
+			fieldName(method.From.Position), fieldName(method.From.Time))
+	}
+	fmt.Fprintf(out, "    yours: %s.go, %s_test.go\n", path.Join(method.Service.Impl.Dir, method.File), method.File)
+}
+
+func fieldName(field *model.Field) string {
+	if field == nil {
+		return "(no field)"
+	}
+	return field.ProtoName
+}
+
+func explainEvent(out *strings.Builder, event *model.Event) {
+	fmt.Fprintf(out, "event %s (%s): %s\n", event.FullName, event.At, event.Why)
+	var when *model.Role
+	if event.Time != nil {
+		when = &event.Time.Role
+	}
+	for _, row := range []struct {
+		name, none string
+		role       *model.Role
+	}{
+		{"id", "what is sent with the call", event.ID},
+		{"source", "empty", event.Source},
+		{"type", event.FullName, event.Type},
+		{"subject", "empty", event.Subject},
+		{"time", "when it is stored", when},
+		{"data", "the whole message", event.Data},
+	} {
+		if row.role == nil {
+			fmt.Fprintf(out, "  %-8s no field: %s\n", row.name, row.none)
+			continue
+		}
+		unit := ""
+		if row.name == "time" && event.Time.Unit != "" {
+			unit = ", in units of " + event.Time.Unit
+		}
+		fmt.Fprintf(out, "  %-8s %s, %s%s\n", row.name, row.role.ProtoName, row.role.Why, unit)
+	}
+	out.WriteString("\n")
+}
+
+func explainFiles(out *strings.Builder, files []keep.Output) {
+	fmt.Fprintf(out, "files (yours are written once, ours on every run)\n")
+	copied := 0
+	for _, file := range files {
+		if strings.HasPrefix(file.Path, runtimeDir+"/") {
+			copied++
+			continue
+		}
+		fmt.Fprintf(out, "  %-5s %s\n", file.Owner, file.Path)
+	}
+	if copied > 0 {
+		fmt.Fprintf(out, "  %-5s %s: %d files\n", keep.Ours, runtimeDir, copied)
+	}
+}

@@ -1,0 +1,12 @@
+// Command comments-client calls the RPCs of comments-server: a subcommand for each.
+package main
+
+import (
+	"os"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/command"
+)
+
+func main() {
+	os.Exit(command.Main("comments-client", commands))
+}

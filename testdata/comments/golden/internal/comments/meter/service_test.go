@@ -1,0 +1,27 @@
+package meter
+
+import (
+	"testing"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/comments/golden/gen/commentspb"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/comments/golden/gen/commentspb/commentsevents"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/comments/golden/gen/commentspb/commentsserver"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/comments/golden/gen/commentspb/commentstest"
+)
+
+// newService builds the service for every test, as main does, on the given log.
+func newService(_ testing.TB, events *commentsevents.Log) commentspb.MeterServer {
+	return New(events)
+}
+
+// serve runs the service on a log of its own, and returns a client of it and the log.
+func serve(t testing.TB) (commentspb.MeterClient, *commentsevents.Log) {
+	events := commentsevents.New(servertest.Log(t))
+	return commentstest.Serve(t, commentsserver.Meter(newService(t, events))).Meter(), events
+}
+
+func TestContract(t *testing.T) {
+	commentstest.MeterContract{NewService: newService}.Test(t)
+}

@@ -1,0 +1,45 @@
+// Command kinds-server stores the events that it receives, and serves until it is told to stop.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/operate"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb/kindsevents"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb/kindsserver"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/internal/kinds/v1/intake"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/internal/kinds/v1/other"
+)
+
+func main() {
+	if err := run(context.Background(), os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "kinds-server:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	if len(args) > 0 && args[0] == "events" {
+		return operate.Events(ctx, "kinds-server", args[1:], os.Getenv, os.Stdout)
+	}
+	config, err := server.Parse("kinds-server", args, os.Getenv, os.Stdout)
+	if err != nil {
+		return err
+	}
+	log, err := eventlog.Open(ctx, config.Events)
+	if err != nil {
+		return err
+	}
+	err = server.Run(ctx, config,
+		kindsserver.Intake(intake.New(kindsevents.New(log))),
+		kindsserver.Other(other.New()),
+	)
+	return errors.Join(err, log.Close())
+}

@@ -1,0 +1,23 @@
+package intake
+
+import (
+	"testing"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
+)
+
+// That events are stored, and once, is tested by the contract; what is answered
+// is for you to say here.
+func TestBatch(t *testing.T) {
+	client, _ := serve(t)
+	request := servertest.Sample[*kindspb.BatchRequest]()
+	reply, err := client.Batch(t.Context(), request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := int(reply.GetCount()), len(request.GetEvents()); got != want {
+		t.Errorf("count is %d, want %d", got, want)
+	}
+}

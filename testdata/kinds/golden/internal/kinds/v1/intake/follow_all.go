@@ -1,0 +1,23 @@
+package intake
+
+import (
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
+	"google.golang.org/protobuf/types/known/emptypb"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
+)
+
+// FollowAll sends what is stored, and then what comes.
+func (s *Service) FollowAll(request *emptypb.Empty, stream kindspb.Intake_FollowAllServer) error {
+	ctx, stop := server.UntilDrain(stream.Context())
+	defer stop()
+	for stored, err := range s.events.TailClickEvent(ctx, 0) {
+		if err != nil {
+			return err
+		}
+		if err := stream.Send(stored.Message); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,28 @@
+package intake
+
+import (
+	"testing"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/emptypb"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
+)
+
+// That what comes later is sent, too, is tested by the contract.
+func TestFollowAll(t *testing.T) {
+	client, events := serve(t)
+	event := servertest.Sample[*kindspb.ClickEvent]()
+	if _, err := events.AppendClickEvent(t.Context(), event); err != nil {
+		t.Fatal(err)
+	}
+	stream, err := client.FollowAll(t.Context(), new(emptypb.Empty))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := stream.Recv()
+	if err != nil || !proto.Equal(got, event) {
+		t.Errorf("the first is %v (%v), want %v", got, err, event)
+	}
+}

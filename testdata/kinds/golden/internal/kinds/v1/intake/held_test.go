@@ -1,0 +1,23 @@
+package intake
+
+import (
+	"testing"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
+)
+
+// That events are stored, and once, is tested by the contract; what is answered
+// is for you to say here.
+func TestHeld(t *testing.T) {
+	client, _ := serve(t)
+	request := servertest.Sample[*kindspb.HeldRequest]()
+	reply, err := client.Held(t.Context(), request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := reply.GetMessage(), "Hello, "+request.GetEvent().GetUserId()+"!"; got != want {
+		t.Errorf("message is %q, want %q", got, want)
+	}
+}

@@ -1,0 +1,23 @@
+package intake
+
+import (
+	"testing"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
+)
+
+// That events are stored, and once, is tested by the contract; what is answered
+// is for you to say here.
+func TestOne(t *testing.T) {
+	client, _ := serve(t)
+	event := servertest.Sample[*kindspb.ClickEvent]()
+	reply, err := client.One(t.Context(), event)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := reply.GetMessage(), "Hello, "+event.GetUserId()+"!"; got != want {
+		t.Errorf("message is %q, want %q", got, want)
+	}
+}

@@ -1,0 +1,27 @@
+package intake
+
+import (
+	"testing"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb/kindsevents"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb/kindsserver"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb/kindstest"
+)
+
+// newService builds the service for every test, as main does, on the given log.
+func newService(_ testing.TB, events *kindsevents.Log) kindspb.IntakeServer {
+	return New(events)
+}
+
+// serve runs the service on a log of its own, and returns a client of it and the log.
+func serve(t testing.TB) (kindspb.IntakeClient, *kindsevents.Log) {
+	events := kindsevents.New(servertest.Log(t))
+	return kindstest.Serve(t, kindsserver.Intake(newService(t, events))).Intake(), events
+}
+
+func TestContract(t *testing.T) {
+	kindstest.IntakeContract{NewService: newService}.Test(t)
+}

@@ -1,0 +1,35 @@
+package intake
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventid"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
+)
+
+// Upload stores the events as they come, and acknowledges them when all have.
+func (s *Service) Upload(stream kindspb.Intake_UploadServer) error {
+	ctx := eventid.Sequence(stream.Context())
+	stored := 0
+	for {
+		event, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		receipts, err := s.events.AppendClickEvent(ctx, event)
+		if err != nil {
+			return err
+		}
+		stored += len(receipts)
+	}
+	return stream.SendAndClose(&kindspb.Reply{
+		Count:   uint32(stored),
+		Message: fmt.Sprintf("%d stored", stored),
+	})
+}

@@ -1,0 +1,35 @@
+package intake
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventid"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
+)
+
+// UploadBatches stores the events as they come, and acknowledges them when all have.
+func (s *Service) UploadBatches(stream kindspb.Intake_UploadBatchesServer) error {
+	ctx := eventid.Sequence(stream.Context())
+	stored := 0
+	for {
+		request, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		receipts, err := s.events.AppendClickEvent(ctx, request.GetEvents()...)
+		if err != nil {
+			return err
+		}
+		stored += len(receipts)
+	}
+	return stream.SendAndClose(&kindspb.Reply{
+		Count:   uint32(stored),
+		Message: fmt.Sprintf("%d stored", stored),
+	})
+}

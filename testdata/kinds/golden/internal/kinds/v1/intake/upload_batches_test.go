@@ -1,0 +1,31 @@
+package intake
+
+import (
+	"testing"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
+)
+
+// That events are stored, and once, is tested by the contract; what is answered
+// is for you to say here.
+func TestUploadBatches(t *testing.T) {
+	client, _ := serve(t)
+	stream, err := client.UploadBatches(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if err := stream.Send(servertest.Sample[*kindspb.BatchRequest]()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reply, err := stream.CloseAndRecv()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := reply.GetCount(); got != 3 {
+		t.Errorf("count is %d, want 3", got)
+	}
+}

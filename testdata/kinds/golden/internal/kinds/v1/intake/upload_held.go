@@ -1,0 +1,32 @@
+package intake
+
+import (
+	"errors"
+	"io"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventid"
+	"google.golang.org/protobuf/types/known/emptypb"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
+)
+
+// UploadHeld stores the events as they come, and acknowledges them when all have.
+func (s *Service) UploadHeld(stream kindspb.Intake_UploadHeldServer) error {
+	ctx := eventid.Sequence(stream.Context())
+	stored := 0
+	for {
+		request, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		receipts, err := s.events.AppendClickEvent(ctx, request.GetEvent())
+		if err != nil {
+			return err
+		}
+		stored += len(receipts)
+	}
+	return stream.SendAndClose(&emptypb.Empty{})
+}

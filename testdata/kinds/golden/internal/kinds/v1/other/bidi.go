@@ -1,0 +1,13 @@
+package other
+
+import (
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
+)
+
+// Bidi is yet to be written.
+func (s *Service) Bidi(stream kindspb.Other_BidiServer) error {
+	return status.Error(codes.Unimplemented, "Bidi is yet to be written")
+}

@@ -1,0 +1,13 @@
+package other
+
+import (
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
+)
+
+// ClientStream is yet to be written.
+func (s *Service) ClientStream(stream kindspb.Other_ClientStreamServer) error {
+	return status.Error(codes.Unimplemented, "ClientStream is yet to be written")
+}

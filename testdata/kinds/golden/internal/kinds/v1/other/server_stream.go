@@ -1,0 +1,13 @@
+package other
+
+import (
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
+)
+
+// ServerStream is yet to be written.
+func (s *Service) ServerStream(request *kindspb.ClickEvent, stream kindspb.Other_ServerStreamServer) error {
+	return status.Error(codes.Unimplemented, "ServerStream is yet to be written")
+}

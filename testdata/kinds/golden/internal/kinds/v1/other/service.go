@@ -1,0 +1,16 @@
+// Package other implements the service kinds.v1.Other: an RPC a file.
+package other
+
+import "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
+
+// Service implements kindspb.OtherServer.
+//
+// What takes no events is for the user to write.
+type Service struct {
+	kindspb.UnimplementedOtherServer // answers the RPCs that have no file
+}
+
+// New makes the service.
+func New() *Service {
+	return &Service{}
+}

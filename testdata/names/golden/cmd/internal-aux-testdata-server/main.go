@@ -1,0 +1,73 @@
+// Command internal-aux-testdata-server stores the events that it receives, and serves until it is told to stop.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/operate"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context/contextevents"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context/contextserver"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/internal/internal_/aux_/testdata_/v1/client"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/internal/internal_/aux_/testdata_/v1/close"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/internal/internal_/aux_/testdata_/v1/commands"
+	context2 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/internal/internal_/aux_/testdata_/v1/context"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/internal/internal_/aux_/testdata_/v1/documentation_"
+	error2 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/internal/internal_/aux_/testdata_/v1/error"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/internal/internal_/aux_/testdata_/v1/init_"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/internal/internal_/aux_/testdata_/v1/internal_"
+	log2 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/internal/internal_/aux_/testdata_/v1/log"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/internal/internal_/aux_/testdata_/v1/main_"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/internal/internal_/aux_/testdata_/v1/nothing"
+	server2 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/internal/internal_/aux_/testdata_/v1/server"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/internal/internal_/aux_/testdata_/v1/service"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/internal/internal_/aux_/testdata_/v1/test"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/internal/internal_/aux_/testdata_/v1/type_"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/internal/internal_/aux_/testdata_/v1/vendor_"
+)
+
+func main() {
+	if err := run(context.Background(), os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "internal-aux-testdata-server:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	if len(args) > 0 && args[0] == "events" {
+		return operate.Events(ctx, "internal-aux-testdata-server", args[1:], os.Getenv, os.Stdout)
+	}
+	config, err := server.Parse("internal-aux-testdata-server", args, os.Getenv, os.Stdout)
+	if err != nil {
+		return err
+	}
+	log, err := eventlog.Open(ctx, config.Events)
+	if err != nil {
+		return err
+	}
+	err = server.Run(ctx, config,
+		contextserver.ServiceService(service.New()),
+		contextserver.Client(client.New(contextevents.New(log))),
+		contextserver.Server(server2.New(contextevents.New(log))),
+		contextserver.Context(context2.New()),
+		contextserver.Error(error2.New()),
+		contextserver.Log(log2.New()),
+		contextserver.Internal(internal_.New()),
+		contextserver.Main(main_.New()),
+		contextserver.Test(test.New()),
+		contextserver.Type(type_.New()),
+		contextserver.Close(close.New()),
+		contextserver.Vendor(vendor_.New()),
+		contextserver.Documentation(documentation_.New()),
+		contextserver.Init(init_.New()),
+		contextserver.Commands(commands.New()),
+		contextserver.Nothing(nothing.New()),
+	)
+	return errors.Join(err, log.Close())
+}

@@ -1,0 +1,20 @@
+package client
+
+import (
+	"testing"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
+)
+
+// That events are stored, and once, is tested by the contract; what is answered
+// is for you to say here.
+func TestDo(t *testing.T) {
+	client, _ := serve(t)
+	event := servertest.Sample[*context.LogEvent]()
+	_, err := client.Do(t.Context(), event)
+	if err != nil {
+		t.Fatal(err)
+	}
+}

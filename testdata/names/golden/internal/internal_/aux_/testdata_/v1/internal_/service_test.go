@@ -1,0 +1,23 @@
+package internal_
+
+import (
+	"testing"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context/contextserver"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context/contexttest"
+)
+
+// newService builds the service for every test, as main does.
+func newService(testing.TB) context.InternalServer {
+	return New()
+}
+
+// serve runs the service and returns a client of it.
+func serve(t testing.TB) context.InternalClient {
+	return contexttest.Serve(t, contextserver.Internal(newService(t))).Internal()
+}
+
+func TestContract(t *testing.T) {
+	contexttest.InternalContract{NewService: newService}.Test(t)
+}

@@ -1,0 +1,19 @@
+// Package server implements the service internal.aux.testdata.v1.Server: an RPC a file.
+package server
+
+import (
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context/contextevents"
+)
+
+// Service implements context.ServerServer.
+type Service struct {
+	context.UnimplementedServerServer // answers the RPCs that have no file
+
+	events *contextevents.Log
+}
+
+// New makes the service. Events go to the given log.
+func New(events *contextevents.Log) *Service {
+	return &Service{events: events}
+}

@@ -1,0 +1,20 @@
+package service
+
+import (
+	"testing"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
+)
+
+// Until Contract is written it says so, and never that all is well.
+func TestContractRPC(t *testing.T) {
+	client := serve(t)
+	_, err := client.Contract(t.Context(), servertest.Sample[*context.Err]())
+	if status.Code(err) != codes.Unimplemented {
+		t.Errorf("error is %v, want code Unimplemented", err)
+	}
+}

@@ -1,0 +1,15 @@
+package service
+
+import (
+	"context"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	context2 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
+)
+
+// Main is yet to be written.
+func (s *Service) Main(ctx context.Context, request *context2.Err) (*context2.Err, error) {
+	return nil, status.Error(codes.Unimplemented, "Main is yet to be written")
+}
