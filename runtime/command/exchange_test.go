@@ -1,0 +1,294 @@
+package command
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	testpb "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
+)
+
+func TestCancelledStreams(t *testing.T) {
+	called := make(chan struct{})
+	wait := func(stream interface{ Context() context.Context }) error {
+		called <- struct{}{}
+		<-stream.Context().Done()
+		return nil
+	}
+	addr := start(t, streamServer{
+		upload: func(stream uploadServer) error { return wait(stream) },
+		watch: func(request *testpb.StreamingOutputCallRequest, stream watchServer) error {
+			return cmp.Or(thrice(request, stream), wait(stream))
+		},
+		exchange: func(stream exchangeServer) error {
+			return cmp.Or(thrice(&testpb.StreamingOutputCallRequest{}, stream), wait(stream))
+		},
+	})
+	for _, test := range []struct{ name, out, want string }{
+		{"upload", "", "upload: context canceled"},
+		{"watch", strings.Repeat(nothing, 3), "<nil>"},
+		{"exchange", strings.Repeat(nothing, 3), "<nil>"},
+	} {
+		ctx, cancel := context.WithCancel(soon(t))
+		defer cancel()
+		go func() {
+			<-called
+			time.Sleep(100 * time.Millisecond) // until the replies have come
+			cancel()
+		}()
+		out, err := feed(ctx, never(t), streams, test.name, "--addr", addr)
+		if fmt.Sprint(err) != test.want || out != test.out {
+			t.Errorf("%s: it prints %q, error %v, want %q, %s", test.name, out, err, test.out, test.want)
+		}
+	}
+}
+
+func TestCancelledBeforeItHasBegun(t *testing.T) {
+	addr := listen(t).Addr().String() // takes connections, and says nothing
+	for _, name := range []string{"upload", "watch", "exchange"} {
+		ctx, cancel := context.WithCancelCause(soon(t))
+		time.AfterFunc(50*time.Millisecond, func() { cancel(errors.New("interrupt signal received")) })
+		if _, err := feed(ctx, nil, streams, name, "--addr", addr); fmt.Sprint(err) != name+": interrupt signal received" {
+			t.Errorf("the error is %v", err)
+		}
+	}
+}
+
+// A deadline of the caller's is not the caller's wish to end.
+func TestDeadlineOfTheCaller(t *testing.T) {
+	command := streamOf(t, nil)
+	command.Call.do = func(ctx context.Context, x exchange) iter.Seq2[proto.Message, error] {
+		return func(yield func(proto.Message, error) bool) {
+			x.opened()
+			<-ctx.Done()
+			yield(nil, status.FromContextError(ctx.Err()).Err())
+		}
+	}
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 50*time.Millisecond, errors.New("out of time"))
+	defer cancel()
+	if _, err := run(ctx, []Command{command}, "receive"); fmt.Sprint(err) != "receive: out of time" {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+// silent replies once, and then no more.
+func silent(_ *testpb.StreamingOutputCallRequest, stream watchServer) error {
+	err := stream.Send(&testpb.StreamingOutputCallResponse{})
+	<-stream.Context().Done()
+	return err
+}
+
+func TestTimeoutThatIsGivenBoundsAStream(t *testing.T) {
+	addr := start(t, streamServer{
+		upload: count,
+		watch:  silent,
+		exchange: func(stream exchangeServer) error {
+			return silent(nil, stream)
+		},
+	})
+	for name, printed := range map[string]string{"upload": "", "watch": nothing, "exchange": nothing} {
+		out, err := feed(soon(t), never(t), streams, name, "--addr", addr, "--timeout", "200ms")
+		if want := name + ": the call to " + addr + " did not end within 200ms (see --timeout)"; fmt.Sprint(err) != want || out != printed {
+			t.Errorf("it prints %q, error\n%v, want\n%s", out, err, want)
+		}
+	}
+}
+
+// within runs a command whose default timeout is another.
+func within(t *testing.T, command Command, timeout time.Duration, stdout io.Writer, args ...string) error {
+	t.Helper()
+	env := envOf(never(t), stdout)
+	parsed, err := command.parse(env, args)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed.timeout = timeout
+	return command.call(soon(t), env, parsed)
+}
+
+func TestTimeoutThatIsNotGiven(t *testing.T) {
+	slow := func(stream grpc.ServerStreamingServer[testpb.StreamingOutputCallResponse]) error {
+		time.Sleep(400 * time.Millisecond)
+		return stream.Send(&testpb.StreamingOutputCallResponse{})
+	}
+	addr := start(t, streamServer{
+		upload:   count,
+		watch:    func(_ *testpb.StreamingOutputCallRequest, stream watchServer) error { return slow(stream) },
+		exchange: func(stream exchangeServer) error { return slow(stream) },
+	})
+	mute := listen(t).Addr().String() // takes connections, and says nothing
+	for _, test := range []struct {
+		command Command
+		addr    string
+		want    string
+	}{
+		{watch, addr, "<nil>"},
+		{exchangeAll, addr, "<nil>"},
+		{upload, addr, "the call to " + addr + " did not end within 200ms (see --timeout)"},
+		{watch, mute, "no answer from " + mute + " within 200ms (see --timeout)"},
+		{exchangeAll, mute, "no answer from " + mute + " within 200ms (see --timeout)"},
+		{upload, mute, "the call to " + mute + " did not end within 200ms (see --timeout)"},
+	} {
+		var out bytes.Buffer
+		if err := within(t, test.command, 200*time.Millisecond, &out, "--addr", test.addr); fmt.Sprint(err) != test.want {
+			t.Errorf("%s: the error is\n%v, want\n%s", test.command.Name, err, test.want)
+		}
+		if got := out.String(); (got == nothing) != (test.want == "<nil>") {
+			t.Errorf("%s: it prints %q", test.command.Name, got)
+		}
+	}
+}
+
+func TestStreamsWithoutServer(t *testing.T) {
+	listener := listen(t)
+	addr := listener.Addr().String()
+	listener.Close()
+	for _, name := range []string{"upload", "watch", "exchange"} {
+		out, err := feed(soon(t), never(t), streams, name, "--addr", addr)
+		if want := name + ": no server at " + addr; !strings.HasPrefix(fmt.Sprint(err), want) || out != "" {
+			t.Errorf("it prints %q, error %v, want %s", out, err, want)
+		}
+	}
+}
+
+// closing is a connection that says when it is closed.
+type closing struct {
+	testClient
+	closed *atomic.Int32
+}
+
+func (c closing) Close() error { c.closed.Add(1); return c.testClient.Close() }
+
+func TestConnectionOfAStreamIsClosed(t *testing.T) {
+	addr := start(t, streamServer{watch: thrice})
+	for _, refusal := range []error{nil, errors.New("no")} {
+		var closed atomic.Int32
+		command := Command{Name: "watch", Call: ServerStream(
+			func(ctx context.Context, target string, options ...client.Option) (closing, error) {
+				c, err := dial(ctx, target, options...)
+				return closing{c, &closed}, err
+			},
+			func(ctx context.Context, c closing, request *testpb.StreamingOutputCallRequest) (testpb.TestService_StreamingOutputCallClient, error) {
+				if refusal != nil {
+					return nil, refusal
+				}
+				return testpb.NewTestServiceClient(c).StreamingOutputCall(ctx, request)
+			},
+		)}
+		if _, err := feed(soon(t), nil, []Command{command}, "watch", "--addr", addr); !errors.Is(err, refusal) || closed.Load() != 1 {
+			t.Errorf("closed %d times, error %v", closed.Load(), err)
+		}
+	}
+}
+
+// However a call ends, nothing of it goes on.
+func TestNothingIsLeftBehind(t *testing.T) {
+	addr := start(t, streamServer{
+		upload:   func(uploadServer) error { return status.Error(codes.Aborted, "no") },
+		watch:    thrice,
+		exchange: func(stream exchangeServer) error { <-stream.Context().Done(); return nil },
+	})
+	before := runtime.NumGoroutine()
+	var running sync.WaitGroup
+	for range 10 {
+		running.Go(func() { feed(t.Context(), &endless{value: payload}, streams, "upload", "--addr", addr) })
+		running.Go(func() { feed(t.Context(), nil, streams, "watch", "--addr", addr) })
+		running.Go(func() {
+			feed(t.Context(), &endless{value: payload}, streams, "exchange", "--addr", addr, "--timeout", "200ms")
+		})
+		running.Go(func() {
+			stdin, typed := io.Pipe()
+			feed(t.Context(), stdin, streams, "upload", "--addr", addr)
+			io.WriteString(typed, "{}") // ends the Read that was left behind
+		})
+	}
+	running.Wait()
+	for deadline := time.Now().Add(ends); runtime.NumGoroutine() > before; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			stacks := make([]byte, 1<<20)
+			t.Fatalf("%d goroutines before, %d after:\n%s", before, runtime.NumGoroutine(), stacks[:runtime.Stack(stacks, true)])
+		}
+	}
+}
+
+func TestHelpOfStreams(t *testing.T) {
+	golden(t, streams, map[string][]string{
+		"help-upload.txt":   {"help upload", "upload -h"},
+		"help-watch.txt":    {"help watch", "watch --help"},
+		"help-exchange.txt": {"help exchange", "exchange --help"},
+	})
+}
+
+func TestProcessReadsItsStandardInput(t *testing.T) {
+	addr := start(t, streamServer{upload: count})
+	for stdin, want := range map[string]struct {
+		code           int
+		stdout, stderr string
+	}{
+		payload + payload: {0, `{"aggregatedPayloadSize":6}` + "\n", ""},
+		payload + "\n]":   {1, "", "receiver-client: upload: standard input: line 2, column 1: invalid character ']' looking for beginning of value\n"},
+	} {
+		cmd, stdout, stderr := program("upload", "--json", "--addr", addr)
+		cmd.Stdin = strings.NewReader(stdin)
+		if err := cmd.Run(); cmd.ProcessState == nil {
+			t.Fatal(err)
+		}
+		if code := cmd.ProcessState.ExitCode(); code != want.code || stdout.String() != want.stdout || stderr.String() != want.stderr {
+			t.Errorf("the exit code is %d, it prints %q and complains %q", code, stdout, stderr)
+		}
+	}
+}
+
+// Ctrl-C is how one stops watching: no error, and what came has been printed.
+func TestInterruptEndsAStream(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("os.Interrupt can't be sent")
+	}
+	addr := start(t, streamServer{
+		watch:    silent,
+		exchange: func(stream exchangeServer) error { return silent(nil, stream) },
+	})
+	for _, name := range []string{"watch", "exchange"} {
+		cmd, _, stderr := program(name, "--addr", addr)
+		if _, err := cmd.StdinPipe(); err != nil { // nothing comes through it
+			t.Fatal(err)
+		}
+		cmd.Stdout = nil
+		stdout, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		line := make([]byte, len(nothing))
+		if _, err := io.ReadFull(stdout, line); err != nil || string(line) != nothing {
+			t.Fatalf("it prints %q, error %v", line, err)
+		}
+		if err := cmd.Process.Signal(os.Interrupt); err != nil {
+			t.Fatal(err)
+		}
+		rest, _ := io.ReadAll(stdout)
+		cmd.Wait()
+		if code := cmd.ProcessState.ExitCode(); code != 0 || stderr.Len() > 0 || len(rest) > 0 {
+			t.Errorf("%s: the exit code is %d, it complains %q, it prints also %q", name, code, stderr, rest)
+		}
+	}
+}
