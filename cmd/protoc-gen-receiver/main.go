@@ -123,10 +123,11 @@ func answer(env env) error {
 	if err := proto.Unmarshal(input, request); err != nil {
 		return fmt.Errorf("what came on stdin is no request of protoc or buf: %w", err)
 	}
+	parameter := request.GetParameter() // and nothing else of it is kept in memory
 	tell := func(line string) { fmt.Fprintln(env.stderr, "protoc-gen-receiver:", line) }
 	response := plugin.Respond(request, tell)
 	if len(response.GetFile()) > 0 {
-		advise(request, tell)
+		advise(parameter, tell)
 	}
 	output, err := proto.Marshal(response)
 	if err != nil {
@@ -138,8 +139,8 @@ func answer(env env) error {
 
 // advise says how to get the versions that the generated code was tested with;
 // a plugin can't write go.mod.
-func advise(request *pluginpb.CodeGeneratorRequest, tell func(string)) {
-	_, missing, err := plugin.Untested(request.GetParameter())
+func advise(parameter string, tell func(string)) {
+	_, missing, err := plugin.Untested(parameter)
 	if err != nil || len(missing) == 0 {
 		return
 	}

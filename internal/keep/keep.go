@@ -16,7 +16,10 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
 )
@@ -57,49 +60,75 @@ type Module struct {
 	// Told is called with what the user should know about a file left alone.
 	Told func(line string)
 
-	packages map[string]names // by folder
+	packages sync.Map // of func() (names, error), by folder
 }
 
 // At is the module whose go.mod stands in root.
 func At(root string) *Module {
-	return &Module{root: root, Told: func(string) {}, packages: map[string]names{}}
+	return &Module{root: root, Told: func(string) {}}
 }
 
 // Files renders the outputs that may be written. What can't be read or parsed
 // is an error: there is no telling whose it is.
 func (m *Module) Files(outputs []Output) ([]File, error) {
+	decisions := m.decide(outputs)
 	var files []File
 	var errs []error
-	for _, output := range outputs {
-		content, err := m.content(output)
+	for i, d := range decisions {
+		if d.told != "" {
+			m.Told(d.told)
+		}
 		switch {
-		case err != nil:
-			errs = append(errs, err)
-		case content != nil:
-			files = append(files, File{Path: output.Path, Content: content})
+		case d.err != nil:
+			errs = append(errs, d.err)
+		case d.content != nil:
+			files = append(files, File{Path: outputs[i].Path, Content: d.content})
 		}
 	}
 	return files, errors.Join(errs...)
 }
 
-// content is what to write for an output, or nil.
-func (m *Module) content(output Output) ([]byte, error) {
+// decision is what becomes of an output.
+type decision struct {
+	content []byte // what to write, or nil
+	told    string // what the user should know, or ""
+	err     error
+}
+
+// decide decides on all outputs, as many at a time as there are processors.
+func (m *Module) decide(outputs []Output) []decision {
+	decisions := make([]decision, len(outputs))
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(outputs)); i = next.Add(1) - 1 {
+				decisions[i] = m.on(outputs[i])
+			}
+		})
+	}
+	workers.Wait()
+	return decisions
+}
+
+func (m *Module) on(output Output) (d decision) {
 	if output.Owner == Ours {
 		return m.ours(output)
 	}
-	return m.yours(output)
+	d.content, d.err = m.yours(output)
+	return d
 }
 
-func (m *Module) ours(output Output) ([]byte, error) {
+func (m *Module) ours(output Output) (d decision) {
 	stands, err := m.read(output.Path)
 	if err != nil {
-		return nil, err
+		return decision{err: err}
 	}
 	if stands != nil && !Marked(output.Path, stands) {
-		m.Told(output.Path + ": left alone, as it is yours now: it does not bear the marker")
-		return nil, nil
+		return decision{told: output.Path + ": left alone, as it is yours now: it does not bear the marker"}
 	}
-	return output.Render()
+	d.content, d.err = output.Render()
+	return d
 }
 
 func (m *Module) yours(output Output) ([]byte, error) {
@@ -135,11 +164,11 @@ func (m *Module) known(trace model.Trace) (bool, error) {
 // declares reports whether the package that a Go file would join declares a
 // name of it already, in any file, whatever its build tags.
 func (m *Module) declares(at string, content []byte) (bool, error) {
-	file, err := parser.ParseFile(token.NewFileSet(), at, content, parser.SkipObjectResolution)
-	if err != nil {
+	there, err := m.names(path.Dir(at))
+	if err != nil || len(there) == 0 {
 		return false, err
 	}
-	there, err := m.names(path.Dir(at))
+	file, err := parser.ParseFile(token.NewFileSet(), at, content, parser.SkipObjectResolution)
 	if err != nil {
 		return false, err
 	}
@@ -154,10 +183,13 @@ func (m *Module) declares(at string, content []byte) (bool, error) {
 // names are the names that a package declares; those of methods begin with a dot.
 type names map[string]bool
 
+// names reads a package once, whoever else asks for it meanwhile.
 func (m *Module) names(dir string) (names, error) {
-	if known := m.packages[dir]; known != nil {
-		return known, nil
-	}
+	read, _ := m.packages.LoadOrStore(dir, sync.OnceValues(func() (names, error) { return m.scan(dir) }))
+	return read.(func() (names, error))()
+}
+
+func (m *Module) scan(dir string) (names, error) {
 	all := names{}
 	entries, err := os.ReadDir(m.file(dir))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -186,7 +218,6 @@ func (m *Module) names(dir string) (names, error) {
 			}
 		}
 	}
-	m.packages[dir] = all
 	return all, nil
 }
 

@@ -102,9 +102,12 @@ func read(request *pluginpb.CodeGeneratorRequest, options Options, gomod *GoMod)
 	if into.Runtime == "" {
 		into.Runtime, into.Copied = into.Path+"/"+runtimeDir, true
 	}
-	request = proto.CloneOf(request)
-	request.Parameter = proto.String(strings.Join(options.protogen, ","))
-	plugin, err := protogen.Options{}.New(request)
+	plugin, err := protogen.Options{}.New(&pluginpb.CodeGeneratorRequest{
+		FileToGenerate:  request.GetFileToGenerate(),
+		Parameter:       proto.String(strings.Join(options.protogen, ",")),
+		ProtoFile:       request.GetProtoFile(),
+		CompilerVersion: request.GetCompilerVersion(),
+	})
 	if err != nil {
 		return nil, err
 	}

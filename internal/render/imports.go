@@ -5,8 +5,8 @@ import (
 	"cmp"
 	"fmt"
 	"go/ast"
-	"go/format"
 	"go/parser"
+	"go/scanner"
 	"go/token"
 	"path"
 	"regexp"
@@ -44,79 +44,81 @@ type spec struct {
 	path string
 }
 
-// format gives the packages asked for their names, drops the imports that went
-// unused, sorts the rest, the standard library first and the module's own
-// packages last, and formats the file.
-func (im *imports) format(source []byte) ([]byte, error) {
+// finish gives the packages asked for their names, drops the imports that went
+// unused, and sorts the rest, the standard library first and the module's own
+// packages last. Below the imports it reads tokens only: to parse a file and to
+// print it takes several times as long as to make it.
+func (im *imports) finish(source []byte) ([]byte, error) {
 	fset := token.NewFileSet()
-	file, err := parser.ParseFile(fset, "", source, parser.ParseComments)
+	file, err := parser.ParseFile(fset, "", source, parser.ImportsOnly|parser.SkipObjectResolution)
 	if err != nil {
-		return nil, explain(err, source)
+		return source, err
 	}
-	specs, names := literal(file), identifiers(file)
+	begin := fset.Position(file.Name.End()).Offset
+	end := begin
+	if n := len(file.Decls); n > 0 {
+		end = fset.Position(file.Decls[n-1].End()).Offset
+	}
+	body := source[end:]
+	names := identifiers(body)
+	names[file.Name.Name] |= taken
+	specs, renames := im.named(literal(file), names)
+	var out bytes.Buffer
+	out.Grow(len(source) + len(source)/4)
+	out.Write(source[:begin])
+	out.WriteString(im.block(specs))
+	_, err = strings.NewReplacer(renames...).WriteString(&out, string(body))
+	return out.Bytes(), err
+}
+
+// named adds the packages asked for to the imports, and drops those that the
+// file does not mention. It returns stand-ins and names in turn, too.
+func (im *imports) named(specs []spec, names map[string]use) (used []spec, renames []string) {
+	for _, s := range specs {
+		names[s.name] |= taken
+	}
 	for i, pkg := range im.asked {
 		at := slices.IndexFunc(specs, func(s spec) bool { return s.path == pkg.Path })
-		name := ""
-		if at >= 0 {
-			name = specs[at].name
-		} else {
-			name = free(pkg.Name, names)
-			specs = append(specs, spec{name: name, path: pkg.Path})
+		if at < 0 {
+			at = len(specs)
+			specs = append(specs, spec{name: free(pkg.Name, names), path: pkg.Path})
 		}
-		names[name] = true
-		source = bytes.ReplaceAll(source, []byte(standIn(i)), []byte(name))
-		names[standIn(i)] = false
+		name := specs[at].name
+		names[name] |= taken | names[standIn(i)]
+		renames = append(renames, standIn(i), name)
 	}
-	return format.Source(im.splice(fset, file, source, im.used(specs, names, file)))
+	return slices.DeleteFunc(specs, func(s spec) bool { return s.name != "_" && names[s.name]&qualifies == 0 }), renames
 }
 
-// used drops the imports that the file does not mention.
-func (im *imports) used(specs []spec, names map[string]bool, file *ast.File) []spec {
-	mentioned := map[string]bool{}
-	for _, ident := range file.Unresolved {
-		mentioned[ident.Name] = true
-	}
-	for i, pkg := range im.asked {
-		if mentioned[standIn(i)] {
-			at := slices.IndexFunc(specs, func(s spec) bool { return s.path == pkg.Path })
-			mentioned[specs[at].name] = true
-		}
-	}
-	return slices.DeleteFunc(specs, func(s spec) bool { return s.name != "_" && !mentioned[s.name] })
-}
-
-// splice puts an import block in place of the one that the file was parsed with.
-func (im *imports) splice(fset *token.FileSet, file *ast.File, source []byte, specs []spec) []byte {
+// block is an import declaration, as it stands behind the package clause.
+func (im *imports) block(specs []spec) string {
 	slices.SortFunc(specs, func(a, b spec) int {
 		return cmp.Or(cmp.Compare(im.group(a), im.group(b)), cmp.Compare(a.path, b.path))
 	})
-	var block bytes.Buffer
+	switch len(specs) {
+	case 0:
+		return ""
+	case 1:
+		return "\n\nimport " + specs[0].String()
+	}
+	var block strings.Builder
+	block.WriteString("\n\nimport (\n")
 	for i, s := range specs {
 		if i > 0 && im.group(specs[i-1]) != im.group(s) {
 			block.WriteByte('\n')
 		}
-		if s.name != last(s.path) {
-			block.WriteString(s.name + " ")
-		}
-		block.WriteString(strconv.Quote(s.path) + "\n")
+		block.WriteString("\t" + s.String() + "\n")
 	}
-	text := ""
-	switch len(specs) {
-	case 0:
-	case 1:
-		text = "\n\nimport " + block.String()
-	default:
-		text = "\n\nimport (\n" + block.String() + ")\n"
+	block.WriteByte(')')
+	return block.String()
+}
+
+// String is the import as a line of the block.
+func (s spec) String() string {
+	if s.name == last(s.path) {
+		return strconv.Quote(s.path)
 	}
-	// Names stand behind the import block, so it has not moved by being given them.
-	begin := fset.Position(file.Name.End()).Offset
-	end := begin
-	for _, decl := range file.Decls {
-		if d, ok := decl.(*ast.GenDecl); ok && d.Tok == token.IMPORT {
-			end = fset.Position(d.End()).Offset
-		}
-	}
-	return slices.Concat(source[:begin], []byte(text), source[end:])
+	return s.name + " " + strconv.Quote(s.path)
 }
 
 func (im *imports) group(s spec) int {
@@ -154,34 +156,41 @@ func last(importPath string) string {
 	return name
 }
 
-// identifiers are the names in a file that a package must not take from it:
-// all but fields and methods.
-func identifiers(file *ast.File) map[string]bool {
-	names := map[string]bool{}
-	for _, s := range literal(file) {
-		names[s.name] = true
-	}
-	ast.Inspect(file, func(node ast.Node) bool {
-		switch node := node.(type) {
-		case *ast.SelectorExpr:
-			ast.Inspect(node.X, func(inner ast.Node) bool {
-				if ident, ok := inner.(*ast.Ident); ok {
-					names[ident.Name] = true
-				}
-				return true
-			})
-			return false
-		case *ast.Ident:
-			names[node.Name] = true
+// use says how a file uses a name.
+type use int
+
+const (
+	taken     use = 1 << iota // it has it
+	qualifies                 // a dot follows, as behind the name of a package
+)
+
+// identifiers are the names in the body of a file that a package must not take
+// from it: all but those behind a dot.
+func identifiers(body []byte) map[string]use {
+	names := map[string]use{}
+	var s scanner.Scanner
+	s.Init(token.NewFileSet().AddFile("", -1, len(body)), body, nil, 0)
+	for before, name := token.ILLEGAL, ""; ; {
+		_, tok, text := s.Scan()
+		switch {
+		case tok == token.EOF:
+			return names
+		case tok == token.IDENT && before != token.PERIOD:
+			name = text
+			names[name] |= taken
+		case tok == token.PERIOD && before == token.IDENT && name != "":
+			names[name] |= qualifies
+			name = ""
+		case tok == token.IDENT:
+			name = ""
 		}
-		return true
-	})
-	return names
+		before = tok
+	}
 }
 
 // free is a name for a package that nothing else in the file has.
-func free(name string, taken map[string]bool) string {
-	for i := 2; taken[name]; i++ {
+func free(name string, names map[string]use) string {
+	for i := 2; names[name]&taken != 0; i++ {
 		name = strings.TrimRight(name, "0123456789") + strconv.Itoa(i)
 	}
 	return name

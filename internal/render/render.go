@@ -3,7 +3,9 @@ package render
 import (
 	"bytes"
 	"fmt"
+	"go/format"
 	"path"
+	"text/template"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/keep"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
@@ -41,23 +43,48 @@ func (t *Tree) Outputs(app *model.App) ([]keep.Output, error) {
 	return outputs, nil
 }
 
-// render makes one file. An error names the template, its line, and the element.
-func (s *source) render(module model.Module, element model.Element, at string) ([]byte, error) {
-	imports := &imports{module: module.Path}
+// executable is a template with functions of its own, for one file at a time.
+type executable struct {
+	template *template.Template
+	imports  *imports
+}
+
+// executable is one that is idle, or another: making one takes longer than
+// executing it.
+func (s *source) executable() (*executable, error) {
+	if one, ok := s.idle.Get().(*executable); ok {
+		return one, nil
+	}
 	t, err := s.parsed.Clone()
 	if err != nil {
 		return nil, err
 	}
+	imports := &imports{}
+	return &executable{template: t.Funcs(functions(imports)), imports: imports}, nil
+}
+
+// render makes one file. An error names the template, its line, and the element.
+func (s *source) render(module model.Module, element model.Element, at string) ([]byte, error) {
+	one, err := s.executable()
+	if err != nil {
+		return nil, err
+	}
+	defer s.idle.Put(one)
+	imports := one.imports
+	imports.module, imports.asked = module.Path, nil
 	var out bytes.Buffer
-	if err := t.Funcs(functions(imports)).Execute(&out, element); err != nil {
+	if err := one.template.Execute(&out, element); err != nil {
 		return nil, fmt.Errorf("%s: %w", element, err)
 	}
 	if path.Ext(at) != ".go" {
 		return out.Bytes(), nil
 	}
-	formatted, err := imports.format(out.Bytes())
-	if err != nil {
-		return nil, fmt.Errorf("template %s for %s makes no Go: %w", s.name, element, err)
+	source, err := imports.finish(out.Bytes())
+	if err == nil {
+		source, err = format.Source(source)
 	}
-	return formatted, nil
+	if err != nil {
+		return nil, fmt.Errorf("template %s for %s makes no Go: %w", s.name, element, explain(err, source))
+	}
+	return source, nil
 }

@@ -51,7 +51,7 @@ func TestImportsAreWhatTheFileUses(t *testing.T) {
 			if strings.Contains(source, "%s") {
 				source = strings.ReplaceAll(source, "%s", im.use(own))
 			}
-			got, err := im.format([]byte(source))
+			got, err := im.finish([]byte(source))
 			if err != nil || string(got) != test.want {
 				t.Errorf("it becomes (%v)\n%s\nwant\n%s", err, got, test.want)
 			}

@@ -17,6 +17,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"text/template"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/keep"
@@ -34,6 +35,7 @@ type source struct {
 	variant string // the variant of element that it is for; "" for all
 	owner   keep.Owner
 	parsed  *template.Template
+	idle    sync.Pool // of *executable
 }
 
 // Parse reads all templates of a tree.
