@@ -44,6 +44,31 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+// TestExplain explains the cases of testdata that have an explain.txt.
+func TestExplain(t *testing.T) {
+	golden, err := filepath.Glob("../../testdata/*/explain.txt")
+	if err != nil || len(golden) == 0 {
+		t.Fatal(err, golden)
+	}
+	for _, file := range golden {
+		dir := filepath.Dir(file)
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			var out bytes.Buffer
+			if err := compile.Explain(context.Background(), arguments(t, dir, t.TempDir()), &out); err != nil {
+				t.Fatal(err)
+			}
+			if *update {
+				if err := os.WriteFile(file, out.Bytes(), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if want, _ := os.ReadFile(file); out.String() != string(want) {
+				t.Errorf("it explains\n%swant\n%s", out.String(), want)
+			}
+		})
+	}
+}
+
 // TestExample is the golden test of the demo, with all that a module needs.
 func TestExample(t *testing.T) {
 	toolsOnPath(t)
@@ -66,6 +91,15 @@ func TestExample(t *testing.T) {
 func generate(t *testing.T, dir string) (root, said string, err error) {
 	t.Helper()
 	root = t.TempDir()
+	args := arguments(t, dir, root)
+	var out bytes.Buffer
+	err = compile.Generate(context.Background(), args, &out)
+	return root, out.String(), err
+}
+
+// arguments are those of generate for a case, with a module made in root.
+func arguments(t *testing.T, dir, root string) []string {
+	t.Helper()
 	if _, err := os.Stat(filepath.Join(dir, "no-go.mod")); err != nil {
 		gomod := fmt.Sprintf("module %s/testdata/%s/golden\n", strings.TrimSuffix(runtime.Path, "/runtime"), filepath.Base(dir))
 		if err := os.WriteFile(filepath.Join(root, "go.mod"), []byte(gomod), 0o644); err != nil {
@@ -76,9 +110,7 @@ func generate(t *testing.T, dir string) (root, said string, err error) {
 	if options, err := os.ReadFile(filepath.Join(dir, "options.txt")); err == nil {
 		args = append(args, strings.Fields(string(options))...)
 	}
-	var out bytes.Buffer
-	err = compile.Generate(context.Background(), args, &out)
-	return root, out.String(), err
+	return args
 }
 
 // compareError checks what was said, and that nothing was written.
