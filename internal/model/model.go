@@ -228,6 +228,9 @@ type Reply struct {
 	Count   *Field // how many events were stored: an integer called count, received, accepted or stored
 }
 
+// Counts reports whether the reply says how many events were stored.
+func (r Reply) Counts() bool { return r.Count != nil || r.Message != nil }
+
 // From is where a tail begins, by the fields of its request. One that it does
 // not have is nil.
 type From struct {

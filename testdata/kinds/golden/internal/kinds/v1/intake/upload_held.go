@@ -13,7 +13,6 @@ import (
 // UploadHeld stores the events as they come, and acknowledges them when all have.
 func (s *Service) UploadHeld(stream kindspb.Intake_UploadHeldServer) error {
 	ctx := eventid.Sequence(stream.Context())
-	stored := 0
 	for {
 		request, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
@@ -22,11 +21,9 @@ func (s *Service) UploadHeld(stream kindspb.Intake_UploadHeldServer) error {
 		if err != nil {
 			return err
 		}
-		receipts, err := s.events.AppendClickEvent(ctx, request.GetEvent())
-		if err != nil {
+		if _, err := s.events.AppendClickEvent(ctx, request.GetEvent()); err != nil {
 			return err
 		}
-		stored += len(receipts)
 	}
 	return stream.SendAndClose(&emptypb.Empty{})
 }

@@ -1,0 +1,43 @@
+// Command editions-server stores the events that it receives, and serves until it is told to stop.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/operate"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/editions/golden/gen/editionspb/editionsevents"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/editions/golden/gen/editionspb/editionsserver"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/editions/golden/internal/editions/opaque"
+)
+
+func main() {
+	if err := run(context.Background(), os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "editions-server:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	if len(args) > 0 && args[0] == "events" {
+		return operate.Events(ctx, "editions-server", args[1:], os.Getenv, os.Stdout)
+	}
+	config, err := server.Parse("editions-server", args, os.Getenv, os.Stdout)
+	if err != nil {
+		return err
+	}
+	log, err := eventlog.Open(ctx, config.Events)
+	if err != nil {
+		return err
+	}
+	err = server.Run(ctx, config,
+		editionsserver.Opaque(opaque.New(editionsevents.New(log))),
+	)
+	return errors.Join(err, log.Close())
+}

@@ -1,0 +1,20 @@
+package opaque
+
+import (
+	"testing"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/editions/golden/gen/editionspb"
+)
+
+// That events are stored, and once, is tested by the contract; what is answered
+// is for you to say here.
+func TestGet(t *testing.T) {
+	client, _ := serve(t)
+	request := servertest.Sample[*editionspb.Presses]("editions.PressEvent.event_id")
+	_, err := client.Get(t.Context(), request)
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,27 @@
+package opaque
+
+import (
+	"testing"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/editions/golden/gen/editionspb"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/editions/golden/gen/editionspb/editionsevents"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/editions/golden/gen/editionspb/editionsserver"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/editions/golden/gen/editionspb/editionstest"
+)
+
+// newService builds the service for every test, as main does, on the given log.
+func newService(_ testing.TB, events *editionsevents.Log) editionspb.OpaqueServer {
+	return New(events)
+}
+
+// serve runs the service on a log of its own, and returns a client of it and the log.
+func serve(t testing.TB) (editionspb.OpaqueClient, *editionsevents.Log) {
+	events := editionsevents.New(servertest.Log(t))
+	return editionstest.Serve(t, editionsserver.Opaque(newService(t, events))).Opaque(), events
+}
+
+func TestContract(t *testing.T) {
+	editionstest.OpaqueContract{NewService: newService}.Test(t)
+}

@@ -1,0 +1,32 @@
+// Command grpc-health-server serves until it is told to stop.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/gen/grpc/health/v1/grpc_health_v1server"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/internal/grpc/health/v1/health"
+)
+
+func main() {
+	if err := run(context.Background(), os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "grpc-health-server:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	config, err := server.Parse("grpc-health-server", args, os.Getenv, os.Stdout)
+	if err != nil {
+		return err
+	}
+	return server.Run(ctx, config,
+		grpc_health_v1server.Health(health.New()),
+	)
+}

@@ -1,0 +1,47 @@
+// Command house-shop-server stores the events that it receives, and serves until it is told to stop.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/operate"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/gen/house/shop/v1/shopv1events"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/gen/house/shop/v1/shopv1server"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/gen/house/shop/v2/shopv2events"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/gen/house/shop/v2/shopv2server"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/internal/house/shop/v1/shop"
+	shop2 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/internal/house/shop/v2/shop"
+)
+
+func main() {
+	if err := run(context.Background(), os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "house-shop-server:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	if len(args) > 0 && args[0] == "events" {
+		return operate.Events(ctx, "house-shop-server", args[1:], os.Getenv, os.Stdout)
+	}
+	config, err := server.Parse("house-shop-server", args, os.Getenv, os.Stdout)
+	if err != nil {
+		return err
+	}
+	log, err := eventlog.Open(ctx, config.Events)
+	if err != nil {
+		return err
+	}
+	err = server.Run(ctx, config,
+		shopv1server.Shop(shop.New(shopv1events.New(log))),
+		shopv2server.Shop(shop2.New(shopv2events.New(log))),
+	)
+	return errors.Join(err, log.Close())
+}

@@ -1,0 +1,16 @@
+// Package health implements the service grpc.health.v1.Health: an RPC a file.
+package health
+
+import "google.golang.org/grpc/health/grpc_health_v1"
+
+// Service implements grpc_health_v1.HealthServer.
+//
+// A service whose messages another module has.
+type Service struct {
+	grpc_health_v1.UnimplementedHealthServer // answers the RPCs that have no file
+}
+
+// New makes the service.
+func New() *Service {
+	return &Service{}
+}

@@ -1,0 +1,35 @@
+package legacy
+
+import (
+	"errors"
+	"io"
+	"testing"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/proto2/golden/gen/legacypb"
+)
+
+// That events are stored, and once, is tested by the contract; what is answered
+// is for you to say here.
+func TestSend(t *testing.T) {
+	client, _ := serve(t)
+	stream, err := client.Send(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if err := stream.Send(servertest.Sample[*legacypb.LegacyEvent]()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := stream.Recv(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := stream.CloseSend(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Recv(); !errors.Is(err, io.EOF) {
+		t.Errorf("the stream ends with %v, want EOF", err)
+	}
+}

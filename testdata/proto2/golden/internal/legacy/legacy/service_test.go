@@ -1,0 +1,27 @@
+package legacy
+
+import (
+	"testing"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/proto2/golden/gen/legacypb"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/proto2/golden/gen/legacypb/legacyevents"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/proto2/golden/gen/legacypb/legacyserver"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/proto2/golden/gen/legacypb/legacytest"
+)
+
+// newService builds the service for every test, as main does, on the given log.
+func newService(_ testing.TB, events *legacyevents.Log) legacypb.LegacyServer {
+	return New(events)
+}
+
+// serve runs the service on a log of its own, and returns a client of it and the log.
+func serve(t testing.TB) (legacypb.LegacyClient, *legacyevents.Log) {
+	events := legacyevents.New(servertest.Log(t))
+	return legacytest.Serve(t, legacyserver.Legacy(newService(t, events))).Legacy(), events
+}
+
+func TestContract(t *testing.T) {
+	legacytest.LegacyContract{NewService: newService}.Test(t)
+}

@@ -1,0 +1,13 @@
+package legacy
+
+import (
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/proto2/golden/gen/legacypb"
+)
+
+// Watch is yet to be written.
+func (s *Service) Watch(request *legacypb.Receipt, stream legacypb.Legacy_WatchServer) error {
+	return status.Error(codes.Unimplemented, "Watch is yet to be written")
+}
