@@ -86,13 +86,13 @@ func (b *builder) packageOf(file *protogen.File) *Package {
 	}
 	module, protoPackage := b.app.Module, string(file.Desc.Package())
 	messages := GoPackage{Path: string(file.GoImportPath), Name: string(file.GoPackageName)}
+	base := base(messages.Name)
 	dir, found := module.dir(messages.Path)
 	if found {
 		messages.Dir = dir
 	} else {
-		dir = path.Join("gen", protoDir(protoPackage))
+		dir = b.foreignDir(path.Join("gen", protoDir(protoPackage)), base, messages.Path)
 	}
-	base := base(messages.Name)
 	role := func(name string) GoPackage { return module.sub(path.Join(dir, base+name), base+name) }
 	pkg := &Package{
 		program:  program(protoPackage, file.Desc.Path()),
@@ -105,11 +105,30 @@ func (b *builder) packageOf(file *protogen.File) *Package {
 		Events:   role("events"),
 		Test:     role("test"),
 	}
-	b.claim("dir "+strings.ToLower(pkg.Client.Dir), file.Desc, "package %s", pkg.Client.Path)
+	b.claim(claimOfDir(pkg.Client.Dir), file.Desc, "package %s", pkg.Client.Path)
 	b.packages[file.GoImportPath] = pkg
 	b.app.Packages = append(b.app.Packages, pkg)
 	return pkg
 }
+
+// foreignDir is where what is generated for a package of another module stands.
+// Several Go packages may share a proto package: the second and those behind it
+// get the end of their import path added, as much of it as tells them apart.
+func (b *builder) foreignDir(plain, base, importPath string) string {
+	dir, parts := plain, strings.Split(importPath, "/")
+	for n := 1; n <= len(parts) && b.claims[claimOfDir(path.Join(dir, base+"client"))] != nil; n++ {
+		var end []string
+		for _, part := range parts[len(parts)-n:] {
+			end = append(end, dirName(short(part)))
+		}
+		dir = path.Join(plain, path.Join(end...))
+	}
+	return dir
+}
+
+// claimOfDir is the name by which a folder is claimed, on a disk that is blind
+// to case too.
+func claimOfDir(dir string) string { return "dir " + strings.ToLower(dir) }
 
 // programs puts the packages together that one program serves.
 func (b *builder) programs() {
@@ -156,7 +175,7 @@ func (b *builder) impl(pkg *Package, from *protogen.Service) GoPackage {
 		name += "service"
 	}
 	impl := b.app.Module.sub(path.Join(dir, name), name)
-	b.claim("dir "+impl.Dir, from.Desc, "package %s", impl.Path)
+	b.claim(claimOfDir(impl.Dir), from.Desc, "package %s", impl.Path)
 	return impl
 }
 
