@@ -327,11 +327,11 @@ func (e *Event) Unique() string {
 func (e *Event) Identity() string {
 	switch {
 	case e.Source != nil && e.ID != nil:
-		return fmt.Sprintf("source (%s) and its id (%s), or where that is empty ", e.Source.ProtoName, e.ID.ProtoName)
+		return fmt.Sprintf("its source (%s) and its id (%s), or where that is empty ", e.Source.ProtoName, e.ID.ProtoName)
 	case e.Source != nil:
-		return fmt.Sprintf("source (%s) and ", e.Source.ProtoName)
+		return fmt.Sprintf("its source (%s) and ", e.Source.ProtoName)
 	case e.ID != nil:
-		return fmt.Sprintf("id (%s), or where that is empty ", e.ID.ProtoName)
+		return fmt.Sprintf("its id (%s), or where that is empty ", e.ID.ProtoName)
 	}
 	return ""
 }

@@ -115,7 +115,7 @@ func (im *imports) block(specs []spec) string {
 
 // String is the import as a line of the block.
 func (s spec) String() string {
-	if s.name == last(s.path) {
+	if s.name == path.Base(s.path) {
 		return strconv.Quote(s.path)
 	}
 	return s.name + " " + strconv.Quote(s.path)

@@ -12,9 +12,9 @@ import (
 )
 
 // AppendCalibration stores events, all of them or none, and returns a receipt
-// for each once they are durable. An event is identified by its the id that
-// came with the call; stored before, it is not stored again, and its receipt
-// says so.
+// for each once they are durable. An event is identified by the id that came
+// with the call; stored before, it is not stored again, and its receipt says
+// so.
 func (l *Log) AppendCalibration(ctx context.Context, events ...*commentspb.Calibration) ([]Receipt, error) {
 	return eventlog.AppendMessages(ctx, l.store, events, func(event *commentspb.Calibration) eventlog.Event {
 		return eventlog.Event{

@@ -13,9 +13,9 @@ import (
 )
 
 // AppendCommonv1Event stores events, all of them or none, and returns a receipt
-// for each once they are durable. An event is identified by its the id that
-// came with the call; stored before, it is not stored again, and its receipt
-// says so.
+// for each once they are durable. An event is identified by the id that came
+// with the call; stored before, it is not stored again, and its receipt says
+// so.
 func (l *Log) AppendCommonv1Event(ctx context.Context, events ...*commonv1.Event) ([]Receipt, error) {
 	return eventlog.AppendMessages(ctx, l.store, events, func(event *commonv1.Event) eventlog.Event {
 		return eventlog.Event{

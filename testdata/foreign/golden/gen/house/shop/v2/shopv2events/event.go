@@ -13,9 +13,8 @@ import (
 )
 
 // AppendEvent stores events, all of them or none, and returns a receipt for
-// each once they are durable. An event is identified by its the id that came
-// with the call; stored before, it is not stored again, and its receipt says
-// so.
+// each once they are durable. An event is identified by the id that came with
+// the call; stored before, it is not stored again, and its receipt says so.
 func (l *Log) AppendEvent(ctx context.Context, events ...*shopv2.Event) ([]Receipt, error) {
 	return eventlog.AppendMessages(ctx, l.store, events, func(event *shopv2.Event) eventlog.Event {
 		return eventlog.Event{

@@ -13,9 +13,9 @@ import (
 )
 
 // AppendReading_StateEvent stores events, all of them or none, and returns a
-// receipt for each once they are durable. An event is identified by its the id
-// that came with the call; stored before, it is not stored again, and its
-// receipt says so.
+// receipt for each once they are durable. An event is identified by the id that
+// came with the call; stored before, it is not stored again, and its receipt
+// says so.
 func (l *Log) AppendReading_StateEvent(ctx context.Context, events ...*fleetpb.Reading_StateEvent) ([]Receipt, error) {
 	return eventlog.AppendMessages(ctx, l.store, events, func(event *fleetpb.Reading_StateEvent) eventlog.Event {
 		return eventlog.Event{

@@ -1,0 +1,13 @@
+// Command authzed writes what protoc would ask a plugin about the services of
+// github.com/authzed/authzed-go.
+package main
+
+import (
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/corpus/descriptors"
+
+	_ "github.com/authzed/authzed-go/proto/authzed/api/materialize/v0"
+	_ "github.com/authzed/authzed-go/proto/authzed/api/v0"
+	_ "github.com/authzed/authzed-go/proto/authzed/api/v1"
+)
+
+func main() { descriptors.Main() }

@@ -1,0 +1,12 @@
+// Command cloud-dialogflow writes what protoc would ask a plugin about the services of
+// cloud.google.com/go/dialogflow.
+package main
+
+import (
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/corpus/descriptors"
+
+	_ "cloud.google.com/go/dialogflow/apiv2/dialogflowpb"
+	_ "cloud.google.com/go/dialogflow/cx/apiv3/cxpb"
+)
+
+func main() { descriptors.Main() }

@@ -1,0 +1,12 @@
+// Command cloud-firestore writes what protoc would ask a plugin about the services of
+// cloud.google.com/go/firestore.
+package main
+
+import (
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/corpus/descriptors"
+
+	_ "cloud.google.com/go/firestore/apiv1/admin/adminpb"
+	_ "cloud.google.com/go/firestore/apiv1/firestorepb"
+)
+
+func main() { descriptors.Main() }

@@ -1,0 +1,11 @@
+// Command cloud-longrunning writes what protoc would ask a plugin about the services of
+// cloud.google.com/go/longrunning.
+package main
+
+import (
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/corpus/descriptors"
+
+	_ "cloud.google.com/go/longrunning/autogen/longrunningpb"
+)
+
+func main() { descriptors.Main() }

@@ -1,0 +1,11 @@
+// Command csi writes what protoc would ask a plugin about the services of
+// github.com/container-storage-interface/spec.
+package main
+
+import (
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/corpus/descriptors"
+
+	_ "github.com/container-storage-interface/spec/lib/go/csi"
+)
+
+func main() { descriptors.Main() }

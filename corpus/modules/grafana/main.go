@@ -1,0 +1,11 @@
+// Command grafana writes what protoc would ask a plugin about the services of
+// github.com/grafana/grafana-plugin-sdk-go.
+package main
+
+import (
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/corpus/descriptors"
+
+	_ "github.com/grafana/grafana-plugin-sdk-go/genproto/pluginv2"
+)
+
+func main() { descriptors.Main() }

@@ -1,0 +1,12 @@
+// Command milvus writes what protoc would ask a plugin about the services of
+// github.com/milvus-io/milvus-proto/go-api/v2.
+package main
+
+import (
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/corpus/descriptors"
+
+	_ "github.com/milvus-io/milvus-proto/go-api/v2/milvuspb"
+	_ "github.com/milvus-io/milvus-proto/go-api/v2/tokenizerpb"
+)
+
+func main() { descriptors.Main() }

@@ -1,0 +1,13 @@
+// Command otlp writes what protoc would ask a plugin about the services of
+// go.opentelemetry.io/proto/otlp.
+package main
+
+import (
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/corpus/descriptors"
+
+	_ "go.opentelemetry.io/proto/otlp/collector/logs/v1"
+	_ "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
+	_ "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+)
+
+func main() { descriptors.Main() }

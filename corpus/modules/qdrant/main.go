@@ -1,0 +1,11 @@
+// Command qdrant writes what protoc would ask a plugin about the services of
+// github.com/qdrant/go-client.
+package main
+
+import (
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/corpus/descriptors"
+
+	_ "github.com/qdrant/go-client/qdrant"
+)
+
+func main() { descriptors.Main() }

@@ -1,0 +1,13 @@
+// Command remote-apis writes what protoc would ask a plugin about the services of
+// github.com/bazelbuild/remote-apis.
+package main
+
+import (
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/corpus/descriptors"
+
+	_ "github.com/bazelbuild/remote-apis/build/bazel/remote/asset/v1"
+	_ "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
+	_ "github.com/bazelbuild/remote-apis/build/bazel/remote/logstream/v1"
+)
+
+func main() { descriptors.Main() }
