@@ -2,6 +2,7 @@ package model
 
 import (
 	"cmp"
+	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -28,6 +29,7 @@ func Build(module Module, plugin *protogen.Plugin, events string) (*App, error) 
 	}
 	files := slices.Clone(plugin.Files)
 	slices.SortFunc(files, func(a, b *protogen.File) int { return cmp.Compare(a.Desc.Path(), b.Desc.Path()) })
+	b.folders(files)
 	b.identifiers(files)
 	for _, file := range files {
 		if file.Generate && len(file.Services) > 0 {
@@ -38,6 +40,20 @@ func Build(module Module, plugin *protogen.Plugin, events string) (*App, error) 
 	b.programs()
 	return b.app, b.complaints.err()
 }
+
+// folders claims the folders of the module that hold messages already.
+func (b *builder) folders(files []*protogen.File) {
+	held := map[string]bool{claimOfDir(runtimeDir): true}
+	for _, file := range files {
+		if dir, found := b.app.Module.dir(string(file.GoImportPath)); found && !held[dir] {
+			held[dir] = true
+			b.claim(claimOfDir(dir), file.Desc, "package %s", string(file.GoImportPath))
+		}
+	}
+}
+
+// runtimeDir is where the runtime is copied to.
+const runtimeDir = "internal/receiver-runtime"
 
 type builder struct {
 	plugin     *protogen.Plugin
@@ -105,7 +121,18 @@ func (b *builder) packageOf(file *protogen.File) *Package {
 		Events:   role("events"),
 		Test:     role("test"),
 	}
-	b.claim(claimOfDir(pkg.Client.Dir), file.Desc, "package %s", pkg.Client.Path)
+	for _, made := range []GoPackage{pkg.Client, pkg.Server, pkg.Events, pkg.Test} {
+		b.claim(claimOfDir(made.Dir), file.Desc, "package %s", made.Path)
+	}
+	if !slices.ContainsFunc(b.app.Packages, func(other *Package) bool { return other.program == pkg.program }) {
+		for _, side := range []string{"server", "client"} {
+			dir := "cmd/" + pkg.program + "-" + side
+			if b.holdsMessages(dir) {
+				b.complaints.add(file.Desc, "the program of %s is made in %s, where there is a package of messages: give that another go_package", named(file.Desc), dir)
+			}
+			b.claim(claimOfDir(dir), file.Desc, "package %s", path.Join(module.Path, dir))
+		}
+	}
 	b.packages[file.GoImportPath] = pkg
 	b.app.Packages = append(b.app.Packages, pkg)
 	return pkg
@@ -206,7 +233,7 @@ func (b *builder) method(service *Service, from *protogen.Method) *Method {
 		File:       b.stem(service.Impl.Dir, from.GoName, "rpc", "service", "consume"),
 		TestName:   "Test" + from.GoName,
 		TestFile:   b.stem(pkg.dir+" "+pkg.Base, short(service.File)+"_"+snake(from.GoName), "rpc", "server"),
-		Command:    cmp.Or(dashed(from.GoName), "rpc"),
+		Command:    b.command(service, from),
 		Doc:        doc(from.Comments),
 		Deprecated: options.GetDeprecated(),
 		Retry:      options.GetIdempotencyLevel() != descriptorpb.MethodOptions_IDEMPOTENCY_UNKNOWN,
@@ -222,6 +249,20 @@ func (b *builder) method(service *Service, from *protogen.Method) *Method {
 		method.Event = b.eventType(pkg, method.Event, from)
 	}
 	return method
+}
+
+// command is the subcommand of an RPC, which no other RPC of its service has.
+func (b *builder) command(service *Service, from *protogen.Method) string {
+	plain := cmp.Or(dashed(from.GoName), "rpc")
+	command := plain
+	for i := 1; b.files[service.FullName+" "+command]; i++ {
+		command = plain + "-rpc"
+		if i > 1 {
+			command += fmt.Sprint(i)
+		}
+	}
+	b.files[service.FullName+" "+command] = true
+	return command
 }
 
 // eventType is an event as one of the package's event types.

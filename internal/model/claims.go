@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"path"
 	"strings"
 
 	"google.golang.org/protobuf/compiler/protogen"
@@ -35,6 +36,11 @@ func (b *builder) identifiers(files []*protogen.File) {
 		if !served[file.GoImportPath] {
 			continue
 		}
+		if name := path.Base(file.Desc.Path()); strings.HasPrefix(name, "_") || strings.HasPrefix(name, ".") {
+			b.complaints.add(file.Desc, "Go passes over files whose names begin as %s does, and so over what protoc-gen-go makes of it: rename it", name)
+		}
+		b.ident(file.GoDescriptorIdent, file.Desc)
+		b.extensions(file.Extensions)
 		for _, enum := range file.Enums {
 			b.enum(enum)
 		}
@@ -55,6 +61,14 @@ func (b *builder) ident(ident protogen.GoIdent, d protoreflect.Descriptor) {
 	b.claim(string(ident.GoImportPath)+"."+ident.GoName, d, "%s in package %s", ident.GoName, string(ident.GoImportPath))
 }
 
+func (b *builder) extensions(extensions []*protogen.Extension) {
+	for _, extension := range extensions {
+		ident := extension.GoIdent
+		ident.GoName = "E_" + ident.GoName
+		b.ident(ident, extension.Desc)
+	}
+}
+
 func (b *builder) enum(enum *protogen.Enum) {
 	b.ident(enum.GoIdent, enum.Desc)
 	for _, value := range enum.Values {
@@ -67,7 +81,11 @@ func (b *builder) nested(message *protogen.Message) {
 		return
 	}
 	b.ident(message.GoIdent, message.Desc)
+	b.extensions(message.Extensions)
 	for _, field := range message.Fields {
+		if field.GoName == "ProtoReflect" {
+			b.complaints.add(field.Desc, "%s becomes the Go field ProtoReflect, and every message has a method of that name: rename it", named(field.Desc))
+		}
 		if field.Oneof != nil && !field.Oneof.Desc.IsSynthetic() {
 			b.ident(field.GoIdent, field.Desc)
 		}

@@ -81,7 +81,9 @@ func packageName(name string) string {
 func dirName(name string) string {
 	plain := strings.TrimLeft(strings.ToLower(name), "_.")
 	switch plain {
-	case "", "internal", "vendor", "testdata", "main", "init", "documentation":
+	case "":
+		return "x_"
+	case "internal", "vendor", "testdata", "main", "init", "documentation":
 		return plain + "_"
 	}
 	if token.IsKeyword(plain) || devices.MatchString(plain) || plain != strings.ToLower(name) {
@@ -106,6 +108,9 @@ func protoDir(protoPackage string) string {
 // which would make a role package a test, or hide it.
 func base(goName string) string {
 	name := strings.Trim(goName, "_")
+	if name == "" || '0' <= name[0] && name[0] <= '9' {
+		return "pb" + name // a name begins with a letter
+	}
 	if short := strings.Trim(strings.TrimSuffix(name, "pb"), "_"); short != "" {
 		return short
 	}

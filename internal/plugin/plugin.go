@@ -109,7 +109,7 @@ func read(request *pluginpb.CodeGeneratorRequest, options Options, gomod *GoMod)
 		CompilerVersion: request.GetCompilerVersion(),
 	})
 	if err != nil {
-		return nil, err
+		return nil, model.Misread(request, err)
 	}
 	return model.Build(into, plugin, options.Events)
 }

@@ -42,6 +42,14 @@ func functions(imports *imports) template.FuncMap {
 	return all
 }
 
+// visible drops what Go refuses in a source file, also in a comment.
+func visible(r rune) rune {
+	if r == '\ufeff' || r == 0 || r == utf8.RuneError {
+		return -1
+	}
+	return r
+}
+
 // width is where comments are wrapped.
 const width = 80
 
@@ -60,6 +68,10 @@ func comment(text string) string {
 
 // wrap makes comment lines of one line of text.
 func wrap(text string) (lines []string) {
+	text = strings.Map(visible, text)
+	if strings.HasPrefix(strings.TrimSpace(text), "+build") {
+		text = "(" + strings.TrimSpace(text) + ")" // gofmt would take it for a constraint
+	}
 	if text == "" {
 		return []string{"//"}
 	}

@@ -240,7 +240,7 @@ func init() {
 		},
 		{
 			Service: "internal.aux.testdata.v1.Service",
-			Name:    "get-url",
+			Name:    "get-url-rpc",
 			Doc:     "Sends an Err to Service and prints the Err.",
 			Flags: []command.Flag{
 				{Name: "request-addr", Field: "addr"},
