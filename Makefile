@@ -28,6 +28,10 @@ test: plugins ## run every test there is; those that need protoc, buf or Python'
 corpus: ## generate for 400 services of public modules, build, vet and test them (15 minutes)
 	cd corpus && $(GO) run .
 
+.PHONY: fuzz
+fuzz: ## generate from random protos for a minute, and type-check what comes out
+	$(GO) test ./internal/fuzz -run '^$$' -fuzz FuzzGenerate -fuzztime 60s -fuzzminimizetime 10x
+
 .PHONY: generate
 generate: plugins ## write anew what is generated and checked in: examples and goldens
 	$(GO) test ./internal/compile -run 'Golden|Example' -update

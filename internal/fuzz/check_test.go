@@ -1,0 +1,396 @@
+package fuzz
+
+import (
+	"context"
+	"fmt"
+	"go/ast"
+	"go/token"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"go/types"
+
+	"golang.org/x/mod/module"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/pluginpb"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/compile"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/keep"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/plugin"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime"
+)
+
+// outcome is what became of an input.
+type outcome struct {
+	skipped string   // why it is no input: it is no proto
+	refused string   // what the plugin said was wrong with it
+	theirs  []string // what is wrong with the code of others, whatever ours is
+	faults  []string // what is wrong with ours
+	files   int
+}
+
+func (o *outcome) fault(format string, args ...any) {
+	o.faults = append(o.faults, fmt.Sprintf(format, args...))
+}
+
+// try has the plugin answer an input, and checks the answer. The folder must
+// be empty.
+func try(in input, root string) (o outcome, err error) {
+	protos := filepath.Join(root, "proto")
+	for _, file := range in.files {
+		if err := write(filepath.Join(protos, file.name), file.text.String()); err != nil {
+			return o, err
+		}
+	}
+	request, err := compile.Request(context.Background(), []string{protos}, in.generate)
+	if err != nil {
+		o.skipped = err.Error()
+		return o, nil
+	}
+	root = filepath.Join(root, "module")
+	if err := write(filepath.Join(root, "go.mod"), "module "+in.module+"\n\ngo 1.26\n"); err != nil {
+		return o, err
+	}
+	request.Parameter = proto.String(in.parameter + ",root=" + root + ",runtime=" + runtime.Path)
+	response := plugin.Respond(request, func(line string) { o.fault("it tells without need: %s", line) })
+	if err := plugin.Explain(request, io.Discard); (err != nil) != (response.GetError() != "") {
+		o.fault("explain says %v, generate %q", err, response.GetError())
+	}
+	if response.GetError() != "" {
+		o.refused = response.GetError()
+		o.complaint(o.refused)
+		return o, nil
+	}
+	o.files = len(response.File)
+	if o.files == 0 {
+		return o, nil
+	}
+	if err := o.again(request, response, root); err != nil {
+		return o, err
+	}
+	code, err := newModule(in.module)
+	if err != nil {
+		return o, err
+	}
+	if err := addTheirs(code, request); err != nil {
+		o.theirs = append(o.theirs, err.Error())
+		return o, nil
+	}
+	o.theirs = theirFaults(code)
+	messages := maps(code)
+	o.paths(in.module, messages, response)
+	if len(o.theirs) == 0 {
+		o.code(code, response)
+	}
+	o.theirs = append(o.theirs, code.passedOver...)
+	return o, nil
+}
+
+func write(at, text string) error {
+	if err := os.MkdirAll(filepath.Dir(at), 0o777); err != nil {
+		return err
+	}
+	return os.WriteFile(at, []byte(text), 0o644)
+}
+
+var positioned = regexp.MustCompile(`^[^:]+\.proto:[1-9][0-9]*:[1-9][0-9]*: \S`)
+
+// complaint checks that a complaint about protos says where.
+func (o *outcome) complaint(text string) {
+	for line := range strings.SplitSeq(text, "\n") {
+		if !positioned.MatchString(line) {
+			o.fault("a complaint without a place: %s", line)
+		}
+	}
+}
+
+// again writes the files and answers once more: what is ours is the same, and
+// of yours there is nothing.
+func (o *outcome) again(request *pluginpb.CodeGeneratorRequest, first *pluginpb.CodeGeneratorResponse, root string) error {
+	ours := map[string]string{}
+	for _, file := range first.File {
+		if err := write(filepath.Join(root, filepath.FromSlash(file.GetName())), file.GetContent()); err != nil {
+			o.fault("a file that can't be written: %v", strings.ReplaceAll(err.Error(), root, ""))
+			return nil
+		}
+		if keep.Marked(file.GetName(), []byte(file.GetContent())) {
+			ours[file.GetName()] = file.GetContent()
+		}
+	}
+	second := plugin.Respond(request, func(line string) { o.fault("the second time it tells without need: %s", line) })
+	if second.GetError() != "" {
+		o.fault("the second time there is an error: %s", second.GetError())
+	}
+	for _, file := range second.File {
+		switch before, known := ours[file.GetName()]; {
+		case !known:
+			o.fault("the second time there is a file of yours: %s", file.GetName())
+		case before != file.GetContent():
+			o.fault("the second time there is another %s", file.GetName())
+		}
+		delete(ours, file.GetName())
+	}
+	for name := range ours {
+		o.fault("the second time there is no %s", name)
+	}
+	return nil
+}
+
+func newModule(modulePath string) (*goModule, error) {
+	std, err := library()
+	return &goModule{
+		path: modulePath, fset: token.NewFileSet(), files: map[string]map[string]*goFile{}, std: std,
+		checked: map[string]*types.Package{}, wrong: map[string][]error{},
+	}, err
+}
+
+// theirFaults is what Go says of the messages and stubs alone.
+func theirFaults(code *goModule) (faults []string) {
+	for _, importPath := range code.order {
+		for _, imported := range imports(code.files[importPath]) {
+			if hidden(importPath, imported) {
+				faults = append(faults, fmt.Sprintf("%s may not import %s", importPath, imported))
+			}
+		}
+		if names := packageNames(code.files[importPath]); len(names) > 1 {
+			faults = append(faults, fmt.Sprintf("packages %q in one folder", names))
+		}
+	}
+	wrong := code.typeCheck(code.order)
+	for _, importPath := range sorted(wrong) {
+		for _, err := range wrong[importPath] {
+			faults = append(faults, err.Error())
+		}
+	}
+	return faults
+}
+
+// maps are the names of the files in each package so far.
+func maps(code *goModule) map[string][]string {
+	all := map[string][]string{}
+	for importPath, files := range code.files {
+		all[importPath] = sorted(files)
+	}
+	return all
+}
+
+// paths checks where files are put.
+func (o *outcome) paths(modulePath string, messages map[string][]string, response *pluginpb.CodeGeneratorResponse) {
+	at := map[string]string{} // by the path as a disk sees it that is blind to case
+	dirs := map[string]string{}
+	place := func(name string) {
+		folded := strings.ToLower(name)
+		if other, taken := at[folded]; taken {
+			o.fault("two files in one place: %s and %s", other, name)
+		}
+		at[folded] = name
+		for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
+			if other, known := dirs[strings.ToLower(dir)]; known && other != dir {
+				o.fault("two folders in one place: %s and %s", other, dir)
+			}
+			dirs[strings.ToLower(dir)] = dir
+		}
+	}
+	var theirs []string // folders that the protos chose
+	for _, importPath := range sorted(messages) {
+		if dir, found := strings.CutPrefix(importPath+"/", modulePath+"/"); found {
+			theirs = append(theirs, dir)
+			for _, name := range messages[importPath] {
+				if name = path.Join(dir, name); !strings.HasPrefix(name, "..") {
+					place(name)
+				}
+			}
+		}
+	}
+	for _, file := range response.File {
+		name := file.GetName()
+		place(name)
+		rest := name
+		for _, dir := range theirs {
+			if tail, found := strings.CutPrefix(name, dir); found && len(tail) < len(rest) {
+				rest = tail
+			}
+		}
+		o.path(name, rest)
+		if o.build(name, file.GetContent()); path.Ext(name) != ".go" {
+			o.fault("a file of another kind: %s", name)
+		}
+	}
+	for folded, name := range at {
+		if dir, known := dirs[folded]; known {
+			o.fault("a file and a folder in one place: %s and %s", name, dir)
+		}
+	}
+}
+
+// path checks one path; rest is what of it the protos did not choose.
+func (o *outcome) path(name, rest string) {
+	if err := module.CheckFilePath(rest); err != nil {
+		o.fault("a bad path: %v", err)
+	}
+	if dir := path.Dir(rest); dir != "." {
+		if err := module.CheckImportPath("example.com/" + dir); err != nil {
+			o.fault("a bad import path: %v", err)
+		}
+	}
+	for element := range strings.SplitSeq(rest, "/") {
+		if strings.HasPrefix(element, "_") || strings.HasPrefix(element, ".") || element == "testdata" || element == "vendor" {
+			o.fault("Go passes over %s, by its %s", name, element)
+		}
+	}
+	for element := range strings.SplitSeq(name, "/") {
+		if len(element) > 255 {
+			o.fault("an element of %d bytes in %s", len(element), name)
+		}
+	}
+}
+
+func (o *outcome) build(name, text string) {
+	base := path.Base(name)
+	if !kept(base, text) {
+		o.fault("a build passes over %s", name)
+	}
+	if constrained(base, text) {
+		o.fault("a build elsewhere passes over %s", name)
+	}
+}
+
+// code checks what is in the files.
+func (o *outcome) code(code *goModule, response *pluginpb.CodeGeneratorResponse) {
+	var made []string
+	for _, file := range response.File {
+		importPath, name := path.Join(code.path, path.Dir(file.GetName())), path.Base(file.GetName())
+		if code.checked[importPath] != nil {
+			o.fault("%s joins a package of messages", file.GetName())
+			return
+		}
+		if err := code.add(importPath, name, file.GetContent()); err != nil {
+			o.fault("no Go: %v", err)
+			return
+		}
+		if !slices.Contains(made, importPath) {
+			made = append(made, importPath)
+		}
+	}
+	for _, importPath := range made {
+		files := code.files[importPath]
+		if names := packageNames(files); len(names) != 1 || !token.IsIdentifier(names[0]) || names[0] == "_" || strings.HasSuffix(names[0], "_test") {
+			o.fault("the packages in %s are %q", importPath, names)
+		}
+		for _, imported := range imports(files) {
+			if hidden(importPath, imported) {
+				o.fault("%s may not import %s", importPath, imported)
+			}
+			if err := module.CheckImportPath(imported); err != nil {
+				o.fault("a bad import: %v", err)
+			}
+		}
+		for _, name := range sorted(files) {
+			o.tests(importPath, name, files[name].parsed)
+		}
+		o.commands(importPath, files)
+	}
+	wrong := code.typeCheck(made)
+	for _, importPath := range sorted(wrong) {
+		for i, err := range wrong[importPath] {
+			if i < 5 {
+				o.fault("%v", err)
+			}
+		}
+	}
+}
+
+// tests checks that what looks like a test is one, and is where tests are.
+func (o *outcome) tests(importPath, name string, file *ast.File) {
+	for _, decl := range file.Decls {
+		f, ok := decl.(*ast.FuncDecl)
+		if !ok || f.Recv != nil || !strings.HasPrefix(f.Name.Name, "Test") || !strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		after, _ := utf8.DecodeRuneInString(strings.TrimPrefix(f.Name.Name, "Test"))
+		if unicode.IsLower(after) || f.Name.Name == "TestMain" {
+			o.fault("%s in %s/%s is no test", f.Name.Name, importPath, name)
+		}
+	}
+}
+
+// commands checks that a client's subcommands, and the flags of each, differ.
+func (o *outcome) commands(importPath string, files map[string]*goFile) {
+	if !strings.Contains(importPath, "/cmd/") || !strings.HasSuffix(importPath, "-client") {
+		return
+	}
+	seen := map[string]bool{}
+	for _, name := range sorted(files) {
+		ast.Inspect(files[name].parsed, func(node ast.Node) bool {
+			list, ok := node.(*ast.CompositeLit)
+			if !ok {
+				return true
+			}
+			service, command, flags := "", "", map[string]bool{}
+			for _, element := range list.Elts {
+				pair, ok := element.(*ast.KeyValueExpr)
+				if !ok {
+					continue
+				}
+				switch key := pair.Key.(*ast.Ident).Name; key {
+				case "Service":
+					service = literal(pair.Value)
+				case "Name":
+					command = literal(pair.Value)
+				case "Flags":
+					for _, flag := range pair.Value.(*ast.CompositeLit).Elts {
+						name := literal(flag.(*ast.CompositeLit).Elts[0].(*ast.KeyValueExpr).Value)
+						if flags[name] || name == "" || strings.HasPrefix(name, "-") || strings.ContainsAny(name, "= ") {
+							o.fault("the flag %q of %s.%s", name, service, command)
+						}
+						flags[name] = true
+					}
+				}
+			}
+			if service != "" {
+				if full := service + "." + command; seen[full] || command == "" || strings.HasPrefix(command, "-") {
+					o.fault("two commands %q, or one that can't be called", full)
+				} else {
+					seen[full] = true
+				}
+			}
+			return true
+		})
+	}
+}
+
+func literal(e ast.Expr) string {
+	basic, ok := e.(*ast.BasicLit)
+	if !ok {
+		return ""
+	}
+	text, _ := strconv.Unquote(basic.Value)
+	return text
+}
+
+func imports(files map[string]*goFile) (all []string) {
+	for _, file := range files {
+		for _, spec := range file.parsed.Imports {
+			imported, _ := strconv.Unquote(spec.Path.Value)
+			all = append(all, imported)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func packageNames(files map[string]*goFile) (names []string) {
+	for _, file := range files {
+		names = append(names, file.parsed.Name.Name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
