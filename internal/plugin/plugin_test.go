@@ -1,0 +1,73 @@
+package plugin_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/compile"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/plugin"
+)
+
+// TestSameBytesWhateverTheOrder: the order of the files in a request, and how
+// many processors there are, make no difference.
+func TestSameBytesWhateverTheOrder(t *testing.T) {
+	const dir = "../../testdata/foreign"
+	files := []string{"grpc/health/v1/health.proto", "house/common/v1/common.proto", "house/shop/v1/shop.proto", "house/shop/v2/shop.proto"}
+	root := t.TempDir()
+	gomod := "module github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden\n"
+	if err := os.WriteFile(filepath.Join(root, "go.mod"), []byte(gomod), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	respond := func(files []string) []byte {
+		request, err := compile.Request(context.Background(), []string{dir}, files)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Parameter = proto.String("root=" + root)
+		response := plugin.Respond(request, func(line string) { t.Error(line) })
+		if response.GetError() != "" || len(response.GetFile()) < 40 {
+			t.Fatal(response.GetError(), len(response.GetFile()))
+		}
+		bytes, err := proto.MarshalOptions{Deterministic: true}.Marshal(response)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return bytes
+	}
+	want := respond(files)
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	for n := range 6 {
+		runtime.GOMAXPROCS(1 + n%3)
+		slices.Reverse(files[:2+n%3])
+		if !slices.Equal(respond(files), want) {
+			t.Errorf("in the order %q the response is another", files)
+		}
+	}
+}
+
+func TestARequestWithoutCommentsIsRefused(t *testing.T) {
+	root := t.TempDir()
+	if err := os.WriteFile(filepath.Join(root, "go.mod"), []byte("module example.com/receiver\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	request, err := compile.Request(context.Background(), []string{"../../examples/receiver"}, []string{"receiver.proto"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range request.GetProtoFile() {
+		file.SourceCodeInfo = nil
+	}
+	for events, refused := range map[string]bool{"auto": true, "names": false, "off": false} {
+		request.Parameter = proto.String("root=" + root + ",events=" + events)
+		response := plugin.Respond(proto.CloneOf(request), func(string) {})
+		if (response.GetError() != "") != refused || (len(response.GetFile()) > 0) == refused {
+			t.Errorf("with events=%s the error is %q, and there are %d files", events, response.GetError(), len(response.GetFile()))
+		}
+	}
+}
