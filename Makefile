@@ -22,11 +22,11 @@ test: plugins ## run every test there is; those that need protoc, buf or Python'
 	$(GO) test -race ./runtime/... $(GOLDENS)
 	cd examples/receiver && $(GO) vet ./... && $(GO) test -race ./...
 	cd bench && $(GO) vet ./... && $(GO) test ./...
-	cd corpus && $(GO) vet ./... && $(GO) test ./... && $(GO) run . -sample
+	cd corpus && $(GO) vet . && $(GO) test . && $(GO) run . -sample
 
 .PHONY: corpus
 corpus: ## generate for 400 services of public modules, build, vet and test them (15 minutes)
-	cd corpus && $(GO) run .
+	cd corpus && $(GO) mod tidy -diff && $(GO) vet ./... && $(GO) run .
 
 .PHONY: fuzz
 fuzz: ## generate from random protos for a minute, and type-check what comes out
@@ -43,7 +43,6 @@ lint: ## check that the code is formatted and vetted, and go.mod tidy
 	$(GO) mod tidy -diff
 	cd examples/receiver && $(GO) mod tidy -diff
 	cd bench && $(GO) mod tidy -diff
-	cd corpus && $(GO) mod tidy -diff
 
 .PHONY: bench
 bench: plugins ## measure: the plugin as a process, the event log, an RPC with and without it
