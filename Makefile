@@ -48,6 +48,7 @@ lint: ## check that the code is formatted and vetted, and go.mod tidy
 bench: plugins ## measure: the plugin as a process, the event log, an RPC with and without it
 	$(GO) test ./runtime/eventlog -run '^$$' -bench . -benchmem
 	cd bench && $(GO) test -run '^$$' -bench . -benchmem ./...
+	cd bench && $(GO) run ./plugin
 
 .PHONY: plugins
 plugins: ## build protoc-gen-receiver and the plugins it runs beside, into .tools/bin

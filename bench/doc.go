@@ -1,4 +1,4 @@
-// Package bench measures what is generated, and what generates it, as they are
-// used: the plugin as a process, and calls of the demo's service over the wire.
-// Run it with make bench.
+// Package bench measures what is generated, as it is used: calls of the demo's
+// service over the wire. What generates it is measured in the folder plugin.
+// Run both with make bench.
 package bench

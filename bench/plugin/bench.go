@@ -1,0 +1,137 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// bench has the plugins built, and room for requests and what is made of them.
+type bench struct{ temp, bin string }
+
+// cost is what a process took.
+type cost struct {
+	wall, cpu time.Duration
+	memory    int64 // peak, in bytes
+}
+
+// scene is a plugin with a request and a module to be run in.
+type scene struct {
+	plugin  plugin
+	request string // path of its file
+	module  string // path of the folder
+	written written
+	costs   []cost
+}
+
+// requests makes the requests for so many services. The result is their folder.
+func (b bench) requests(services int) (string, error) {
+	dir, err := os.MkdirTemp(b.temp, "requests")
+	if err != nil {
+		return "", err
+	}
+	_, err = itself("requests", strconv.Itoa(services), dir)
+	return dir, err
+}
+
+// emptyModule makes a folder with a go.mod.
+func (b bench) emptyModule() (string, error) {
+	dir, err := os.MkdirTemp(b.temp, "module")
+	if err != nil {
+		return "", err
+	}
+	return dir, os.WriteFile(filepath.Join(dir, "go.mod"), []byte("module "+module+"\n\ngo 1.26.0\n"), 0o644)
+}
+
+// first runs a scene without measuring it, for what it writes. The files are put below
+// the folders, too.
+func (b bench) first(s *scene, into ...string) error {
+	if _, err := b.run(s); err != nil {
+		return err
+	}
+	output, err := itself(append([]string{"written", b.response()}, into...)...)
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.plugin.name, err)
+	}
+	_, err = fmt.Sscan(output, &s.written.files, &s.written.bytes)
+	return err
+}
+
+// rounds measures scenes in turn, so that whatever else the machine does hits all alike.
+func (b bench) rounds(n int, scenes []*scene) error {
+	for range n {
+		for _, s := range scenes {
+			cost, err := b.run(s)
+			if err != nil {
+				return err
+			}
+			s.costs = append(s.costs, cost)
+		}
+	}
+	return nil
+}
+
+// run is one process, as protoc or buf starts it.
+func (b bench) run(s *scene) (cost, error) {
+	input, err := os.Open(s.request)
+	if err != nil {
+		return cost{}, err
+	}
+	defer input.Close()
+	output, err := os.Create(b.response())
+	if err != nil {
+		return cost{}, err
+	}
+	defer output.Close()
+	var said bytes.Buffer
+	command := exec.Command(filepath.Join(b.bin, s.plugin.name))
+	command.Dir, command.Stdin, command.Stdout, command.Stderr = s.module, input, output, &said
+	start := time.Now()
+	if err := command.Run(); err != nil {
+		return cost{}, fmt.Errorf("%s: %w\n%s", s.plugin.name, err, &said)
+	}
+	wall := time.Since(start)
+	state := command.ProcessState
+	return cost{wall: wall, cpu: state.UserTime() + state.SystemTime(), memory: peak(state)}, nil
+}
+
+// response is the file that holds the last answer.
+func (b bench) response() string { return filepath.Join(b.temp, "response") }
+
+// peak is the most memory that a process had.
+func peak(state *os.ProcessState) int64 {
+	usage, ok := state.SysUsage().(*syscall.Rusage)
+	if !ok {
+		return 0
+	}
+	if runtime.GOOS == "darwin" {
+		return int64(usage.Maxrss)
+	}
+	return int64(usage.Maxrss) * 1024
+}
+
+// median is that of each figure of its own.
+func (s *scene) median() cost {
+	return cost{
+		wall:   middle(s.costs, func(c cost) time.Duration { return c.wall }),
+		cpu:    middle(s.costs, func(c cost) time.Duration { return c.cpu }),
+		memory: middle(s.costs, func(c cost) int64 { return c.memory }),
+	}
+}
+
+func middle[T cmp.Ordered](costs []cost, of func(cost) T) T {
+	var all []T
+	for _, c := range costs {
+		all = append(all, of(c))
+	}
+	slices.Sort(all)
+	return all[len(all)/2]
+}
