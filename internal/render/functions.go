@@ -1,6 +1,7 @@
 package render
 
 import (
+	gocomment "go/doc/comment"
 	"strings"
 	"text/template"
 	"unicode/utf8"
@@ -63,7 +64,29 @@ func comment(text string) string {
 	for line := range strings.SplitSeq(strings.TrimSpace(text), "\n") {
 		lines = append(lines, wrap(strings.TrimRight(line, " \t\r"))...)
 	}
-	return strings.Join(lines, "\n")
+	return strings.Join(likeGofmt(lines), "\n")
+}
+
+// likeGofmt lays the lines of a doc comment out as gofmt does: lists, headings
+// and code have their places.
+func likeGofmt(lines []string) []string {
+	text := make([]string, len(lines))
+	for i, line := range lines {
+		text[i] = strings.TrimPrefix(strings.TrimPrefix(line, "//"), " ")
+	}
+	doc := new(gocomment.Parser).Parse(strings.Join(text, "\n"))
+	if len(doc.Content) == 0 {
+		return lines
+	}
+	laid := strings.TrimSuffix(string(new(gocomment.Printer).Comment(doc)), "\n")
+	lines = lines[:0]
+	for line := range strings.SplitSeq(laid, "\n") {
+		if line != "" && line[0] != '\t' {
+			line = " " + line
+		}
+		lines = append(lines, "//"+line)
+	}
+	return lines
 }
 
 // wrap makes comment lines of one line of text.

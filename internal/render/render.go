@@ -80,7 +80,7 @@ func (s *source) render(module model.Module, element model.Element, at string) (
 		return out.Bytes(), nil
 	}
 	source, err := imports.finish(out.Bytes())
-	if err == nil {
+	if err == nil && s.gofmt {
 		source, err = format.Source(source)
 	}
 	if err != nil {

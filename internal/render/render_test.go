@@ -66,7 +66,7 @@ func TestComment(t *testing.T) {
 		"two\nlines":                "// two\n// lines",
 		"a\n\nb":                    "// a\n//\n// b",
 		"go:embed secret":           "// go:embed secret",
-		"code:\n\tx := 1":           "// code:\n//\tx := 1",
+		"code:\n\tx := 1":           "// code:\n//\n//\tx := 1",
 		strings.Repeat("word ", 20): "// word word word word word word word word word word word word word word word\n// word word word word word",
 	} {
 		if got := comment(text); got != want {
@@ -101,7 +101,7 @@ func TestWrongTemplatesAreNamed(t *testing.T) {
 		"unknown function":    {"module/x.tmpl", `{{env "HOME"}}`, `module/x.tmpl:1: function "env" not defined`},
 		"unknown placeholder": {"module/{event}.md.tmpl", "", "template module/{event}.md.tmpl: there is no {event} for module example.com/shop"},
 		"unknown field":       {"module/x.md.tmpl", "a\n{{.Colour}}", "module example.com/shop: template: module/x.md.tmpl:2:2"},
-		"no Go":               {"module/x.go.tmpl", "package x\n\nfunc {", "template module/x.go.tmpl for module example.com/shop makes no Go: 3:6"},
+		"no Go":               {"module/x.go.tmpl", "{{/* gofmt */}}package x\n\nfunc {", "template module/x.go.tmpl for module example.com/shop makes no Go: 3:6"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tree, err := Parse(fstest.MapFS{test.path: {Data: []byte(test.text)}})
