@@ -67,7 +67,7 @@ func (im *imports) finish(source []byte) ([]byte, error) {
 	out.Grow(len(source) + len(source)/4)
 	out.Write(source[:begin])
 	out.WriteString(im.block(specs))
-	_, err = strings.NewReplacer(renames...).WriteString(&out, string(body))
+	_, err = strings.NewReplacer(renames...).WriteString(&out, strings.TrimRight(string(body), "\n")+"\n")
 	return out.Bytes(), err
 }
 

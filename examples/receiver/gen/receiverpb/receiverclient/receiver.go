@@ -27,7 +27,9 @@ func (c *Client) Receiver() receiverpb.ReceiverClient {
 	return receiverWithIDs{receiverpb.NewReceiverClient(c.conn)}
 }
 
-type receiverWithIDs struct{ receiverpb.ReceiverClient }
+type receiverWithIDs struct {
+	receiverpb.ReceiverClient
+}
 
 func (c receiverWithIDs) Receive(ctx context.Context, event *receiverpb.Event, options ...grpc.CallOption) (*receiverpb.Reply, error) {
 	return c.ReceiverClient.Receive(eventid.Ensure(ctx), event, options...)

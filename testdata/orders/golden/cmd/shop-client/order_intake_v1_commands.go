@@ -43,9 +43,10 @@ func init() {
 			}),
 		},
 		{
-			Service:    "shop.v1.OrderIntake",
-			Name:       "drop-http-order",
-			Doc:        "Sends a GetOrderRequest to OrderIntake and prints the Order.",
+			Service: "shop.v1.OrderIntake",
+			Name:    "drop-http-order",
+			Doc:     "Sends a GetOrderRequest to OrderIntake and prints the Order.",
+
 			Deprecated: true,
 			Flags: []command.Flag{
 				{Name: "name", Field: "name"},

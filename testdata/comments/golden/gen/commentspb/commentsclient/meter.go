@@ -29,7 +29,9 @@ func (c *Client) Meter() commentspb.MeterClient {
 	return meterWithIDs{commentspb.NewMeterClient(c.conn)}
 }
 
-type meterWithIDs struct{ commentspb.MeterClient }
+type meterWithIDs struct {
+	commentspb.MeterClient
+}
 
 func (c meterWithIDs) Measure(ctx context.Context, event *commentspb.Measurement, options ...grpc.CallOption) (*commentspb.Measured, error) {
 	return c.MeterClient.Measure(eventid.Ensure(ctx), event, options...)

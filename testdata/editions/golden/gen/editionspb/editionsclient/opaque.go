@@ -29,7 +29,9 @@ func (c *Client) Opaque() editionspb.OpaqueClient {
 	return opaqueWithIDs{editionspb.NewOpaqueClient(c.conn)}
 }
 
-type opaqueWithIDs struct{ editionspb.OpaqueClient }
+type opaqueWithIDs struct {
+	editionspb.OpaqueClient
+}
 
 func (c opaqueWithIDs) Take(ctx context.Context, event *editionspb.PressEvent, options ...grpc.CallOption) (*editionspb.Reply, error) {
 	return c.OpaqueClient.Take(eventid.Ensure(ctx), event, options...)

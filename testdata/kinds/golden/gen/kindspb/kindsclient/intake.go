@@ -36,7 +36,9 @@ func (c *Client) Intake() kindspb.IntakeClient {
 	return intakeWithIDs{kindspb.NewIntakeClient(c.conn)}
 }
 
-type intakeWithIDs struct{ kindspb.IntakeClient }
+type intakeWithIDs struct {
+	kindspb.IntakeClient
+}
 
 func (c intakeWithIDs) One(ctx context.Context, event *kindspb.ClickEvent, options ...grpc.CallOption) (*kindspb.Reply, error) {
 	return c.IntakeClient.One(eventid.Ensure(ctx), event, options...)

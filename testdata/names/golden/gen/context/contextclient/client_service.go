@@ -27,7 +27,9 @@ func (c *Client) Client() context2.ClientClient {
 	return clientWithIDs{context2.NewClientClient(c.conn)}
 }
 
-type clientWithIDs struct{ context2.ClientClient }
+type clientWithIDs struct {
+	context2.ClientClient
+}
 
 func (c clientWithIDs) Do(ctx context.Context, event *context2.LogEvent, options ...grpc.CallOption) (*context2.Err, error) {
 	return c.ClientClient.Do(eventid.Ensure(ctx), event, options...)

@@ -10,8 +10,7 @@ import (
 
 func init() {
 	services = append(services, client.Service{
-		Name:    "internal.aux.testdata.v1.Nothing",
-		Methods: []client.Method{},
+		Name: "internal.aux.testdata.v1.Nothing",
 	})
 }
 

@@ -27,7 +27,9 @@ func (c *Client) Server() context2.ServerClient {
 	return serverWithIDs{context2.NewServerClient(c.conn)}
 }
 
-type serverWithIDs struct{ context2.ServerClient }
+type serverWithIDs struct {
+	context2.ServerClient
+}
 
 func (c serverWithIDs) Do(ctx context.Context, event *context2.ClientEvent, options ...grpc.CallOption) (*context2.Err, error) {
 	return c.ServerClient.Do(eventid.Ensure(ctx), event, options...)

@@ -30,7 +30,9 @@ func (c *Client) Legacy() legacypb.LegacyClient {
 	return legacyWithIDs{legacypb.NewLegacyClient(c.conn)}
 }
 
-type legacyWithIDs struct{ legacypb.LegacyClient }
+type legacyWithIDs struct {
+	legacypb.LegacyClient
+}
 
 func (c legacyWithIDs) Send(ctx context.Context, options ...grpc.CallOption) (legacypb.Legacy_SendClient, error) {
 	return c.LegacyClient.Send(eventid.Ensure(ctx), options...)

@@ -29,7 +29,9 @@ func (c *Client) OrderIntake() shopv1.OrderIntakeClient {
 	return orderIntakeWithIDs{shopv1.NewOrderIntakeClient(c.conn)}
 }
 
-type orderIntakeWithIDs struct{ shopv1.OrderIntakeClient }
+type orderIntakeWithIDs struct {
+	shopv1.OrderIntakeClient
+}
 
 func (c orderIntakeWithIDs) TakeOrder(ctx context.Context, event *shopv1.OrderEvent, options ...grpc.CallOption) (*shopv1.Taken, error) {
 	return c.OrderIntakeClient.TakeOrder(eventid.Ensure(ctx), event, options...)

@@ -31,7 +31,9 @@ func (c *Client) Shop() shopv1.ShopClient {
 	return shopWithIDs{shopv1.NewShopClient(c.conn)}
 }
 
-type shopWithIDs struct{ shopv1.ShopClient }
+type shopWithIDs struct {
+	shopv1.ShopClient
+}
 
 func (c shopWithIDs) Report(ctx context.Context, event *commonv1.Event, options ...grpc.CallOption) (*emptypb.Empty, error) {
 	return c.ShopClient.Report(eventid.Ensure(ctx), event, options...)

@@ -31,7 +31,9 @@ func (c *Client) Shop() shopv2.ShopClient {
 	return shopWithIDs{shopv2.NewShopClient(c.conn)}
 }
 
-type shopWithIDs struct{ shopv2.ShopClient }
+type shopWithIDs struct {
+	shopv2.ShopClient
+}
 
 func (c shopWithIDs) Report(ctx context.Context, event *commonv1.Event, options ...grpc.CallOption) (*emptypb.Empty, error) {
 	return c.ShopClient.Report(eventid.Ensure(ctx), event, options...)

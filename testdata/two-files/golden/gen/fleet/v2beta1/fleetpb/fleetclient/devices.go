@@ -28,7 +28,9 @@ func (c *Client) Devices() fleetpb.DevicesClient {
 	return devicesWithIDs{fleetpb.NewDevicesClient(c.conn)}
 }
 
-type devicesWithIDs struct{ fleetpb.DevicesClient }
+type devicesWithIDs struct {
+	fleetpb.DevicesClient
+}
 
 func (c devicesWithIDs) Report(ctx context.Context, event *fleetpb.Reading_StateEvent, options ...grpc.CallOption) (*fleetpb.Ack, error) {
 	return c.DevicesClient.Report(eventid.Ensure(ctx), event, options...)

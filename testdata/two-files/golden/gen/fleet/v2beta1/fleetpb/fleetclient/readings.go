@@ -27,7 +27,9 @@ func (c *Client) Readings() fleetpb.ReadingsClient {
 	return readingsWithIDs{fleetpb.NewReadingsClient(c.conn)}
 }
 
-type readingsWithIDs struct{ fleetpb.ReadingsClient }
+type readingsWithIDs struct {
+	fleetpb.ReadingsClient
+}
 
 func (c readingsWithIDs) Send(ctx context.Context, event *fleetpb.ReadingEvent, options ...grpc.CallOption) (*fleetpb.Ack, error) {
 	return c.ReadingsClient.Send(eventid.Ensure(ctx), event, options...)
