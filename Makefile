@@ -18,10 +18,10 @@ demo: plugins ## generate the service from receiver.proto into a new module, run
 .PHONY: test
 test: plugins ## run every test there is; those that need protoc, buf or Python's grpc are skipped where it is missing
 	$(GO) vet ./... $(GOLDENS)
-	$(GO) test ./... $(GOLDENS)
+	$(GO) test -count=1 ./... $(GOLDENS)
 	$(GO) test -race ./runtime/... $(GOLDENS)
 	cd examples/receiver && $(GO) vet ./... && $(GO) test -race ./...
-	cd bench && $(GO) vet ./... && $(GO) test ./...
+	cd bench && $(GO) vet ./... && $(GO) test -count=1 ./...
 	cd corpus && $(GO) vet . && $(GO) test . && $(GO) run . -sample
 
 .PHONY: corpus

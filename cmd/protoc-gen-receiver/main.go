@@ -115,7 +115,7 @@ func orUsage(env env, err error) error {
 
 // gcPercent is how much more memory a run may take before garbage is collected:
 // it ends soon, and what it holds is less than what it could.
-const gcPercent = 200
+const gcPercent = 150
 
 // answer is the plugin: a request on stdin, the response on stdout.
 func answer(env env) error {
