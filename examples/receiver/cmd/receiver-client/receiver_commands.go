@@ -12,8 +12,8 @@ import (
 
 // A subcommand for each RPC of Receiver, with a flag for each field of its request.
 func init() {
-	commands = append(commands, []command.Command{
-		{
+	commands = append(commands,
+		command.Command{
 			Service: "Receiver",
 			Name:    "receive",
 			Doc:     "Sends an Event to Receiver and prints the Reply.",
@@ -29,5 +29,5 @@ func init() {
 				return client.Receiver().Receive(ctx, request)
 			}),
 		},
-	}...)
+	)
 }

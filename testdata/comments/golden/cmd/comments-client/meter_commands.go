@@ -13,8 +13,8 @@ import (
 
 // A subcommand for each RPC of comments.Meter, with a flag for each field of its request.
 func init() {
-	commands = append(commands, []command.Command{
-		{
+	commands = append(commands,
+		command.Command{
 			Service: "comments.Meter",
 			Name:    "measure",
 			Doc:     "Takes a measurement.",
@@ -31,7 +31,7 @@ func init() {
 				return client.Meter().Measure(ctx, request)
 			}),
 		},
-		{
+		command.Command{
 			Service: "comments.Meter",
 			Name:    "calibrate",
 			Doc:     "Sends a Calibration to Meter and prints the Measured.",
@@ -43,7 +43,7 @@ func init() {
 				return client.Meter().Calibrate(ctx, request)
 			}),
 		},
-		{
+		command.Command{
 			Service: "comments.Meter",
 			Name:    "reset",
 			Doc:     "Sends a ResetEvent to Meter and prints the Measured.",
@@ -55,5 +55,5 @@ func init() {
 				return client.Meter().Reset(ctx, request)
 			}),
 		},
-	}...)
+	)
 }

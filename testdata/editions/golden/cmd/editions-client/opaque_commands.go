@@ -13,8 +13,8 @@ import (
 
 // A subcommand for each RPC of editions.Opaque, with a flag for each field of its request.
 func init() {
-	commands = append(commands, []command.Command{
-		{
+	commands = append(commands,
+		command.Command{
 			Service: "editions.Opaque",
 			Name:    "take",
 			Doc:     "Sends a PressEvent to Opaque and prints the Reply.",
@@ -28,7 +28,7 @@ func init() {
 				return client.Opaque().Take(ctx, request)
 			}),
 		},
-		{
+		command.Command{
 			Service: "editions.Opaque",
 			Name:    "take-many",
 			Doc:     "Sends Presses messages to Opaque and prints the Reply.",
@@ -39,7 +39,7 @@ func init() {
 				return client.Opaque().TakeMany(ctx)
 			}),
 		},
-		{
+		command.Command{
 			Service: "editions.Opaque",
 			Name:    "get",
 			Doc:     "Sends a Presses to Opaque and prints the Reply.",
@@ -50,5 +50,5 @@ func init() {
 				return client.Opaque().Get(ctx, request)
 			}),
 		},
-	}...)
+	)
 }

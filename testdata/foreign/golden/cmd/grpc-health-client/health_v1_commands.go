@@ -13,8 +13,8 @@ import (
 
 // A subcommand for each RPC of grpc.health.v1.Health, with a flag for each field of its request.
 func init() {
-	commands = append(commands, []command.Command{
-		{
+	commands = append(commands,
+		command.Command{
 			Service: "grpc.health.v1.Health",
 			Name:    "check",
 			Doc:     "Sends a HealthCheckRequest to Health and prints the HealthCheckResponse.",
@@ -25,7 +25,7 @@ func init() {
 				return client.Health().Check(ctx, request)
 			}),
 		},
-		{
+		command.Command{
 			Service: "grpc.health.v1.Health",
 			Name:    "list",
 			Doc:     "Sends a HealthListRequest to Health and prints the HealthListResponse.",
@@ -33,7 +33,7 @@ func init() {
 				return client.Health().List(ctx, request)
 			}),
 		},
-		{
+		command.Command{
 			Service: "grpc.health.v1.Health",
 			Name:    "watch",
 			Doc:     "Sends a HealthCheckRequest to Health and prints each HealthCheckResponse.",
@@ -44,5 +44,5 @@ func init() {
 				return client.Health().Watch(ctx, request)
 			}),
 		},
-	}...)
+	)
 }

@@ -15,8 +15,8 @@ import (
 
 // A subcommand for each RPC of house.shop.v1.Shop, with a flag for each field of its request.
 func init() {
-	commands = append(commands, []command.Command{
-		{
+	commands = append(commands,
+		command.Command{
 			Service: "house.shop.v1.Shop",
 			Name:    "report",
 			Doc:     "Sends an Event to Shop and prints the Empty.",
@@ -29,7 +29,7 @@ func init() {
 				return client.Shop().Report(ctx, request)
 			}),
 		},
-		{
+		command.Command{
 			Service: "house.shop.v1.Shop",
 			Name:    "report-own",
 			Doc:     "Sends an Event to Shop and prints the Empty.",
@@ -42,7 +42,7 @@ func init() {
 				return client.Shop().ReportOwn(ctx, request)
 			}),
 		},
-		{
+		command.Command{
 			Service: "house.shop.v1.Shop",
 			Name:    "ping",
 			Doc:     "Sends an Empty to Shop and prints the Empty.",
@@ -50,5 +50,5 @@ func init() {
 				return client.Shop().Ping(ctx, request)
 			}),
 		},
-	}...)
+	)
 }

@@ -14,8 +14,8 @@ import (
 
 // A subcommand for each RPC of kinds.v1.Intake, with a flag for each field of its request.
 func init() {
-	commands = append(commands, []command.Command{
-		{
+	commands = append(commands,
+		command.Command{
 			Service: "kinds.v1.Intake",
 			Name:    "one",
 			Doc:     "Sends a ClickEvent to Intake and prints the Reply.",
@@ -29,7 +29,7 @@ func init() {
 				return client.Intake().One(ctx, request)
 			}),
 		},
-		{
+		command.Command{
 			Service: "kinds.v1.Intake",
 			Name:    "held",
 			Doc:     "Sends a HeldRequest to Intake and prints the Reply.",
@@ -42,7 +42,7 @@ func init() {
 				return client.Intake().Held(ctx, request)
 			}),
 		},
-		{
+		command.Command{
 			Service: "kinds.v1.Intake",
 			Name:    "batch",
 			Doc:     "Sends a BatchRequest to Intake and prints the Reply.",
@@ -54,7 +54,7 @@ func init() {
 				return client.Intake().Batch(ctx, request)
 			}),
 		},
-		{
+		command.Command{
 			Service: "kinds.v1.Intake",
 			Name:    "upload",
 			Doc:     "Sends ClickEvent messages to Intake and prints the Reply.",
@@ -68,7 +68,7 @@ func init() {
 				return client.Intake().Upload(ctx)
 			}),
 		},
-		{
+		command.Command{
 			Service: "kinds.v1.Intake",
 			Name:    "upload-held",
 			Doc:     "Sends HeldRequest messages to Intake and prints the Empty.",
@@ -81,7 +81,7 @@ func init() {
 				return client.Intake().UploadHeld(ctx)
 			}),
 		},
-		{
+		command.Command{
 			Service: "kinds.v1.Intake",
 			Name:    "upload-batches",
 			Doc:     "Sends BatchRequest messages to Intake and prints the Reply.",
@@ -93,7 +93,7 @@ func init() {
 				return client.Intake().UploadBatches(ctx)
 			}),
 		},
-		{
+		command.Command{
 			Service: "kinds.v1.Intake",
 			Name:    "exchange",
 			Doc:     "Sends ClickEvent messages to Intake and prints each Reply.",
@@ -107,7 +107,7 @@ func init() {
 				return client.Intake().Exchange(ctx)
 			}),
 		},
-		{
+		command.Command{
 			Service: "kinds.v1.Intake",
 			Name:    "exchange-batches",
 			Doc:     "Sends BatchRequest messages to Intake and prints each Empty.",
@@ -119,7 +119,7 @@ func init() {
 				return client.Intake().ExchangeBatches(ctx)
 			}),
 		},
-		{
+		command.Command{
 			Service: "kinds.v1.Intake",
 			Name:    "follow",
 			Doc:     "Follows the clicks.",
@@ -131,7 +131,7 @@ func init() {
 				return client.Intake().Follow(ctx, request)
 			}),
 		},
-		{
+		command.Command{
 			Service: "kinds.v1.Intake",
 			Name:    "follow-all",
 			Doc:     "Sends an Empty to Intake and prints each ClickEvent.",
@@ -139,5 +139,5 @@ func init() {
 				return client.Intake().FollowAll(ctx, request)
 			}),
 		},
-	}...)
+	)
 }

@@ -13,8 +13,8 @@ import (
 
 // A subcommand for each RPC of kinds.v1.Other, with a flag for each field of its request.
 func init() {
-	commands = append(commands, []command.Command{
-		{
+	commands = append(commands,
+		command.Command{
 			Service: "kinds.v1.Other",
 			Name:    "unary",
 			Doc:     "Sends a Reply to Other and prints the Reply.",
@@ -26,7 +26,7 @@ func init() {
 				return client.Other().Unary(ctx, request)
 			}),
 		},
-		{
+		command.Command{
 			Service: "kinds.v1.Other",
 			Name:    "client-stream",
 			Doc:     "Sends Reply messages to Other and prints the Reply.",
@@ -38,7 +38,7 @@ func init() {
 				return client.Other().ClientStream(ctx)
 			}),
 		},
-		{
+		command.Command{
 			Service: "kinds.v1.Other",
 			Name:    "server-stream",
 			Doc:     "Sends a ClickEvent to Other and prints each Reply.",
@@ -51,7 +51,7 @@ func init() {
 				return client.Other().ServerStream(ctx, request)
 			}),
 		},
-		{
+		command.Command{
 			Service: "kinds.v1.Other",
 			Name:    "bidi",
 			Doc:     "Sends Reply messages to Other and prints each Reply.",
@@ -63,7 +63,7 @@ func init() {
 				return client.Other().Bidi(ctx)
 			}),
 		},
-		{
+		command.Command{
 			Service: "kinds.v1.Other",
 			Name:    "not-held",
 			Doc:     "Sends an UpdateRequest to Other and prints the Reply.",
@@ -75,7 +75,7 @@ func init() {
 				return client.Other().NotHeld(ctx, request)
 			}),
 		},
-		{
+		command.Command{
 			Service: "kinds.v1.Other",
 			Name:    "not-taken",
 			Doc:     "Sends a ClickEvent to Other and prints the Reply.",
@@ -88,5 +88,5 @@ func init() {
 				return client.Other().NotTaken(ctx, request)
 			}),
 		},
-	}...)
+	)
 }

@@ -13,8 +13,8 @@ import (
 
 // A subcommand for each RPC of internal.aux.testdata.v1.Client, with a flag for each field of its request.
 func init() {
-	commands = append(commands, []command.Command{
-		{
+	commands = append(commands,
+		command.Command{
 			Service: "internal.aux.testdata.v1.Client",
 			Name:    "do",
 			Doc:     "Sends a LogEvent to Client and prints the Err.",
@@ -27,5 +27,5 @@ func init() {
 				return client.Client().Do(ctx, request)
 			}),
 		},
-	}...)
+	)
 }

@@ -13,8 +13,8 @@ import (
 
 // A subcommand for each RPC of internal.aux.testdata.v1.Close, with a flag for each field of its request.
 func init() {
-	commands = append(commands, []command.Command{
-		{
+	commands = append(commands,
+		command.Command{
 			Service: "internal.aux.testdata.v1.Close",
 			Name:    "do",
 			Doc:     "Sends an Err to Close and prints the Err.",
@@ -30,5 +30,5 @@ func init() {
 				return client.CloseService().Do(ctx, request)
 			}),
 		},
-	}...)
+	)
 }

@@ -13,8 +13,8 @@ import (
 
 // A subcommand for each RPC of internal.aux.testdata.v1.Commands, with a flag for each field of its request.
 func init() {
-	commands = append(commands, []command.Command{
-		{
+	commands = append(commands,
+		command.Command{
 			Service: "internal.aux.testdata.v1.Commands",
 			Name:    "do",
 			Doc:     "Sends an Err to Commands and prints the Err.",
@@ -30,5 +30,5 @@ func init() {
 				return client.Commands().Do(ctx, request)
 			}),
 		},
-	}...)
+	)
 }

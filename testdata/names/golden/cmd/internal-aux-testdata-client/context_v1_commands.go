@@ -13,8 +13,8 @@ import (
 
 // A subcommand for each RPC of internal.aux.testdata.v1.Context, with a flag for each field of its request.
 func init() {
-	commands = append(commands, []command.Command{
-		{
+	commands = append(commands,
+		command.Command{
 			Service: "internal.aux.testdata.v1.Context",
 			Name:    "context",
 			Doc:     "Sends an Err to Context and prints the Err.",
@@ -30,5 +30,5 @@ func init() {
 				return client.Context().Context(ctx, request)
 			}),
 		},
-	}...)
+	)
 }

@@ -13,8 +13,8 @@ import (
 
 // A subcommand for each RPC of internal.aux.testdata.v1.Server, with a flag for each field of its request.
 func init() {
-	commands = append(commands, []command.Command{
-		{
+	commands = append(commands,
+		command.Command{
 			Service: "internal.aux.testdata.v1.Server",
 			Name:    "do",
 			Doc:     "Sends a ClientEvent to Server and prints the Err.",
@@ -28,5 +28,5 @@ func init() {
 				return client.Server().Do(ctx, request)
 			}),
 		},
-	}...)
+	)
 }

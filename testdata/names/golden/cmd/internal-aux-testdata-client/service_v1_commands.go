@@ -13,8 +13,8 @@ import (
 
 // A subcommand for each RPC of internal.aux.testdata.v1.Service, with a flag for each field of its request.
 func init() {
-	commands = append(commands, []command.Command{
-		{
+	commands = append(commands,
+		command.Command{
 			Service: "internal.aux.testdata.v1.Service",
 			Name:    "new",
 			Doc:     "Sends an Err to Service and prints the Err.",
@@ -30,7 +30,7 @@ func init() {
 				return client.Service().New(ctx, request)
 			}),
 		},
-		{
+		command.Command{
 			Service: "internal.aux.testdata.v1.Service",
 			Name:    "close",
 			Doc:     "Sends an Err to Service and prints the Err.",
@@ -46,7 +46,7 @@ func init() {
 				return client.Service().Close(ctx, request)
 			}),
 		},
-		{
+		command.Command{
 			Service: "internal.aux.testdata.v1.Service",
 			Name:    "register",
 			Doc:     "Sends an Err to Service and prints the Err.",
@@ -62,7 +62,7 @@ func init() {
 				return client.Service().Register(ctx, request)
 			}),
 		},
-		{
+		command.Command{
 			Service: "internal.aux.testdata.v1.Service",
 			Name:    "string",
 			Doc:     "Sends an Err to Service and prints the Err.",
@@ -78,7 +78,7 @@ func init() {
 				return client.Service().String(ctx, request)
 			}),
 		},
-		{
+		command.Command{
 			Service: "internal.aux.testdata.v1.Service",
 			Name:    "aux",
 			Doc:     "Sends an Err to Service and prints the Err.",
@@ -94,7 +94,7 @@ func init() {
 				return client.Service().Aux(ctx, request)
 			}),
 		},
-		{
+		command.Command{
 			Service: "internal.aux.testdata.v1.Service",
 			Name:    "con",
 			Doc:     "Sends an Err to Service and prints the Err.",
@@ -110,7 +110,7 @@ func init() {
 				return client.Service().Con(ctx, request)
 			}),
 		},
-		{
+		command.Command{
 			Service: "internal.aux.testdata.v1.Service",
 			Name:    "service",
 			Doc:     "Sends an Err to Service and prints the Err.",
@@ -126,7 +126,7 @@ func init() {
 				return client.Service().Service(ctx, request)
 			}),
 		},
-		{
+		command.Command{
 			Service: "internal.aux.testdata.v1.Service",
 			Name:    "service-test",
 			Doc:     "Sends an Err to Service and prints the Err.",
@@ -142,7 +142,7 @@ func init() {
 				return client.Service().ServiceTest(ctx, request)
 			}),
 		},
-		{
+		command.Command{
 			Service: "internal.aux.testdata.v1.Service",
 			Name:    "read-linux",
 			Doc:     "Sends an Err to Service and prints the Err.",
@@ -158,7 +158,7 @@ func init() {
 				return client.Service().ReadLinux(ctx, request)
 			}),
 		},
-		{
+		command.Command{
 			Service: "internal.aux.testdata.v1.Service",
 			Name:    "read-test",
 			Doc:     "Sends an Err to Service and prints the Err.",
@@ -174,7 +174,7 @@ func init() {
 				return client.Service().ReadTest(ctx, request)
 			}),
 		},
-		{
+		command.Command{
 			Service: "internal.aux.testdata.v1.Service",
 			Name:    "read",
 			Doc:     "Sends an Err to Service and prints the Err.",
@@ -190,7 +190,7 @@ func init() {
 				return client.Service().Read(ctx, request)
 			}),
 		},
-		{
+		command.Command{
 			Service: "internal.aux.testdata.v1.Service",
 			Name:    "contract",
 			Doc:     "Sends an Err to Service and prints the Err.",
@@ -206,7 +206,7 @@ func init() {
 				return client.Service().Contract(ctx, request)
 			}),
 		},
-		{
+		command.Command{
 			Service: "internal.aux.testdata.v1.Service",
 			Name:    "main",
 			Doc:     "Sends an Err to Service and prints the Err.",
@@ -222,7 +222,7 @@ func init() {
 				return client.Service().Main(ctx, request)
 			}),
 		},
-		{
+		command.Command{
 			Service: "internal.aux.testdata.v1.Service",
 			Name:    "get-url",
 			Doc:     "Sends an Err to Service and prints the Err.",
@@ -238,7 +238,7 @@ func init() {
 				return client.Service().GetURL(ctx, request)
 			}),
 		},
-		{
+		command.Command{
 			Service: "internal.aux.testdata.v1.Service",
 			Name:    "get-url-rpc",
 			Doc:     "Sends an Err to Service and prints the Err.",
@@ -254,7 +254,7 @@ func init() {
 				return client.Service().GetUrl(ctx, request)
 			}),
 		},
-		{
+		command.Command{
 			Service: "internal.aux.testdata.v1.Service",
 			Name:    "get-url-x",
 			Doc:     "Sends an Err to Service and prints the Err.",
@@ -270,7 +270,7 @@ func init() {
 				return client.Service().GetUrlX(ctx, request)
 			}),
 		},
-		{
+		command.Command{
 			Service: "internal.aux.testdata.v1.Service",
 			Name:    "x-under",
 			Doc:     "Sends an Err to Service and prints the Err.",
@@ -286,7 +286,7 @@ func init() {
 				return client.Service().XUnder(ctx, request)
 			}),
 		},
-		{
+		command.Command{
 			Service: "internal.aux.testdata.v1.Service",
 			Name:    "consume",
 			Doc:     "Sends an Err to Service and prints the Err.",
@@ -302,7 +302,7 @@ func init() {
 				return client.Service().Consume(ctx, request)
 			}),
 		},
-		{
+		command.Command{
 			Service: "internal.aux.testdata.v1.Service",
 			Name:    "help",
 			Doc:     "Sends an Err to Service and prints the Err.",
@@ -318,7 +318,7 @@ func init() {
 				return client.Service().Help(ctx, request)
 			}),
 		},
-		{
+		command.Command{
 			Service: "internal.aux.testdata.v1.Service",
 			Name:    "test",
 			Doc:     "Sends an Err to Service and prints the Err.",
@@ -334,7 +334,7 @@ func init() {
 				return client.Service().Test(ctx, request)
 			}),
 		},
-		{
+		command.Command{
 			Service: "internal.aux.testdata.v1.Service",
 			Name:    "new-service",
 			Doc:     "Sends an Err to Service and prints the Err.",
@@ -350,7 +350,7 @@ func init() {
 				return client.Service().NewService(ctx, request)
 			}),
 		},
-		{
+		command.Command{
 			Service: "internal.aux.testdata.v1.Service",
 			Name:    "serve",
 			Doc:     "Sends an Err to Service and prints the Err.",
@@ -366,5 +366,5 @@ func init() {
 				return client.Service().Serve(ctx, request)
 			}),
 		},
-	}...)
+	)
 }

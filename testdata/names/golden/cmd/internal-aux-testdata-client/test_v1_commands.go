@@ -13,8 +13,8 @@ import (
 
 // A subcommand for each RPC of internal.aux.testdata.v1.Test, with a flag for each field of its request.
 func init() {
-	commands = append(commands, []command.Command{
-		{
+	commands = append(commands,
+		command.Command{
 			Service: "internal.aux.testdata.v1.Test",
 			Name:    "do",
 			Doc:     "Sends an Err to Test and prints the Err.",
@@ -30,5 +30,5 @@ func init() {
 				return client.Test().Do(ctx, request)
 			}),
 		},
-	}...)
+	)
 }

@@ -13,8 +13,8 @@ import (
 
 // A subcommand for each RPC of shop.v1.OrderIntake, with a flag for each field of its request.
 func init() {
-	commands = append(commands, []command.Command{
-		{
+	commands = append(commands,
+		command.Command{
 			Service: "shop.v1.OrderIntake",
 			Name:    "take-order",
 			Doc:     "Takes one event.",
@@ -30,7 +30,7 @@ func init() {
 				return client.OrderIntake().TakeOrder(ctx, request)
 			}),
 		},
-		{
+		command.Command{
 			Service: "shop.v1.OrderIntake",
 			Name:    "get-order",
 			Doc:     "Says what became of an order.",
@@ -42,7 +42,7 @@ func init() {
 				return client.OrderIntake().GetOrder(ctx, request)
 			}),
 		},
-		{
+		command.Command{
 			Service: "shop.v1.OrderIntake",
 			Name:    "drop-http-order",
 			Doc:     "Sends a GetOrderRequest to OrderIntake and prints the Order.",
@@ -56,5 +56,5 @@ func init() {
 				return client.OrderIntake().DropHTTPOrder(ctx, request)
 			}),
 		},
-	}...)
+	)
 }

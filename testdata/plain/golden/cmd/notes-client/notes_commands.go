@@ -13,8 +13,8 @@ import (
 
 // A subcommand for each RPC of notes.Notes, with a flag for each field of its request.
 func init() {
-	commands = append(commands, []command.Command{
-		{
+	commands = append(commands,
+		command.Command{
 			Service: "notes.Notes",
 			Name:    "create",
 			Doc:     "Sends a Note to Notes and prints the Note.",
@@ -26,5 +26,5 @@ func init() {
 				return client.Notes().Create(ctx, request)
 			}),
 		},
-	}...)
+	)
 }

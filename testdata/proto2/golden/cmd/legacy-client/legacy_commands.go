@@ -13,8 +13,8 @@ import (
 
 // A subcommand for each RPC of legacy.Legacy, with a flag for each field of its request.
 func init() {
-	commands = append(commands, []command.Command{
-		{
+	commands = append(commands,
+		command.Command{
 			Service: "legacy.Legacy",
 			Name:    "take",
 			Doc:     "Its reply can't be empty, so it is for the user to write.",
@@ -27,7 +27,7 @@ func init() {
 				return client.Legacy().Take(ctx, request)
 			}),
 		},
-		{
+		command.Command{
 			Service: "legacy.Legacy",
 			Name:    "send",
 			Doc:     "Sends LegacyEvent messages to Legacy and prints each Nothing.",
@@ -41,7 +41,7 @@ func init() {
 				return client.Legacy().Send(ctx)
 			}),
 		},
-		{
+		command.Command{
 			Service: "legacy.Legacy",
 			Name:    "get",
 			Doc:     "Sends a Receipt to Legacy and prints the Receipt.",
@@ -52,7 +52,7 @@ func init() {
 				return client.Legacy().Get(ctx, request)
 			}),
 		},
-		{
+		command.Command{
 			Service: "legacy.Legacy",
 			Name:    "watch",
 			Doc:     "Sends a Receipt to Legacy and prints each Receipt.",
@@ -63,5 +63,5 @@ func init() {
 				return client.Legacy().Watch(ctx, request)
 			}),
 		},
-	}...)
+	)
 }

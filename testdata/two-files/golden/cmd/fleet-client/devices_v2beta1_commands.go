@@ -13,8 +13,8 @@ import (
 
 // A subcommand for each RPC of fleet.v2beta1.Devices, with a flag for each field of its request.
 func init() {
-	commands = append(commands, []command.Command{
-		{
+	commands = append(commands,
+		command.Command{
 			Service: "fleet.v2beta1.Devices",
 			Name:    "register",
 			Doc:     "Sends a Device to Devices and prints the Device.",
@@ -25,7 +25,7 @@ func init() {
 				return client.Devices().Register(ctx, request)
 			}),
 		},
-		{
+		command.Command{
 			Service: "fleet.v2beta1.Devices",
 			Name:    "report",
 			Doc:     "Sends a Reading_StateEvent to Devices and prints the Ack.",
@@ -39,5 +39,5 @@ func init() {
 				return client.Devices().Report(ctx, request)
 			}),
 		},
-	}...)
+	)
 }

@@ -13,8 +13,8 @@ import (
 
 // A subcommand for each RPC of fleet.v2beta1.Readings, with a flag for each field of its request.
 func init() {
-	commands = append(commands, []command.Command{
-		{
+	commands = append(commands,
+		command.Command{
 			Service: "fleet.v2beta1.Readings",
 			Name:    "send",
 			Doc:     "Sends a ReadingEvent to Readings and prints the Ack.",
@@ -28,5 +28,5 @@ func init() {
 				return client.Readings().Send(ctx, request)
 			}),
 		},
-	}...)
+	)
 }
