@@ -22,7 +22,7 @@ const (
 
 // Open opens the log that a URL names, and makes it if there is none:
 //
-//	sqlite:PATH   one file on this machine; see the README of the module for its table
+//	sqlite:PATH   one file on this machine, whose table events any SQLite tool can read
 //
 // One process at a time may have a log open for appending.
 func Open(ctx context.Context, url string) (Log, error) {
