@@ -41,19 +41,24 @@ func Build(module Module, plugin *protogen.Plugin, events string) (*App, error) 
 	return b.app, b.complaints.err()
 }
 
-// folders claims the folders of the module that hold messages already.
+// folders claims the folders of the module that hold messages already, and
+// refuses those that are the runtime's.
 func (b *builder) folders(files []*protogen.File) {
-	held := map[string]bool{claimOfDir(runtimeDir): true}
+	held := map[string]bool{}
 	for _, file := range files {
 		if dir, found := b.app.Module.dir(string(file.GoImportPath)); found && !held[dir] {
 			held[dir] = true
+			if strings.HasPrefix(dir+"/", RuntimeDir+"/") {
+				b.complaints.add(file.Desc, "%s belongs to the runtime, which is copied to %s: give the messages another go_package", dir, RuntimeDir)
+			}
 			b.claim(claimOfDir(dir), file.Desc, "package %s", string(file.GoImportPath))
 		}
 	}
 }
 
-// runtimeDir is where the runtime is copied to.
-const runtimeDir = "internal/receiver-runtime"
+// RuntimeDir is where the runtime is copied to; the hyphen keeps it out of the
+// way of every proto package.
+const RuntimeDir = "internal/receiver-runtime"
 
 type builder struct {
 	plugin     *protogen.Plugin

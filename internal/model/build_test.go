@@ -52,3 +52,22 @@ func TestForeignPackagesThatShareAProtoPackageStandApart(t *testing.T) {
 		}
 	}
 }
+
+func TestMessagesInTheRuntimesFolderAreRefused(t *testing.T) {
+	for goPackage, refused := range map[string]bool{
+		"example.com/shop/internal/receiver-runtime":        true,
+		"example.com/shop/internal/receiver-runtime/server": true,
+		"example.com/shop/internal/receiver-runtimes":       false,
+	} {
+		plugin, err := protogen.Options{}.New(&pluginpb.CodeGeneratorRequest{
+			FileToGenerate: []string{"a.proto"},
+			ProtoFile:      []*descriptorpb.FileDescriptorProto{file("a.proto", "A", goPackage)},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Build(Module{Path: "example.com/shop"}, plugin, EventsNames); (err != nil) != refused {
+			t.Errorf("with go_package %s the error is %v", goPackage, err)
+		}
+	}
+}

@@ -115,13 +115,13 @@ func explainFiles(out *strings.Builder, files []keep.Output) {
 	fmt.Fprintf(out, "files (yours are written once, ours on every run)\n")
 	copied := 0
 	for _, file := range files {
-		if strings.HasPrefix(file.Path, runtimeDir+"/") {
+		if strings.HasPrefix(file.Path, model.RuntimeDir+"/") {
 			copied++
 			continue
 		}
 		fmt.Fprintf(out, "  %-5s %s\n", file.Owner, file.Path)
 	}
 	if copied > 0 {
-		fmt.Fprintf(out, "  %-5s %s: %d files\n", keep.Ours, runtimeDir, copied)
+		fmt.Fprintf(out, "  %-5s %s: %d files\n", keep.Ours, model.RuntimeDir, copied)
 	}
 }

@@ -22,10 +22,6 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/templates"
 )
 
-// runtimeDir is where the runtime is copied to; the hyphen keeps it out of the
-// way of every proto package.
-const runtimeDir = "internal/receiver-runtime"
-
 // Respond answers a request. What the user should know though nothing is wrong
 // is told, a line at a time. An error becomes part of the answer, which has no
 // files then.
@@ -100,7 +96,7 @@ func read(request *pluginpb.CodeGeneratorRequest, options Options, gomod *GoMod)
 	}
 	into := model.Module{Path: gomod.Path(), Runtime: options.Runtime}
 	if into.Runtime == "" {
-		into.Runtime, into.Copied = into.Path+"/"+runtimeDir, true
+		into.Runtime, into.Copied = into.Path+"/"+model.RuntimeDir, true
 	}
 	plugin, err := protogen.Options{}.New(&pluginpb.CodeGeneratorRequest{
 		FileToGenerate:  request.GetFileToGenerate(),
@@ -138,7 +134,7 @@ func copies(into model.Module) ([]keep.Output, error) {
 			return err
 		}
 		outputs = append(outputs, keep.Output{
-			Path:  path.Join(runtimeDir, name),
+			Path:  path.Join(model.RuntimeDir, name),
 			Owner: keep.Ours,
 			Render: func() ([]byte, error) {
 				text, err := fs.ReadFile(runtime.Source, name)
