@@ -51,6 +51,7 @@ Options, as --receiver_opt=NAME=VALUE:
   scaffold=all    write files of yours again that were deleted (default new)
   events=…        how to find the RPCs that take events: auto (by names and by
                   comments, the default), names, or off
+  check=true      write nothing, and fail if a run would write anything
   runtime=PATH    import the runtime from there instead of copying it into the module
   paths=…, module=…, MFILE.proto=…   as protoc-gen-go takes them
 `
@@ -88,7 +89,7 @@ func run(ctx context.Context, env env) error {
 	}
 	switch command {
 	case "generate":
-		return orUsage(env, compile.Generate(ctx, env.args[1:], env.stderr))
+		return orUsage(env, compile.Generate(ctx, env.args[1:], env.stdout, env.stderr))
 	case "explain":
 		return orUsage(env, compile.Explain(ctx, env.args[1:], env.stdout))
 	case "version", "--version", "-version":
@@ -147,7 +148,7 @@ func answer(env env) error {
 // advise says how to get the versions that the generated code was tested with;
 // a plugin can't write go.mod.
 func advise(parameter string, tell func(string)) {
-	_, missing, err := plugin.Untested(parameter)
+	missing, err := plugin.Untested(parameter)
 	if err != nil || len(missing) == 0 {
 		return
 	}

@@ -9,9 +9,11 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/mod/module"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/pluginpb"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/keep"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/plugin"
 )
 
@@ -21,8 +23,9 @@ const Usage = `Usage: protoc-gen-receiver generate [flags] [FILE.proto ...]
 
 generate compiles protos and generates what protoc-gen-go, protoc-gen-go-grpc
 and protoc-gen-receiver make of them: all of it, or nothing if anything is
-wrong. explain writes nothing, and tells how each RPC is read, and why: whether
-it takes events, which field is what of an event, which files it gets.
+wrong. Files of protoc-gen-receiver of which nothing is made any more are
+deleted. explain writes nothing, and tells how each RPC is read, and why:
+whether it takes events, which field is what of an event, which files it gets.
 Without files they take every .proto below the folders of -I.
 
 Flags:
@@ -31,45 +34,61 @@ Flags:
   --go_opt=NAME=VALUE        option of protoc-gen-go; may be repeated
   --go-grpc_opt=NAME=VALUE   option of protoc-gen-go-grpc; may be repeated
 
+Flags of generate alone:
+  --check                    write nothing; list the files that would change, and
+                             end with exit code 1 if there are any
+  --diff                     as --check, and show how they would change
+
 protoc-gen-go and protoc-gen-go-grpc are taken from the module's tools (go get
 -tool), else from PATH. They get module=PATH from go.mod unless told otherwise.
 `
 
 // Generate runs the command generate. What the user should know is written to
-// out, a line at a time. The error is [flag.ErrHelp] if help was asked for.
-func Generate(ctx context.Context, args []string, out io.Writer) error {
-	request, more, err := load(ctx, args)
+// notes, a line at a time; what --check and --diff find is written to out. The
+// error is [flag.ErrHelp] if help was asked for.
+func Generate(ctx context.Context, args []string, out, notes io.Writer) error {
+	command, err := load(ctx, "generate", args)
 	if err != nil {
 		return err
 	}
-	return generate(ctx, request, more, out)
+	return command.generate(ctx, out, notes)
 }
 
 // Explain runs the command explain, which takes what generate does, and writes
 // how each RPC is read and what would be made of it.
 func Explain(ctx context.Context, args []string, out io.Writer) error {
-	request, _, err := load(ctx, args)
+	command, err := load(ctx, "explain", args)
 	if err != nil {
 		return err
 	}
-	return plugin.Explain(request, out)
+	return plugin.Explain(command.request, out)
 }
 
-// load compiles what a command line names, and returns besides the options for
-// the plugins of others, by their names.
-func load(ctx context.Context, args []string) (*pluginpb.CodeGeneratorRequest, map[string]*list, error) {
+// command is what a command line asks for.
+type command struct {
+	request     *pluginpb.CodeGeneratorRequest
+	theirs      map[string]*list // options for the plugins of others, by their names
+	check, diff bool
+}
+
+// load compiles what a command line names.
+func load(ctx context.Context, name string, args []string) (*command, error) {
 	var importPaths, receiver list
-	more := map[string]*list{"protoc-gen-go": {}, "protoc-gen-go-grpc": {}}
-	flags := flag.NewFlagSet("generate", flag.ContinueOnError)
+	c := &command{theirs: map[string]*list{"protoc-gen-go": {}, "protoc-gen-go-grpc": {}}}
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.Var(&importPaths, "I", "")
 	flags.Var(&importPaths, "proto_path", "")
 	flags.Var(&receiver, "receiver_opt", "")
-	flags.Var(more["protoc-gen-go"], "go_opt", "")
-	flags.Var(more["protoc-gen-go-grpc"], "go-grpc_opt", "")
+	flags.Var(c.theirs["protoc-gen-go"], "go_opt", "")
+	flags.Var(c.theirs["protoc-gen-go-grpc"], "go-grpc_opt", "")
+	if name == "generate" {
+		flags.BoolVar(&c.check, "check", false, "")
+		flags.BoolVar(&c.diff, "diff", false, "")
+	}
 	files, err := parse(flags, args)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if len(importPaths) == 0 {
 		importPaths = list{"."}
@@ -80,14 +99,14 @@ func load(ctx context.Context, args []string) (*pluginpb.CodeGeneratorRequest, m
 		files, err = named(importPaths, files)
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	request, err := Request(ctx, importPaths, files)
+	c.request, err = Request(ctx, importPaths, files)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	request.Parameter = proto.String(strings.Join(receiver, ","))
-	return request, more, nil
+	c.request.Parameter = proto.String(strings.Join(receiver, ","))
+	return c, nil
 }
 
 // parse lets flags stand between files, and -I touch its folder, as protoc does.
@@ -118,53 +137,90 @@ func (l *list) Set(value string) error {
 	return nil
 }
 
-// generate has all plugins answer, and then writes.
-func generate(ctx context.Context, request *pluginpb.CodeGeneratorRequest, more map[string]*list, out io.Writer) error {
-	options, err := plugin.ParseOptions(request.GetParameter())
+// generate has all plugins answer, and then writes, or shows what it would write.
+func (c *command) generate(ctx context.Context, out, notes io.Writer) error {
+	options, err := plugin.ParseOptions(c.request.GetParameter())
 	if err != nil {
 		return err
 	}
-	tell := func(line string) { fmt.Fprintln(out, "protoc-gen-receiver:", line) }
-	ours := plugin.Respond(request, tell)
-	if ours.GetError() != "" {
-		return errors.New(ours.GetError())
+	tell := func(line string) { fmt.Fprintln(notes, "protoc-gen-receiver:", line) }
+	files, err := plugin.Generate(c.request, tell)
+	if err != nil {
+		return err
 	}
 	gomod, err := plugin.ReadGoMod(options.Root)
 	if err != nil {
 		return err
 	}
-	theirs := proto.CloneOf(request)
-	theirs.FileToGenerate = within(request, gomod.Path(), options)
-	files := ours.GetFile()
-	for _, tool := range tools {
-		program, err := tool.find(ctx, options.Root, gomod)
-		if err != nil {
-			return err
+	var missing []module.Version
+	if len(files) > 0 {
+		missing = options.Missing(gomod)
+	}
+	theirs, err := c.others(ctx, options, gomod)
+	if err != nil {
+		return err
+	}
+	files = append(files, theirs...)
+	if c.check || c.diff || options.Check {
+		return c.compare(options.Root, files, missing, out)
+	}
+	for _, file := range files {
+		if file.Gone {
+			tell(file.Path + ": deleted, as nothing is made of it any more")
 		}
-		response, err := tool.run(ctx, program, theirs, options.ForGo(gomod.Path(), *more[tool.name()]))
-		if err != nil {
-			return err
-		}
-		files = append(files, response.GetFile()...)
 	}
 	if err := write(options.Root, files); err != nil {
 		return err
 	}
-	return require(request.GetParameter(), ours, tell)
+	if len(missing) == 0 {
+		return nil
+	}
+	tell("go.mod: required the versions that this was tested with: " + words(missing))
+	return gomod.Require(missing)
 }
 
-// require adds to go.mod what the files import and it does not have yet.
-func require(parameter string, ours *pluginpb.CodeGeneratorResponse, tell func(string)) error {
-	gomod, missing, err := plugin.Untested(parameter)
-	if err != nil || len(missing) == 0 || len(ours.GetFile()) == 0 {
+// others are the files that the plugins of others make.
+func (c *command) others(ctx context.Context, options plugin.Options, gomod *plugin.GoMod) (files []keep.File, err error) {
+	request := proto.CloneOf(c.request)
+	request.FileToGenerate = within(request, gomod.Path(), options)
+	for _, tool := range tools {
+		program, err := tool.find(ctx, options.Root, gomod)
+		if err != nil {
+			return nil, err
+		}
+		response, err := tool.run(ctx, program, request, options.ForGo(gomod.Path(), *c.theirs[tool.name()]))
+		if err != nil {
+			return nil, err
+		}
+		for _, file := range response.GetFile() {
+			files = append(files, keep.File{Path: file.GetName(), Content: []byte(file.GetContent())})
+		}
+	}
+	return files, nil
+}
+
+// compare shows what a run would change; the error says that there is anything.
+func (c *command) compare(root string, files []keep.File, missing []module.Version, out io.Writer) error {
+	changes, err := show(root, files, c.diff, out)
+	if err != nil {
 		return err
 	}
-	var words []string
-	for _, need := range missing {
-		words = append(words, need.String())
+	if len(missing) > 0 {
+		changes++
+		fmt.Fprintln(out, "change go.mod: require", words(missing))
 	}
-	tell("go.mod: required the versions that this was tested with: " + strings.Join(words, " "))
-	return gomod.Require(missing)
+	if changes > 0 {
+		return fmt.Errorf("not up to date with the protos, run protoc-gen-receiver generate: files that would change: %d", changes)
+	}
+	return nil
+}
+
+func words(versions []module.Version) string {
+	var all []string
+	for _, one := range versions {
+		all = append(all, one.String())
+	}
+	return strings.Join(all, " ")
 }
 
 // within are the files whose messages belong to the module; those of others

@@ -79,7 +79,7 @@ func TestExample(t *testing.T) {
 	}
 	args := []string{"--receiver_opt=root=" + root, "-I", root, filepath.Join(root, "receiver.proto")}
 	for range 2 { // the second time nothing may change
-		if err := compile.Generate(context.Background(), args, os.Stderr); err != nil {
+		if err := compile.Generate(context.Background(), args, os.Stderr, os.Stderr); err != nil {
 			t.Fatal(err)
 		}
 		compareTrees(t, example, root)
@@ -93,7 +93,7 @@ func generate(t *testing.T, dir string) (root, said string, err error) {
 	root = t.TempDir()
 	args := arguments(t, dir, root)
 	var out bytes.Buffer
-	err = compile.Generate(context.Background(), args, &out)
+	err = compile.Generate(context.Background(), args, &out, &out)
 	return root, out.String(), err
 }
 

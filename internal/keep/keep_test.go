@@ -1,128 +1,377 @@
 package keep_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"google.golang.org/protobuf/proto"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/compile"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/keep"
-	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/plugin"
 )
 
-const marker = "// " + keep.Marker + "\n\n"
-
-// What a run would make of an RPC: its skeleton and its line in the client.
+// protos of a service that grows.
 const (
-	skeletonPath = "internal/receiver/receive.go"
-	skeleton     = "package receiver\n\nfunc (s *Service) Receive() {}\n"
-	clientPath   = "gen/receiverclient/receiver.go"
-	client       = marker + "package receiverclient\n\nvar methods = []method{{Name: \"receive\"}}\n"
+	head = `syntax = "proto3";
+package shop;
+option go_package = "example.com/shop/gen/shoppb";
+message OrderEvent { string tenant = 1; string event_type = 2; string user_id = 3; }
+message Query { string id = 1; }
+message Reply { string message = 1; }
+`
+	orders = head + `service Orders {
+	rpc Take(OrderEvent) returns (Reply);
+	rpc Find(Query) returns (Reply);
+}
+`
+	withShip = head + `service Orders {
+	rpc Take(OrderEvent) returns (Reply);
+	rpc Find(Query) returns (Reply);
+	rpc Ship(OrderEvent) returns (Reply);
+}
+`
 )
 
-// outputs are those of a service with one RPC.
-func outputs() []keep.Output {
-	return []keep.Output{
-		{Path: clientPath, Owner: keep.Ours, Render: text(client)},
-		{Path: skeletonPath, Owner: keep.Yours, Render: text(skeleton),
-			Trace: model.Trace{Path: clientPath, Text: `{Name: "receive"`}},
-	}
+// What a run makes of rpc Ship.
+const (
+	impl     = "internal/shop/orders/"
+	ship     = impl + "ship.go"
+	shipTest = impl + "ship_test.go"
+	client   = "gen/shoppb/shopclient/orders.go"
+	main     = "cmd/shop-server/main.go"
+)
+
+// house is a module on disk.
+type house struct {
+	*testing.T
+	root string
 }
 
-func text(s string) func() ([]byte, error) { return func() ([]byte, error) { return []byte(s), nil } }
-
-// run is what a run on a module with the given files writes, and what it tells.
-func run(t *testing.T, files map[string]string, all bool) (written []string, told []string, err error) {
+// newHouse is a module with what was generated from a proto.
+func newHouse(t *testing.T, proto string) house {
 	t.Helper()
-	root := t.TempDir()
-	for name, content := range files {
-		at := filepath.Join(root, name)
-		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if target, found := strings.CutPrefix(content, "-> "); found {
-			err = os.Symlink(target, at)
-		} else {
-			err = os.WriteFile(at, []byte(content), 0o444)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+	h := house{t, t.TempDir()}
+	h.write("go.mod", "module example.com/shop\n")
+	if _, err := h.generate(proto); err != nil {
+		t.Fatal(err)
 	}
-	module := keep.At(root)
-	module.All = all
-	module.Told = func(line string) { told = append(told, line) }
-	made, err := module.Files(outputs())
-	for _, file := range made {
-		written = append(written, file.Path)
-	}
-	return written, told, err
+	return h
 }
 
-func TestYoursIsWrittenOnceAndNeverAgain(t *testing.T) {
-	old := map[string]string{clientPath: strings.Replace(client, `"receive"`, `"other"`, 1)}
-	known := map[string]string{clientPath: client}
-	with := func(base map[string]string, name, content string) map[string]string {
-		all := map[string]string{name: content}
-		for n, c := range base {
-			all[n] = c
-		}
-		return all
+func (h house) write(name, text string) {
+	h.Helper()
+	at := filepath.Join(h.root, name)
+	if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+		h.Fatal(err)
 	}
-	both, oursAlone := []string{clientPath, skeletonPath}, []string{clientPath}
+	if err := os.WriteFile(at, []byte(text), 0o644); err != nil {
+		h.Fatal(err)
+	}
+}
+
+// edit replaces text in a file.
+func (h house) edit(name string, oldNew ...string) {
+	h.Helper()
+	text := h.read(name)
+	for i := 0; i < len(oldNew); i += 2 {
+		if !strings.Contains(text, oldNew[i]) {
+			h.Fatalf("%s does not have %q:\n%s", name, oldNew[i], text)
+		}
+	}
+	h.write(name, strings.NewReplacer(oldNew...).Replace(text))
+}
+
+func (h house) read(name string) string {
+	h.Helper()
+	text, err := os.ReadFile(filepath.Join(h.root, name))
+	if err != nil {
+		h.Fatal(err)
+	}
+	return string(text)
+}
+
+func (h house) has(name string) bool {
+	_, err := os.Lstat(filepath.Join(h.root, name))
+	return err == nil
+}
+
+func (h house) remove(names ...string) {
+	h.Helper()
+	for _, name := range names {
+		if err := os.Remove(filepath.Join(h.root, name)); err != nil {
+			h.Fatal(err)
+		}
+	}
+}
+
+// generate runs on a proto, and returns what was told. Nothing may be written
+// over that bears no marker, and nothing at all with an error.
+func (h house) generate(text string, options ...string) (told []string, err error) {
+	h.Helper()
+	files, told, err := h.dry(text, options...)
+	if err != nil && len(files) > 0 {
+		h.Errorf("with the error %v it writes %d files", err, len(files))
+	}
+	for _, file := range files {
+		if stands, err := os.ReadFile(filepath.Join(h.root, file.Path)); err == nil && !keep.Marked(file.Path, stands) {
+			h.Errorf("it writes over %s, which bears no marker", file.Path)
+		}
+		h.write(file.Path, string(file.Content))
+	}
+	return told, err
+}
+
+// dry is generate without the writing.
+func (h house) dry(text string, options ...string) (files []keep.File, told []string, err error) {
+	h.Helper()
+	protos := h.TempDir()
+	if err := os.WriteFile(filepath.Join(protos, "shop.proto"), []byte(text), 0o644); err != nil {
+		h.Fatal(err)
+	}
+	request, err := compile.Request(context.Background(), []string{protos}, []string{"shop.proto"})
+	if err != nil {
+		h.Fatal(err)
+	}
+	request.Parameter = proto.String(strings.Join(append(options, "root="+h.root), ","))
+	files, err = plugin.Generate(request, func(line string) { told = append(told, line) })
+	return files, told, err
+}
+
+// grow adds rpc Ship, and returns what was told.
+func (h house) grow(options ...string) []string {
+	h.Helper()
+	told, err := h.generate(withShip, options...)
+	if err != nil {
+		h.Fatal(err)
+	}
+	return told
+}
+
+func TestANewRPCBringsItsFileAndTest(t *testing.T) {
+	both, none := []string{ship, shipTest}, []string(nil)
 	for name, test := range map[string]struct {
-		files map[string]string
-		all   bool
-		want  []string
+		change func(h house)
+		want   []string
 	}{
-		"an empty module":                        {nil, false, both},
-		"an RPC new since the last run":          {old, false, both},
-		"a skeleton that stands":                 {with(old, skeletonPath, "package receiver // mine"), false, oursAlone},
-		"one that is no longer Go":               {with(known, skeletonPath, "<<<<<<< mine\r\n"), false, oursAlone},
-		"one that is a link to nowhere":          {with(old, skeletonPath, "-> nowhere.go"), false, oursAlone},
-		"a skeleton that was deleted":            {known, false, oursAlone},
-		"a deleted one, and scaffold=all":        {known, true, both},
-		"one that stands, and scaffold=all":      {with(known, skeletonPath, "package receiver"), true, oursAlone},
-		"an RPC implemented in another file":     {with(old, "internal/receiver/mine.go", "package receiver\nfunc (me Thing) Receive() {}"), false, oursAlone},
-		"one implemented under a build tag":      {with(old, "internal/receiver/mine.go", "//go:build plan9\n\npackage receiver\nfunc (me *Thing) Receive() {}"), false, oursAlone},
-		"one implemented, CRLF and byte order":   {with(old, "internal/receiver/mine.go", "\ufeffpackage receiver\r\nfunc (me *Thing) Receive() {}\r\n"), false, oursAlone},
-		"a method of that name in a test":        {with(old, "internal/receiver/mine_test.go", "package receiver\nfunc (fake) Receive() {}"), false, both},
-		"a function of that name, not a method":  {with(old, "internal/receiver/mine.go", "package receiver\nfunc Receive() {}"), false, both},
-		"a method of that name in another place": {with(old, "internal/other/mine.go", "package other\nfunc (t T) Receive() {}"), false, both},
+		"as generated":                  {func(house) {}, both},
+		"a file that stands":            {func(h house) { h.write(ship, "package orders // mine") }, none},
+		"one that is a link to nowhere": {func(h house) { link(h, ship) }, none},
+		"implemented in another file":   {func(h house) { h.write(impl+"mine.go", "package orders\nfunc (s Service) Ship() {}") }, none},
+		"implemented under a build tag": {func(h house) {
+			h.write(impl+"mine.go", "//go:build plan9\n\npackage orders\nfunc (s *Service) Ship() {}")
+		}, none},
+		"implemented with CRLF and byte order": {func(h house) { h.write(impl+"mine.go", "\ufeffpackage orders\r\nfunc (s *Service) Ship() {}\r\n") }, none},
+		"a method of that name in a test":      {func(h house) { h.write(impl+"mine_test.go", "package orders\nfunc (fake) Ship() {}") }, both},
+		"a function of that name":              {func(h house) { h.write(impl+"mine.go", "package orders\nfunc Ship() {}") }, both},
+		"a method of that name elsewhere":      {func(h house) { h.write("internal/other/mine.go", "package other\nfunc (t T) Ship() {}") }, both},
+		"a program behind a build tag":         {func(h house) { h.write(impl+"gen.go", "//go:build ignore\n\npackage main\nfunc (t T) Ship() {}") }, both},
+		"a test of that name":                  {func(h house) { h.write(impl+"mine_test.go", "package orders\nfunc TestShip() {}") }, []string{ship}},
+		"a test of that name from outside":     {func(h house) { h.write(impl+"mine_test.go", "package orders_test\nfunc TestShip() {}") }, both},
+		"the marker in a raw string":           {func(h house) { h.write(ship, "package orders\nvar s = `\n// "+keep.Marker+"\n`") }, none},
+		"the marker after the clause":          {func(h house) { h.write(ship, "package orders\n// "+keep.Marker) }, none},
+		"the marker pasted above the clause":   {func(h house) { h.write(ship, "// "+keep.Marker+"\n\npackage orders") }, none},
 	} {
 		t.Run(name, func(t *testing.T) {
-			written, told, err := run(t, test.files, test.all)
-			if err != nil || !slices.Equal(written, test.want) {
-				t.Errorf("it writes %q (%v), want %q", written, err, test.want)
+			h := newHouse(t, orders)
+			test.change(h)
+			files, told, err := h.dry(withShip)
+			if err != nil {
+				t.Fatal(err)
 			}
-			if len(told) > 0 {
-				t.Errorf("it tells %q", told)
+			var got []string
+			for _, file := range files {
+				if strings.HasPrefix(file.Path, impl) {
+					got = append(got, file.Path)
+				}
+			}
+			if !slices.Equal(got, test.want) {
+				t.Errorf("it writes %q, want %q; it tells %q", got, test.want, told)
+			}
+		})
+	}
+}
+
+func link(h house, name string) {
+	if err := os.Symlink("nowhere", filepath.Join(h.root, name)); err != nil {
+		h.Fatal(err)
+	}
+}
+
+func TestWhatWasDeletedStaysDeleted(t *testing.T) {
+	deleted := []string{impl + "take.go", impl + "take_test.go", impl + "find.go", impl + "service_test.go", main}
+	h := newHouse(t, orders)
+	h.remove(deleted...)
+	if _, err := h.generate(orders); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range deleted {
+		if h.has(name) {
+			t.Errorf("%s came back", name)
+		}
+	}
+	h.remove(client) // one trace is enough
+	h.grow()
+	for _, name := range deleted {
+		if h.has(name) {
+			t.Errorf("%s came back with another RPC", name)
+		}
+	}
+	h.grow("scaffold=all")
+	for _, name := range deleted {
+		if !h.has(name) {
+			t.Errorf("%s did not come back, though scaffold=all asked for it", name)
+		}
+	}
+}
+
+// TestASkeletonFitsTheCodeItJoins: whatever its owner calls things.
+func TestASkeletonFitsTheCodeItJoins(t *testing.T) {
+	service := impl + "service.go"
+	rename := func(oldNew ...string) func(house) {
+		return func(h house) {
+			h.edit(service, oldNew...)
+			h.remove(impl+"take.go", impl+"find.go")
+		}
+	}
+	method := func(text string) func(house) {
+		return func(h house) {
+			h.remove(impl+"take.go", impl+"find.go")
+			h.write(impl+"own.go", "package orders\n"+text)
+		}
+	}
+	const event = "func (s *Service) Ship(ctx context.Context, event *shoppb.OrderEvent) (*shoppb.Reply, error) {\n\tif _, err := s.events.AppendOrderEvent(ctx, event)"
+	for name, test := range map[string]struct {
+		change func(house)
+		want   string // in ship.go; "" if that is withheld
+		told   string
+	}{
+		"as generated":      {func(house) {}, event, ""},
+		"another receiver":  {method("func (svc *Service) own() {}"), strings.NewReplacer("(s *", "(svc *", "s.events", "svc.events").Replace(event), ""},
+		"a receiver in use": {method("func (err *Service) own() {}"), event, ""},
+		"a value":           {method("func (s Service) own() {}"), strings.Replace(event, "*Service", "Service", 1), ""},
+		"another type":      {rename("Service", "Receiver"), strings.Replace(event, "*Service", "*Receiver", 1), ""},
+		"a generic type":    {rename("type Service struct", "type Service[K comparable, V any] struct"), strings.Replace(event, "*Service", "*Service[K, V]", 1), ""},
+		"another field":     {rename("events *", "log *"), strings.Replace(event, "s.events", "s.log", 1), ""},
+		"an embedded log":   {rename("events *shopevents", "*shopevents"), strings.Replace(event, "s.events", "s.Log", 1), ""},
+		"no log":            {rename("\tevents *shopevents.Log\n", ""), "status.Error(codes.Unimplemented", ""},
+		"another package":   {func(h house) { rename("package orders", "package selling")(h); h.remove(impl + "service_test.go") }, "package selling\n", ship + "?"},
+		"nothing there":     {func(h house) { h.remove(service, impl+"take.go", impl+"find.go") }, "", "ship.go: not written, as nothing in internal/shop/orders implements shop.Orders: write Ship where that is now"},
+		"a field like it":   {rename("events *", "Ship, events *"), "", "ship.go: not written, as Service has a field Ship"},
+		"a brought method":  {rename("\tevents ", "\tbase\n\tevents "), "", "ship.go: not written, as Service embeds base, which may bring Ship"},
+		"one by a base": {func(h house) {
+			rename("\tevents ", "\tbase\n\tevents ")(h)
+			h.write(impl+"base.go", "package orders\ntype base struct{}\nfunc (base) Ship() {}")
+		}, "", "ship.go: not written, as Service embeds base, which brings Ship"},
+		"one by an interface": {func(h house) {
+			rename("\tevents ", "\tbase\n\tevents ")(h)
+			h.write(impl+"base.go", "package orders\ntype base interface{ inner }\ntype inner interface { Ship() }")
+		}, "", "ship.go: not written, as Service embeds base, which brings Ship"},
+		"a base without it": {func(h house) {
+			rename("\tevents ", "\t*base\n\tevents ")(h)
+			h.write(impl+"base.go", "package orders\nimport \"sync\"\ntype base struct{ sync.Mutex }\nfunc (base) Sink() {}")
+		}, event, ""},
+		"one from elsewhere": {rename("\tevents ", "\tother.Base\n\tevents ", "import (", "import (\n\t\"example.org/other\""), "", "ship.go: not written, as Service embeds Base, which may bring Ship"},
+		"a taken import":     {func(h house) { h.write(impl+"own.go", "package orders\nvar context = 1") }, "", "ship.go: not written, as your package declares context, which it would import"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, orders)
+			test.change(h)
+			told := strings.Join(h.grow(), "\n")
+			switch {
+			case test.want == "" && h.has(ship):
+				t.Errorf("it wrote\n%s", h.read(ship))
+			case test.want != "" && !h.has(ship):
+				t.Errorf("it wrote nothing, and told %s", told)
+			case test.want != "" && !strings.Contains(h.read(ship), test.want):
+				t.Errorf("it wrote\n%s\nwant in it\n%s", h.read(ship), test.want)
+			case !strings.HasSuffix(test.told, "?") && !strings.Contains(told, test.told):
+				t.Errorf("it told %q, want %q", told, test.told)
+			case test.told == "" && told != "":
+				t.Errorf("it told %q without need", told)
+			}
+			if test.want == "" && h.has(shipTest) {
+				t.Errorf("a test came without its skeleton")
+			}
+		})
+	}
+}
+
+// TestATestFitsTheTestsItJoins: it calls serve of service_test.go, or is left out.
+func TestATestFitsTheTestsItJoins(t *testing.T) {
+	test := impl + "service_test.go"
+	for name, change := range map[string]func(house){
+		"deleted":             func(h house) { h.remove(test) },
+		"of another name":     func(h house) { h.edit(test, "func serve(", "func start(") },
+		"with more arguments": func(h house) { h.edit(test, "func serve(t testing.TB)", "func serve(t testing.TB, n int)") },
+		"without the log":     func(h house) { h.edit(test, "(shoppb.OrdersClient, *shopevents.Log)", "shoppb.OrdersClient") },
+		"from outside":        func(h house) { h.edit(test, "package orders", "package orders_test") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, orders)
+			change(h)
+			told := strings.Join(h.grow(), "\n")
+			if !h.has(ship) || h.has(shipTest) || !strings.Contains(told, "ship_test.go: not written, as the tests here have no func serve") {
+				t.Errorf("skeleton %t, test %t, and it told %q", h.has(ship), h.has(shipTest), told)
+			}
+		})
+	}
+}
+
+// TestANewMainFitsItsServices: it calls the function that makes them.
+func TestANewMainFitsItsServices(t *testing.T) {
+	for name, test := range map[string]struct{ old, new, want string }{
+		"as generated":   {"", "", "shopserver.Orders(orders.New(shopevents.New(log))),"},
+		"another name":   {"func New(", "func NewOrders(", "shopserver.Orders(orders.NewOrders(shopevents.New(log))),"},
+		"without a log":  {"New(events *shopevents.Log)", "New()", "shopserver.Orders(orders.New()),"},
+		"more arguments": {"New(events *shopevents.Log)", "New(events *shopevents.Log, db int)", `server.Without("shop.Orders"),`},
+		"with an error":  {"*Service {", "(*Service, error) {", `server.Without("shop.Orders"),`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, orders)
+			h.edit(impl+"service.go", test.old, test.new)
+			h.remove(main, impl+"service_test.go")
+			told := strings.Join(h.grow("scaffold=all"), "\n")
+			if !strings.Contains(h.read(main), test.want) {
+				t.Errorf("main is\n%s\nwant in it %s", h.read(main), test.want)
+			}
+			fits := !strings.Contains(test.want, "Without")
+			if h.has(impl+"service_test.go") != fits || strings.Contains(told, "service_test.go: not written") == fits {
+				t.Errorf("service_test.go: %t, and it told %q", h.has(impl+"service_test.go"), told)
 			}
 		})
 	}
 }
 
 func TestOursIsWrittenUnlessTakenOver(t *testing.T) {
+	const marker = "// " + keep.Marker + "\n\n"
 	for name, test := range map[string]struct {
 		stands string
 		taken  bool
 	}{
-		"with the marker":                      {marker + "package receiverclient", false},
-		"with a comment before the marker":     {"// Copyright\n\n" + marker + "package receiverclient", false},
-		"without the marker":                   {"package receiverclient", true},
-		"with the marker after the clause":     {"package receiverclient\n" + marker, true},
-		"with the marker in a raw string":      {"package receiverclient\nvar s = `\n" + marker + "`", true},
-		"with the marker of another generator": {"// Code generated by another. DO NOT EDIT.\n\npackage receiverclient", true},
-		"with the marker inside a line":        {"// See " + keep.Marker + "\n\npackage receiverclient", true},
+		"with the marker":                      {marker + "package shopclient", false},
+		"with the marker and CRLF":             {strings.ReplaceAll(marker, "\n", "\r\n") + "package shopclient\r\n", false},
+		"with a comment before the marker":     {"// Copyright\n\n" + marker + "package shopclient", false},
+		"with conflicts below":                 {marker + "package shopclient\n<<<<<<< HEAD\n=======", false},
+		"without the marker":                   {"package shopclient", true},
+		"with the marker after the clause":     {"package shopclient\n" + marker, true},
+		"with the marker in a raw string":      {"package shopclient\nvar s = `\n" + marker + "`", true},
+		"with the marker of another generator": {"// Code generated by another. DO NOT EDIT.\n\npackage shopclient", true},
+		"with the marker inside a line":        {"// See " + keep.Marker + "\n\npackage shopclient", true},
 		"empty":                                {"", true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			written, told, err := run(t, map[string]string{clientPath: test.stands}, false)
-			if err != nil || slices.Contains(written, clientPath) == test.taken {
-				t.Errorf("it writes %q (%v); taken over: %t", written, err, test.taken)
+			h := newHouse(t, orders)
+			h.write(client, test.stands)
+			told, err := h.generate(orders)
+			if err != nil || (h.read(client) == test.stands) != test.taken {
+				t.Errorf("it left (%v)\n%s", err, h.read(client))
 			}
-			if (len(told) > 0) != test.taken {
+			if test.taken != slices.ContainsFunc(told, func(line string) bool { return strings.HasPrefix(line, client+": left alone, as it is yours now") }) {
 				t.Errorf("it tells %q", told)
 			}
 		})
@@ -130,12 +379,132 @@ func TestOursIsWrittenUnlessTakenOver(t *testing.T) {
 }
 
 func TestWhatCannotBeReadFailsTheRun(t *testing.T) {
-	broken := "internal/receiver/broken.go"
-	written, _, err := run(t, map[string]string{broken: "package receiver\n<<<<<<< HEAD\n"}, false)
-	if err == nil || !strings.Contains(err.Error(), broken+":2:1") || len(written) > 1 {
-		t.Errorf("it writes %q and the error is %v, want one that names %s", written, err, broken)
+	for name, test := range map[string]struct {
+		change func(house)
+		want   string
+	}{
+		"conflicts in yours":         {func(h house) { h.write(impl+"broken.go", "package orders\n<<<<<<< HEAD\n") }, impl + "broken.go:2:1"},
+		"conflicts above the marker": {func(h house) { h.edit(client, "// Code", "<<<<<<< HEAD\n// Code") }, client + ":1:1"},
+		"a folder in ours's place":   {func(h house) { h.remove(client); h.write(client+"/x", "") }, client},
+		"yours linked to nowhere":    {func(h house) { link(h, impl+"x.go") }, impl + "x.go: a link to nowhere"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, orders)
+			test.change(h)
+			if _, err := h.generate(withShip); err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(name, "folder") && !strings.Contains(err.Error(), "Nothing was written") {
+				t.Errorf("the error is %v, want %s in it", err, test.want)
+			}
+		})
 	}
-	if _, _, err := run(t, map[string]string{clientPath + "/x": ""}, false); err == nil {
-		t.Errorf("there is no error though %s is a folder", clientPath)
+	// Where nothing is to be decided on it, it is only told.
+	h := newHouse(t, orders)
+	h.write(impl+"broken.go", "package orders\n<<<<<<< HEAD\n")
+	told, err := h.generate(orders)
+	if err != nil || len(told) != 1 || !strings.HasPrefix(told[0], impl+"broken.go:2:1: ") {
+		t.Errorf("it told %q (%v)", told, err)
+	}
+}
+
+// TestDriftIsTold: a line for each thing of yours that the proto has left.
+func TestDriftIsTold(t *testing.T) {
+	type change = func(house) string // and the proto
+	proto := func(oldNew ...string) change {
+		return func(house) string { return strings.NewReplacer(oldNew...).Replace(orders) }
+	}
+	for name, test := range map[string]struct {
+		change change
+		want   []string
+	}{
+		"nothing":       {proto(), nil},
+		"a removed RPC": {proto("rpc Find(Query) returns (Reply);", ""), []string{impl + "find.go:13: Find looks like an RPC, but service shop.Orders has none of that name: nobody calls it"}},
+		"a renamed RPC": {proto("rpc Find(", "rpc Search("), []string{impl + "find.go:13: Find looks like an RPC, but service shop.Orders has none of that name: nobody calls it (if the RPC is called Search now, rename the method)"}},
+		"other types":   {proto("rpc Find(Query)", "rpc Find(Reply)"), []string{impl + "find.go:13: Find has the signature func(context.Context, *shoppb.Query) (*shoppb.Reply, error), and rpc Find wants func(context.Context, *shoppb.Reply) (*shoppb.Reply, error)"}},
+		"a stream":      {proto("returns (Reply);\n}", "returns (stream Reply);\n}"), []string{impl + "find.go:13: Find has the signature func(context.Context, *shoppb.Query) (*shoppb.Reply, error), and rpc Find wants func(*shoppb.Query, shoppb.Orders_FindServer) error"}},
+		"a new service": {func(house) string { return orders + "service Stock { rpc Count(Query) returns (Reply); }" }, []string{main + `:38: service shop.Stock is not served: pass shopserver.Stock(stock.New()) to server.Run, or server.Without("shop.Stock")`}},
+		"one refused": {func(h house) string {
+			h.edit(main, "config,\n", "config, server.Without(\"shop.Stock\"),\n")
+			return orders + "service Stock { rpc Count(Query) returns (Reply); }"
+		}, nil},
+		"served elsewhere": {func(h house) string {
+			h.write(main, "package main\n\nfunc main() {}\n")
+			return orders + "service Stock { rpc Count(Query) returns (Reply); }"
+		}, nil},
+		"no more events": {func(h house) string { return strings.ReplaceAll(orders, "OrderEvent", "Order") }, []string{
+			impl + "service_test.go:14: newService has the signature func(testing.TB, *shopevents.Log) shoppb.OrdersServer, and the contract wants func(testing.TB) shoppb.OrdersServer",
+			impl + "take.go:10: Take has the signature func(context.Context, *shoppb.OrderEvent) (*shoppb.Reply, error), and rpc Take wants func(context.Context, *shoppb.Order) (*shoppb.Reply, error)",
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, orders)
+			told, err := h.generate(test.change(h))
+			told = slices.DeleteFunc(told, func(line string) bool { return strings.Contains(line, "nothing is made of it") })
+			slices.Sort(told)
+			if err != nil || !slices.Equal(told, test.want) {
+				t.Errorf("it told (%v)\n%s\nwant\n%s", err, strings.Join(told, "\n"), strings.Join(test.want, "\n"))
+			}
+		})
+	}
+}
+
+// TestWhatIsNoLongerMade: files of ours become empty packages, and others stay.
+func TestWhatIsNoLongerMade(t *testing.T) {
+	find := "gen/shoppb/shoptest/orders_find.go"
+	events := []string{"gen/shoppb/shopevents/order_event.go", "gen/shoppb/shoptest/order_event.go"}
+	old := "internal/receiver-runtime/eventlog/old.go"
+	foreign := "gen/shoppb/shopclient/others.go"
+	for name, test := range map[string]struct {
+		change func(house) string
+		gone   []string
+	}{
+		"nothing":   {func(house) string { return orders }, nil},
+		"of an RPC": {func(house) string { return strings.Replace(orders, "rpc Find(Query) returns (Reply);", "", 1) }, []string{find}},
+		"of an older runtime": {func(h house) string {
+			h.write(old, "// "+keep.Marker+"\n\npackage eventlog\n\nfunc Open() {}\n")
+			return orders
+		}, []string{old}},
+		"of yours there": {func(h house) string { h.write(old, "package eventlog\n\nfunc Mine() {}\n"); return orders }, nil},
+		"of another proto whose messages stand": {func(h house) string {
+			h.write(foreign, "// "+keep.Marker+"\n// source: other.proto, service shop.Others\n\npackage shopclient\n\nimport \"example.com/shop/gen/shoppb\"\n")
+			h.write("gen/shoppb/other.pb.go", "// Code generated by protoc-gen-go. DO NOT EDIT.\n// source: other.proto\n\npackage shoppb\n")
+			return orders
+		}, nil},
+		"of another proto whose messages are gone": {func(h house) string {
+			h.write(foreign, "// "+keep.Marker+"\n// source: other.proto, service shop.Others\n\npackage shopclient\n\nimport \"example.com/shop/gen/shoppb\"\n")
+			h.write("gen/shoppb/shop.pb.go", "// Code generated by protoc-gen-go. DO NOT EDIT.\n// source: shop.proto\n\npackage shoppb\n")
+			return orders
+		}, []string{foreign}},
+		// Another proto may take the event as long as there is its message.
+		"of the last service": {func(house) string { return head }, []string{
+			"cmd/shop-client/orders_commands.go", client, "gen/shoppb/shopserver/orders.go",
+			"gen/shoppb/shoptest/orders.go", find, "gen/shoppb/shoptest/orders_take.go",
+		}},
+		"of the last service and its event": {func(house) string { return strings.Replace(head, "message OrderEvent", "message Order", 1) }, append([]string{
+			"cmd/shop-client/orders_commands.go", client, "gen/shoppb/shopserver/orders.go",
+			"gen/shoppb/shoptest/orders.go", find, "gen/shoppb/shoptest/orders_take.go",
+		}, events...)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, orders)
+			slices.Sort(test.gone)
+			text := test.change(h)
+			files, told, err := h.dry(text)
+			if err != nil {
+				t.Fatal(err, told)
+			}
+			var gone []string
+			for _, file := range files {
+				if !file.Gone {
+					continue
+				}
+				gone = append(gone, file.Path)
+				if want := "// " + keep.Marker + "\n// Nothing is made of this file any more: delete it.\n\npackage "; !strings.HasPrefix(string(file.Content), want) || strings.Count(string(file.Content), "\n") != 4 {
+					t.Errorf("%s is left as\n%s", file.Path, file.Content)
+				}
+			}
+			slices.Sort(gone)
+			if !slices.Equal(gone, test.gone) {
+				t.Errorf("gone are\n%s\nwant\n%s", strings.Join(gone, "\n"), strings.Join(test.gone, "\n"))
+			}
+		})
 	}
 }

@@ -18,9 +18,11 @@ import (
 // is to complain about.
 func Build(module Module, plugin *protogen.Plugin, events string) (*App, error) {
 	b := builder{
-		plugin:   plugin,
-		events:   events,
-		app:      &App{Module: module},
+		plugin: plugin,
+		events: events,
+		app: &App{Module: module, Protos: Protos{
+			Declares: map[string]map[string]bool{}, Folders: map[string]bool{},
+		}},
 		packages: map[protogen.GoImportPath]*Package{},
 		messages: map[protoreflect.FullName]*Message{},
 		files:    map[string]bool{},
@@ -34,6 +36,11 @@ func Build(module Module, plugin *protogen.Plugin, events string) (*App, error) 
 	for _, file := range files {
 		if file.Generate && len(file.Services) > 0 {
 			b.file(file)
+		}
+	}
+	for _, file := range files {
+		if file.Generate {
+			b.protos(file)
 		}
 	}
 	slices.SortFunc(b.app.Packages, func(a, b *Package) int { return cmp.Compare(a.Messages.Path, b.Messages.Path) })
@@ -190,12 +197,14 @@ func (b *builder) service(pkg *Package, from *protogen.Service) *Service {
 		Doc:        doc(from.Comments),
 		Deprecated: options.GetDeprecated(),
 		Impl:       impl,
+		proto:      from.Desc.ParentFile().Path(),
 	}
 	b.claim(pkg.Server.Path+"."+service.Func, from.Desc, "%s.%s", pkg.Server.Name, service.Func)
 	b.claim(pkg.Client.Path+"."+service.Accessor, from.Desc, "%s.Client.%s", pkg.Client.Name, service.Accessor)
 	for _, method := range from.Methods {
 		service.Methods = append(service.Methods, b.method(service, method))
 	}
+	service.Code = asTemplates(service.UsesEvents())
 	return service
 }
 

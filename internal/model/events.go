@@ -62,7 +62,7 @@ func (b *builder) asEvent(from *protogen.Message, forced string) *Event {
 		return nil
 	}
 	said := b.says(from.Desc, from.Comments, onMessage)
-	event := &Event{Message: b.message(from), Why: forced, At: b.at(from.Desc)}
+	event := &Event{Message: b.message(from), Why: forced, At: b.at(from.Desc), proto: from.Desc.ParentFile().Path()}
 	b.roles(event, from)
 	switch byName := strings.HasSuffix(string(from.Desc.Name()), "Event"); {
 	case said == "plain":

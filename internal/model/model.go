@@ -17,6 +17,7 @@ type App struct {
 	Module   Module
 	Packages []*Package // in the order of their import paths
 	Programs []*Program
+	Protos   Protos
 }
 
 // Program is a server and its client: one for each proto package, its versions
@@ -78,9 +79,13 @@ type Service struct {
 	Accessor   string // name of the method that calls it: "Receiver"
 	Doc        string // its comment in the proto
 	Deprecated bool
-	// Impl is the package of its implementation, which the user owns.
+	// Impl is the package of its implementation, which the user owns, and Code
+	// is what the user calls things there.
 	Impl    GoPackage
+	Code    Code
 	Methods []*Method
+
+	proto string // the file that declares it
 }
 
 // UsesEvents reports whether an RPC of the service takes or reads events.
@@ -144,6 +149,8 @@ type Method struct {
 	Holder *Field
 	Reply  Reply
 	From   From
+	// Written is true if the user's code has the RPC already.
+	Written bool
 }
 
 // TakesEvents reports whether the RPC takes events.
@@ -297,6 +304,8 @@ type Event struct {
 	Subject *Role
 	Time    *Time
 	Data    *Role
+
+	proto string // the file that declares it
 }
 
 // Role is a field that is an attribute of a CloudEvent.

@@ -12,10 +12,15 @@ type Element interface {
 	// Place is what a placeholder in a template's path stands for; "" if the
 	// element has no such thing.
 	Place(placeholder string) string
-	// Variant says which of several templates for one path is the element's.
-	Variant() string
-	// Trace is what a run that knew the element has left in the files of ours.
-	Trace() Trace
+	// Variant says which of several templates for one path is the element's;
+	// it may be another one for a file of yours, which joins code of yours.
+	Variant(yours bool) string
+	// Traces are what a run that knew the element has left in files of ours:
+	// one of them is enough to tell.
+	Traces() []Trace
+	// Declared is the proto file that declares the element, "" for one that is
+	// declared in none alone.
+	Declared() string
 	// String names the element, for messages.
 	String() string
 }
@@ -34,7 +39,8 @@ var Variants = func() []string {
 	return all
 }()
 
-// Trace is a file below the module's root, and what stands in it.
+// Trace is a file below the module's root, and what stands in it, if that
+// matters.
 type Trace struct{ Path, Text string }
 
 // Expand makes a path of a template's path: the placeholders replaced by what
@@ -61,10 +67,13 @@ func Expand(pattern string, element Element) (string, error) {
 func (m *Module) Place(string) string { return "" }
 
 // Variant is the only one.
-func (m *Module) Variant() string { return "" }
+func (m *Module) Variant(bool) string { return "" }
 
-// Trace is none: what is once for a module is always ours.
-func (m *Module) Trace() Trace { return Trace{} }
+// Traces are none: what is once for a module is always ours.
+func (m *Module) Traces() []Trace { return nil }
+
+// Declared is none.
+func (m *Module) Declared() string { return "" }
 
 func (m *Module) String() string { return "module " + m.Path }
 
@@ -77,10 +86,13 @@ func (p *Program) Place(placeholder string) string {
 }
 
 // Variant is that of a program that has to do with events, or has not.
-func (p *Program) Variant() string { return variant(p.UsesEvents()) }
+func (p *Program) Variant(bool) string { return variant(p.UsesEvents()) }
 
-// Trace is the client's table of subcommands.
-func (p *Program) Trace() Trace { return Trace{Path: "cmd/" + p.Name + "-client/commands.go"} }
+// Traces is the client's table of subcommands.
+func (p *Program) Traces() []Trace { return []Trace{{Path: "cmd/" + p.Name + "-client/commands.go"}} }
+
+// Declared is none.
+func (p *Program) Declared() string { return "" }
 
 func (p *Program) String() string { return "program " + p.Name }
 
@@ -96,10 +108,13 @@ func (p *Package) Place(placeholder string) string {
 }
 
 // Variant is that of a package with event types, or none.
-func (p *Package) Variant() string { return variant(p.UsesEvents()) }
+func (p *Package) Variant(bool) string { return variant(p.UsesEvents()) }
 
-// Trace is the client of the package.
-func (p *Package) Trace() Trace { return Trace{Path: p.Client.Dir + "/client.go"} }
+// Traces is the client of the package.
+func (p *Package) Traces() []Trace { return []Trace{{Path: p.Client.Dir + "/client.go"}} }
+
+// Declared is none.
+func (p *Package) Declared() string { return "" }
 
 func (p *Package) String() string { return "package " + p.Messages.Path }
 
@@ -117,10 +132,17 @@ func (s *Service) Place(placeholder string) string {
 }
 
 // Variant is that of a service that has to do with events, or has not.
-func (s *Service) Variant() string { return variant(s.UsesEvents()) }
+func (s *Service) Variant(bool) string { return variant(s.UsesEvents()) }
 
-// Trace is the client of the service.
-func (s *Service) Trace() Trace { return Trace{Path: s.Package.Client.Dir + "/" + s.File + ".go"} }
+// Traces are the client of the service, and its server.
+func (s *Service) Traces() []Trace {
+	return []Trace{{Path: s.client()}, {Path: s.Package.Server.Dir + "/" + s.File + ".go"}}
+}
+
+func (s *Service) client() string { return s.Package.Client.Dir + "/" + s.File + ".go" }
+
+// Declared is the file that declares the service.
+func (s *Service) Declared() string { return s.proto }
 
 func (s *Service) String() string { return "service " + s.FullName }
 
@@ -133,10 +155,13 @@ func (e *Event) Place(placeholder string) string {
 }
 
 // Variant is the only one.
-func (e *Event) Variant() string { return "" }
+func (e *Event) Variant(bool) string { return "" }
 
-// Trace is the log of the event type.
-func (e *Event) Trace() Trace { return Trace{Path: e.Package.Events.Dir + "/" + e.File + ".go"} }
+// Traces is the log of the event type.
+func (e *Event) Traces() []Trace { return []Trace{{Path: e.Package.Events.Dir + "/" + e.File + ".go"}} }
+
+// Declared is the file that declares the message.
+func (e *Event) Declared() string { return e.proto }
 
 func (e *Event) String() string { return "event " + e.FullName }
 
@@ -151,13 +176,25 @@ func (m *Method) Place(placeholder string) string {
 	return m.Service.Place(placeholder)
 }
 
-// Variant is the RPC's kind.
-func (m *Method) Variant() string { return string(m.Kind) }
-
-// Trace is the RPC's line in the client of its service.
-func (m *Method) Trace() Trace {
-	return Trace{Path: m.Service.Trace().Path, Text: fmt.Sprintf("{Name: %q", m.ProtoName)}
+// Variant is the RPC's kind, or that of its skeleton.
+func (m *Method) Variant(yours bool) string {
+	if yours {
+		return string(m.Skeleton())
+	}
+	return string(m.Kind)
 }
+
+// Traces are the RPC's line in the client of its service, and its part of the
+// contract.
+func (m *Method) Traces() []Trace {
+	return []Trace{
+		{Path: m.Service.client(), Text: fmt.Sprintf("{Name: %q", m.ProtoName)},
+		{Path: m.Service.Package.Test.Dir + "/" + m.TestFile + ".go"},
+	}
+}
+
+// Declared is the file that declares the service.
+func (m *Method) Declared() string { return m.Service.proto }
 
 func (m *Method) String() string { return "rpc " + m.Service.FullName + "." + m.ProtoName }
 

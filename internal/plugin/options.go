@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"google.golang.org/protobuf/types/descriptorpb"
@@ -25,6 +26,8 @@ type Options struct {
 	// Events says what is read to find the RPCs that take events: one of
 	// model.EventsAuto, EventsNames and EventsOff.
 	Events string
+	// Check has the run fail if it would write anything, and write nothing.
+	Check bool
 
 	// protogen are the options paths, module and M…, which protogen reads.
 	protogen []string
@@ -45,6 +48,14 @@ type option struct {
 var options = []option{
 	{"root", "the folder of go.mod, and of the output", func(o *Options, value string) error {
 		o.Root = value
+		return nil
+	}},
+	{"check", "true or false", func(o *Options, value string) error {
+		check, err := strconv.ParseBool(value)
+		if err != nil {
+			return fmt.Errorf("want true or false")
+		}
+		o.Check = check
 		return nil
 	}},
 	{"runtime", "an import path", func(o *Options, value string) error {

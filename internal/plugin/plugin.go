@@ -32,12 +32,22 @@ func Respond(request *pluginpb.CodeGeneratorRequest, tell func(line string)) *pl
 		MinimumEdition: proto.Int32(int32(descriptorpb.Edition_EDITION_PROTO2)),
 		MaximumEdition: proto.Int32(int32(descriptorpb.Edition_EDITION_2024)),
 	}
-	files, err := generate(request, tell)
+	options, err := ParseOptions(request.GetParameter())
+	var files []keep.File
+	if err == nil {
+		files, err = generate(request, options, tell)
+	}
+	if err == nil && options.Check {
+		files, err = nil, upToDate(options.Root, files)
+	}
 	if err != nil {
 		response.Error = proto.String(err.Error())
 		return response
 	}
 	for _, file := range files {
+		if file.Gone {
+			tell(file.Path + ": nothing is made of it any more: delete it (it is left as an empty package)")
+		}
 		response.File = append(response.File, &pluginpb.CodeGeneratorResponse_File{
 			Name:    proto.String(file.Path),
 			Content: proto.String(string(file.Content)),
@@ -46,47 +56,78 @@ func Respond(request *pluginpb.CodeGeneratorRequest, tell func(line string)) *pl
 	return response
 }
 
-func generate(request *pluginpb.CodeGeneratorRequest, tell func(line string)) ([]keep.File, error) {
+// Generate returns the files that a run writes, or would write with the option
+// check; those that are gone may be deleted. With an error there are none.
+func Generate(request *pluginpb.CodeGeneratorRequest, tell func(line string)) ([]keep.File, error) {
 	options, err := ParseOptions(request.GetParameter())
 	if err != nil {
 		return nil, err
 	}
-	if !hasServices(request) {
-		return nil, nil
-	}
+	return generate(request, options, tell)
+}
+
+func generate(request *pluginpb.CodeGeneratorRequest, options Options, tell func(line string)) ([]keep.File, error) {
 	gomod, err := ReadGoMod(options.Root)
+	if err == nil {
+		err = options.fits(gomod)
+	}
+	var app *model.App
+	if err == nil {
+		app, err = read(request, options, gomod)
+	}
+	if err != nil && !hasServices(request) {
+		return nil, nil // whatever is wrong, nothing is to be made
+	}
 	if err != nil {
 		return nil, err
 	}
-	if err := options.fits(gomod); err != nil {
-		return nil, err
-	}
-	app, err := read(request, options, gomod)
-	if err != nil {
-		return nil, err
-	}
+	onDisk := keep.At(options.Root, gomod.Path())
+	onDisk.All = options.Scaffold == ScaffoldAll
+	onDisk.Told = tell
+	onDisk.Join(app)
 	outputs, err := outputs(app)
 	if err != nil {
 		return nil, err
 	}
-	onDisk := keep.At(options.Root)
-	onDisk.All = options.Scaffold == ScaffoldAll
-	onDisk.Told = tell
-	return onDisk.Files(outputs)
+	return onDisk.Files(app, outputs)
+}
+
+// upToDate is the error that lists what a run would change below root.
+func upToDate(root string, files []keep.File) error {
+	var changes []string
+	for _, file := range files {
+		file.Gone = false // a plugin can only empty it
+		if change := file.Change(root); change != "" {
+			changes = append(changes, "\n\t"+change+" "+file.Path)
+		}
+	}
+	if len(changes) == 0 {
+		return nil
+	}
+	return fmt.Errorf("not up to date with the protos; a run without check=true would%s", strings.Join(changes, ""))
 }
 
 // Untested are the modules that the files of a run import and its go.mod does
 // not require, at the versions that they were tested with.
-func Untested(parameter string) (*GoMod, []module.Version, error) {
+func Untested(parameter string) ([]module.Version, error) {
 	options, err := ParseOptions(parameter)
-	if err != nil || options.Runtime != "" {
-		return nil, nil, err
+	if err != nil {
+		return nil, err
 	}
 	gomod, err := ReadGoMod(options.Root)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return gomod, gomod.Missing(), nil
+	return options.Missing(gomod), nil
+}
+
+// Missing are the modules that the files of a run import and go.mod does not
+// require.
+func (o Options) Missing(gomod *GoMod) []module.Version {
+	if o.Runtime != "" {
+		return nil
+	}
+	return gomod.Missing()
 }
 
 // read makes the model of a request.
@@ -117,7 +158,7 @@ func outputs(app *model.App) ([]keep.Output, error) {
 		return nil, err
 	}
 	outputs, err := tree.Outputs(app)
-	if err == nil && app.Module.Copied {
+	if err == nil && app.Module.Copied && len(app.Packages) > 0 {
 		var copied []keep.Output
 		copied, err = copies(app.Module)
 		outputs = append(outputs, copied...)

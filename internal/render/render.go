@@ -19,7 +19,7 @@ func (t *Tree) Outputs(app *model.App) ([]keep.Output, error) {
 	for _, scope := range scopes {
 		for _, element := range elements(app, scope) {
 			for _, one := range t.templates {
-				if one.scope != scope || one.variant != "" && one.variant != element.Variant() {
+				if one.scope != scope || one.variant != "" && one.variant != element.Variant(one.owner == keep.Yours) {
 					continue
 				}
 				at, err := model.Expand(one.pattern, element)
@@ -32,10 +32,10 @@ func (t *Tree) Outputs(app *model.App) ([]keep.Output, error) {
 				}
 				madeBy[at] = by
 				outputs = append(outputs, keep.Output{
-					Path:   at,
-					Owner:  one.owner,
-					Trace:  element.Trace(),
-					Render: func() ([]byte, error) { return one.render(app.Module, element, at) },
+					Path:    at,
+					Owner:   one.owner,
+					Element: element,
+					Render:  func() ([]byte, error) { return one.render(app.Module, element, at) },
 				})
 			}
 		}

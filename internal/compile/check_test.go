@@ -1,0 +1,139 @@
+package compile_test
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/compile"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/keep"
+)
+
+// demo is a module in which the demo was generated, and generate on it.
+func demo(t *testing.T) (root string, generate func(args ...string) (shown string, err error)) {
+	t.Helper()
+	toolsOnPath(t)
+	root = t.TempDir()
+	for _, name := range []string{"receiver.proto", "go.mod", "go.sum"} {
+		copyFile(t, filepath.Join("../../examples/receiver", name), filepath.Join(root, name))
+	}
+	generate = func(args ...string) (string, error) {
+		var out bytes.Buffer
+		err := compile.Generate(context.Background(), append([]string{"--receiver_opt=root=" + root, "-I", root}, args...), &out, os.Stderr)
+		return out.String(), err
+	}
+	if _, err := generate(); err != nil {
+		t.Fatal(err)
+	}
+	return root, generate
+}
+
+func TestCheckWritesNothingAndSaysWhatWouldChange(t *testing.T) {
+	root, generate := demo(t)
+	for _, flag := range []string{"--check", "--diff", "--receiver_opt=check=true"} {
+		if shown, err := generate(flag); err != nil || shown != "" {
+			t.Errorf("right after generate, %s shows %q (%v)", flag, shown, err)
+		}
+	}
+	gone := filepath.Join("internal", "receiver-runtime", "eventlog", "old.go")
+	writeFile(t, filepath.Join(root, gone), "// "+keep.Marker+"\n\npackage eventlog\n")
+	client := filepath.Join("gen", "receiverpb", "receiverclient", "receiver.go")
+	changed, err := os.ReadFile(filepath.Join(root, client))
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(root, client), string(changed)+"// more\n")
+	proto, err := os.ReadFile(filepath.Join(root, "receiver.proto"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(root, "receiver.proto"), strings.Replace(string(proto), "rpc receive", "rpc send (Event) returns (Reply) {}\n  rpc receive", 1))
+	before := contents(t, root)
+	for flag, wants := range map[string][]string{
+		"--check": {
+			"add internal/receiver/send.go\n", "add internal/receiver/send_test.go\n", "change gen/receiverpb/receiverclient/receiver.go\n",
+			"change gen/receiverpb/receiver_grpc.pb.go\n", "delete internal/receiver-runtime/eventlog/old.go\n",
+		},
+		"--diff": {
+			"add internal/receiver/send.go\n--- /dev/null\n+++ b/internal/receiver/send.go\n@@ -0,0 +1,", "\n-// more\n",
+			"delete internal/receiver-runtime/eventlog/old.go\n--- a/internal/receiver-runtime/eventlog/old.go\n+++ /dev/null\n@@ -1,3 +0,0 @@\n",
+		},
+	} {
+		shown, err := generate(flag)
+		if err == nil || !strings.Contains(err.Error(), "not up to date with the protos") {
+			t.Errorf("the error of %s is %v", flag, err)
+		}
+		for _, want := range wants {
+			if !strings.Contains(shown, want) {
+				t.Errorf("%s shows\n%s\nwant in it %q", flag, shown, want)
+			}
+		}
+	}
+	for name, text := range contents(t, root) {
+		if before[name] != text {
+			t.Errorf("%s was written", name)
+		}
+	}
+	if _, err := generate(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(root, gone)); err == nil {
+		t.Errorf("generate left %s, which is no longer made", gone)
+	}
+	if shown, err := generate("--check"); err != nil || shown != "" {
+		t.Errorf("after generate, --check shows %q (%v)", shown, err)
+	}
+}
+
+// TestNothingIsWrittenIfNotEverythingCanBe: the last of many files can't
+// be put in its place.
+func TestNothingIsWrittenIfNotEverythingCanBe(t *testing.T) {
+	root, generate := demo(t)
+	for _, name := range []string{"gen", "cmd", "internal"} {
+		if err := os.RemoveAll(filepath.Join(root, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	inTheWay := filepath.Join(root, "gen", "receiverpb", "receiver_grpc.pb.go", "x")
+	if err := os.MkdirAll(filepath.Dir(inTheWay), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, inTheWay, "a folder where a file is wanted")
+	before := contents(t, root)
+	if _, err := generate(); err == nil || !strings.Contains(err.Error(), "Nothing was written") {
+		t.Errorf("the error is %v", err)
+	}
+	after := contents(t, root)
+	if len(after) != len(before) {
+		t.Errorf("there are %d files, and were %d", len(after), len(before))
+	}
+	for _, name := range []string{"cmd", "internal"} {
+		if _, err := os.Stat(filepath.Join(root, name)); err == nil {
+			t.Errorf("the folder %s was left", name)
+		}
+	}
+}
+
+// contents are the files below a folder.
+func contents(t *testing.T, root string) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	for _, name := range files(t, root) {
+		text, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[name] = string(text)
+	}
+	return all
+}
+
+func writeFile(t *testing.T, at, text string) {
+	t.Helper()
+	if err := os.WriteFile(at, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}

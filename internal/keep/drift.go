@@ -1,0 +1,179 @@
+package keep
+
+import (
+	"cmp"
+	"fmt"
+	"go/ast"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
+)
+
+// drift says, a line each, where an implementation no longer fits its proto.
+// The compiler finds some of it, too, but not why.
+func (j *joined) drift() (lines []string) {
+	if j.err != nil {
+		lines = append(lines, fmt.Sprintf("%v: the code in %s could not be compared with the proto", j.err, j.dir))
+	}
+	if j.impl == nil {
+		return lines
+	}
+	names := make([]string, 0, len(j.impl.methods))
+	for name := range j.impl.methods {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		method := j.impl.methods[name]
+		at := slices.IndexFunc(j.service.Methods, func(rpc *model.Method) bool { return rpc.Name == name })
+		if at < 0 {
+			lines = append(lines, j.orphan(method)...)
+		} else {
+			lines = append(lines, misfit(method, j.service.Methods[at])...)
+		}
+	}
+	return append(lines, j.staleTests()...)
+}
+
+// misfit says that a method has not the signature that its RPC wants.
+func misfit(has method, rpc *model.Method) []string {
+	text, certain := has.file.signature(has.decl.Type)
+	want := rpc.Signature()
+	if !certain || slices.Contains(want, text) {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s: %s has the signature %s, and rpc %s wants %s",
+		has.file.place(has.decl), rpc.Name, short(text), rpc.ProtoName, short(want[0]))}
+}
+
+// orphan says that a method looks like an RPC that the service does not have.
+func (j *joined) orphan(has method) []string {
+	text, certain := has.file.signature(has.decl.Type)
+	if !certain || !has.decl.Name.IsExported() || !j.looksLikeRPC(text) || j.ofSibling(has.decl.Name.Name, text) {
+		return nil
+	}
+	line := fmt.Sprintf("%s: %s looks like an RPC, but service %s has none of that name: nobody calls it",
+		has.file.place(has.decl), has.decl.Name.Name, j.service.FullName)
+	var alike []string
+	for _, rpc := range j.service.Methods {
+		if !rpc.Written && slices.Contains(rpc.Signature(), text) {
+			alike = append(alike, rpc.Name)
+		}
+	}
+	if len(alike) == 1 {
+		line += fmt.Sprintf(" (if the RPC is called %s now, rename the method)", alike[0])
+	}
+	return []string{line}
+}
+
+// looksLikeRPC reports whether a method of a signature could be called by gRPC.
+func (j *joined) looksLikeRPC(signature string) bool {
+	messages := j.service.Package.Messages.Path
+	if strings.HasPrefix(signature, "(context.Context, *"+messages+".") {
+		return strings.Count(signature, ", ") == 2 && strings.HasSuffix(signature, ", error)") && strings.Contains(signature, ") (*")
+	}
+	return strings.HasSuffix(signature, ") error") && (strings.Contains(signature, messages+"."+j.service.Name+"_") ||
+		strings.Contains(signature, "StreamingServer["+messages+".") && strings.Contains(signature, "google.golang.org/grpc."))
+}
+
+// ofSibling reports whether another service of the package has the RPC: one
+// type may implement several.
+func (j *joined) ofSibling(name, signature string) bool {
+	return slices.ContainsFunc(j.service.Package.Services, func(other *model.Service) bool {
+		return other != j.service && slices.ContainsFunc(other.Methods, func(rpc *model.Method) bool {
+			return rpc.Name == name && slices.Contains(rpc.Signature(), signature)
+		})
+	})
+}
+
+// staleTests says that the contract calls newService otherwise than it is:
+// a service that took no events takes some now, or the other way round.
+func (j *joined) staleTests() []string {
+	file, function := j.function("newService")
+	if function == nil {
+		return nil
+	}
+	want := "(testing.TB) "
+	if j.service.UsesEvents() {
+		want = "(testing.TB, *" + j.service.Package.Events.Path + ".Log) "
+	}
+	want += j.service.Package.Messages.Path + "." + j.service.Name + "Server"
+	text, certain := file.signature(function.Type)
+	if !certain || text == want {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s: newService has the signature %s, and the contract wants %s", file.place(function), short(text), short(want))}
+}
+
+var pathBefore = regexp.MustCompile(`[^ (*\[]+/`)
+
+// short spells a signature as it is read in a file: without import paths.
+func short(signature string) string { return "func" + pathBefore.ReplaceAllString(signature, "") }
+
+// unserved says which services of a program its main does not serve, if it
+// serves any: it may leave that to another package.
+func (m *Module) unserved(program *model.Program) (lines []string) {
+	main := m.folder("cmd/" + program.Name + "-server")
+	calls := calls{}
+	for _, file := range main.files {
+		if !file.test {
+			calls.add(file)
+		}
+	}
+	run, serves := calls[program.Module.Runtime+"/server.Run"]
+	for _, pkg := range program.Packages {
+		for _, service := range pkg.Services {
+			_, served := calls[pkg.Server.Path+"."+service.Func]
+			serves = serves || served
+		}
+	}
+	if !serves {
+		return nil
+	}
+	at := cmp.Or(run, main.dir)
+	for _, pkg := range program.Packages {
+		for _, service := range pkg.Services {
+			_, served := calls[pkg.Server.Path+"."+service.Func]
+			_, refused := calls[strconv.Quote(service.FullName)]
+			if !served && !refused {
+				lines = append(lines, fmt.Sprintf("%s: %s is not served: pass %s to server.Run, or server.Without(%q)", at, service, servedBy(service), service.FullName))
+			}
+		}
+	}
+	return lines
+}
+
+// servedBy is the expression by which main serves a service.
+func servedBy(service *model.Service) string {
+	pkg, log := service.Package, ""
+	if service.Code.TakesLog {
+		log = pkg.Events.Name + ".New(log)"
+	}
+	made := service.Code.New
+	if made == "" {
+		made, log = "New", "…"
+	}
+	return fmt.Sprintf("%s.%s(%s.%s(%s))", pkg.Server.Name, service.Func, path.Base(service.Impl.Path), made, log)
+}
+
+// calls are what files mention of other packages, as import path and name, and
+// their string literals; with the place of each.
+type calls map[string]string
+
+func (c calls) add(file *goFile) {
+	ast.Inspect(file.syntax, func(node ast.Node) bool {
+		switch node := node.(type) {
+		case *ast.SelectorExpr:
+			if name, ok := node.X.(*ast.Ident); ok && file.imports[name.Name] != "" {
+				c[file.imports[name.Name]+"."+node.Sel.Name] = file.place(node)
+			}
+		case *ast.BasicLit:
+			c[node.Value] = file.place(node)
+		}
+		return true
+	})
+}

@@ -1,0 +1,248 @@
+package keep
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// folder is what the Go files in a folder declare, whatever their build tags.
+type folder struct {
+	dir   string
+	name  string    // of the package
+	files []*goFile // of the package and of its tests
+	// err is the first file that can't be read or parsed.
+	err error
+}
+
+// goFile is a Go file.
+type goFile struct {
+	at      string
+	fset    *token.FileSet
+	syntax  *ast.File
+	imports map[string]string // import paths by the names that the file has for them
+	test    bool
+}
+
+// folder reads a folder once, whoever else asks for it meanwhile.
+func (m *Module) folder(dir string) *folder {
+	read, _ := m.folders.LoadOrStore(dir, sync.OnceValue(func() *folder { return m.scan(dir) }))
+	return read.(func() *folder)()
+}
+
+func (m *Module) scan(dir string) *folder {
+	there := &folder{dir: dir}
+	entries, err := m.list(dir)
+	there.err = err
+	for _, entry := range entries {
+		if path.Ext(entry.Name()) != ".go" {
+			continue
+		}
+		at := path.Join(dir, entry.Name())
+		text, err := m.read(at)
+		if err == nil && text == nil {
+			err = fmt.Errorf("%s: a link to nowhere", at)
+		}
+		var file *goFile
+		if err == nil {
+			file, err = parseGo(at, text)
+		}
+		if err != nil {
+			if there.err == nil {
+				there.err = err
+			}
+			continue
+		}
+		there.files = append(there.files, file)
+	}
+	there.settle()
+	return there
+}
+
+// settle finds the package of the folder, and drops the files of others: tests
+// from outside, and programs behind a build tag.
+func (f *folder) settle() {
+	count := map[string]int{}
+	for _, file := range f.files {
+		name := file.syntax.Name.Name
+		if file.test {
+			count[strings.TrimSuffix(name, "_test")]++
+		} else {
+			count[name] += 1 << 10
+		}
+	}
+	for name, n := range count {
+		if n > count[f.name] || n == count[f.name] && name < f.name {
+			f.name = name
+		}
+	}
+	f.files = slices.DeleteFunc(f.files, func(file *goFile) bool { return file.syntax.Name.Name != f.name })
+}
+
+// failure is the error of a run that must know what a folder holds, and can't.
+func (f *folder) failure() error {
+	return fmt.Errorf("%w\nNothing was written, as there is no telling what the package in %s holds: mend it and run again", f.err, f.dir)
+}
+
+// names are those that the package declares; those of methods begin with a
+// dot, but for methods in tests: those of fakes implement nothing.
+func (f *folder) names() names {
+	all := names{}
+	for _, file := range f.files {
+		for name := range file.names() {
+			if !file.test || !strings.HasPrefix(name, ".") {
+				all[name] = true
+			}
+		}
+	}
+	return all
+}
+
+func parseGo(at string, text []byte) (*goFile, error) {
+	fset := token.NewFileSet()
+	syntax, err := parser.ParseFile(fset, at, text, parser.SkipObjectResolution)
+	if err != nil {
+		return nil, err
+	}
+	file := &goFile{at: at, fset: fset, syntax: syntax, imports: map[string]string{}, test: strings.HasSuffix(at, "_test.go")}
+	for _, spec := range syntax.Imports {
+		importPath, _ := strconv.Unquote(spec.Path.Value)
+		switch {
+		case spec.Name == nil:
+			// A version in the end may be the name, or not.
+			file.imports[beforeVersion(importPath)] = importPath
+			file.imports[path.Base(importPath)] = importPath
+		case spec.Name.Name != "_" && spec.Name.Name != ".":
+			file.imports[spec.Name.Name] = importPath
+		}
+	}
+	return file, nil
+}
+
+var majorVersion = regexp.MustCompile(`^v[0-9]+$`)
+
+// beforeVersion is the last part of an import path that is no version.
+func beforeVersion(importPath string) string {
+	name := path.Base(importPath)
+	if majorVersion.MatchString(name) && path.Dir(importPath) != "." {
+		name = path.Base(path.Dir(importPath))
+	}
+	return name
+}
+
+// place is where a node stands: file:line.
+func (f *goFile) place(node ast.Node) string {
+	return fmt.Sprintf("%s:%d", f.at, f.fset.Position(node.Pos()).Line)
+}
+
+// names are what a file declares; those of methods begin with a dot.
+type names map[string]bool
+
+func (f *goFile) names() names {
+	all := names{}
+	for _, decl := range f.syntax.Decls {
+		switch decl := decl.(type) {
+		case *ast.FuncDecl:
+			if decl.Recv != nil {
+				all["."+decl.Name.Name] = true
+			} else {
+				all[decl.Name.Name] = true
+			}
+		case *ast.GenDecl:
+			for _, spec := range decl.Specs {
+				switch spec := spec.(type) {
+				case *ast.TypeSpec:
+					all[spec.Name.Name] = true
+				case *ast.ValueSpec:
+					for _, name := range spec.Names {
+						all[name.Name] = true
+					}
+				}
+			}
+		}
+	}
+	delete(all, "_")
+	delete(all, "init")
+	return all
+}
+
+// spell writes a type with the import path of each package: "*example.com/x.T".
+// It is not certain of one that may be an alias, since that is declared in the
+// package itself.
+func (f *goFile) spell(expr ast.Expr) (text string, certain bool) {
+	switch expr := expr.(type) {
+	case *ast.ParenExpr:
+		return f.spell(expr.X)
+	case *ast.StarExpr:
+		text, certain = f.spell(expr.X)
+		return "*" + text, certain
+	case *ast.Ident:
+		return expr.Name, predeclared[expr.Name]
+	case *ast.SelectorExpr:
+		name, ok := expr.X.(*ast.Ident)
+		if !ok {
+			return "?", false
+		}
+		importPath, known := f.imports[name.Name]
+		if !known {
+			return name.Name + "." + expr.Sel.Name, false
+		}
+		return importPath + "." + expr.Sel.Name, true
+	case *ast.IndexExpr:
+		return f.spellGeneric(expr.X, expr.Index)
+	case *ast.IndexListExpr:
+		return f.spellGeneric(expr.X, expr.Indices...)
+	}
+	return "?", false
+}
+
+func (f *goFile) spellGeneric(generic ast.Expr, arguments ...ast.Expr) (text string, certain bool) {
+	text, certain = f.spell(generic)
+	words := make([]string, len(arguments))
+	for i, argument := range arguments {
+		word, sure := f.spell(argument)
+		words[i], certain = word, certain && sure
+	}
+	return text + "[" + strings.Join(words, ", ") + "]", certain
+}
+
+// predeclared are the types that need no import; a package that declares one
+// of these names for itself is not expected.
+var predeclared = map[string]bool{"any": true, "bool": true, "byte": true, "error": true, "int": true, "int32": true, "int64": true, "string": true}
+
+// signature writes what a function takes and returns: "(A, B) (C, error)".
+func (f *goFile) signature(function *ast.FuncType) (text string, certain bool) {
+	in, sureOfIn := f.spellList(function.Params)
+	out, sureOfOut := f.spellList(function.Results)
+	text = "(" + strings.Join(in, ", ") + ")"
+	switch len(out) {
+	case 0:
+	case 1:
+		text += " " + out[0]
+	default:
+		text += " (" + strings.Join(out, ", ") + ")"
+	}
+	return text, sureOfIn && sureOfOut
+}
+
+func (f *goFile) spellList(list *ast.FieldList) (words []string, certain bool) {
+	certain = true
+	if list == nil {
+		return nil, true
+	}
+	for _, field := range list.List {
+		word, sure := f.spell(field.Type)
+		certain = certain && sure
+		for range max(1, len(field.Names)) {
+			words = append(words, word)
+		}
+	}
+	return words, certain
+}

@@ -1,0 +1,123 @@
+package keep
+
+import (
+	"fmt"
+	"go/parser"
+	"go/token"
+	"maps"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
+)
+
+// gone finds the Go files of ours that earlier runs made and this one does not:
+// of a service, an RPC or an event that was removed, or whose file has another
+// name now, and of the runtime. Left as they are they would break the build.
+//
+// A run may be on some protos of a package only, so what other protos made is
+// none of its business, unless their messages are gone, too.
+func (m *Module) gone(app *model.App, outputs []Output) (files []File, err error) {
+	made := map[string]bool{}    // paths
+	makes := map[string]bool{}   // elements
+	folders := map[string]bool{} // to look at
+	maps.Copy(folders, app.Protos.Folders)
+	for _, output := range outputs {
+		made[output.Path] = true
+		if output.Element == nil {
+			folders[path.Dir(output.Path)] = true
+		} else if output.Owner == Ours {
+			makes[output.Element.String()] = true
+		}
+	}
+	for _, dir := range slices.Sorted(maps.Keys(folders)) {
+		entries, err := m.list(dir)
+		if err != nil {
+			return nil, err
+		}
+		for _, entry := range entries {
+			at := path.Join(dir, entry.Name())
+			if made[at] || path.Ext(at) != ".go" {
+				continue
+			}
+			text, err := m.read(at)
+			if err != nil {
+				return nil, err
+			}
+			if Marked(at, text) && m.isGone(app, at, text, makes) {
+				files = append(files, File{Path: at, Content: emptyGo(text), Gone: true})
+			}
+		}
+	}
+	return files, nil
+}
+
+// isGone reports whether nothing is made any more of what a file of ours, which
+// this run does not make, was made of.
+func (m *Module) isGone(app *model.App, at string, text []byte, makes map[string]bool) bool {
+	if strings.Contains(string(text), emptied) || strings.HasPrefix(at, model.RuntimeDir+"/") {
+		return true
+	}
+	proto, element := sourceOf(text)
+	if proto == "" {
+		return false
+	}
+	declares, run := app.Protos.Declares[proto]
+	if !run {
+		return m.orphaned(proto, at, text)
+	}
+	return makes[element] || !declares[element]
+}
+
+// orphaned reports whether a file of ours uses messages of a proto of which
+// there is no Go code any more, beside that of other protos.
+func (m *Module) orphaned(proto, at string, text []byte) bool {
+	file, err := parser.ParseFile(token.NewFileSet(), at, text, parser.ImportsOnly|parser.SkipObjectResolution)
+	if err != nil {
+		return false
+	}
+	orphaned := false
+	for _, spec := range file.Imports {
+		importPath, _ := strconv.Unquote(spec.Path.Value)
+		dir, found := strings.CutPrefix(importPath, m.path+"/")
+		if !found || strings.HasPrefix(dir, model.RuntimeDir+"/") {
+			continue
+		}
+		switch has, messages := m.messages(dir, proto); {
+		case has:
+			return false
+		case messages:
+			orphaned = true
+		}
+	}
+	return orphaned
+}
+
+// messages reports whether a folder holds Go code of messages, and of those of
+// a proto.
+func (m *Module) messages(dir, proto string) (has, messages bool) {
+	entries, _ := m.list(dir)
+	for _, entry := range entries {
+		if !strings.HasSuffix(entry.Name(), ".pb.go") {
+			continue
+		}
+		messages = true
+		text, _ := m.read(path.Join(dir, entry.Name()))
+		head, _, _ := strings.Cut(string(text), "\npackage ")
+		if strings.Contains(head+"\n", "// source: "+proto+"\n") {
+			return true, true
+		}
+	}
+	return false, messages
+}
+
+// emptyGo is a file of ours of which nothing is made any more.
+func emptyGo(text []byte) []byte {
+	file, err := parser.ParseFile(token.NewFileSet(), "", text, parser.PackageClauseOnly)
+	if err != nil {
+		return text
+	}
+	return fmt.Appendf(nil, "// %s\n// %s\n\npackage %s\n", Marker, emptied, file.Name.Name)
+}

@@ -1,0 +1,447 @@
+package keep
+
+import (
+	"fmt"
+	"go/ast"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
+)
+
+// joined is the implementation of a service as it stands in its folder.
+type joined struct {
+	*folder
+	service *model.Service
+	impl    *implementation // nil if there is none
+	serves  bool            // whether tests have a func serve as ours call it
+}
+
+// implementation is the type that implements a service.
+type implementation struct {
+	name    string
+	file    *goFile
+	spec    *ast.TypeSpec
+	methods map[string]method // by name, those of tests aside
+}
+
+// method is a method of an implementation.
+type method struct {
+	file *goFile
+	decl *ast.FuncDecl
+}
+
+// Join looks at the implementations of the services, and notes in the model
+// what they are called. It has to be done before the templates are chosen. As
+// it goes it tells where the code no longer fits the protos.
+func (m *Module) Join(app *model.App) {
+	var services []*model.Service
+	for _, pkg := range app.Packages {
+		services = append(services, pkg.Services...)
+	}
+	all := make([]*joined, len(services))
+	var workers sync.WaitGroup
+	for i, service := range services {
+		workers.Go(func() { all[i] = m.look(service) })
+	}
+	workers.Wait()
+	for i, service := range services {
+		m.joined[service] = all[i]
+		for _, line := range all[i].drift() {
+			m.Told(line)
+		}
+	}
+	for _, program := range app.Programs {
+		for _, line := range m.unserved(program) {
+			m.Told(line)
+		}
+	}
+}
+
+// look reads the folder of a service's implementation.
+func (m *Module) look(service *model.Service) *joined {
+	j := &joined{folder: m.folder(service.Impl.Dir), service: service}
+	j.find()
+	return j
+}
+
+// joinNew looks again at services that get files in this turn: by templates of
+// yours they may be called something else.
+func (m *Module) joinNew(outputs []Output, decisions []decision, turn int) {
+	for i, output := range outputs {
+		service, of := output.Element.(*model.Service)
+		if !of || turnOf(output) != turn || decisions[i].content == nil || path.Dir(output.Path) != service.Impl.Dir || path.Ext(output.Path) != ".go" {
+			continue
+		}
+		if file, err := parseGo(output.Path, decisions[i].content); err == nil {
+			j := m.joined[service]
+			j.folder = &folder{dir: j.dir, files: append(slices.Clone(j.files), file), err: j.err}
+			j.settle()
+			m.folders.Store(j.dir, func() *folder { return j.folder })
+			j.find()
+		}
+	}
+}
+
+// find finds the implementation and what it is called.
+func (j *joined) find() {
+	if j.name != "" {
+		j.service.Impl.Name = j.name
+	}
+	j.impl = j.implementation()
+	j.serves = j.hasServe()
+	if j.impl == nil {
+		return
+	}
+	code := &j.service.Code
+	code.Self, code.Pointer = j.impl.receiver(code.Self)
+	code.Type = j.impl.generic()
+	code.Field = j.impl.field("*" + j.service.Package.Events.Path + ".Log")
+	code.New, code.TakesLog = j.constructor()
+	for _, method := range j.service.Methods {
+		_, method.Written = j.impl.methods[method.Name]
+	}
+}
+
+// implementation is the type that has most to show for it.
+func (j *joined) implementation() *implementation {
+	var best *implementation
+	most := 0
+	for _, file := range j.files {
+		if file.test {
+			continue
+		}
+		for _, decl := range file.syntax.Decls {
+			types, ok := decl.(*ast.GenDecl)
+			if !ok {
+				continue
+			}
+			for _, spec := range types.Specs {
+				spec, ok := spec.(*ast.TypeSpec)
+				if !ok || spec.Assign.IsValid() || isInterface(spec.Type) {
+					continue
+				}
+				if impl := j.methodsOf(spec, file); j.claim(impl) > most {
+					best, most = impl, j.claim(impl)
+				}
+			}
+		}
+	}
+	return best
+}
+
+func isInterface(expr ast.Expr) bool {
+	_, is := expr.(*ast.InterfaceType)
+	return is
+}
+
+func (j *joined) methodsOf(spec *ast.TypeSpec, in *goFile) *implementation {
+	impl := &implementation{name: spec.Name.Name, file: in, spec: spec, methods: map[string]method{}}
+	for _, file := range j.files {
+		for _, decl := range file.syntax.Decls {
+			if function, ok := decl.(*ast.FuncDecl); ok && !file.test && receiverType(function) == impl.name {
+				impl.methods[function.Name.Name] = method{file, function}
+			}
+		}
+	}
+	return impl
+}
+
+// receiverType is the name of the type that a method belongs to, or "".
+func receiverType(function *ast.FuncDecl) string {
+	if function.Recv == nil || len(function.Recv.List) != 1 {
+		return ""
+	}
+	expr := function.Recv.List[0].Type
+	for {
+		switch inner := expr.(type) {
+		case *ast.ParenExpr:
+			expr = inner.X
+		case *ast.StarExpr:
+			expr = inner.X
+		case *ast.IndexExpr:
+			expr = inner.X
+		case *ast.IndexListExpr:
+			expr = inner.X
+		case *ast.Ident:
+			return inner.Name
+		default:
+			return ""
+		}
+	}
+}
+
+// claim is how much speaks for a type to be the implementation: that it embeds
+// what every implementation embeds, its name, and the RPCs that it has.
+func (j *joined) claim(impl *implementation) (points int) {
+	for _, embedded := range impl.embedded() {
+		if j.isStub(impl.file, embedded) {
+			points += 1000
+		}
+	}
+	for _, rpc := range j.service.Methods {
+		if method, found := impl.methods[rpc.Name]; found {
+			if text, certain := method.file.signature(method.decl.Type); slices.Contains(rpc.Signature(), text) || !certain {
+				points += 10
+			}
+		}
+	}
+	if impl.name == "Service" {
+		points += 5
+	}
+	return points
+}
+
+// isStub reports whether a type is what protoc-gen-go-grpc makes for
+// implementations of the service to embed.
+func (j *joined) isStub(file *goFile, expr ast.Expr) bool {
+	text, certain := file.spell(expr)
+	for _, prefix := range []string{"Unimplemented", "Unsafe"} {
+		name := "." + prefix + j.service.Name + "Server"
+		if text == j.service.Package.Messages.Path+name || !certain && strings.HasSuffix(text, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// embedded are the types that the implementation embeds.
+func (i *implementation) embedded() (types []ast.Expr) {
+	structure, ok := i.spec.Type.(*ast.StructType)
+	if !ok {
+		return nil
+	}
+	for _, field := range structure.Fields.List {
+		if len(field.Names) == 0 {
+			types = append(types, field.Type)
+		}
+	}
+	return types
+}
+
+// fields are the names of the implementation's fields, and their types.
+func (i *implementation) fields() (names []string, types []ast.Expr) {
+	structure, ok := i.spec.Type.(*ast.StructType)
+	if !ok {
+		return nil, nil
+	}
+	for _, field := range structure.Fields.List {
+		if len(field.Names) == 0 {
+			names, types = append(names, embeddedName(field.Type)), append(types, field.Type)
+		}
+		for _, name := range field.Names {
+			names, types = append(names, name.Name), append(types, field.Type)
+		}
+	}
+	return names, types
+}
+
+func embeddedName(expr ast.Expr) string {
+	switch expr := expr.(type) {
+	case *ast.StarExpr:
+		return embeddedName(expr.X)
+	case *ast.IndexExpr:
+		return embeddedName(expr.X)
+	case *ast.IndexListExpr:
+		return embeddedName(expr.X)
+	case *ast.SelectorExpr:
+		return expr.Sel.Name
+	case *ast.Ident:
+		return expr.Name
+	}
+	return ""
+}
+
+// field is the name of the first field of a type, or "".
+func (i *implementation) field(want string) string {
+	names, types := i.fields()
+	for n, expr := range types {
+		if text, _ := i.file.spell(expr); text == want && names[n] != "_" {
+			return names[n]
+		}
+	}
+	return ""
+}
+
+// inSkeletons are names that our skeletons have for other things.
+var inSkeletons = []string{"_", "codes", "context", "ctx", "err", "errors", "event", "eventid", "fmt", "io", "receipts", "request",
+	"server", "status", "stop", "stored", "stream"}
+
+// receiver is how most methods of the implementation call it, and whether any
+// has a pointer to it.
+func (i *implementation) receiver(usual string) (self string, pointer bool) {
+	count := map[string]int{}
+	pointer = len(i.methods) == 0
+	for _, method := range i.methods {
+		receiver := method.decl.Recv.List[0]
+		if _, ok := receiver.Type.(*ast.StarExpr); ok {
+			pointer = true
+		}
+		for _, name := range receiver.Names {
+			count[name.Name]++
+		}
+	}
+	self = usual
+	for name, n := range count {
+		if !slices.Contains(inSkeletons, name) && (n > count[self] || n == count[self] && name < self) {
+			self = name
+		}
+	}
+	return self, pointer
+}
+
+// generic is the name of the implementation with its type parameters.
+func (i *implementation) generic() string {
+	if i.spec.TypeParams == nil {
+		return i.name
+	}
+	var names []string
+	for _, field := range i.spec.TypeParams.List {
+		for _, name := range field.Names {
+			names = append(names, name.Name)
+		}
+	}
+	return i.name + "[" + strings.Join(names, ", ") + "]"
+}
+
+// constructor is the function that makes the implementation and nothing else,
+// of the log or of nothing: New before others. It is "" if there is none, or
+// none that main could call without knowing more.
+func (j *joined) constructor() (name string, takesLog bool) {
+	results := []string{j.impl.name, "*" + j.impl.name, j.service.Package.Messages.Path + "." + j.service.Name + "Server"}
+	for _, file := range j.files {
+		if file.test {
+			continue
+		}
+		for _, decl := range file.syntax.Decls {
+			function, ok := decl.(*ast.FuncDecl)
+			if !ok || function.Recv != nil || function.Type.TypeParams != nil || !ast.IsExported(function.Name.Name) {
+				continue
+			}
+			in, _ := file.spellList(function.Type.Params)
+			out, _ := file.spellList(function.Type.Results)
+			log := len(in) == 1 && in[0] == "*"+j.service.Package.Events.Path+".Log" && j.service.UsesEvents()
+			if len(out) != 1 || !slices.Contains(results, out[0]) || len(in) > 0 && !log {
+				continue
+			}
+			if name == "" || function.Name.Name == "New" {
+				name, takesLog = function.Name.Name, log
+			}
+		}
+	}
+	return name, takesLog
+}
+
+// hasServe reports whether the tests have the function serve that our tests
+// call.
+func (j *joined) hasServe() bool {
+	pkg := j.service.Package
+	want := []string{pkg.Messages.Path + "." + j.service.Name + "Client"}
+	if j.service.UsesEvents() {
+		want = append(want, "*"+pkg.Events.Path+".Log")
+	}
+	file, serve := j.function("serve")
+	if serve == nil {
+		return false
+	}
+	in, _ := file.spellList(serve.Type.Params)
+	out, _ := file.spellList(serve.Type.Results)
+	return len(in) == 1 && slices.Equal(out, want)
+}
+
+// function is a function of the tests.
+func (j *joined) function(name string) (*goFile, *ast.FuncDecl) {
+	for _, file := range j.files {
+		for _, decl := range file.syntax.Decls {
+			if function, ok := decl.(*ast.FuncDecl); ok && file.test && function.Recv == nil && function.Name.Name == name {
+				return file, function
+			}
+		}
+	}
+	return nil, nil
+}
+
+// fits reports whether a file of yours that is new fits the code that it would
+// join. If it does not it may tell why.
+func (m *Module) fits(output Output) (fits bool, told string, err error) {
+	if path.Ext(output.Path) != ".go" {
+		return true, "", nil
+	}
+	withheld := func(why string, values ...any) (bool, string, error) {
+		return false, fmt.Sprintf("%s: not written, as %s", output.Path, fmt.Sprintf(why, values...)), nil
+	}
+	switch element := output.Element.(type) {
+	case *model.Service:
+		j := m.joined[element]
+		if j == nil || path.Dir(output.Path) != element.Impl.Dir {
+			return true, "", nil
+		}
+		if j.err != nil {
+			return false, "", j.failure()
+		}
+		if output.test() && element.Code.New == "" {
+			return withheld("no function here makes a %s of nothing but the event log: write it with func newService and func serve for the tests to call", element.Code.Type)
+		}
+	case *model.Method:
+		j := m.joined[element.Service]
+		if j == nil || path.Dir(output.Path) != element.Service.Impl.Dir {
+			return true, "", nil
+		}
+		if output.test() {
+			return m.testFits(output, element, j, withheld)
+		}
+		if j.err != nil {
+			return false, "", j.failure()
+		}
+		if element.Written {
+			return false, "", nil
+		}
+		if why := m.refuses(j, element); why != "" {
+			return withheld("%s", why)
+		}
+	}
+	return true, "", nil
+}
+
+// testFits is fits for the test of an RPC: it comes with the skeleton, or to
+// replace one that was deleted where all are wanted.
+func (m *Module) testFits(output Output, rpc *model.Method, j *joined, withheld func(string, ...any) (bool, string, error)) (bool, string, error) {
+	_, wrote := m.wrote.Load(rpc)
+	again := m.All && rpc.Written && rpc.Skeleton() == rpc.Kind && rpc.Event != nil
+	if !wrote && !again {
+		return false, "", nil
+	}
+	if j.err != nil {
+		return false, "", j.failure()
+	}
+	if !j.serves {
+		return withheld("the tests here have no func serve like the one that service_test.go is made with: write it yourself")
+	}
+	return true, "", nil
+}
+
+// refuses says why a skeleton can't join the implementation, or nothing.
+func (m *Module) refuses(j *joined, rpc *model.Method) string {
+	if j.impl == nil {
+		return fmt.Sprintf("nothing in %s implements %s: write %s where that is now", j.dir, j.service.FullName, rpc.Name)
+	}
+	names, _ := j.impl.fields()
+	if slices.Contains(names, rpc.Name) {
+		return fmt.Sprintf("%s has a field %s, and a method can't be called the same: rename it, and write the method", j.impl.name, rpc.Name)
+	}
+	for _, embedded := range j.impl.embedded() {
+		if j.isStub(j.impl.file, embedded) {
+			continue
+		}
+		methods, known := m.methods(j.impl.file, j.folder, embedded, 0)
+		if methods[rpc.Name] {
+			return fmt.Sprintf("%s embeds %s, which brings %s", j.impl.name, embeddedName(embedded), rpc.Name)
+		}
+		if !known {
+			return fmt.Sprintf("%s embeds %s, which may bring %s: write it if it does not", j.impl.name, embeddedName(embedded), rpc.Name)
+		}
+	}
+	return ""
+}

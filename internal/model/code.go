@@ -1,0 +1,85 @@
+package model
+
+import "strings"
+
+// Code is what the implementation of a service is called where it stands: as
+// our templates call it, until its owner calls it something else.
+type Code struct {
+	Type     string // of the implementation, with its type parameters: "Service"
+	Pointer  bool   // whether methods have a pointer to it
+	Self     string // what methods call it: "s"
+	Field    string // its field of type *…events.Log: "events"; "" if it has none
+	New      string // the function that makes it: "New"; "" if main can't call it
+	TakesLog bool   // whether that function takes the log
+}
+
+// asTemplates is how our templates call the implementation of a service.
+func asTemplates(usesEvents bool) Code {
+	code := Code{Type: "Service", Pointer: true, Self: "s", New: "New", TakesLog: usesEvents}
+	if usesEvents {
+		code.Field = "events"
+	}
+	return code
+}
+
+// Receiver is the receiver of a method of the implementation: "s *Service".
+func (c Code) Receiver() string {
+	if c.Pointer {
+		return c.Self + " *" + c.Type
+	}
+	return c.Self + " " + c.Type
+}
+
+// Events is the Go expression for the event log within a method: "s.events".
+func (c Code) Events() string { return c.Self + "." + c.Field }
+
+// withoutEvents is the kind of an RPC that its owner has to write alone.
+func (k Kind) withoutEvents() Kind {
+	switch k {
+	case UnaryEvent, UnaryBatch:
+		return Unary
+	case ClientStreamEvent:
+		return ClientStream
+	case Tail:
+		return ServerStream
+	case BidiEvent:
+		return Bidi
+	}
+	return k
+}
+
+// Skeleton is the kind of an RPC by which its skeleton is written: one that
+// takes events is for its owner to write if the implementation has no log.
+func (m *Method) Skeleton() Kind {
+	if m.Service.Code.Field == "" {
+		return m.Kind.withoutEvents()
+	}
+	return m.Kind
+}
+
+// Signature is what a method that implements the RPC takes and returns, each
+// type with the import path of its package: "(context.Context,
+// *example.com/shop/gen/shopv1.Event) (*example.com/shop/gen/shopv1.Reply, error)".
+// A stream may also be spelled by its generic type; both are returned.
+func (m *Method) Signature() []string {
+	in, out := m.Input.Go.Path+"."+m.Input.Name, m.Output.Go.Path+"."+m.Output.Name
+	stream := m.Service.Package.Messages.Path + "." + m.Service.Name + "_" + m.Name + "Server"
+	const grpc = "google.golang.org/grpc."
+	switch m.Streams() {
+	case "":
+		return []string{"(context.Context, *" + in + ") (*" + out + ", error)"}
+	case "client":
+		return each("(%) error", stream, grpc+"ClientStreamingServer["+in+", "+out+"]")
+	case "server":
+		return each("(*"+in+", %) error", stream, grpc+"ServerStreamingServer["+out+"]")
+	default:
+		return each("(%) error", stream, grpc+"BidiStreamingServer["+in+", "+out+"]")
+	}
+}
+
+func each(pattern string, names ...string) (all []string) {
+	for _, name := range names {
+		all = append(all, strings.Replace(pattern, "%", name, 1))
+	}
+	return all
+}

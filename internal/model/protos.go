@@ -1,0 +1,52 @@
+package model
+
+import (
+	"path"
+	"slices"
+
+	"google.golang.org/protobuf/compiler/protogen"
+)
+
+// Protos are the files that a run generates for: what there is to know of them
+// beside their services, to tell what earlier runs made of them.
+type Protos struct {
+	// Declares has, for each file, the elements that it declares, as
+	// [Element.String] names them.
+	Declares map[string]map[string]bool
+	// Folders are those with files of ours that are generated for the files, or
+	// would be if they had services.
+	Folders map[string]bool
+}
+
+// protos notes a file that is generated for.
+func (b *builder) protos(file *protogen.File) {
+	declares := map[string]bool{}
+	for _, service := range file.Services {
+		declares["service "+string(service.Desc.FullName())] = true
+		for _, method := range service.Methods {
+			declares["rpc "+string(service.Desc.FullName())+"."+string(method.Desc.Name())] = true
+		}
+	}
+	messages := slices.Clone(file.Messages)
+	for i := 0; i < len(messages); i++ {
+		declares["event "+string(messages[i].Desc.FullName())] = true
+		messages = append(messages, messages[i].Messages...)
+	}
+	b.app.Protos.Declares[file.Desc.Path()] = declares
+
+	base := base(string(file.GoPackageName))
+	dir, found := b.app.Module.dir(string(file.GoImportPath))
+	if pkg := b.packages[file.GoImportPath]; pkg != nil {
+		dir = pkg.dir
+	} else if !found {
+		dir = path.Join("gen", protoDir(string(file.Desc.Package())))
+	}
+	for _, role := range roles {
+		b.app.Protos.Folders[path.Join(dir, base+role)] = true
+	}
+	b.app.Protos.Folders["cmd/"+program(string(file.Desc.Package()), file.Desc.Path())+"-client"] = true
+}
+
+// roles are what the packages that are generated for one of messages add to
+// its name.
+var roles = []string{"client", "server", "events", "test"}
