@@ -14,6 +14,7 @@ const (
 	goalPerMegabyte = 0.5  // the same for each megabyte written
 	goalOver        = 1.1  // wall over what is there
 	goalMemory      = 1.25 // peak memory
+	goalOfEmpty     = 1.0  // wall over what is there, to wall into an empty module
 )
 
 // compare measures all plugins on one request, and ours twice: into an empty
@@ -79,7 +80,13 @@ func print(scenes []*scene) error {
 			times, wall, times/s.written.megabytes()*base.written.megabytes(), perMegabyte,
 			float64(took.cpu)/float64(baseTook.cpu), float64(took.memory)/float64(baseTook.memory), memory)
 	}
-	return table.Flush()
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	empty, over := scenes[len(scenes)-2].median(), scenes[len(scenes)-1].median()
+	_, err := fmt.Printf("\nOver %d files, half of them yours, a run takes %.2f of the wall of one into the empty module%s.\n",
+		scenes[len(scenes)-2].written.files, over.wall.Seconds()/empty.wall.Seconds(), goal(goalOfEmpty))
+	return err
 }
 
 func goal(most float64) string { return fmt.Sprintf(" (%.2f)", most) }

@@ -6,7 +6,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
 )
@@ -42,11 +41,7 @@ func (m *Module) Join(app *model.App) {
 		services = append(services, pkg.Services...)
 	}
 	all := make([]*joined, len(services))
-	var workers sync.WaitGroup
-	for i, service := range services {
-		workers.Go(func() { all[i] = m.look(service) })
-	}
-	workers.Wait()
+	each(len(services), func(i int) { all[i] = m.look(services[i]) })
 	for i, service := range services {
 		m.joined[service] = all[i]
 		for _, line := range all[i].drift() {

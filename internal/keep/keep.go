@@ -144,17 +144,24 @@ type decision struct {
 	err     error
 }
 
-// decide decides on the outputs of a turn, as many at a time as there are
-// processors.
+// decide decides on the outputs of a turn.
 func (m *Module) decide(outputs []Output, decisions []decision, turn int) {
+	each(len(outputs), func(i int) {
+		if turnOf(outputs[i]) == turn {
+			decisions[i] = m.on(outputs[i])
+		}
+	})
+}
+
+// each does something for each number below n, as many at a time as there are
+// processors.
+func each(n int, do func(i int)) {
 	var next atomic.Int64
 	var workers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
-			for i := next.Add(1) - 1; i < int64(len(outputs)); i = next.Add(1) - 1 {
-				if turnOf(outputs[i]) == turn {
-					decisions[i] = m.on(outputs[i])
-				}
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				do(i)
 			}
 		})
 	}
