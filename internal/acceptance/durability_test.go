@@ -1,0 +1,312 @@
+package acceptance
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/encoding/protowire"
+	_ "modernc.org/sqlite"
+)
+
+// TestNoAcknowledgedEventIsLostWhenTheServerIsKilled kills the generated server
+// under load, again and again: every event that it acknowledged is there after
+// the restart, and none twice, though callers send again what failed.
+func TestNoAcknowledgedEventIsLostWhenTheServerIsKilled(t *testing.T) {
+	rounds := 5
+	if all := os.Getenv("CRASH_ROUNDS"); all != "" {
+		rounds, _ = strconv.Atoi(all)
+	}
+	database := filepath.Join(t.TempDir(), "events.db")
+	acknowledged := map[string]bool{}
+	var unanswered []string
+	for round := range rounds {
+		server := startVictim(t, "sqlite:"+database)
+		conn := dial(t, server.addr)
+		for _, id := range unanswered { // sent again under the same ids
+			if err := send(conn, id); err != nil {
+				t.Fatalf("event %s, sent again after the restart: %v", id, err)
+			}
+			acknowledged[id] = true
+		}
+		unanswered = nil
+		var mu sync.Mutex
+		var callers sync.WaitGroup
+		for caller := range 32 {
+			callers.Go(func() {
+				for i := 0; ; i++ {
+					id := fmt.Sprintf("%d-%d-%d", round, caller, i)
+					err := send(conn, id)
+					mu.Lock()
+					if err == nil {
+						acknowledged[id] = true
+					} else {
+						unanswered = append(unanswered, id)
+					}
+					mu.Unlock()
+					if err != nil {
+						return
+					}
+				}
+			})
+		}
+		time.Sleep(100*time.Millisecond + rand.N(300*time.Millisecond))
+		server.kill(t)
+		callers.Wait()
+		conn.Close()
+		checkStored(t, database, acknowledged)
+	}
+	t.Logf("killed %d times; %d events were acknowledged", rounds, len(acknowledged))
+	if len(acknowledged) < 100*rounds {
+		t.Errorf("only %d events were acknowledged: that is no load", len(acknowledged))
+	}
+}
+
+// checkStored reads a database as any SQLite tool does.
+func checkStored(t *testing.T, database string, acknowledged map[string]bool) {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var integrity string
+	if err := db.QueryRow("PRAGMA integrity_check").Scan(&integrity); err != nil || integrity != "ok" {
+		t.Fatalf("the database is %q (%v)", integrity, err)
+	}
+	rows, err := db.Query("SELECT id, count(*) FROM events GROUP BY source, id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	stored := map[string]int{}
+	for rows.Next() {
+		var id string
+		var count int
+		if err := rows.Scan(&id, &count); err != nil {
+			t.Fatal(err)
+		}
+		stored[id] += count
+	}
+	for id := range acknowledged {
+		if stored[id] != 1 {
+			t.Errorf("event %s was acknowledged and is stored %d times", id, stored[id])
+		}
+	}
+}
+
+// TestAnEventIsSyncedBeforeItIsAcknowledged watches the server's system calls:
+// between the begin of a call and its answer there is a sync of the disk; and
+// many callers share one.
+func TestAnEventIsSyncedBeforeItIsAcknowledged(t *testing.T) {
+	strace := tool(t, "strace", "apt-get install strace")
+	server := startVictim(t, "sqlite:"+filepath.Join(t.TempDir(), "events.db"))
+	trace := filepath.Join(t.TempDir(), "trace")
+	tracer := exec.Command(strace, "-f", "-ttt", "-T", "-e", "trace=fsync,fdatasync", "-o", trace, "-p", strconv.Itoa(server.Process.Pid))
+	var said bytes.Buffer
+	tracer.Stderr = &said
+	if err := tracer.Start(); err != nil {
+		t.Fatal(err)
+	}
+	conn := dial(t, server.addr)
+	waitFor(t, "the tracer", func() bool {
+		if tracer.ProcessState != nil || send(conn, fmt.Sprintf("warm-%d", time.Now().UnixNano())) != nil {
+			return false
+		}
+		return len(syncs(t, trace)) > 0
+	})
+
+	type span struct{ begin, end float64 }
+	var calls []span
+	for i := range 50 {
+		begin := now()
+		if err := send(conn, fmt.Sprintf("one-%d", i)); err != nil {
+			t.Fatal(err)
+		}
+		calls = append(calls, span{begin, now()})
+	}
+	before := len(syncs(t, trace))
+	const events, callers = 10_000, 64
+	var next atomic.Int64
+	var group sync.WaitGroup
+	for range callers {
+		group.Go(func() {
+			for i := next.Add(1); i <= events; i = next.Add(1) {
+				if err := send(conn, fmt.Sprintf("many-%d", i)); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	if err := tracer.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	tracer.Wait()
+	all := syncs(t, trace)
+	for i, call := range calls {
+		within := false
+		for _, s := range all {
+			within = within || s.begin >= call.begin && s.end <= call.end
+		}
+		if !within {
+			t.Errorf("call %d was answered without a sync between its begin and its end", i)
+		}
+	}
+	count := len(all) - before
+	t.Logf("%d events of %d callers: %d syncs", events, callers, count)
+	if count < 1 || count > 1000 {
+		t.Errorf("%d events of %d callers took %d syncs, want 1 to 1000", events, callers, count)
+	}
+}
+
+// synced is a sync of the disk, in seconds since 1970.
+type synced struct{ begin, end float64 }
+
+var syncLine = regexp.MustCompile(`^\d+ +(\d+\.\d+) (?:(?:fsync|fdatasync)\(\d+(\) += 0 <(\d+\.\d+)>| <unfinished)|<\.\.\. (?:fsync|fdatasync) resumed>\) += 0 <(\d+\.\d+)>)`)
+
+// syncs are those that a trace shows to be done.
+func syncs(t *testing.T, trace string) (all []synced) {
+	t.Helper()
+	text, err := os.ReadFile(trace)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		match := syncLine.FindStringSubmatch(line)
+		if match == nil {
+			continue
+		}
+		at, _ := strconv.ParseFloat(match[1], 64)
+		switch {
+		case match[3] != "": // in one line: begin, and how long
+			took, _ := strconv.ParseFloat(match[3], 64)
+			all = append(all, synced{at, at + took})
+		case match[4] != "": // resumed: end, and how long
+			took, _ := strconv.ParseFloat(match[4], 64)
+			all = append(all, synced{at - took, at})
+		}
+	}
+	return all
+}
+
+func now() float64 { return float64(time.Now().UnixNano()) / 1e9 }
+
+func waitFor(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for begin := time.Now(); !done(); time.Sleep(20 * time.Millisecond) {
+		if time.Since(begin) > 20*time.Second {
+			t.Fatalf("%s did not come", what)
+		}
+	}
+}
+
+// victim is a generated server in a process of its own.
+type victim struct {
+	*exec.Cmd
+	addr string
+}
+
+// startVictim starts the demo's server on a log.
+func startVictim(t *testing.T, events string) *victim {
+	t.Helper()
+	dir, err := demo()
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.Command(filepath.Join(dir, "receiver-server"), "--addr", "127.0.0.1:0", "--events", events, "--log-format", "json")
+	stderr, err := command.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	p := &victim{Cmd: command}
+	t.Cleanup(func() { p.kill(t) })
+	lines := bufio.NewScanner(stderr)
+	for lines.Scan() {
+		var line struct{ Msg, Addr string }
+		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "serving" {
+			p.addr = line.Addr
+			go func() {
+				for lines.Scan() { // or the server would block on a full pipe
+				}
+			}()
+			return p
+		}
+		t.Log(lines.Text())
+	}
+	t.Fatal("the server ended before it served")
+	return nil
+}
+
+// kill kills the server, as power or an operator would.
+func (p *victim) kill(t *testing.T) {
+	t.Helper()
+	if p.ProcessState != nil {
+		return
+	}
+	if err := p.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	p.Wait()
+}
+
+func dial(t *testing.T, addr string) *grpc.ClientConn {
+	t.Helper()
+	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// send sends an event under an id of the caller's.
+func send(conn *grpc.ClientConn, id string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	ctx = metadata.AppendToOutgoingContext(ctx, "event-id", id)
+	var event, reply []byte
+	for _, field := range []struct {
+		number protowire.Number
+		text   string
+	}{{1, "acceptance"}, {3, "jerry"}, {4, "install"}} {
+		event = protowire.AppendString(protowire.AppendTag(event, field.number, protowire.BytesType), field.text)
+	}
+	return conn.Invoke(ctx, "/Receiver/receive", &event, &reply, grpc.ForceCodecV2(raw{}))
+}
+
+// raw is a codec of messages that are bytes already.
+type raw struct{}
+
+func (raw) Marshal(message any) (mem.BufferSlice, error) {
+	return mem.BufferSlice{mem.SliceBuffer(*message.(*[]byte))}, nil
+}
+
+func (raw) Unmarshal(data mem.BufferSlice, message any) error {
+	*message.(*[]byte) = data.Materialize()
+	return nil
+}
+
+func (raw) Name() string { return "proto" }
