@@ -261,8 +261,8 @@ func (i *implementation) field(want string) string {
 }
 
 // inSkeletons are names that our skeletons have for other things.
-var inSkeletons = []string{"_", "codes", "context", "ctx", "err", "errors", "event", "eventid", "fmt", "io", "receipts", "request",
-	"server", "status", "stop", "stored", "stream"}
+var inSkeletons = []string{"_", "codes", "context", "ctx", "err", "errors", "event", "eventid", "fmt", "from", "io", "receipts", "request",
+	"server", "since", "status", "stop", "stored", "stream"}
 
 // receiver is how most methods of the implementation call it, and whether any
 // has a pointer to it.

@@ -293,6 +293,9 @@ func (b *builder) eventType(pkg *Package, event *Event, from *protogen.Method) *
 	}
 	event.File = b.stem(pkg.dir+" "+pkg.Base, event.Title, "event", "client", "server", "log")
 	b.claim(pkg.Events.Path+".Append"+event.Title, from.Desc, "%s.Log.Append%s", pkg.Events.Name, event.Title)
+	for _, method := range []string{"Consume" + event.Title, "Consume" + event.Title + "Batches"} {
+		b.claim(pkg.Events.Path+"."+method, from.Desc, "%s.Log.%s", pkg.Events.Name, method)
+	}
 	pkg.EventTypes = append(pkg.EventTypes, event)
 	return event
 }

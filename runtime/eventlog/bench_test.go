@@ -66,7 +66,7 @@ func BenchmarkAppend(b *testing.B) {
 // commits is the number of transactions in which the events were stored: those
 // of one have the same time of recording.
 func commits(b *testing.B, log Log) (count int) {
-	row := log.(*sqliteLog).readers.QueryRowContext(b.Context(), "SELECT count(DISTINCT recorded) FROM events")
+	row := log.(*sqliteLog).readers.pool.QueryRowContext(b.Context(), "SELECT count(DISTINCT recorded) FROM events")
 	if err := row.Scan(&count); err != nil {
 		b.Fatal(err)
 	}
@@ -82,18 +82,12 @@ func BenchmarkBaseline(b *testing.B) {
 func benchmarkBaseline(b *testing.B, rows int) {
 	ctx := b.Context()
 	path := filepath.Join(b.TempDir(), "events.db")
-	if err := createPrivate(path); err != nil {
-		b.Fatal(err)
-	}
-	conn, err := openSQLiteConn(ctx, path)
+	log, err := openSQLiteWriter(ctx, path, sqliteRetention{})
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer func() { _ = conn.close() }()
-	if err := migrateSQLite(ctx, conn.Conn, path); err != nil {
-		b.Fatal(err)
-	}
-	insert, err := conn.PrepareContext(ctx, "INSERT INTO events (recorded, source, id, type, subject, time, schema, data) VALUES "+
+	defer func() { _ = log.Close() }()
+	insert, err := log.changes.PrepareContext(ctx, "INSERT INTO events (recorded, source, id, type, subject, time, schema, data) VALUES "+
 		strings.TrimSuffix(strings.Repeat("(?, ?, ?, ?, ?, ?, ?, ?), ", rows), ", "))
 	if err != nil {
 		b.Fatal(err)

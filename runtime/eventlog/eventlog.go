@@ -52,12 +52,33 @@ type Record struct {
 // numbers may be left out. Zero is before every event.
 type Position int64
 
+// From is where reading begins. The zero value is the beginning of the log.
+type From struct {
+	after Position
+	since time.Time
+}
+
+// After begins behind a position.
+func After(position Position) From { return From{after: position} }
+
+// Since begins with the first event that was recorded at or after a time.
+func Since(t time.Time) From { return From{since: t} }
+
 // Durability says what an acknowledged event survives.
 type Durability string
 
-// Fsync is the durability of an event that its storage device has confirmed:
-// it survives the loss of the process, of the system and of power.
-const Fsync Durability = "fsync"
+// The durabilities.
+const (
+	// Fsync: its storage device has confirmed the event. It survives the loss
+	// of the process, of the system and of power.
+	Fsync Durability = "fsync"
+	// Quorum: most servers of a cluster have the event. It survives the loss of
+	// any minority of them.
+	Quorum Durability = "quorum"
+	// None: the event is stored, but nothing proves that it survives more than
+	// the loss of this process. Only who asks for it gets it.
+	None Durability = "none"
+)
 
 // Receipt is the acknowledgement of one appended event.
 type Receipt struct {
@@ -69,7 +90,8 @@ type Receipt struct {
 	Durability Durability
 }
 
-// Log stores events. Its methods may be called from many goroutines at once.
+// Log stores events. Its methods may be called from many goroutines at once,
+// and several processes may have one log open.
 //
 // Its errors are made for a gRPC handler to return as they are: each has the
 // status code that its caller should see (see [Error]).
@@ -86,12 +108,86 @@ type Log interface {
 	// the events will be stored: append them again to find out.
 	Append(ctx context.Context, events ...Event) ([]Receipt, error)
 
-	// Read yields what is stored behind the given position, in order, up to
-	// what was stored when Read began or somewhat later. It ends at the end of
-	// the log, or with the error that stopped it.
-	Read(ctx context.Context, after Position) iter.Seq2[Record, error]
+	// Read yields what is stored, in order, up to what was stored when Read
+	// began or somewhat later. It ends at the end of the log, or with the error
+	// that stopped it.
+	Read(ctx context.Context, from From) iter.Seq2[Record, error]
+
+	// Tail yields what Read does and then, until ctx ends, each event soon
+	// after it is stored, whichever process did. The end of ctx is its last
+	// error.
+	Tail(ctx context.Context, from From) iter.Seq2[Record, error]
+
+	// Hold takes the place of a named consumer, which one process at a time can
+	// have, until it is released or the process ends. If another has it the
+	// error is [ErrHeld], and says who.
+	Hold(ctx context.Context, consumer string) (Hold, error)
+
+	// Dead yields the dead letters of a consumer, or of all if it is "".
+	Dead(ctx context.Context, consumer string) iter.Seq2[DeadLetter, error]
+
+	// Retry has a consumer handle dead letters again, those at the given
+	// positions or all, when it next runs, in whichever process. It returns how
+	// many there were.
+	Retry(ctx context.Context, consumer string, positions ...Position) (int, error)
+
+	// Stats says how much the log holds, and how far its consumers are.
+	Stats(ctx context.Context) (Stats, error)
+
+	// Check returns nil if the log can take an event now, and otherwise the
+	// error that an append would get.
+	Check(ctx context.Context) error
 
 	// Close stores what was accepted and releases the log. Every call after it
 	// fails with [ErrClosed].
 	Close() error
+}
+
+// Hold is the place of a named consumer in a log, while one process has it.
+// What it is told is durable when its method returns. If another process has
+// taken the place meanwhile, the error is [ErrHeld].
+type Hold interface {
+	// Place is the position up to which the consumer has handled everything.
+	// known is false if it was never moved: then the consumer is new.
+	Place() (place Position, known bool)
+	// Move moves the place.
+	Move(ctx context.Context, to Position) error
+	// Bury puts an event among the dead letters, or puts a new account of it in
+	// the place of the old.
+	Bury(ctx context.Context, letter DeadLetter) error
+	// Retries are the dead letters that [Log].Retry has asked for.
+	Retries(ctx context.Context) ([]DeadLetter, error)
+	// Revive takes an event off the dead letters: it has been handled.
+	Revive(ctx context.Context, position Position) error
+	// Release gives the place up. Every other call after it fails.
+	Release() error
+}
+
+// DeadLetter is an event that a consumer gave up on.
+type DeadLetter struct {
+	Record
+	Consumer string
+	Tries    int       // how often it was tried
+	Reason   string    // the error of the last try
+	Buried   time.Time // when the consumer gave up
+	Retrying bool      // whether it waits to be tried again
+}
+
+// Stats are figures about a log.
+type Stats struct {
+	Events      int64     // how many it holds
+	Bytes       int64     // what they take, as far as the engine knows
+	First, Last Position  // of the events that it holds; 0 if none
+	Oldest      time.Time // when First was recorded
+	Durability  Durability
+	Consumers   []ConsumerStats // by their names
+}
+
+// ConsumerStats are figures about a consumer.
+type ConsumerStats struct {
+	Name   string
+	Place  Position
+	Lag    int64  // how many events stand behind its place
+	Holder string // which process runs it; "" if none does
+	Dead   int64  // how many dead letters it has
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventid"
@@ -48,62 +49,87 @@ type Stored[M proto.Message] struct {
 	Message M
 }
 
-// ReadMessages yields the stored events of one message type, as [Log] reads
+// ReplayMessages yields the stored events of one message type, as [Log] reads
 // them. Those of other types are passed over.
-func ReadMessages[M proto.Message](ctx context.Context, log Log, after Position) iter.Seq2[Stored[M], error] {
-	return messages[M](log.Read(ctx, after))
+func ReplayMessages[M proto.Message](ctx context.Context, log Log, from From) iter.Seq2[Stored[M], error] {
+	return messages[M](log.Read(ctx, from))
 }
 
-// TailMessages yields what [ReadMessages] does, and then each event as it is
+// TailMessages yields what [ReplayMessages] does, and then each event as it is
 // stored, until ctx ends: that is its last error.
-func TailMessages[M proto.Message](ctx context.Context, log Log, after Position) iter.Seq2[Stored[M], error] {
-	return messages[M](Tail(ctx, log, after))
+func TailMessages[M proto.Message](ctx context.Context, log Log, from From) iter.Seq2[Stored[M], error] {
+	return messages[M](log.Tail(ctx, from))
+}
+
+// ConsumeMessages is [Consume] for the events of one message type. Those of
+// other types are passed over. One whose data is no such message goes to the
+// dead letters at once.
+func ConsumeMessages[M proto.Message](ctx context.Context, log Log, name string, handle func(context.Context, Stored[M]) error, options ...ConsumeOption) error {
+	schema := newSchema[M]()
+	return Consume(ctx, log, name, func(ctx context.Context, record Record) error {
+		stored, err := schema.stored(record)
+		if err != nil {
+			return GiveUp(err)
+		}
+		return handle(ctx, stored)
+	}, append(options[:len(options):len(options)], schema.wanted)...)
+}
+
+// ConsumeMessageBatches is [ConsumeBatches] for the events of one message type,
+// as [ConsumeMessages] is [Consume].
+func ConsumeMessageBatches[M proto.Message](ctx context.Context, log Log, name string, handle func(context.Context, []Stored[M]) error, options ...ConsumeOption) error {
+	schema := newSchema[M]()
+	return ConsumeBatches(ctx, log, name, func(ctx context.Context, records []Record) error {
+		batch := make([]Stored[M], len(records))
+		for i, record := range records {
+			var err error
+			if batch[i], err = schema.stored(record); err != nil {
+				return GiveUp(err)
+			}
+		}
+		return handle(ctx, batch)
+	}, append(options[:len(options):len(options)], schema.wanted)...)
+}
+
+// schema is a message type.
+type schema[M proto.Message] struct {
+	name string
+	kind protoreflect.MessageType
+}
+
+func newSchema[M proto.Message]() schema[M] {
+	var none M
+	kind := none.ProtoReflect().Type()
+	return schema[M]{string(kind.Descriptor().FullName()), kind}
+}
+
+// wanted has a consumer handle the events of the type only.
+func (s schema[M]) wanted(c *consumption) {
+	c.wants = func(record *Record) bool { return record.Schema == s.name }
+}
+
+func (s schema[M]) stored(record Record) (Stored[M], error) {
+	stored := Stored[M]{Record: record, Message: s.kind.New().Interface().(M)}
+	if err := proto.Unmarshal(record.Data, stored.Message); err != nil {
+		return stored, fmt.Errorf("position %d is no %s: %w", record.Position, s.name, err)
+	}
+	return stored, nil
 }
 
 // messages are the records of one message type.
 func messages[M proto.Message](records iter.Seq2[Record, error]) iter.Seq2[Stored[M], error] {
-	var none M
-	kind := none.ProtoReflect().Type()
-	schema := string(kind.Descriptor().FullName())
+	schema := newSchema[M]()
 	return func(yield func(Stored[M], error) bool) {
 		for record, err := range records {
-			if err == nil && record.Schema != schema {
+			if err == nil && record.Schema != schema.name {
 				continue
 			}
 			stored := Stored[M]{Record: record}
 			if err == nil {
-				stored.Message = kind.New().Interface().(M)
-				if err = proto.Unmarshal(record.Data, stored.Message); err != nil {
-					err = fmt.Errorf("position %d is no %s: %w", record.Position, schema, err)
-				}
+				stored, err = schema.stored(record)
 			}
 			if !yield(stored, err) || err != nil {
 				return
-			}
-		}
-	}
-}
-
-// pollInterval is how soon a tail sees a new event, at the latest.
-const pollInterval = 50 * time.Millisecond
-
-// Tail yields what a log reads behind a position and then, until ctx ends, each
-// event as it is stored, also by another process. The end of ctx is its last
-// error.
-func Tail(ctx context.Context, log Log, after Position) iter.Seq2[Record, error] {
-	return func(yield func(Record, error) bool) {
-		for {
-			for record, err := range log.Read(ctx, after) {
-				if !yield(record, err) || err != nil {
-					return
-				}
-				after = record.Position
-			}
-			select {
-			case <-ctx.Done():
-				yield(Record{}, ended(ctx))
-				return
-			case <-time.After(pollInterval):
 			}
 		}
 	}

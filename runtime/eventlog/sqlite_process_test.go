@@ -96,43 +96,6 @@ func (p *process) kill() {
 	_ = p.Wait()
 }
 
-func TestOneProcessAppends(t *testing.T) {
-	url := newURL(t)
-	path := strings.TrimPrefix(url, "sqlite:")
-	child := startChild(t, url)
-	began := time.Now()
-	_, err := Open(t.Context(), url)
-	want := fmt.Sprintf("%s: already open for appending in process %d", path, child.Process.Pid)
-	if err == nil || !strings.Contains(err.Error(), want) {
-		t.Errorf("got %v, want %s", err, want)
-	}
-	if waited := time.Since(began); waited > 5*time.Second {
-		t.Errorf("it took %v to say so", waited)
-	}
-	reader, err := OpenReader(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	mustClose(t, reader)
-	child.kill()
-
-	log := mustOpen(t, url)
-	want = fmt.Sprintf("%s: already open for appending in process %d", path, os.Getpid())
-	if _, err := Open(t.Context(), url); err == nil || !strings.Contains(err.Error(), want) {
-		t.Errorf("in the same process: got %v, want %s", err, want)
-	}
-	alias := path + "-alias"
-	if err := os.Symlink(path, alias); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Open(t.Context(), "sqlite:"+alias); err == nil || !strings.Contains(err.Error(), want) {
-		t.Errorf("by another name: got %v, want %s", err, want)
-	}
-	mustAppend(t, log, event("a"))
-	mustClose(t, log)
-	mustClose(t, mustOpen(t, url))
-}
-
 func TestKilled(t *testing.T) {
 	url := newURL(t)
 	acknowledged := map[string]Position{}
@@ -162,7 +125,7 @@ func TestKilled(t *testing.T) {
 
 		log := mustOpen(t, url)
 		var verdict string
-		if err := log.writer.QueryRowContext(t.Context(), "PRAGMA integrity_check").Scan(&verdict); err != nil || verdict != "ok" {
+		if err := log.appender.writer.conn.QueryRowContext(t.Context(), "PRAGMA integrity_check").Scan(&verdict); err != nil || verdict != "ok" {
 			t.Errorf("integrity: %s, %v", verdict, err)
 		}
 		found := map[string]Position{}

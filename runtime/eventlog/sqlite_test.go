@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -52,7 +51,7 @@ func mustClose(t testing.TB, log Log) {
 
 func mustRead(t testing.TB, log Log, after Position) (records []Record) {
 	t.Helper()
-	for record, err := range log.Read(t.Context(), after) {
+	for record, err := range log.Read(t.Context(), After(after)) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -137,124 +136,6 @@ func occupy(t testing.TB, log *sqliteLog) (release func()) {
 	return release
 }
 
-func TestStoredIsReadBack(t *testing.T) {
-	url := newURL(t)
-	log := mustOpen(t, url)
-	everyByte := make([]byte, 256)
-	for i := range everyByte {
-		everyByte[i] = byte(i)
-	}
-	zone := time.FixedZone("", 2*60*60)
-	events := []Event{
-		event("1"),
-		{ID: "2", Type: "t", Schema: "s"}, // only what is required
-		{ID: "3", Source: "größe ✓ ' \" ;--", Type: "t", Subject: "\n\t", Schema: "s", Data: everyByte},
-		{ID: "4", Source: strings.Repeat("x", maxAttribute), Type: "t", Schema: "s", Data: bytes.Repeat(everyByte, 8192)},
-		{ID: "5", Type: "t", Schema: "s", Time: time.Date(1, 1, 1, 0, 0, 0, 1, time.UTC)},
-		{ID: "6", Type: "t", Schema: "s", Time: time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC)},
-		{ID: "7", Type: "t", Schema: "s", Time: time.Date(2026, 11, 22, 1, 2, 3, 4, zone)},
-	}
-	began := time.Now()
-	var receipts []Receipt
-	for _, event := range events[:3] {
-		receipts = append(receipts, mustAppend(t, log, event)...)
-	}
-	receipts = append(receipts, mustAppend(t, log, events[3:]...)...)
-	ended := time.Now()
-
-	check := func(log Log) {
-		t.Helper()
-		records := mustRead(t, log, 0)
-		if len(records) != len(events) {
-			t.Fatalf("%d records, want %d", len(records), len(events))
-		}
-		for i, record := range records {
-			want := events[i]
-			if receipts[i] != (Receipt{Position: record.Position, Durability: Fsync}) {
-				t.Errorf("event %s: receipt %+v, stands at %d", want.ID, receipts[i], record.Position)
-			}
-			if i > 0 && record.Position <= records[i-1].Position {
-				t.Errorf("event %s: position %d is not greater than %d", want.ID, record.Position, records[i-1].Position)
-			}
-			if record.Recorded.Before(began.Round(0)) || record.Recorded.After(ended) || record.Recorded.Location() != time.UTC {
-				t.Errorf("event %s: recorded %v, want from %v to %v", want.ID, record.Recorded, began, ended)
-			}
-			if want.Time.IsZero() {
-				want.Time = record.Recorded
-			}
-			if !record.Time.Equal(want.Time) {
-				t.Errorf("event %s: time %v, want %v", want.ID, record.Time, want.Time)
-			}
-			if record.ID != want.ID || record.Source != want.Source || record.Type != want.Type ||
-				record.Subject != want.Subject || record.Schema != want.Schema || !bytes.Equal(record.Data, want.Data) {
-				t.Errorf("got %.200v, want %.200v", record.Event, want)
-			}
-		}
-	}
-	check(log)
-	mustClose(t, log)
-	check(mustOpen(t, url))
-}
-
-func TestReadBeginsBehindAPosition(t *testing.T) {
-	log := mustOpen(t, newURL(t))
-	var events []Event
-	for i := range 2*pageEvents + 1 { // more than one page
-		events = append(events, event(fmt.Sprint(i)))
-	}
-	receipts := mustAppend(t, log, events...)
-	for _, after := range []int{0, 1, pageEvents, len(events) - 1} {
-		want := len(events) - after
-		position := receipts[0].Position - 1 + Position(after)
-		if got := len(mustRead(t, log, position)); got != want {
-			t.Errorf("behind %d: %d records, want %d", position, got, want)
-		}
-	}
-	for record, err := range log.Read(t.Context(), 0) {
-		if err != nil || record.ID != "0" {
-			t.Errorf("first: %q, %v", record.ID, err)
-		}
-		break // and no more is yielded
-	}
-}
-
-func TestReadKeepsUpWithAppends(t *testing.T) {
-	log := mustOpen(t, newURL(t))
-	mustAppend(t, log, event("first"))
-	seen := 0
-	for _, err := range log.Read(t.Context(), 0) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		seen++
-		mustAppend(t, log, event(fmt.Sprint(seen))) // one more for each: Read must end all the same
-	}
-	if seen != 1 {
-		t.Errorf("%d records, want what was stored when Read began: 1", seen)
-	}
-	if got := len(mustRead(t, log, 0)); got != 2 {
-		t.Errorf("%d records in all, want 2", got)
-	}
-}
-
-func TestReadStops(t *testing.T) {
-	log := mustOpen(t, newURL(t))
-	mustAppend(t, log, event("1"), event("2"), event("3"))
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	var got []string
-	var last error
-	for record, err := range log.Read(ctx, 0) {
-		if last = err; err == nil {
-			got = append(got, record.ID)
-		}
-		cancel()
-	}
-	if !slices.Equal(got, []string{"1"}) || status.Code(last) != codes.Canceled {
-		t.Errorf("read %v and then %v, want [1] and then that it was cancelled", got, last)
-	}
-}
-
 func TestPositionsAreNeverUsedAgain(t *testing.T) {
 	url := newURL(t)
 	log := mustOpen(t, url)
@@ -262,97 +143,6 @@ func TestPositionsAreNeverUsedAgain(t *testing.T) {
 	onDatabase(t, log.path, "DELETE FROM events")
 	if got := mustAppend(t, log, event("3"))[0].Position; got <= last {
 		t.Errorf("position %d after %d was deleted", got, last)
-	}
-}
-
-func TestAnEventIsStoredOnce(t *testing.T) {
-	url := newURL(t)
-	log := mustOpen(t, url)
-	first := mustAppend(t, log, event("a"))[0]
-	later := event("a")
-	later.Time = time.Now() // is not compared
-	again := func(log Log) {
-		t.Helper()
-		if got, want := mustAppend(t, log, later)[0], (Receipt{first.Position, true, Fsync}); got != want {
-			t.Errorf("receipt %+v, want %+v", got, want)
-		}
-	}
-	again(log)
-	again(log)
-	elsewhere := event("a")
-	elsewhere.Source = "another shop"
-	if mustAppend(t, log, elsewhere)[0].Duplicate {
-		t.Error("an event of another source is a duplicate")
-	}
-	mustClose(t, log)
-	log = mustOpen(t, url)
-	again(log)
-	if got := len(mustRead(t, log, 0)); got != 2 {
-		t.Errorf("%d records, want 2", got)
-	}
-}
-
-func TestAnEventIsStoredOnceByManyCallers(t *testing.T) {
-	log := mustOpen(t, newURL(t))
-	const callers, rounds = 64, 20
-	var fresh [rounds]atomic.Int64
-	var positions [rounds]sync.Map
-	var group sync.WaitGroup
-	for range callers {
-		group.Go(func() {
-			for round := range rounds {
-				receipts, err := log.Append(t.Context(), event(fmt.Sprint(round)))
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				if !receipts[0].Duplicate {
-					fresh[round].Add(1)
-				}
-				positions[round].Store(receipts[0].Position, true)
-			}
-		})
-	}
-	group.Wait()
-	for round := range rounds {
-		count := 0
-		positions[round].Range(func(any, any) bool { count++; return true })
-		if fresh := fresh[round].Load(); fresh != 1 || count != 1 {
-			t.Errorf("event %d: %d times new, at %d positions", round, fresh, count)
-		}
-	}
-	if got := len(mustRead(t, log, 0)); got != rounds {
-		t.Errorf("%d records, want %d", got, rounds)
-	}
-}
-
-func TestConflicts(t *testing.T) {
-	for name, change := range map[string]func(*Event){
-		"type":    func(e *Event) { e.Type = "order.cancelled" },
-		"subject": func(e *Event) { e.Subject = "tom" },
-		"schema":  func(e *Event) { e.Schema = "shop.v2.OrderEvent" },
-		"data":    func(e *Event) { e.Data = []byte("data of b") },
-		"no data": func(e *Event) { e.Data = nil },
-	} {
-		t.Run(name, func(t *testing.T) {
-			log := mustOpen(t, newURL(t))
-			mustAppend(t, log, event("a"))
-			changed := event("a")
-			change(&changed)
-			_, err := log.Append(t.Context(), changed)
-			if !errors.Is(err, ErrConflict) || status.Code(err) != codes.AlreadyExists || !strings.Contains(err.Error(), `source "shop", id "a"`) {
-				t.Errorf("got %v, want a conflict that names source and id", err)
-			}
-			if _, err := log.Append(t.Context(), event("b"), changed); !errors.Is(err, ErrConflict) {
-				t.Errorf("got %v, want a conflict", err)
-			}
-			if _, err := log.Append(t.Context(), event("c"), func() Event { e := event("c"); change(&e); return e }()); !errors.Is(err, ErrConflict) {
-				t.Errorf("within one call: got %v, want a conflict", err)
-			}
-			if got := ids(mustRead(t, log, 0)); !slices.Equal(got, []string{"a"}) {
-				t.Errorf("stored %v, want [a]", got)
-			}
-		})
 	}
 }
 
@@ -448,50 +238,6 @@ func TestNeighboursInATransaction(t *testing.T) {
 	}
 }
 
-func TestInvalid(t *testing.T) {
-	log := mustOpen(t, newURL(t))
-	for name, test := range map[string]struct {
-		change func(*Event)
-		says   string
-	}{
-		"empty id":        {func(e *Event) { e.ID = "" }, "id is empty"},
-		"empty type":      {func(e *Event) { e.Type = "" }, "type is empty"},
-		"empty schema":    {func(e *Event) { e.Schema = "" }, "schema is empty"},
-		"long id":         {func(e *Event) { e.ID = strings.Repeat("x", maxAttribute+1) }, "id has 1025 bytes, at most 1024"},
-		"long source":     {func(e *Event) { e.Source = strings.Repeat("x", maxAttribute+1) }, "source has 1025 bytes"},
-		"NUL in subject":  {func(e *Event) { e.Subject = "a\x00b" }, "subject has a NUL byte"},
-		"not UTF-8":       {func(e *Event) { e.Source = "a\xff" }, "source is not valid UTF-8"},
-		"before year 1":   {func(e *Event) { e.Time = time.Date(0, 12, 31, 23, 0, 0, 0, time.UTC) }, "time is in the year 0"},
-		"after year 9999": {func(e *Event) { e.Time = time.Date(9999, 12, 31, 23, 0, 0, 0, time.FixedZone("", -7200)) }, "time is in the year 10000"},
-		"too much data":   {func(e *Event) { e.Data = make([]byte, maxAppend) }, "append them in parts"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			changed := event("a")
-			test.change(&changed)
-			_, err := log.Append(t.Context(), event("b"), changed)
-			if !errors.Is(err, ErrInvalid) || status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), test.says) {
-				t.Errorf("got %v, want that %s", err, test.says)
-			}
-		})
-	}
-	if got := mustRead(t, log, 0); got != nil {
-		t.Errorf("stored %v", ids(got))
-	}
-}
-
-func TestContextEndedBefore(t *testing.T) {
-	log := mustOpen(t, newURL(t))
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := log.Append(ctx, event("a")); status.Code(err) != codes.Canceled {
-		t.Errorf("got %v, want that it was cancelled", err)
-	}
-	mustAppend(t, log, event("b"))
-	if got := ids(mustRead(t, log, 0)); !slices.Equal(got, []string{"b"}) {
-		t.Errorf("stored %v, want [b]", got)
-	}
-}
-
 func TestContextEndsWhileWaiting(t *testing.T) {
 	log := mustOpen(t, newURL(t))
 	release := occupy(t, log)
@@ -560,82 +306,10 @@ func TestQueueIsBounded(t *testing.T) {
 	}
 }
 
-func TestCloseKeepsWhatItAccepted(t *testing.T) {
-	url := newURL(t)
-	log := mustOpen(t, url)
-	var acknowledged sync.Map
-	var group sync.WaitGroup
-	var count atomic.Int64
-	for caller := range 32 {
-		group.Go(func() {
-			for i := 0; ; i++ {
-				id := fmt.Sprintf("%d/%d", caller, i)
-				receipts, err := log.Append(t.Context(), event(id), event(id+"+"))
-				if errors.Is(err, ErrClosed) {
-					return
-				}
-				if err != nil {
-					t.Errorf("got %v, want that the log is closed", err)
-					return
-				}
-				count.Add(1)
-				acknowledged.Store(id, receipts[0].Position)
-				acknowledged.Store(id+"+", receipts[1].Position)
-			}
-		})
-	}
-	for count.Load() < 200 {
-		time.Sleep(time.Millisecond)
-	}
-	var closers sync.WaitGroup
-	for range 3 {
-		closers.Go(func() { mustClose(t, log) })
-	}
-	closers.Wait()
-	group.Wait()
-	mustClose(t, log)
-
-	records := mustRead(t, mustOpen(t, url), 0)
-	for _, record := range records {
-		position, found := acknowledged.LoadAndDelete(record.ID)
-		if !found || position != record.Position {
-			t.Errorf("%s stands at %d, acknowledged at %v", record.ID, record.Position, position)
-		}
-	}
-	acknowledged.Range(func(id, position any) bool {
-		t.Errorf("%v was acknowledged at %v and is not there", id, position)
-		return true
-	})
-}
-
-func TestOpenOutlivesItsContext(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	log, err := Open(ctx, newURL(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	cancel()
-	mustAppend(t, log, event("a"))
-	if got := ids(mustRead(t, log, 0)); !slices.Equal(got, []string{"a"}) {
-		t.Errorf("read %v, want [a]", got)
-	}
-	mustClose(t, log)
-}
-
-func TestClosed(t *testing.T) {
+func TestClosingTidiesUp(t *testing.T) {
 	log := mustOpen(t, newURL(t))
 	mustAppend(t, log, event("a"))
 	mustClose(t, log)
-	if _, err := log.Append(t.Context(), event("b")); !errors.Is(err, ErrClosed) || status.Code(err) != codes.Unavailable {
-		t.Errorf("append: %v, want that the log is closed", err)
-	}
-	var last error
-	for _, err := range log.Read(t.Context(), 0) {
-		last = err
-	}
-	if !errors.Is(last, ErrClosed) {
-		t.Errorf("read: %v, want that the log is closed", last)
-	}
 	for _, suffix := range []string{"-wal", "-shm"} {
 		if _, err := os.Stat(log.path + suffix); err == nil {
 			t.Errorf("%s is left", suffix)
@@ -650,7 +324,7 @@ func TestDiskFull(t *testing.T) {
 	limit := func(pages int) {
 		t.Helper()
 		var got int
-		if err := log.writer.QueryRowContext(t.Context(), fmt.Sprintf("PRAGMA max_page_count = %d", pages)).Scan(&got); err != nil {
+		if err := log.appender.writer.conn.QueryRowContext(t.Context(), fmt.Sprintf("PRAGMA max_page_count = %d", pages)).Scan(&got); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -684,15 +358,12 @@ func TestDiskFull(t *testing.T) {
 func TestStorageFails(t *testing.T) {
 	log := mustOpen(t, newURL(t))
 	mustAppend(t, log, event("a"))
-	if _, err := log.writer.ExecContext(t.Context(), "PRAGMA query_only = 1"); err != nil {
+	if _, err := log.appender.writer.conn.ExecContext(t.Context(), "PRAGMA query_only = 1"); err != nil {
 		t.Fatal(err)
 	}
 	_, err := log.Append(t.Context(), event("b"))
 	if !errors.Is(err, ErrUnavailable) || status.Code(err) != codes.Unavailable {
 		t.Errorf("got %v, want that the log is unavailable", err)
-	}
-	if _, err := log.writer.ExecContext(t.Context(), "PRAGMA query_only = 0"); err != nil {
-		t.Fatal(err)
 	}
 	mustAppend(t, log, event("c"))
 	if got := ids(mustRead(t, log, 0)); !slices.Equal(got, []string{"a", "c"}) {
@@ -743,7 +414,10 @@ func TestFilesArePrivate(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "new", "directory", "events.db")
 	log := mustOpen(t, "sqlite:"+path)
 	mustAppend(t, log, event("a"))
-	for _, suffix := range []string{"", "-wal", "-shm", "-lock"} {
+	if _, err := log.Hold(t.Context(), "mailer"); err != nil {
+		t.Fatal(err)
+	}
+	for _, suffix := range []string{"", "-wal", "-shm", "-consumer-1"} {
 		info, err := os.Stat(path + suffix)
 		if err != nil {
 			t.Fatal(err)
@@ -767,7 +441,7 @@ func TestPaths(t *testing.T) {
 		"sqlite:./down/../relative.db":        "relative.db",
 		"sqlite:" + dir + "/absolute.db":      "absolute.db",
 		"sqlite://" + dir + "/slashes.db":     "slashes.db",
-		"sqlite:a?mode=memory&b.db":           "a?mode=memory&b.db",
+		"sqlite:kept.db?max-age=720h":         "kept.db",
 		"sqlite:#%20 with 50% 'quotes\".db":   "#%20 with 50% 'quotes\".db",
 		"sqlite:größe:x.db":                   "größe:x.db",
 		"sqlite::memory:":                     ":memory:",
@@ -805,14 +479,18 @@ func TestRefusedURLs(t *testing.T) {
 	for name, test := range map[string]struct{ url, says string }{
 		"no path":                  {"sqlite:", "want sqlite:PATH"},
 		"host":                     {"sqlite://events.db", "want sqlite:PATH"},
-		"unknown engine":           {"mysql:x", "want sqlite:…"},
+		"unknown engine":           {"mysql:x", "want memory:… or sqlite:…"},
+		"unknown parameter":        {"sqlite:" + dir + "/p.db?mode=memory", `no parameter "mode", only max-age and max-bytes`},
+		"an age without a unit":    {"sqlite:" + dir + "/p.db?max-age=30", "max-age=30: want a duration, such as 720h"},
+		"a size below zero":        {"sqlite:" + dir + "/p.db?max-bytes=-1GB", "max-bytes=-1GB: want a number of bytes, such as 10GB"},
+		"a size beyond all":        {"sqlite:" + dir + "/p.db?max-bytes=9999999999TB", "want a number of bytes"},
 		"directory":                {"sqlite:" + dir, "is a directory; name a file in it"},
 		"below a file":             {"sqlite:" + file("plain", "") + "/x/events.db", "choose a path that this user can use"},
 		"not a database":           {"sqlite:" + file("text", "This is not a database."), "is not a SQLite database"},
 		"not a database at length": {"sqlite:" + file("longer", strings.Repeat("This is not a database.", 1000)), "is not a SQLite database"},
 		"another application's":    {"sqlite:" + database("foreign", "PRAGMA application_id = 1; CREATE TABLE t (x)"), "database of another application"},
 		"an anonymous one":         {"sqlite:" + database("anonymous", "CREATE TABLE t (x)"), "database of another application"},
-		"newer schema":             {"sqlite:" + database("newer", own+"PRAGMA user_version = 999"), "has version 999 and this program knows versions up to 1"},
+		"newer schema":             {"sqlite:" + database("newer", own+"PRAGMA user_version = 999"), "has version 999 and this program knows versions up to 2"},
 	} {
 		for open, log := range map[string]func(context.Context, string) (Log, error){"to append": Open, "to read": OpenReader} {
 			t.Run(name+"/"+open, func(t *testing.T) {
@@ -828,8 +506,8 @@ func TestRefusedURLs(t *testing.T) {
 				if after, _ := os.ReadFile(path); !bytes.Equal(before, after) {
 					t.Error("the file has changed")
 				}
-				if _, err := os.Stat(path + "-lock"); err == nil {
-					t.Error("there is a lock beside it")
+				if _, err := os.Stat(path + "-wal"); err == nil {
+					t.Error("there is a file beside it")
 				}
 			})
 		}
@@ -890,7 +568,7 @@ func TestTable(t *testing.T) {
 		&got.time, &got.recorded, &got.schema, &got.data, &got.dataType); err != nil {
 		t.Fatal(err)
 	}
-	if got.application != sqliteApplication || got.version != 1 || got.position != 1 || got.source != "shop" || got.id != "a" ||
+	if got.application != sqliteApplication || got.version != 2 || got.position != 1 || got.source != "shop" || got.id != "a" ||
 		got.kind != "order.placed" || got.subject != "jerry" || got.time != "2026-11-22T16:05:00.000000070Z" ||
 		len(got.recorded) != len(sqliteTime) || got.schema != "shop.v1.OrderEvent" || string(got.data) != "data of a" || got.dataType != "blob" {
 		t.Errorf("the row is %+v", got)
@@ -905,7 +583,7 @@ func TestCommitsAreSynced(t *testing.T) {
 		"journal_mode": "wal",
 	} {
 		var got string
-		if err := log.writer.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got); err != nil || got != want {
+		if err := log.appender.writer.conn.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got); err != nil || got != want {
 			t.Errorf("%s is %s, %v; want %s", pragma, got, err, want)
 		}
 	}

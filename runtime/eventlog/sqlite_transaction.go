@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	sqlite3 "modernc.org/sqlite/lib"
@@ -18,10 +19,11 @@ import (
 // It uses the driver's prepared statements as they are: what database/sql does
 // for each argument costs a good part of what SQLite does with it.
 type sqliteWriter struct {
-	conn *sql.Conn
+	pool *sql.DB
+	conn *sql.Conn // nil if what it knows of the file may be wrong
 
 	begin, commit, rollback sqliteStatement
-	find                    sqliteStatement
+	touch, find             sqliteStatement
 	inserts                 []sqliteInsert // largest first
 
 	// careful is whether the last batch had events that were known already:
@@ -48,21 +50,29 @@ type sqliteInsert struct {
 	values []driver.NamedValue
 }
 
-func newSQLiteWriter(conn *sqliteConn) (*sqliteWriter, error) {
-	w := &sqliteWriter{conn: conn.Conn, inserts: []sqliteInsert{{events: 64}, {events: 8}, {events: 1}}}
-	err := conn.Raw(func(driverConn any) error {
-		preparer := driverConn.(driver.ConnPrepareContext)
-		prepare := func(into *sqliteStatement, query string) error {
-			statement, err := preparer.PrepareContext(context.Background(), query)
-			if err == nil {
-				*into = statement.(sqliteStatement)
-			}
-			return err
-		}
+func newSQLiteWriter(path string) (*sqliteWriter, error) {
+	w := &sqliteWriter{pool: newSQLiteWriters(path)}
+	if err := w.connect(); err != nil {
+		return nil, errors.Join(err, w.pool.Close())
+	}
+	return w, nil
+}
+
+// connect opens the connection and prepares its statements.
+func (w *sqliteWriter) connect() error {
+	ctx := context.Background()
+	conn, err := w.pool.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	w.conn = conn
+	w.inserts = []sqliteInsert{{events: 64}, {events: 8}, {events: 1}}
+	err = prepareSQLite(conn, func(prepare prepareFunc) error {
 		errs := []error{
 			prepare(&w.begin, "BEGIN IMMEDIATE"),
 			prepare(&w.commit, "COMMIT"),
 			prepare(&w.rollback, "ROLLBACK"),
+			prepare(&w.touch, fmt.Sprintf("PRAGMA application_id = %d", sqliteApplication)),
 			prepare(&w.find, `SELECT position, type = ? AND subject = ? AND schema = ? AND data = ?
 				FROM events WHERE source = ? AND id = ?`),
 		}
@@ -78,30 +88,93 @@ func newSQLiteWriter(conn *sqliteConn) (*sqliteWriter, error) {
 		}
 		return errors.Join(errs...)
 	})
-	return w, err
+	if err != nil {
+		w.disconnect()
+	}
+	return err
 }
 
-// close ends the prepared statements, without which the connection stays open.
-func (w *sqliteWriter) close() {
-	_ = w.conn.Raw(func(any) error {
-		for _, insert := range w.inserts {
-			_ = insert.Close()
+// disconnect ends the prepared statements, without which the connection would
+// stay open, and the connection.
+func (w *sqliteWriter) disconnect() {
+	statements := []sqliteStatement{w.begin, w.commit, w.rollback, w.touch, w.find}
+	for _, insert := range w.inserts {
+		statements = append(statements, insert.sqliteStatement)
+	}
+	discard(w.conn, statements...)
+	w.conn, w.begin, w.commit, w.rollback, w.touch, w.find, w.inserts = nil, nil, nil, nil, nil, nil, nil
+}
+
+// discard closes a connection that has prepared statements.
+func discard(conn *sql.Conn, statements ...sqliteStatement) {
+	_ = conn.Raw(func(any) error {
+		for _, statement := range statements {
+			if statement != nil {
+				_ = statement.Close()
+			}
 		}
-		for _, statement := range []sqliteStatement{w.begin, w.commit, w.rollback, w.find} {
-			_ = statement.Close()
-		}
-		return nil
+		return driver.ErrBadConn // so that its pool does not keep it
+	})
+	_ = conn.Close()
+}
+
+type prepareFunc func(into *sqliteStatement, query string) error
+
+// prepareSQLite prepares statements of the driver on a connection.
+func prepareSQLite(conn *sql.Conn, prepare func(prepareFunc) error) error {
+	return conn.Raw(func(driverConn any) error {
+		preparer := driverConn.(driver.ConnPrepareContext)
+		return prepare(func(into *sqliteStatement, query string) error {
+			statement, err := preparer.PrepareContext(context.Background(), query)
+			if err == nil {
+				*into = statement.(sqliteStatement)
+			}
+			return err
+		})
 	})
 }
 
+func (w *sqliteWriter) close() error {
+	if w.conn != nil {
+		w.disconnect()
+	}
+	return w.pool.Close()
+}
+
 // store decides a batch: afterwards each append has the positions of its
-// events, or the error for which none of them was stored.
+// events, or the error for which none of them was stored. It returns the error
+// if that is the storage's fault.
 //
 // It first inserts everything without a look at what is there. If the index
 // then objects to an event, the transaction is undone and a second one looks
 // before it inserts.
-func (w *sqliteWriter) store(batch []*sqliteAppend) {
+func (w *sqliteWriter) store(batch []*sqliteAppend) (failure error) {
 	var err error
+	if w.conn == nil {
+		err = w.connect()
+	}
+	if err == nil {
+		err = w.attempt(batch)
+	}
+	if err != nil {
+		failure = sqliteFailure(err)
+		for _, call := range batch {
+			call.err = failure
+		}
+		if w.conn != nil && sqliteIsBroken(err) {
+			w.disconnect()
+		}
+	}
+	for _, entry := range w.repeated {
+		entry.position, entry.isDuplicate = entry.original.position, true
+	}
+	clear(w.rows)
+	clear(w.repeated)
+	w.rows, w.repeated = w.rows[:0], w.repeated[:0]
+	return failure
+}
+
+func (w *sqliteWriter) attempt(batch []*sqliteAppend) (err error) {
 	raw := w.conn.Raw(func(any) error {
 		if !w.careful {
 			err = w.transact(batch, w.all)
@@ -111,25 +184,18 @@ func (w *sqliteWriter) store(batch []*sqliteAppend) {
 		}
 		return nil // for Raw would take some errors as a reason to close the connection
 	})
-	if err = errors.Join(raw, err); err != nil {
-		for _, call := range batch {
-			call.err = sqliteFailure(err)
-		}
-	}
-	for _, entry := range w.repeated {
-		entry.position, entry.isDuplicate = entry.original.position, true
-	}
-	clear(w.rows)
-	clear(w.repeated)
-	w.rows, w.repeated = w.rows[:0], w.repeated[:0]
+	return errors.Join(raw, err)
 }
 
 // transact inserts the rows that choose picks from a batch, and commits.
 func (w *sqliteWriter) transact(batch []*sqliteAppend, choose func([]*sqliteAppend) error) error {
-	if err := w.exec(w.begin); err != nil {
+	if err := whileBusy(context.Background(), func() error { return w.exec(w.begin) }); err != nil {
 		return err
 	}
 	err := choose(batch)
+	if err == nil && slices.ContainsFunc(batch, func(call *sqliteAppend) bool { return len(call.entries) == 0 }) {
+		err = w.exec(w.touch)
+	}
 	if err == nil {
 		err = w.insert(w.rows)
 	}

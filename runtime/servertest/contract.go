@@ -46,7 +46,7 @@ func TakesEvents[Request, Event proto.Message](t *testing.T, rpc Intake[Request,
 	t.Run("an event sent again is stored once", rpc.storesOnce)
 	t.Run("another event under the same id is refused", rpc.refusesAnother)
 	t.Run("an event that can't be stored is not acknowledged", func(t *testing.T) {
-		err := rpc.Serve(t, broken{})(within(t), rpc.Request())
+		err := rpc.Serve(t, broken{Log(t)})(within(t), rpc.Request())
 		if code := status.Code(err); code != codes.Unavailable {
 			t.Errorf("error is %v, want code Unavailable", err)
 		}
@@ -233,7 +233,7 @@ func empty[M proto.Message]() M {
 
 func stored[Event proto.Message](t testing.TB, log eventlog.Log) (events []Event) {
 	t.Helper()
-	for stored, err := range eventlog.ReadMessages[Event](t.Context(), log, 0) {
+	for stored, err := range eventlog.ReplayMessages[Event](t.Context(), log, eventlog.From{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -268,7 +268,7 @@ func change(m proto.Message, identity []string) bool {
 }
 
 // broken is a log whose storage is out of reach.
-type broken struct{}
+type broken struct{ eventlog.Log }
 
 var errBroken = &eventlog.Error{Kind: eventlog.ErrUnavailable, Cause: errors.New("broken, for the test")}
 
@@ -276,8 +276,12 @@ func (broken) Append(context.Context, ...eventlog.Event) ([]eventlog.Receipt, er
 	return nil, errBroken
 }
 
-func (broken) Read(context.Context, eventlog.Position) iter.Seq2[eventlog.Record, error] {
+func (broken) Read(context.Context, eventlog.From) iter.Seq2[eventlog.Record, error] {
 	return func(yield func(eventlog.Record, error) bool) { yield(eventlog.Record{}, errBroken) }
 }
 
-func (broken) Close() error { return nil }
+func (b broken) Tail(ctx context.Context, from eventlog.From) iter.Seq2[eventlog.Record, error] {
+	return b.Read(ctx, from)
+}
+
+func (broken) Check(context.Context) error { return errBroken }

@@ -6,9 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 // What an append or a read can fail with, to be asked for with [errors.Is].
@@ -23,8 +26,10 @@ var (
 	ErrFull = errors.New("the event log is full")
 	// ErrUnavailable is the error of a log that can't reach its storage.
 	ErrUnavailable = errors.New("the event log is unavailable")
-	// ErrReadOnly is the error of an append to a log that [OpenReader] opened.
+	// ErrReadOnly is the error of every change to a log that [OpenReader] opened.
 	ErrReadOnly = errors.New("the event log is open for reading only")
+	// ErrHeld is the error for the place of a consumer that another process has.
+	ErrHeld = errors.New("the consumer runs elsewhere")
 	// ErrClosed is the error of every call on a closed log.
 	ErrClosed = errors.New("the event log is closed")
 )
@@ -58,14 +63,25 @@ func (e *Error) Unwrap() []error {
 }
 
 // GRPCStatus is what a caller on the other side of the wire gets to see: a
-// code it can act on, and nothing about the inside of the storage.
+// code it can act on, when to try again if that can help, and nothing about the
+// inside of the storage.
 func (e *Error) GRPCStatus() *status.Status {
 	text := e.Kind.Error()
 	if e.Detail != "" {
 		text += ": " + e.Detail
 	}
-	return status.New(e.code(), text)
+	answer := status.New(e.code(), text)
+	if e.Kind == ErrFull || e.Kind == ErrUnavailable {
+		if detailed, err := answer.WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(retryDelay)}); err == nil {
+			return detailed
+		}
+	}
+	return answer
 }
+
+// retryDelay is when a caller is told to come back to a log that is full or
+// unavailable.
+const retryDelay = time.Second
 
 func (e *Error) code() codes.Code {
 	switch e.Kind {
@@ -73,7 +89,7 @@ func (e *Error) code() codes.Code {
 		return codes.InvalidArgument
 	case ErrConflict:
 		return codes.AlreadyExists
-	case ErrReadOnly:
+	case ErrReadOnly, ErrHeld:
 		return codes.FailedPrecondition
 	case ErrFull:
 		return codes.ResourceExhausted
@@ -82,6 +98,20 @@ func (e *Error) code() codes.Code {
 	default:
 		return codes.Internal
 	}
+}
+
+// conflict is the error for an event whose source and id another one has.
+func conflict(event *Event) error {
+	return &Error{Kind: ErrConflict, Detail: fmt.Sprintf("source %q, id %q", event.Source, event.ID)}
+}
+
+// held is the error for the place of a consumer that another holder has, who
+// may be unknown.
+func held(consumer, holder string) error {
+	if holder == "" {
+		return &Error{Kind: ErrHeld, Detail: fmt.Sprintf("the place of consumer %q is held no more", consumer)}
+	}
+	return &Error{Kind: ErrHeld, Detail: fmt.Sprintf("consumer %q is run by %s", consumer, holder)}
 }
 
 // ended is the error of a call whose context ended, as a handler may return it:

@@ -9,10 +9,9 @@ import (
 	"strings"
 )
 
-// engines opens a log by the scheme of its URL.
-var engines = map[string]func(ctx context.Context, url string, mode mode) (Log, error){
-	"sqlite": openSQLite,
-}
+// engines opens a log by the scheme of its URL. Each engine adds itself, in a
+// file of its own, so that one can be left out.
+var engines = map[string]func(ctx context.Context, url string, mode mode) (Log, error){}
 
 // mode is what a log is opened for.
 type mode int
@@ -25,14 +24,15 @@ const (
 // Open opens the log that a URL names, and makes it if there is none:
 //
 //	sqlite:PATH   one file on this machine, whose table events any SQLite tool can read
+//	memory:NAME   in this process, and lost with it: for tests; without a name it is shared with nobody
 //
-// One process at a time may have a log open for appending.
+// Several processes may have one log open.
 func Open(ctx context.Context, url string) (Log, error) {
 	return open(ctx, url, readWrite)
 }
 
-// OpenReader opens an existing log for reading, also beside a process that
-// appends to it. Its Append fails.
+// OpenReader opens an existing log for reading: what would change it fails with
+// [ErrReadOnly].
 func OpenReader(ctx context.Context, url string) (Log, error) {
 	return open(ctx, url, readOnly)
 }

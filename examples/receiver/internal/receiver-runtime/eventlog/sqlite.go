@@ -8,11 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -37,56 +39,83 @@ var sqliteMigrations = []string{
 		data     BLOB NOT NULL,
 		UNIQUE (source, id)
 	)`,
+	`CREATE TABLE consumers (
+		number INTEGER PRIMARY KEY, -- names the file that is locked while it runs
+		name   TEXT NOT NULL UNIQUE,
+		place  INTEGER -- the position up to which it has handled everything; NULL: it is new
+	);
+	CREATE TABLE dead_letters ( -- whole, so that they outlast the events
+		consumer TEXT NOT NULL,
+		position INTEGER NOT NULL, -- this and the next as in events
+		source   TEXT NOT NULL,
+		id       TEXT NOT NULL,
+		type     TEXT NOT NULL,
+		subject  TEXT NOT NULL,
+		time     TEXT NOT NULL,
+		recorded TEXT NOT NULL,
+		schema   TEXT NOT NULL,
+		data     BLOB NOT NULL,
+		tries    INTEGER NOT NULL,
+		reason   TEXT NOT NULL, -- the error of the last try
+		buried   TEXT NOT NULL, -- when the consumer gave up
+		retrying INTEGER NOT NULL, -- 1: to be tried again
+		UNIQUE (consumer, position)
+	);
+	CREATE INDEX dead_letters_retrying ON dead_letters (consumer, position) WHERE retrying`,
 }
 
 // sqliteTime is the format of the times in the table: of fixed width, so that
 // their order as text is their order in time.
 const sqliteTime = "2006-01-02T15:04:05.000000000Z"
 
-// sqliteLog is a log in one SQLite file. Appends go through one connection,
-// used by one goroutine; reads go through a pool of others.
+// sqliteLog is a log in one SQLite file, which other processes may have open.
+// Appends go through one connection, used by one goroutine; all other changes
+// through a second one; reads through others.
 type sqliteLog struct {
 	path    string
-	readers *sql.DB
-
-	reading sync.RWMutex // held for reading while a page is read
-	closed  bool         // guarded by reading
+	readers *sqliteReaders
+	growth  growth
 
 	// What only a log that was opened for appending has.
-	lock     *sqliteLock
-	writer   *sqliteConn
 	appender *sqliteAppender
+	changes  *sql.DB // of one connection
+	holds    sqliteHolds
+	trimmer  *sqliteTrimmer // nil if everything is kept
 
 	closing    sync.Once
 	closingErr error
 }
 
+func init() { engines["sqlite"] = openSQLite }
+
 func openSQLite(ctx context.Context, url string, mode mode) (Log, error) {
-	path, err := sqlitePath(url)
+	path, retention, err := parseSQLite(url)
 	if err != nil {
 		return nil, err
 	}
 	if mode == readOnly {
 		return openSQLiteReader(ctx, path)
 	}
-	return openSQLiteWriter(ctx, path)
+	return openSQLiteWriter(ctx, path, retention)
 }
 
-// sqlitePath is the absolute path that a URL names, so that the log stays
-// where it is when the working directory changes.
-func sqlitePath(url string) (string, error) {
-	path := strings.TrimPrefix(url, "sqlite:")
+// parseSQLite returns the absolute path that a URL names, so that the log stays
+// where it is when the working directory changes, and how long events are kept.
+func parseSQLite(url string) (path string, retention sqliteRetention, err error) {
+	path, parameters, _ := strings.Cut(strings.TrimPrefix(url, "sqlite:"), "?")
 	if strings.HasPrefix(path, "///") {
 		path = path[len("//"):]
 	}
 	if path == "" || strings.HasPrefix(path, "//") {
-		return "", fmt.Errorf("event log %q: want sqlite:PATH, such as sqlite:events.db or sqlite:/var/lib/orders/events.db", url)
+		return "", retention, fmt.Errorf("event log %q: want sqlite:PATH, such as sqlite:events.db or sqlite:/var/lib/orders/events.db", url)
 	}
-	absolute, err := filepath.Abs(path)
+	if path, err = filepath.Abs(path); err == nil {
+		retention, err = parseRetention(parameters)
+	}
 	if err != nil {
-		return "", fmt.Errorf("event log %q: %w", url, err)
+		return "", retention, fmt.Errorf("event log %q: %w", url, err)
 	}
-	return absolute, nil
+	return path, retention, nil
 }
 
 func openSQLiteReader(ctx context.Context, path string) (_ *sqliteLog, err error) {
@@ -96,14 +125,13 @@ func openSQLiteReader(ctx context.Context, path string) (_ *sqliteLog, err error
 	case err != nil:
 		return nil, sqliteOpenError(path, err)
 	}
-	log := &sqliteLog{path: path}
+	log := &sqliteLog{path: path, readers: newSQLiteReaders(path)}
 	defer func() {
 		if err != nil {
 			_ = log.Close()
 		}
 	}()
-	log.readers = newSQLiteReaders(path)
-	conn, err := log.readers.Conn(ctx)
+	conn, err := log.readers.pool.Conn(ctx)
 	if err != nil {
 		return nil, sqliteOpenError(path, err)
 	}
@@ -117,40 +145,31 @@ func openSQLiteReader(ctx context.Context, path string) (_ *sqliteLog, err error
 	return log, nil
 }
 
-func openSQLiteWriter(ctx context.Context, path string) (_ *sqliteLog, err error) {
+func openSQLiteWriter(ctx context.Context, path string, retention sqliteRetention) (_ *sqliteLog, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, sqliteOpenError(path, err)
 	}
 	if err := createPrivate(path); err != nil {
 		return nil, sqliteOpenError(path, err)
 	}
-	// Two names of one file share its lock.
+	// Two names of one file share the locks of its consumers.
 	if path, err = filepath.EvalSymlinks(path); err != nil {
 		return nil, sqliteOpenError(path, err)
 	}
-	log := &sqliteLog{path: path}
+	log := &sqliteLog{path: path, readers: newSQLiteReaders(path), changes: newSQLiteWriters(path)}
 	defer func() {
 		if err != nil {
 			_ = log.Close()
 		}
 	}()
-	if log.writer, err = openSQLiteConn(ctx, path); err != nil {
+	if err := log.migrate(ctx); err != nil {
+		return nil, err
+	}
+	if log.appender, err = startSQLiteAppender(path, &log.growth); err != nil {
 		return nil, sqliteOpenError(path, err)
 	}
-	// Before anything is written beside or into the file, for it may be
-	// somebody else's.
-	if _, err := sqliteVersion(ctx, log.writer.Conn, path); err != nil {
-		return nil, err
-	}
-	if log.lock, err = lockSQLite(ctx, path); err != nil {
-		return nil, err
-	}
-	if err := migrateSQLite(ctx, log.writer.Conn, path); err != nil {
-		return nil, err
-	}
-	log.readers = newSQLiteReaders(path)
-	if log.appender, err = startSQLiteAppender(log.writer); err != nil {
-		return nil, sqliteOpenError(path, err)
+	if retention != (sqliteRetention{}) {
+		log.trimmer = startSQLiteTrimmer(log, retention)
 	}
 	return log, nil
 }
@@ -185,47 +204,57 @@ func sqliteVersion(ctx context.Context, conn *sql.Conn, path string) (int, error
 	case application == 0 && version == 0 && objects == 0:
 		return 0, nil
 	case application != sqliteApplication:
-		return 0, fmt.Errorf("%s: this is the database of another application; choose another path", path)
+		return 0, refuse("%s: this is the database of another application; choose another path", path)
 	case version > len(sqliteMigrations):
-		return 0, fmt.Errorf("%s: its schema has version %d and this program knows versions up to %d; use a newer build of the program", path, version, len(sqliteMigrations))
+		return 0, refuse("%s: its schema has version %d and this program knows versions up to %d; use a newer build of the program", path, version, len(sqliteMigrations))
 	}
 	return version, nil
 }
 
-// migrateSQLite brings the schema of a file up to date, in one transaction.
+// migrate brings the schema of the file up to date, in one transaction.
 //
 // It writes the version even where that is up to date, because its commit
 // syncs the whole write-ahead log: a process that was killed may have left a
 // transaction there that was never synced, and its events would otherwise be
 // called durable duplicates.
-func migrateSQLite(ctx context.Context, conn *sql.Conn, path string) error {
-	tx, err := conn.BeginTx(ctx, nil)
+func (l *sqliteLog) migrate(ctx context.Context) error {
+	conn, err := l.changes.Conn(ctx)
 	if err != nil {
-		return sqliteOpenError(path, err)
+		return sqliteOpenError(l.path, err)
 	}
-	defer func() { _ = tx.Rollback() }()
-	version, err := sqliteVersion(ctx, conn, path)
-	if err != nil {
+	defer func() { _ = conn.Close() }()
+	// Before anything is written into the file, for it may be somebody else's.
+	if _, err := sqliteVersion(ctx, conn, l.path); err != nil {
 		return err
 	}
-	statements := append(sqliteMigrations[version:len(sqliteMigrations):len(sqliteMigrations)],
-		fmt.Sprintf("PRAGMA application_id = %d", sqliteApplication),
-		fmt.Sprintf("PRAGMA user_version = %d", len(sqliteMigrations)),
-	)
-	for _, statement := range statements {
-		if _, err := tx.ExecContext(ctx, statement); err != nil {
-			return sqliteOpenError(path, err)
+	err = transact(ctx, conn, func() error {
+		version, err := sqliteVersion(ctx, conn, l.path)
+		if err != nil {
+			return err
 		}
-	}
-	if err := tx.Commit(); err != nil {
-		return sqliteOpenError(path, err)
+		statements := append(sqliteMigrations[version:len(sqliteMigrations):len(sqliteMigrations)],
+			fmt.Sprintf("PRAGMA application_id = %d", sqliteApplication),
+			fmt.Sprintf("PRAGMA user_version = %d", len(sqliteMigrations)),
+		)
+		for _, statement := range statements {
+			if _, err := conn.ExecContext(ctx, statement); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return sqliteOpenError(l.path, err)
 	}
 	var journal string
-	if err := conn.QueryRowContext(ctx, "PRAGMA journal_mode = wal").Scan(&journal); err != nil {
-		return sqliteOpenError(path, err)
+	err = whileBusy(ctx, func() error {
+		return conn.QueryRowContext(ctx, "PRAGMA journal_mode = wal").Scan(&journal)
+	})
+	if err != nil {
+		return sqliteOpenError(l.path, err)
 	}
 	if journal != "wal" {
-		return fmt.Errorf("%s: its file system can't hold a write-ahead log; choose a path on a local disk", path)
+		return fmt.Errorf("%s: its file system can't hold a write-ahead log; choose a path on a local disk", l.path)
 	}
 	return nil
 }
@@ -237,22 +266,17 @@ func (l *sqliteLog) Close() error {
 }
 
 func (l *sqliteLog) close() error {
-	if l.appender != nil {
-		l.appender.stop()
-	}
-	l.reading.Lock() // waits for the pages being read
-	l.closed = true
-	l.reading.Unlock()
-
 	var errs []error
-	if l.readers != nil {
-		errs = append(errs, l.readers.Close())
+	if l.trimmer != nil {
+		l.trimmer.stop()
 	}
-	if l.writer != nil {
-		errs = append(errs, l.writer.close())
+	if l.appender != nil {
+		errs = append(errs, l.appender.stop())
 	}
-	if l.lock != nil {
-		errs = append(errs, l.lock.release())
+	l.growth.close()
+	errs = append(errs, l.readers.close())
+	if l.changes != nil {
+		errs = append(errs, l.holds.close(), l.changes.Close())
 	}
 	if err := errors.Join(errs...); err != nil {
 		return &Error{Kind: ErrUnavailable, Detail: "closing it", Cause: err}
@@ -260,42 +284,25 @@ func (l *sqliteLog) close() error {
 	return nil
 }
 
-// sqliteConn is the one connection that writes.
-type sqliteConn struct {
-	*sql.Conn
-	pool *sql.DB // of one
-}
-
-func openSQLiteConn(ctx context.Context, path string) (*sqliteConn, error) {
-	pool := newSQLitePool(path, "mode=rw", "_txlock=immediate",
-		"_pragma=busy_timeout(5000)",
+// newSQLiteWriters is a pool of one connection that writes. What it commits is
+// synced. It does not wait for a lock: [whileBusy] does.
+//
+// When the last connection to the file, in any process, is closed, SQLite moves
+// the write-ahead log into the file.
+func newSQLiteWriters(path string) *sql.DB {
+	pool := newSQLitePool(path, "mode=rw",
+		"_pragma=busy_timeout(0)",
 		"_pragma=synchronous(full)",
 		// The write-ahead log grows while a reader needs its old part; this
 		// gives the room back afterwards.
 		"_pragma=journal_size_limit(67108864)",
 	)
-	conn, err := pool.Conn(ctx)
-	if err != nil {
-		return nil, errors.Join(err, pool.Close())
-	}
-	return &sqliteConn{Conn: conn, pool: pool}, nil
-}
-
-// close closes the connection. If it is the last one to the file, in any
-// process, SQLite moves the write-ahead log into the file first.
-func (c *sqliteConn) close() error {
-	return errors.Join(c.Conn.Close(), c.pool.Close())
-}
-
-func newSQLiteReaders(path string) *sql.DB {
-	pool := newSQLitePool(path, "mode=ro", "_pragma=busy_timeout(5000)", "_pragma=query_only(1)")
-	pool.SetMaxOpenConns(8)
-	pool.SetMaxIdleConns(2)
+	pool.SetMaxOpenConns(1)
 	return pool
 }
 
 // newSQLitePool is a pool of connections to the file at an absolute path. The
-// parameters are SQLite's (mode) and the driver's (_pragma, _txlock).
+// parameters are SQLite's (mode) and the driver's (_pragma).
 func newSQLitePool(path string, parameters ...string) *sql.DB {
 	slashed := filepath.ToSlash(path)
 	if !strings.HasPrefix(slashed, "/") {
@@ -304,13 +311,54 @@ func newSQLitePool(path string, parameters ...string) *sql.DB {
 	uri := url.URL{Scheme: "file", Path: slashed, RawQuery: strings.Join(parameters, "&")}
 	connector, err := sqlite.NewConnector(uri.String())
 	if err != nil {
-		panic(err) // the parameters are constants of this file
+		panic(err) // the parameters are constants of this package
 	}
 	return sql.OpenDB(connector)
 }
 
+// maxWait is how long a transaction waits for those of others.
+const maxWait = 5 * time.Second
+
+// whileBusy tries until the file is not locked by another connection, which may
+// be in another process. SQLite's own waiting has pauses of up to 100 ms, in
+// which a process that appends without end would hardly ever leave a gap.
+func whileBusy(ctx context.Context, try func() error) error {
+	for deadline := time.Now().Add(maxWait); ; {
+		err := try()
+		if sqliteCode(err)&0xff != sqlite3.SQLITE_BUSY || time.Now().After(deadline) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(100*time.Microsecond + rand.N(400*time.Microsecond)):
+		}
+	}
+}
+
+// transact makes changes on a connection, all of them or none.
+func transact(ctx context.Context, conn *sql.Conn, change func() error) error {
+	err := whileBusy(ctx, func() error {
+		_, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE")
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err = change(); err == nil {
+		_, err = conn.ExecContext(ctx, "COMMIT")
+	}
+	if err != nil {
+		_, _ = conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK") // fails if SQLite has done it already
+	}
+	return err
+}
+
 // sqliteOpenError is the sentence for a file that can't be opened.
 func sqliteOpenError(path string, err error) error {
+	if sentence := (*sqliteRefusal)(nil); errors.As(err, &sentence) {
+		return err
+	}
 	if info, statErr := os.Stat(path); statErr == nil && info.IsDir() {
 		return fmt.Errorf("%s: this is a directory; name a file in it", path)
 	}
@@ -331,6 +379,23 @@ func sqliteOpenError(path string, err error) error {
 		return fmt.Errorf("%s: choose a path that this user can use (%w)", path, err)
 	}
 	return fmt.Errorf("%s: %w", path, err)
+}
+
+// sqliteRefusal is a sentence that says all there is to say already.
+type sqliteRefusal struct{ error }
+
+func refuse(format string, values ...any) error {
+	return &sqliteRefusal{fmt.Errorf(format, values...)}
+}
+
+// sqliteIsBroken is whether an error leaves it open what a connection still
+// knows of its file: then it is better to connect anew.
+func sqliteIsBroken(err error) bool {
+	switch sqliteCode(err) & 0xff {
+	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_MISUSE:
+		return true
+	}
+	return false
 }
 
 // sqliteCode is SQLite's result code in an error, or 0.

@@ -31,7 +31,7 @@ func (l *sqliteLog) Append(ctx context.Context, events ...Event) ([]Receipt, err
 		return nil, ended(ctx)
 	}
 	if l.appender == nil {
-		return nil, &Error{Kind: ErrReadOnly}
+		return nil, l.refusal(&Error{Kind: ErrReadOnly})
 	}
 	bytes, err := validate(events)
 	if err != nil {
@@ -54,7 +54,7 @@ func (l *sqliteLog) Append(ctx context.Context, events ...Event) ([]Receipt, err
 
 // sqliteAppend is one call of Append on its way through the queue.
 type sqliteAppend struct {
-	entries []sqliteEntry
+	entries []sqliteEntry // none: it tries whether the storage can be written
 	bytes   int
 	err     error         // why none of it was stored
 	done    chan struct{} // receives once it is decided
@@ -133,22 +133,26 @@ func (a *sqliteAppend) receipts() ([]Receipt, error) {
 // sqliteAppender is the queue of appends and the goroutine that commits them.
 type sqliteAppender struct {
 	writer *sqliteWriter
+	growth *growth
 
 	mu       sync.Mutex
 	wake     sync.Cond // of mu: something waits, or no more will
 	waiting  []*sqliteAppend
 	bytes    int // of waiting
 	stopping bool
+	failure  error     // of the last transaction; nil if it was stored
+	failed   time.Time // when that was
 
 	stopped chan struct{} // closed once everything is decided
+	err     error         // of closing the writer
 }
 
-func startSQLiteAppender(conn *sqliteConn) (*sqliteAppender, error) {
-	writer, err := newSQLiteWriter(conn)
+func startSQLiteAppender(path string, growth *growth) (*sqliteAppender, error) {
+	writer, err := newSQLiteWriter(path)
 	if err != nil {
 		return nil, err
 	}
-	a := &sqliteAppender{writer: writer, stopped: make(chan struct{})}
+	a := &sqliteAppender{writer: writer, growth: growth, stopped: make(chan struct{})}
 	a.wake.L = &a.mu
 	go a.run()
 	return a, nil
@@ -157,11 +161,8 @@ func startSQLiteAppender(conn *sqliteConn) (*sqliteAppender, error) {
 func (a *sqliteAppender) enqueue(call *sqliteAppend) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	switch {
-	case a.stopping:
-		return &Error{Kind: ErrClosed}
-	case len(a.waiting) >= maxWaitingAppends, len(a.waiting) > 0 && a.bytes+call.bytes > maxWaitingBytes:
-		return &Error{Kind: ErrFull, Detail: fmt.Sprintf("%d appends of %d bytes are waiting to be stored", len(a.waiting), a.bytes)}
+	if err := a.refusal(call.bytes); err != nil {
+		return err
 	}
 	a.waiting = append(a.waiting, call)
 	a.bytes += call.bytes
@@ -169,22 +170,34 @@ func (a *sqliteAppender) enqueue(call *sqliteAppend) error {
 	return nil
 }
 
+// refusal is the error of an append for which there is no place in the queue.
+func (a *sqliteAppender) refusal(bytes int) error {
+	switch {
+	case a.stopping:
+		return &Error{Kind: ErrClosed}
+	case len(a.waiting) >= maxWaitingAppends, len(a.waiting) > 0 && a.bytes+bytes > maxWaitingBytes:
+		return &Error{Kind: ErrFull, Detail: fmt.Sprintf("%d appends of %d bytes are waiting to be stored", len(a.waiting), a.bytes)}
+	}
+	return nil
+}
+
 // stop refuses further appends, and returns once all others are decided.
-func (a *sqliteAppender) stop() {
+func (a *sqliteAppender) stop() error {
 	a.mu.Lock()
 	a.stopping = true
 	a.wake.Signal()
 	a.mu.Unlock()
 	<-a.stopped
+	return a.err
 }
 
 // run commits what waits, in turn.
 func (a *sqliteAppender) run() {
 	defer close(a.stopped)
-	defer a.writer.close()
 	batch, more := a.take(nil)
 	for ; more; batch, more = a.take(batch[:0]) {
-		a.writer.store(batch)
+		a.note(a.writer.store(batch))
+		a.growth.wake()
 		for i, call := range batch {
 			call.done <- struct{}{}
 			batch[i] = nil
@@ -193,6 +206,60 @@ func (a *sqliteAppender) run() {
 		// now is in the next transaction, not in the one after it.
 		runtime.Gosched()
 	}
+	a.err = a.writer.close()
+}
+
+// note keeps how the last transaction ended.
+func (a *sqliteAppender) note(failure error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.failure = failure; failure != nil {
+		a.failed = time.Now()
+	}
+}
+
+// probeInterval is how often a log whose storage has failed is tried again, at
+// the most, for the sake of knowing.
+const probeInterval = time.Second
+
+// Check implements [Log]. If the last transaction failed it tries a small one
+// of its own, about once a second, so that it is known when the storage works
+// again though nobody appends.
+func (l *sqliteLog) Check(ctx context.Context) error {
+	if l.appender == nil {
+		return l.refusal(&Error{Kind: ErrReadOnly})
+	}
+	probe, err := l.appender.probe()
+	if err != nil || probe == nil {
+		return err
+	}
+	select {
+	case <-probe.done:
+		return probe.err
+	case <-ctx.Done():
+		probe.left.Store(true)
+		return ended(ctx)
+	}
+}
+
+// probe queues an append of nothing, if it is time to, or returns the error
+// that appends would get.
+func (a *sqliteAppender) probe() (*sqliteAppend, error) {
+	a.mu.Lock()
+	due := a.failure != nil && time.Since(a.failed) >= probeInterval
+	if due {
+		a.failed = time.Now() // for whoever else checks now
+	}
+	failure, full := a.failure, a.refusal(0)
+	a.mu.Unlock()
+	switch {
+	case full != nil:
+		return nil, full
+	case !due:
+		return nil, failure
+	}
+	probe := &sqliteAppend{done: make(chan struct{}, 1)}
+	return probe, a.enqueue(probe)
 }
 
 // take waits for appends, and adds those for one transaction to batch, less

@@ -8,65 +8,115 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// sqliteLock is the right to append to a log, which one Log at a time has. It
+// sqliteLock is the right to run a consumer, which one holder at a time has. It
 // is a transaction on a database of its own beside the log, begun and never
 // ended, so the system ends it with the process however that dies; and since
 // such a transaction lets others read, that database says who holds it: the
 // process id is its user_version.
 type sqliteLock struct {
-	conn *sqliteConn
+	pool *sql.DB
+	conn *sql.Conn
 }
 
-func lockSQLite(ctx context.Context, path string) (_ *sqliteLock, err error) {
-	file := path + "-lock"
+// lockSQLite takes the lock that a file stands for. If another has it, it is
+// nil and the holder is who that is.
+func lockSQLite(ctx context.Context, file string) (_ *sqliteLock, holder string, err error) {
 	if err := createPrivate(file); err != nil {
-		return nil, sqliteOpenError(file, err)
+		return nil, "", err
 	}
+	lock, err := openSQLiteLock(ctx, file)
+	if err != nil {
+		return nil, "", err
+	}
+	defer func() {
+		if err != nil || holder != "" {
+			_ = lock.close()
+		}
+	}()
+	// Whoever only looks has it for a moment.
+	for deadline := time.Now().Add(100 * time.Millisecond); ; time.Sleep(5 * time.Millisecond) {
+		if err = lock.exec(ctx, 0, "BEGIN IMMEDIATE"); err == nil {
+			break
+		}
+		if sqliteCode(err)&0xff != sqlite3.SQLITE_BUSY {
+			return nil, "", err
+		}
+		if time.Now().After(deadline) {
+			return nil, fmt.Sprintf("process %d", lock.pid(ctx)), nil
+		}
+	}
+	// The commit leaves the process id where others see it; it waits for those
+	// who look. Between it and the next transaction another may take the lock.
+	err = errors.Join(
+		lock.exec(ctx, 1000, fmt.Sprintf("PRAGMA user_version = %d", os.Getpid())),
+		lock.exec(ctx, 1000, "COMMIT"),
+	)
+	if err == nil {
+		err = lock.exec(ctx, 0, "BEGIN IMMEDIATE")
+	}
+	if sqliteCode(err)&0xff == sqlite3.SQLITE_BUSY {
+		return nil, fmt.Sprintf("process %d", lock.pid(ctx)), nil
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	return lock, "", nil
+}
+
+// sqliteLockHolder says who has the lock that a file stands for, "" if nobody
+// has or it can't be told.
+func sqliteLockHolder(ctx context.Context, file string) string {
+	if _, err := os.Stat(file); err != nil {
+		return ""
+	}
+	lock, err := openSQLiteLock(ctx, file)
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = lock.close() }()
+	pid := lock.pid(ctx)
+	if pid == 0 {
+		return ""
+	}
+	// It is the one who had it last, and may be gone.
+	if err := lock.exec(ctx, 0, "BEGIN IMMEDIATE"); sqliteCode(err)&0xff != sqlite3.SQLITE_BUSY {
+		return ""
+	}
+	return fmt.Sprintf("process %d", pid)
+}
+
+func openSQLiteLock(ctx context.Context, file string) (*sqliteLock, error) {
 	pool := newSQLitePool(file, "mode=rw", "_pragma=page_size(512)")
 	conn, err := pool.Conn(ctx)
 	if err != nil {
-		return nil, sqliteOpenError(file, errors.Join(err, pool.Close()))
+		return nil, errors.Join(err, pool.Close())
 	}
-	lock := &sqliteLock{conn: &sqliteConn{Conn: conn, pool: pool}}
-	defer func() {
-		if err != nil {
-			_ = lock.release()
-		}
-	}()
-	// Once to leave the process id where others see it, and then for good.
-	for _, statement := range []string{
-		"BEGIN IMMEDIATE",
-		fmt.Sprintf("PRAGMA user_version = %d", os.Getpid()),
-		"PRAGMA busy_timeout = 1000", // the commit waits for those who look
-		"COMMIT",
-		"PRAGMA busy_timeout = 0",
-		"BEGIN IMMEDIATE",
-	} {
-		if _, err := conn.ExecContext(ctx, statement); sqliteCode(err)&0xff == sqlite3.SQLITE_BUSY {
-			return nil, fmt.Errorf("%s: already open for appending in process %s; stop that, or open the log for reading", path, sqliteLockHolder(ctx, conn))
-		} else if err != nil {
-			return nil, sqliteOpenError(file, err)
-		}
-	}
-	return lock, nil
+	return &sqliteLock{pool, conn}, nil
 }
 
-// sqliteLockHolder is the id of the process that holds the lock.
-func sqliteLockHolder(ctx context.Context, conn *sql.Conn) string {
-	var pid int
-	_, _ = conn.ExecContext(ctx, "PRAGMA busy_timeout = 1000")
-	if err := conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&pid); err != nil {
-		return "(unknown)"
+// exec waits that many milliseconds for others.
+func (l *sqliteLock) exec(ctx context.Context, wait int, statement string) error {
+	if _, err := l.conn.ExecContext(ctx, fmt.Sprintf("PRAGMA busy_timeout = %d", wait)); err != nil {
+		return err
 	}
-	return fmt.Sprint(pid)
+	_, err := l.conn.ExecContext(ctx, statement)
+	return err
 }
 
-// release gives the right up. The file stays: to remove it could pull it away
+// pid is the id of the process that had the lock last, 0 if none had.
+func (l *sqliteLock) pid(ctx context.Context) (pid int) {
+	_, _ = l.conn.ExecContext(ctx, "PRAGMA busy_timeout = 1000")
+	_ = l.conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&pid)
+	return pid
+}
+
+// close gives the right up. The file stays: to remove it could pull it away
 // from under the next holder.
-func (l *sqliteLock) release() error {
-	return l.conn.close()
+func (l *sqliteLock) close() error {
+	return errors.Join(l.conn.Close(), l.pool.Close())
 }

@@ -3,6 +3,7 @@
 package eventlog
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -42,6 +43,22 @@ func validate(events []Event) (int, error) {
 	return total, nil
 }
 
+// validateConsumer says what is wrong with the name of a consumer.
+func validateConsumer(name string) error {
+	if name == "" {
+		return &Error{Kind: ErrInvalid, Detail: "the name of the consumer is empty"}
+	}
+	if detail := flawOf("the name of the consumer", name); detail != "" {
+		return &Error{Kind: ErrInvalid, Detail: detail}
+	}
+	return nil
+}
+
+// same is whether two events of one source and id are the same.
+func same(a, b *Event) bool {
+	return a.Type == b.Type && a.Subject == b.Subject && a.Schema == b.Schema && bytes.Equal(a.Data, b.Data)
+}
+
 // flaw says what is wrong with an event, or nothing.
 func flaw(event *Event) string {
 	for _, attribute := range [...]struct {
@@ -54,19 +71,28 @@ func flaw(event *Event) string {
 		{"subject", event.Subject, false},
 		{"schema", event.Schema, true},
 	} {
-		switch {
-		case attribute.value == "" && attribute.required:
+		if attribute.value == "" && attribute.required {
 			return attribute.name + " is empty"
-		case len(attribute.value) > maxAttribute:
-			return fmt.Sprintf("%s has %d bytes, at most %d are allowed", attribute.name, len(attribute.value), maxAttribute)
-		case strings.IndexByte(attribute.value, 0) >= 0:
-			return attribute.name + " has a NUL byte"
-		case !utf8.ValidString(attribute.value):
-			return attribute.name + " is not valid UTF-8"
+		}
+		if detail := flawOf(attribute.name, attribute.value); detail != "" {
+			return detail
 		}
 	}
 	if year := event.Time.UTC().Year(); !event.Time.IsZero() && (year < 1 || year > 9999) {
 		return fmt.Sprintf("time is in the year %d, want 1 to 9999", year)
+	}
+	return ""
+}
+
+// flawOf says what is wrong with a text, or nothing.
+func flawOf(name, text string) string {
+	switch {
+	case len(text) > maxAttribute:
+		return fmt.Sprintf("%s has %d bytes, at most %d are allowed", name, len(text), maxAttribute)
+	case strings.IndexByte(text, 0) >= 0:
+		return name + " has a NUL byte"
+	case !utf8.ValidString(text):
+		return name + " is not valid UTF-8"
 	}
 	return ""
 }

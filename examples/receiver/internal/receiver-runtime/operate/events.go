@@ -61,7 +61,7 @@ func replay(ctx context.Context, log eventlog.Log, after eventlog.Position, out 
 	buffered := bufio.NewWriter(out)
 	lines := json.NewEncoder(buffered)
 	lines.SetEscapeHTML(false)
-	for record, err := range log.Read(ctx, after) {
+	for record, err := range log.Read(ctx, eventlog.After(after)) {
 		if err != nil {
 			return errors.Join(err, buffered.Flush())
 		}

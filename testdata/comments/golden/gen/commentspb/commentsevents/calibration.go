@@ -24,15 +24,32 @@ func (l *Log) AppendCalibration(ctx context.Context, events ...*commentspb.Calib
 	})
 }
 
-// ReadCalibration yields the events that are stored behind a position, in
-// order, up to the end of the log or the error that stopped it. 0 is before all
-// of them.
-func (l *Log) ReadCalibration(ctx context.Context, after Position) iter.Seq2[Stored[*commentspb.Calibration], error] {
-	return eventlog.ReadMessages[*commentspb.Calibration](ctx, l.store, after)
+// ReplayCalibration yields the events that are stored from there on, in order,
+// up to the end of the log or the error that stopped it. From{} is the
+// beginning.
+func (l *Log) ReplayCalibration(ctx context.Context, from From) iter.Seq2[Stored[*commentspb.Calibration], error] {
+	return eventlog.ReplayMessages[*commentspb.Calibration](ctx, l.store, from)
 }
 
-// TailCalibration yields what ReadCalibration does and then, until ctx ends,
-// each event as it is stored.
-func (l *Log) TailCalibration(ctx context.Context, after Position) iter.Seq2[Stored[*commentspb.Calibration], error] {
-	return eventlog.TailMessages[*commentspb.Calibration](ctx, l.store, after)
+// TailCalibration yields what ReplayCalibration does and then, until ctx ends,
+// each event soon after it is stored.
+func (l *Log) TailCalibration(ctx context.Context, from From) iter.Seq2[Stored[*commentspb.Calibration], error] {
+	return eventlog.TailMessages[*commentspb.Calibration](ctx, l.store, from)
+}
+
+// ConsumeCalibration has a handler handle the events, those that are stored and
+// those that come, each at least once. The consumer of that name remembers its
+// place, and runs in one process at a time. Events of one source and subject
+// are handled in their order; one that fails is tried again, and goes to the
+// dead letters in the end. It returns nil once ctx has ended and what was begun
+// is finished.
+func (l *Log) ConsumeCalibration(ctx context.Context, name string, handle func(context.Context, Stored[*commentspb.Calibration]) error, options ...ConsumeOption) error {
+	return eventlog.ConsumeMessages(ctx, l.store, name, handle, options...)
+}
+
+// ConsumeCalibrationBatches is ConsumeCalibration for a handler that takes
+// several events at once, as many as there are. If it fails, each of them is
+// tried again alone.
+func (l *Log) ConsumeCalibrationBatches(ctx context.Context, name string, handle func(context.Context, []Stored[*commentspb.Calibration]) error, options ...ConsumeOption) error {
+	return eventlog.ConsumeMessageBatches(ctx, l.store, name, handle, options...)
 }

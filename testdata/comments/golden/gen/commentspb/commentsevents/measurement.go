@@ -30,15 +30,32 @@ func (l *Log) AppendMeasurement(ctx context.Context, events ...*commentspb.Measu
 	})
 }
 
-// ReadMeasurement yields the events that are stored behind a position, in
-// order, up to the end of the log or the error that stopped it. 0 is before all
-// of them.
-func (l *Log) ReadMeasurement(ctx context.Context, after Position) iter.Seq2[Stored[*commentspb.Measurement], error] {
-	return eventlog.ReadMessages[*commentspb.Measurement](ctx, l.store, after)
+// ReplayMeasurement yields the events that are stored from there on, in order,
+// up to the end of the log or the error that stopped it. From{} is the
+// beginning.
+func (l *Log) ReplayMeasurement(ctx context.Context, from From) iter.Seq2[Stored[*commentspb.Measurement], error] {
+	return eventlog.ReplayMessages[*commentspb.Measurement](ctx, l.store, from)
 }
 
-// TailMeasurement yields what ReadMeasurement does and then, until ctx ends,
-// each event as it is stored.
-func (l *Log) TailMeasurement(ctx context.Context, after Position) iter.Seq2[Stored[*commentspb.Measurement], error] {
-	return eventlog.TailMessages[*commentspb.Measurement](ctx, l.store, after)
+// TailMeasurement yields what ReplayMeasurement does and then, until ctx ends,
+// each event soon after it is stored.
+func (l *Log) TailMeasurement(ctx context.Context, from From) iter.Seq2[Stored[*commentspb.Measurement], error] {
+	return eventlog.TailMessages[*commentspb.Measurement](ctx, l.store, from)
+}
+
+// ConsumeMeasurement has a handler handle the events, those that are stored and
+// those that come, each at least once. The consumer of that name remembers its
+// place, and runs in one process at a time. Events of one source and subject
+// are handled in their order; one that fails is tried again, and goes to the
+// dead letters in the end. It returns nil once ctx has ended and what was begun
+// is finished.
+func (l *Log) ConsumeMeasurement(ctx context.Context, name string, handle func(context.Context, Stored[*commentspb.Measurement]) error, options ...ConsumeOption) error {
+	return eventlog.ConsumeMessages(ctx, l.store, name, handle, options...)
+}
+
+// ConsumeMeasurementBatches is ConsumeMeasurement for a handler that takes
+// several events at once, as many as there are. If it fails, each of them is
+// tried again alone.
+func (l *Log) ConsumeMeasurementBatches(ctx context.Context, name string, handle func(context.Context, []Stored[*commentspb.Measurement]) error, options ...ConsumeOption) error {
+	return eventlog.ConsumeMessageBatches(ctx, l.store, name, handle, options...)
 }

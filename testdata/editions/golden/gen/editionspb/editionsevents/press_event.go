@@ -27,15 +27,32 @@ func (l *Log) AppendPressEvent(ctx context.Context, events ...*editionspb.PressE
 	})
 }
 
-// ReadPressEvent yields the events that are stored behind a position, in order,
-// up to the end of the log or the error that stopped it. 0 is before all of
-// them.
-func (l *Log) ReadPressEvent(ctx context.Context, after Position) iter.Seq2[Stored[*editionspb.PressEvent], error] {
-	return eventlog.ReadMessages[*editionspb.PressEvent](ctx, l.store, after)
+// ReplayPressEvent yields the events that are stored from there on, in order,
+// up to the end of the log or the error that stopped it. From{} is the
+// beginning.
+func (l *Log) ReplayPressEvent(ctx context.Context, from From) iter.Seq2[Stored[*editionspb.PressEvent], error] {
+	return eventlog.ReplayMessages[*editionspb.PressEvent](ctx, l.store, from)
 }
 
-// TailPressEvent yields what ReadPressEvent does and then, until ctx ends, each
-// event as it is stored.
-func (l *Log) TailPressEvent(ctx context.Context, after Position) iter.Seq2[Stored[*editionspb.PressEvent], error] {
-	return eventlog.TailMessages[*editionspb.PressEvent](ctx, l.store, after)
+// TailPressEvent yields what ReplayPressEvent does and then, until ctx ends,
+// each event soon after it is stored.
+func (l *Log) TailPressEvent(ctx context.Context, from From) iter.Seq2[Stored[*editionspb.PressEvent], error] {
+	return eventlog.TailMessages[*editionspb.PressEvent](ctx, l.store, from)
+}
+
+// ConsumePressEvent has a handler handle the events, those that are stored and
+// those that come, each at least once. The consumer of that name remembers its
+// place, and runs in one process at a time. Events of one source and subject
+// are handled in their order; one that fails is tried again, and goes to the
+// dead letters in the end. It returns nil once ctx has ended and what was begun
+// is finished.
+func (l *Log) ConsumePressEvent(ctx context.Context, name string, handle func(context.Context, Stored[*editionspb.PressEvent]) error, options ...ConsumeOption) error {
+	return eventlog.ConsumeMessages(ctx, l.store, name, handle, options...)
+}
+
+// ConsumePressEventBatches is ConsumePressEvent for a handler that takes
+// several events at once, as many as there are. If it fails, each of them is
+// tried again alone.
+func (l *Log) ConsumePressEventBatches(ctx context.Context, name string, handle func(context.Context, []Stored[*editionspb.PressEvent]) error, options ...ConsumeOption) error {
+	return eventlog.ConsumeMessageBatches(ctx, l.store, name, handle, options...)
 }

@@ -27,15 +27,32 @@ func (l *Log) AppendClickEvent(ctx context.Context, events ...*kindspb.ClickEven
 	})
 }
 
-// ReadClickEvent yields the events that are stored behind a position, in order,
-// up to the end of the log or the error that stopped it. 0 is before all of
-// them.
-func (l *Log) ReadClickEvent(ctx context.Context, after Position) iter.Seq2[Stored[*kindspb.ClickEvent], error] {
-	return eventlog.ReadMessages[*kindspb.ClickEvent](ctx, l.store, after)
+// ReplayClickEvent yields the events that are stored from there on, in order,
+// up to the end of the log or the error that stopped it. From{} is the
+// beginning.
+func (l *Log) ReplayClickEvent(ctx context.Context, from From) iter.Seq2[Stored[*kindspb.ClickEvent], error] {
+	return eventlog.ReplayMessages[*kindspb.ClickEvent](ctx, l.store, from)
 }
 
-// TailClickEvent yields what ReadClickEvent does and then, until ctx ends, each
-// event as it is stored.
-func (l *Log) TailClickEvent(ctx context.Context, after Position) iter.Seq2[Stored[*kindspb.ClickEvent], error] {
-	return eventlog.TailMessages[*kindspb.ClickEvent](ctx, l.store, after)
+// TailClickEvent yields what ReplayClickEvent does and then, until ctx ends,
+// each event soon after it is stored.
+func (l *Log) TailClickEvent(ctx context.Context, from From) iter.Seq2[Stored[*kindspb.ClickEvent], error] {
+	return eventlog.TailMessages[*kindspb.ClickEvent](ctx, l.store, from)
+}
+
+// ConsumeClickEvent has a handler handle the events, those that are stored and
+// those that come, each at least once. The consumer of that name remembers its
+// place, and runs in one process at a time. Events of one source and subject
+// are handled in their order; one that fails is tried again, and goes to the
+// dead letters in the end. It returns nil once ctx has ended and what was begun
+// is finished.
+func (l *Log) ConsumeClickEvent(ctx context.Context, name string, handle func(context.Context, Stored[*kindspb.ClickEvent]) error, options ...ConsumeOption) error {
+	return eventlog.ConsumeMessages(ctx, l.store, name, handle, options...)
+}
+
+// ConsumeClickEventBatches is ConsumeClickEvent for a handler that takes
+// several events at once, as many as there are. If it fails, each of them is
+// tried again alone.
+func (l *Log) ConsumeClickEventBatches(ctx context.Context, name string, handle func(context.Context, []Stored[*kindspb.ClickEvent]) error, options ...ConsumeOption) error {
+	return eventlog.ConsumeMessageBatches(ctx, l.store, name, handle, options...)
 }

@@ -17,10 +17,37 @@ type (
 	Store = eventlog.Log
 	// Position is the place of an event in its store.
 	Position = eventlog.Position
+	// From is where reading begins; its zero value is the beginning.
+	From = eventlog.From
 	// Receipt is the acknowledgement of an appended event.
 	Receipt = eventlog.Receipt
 	// Stored is an event as it is read back.
 	Stored[M proto.Message] = eventlog.Stored[M]
+	// ConsumeOption changes how events are consumed.
+	ConsumeOption = eventlog.ConsumeOption
+)
+
+// Where reading begins.
+var (
+	After = eventlog.After // behind a position
+	Since = eventlog.Since // with the first event recorded at or after a time
+)
+
+// How events are consumed, unless it is as the defaults say.
+var (
+	Concurrency = eventlog.Concurrency // 8 calls of the handler at once; of a handler of batches 1
+	BatchSize   = eventlog.BatchSize   // up to 256 events in a batch
+	Tries       = eventlog.Tries       // 10, then an event goes to the dead letters
+	Backoff     = eventlog.Backoff     // 200 ms after the first try, and a minute at most
+	Window      = eventlog.Window      // up to 4096 events are handled again after a crash
+	FromNow     = eventlog.FromNow     // a new consumer begins with the first event
+	Logger      = eventlog.Logger      // slog.Default()
+)
+
+// What a handler returns to say what to do about an event.
+var (
+	RetryAfter = eventlog.RetryAfter // try it again after some time
+	GiveUp     = eventlog.GiveUp     // put it among the dead letters
 )
 
 // What the methods of [Log] fail with. As the answer to an RPC each has a
@@ -30,6 +57,8 @@ var (
 	ErrConflict    = eventlog.ErrConflict    // another event has its source and id
 	ErrFull        = eventlog.ErrFull        // no room, for now
 	ErrUnavailable = eventlog.ErrUnavailable // the storage can't be reached
+	ErrReadOnly    = eventlog.ErrReadOnly    // the store is open for reading
+	ErrHeld        = eventlog.ErrHeld        // another process runs the consumer
 	ErrClosed      = eventlog.ErrClosed
 )
 
@@ -40,8 +69,8 @@ type Log struct{ store Store }
 // New is the log of the package's events in a store.
 func New(store Store) *Log { return &Log{store: store} }
 
-// Open opens the store that a URL names, such as "sqlite:data/internal-aux-testdata.db",
-// for the log to have to itself.
+// Open opens the store that a URL names, such as "sqlite:data/internal-aux-testdata.db".
+// Other processes may have it open too.
 func Open(ctx context.Context, url string) (*Log, error) {
 	store, err := eventlog.Open(ctx, url)
 	if err != nil {

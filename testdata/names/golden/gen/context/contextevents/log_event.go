@@ -26,15 +26,31 @@ func (l *Log) AppendLogEvent(ctx context.Context, events ...*context2.LogEvent) 
 	})
 }
 
-// ReadLogEvent yields the events that are stored behind a position, in order,
-// up to the end of the log or the error that stopped it. 0 is before all of
-// them.
-func (l *Log) ReadLogEvent(ctx context.Context, after Position) iter.Seq2[Stored[*context2.LogEvent], error] {
-	return eventlog.ReadMessages[*context2.LogEvent](ctx, l.store, after)
+// ReplayLogEvent yields the events that are stored from there on, in order, up
+// to the end of the log or the error that stopped it. From{} is the beginning.
+func (l *Log) ReplayLogEvent(ctx context.Context, from From) iter.Seq2[Stored[*context2.LogEvent], error] {
+	return eventlog.ReplayMessages[*context2.LogEvent](ctx, l.store, from)
 }
 
-// TailLogEvent yields what ReadLogEvent does and then, until ctx ends, each
-// event as it is stored.
-func (l *Log) TailLogEvent(ctx context.Context, after Position) iter.Seq2[Stored[*context2.LogEvent], error] {
-	return eventlog.TailMessages[*context2.LogEvent](ctx, l.store, after)
+// TailLogEvent yields what ReplayLogEvent does and then, until ctx ends, each
+// event soon after it is stored.
+func (l *Log) TailLogEvent(ctx context.Context, from From) iter.Seq2[Stored[*context2.LogEvent], error] {
+	return eventlog.TailMessages[*context2.LogEvent](ctx, l.store, from)
+}
+
+// ConsumeLogEvent has a handler handle the events, those that are stored and
+// those that come, each at least once. The consumer of that name remembers its
+// place, and runs in one process at a time. Events of one source and subject
+// are handled in their order; one that fails is tried again, and goes to the
+// dead letters in the end. It returns nil once ctx has ended and what was begun
+// is finished.
+func (l *Log) ConsumeLogEvent(ctx context.Context, name string, handle func(context.Context, Stored[*context2.LogEvent]) error, options ...ConsumeOption) error {
+	return eventlog.ConsumeMessages(ctx, l.store, name, handle, options...)
+}
+
+// ConsumeLogEventBatches is ConsumeLogEvent for a handler that takes several
+// events at once, as many as there are. If it fails, each of them is tried
+// again alone.
+func (l *Log) ConsumeLogEventBatches(ctx context.Context, name string, handle func(context.Context, []Stored[*context2.LogEvent]) error, options ...ConsumeOption) error {
+	return eventlog.ConsumeMessageBatches(ctx, l.store, name, handle, options...)
 }

@@ -26,15 +26,32 @@ func (l *Log) AppendLegacyEvent(ctx context.Context, events ...*legacypb.LegacyE
 	})
 }
 
-// ReadLegacyEvent yields the events that are stored behind a position, in
-// order, up to the end of the log or the error that stopped it. 0 is before all
-// of them.
-func (l *Log) ReadLegacyEvent(ctx context.Context, after Position) iter.Seq2[Stored[*legacypb.LegacyEvent], error] {
-	return eventlog.ReadMessages[*legacypb.LegacyEvent](ctx, l.store, after)
+// ReplayLegacyEvent yields the events that are stored from there on, in order,
+// up to the end of the log or the error that stopped it. From{} is the
+// beginning.
+func (l *Log) ReplayLegacyEvent(ctx context.Context, from From) iter.Seq2[Stored[*legacypb.LegacyEvent], error] {
+	return eventlog.ReplayMessages[*legacypb.LegacyEvent](ctx, l.store, from)
 }
 
-// TailLegacyEvent yields what ReadLegacyEvent does and then, until ctx ends,
-// each event as it is stored.
-func (l *Log) TailLegacyEvent(ctx context.Context, after Position) iter.Seq2[Stored[*legacypb.LegacyEvent], error] {
-	return eventlog.TailMessages[*legacypb.LegacyEvent](ctx, l.store, after)
+// TailLegacyEvent yields what ReplayLegacyEvent does and then, until ctx ends,
+// each event soon after it is stored.
+func (l *Log) TailLegacyEvent(ctx context.Context, from From) iter.Seq2[Stored[*legacypb.LegacyEvent], error] {
+	return eventlog.TailMessages[*legacypb.LegacyEvent](ctx, l.store, from)
+}
+
+// ConsumeLegacyEvent has a handler handle the events, those that are stored and
+// those that come, each at least once. The consumer of that name remembers its
+// place, and runs in one process at a time. Events of one source and subject
+// are handled in their order; one that fails is tried again, and goes to the
+// dead letters in the end. It returns nil once ctx has ended and what was begun
+// is finished.
+func (l *Log) ConsumeLegacyEvent(ctx context.Context, name string, handle func(context.Context, Stored[*legacypb.LegacyEvent]) error, options ...ConsumeOption) error {
+	return eventlog.ConsumeMessages(ctx, l.store, name, handle, options...)
+}
+
+// ConsumeLegacyEventBatches is ConsumeLegacyEvent for a handler that takes
+// several events at once, as many as there are. If it fails, each of them is
+// tried again alone.
+func (l *Log) ConsumeLegacyEventBatches(ctx context.Context, name string, handle func(context.Context, []Stored[*legacypb.LegacyEvent]) error, options ...ConsumeOption) error {
+	return eventlog.ConsumeMessageBatches(ctx, l.store, name, handle, options...)
 }

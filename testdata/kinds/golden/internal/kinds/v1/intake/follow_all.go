@@ -5,13 +5,15 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb/kindsevents"
 )
 
 // FollowAll sends what is stored, and then what comes.
 func (s *Service) FollowAll(request *emptypb.Empty, stream kindspb.Intake_FollowAllServer) error {
 	ctx, stop := server.UntilDrain(stream.Context())
 	defer stop()
-	for stored, err := range s.events.TailClickEvent(ctx, 0) {
+	from := kindsevents.From{}
+	for stored, err := range s.events.TailClickEvent(ctx, from) {
 		if err != nil {
 			return err
 		}

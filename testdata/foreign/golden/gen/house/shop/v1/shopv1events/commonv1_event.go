@@ -26,15 +26,32 @@ func (l *Log) AppendCommonv1Event(ctx context.Context, events ...*commonv1.Event
 	})
 }
 
-// ReadCommonv1Event yields the events that are stored behind a position, in
-// order, up to the end of the log or the error that stopped it. 0 is before all
-// of them.
-func (l *Log) ReadCommonv1Event(ctx context.Context, after Position) iter.Seq2[Stored[*commonv1.Event], error] {
-	return eventlog.ReadMessages[*commonv1.Event](ctx, l.store, after)
+// ReplayCommonv1Event yields the events that are stored from there on, in
+// order, up to the end of the log or the error that stopped it. From{} is the
+// beginning.
+func (l *Log) ReplayCommonv1Event(ctx context.Context, from From) iter.Seq2[Stored[*commonv1.Event], error] {
+	return eventlog.ReplayMessages[*commonv1.Event](ctx, l.store, from)
 }
 
-// TailCommonv1Event yields what ReadCommonv1Event does and then, until ctx
-// ends, each event as it is stored.
-func (l *Log) TailCommonv1Event(ctx context.Context, after Position) iter.Seq2[Stored[*commonv1.Event], error] {
-	return eventlog.TailMessages[*commonv1.Event](ctx, l.store, after)
+// TailCommonv1Event yields what ReplayCommonv1Event does and then, until ctx
+// ends, each event soon after it is stored.
+func (l *Log) TailCommonv1Event(ctx context.Context, from From) iter.Seq2[Stored[*commonv1.Event], error] {
+	return eventlog.TailMessages[*commonv1.Event](ctx, l.store, from)
+}
+
+// ConsumeCommonv1Event has a handler handle the events, those that are stored
+// and those that come, each at least once. The consumer of that name remembers
+// its place, and runs in one process at a time. Events of one source and
+// subject are handled in their order; one that fails is tried again, and goes
+// to the dead letters in the end. It returns nil once ctx has ended and what
+// was begun is finished.
+func (l *Log) ConsumeCommonv1Event(ctx context.Context, name string, handle func(context.Context, Stored[*commonv1.Event]) error, options ...ConsumeOption) error {
+	return eventlog.ConsumeMessages(ctx, l.store, name, handle, options...)
+}
+
+// ConsumeCommonv1EventBatches is ConsumeCommonv1Event for a handler that takes
+// several events at once, as many as there are. If it fails, each of them is
+// tried again alone.
+func (l *Log) ConsumeCommonv1EventBatches(ctx context.Context, name string, handle func(context.Context, []Stored[*commonv1.Event]) error, options ...ConsumeOption) error {
+	return eventlog.ConsumeMessageBatches(ctx, l.store, name, handle, options...)
 }

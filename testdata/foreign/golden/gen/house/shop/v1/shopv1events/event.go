@@ -25,14 +25,31 @@ func (l *Log) AppendEvent(ctx context.Context, events ...*shopv1.Event) ([]Recei
 	})
 }
 
-// ReadEvent yields the events that are stored behind a position, in order, up
-// to the end of the log or the error that stopped it. 0 is before all of them.
-func (l *Log) ReadEvent(ctx context.Context, after Position) iter.Seq2[Stored[*shopv1.Event], error] {
-	return eventlog.ReadMessages[*shopv1.Event](ctx, l.store, after)
+// ReplayEvent yields the events that are stored from there on, in order, up to
+// the end of the log or the error that stopped it. From{} is the beginning.
+func (l *Log) ReplayEvent(ctx context.Context, from From) iter.Seq2[Stored[*shopv1.Event], error] {
+	return eventlog.ReplayMessages[*shopv1.Event](ctx, l.store, from)
 }
 
-// TailEvent yields what ReadEvent does and then, until ctx ends, each event as
-// it is stored.
-func (l *Log) TailEvent(ctx context.Context, after Position) iter.Seq2[Stored[*shopv1.Event], error] {
-	return eventlog.TailMessages[*shopv1.Event](ctx, l.store, after)
+// TailEvent yields what ReplayEvent does and then, until ctx ends, each event
+// soon after it is stored.
+func (l *Log) TailEvent(ctx context.Context, from From) iter.Seq2[Stored[*shopv1.Event], error] {
+	return eventlog.TailMessages[*shopv1.Event](ctx, l.store, from)
+}
+
+// ConsumeEvent has a handler handle the events, those that are stored and those
+// that come, each at least once. The consumer of that name remembers its place,
+// and runs in one process at a time. Events of one source and subject are
+// handled in their order; one that fails is tried again, and goes to the dead
+// letters in the end. It returns nil once ctx has ended and what was begun is
+// finished.
+func (l *Log) ConsumeEvent(ctx context.Context, name string, handle func(context.Context, Stored[*shopv1.Event]) error, options ...ConsumeOption) error {
+	return eventlog.ConsumeMessages(ctx, l.store, name, handle, options...)
+}
+
+// ConsumeEventBatches is ConsumeEvent for a handler that takes several events
+// at once, as many as there are. If it fails, each of them is tried again
+// alone.
+func (l *Log) ConsumeEventBatches(ctx context.Context, name string, handle func(context.Context, []Stored[*shopv1.Event]) error, options ...ConsumeOption) error {
+	return eventlog.ConsumeMessageBatches(ctx, l.store, name, handle, options...)
 }

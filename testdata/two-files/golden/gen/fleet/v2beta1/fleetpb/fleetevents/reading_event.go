@@ -27,15 +27,32 @@ func (l *Log) AppendReadingEvent(ctx context.Context, events ...*fleetpb.Reading
 	})
 }
 
-// ReadReadingEvent yields the events that are stored behind a position, in
-// order, up to the end of the log or the error that stopped it. 0 is before all
-// of them.
-func (l *Log) ReadReadingEvent(ctx context.Context, after Position) iter.Seq2[Stored[*fleetpb.ReadingEvent], error] {
-	return eventlog.ReadMessages[*fleetpb.ReadingEvent](ctx, l.store, after)
+// ReplayReadingEvent yields the events that are stored from there on, in order,
+// up to the end of the log or the error that stopped it. From{} is the
+// beginning.
+func (l *Log) ReplayReadingEvent(ctx context.Context, from From) iter.Seq2[Stored[*fleetpb.ReadingEvent], error] {
+	return eventlog.ReplayMessages[*fleetpb.ReadingEvent](ctx, l.store, from)
 }
 
-// TailReadingEvent yields what ReadReadingEvent does and then, until ctx ends,
-// each event as it is stored.
-func (l *Log) TailReadingEvent(ctx context.Context, after Position) iter.Seq2[Stored[*fleetpb.ReadingEvent], error] {
-	return eventlog.TailMessages[*fleetpb.ReadingEvent](ctx, l.store, after)
+// TailReadingEvent yields what ReplayReadingEvent does and then, until ctx
+// ends, each event soon after it is stored.
+func (l *Log) TailReadingEvent(ctx context.Context, from From) iter.Seq2[Stored[*fleetpb.ReadingEvent], error] {
+	return eventlog.TailMessages[*fleetpb.ReadingEvent](ctx, l.store, from)
+}
+
+// ConsumeReadingEvent has a handler handle the events, those that are stored
+// and those that come, each at least once. The consumer of that name remembers
+// its place, and runs in one process at a time. Events of one source and
+// subject are handled in their order; one that fails is tried again, and goes
+// to the dead letters in the end. It returns nil once ctx has ended and what
+// was begun is finished.
+func (l *Log) ConsumeReadingEvent(ctx context.Context, name string, handle func(context.Context, Stored[*fleetpb.ReadingEvent]) error, options ...ConsumeOption) error {
+	return eventlog.ConsumeMessages(ctx, l.store, name, handle, options...)
+}
+
+// ConsumeReadingEventBatches is ConsumeReadingEvent for a handler that takes
+// several events at once, as many as there are. If it fails, each of them is
+// tried again alone.
+func (l *Log) ConsumeReadingEventBatches(ctx context.Context, name string, handle func(context.Context, []Stored[*fleetpb.ReadingEvent]) error, options ...ConsumeOption) error {
+	return eventlog.ConsumeMessageBatches(ctx, l.store, name, handle, options...)
 }

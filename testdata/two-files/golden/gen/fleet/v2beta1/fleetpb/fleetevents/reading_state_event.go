@@ -26,15 +26,32 @@ func (l *Log) AppendReading_StateEvent(ctx context.Context, events ...*fleetpb.R
 	})
 }
 
-// ReadReading_StateEvent yields the events that are stored behind a position,
-// in order, up to the end of the log or the error that stopped it. 0 is before
-// all of them.
-func (l *Log) ReadReading_StateEvent(ctx context.Context, after Position) iter.Seq2[Stored[*fleetpb.Reading_StateEvent], error] {
-	return eventlog.ReadMessages[*fleetpb.Reading_StateEvent](ctx, l.store, after)
+// ReplayReading_StateEvent yields the events that are stored from there on, in
+// order, up to the end of the log or the error that stopped it. From{} is the
+// beginning.
+func (l *Log) ReplayReading_StateEvent(ctx context.Context, from From) iter.Seq2[Stored[*fleetpb.Reading_StateEvent], error] {
+	return eventlog.ReplayMessages[*fleetpb.Reading_StateEvent](ctx, l.store, from)
 }
 
-// TailReading_StateEvent yields what ReadReading_StateEvent does and then,
-// until ctx ends, each event as it is stored.
-func (l *Log) TailReading_StateEvent(ctx context.Context, after Position) iter.Seq2[Stored[*fleetpb.Reading_StateEvent], error] {
-	return eventlog.TailMessages[*fleetpb.Reading_StateEvent](ctx, l.store, after)
+// TailReading_StateEvent yields what ReplayReading_StateEvent does and then,
+// until ctx ends, each event soon after it is stored.
+func (l *Log) TailReading_StateEvent(ctx context.Context, from From) iter.Seq2[Stored[*fleetpb.Reading_StateEvent], error] {
+	return eventlog.TailMessages[*fleetpb.Reading_StateEvent](ctx, l.store, from)
+}
+
+// ConsumeReading_StateEvent has a handler handle the events, those that are
+// stored and those that come, each at least once. The consumer of that name
+// remembers its place, and runs in one process at a time. Events of one source
+// and subject are handled in their order; one that fails is tried again, and
+// goes to the dead letters in the end. It returns nil once ctx has ended and
+// what was begun is finished.
+func (l *Log) ConsumeReading_StateEvent(ctx context.Context, name string, handle func(context.Context, Stored[*fleetpb.Reading_StateEvent]) error, options ...ConsumeOption) error {
+	return eventlog.ConsumeMessages(ctx, l.store, name, handle, options...)
+}
+
+// ConsumeReading_StateEventBatches is ConsumeReading_StateEvent for a handler
+// that takes several events at once, as many as there are. If it fails, each of
+// them is tried again alone.
+func (l *Log) ConsumeReading_StateEventBatches(ctx context.Context, name string, handle func(context.Context, []Stored[*fleetpb.Reading_StateEvent]) error, options ...ConsumeOption) error {
+	return eventlog.ConsumeMessageBatches(ctx, l.store, name, handle, options...)
 }

@@ -1,0 +1,566 @@
+package eventlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"math/rand/v2"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// recordInterval is how soon it is recorded, about, that an event was
+	// handled; sooner if half the window is.
+	recordInterval = 100 * time.Millisecond
+	// maxTakenBytes bounds the events that are taken and not handled, beside
+	// the window.
+	maxTakenBytes = 64 << 20
+	// laneCount is how many queues the sources and subjects are spread over.
+	// Those that share one wait for each other's retries.
+	laneCount = 256
+	// maxShare is how many events a worker takes at once, if its handler is so
+	// fast that taking them one by one would cost more than handling them. It
+	// gives back what it has not come to after maxShareTime.
+	maxShare     = 64
+	maxShareTime = 2 * time.Millisecond
+)
+
+// delivery is a [consumption] while it has the place of its consumer: events
+// are taken from the log, put into lanes by their source and subject, handled
+// by workers, a lane by one at a time, and recorded as handled.
+type delivery struct {
+	*consumption
+	hold Hold
+	seed maphash.Seed
+
+	stopping atomic.Bool
+	stop     context.CancelCauseFunc
+
+	mu    sync.Mutex
+	ready []*lane   // that have a task, and no worker
+	work  sync.Cond // of mu: there is a ready lane, or delivery stops
+	room  sync.Cond // of mu: there is room in the window, or delivery stops
+	lanes [laneCount]lane
+	// slots are the tasks for the events that are taken, each at its number
+	// modulo the size of the window.
+	slots                    []task
+	taken, handled, recorded int64         // numbers of events: all before these are
+	bytes                    int           // of those not handled
+	progress                 chan struct{} // has an element if handled has grown
+	hurry                    chan struct{} // has an element if half the window is handled
+	retrying                 map[Position]bool
+}
+
+// lane is a queue of events that are handled one after the other.
+type lane struct {
+	first, last *task
+	busy        bool          // ready, held by a worker, or waiting to try again
+	held        bool          // by a worker
+	stuck       bool          // the worker can't go on with it
+	delay       time.Duration // until the worker's tasks are tried again
+}
+
+// task is an event to be handled.
+type task struct {
+	Record
+	lane    *lane
+	next    *task       // in its lane
+	letter  *DeadLetter // which the event was taken from; nil for a slot
+	tries   int
+	reason  error         // why to give up; nil: not yet
+	outcome outcome       // of the last try
+	delay   time.Duration // until the next
+	handled bool          // and need not be again; guarded by mu, unlike the others
+}
+
+type outcome int
+
+const (
+	untried outcome = iota
+	failed          // to be tried again
+	done
+)
+
+func newDelivery(c *consumption, hold Hold) *delivery {
+	d := &delivery{
+		consumption: c, hold: hold, seed: maphash.MakeSeed(),
+		slots:    make([]task, c.window),
+		progress: make(chan struct{}, 1), hurry: make(chan struct{}, 1),
+		retrying: map[Position]bool{},
+	}
+	d.work.L, d.room.L = &d.mu, &d.mu
+	return d
+}
+
+// run delivers until ctx ends, then returns nil; or until it can't go on.
+func (d *delivery) run(ctx context.Context) error {
+	taking, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	d.stop = stop
+	context.AfterFunc(taking, func() {
+		d.stopping.Store(true)
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.work.Broadcast()
+		d.room.Broadcast()
+	})
+	handling, abandon := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer abandon(nil)
+	var workers, others sync.WaitGroup
+	for range d.concurrency {
+		workers.Go(func() { d.handleTasks(handling) })
+	}
+	others.Go(func() { d.take(taking) })
+	others.Go(func() { d.takeRetries(taking) })
+	others.Go(func() { d.record(taking) })
+	others.Wait()
+	err := context.Cause(taking)
+	if ctx.Err() != nil {
+		err = nil
+	}
+	if err != nil {
+		abandon(err)
+	}
+	workers.Wait()
+	if err == nil {
+		d.recordLast(handling)
+	}
+	return err
+}
+
+// take takes events from the log, as far as the window has room.
+func (d *delivery) take(ctx context.Context) {
+	after, _ := d.hold.Place()
+	for failing := false; ctx.Err() == nil; {
+		for record, err := range d.log.Tail(ctx, After(after)) {
+			if err != nil {
+				failing = d.trouble(ctx, "the log can't be read", err, failing)
+				break
+			}
+			failing = false
+			if !d.put(record) {
+				return
+			}
+			after = record.Position
+		}
+	}
+}
+
+// trouble deals with a failure of the log: it waits, or stops what can't go on.
+func (d *delivery) trouble(ctx context.Context, what string, err error, known bool) (failing bool) {
+	switch {
+	case ctx.Err() != nil:
+	case errors.Is(err, ErrHeld), !passing(err):
+		d.stop(err)
+	default:
+		if !known {
+			d.logger.WarnContext(ctx, what, "error", err)
+		}
+		pause(ctx, patience)
+	}
+	return true
+}
+
+// put puts an event into its lane, once there is room in the window. It returns
+// false if there will be none.
+func (d *delivery) put(record Record) bool {
+	bytes := size(&record.Event)
+	wanted := d.wants == nil || d.wants(&record)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for !d.stopping.Load() && (d.taken-d.recorded >= int64(len(d.slots)) || (d.bytes > 0 && d.bytes+bytes > maxTakenBytes)) {
+		d.room.Wait()
+	}
+	if d.stopping.Load() {
+		return false
+	}
+	t := &d.slots[d.taken%int64(len(d.slots))]
+	d.taken++
+	d.bytes += bytes
+	*t = task{Record: record}
+	if wanted {
+		d.enqueue(t)
+	} else {
+		d.finish(t)
+	}
+	return true
+}
+
+// enqueue puts a task at the end of its lane. mu is held.
+func (d *delivery) enqueue(t *task) {
+	var hash maphash.Hash
+	hash.SetSeed(d.seed)
+	_, _ = hash.WriteString(t.Source)
+	_ = hash.WriteByte(0)
+	_, _ = hash.WriteString(t.Subject)
+	l := &d.lanes[hash.Sum64()%laneCount]
+	t.lane = l
+	l.push(t)
+	d.release(l)
+}
+
+// release makes a lane ready, if it has something to do and nobody does it.
+// mu is held.
+func (d *delivery) release(l *lane) {
+	if l.busy || l.first == nil {
+		return
+	}
+	l.busy = true
+	d.ready = append(d.ready, l)
+	d.work.Signal()
+}
+
+// takeRetries takes the dead letters that are to be tried again.
+func (d *delivery) takeRetries(ctx context.Context) {
+	for failing := false; ctx.Err() == nil; pause(ctx, patience/2) {
+		letters, err := d.hold.Retries(ctx)
+		if err != nil {
+			failing = d.trouble(ctx, "the dead letters can't be read", err, failing)
+			continue
+		}
+		failing = false
+		d.mu.Lock()
+		for i := range letters {
+			letter := &letters[i]
+			if !d.retrying[letter.Position] {
+				d.retrying[letter.Position] = true
+				d.enqueue(&task{Record: letter.Record, letter: letter})
+			}
+		}
+		d.mu.Unlock()
+	}
+}
+
+// handleTasks is a worker.
+func (d *delivery) handleTasks(ctx context.Context) {
+	var tasks []*task
+	var records []Record
+	share := 1
+	if d.handleBatch != nil {
+		share = d.batchSize
+	}
+	for {
+		if tasks = d.share(tasks[:0], share); len(tasks) == 0 {
+			return
+		}
+		switch began := time.Now(); {
+		case d.handleBatch == nil:
+			d.tryEach(ctx, tasks, began)
+			if time.Since(began) < maxShareTime/4 {
+				share = min(2*share, maxShare)
+			} else {
+				share = max(1, share/4)
+			}
+		case tasks[0].isAlone():
+			d.try(ctx, tasks[0])
+		default:
+			records = d.tryBatch(ctx, tasks, records[:0])
+		}
+		d.settle(tasks)
+	}
+}
+
+// share waits for ready lanes and takes tasks out of them, none if delivery
+// stops. What was tried before is taken alone, and so are dead letters.
+func (d *delivery) share(tasks []*task, most int) []*task {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for len(d.ready) == 0 && !d.stopping.Load() {
+		d.work.Wait()
+	}
+	if d.stopping.Load() {
+		return nil
+	}
+	if d.handleBatch == nil { // leave some for the others
+		most = min(most, 1+int(d.taken-d.handled)/(2*d.concurrency))
+	}
+	for len(d.ready) > 0 && len(tasks) < most {
+		l := d.ready[0]
+		if len(tasks) > 0 && l.first.isAlone() {
+			break
+		}
+		d.ready = d.ready[1:]
+		l.held = true
+		for l.first != nil && len(tasks) < most && (len(tasks) == 0 || !l.first.isAlone()) {
+			if tasks = append(tasks, l.pop()); tasks[0].isAlone() {
+				return tasks
+			}
+		}
+	}
+	return tasks
+}
+
+// isAlone is whether a task is not to be taken with others.
+func (t *task) isAlone() bool { return t.tries > 0 || t.letter != nil }
+
+// push puts a task at the end of a lane.
+func (l *lane) push(t *task) {
+	if l.first == nil {
+		l.first = t
+	} else {
+		l.last.next = t
+	}
+	l.last = t
+}
+
+// pushFront puts a task at the beginning of a lane.
+func (l *lane) pushFront(t *task) {
+	if l.first == nil {
+		l.last = t
+	}
+	t.next, l.first = l.first, t
+}
+
+// pop takes the first task of a lane.
+func (l *lane) pop() *task {
+	t := l.first
+	l.first, t.next = t.next, nil
+	t.outcome, t.delay = untried, 0
+	return t
+}
+
+// tryEach tries tasks one by one. Behind one that failed, those of its lane are
+// left alone.
+func (d *delivery) tryEach(ctx context.Context, tasks []*task, began time.Time) {
+	for i, t := range tasks {
+		switch {
+		case t.lane.stuck:
+		case i > 0 && (d.stopping.Load() || i%8 == 0 && time.Since(began) > maxShareTime):
+			t.lane.stuck = true // give back the rest
+		default:
+			d.try(ctx, t)
+			t.lane.stuck = t.outcome != done
+		}
+	}
+}
+
+// try has an event handled, and settles what became of its dead letter.
+func (d *delivery) try(ctx context.Context, t *task) {
+	if t.reason == nil {
+		t.tries++
+		err := d.call(ctx, &t.Record, func() error {
+			if d.handleBatch != nil {
+				return d.handleBatch(ctx, []Record{t.Record})
+			}
+			return d.handle(ctx, t.Record)
+		})
+		if err != nil {
+			d.judge(ctx, t, err)
+		}
+		if err != nil && t.reason == nil {
+			return
+		}
+	}
+	var err error
+	switch {
+	case t.reason != nil:
+		err = d.bury(ctx, t)
+	case t.letter != nil:
+		err = d.hold.Revive(context.WithoutCancel(ctx), t.Position)
+	}
+	if err != nil {
+		d.logger.WarnContext(ctx, "a dead letter can't be written", "position", t.Position, "error", err)
+		t.outcome, t.delay = failed, patience
+		return
+	}
+	t.outcome = done
+}
+
+// judge decides what becomes of an event that could not be handled.
+func (d *delivery) judge(ctx context.Context, t *task, err error) {
+	t.outcome, t.delay = failed, d.backoff(t.tries)
+	var advice *advice
+	if errors.As(err, &advice) {
+		t.delay = max(advice.delay, 0)
+		if advice.delay == 0 {
+			t.delay = d.backoff(t.tries)
+		}
+	}
+	if ctx.Err() == nil && (t.tries >= d.tries || advice != nil && advice.giveUp) {
+		t.reason = err
+	}
+}
+
+// backoff is how long to wait after a number of tries, give or take a fifth: so
+// that what failed together is not tried together.
+func (d *delivery) backoff(tries int) time.Duration {
+	delay := d.first << min(tries-1, 30)
+	if delay <= 0 || delay > d.most {
+		delay = d.most
+	}
+	return time.Duration(float64(delay) * (0.8 + 0.4*rand.Float64()))
+}
+
+// tryBatch has a batch handled. If that fails each of its events is to be tried
+// alone.
+func (d *delivery) tryBatch(ctx context.Context, tasks []*task, records []Record) []Record {
+	slices.SortFunc(tasks, func(a, b *task) int { return int(a.Position - b.Position) })
+	for _, t := range tasks {
+		records = append(records, t.Record)
+	}
+	err := d.call(ctx, &tasks[0].Record, func() error { return d.handleBatch(ctx, records) })
+	for _, t := range tasks {
+		t.outcome = done
+		if err == nil {
+			continue
+		}
+		t.tries++
+		if d.judge(ctx, t, err); len(tasks) > 1 {
+			t.reason = nil // it may be another's fault
+		} else if t.reason != nil {
+			t.delay = 0
+		}
+	}
+	clear(records)
+	return records
+}
+
+// call calls the handler, and makes an error of a panic.
+func (d *delivery) call(ctx context.Context, record *Record, handle func() error) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			d.logger.ErrorContext(ctx, "panic in a consumer's handler",
+				"position", record.Position, "cause", cause, "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic: %v", cause)
+		}
+	}()
+	return handle()
+}
+
+// bury puts an event among the dead letters.
+func (d *delivery) bury(ctx context.Context, t *task) error {
+	letter := DeadLetter{Record: t.Record, Consumer: d.name, Tries: t.tries, Reason: t.reason.Error(), Buried: time.Now().UTC()}
+	if t.letter != nil {
+		letter.Tries += t.letter.Tries
+	}
+	if err := d.hold.Bury(context.WithoutCancel(ctx), letter); err != nil {
+		return err
+	}
+	d.logger.ErrorContext(ctx, "gave up on an event: it is among the dead letters",
+		"position", t.Position, "source", t.Source, "id", t.ID, "tries", letter.Tries, "error", t.reason)
+	return nil
+}
+
+// settle gives the lanes of tasks free again, with those tasks that are not
+// done at their beginning.
+func (d *delivery) settle(tasks []*task) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, t := range slices.Backward(tasks) {
+		l := t.lane
+		l.stuck = false
+		if t.outcome == done {
+			d.finish(t)
+			continue
+		}
+		l.pushFront(t)
+		l.delay = max(l.delay, t.delay)
+	}
+	for _, t := range tasks {
+		switch l := t.lane; {
+		case !l.held: // it is settled
+		case l.delay > 0:
+			time.AfterFunc(l.delay, func() {
+				d.mu.Lock()
+				defer d.mu.Unlock()
+				l.busy = false
+				d.release(l)
+			})
+			l.held, l.delay = false, 0
+		default:
+			l.held, l.busy = false, false
+			d.release(l)
+		}
+	}
+}
+
+// finish notes that an event is handled. mu is held.
+func (d *delivery) finish(t *task) {
+	if t.letter != nil {
+		delete(d.retrying, t.Position)
+		return
+	}
+	if d.bytes > maxTakenBytes/2 {
+		d.room.Signal() // there is room now, if it was the bytes that were too many
+	}
+	d.bytes -= size(&t.Event)
+	t.Event, t.handled = Event{}, true
+	window := int64(len(d.slots))
+	before := d.handled
+	for d.handled < d.taken && d.slots[d.handled%window].handled {
+		d.handled++
+	}
+	if d.handled == before {
+		return
+	}
+	notify(d.progress)
+	if d.handled-d.recorded >= window/2 {
+		notify(d.hurry)
+	}
+}
+
+// notify puts an element into a channel that has room for one, if it has none.
+func notify(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// record records what was handled, until delivery stops.
+func (d *delivery) record(ctx context.Context) {
+	for failing := false; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-d.progress:
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-d.hurry:
+		case <-time.After(recordInterval):
+		}
+		for err := d.move(ctx); err != nil; err = d.move(ctx) {
+			if failing = d.trouble(ctx, "what was handled can't be recorded", err, failing); ctx.Err() != nil {
+				return
+			}
+		}
+		failing = false
+	}
+}
+
+// recordLast records what was handled when no more is. What can't be recorded
+// is handled again, the next time.
+func (d *delivery) recordLast(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	if err := d.move(ctx); err != nil {
+		d.logger.WarnContext(ctx, "what was handled can't be recorded", "error", err)
+	}
+}
+
+// move moves the consumer's place behind what was handled.
+func (d *delivery) move(ctx context.Context) error {
+	d.mu.Lock()
+	handled := d.handled
+	place := d.slots[max(0, handled-1)%int64(len(d.slots))].Position
+	moved := handled > d.recorded
+	d.mu.Unlock()
+	if !moved {
+		return nil
+	}
+	if err := d.hold.Move(ctx, place); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.recorded = handled
+	d.room.Broadcast()
+	return nil
+}

@@ -1,0 +1,133 @@
+package eventlogtest
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+)
+
+func mustStats(t testing.TB, log eventlog.Log) eventlog.Stats {
+	t.Helper()
+	stats, err := log.Stats(within(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stats
+}
+
+func (e Engine) counts(t *testing.T) {
+	url := e.URL(t)
+	log := open(t, url)
+	stats := mustStats(t, log)
+	if stats.Events != 0 || stats.First != 0 || stats.Last != 0 || !stats.Oldest.IsZero() || stats.Durability != e.Durability || len(stats.Consumers) != 0 {
+		t.Errorf("of an empty log: %+v", stats)
+	}
+	must(t, log.Check(within(t)))
+	mustAppend(t, log, events("", 10)...)
+	mustAppend(t, log, event("0")) // a duplicate
+	records := mustRead(t, log, eventlog.From{})
+	mailer, biller := mustHold(t, log, "mailer"), mustHold(t, log, "biller")
+	must(t, mailer.Move(within(t), records[3].Position))
+	must(t, mailer.Bury(within(t), eventlog.DeadLetter{Record: records[2], Tries: 1, Buried: time.Now()}))
+	must(t, biller.Move(within(t), records[9].Position))
+	must(t, biller.Release())
+
+	another := open(t, url)
+	must(t, another.Check(within(t)))
+	for _, log := range []eventlog.Log{log, another} {
+		stats := mustStats(t, log)
+		if stats.Events != 10 || stats.Bytes <= 0 || stats.First != records[0].Position || stats.Last != records[9].Position ||
+			!stats.Oldest.Equal(records[0].Recorded) || stats.Durability != e.Durability {
+			t.Errorf("of ten events: %+v", stats)
+		}
+		if len(stats.Consumers) != 2 {
+			t.Fatalf("consumers: %+v", stats.Consumers)
+		}
+		if got, want := stats.Consumers[0], (eventlog.ConsumerStats{Name: "biller", Place: records[9].Position}); got != want {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+		got := stats.Consumers[1]
+		if got.Name != "mailer" || got.Place != records[3].Position || got.Lag != 6 || got.Holder == "" || got.Dead != 1 {
+			t.Errorf("mailer: %+v", got)
+		}
+	}
+}
+
+func (e Engine) closes(t *testing.T) {
+	t.Run("every call after it fails", func(t *testing.T) {
+		log := e.empty(t)
+		mustAppend(t, log, event("a"))
+		closeLog(t, log)
+		_, appended := log.Append(t.Context(), event("b"))
+		_, read := follow(log.Read(t.Context(), eventlog.From{}), func(eventlog.Record) bool { return true })
+		_, tailed := follow(log.Tail(t.Context(), eventlog.From{}), func(eventlog.Record) bool { return true })
+		_, held := log.Hold(t.Context(), "mailer")
+		var dead error
+		for _, dead = range log.Dead(t.Context(), "") {
+		}
+		_, retried := log.Retry(t.Context(), "mailer")
+		_, counted := log.Stats(t.Context())
+		for name, err := range map[string]error{
+			"Append": appended, "Read": read, "Tail": tailed, "Hold": held, "Dead": dead, "Retry": retried,
+			"Stats": counted, "Check": log.Check(t.Context()),
+		} {
+			if !errors.Is(err, eventlog.ErrClosed) || status.Code(err) != codes.Unavailable {
+				t.Errorf("%s: %v, want that the log is closed", name, err)
+			}
+		}
+	})
+	t.Run("what was accepted is stored", func(t *testing.T) {
+		url := e.URL(t)
+		log := open(t, url)
+		var acknowledged sync.Map
+		var group sync.WaitGroup
+		var count atomic.Int64
+		for caller := range 32 {
+			group.Go(func() {
+				for i := 0; ; i++ {
+					id := fmt.Sprintf("%d/%d", caller, i)
+					receipts, err := log.Append(t.Context(), event(id), event(id+"+"))
+					if errors.Is(err, eventlog.ErrClosed) {
+						return
+					}
+					if err != nil {
+						t.Errorf("got %v, want that the log is closed", err)
+						return
+					}
+					count.Add(1)
+					acknowledged.Store(id, receipts[0].Position)
+					acknowledged.Store(id+"+", receipts[1].Position)
+				}
+			})
+		}
+		for deadline := time.Now().Add(patience); count.Load() < 200 && time.Now().Before(deadline); {
+			time.Sleep(time.Millisecond)
+		}
+		var closers sync.WaitGroup
+		for range 3 {
+			closers.Go(func() { closeLog(t, log) })
+		}
+		closers.Wait()
+		group.Wait()
+		closeLog(t, log)
+
+		for _, record := range mustRead(t, open(t, url), eventlog.From{}) {
+			position, found := acknowledged.LoadAndDelete(record.ID)
+			if !found || position != record.Position {
+				t.Errorf("%s stands at %d, acknowledged at %v", record.ID, record.Position, position)
+			}
+		}
+		acknowledged.Range(func(id, position any) bool {
+			t.Errorf("%v was acknowledged at %v and is not there", id, position)
+			return true
+		})
+	})
+}

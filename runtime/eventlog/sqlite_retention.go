@@ -1,0 +1,146 @@
+package eventlog
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// sqliteRetention is how much a log keeps. Its zero value is everything.
+type sqliteRetention struct {
+	age   time.Duration // since recording; 0: any
+	bytes int64         // in use of the file; 0: any
+}
+
+// parseRetention reads the parameters of a URL: max-age=720h, max-bytes=10GB.
+func parseRetention(parameters string) (retention sqliteRetention, err error) {
+	values, err := url.ParseQuery(parameters)
+	if err != nil {
+		return retention, fmt.Errorf("the parameters behind the ? can't be read: %w", err)
+	}
+	for name := range values {
+		switch value := values.Get(name); name {
+		case "max-age":
+			if retention.age, err = time.ParseDuration(value); err != nil || retention.age <= 0 {
+				return retention, fmt.Errorf("max-age=%s: want a duration, such as 720h", value)
+			}
+		case "max-bytes":
+			if retention.bytes, err = parseBytes(value); err != nil || retention.bytes <= 0 {
+				return retention, fmt.Errorf("max-bytes=%s: want a number of bytes, such as 10GB", value)
+			}
+		default:
+			return retention, fmt.Errorf("there is no parameter %q, only max-age and max-bytes", name)
+		}
+	}
+	return retention, nil
+}
+
+// parseBytes reads a number of bytes: 5000, 64KB, 500MB, 10GB, 2TB.
+func parseBytes(text string) (int64, error) {
+	unit := int64(1)
+	for i, suffix := range []string{"KB", "MB", "GB", "TB"} {
+		if number, found := strings.CutSuffix(text, suffix); found {
+			text, unit = number, 1<<(10*(i+1))
+		}
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err == nil && n > (1<<62)/unit {
+		err = strconv.ErrRange
+	}
+	return n * unit, err
+}
+
+const (
+	// trimInterval is how long after its time an event may be kept.
+	trimInterval = 5 * time.Second
+	// trimEvents is how many events one transaction deletes: appends wait for
+	// it, so it is short.
+	trimEvents = 200
+)
+
+// sqliteTrimmer deletes the oldest events, those that a log keeps no more.
+// Their space in the file is used for the next ones.
+type sqliteTrimmer struct {
+	log       *sqliteLog
+	retention sqliteRetention
+	cancel    context.CancelFunc
+	stopped   chan struct{}
+}
+
+func startSQLiteTrimmer(log *sqliteLog, retention sqliteRetention) *sqliteTrimmer {
+	ctx, cancel := context.WithCancel(context.Background())
+	t := &sqliteTrimmer{log: log, retention: retention, cancel: cancel, stopped: make(chan struct{})}
+	go t.run(ctx)
+	return t
+}
+
+func (t *sqliteTrimmer) stop() {
+	t.cancel()
+	<-t.stopped
+}
+
+func (t *sqliteTrimmer) run(ctx context.Context) {
+	defer close(t.stopped)
+	for failing := false; ; {
+		pause := trimInterval
+		began := time.Now()
+		deleted, err := t.trim(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil && !failing:
+			slog.WarnContext(ctx, "events that are kept no more can't be deleted", "log", t.log.path, "error", err)
+		case deleted == trimEvents: // there may be more: but appends have their turn
+			pause = time.Since(began)
+		}
+		failing = err != nil
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+	}
+}
+
+// trim deletes some events, and returns how many.
+func (t *sqliteTrimmer) trim(ctx context.Context) (deleted int64, err error) {
+	err = t.log.change(ctx, func(conn *sql.Conn) error {
+		last, err := t.last(ctx, conn)
+		if err != nil || last == 0 {
+			return err
+		}
+		result, err := conn.ExecContext(ctx, "DELETE FROM events WHERE position <= ?", last)
+		if err != nil {
+			return err
+		}
+		deleted, err = result.RowsAffected()
+		return err
+	})
+	return deleted, err
+}
+
+// last is the position up to which to delete, 0 if there is nothing to delete.
+func (t *sqliteTrimmer) last(ctx context.Context, conn *sql.Conn) (last int64, err error) {
+	if t.retention.bytes > 0 {
+		bytes, err := sqliteBytes(ctx, conn)
+		if err != nil {
+			return 0, err
+		}
+		if bytes > t.retention.bytes {
+			err = conn.QueryRowContext(ctx, `SELECT ifnull(max(position), 0) FROM
+				(SELECT position FROM events ORDER BY position LIMIT ?)`, trimEvents).Scan(&last)
+			return last, err
+		}
+	}
+	if t.retention.age > 0 {
+		oldest := time.Now().Add(-t.retention.age).UTC().Format(sqliteTime)
+		err = conn.QueryRowContext(ctx, `SELECT ifnull(max(position), 0) FROM
+			(SELECT position, recorded FROM events ORDER BY position LIMIT ?) WHERE recorded < ?`, trimEvents, oldest).Scan(&last)
+	}
+	return last, err
+}
