@@ -7,115 +7,237 @@ package operate
 import (
 	"bufio"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"iter"
+	"os"
+	"os/signal"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
 	"time"
-
-	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"example.com/receiver/internal/receiver-runtime/eventlog"
 	"example.com/receiver/internal/receiver-runtime/server"
 )
 
-// Events runs the subcommand of a server that args name: "replay" prints the
-// stored events, a line of JSON each. The log is the one that the server itself
-// would open. The error is [flag.ErrHelp] if help was asked for.
+// command is a subcommand of a server's "events".
+type command struct {
+	name  string // of one word or two
+	about string // a sentence
+	// changes is whether the log must be open for more than reading.
+	changes bool
+	// follows is whether each line is to be seen at once.
+	follows bool
+	// define adds flags, and returns what the command does once they are set.
+	define func(*flag.FlagSet) action
+}
+
+// action prints lines of JSON.
+type action func(ctx context.Context, log eventlog.Log, print func(any) error) error
+
+var commands = []command{
+	{"replay", "Prints the stored events.", false, false, replay},
+	{"tail", "Prints the stored events, and then each one that comes, until it is interrupted.", false, true, tail},
+	{"stats", "Prints how much the log holds, and how far its consumers are.", false, false, stats},
+	{"dead list", "Prints the dead letters: events that a consumer gave up on.", false, false, listDead},
+	{"dead retry", "Has a consumer handle dead letters again: within about a second if it runs, else when it next does.", true, false, retryDead},
+}
+
+// Events runs the subcommand of a server that args name, such as "replay",
+// which prints the stored events, a line of JSON each. The log is the one that
+// the server itself would open. The error is [flag.ErrHelp] if help was asked
+// for.
 func Events(ctx context.Context, program string, args []string, getenv func(string) string, out io.Writer) error {
-	flags := flag.NewFlagSet(program+" events replay", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	flags.Usage = func() {}
-	url := flags.String("events", server.Defaults(program).Events, "`URL` of the event log")
-	after := flags.Int64("after", 0, "print what stands behind this `position`")
-	if len(args) == 0 || args[0] != "replay" {
-		return fmt.Errorf("want: %s events replay [flags]", program)
+	command, args := find(args)
+	if command == nil {
+		if len(args) > 0 && slices.Contains([]string{"-h", "-help", "--help", "help"}, args[0]) {
+			overview(program, out)
+			return flag.ErrHelp
+		}
+		return fmt.Errorf("want: %s events %s (see %[1]s events --help)", program, strings.Join(names(), "|"))
 	}
+	name := fmt.Sprintf("%s events %s", program, command.name)
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	url := flags.String("events", server.Defaults(program).Events, "`URL` of the event log")
 	if err := server.FromEnvironment(flags, program, getenv); err != nil {
 		return err
 	}
-	if err := flags.Parse(args[1:]); err != nil {
+	act := command.define(flags)
+	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
-			fmt.Fprintf(out, "Usage: %s events replay [flags]\n\nPrints the stored events, a line of JSON each.\n\nFlags:\n", program)
+			fmt.Fprintf(out, "Usage: %s [flags]\n\n%s Its output is lines of JSON.\n\nFlags:\n", name, command.about)
 			flags.SetOutput(out)
 			flags.PrintDefaults()
+			return err
 		}
-		return err
+		return fmt.Errorf("%w (see %s --help)", err, name)
 	}
 	if flags.NArg() > 0 {
-		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
+		return fmt.Errorf("unexpected argument %q (see %s --help)", flags.Arg(0), name)
 	}
-	log, err := eventlog.OpenReader(ctx, *url)
+	log, err := command.open(ctx, *url)
 	if err != nil {
 		return err
 	}
-	return errors.Join(replay(ctx, log, eventlog.Position(*after), out), log.Close())
-}
-
-func replay(ctx context.Context, log eventlog.Log, after eventlog.Position, out io.Writer) error {
 	buffered := bufio.NewWriter(out)
 	lines := json.NewEncoder(buffered)
 	lines.SetEscapeHTML(false)
-	for record, err := range log.Read(ctx, eventlog.After(after)) {
-		if err != nil {
-			return errors.Join(err, buffered.Flush())
+	err = act(ctx, log, func(line any) error {
+		err := lines.Encode(line)
+		if err == nil && command.follows {
+			err = buffered.Flush() // somebody waits for it
 		}
-		if err := lines.Encode(lineOf(record)); err != nil {
+		return err
+	})
+	return errors.Join(err, buffered.Flush(), log.Close())
+}
+
+// find is the command that args begin with, and the rest of them.
+func find(args []string) (*command, []string) {
+	for i := range commands {
+		words := strings.Fields(commands[i].name)
+		if len(args) >= len(words) && slices.Equal(args[:len(words)], words) {
+			return &commands[i], args[len(words):]
+		}
+	}
+	return nil, args
+}
+
+func names() (names []string) {
+	for _, command := range commands {
+		names = append(names, command.name)
+	}
+	return names
+}
+
+func overview(program string, out io.Writer) {
+	fmt.Fprintf(out, "Usage: %s events COMMAND [flags]\n\nCommands:\n", program)
+	for _, command := range commands {
+		fmt.Fprintf(out, "  %-11s %s\n", command.name, command.about)
+	}
+	fmt.Fprintf(out, "\nFlags of a command: %s events COMMAND --help\n", program)
+}
+
+// open opens a log that exists.
+func (c *command) open(ctx context.Context, url string) (eventlog.Log, error) {
+	log, err := eventlog.OpenReader(ctx, url)
+	if err != nil || !c.changes {
+		return log, err
+	}
+	if err := log.Close(); err != nil {
+		return nil, err
+	}
+	return eventlog.Open(ctx, url)
+}
+
+func replay(flags *flag.FlagSet) action {
+	from := fromOf(flags)
+	return func(ctx context.Context, log eventlog.Log, print func(any) error) error {
+		from, err := from()
+		if err != nil {
+			return err
+		}
+		return each(log.Read(ctx, from), func(record eventlog.Record) error { return print(lineOf(record)) })
+	}
+}
+
+func tail(flags *flag.FlagSet) action {
+	from := fromOf(flags)
+	return func(ctx context.Context, log eventlog.Log, print func(any) error) error {
+		from, err := from()
+		if err != nil {
+			return err
+		}
+		ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		err = each(log.Tail(ctx, from), func(record eventlog.Record) error { return print(lineOf(record)) })
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+}
+
+func stats(*flag.FlagSet) action {
+	return func(ctx context.Context, log eventlog.Log, print func(any) error) error {
+		stats, err := log.Stats(ctx)
+		if err != nil {
+			return err
+		}
+		return print(lineOfStats(stats))
+	}
+}
+
+func listDead(flags *flag.FlagSet) action {
+	consumer := flags.String("consumer", "", "print those of this `consumer` only")
+	return func(ctx context.Context, log eventlog.Log, print func(any) error) error {
+		return each(log.Dead(ctx, *consumer), func(letter eventlog.DeadLetter) error { return print(lineOfLetter(letter)) })
+	}
+}
+
+func retryDead(flags *flag.FlagSet) action {
+	consumer := flags.String("consumer", "", "the `consumer` that gave up on them")
+	var positions []eventlog.Position
+	flags.Func("position", "handle the event at this `position` again, and no other; may be given several times", func(text string) error {
+		position, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return errors.New("want a number")
+		}
+		positions = append(positions, eventlog.Position(position))
+		return nil
+	})
+	return func(ctx context.Context, log eventlog.Log, print func(any) error) error {
+		if *consumer == "" {
+			return errors.New("--consumer is missing: dead list says which there are")
+		}
+		count, err := log.Retry(ctx, *consumer, positions...)
+		if err != nil {
+			return err
+		}
+		return print(struct {
+			Consumer string `json:"consumer"`
+			Retrying int    `json:"retrying"`
+		}{*consumer, count})
+	}
+}
+
+// fromOf defines the flags that say where to begin.
+func fromOf(flags *flag.FlagSet) func() (eventlog.From, error) {
+	after := flags.Int64("after", 0, "begin behind this `position`")
+	since := flags.String("since", "", "begin at this `time`, such as 2026-11-22T17:05:00Z, or so long ago, such as 90m")
+	return func() (eventlog.From, error) {
+		if *since == "" {
+			return eventlog.After(eventlog.Position(*after)), nil
+		}
+		if *after != 0 {
+			return eventlog.From{}, errors.New("--after and --since exclude each other: give one of them")
+		}
+		if ago, err := time.ParseDuration(*since); err == nil {
+			return eventlog.Since(time.Now().Add(-ago)), nil
+		}
+		at, err := time.Parse(time.RFC3339, *since)
+		if err != nil {
+			return eventlog.From{}, fmt.Errorf("--since %q: want a time such as 2026-11-22T17:05:00Z, or how long ago, such as 90m", *since)
+		}
+		return eventlog.Since(at), nil
+	}
+}
+
+// each does something with each of a sequence, up to the first error.
+func each[T any](sequence iter.Seq2[T, error], do func(T) error) error {
+	for item, err := range sequence {
+		if err == nil {
+			err = do(item)
+		}
+		if err != nil {
 			return err
 		}
 	}
-	return buffered.Flush()
-}
-
-// line is a stored event as it is printed: the attributes of a CloudEvent in
-// JSON (CloudEvents JSON format 1.0), and where and when it was stored.
-type line struct {
-	Position     eventlog.Position `json:"position"`
-	Recorded     time.Time         `json:"recordedtime"`
-	ID           string            `json:"id"`
-	Source       string            `json:"source"`
-	Type         string            `json:"type"`
-	Subject      string            `json:"subject,omitempty"`
-	Time         time.Time         `json:"time"`
-	Schema       string            `json:"dataschema"`
-	Data         json.RawMessage   `json:"data,omitempty"`
-	DataInBase64 string            `json:"data_base64,omitempty"`
-}
-
-func lineOf(record eventlog.Record) line {
-	l := line{
-		Position: record.Position,
-		Recorded: record.Recorded,
-		ID:       record.ID,
-		Source:   record.Source,
-		Type:     record.Type,
-		Subject:  record.Subject,
-		Time:     record.Time.UTC(),
-		Schema:   record.Schema,
-	}
-	data, err := inJSON(record)
-	if err != nil {
-		l.DataInBase64 = base64.StdEncoding.EncodeToString(record.Data)
-		return l
-	}
-	l.Data = data
-	return l
-}
-
-// inJSON is the message of an event in JSON, if this program knows its type.
-func inJSON(record eventlog.Record) (json.RawMessage, error) {
-	kind, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(record.Schema))
-	if err != nil {
-		return nil, err
-	}
-	message := kind.New().Interface()
-	if err := proto.Unmarshal(record.Data, message); err != nil {
-		return nil, err
-	}
-	return protojson.MarshalOptions{UseProtoNames: true}.Marshal(message)
+	return nil
 }

@@ -4,6 +4,7 @@ package server
 
 import (
 	"context"
+	"sync"
 
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
@@ -16,6 +17,7 @@ type watchedHealth struct {
 	*health.Server
 	draining context.Context
 	begin    context.CancelFunc // of draining
+	mu       sync.Mutex         // held while the status of all changes
 }
 
 func newWatchedHealth() *watchedHealth {
@@ -25,8 +27,23 @@ func newWatchedHealth() *watchedHealth {
 
 // drain has every service be NOT_SERVING, and ends the watching.
 func (h *watchedHealth) drain() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.Shutdown()
 	h.begin()
+}
+
+// ready has every service be SERVING, or NOT_SERVING, unless the server drains.
+func (h *watchedHealth) ready(ready bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.draining.Err() != nil:
+	case ready:
+		h.Resume()
+	default:
+		h.Shutdown()
+	}
 }
 
 // Watch sends the status of a service, and again whenever it changes, until

@@ -15,6 +15,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -60,6 +61,9 @@ type Server struct {
 	grpc     *grpc.Server
 	health   *watchedHealth
 	listener net.Listener
+
+	alongside []companion
+	needs     []need
 }
 
 // Listen makes a server of services, all of their packages or some, and takes
@@ -72,7 +76,10 @@ func Listen(config Config, options ...Option) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, log: config.logger(os.Stderr), health: newWatchedHealth()}
+	s := &Server{
+		config: config, log: config.logger(os.Stderr), health: newWatchedHealth(),
+		alongside: services.alongside, needs: services.needs,
+	}
 	serverOptions, err := s.options()
 	if err != nil {
 		return nil, err
@@ -82,6 +89,7 @@ func Listen(config Config, options ...Option) (*Server, error) {
 		s.grpc.RegisterService(service.Desc, service.Impl)
 		s.health.SetServingStatus(service.Desc.ServiceName, grpc_health_v1.HealthCheckResponse_SERVING)
 	}
+	s.health.ready(len(s.needs) == 0)
 	s.registerOwn()
 	listener, err := net.Listen("tcp", config.Addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
@@ -145,8 +153,8 @@ func (s *Server) options() ([]grpc.ServerOption, error) {
 func (s *Server) Addr() string { return s.listener.Addr().String() }
 
 // Serve answers until ctx ends, then drains: no new calls, and those under way
-// may finish within the configuration's DrainTimeout. The error is nil if they
-// all did.
+// may finish within the configuration's DrainTimeout, as may what runs
+// [Alongside]. The error is nil if they all did.
 func (s *Server) Serve(ctx context.Context) error {
 	return s.serve(ctx, nil)
 }
@@ -155,31 +163,43 @@ func (s *Server) serve(ctx context.Context, signals <-chan os.Signal) error {
 	ended := make(chan error, 1)
 	go func() { ended <- s.grpc.Serve(s.listener) }()
 	s.log.Info("serving", "addr", s.Addr(), "tls", s.config.TLSCert != "")
+	s.watchNeeds()
+	company := accompany(ctx, s.alongside)
+	defer company.leave()
+	var failure error
 	patience := 2 // signals until calls are cut off, even if the first ended ctx too
 	select {
 	case err := <-ended:
 		s.grpc.Stop()
 		return fmt.Errorf("serving %s: %w", s.Addr(), err)
+	case failure = <-company.failed:
+		s.log.Error("what runs alongside has failed", "error", failure)
 	case <-ctx.Done():
 	case told := <-signals:
 		patience--
 		s.log.Info("told to stop", "signal", told.String())
 	}
-	if err := s.drain(signals, patience); err != nil {
-		return err
+	if err := s.drain(company, signals, patience); err != nil {
+		return errors.Join(failure, err)
 	}
 	<-ended
+	if failure == nil {
+		failure = company.failure()
+	}
 	s.log.Info("stopped")
-	return nil
+	return failure
 }
 
-// drain tells load balancers to go elsewhere and waits for the calls under
-// way, unless there come as many signals as there is patience for.
-func (s *Server) drain(signals <-chan os.Signal, patience int) error {
+// drain tells load balancers to go elsewhere and waits for the calls under way
+// and for what runs alongside, unless there come as many signals as there is
+// patience for.
+func (s *Server) drain(company *company, signals <-chan os.Signal, patience int) error {
 	s.health.drain()
+	company.leave()
 	finished := make(chan struct{})
 	go func() {
 		s.grpc.GracefulStop()
+		<-company.gone
 		close(finished)
 	}()
 	timeout := time.After(s.config.DrainTimeout)
@@ -189,6 +209,9 @@ func (s *Server) drain(signals <-chan os.Signal, patience int) error {
 			return nil
 		case <-timeout:
 			s.grpc.Stop()
+			if running := company.names(); len(running) > 0 {
+				return fmt.Errorf("%s still ran %s after the signal to stop: it was cut off", strings.Join(running, ", "), s.config.DrainTimeout)
+			}
 			return fmt.Errorf("calls were still under way %s after the signal to stop: they were cut off", s.config.DrainTimeout)
 		case <-signals:
 			patience--

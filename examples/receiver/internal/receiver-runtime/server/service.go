@@ -14,7 +14,8 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 )
 
-// Option says what a server serves: a [Service], or [Without] one.
+// Option says what a server serves, a [Service] or [Without] one, what runs
+// [Alongside], and what it [Needs].
 type Option interface{ apply(*services) }
 
 // Service is a gRPC service and what implements it.
@@ -34,8 +35,10 @@ type without string
 func (w without) apply(all *services) { all.without = append(all.without, string(w)) }
 
 type services struct {
-	served  []Service
-	without []string
+	served    []Service
+	without   []string
+	alongside []companion
+	needs     []need
 }
 
 func collect(options []Option) (*services, error) {
