@@ -34,7 +34,7 @@ fuzz: ## generate from random protos for a minute, and type-check what comes out
 
 .PHONY: generate
 generate: plugins ## write anew what is generated and checked in: examples and goldens
-	$(GO) test ./internal/compile -run 'Golden|Example' -update
+	$(GO) test ./internal/compile -run 'Golden|Exa|Explain' -update
 
 .PHONY: lint
 lint: ## check that the code is formatted and vetted, and go.mod tidy

@@ -17,13 +17,16 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protowire"
 	_ "modernc.org/sqlite"
 )
@@ -218,6 +221,66 @@ func waitFor(t *testing.T, what string, done func() bool) {
 			t.Fatalf("%s did not come", what)
 		}
 	}
+}
+
+// TestAFullDiskIsSaidAndGotOver has the server's file system run full: callers
+// are told to come again, the server is not ready, what was acknowledged stays,
+// and when there is room again it goes on by itself.
+func TestAFullDiskIsSaidAndGotOver(t *testing.T) {
+	if os.Getuid() != 0 {
+		missing(t, "root", "run the test as root: it mounts a small file system")
+	}
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=2m"); err != nil {
+		missing(t, "mount", err.Error())
+	}
+	t.Cleanup(func() { syscall.Unmount(dir, syscall.MNT_DETACH) })
+	ballast := filepath.Join(dir, "ballast")
+	if err := os.WriteFile(ballast, make([]byte, 512<<10), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	database := filepath.Join(dir, "events.db")
+	server := startVictim(t, "sqlite:"+database)
+	conn := dial(t, server.addr)
+	acknowledged := map[string]bool{}
+	var refused error
+	for i := 0; i < 100_000 && refused == nil; i++ {
+		id := fmt.Sprint(i)
+		if refused = send(conn, id); refused == nil {
+			acknowledged[id] = true
+		}
+	}
+	if code := status.Code(refused); code != codes.ResourceExhausted && code != codes.Unavailable {
+		t.Fatalf("on a full disk the error is %v", refused)
+	}
+	if !bytes.Contains([]byte(fmt.Sprint(status.Convert(refused).Proto())), []byte("RetryInfo")) {
+		t.Errorf("the error does not say when to come again: %v", status.Convert(refused).Proto())
+	}
+	waitFor(t, "NOT_SERVING", func() bool { return health(t, conn) == 2 })
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "SERVING", func() bool { return health(t, conn) == 1 })
+	if err := send(conn, "after"); err != nil {
+		t.Errorf("with room again the error is %v", err)
+	}
+	acknowledged["after"] = true
+	server.kill(t)
+	checkStored(t, database, acknowledged)
+}
+
+// health is the status that the server's health service answers.
+func health(t *testing.T, conn *grpc.ClientConn) uint64 {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	in, out := []byte{}, []byte{}
+	if err := conn.Invoke(ctx, "/grpc.health.v1.Health/Check", &in, &out, grpc.ForceCodecV2(raw{})); err != nil {
+		t.Fatal(err)
+	}
+	_, _, n := protowire.ConsumeTag(out)
+	value, _ := protowire.ConsumeVarint(out[max(n, 0):])
+	return value
 }
 
 // victim is a generated server in a process of its own.

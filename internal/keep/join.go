@@ -95,6 +95,7 @@ func (j *joined) find() {
 	code.Type = j.impl.generic()
 	code.Field = j.impl.field("*" + j.service.Package.Events.Path + ".Log")
 	code.New, code.TakesLog = j.constructor()
+	code.Consumes = j.consumes()
 	for _, method := range j.service.Methods {
 		_, method.Written = j.impl.methods[method.Name]
 	}
@@ -329,6 +330,17 @@ func (j *joined) constructor() (name string, takesLog bool) {
 	return name, takesLog
 }
 
+// consumes reports whether the implementation has the method that handles
+// stored events.
+func (j *joined) consumes() bool {
+	has, found := j.impl.methods[j.service.Consume()]
+	if !found {
+		return false
+	}
+	text, _ := has.file.signature(has.decl.Type)
+	return text == "(context.Context) error"
+}
+
 // hasServe reports whether the tests have the function serve that our tests
 // call.
 func (j *joined) hasServe() bool {
@@ -376,8 +388,11 @@ func (m *Module) fits(output Output) (fits bool, told string, err error) {
 		if j.err != nil {
 			return false, "", j.failure()
 		}
-		if output.test() && element.Code.New == "" {
-			return withheld("no function here makes a %s of nothing but the event log: write it with func newService and func serve for the tests to call", element.Code.Type)
+		switch code := element.Code; {
+		case output.test() && code.New == "":
+			return withheld("no function here makes a %s of nothing but the event log", code.Type)
+		case !output.test() && j.impl != nil && element.UsesEvents() && code.Field == "":
+			return withheld("%s has no field of type *%s.Log", code.Type, element.Package.Events.Name)
 		}
 	case *model.Method:
 		j := m.joined[element.Service]

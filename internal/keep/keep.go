@@ -36,8 +36,8 @@ const (
 type Output struct {
 	Path    string // below the module's root, with slashes
 	Owner   Owner
-	Element model.Element // what it is made for; nil for a copy of the runtime
-	Render  func() ([]byte, error)
+	Element model.Element          // what it is made for; nil for a copy of the runtime
+	Render  func() ([]byte, error) // nil for no file after all
 }
 
 // test reports whether the output is a Go test.
@@ -190,7 +190,7 @@ func (m *Module) ours(output Output) (d decision) {
 		}
 		return decision{told: output.Path + ": left alone, as it is yours now: it does not bear the marker"}
 	}
-	if d.content, d.err = output.Render(); d.err == nil && output.Element != nil {
+	if d.content, d.err = output.Render(); d.content != nil && output.Element != nil {
 		d.content = withSource(d.content, output.Element)
 	}
 	return d
@@ -212,7 +212,7 @@ func (m *Module) yours(output Output) (d decision) {
 		return decision{told: told, err: err}
 	}
 	content, err := output.Render()
-	if err != nil || path.Ext(output.Path) != ".go" {
+	if err != nil || content == nil || path.Ext(output.Path) != ".go" {
 		return decision{content: content, err: err}
 	}
 	taken, told, err := m.collides(output, content)

@@ -235,12 +235,12 @@ func TestASkeletonFitsTheCodeItJoins(t *testing.T) {
 	rename := func(oldNew ...string) func(house) {
 		return func(h house) {
 			h.edit(service, oldNew...)
-			h.remove(impl+"take.go", impl+"find.go")
+			h.remove(impl+"take.go", impl+"find.go", impl+"consume.go")
 		}
 	}
 	method := func(text string) func(house) {
 		return func(h house) {
-			h.remove(impl+"take.go", impl+"find.go")
+			h.remove(impl+"take.go", impl+"find.go", impl+"consume.go")
 			h.write(impl+"own.go", "package orders\n"+text)
 		}
 	}
@@ -260,7 +260,7 @@ func TestASkeletonFitsTheCodeItJoins(t *testing.T) {
 		"an embedded log":   {rename("events *shopevents", "*shopevents"), strings.Replace(event, "s.events", "s.Log", 1), ""},
 		"no log":            {rename("\tevents *shopevents.Log\n", ""), "status.Error(codes.Unimplemented", ""},
 		"another package":   {func(h house) { rename("package orders", "package selling")(h); h.remove(impl + "service_test.go") }, "package selling\n", ship + "?"},
-		"nothing there":     {func(h house) { h.remove(service, impl+"take.go", impl+"find.go") }, "", "ship.go: not written, as nothing in internal/shop/orders implements shop.Orders: write Ship where that is now"},
+		"nothing there":     {func(h house) { h.remove(service, impl+"take.go", impl+"find.go", impl+"consume.go") }, "", "ship.go: not written, as nothing in internal/shop/orders implements shop.Orders: write Ship where that is now"},
 		"a field like it":   {rename("events *", "Ship, events *"), "", "ship.go: not written, as Service has a field Ship"},
 		"a brought method":  {rename("\tevents ", "\tbase\n\tevents "), "", "ship.go: not written, as Service embeds base, which may bring Ship"},
 		"one by a base": {func(h house) {
@@ -325,9 +325,9 @@ func TestATestFitsTheTestsItJoins(t *testing.T) {
 // TestANewMainFitsItsServices: it calls the function that makes them.
 func TestANewMainFitsItsServices(t *testing.T) {
 	for name, test := range map[string]struct{ old, new, want string }{
-		"as generated":   {"", "", "shopserver.Orders(orders.New(shopevents.New(log))),"},
-		"another name":   {"func New(", "func NewOrders(", "shopserver.Orders(orders.NewOrders(shopevents.New(log))),"},
-		"without a log":  {"New(events *shopevents.Log)", "New()", "shopserver.Orders(orders.New()),"},
+		"as generated":   {"", "", "ordersService := orders.New(shopevents.New(log))\n"},
+		"another name":   {"func New(", "func NewOrders(", "ordersService := orders.NewOrders(shopevents.New(log))\n"},
+		"without a log":  {"New(events *shopevents.Log)", "New()", "ordersService := orders.New()\n"},
 		"more arguments": {"New(events *shopevents.Log)", "New(events *shopevents.Log, db int)", `server.Without("shop.Orders"),`},
 		"with an error":  {"*Service {", "(*Service, error) {", `server.Without("shop.Orders"),`},
 	} {
@@ -420,7 +420,7 @@ func TestDriftIsTold(t *testing.T) {
 		"a renamed RPC": {proto("rpc Find(", "rpc Search("), []string{impl + "find.go:13: Find looks like an RPC, but service shop.Orders has none of that name: nobody calls it (if the RPC is called Search now, rename the method)"}},
 		"other types":   {proto("rpc Find(Query)", "rpc Find(Reply)"), []string{impl + "find.go:13: Find has the signature func(context.Context, *shoppb.Query) (*shoppb.Reply, error), and rpc Find wants func(context.Context, *shoppb.Reply) (*shoppb.Reply, error)"}},
 		"a stream":      {proto("returns (Reply);\n}", "returns (stream Reply);\n}"), []string{impl + "find.go:13: Find has the signature func(context.Context, *shoppb.Query) (*shoppb.Reply, error), and rpc Find wants func(*shoppb.Query, shoppb.Orders_FindServer) error"}},
-		"a new service": {func(house) string { return orders + "service Stock { rpc Count(Query) returns (Reply); }" }, []string{main + `:38: service shop.Stock is not served: pass shopserver.Stock(stock.New()) to server.Run, or server.Without("shop.Stock")`}},
+		"a new service": {func(house) string { return orders + "service Stock { rpc Count(Query) returns (Reply); }" }, []string{main + `:41: service shop.Stock is not served: pass shopserver.Stock(stock.New()) to server.Run, or server.Without("shop.Stock")`}},
 		"one refused": {func(h house) string {
 			h.edit(main, "config,\n", "config, server.Without(\"shop.Stock\"),\n")
 			return orders + "service Stock { rpc Count(Query) returns (Reply); }"

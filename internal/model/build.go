@@ -180,6 +180,14 @@ func (b *builder) programs() {
 		pkg.Program = b.app.Programs[i]
 		pkg.Program.Packages = append(pkg.Program.Packages, pkg)
 	}
+	for _, program := range b.app.Programs {
+		taken := map[string]bool{}
+		for _, pkg := range program.Packages {
+			for _, service := range pkg.Services {
+				service.Variable = free(service.Impl.Name+"Service", taken)
+			}
+		}
+	}
 }
 
 func (b *builder) service(pkg *Package, from *protogen.Service) *Service {
@@ -204,7 +212,7 @@ func (b *builder) service(pkg *Package, from *protogen.Service) *Service {
 	for _, method := range from.Methods {
 		service.Methods = append(service.Methods, b.method(service, method))
 	}
-	service.Code = asTemplates(service.UsesEvents())
+	service.Code = asTemplates(service)
 	return service
 }
 
@@ -226,6 +234,16 @@ func (b *builder) holdsMessages(dir string) bool {
 		at, found := b.app.Module.dir(string(file.GoImportPath))
 		return found && at == dir
 	})
+}
+
+// free is a name that is not taken, with a number behind it if need be; then it is.
+func free(name string, taken map[string]bool) string {
+	plain := name
+	for i := 2; taken[name]; i++ {
+		name = fmt.Sprint(plain, i)
+	}
+	taken[name] = true
+	return name
 }
 
 // unless is a name that is not taken in its place.
@@ -254,7 +272,7 @@ func (b *builder) method(service *Service, from *protogen.Method) *Method {
 		Input:      b.message(from.Input),
 		Output:     b.message(from.Output),
 	}
-	if method.TestName == "TestContract" || method.TestName == "TestMain" {
+	if slices.Contains([]string{"TestContract", "TestConsume", "TestMain"}, method.TestName) {
 		method.TestName += "RPC"
 	}
 	b.claim(service.FullName+"."+method.TestName, from.Desc, "%s", method.TestName)
@@ -293,9 +311,8 @@ func (b *builder) eventType(pkg *Package, event *Event, from *protogen.Method) *
 	}
 	event.File = b.stem(pkg.dir+" "+pkg.Base, event.Title, "event", "client", "server", "log")
 	b.claim(pkg.Events.Path+".Append"+event.Title, from.Desc, "%s.Log.Append%s", pkg.Events.Name, event.Title)
-	for _, method := range []string{"Consume" + event.Title, "Consume" + event.Title + "Batches"} {
-		b.claim(pkg.Events.Path+"."+method, from.Desc, "%s.Log.%s", pkg.Events.Name, method)
-	}
+	b.claim(pkg.Events.Path+".On"+event.Title, from.Desc, "%s.On%s", pkg.Events.Name, event.Title)
+	b.claim(pkg.Events.Path+".Consume"+event.Title+"Batches", from.Desc, "%s.Log.Consume%sBatches", pkg.Events.Name, event.Title)
 	pkg.EventTypes = append(pkg.EventTypes, event)
 	return event
 }

@@ -11,12 +11,13 @@ type Code struct {
 	Field    string // its field of type *…events.Log: "events"; "" if it has none
 	New      string // the function that makes it: "New"; "" if main can't call it
 	TakesLog bool   // whether that function takes the log
+	Consumes bool   // whether it has the method that handles stored events, see [Service.Consume]
 }
 
 // asTemplates is how our templates call the implementation of a service.
-func asTemplates(usesEvents bool) Code {
-	code := Code{Type: "Service", Pointer: true, Self: "s", New: "New", TakesLog: usesEvents}
-	if usesEvents {
+func asTemplates(s *Service) Code {
+	code := Code{Type: "Service", Pointer: true, Self: "s", New: "New", TakesLog: s.UsesEvents(), Consumes: s.TakesEvents()}
+	if s.UsesEvents() {
 		code.Field = "events"
 	}
 	return code

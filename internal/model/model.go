@@ -77,6 +77,7 @@ type Service struct {
 	Commands   string // base name of the file with its subcommands: "receiver_commands"
 	Func       string // name of the function that serves it: "Receiver"
 	Accessor   string // name of the method that calls it: "Receiver"
+	Variable   string // what main calls its implementation: "receiverService"
 	Doc        string // its comment in the proto
 	Deprecated bool
 	// Impl is the package of its implementation, which the user owns, and Code
@@ -96,6 +97,25 @@ func (s *Service) UsesEvents() bool {
 // TakesEvents reports whether an RPC of the service takes events.
 func (s *Service) TakesEvents() bool {
 	return slices.ContainsFunc(s.Methods, (*Method).TakesEvents)
+}
+
+// Takes are the types of events that the service takes.
+func (s *Service) Takes() (types []*Event) {
+	for _, method := range s.Methods {
+		if method.TakesEvents() && !slices.Contains(types, method.Event) {
+			types = append(types, method.Event)
+		}
+	}
+	return types
+}
+
+// Consume is the name of the method that handles stored events, which no RPC has.
+func (s *Service) Consume() string {
+	name := "Consume"
+	for slices.ContainsFunc(s.Methods, func(m *Method) bool { return m.Name == name }) {
+		name += "Events"
+	}
+	return name
 }
 
 // WithIDs is the name of the client that gives events their ids.

@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -27,7 +28,7 @@ func Explain(request *pluginpb.CodeGeneratorRequest, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	files, err := outputs(app)
+	files, err := made(app)
 	if err != nil {
 		return err
 	}
@@ -109,6 +110,20 @@ func explainEvent(out *strings.Builder, event *model.Event) {
 		fmt.Fprintf(out, "  %-8s %s, %s%s\n", row.name, row.role.ProtoName, row.role.Why, unit)
 	}
 	out.WriteString("\n")
+}
+
+// made are the outputs of an app, less those that its templates leave out.
+func made(app *model.App) ([]keep.Output, error) {
+	all, err := outputs(app)
+	var made []keep.Output
+	for _, output := range all {
+		text, wrong := output.Render()
+		err = errors.Join(err, wrong)
+		if text != nil {
+			made = append(made, output)
+		}
+	}
+	return made, err
 }
 
 func explainFiles(out *strings.Builder, files []keep.Output) {

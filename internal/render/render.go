@@ -76,6 +76,9 @@ func (s *source) render(module model.Module, element model.Element, at string) (
 	if err := one.template.Execute(&out, element); err != nil {
 		return nil, fmt.Errorf("%s: %w", element, err)
 	}
+	if len(bytes.TrimSpace(out.Bytes())) == 0 {
+		return nil, nil // a template may leave a file out
+	}
 	if path.Ext(at) != ".go" {
 		return out.Bytes(), nil
 	}

@@ -112,9 +112,10 @@ func (a *advice) Unwrap() error { return a.error }
 type consumption struct {
 	log         Log
 	name        string
-	handle      func(context.Context, Record) error   // or
-	handleBatch func(context.Context, []Record) error //
-	wants       func(*Record) bool                    // nil: every event
+	handle      func(context.Context, Record) error            // or
+	handleBatch func(context.Context, []Record) error          //
+	wants       func(*Record) bool                             // nil: every event
+	handlers    map[string]func(context.Context, Record) error // by message type, see On
 
 	concurrency, batchSize, tries, window int
 	first, most                           time.Duration
@@ -127,7 +128,8 @@ func newConsumption(log Log, name string, options []ConsumeOption) *consumption 
 		log: log, name: name,
 		concurrency: 8, batchSize: 256, tries: 10, window: 4096,
 		first: 200 * time.Millisecond, most: time.Minute,
-		logger: slog.Default(),
+		handlers: map[string]func(context.Context, Record) error{},
+		logger:   slog.Default(),
 	}
 	for _, option := range options {
 		option(c)

@@ -115,6 +115,6 @@ func BenchmarkConsumeMessages(b *testing.B) {
 	data, schema := benchStruct()
 	log := benchLog(b, data, schema)
 	benchmarkConsume(b, func(ctx context.Context, count func(int)) error {
-		return ConsumeMessages(ctx, log, "bench", func(context.Context, Stored[*structpb.Struct]) error { count(1); return nil }, quiet)
+		return ConsumeMessages(ctx, log, "bench", On(func(context.Context, Stored[*structpb.Struct]) error { count(1); return nil }), quiet)
 	})
 }

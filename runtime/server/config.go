@@ -139,8 +139,9 @@ func loopback(host string) bool {
 	return host == "localhost" || net.ParseIP(host).IsLoopback()
 }
 
-// logger writes what the server has to say.
-func (c Config) logger(to io.Writer) *slog.Logger {
+// Logger writes what the server has to say, as the configuration wants it. main
+// may make it the default for the rest of the program, too.
+func (c Config) Logger(to io.Writer) *slog.Logger {
 	options := &slog.HandlerOptions{Level: c.LogLevel}
 	if c.LogFormat == "json" {
 		return slog.New(slog.NewJSONHandler(to, options))

@@ -186,8 +186,8 @@ func TestTheLogHasTheFormatAskedFor(t *testing.T) {
 		config := free().withLevel(slog.LevelInfo)
 		config.LogFormat = format
 		var text strings.Builder
-		config.logger(&text).Info("hello")
-		config.logger(&text).Debug("hidden")
+		config.Logger(&text).Info("hello")
+		config.Logger(&text).Debug("hidden")
 		if !strings.Contains(text.String(), want) || strings.Contains(text.String(), "hidden") {
 			t.Errorf("%s: %s", format, &text)
 		}

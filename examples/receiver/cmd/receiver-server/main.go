@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
 	"os"
 
 	"example.com/receiver/gen/receiverpb/receiverevents"
@@ -31,12 +32,16 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	slog.SetDefault(config.Logger(os.Stderr))
 	log, err := eventlog.Open(ctx, config.Events)
 	if err != nil {
 		return err
 	}
+	receiverService := receiver.New(receiverevents.New(log))
 	err = server.Run(ctx, config,
-		receiverserver.Receiver(receiver.New(receiverevents.New(log))),
+		receiverserver.Receiver(receiverService),
+		server.Alongside("consumer Receiver", receiverService.Consume),
+		server.Needs("event log", log.Check),
 	)
 	return errors.Join(err, log.Close())
 }

@@ -80,5 +80,18 @@ func Open(ctx context.Context, url string) (*Log, error) {
 	return New(store), nil
 }
 
+// Consume has handlers, one for each type of event (see those functions whose
+// names begin with On), handle what is stored and what comes, each event at
+// least once. The consumer of that name remembers its place, and runs in one
+// process at a time: others wait until that ends. Events of one source and
+// subject are handled in their order; those of types without a handler are
+// passed over. It returns nil once ctx has ended and what was begun is finished.
+func (l *Log) Consume(ctx context.Context, name string, options ...ConsumeOption) error {
+	return eventlog.ConsumeMessages(ctx, l.store, name, options...)
+}
+
+// Check returns nil if the store can take an event now, and else why not.
+func (l *Log) Check(ctx context.Context) error { return l.store.Check(ctx) }
+
 // Close stores what was accepted and closes the store.
 func (l *Log) Close() error { return l.store.Close() }

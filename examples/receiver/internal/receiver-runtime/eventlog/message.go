@@ -63,22 +63,36 @@ func TailMessages[M proto.Message](ctx context.Context, log Log, from From) iter
 	return messages[M](log.Tail(ctx, from))
 }
 
-// ConsumeMessages is [Consume] for the events of one message type. Those of
-// other types are passed over. One whose data is no such message goes to the
-// dead letters at once.
-func ConsumeMessages[M proto.Message](ctx context.Context, log Log, name string, handle func(context.Context, Stored[M]) error, options ...ConsumeOption) error {
+// On has a consumer handle the events of one message type, as [Stored] of it.
+// One whose data is no such message goes to the dead letters at once.
+func On[M proto.Message](handle func(context.Context, Stored[M]) error) ConsumeOption {
 	schema := newSchema[M]()
-	return Consume(ctx, log, name, func(ctx context.Context, record Record) error {
-		stored, err := schema.stored(record)
-		if err != nil {
-			return GiveUp(err)
+	return func(c *consumption) {
+		c.handlers[schema.name] = func(ctx context.Context, record Record) error {
+			stored, err := schema.stored(record)
+			if err != nil {
+				return GiveUp(err)
+			}
+			return handle(ctx, stored)
 		}
-		return handle(ctx, stored)
-	}, append(options[:len(options):len(options)], schema.wanted)...)
+	}
 }
 
-// ConsumeMessageBatches is [ConsumeBatches] for the events of one message type,
-// as [ConsumeMessages] is [Consume].
+// ConsumeMessages is [Consume] with a handler for each message type (see [On]):
+// so events of several types are handled in one order. Those of types without
+// a handler are passed over.
+func ConsumeMessages(ctx context.Context, log Log, name string, options ...ConsumeOption) error {
+	c := newConsumption(log, name, options)
+	if len(c.handlers) == 0 {
+		return fmt.Errorf("consumer %q has no handler for any type of event", name)
+	}
+	c.wants = func(record *Record) bool { return c.handlers[record.Schema] != nil }
+	c.handle = func(ctx context.Context, record Record) error { return c.handlers[record.Schema](ctx, record) }
+	return c.run(ctx)
+}
+
+// ConsumeMessageBatches is [ConsumeBatches] for the events of one message type.
+// Those of other types are passed over.
 func ConsumeMessageBatches[M proto.Message](ctx context.Context, log Log, name string, handle func(context.Context, []Stored[M]) error, options ...ConsumeOption) error {
 	schema := newSchema[M]()
 	return ConsumeBatches(ctx, log, name, func(ctx context.Context, records []Record) error {

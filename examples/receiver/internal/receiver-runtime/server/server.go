@@ -77,7 +77,7 @@ func Listen(config Config, options ...Option) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		config: config, log: config.logger(os.Stderr), health: newWatchedHealth(),
+		config: config, log: config.Logger(os.Stderr), health: newWatchedHealth(),
 		alongside: services.alongside, needs: services.needs,
 	}
 	serverOptions, err := s.options()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
 	"os"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
@@ -26,6 +27,7 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	slog.SetDefault(config.Logger(os.Stderr))
 	return server.Run(ctx, config,
 		grpc_health_v1server.Health(health.New()),
 	)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
 	"os"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
@@ -35,13 +36,19 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	slog.SetDefault(config.Logger(os.Stderr))
 	log, err := eventlog.Open(ctx, config.Events)
 	if err != nil {
 		return err
 	}
+	shopService := shop.New(shopv1events.New(log))
+	shopService2 := shop2.New(shopv2events.New(log))
 	err = server.Run(ctx, config,
-		shopv1server.Shop(shop.New(shopv1events.New(log))),
-		shopv2server.Shop(shop2.New(shopv2events.New(log))),
+		shopv1server.Shop(shopService),
+		server.Alongside("consumer house.shop.v1.Shop", shopService.Consume),
+		shopv2server.Shop(shopService2),
+		server.Alongside("consumer house.shop.v2.Shop", shopService2.Consume),
+		server.Needs("event log", log.Check),
 	)
 	return errors.Join(err, log.Close())
 }

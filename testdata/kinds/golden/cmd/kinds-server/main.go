@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
 	"os"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
@@ -33,13 +34,17 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	slog.SetDefault(config.Logger(os.Stderr))
 	log, err := eventlog.Open(ctx, config.Events)
 	if err != nil {
 		return err
 	}
+	intakeService := intake.New(kindsevents.New(log))
 	err = server.Run(ctx, config,
-		kindsserver.Intake(intake.New(kindsevents.New(log))),
+		kindsserver.Intake(intakeService),
+		server.Alongside("consumer kinds.v1.Intake", intakeService.Consume),
 		kindsserver.Other(other.New()),
+		server.Needs("event log", log.Check),
 	)
 	return errors.Join(err, log.Close())
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
 	"os"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
@@ -47,14 +48,19 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	slog.SetDefault(config.Logger(os.Stderr))
 	log, err := eventlog.Open(ctx, config.Events)
 	if err != nil {
 		return err
 	}
+	clientService := client.New(contextevents.New(log))
+	serverService := server2.New(contextevents.New(log))
 	err = server.Run(ctx, config,
 		contextserver.ServiceService(service.New()),
-		contextserver.Client(client.New(contextevents.New(log))),
-		contextserver.Server(server2.New(contextevents.New(log))),
+		contextserver.Client(clientService),
+		server.Alongside("consumer internal.aux.testdata.v1.Client", clientService.Consume),
+		contextserver.Server(serverService),
+		server.Alongside("consumer internal.aux.testdata.v1.Server", serverService.Consume),
 		contextserver.Context(context2.New()),
 		contextserver.Error(error2.New()),
 		contextserver.Log(log2.New()),
@@ -68,6 +74,7 @@ func run(ctx context.Context, args []string) error {
 		contextserver.Init(init_.New()),
 		contextserver.Commands(commands.New()),
 		contextserver.Nothing(nothing.New()),
+		server.Needs("event log", log.Check),
 	)
 	return errors.Join(err, log.Close())
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
 	"os"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
@@ -32,12 +33,16 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	slog.SetDefault(config.Logger(os.Stderr))
 	log, err := eventlog.Open(ctx, config.Events)
 	if err != nil {
 		return err
 	}
+	legacyService := legacy.New(legacyevents.New(log))
 	err = server.Run(ctx, config,
-		legacyserver.Legacy(legacy.New(legacyevents.New(log))),
+		legacyserver.Legacy(legacyService),
+		server.Alongside("consumer legacy.Legacy", legacyService.Consume),
+		server.Needs("event log", log.Check),
 	)
 	return errors.Join(err, log.Close())
 }

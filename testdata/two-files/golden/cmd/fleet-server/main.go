@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
 	"os"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
@@ -33,13 +34,19 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	slog.SetDefault(config.Logger(os.Stderr))
 	log, err := eventlog.Open(ctx, config.Events)
 	if err != nil {
 		return err
 	}
+	devicesService := devices.New(fleetevents.New(log))
+	readingsService := readings.New(fleetevents.New(log))
 	err = server.Run(ctx, config,
-		fleetserver.Devices(devices.New(fleetevents.New(log))),
-		fleetserver.Readings(readings.New(fleetevents.New(log))),
+		fleetserver.Devices(devicesService),
+		server.Alongside("consumer fleet.v2beta1.Devices", devicesService.Consume),
+		fleetserver.Readings(readingsService),
+		server.Alongside("consumer fleet.v2beta1.Readings", readingsService.Consume),
+		server.Needs("event log", log.Check),
 	)
 	return errors.Join(err, log.Close())
 }

@@ -37,19 +37,16 @@ func (l *Log) TailCalibration(ctx context.Context, from From) iter.Seq2[Stored[*
 	return eventlog.TailMessages[*commentspb.Calibration](ctx, l.store, from)
 }
 
-// ConsumeCalibration has a handler handle the events, those that are stored and
-// those that come, each at least once. The consumer of that name remembers its
-// place, and runs in one process at a time. Events of one source and subject
-// are handled in their order; one that fails is tried again, and goes to the
-// dead letters in the end. It returns nil once ctx has ended and what was begun
-// is finished.
-func (l *Log) ConsumeCalibration(ctx context.Context, name string, handle func(context.Context, Stored[*commentspb.Calibration]) error, options ...ConsumeOption) error {
-	return eventlog.ConsumeMessages(ctx, l.store, name, handle, options...)
+// OnCalibration has [Log.Consume] hand over each event of this type. If the
+// handler returns an error it is called again, later, and in the end the event
+// goes to the dead letters.
+func OnCalibration(handle func(context.Context, Stored[*commentspb.Calibration]) error) ConsumeOption {
+	return eventlog.On(handle)
 }
 
-// ConsumeCalibrationBatches is ConsumeCalibration for a handler that takes
-// several events at once, as many as there are. If it fails, each of them is
-// tried again alone.
+// ConsumeCalibrationBatches is [Log.Consume] for a handler that takes several
+// events of this type at once, as many as there are. If it fails, each of them
+// is tried again alone.
 func (l *Log) ConsumeCalibrationBatches(ctx context.Context, name string, handle func(context.Context, []Stored[*commentspb.Calibration]) error, options ...ConsumeOption) error {
 	return eventlog.ConsumeMessageBatches(ctx, l.store, name, handle, options...)
 }

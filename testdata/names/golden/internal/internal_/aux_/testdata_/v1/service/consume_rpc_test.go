@@ -11,7 +11,7 @@ import (
 )
 
 // Until Consume is written it says so, and never that all is well.
-func TestConsume(t *testing.T) {
+func TestConsumeRPC(t *testing.T) {
 	client := serve(t)
 	_, err := client.Consume(t.Context(), servertest.Sample[*context.Err]())
 	if status.Code(err) != codes.Unimplemented {

@@ -1,0 +1,24 @@
+package receiver
+
+import (
+	"context"
+	"log/slog"
+
+	"example.com/receiver/gen/receiverpb"
+	"example.com/receiver/gen/receiverpb/receiverevents"
+)
+
+// Consume handles what the service has stored, until ctx ends: each event at
+// least once, those of one source and subject in their order.
+func (s *Service) Consume(ctx context.Context) error {
+	return s.events.Consume(ctx, "Receiver",
+		receiverevents.OnEvent(s.storedEvent),
+	)
+}
+
+// storedEvent handles a stored event. If it returns an error it is called again,
+// later; after ten tries the event goes to the dead letters.
+func (s *Service) storedEvent(ctx context.Context, event receiverevents.Stored[*receiverpb.Event]) error {
+	slog.InfoContext(ctx, "stored", "position", event.Position, "source", event.Source, "id", event.ID, "type", event.Type, "subject", event.Subject)
+	return nil
+}

@@ -1,0 +1,32 @@
+package meter
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/comments/golden/gen/commentspb"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/comments/golden/gen/commentspb/commentsevents"
+)
+
+// Consume handles what the service has stored, until ctx ends: each event at
+// least once, those of one source and subject in their order.
+func (s *Service) Consume(ctx context.Context) error {
+	return s.events.Consume(ctx, "comments.Meter",
+		commentsevents.OnMeasurement(s.storedMeasurement),
+		commentsevents.OnCalibration(s.storedCalibration),
+	)
+}
+
+// storedMeasurement handles a stored event. If it returns an error it is called again,
+// later; after ten tries the event goes to the dead letters.
+func (s *Service) storedMeasurement(ctx context.Context, event commentsevents.Stored[*commentspb.Measurement]) error {
+	slog.InfoContext(ctx, "stored", "position", event.Position, "source", event.Source, "id", event.ID, "type", event.Type, "subject", event.Subject)
+	return nil
+}
+
+// storedCalibration handles a stored event. If it returns an error it is called again,
+// later; after ten tries the event goes to the dead letters.
+func (s *Service) storedCalibration(ctx context.Context, event commentsevents.Stored[*commentspb.Calibration]) error {
+	slog.InfoContext(ctx, "stored", "position", event.Position, "source", event.Source, "id", event.ID, "type", event.Type, "subject", event.Subject)
+	return nil
+}

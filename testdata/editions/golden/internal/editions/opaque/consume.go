@@ -1,0 +1,24 @@
+package opaque
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/editions/golden/gen/editionspb"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/editions/golden/gen/editionspb/editionsevents"
+)
+
+// Consume handles what the service has stored, until ctx ends: each event at
+// least once, those of one source and subject in their order.
+func (s *Service) Consume(ctx context.Context) error {
+	return s.events.Consume(ctx, "editions.Opaque",
+		editionsevents.OnPressEvent(s.storedPressEvent),
+	)
+}
+
+// storedPressEvent handles a stored event. If it returns an error it is called again,
+// later; after ten tries the event goes to the dead letters.
+func (s *Service) storedPressEvent(ctx context.Context, event editionsevents.Stored[*editionspb.PressEvent]) error {
+	slog.InfoContext(ctx, "stored", "position", event.Position, "source", event.Source, "id", event.ID, "type", event.Type, "subject", event.Subject)
+	return nil
+}

@@ -1,0 +1,23 @@
+package shop
+
+import (
+	"testing"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/gen/house/shop/v1/shopv1events"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/gen/house/shop/v1/shopv1test"
+)
+
+// What is stored is handled, without an error.
+func TestConsume(t *testing.T) {
+	log := servertest.Log(t)
+	events := shopv1events.New(log)
+	if _, err := events.AppendCommonv1Event(t.Context(), shopv1test.NewCommonv1Event()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := events.AppendEvent(t.Context(), shopv1test.NewEvent()); err != nil {
+		t.Fatal(err)
+	}
+	servertest.Consume(t, log, "house.shop.v1.Shop", New(events).Consume)
+}

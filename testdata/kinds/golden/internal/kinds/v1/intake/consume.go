@@ -1,0 +1,24 @@
+package intake
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb/kindsevents"
+)
+
+// Consume handles what the service has stored, until ctx ends: each event at
+// least once, those of one source and subject in their order.
+func (s *Service) Consume(ctx context.Context) error {
+	return s.events.Consume(ctx, "kinds.v1.Intake",
+		kindsevents.OnClickEvent(s.storedClickEvent),
+	)
+}
+
+// storedClickEvent handles a stored event. If it returns an error it is called again,
+// later; after ten tries the event goes to the dead letters.
+func (s *Service) storedClickEvent(ctx context.Context, event kindsevents.Stored[*kindspb.ClickEvent]) error {
+	slog.InfoContext(ctx, "stored", "position", event.Position, "source", event.Source, "id", event.ID, "type", event.Type, "subject", event.Subject)
+	return nil
+}

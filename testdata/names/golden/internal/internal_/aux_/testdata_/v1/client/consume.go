@@ -1,0 +1,24 @@
+package client
+
+import (
+	"context"
+	"log/slog"
+
+	context2 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context/contextevents"
+)
+
+// Consume handles what the service has stored, until ctx ends: each event at
+// least once, those of one source and subject in their order.
+func (s *Service) Consume(ctx context.Context) error {
+	return s.events.Consume(ctx, "internal.aux.testdata.v1.Client",
+		contextevents.OnLogEvent(s.storedLogEvent),
+	)
+}
+
+// storedLogEvent handles a stored event. If it returns an error it is called again,
+// later; after ten tries the event goes to the dead letters.
+func (s *Service) storedLogEvent(ctx context.Context, event contextevents.Stored[*context2.LogEvent]) error {
+	slog.InfoContext(ctx, "stored", "position", event.Position, "source", event.Source, "id", event.ID, "type", event.Type, "subject", event.Subject)
+	return nil
+}

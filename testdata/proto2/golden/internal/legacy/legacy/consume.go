@@ -1,0 +1,24 @@
+package legacy
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/proto2/golden/gen/legacypb"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/proto2/golden/gen/legacypb/legacyevents"
+)
+
+// Consume handles what the service has stored, until ctx ends: each event at
+// least once, those of one source and subject in their order.
+func (s *Service) Consume(ctx context.Context) error {
+	return s.events.Consume(ctx, "legacy.Legacy",
+		legacyevents.OnLegacyEvent(s.storedLegacyEvent),
+	)
+}
+
+// storedLegacyEvent handles a stored event. If it returns an error it is called again,
+// later; after ten tries the event goes to the dead letters.
+func (s *Service) storedLegacyEvent(ctx context.Context, event legacyevents.Stored[*legacypb.LegacyEvent]) error {
+	slog.InfoContext(ctx, "stored", "position", event.Position, "source", event.Source, "id", event.ID, "type", event.Type, "subject", event.Subject)
+	return nil
+}

@@ -1,0 +1,24 @@
+package devices
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/two-files/golden/gen/fleet/v2beta1/fleetpb"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/two-files/golden/gen/fleet/v2beta1/fleetpb/fleetevents"
+)
+
+// Consume handles what the service has stored, until ctx ends: each event at
+// least once, those of one source and subject in their order.
+func (s *Service) Consume(ctx context.Context) error {
+	return s.events.Consume(ctx, "fleet.v2beta1.Devices",
+		fleetevents.OnReading_StateEvent(s.storedReading_StateEvent),
+	)
+}
+
+// storedReading_StateEvent handles a stored event. If it returns an error it is called again,
+// later; after ten tries the event goes to the dead letters.
+func (s *Service) storedReading_StateEvent(ctx context.Context, event fleetevents.Stored[*fleetpb.Reading_StateEvent]) error {
+	slog.InfoContext(ctx, "stored", "position", event.Position, "source", event.Source, "id", event.ID, "type", event.Type, "subject", event.Subject)
+	return nil
+}
