@@ -21,8 +21,9 @@ import (
 var update = flag.Bool("update", false, "rewrite what is checked in by what is generated now")
 
 // TestGolden generates each case of testdata: a folder with protos, options
-// for generate in options.txt if it takes some, and what must come of it, a
-// tree in golden or a message in error.txt.
+// for generate in options.txt if it takes some, a user's templates in templates
+// if it has some, and what must come of it, a tree in golden or a message in
+// error.txt.
 func TestGolden(t *testing.T) {
 	toolsOnPath(t)
 	cases, err := filepath.Glob("../../testdata/*")
@@ -110,16 +111,30 @@ func arguments(t *testing.T, dir, root string) []string {
 	if options, err := os.ReadFile(filepath.Join(dir, "options.txt")); err == nil {
 		args = append(args, strings.Fields(string(options))...)
 	}
+	if templates := filepath.Join(dir, "templates"); exists(templates) {
+		args = append(args, "--receiver_opt=templates="+templates)
+	}
 	return args
 }
 
-// compareError checks what was said, and that nothing was written.
+func exists(at string) bool {
+	_, err := os.Stat(at)
+	return err == nil
+}
+
+// compareError checks what was said, and that nothing was written. What differs
+// from machine to machine is replaced: ROOT is the module, HERE is where the
+// case is run, and its own folder is left out.
 func compareError(t *testing.T, dir, root string, err error) {
 	t.Helper()
 	if err == nil {
 		t.Fatal("there was no error")
 	}
-	got := strings.ReplaceAll(err.Error(), root, "ROOT") + "\n"
+	here, wrong := os.Getwd()
+	if wrong != nil {
+		t.Fatal(wrong)
+	}
+	got := strings.NewReplacer(root, "ROOT", filepath.Join(here, dir), "HERE", here, "HERE", dir+"/", "").Replace(err.Error()) + "\n"
 	golden := filepath.Join(dir, "error.txt")
 	if *update {
 		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
@@ -145,7 +160,7 @@ func compareTrees(t *testing.T, golden, got string) {
 		want, wantErr := os.ReadFile(filepath.Join(golden, name))
 		have, haveErr := os.ReadFile(filepath.Join(got, name))
 		switch {
-		case strings.HasPrefix(filepath.Base(name), "go."): // go.mod and go.sum are the module's own
+		case ofModule(name):
 		case errors.Is(wantErr, fs.ErrNotExist):
 			t.Errorf("%s is new: go test ./internal/compile -update", name)
 		case errors.Is(haveErr, fs.ErrNotExist):
@@ -158,6 +173,9 @@ func compareTrees(t *testing.T, golden, got string) {
 		}
 	}
 }
+
+// ofModule reports whether a file is its module's own, which nothing generates.
+func ofModule(name string) bool { return name == "go.mod" || name == "go.sum" }
 
 // diff is how one file differs from another.
 func diff(t *testing.T, a, b string) string {
@@ -194,12 +212,12 @@ func files(t *testing.T, roots ...string) (names []string) {
 func copyTree(t *testing.T, from, to string) {
 	t.Helper()
 	for _, name := range files(t, to) {
-		if _, err := os.Stat(filepath.Join(from, name)); err != nil && strings.HasSuffix(name, ".go") {
+		if !exists(filepath.Join(from, name)) && !ofModule(name) {
 			os.Remove(filepath.Join(to, name))
 		}
 	}
 	for _, name := range files(t, from) {
-		if strings.HasSuffix(name, ".go") {
+		if !ofModule(name) {
 			copyFile(t, filepath.Join(from, name), filepath.Join(to, name))
 		}
 	}
@@ -232,4 +250,46 @@ func toolsOnPath(t *testing.T) {
 		path = append(path, filepath.Dir(strings.TrimSpace(string(found))))
 	}
 	t.Setenv("PATH", strings.Join(append(path, os.Getenv("PATH")), string(os.PathListSeparator)))
+}
+
+// TestHouseKeepsTheRules: what a user's templates make is ours or yours by the
+// same rules, in every scope and language.
+func TestHouseKeepsTheRules(t *testing.T) {
+	toolsOnPath(t)
+	const house = "../../testdata/house"
+	root := t.TempDir()
+	args := arguments(t, house, root)
+	var said bytes.Buffer
+	run := func() {
+		said.Reset()
+		if err := compile.Generate(context.Background(), args, &said); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run()
+	yours := []string{"Makefile", "docs/shopv1.md", "internal/shop/v1/orders/audit.go", "schemas/order_event.json", "cmd/shop-server/main.go"}
+	ours := []string{"docs/services.md", "deploy/shop.yaml", "gen/shop/v1/shopv1house/names.go"}
+	for _, name := range slices.Concat(yours, ours) {
+		if err := os.Remove(filepath.Join(root, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const taken = "docs/orders.md"
+	if err := os.WriteFile(filepath.Join(root, taken), []byte("mine\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	run()
+	for _, name := range yours {
+		if exists(filepath.Join(root, name)) {
+			t.Errorf("%s was deleted, and is back", name)
+		}
+	}
+	for _, name := range ours {
+		if !exists(filepath.Join(root, name)) {
+			t.Errorf("%s is not written again", name)
+		}
+	}
+	if text, _ := os.ReadFile(filepath.Join(root, taken)); string(text) != "mine\n" || !strings.Contains(said.String(), taken+": left alone") {
+		t.Errorf("%s was taken over, and becomes %q; it says %q", taken, text, said.String())
+	}
 }

@@ -157,8 +157,20 @@ func (m *Module) known(trace model.Trace) (bool, error) {
 	if trace.Path == "" {
 		return false, nil
 	}
-	text, err := m.read(trace.Path)
-	return text != nil && bytes.Contains(text, []byte(trace.Text)), err
+	places := []string{trace.Path}
+	if strings.Contains(trace.Path, "*") {
+		var err error
+		if places, err = fs.Glob(os.DirFS(m.root), trace.Path); err != nil {
+			return false, err
+		}
+	}
+	for _, at := range places {
+		text, err := m.read(at)
+		if err != nil || text != nil && bytes.Contains(text, []byte(trace.Text)) {
+			return err == nil, err
+		}
+	}
+	return false, nil
 }
 
 // declares reports whether the package that a Go file would join declares a

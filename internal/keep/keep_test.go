@@ -139,3 +139,38 @@ func TestWhatCannotBeReadFailsTheRun(t *testing.T) {
 		t.Errorf("there is no error though %s is a folder", clientPath)
 	}
 }
+
+// TestAModuleIsKnownByAnyOfItsClients: what is written once for a module is not
+// written again because there is another program.
+func TestAModuleIsKnownByAnyOfItsClients(t *testing.T) {
+	const at = "Makefile"
+	for name, test := range map[string]struct {
+		stands string
+		want   []string
+	}{
+		"an empty module":          {"README.md", []string{at}},
+		"one with a client":        {"cmd/shop-client/commands.go", nil},
+		"one with another program": {"cmd/shop/commands.go", []string{at}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			stands := filepath.Join(root, test.stands)
+			if err := os.MkdirAll(filepath.Dir(stands), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(stands, []byte("text"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			files, err := keep.At(root).Files([]keep.Output{
+				{Path: at, Owner: keep.Yours, Render: text("all:"), Trace: (&model.Module{}).Trace()},
+			})
+			var written []string
+			for _, file := range files {
+				written = append(written, file.Path)
+			}
+			if err != nil || !slices.Equal(written, test.want) {
+				t.Errorf("it writes %q (%v), want %q", written, err, test.want)
+			}
+		})
+	}
+}

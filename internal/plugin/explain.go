@@ -23,16 +23,16 @@ func Explain(request *pluginpb.CodeGeneratorRequest, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	app, err := read(request, options, gomod)
+	into, err := read(request, options, gomod)
 	if err != nil {
 		return err
 	}
-	files, err := outputs(app)
+	files, err := outputs(into, options.Templates)
 	if err != nil {
 		return err
 	}
 	var text strings.Builder
-	for _, pkg := range app.Packages {
+	for _, pkg := range into.Packages {
 		for _, service := range pkg.Services {
 			fmt.Fprintf(&text, "service %s, implemented in %s\n", service.FullName, service.Impl.Dir)
 			for _, method := range service.Methods {

@@ -25,6 +25,9 @@ type Options struct {
 	// Events says what is read to find the RPCs that take events: one of
 	// model.EventsAuto, EventsNames and EventsOff.
 	Events string
+	// Templates is a folder of templates that are laid over ours, relative to
+	// the working folder; "" for none.
+	Templates string
 
 	// protogen are the options paths, module and M…, which protogen reads.
 	protogen []string
@@ -68,8 +71,9 @@ var options = []option{
 		o.Events = value
 		return nil
 	}},
-	{"templates", "nothing yet", func(o *Options, value string) error {
-		return fmt.Errorf("this version has no templates but its own: leave the option out")
+	{"templates", "a folder of templates", func(o *Options, value string) error {
+		o.Templates = value
+		return nil
 	}},
 }
 

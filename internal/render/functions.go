@@ -2,40 +2,40 @@ package render
 
 import (
 	gocomment "go/doc/comment"
+	"slices"
 	"strings"
 	"text/template"
 	"unicode/utf8"
 
-	"github.com/Masterminds/sprig/v3"
-
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
 )
 
-// fromSprig are the functions of sprig that a template may use: those that
-// give the same result at every run, on every machine.
-var fromSprig = []string{
-	"contains", "default", "hasPrefix", "hasSuffix", "indent", "join", "kebabcase", "list", "lower", "nindent", "quote",
-	"repeat", "replace", "snakecase", "sortAlpha", "splitList", "ternary", "trim", "trimPrefix", "trimSuffix", "uniq", "upper",
+// Function is what a template can call, besides what is text/template's own.
+type Function struct {
+	Name    string
+	Doc     string // what it does, in words
+	Example string // a call of it, whose result says the rest; "" where that takes an element
+
+	must string // its name in sprig, where that of its own name hides what is wrong
 }
 
-var allowed = func() template.FuncMap {
-	all, some := sprig.TxtFuncMap(), template.FuncMap{}
-	for _, name := range fromSprig {
-		some[name] = all[name]
-	}
-	return some
-}()
+// Functions are all of them, ours first.
+func Functions() []Function { return slices.Concat(ours, fromSprig) }
 
-// functions are what a template can call besides. imports may be nil where
-// nothing is executed.
+// ours are the functions that know Go and the model.
+var ours = []Function{
+	{Name: "pkg", Doc: "the name of a package (a GoPackage), which a Go file imports by this: `{{pkg .Impl}}.New()`"},
+	{Name: "type", Doc: "the Go type of a Message, whose package a Go file imports by this: `*{{type .Input}}`"},
+	{Name: "comment", Doc: "text as a Go comment, its long lines wrapped", Example: `comment "Takes orders."`},
+}
+
+// functions are what a template can call. imports may be nil where nothing is
+// executed.
 func functions(imports *imports) template.FuncMap {
 	all := template.FuncMap{
-		// comment writes text as a Go comment.
 		"comment": comment,
-		// pkg names a package, and imports it.
-		"pkg": func(p model.GoPackage) string { return imports.use(p) },
-		// type names the type of a message, and imports its package.
-		"type": func(m *model.Message) string { return imports.use(m.Go) + "." + m.Name },
+		"pkg":     func(p model.GoPackage) string { return imports.use(p) },
+		"type":    func(m *model.Message) string { return imports.use(m.Go) + "." + m.Name },
 	}
 	for name, function := range allowed {
 		all[name] = function
