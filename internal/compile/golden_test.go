@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/catalog"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/compile"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime"
 )
@@ -291,5 +293,24 @@ func TestHouseKeepsTheRules(t *testing.T) {
 	}
 	if text, _ := os.ReadFile(filepath.Join(root, taken)); string(text) != "mine\n" || !strings.Contains(said.String(), taken+": left alone") {
 		t.Errorf("%s was taken over, and becomes %q; it says %q", taken, text, said.String())
+	}
+}
+
+// TestExportedTemplatesMakeTheSame: a house that begins with our templates as
+// they are gets the goldens, byte for byte.
+func TestExportedTemplatesMakeTheSame(t *testing.T) {
+	toolsOnPath(t)
+	house := filepath.Join(t.TempDir(), "house")
+	if err := catalog.Run([]string{"--export", house}, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"kinds", "names", "plain"} {
+		dir := filepath.Join("../../testdata", name)
+		root := t.TempDir()
+		args := append(arguments(t, dir, root), "--receiver_opt=templates="+house)
+		if err := compile.Generate(context.Background(), args, os.Stderr); err != nil {
+			t.Fatal(err)
+		}
+		compareTrees(t, filepath.Join(dir, "golden"), root)
 	}
 }
