@@ -72,20 +72,35 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-// TestExample is the golden test of the demo, with all that a module needs.
+// TestExample generates each example anew, with all that a module needs: from
+// what was written by hand, files or folders, comes what is checked in.
 func TestExample(t *testing.T) {
 	toolsOnPath(t)
-	const example = "../../examples/receiver"
-	root := t.TempDir()
-	for _, name := range []string{"receiver.proto", "go.mod", "go.sum"} {
-		copyFile(t, filepath.Join(example, name), filepath.Join(root, name))
-	}
-	args := []string{"--receiver_opt=root=" + root, "-I", root, filepath.Join(root, "receiver.proto")}
-	for range 2 { // the second time nothing may change
-		if err := compile.Generate(context.Background(), args, os.Stderr); err != nil {
-			t.Fatal(err)
-		}
-		compareTrees(t, example, root)
+	for example, test := range map[string]struct {
+		byHand    []string
+		templates string
+	}{
+		"receiver": {byHand: []string{"receiver.proto"}},
+		"custom":   {byHand: []string{"shop", "README.md", "asyncapi_test.go", "buf.gen.yaml", "templates"}, templates: "templates"},
+	} {
+		t.Run(example, func(t *testing.T) {
+			dir, root := filepath.Join("../../examples", example), t.TempDir()
+			for _, name := range append(test.byHand, "go.mod", "go.sum") {
+				for _, file := range files(t, filepath.Join(dir, name)) {
+					copyFile(t, filepath.Join(dir, name, file), filepath.Join(root, name, file))
+				}
+			}
+			args := []string{"--receiver_opt=root=" + root, "-I", root}
+			if test.templates != "" {
+				args = append(args, "--receiver_opt=templates="+filepath.Join(root, test.templates))
+			}
+			for range 2 { // the second time nothing may change
+				if err := compile.Generate(context.Background(), args, os.Stderr); err != nil {
+					t.Fatal(err)
+				}
+				compareTrees(t, dir, root)
+			}
+		})
 	}
 }
 
