@@ -36,7 +36,7 @@ fuzz: ## generate from random protos for a minute, and type-check what comes out
 .PHONY: generate
 generate: plugins ## write anew what is generated and checked in: examples, goldens and docs/templates.md
 	$(GO) test ./internal/compile -run 'Golden|Example' -update
-	$(GO) test ./internal/catalog -run Manual -update
+	$(GO) test ./internal/render -run Manual -update
 
 .PHONY: lint
 lint: ## check that the code is formatted and vetted, and go.mod tidy

@@ -19,7 +19,7 @@ type Module struct {
 	Runtime  string     // import path of the runtime: a folder of the module, or elsewhere
 	Copied   bool       // whether the runtime is copied into the module
 	Packages []*Package // in the order of their import paths
-	Programs []*Program
+	Programs []*Program // in the order of their packages
 }
 
 // Services are those of all packages.
@@ -46,8 +46,8 @@ func (m *Module) UsesEvents() bool {
 // Program is a server and its client: one for each proto package, its versions
 // taken together.
 type Program struct {
-	Module   *Module
-	Name     string // "receiver" for cmd/receiver-server and cmd/receiver-client
+	Module   *Module // that it is of
+	Name     string  // "receiver" for cmd/receiver-server and cmd/receiver-client
 	Packages []*Package
 }
 
@@ -68,13 +68,13 @@ func (p GoPackage) String() string { return p.Path }
 // Package is a Go package of messages and services, and what is generated for it.
 type Package struct {
 	Program  *Program
-	Proto    string // the proto package; may be empty
-	Base     string // what the role packages are named after: "receiver" for receiverpb
-	Messages GoPackage
-	Client   GoPackage
-	Server   GoPackage
-	Events   GoPackage
-	Test     GoPackage
+	Proto    string    // the proto package; may be empty
+	Base     string    // what the role packages are named after: "receiver" for receiverpb
+	Messages GoPackage // of protoc-gen-go and protoc-gen-go-grpc
+	Client   GoPackage // dials a server of the services
+	Server   GoPackage // hangs implementations into a server
+	Events   GoPackage // the log of the event types
+	Test     GoPackage // runs a server in process, and holds it to its contract
 	Services []*Service
 	// EventTypes are the messages that the services take as events, or read.
 	EventTypes []*Event
@@ -130,10 +130,10 @@ const (
 	BidiEvent         Kind = "bidi-event"          // takes events as they come and answers each
 	Tail              Kind = "tail"                // reads the log and follows it
 
-	Unary        Kind = "unary"
-	ClientStream Kind = "client-stream"
-	ServerStream Kind = "server-stream"
-	Bidi         Kind = "bidi"
+	Unary        Kind = "unary"         // takes a request and answers it
+	ClientStream Kind = "client-stream" // takes a stream of requests and answers them in the end
+	ServerStream Kind = "server-stream" // takes a request and answers with a stream
+	Bidi         Kind = "bidi"          // streams both ways
 )
 
 // Kinds are all of them.
@@ -279,8 +279,8 @@ type Field struct {
 	Flag      string // its flag on the command line: "xwho"
 	Doc       string // its comment in the proto, on one line
 	GoType    string // of a singular scalar: "int32"; "" for any other
-	List      bool
-	Text      Text
+	List      bool   // whether it has any number of values, and is no map
+	Text      Text   // how its value becomes text
 }
 
 func (f *Field) String() string { return f.ProtoName }

@@ -89,7 +89,7 @@ var fromSprig = []Function{
 	{Name: "toJson", must: "mustToRawJson", Doc: "a value as JSON, which is YAML, too; text, numbers, lists and dicts alone", Example: `toJson "a: \"b\""`},
 	{Name: "toPrettyJson", must: "mustToPrettyJson", Doc: "the same on many lines", Example: `toPrettyJson (list 1 2)`},
 	{Name: "b64enc", Doc: "text in base64", Example: `b64enc "text"`},
-	{Name: "sha256sum", Doc: "the SHA-256 of a text", Example: `sha256sum "text" | trunc 16`},
+	{Name: "sha256sum", Doc: "the SHA-256 of a text", Example: `trunc 16 (sha256sum "text")`},
 	{Name: "fail", Doc: "ends the run with a message: for what a template can't do", Example: ""},
 }
 
@@ -104,12 +104,12 @@ var allowed = func() template.FuncMap {
 // refused says why templates have no use of some functions of sprig, by
 // regular expressions for their names. The first that fits says it.
 var refused = []struct{ names, why string }{
-	{`env|expandenv|getHostByName`, "gives another result on another machine"},
+	{`env|expandenv|getHostByName`, "reads the environment or the network, and gives another result on another machine"},
 	{`now|ago|date.*|(must_)?date_?[mM]odify|must(DateModify|ToDate)|date_in_zone|duration.*|htmlDate.*|toDate|unixEpoch`,
 		"depends on the time, and gives another result on another day"},
 	{`rand.*|shuffle|uuidv4|gen.*|bcrypt|htpasswd|buildCustomCert|encryptAES|decryptAES|derivePassword`,
-		"is made for secrets and chance, and gives another result on every run"},
-	{`keys|values|pluck|pick|omit|(must)?[mM]erge.*|toDecimal|set|unset|split|splitn`,
+		"is made for secrets and chance, and what is generated must be the same on every run"},
+	{`keys|values|pluck|pick|omit|(must)?[mM]erge.*|set|unset|split|splitn`,
 		"works on a map, which has no order, or changes it: take a list, or dict with get"},
 	{`camelcase|swapcase|initials|abbrev|abbrevboth`,
 		"spells names otherwise than Go and protoc-gen-go do: take the names that the model has"},
