@@ -29,18 +29,32 @@ var ours = []Function{
 	{Name: "comment", Doc: "text as a Go comment, its long lines wrapped", Example: `comment "Takes orders."`},
 }
 
-// functions are what a template can call. imports may be nil where nothing is
-// executed.
-func functions(imports *imports) template.FuncMap {
-	all := template.FuncMap{
-		"comment": comment,
-		"pkg":     func(p model.GoPackage) string { return imports.use(p) },
-		"type":    func(m *model.Message) string { return imports.use(m.Go) + "." + m.Name },
+// mentioned are the functions that a template may call, those of them that are
+// words of its text: to give it all takes longer than to parse it.
+func mentioned(text string) template.FuncMap {
+	some := bound(nil)
+	for i := 0; i < len(text); i++ {
+		begin := i
+		for i < len(text) && inName(text[i]) {
+			i++
+		}
+		if function := allowed[text[begin:i]]; function != nil {
+			some[text[begin:i]] = function
+		}
 	}
-	for name, function := range allowed {
-		all[name] = function
+	return some
+}
+
+// inName reports whether a letter can be part of a function's name.
+func inName(c byte) bool { return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' }
+
+// bound are the functions that differ from file to file, by its imports, which
+// are nil where nothing is executed.
+func bound(imports *imports) template.FuncMap {
+	return template.FuncMap{
+		"pkg":  func(p model.GoPackage) string { return imports.use(p) },
+		"type": func(m *model.Message) string { return imports.use(m.Go) + "." + m.Name },
 	}
-	return all
 }
 
 // visible drops what Go refuses in a source file, also in a comment.

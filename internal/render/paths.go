@@ -26,8 +26,10 @@ type maker struct {
 // claim takes a path for what a template makes for an element, or says why it
 // can't be had.
 func (p paths) claim(at string, one *source, element model.Element) string {
-	if text := illegal(at); text != "" && one.file.house {
-		return text
+	if one.file.house { // ours are where the model says
+		if text := illegal(at); text != "" {
+			return text
+		}
 	}
 	if other, taken := p[strings.ToLower(at)]; taken {
 		return other.clash(at)

@@ -59,7 +59,7 @@ func (s *source) executable() (*executable, error) {
 		return nil, err
 	}
 	imports := &imports{}
-	return &executable{template: t.Funcs(functions(imports)), imports: imports}, nil
+	return &executable{template: t.Funcs(bound(imports)), imports: imports}, nil
 }
 
 // render makes one file of the module of a path. An error names the template,

@@ -93,8 +93,9 @@ var fromSprig = []Function{
 	{Name: "fail", Doc: "ends the run with a message: for what a template can't do", Example: ""},
 }
 
+// allowed are the functions that are the same for every file.
 var allowed = func() template.FuncMap {
-	all, some := sprig.TxtFuncMap(), template.FuncMap{}
+	all, some := sprig.TxtFuncMap(), template.FuncMap{"comment": comment}
 	for _, f := range fromSprig {
 		some[f.Name] = all[cmp.Or(f.must, f.Name)]
 	}
