@@ -25,21 +25,31 @@ func (t *Tree) Outputs(into *model.Module) ([]keep.Output, error) {
 				if one == nil {
 					continue
 				}
-				at := scope.Expand(p.pattern, element)
-				if text := made.claim(at, one, element); text != "" {
-					errs = append(errs, &Error{At: one.file.At, Element: element.String(), Text: text})
+				output, err := one.output(into.Path, element, made)
+				if err != nil {
+					errs = append(errs, err)
 					continue
 				}
-				outputs = append(outputs, keep.Output{
-					Path:   at,
-					Owner:  one.owner,
-					Trace:  element.Trace(),
-					Render: func() ([]byte, error) { return one.render(into.Path, element, at) },
-				})
+				outputs = append(outputs, output)
 			}
 		}
 	}
 	return outputs, Together(errors.Join(errs...))
+}
+
+// output is the file that a template makes for an element, in the module of a
+// path, where others are made.
+func (s *source) output(module string, element model.Element, made paths) (keep.Output, error) {
+	at := s.scope.Expand(s.pattern, element)
+	if text := made.claim(at, s, element); text != "" {
+		return keep.Output{}, &Error{At: s.file.At, Element: element.String(), Text: text}
+	}
+	return keep.Output{
+		Path:   at,
+		Owner:  s.owner,
+		Trace:  element.Trace(),
+		Render: func() ([]byte, error) { return s.render(module, element, at) },
+	}, nil
 }
 
 // executable is a template with functions of its own, for one file at a time.

@@ -71,6 +71,10 @@ func Parse(ours, house []File) (*Tree, error) {
 			errs = append(errs, err)
 		}
 	}
+	for _, places := range tree.places {
+		// Of two that make the same file the later is told: let it be the user's.
+		slices.SortStableFunc(places, func(a, b *place) int { return rank(b.sources[0]) - rank(a.sources[0]) })
+	}
 	return tree, errors.Join(errs...)
 }
 
@@ -150,19 +154,19 @@ func (t *Tree) add(one *source) {
 	slices.SortStableFunc(p.sources, preferred)
 }
 
-// preferred sorts the templates for a path: a user's first, and one for a
-// variant before one for all.
-func preferred(a, b *source) int {
-	rank := func(s *source) (n int) {
-		if !s.file.house {
-			n += 2
-		}
-		if s.variant == "" {
-			n++
-		}
-		return n
+// preferred sorts the templates for a path by their ranks.
+func preferred(a, b *source) int { return rank(a) - rank(b) }
+
+// rank is lower for a user's template than for ours, and lower for one for a
+// variant than for one for all.
+func rank(s *source) (n int) {
+	if !s.file.house {
+		n += 2
 	}
-	return rank(a) - rank(b)
+	if s.variant == "" {
+		n++
+	}
+	return n
 }
 
 // source is the template for an element, or nil if there is none.
