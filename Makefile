@@ -5,6 +5,7 @@ BIN      := $(CURDIR)/.tools/bin
 BUF      := v1.75.0
 # Packages below testdata are not part of ./..., so they are named.
 GOLDENS  := $(patsubst %,./%/...,$(wildcard testdata/*/golden))
+EXAMPLES := examples/receiver examples/custom
 export PATH := $(BIN):$(PATH)
 
 .PHONY: help
@@ -20,7 +21,7 @@ test: plugins ## run every test there is; those that need protoc, buf or Python'
 	$(GO) vet ./... $(GOLDENS)
 	$(GO) test -count=1 ./cmd/... ./internal/...
 	$(GO) test -race ./runtime/... $(GOLDENS)
-	cd examples/receiver && $(GO) vet ./... && $(GO) test -race ./...
+	@for dir in $(EXAMPLES); do echo "== $$dir"; (cd $$dir && $(GO) vet ./... && $(GO) test -race ./...) || exit 1; done
 	cd bench && $(GO) vet ./... && $(GO) test -count=1 ./...
 	cd corpus && $(GO) vet . && $(GO) test . && $(GO) run . -sample
 
@@ -33,15 +34,16 @@ fuzz: ## generate from random protos for a minute, and type-check what comes out
 	$(GO) test ./internal/fuzz -run '^$$' -fuzz FuzzGenerate -fuzztime 60s -fuzzminimizetime 10x
 
 .PHONY: generate
-generate: plugins ## write anew what is generated and checked in: examples and goldens
+generate: plugins ## write anew what is generated and checked in: examples, goldens and docs/templates.md
 	$(GO) test ./internal/compile -run 'Golden|Exa|Explain' -update
+	$(GO) test ./internal/render -run Manual -update
 
 .PHONY: lint
 lint: ## check that the code is formatted and vetted, and go.mod tidy
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) vet ./... $(GOLDENS)
 	$(GO) mod tidy -diff
-	cd examples/receiver && $(GO) mod tidy -diff
+	@for dir in $(EXAMPLES); do (cd $$dir && $(GO) mod tidy -diff) || exit 1; done
 	cd bench && $(GO) mod tidy -diff
 
 .PHONY: bench

@@ -31,6 +31,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/pluginpb"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/catalog"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/compile"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/plugin"
 )
@@ -43,6 +44,7 @@ As a command:  protoc-gen-receiver COMMAND
 Commands:
   generate   compile protos and generate, without protoc or buf
   explain    tell how each RPC is read, and which files it gets
+  templates  list the templates of the files, or write them out to start from
   version    print the version
   help       print this text, or with "help generate" that of the command
 
@@ -52,6 +54,7 @@ Options, as --receiver_opt=NAME=VALUE:
   events=…        how to find the RPCs that take events: auto (by names and by
                   comments, the default), names, or off
   check=true      write nothing, and fail if a run would write anything
+  templates=DIR   lay the templates of a folder over ours (see help templates)
   runtime=PATH    import the runtime from there instead of copying it into the module
   paths=…, module=…, MFILE.proto=…   as protoc-gen-go takes them
 `
@@ -89,27 +92,38 @@ func run(ctx context.Context, env env) error {
 	}
 	switch command {
 	case "generate":
-		return orUsage(env, compile.Generate(ctx, env.args[1:], env.stdout, env.stderr))
+		return orUsage(env, compile.Usage, compile.Generate(ctx, env.args[1:], env.stdout, env.stderr))
 	case "explain":
-		return orUsage(env, compile.Explain(ctx, env.args[1:], env.stdout))
+		return orUsage(env, compile.Usage, compile.Explain(ctx, env.args[1:], env.stdout))
+	case "templates":
+		return orUsage(env, catalog.Usage, catalog.Run(env.args[1:], env.stdout))
 	case "version", "--version", "-version":
 		_, err := fmt.Fprintln(env.stdout, "protoc-gen-receiver", version())
 		return err
 	case "help", "--help", "-help", "-h":
-		text := help
-		if len(env.args) > 1 && (env.args[1] == "generate" || env.args[1] == "explain") {
-			text = compile.Usage
-		}
-		_, err := io.WriteString(env.stdout, text)
+		_, err := io.WriteString(env.stdout, helpWith(env.args))
 		return err
 	}
-	return fmt.Errorf("there is no command %q: want generate, explain, version or help", command)
+	return fmt.Errorf("there is no command %q: want generate, explain, templates, version or help", command)
+}
+
+// helpWith is the help of the command that help was asked with, or of all.
+func helpWith(args []string) string {
+	if len(args) > 1 {
+		switch args[1] {
+		case "generate", "explain":
+			return compile.Usage
+		case "templates":
+			return catalog.Usage
+		}
+	}
+	return help
 }
 
 // orUsage prints the help that a command was asked for.
-func orUsage(env env, err error) error {
+func orUsage(env env, usage string, err error) error {
 	if errors.Is(err, flag.ErrHelp) {
-		_, err = io.WriteString(env.stdout, compile.Usage)
+		_, err = io.WriteString(env.stdout, usage)
 	}
 	return err
 }

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/keep"
 )
 
 // TestEveryRouteMakesTheGoldens generates the cases of testdata through protoc,
@@ -17,8 +19,12 @@ func TestEveryRouteMakesTheGoldens(t *testing.T) {
 	if err != nil || len(goldens) == 0 {
 		t.Fatal(err, goldens)
 	}
-	const options = "runtime=" + thisRepository + "/runtime"
 	for _, golden := range goldens {
+		options := "runtime=" + thisRepository + "/runtime"
+		templates := filepath.Join(filepath.Dir(golden), "templates")
+		if _, err := os.Stat(templates); err == nil {
+			options += ",templates=" + templates
+		}
 		name := filepath.Base(filepath.Dir(golden))
 		setUp := func(t *testing.T) (dir string, protos []string) {
 			dir = t.TempDir()
@@ -94,7 +100,7 @@ func compareOurs(t *testing.T, golden, dir string) {
 		}
 	}
 	for name, text := range got {
-		if ours := bytes.HasPrefix(text, []byte("// Code generated")); ours && !bytes.Equal(text, want[name]) {
+		if keep.Marked(name, text) && !bytes.Equal(text, want[name]) {
 			t.Errorf("%s is not as checked in:\n%s", name, text)
 		}
 	}

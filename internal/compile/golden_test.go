@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/catalog"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/compile"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime"
 )
@@ -21,8 +23,9 @@ import (
 var update = flag.Bool("update", false, "rewrite what is checked in by what is generated now")
 
 // TestGolden generates each case of testdata: a folder with protos, options
-// for generate in options.txt if it takes some, and what must come of it, a
-// tree in golden or a message in error.txt.
+// for generate in options.txt if it takes some, a user's templates in templates
+// if it has some, and what must come of it, a tree in golden or a message in
+// error.txt.
 func TestGolden(t *testing.T) {
 	toolsOnPath(t)
 	cases, err := filepath.Glob("../../testdata/*")
@@ -69,20 +72,35 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-// TestExample is the golden test of the demo, with all that a module needs.
+// TestExample generates each example anew, with all that a module needs: from
+// what was written by hand, files or folders, comes what is checked in.
 func TestExample(t *testing.T) {
 	toolsOnPath(t)
-	const example = "../../examples/receiver"
-	root := t.TempDir()
-	for _, name := range []string{"receiver.proto", "go.mod", "go.sum"} {
-		copyFile(t, filepath.Join(example, name), filepath.Join(root, name))
-	}
-	args := []string{"--receiver_opt=root=" + root, "-I", root, filepath.Join(root, "receiver.proto")}
-	for range 2 { // the second time nothing may change
-		if err := compile.Generate(context.Background(), args, os.Stderr, os.Stderr); err != nil {
-			t.Fatal(err)
-		}
-		compareTrees(t, example, root)
+	for example, test := range map[string]struct {
+		byHand    []string
+		templates string
+	}{
+		"receiver": {byHand: []string{"receiver.proto"}},
+		"custom":   {byHand: []string{"shop", "README.md", "asyncapi_test.go", "buf.gen.yaml", "templates"}, templates: "templates"},
+	} {
+		t.Run(example, func(t *testing.T) {
+			dir, root := filepath.Join("../../examples", example), t.TempDir()
+			for _, name := range append(test.byHand, "go.mod", "go.sum") {
+				for _, file := range files(t, filepath.Join(dir, name)) {
+					copyFile(t, filepath.Join(dir, name, file), filepath.Join(root, name, file))
+				}
+			}
+			args := []string{"--receiver_opt=root=" + root, "-I", root}
+			if test.templates != "" {
+				args = append(args, "--receiver_opt=templates="+filepath.Join(root, test.templates))
+			}
+			for range 2 { // the second time nothing may change
+				if err := compile.Generate(context.Background(), args, os.Stderr, os.Stderr); err != nil {
+					t.Fatal(err)
+				}
+				compareTrees(t, dir, root)
+			}
+		})
 	}
 }
 
@@ -110,16 +128,30 @@ func arguments(t *testing.T, dir, root string) []string {
 	if options, err := os.ReadFile(filepath.Join(dir, "options.txt")); err == nil {
 		args = append(args, strings.Fields(string(options))...)
 	}
+	if templates := filepath.Join(dir, "templates"); exists(templates) {
+		args = append(args, "--receiver_opt=templates="+templates)
+	}
 	return args
 }
 
-// compareError checks what was said, and that nothing was written.
+func exists(at string) bool {
+	_, err := os.Stat(at)
+	return err == nil
+}
+
+// compareError checks what was said, and that nothing was written. What differs
+// from machine to machine is replaced: ROOT is the module, HERE is where the
+// case is run, and its own folder is left out.
 func compareError(t *testing.T, dir, root string, err error) {
 	t.Helper()
 	if err == nil {
 		t.Fatal("there was no error")
 	}
-	got := strings.ReplaceAll(err.Error(), root, "ROOT") + "\n"
+	here, wrong := os.Getwd()
+	if wrong != nil {
+		t.Fatal(wrong)
+	}
+	got := strings.NewReplacer(root, "ROOT", filepath.Join(here, dir), "HERE", here, "HERE", dir+"/", "").Replace(err.Error()) + "\n"
 	golden := filepath.Join(dir, "error.txt")
 	if *update {
 		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
@@ -145,7 +177,7 @@ func compareTrees(t *testing.T, golden, got string) {
 		want, wantErr := os.ReadFile(filepath.Join(golden, name))
 		have, haveErr := os.ReadFile(filepath.Join(got, name))
 		switch {
-		case strings.HasPrefix(filepath.Base(name), "go."): // go.mod and go.sum are the module's own
+		case ofModule(name):
 		case errors.Is(wantErr, fs.ErrNotExist):
 			t.Errorf("%s is new: go test ./internal/compile -update", name)
 		case errors.Is(haveErr, fs.ErrNotExist):
@@ -158,6 +190,9 @@ func compareTrees(t *testing.T, golden, got string) {
 		}
 	}
 }
+
+// ofModule reports whether a file is its module's own, which nothing generates.
+func ofModule(name string) bool { return name == "go.mod" || name == "go.sum" }
 
 // diff is how one file differs from another.
 func diff(t *testing.T, a, b string) string {
@@ -194,12 +229,12 @@ func files(t *testing.T, roots ...string) (names []string) {
 func copyTree(t *testing.T, from, to string) {
 	t.Helper()
 	for _, name := range files(t, to) {
-		if _, err := os.Stat(filepath.Join(from, name)); err != nil && strings.HasSuffix(name, ".go") {
+		if !exists(filepath.Join(from, name)) && !ofModule(name) {
 			os.Remove(filepath.Join(to, name))
 		}
 	}
 	for _, name := range files(t, from) {
-		if strings.HasSuffix(name, ".go") {
+		if !ofModule(name) {
 			copyFile(t, filepath.Join(from, name), filepath.Join(to, name))
 		}
 	}
@@ -232,4 +267,65 @@ func toolsOnPath(t *testing.T) {
 		path = append(path, filepath.Dir(strings.TrimSpace(string(found))))
 	}
 	t.Setenv("PATH", strings.Join(append(path, os.Getenv("PATH")), string(os.PathListSeparator)))
+}
+
+// TestHouseKeepsTheRules: what a user's templates make is ours or yours by the
+// same rules, in every scope and language.
+func TestHouseKeepsTheRules(t *testing.T) {
+	toolsOnPath(t)
+	const house = "../../testdata/house"
+	root := t.TempDir()
+	args := arguments(t, house, root)
+	var said bytes.Buffer
+	run := func() {
+		said.Reset()
+		if err := compile.Generate(context.Background(), args, &said, &said); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run()
+	yours := []string{"Makefile", "docs/shopv1.md", "internal/shop/v1/orders/audit.go", "schemas/order_event.json", "cmd/shop-server/main.go"}
+	ours := []string{"docs/services.md", "deploy/shop.yaml", "gen/shop/v1/shopv1house/names.go"}
+	for _, name := range slices.Concat(yours, ours) {
+		if err := os.Remove(filepath.Join(root, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const taken = "docs/orders.md"
+	if err := os.WriteFile(filepath.Join(root, taken), []byte("mine\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	run()
+	for _, name := range yours {
+		if exists(filepath.Join(root, name)) {
+			t.Errorf("%s was deleted, and is back", name)
+		}
+	}
+	for _, name := range ours {
+		if !exists(filepath.Join(root, name)) {
+			t.Errorf("%s is not written again", name)
+		}
+	}
+	if text, _ := os.ReadFile(filepath.Join(root, taken)); string(text) != "mine\n" || !strings.Contains(said.String(), taken+": left alone") {
+		t.Errorf("%s was taken over, and becomes %q; it says %q", taken, text, said.String())
+	}
+}
+
+// TestExportedTemplatesMakeTheSame: a house that begins with our templates as
+// they are gets the goldens, byte for byte.
+func TestExportedTemplatesMakeTheSame(t *testing.T) {
+	toolsOnPath(t)
+	house := filepath.Join(t.TempDir(), "house")
+	if err := catalog.Run([]string{"--export", house}, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"kinds", "names", "plain"} {
+		dir := filepath.Join("../../testdata", name)
+		root := t.TempDir()
+		args := append(arguments(t, dir, root), "--receiver_opt=templates="+house)
+		if err := compile.Generate(context.Background(), args, os.Stderr, os.Stderr); err != nil {
+			t.Fatal(err)
+		}
+		compareTrees(t, filepath.Join(dir, "golden"), root)
+	}
 }

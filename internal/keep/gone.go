@@ -19,11 +19,12 @@ import (
 //
 // A run may be on some protos of a package only, so what other protos made is
 // none of its business, unless their messages are gone, too.
-func (m *Module) gone(app *model.App, outputs []Output) (files []File, err error) {
+func (m *Module) gone(into *model.Module, outputs []Output) (files []File, err error) {
 	made := map[string]bool{}    // paths
 	makes := map[string]bool{}   // elements
 	folders := map[string]bool{} // to look at
-	maps.Copy(folders, app.Protos.Folders)
+	protos := model.ProtosOf(into)
+	maps.Copy(folders, protos.Folders)
 	for _, output := range outputs {
 		made[output.Path] = true
 		if output.Element == nil {
@@ -46,7 +47,7 @@ func (m *Module) gone(app *model.App, outputs []Output) (files []File, err error
 			if err != nil {
 				return nil, err
 			}
-			if Marked(at, text) && m.isGone(app, at, text, makes) {
+			if Marked(at, text) && m.isGone(protos, at, text, makes) {
 				files = append(files, File{Path: at, Content: emptyGo(text), Gone: true})
 			}
 		}
@@ -56,7 +57,7 @@ func (m *Module) gone(app *model.App, outputs []Output) (files []File, err error
 
 // isGone reports whether nothing is made any more of what a file of ours, which
 // this run does not make, was made of.
-func (m *Module) isGone(app *model.App, at string, text []byte, makes map[string]bool) bool {
+func (m *Module) isGone(protos model.Protos, at string, text []byte, makes map[string]bool) bool {
 	if strings.Contains(string(text), emptied) || strings.HasPrefix(at, model.RuntimeDir+"/") {
 		return true
 	}
@@ -64,7 +65,7 @@ func (m *Module) isGone(app *model.App, at string, text []byte, makes map[string
 	if proto == "" {
 		return false
 	}
-	declares, run := app.Protos.Declares[proto]
+	declares, run := protos.Declares[proto]
 	if !run {
 		return m.orphaned(proto, at, text)
 	}

@@ -35,11 +35,8 @@ type method struct {
 // Join looks at the implementations of the services, and notes in the model
 // what they are called. It has to be done before the templates are chosen. As
 // it goes it tells where the code no longer fits the protos.
-func (m *Module) Join(app *model.App) {
-	var services []*model.Service
-	for _, pkg := range app.Packages {
-		services = append(services, pkg.Services...)
-	}
+func (m *Module) Join(into *model.Module) {
+	services := into.Services()
 	all := make([]*joined, len(services))
 	each(len(services), func(i int) { all[i] = m.look(services[i]) })
 	for i, service := range services {
@@ -48,7 +45,7 @@ func (m *Module) Join(app *model.App) {
 			m.Told(line)
 		}
 	}
-	for _, program := range app.Programs {
+	for _, program := range into.Programs {
 		for _, line := range m.unserved(program) {
 			m.Told(line)
 		}

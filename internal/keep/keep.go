@@ -89,7 +89,7 @@ func At(root, modulePath string) *Module {
 // that are no longer made. The implementations must have been looked at before,
 // by [Module.Join]. What can't be read or parsed where it matters is an error,
 // and then no file may be written: there is no telling whose it is.
-func (m *Module) Files(app *model.App, outputs []Output) ([]File, error) {
+func (m *Module) Files(into *model.Module, outputs []Output) ([]File, error) {
 	decisions := make([]decision, len(outputs))
 	for turn := range turns {
 		m.decide(outputs, decisions, turn)
@@ -108,7 +108,7 @@ func (m *Module) Files(app *model.App, outputs []Output) ([]File, error) {
 			files = append(files, File{Path: outputs[i].Path, Content: d.content})
 		}
 	}
-	gone, err := m.gone(app, outputs)
+	gone, err := m.gone(into, outputs)
 	if err := errors.Join(append(errs, err)...); err != nil {
 		return nil, err
 	}
@@ -228,15 +228,26 @@ func (m *Module) known(element model.Element) (bool, error) {
 		return false, nil
 	}
 	for _, trace := range element.Traces() {
-		text, err := m.read(trace.Path)
-		if err != nil {
-			return false, err
+		places := []string{trace.Path}
+		if strings.Contains(trace.Path, "*") {
+			var err error
+			if places, err = fs.Glob(os.DirFS(m.root), trace.Path); err != nil {
+				return false, err
+			}
 		}
-		if text != nil && bytes.Contains(text, []byte(trace.Text)) && !bytes.Contains(text, []byte(emptied)) {
-			return true, nil
+		for _, at := range places {
+			if found, err := m.holds(at, trace.Text); err != nil || found {
+				return found, err
+			}
 		}
 	}
 	return false, nil
+}
+
+// holds reports whether a file that is still made of something has a text.
+func (m *Module) holds(at, text string) (bool, error) {
+	stands, err := m.read(at)
+	return stands != nil && bytes.Contains(stands, []byte(text)) && !bytes.Contains(stands, []byte(emptied)), err
 }
 
 // collides reports whether a Go file can't join the package in its folder, as

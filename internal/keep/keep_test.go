@@ -12,6 +12,7 @@ import (
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/compile"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/keep"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/plugin"
 )
 
@@ -504,6 +505,42 @@ func TestWhatIsNoLongerMade(t *testing.T) {
 			slices.Sort(gone)
 			if !slices.Equal(gone, test.gone) {
 				t.Errorf("gone are\n%s\nwant\n%s", strings.Join(gone, "\n"), strings.Join(test.gone, "\n"))
+			}
+		})
+	}
+}
+
+// TestAModuleIsKnownByAnyOfItsClients: what is written once for a module is not
+// written again because there is another program.
+func TestAModuleIsKnownByAnyOfItsClients(t *testing.T) {
+	const at = "Makefile"
+	for name, test := range map[string]struct {
+		stands string
+		want   []string
+	}{
+		"an empty module":          {"README.md", []string{at}},
+		"one with a client":        {"cmd/shop-client/commands.go", nil},
+		"one with another program": {"cmd/shop/commands.go", []string{at}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			stands := filepath.Join(root, test.stands)
+			if err := os.MkdirAll(filepath.Dir(stands), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(stands, []byte("text"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			render := func() ([]byte, error) { return []byte("all:"), nil }
+			files, err := keep.At(root, "example.com/shop").Files(&model.Module{}, []keep.Output{
+				{Path: at, Owner: keep.Yours, Render: render, Element: &model.Module{}},
+			})
+			var written []string
+			for _, file := range files {
+				written = append(written, file.Path)
+			}
+			if err != nil || !slices.Equal(written, test.want) {
+				t.Errorf("it writes %q (%v), want %q", written, err, test.want)
 			}
 		})
 	}

@@ -76,9 +76,14 @@ func withSource(content []byte, element model.Element) []byte {
 	if declared == "" {
 		return content
 	}
-	line, rest, _ := bytes.Cut(content, []byte("\n"))
+	i := bytes.Index(content, []byte(Marker))
+	if i < 0 {
+		return content
+	}
+	begin := bytes.LastIndexByte(content[:i], '\n') + 1
+	line, rest, _ := bytes.Cut(content[begin:], []byte("\n"))
 	source := strings.Replace(string(line), Marker, sourceLine+declared+", "+element.String(), 1)
-	return bytes.Join([][]byte{line, []byte(source), rest}, []byte("\n"))
+	return bytes.Join([][]byte{content[:begin], line, []byte("\n"), []byte(source), []byte("\n"), rest}, nil)
 }
 
 // sourceOf reads that line: a proto file and the element, or nothing.

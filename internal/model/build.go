@@ -16,13 +16,12 @@ import (
 // Build reads the services of the files to generate, and their events by what
 // events says. A wrong proto is an error of type [Complaints], with all there
 // is to complain about.
-func Build(module Module, plugin *protogen.Plugin, events string) (*App, error) {
+func Build(module Module, plugin *protogen.Plugin, events string) (*Module, error) {
+	module.protos = Protos{Declares: map[string]map[string]bool{}, Folders: map[string]bool{}}
 	b := builder{
-		plugin: plugin,
-		events: events,
-		app: &App{Module: module, Protos: Protos{
-			Declares: map[string]map[string]bool{}, Folders: map[string]bool{},
-		}},
+		plugin:   plugin,
+		events:   events,
+		module:   &module,
 		packages: map[protogen.GoImportPath]*Package{},
 		messages: map[protoreflect.FullName]*Message{},
 		files:    map[string]bool{},
@@ -43,9 +42,9 @@ func Build(module Module, plugin *protogen.Plugin, events string) (*App, error) 
 			b.protos(file)
 		}
 	}
-	slices.SortFunc(b.app.Packages, func(a, b *Package) int { return cmp.Compare(a.Messages.Path, b.Messages.Path) })
+	slices.SortFunc(b.module.Packages, func(a, b *Package) int { return cmp.Compare(a.Messages.Path, b.Messages.Path) })
 	b.programs()
-	return b.app, b.complaints.err()
+	return b.module, b.complaints.err()
 }
 
 // folders claims the folders of the module that hold messages already, and
@@ -53,7 +52,7 @@ func Build(module Module, plugin *protogen.Plugin, events string) (*App, error) 
 func (b *builder) folders(files []*protogen.File) {
 	held := map[string]bool{}
 	for _, file := range files {
-		if dir, found := b.app.Module.dir(string(file.GoImportPath)); found && !held[dir] {
+		if dir, found := b.module.dir(string(file.GoImportPath)); found && !held[dir] {
 			held[dir] = true
 			if strings.HasPrefix(dir+"/", RuntimeDir+"/") {
 				b.complaints.add(file.Desc, "%s belongs to the runtime, which is copied to %s: give the messages another go_package", dir, RuntimeDir)
@@ -70,7 +69,7 @@ const RuntimeDir = "internal/receiver-runtime"
 type builder struct {
 	plugin     *protogen.Plugin
 	events     string // what is read to find events
-	app        *App
+	module     *Module
 	packages   map[protogen.GoImportPath]*Package
 	messages   map[protoreflect.FullName]*Message
 	files      map[string]bool                    // that are made already, less their endings
@@ -112,7 +111,7 @@ func (b *builder) packageOf(file *protogen.File) *Package {
 	if pkg := b.packages[file.GoImportPath]; pkg != nil {
 		return pkg
 	}
-	module, protoPackage := b.app.Module, string(file.Desc.Package())
+	module, protoPackage := b.module, string(file.Desc.Package())
 	messages := GoPackage{Path: string(file.GoImportPath), Name: string(file.GoPackageName)}
 	base := base(messages.Name)
 	dir, found := module.dir(messages.Path)
@@ -136,7 +135,7 @@ func (b *builder) packageOf(file *protogen.File) *Package {
 	for _, made := range []GoPackage{pkg.Client, pkg.Server, pkg.Events, pkg.Test} {
 		b.claim(claimOfDir(made.Dir), file.Desc, "package %s", made.Path)
 	}
-	if !slices.ContainsFunc(b.app.Packages, func(other *Package) bool { return other.program == pkg.program }) {
+	if !slices.ContainsFunc(b.module.Packages, func(other *Package) bool { return other.program == pkg.program }) {
 		for _, side := range []string{"server", "client"} {
 			dir := "cmd/" + pkg.program + "-" + side
 			if b.holdsMessages(dir) {
@@ -146,7 +145,7 @@ func (b *builder) packageOf(file *protogen.File) *Package {
 		}
 	}
 	b.packages[file.GoImportPath] = pkg
-	b.app.Packages = append(b.app.Packages, pkg)
+	b.module.Packages = append(b.module.Packages, pkg)
 	return pkg
 }
 
@@ -171,16 +170,16 @@ func claimOfDir(dir string) string { return "dir " + strings.ToLower(dir) }
 
 // programs puts the packages together that one program serves.
 func (b *builder) programs() {
-	for _, pkg := range b.app.Packages {
-		i := slices.IndexFunc(b.app.Programs, func(p *Program) bool { return p.Name == pkg.program })
+	for _, pkg := range b.module.Packages {
+		i := slices.IndexFunc(b.module.Programs, func(p *Program) bool { return p.Name == pkg.program })
 		if i < 0 {
-			i = len(b.app.Programs)
-			b.app.Programs = append(b.app.Programs, &Program{Module: &b.app.Module, Name: pkg.program})
+			i = len(b.module.Programs)
+			b.module.Programs = append(b.module.Programs, &Program{Module: b.module, Name: pkg.program})
 		}
-		pkg.Program = b.app.Programs[i]
+		pkg.Program = b.module.Programs[i]
 		pkg.Program.Packages = append(pkg.Program.Packages, pkg)
 	}
-	for _, program := range b.app.Programs {
+	for _, program := range b.module.Programs {
 		taken := map[string]bool{}
 		for _, pkg := range program.Packages {
 			for _, service := range pkg.Services {
@@ -223,7 +222,7 @@ func (b *builder) impl(pkg *Package, from *protogen.Service) GoPackage {
 	for b.holdsMessages(path.Join(dir, name)) {
 		name += "service"
 	}
-	impl := b.app.Module.sub(path.Join(dir, name), name)
+	impl := b.module.sub(path.Join(dir, name), name)
 	b.claim(claimOfDir(impl.Dir), from.Desc, "package %s", impl.Path)
 	return impl
 }
@@ -231,7 +230,7 @@ func (b *builder) impl(pkg *Package, from *protogen.Service) GoPackage {
 // holdsMessages reports whether a folder is that of a package of messages.
 func (b *builder) holdsMessages(dir string) bool {
 	return slices.ContainsFunc(b.plugin.Files, func(file *protogen.File) bool {
-		at, found := b.app.Module.dir(string(file.GoImportPath))
+		at, found := b.module.dir(string(file.GoImportPath))
 		return found && at == dir
 	})
 }
@@ -325,6 +324,7 @@ func (b *builder) message(from *protogen.Message) *Message {
 	message := &Message{
 		Name:     from.GoIdent.GoName,
 		FullName: string(from.Desc.FullName()),
+		Doc:      doc(from.Comments),
 		Go:       GoPackage{Path: string(file.GoImportPath), Name: string(file.GoPackageName)},
 	}
 	b.messages[from.Desc.FullName()] = message
@@ -333,6 +333,9 @@ func (b *builder) message(from *protogen.Message) *Message {
 		message.Fields = append(message.Fields, &Field{
 			Name:      field.GoName,
 			ProtoName: string(field.Desc.Name()),
+			JSONName:  field.Desc.JSONName(),
+			Kind:      kindOf(field.Desc),
+			ProtoType: protoType(field.Desc),
 			Getter:    getter,
 			Doc:       strings.Join(strings.Fields(doc(field.Comments)), " "),
 			GoType:    integers[field.Desc.Kind()],
@@ -346,6 +349,30 @@ func (b *builder) message(from *protogen.Message) *Message {
 	}
 	flags(message.Fields, taken)
 	return message
+}
+
+// kindOf says in a word what a field holds, or each of many.
+func kindOf(fd protoreflect.FieldDescriptor) string {
+	switch {
+	case fd.IsMap():
+		return "map"
+	case fd.Message() != nil: // a group, too
+		return "message"
+	}
+	return fd.Kind().String()
+}
+
+// protoType is the type of a field as protobuf spells it, less repeated.
+func protoType(fd protoreflect.FieldDescriptor) string {
+	switch {
+	case fd.IsMap():
+		return "map<" + protoType(fd.MapKey()) + ", " + protoType(fd.MapValue()) + ">"
+	case fd.Message() != nil:
+		return string(fd.Message().FullName())
+	case fd.Enum() != nil:
+		return string(fd.Enum().FullName())
+	}
+	return fd.Kind().String()
 }
 
 // quietly looks at an event without complaining about it: that is done where

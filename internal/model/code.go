@@ -23,6 +23,8 @@ func asTemplates(s *Service) Code {
 	return code
 }
 
+func (c Code) String() string { return c.Type }
+
 // Receiver is the receiver of a method of the implementation: "s *Service".
 func (c Code) Receiver() string {
 	if c.Pointer {
@@ -70,15 +72,15 @@ func (m *Method) Signature() []string {
 	case "":
 		return []string{"(context.Context, *" + in + ") (*" + out + ", error)"}
 	case "client":
-		return each("(%) error", stream, grpc+"ClientStreamingServer["+in+", "+out+"]")
+		return spelled("(%) error", stream, grpc+"ClientStreamingServer["+in+", "+out+"]")
 	case "server":
-		return each("(*"+in+", %) error", stream, grpc+"ServerStreamingServer["+out+"]")
+		return spelled("(*"+in+", %) error", stream, grpc+"ServerStreamingServer["+out+"]")
 	default:
-		return each("(%) error", stream, grpc+"BidiStreamingServer["+in+", "+out+"]")
+		return spelled("(%) error", stream, grpc+"BidiStreamingServer["+in+", "+out+"]")
 	}
 }
 
-func each(pattern string, names ...string) (all []string) {
+func spelled(pattern string, names ...string) (all []string) {
 	for _, name := range names {
 		all = append(all, strings.Replace(pattern, "%", name, 1))
 	}

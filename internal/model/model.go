@@ -12,32 +12,50 @@ import (
 	"unicode/utf8"
 )
 
-// App is everything that one run generates from.
-type App struct {
-	Module   Module
+// Module is the Go module that is generated into, and everything that one run
+// generates from.
+type Module struct {
+	Path     string     // its module path, as in go.mod
+	Runtime  string     // import path of the runtime: a folder of the module, or elsewhere
+	Copied   bool       // whether the runtime is copied into the module
 	Packages []*Package // in the order of their import paths
-	Programs []*Program
-	Protos   Protos
+	Programs []*Program // in the order of their packages
+
+	protos Protos
+}
+
+// Services are those of all packages.
+func (m *Module) Services() (all []*Service) {
+	for _, pkg := range m.Packages {
+		all = append(all, pkg.Services...)
+	}
+	return all
+}
+
+// EventTypes are those of all packages.
+func (m *Module) EventTypes() (all []*Event) {
+	for _, pkg := range m.Packages {
+		all = append(all, pkg.EventTypes...)
+	}
+	return all
+}
+
+// UsesEvents reports whether an RPC of the module takes or reads events.
+func (m *Module) UsesEvents() bool {
+	return slices.ContainsFunc(m.Packages, (*Package).UsesEvents)
 }
 
 // Program is a server and its client: one for each proto package, its versions
 // taken together.
 type Program struct {
-	Module   *Module
-	Name     string // "receiver" for cmd/receiver-server and cmd/receiver-client
+	Module   *Module // that it is of
+	Name     string  // "receiver" for cmd/receiver-server and cmd/receiver-client
 	Packages []*Package
 }
 
 // UsesEvents reports whether an RPC that the program serves takes or reads events.
 func (p *Program) UsesEvents() bool {
 	return slices.ContainsFunc(p.Packages, (*Package).UsesEvents)
-}
-
-// Module is the Go module that is generated into.
-type Module struct {
-	Path    string // its module path, as in go.mod
-	Runtime string // import path of the runtime: a folder of the module, or elsewhere
-	Copied  bool   // whether the runtime is copied into the module
 }
 
 // GoPackage is a Go package of the module or of another one.
@@ -47,16 +65,18 @@ type GoPackage struct {
 	Dir  string // below the module's root, with slashes; "" in another module
 }
 
+func (p GoPackage) String() string { return p.Path }
+
 // Package is a Go package of messages and services, and what is generated for it.
 type Package struct {
 	Program  *Program
-	Proto    string // the proto package; may be empty
-	Base     string // what the role packages are named after: "receiver" for receiverpb
-	Messages GoPackage
-	Client   GoPackage
-	Server   GoPackage
-	Events   GoPackage
-	Test     GoPackage
+	Proto    string    // the proto package; may be empty
+	Base     string    // what the role packages are named after: "receiver" for receiverpb
+	Messages GoPackage // of protoc-gen-go and protoc-gen-go-grpc
+	Client   GoPackage // dials a server of the services
+	Server   GoPackage // hangs implementations into a server
+	Events   GoPackage // the log of the event types
+	Test     GoPackage // runs a server in process, and holds it to its contract
 	Services []*Service
 	// EventTypes are the messages that the services take as events, or read.
 	EventTypes []*Event
@@ -136,10 +156,10 @@ const (
 	BidiEvent         Kind = "bidi-event"          // takes events as they come and answers each
 	Tail              Kind = "tail"                // reads the log and follows it
 
-	Unary        Kind = "unary"
-	ClientStream Kind = "client-stream"
-	ServerStream Kind = "server-stream"
-	Bidi         Kind = "bidi"
+	Unary        Kind = "unary"         // takes a request and answers it
+	ClientStream Kind = "client-stream" // takes a stream of requests and answers them in the end
+	ServerStream Kind = "server-stream" // takes a request and answers with a stream
+	Bidi         Kind = "bidi"          // streams both ways
 )
 
 // Kinds are all of them.
@@ -269,21 +289,29 @@ type From struct {
 type Message struct {
 	Name     string // as Go spells it: "Event"
 	FullName string // as protobuf spells it: "shop.v1.Event"
+	Doc      string // its comment in the proto
 	Go       GoPackage
 	Fields   []*Field
 }
+
+func (m *Message) String() string { return m.FullName }
 
 // Field is a field of a message.
 type Field struct {
 	Name      string // as Go spells it: "Xwho"
 	ProtoName string // as the proto spells it: "xwho"
+	JSONName  string // as JSON spells it: "xwho"
+	Kind      string // of its value: "string", "int32", "enum", "message"; of a map "map"
+	ProtoType string // as protobuf spells it: "string", "shop.v1.Item", "map<string, int32>"; less "repeated"
 	Getter    string // the method that reads it: "GetXwho"
 	Flag      string // its flag on the command line: "xwho"
 	Doc       string // its comment in the proto, on one line
 	GoType    string // of a singular scalar: "int32"; "" for any other
-	List      bool
-	Text      Text
+	List      bool   // whether it has any number of values, and is no map
+	Text      Text   // how its value becomes text
 }
+
+func (f *Field) String() string { return f.ProtoName }
 
 // Text says how the value of a field becomes text.
 type Text string
@@ -376,13 +404,13 @@ func (e *Event) Identifying() (names []string) {
 }
 
 // sub is a package in a folder below the module's root.
-func (m Module) sub(dir, name string) GoPackage {
+func (m *Module) sub(dir, name string) GoPackage {
 	return GoPackage{Path: path.Join(m.Path, dir), Name: name, Dir: dir}
 }
 
 // dir is the folder of an import path below the module's root; found is false
 // if it lies in another module.
-func (m Module) dir(importPath string) (dir string, found bool) {
+func (m *Module) dir(importPath string) (dir string, found bool) {
 	if importPath == m.Path {
 		return ".", true
 	}

@@ -18,6 +18,9 @@ type Protos struct {
 	Folders map[string]bool
 }
 
+// ProtosOf are the files that a run generates a module from.
+func ProtosOf(m *Module) Protos { return m.protos }
+
 // protos notes a file that is generated for.
 func (b *builder) protos(file *protogen.File) {
 	declares := map[string]bool{}
@@ -32,19 +35,19 @@ func (b *builder) protos(file *protogen.File) {
 		declares["event "+string(messages[i].Desc.FullName())] = true
 		messages = append(messages, messages[i].Messages...)
 	}
-	b.app.Protos.Declares[file.Desc.Path()] = declares
+	b.module.protos.Declares[file.Desc.Path()] = declares
 
 	base := base(string(file.GoPackageName))
-	dir, found := b.app.Module.dir(string(file.GoImportPath))
+	dir, found := b.module.dir(string(file.GoImportPath))
 	if pkg := b.packages[file.GoImportPath]; pkg != nil {
 		dir = pkg.dir
 	} else if !found {
 		dir = path.Join("gen", protoDir(string(file.Desc.Package())))
 	}
 	for _, role := range roles {
-		b.app.Protos.Folders[path.Join(dir, base+role)] = true
+		b.module.protos.Folders[path.Join(dir, base+role)] = true
 	}
-	b.app.Protos.Folders["cmd/"+program(string(file.Desc.Package()), file.Desc.Path())+"-client"] = true
+	b.module.protos.Folders["cmd/"+program(string(file.Desc.Package()), file.Desc.Path())+"-client"] = true
 }
 
 // roles are what the packages that are generated for one of messages add to

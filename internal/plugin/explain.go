@@ -24,16 +24,16 @@ func Explain(request *pluginpb.CodeGeneratorRequest, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	app, err := read(request, options, gomod)
+	into, err := read(request, options, gomod)
 	if err != nil {
 		return err
 	}
-	files, err := made(app)
+	files, err := made(into, options.Templates)
 	if err != nil {
 		return err
 	}
 	var text strings.Builder
-	for _, pkg := range app.Packages {
+	for _, pkg := range into.Packages {
 		for _, service := range pkg.Services {
 			fmt.Fprintf(&text, "service %s, implemented in %s\n", service.FullName, service.Impl.Dir)
 			for _, method := range service.Methods {
@@ -112,9 +112,9 @@ func explainEvent(out *strings.Builder, event *model.Event) {
 	out.WriteString("\n")
 }
 
-// made are the outputs of an app, less those that its templates leave out.
-func made(app *model.App) ([]keep.Output, error) {
-	all, err := outputs(app)
+// made are the outputs of a module, less those that its templates leave out.
+func made(into *model.Module, templates string) ([]keep.Output, error) {
+	all, err := outputs(into, templates)
 	var made []keep.Output
 	for _, output := range all {
 		text, wrong := output.Render()

@@ -28,6 +28,9 @@ type Options struct {
 	Events string
 	// Check has the run fail if it would write anything, and write nothing.
 	Check bool
+	// Templates is a folder of templates that are laid over ours, relative to
+	// the working folder; "" for none.
+	Templates string
 
 	// protogen are the options paths, module and M…, which protogen reads.
 	protogen []string
@@ -79,8 +82,9 @@ var options = []option{
 		o.Events = value
 		return nil
 	}},
-	{"templates", "nothing yet", func(o *Options, value string) error {
-		return fmt.Errorf("this version has no templates but its own: leave the option out")
+	{"templates", "a folder of templates", func(o *Options, value string) error {
+		o.Templates = value
+		return nil
 	}},
 }
 

@@ -3,6 +3,7 @@
 package plugin
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -71,9 +72,9 @@ func generate(request *pluginpb.CodeGeneratorRequest, options Options, tell func
 	if err == nil {
 		err = options.fits(gomod)
 	}
-	var app *model.App
+	var into *model.Module
 	if err == nil {
-		app, err = read(request, options, gomod)
+		into, err = read(request, options, gomod)
 	}
 	if err != nil && !hasServices(request) {
 		return nil, nil // whatever is wrong, nothing is to be made
@@ -84,12 +85,13 @@ func generate(request *pluginpb.CodeGeneratorRequest, options Options, tell func
 	onDisk := keep.At(options.Root, gomod.Path())
 	onDisk.All = options.Scaffold == ScaffoldAll
 	onDisk.Told = tell
-	onDisk.Join(app)
-	outputs, err := outputs(app)
+	onDisk.Join(into)
+	outputs, err := outputs(into, options.Templates)
 	if err != nil {
 		return nil, err
 	}
-	return onDisk.Files(app, outputs)
+	files, err := onDisk.Files(into, outputs)
+	return files, render.Together(err)
 }
 
 // upToDate is the error that lists what a run would change below root.
@@ -131,7 +133,7 @@ func (o Options) Missing(gomod *GoMod) []module.Version {
 }
 
 // read makes the model of a request.
-func read(request *pluginpb.CodeGeneratorRequest, options Options, gomod *GoMod) (*model.App, error) {
+func read(request *pluginpb.CodeGeneratorRequest, options Options, gomod *GoMod) (*model.Module, error) {
 	if err := model.CheckGoPackages(request, gomod.Path()); err != nil {
 		return nil, err
 	}
@@ -151,24 +153,42 @@ func read(request *pluginpb.CodeGeneratorRequest, options Options, gomod *GoMod)
 	return model.Build(into, plugin, options.Events)
 }
 
-// outputs are all files of the app, the copy of the runtime among them.
-func outputs(app *model.App) ([]keep.Output, error) {
-	tree, err := render.Parse(templates.Files)
+// outputs are all files of the module, the copy of the runtime among them. The
+// user's templates are in a folder, if there are any.
+func outputs(into *model.Module, house string) ([]keep.Output, error) {
+	tree, err := tree(house)
 	if err != nil {
 		return nil, err
 	}
-	outputs, err := tree.Outputs(app)
-	if err == nil && app.Module.Copied && len(app.Packages) > 0 {
+	outputs, err := tree.Outputs(into)
+	if err == nil && into.Copied && len(into.Packages) > 0 {
 		var copied []keep.Output
-		copied, err = copies(app.Module)
+		copied, err = copies(into)
 		outputs = append(outputs, copied...)
 	}
 	slices.SortFunc(outputs, func(a, b keep.Output) int { return strings.Compare(a.Path, b.Path) })
 	return outputs, err
 }
 
+// tree is that of our templates, with those of a user's folder laid over it.
+func tree(dir string) (*render.Tree, error) {
+	ours, err := render.Embedded(templates.Files)
+	if err != nil {
+		return nil, err
+	}
+	if dir == "" {
+		return render.Parse(ours, nil)
+	}
+	house, unread := render.Read(dir)
+	tree, err := render.Parse(ours, house)
+	if unread != nil {
+		err = errors.Join(unread, err)
+	}
+	return tree, err
+}
+
 // copies are the files of the runtime, as files of the module.
-func copies(into model.Module) ([]keep.Output, error) {
+func copies(into *model.Module) ([]keep.Output, error) {
 	var outputs []keep.Output
 	err := fs.WalkDir(runtime.Source, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || path.Ext(name) != ".go" || strings.HasSuffix(name, "_test.go") {

@@ -2,45 +2,59 @@ package render
 
 import (
 	gocomment "go/doc/comment"
+	"slices"
 	"strings"
 	"text/template"
 	"unicode/utf8"
 
-	"github.com/Masterminds/sprig/v3"
-
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
 )
 
-// fromSprig are the functions of sprig that a template may use: those that
-// give the same result at every run, on every machine.
-var fromSprig = []string{
-	"contains", "default", "hasPrefix", "hasSuffix", "indent", "join", "kebabcase", "list", "lower", "nindent", "quote",
-	"repeat", "replace", "snakecase", "sortAlpha", "splitList", "ternary", "trim", "trimPrefix", "trimSuffix", "uniq", "upper",
+// Function is what a template can call, besides what is text/template's own.
+type Function struct {
+	Name    string
+	Doc     string // what it does, in words
+	Example string // a call of it, whose result says the rest; "" where that takes an element
+
+	must string // its name in sprig, where that of its own name hides what is wrong
 }
 
-var allowed = func() template.FuncMap {
-	all, some := sprig.TxtFuncMap(), template.FuncMap{}
-	for _, name := range fromSprig {
-		some[name] = all[name]
+// Functions are all of them, ours first.
+func Functions() []Function { return slices.Concat(ours, fromSprig) }
+
+// ours are the functions that know Go and the model.
+var ours = []Function{
+	{Name: "pkg", Doc: "the name of a package (a GoPackage), which a Go file imports by this: `{{pkg .Impl}}.New()`"},
+	{Name: "type", Doc: "the Go type of a Message, whose package a Go file imports by this: `*{{type .Input}}`"},
+	{Name: "comment", Doc: "text as a Go comment, its long lines wrapped", Example: `comment "Takes orders."`},
+}
+
+// mentioned are the functions that a template may call, those of them that are
+// words of its text: to give it all takes longer than to parse it.
+func mentioned(text string) template.FuncMap {
+	some := bound(nil)
+	for i := 0; i < len(text); i++ {
+		begin := i
+		for i < len(text) && inName(text[i]) {
+			i++
+		}
+		if function := allowed[text[begin:i]]; function != nil {
+			some[text[begin:i]] = function
+		}
 	}
 	return some
-}()
+}
 
-// functions are what a template can call besides. imports may be nil where
-// nothing is executed.
-func functions(imports *imports) template.FuncMap {
-	all := template.FuncMap{
-		// comment writes text as a Go comment.
-		"comment": comment,
-		// pkg names a package, and imports it.
-		"pkg": func(p model.GoPackage) string { return imports.use(p) },
-		// type names the type of a message, and imports its package.
+// inName reports whether a letter can be part of a function's name.
+func inName(c byte) bool { return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' }
+
+// bound are the functions that differ from file to file, by its imports, which
+// are nil where nothing is executed.
+func bound(imports *imports) template.FuncMap {
+	return template.FuncMap{
+		"pkg":  func(p model.GoPackage) string { return imports.use(p) },
 		"type": func(m *model.Message) string { return imports.use(m.Go) + "." + m.Name },
 	}
-	for name, function := range allowed {
-		all[name] = function
-	}
-	return all
 }
 
 // visible drops what Go refuses in a source file, also in a comment.

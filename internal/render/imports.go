@@ -87,7 +87,7 @@ func (im *imports) named(specs []spec, names map[string]use) (used []spec, renam
 		names[name] |= taken | names[standIn(i)]
 		renames = append(renames, standIn(i), name)
 	}
-	return slices.DeleteFunc(specs, func(s spec) bool { return s.name != "_" && names[s.name]&qualifies == 0 }), renames
+	return slices.DeleteFunc(specs, func(s spec) bool { return s.named() && names[s.name]&qualifies == 0 }), renames
 }
 
 // block is an import declaration, as it stands behind the package clause.
@@ -113,9 +113,13 @@ func (im *imports) block(specs []spec) string {
 	return block.String()
 }
 
+// named reports whether the file uses the package by a name that is known. A
+// path such as gopkg.in/yaml.v3 does not tell the name.
+func (s spec) named() bool { return s.name != "_" && token.IsIdentifier(s.name) }
+
 // String is the import as a line of the block.
 func (s spec) String() string {
-	if s.name == path.Base(s.path) {
+	if s.name == path.Base(s.path) || s.name != "." && !token.IsIdentifier(s.name) {
 		return strconv.Quote(s.path)
 	}
 	return s.name + " " + strconv.Quote(s.path)
@@ -196,16 +200,25 @@ func free(name string, names map[string]use) string {
 	return name
 }
 
-// explain adds the line of the source that an error is about.
-func explain(err error, source []byte) error {
-	at := regexp.MustCompile(`^(\d+):`).FindStringSubmatch(err.Error())
+// plain is text that is no Go file, with the plain names of the packages asked
+// for, whatever they are called elsewhere.
+func (im *imports) plain(text []byte) []byte {
+	for i, pkg := range im.asked {
+		text = bytes.ReplaceAll(text, []byte(standIn(i)), []byte(pkg.Name))
+	}
+	return text
+}
+
+// explain is an error with the line of the source that it is about.
+func explain(err error, source []byte) string {
+	at := regexp.MustCompile(`^(\d+):(?:\d+): `).FindStringSubmatch(err.Error())
 	if at == nil {
-		return err
+		return err.Error()
 	}
 	n, _ := strconv.Atoi(at[1])
 	lines := strings.Split(string(source), "\n")
 	if n < 1 || n > len(lines) {
-		return err
+		return err.Error()
 	}
-	return fmt.Errorf("%w\n\t%s", err, strings.TrimSpace(lines[n-1]))
+	return fmt.Sprintf("%s, in its line %d:\n\t%s", strings.TrimPrefix(err.Error(), at[0]), n, strings.TrimSpace(lines[n-1]))
 }

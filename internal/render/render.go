@@ -2,7 +2,7 @@ package render
 
 import (
 	"bytes"
-	"fmt"
+	"errors"
 	"go/format"
 	"path"
 	"text/template"
@@ -11,36 +11,45 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
 )
 
-// Outputs are the files that the tree makes of app, none of them rendered yet.
-// Two files of one path are an error.
-func (t *Tree) Outputs(app *model.App) ([]keep.Output, error) {
+// Outputs are the files that the tree makes for a module, none of them rendered
+// yet. A path that no file can have, and two files of one path, are errors.
+func (t *Tree) Outputs(into *model.Module) ([]keep.Output, error) {
 	var outputs []keep.Output
-	madeBy := map[string]string{}
-	for _, scope := range scopes {
-		for _, element := range elements(app, scope) {
-			for _, one := range t.templates {
-				if one.scope != scope || one.variant != "" && one.variant != element.Variant(one.owner == keep.Yours) {
+	var errs []error
+	made := paths{}
+	for _, scope := range model.Scopes {
+		elements := scope.Elements(into)
+		for _, p := range t.places[scope.Name] {
+			for _, element := range elements {
+				one := p.source(element)
+				if one == nil {
 					continue
 				}
-				at, err := model.Expand(one.pattern, element)
+				output, err := one.output(into.Path, element, made)
 				if err != nil {
-					return nil, fmt.Errorf("template %s: %w", one.name, err)
+					errs = append(errs, err)
+					continue
 				}
-				by := fmt.Sprintf("template %s for %s", one.name, element)
-				if other := madeBy[at]; other != "" {
-					return nil, fmt.Errorf("%s and %s both make %s", other, by, at)
-				}
-				madeBy[at] = by
-				outputs = append(outputs, keep.Output{
-					Path:    at,
-					Owner:   one.owner,
-					Element: element,
-					Render:  func() ([]byte, error) { return one.render(app.Module, element, at) },
-				})
+				outputs = append(outputs, output)
 			}
 		}
 	}
-	return outputs, nil
+	return outputs, Together(errors.Join(errs...))
+}
+
+// output is the file that a template makes for an element, in the module of a
+// path, where others are made.
+func (s *source) output(module string, element model.Element, made paths) (keep.Output, error) {
+	at := s.scope.Expand(s.pattern, element)
+	if text := made.claim(at, s, element); text != "" {
+		return keep.Output{}, &Error{At: s.file.At, Element: element.String(), Text: text}
+	}
+	return keep.Output{
+		Path:    at,
+		Owner:   s.owner,
+		Element: element,
+		Render:  func() ([]byte, error) { return s.render(module, element, at) },
+	}, nil
 }
 
 // executable is a template with functions of its own, for one file at a time.
@@ -60,34 +69,48 @@ func (s *source) executable() (*executable, error) {
 		return nil, err
 	}
 	imports := &imports{}
-	return &executable{template: t.Funcs(functions(imports)), imports: imports}, nil
+	return &executable{template: t.Funcs(bound(imports)), imports: imports}, nil
 }
 
-// render makes one file. An error names the template, its line, and the element.
-func (s *source) render(module model.Module, element model.Element, at string) ([]byte, error) {
+// render makes one file of the module of a path. An error names the template,
+// its line, and the element.
+func (s *source) render(module string, element model.Element, at string) ([]byte, error) {
 	one, err := s.executable()
 	if err != nil {
 		return nil, err
 	}
 	defer s.idle.Put(one)
 	imports := one.imports
-	imports.module, imports.asked = module.Path, nil
+	imports.module, imports.asked = module, nil
 	var out bytes.Buffer
 	if err := one.template.Execute(&out, element); err != nil {
-		return nil, fmt.Errorf("%s: %w", element, err)
+		return nil, misexecuted(s.file.At, element, err)
 	}
 	if len(bytes.TrimSpace(out.Bytes())) == 0 {
 		return nil, nil // a template may leave a file out
 	}
 	if path.Ext(at) != ".go" {
-		return out.Bytes(), nil
+		text := imports.plain(out.Bytes())
+		return text, s.check(element, at, text)
 	}
 	source, err := imports.finish(out.Bytes())
+	formatted := source
 	if err == nil && s.gofmt {
-		source, err = format.Source(source)
+		formatted, err = format.Source(source)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("template %s for %s makes no Go: %w", s.name, element, explain(err, source))
+		text := imports.plain([]byte("what it makes is no Go: " + explain(err, source)))
+		return nil, &Error{At: s.file.At, Element: element.String(), Text: string(text)}
 	}
-	return source, nil
+	return formatted, s.check(element, at, formatted)
+}
+
+// check looks whether the next run will know what a template of a user makes
+// for ours.
+func (s *source) check(element model.Element, at string, text []byte) error {
+	if !s.file.house || s.owner != keep.Ours || keep.Marked(at, text) {
+		return nil
+	}
+	return &Error{At: s.file.At, Element: element.String(), Text: "it has the marker, and what it makes has not, " +
+		"so that the next run would take the file for yours: let the marker be a comment of its own at the top, whatever the element"}
 }

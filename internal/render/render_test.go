@@ -1,9 +1,17 @@
 package render
 
 import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
-	"testing/fstest"
+
+	"github.com/Masterminds/sprig/v3"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/keep"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
@@ -23,6 +31,10 @@ func TestImportsAreWhatTheFileUses(t *testing.T) {
 		"all may go": {
 			"package p\n\nimport \"os\"\n\nvar os = 1\n",
 			"package p\n\nvar os = 1\n",
+		},
+		"those stay whose names are not known": {
+			"package p\n\nimport (\n\t. \"fmt\"\n\t\"github.com/mattn/go-isatty/v2\"\n\t\"gopkg.in/yaml.v3\"\n\t_ \"embed\"\n)\n",
+			"package p\n\nimport (\n\t_ \"embed\"\n\t. \"fmt\"\n\n\t\"github.com/mattn/go-isatty/v2\"\n\t\"gopkg.in/yaml.v3\"\n)\n",
 		},
 		"groups are made": {
 			"package p\n\nimport (\n\t\"example.com/shop/a\"\n\t\"google.golang.org/grpc\"\n\t\"os\"\n)\n\nvar _ = os.Args[a.A:grpc.B]\n",
@@ -75,46 +87,220 @@ func TestComment(t *testing.T) {
 	}
 }
 
-// TestTemplatesAreDeclaredAsTheReadmeSays: what is ours and what is yours.
+// TestTemplatesSayWhoseTheyAre as the README does: what is ours and what is yours.
 func TestTemplatesSayWhoseTheyAre(t *testing.T) {
-	tree, err := Parse(templates.Files)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, one := range tree.templates {
+	for _, one := range parsed(t, builtIn(t), nil) {
 		want := keep.Ours
-		if strings.Contains(one.name, "/internal/") || strings.HasSuffix(one.pattern, "/main.go") {
+		if strings.Contains(one.file.Name, "/internal/") || strings.HasSuffix(one.pattern, "/main.go") {
 			want = keep.Yours
 		}
 		if one.owner != want {
-			t.Errorf("what %s makes is %s, want %s", one.name, one.owner, want)
+			t.Errorf("what %s makes is %s, want %s", one.file.Name, one.owner, want)
 		}
 	}
 }
 
-func TestWrongTemplatesAreNamed(t *testing.T) {
-	app := &model.App{Module: model.Module{Path: "example.com/shop"}}
-	for name, test := range map[string]struct{ path, text, want string }{
-		"no scope":            {"readme.tmpl", "", "template readme.tmpl: want it in a folder"},
-		"unknown scope":       {"file/readme.tmpl", "", "template file/readme.tmpl: want it in a folder"},
-		"no template":         {"module/x.tmpl", "a\n{{if}}", "module/x.tmpl:2"},
-		"unknown function":    {"module/x.tmpl", `{{env "HOME"}}`, `module/x.tmpl:1: function "env" not defined`},
-		"unknown placeholder": {"module/{event}.md.tmpl", "", "template module/{event}.md.tmpl: there is no {event} for module example.com/shop"},
-		"unknown field":       {"module/x.md.tmpl", "a\n{{.Colour}}", "module example.com/shop: template: module/x.md.tmpl:2:2"},
-		"no Go":               {"module/x.go.tmpl", "{{/* gofmt */}}package x\n\nfunc {", "template module/x.go.tmpl for module example.com/shop makes no Go: 3:6"},
+func builtIn(t *testing.T) []File {
+	t.Helper()
+	files, err := Embedded(templates.Files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// parsed are the templates of a tree.
+func parsed(t *testing.T, ours, house []File) (all []*source) {
+	t.Helper()
+	tree, err := Parse(ours, house)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, scope := range model.Scopes {
+		for _, place := range tree.places[scope.Name] {
+			all = append(all, place.sources...)
+		}
+	}
+	return all
+}
+
+// TestHouseComesFirst: of the templates for a path, which makes the file of an
+// element with events, and which that of one without.
+func TestHouseComesFirst(t *testing.T) {
+	const path = "program/cmd/{app}/main"
+	all, events, plain := path+".go.tmpl", path+".events.go.tmpl", path+".plain.go.tmpl"
+	for name, test := range map[string]struct {
+		ours, house     []string
+		events, without string
+	}{
+		"ours alone":                {[]string{all}, nil, "our " + all, "our " + all},
+		"ours by variant":           {[]string{events, plain}, nil, "our " + events, "our " + plain},
+		"same path":                 {[]string{events, plain}, []string{events}, "house " + events, "our " + plain},
+		"without variants":          {[]string{events, plain}, []string{all}, "house " + all, "house " + all},
+		"a variant of ours for all": {[]string{all}, []string{plain}, "our " + all, "house " + plain},
+		"a variant and all others":  {[]string{events, plain}, []string{all, plain}, "house " + all, "house " + plain},
+		"a new path":                {nil, []string{plain}, "", "house " + plain},
+		"dropped":                   {[]string{events, plain}, []string{all + " empty"}, "", ""},
+		"dropped for some":          {[]string{all}, []string{plain + " empty"}, "our " + all, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			tree, err := Parse(fstest.MapFS{test.path: {Data: []byte(test.text)}})
-			var outputs []keep.Output
-			if err == nil {
-				outputs, err = tree.Outputs(app)
+			files := func(names []string, whose string, house bool) (all []File) {
+				for _, name := range names {
+					name, empty := strings.CutSuffix(name, " empty")
+					text := "package main"
+					if empty {
+						text = "{{/* not in this house */}}\n"
+					}
+					all = append(all, File{Name: name, At: whose + " " + name, Text: text, house: house})
+				}
+				return all
 			}
-			for _, output := range outputs {
-				_, err = output.Render()
+			tree, err := Parse(files(test.ours, "our", false), files(test.house, "house", true))
+			if err != nil {
+				t.Fatal(err)
 			}
+			withEvents := &model.Program{Name: "shop", Packages: []*model.Package{{EventTypes: []*model.Event{{}}}}}
+			for program, want := range map[*model.Program]string{withEvents: test.events, {Name: "shop"}: test.without} {
+				got := ""
+				if one := tree.places["program"][0].source(program); one != nil {
+					got = one.file.At
+				}
+				if got != want {
+					t.Errorf("with the variant %s it is made by %q, want %q", program.Variant(true), got, want)
+				}
+			}
+		})
+	}
+}
+
+func TestWrongTemplatesAreNamed(t *testing.T) {
+	into := &model.Module{Path: "example.com/shop"}
+	for name, test := range map[string]struct{ path, text, want string }{
+		"no scope":            {"readme.tmpl", "", "house/readme.tmpl: want it in a folder"},
+		"unknown scope":       {"file/readme.tmpl", "", "house/file/readme.tmpl: want it in a folder"},
+		"no name":             {"module/docs/.tmpl", "", "house/module/docs/.tmpl: before .tmpl want the name"},
+		"a name of dots":      {"module/...tmpl", "", "house/module/...tmpl: before .tmpl want the name"},
+		"no template":         {"module/x.tmpl", "a\n{{if}}", "house/module/x.tmpl:2: missing value for if"},
+		"unknown placeholder": {"module/{event}.md.tmpl", "", "house/module/{event}.md.tmpl: there is no {event} in the path of module templates: they have no placeholders"},
+		"open brace":          {"module/{event.md.tmpl", "", "is not closed"},
+		"foreign variant":     {"module/x.unary.md.tmpl", "", "house/module/x.unary.md.tmpl: .unary is no variant of module templates: they have events, plain"},
+		"variant of none":     {"event/{event}.plain.md.tmpl", "", ".plain is no variant of event templates: they have none"},
+		"unknown field":       {"module/x.md.tmpl", "a\n{{.Colour}}", "house/module/x.md.tmpl:2:3: for module example.com/shop: <.Colour>: Module has no Colour. It has Copied, EventTypes,"},
+		"nearly a field":      {"module/x.md.tmpl", "{{.Pth}}", "Module has no Pth, did you mean Path? It has"},
+		"no Go":               {"module/x.go.tmpl", "package x\n\nfunc {", "house/module/x.go.tmpl: for module example.com/shop: what it makes is no Go: expected 'IDENT', found '{', in its line 3:\n\tfunc {"},
+		"a marker by chance":  {"module/x.sql.tmpl", "-- Code generated by protoc-gen-receiver. DO NOT EDIT.", "house/module/x.sql.tmpl:1: the marker must be a comment"},
+		"a marker at times":   {"module/x.yaml.tmpl", "{{if .Packages}}\n# Code generated by protoc-gen-receiver. DO NOT EDIT.\n{{end}}a: 1", "it has the marker, and what it makes has not"},
+		"git's own":           {"module/.Git/hooks/x.tmpl", "a", ".Git/hooks/x is git's own"},
+		"the runtime's":       {"module/internal/receiver-runtime/x.go.tmpl", "package x", "is where the runtime is copied to"},
+		"a name of Windows":   {"module/aux.md.tmpl", "a", "no Go module can hold it"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := renderAll(into, File{Name: test.path, At: "house/" + test.path, Text: test.text, house: true})
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("the error is %v, want %q in it", err, test.want)
 			}
 		})
+	}
+}
+
+// renderAll renders what templates make of a module.
+func renderAll(into *model.Module, house ...File) error {
+	tree, err := Parse(nil, house)
+	if err != nil {
+		return err
+	}
+	outputs, err := tree.Outputs(into)
+	errs := []error{err}
+	for _, output := range outputs {
+		_, err := output.Render()
+		errs = append(errs, err)
+	}
+	return Together(errors.Join(errs...))
+}
+
+func TestPathsThatClash(t *testing.T) {
+	for name, test := range map[string]struct{ one, other, want string }{
+		"the same": {"module/docs/x.md", "module/docs/x.events.md", ""},
+		"by case":  {"module/docs/x.md", "module/Docs/X.md", "docs/x.md, which is made by"},
+		"a folder": {"module/docs/x.md", "module/docs", "is made by"},
+		"below it": {"module/docs", "module/docs/x.md", "which is made by"},
+		"beside":   {"module/docs/x.md", "module/docs/y.md", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var house []File
+			for _, name := range []string{test.one, test.other} {
+				house = append(house, File{Name: name + ending, At: name, Text: "a", house: true})
+			}
+			err := renderAll(&model.Module{Path: "example.com/shop"}, house...)
+			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+				t.Errorf("the error is %v, want %q in it", err, test.want)
+			}
+		})
+	}
+}
+
+// TestRefusals: each function of sprig is either there or refused with a reason
+// of its own, and what is there gives one result.
+func TestRefusals(t *testing.T) {
+	for name, want := range map[string]string{
+		"env":           "another machine",
+		"now":           "depends on the time",
+		"dateInZone":    "depends on the time",
+		"uuidv4":        "on every run",
+		"genPrivateKey": "on every run",
+		"keys":          "a map",
+		"camelcase":     "names",
+		"osBase":        "as the machine does",
+		"mustToJson":    "without must",
+		"hello":         "can do without",
+		"uper":          "did you mean upper?",
+		"prntf":         "did you mean printf?",
+		"wholly":        `templates have no function "wholly" (`,
+	} {
+		err := renderAll(&model.Module{}, File{Name: "module/x.tmpl", At: "x.tmpl", Text: "{{" + name + "}}"})
+		if err == nil || !strings.HasPrefix(err.Error(), "x.tmpl:1: ") || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), manual) {
+			t.Errorf("the error of %s is %v, want %q in it", name, err, want)
+		}
+	}
+}
+
+// TestWhatSprigHas: what is allowed of sprig is there, and what is refused.
+func TestWhatSprigHas(t *testing.T) {
+	has := sprig.TxtFuncMap()
+	for _, f := range fromSprig {
+		if has[cmp.Or(f.must, f.Name)] == nil {
+			t.Errorf("sprig has no %s", f.Name)
+		}
+		if !strings.Contains(refusal(f.Name), "can do without") {
+			t.Errorf("%s is allowed, and refused: %s", f.Name, refusal(f.Name))
+		}
+	}
+	for _, r := range refused {
+		if !slices.ContainsFunc(slices.Collect(maps.Keys(has)), regexp.MustCompile(`^(`+r.names+`)$`).MatchString) {
+			t.Errorf("sprig has none of %s", r.names)
+		}
+	}
+}
+
+// TestNoAddressIsEverPrinted: whatever of the model a template prints, it is
+// the same at every run, as it has a method String. Structs without one hold
+// nothing but such.
+func TestNoAddressIsEverPrinted(t *testing.T) {
+	for name, of := range typesOf(model.Scopes) {
+		if !reflect.PointerTo(of).Implements(reflect.TypeFor[fmt.Stringer]()) && name != "Reply" && name != "From" {
+			t.Errorf("%s has no method String", name)
+		}
+	}
+}
+
+func TestWhatIsTheSameForManyIsSaidOnce(t *testing.T) {
+	into := &model.Module{Path: "example.com/shop"}
+	for _, name := range []string{"a", "b", "c"} {
+		into.Programs = append(into.Programs, &model.Program{Module: into, Name: name})
+	}
+	err := renderAll(into, File{Name: "program/{app}.md.tmpl", At: "x.tmpl", Text: "{{.Colour}}"})
+	want := "x.tmpl:1:3: for program a, and 2 more: <.Colour>: "
+	if got := err.Error(); !strings.HasPrefix(got, want) || strings.Contains(got, "\n") {
+		t.Errorf("the error is\n%s\nwant one line that begins %q", got, want)
 	}
 }

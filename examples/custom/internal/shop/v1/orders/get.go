@@ -1,0 +1,17 @@
+package orders
+
+import (
+	"context"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	shopv1 "example.com/shop/gen/shop/v1"
+)
+
+// Get is yet to be written.
+//
+// Says how an order stands.
+func (s *Service) Get(ctx context.Context, request *shopv1.GetRequest) (*shopv1.Order, error) {
+	return nil, status.Error(codes.Unimplemented, "Get is yet to be written")
+}

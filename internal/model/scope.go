@@ -1,0 +1,152 @@
+package model
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+)
+
+// Scope is what a template is executed for. It is named as the folder of a
+// tree of templates that it has to itself.
+type Scope struct {
+	Name string
+	Doc  string // in words: "once for each RPC"
+	// Data is of the type that its templates see.
+	Data Element
+	// Placeholders are what may stand in braces in a template's path.
+	Placeholders []Placeholder
+	// Variants are all that [Element.Variant] returns.
+	Variants []string
+	// Elements are those of a module, in a fixed order.
+	Elements func(*Module) []Element
+}
+
+// Scopes are all of them, in the order of their output.
+var Scopes = []Scope{
+	{"module", "once for the module", (*Module)(nil), nil, withOrWithout, func(m *Module) []Element {
+		return []Element{m}
+	}},
+	{"program", "once for each server and its client", (*Program)(nil), ofProgram, withOrWithout, func(m *Module) []Element {
+		return each(m.Programs)
+	}},
+	{"package", "once for each Go package of messages with services", (*Package)(nil), ofPackage, withOrWithout, func(m *Module) []Element {
+		return each(m.Packages)
+	}},
+	{"service", "once for each service", (*Service)(nil), ofService, withOrWithout, func(m *Module) []Element {
+		return each(m.Services())
+	}},
+	{"event", "once for each message that an RPC takes or reads as an event", (*Event)(nil), ofEvent, nil, func(m *Module) []Element {
+		return each(m.EventTypes())
+	}},
+	{"method", "once for each RPC", (*Method)(nil), ofMethod, kinds, func(m *Module) (all []Element) {
+		for _, service := range m.Services() {
+			all = append(all, each(service.Methods)...)
+		}
+		return all
+	}},
+}
+
+// ScopeNames are the names of all scopes.
+func ScopeNames() (names []string) {
+	for _, scope := range Scopes {
+		names = append(names, scope.Name)
+	}
+	return names
+}
+
+// ScopeOf is the scope of a name.
+func ScopeOf(name string) (scope Scope, found bool) {
+	i := slices.IndexFunc(Scopes, func(s Scope) bool { return s.Name == name })
+	if i < 0 {
+		return Scope{}, false
+	}
+	return Scopes[i], true
+}
+
+func each[E Element](elements []E) []Element {
+	all := make([]Element, len(elements))
+	for i, element := range elements {
+		all[i] = element
+	}
+	return all
+}
+
+// Placeholder is a name in braces in a template's path, which stands for
+// something else with each element.
+type Placeholder struct {
+	Name, Doc string
+	of        func(Element) string
+}
+
+func placeholder[E Element](name, doc string, of func(E) string) Placeholder {
+	return Placeholder{name, doc, func(element Element) string { return of(element.(E)) }}
+}
+
+// with are placeholders of an element, and those of what it belongs to.
+func with[E, Above Element](above []Placeholder, of func(E) Above, own ...Placeholder) []Placeholder {
+	for _, p := range above {
+		own = append(own, placeholder(p.Name, p.Doc, func(element E) string { return p.of(of(element)) }))
+	}
+	return own
+}
+
+// The placeholders of each scope.
+var (
+	ofProgram = []Placeholder{
+		placeholder("app", "name of the program", func(p *Program) string { return p.Name }),
+	}
+	ofPackage = with(ofProgram, func(p *Package) *Program { return p.Program },
+		placeholder("gen", "folder that what is generated for the package stands in: beside its messages", func(p *Package) string { return p.dir }),
+		placeholder("base", "name of the package of messages, less a trailing `pb`", func(p *Package) string { return p.Base }))
+	ofService = with(ofPackage, func(s *Service) *Package { return s.Package },
+		placeholder("service", "the service, as the base name of a file", func(s *Service) string { return s.File }),
+		placeholder("commands", "base name of the file with its subcommands", func(s *Service) string { return s.Commands }),
+		placeholder("path", "folder of its implementation, below `internal`", func(s *Service) string { return strings.TrimPrefix(s.Impl.Dir, "internal/") }))
+	ofEvent = with(ofPackage, func(e *Event) *Package { return e.Package },
+		placeholder("event", "the event, as the base name of a file", func(e *Event) string { return e.File }))
+	ofMethod = with(ofService, func(m *Method) *Service { return m.Service },
+		placeholder("method", "the RPC, as the base name of a file", func(m *Method) string { return m.File }),
+		placeholder("contract", "base name of the file with its part of the contract", func(m *Method) string { return m.TestFile }))
+)
+
+// Check says what is wrong with the placeholders of a template's path.
+func (s Scope) Check(pattern string) error {
+	for rest := pattern; ; {
+		_, behind, opened := strings.Cut(rest, "{")
+		if !opened {
+			return nil
+		}
+		name, after, closed := strings.Cut(behind, "}")
+		if !closed {
+			return fmt.Errorf("the brace before %q is not closed", behind)
+		}
+		if !slices.ContainsFunc(s.Placeholders, func(p Placeholder) bool { return p.Name == name }) {
+			return fmt.Errorf("there is no {%s} in the path of %s templates: they have %s", name, s.Name, s.known())
+		}
+		rest = after
+	}
+}
+
+// known lists the placeholders of the scope.
+func (s Scope) known() string {
+	if len(s.Placeholders) == 0 {
+		return "no placeholders"
+	}
+	var names []string
+	for _, p := range s.Placeholders {
+		names = append(names, "{"+p.Name+"}")
+	}
+	return strings.Join(names, ", ")
+}
+
+// Expand makes a path of a template's path, which passes [Scope.Check]: the
+// placeholders are replaced by what they stand for with an element.
+func (s Scope) Expand(pattern string, element Element) string {
+	for _, p := range s.Placeholders {
+		if braced := "{" + p.Name + "}"; strings.Contains(pattern, braced) {
+			pattern = strings.ReplaceAll(pattern, braced, p.of(element))
+		}
+	}
+	return path.Clean(pattern)
+}

@@ -1,0 +1,17 @@
+package orders
+
+import (
+	"context"
+
+	shopv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/house/golden/gen/shop/v1"
+)
+
+// Take stores the event and then acknowledges it.
+//
+// Stores an order.
+func (s *Service) Take(ctx context.Context, event *shopv1.OrderEvent) (*shopv1.Reply, error) {
+	if _, err := s.events.AppendOrderEvent(ctx, event); err != nil {
+		return nil, err
+	}
+	return &shopv1.Reply{Message: "Hello, " + event.GetUserId() + "!"}, nil
+}
