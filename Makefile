@@ -29,6 +29,10 @@ test: plugins ## run every test there is; those that need protoc, buf or Python'
 corpus: ## generate for 400 services of public modules, build, vet and test them (15 minutes)
 	cd corpus && $(GO) mod tidy -diff && $(GO) vet ./... && $(GO) run .
 
+.PHONY: crash
+crash: ## kill processes that append and consume, 20 times each, and look for what was acknowledged
+	EVENTLOG_CRASH_ROUNDS=20 $(GO) test -count=1 -timeout 10m -v -run Killed ./runtime/eventlog
+
 .PHONY: fuzz
 fuzz: ## generate from random protos for a minute, and type-check what comes out
 	$(GO) test ./internal/fuzz -run '^$$' -fuzz FuzzGenerate -fuzztime 60s -fuzzminimizetime 10x

@@ -2,11 +2,17 @@ package eventlog
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +23,11 @@ import (
 // to a log until it is killed.
 const childURL = "EVENTLOG_TEST_CHILD_URL"
 
+// childTask says what the child does with it: a name of childTasks.
+const childTask = "EVENTLOG_TEST_CHILD_TASK"
+
+var childTasks = map[string]func(context.Context, Log){"append": appendUntilKilled, "consume": consumeUntilKilled}
+
 func TestMain(m *testing.M) {
 	if url := os.Getenv(childURL); url != "" {
 		child(url)
@@ -25,8 +36,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// child prints "open", and then the position and the id of each event that was
-// acknowledged: some alone and some in pairs, from many callers.
+// child opens the log, prints "open", waits for a line, and does its task.
 func child(url string) {
 	ctx := context.Background()
 	log, err := Open(ctx, url)
@@ -38,6 +48,12 @@ func child(url string) {
 	if _, err := io.ReadFull(os.Stdin, make([]byte, 1)); err != nil {
 		return
 	}
+	childTasks[os.Getenv(childTask)](ctx, log)
+}
+
+// appendUntilKilled prints the position and the id of each event that was
+// acknowledged: some alone and some in pairs, from many callers.
+func appendUntilKilled(ctx context.Context, log Log) {
 	var group sync.WaitGroup
 	for caller := range 16 {
 		group.Go(func() {
@@ -60,6 +76,37 @@ func child(url string) {
 	group.Wait()
 }
 
+// consumerWindow is the window of a consumer that is killed.
+const consumerWindow = 64
+
+// consumeUntilKilled prints the position and the id of each event that was
+// handled. Each hundredth is poison.
+func consumeUntilKilled(ctx context.Context, log Log) {
+	err := Consume(ctx, log, "mailer", func(_ context.Context, record Record) error {
+		if strings.HasSuffix(record.ID, "00") {
+			return errors.New("poison")
+		}
+		fmt.Printf("%d %s\n", record.Position, record.ID)
+		return nil
+	}, Window(consumerWindow), Tries(2), Backoff(time.Millisecond, time.Millisecond), Logger(slog.New(slog.DiscardHandler)))
+	fmt.Println(err)
+	os.Exit(1)
+}
+
+// rounds is how often a test kills: a few times, or as often as it is told to.
+func rounds(t *testing.T, few int) int {
+	t.Helper()
+	text := os.Getenv("EVENTLOG_CRASH_ROUNDS")
+	if text == "" {
+		return few
+	}
+	rounds, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatalf("EVENTLOG_CRASH_ROUNDS: %v", err)
+	}
+	return rounds
+}
+
 // process is a child that has the log open.
 type process struct {
 	*exec.Cmd
@@ -67,10 +114,10 @@ type process struct {
 	out *bufio.Scanner
 }
 
-func startChild(t *testing.T, url string) *process {
+func startChild(t *testing.T, url, task string) *process {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), os.Args[0])
-	command.Env = append(os.Environ(), childURL+"="+url)
+	command.Env = append(os.Environ(), childURL+"="+url, childTask+"="+task)
 	command.Stderr = os.Stderr
 	in, err := command.StdinPipe()
 	if err != nil {
@@ -84,70 +131,203 @@ func startChild(t *testing.T, url string) *process {
 		t.Fatal(err)
 	}
 	child := &process{command, in, bufio.NewScanner(out)}
+	child.out.Split(wholeLines)
 	if !child.out.Scan() || child.out.Text() != "open" {
 		t.Fatalf("the child says %q", child.out.Text())
 	}
 	return child
 }
 
-// kill is kill -9.
-func (p *process) kill() {
-	_ = p.Process.Kill()
+// wholeLines splits into lines, less a last one that is cut off.
+func wholeLines(data []byte, atEOF bool) (advance int, token []byte, err error) {
+	if atEOF && bytes.IndexByte(data, '\n') < 0 {
+		return len(data), nil, nil
+	}
+	return bufio.ScanLines(data, atEOF)
+}
+
+// workUntilKilled has the child do its task for some time, ends it by kill -9,
+// and returns what it said: positions by ids.
+func (p *process) workUntilKilled(t *testing.T, after time.Duration) map[string]Position {
+	if _, err := p.in.Write([]byte("\n")); err != nil {
+		t.Error(err)
+	}
+	time.AfterFunc(after, func() { _ = p.Process.Kill() })
+	said := map[string]Position{}
+	for p.out.Scan() {
+		var position Position
+		var id string
+		n, err := fmt.Sscanf(p.out.Text(), "%d %s", &position, &id)
+		if strings.Contains(p.out.Text(), "event log") {
+			t.Errorf("the child says %q", p.out.Text())
+		}
+		if n == 2 && err == nil {
+			said[id] = position
+		}
+	}
 	_ = p.Wait()
+	return said
+}
+
+// checkAcknowledged checks that the log holds what was acknowledged, once and
+// whole, and that its file is sound.
+func checkAcknowledged(t *testing.T, log *sqliteLog, acknowledged map[string]Position) {
+	t.Helper()
+	var verdict string
+	if err := log.changes.QueryRowContext(t.Context(), "PRAGMA integrity_check").Scan(&verdict); err != nil || verdict != "ok" {
+		t.Errorf("integrity: %s, %v", verdict, err)
+	}
+	found := map[string]Position{}
+	for _, record := range mustRead(t, log, 0) {
+		if found[record.ID] != 0 {
+			t.Errorf("%s is there twice", record.ID)
+		}
+		found[record.ID] = record.Position
+		if string(record.Data) != "data of "+record.ID {
+			t.Errorf("%s says %q", record.ID, record.Data)
+		}
+	}
+	for id, position := range acknowledged {
+		if found[id] != position {
+			t.Errorf("%s was acknowledged at %d and stands at %d", id, position, found[id])
+		}
+	}
+	for id := range found {
+		if first, isSecond := strings.CutSuffix(id, "-2"); isSecond && strings.Count(id, "-") == 3 && found[first] == 0 {
+			t.Errorf("half of the append of %s is there", id)
+		}
+	}
 }
 
 func TestKilled(t *testing.T) {
 	url := newURL(t)
 	acknowledged := map[string]Position{}
-	for range 4 {
-		child := startChild(t, url)
-		if _, err := child.in.Write([]byte("\n")); err != nil {
-			t.Fatal(err)
-		}
-		time.AfterFunc(150*time.Millisecond, func() { _ = child.Process.Kill() })
-		round := 0
-		for child.out.Scan() {
-			var position Position
-			var id string
-			if n, err := fmt.Sscanf(child.out.Text(), "%d %s", &position, &id); n != 2 || !strings.HasPrefix(id, fmt.Sprint(child.Process.Pid)) {
-				if err == nil || strings.Contains(child.out.Text(), "event log") {
-					t.Fatalf("the child says %q", child.out.Text())
-				}
-				continue // the last line may be cut off
-			}
-			acknowledged[id] = position
-			round++
-		}
-		_ = child.Wait()
-		if round == 0 {
+	for range rounds(t, 4) {
+		said := startChild(t, url, "append").workUntilKilled(t, 150*time.Millisecond)
+		if len(said) == 0 {
 			t.Fatal("the child acknowledged nothing")
 		}
-
+		maps.Copy(acknowledged, said)
 		log := mustOpen(t, url)
-		var verdict string
-		if err := log.appender.writer.conn.QueryRowContext(t.Context(), "PRAGMA integrity_check").Scan(&verdict); err != nil || verdict != "ok" {
-			t.Errorf("integrity: %s, %v", verdict, err)
+		checkAcknowledged(t, log, acknowledged)
+		mustClose(t, log)
+	}
+}
+
+// One of two processes that append at once is killed, again and again.
+func TestKilledBesideAnother(t *testing.T) {
+	url := newURL(t)
+	acknowledged := make([]map[string]Position, 2)
+	for range rounds(t, 2) {
+		var group sync.WaitGroup
+		for i := range acknowledged {
+			child := startChild(t, url, "append")
+			group.Go(func() {
+				acknowledged[i] = child.workUntilKilled(t, time.Duration(1+i)*200*time.Millisecond)
+			})
 		}
-		found := map[string]Position{}
-		for _, record := range mustRead(t, log, 0) {
-			if found[record.ID] != 0 {
-				t.Errorf("%s is there twice", record.ID)
+		group.Wait()
+		log := mustOpen(t, url)
+		for i, acknowledged := range acknowledged {
+			if len(acknowledged) == 0 {
+				t.Errorf("process %d was kept from appending", i)
 			}
-			found[record.ID] = record.Position
-			if string(record.Data) != "data of "+record.ID {
-				t.Errorf("%s says %q", record.ID, record.Data)
-			}
-		}
-		for id, position := range acknowledged {
-			if found[id] != position {
-				t.Errorf("%s was acknowledged at %d and stands at %d", id, position, found[id])
-			}
-		}
-		for id := range found {
-			if first, isSecond := strings.CutSuffix(id, "-2"); isSecond && strings.Count(id, "-") == 3 && found[first] == 0 {
-				t.Errorf("half of the append of %s is there", id)
-			}
+			checkAcknowledged(t, log, acknowledged)
 		}
 		mustClose(t, log)
+	}
+}
+
+// What a consumer that is killed has handled is handled again, if at all, only
+// as far as its window goes; and nothing is left out.
+func TestConsumerIsKilled(t *testing.T) {
+	url := newURL(t)
+	log := mustOpen(t, url)
+	want := map[string]bool{}
+	handled := map[string]bool{}
+	for round := range rounds(t, 4) {
+		var events []Event
+		for i := range 4000 {
+			one := event(fmt.Sprintf("%d-%d", round, i))
+			one.Subject = fmt.Sprint(i % 50)
+			want[one.ID] = !strings.HasSuffix(one.ID, "00")
+			events = append(events, one)
+		}
+		mustAppend(t, log, events...)
+		child := startChild(t, url, "consume")
+		said := child.workUntilKilled(t, time.Duration(100+rand.N(200))*time.Millisecond)
+		again := 0
+		for id := range said {
+			if handled[id] {
+				again++
+			}
+			handled[id] = true
+		}
+		if again > consumerWindow {
+			t.Errorf("%d events were handled again, want at most %d", again, consumerWindow)
+		}
+	}
+	t.Logf("of %d events %d were handled by consumers that were killed", len(want), len(handled))
+	ctx, cancel := context.WithCancel(t.Context())
+	var mu sync.Mutex
+	ended := make(chan error, 1)
+	go func() {
+		ended <- Consume(ctx, log, "mailer", func(_ context.Context, record Record) error {
+			if strings.HasSuffix(record.ID, "00") {
+				return GiveUp(errors.New("poison"))
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			handled[record.ID] = true
+			return nil
+		}, Logger(slog.New(slog.DiscardHandler)))
+	}()
+	await(t, "all is handled", func() bool {
+		stats, err := log.Stats(t.Context())
+		return err == nil && stats.Consumers[0].Lag == 0
+	})
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	dead := map[string]bool{}
+	for letter, err := range log.Dead(t.Context(), "mailer") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		dead[letter.ID] = true
+	}
+	for id, good := range want {
+		if handled[id] != good || dead[id] == good {
+			t.Errorf("%s: handled %v, dead %v", id, handled[id], dead[id])
+		}
+	}
+}
+
+func TestAConsumerRunsInOneProcess(t *testing.T) {
+	url := newURL(t)
+	log := mustOpen(t, url)
+	mustAppend(t, log, event("a"))
+	child := startChild(t, url, "consume")
+	if _, err := child.in.Write([]byte("\n")); err != nil {
+		t.Fatal(err)
+	}
+	if !child.out.Scan() || !strings.HasSuffix(child.out.Text(), " a") {
+		t.Fatalf("the child says %q", child.out.Text())
+	}
+	holder := fmt.Sprintf("process %d", child.Process.Pid)
+	if _, err := log.Hold(t.Context(), "mailer"); !errors.Is(err, ErrHeld) || !strings.Contains(err.Error(), `consumer "mailer" is run by `+holder) {
+		t.Errorf("got %v, want that %s has it", err, holder)
+	}
+	if stats, err := log.Stats(t.Context()); err != nil || stats.Consumers[0].Holder != holder {
+		t.Errorf("%+v, %v; want that %s has it", stats, err, holder)
+	}
+	_ = child.Process.Kill()
+	_ = child.Wait()
+	if stats, err := log.Stats(t.Context()); err != nil || stats.Consumers[0].Holder != "" {
+		t.Errorf("%+v, %v; want that nobody has it", stats, err)
+	}
+	if _, err := log.Hold(t.Context(), "mailer"); err != nil {
+		t.Error(err)
 	}
 }

@@ -224,7 +224,11 @@ func (l *sqliteLog) migrate(ctx context.Context) error {
 	}
 	defer func() { _ = conn.Close() }()
 	// Before anything is written into the file, for it may be somebody else's.
-	if _, err := sqliteVersion(ctx, conn, l.path); err != nil {
+	err = whileBusy(ctx, func() error {
+		_, err := sqliteVersion(ctx, conn, l.path)
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	err = transact(ctx, conn, func() error {
@@ -346,7 +350,10 @@ func transact(ctx context.Context, conn *sql.Conn, change func() error) error {
 		return err
 	}
 	if err = change(); err == nil {
-		_, err = conn.ExecContext(ctx, "COMMIT")
+		err = whileBusy(ctx, func() error { // readers hold it up as long as there is no write-ahead log
+			_, err := conn.ExecContext(ctx, "COMMIT")
+			return err
+		})
 	}
 	if err != nil {
 		_, _ = conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK") // fails if SQLite has done it already

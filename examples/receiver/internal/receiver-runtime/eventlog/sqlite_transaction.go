@@ -54,7 +54,7 @@ type sqliteInsert struct {
 
 func newSQLiteWriter(path string) (*sqliteWriter, error) {
 	w := &sqliteWriter{pool: newSQLiteWriters(path)}
-	if err := w.connect(); err != nil {
+	if err := whileBusy(context.Background(), w.connect); err != nil {
 		return nil, errors.Join(err, w.pool.Close())
 	}
 	return w, nil
