@@ -15,7 +15,7 @@ func (l *sqliteLog) change(ctx context.Context, change func(*sql.Conn) error) er
 	if l.changes == nil {
 		return l.refusal(&Error{Kind: ErrReadOnly})
 	}
-	conn, err := l.changes.Conn(ctx)
+	conn, err := connect(ctx, l.changes)
 	if err == nil {
 		err = transact(ctx, conn, func() error { return change(conn) })
 		if sqliteIsBroken(err) {
