@@ -72,7 +72,7 @@ const sqliteTime = "2006-01-02T15:04:05.000000000Z"
 type sqliteLog struct {
 	path    string
 	readers *sqliteReaders
-	growth  growth
+	growth  sqliteGrowth
 
 	// What only a log that was opened for appending has.
 	appender *sqliteAppender

@@ -131,7 +131,7 @@ func (a *sqliteAppend) receipts() ([]Receipt, error) {
 // sqliteAppender is the queue of appends and the goroutine that commits them.
 type sqliteAppender struct {
 	writer *sqliteWriter
-	growth *growth
+	growth *sqliteGrowth
 
 	mu       sync.Mutex
 	wake     sync.Cond // of mu: something waits, or no more will
@@ -145,7 +145,7 @@ type sqliteAppender struct {
 	err     error         // of closing the writer
 }
 
-func startSQLiteAppender(path string, growth *growth) (*sqliteAppender, error) {
+func startSQLiteAppender(path string, growth *sqliteGrowth) (*sqliteAppender, error) {
 	writer, err := newSQLiteWriter(path)
 	if err != nil {
 		return nil, err

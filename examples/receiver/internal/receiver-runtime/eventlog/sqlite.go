@@ -74,7 +74,7 @@ const sqliteTime = "2006-01-02T15:04:05.000000000Z"
 type sqliteLog struct {
 	path    string
 	readers *sqliteReaders
-	growth  growth
+	growth  sqliteGrowth
 
 	// What only a log that was opened for appending has.
 	appender *sqliteAppender
@@ -218,7 +218,7 @@ func sqliteVersion(ctx context.Context, conn *sql.Conn, path string) (int, error
 // transaction there that was never synced, and its events would otherwise be
 // called durable duplicates.
 func (l *sqliteLog) migrate(ctx context.Context) error {
-	conn, err := l.changes.Conn(ctx)
+	conn, err := connect(ctx, l.changes)
 	if err != nil {
 		return sqliteOpenError(l.path, err)
 	}
@@ -338,6 +338,15 @@ func whileBusy(ctx context.Context, try func() error) error {
 		case <-time.After(100*time.Microsecond + rand.N(400*time.Microsecond)):
 		}
 	}
+}
+
+// connect takes a connection of a pool of writers.
+func connect(ctx context.Context, pool *sql.DB) (conn *sql.Conn, err error) {
+	err = whileBusy(ctx, func() (err error) {
+		conn, err = pool.Conn(ctx)
+		return err
+	})
+	return conn, err
 }
 
 // transact makes changes on a connection, all of them or none.

@@ -63,7 +63,7 @@ func newSQLiteWriter(path string) (*sqliteWriter, error) {
 // connect opens the connection and prepares its statements.
 func (w *sqliteWriter) connect() error {
 	ctx := context.Background()
-	conn, err := w.pool.Conn(ctx)
+	conn, err := connect(ctx, w.pool)
 	if err != nil {
 		return err
 	}
