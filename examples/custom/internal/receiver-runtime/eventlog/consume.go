@@ -94,7 +94,7 @@ func FromNow() ConsumeOption { return func(c *consumption) { c.fromNow = true } 
 func Logger(logger *slog.Logger) ConsumeOption { return func(c *consumption) { c.logger = logger } }
 
 // RetryAfter is what a handler returns to be called again after some time of
-// its choice. It counts as a try.
+// its choice, if that is more than nothing. It counts as a try.
 func RetryAfter(err error, delay time.Duration) error { return &advice{err, delay, false} }
 
 // GiveUp is what a handler returns for an event that no further try can help:
@@ -147,15 +147,21 @@ const patience = time.Second
 func (c *consumption) run(ctx context.Context) error {
 	for {
 		hold, err := c.hold(ctx)
+		if err != nil {
+			return fmt.Errorf("consumer %q: %w", c.name, err)
+		}
 		if hold == nil {
-			return err
+			return nil
 		}
 		err = newDelivery(c, hold).run(ctx)
 		if released := hold.Release(); released != nil {
 			c.logger.WarnContext(ctx, "the consumer's place can't be released", "error", released)
 		}
-		if ctx.Err() != nil || !errors.Is(err, ErrHeld) {
-			return err
+		if ctx.Err() != nil || err == nil {
+			return nil
+		}
+		if !errors.Is(err, ErrHeld) {
+			return fmt.Errorf("consumer %q: %w", c.name, err)
 		}
 		c.logger.WarnContext(ctx, "the consumer's place is lost", "error", err)
 	}
@@ -176,7 +182,7 @@ func (c *consumption) hold(ctx context.Context) (Hold, error) {
 		case ctx.Err() != nil:
 			return nil, nil
 		case !passing(err):
-			return nil, fmt.Errorf("consumer %q: %w", c.name, err)
+			return nil, err
 		case said != err.Error():
 			c.logger.InfoContext(ctx, "the consumer waits", "error", err)
 			said = err.Error()

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"maps"
 	"math/rand/v2"
 	"runtime/debug"
 	"slices"
@@ -220,6 +221,9 @@ func (d *delivery) release(l *lane) {
 // takeRetries takes the dead letters that are to be tried again.
 func (d *delivery) takeRetries(ctx context.Context) {
 	for failing := false; ctx.Err() == nil; pause(ctx, patience/2) {
+		d.mu.Lock()
+		before := maps.Clone(d.retrying) // they may be handled while the letters are read
+		d.mu.Unlock()
 		letters, err := d.hold.Retries(ctx)
 		if err != nil {
 			failing = d.trouble(ctx, "the dead letters can't be read", err, failing)
@@ -229,7 +233,7 @@ func (d *delivery) takeRetries(ctx context.Context) {
 		d.mu.Lock()
 		for i := range letters {
 			letter := &letters[i]
-			if !d.retrying[letter.Position] {
+			if !before[letter.Position] {
 				d.retrying[letter.Position] = true
 				d.enqueue(&task{Record: letter.Record, letter: letter})
 			}
@@ -377,13 +381,11 @@ func (d *delivery) try(ctx context.Context, t *task) {
 func (d *delivery) judge(ctx context.Context, t *task, err error) {
 	t.outcome, t.delay = failed, d.backoff(t.tries)
 	var advice *advice
-	if errors.As(err, &advice) {
-		t.delay = max(advice.delay, 0)
-		if advice.delay == 0 {
-			t.delay = d.backoff(t.tries)
-		}
+	advised := errors.As(err, &advice)
+	if advised && advice.delay > 0 {
+		t.delay = advice.delay
 	}
-	if ctx.Err() == nil && (t.tries >= d.tries || advice != nil && advice.giveUp) {
+	if ctx.Err() == nil && (t.tries >= d.tries || advised && advice.giveUp) {
 		t.reason = err
 	}
 }
@@ -391,11 +393,11 @@ func (d *delivery) judge(ctx context.Context, t *task, err error) {
 // backoff is how long to wait after a number of tries, give or take a fifth: so
 // that what failed together is not tried together.
 func (d *delivery) backoff(tries int) time.Duration {
-	delay := d.first << min(tries-1, 30)
-	if delay <= 0 || delay > d.most {
-		delay = d.most
+	delay := d.first
+	for i := 1; i < tries && delay < d.most; i++ {
+		delay *= 2
 	}
-	return time.Duration(float64(delay) * (0.8 + 0.4*rand.Float64()))
+	return time.Duration(float64(min(delay, d.most)) * (0.8 + 0.4*rand.Float64()))
 }
 
 // tryBatch has a batch handled. If that fails each of its events is to be tried

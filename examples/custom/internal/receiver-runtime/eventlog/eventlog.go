@@ -7,6 +7,9 @@
 // order of its positions, byte for byte. An event is identified by its source
 // and id together, and is stored once however often it is appended.
 //
+// [Consume] has a handler handle each event at least once, under a name whose
+// place the log remembers. What it can't handle goes to the dead letters.
+//
 // [Open] takes a URL, so that where events are kept is configuration.
 package eventlog
 
@@ -110,9 +113,9 @@ type Log interface {
 	// the events will be stored: append them again to find out.
 	Append(ctx context.Context, events ...Event) ([]Receipt, error)
 
-	// Read yields what is stored, in order, up to what was stored when Read
-	// began or somewhat later. It ends at the end of the log, or with the error
-	// that stopped it.
+	// Read yields what is stored and still kept, in order, up to what was stored
+	// when Read began or somewhat later. It ends at the end of the log, or with
+	// the error that stopped it.
 	Read(ctx context.Context, from From) iter.Seq2[Record, error]
 
 	// Tail yields what Read does and then, until ctx ends, each event soon
@@ -157,7 +160,8 @@ type Hold interface {
 	// Bury puts an event among the dead letters, or puts a new account of it in
 	// the place of the old.
 	Bury(ctx context.Context, letter DeadLetter) error
-	// Retries are the dead letters that [Log].Retry has asked for.
+	// Retries are the dead letters that [Log].Retry has asked for: the first of
+	// them, if there are many.
 	Retries(ctx context.Context) ([]DeadLetter, error)
 	// Revive takes an event off the dead letters: it has been handled.
 	Revive(ctx context.Context, position Position) error

@@ -23,10 +23,21 @@ const (
 
 // Open opens the log that a URL names, and makes it if there is none:
 //
-//	sqlite:PATH   one file on this machine, whose table events any SQLite tool can read
+//	sqlite:PATH   one file on this machine, whose tables any SQLite tool can read
 //	memory:NAME   in this process, and lost with it: for tests; without a name it is shared with nobody
 //
 // Several processes may have one log open.
+//
+// A SQLite log keeps all events, unless its URL bounds what it keeps:
+//
+//	sqlite:PATH?max-age=720h&max-bytes=10GB
+//
+// Then the oldest events are deleted soon after they are older than that, or
+// the file has more than that in use, whether consumers have handled them or
+// not; dead letters stay. The file does not shrink: its space is used again.
+// That an event was stored before is known as long as it is kept. In its table
+// "events" the column "data" is a protobuf message; a server prints it as JSON
+// with its subcommand "events replay".
 func Open(ctx context.Context, url string) (Log, error) {
 	return open(ctx, url, readWrite)
 }

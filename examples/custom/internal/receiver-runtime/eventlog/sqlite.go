@@ -74,7 +74,7 @@ const sqliteTime = "2006-01-02T15:04:05.000000000Z"
 type sqliteLog struct {
 	path    string
 	readers *sqliteReaders
-	growth  growth
+	growth  sqliteGrowth
 
 	// What only a log that was opened for appending has.
 	appender *sqliteAppender
@@ -218,13 +218,17 @@ func sqliteVersion(ctx context.Context, conn *sql.Conn, path string) (int, error
 // transaction there that was never synced, and its events would otherwise be
 // called durable duplicates.
 func (l *sqliteLog) migrate(ctx context.Context) error {
-	conn, err := l.changes.Conn(ctx)
+	conn, err := connect(ctx, l.changes)
 	if err != nil {
 		return sqliteOpenError(l.path, err)
 	}
 	defer func() { _ = conn.Close() }()
 	// Before anything is written into the file, for it may be somebody else's.
-	if _, err := sqliteVersion(ctx, conn, l.path); err != nil {
+	err = whileBusy(ctx, func() error {
+		_, err := sqliteVersion(ctx, conn, l.path)
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	err = transact(ctx, conn, func() error {
@@ -336,6 +340,15 @@ func whileBusy(ctx context.Context, try func() error) error {
 	}
 }
 
+// connect takes a connection of a pool of writers.
+func connect(ctx context.Context, pool *sql.DB) (conn *sql.Conn, err error) {
+	err = whileBusy(ctx, func() (err error) {
+		conn, err = pool.Conn(ctx)
+		return err
+	})
+	return conn, err
+}
+
 // transact makes changes on a connection, all of them or none.
 func transact(ctx context.Context, conn *sql.Conn, change func() error) error {
 	err := whileBusy(ctx, func() error {
@@ -346,7 +359,10 @@ func transact(ctx context.Context, conn *sql.Conn, change func() error) error {
 		return err
 	}
 	if err = change(); err == nil {
-		_, err = conn.ExecContext(ctx, "COMMIT")
+		err = whileBusy(ctx, func() error { // readers hold it up as long as there is no write-ahead log
+			_, err := conn.ExecContext(ctx, "COMMIT")
+			return err
+		})
 	}
 	if err != nil {
 		_, _ = conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK") // fails if SQLite has done it already

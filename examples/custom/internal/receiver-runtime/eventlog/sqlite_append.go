@@ -133,7 +133,7 @@ func (a *sqliteAppend) receipts() ([]Receipt, error) {
 // sqliteAppender is the queue of appends and the goroutine that commits them.
 type sqliteAppender struct {
 	writer *sqliteWriter
-	growth *growth
+	growth *sqliteGrowth
 
 	mu       sync.Mutex
 	wake     sync.Cond // of mu: something waits, or no more will
@@ -147,7 +147,7 @@ type sqliteAppender struct {
 	err     error         // of closing the writer
 }
 
-func startSQLiteAppender(path string, growth *growth) (*sqliteAppender, error) {
+func startSQLiteAppender(path string, growth *sqliteGrowth) (*sqliteAppender, error) {
 	writer, err := newSQLiteWriter(path)
 	if err != nil {
 		return nil, err
@@ -196,8 +196,10 @@ func (a *sqliteAppender) run() {
 	defer close(a.stopped)
 	batch, more := a.take(nil)
 	for ; more; batch, more = a.take(batch[:0]) {
-		a.note(a.writer.store(batch))
-		a.growth.wake()
+		if len(batch) > 0 {
+			a.note(a.writer.store(batch))
+			a.growth.wake()
+		}
 		for i, call := range batch {
 			call.done <- struct{}{}
 			batch[i] = nil

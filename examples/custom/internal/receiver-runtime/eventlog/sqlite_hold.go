@@ -17,7 +17,7 @@ func (l *sqliteLog) change(ctx context.Context, change func(*sql.Conn) error) er
 	if l.changes == nil {
 		return l.refusal(&Error{Kind: ErrReadOnly})
 	}
-	conn, err := l.changes.Conn(ctx)
+	conn, err := connect(ctx, l.changes)
 	if err == nil {
 		err = transact(ctx, conn, func() error { return change(conn) })
 		if sqliteIsBroken(err) {
@@ -295,61 +295,4 @@ func (l *sqliteLog) Retry(ctx context.Context, consumer string, positions ...Pos
 		return nil
 	})
 	return count, err
-}
-
-// Stats implements [Log]. As positions are given out without gaps, the events
-// are counted by them.
-func (l *sqliteLog) Stats(ctx context.Context) (Stats, error) {
-	stats := Stats{Durability: Fsync}
-	var numbers []int64
-	err := l.use(ctx, func(r *sqliteReader) (err error) {
-		if stats.First, stats.Last, err = r.ends(); err != nil {
-			return err
-		}
-		if stats.First > 0 {
-			stats.Events = int64(stats.Last - stats.First + 1)
-			var recorded string
-			if err := r.QueryRowContext(ctx, "SELECT recorded FROM events WHERE position >= ? ORDER BY position LIMIT 1", int64(stats.First)).Scan(&recorded); err != nil {
-				return err
-			}
-			if stats.Oldest, err = parseSQLiteTime(recorded); err != nil {
-				return err
-			}
-		}
-		if stats.Bytes, err = sqliteBytes(ctx, r.Conn); err != nil {
-			return err
-		}
-		rows, err := r.QueryContext(ctx, `SELECT number, name, ifnull(place, 0),
-			(SELECT count(*) FROM dead_letters WHERE consumer = name) FROM consumers ORDER BY name`)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = rows.Close() }()
-		for rows.Next() {
-			var number int64
-			var consumer ConsumerStats
-			if err := rows.Scan(&number, &consumer.Name, &consumer.Place, &consumer.Dead); err != nil {
-				return err
-			}
-			if stats.Events > 0 {
-				consumer.Lag = max(0, int64(stats.Last-max(consumer.Place, stats.First-1)))
-			}
-			stats.Consumers, numbers = append(stats.Consumers, consumer), append(numbers, number)
-		}
-		return rows.Err()
-	})
-	if err != nil {
-		return Stats{}, err
-	}
-	for i, number := range numbers {
-		stats.Consumers[i].Holder = sqliteLockHolder(ctx, l.lockFile(number))
-	}
-	return stats, nil
-}
-
-// sqliteBytes is how much of the file is in use.
-func sqliteBytes(ctx context.Context, conn *sql.Conn) (bytes int64, err error) {
-	err = conn.QueryRowContext(ctx, `SELECT (page_count - freelist_count) * page_size
-		FROM pragma_page_count, pragma_freelist_count, pragma_page_size`).Scan(&bytes)
-	return bytes, err
 }

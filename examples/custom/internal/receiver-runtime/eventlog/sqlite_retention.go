@@ -59,10 +59,10 @@ func parseBytes(text string) (int64, error) {
 
 const (
 	// trimInterval is how long after its time an event may be kept.
-	trimInterval = 5 * time.Second
-	// trimEvents is how many events one transaction deletes: appends wait for
-	// it, so it is short.
+	trimInterval = time.Second
+	// One transaction deletes no more than this, as appends wait for it.
 	trimEvents = 200
+	trimBytes  = 8 << 20
 )
 
 // sqliteTrimmer deletes the oldest events, those that a log keeps no more.
@@ -91,13 +91,13 @@ func (t *sqliteTrimmer) run(ctx context.Context) {
 	for failing := false; ; {
 		pause := trimInterval
 		began := time.Now()
-		deleted, err := t.trim(ctx)
+		more, err := t.trim(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return
 		case err != nil && !failing:
 			slog.WarnContext(ctx, "events that are kept no more can't be deleted", "log", t.log.path, "error", err)
-		case deleted == trimEvents: // there may be more: but appends have their turn
+		case more: // but appends have their turn
 			pause = time.Since(began)
 		}
 		failing = err != nil
@@ -109,40 +109,41 @@ func (t *sqliteTrimmer) run(ctx context.Context) {
 	}
 }
 
-// trim deletes some events, and returns how many.
-func (t *sqliteTrimmer) trim(ctx context.Context) (deleted int64, err error) {
-	err = t.log.change(ctx, func(conn *sql.Conn) error {
-		last, err := t.last(ctx, conn)
-		if err != nil || last == 0 {
-			return err
-		}
-		result, err := conn.ExecContext(ctx, "DELETE FROM events WHERE position <= ?", last)
-		if err != nil {
-			return err
-		}
-		deleted, err = result.RowsAffected()
+// trim deletes some events, and returns whether there may be more.
+func (t *sqliteTrimmer) trim(ctx context.Context) (more bool, err error) {
+	var last int64
+	err = t.log.use(ctx, func(r *sqliteReader) (err error) {
+		last, err = t.last(ctx, r)
 		return err
 	})
-	return deleted, err
+	if err != nil || last == 0 {
+		return false, err
+	}
+	return true, t.log.change(ctx, func(conn *sql.Conn) error {
+		_, err := conn.ExecContext(ctx, "DELETE FROM events WHERE position <= ?", last)
+		return err
+	})
 }
 
 // last is the position up to which to delete, 0 if there is nothing to delete.
-func (t *sqliteTrimmer) last(ctx context.Context, conn *sql.Conn) (last int64, err error) {
-	if t.retention.bytes > 0 {
-		bytes, err := sqliteBytes(ctx, conn)
-		if err != nil {
-			return 0, err
-		}
-		if bytes > t.retention.bytes {
-			err = conn.QueryRowContext(ctx, `SELECT ifnull(max(position), 0) FROM
-				(SELECT position FROM events ORDER BY position LIMIT ?)`, trimEvents).Scan(&last)
-			return last, err
-		}
+func (t *sqliteTrimmer) last(ctx context.Context, r *sqliteReader) (last int64, err error) {
+	bytes, err := sqliteBytes(ctx, r.Conn)
+	if err != nil {
+		return 0, err
 	}
-	if t.retention.age > 0 {
-		oldest := time.Now().Add(-t.retention.age).UTC().Format(sqliteTime)
-		err = conn.QueryRowContext(ctx, `SELECT ifnull(max(position), 0) FROM
-			(SELECT position, recorded FROM events ORDER BY position LIMIT ?) WHERE recorded < ?`, trimEvents, oldest).Scan(&last)
+	first, end, err := r.ends()
+	if err != nil || end == 0 {
+		return 0, err
 	}
+	each := max(1, bytes/int64(end-first+1))
+	limit := max(1, min(trimEvents, trimBytes/each))
+	before := "" // of an age too great
+	if excess := bytes - t.retention.bytes; t.retention.bytes > 0 && excess > 0 {
+		limit, before = min(limit, excess/each+1), "9999"
+	} else if t.retention.age > 0 {
+		before = time.Now().Add(-t.retention.age).UTC().Format(sqliteTime)
+	}
+	err = r.QueryRowContext(ctx, `SELECT ifnull(max(position), 0) FROM
+		(SELECT position, recorded FROM events ORDER BY position LIMIT ?) WHERE recorded < ?`, limit, before).Scan(&last)
 	return last, err
 }

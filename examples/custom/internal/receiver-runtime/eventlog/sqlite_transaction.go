@@ -54,7 +54,7 @@ type sqliteInsert struct {
 
 func newSQLiteWriter(path string) (*sqliteWriter, error) {
 	w := &sqliteWriter{pool: newSQLiteWriters(path)}
-	if err := w.connect(); err != nil {
+	if err := whileBusy(context.Background(), w.connect); err != nil {
 		return nil, errors.Join(err, w.pool.Close())
 	}
 	return w, nil
@@ -63,7 +63,7 @@ func newSQLiteWriter(path string) (*sqliteWriter, error) {
 // connect opens the connection and prepares its statements.
 func (w *sqliteWriter) connect() error {
 	ctx := context.Background()
-	conn, err := w.pool.Conn(ctx)
+	conn, err := connect(ctx, w.pool)
 	if err != nil {
 		return err
 	}

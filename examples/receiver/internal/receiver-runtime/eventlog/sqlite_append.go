@@ -196,8 +196,10 @@ func (a *sqliteAppender) run() {
 	defer close(a.stopped)
 	batch, more := a.take(nil)
 	for ; more; batch, more = a.take(batch[:0]) {
-		a.note(a.writer.store(batch))
-		a.growth.wake()
+		if len(batch) > 0 {
+			a.note(a.writer.store(batch))
+			a.growth.wake()
+		}
 		for i, call := range batch {
 			call.done <- struct{}{}
 			batch[i] = nil

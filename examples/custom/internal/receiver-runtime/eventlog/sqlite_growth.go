@@ -4,16 +4,16 @@ package eventlog
 
 import "sync"
 
-// growth tells those who wait that a log has more than it had. Its zero value
+// sqliteGrowth tells those who wait that a log has more than it had. Its zero value
 // is ready to use.
-type growth struct {
+type sqliteGrowth struct {
 	mu     sync.Mutex
 	next   chan struct{} // nil if nobody waits
 	closed bool
 }
 
 // more is closed when the log has more, or is closed, from now on.
-func (g *growth) more() <-chan struct{} {
+func (g *sqliteGrowth) more() <-chan struct{} {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.next == nil {
@@ -26,7 +26,7 @@ func (g *growth) more() <-chan struct{} {
 }
 
 // wake tells them.
-func (g *growth) wake() {
+func (g *sqliteGrowth) wake() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.next != nil && !g.closed {
@@ -36,7 +36,7 @@ func (g *growth) wake() {
 }
 
 // close tells them for good.
-func (g *growth) close() {
+func (g *sqliteGrowth) close() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.closed = true
