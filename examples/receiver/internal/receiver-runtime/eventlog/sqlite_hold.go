@@ -22,8 +22,9 @@ func (l *sqliteLog) change(ctx context.Context, change func(*sql.Conn) error) er
 		err = transact(ctx, conn, func() error { return change(conn) })
 		if sqliteIsBroken(err) {
 			discard(conn)
+		} else {
+			_ = conn.Close() // back to its pool
 		}
-		err = errors.Join(err, ignoreDone(conn.Close()))
 	}
 	switch {
 	case err == nil:
@@ -35,13 +36,6 @@ func (l *sqliteLog) change(ctx context.Context, change func(*sql.Conn) error) er
 	default:
 		return sqliteFailure(err)
 	}
-}
-
-func ignoreDone(err error) error {
-	if errors.Is(err, sql.ErrConnDone) {
-		return nil
-	}
-	return err
 }
 
 // sqliteHolds are the places that a log has for consumers of this process.
