@@ -111,7 +111,7 @@ func (l *sqliteLog) Hold(ctx context.Context, consumer string) (Hold, error) {
 	}
 	lock, holder, err := lockSQLite(ctx, l.lockFile(number))
 	switch {
-	case ctx.Err() != nil:
+	case err != nil && ctx.Err() != nil:
 		return nil, ended(ctx)
 	case err != nil:
 		return nil, sqliteFailure(err)
@@ -126,7 +126,8 @@ func (l *sqliteLog) Hold(ctx context.Context, consumer string) (Hold, error) {
 		err = &Error{Kind: ErrClosed}
 	}
 	if err != nil {
-		return nil, errors.Join(err, lock.close())
+		_ = lock.close()
+		return nil, err
 	}
 	return hold, nil
 }
