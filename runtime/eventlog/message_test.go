@@ -62,10 +62,11 @@ func TestReplayMessagesIsOfOneType(t *testing.T) {
 func TestConsumeMessagesIsOfOneType(t *testing.T) {
 	for name, consume := range map[string]func(context.Context, Log, func(...Stored[*wrapperspb.StringValue])) error{
 		"one by one": func(ctx context.Context, log Log, note func(...Stored[*wrapperspb.StringValue])) error {
-			return ConsumeMessages(ctx, log, "mailer", func(_ context.Context, stored Stored[*wrapperspb.StringValue]) error {
-				note(stored)
-				return nil
-			}, Logger(slog.New(slog.DiscardHandler)), Backoff(1, 1))
+			return ConsumeMessages(ctx, log, "mailer", Logger(slog.New(slog.DiscardHandler)), Backoff(1, 1),
+				On(func(_ context.Context, stored Stored[*wrapperspb.StringValue]) error {
+					note(stored)
+					return nil
+				}))
 		},
 		"in batches": func(ctx context.Context, log Log, note func(...Stored[*wrapperspb.StringValue])) error {
 			return ConsumeMessageBatches(ctx, log, "mailer", func(_ context.Context, batch []Stored[*wrapperspb.StringValue]) error {
@@ -109,5 +110,39 @@ func TestConsumeMessagesIsOfOneType(t *testing.T) {
 				t.Errorf("%+v, %v; want one dead letter", stats, err)
 			}
 		})
+	}
+}
+
+// TestHandlersShareAConsumer: each type of event comes to its own handler, all
+// of one subject in the order in which they were stored.
+func TestHandlersShareAConsumer(t *testing.T) {
+	log := mixed(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	var got []string
+	ended := make(chan error, 1)
+	go func() {
+		ended <- ConsumeMessages(ctx, log, "mailer", Logger(slog.New(slog.DiscardHandler)), Backoff(1, 1), Concurrency(1),
+			On(func(_ context.Context, stored Stored[*wrapperspb.StringValue]) error {
+				got = append(got, "text "+stored.ID)
+				return nil
+			}),
+			On(func(_ context.Context, stored Stored[*durationpb.Duration]) error {
+				got = append(got, "duration "+stored.ID)
+				return nil
+			}))
+	}()
+	await(t, "the place is behind all", func() bool {
+		stats, err := log.Stats(t.Context())
+		return err == nil && len(stats.Consumers) == 1 && stats.Consumers[0].Place == 6
+	})
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if want := []string{"text 1", "duration 2", "text 3", "text 5", "duration 6"}; !slices.Equal(got, want) {
+		t.Errorf("handled %v, want %v", got, want)
+	}
+	if err := ConsumeMessages(t.Context(), log, "nobody"); err == nil {
+		t.Error("a consumer without a handler has no error")
 	}
 }

@@ -124,8 +124,8 @@ type Log interface {
 	Tail(ctx context.Context, from From) iter.Seq2[Record, error]
 
 	// Hold takes the place of a named consumer, which one process at a time can
-	// have, until it is released or the process ends. If another has it the
-	// error is [ErrHeld], and says who.
+	// have, until it is released, the log closed, or the process ends. If another
+	// has it the error is [ErrHeld], and says who.
 	Hold(ctx context.Context, consumer string) (Hold, error)
 
 	// Dead yields the dead letters of a consumer, or of all if it is "".

@@ -22,8 +22,9 @@ func (l *sqliteLog) change(ctx context.Context, change func(*sql.Conn) error) er
 		err = transact(ctx, conn, func() error { return change(conn) })
 		if sqliteIsBroken(err) {
 			discard(conn)
+		} else {
+			_ = conn.Close() // back to its pool
 		}
-		err = errors.Join(err, ignoreDone(conn.Close()))
 	}
 	switch {
 	case err == nil:
@@ -35,13 +36,6 @@ func (l *sqliteLog) change(ctx context.Context, change func(*sql.Conn) error) er
 	default:
 		return sqliteFailure(err)
 	}
-}
-
-func ignoreDone(err error) error {
-	if errors.Is(err, sql.ErrConnDone) {
-		return nil
-	}
-	return err
 }
 
 // sqliteHolds are the places that a log has for consumers of this process.
@@ -117,7 +111,7 @@ func (l *sqliteLog) Hold(ctx context.Context, consumer string) (Hold, error) {
 	}
 	lock, holder, err := lockSQLite(ctx, l.lockFile(number))
 	switch {
-	case ctx.Err() != nil:
+	case err != nil && ctx.Err() != nil:
 		return nil, ended(ctx)
 	case err != nil:
 		return nil, sqliteFailure(err)
@@ -132,7 +126,8 @@ func (l *sqliteLog) Hold(ctx context.Context, consumer string) (Hold, error) {
 		err = &Error{Kind: ErrClosed}
 	}
 	if err != nil {
-		return nil, errors.Join(err, lock.close())
+		_ = lock.close()
+		return nil, err
 	}
 	return hold, nil
 }
