@@ -55,6 +55,8 @@ Options, as --receiver_opt=NAME=VALUE:
                   comments, the default), names, or off
   check=true      write nothing, and fail if a run would write anything
   templates=DIR   lay the templates of a folder over ours (see help templates)
+  engines=sqlite  leave NATS JetStream out of the copied runtime, and out of go.mod
+                  (default sqlite+nats)
   runtime=PATH    import the runtime from there instead of copying it into the module
   paths=…, module=…, MFILE.proto=…   as protoc-gen-go takes them
 `

@@ -28,7 +28,7 @@ func Explain(request *pluginpb.CodeGeneratorRequest, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	files, err := made(into, options.Templates)
+	files, err := options.made(into)
 	if err != nil {
 		return err
 	}
@@ -113,8 +113,8 @@ func explainEvent(out *strings.Builder, event *model.Event) {
 }
 
 // made are the outputs of a module, less those that its templates leave out.
-func made(into *model.Module, templates string) ([]keep.Output, error) {
-	all, err := outputs(into, templates)
+func (o Options) made(into *model.Module) ([]keep.Output, error) {
+	all, err := o.outputs(into)
 	var made []keep.Output
 	for _, output := range all {
 		text, wrong := output.Render()

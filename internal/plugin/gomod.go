@@ -56,10 +56,11 @@ func (m *GoMod) Tool(path string) bool {
 	return slices.ContainsFunc(m.file.Tool, func(t *modfile.Tool) bool { return t.Path == path })
 }
 
-// Missing are the modules that the runtime needs and go.mod does not require.
+// Missing are the modules that the runtime needs with some engines of the event
+// log, and go.mod does not require.
 // go mod tidy would choose their newest versions, with which nothing was tested.
-func (m *GoMod) Missing() []module.Version {
-	missing := slices.Clone(runtime.Requirements)
+func (m *GoMod) Missing(engines []string) []module.Version {
+	missing := runtime.Requirements(engines)
 	return slices.DeleteFunc(missing, func(need module.Version) bool {
 		return slices.ContainsFunc(m.file.Require, func(r *modfile.Require) bool { return r.Mod.Path == need.Path })
 	})

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime"
 )
 
 // Options are the parameters of a run, as protoc and buf hand them over: a list
@@ -28,6 +29,8 @@ type Options struct {
 	Events string
 	// Check has the run fail if it would write anything, and write nothing.
 	Check bool
+	// Engines are those of the event log that the copy of the runtime has.
+	Engines []string
 	// Templates is a folder of templates that are laid over ours, relative to
 	// the working folder; "" for none.
 	Templates string
@@ -82,6 +85,13 @@ var options = []option{
 		o.Events = value
 		return nil
 	}},
+	{"engines", "sqlite or sqlite+nats", func(o *Options, value string) error {
+		o.Engines = strings.Split(value, "+")
+		if value != "sqlite" && value != "sqlite+nats" && value != "nats+sqlite" {
+			return fmt.Errorf("want sqlite, which tests use and the server unless told otherwise, or sqlite+nats")
+		}
+		return nil
+	}},
 	{"templates", "a folder of templates", func(o *Options, value string) error {
 		o.Templates = value
 		return nil
@@ -94,7 +104,7 @@ var ofProtogen = []string{"paths", "module", "M"}
 // ParseOptions reads a parameter. An option that is unknown or wrong is an
 // error that names it, and what there is.
 func ParseOptions(parameter string) (Options, error) {
-	o := Options{Root: ".", Scaffold: ScaffoldNew, Events: model.EventsAuto}
+	o := Options{Root: ".", Scaffold: ScaffoldNew, Events: model.EventsAuto, Engines: runtime.Engines}
 	for part := range strings.SplitSeq(parameter, ",") {
 		if part == "" {
 			continue

@@ -86,7 +86,7 @@ func generate(request *pluginpb.CodeGeneratorRequest, options Options, tell func
 	onDisk.All = options.Scaffold == ScaffoldAll
 	onDisk.Told = tell
 	onDisk.Join(into)
-	outputs, err := outputs(into, options.Templates)
+	outputs, err := options.outputs(into)
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +129,7 @@ func (o Options) Missing(gomod *GoMod) []module.Version {
 	if o.Runtime != "" {
 		return nil
 	}
-	return gomod.Missing()
+	return gomod.Missing(o.Engines)
 }
 
 // read makes the model of a request.
@@ -153,17 +153,16 @@ func read(request *pluginpb.CodeGeneratorRequest, options Options, gomod *GoMod)
 	return model.Build(into, plugin, options.Events)
 }
 
-// outputs are all files of the module, the copy of the runtime among them. The
-// user's templates are in a folder, if there are any.
-func outputs(into *model.Module, house string) ([]keep.Output, error) {
-	tree, err := tree(house)
+// outputs are all files of the module, the copy of the runtime among them.
+func (o Options) outputs(into *model.Module) ([]keep.Output, error) {
+	tree, err := tree(o.Templates)
 	if err != nil {
 		return nil, err
 	}
 	outputs, err := tree.Outputs(into)
 	if err == nil && into.Copied && len(into.Packages) > 0 {
 		var copied []keep.Output
-		copied, err = copies(into)
+		copied, err = copies(into, o.Engines)
 		outputs = append(outputs, copied...)
 	}
 	slices.SortFunc(outputs, func(a, b keep.Output) int { return strings.Compare(a.Path, b.Path) })
@@ -188,10 +187,10 @@ func tree(dir string) (*render.Tree, error) {
 }
 
 // copies are the files of the runtime, as files of the module.
-func copies(into *model.Module) ([]keep.Output, error) {
+func copies(into *model.Module, engines []string) ([]keep.Output, error) {
 	var outputs []keep.Output
 	err := fs.WalkDir(runtime.Source, ".", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || path.Ext(name) != ".go" || strings.HasSuffix(name, "_test.go") {
+		if err != nil || entry.IsDir() || path.Ext(name) != ".go" || strings.HasSuffix(name, "_test.go") || !runtime.Needed(name, engines) {
 			return err
 		}
 		outputs = append(outputs, keep.Output{

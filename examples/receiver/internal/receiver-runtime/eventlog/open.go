@@ -24,6 +24,7 @@ const (
 // Open opens the log that a URL names, and makes it if there is none:
 //
 //	sqlite:PATH   one file on this machine, whose tables any SQLite tool can read
+//	nats://HOST/STREAM   a stream of NATS JetStream, on one server or a cluster (unless the module was generated without)
 //	memory:NAME   in this process, and lost with it: for tests; without a name it is shared with nobody
 //
 // Several processes may have one log open.

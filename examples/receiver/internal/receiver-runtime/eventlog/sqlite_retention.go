@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
-	"strconv"
-	"strings"
 	"time"
 )
 
@@ -40,21 +38,6 @@ func parseRetention(parameters string) (retention sqliteRetention, err error) {
 		}
 	}
 	return retention, nil
-}
-
-// parseBytes reads a number of bytes: 5000, 64KB, 500MB, 10GB, 2TB.
-func parseBytes(text string) (int64, error) {
-	unit := int64(1)
-	for i, suffix := range []string{"KB", "MB", "GB", "TB"} {
-		if number, found := strings.CutSuffix(text, suffix); found {
-			text, unit = number, 1<<(10*(i+1))
-		}
-	}
-	n, err := strconv.ParseInt(text, 10, 64)
-	if err == nil && n > (1<<62)/unit {
-		err = strconv.ErrRange
-	}
-	return n * unit, err
 }
 
 const (

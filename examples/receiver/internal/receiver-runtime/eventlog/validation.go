@@ -5,6 +5,7 @@ package eventlog
 import (
 	"bytes"
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -95,4 +96,19 @@ func flawOf(name, text string) string {
 		return name + " is not valid UTF-8"
 	}
 	return ""
+}
+
+// parseBytes reads a number of bytes: 5000, 64KB, 500MB, 10GB, 2TB.
+func parseBytes(text string) (int64, error) {
+	unit := int64(1)
+	for i, suffix := range []string{"KB", "MB", "GB", "TB"} {
+		if number, found := strings.CutSuffix(text, suffix); found {
+			text, unit = number, 1<<(10*(i+1))
+		}
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err == nil && n > (1<<62)/unit {
+		err = strconv.ErrRange
+	}
+	return n * unit, err
 }

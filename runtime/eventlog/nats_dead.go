@@ -1,0 +1,235 @@
+package eventlog
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// A dead letter is a message with all that its event has, under the subject
+//
+//	STREAM_consumers.letter.CONSUMER.POSITION.dead
+//
+// and with what follows in more headers. While the letter waits to be tried
+// again, an empty message with .retry in place of .dead stands beside it.
+const (
+	natsConsumer = "dead-consumer"
+	natsRecorded = "dead-recorded"
+	natsTries    = "dead-tries"
+	natsReason   = "dead-reason"
+	natsBuried   = "dead-buried"
+)
+
+// maxNATSReason is the most bytes of a reason that are kept, so that a letter
+// fits where its event did (see natsReserve).
+const maxNATSReason = 1 << 10
+
+// natsLetter is which letter of which consumer: tokens of subjects.
+type natsLetter struct{ consumer, position string }
+
+func (c *natsConfig) letterSubject(letter natsLetter, kind string) string {
+	return c.consumers() + ".letter." + letter.consumer + "." + letter.position + "." + kind
+}
+
+func newNATSLetter(consumer string, position Position) natsLetter {
+	return natsLetter{natsToken(consumer), strconv.FormatInt(int64(position), 10)}
+}
+
+// bury puts a letter in the stream, or in the place of an older one.
+func (l *natsLog) bury(ctx context.Context, letter *DeadLetter) error {
+	message := l.message(&letter.Event)
+	which := newNATSLetter(letter.Consumer, letter.Position)
+	message.Subject = l.letterSubject(which, "dead")
+	delete(message.Header, jetstream.MsgIDHeader) // a later account is no duplicate
+	for name, value := range map[string]string{
+		natsConsumer: natsEscape(letter.Consumer),
+		natsRecorded: letter.Recorded.UTC().Format(time.RFC3339Nano),
+		natsTries:    strconv.Itoa(letter.Tries),
+		natsReason:   natsEscape(strings.ToValidUTF8(letter.Reason[:min(len(letter.Reason), maxNATSReason)], "")),
+		natsBuried:   letter.Buried.UTC().Format(time.RFC3339Nano),
+
+		jetstream.ExpectedStreamHeader: l.consumers(),
+	} {
+		message.Header[name] = []string{value}
+	}
+	return l.do(ctx, func(ctx context.Context) error {
+		// In this order: whoever has seen the letter may ask for another try.
+		if err := l.remove(ctx, l.letterSubject(which, "retry")); err != nil {
+			return err
+		}
+		_, err := l.publish(ctx, l.consumers(), message)
+		return err
+	})
+}
+
+// revive removes a letter, and with it what asks for another try.
+func (l *natsLog) revive(ctx context.Context, consumer string, position Position) error {
+	return l.do(ctx, func(ctx context.Context) error {
+		return l.remove(ctx, l.letterSubject(newNATSLetter(consumer, position), "*"))
+	})
+}
+
+// remove removes the messages of a subject.
+func (l *natsLog) remove(ctx context.Context, subject string) error {
+	stream, err := l.jetstream.Stream(ctx, l.consumers())
+	if err != nil {
+		return err
+	}
+	return stream.Purge(ctx, jetstream.WithPurgeSubject(subject))
+}
+
+// letters are the letters of a consumer, or of all if it is "", by consumer and
+// position: of one kind, dead or retry.
+func (l *natsLog) letters(ctx context.Context, consumer, kind string) (letters []natsLetter, err error) {
+	which := natsLetter{"*", "*"}
+	if consumer != "" {
+		which.consumer = natsToken(consumer)
+	}
+	var subjects map[string]uint64
+	err = l.do(ctx, func(ctx context.Context) error {
+		info, err := l.info(ctx, l.consumers(), jetstream.WithSubjectFilter(l.letterSubject(which, kind)))
+		if err == nil {
+			subjects = info.State.Subjects
+		}
+		return err
+	})
+	for subject := range subjects {
+		if tokens := strings.Split(subject, "."); len(tokens) == 5 {
+			letters = append(letters, natsLetter{tokens[2], tokens[3]})
+		}
+	}
+	slices.SortFunc(letters, func(a, b natsLetter) int {
+		return cmp.Or(strings.Compare(a.consumer, b.consumer), cmp.Compare(len(a.position), len(b.position)), strings.Compare(a.position, b.position))
+	})
+	return letters, err
+}
+
+// letter reads a letter. It returns nil if there is none any more.
+func (l *natsLog) letter(ctx context.Context, which natsLetter) (letter *DeadLetter, err error) {
+	err = l.do(ctx, func(ctx context.Context) error {
+		message, err := l.get(ctx, l.consumers(), natsGet{Last: l.letterSubject(which, "dead")})
+		if err == nil && message != nil {
+			letter, err = natsDeadLetter(which, message)
+		}
+		return err
+	})
+	return letter, err
+}
+
+// natsDeadLetter is the letter in a message.
+func natsDeadLetter(which natsLetter, message *natsMessage) (*DeadLetter, error) {
+	field := message.header.Get
+	position, positionErr := strconv.ParseUint(which.position, 10, 63)
+	recorded, recordedErr := time.Parse(time.RFC3339Nano, field(natsRecorded))
+	buried, buriedErr := time.Parse(time.RFC3339Nano, field(natsBuried))
+	tries, triesErr := strconv.Atoi(field(natsTries))
+	consumer, consumerErr := url.PathUnescape(field(natsConsumer))
+	reason, reasonErr := url.PathUnescape(field(natsReason))
+	record, recordErr := natsRecord(position, recorded, message.header, message.data)
+	if err := errors.Join(positionErr, recordedErr, buriedErr, triesErr, consumerErr, reasonErr, recordErr); err != nil {
+		return nil, &Error{Kind: ErrUnavailable, Detail: "a dead letter can't be read", Cause: fmt.Errorf("%s: %w", message.subject, err)}
+	}
+	return &DeadLetter{Record: record, Consumer: consumer, Tries: tries, Reason: reason, Buried: buried.UTC()}, nil
+}
+
+// Dead implements [Log].
+func (l *natsLog) Dead(ctx context.Context, consumer string) iter.Seq2[DeadLetter, error] {
+	return func(yield func(DeadLetter, error) bool) {
+		err := l.dead(ctx, consumer, yield)
+		if err != nil {
+			yield(DeadLetter{}, err)
+		}
+	}
+}
+
+func (l *natsLog) dead(ctx context.Context, consumer string, yield func(DeadLetter, error) bool) error {
+	if err := l.refusal(ctx, false); err != nil {
+		return err
+	}
+	retrying, err := l.letters(ctx, consumer, "retry")
+	if err != nil {
+		return err
+	}
+	all, err := l.letters(ctx, consumer, "dead")
+	for _, which := range all {
+		if err := l.refusal(ctx, false); err != nil {
+			return err
+		}
+		letter, err := l.letter(ctx, which)
+		if err != nil {
+			return err
+		}
+		if letter == nil { // handled meanwhile
+			continue
+		}
+		letter.Retrying = slices.Contains(retrying, which)
+		if !yield(*letter, nil) {
+			return nil
+		}
+	}
+	return err
+}
+
+// maxNATSRetries is how many letters are tried again at a time.
+const maxNATSRetries = 100
+
+// retries are the letters of a consumer that wait to be tried again.
+func (l *natsLog) retries(ctx context.Context, consumer string) (letters []DeadLetter, err error) {
+	waiting, err := l.letters(ctx, consumer, "retry")
+	for _, which := range waiting[:min(len(waiting), maxNATSRetries)] {
+		letter, err := l.letter(ctx, which)
+		if err != nil {
+			return nil, err
+		}
+		if letter == nil { // it was handled before its other try was asked for
+			if err := l.do(ctx, func(ctx context.Context) error { return l.remove(ctx, l.letterSubject(which, "retry")) }); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		letter.Retrying = true
+		letters = append(letters, *letter)
+	}
+	return letters, err
+}
+
+// Retry implements [Log].
+func (l *natsLog) Retry(ctx context.Context, consumer string, positions ...Position) (count int, err error) {
+	if err := l.refusal(ctx, true); err != nil {
+		return 0, err
+	}
+	if err := validateConsumer(consumer); err != nil {
+		return 0, err
+	}
+	letters, err := l.letters(ctx, consumer, "dead")
+	if err != nil {
+		return 0, err
+	}
+	if len(positions) > 0 {
+		isOther := func(letter natsLetter) bool {
+			return !slices.ContainsFunc(positions, func(p Position) bool { return newNATSLetter(consumer, p) == letter })
+		}
+		letters = slices.DeleteFunc(letters, isOther)
+	}
+	for _, which := range letters {
+		err := l.do(ctx, func(ctx context.Context) error {
+			_, err := l.publish(ctx, l.consumers(), &nats.Msg{Subject: l.letterSubject(which, "retry")})
+			return err
+		})
+		if err != nil {
+			return count, err
+		}
+		count++
+	}
+	return count, nil
+}

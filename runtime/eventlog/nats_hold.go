@@ -1,0 +1,257 @@
+package eventlog
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// natsPlace is the place of a consumer as its stream holds it, under the
+// subject STREAM_consumers.place.CONSUMER. Every change of it names the message
+// that it replaces, so that of two processes only one can change it.
+type natsPlace struct {
+	Consumer string    `json:"consumer"`
+	Place    *Position `json:"place,omitempty"`  // nil if it was never moved
+	Holder   string    `json:"holder,omitempty"` // "" if nobody has it
+	Hold     string    `json:"hold,omitempty"`   // tells the holds of one holder apart
+	Lease    string    `json:"lease,omitempty"`  // how long after its message another may take it
+}
+
+// natsHold is the place of a consumer while this process has it.
+type natsHold struct {
+	log      *natsLog
+	consumer string
+	subject  string
+	place    atomic.Pointer[natsPlace] // as it was last written
+
+	writing  chan struct{} // has an element while the place is written, and guards:
+	sequence uint64        // of the message that holds the place
+
+	gone atomic.Bool        // it was lost or released
+	stop context.CancelFunc // of renewing
+}
+
+func (c *natsConfig) placeSubject(consumer string) string {
+	return c.consumers() + ".place." + natsToken(consumer)
+}
+
+// Hold implements [Log]. The place of a process that has died can be taken when
+// its lease has ended, 15 seconds later.
+func (l *natsLog) Hold(ctx context.Context, consumer string) (Hold, error) {
+	if err := l.refusal(ctx, true); err != nil {
+		return nil, err
+	}
+	if err := validateConsumer(consumer); err != nil {
+		return nil, err
+	}
+	h := &natsHold{log: l, consumer: consumer, subject: l.placeSubject(consumer), writing: make(chan struct{}, 1)}
+	hold := l.conn.NewInbox()[len(nats.InboxPrefix):]
+	err := l.do(ctx, func(ctx context.Context) error {
+		there, sequence, err := l.placeAt(ctx, h.subject)
+		if err != nil {
+			return err
+		}
+		if there.Holder != "" && there.Hold != hold { // ours is there if an answer was lost
+			return held(consumer, there.Holder)
+		}
+		place := natsPlace{Consumer: consumer, Place: there.Place, Holder: natsHolder(), Hold: hold, Lease: l.lease.String()}
+		h.place.Store(&place)
+		h.sequence, err = l.putPlace(ctx, h.subject, place, sequence)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	renewing, stop := context.WithCancel(l.open)
+	h.stop = stop
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		stop()
+		return nil, &Error{Kind: ErrClosed}
+	}
+	l.holds[h] = true
+	go h.renew(renewing)
+	return h, nil
+}
+
+// natsHolder names this process.
+func natsHolder() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "an unknown host"
+	}
+	return fmt.Sprintf("process %d on %s", os.Getpid(), host)
+}
+
+// placeAt is a place as it stands, with its holder only if the lease has not
+// ended, and the sequence of its message: 0 if there is none.
+//
+// The age of the message is taken by the server's clock alone, for those of the
+// processes may differ.
+func (l *natsLog) placeAt(ctx context.Context, subject string) (place natsPlace, sequence uint64, err error) {
+	message, err := l.get(ctx, l.consumers(), natsGet{Last: subject})
+	if err != nil || message == nil {
+		return natsPlace{}, 0, err
+	}
+	if err := json.Unmarshal(message.data, &place); err != nil {
+		return natsPlace{}, 0, &Error{Kind: ErrUnavailable, Detail: "the place of a consumer can't be read", Cause: fmt.Errorf("%s: %w", subject, err)}
+	}
+	if place.Holder == "" {
+		return place, message.sequence, nil
+	}
+	info, err := l.info(ctx, l.consumers())
+	if err != nil {
+		return natsPlace{}, 0, err
+	}
+	if lease, err := time.ParseDuration(place.Lease); err != nil || info.TimeStamp.Sub(message.time) > lease {
+		place.Holder = ""
+	}
+	return place, message.sequence, nil
+}
+
+// putPlace replaces the message with a sequence by one that says something
+// else, and returns its sequence.
+func (l *natsLog) putPlace(ctx context.Context, subject string, place natsPlace, sequence uint64) (uint64, error) {
+	data, err := json.Marshal(place)
+	if err != nil {
+		return 0, err
+	}
+	ack, err := l.publish(ctx, l.consumers(), &nats.Msg{Subject: subject, Data: data, Header: nats.Header{
+		jetstream.ExpectedLastSubjSeqHeader: {strconv.FormatUint(sequence, 10)},
+	}})
+	return ack.Sequence, err
+}
+
+// Place implements [Hold].
+func (h *natsHold) Place() (place Position, known bool) {
+	if at := h.place.Load().Place; at != nil {
+		return *at, true
+	}
+	return 0, false
+}
+
+// Move implements [Hold].
+func (h *natsHold) Move(ctx context.Context, to Position) error {
+	return h.write(ctx, func(place *natsPlace) { place.Place = &to })
+}
+
+// assert makes sure that this process has the place, and renews its lease.
+func (h *natsHold) assert(ctx context.Context) error {
+	return h.write(ctx, func(*natsPlace) {})
+}
+
+// write changes the place.
+func (h *natsHold) write(ctx context.Context, change func(*natsPlace)) error {
+	if err := h.log.refusal(ctx, true); err != nil {
+		return err
+	}
+	select {
+	case h.writing <- struct{}{}:
+		defer func() { <-h.writing }()
+	case <-ctx.Done():
+		return ended(ctx)
+	}
+	if h.gone.Load() {
+		return held(h.consumer, "")
+	}
+	return h.replace(ctx, change)
+}
+
+// replace writes the place, and finds out who has it if it can't.
+func (h *natsHold) replace(ctx context.Context, change func(*natsPlace)) error {
+	place := *h.place.Load()
+	change(&place)
+	return h.log.do(ctx, func(ctx context.Context) error {
+		sequence, err := h.log.putPlace(ctx, h.subject, place, h.sequence)
+		if err == nil {
+			h.sequence = sequence
+			h.place.Store(&place)
+			return nil
+		}
+		if !isNATS(err, natsWrongLast, natsWrongLastNow) {
+			return err
+		}
+		// Another has the place, or a try of ours came through after all.
+		there, sequence, lookUp := h.log.placeAt(ctx, h.subject)
+		if lookUp != nil {
+			return lookUp
+		}
+		if there.Hold != h.place.Load().Hold {
+			h.gone.Store(true)
+			return held(h.consumer, there.Holder)
+		}
+		h.sequence = sequence
+		return err
+	})
+}
+
+// renew keeps the lease from ending.
+func (h *natsHold) renew(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(h.log.lease / 3):
+			_ = h.assert(ctx) // if the place is lost, the next call says so
+		}
+	}
+}
+
+// Release implements [Hold].
+func (h *natsHold) Release() error {
+	h.stop()
+	h.log.mu.Lock()
+	delete(h.log.holds, h)
+	h.log.mu.Unlock()
+
+	h.writing <- struct{}{}
+	defer func() { <-h.writing }()
+	if h.gone.Swap(true) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(h.log.open, 2*time.Second)
+	defer cancel()
+	err := h.replace(ctx, func(place *natsPlace) { place.Holder, place.Hold, place.Lease = "", "", "" })
+	if errors.Is(err, ErrHeld) { // then it was lost, which is as good
+		return nil
+	}
+	return err
+}
+
+// Bury implements [Hold].
+func (h *natsHold) Bury(ctx context.Context, letter DeadLetter) error {
+	if err := h.assert(ctx); err != nil {
+		return err
+	}
+	letter.Consumer = h.consumer
+	return h.log.bury(ctx, &letter)
+}
+
+// Retries implements [Hold]. It only reads, for it is asked all the time; that
+// the place was lost it knows from the last renewal.
+func (h *natsHold) Retries(ctx context.Context) ([]DeadLetter, error) {
+	if err := h.log.refusal(ctx, true); err != nil {
+		return nil, err
+	}
+	if h.gone.Load() {
+		return nil, held(h.consumer, "")
+	}
+	return h.log.retries(ctx, h.consumer)
+}
+
+// Revive implements [Hold].
+func (h *natsHold) Revive(ctx context.Context, position Position) error {
+	if err := h.assert(ctx); err != nil {
+		return err
+	}
+	return h.log.revive(ctx, h.consumer, position)
+}

@@ -1,0 +1,311 @@
+package eventlog
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// What a reader asks the server for ahead of what it yields.
+const (
+	natsPageEvents = 512
+	natsPageBytes  = 8 << 20 // or twice what one message may have
+)
+
+// Read implements [Log].
+func (l *natsLog) Read(ctx context.Context, from From) iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
+		end, err := l.end(ctx)
+		done := end <= from.after
+		if err == nil && !done && !from.since.IsZero() {
+			done, err = l.isBehind(ctx, from, end)
+		}
+		if err == nil && !done {
+			err = l.follow(ctx, from, end, yield)
+		}
+		if err != nil {
+			yield(Record{}, err)
+		}
+	}
+}
+
+// Tail implements [Log].
+func (l *natsLog) Tail(ctx context.Context, from From) iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
+		if err := l.follow(ctx, from, natsEndless, yield); err != nil {
+			yield(Record{}, err)
+		}
+	}
+}
+
+// natsEndless is behind all positions.
+const natsEndless = Position(1<<63 - 1)
+
+// end is the greatest position in the log, 0 if it is empty.
+func (l *natsLog) end(ctx context.Context) (end Position, err error) {
+	if err := l.refusal(ctx, false); err != nil {
+		return 0, err
+	}
+	err = l.do(ctx, func(ctx context.Context) error {
+		info, err := l.info(ctx, l.events)
+		if err == nil && info.State.Msgs > 0 {
+			end = Position(info.State.LastSeq)
+		}
+		return err
+	})
+	return end, err
+}
+
+// info asks the leader of a stream how it is.
+func (l *natsLog) info(ctx context.Context, stream string, options ...jetstream.StreamInfoOpt) (*jetstream.StreamInfo, error) {
+	handle, err := l.jetstream.Stream(ctx, stream)
+	if err != nil || len(options) == 0 {
+		if err != nil {
+			return nil, err
+		}
+		return handle.CachedInfo(), nil
+	}
+	return handle.Info(ctx, options...)
+}
+
+// follow yields what stands behind a place, up to an end. It returns nil if it
+// was stopped or came to the end. Without an end it outlasts whatever happens
+// to the servers; else it gives up when there was nothing for a while.
+func (l *natsLog) follow(ctx context.Context, from From, end Position, yield func(Record, error) bool) error {
+	if err := l.refusal(ctx, false); err != nil {
+		return err
+	}
+	open, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(l.open, cancel)()
+	for progress := time.Now(); ; {
+		before := from
+		done, err := l.followOnce(open, &from, end, yield)
+		if done {
+			return nil
+		}
+		if refusal := l.refusal(ctx, false); refusal != nil {
+			return refusal
+		}
+		if errors.As(err, new(*Error)) {
+			return err
+		}
+		if from != before {
+			progress = time.Now()
+		}
+		if end != natsEndless && time.Since(progress) > l.timeout || errors.Is(err, jetstream.ErrStreamNotFound) {
+			return l.unavailable(err)
+		}
+		// Its consumer was lost, with its server or on the way: go on behind
+		// what was yielded.
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-open.Done():
+		}
+	}
+}
+
+// followOnce does so with one consumer on the server, for as long as that
+// delivers without a gap. It moves from along.
+func (l *natsLog) followOnce(ctx context.Context, from *From, end Position, yield func(Record, error) bool) (done bool, err error) {
+	delivery, err := l.deliver(ctx, *from)
+	if err != nil {
+		return false, err
+	}
+	defer delivery.stop()
+	for {
+		message, err := delivery.next(ctx)
+		if err != nil {
+			return false, err
+		}
+		if message == nil {
+			// There is nothing for now. It may be that the end is never reached,
+			// for events can be removed.
+			if end != natsEndless {
+				if done, err := l.isBehind(ctx, *from, end); done || err != nil {
+					return done, err
+				}
+			}
+			continue
+		}
+		meta, err := message.Metadata()
+		if err != nil {
+			return false, err
+		}
+		position := Position(meta.Sequence.Stream)
+		if position > end {
+			return true, nil
+		}
+		// A server that lags behind may begin earlier than it was told to.
+		if position <= from.after || meta.Timestamp.Before(from.since) {
+			continue
+		}
+		record, err := natsRecord(meta.Sequence.Stream, meta.Timestamp, message.Header, message.Data)
+		if err != nil {
+			return false, err
+		}
+		if !yield(record, nil) || position == end {
+			return true, nil
+		}
+		if *from = After(position); ctx.Err() != nil {
+			return false, ctx.Err()
+		}
+	}
+}
+
+// isBehind is whether nothing stands between where reading begins and an end.
+func (l *natsLog) isBehind(ctx context.Context, from From, end Position) (is bool, err error) {
+	err = l.do(ctx, func(ctx context.Context) error {
+		if !from.since.IsZero() {
+			last, err := l.get(ctx, l.events, natsGet{Last: ">"})
+			is = err == nil && (last == nil || last.time.Before(from.since))
+			return err
+		}
+		next, err := l.get(ctx, l.events, natsGet{Sequence: uint64(from.after) + 1, Next: ">"})
+		is = err == nil && (next == nil || Position(next.sequence) > end)
+		return err
+	})
+	return is, err
+}
+
+// natsDelivery is what a consumer on the server delivers. It asks for one page
+// after the other.
+//
+// The iterator of the jetstream package would do, but for a request that comes
+// to the consumer's server before that has told the others of the consumer: it
+// is lost, and noticed only when nothing was heard for seconds.
+type natsDelivery struct {
+	log       *natsLog
+	consumer  string
+	messages  chan *nats.Msg
+	inbox     *nats.Subscription // of all pages
+	delivered uint64             // how many messages came, which the server counts as well
+	page      string             // where the server answers for the page
+	missing   int                // how many are still to come of the page
+}
+
+// natsSilence is after how long without a word a consumer is given up. The
+// server says every second that it has nothing.
+const natsSilence = 2500 * time.Millisecond
+
+// deliver makes a consumer on the server. It acknowledges nothing, and the
+// server forgets it when nobody has asked it for a while.
+func (l *natsLog) deliver(ctx context.Context, from From) (*natsDelivery, error) {
+	config := jetstream.ConsumerConfig{
+		Name:              "reader-" + l.conn.NewInbox()[len(nats.InboxPrefix):],
+		DeliverPolicy:     jetstream.DeliverAllPolicy,
+		AckPolicy:         jetstream.AckNonePolicy,
+		MemoryStorage:     true,
+		Replicas:          1,
+		InactiveThreshold: time.Minute,
+	}
+	switch year := from.since.Year(); {
+	case from.after > 0:
+		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, uint64(from.after)+1
+	case year > 9999:
+		config.DeliverPolicy = jetstream.DeliverNewPolicy
+	case year >= 1970:
+		config.DeliverPolicy, config.OptStartTime = jetstream.DeliverByStartTimePolicy, &from.since
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.timeout/4)
+	defer cancel()
+	if _, err := l.jetstream.CreateOrUpdateConsumer(ctx, l.events, config); err != nil {
+		return nil, err
+	}
+	d := &natsDelivery{log: l, consumer: config.Name, messages: make(chan *nats.Msg, 2*natsPageEvents)}
+	var err error
+	if d.inbox, err = l.conn.ChanSubscribe(l.conn.NewInbox()+".*", d.messages); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// ask asks for a page.
+func (d *natsDelivery) ask() error {
+	request, err := json.Marshal(map[string]any{
+		"batch":          natsPageEvents,
+		"max_bytes":      max(natsPageBytes, 2*d.log.conn.MaxPayload()),
+		"expires":        30 * time.Second,
+		"idle_heartbeat": time.Second,
+	})
+	if err != nil {
+		return err
+	}
+	d.page = strings.TrimSuffix(d.inbox.Subject, "*") + strconv.FormatUint(d.delivered, 10)
+	d.missing = natsPageEvents
+	return d.log.conn.PublishRequest("$JS.API.CONSUMER.MSG.NEXT."+d.log.events+"."+d.consumer, d.page, request)
+}
+
+// next is the next message, or none if the server has nothing for now.
+func (d *natsDelivery) next(ctx context.Context) (*nats.Msg, error) {
+	silence := time.NewTimer(natsSilence)
+	defer silence.Stop()
+	for {
+		if d.missing == 0 {
+			if err := d.ask(); err != nil {
+				return nil, err
+			}
+		}
+		var message *nats.Msg
+		select {
+		case message = <-d.messages:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-silence.C:
+			return nil, errors.New("nothing was heard of the reader's consumer")
+		}
+		status := message.Header.Get("Status")
+		switch {
+		case message.Reply != "": // where others acknowledge it
+			return message, d.count(message)
+		case message.Subject != d.page: // the server is done with an earlier page
+		case status == "100": // it has nothing
+			return nil, d.compare(message.Header.Get("Nats-Last-Consumer"))
+		case status == "404", status == "408": // and has waited for long
+			d.missing = 0
+		case status == "409" && message.Header.Get("Description") == "Batch Completed":
+			d.missing = 0
+		case status == "503": // the consumer is not known everywhere yet
+			d.missing = 0
+			pause(ctx, 5*time.Millisecond)
+		default:
+			return nil, fmt.Errorf("the reader's consumer: %s %s", status, message.Header.Get("Description"))
+		}
+	}
+}
+
+// count makes sure that no message was lost before this one.
+func (d *natsDelivery) count(message *nats.Msg) error {
+	meta, err := message.Metadata()
+	if err != nil {
+		return err
+	}
+	d.delivered++
+	d.missing--
+	return d.compare(strconv.FormatUint(meta.Sequence.Consumer, 10))
+}
+
+// compare makes sure that as many messages came as the server has sent.
+func (d *natsDelivery) compare(sent string) error {
+	if came := strconv.FormatUint(d.delivered, 10); sent != came {
+		return fmt.Errorf("%s messages came of %s", came, sent)
+	}
+	return nil
+}
+
+func (d *natsDelivery) stop() {
+	_ = d.inbox.Unsubscribe()
+	go func() { // if it fails the server forgets it a minute later
+		ctx, cancel := context.WithTimeout(d.log.open, d.log.timeout)
+		defer cancel()
+		_ = d.log.jetstream.DeleteConsumer(ctx, d.log.events, d.consumer)
+	}()
+}

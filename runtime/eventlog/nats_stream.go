@@ -1,0 +1,223 @@
+package eventlog
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// natsPartitions is the field of a stream's metadata that says by how many its
+// events are spread.
+const natsPartitions = "eventlog_partitions"
+
+// eventStream is how the stream of the events is made.
+func (c *natsConfig) eventStream() jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:               c.events,
+		Description:        "events",
+		Subjects:           []string{c.events + ".*.*"},
+		Storage:            jetstream.FileStorage,
+		Retention:          jetstream.LimitsPolicy,
+		Discard:            jetstream.DiscardNew, // a full log says so, and forgets nothing
+		Replicas:           c.replicas,
+		Duplicates:         c.window,
+		MaxAge:             c.maxAge,
+		MaxBytes:           c.maxBytes,
+		MaxMsgs:            -1,
+		MaxMsgsPerSubject:  -1,
+		MaxMsgSize:         -1,
+		AllowAtomicPublish: true,
+		Metadata:           map[string]string{natsPartitions: strconv.Itoa(c.partitions)},
+	}
+}
+
+// consumerStream is how the stream of the consumers' places and dead letters is
+// made. It keeps the last message of each subject.
+func (c *natsConfig) consumerStream() jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:              c.consumers(),
+		Description:       "places and dead letters of the consumers of " + c.events,
+		Subjects:          []string{c.consumers() + ".>"},
+		Storage:           jetstream.FileStorage,
+		Retention:         jetstream.LimitsPolicy,
+		Discard:           jetstream.DiscardNew,
+		Replicas:          c.replicas,
+		Duplicates:        min(2*time.Minute, c.window),
+		MaxBytes:          -1,
+		MaxMsgs:           -1,
+		MaxMsgsPerSubject: 1,
+		MaxMsgSize:        -1,
+	}
+}
+
+// consumers is the name of the stream of the consumers.
+func (c *natsConfig) consumers() string { return c.events + "_consumers" }
+
+// establish finds the streams, or makes them, and makes sure that they keep
+// what the log promises.
+func (l *natsLog) establish(ctx context.Context) error {
+	for _, want := range []jetstream.StreamConfig{l.eventStream(), l.consumerStream()} {
+		info, err := l.stream(ctx, want)
+		if err != nil {
+			return err
+		}
+		if wrong := natsMismatches(info.Config, want); len(wrong) > 0 {
+			return fmt.Errorf("stream %s is not what this log needs, and is left as it is: %s", want.Name, strings.Join(wrong, "; "))
+		}
+		if err := l.prove(ctx, info); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stream is a stream as it is, made if there is none.
+func (l *natsLog) stream(ctx context.Context, want jetstream.StreamConfig) (*jetstream.StreamInfo, error) {
+	var stream jetstream.Stream
+	find := func(ctx context.Context) (err error) {
+		stream, err = l.jetstream.Stream(ctx, want.Name)
+		switch {
+		case errors.Is(err, jetstream.ErrStreamNotFound):
+			return nil
+		case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
+			return &Error{Kind: ErrUnavailable, Detail: "the server has no JetStream for this user", Cause: err}
+		}
+		return err
+	}
+	if err := l.do(ctx, find); err != nil {
+		return nil, err
+	}
+	if stream != nil {
+		return stream.CachedInfo(), nil
+	}
+	if l.mode == readOnly {
+		return nil, fmt.Errorf("there is no stream %s; name one that exists, or open the log for appending to make it", want.Name)
+	}
+	stream, err := l.jetstream.CreateStream(ctx, want)
+	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // somebody was faster
+		stream, err = l.jetstream.Stream(ctx, want.Name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("stream %s with %d replicas can't be made (a single server wants replicas=1 with monitor=…, or durability=none): %w", want.Name, want.Replicas, err)
+	}
+	return stream.CachedInfo(), nil
+}
+
+// natsMismatches are the settings of a stream that would break a promise, each
+// with what is wanted and how to come by it.
+func natsMismatches(have, want jetstream.StreamConfig) (wrong []string) {
+	edit := "nats stream edit " + want.Name
+	fixed := "this can't be changed: name another stream"
+	configure := "change the stream's configuration, or name another"
+	check := func(isRight bool, setting string, have, want any, remedy string) {
+		if !isRight {
+			wrong = append(wrong, fmt.Sprintf("%s is %v, want %v (%s)", setting, have, want, remedy))
+		}
+	}
+	parameter := func(name string, value any) string { return fmt.Sprintf(", or %s=%v in the URL", name, value) }
+	check(have.Storage == want.Storage, "storage", have.Storage, want.Storage, fixed)
+	check(have.PersistMode == want.PersistMode, "persist_mode", have.PersistMode, want.PersistMode, fixed)
+	check(have.Retention == want.Retention, "retention", have.Retention, want.Retention, fixed)
+	check(have.Mirror == nil && len(have.Sources) == 0, "fed from other streams", true, false, configure)
+	check(slices.Equal(have.Subjects, want.Subjects), "subjects", have.Subjects, want.Subjects, edit+" --subjects="+strings.Join(want.Subjects, ","))
+	check(have.SubjectTransform == nil, "subject_transform", "set", "none", configure)
+	check(have.Replicas >= want.Replicas, "replicas", have.Replicas, fmt.Sprint("at least ", want.Replicas), fmt.Sprintf("%s --replicas=%d", edit, want.Replicas)+parameter("replicas", have.Replicas))
+	check(have.Duplicates >= want.Duplicates, "duplicate_window", have.Duplicates, fmt.Sprint("at least ", want.Duplicates), fmt.Sprintf("%s --dupe-window=%v", edit, want.Duplicates)+parameter("window", have.Duplicates))
+	check(have.Discard == want.Discard, "discard", have.Discard, want.Discard, edit+" --discard=new")
+	check(have.MaxAge == want.MaxAge, "max_age", have.MaxAge, want.MaxAge, fmt.Sprintf("%s --max-age=%v", edit, want.MaxAge)+parameter("max-age", have.MaxAge))
+	check(have.MaxBytes == want.MaxBytes, "max_bytes", have.MaxBytes, want.MaxBytes, fmt.Sprintf("%s --max-bytes=%d", edit, want.MaxBytes)+parameter("max-bytes", have.MaxBytes))
+	check(have.MaxMsgs == want.MaxMsgs, "max_msgs", have.MaxMsgs, want.MaxMsgs, edit+" --max-msgs=-1")
+	check(have.MaxMsgsPerSubject == want.MaxMsgsPerSubject, "max_msgs_per_subject", have.MaxMsgsPerSubject, want.MaxMsgsPerSubject, fmt.Sprintf("%s --max-msgs-per-subject=%d", edit, want.MaxMsgsPerSubject))
+	check(have.MaxMsgSize == want.MaxMsgSize, "max_msg_size", have.MaxMsgSize, want.MaxMsgSize, edit+" --max-msg-size=-1")
+	check(have.AllowAtomicPublish || !want.AllowAtomicPublish, "allow_atomic", have.AllowAtomicPublish, true, configure)
+	check(!have.AllowRollup, "allow_rollup_hdrs", true, false, configure)
+	check(!have.AllowMsgCounter, "allow_msg_counter", true, false, configure)
+	check(!have.NoAck, "no_ack", true, false, configure)
+	check(!have.Sealed, "sealed", true, false, fixed)
+	if partitions, found := have.Metadata[natsPartitions]; found {
+		check(partitions == want.Metadata[natsPartitions], "partitions", partitions, want.Metadata[natsPartitions], "partitions="+partitions+" in the URL")
+	}
+	return wrong
+}
+
+// prove finds out how durable an acknowledged event is, or says that nothing
+// is known to make it durable.
+func (l *natsLog) prove(ctx context.Context, info *jetstream.StreamInfo) error {
+	switch {
+	case l.durability == None:
+		return nil
+	case info.Config.Replicas >= 3:
+		l.quorum = true
+		return nil
+	case l.monitor == "":
+		return fmt.Errorf("stream %s has %d replica(s), and nothing proves that its server writes an event to disk before it acknowledges it; want 3 replicas (replicas=3), or sync_interval: always on a single server and monitor=http://HOST:8222 in the URL to prove it, or durability=none to do without", info.Config.Name, info.Config.Replicas)
+	case info.Cluster != nil && info.Cluster.Name != "" || info.Config.Replicas != 1:
+		return fmt.Errorf("stream %s may move to another server of its cluster than the one that monitor=%s tells of; want 3 replicas (replicas=3)", info.Config.Name, l.monitor)
+	}
+	l.quorum = false
+	_, err := l.proven(ctx)
+	return err
+}
+
+// proven is how durable an event is that was acknowledged just now. A server
+// that has another id than the last time was started again, maybe with another
+// configuration.
+func (l *natsLog) proven(ctx context.Context) (Durability, error) {
+	switch id := l.conn.ConnectedServerId(); {
+	case l.durability == None:
+		return None, nil
+	case l.quorum:
+		return Quorum, nil
+	case id != "" && l.synced.Load() == id:
+		return Fsync, nil
+	}
+	err := l.do(ctx, func(ctx context.Context) error {
+		id, err := l.syncs(ctx)
+		if err == nil && id != l.conn.ConnectedServerId() {
+			err = fmt.Errorf("monitor=%s tells of another server than the one that holds the stream", l.monitor)
+		}
+		if err == nil {
+			l.synced.Store(id)
+		}
+		return err
+	})
+	if err != nil {
+		return None, err
+	}
+	return Fsync, nil
+}
+
+// syncs asks the monitoring endpoint whether its server syncs each write, and
+// returns the id of the server.
+func (l *natsLog) syncs(ctx context.Context) (id string, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(l.monitor, "/")+"/jsz", nil)
+	if err != nil {
+		return "", &Error{Kind: ErrUnavailable, Detail: "monitor is no URL", Cause: err}
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = response.Body.Close() }()
+	var server struct {
+		ID     string `json:"server_id"`
+		Config struct {
+			SyncAlways bool `json:"sync_always"`
+		} `json:"config"`
+	}
+	if err := json.NewDecoder(response.Body).Decode(&server); err != nil {
+		return "", fmt.Errorf("%s: %s: %w", request.URL.Redacted(), response.Status, err)
+	}
+	if !server.Config.SyncAlways {
+		return "", &Error{Kind: ErrUnavailable, Detail: "its server does not write an event to disk before it acknowledges it; set sync_interval: always in its jetstream configuration, or durability=none in the URL"}
+	}
+	return server.ID, nil
+}

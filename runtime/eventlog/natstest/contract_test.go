@@ -1,0 +1,88 @@
+package natstest
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog/eventlogtest"
+)
+
+var streams atomic.Int64
+
+// newStream names a stream that does not exist yet.
+func newStream() string { return fmt.Sprint("EVENTS", streams.Add(1)) }
+
+func TestOneServerKeepsTheContract(t *testing.T) {
+	s := start(t, &server.Options{JetStreamLimits: server.JSLimitOpts{MaxBatchSize: maxBatch}})
+	eventlogtest.Run(t, eventlogtest.Engine{
+		URL: func(testing.TB) string {
+			return "nats://" + hosts(s) + "/" + newStream() + "?durability=none"
+		},
+		Durability: eventlog.None,
+		Steal:      steal,
+	})
+}
+
+func TestSyncingServerKeepsTheContract(t *testing.T) {
+	s := start(t, &server.Options{SyncAlways: true, HTTPHost: "127.0.0.1", HTTPPort: -1, JetStreamLimits: server.JSLimitOpts{MaxBatchSize: maxBatch}})
+	eventlogtest.Run(t, eventlogtest.Engine{
+		URL: func(testing.TB) string {
+			return "nats://" + hosts(s) + "/" + newStream() + "?monitor=http://" + s.MonitorAddr().String()
+		},
+		Durability: eventlog.Fsync,
+		Steal:      steal,
+	})
+}
+
+func TestClusterKeepsTheContract(t *testing.T) {
+	servers := startCluster(t)
+	eventlogtest.Run(t, eventlogtest.Engine{
+		URL:        func(testing.TB) string { return "nats://" + hosts(servers...) + "/" + newStream() },
+		Durability: eventlog.Quorum,
+		Steal:      steal,
+	})
+}
+
+// steal makes the place of a consumer that of another process.
+func steal(t testing.TB, url, consumer string) {
+	t.Helper()
+	address, rest, _ := strings.Cut(strings.TrimPrefix(url, "nats://"), "/")
+	stream, _, _ := strings.Cut(rest, "?")
+	conn, err := nats.Connect("nats://" + strings.Split(address, ",")[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	js, err := jetstream.New(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	places, err := js.Stream(t.Context(), stream+"_consumers")
+	if err != nil {
+		t.Fatal(err)
+	}
+	message, err := places.GetLastMsgForSubject(t.Context(), stream+"_consumers.place."+consumer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	place := map[string]any{}
+	if err := json.Unmarshal(message.Data, &place); err != nil {
+		t.Fatal(err)
+	}
+	place["holder"], place["hold"] = "process 1 on another host", "stolen"
+	data, err := json.Marshal(place)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.Publish(t.Context(), message.Subject, data); err != nil {
+		t.Fatal(err)
+	}
+}
