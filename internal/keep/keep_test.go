@@ -170,6 +170,8 @@ func TestANewRPCBringsItsFileAndTest(t *testing.T) {
 		"a function of that name":              {func(h house) { h.write(impl+"mine.go", "package orders\nfunc Ship() {}") }, both},
 		"a method of that name elsewhere":      {func(h house) { h.write("internal/other/mine.go", "package other\nfunc (t T) Ship() {}") }, both},
 		"a program behind a build tag":         {func(h house) { h.write(impl+"gen.go", "//go:build ignore\n\npackage main\nfunc (t T) Ship() {}") }, both},
+		"a lock of an editor":                  {func(h house) { link(h, impl+".#take.go") }, both},
+		"a file that Go passes over":           {func(h house) { h.write(impl+"_old.go", "<<<<<<< HEAD") }, both},
 		"a test of that name":                  {func(h house) { h.write(impl+"mine_test.go", "package orders\nfunc TestShip() {}") }, []string{ship}},
 		"a test of that name from outside":     {func(h house) { h.write(impl+"mine_test.go", "package orders_test\nfunc TestShip() {}") }, both},
 		"the marker in a raw string":           {func(h house) { h.write(ship, "package orders\nvar s = `\n// "+keep.Marker+"\n`") }, none},
