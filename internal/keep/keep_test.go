@@ -393,7 +393,11 @@ func TestWhatCannotBeReadFailsTheRun(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, orders)
 			test.change(h)
-			if _, err := h.generate(withShip); err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(name, "folder") && !strings.Contains(err.Error(), "Nothing was written") {
+			told, err := h.generate(withShip)
+			if len(told) > 0 {
+				t.Errorf("it fails, and tells %q", told)
+			}
+			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(name, "folder") && !strings.Contains(err.Error(), "Nothing was written") {
 				t.Errorf("the error is %v, want %s in it", err, test.want)
 			}
 		})
