@@ -1,10 +1,13 @@
 package keep
 
 import (
+	"errors"
 	"fmt"
 	"go/parser"
 	"go/token"
+	"io/fs"
 	"maps"
+	"os"
 	"path"
 	"slices"
 	"strconv"
@@ -23,13 +26,19 @@ func (m *Module) gone(app *model.App, outputs []Output) (files []File, err error
 	made := map[string]bool{}    // paths
 	makes := map[string]bool{}   // elements
 	folders := map[string]bool{} // to look at
+	copied := false              // whether the runtime is
 	maps.Copy(folders, app.Protos.Folders)
 	for _, output := range outputs {
 		made[output.Path] = true
 		if output.Element == nil {
-			folders[path.Dir(output.Path)] = true
+			copied = true
 		} else if output.Owner == Ours {
 			makes[output.Element.String()] = true
+		}
+	}
+	if copied {
+		if err := m.below(model.RuntimeDir, folders); err != nil {
+			return nil, err
 		}
 	}
 	for _, dir := range slices.Sorted(maps.Keys(folders)) {
@@ -52,6 +61,19 @@ func (m *Module) gone(app *model.App, outputs []Output) (files []File, err error
 		}
 	}
 	return files, nil
+}
+
+// below adds a folder, if there is one, and all that are below it.
+func (m *Module) below(dir string, folders map[string]bool) error {
+	return fs.WalkDir(os.DirFS(m.root), dir, func(at string, entry fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err == nil && entry.IsDir() {
+			folders[at] = true
+		}
+		return err
+	})
 }
 
 // isGone reports whether nothing is made any more of what a file of ours, which

@@ -452,11 +452,49 @@ func TestDriftIsTold(t *testing.T) {
 	}
 }
 
+// TestDriftIsToldInTheWordsOfTheFile: by the names that it has for packages, or
+// they have for themselves.
+func TestDriftIsToldInTheWordsOfTheFile(t *testing.T) {
+	named := strings.Replace(orders, "gen/shoppb", "gen/shop/v1;shopv1", 1)
+	const find = "Find has the signature func(context.Context, *%.Query) (*%.Reply, error), and rpc Find wants func(context.Context, *%.Reply) (*%.Reply, error)"
+	for as, change := range map[string]func(house){
+		"shopv1": func(house) {},
+		"pb":     func(h house) { h.edit(impl+"find.go", "shopv1", "pb") },
+		"v1":     func(h house) { h.edit(impl+"find.go", `shopv1 "`, `v1 "`, "shopv1.", "v1.") },
+	} {
+		h := newHouse(t, named)
+		change(h)
+		told, err := h.generate(strings.Replace(named, "Find(Query)", "Find(Reply)", 1))
+		want := impl + "find.go:13: " + strings.ReplaceAll(find, "%", as)
+		if err != nil || !slices.Equal(told, []string{want}) {
+			t.Errorf("it told %q (%v), want %q", told, err, want)
+		}
+	}
+}
+
+// TestUnwritableFilesAreNamed, all of them, before one is written.
+func TestUnwritableFilesAreNamed(t *testing.T) {
+	h := newHouse(t, orders)
+	h.write("folder.go/x", "")
+	files := []keep.File{{Path: client}, {Path: "new/new.go"}, {Path: "folder.go"}, {Path: "go.mod/new.go"}}
+	err := keep.Writable(h.root, files)
+	if err == nil || !strings.Contains(err.Error(), "folder.go can't be written: ") || !strings.Contains(err.Error(), "go.mod/new.go can't be written: ") || strings.Count(err.Error(), "\n") != 2 {
+		t.Errorf("the error is %v", err)
+	}
+	if err := keep.Writable(h.root, files[:2]); err != nil {
+		t.Error(err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(h.root, ".*")); h.has("new") || len(left) > 0 {
+		t.Errorf("it left %q", left)
+	}
+}
+
 // TestWhatIsNoLongerMade: files of ours become empty packages, and others stay.
 func TestWhatIsNoLongerMade(t *testing.T) {
 	find := "gen/shoppb/shoptest/orders_find.go"
 	events := []string{"gen/shoppb/shopevents/order_event.go", "gen/shoppb/shoptest/order_event.go"}
 	old := "internal/receiver-runtime/eventlog/old.go"
+	older := "internal/receiver-runtime/metrics/metrics.go"
 	foreign := "gen/shoppb/shopclient/others.go"
 	for name, test := range map[string]struct {
 		change func(house) string
@@ -466,8 +504,9 @@ func TestWhatIsNoLongerMade(t *testing.T) {
 		"of an RPC": {func(house) string { return strings.Replace(orders, "rpc Find(Query) returns (Reply);", "", 1) }, []string{find}},
 		"of an older runtime": {func(h house) string {
 			h.write(old, "// "+keep.Marker+"\n\npackage eventlog\n\nfunc Open() {}\n")
+			h.write(older, "// "+keep.Marker+"\n\npackage metrics\n")
 			return orders
-		}, []string{old}},
+		}, []string{old, older}},
 		"of yours there": {func(h house) string { h.write(old, "package eventlog\n\nfunc Mine() {}\n"); return orders }, nil},
 		"of another proto whose messages stand": {func(h house) string {
 			h.write(foreign, "// "+keep.Marker+"\n// source: other.proto, service shop.Others\n\npackage shopclient\n\nimport \"example.com/shop/gen/shoppb\"\n")
