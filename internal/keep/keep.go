@@ -270,6 +270,11 @@ func (m *Module) known(element model.Element) (bool, error) {
 	if element == nil {
 		return false, nil
 	}
+	if rpc, ok := element.(*model.Method); ok {
+		if known, err := m.known(rpc.Service); err != nil || !known {
+			return false, err // what stands there is of a service of another name
+		}
+	}
 	for _, trace := range element.Traces() {
 		text, err := m.read(trace.Path)
 		if err != nil {

@@ -103,7 +103,7 @@ func (h house) has(name string) bool {
 func (h house) remove(names ...string) {
 	h.Helper()
 	for _, name := range names {
-		if err := os.Remove(filepath.Join(h.root, name)); err != nil {
+		if err := os.RemoveAll(filepath.Join(h.root, name)); err != nil {
 			h.Fatal(err)
 		}
 	}
@@ -198,6 +198,31 @@ func TestANewRPCBringsItsFileAndTest(t *testing.T) {
 	}
 }
 
+// TestAServiceOfAnotherNameIsNew, even if the code that is made of its messages
+// stands where it stood.
+func TestAServiceOfAnotherNameIsNew(t *testing.T) {
+	h := newHouse(t, orders)
+	told, err := h.generate(strings.Replace(orders, "package shop;", "package depot;", 1))
+	if err != nil || len(told) > 0 {
+		t.Errorf("it told %q (%v)", told, err)
+	}
+	for _, name := range []string{"cmd/depot-server/main.go", "internal/depot/orders/service.go", "internal/depot/orders/take.go"} {
+		if !h.has(name) {
+			t.Errorf("%s did not come", name)
+		}
+	}
+}
+
+// TestANewMainCallsNothingThatIsNotThere, of code that was moved elsewhere.
+func TestANewMainCallsNothingThatIsNotThere(t *testing.T) {
+	h := newHouse(t, orders)
+	h.remove("cmd", "internal/shop")
+	h.grow()
+	if text := h.read(main); !strings.Contains(text, `server.Without("shop.Orders"),`) || strings.Contains(text, "internal/shop") {
+		t.Errorf("main is\n%s", text)
+	}
+}
+
 func link(h house, name string) {
 	if err := os.Symlink("nowhere", filepath.Join(h.root, name)); err != nil {
 		h.Fatal(err)
@@ -268,7 +293,7 @@ func TestASkeletonFitsTheCodeItJoins(t *testing.T) {
 		"one by a base": {func(h house) {
 			rename("\tevents ", "\tbase\n\tevents ")(h)
 			h.write(impl+"base.go", "package orders\ntype base struct{}\nfunc (base) Ship() {}")
-		}, "", "ship.go: not written, as Service embeds base, which brings Ship"},
+		}, "", "ship.go: not written, as Service embeds base, which brings Ship: write it to say which is meant, as UnimplementedOrdersServer has it, too"},
 		"one by an interface": {func(h house) {
 			rename("\tevents ", "\tbase\n\tevents ")(h)
 			h.write(impl+"base.go", "package orders\ntype base interface{ inner }\ntype inner interface { Ship() }")
