@@ -28,6 +28,10 @@ test: plugins ## run every test there is; those that need protoc, buf or Python'
 corpus: ## generate for 400 services of public modules, build, vet and test them (15 minutes)
 	cd corpus && $(GO) mod tidy -diff && $(GO) vet ./... && $(GO) run .
 
+.PHONY: matrix
+matrix: plugins ## change a module in every way there is, generate anew by every tool, and see that all that is yours is there (2 minutes)
+	MATRIX=all $(GO) test -count=1 -timeout 30m -run NoRunTouches ./internal/acceptance
+
 .PHONY: fuzz
 fuzz: ## generate from random protos for a minute, and type-check what comes out
 	$(GO) test ./internal/fuzz -run '^$$' -fuzz FuzzGenerate -fuzztime 60s -fuzzminimizetime 10x
