@@ -85,7 +85,7 @@ func Writable(root string, files []File) error {
 			err = tried[folder]
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%s can't be written: %w", file.Path, err))
+			errs = append(errs, fmt.Errorf("%s can't be written: %w", file.Path, cause(err)))
 		}
 	}
 	if len(errs) == 0 {
@@ -111,9 +111,17 @@ func standing(folder string) string {
 func takesFiles(folder string) error {
 	file, err := os.CreateTemp(folder, ".protoc-gen-receiver-*")
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", folder, cause(err))
 	}
 	return errors.Join(file.Close(), os.Remove(file.Name()))
+}
+
+// cause is what is wrong with a path that is named already.
+func cause(err error) error {
+	if failed, ok := err.(*fs.PathError); ok {
+		return failed.Err
+	}
+	return err
 }
 
 // Module is a module on disk.
