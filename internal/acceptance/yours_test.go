@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"cmp"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -265,7 +266,9 @@ func (s shop) snapshot() map[string]entry {
 		}
 		if info, notThere := os.Stat(at); notThere == nil && info.Mode().IsRegular() {
 			one.mode, one.time = info.Mode(), info.ModTime()
-			one.text, err = os.ReadFile(at)
+			if one.text, err = os.ReadFile(at); errors.Is(err, fs.ErrPermission) {
+				err = nil // nobody else can, either
+			}
 		}
 		all[filepath.ToSlash(name)] = one
 		return err
