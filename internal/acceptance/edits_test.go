@@ -643,6 +643,10 @@ var fileEdits = []edit{
 		made: shipBoth,
 	},
 	{
+		name:   "a file of yours stands where a skeleton would",
+		change: alsoShip(func(s shop) { s.write(shipCode, "package orders\n\n// To be written.\n") }),
+	},
+	{
 		name: "a link to nowhere stands where a skeleton would",
 		change: alsoShip(func(s shop) {
 			s.write(shipCode, "")
