@@ -33,6 +33,10 @@ corpus: ## generate for 400 services of public modules, build, vet and test them
 crash: ## kill processes that append and consume, 20 times each, and look for what was acknowledged
 	EVENTLOG_CRASH_ROUNDS=20 $(GO) test -count=1 -timeout 10m -v -run Killed ./runtime/eventlog
 
+.PHONY: matrix
+matrix: plugins ## change a module in every way there is, generate anew by every tool, and see that all that is yours is there (2 minutes)
+	MATRIX=all $(GO) test -count=1 -timeout 30m -run NoRunTouches ./internal/acceptance
+
 .PHONY: fuzz
 fuzz: ## generate from random protos for a minute, and type-check what comes out
 	$(GO) test ./internal/fuzz -run '^$$' -fuzz FuzzGenerate -fuzztime 60s -fuzzminimizetime 10x

@@ -1,7 +1,6 @@
 package acceptance
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -78,6 +77,9 @@ func build(module string, packages ...string) (string, error) {
 		return "", err
 	}
 	built = append(built, dir)
+	if err := os.Chmod(dir, 0o755); err != nil { // some tests run them by another user
+		return "", err
+	}
 	command := exec.Command("go", append([]string{"build", "-o", dir}, packages...)...)
 	command.Dir = module
 	if output, err := command.CombinedOutput(); err != nil {
@@ -118,6 +120,13 @@ func run(t testing.TB, dir, name string, args ...string) string {
 // try is run for a program that may fail.
 func try(t testing.TB, dir, name string, args ...string) (string, error) {
 	t.Helper()
+	output, err := call(t, dir, name, args...).CombinedOutput()
+	return string(output), err
+}
+
+// call is a program that is yet to be run in a folder.
+func call(t testing.TB, dir, name string, args ...string) *exec.Cmd {
+	t.Helper()
 	path := path(t)
 	command := exec.Command(name, args...)
 	for _, folder := range filepath.SplitList(path) {
@@ -128,8 +137,5 @@ func try(t testing.TB, dir, name string, args ...string) (string, error) {
 	}
 	command.Dir = dir
 	command.Env = append(os.Environ(), "PATH="+path, "GOWORK=off")
-	var output bytes.Buffer
-	command.Stdout, command.Stderr = &output, &output
-	err := command.Run()
-	return output.String(), err
+	return command
 }

@@ -169,7 +169,11 @@ func (c *command) generate(ctx context.Context, out, notes io.Writer) error {
 			tell(file.Path + ": deleted, as nothing is made of it any more")
 		}
 	}
-	if err := write(options.Root, files); err != nil {
+	changed := slices.DeleteFunc(slices.Clone(files), func(file keep.File) bool { return file.Change(options.Root) == "" })
+	if err := keep.Writable(options.Root, changed); err != nil {
+		return err
+	}
+	if err := write(options.Root, changed); err != nil {
 		return err
 	}
 	if len(missing) == 0 {

@@ -33,21 +33,21 @@ func (j *joined) drift() (lines []string) {
 		if at < 0 {
 			lines = append(lines, j.orphan(method)...)
 		} else {
-			lines = append(lines, misfit(method, j.service.Methods[at])...)
+			lines = append(lines, j.misfit(method, j.service.Methods[at])...)
 		}
 	}
 	return append(lines, j.staleTests()...)
 }
 
 // misfit says that a method has not the signature that its RPC wants.
-func misfit(has method, rpc *model.Method) []string {
+func (j *joined) misfit(has method, rpc *model.Method) []string {
 	text, certain := has.file.signature(has.decl.Type)
 	want := rpc.Signature()
 	if !certain || slices.Contains(want, text) {
 		return nil
 	}
 	return []string{fmt.Sprintf("%s: %s has the signature %s, and rpc %s wants %s",
-		has.file.place(has.decl), rpc.Name, short(text), rpc.ProtoName, short(want[0]))}
+		has.file.place(has.decl), rpc.Name, j.short(text, has.file), rpc.ProtoName, j.short(want[0], has.file))}
 }
 
 // orphan says that a method looks like an RPC that the service does not have.
@@ -106,13 +106,32 @@ func (j *joined) staleTests() []string {
 	if !certain || text == want {
 		return nil
 	}
-	return []string{fmt.Sprintf("%s: newService has the signature %s, and the contract wants %s", file.place(function), short(text), short(want))}
+	return []string{fmt.Sprintf("%s: newService has the signature %s, and the contract wants %s", file.place(function), j.short(text, file), j.short(want, file))}
 }
 
-var pathBefore = regexp.MustCompile(`[^ (*\[]+/`)
+// qualified is a name with the import path of its package.
+var qualified = regexp.MustCompile(`([^ (*\[]+)\.(\w+)`)
 
-// short spells a signature as it is read in a file: without import paths.
-func short(signature string) string { return "func" + pathBefore.ReplaceAllString(signature, "") }
+// short spells a signature as it is read in a file: with the names that the
+// file has for packages, or that they have for themselves, for import paths.
+func (j *joined) short(signature string, in *goFile) string {
+	names := map[string]string{}
+	for _, rpc := range j.service.Methods {
+		names[rpc.Input.Go.Path], names[rpc.Output.Go.Path] = rpc.Input.Go.Name, rpc.Output.Go.Name
+	}
+	for _, pkg := range []model.GoPackage{j.service.Package.Messages, j.service.Package.Events} {
+		names[pkg.Path] = pkg.Name
+	}
+	for _, spec := range in.syntax.Imports {
+		if importPath, _ := strconv.Unquote(spec.Path.Value); spec.Name != nil {
+			names[importPath] = spec.Name.Name
+		}
+	}
+	return "func" + qualified.ReplaceAllStringFunc(signature, func(text string) string {
+		parts := qualified.FindStringSubmatch(text)
+		return cmp.Or(names[parts[1]], path.Base(parts[1])) + "." + parts[2]
+	})
+}
 
 // unserved says which services of a program its main does not serve, if it
 // serves any: it may leave that to another package.

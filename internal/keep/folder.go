@@ -42,8 +42,8 @@ func (m *Module) scan(dir string) *folder {
 	entries, err := m.list(dir)
 	there.err = err
 	for _, entry := range entries {
-		if path.Ext(entry.Name()) != ".go" {
-			continue
+		if path.Ext(entry.Name()) != ".go" || strings.HasPrefix(entry.Name(), ".") || strings.HasPrefix(entry.Name(), "_") {
+			continue // as the Go command does: locks of editors are called so
 		}
 		at := path.Join(dir, entry.Name())
 		text, err := m.read(at)

@@ -1,10 +1,13 @@
 package keep
 
 import (
+	"errors"
 	"fmt"
 	"go/parser"
 	"go/token"
+	"io/fs"
 	"maps"
+	"os"
 	"path"
 	"slices"
 	"strconv"
@@ -23,14 +26,20 @@ func (m *Module) gone(into *model.Module, outputs []Output) (files []File, err e
 	made := map[string]bool{}    // paths
 	makes := map[string]bool{}   // elements
 	folders := map[string]bool{} // to look at
+	copied := false              // whether the runtime is
 	protos := model.ProtosOf(into)
 	maps.Copy(folders, protos.Folders)
 	for _, output := range outputs {
 		made[output.Path] = true
 		if output.Element == nil {
-			folders[path.Dir(output.Path)] = true
+			copied = true
 		} else if output.Owner == Ours {
 			makes[output.Element.String()] = true
+		}
+	}
+	if copied {
+		if err := m.below(model.RuntimeDir, folders); err != nil {
+			return nil, err
 		}
 	}
 	for _, dir := range slices.Sorted(maps.Keys(folders)) {
@@ -53,6 +62,19 @@ func (m *Module) gone(into *model.Module, outputs []Output) (files []File, err e
 		}
 	}
 	return files, nil
+}
+
+// below adds a folder, if there is one, and all that are below it.
+func (m *Module) below(dir string, folders map[string]bool) error {
+	return fs.WalkDir(os.DirFS(m.root), dir, func(at string, entry fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err == nil && entry.IsDir() {
+			folders[at] = true
+		}
+		return err
+	})
 }
 
 // isGone reports whether nothing is made any more of what a file of ours, which

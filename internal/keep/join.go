@@ -60,7 +60,8 @@ func (m *Module) look(service *model.Service) *joined {
 }
 
 // joinNew looks again at services that get files in this turn: by templates of
-// yours they may be called something else.
+// yours they may be called something else. If nothing implements one then, a
+// main has nothing to call.
 func (m *Module) joinNew(outputs []Output, decisions []decision, turn int) {
 	for i, output := range outputs {
 		service, of := output.Element.(*model.Service)
@@ -73,6 +74,11 @@ func (m *Module) joinNew(outputs []Output, decisions []decision, turn int) {
 			j.settle()
 			m.folders.Store(j.dir, func() *folder { return j.folder })
 			j.find()
+		}
+	}
+	for service, j := range m.joined {
+		if j.impl == nil {
+			service.Code.New = ""
 		}
 	}
 }
@@ -444,7 +450,11 @@ func (m *Module) refuses(j *joined, rpc *model.Method) string {
 		}
 		methods, known := m.methods(j.impl.file, j.folder, embedded, 0)
 		if methods[rpc.Name] {
-			return fmt.Sprintf("%s embeds %s, which brings %s", j.impl.name, embeddedName(embedded), rpc.Name)
+			why := fmt.Sprintf("%s embeds %s, which brings %s", j.impl.name, embeddedName(embedded), rpc.Name)
+			if stub := "Unimplemented" + j.service.Name + "Server"; slices.ContainsFunc(j.impl.embedded(), func(expr ast.Expr) bool { return embeddedName(expr) == stub }) {
+				why += fmt.Sprintf(": write it to say which is meant, as %s has it, too", stub)
+			}
+			return why
 		}
 		if !known {
 			return fmt.Sprintf("%s embeds %s, which may bring %s: write it if it does not", j.impl.name, embeddedName(embedded), rpc.Name)

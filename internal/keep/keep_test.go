@@ -104,7 +104,7 @@ func (h house) has(name string) bool {
 func (h house) remove(names ...string) {
 	h.Helper()
 	for _, name := range names {
-		if err := os.Remove(filepath.Join(h.root, name)); err != nil {
+		if err := os.RemoveAll(filepath.Join(h.root, name)); err != nil {
 			h.Fatal(err)
 		}
 	}
@@ -171,6 +171,8 @@ func TestANewRPCBringsItsFileAndTest(t *testing.T) {
 		"a function of that name":              {func(h house) { h.write(impl+"mine.go", "package orders\nfunc Ship() {}") }, both},
 		"a method of that name elsewhere":      {func(h house) { h.write("internal/other/mine.go", "package other\nfunc (t T) Ship() {}") }, both},
 		"a program behind a build tag":         {func(h house) { h.write(impl+"gen.go", "//go:build ignore\n\npackage main\nfunc (t T) Ship() {}") }, both},
+		"a lock of an editor":                  {func(h house) { link(h, impl+".#take.go") }, both},
+		"a file that Go passes over":           {func(h house) { h.write(impl+"_old.go", "<<<<<<< HEAD") }, both},
 		"a test of that name":                  {func(h house) { h.write(impl+"mine_test.go", "package orders\nfunc TestShip() {}") }, []string{ship}},
 		"a test of that name from outside":     {func(h house) { h.write(impl+"mine_test.go", "package orders_test\nfunc TestShip() {}") }, both},
 		"the marker in a raw string":           {func(h house) { h.write(ship, "package orders\nvar s = `\n// "+keep.Marker+"\n`") }, none},
@@ -194,6 +196,31 @@ func TestANewRPCBringsItsFileAndTest(t *testing.T) {
 				t.Errorf("it writes %q, want %q; it tells %q", got, test.want, told)
 			}
 		})
+	}
+}
+
+// TestAServiceOfAnotherNameIsNew, even if the code that is made of its messages
+// stands where it stood.
+func TestAServiceOfAnotherNameIsNew(t *testing.T) {
+	h := newHouse(t, orders)
+	told, err := h.generate(strings.Replace(orders, "package shop;", "package depot;", 1))
+	if err != nil || len(told) > 0 {
+		t.Errorf("it told %q (%v)", told, err)
+	}
+	for _, name := range []string{"cmd/depot-server/main.go", "internal/depot/orders/service.go", "internal/depot/orders/take.go"} {
+		if !h.has(name) {
+			t.Errorf("%s did not come", name)
+		}
+	}
+}
+
+// TestANewMainCallsNothingThatIsNotThere, of code that was moved elsewhere.
+func TestANewMainCallsNothingThatIsNotThere(t *testing.T) {
+	h := newHouse(t, orders)
+	h.remove("cmd", "internal/shop")
+	h.grow()
+	if text := h.read(main); !strings.Contains(text, `server.Without("shop.Orders"),`) || strings.Contains(text, "internal/shop") {
+		t.Errorf("main is\n%s", text)
 	}
 }
 
@@ -267,7 +294,7 @@ func TestASkeletonFitsTheCodeItJoins(t *testing.T) {
 		"one by a base": {func(h house) {
 			rename("\tevents ", "\tbase\n\tevents ")(h)
 			h.write(impl+"base.go", "package orders\ntype base struct{}\nfunc (base) Ship() {}")
-		}, "", "ship.go: not written, as Service embeds base, which brings Ship"},
+		}, "", "ship.go: not written, as Service embeds base, which brings Ship: write it to say which is meant, as UnimplementedOrdersServer has it, too"},
 		"one by an interface": {func(h house) {
 			rename("\tevents ", "\tbase\n\tevents ")(h)
 			h.write(impl+"base.go", "package orders\ntype base interface{ inner }\ntype inner interface { Ship() }")
@@ -392,7 +419,11 @@ func TestWhatCannotBeReadFailsTheRun(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, orders)
 			test.change(h)
-			if _, err := h.generate(withShip); err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(name, "folder") && !strings.Contains(err.Error(), "Nothing was written") {
+			told, err := h.generate(withShip)
+			if len(told) > 0 {
+				t.Errorf("it fails, and tells %q", told)
+			}
+			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(name, "folder") && !strings.Contains(err.Error(), "Nothing was written") {
 				t.Errorf("the error is %v, want %s in it", err, test.want)
 			}
 		})
@@ -447,11 +478,49 @@ func TestDriftIsTold(t *testing.T) {
 	}
 }
 
+// TestDriftIsToldInTheWordsOfTheFile: by the names that it has for packages, or
+// they have for themselves.
+func TestDriftIsToldInTheWordsOfTheFile(t *testing.T) {
+	named := strings.Replace(orders, "gen/shoppb", "gen/shop/v1;shopv1", 1)
+	const find = "Find has the signature func(context.Context, *%.Query) (*%.Reply, error), and rpc Find wants func(context.Context, *%.Reply) (*%.Reply, error)"
+	for as, change := range map[string]func(house){
+		"shopv1": func(house) {},
+		"pb":     func(h house) { h.edit(impl+"find.go", "shopv1", "pb") },
+		"v1":     func(h house) { h.edit(impl+"find.go", `shopv1 "`, `v1 "`, "shopv1.", "v1.") },
+	} {
+		h := newHouse(t, named)
+		change(h)
+		told, err := h.generate(strings.Replace(named, "Find(Query)", "Find(Reply)", 1))
+		want := impl + "find.go:13: " + strings.ReplaceAll(find, "%", as)
+		if err != nil || !slices.Equal(told, []string{want}) {
+			t.Errorf("it told %q (%v), want %q", told, err, want)
+		}
+	}
+}
+
+// TestUnwritableFilesAreNamed, all of them, before one is written.
+func TestUnwritableFilesAreNamed(t *testing.T) {
+	h := newHouse(t, orders)
+	h.write("folder.go/x", "")
+	files := []keep.File{{Path: client}, {Path: "new/new.go"}, {Path: "folder.go"}, {Path: "go.mod/new.go"}}
+	err := keep.Writable(h.root, files)
+	if err == nil || !strings.Contains(err.Error(), "folder.go can't be written: is a directory") || !strings.Contains(err.Error(), "go.mod/new.go can't be written: not a directory") || strings.Count(err.Error(), "\n") != 2 {
+		t.Errorf("the error is %v", err)
+	}
+	if err := keep.Writable(h.root, files[:2]); err != nil {
+		t.Error(err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(h.root, ".*")); h.has("new") || len(left) > 0 {
+		t.Errorf("it left %q", left)
+	}
+}
+
 // TestWhatIsNoLongerMade: files of ours become empty packages, and others stay.
 func TestWhatIsNoLongerMade(t *testing.T) {
 	find := "gen/shoppb/shoptest/orders_find.go"
 	events := []string{"gen/shoppb/shopevents/order_event.go", "gen/shoppb/shoptest/order_event.go"}
 	old := "internal/receiver-runtime/eventlog/old.go"
+	older := "internal/receiver-runtime/metrics/metrics.go"
 	foreign := "gen/shoppb/shopclient/others.go"
 	for name, test := range map[string]struct {
 		change func(house) string
@@ -461,8 +530,9 @@ func TestWhatIsNoLongerMade(t *testing.T) {
 		"of an RPC": {func(house) string { return strings.Replace(orders, "rpc Find(Query) returns (Reply);", "", 1) }, []string{find}},
 		"of an older runtime": {func(h house) string {
 			h.write(old, "// "+keep.Marker+"\n\npackage eventlog\n\nfunc Open() {}\n")
+			h.write(older, "// "+keep.Marker+"\n\npackage metrics\n")
 			return orders
-		}, []string{old}},
+		}, []string{old, older}},
 		"of yours there": {func(h house) string { h.write(old, "package eventlog\n\nfunc Mine() {}\n"); return orders }, nil},
 		"of another proto whose messages stand": {func(h house) string {
 			h.write(foreign, "// "+keep.Marker+"\n// source: other.proto, service shop.Others\n\npackage shopclient\n\nimport \"example.com/shop/gen/shoppb\"\n")

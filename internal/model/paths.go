@@ -79,7 +79,10 @@ func (s *Service) Variant(bool) string { return variant(s.UsesEvents()) }
 
 // Traces are the client of the service, and its server.
 func (s *Service) Traces() []Trace {
-	return []Trace{{Path: s.client()}, {Path: s.Package.Server.Dir + "/" + s.File + ".go"}}
+	return []Trace{
+		{Path: s.client(), Text: fmt.Sprintf("Name: %q", s.FullName)},
+		{Path: s.Package.Server.Dir + "/" + s.File + ".go", Text: "the service " + s.FullName + "."},
+	}
 }
 
 func (s *Service) client() string { return s.Package.Client.Dir + "/" + s.File + ".go" }

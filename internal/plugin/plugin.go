@@ -41,6 +41,9 @@ func Respond(request *pluginpb.CodeGeneratorRequest, tell func(line string)) *pl
 	if err == nil && options.Check {
 		files, err = nil, upToDate(options.Root, files)
 	}
+	if err == nil {
+		err = keep.Writable(options.Root, files)
+	}
 	if err != nil {
 		response.Error = proto.String(err.Error())
 		return response
@@ -84,14 +87,21 @@ func generate(request *pluginpb.CodeGeneratorRequest, options Options, tell func
 	}
 	onDisk := keep.At(options.Root, gomod.Path())
 	onDisk.All = options.Scaffold == ScaffoldAll
-	onDisk.Told = tell
+	var told []string
+	onDisk.Told = func(line string) { told = append(told, line) }
 	onDisk.Join(into)
 	outputs, err := options.outputs(into)
 	if err != nil {
 		return nil, err
 	}
 	files, err := onDisk.Files(into, outputs)
-	return files, render.Together(err)
+	if err != nil {
+		return nil, render.Together(err) // and nothing else, which would hide it
+	}
+	for _, line := range told {
+		tell(line)
+	}
+	return files, nil
 }
 
 // upToDate is the error that lists what a run would change below root.

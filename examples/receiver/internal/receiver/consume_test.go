@@ -1,6 +1,7 @@
 package receiver
 
 import (
+	"context"
 	"testing"
 
 	"example.com/receiver/gen/receiverpb/receiverevents"
@@ -12,8 +13,9 @@ import (
 func TestConsume(t *testing.T) {
 	log := servertest.Log(t)
 	events := receiverevents.New(log)
+	service := newService(t, events).(interface{ Consume(context.Context) error })
 	if _, err := events.AppendEvent(t.Context(), receivertest.NewEvent()); err != nil {
 		t.Fatal(err)
 	}
-	servertest.Consume(t, log, "Receiver", New(events).Consume)
+	servertest.Consume(t, log, "Receiver", service.Consume)
 }

@@ -1,6 +1,7 @@
 package opaque
 
 import (
+	"context"
 	"testing"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
@@ -13,8 +14,9 @@ import (
 func TestConsume(t *testing.T) {
 	log := servertest.Log(t)
 	events := editionsevents.New(log)
+	service := newService(t, events).(interface{ Consume(context.Context) error })
 	if _, err := events.AppendPressEvent(t.Context(), editionstest.NewPressEvent()); err != nil {
 		t.Fatal(err)
 	}
-	servertest.Consume(t, log, "editions.Opaque", New(events).Consume)
+	servertest.Consume(t, log, "editions.Opaque", service.Consume)
 }

@@ -1,6 +1,7 @@
 package legacy
 
 import (
+	"context"
 	"testing"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
@@ -13,8 +14,9 @@ import (
 func TestConsume(t *testing.T) {
 	log := servertest.Log(t)
 	events := legacyevents.New(log)
+	service := newService(t, events).(interface{ Consume(context.Context) error })
 	if _, err := events.AppendLegacyEvent(t.Context(), legacytest.NewLegacyEvent()); err != nil {
 		t.Fatal(err)
 	}
-	servertest.Consume(t, log, "legacy.Legacy", New(events).Consume)
+	servertest.Consume(t, log, "legacy.Legacy", service.Consume)
 }

@@ -1,6 +1,7 @@
 package orders
 
 import (
+	"context"
 	"testing"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
@@ -13,8 +14,9 @@ import (
 func TestConsume(t *testing.T) {
 	log := servertest.Log(t)
 	events := shopv1events.New(log)
+	service := newService(t, events).(interface{ Consume(context.Context) error })
 	if _, err := events.AppendOrderEvent(t.Context(), shopv1test.NewOrderEvent()); err != nil {
 		t.Fatal(err)
 	}
-	servertest.Consume(t, log, "shop.v1.Orders", New(events).Consume)
+	servertest.Consume(t, log, "shop.v1.Orders", service.Consume)
 }

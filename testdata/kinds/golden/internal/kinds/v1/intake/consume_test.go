@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"context"
 	"testing"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
@@ -13,8 +14,9 @@ import (
 func TestConsume(t *testing.T) {
 	log := servertest.Log(t)
 	events := kindsevents.New(log)
+	service := newService(t, events).(interface{ Consume(context.Context) error })
 	if _, err := events.AppendClickEvent(t.Context(), kindstest.NewClickEvent()); err != nil {
 		t.Fatal(err)
 	}
-	servertest.Consume(t, log, "kinds.v1.Intake", New(events).Consume)
+	servertest.Consume(t, log, "kinds.v1.Intake", service.Consume)
 }

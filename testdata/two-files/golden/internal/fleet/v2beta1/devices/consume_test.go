@@ -1,6 +1,7 @@
 package devices
 
 import (
+	"context"
 	"testing"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
@@ -13,8 +14,9 @@ import (
 func TestConsume(t *testing.T) {
 	log := servertest.Log(t)
 	events := fleetevents.New(log)
+	service := newService(t, events).(interface{ Consume(context.Context) error })
 	if _, err := events.AppendReading_StateEvent(t.Context(), fleettest.NewReading_StateEvent()); err != nil {
 		t.Fatal(err)
 	}
-	servertest.Consume(t, log, "fleet.v2beta1.Devices", New(events).Consume)
+	servertest.Consume(t, log, "fleet.v2beta1.Devices", service.Consume)
 }

@@ -1,6 +1,7 @@
 package readings
 
 import (
+	"context"
 	"testing"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
@@ -13,8 +14,9 @@ import (
 func TestConsume(t *testing.T) {
 	log := servertest.Log(t)
 	events := fleetevents.New(log)
+	service := newService(t, events).(interface{ Consume(context.Context) error })
 	if _, err := events.AppendReadingEvent(t.Context(), fleettest.NewReadingEvent()); err != nil {
 		t.Fatal(err)
 	}
-	servertest.Consume(t, log, "fleet.v2beta1.Readings", New(events).Consume)
+	servertest.Consume(t, log, "fleet.v2beta1.Readings", service.Consume)
 }

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"testing"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
@@ -13,8 +14,9 @@ import (
 func TestConsume(t *testing.T) {
 	log := servertest.Log(t)
 	events := contextevents.New(log)
+	service := newService(t, events).(interface{ Consume(context.Context) error })
 	if _, err := events.AppendLogEvent(t.Context(), contexttest.NewLogEvent()); err != nil {
 		t.Fatal(err)
 	}
-	servertest.Consume(t, log, "internal.aux.testdata.v1.Client", New(events).Consume)
+	servertest.Consume(t, log, "internal.aux.testdata.v1.Client", service.Consume)
 }

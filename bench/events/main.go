@@ -1,0 +1,80 @@
+// Command events measures the event log, each figure beside one that it can be
+// compared with in the same run:
+//
+//	go run ./events                    appends, RPCs, replay, consumers
+//	go run ./events -soak 10000000     the memory that many appends take
+//
+// The disk is synced as it is for users, so what it prints depends on the disk.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"text/tabwriter"
+	"time"
+)
+
+func main() {
+	seconds := flag.Float64("seconds", 3, "how long each figure is measured")
+	soak := flag.Int("soak", 0, "append this many events instead, and watch the memory")
+	flag.Parse()
+	b := &bench{span: time.Duration(*seconds * float64(time.Second)), out: tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)}
+	run := b.run
+	if *soak > 0 {
+		run = func(ctx context.Context) error { return b.soak(ctx, *soak) }
+	}
+	if err := run(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, "events:", err)
+		os.Exit(1)
+	}
+}
+
+// bench measures, and prints a table.
+type bench struct {
+	span time.Duration
+	out  *tabwriter.Writer
+}
+
+func (b *bench) run(ctx context.Context) error {
+	fmt.Printf("On %d cores, %s a figure; in brackets what a ratio is to be at least.\n\n", runtime.GOMAXPROCS(0), b.span)
+	for _, part := range []func(context.Context) error{b.appends, b.rpcs, b.reads} {
+		if err := part(ctx); err != nil {
+			return err
+		}
+		if err := b.out.Flush(); err != nil {
+			return err
+		}
+		fmt.Println()
+	}
+	return nil
+}
+
+// row prints cells of a table.
+func (b *bench) row(cells ...any) {
+	for _, cell := range cells {
+		fmt.Fprintf(b.out, "%v\t", cell)
+	}
+	fmt.Fprintln(b.out)
+}
+
+// rate is how often something was done in a second.
+type rate float64
+
+func (r rate) String() string {
+	if r >= 10_000 {
+		return fmt.Sprintf("%.0fk/s", float64(r)/1000)
+	}
+	return fmt.Sprintf("%.1fk/s", float64(r)/1000)
+}
+
+// to is a ratio of two rates, and in brackets what it is to be.
+func (r rate) to(other rate, goal float64) string {
+	text := fmt.Sprintf("%.2f", float64(r)/float64(other))
+	if goal > 0 {
+		text += fmt.Sprintf(" (%g)", goal)
+	}
+	return text
+}

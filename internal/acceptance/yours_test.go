@@ -1,0 +1,436 @@
+//go:build unix
+
+package acceptance
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestNoRunTouchesWhatIsYours makes each edit of edits_test.go, and has each tool
+// generate, twice. Every byte of yours is there afterwards, with its time and its
+// mode, nothing is told but what should be, and the module builds wherever the
+// edit itself does; or the run fails, names the file, and nothing was written.
+func TestNoRunTouchesWhatIsYours(t *testing.T) {
+	for i, edit := range edits {
+		t.Run(edit.name, func(t *testing.T) {
+			t.Parallel()
+			for n, generator := range generators {
+				if os.Getenv("MATRIX") == "" && n != i%len(generators) {
+					continue // make matrix has them all
+				}
+				t.Run(generator.name, func(t *testing.T) { edit.survives(t, generator) })
+			}
+		})
+	}
+}
+
+// edit is something that happens to a module between two runs, and what the
+// second is to make of it.
+type edit struct {
+	name   string
+	change func(s shop)
+	option string // of protoc-gen-receiver in the second run
+	// unprivileged has the tool run by somebody who may not write everywhere.
+	unprivileged bool
+
+	made    []string // files of yours that the run writes
+	gone    []string // files of ours that nothing is made of any more
+	told    []string // how each line begins that it tells, but for those on gone
+	refused string   // what the error says, if it fails
+	// broken are the files of yours, or folders of them, that the edit itself
+	// keeps from building.
+	broken []string
+}
+
+// generator is a tool that runs the plugins.
+type generator struct {
+	name, tool, howToGet string
+	deletes              bool // files of ours that are gone; others leave them empty
+	command              func(s shop, option string) []string
+}
+
+var generators = []generator{
+	{"protoc", "protoc", fromProtoc, false, func(s shop, option string) []string {
+		return append([]string{"--go_out=.", "--go_opt=module=" + shopPath, "--go-grpc_out=.", "--go-grpc_opt=module=" + shopPath,
+			"--receiver_out=.", "--receiver_opt=" + option}, s.protos()...)
+	}},
+	{"buf, all at once", "buf", fromMake, false, bufBy("all")},
+	{"buf, folder by folder", "buf", fromMake, false, bufBy("directory")},
+	{"generate", "protoc-gen-receiver", fromMake, true, func(_ shop, option string) []string {
+		if option == "check=true" {
+			return []string{"generate", "--check"}
+		}
+		return []string{"generate", "--receiver_opt=" + option}
+	}},
+}
+
+func bufBy(strategy string) func(shop, string) []string {
+	return func(_ shop, option string) []string {
+		return []string{"generate", "--template", fmt.Sprintf(`{"version": "v2", "plugins": [
+			{"local": "protoc-gen-go", "out": ".", "opt": "module=%s"},
+			{"local": "protoc-gen-go-grpc", "out": ".", "opt": "module=%[1]s"},
+			{"local": "protoc-gen-receiver", "out": ".", "opt": %q, "strategy": %q}]}`, shopPath, option, strategy)}
+	}
+}
+
+// shopPath is the module that everything is tried on.
+const shopPath = "example.com/shop"
+
+// shop is that module on disk.
+type shop struct {
+	*testing.T
+	dir string
+	generator
+}
+
+// bases are the modules that generators make of testdata/shop, by their names.
+var bases = struct {
+	sync.Mutex
+	dirs map[string]string
+}{dirs: map[string]string{}}
+
+// newShop copies a module that a generator made.
+func newShop(t *testing.T, by generator) shop {
+	t.Helper()
+	if by.tool != "protoc-gen-receiver" {
+		tool(t, by.tool, by.howToGet)
+	}
+	s := shop{t, t.TempDir(), by}
+	if err := os.CopyFS(s.dir, os.DirFS(s.base())); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// base is the module that the generator makes of nothing.
+func (s shop) base() string {
+	s.Helper()
+	bases.Lock()
+	defer bases.Unlock()
+	if bases.dirs[s.name] == "" {
+		dir, err := os.MkdirTemp("", "protoc-gen-receiver-*")
+		if err != nil {
+			s.Fatal(err)
+		}
+		built = append(built, dir)
+		shop{s.T, dir, s.generator}.begin()
+		bases.dirs[s.name] = dir
+	}
+	return bases.dirs[s.name]
+}
+
+// begin is the first run.
+func (s shop) begin() {
+	s.Helper()
+	for _, name := range []string{"go.mod", "go.sum"} {
+		text, err := os.ReadFile(filepath.Join(repository(s), "examples", "receiver", name))
+		if err != nil {
+			s.Fatal(err)
+		}
+		s.write(name, strings.Replace(string(text), "module example.com/receiver", "module "+shopPath, 1))
+	}
+	s.write("buf.yaml", "version: v2\n")
+	if err := os.CopyFS(s.dir, os.DirFS(filepath.Join("testdata", "shop"))); err != nil {
+		s.Fatal(err)
+	}
+	if said, err := s.generate(edit{}); err != nil || said != "" {
+		s.Fatalf("the first run says %s (%v)", said, err)
+	}
+}
+
+// generate runs the generator, and returns what it said.
+func (s shop) generate(e edit) (string, error) {
+	s.Helper()
+	command := call(s, s.dir, s.tool, s.command(s, cmp.Or(e.option, "events=auto"))...)
+	command.Env = append(command.Env, "HOME="+s.TempDir())
+	if e.unprivileged {
+		s.drop(command)
+	}
+	said, err := command.CombinedOutput()
+	return string(said), err
+}
+
+// nobody has no right to write what is not his.
+const nobody = 65534
+
+// drop gives the module to nobody, and has a command run by him, if it would run
+// by root, who may write everywhere.
+func (s shop) drop(command *exec.Cmd) {
+	s.Helper()
+	if os.Getuid() != 0 {
+		return
+	}
+	if err := os.Chmod(filepath.Dir(s.dir), 0o755); err != nil {
+		s.Fatal(err)
+	}
+	for _, at := range []string{command.Path, s.dir, filepath.Join(repository(s), ".tools", "bin")} {
+		for ; filepath.Dir(at) != at; at = filepath.Dir(at) {
+			if info, err := os.Stat(at); err == nil && info.Mode()&0o001 == 0 {
+				s.Skipf("run as root, and %s is closed to others: run the tests as another user", at)
+			}
+		}
+	}
+	home := strings.TrimPrefix(command.Env[len(command.Env)-1], "HOME=")
+	for _, root := range []string{s.dir, home} {
+		err := filepath.WalkDir(root, func(at string, _ fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			return os.Lchown(at, nobody, nobody)
+		})
+		if err != nil {
+			s.Skipf("run as root, and files can't be given to another user: %v", err)
+		}
+	}
+	command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+}
+
+// survives makes the edit in a module, runs the generator twice, and looks at
+// what became of it.
+func (e edit) survives(t *testing.T, by generator) {
+	s := newShop(t, by)
+	e.change(s)
+	before := s.snapshot()
+	said, err := s.generate(e)
+	after := s.snapshot()
+	if e.refused != "" {
+		s.refuses(e, said, err)
+		s.same(before, after, all)
+		s.sameBytes(before, after)
+		return
+	}
+	if err != nil {
+		t.Fatalf("it fails with %v\n%s", err, said)
+	}
+	s.same(before, after, yours)
+	s.wants("files of yours that it writes", e.made, s.written(before, after))
+	s.wants("files of ours that are gone", e.gone, s.gone(before, after))
+	s.tells(e, said)
+	again, err := s.generate(e)
+	if err != nil {
+		t.Fatalf("the second time it fails with %v\n%s", err, again)
+	}
+	second := s.snapshot()
+	s.same(after, second, func(name string, is entry) bool { return by.deletes || yours(name, is) })
+	s.sameBytes(after, second)
+	s.builds(second, e.broken)
+}
+
+// refuses checks that the run failed and said why.
+func (s shop) refuses(e edit, said string, err error) {
+	s.Helper()
+	if err == nil {
+		s.Errorf("it succeeds and says\n%s", said)
+	}
+	if !strings.Contains(said, e.refused) {
+		s.Errorf("it says\n%s\nwant in it %q", said, e.refused)
+	}
+}
+
+// entry is what there is to know of a file, or of a link and what it leads to.
+type entry struct {
+	text []byte
+	link string
+	mode fs.FileMode
+	time time.Time
+}
+
+// snapshot is every file of the module.
+func (s shop) snapshot() map[string]entry {
+	s.Helper()
+	all := map[string]entry{}
+	err := filepath.WalkDir(s.dir, func(at string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		name, _ := filepath.Rel(s.dir, at)
+		var one entry
+		if d.Type()&fs.ModeSymlink != 0 {
+			one.link, err = os.Readlink(at)
+		}
+		if info, notThere := os.Stat(at); notThere == nil && info.Mode().IsRegular() {
+			one.mode, one.time = info.Mode(), info.ModTime()
+			if one.text, err = os.ReadFile(at); errors.Is(err, fs.ErrPermission) {
+				err = nil // nobody else can, either
+			}
+		}
+		all[filepath.ToSlash(name)] = one
+		return err
+	})
+	if err != nil {
+		s.Fatal(err)
+	}
+	return all
+}
+
+// yours reports whether a file is one that no run may touch: of ours are those
+// with the marker, outside of the folders where all is yours.
+func yours(name string, is entry) bool {
+	if strings.HasSuffix(name, ".pb.go") {
+		return false
+	}
+	for _, folder := range []string{"internal/shop/", "internal/stock/"} {
+		if strings.HasPrefix(name, folder) {
+			return true
+		}
+	}
+	head, _, _ := bytes.Cut(append([]byte("\n"), bytes.TrimPrefix(is.text, []byte("\ufeff"))...), []byte("\npackage "))
+	return !marker.Match(head) || filepath.Base(name) == "main.go"
+}
+
+var marker = regexp.MustCompile(`(?m)^// Code generated by protoc-gen-receiver\. DO NOT EDIT\.\r?$`)
+
+// same checks that files are as they were: in each byte, and never opened.
+func (s shop) same(before, after map[string]entry, of func(string, entry) bool) {
+	s.Helper()
+	for name, was := range before {
+		is, there := after[name]
+		switch {
+		case !of(name, was):
+		case !there:
+			s.Errorf("%s was deleted", name)
+		case !bytes.Equal(was.text, is.text):
+			s.Errorf("%s was written over:\n%s", name, is.text)
+		case was.link != is.link || was.mode != is.mode || !was.time.Equal(is.time):
+			s.Errorf("%s was %v and is %v", name, entry{nil, was.link, was.mode, was.time}, entry{nil, is.link, is.mode, is.time})
+		}
+	}
+}
+
+func all(string, entry) bool { return true }
+
+// sameBytes checks that no file came, and that none has other bytes.
+func (s shop) sameBytes(before, after map[string]entry) {
+	s.Helper()
+	for name, is := range after {
+		if was, there := before[name]; !there || !bytes.Equal(was.text, is.text) {
+			s.Errorf("%s was written:\n%s", name, is.text)
+		}
+	}
+}
+
+// written are the files of yours that are new.
+func (s shop) written(before, after map[string]entry) (names []string) {
+	for name, is := range after {
+		if _, there := before[name]; !there && yours(name, is) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+const emptied = "// Nothing is made of this file any more: delete it.\n"
+
+// gone are the files of ours that were deleted, or emptied where that is all
+// that can be done.
+func (s shop) gone(before, after map[string]entry) (names []string) {
+	for name := range before {
+		is, there := after[name]
+		switch {
+		case !there && !s.deletes:
+			s.Errorf("%s was deleted", name)
+		case !there, !s.deletes && bytes.Contains(is.text, []byte(emptied)):
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func (s shop) wants(what string, want, got []string) {
+	s.Helper()
+	slices.Sort(got)
+	if want := slices.Sorted(slices.Values(want)); !slices.Equal(got, want) {
+		s.Errorf("%s are\n\t%s\nwant\n\t%s", what, strings.Join(got, "\n\t"), strings.Join(want, "\n\t"))
+	}
+}
+
+// lineOfMain is a place in a main, which what else is served there moves.
+var lineOfMain = regexp.MustCompile(`^(cmd/\S+/main\.go):[0-9]+`)
+
+// tells checks that a run tells what it should, and nothing else.
+func (s shop) tells(e edit, said string) {
+	s.Helper()
+	want := slices.Clone(e.told)
+	for _, name := range e.gone {
+		if s.deletes {
+			want = append(want, name+": deleted, as nothing is made of it any more")
+		} else {
+			want = append(want, name+": nothing is made of it any more: delete it")
+		}
+	}
+	said = strings.ReplaceAll(strings.TrimSpace(said), "protoc-gen-receiver: ", "")
+	for _, line := range slices.Compact(slices.Sorted(strings.SplitSeq(said, "\n"))) { // buf may run it for each folder
+		if line == "" {
+			continue
+		}
+		line = lineOfMain.ReplaceAllString(line, "$1$$")
+		i := slices.IndexFunc(want, func(begin string) bool { return strings.HasPrefix(line, begin) })
+		if i < 0 {
+			s.Errorf("it tells without need: %s", line)
+		} else {
+			want = slices.Delete(want, i, i+1)
+		}
+	}
+	for _, line := range want {
+		s.Errorf("it does not tell: %s", line)
+	}
+}
+
+// outcomes are what the Go command said of modules, by what is in them: what
+// two generators make is the same, mostly.
+var outcomes sync.Map // of func() string, by hash
+
+var faulty = regexp.MustCompile(`(?m)^(?:vet: )?(?:\./)?([^\s:]+\.go):[0-9]+:[0-9]+: `)
+
+// builds checks that the module builds, and its tests do, but for what the edit
+// broke.
+func (s shop) builds(files map[string]entry, broken []string) {
+	s.Helper()
+	hash := sha256.New()
+	theirs := map[string]string{} // without versions, for the build cache
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		text := files[name].text
+		if strings.HasSuffix(name, ".pb.go") {
+			text = versions.ReplaceAll(text, nil)
+			theirs[name] = string(text)
+		}
+		if strings.HasSuffix(name, ".go") {
+			fmt.Fprintf(hash, "%s %d\n%s", name, len(text), text)
+		}
+	}
+	outcome, _ := outcomes.LoadOrStore(string(hash.Sum(nil)), sync.OnceValue(func() string {
+		for name, text := range theirs {
+			s.write(name, text)
+		}
+		said, err := try(s, s.dir, "go", "vet", "-trimpath", "./...")
+		if err != nil && said == "" {
+			said = err.Error()
+		}
+		return said
+	}))
+	said := outcome.(func() string)()
+	for _, fault := range faulty.FindAllStringSubmatch(said, -1) {
+		if !slices.ContainsFunc(broken, func(at string) bool { return strings.HasPrefix(fault[1], at) }) {
+			s.Errorf("it does not build: %s\n%s", fault[1], said)
+		}
+	}
+	if len(broken) == 0 && said != "" || len(broken) > 0 && !faulty.MatchString(said) {
+		s.Errorf("what should break is %q, and the Go command says\n%s", broken, said)
+	}
+}
