@@ -127,6 +127,11 @@ func TestNothingIsPromisedUnproven(t *testing.T) {
 	refused(t, "nats://"+hosts(lax)+"/"+newStream()+"?monitor=http://"+lax.MonitorAddr().String(), "does not write an event to disk", "sync_interval: always")
 	refused(t, "nats://"+hosts(lax)+"/"+newStream()+"?timeout=1s&monitor=http://"+syncs.MonitorAddr().String(), "tells of another server")
 	refused(t, "nats://"+hosts(syncs)+"/"+newStream()+"?timeout=1s&monitor=http://127.0.0.1:1", "127.0.0.1:1")
+	for _, s := range []*server.Server{lax, syncs} {
+		if stats, err := s.Jsz(nil); err != nil || stats.Streams != 0 {
+			t.Errorf("%+v, %v: want that no stream was made", stats, err)
+		}
+	}
 }
 
 // A server that was started again may not sync any more: then what it
