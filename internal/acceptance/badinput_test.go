@@ -93,7 +93,7 @@ func TestServerRefusesToStart(t *testing.T) {
 		"address in use":              {[]string{"--addr", addr, "--events", "sqlite:" + filepath.Join(dir, "a.db")}, addr + " is in use by another program"},
 		"data directory is no folder": {[]string{"--events", "sqlite:" + filepath.Join(plain, "a.db")}, plain},
 		"log is no database":          {[]string{"--events", "sqlite:" + plain}, plain},
-		"unknown engine":              {[]string{"--events", "mysql:x"}, `event log "mysql:x": want memory:… or nats:… or sqlite:… or tls:…`},
+		"unknown engine":              {[]string{"--events", "mysql:x"}, `event log mysql:…: want memory:… or nats:… or sqlite:… or tls:…`},
 		"public address":              {[]string{"--addr", ":50051"}, "--insecure"},
 		"unknown flag":                {[]string{"--colour"}, "-colour"},
 	} {

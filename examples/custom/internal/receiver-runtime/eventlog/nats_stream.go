@@ -74,7 +74,7 @@ func (l *natsLog) establish(ctx context.Context) error {
 		if wrong := natsMismatches(info.Config, want); len(wrong) > 0 {
 			return fmt.Errorf("stream %s is not what this log needs, and is left as it is: %s", want.Name, strings.Join(wrong, "; "))
 		}
-		if err := l.prove(ctx, info); err != nil {
+		if err := l.prove(ctx, want.Name, info.Config.Replicas); err != nil {
 			return err
 		}
 	}
@@ -102,6 +102,9 @@ func (l *natsLog) stream(ctx context.Context, want jetstream.StreamConfig) (*jet
 	}
 	if l.mode == readOnly {
 		return nil, fmt.Errorf("there is no stream %s; name one that exists, or open the log for appending to make it", want.Name)
+	}
+	if err := l.prove(ctx, want.Name, want.Replicas); err != nil {
+		return nil, err // and leaves no stream behind
 	}
 	stream, err := l.jetstream.CreateStream(ctx, want)
 	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // somebody was faster
@@ -150,19 +153,19 @@ func natsMismatches(have, want jetstream.StreamConfig) (wrong []string) {
 	return wrong
 }
 
-// prove finds out how durable an acknowledged event is, or says that nothing
-// is known to make it durable.
-func (l *natsLog) prove(ctx context.Context, info *jetstream.StreamInfo) error {
+// prove finds out how durable an event is that a stream of so many replicas has
+// acknowledged, or says that nothing is known to make it durable.
+func (l *natsLog) prove(ctx context.Context, stream string, replicas int) error {
 	switch {
 	case l.durability == None:
 		return nil
-	case info.Config.Replicas >= 3:
+	case replicas >= 3:
 		l.quorum = true
 		return nil
 	case l.monitor == "":
-		return fmt.Errorf("stream %s has %d replica(s), and nothing proves that its server writes an event to disk before it acknowledges it; want 3 replicas (replicas=3), or sync_interval: always on a single server and monitor=http://HOST:8222 in the URL to prove it, or durability=none to do without", info.Config.Name, info.Config.Replicas)
-	case info.Cluster != nil && info.Cluster.Name != "" || info.Config.Replicas != 1:
-		return fmt.Errorf("stream %s may move to another server of its cluster than the one that monitor=%s tells of; want 3 replicas (replicas=3)", info.Config.Name, l.monitor)
+		return fmt.Errorf("stream %s with %d replica(s): nothing proves that its server writes an event to disk before it acknowledges it; want 3 replicas (replicas=3), or sync_interval: always on a single server and monitor=http://HOST:8222 in the URL to prove it, or durability=none to do without", stream, replicas)
+	case l.conn.ConnectedClusterName() != "" || replicas != 1:
+		return fmt.Errorf("stream %s with %d replica(s) may be on another server of its cluster than the one that monitor=%s tells of; want 3 replicas (replicas=3)", stream, replicas, l.monitor)
 	}
 	l.quorum = false
 	_, err := l.proven(ctx)

@@ -31,7 +31,7 @@ func (l *natsLog) Read(ctx context.Context, from From) iter.Seq2[Record, error] 
 			done, err = l.isBehind(ctx, from, end)
 		}
 		if err == nil && !done {
-			err = l.follow(ctx, from, end, yield)
+			err = (&natsReader{log: l, from: from, end: end}).run(ctx, l.timeout, yield)
 		}
 		if err != nil {
 			yield(Record{}, err)
@@ -39,10 +39,11 @@ func (l *natsLog) Read(ctx context.Context, from From) iter.Seq2[Record, error] 
 	}
 }
 
-// Tail implements [Log].
+// Tail implements [Log]. It outlasts what happens to servers, and gives up if no
+// server is heard of for four times as long as an operation is tried: a minute.
 func (l *natsLog) Tail(ctx context.Context, from From) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
-		if err := l.follow(ctx, from, natsEndless, yield); err != nil {
+		if err := (&natsReader{log: l, from: from, end: natsEndless}).run(ctx, 4*l.timeout, yield); err != nil {
 			yield(Record{}, err)
 		}
 	}
@@ -78,47 +79,46 @@ func (l *natsLog) info(ctx context.Context, stream string, options ...jetstream.
 	return handle.Info(ctx, options...)
 }
 
-// follow yields what stands behind a place, up to an end. It returns nil if it
-// was stopped or came to the end. Without an end it outlasts whatever happens
-// to the servers; else it gives up when there was nothing for a while.
-func (l *natsLog) follow(ctx context.Context, from From, end Position, yield func(Record, error) bool) error {
-	if err := l.refusal(ctx, false); err != nil {
-		return err
-	}
+// natsReader yields what stands behind a place, up to an end.
+type natsReader struct {
+	log   *natsLog
+	from  From
+	end   Position
+	heard time.Time // when the server last delivered, or said that it has nothing
+}
+
+// run returns nil if it was stopped or came to the end, and gives up when it has
+// heard nothing for a while.
+func (r *natsReader) run(ctx context.Context, patience time.Duration, yield func(Record, error) bool) error {
 	open, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(l.open, cancel)()
-	for progress := time.Now(); ; {
-		before := from
-		done, err := l.followOnce(open, &from, end, yield)
-		if done {
-			return nil
-		}
-		if refusal := l.refusal(ctx, false); refusal != nil {
-			return refusal
-		}
-		if errors.As(err, new(*Error)) {
+	defer context.AfterFunc(r.log.open, cancel)()
+	r.heard = time.Now()
+	for {
+		if err := r.log.refusal(ctx, false); err != nil {
 			return err
 		}
-		if from != before {
-			progress = time.Now()
-		}
-		if end != natsEndless && time.Since(progress) > l.timeout || errors.Is(err, jetstream.ErrStreamNotFound) {
-			return l.unavailable(err)
+		done, err := r.follow(open, yield)
+		switch {
+		case done:
+			return nil
+		case r.log.refusal(ctx, false) != nil:
+			continue
+		case errors.As(err, new(*Error)):
+			return err
+		case time.Since(r.heard) > patience, errors.Is(err, jetstream.ErrStreamNotFound):
+			return r.log.unavailable(err)
 		}
 		// Its consumer was lost, with its server or on the way: go on behind
 		// what was yielded.
-		select {
-		case <-time.After(100 * time.Millisecond):
-		case <-open.Done():
-		}
+		pause(open, 100*time.Millisecond)
 	}
 }
 
-// followOnce does so with one consumer on the server, for as long as that
-// delivers without a gap. It moves from along.
-func (l *natsLog) followOnce(ctx context.Context, from *From, end Position, yield func(Record, error) bool) (done bool, err error) {
-	delivery, err := l.deliver(ctx, *from)
+// follow yields what one consumer on the server delivers, for as long as that
+// is without a gap.
+func (r *natsReader) follow(ctx context.Context, yield func(Record, error) bool) (done bool, err error) {
+	delivery, err := r.log.deliver(ctx, r.from)
 	if err != nil {
 		return false, err
 	}
@@ -128,11 +128,12 @@ func (l *natsLog) followOnce(ctx context.Context, from *From, end Position, yiel
 		if err != nil {
 			return false, err
 		}
+		r.heard = time.Now()
 		if message == nil {
 			// There is nothing for now. It may be that the end is never reached,
 			// for events can be removed.
-			if end != natsEndless {
-				if done, err := l.isBehind(ctx, *from, end); done || err != nil {
+			if r.end != natsEndless {
+				if done, err := r.log.isBehind(ctx, r.from, r.end); done || err != nil {
 					return done, err
 				}
 			}
@@ -143,21 +144,22 @@ func (l *natsLog) followOnce(ctx context.Context, from *From, end Position, yiel
 			return false, err
 		}
 		position := Position(meta.Sequence.Stream)
-		if position > end {
+		if position > r.end {
 			return true, nil
 		}
 		// A server that lags behind may begin earlier than it was told to.
-		if position <= from.after || meta.Timestamp.Before(from.since) {
+		if position <= r.from.after || meta.Timestamp.Before(r.from.since) {
 			continue
 		}
 		record, err := natsRecord(meta.Sequence.Stream, meta.Timestamp, message.Header, message.Data)
 		if err != nil {
 			return false, err
 		}
-		if !yield(record, nil) || position == end {
+		if !yield(record, nil) || position == r.end {
 			return true, nil
 		}
-		if *from = After(position); ctx.Err() != nil {
+		r.from = After(position)
+		if ctx.Err() != nil {
 			return false, ctx.Err()
 		}
 	}

@@ -202,6 +202,7 @@ func (c *natsConfig) options() []nats.Option {
 		// Never gives up, and never keeps a message for later: who waits for its
 		// acknowledgement sends it again.
 		nats.MaxReconnects(-1),
+		nats.IgnoreAuthErrorAbort(),
 		nats.ReconnectBufSize(-1),
 		nats.ReconnectWait(200 * time.Millisecond),
 		nats.ReconnectJitter(100*time.Millisecond, 200*time.Millisecond),

@@ -52,8 +52,11 @@ func OpenReader(ctx context.Context, url string) (Log, error) {
 func open(ctx context.Context, url string, mode mode) (Log, error) {
 	scheme, _, found := strings.Cut(url, ":")
 	engine := engines[scheme]
-	if !found || engine == nil {
+	switch {
+	case !found:
 		return nil, fmt.Errorf("event log %q: want %s", url, schemes())
+	case engine == nil: // and what follows may be secret
+		return nil, fmt.Errorf("event log %s:…: want %s", scheme, schemes())
 	}
 	return engine(ctx, url, mode)
 }
