@@ -30,8 +30,10 @@ corpus: ## generate for 400 services of public modules, build, vet and test them
 	cd corpus && $(GO) mod tidy -diff && $(GO) vet ./... && $(GO) run .
 
 .PHONY: crash
-crash: ## kill processes that append and consume, 20 times each, and look for what was acknowledged
+crash: ## kill servers, appenders, consumers and NATS nodes under load, 20 times each, and look for what was acknowledged
 	EVENTLOG_CRASH_ROUNDS=20 $(GO) test -count=1 -timeout 10m -v -run Killed ./runtime/eventlog
+	CRASH_ROUNDS=20 $(GO) test -count=1 -timeout 10m -v -run Killed ./internal/acceptance
+	EVENTLOG_TEST_LONG=1 $(GO) test -count=1 -timeout 15m -v -run ServersFail ./runtime/eventlog/natstest
 
 .PHONY: matrix
 matrix: plugins ## change a module in every way there is, generate anew by every tool, and see that all that is yours is there (2 minutes)
@@ -59,6 +61,11 @@ bench: plugins ## measure: the plugin as a process, the event log, an RPC with a
 	$(GO) test ./runtime/eventlog -run '^$$' -bench . -benchmem
 	cd bench && $(GO) test -run '^$$' -bench . -benchmem ./...
 	cd bench && $(GO) run ./plugin
+	cd bench && $(GO) run ./events
+
+.PHONY: soak
+soak: ## append ten million events, and print what memory that takes
+	cd bench && $(GO) run ./events -soak 10000000
 
 .PHONY: plugins
 plugins: ## build protoc-gen-receiver and the plugins it runs beside, into .tools/bin

@@ -73,11 +73,19 @@ func (b *bench) sqlite(ctx context.Context, callers int) (perSecond rate, batch 
 		if err := errors.Join(err, log.Close()); err != nil {
 			return err
 		}
-		return query(path, func(db *sql.DB) error {
-			return db.QueryRow("SELECT count(*) * 1.0 / count(DISTINCT recorded) FROM events").Scan(&batch)
-		})
+		batch, err = perCommit(path)
+		return err
 	})
 	return perSecond, batch, err
+}
+
+// perCommit is how many events a transaction of a log had: those of one were
+// recorded at the same time.
+func perCommit(path string) (events float64, err error) {
+	err = query(path, func(db *sql.DB) error {
+		return db.QueryRow("SELECT count(*) * 1.0 / count(DISTINCT recorded) FROM events").Scan(&events)
+	})
+	return events, err
 }
 
 // callers has so many goroutines do something over and over.
