@@ -5,6 +5,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"go/types"
 	"path"
 	"regexp"
 	"slices"
@@ -171,6 +172,19 @@ func (f *goFile) names() names {
 	delete(all, "_")
 	delete(all, "init")
 	return all
+}
+
+// universal are the names in a file that Go declares in every package, such as
+// error and len.
+func (f *goFile) universal() (all []string) {
+	ast.Inspect(f.syntax, func(node ast.Node) bool {
+		if name, ok := node.(*ast.Ident); ok && types.Universe.Lookup(name.Name) != nil {
+			all = append(all, name.Name)
+		}
+		return true
+	})
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // spell writes a type with the import path of each package: "*example.com/x.T".

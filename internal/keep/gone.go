@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"go/parser"
 	"go/token"
+	"io/fs"
 	"maps"
 	"path"
 	"slices"
@@ -21,42 +22,110 @@ import (
 // none of its business, unless their messages are gone, too.
 func (m *Module) gone(app *model.App, outputs []Output) (files []File, err error) {
 	made := map[string]bool{}    // paths
-	makes := map[string]bool{}   // elements
 	folders := map[string]bool{} // to look at
 	maps.Copy(folders, app.Protos.Folders)
 	for _, output := range outputs {
 		made[output.Path] = true
 		if output.Element == nil {
 			folders[path.Dir(output.Path)] = true
-		} else if output.Owner == Ours {
-			makes[output.Element.String()] = true
 		}
 	}
+	if err := m.addEarlier(folders); err != nil {
+		return nil, err
+	}
+	packages := map[string]*leftovers{} // by what their folders have in common
 	for _, dir := range slices.Sorted(maps.Keys(folders)) {
-		entries, err := m.list(dir)
-		if err != nil {
+		common := model.WithoutRole(dir)
+		if packages[common] == nil {
+			packages[common] = &leftovers{}
+		}
+		if err := packages[common].add(m, app, dir, made); err != nil {
 			return nil, err
 		}
-		for _, entry := range entries {
-			at := path.Join(dir, entry.Name())
-			if made[at] || path.Ext(at) != ".go" {
-				continue
-			}
-			text, err := m.read(at)
-			if err != nil {
-				return nil, err
-			}
-			if Marked(at, text) && m.isGone(app, at, text, makes) {
-				files = append(files, File{Path: at, Content: emptyGo(text), Gone: true})
-			}
-		}
+	}
+	for _, common := range slices.Sorted(maps.Keys(packages)) {
+		files = append(files, packages[common].gone()...)
 	}
 	return files, nil
 }
 
+// addEarlier adds to the folders that are generated into those beside them that
+// earlier runs may have generated into instead, when packages and programs were
+// called something else.
+func (m *Module) addEarlier(folders map[string]bool) error {
+	beside := map[string]bool{}
+	for dir := range folders {
+		if model.Generated(dir) {
+			beside[path.Dir(dir)] = true
+		}
+	}
+	for parent := range beside {
+		entries, err := m.entries(parent)
+		if err != nil {
+			return err
+		}
+		for _, entry := range entries {
+			if dir := path.Join(parent, entry.Name()); entry.IsDir() && model.Generated(dir) {
+				folders[dir] = true
+			}
+		}
+	}
+	return nil
+}
+
+// leftovers are the files of ours that are not made of a package: in the folders
+// of all its roles, as they import one another.
+type leftovers struct {
+	ended  []File // that were made for an element of a proto, of which nothing is made
+	shared []File // that were made for no element, but for all of them
+	needed bool   // whether the shared ones are
+}
+
+// gone are the files that are no longer made. The shared ones go when no others
+// are left, unless code of yours stands among them, which may need them.
+func (l *leftovers) gone() []File {
+	if l.needed {
+		return l.ended
+	}
+	return append(l.ended, l.shared...)
+}
+
+// add looks through a folder.
+func (l *leftovers) add(m *Module, app *model.App, dir string, made map[string]bool) error {
+	entries, err := m.list(dir)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		at := path.Join(dir, entry.Name())
+		if path.Ext(at) != ".go" {
+			continue
+		}
+		if made[at] {
+			l.needed = true
+			continue
+		}
+		text, err := m.read(at)
+		if err != nil {
+			return err
+		}
+		switch file := (File{Path: at, Content: emptyGo(text), Gone: true}); {
+		case !Marked(at, text):
+			l.needed = true
+		case m.isGone(app, at, text):
+			l.ended = append(l.ended, file)
+		case declaredIn(text) == "":
+			l.shared = append(l.shared, file)
+		default:
+			l.needed = true
+		}
+	}
+	return nil
+}
+
 // isGone reports whether nothing is made any more of what a file of ours, which
 // this run does not make, was made of.
-func (m *Module) isGone(app *model.App, at string, text []byte, makes map[string]bool) bool {
+func (m *Module) isGone(app *model.App, at string, text []byte) bool {
 	if strings.Contains(string(text), emptied) || strings.HasPrefix(at, model.RuntimeDir+"/") {
 		return true
 	}
@@ -68,7 +137,28 @@ func (m *Module) isGone(app *model.App, at string, text []byte, makes map[string
 	if !run {
 		return m.orphaned(proto, at, text)
 	}
-	return makes[element] || !declares[element]
+	event := strings.HasPrefix(element, "event ")
+	return !event || !declares[element] || !m.shared(app, path.Dir(at))
+}
+
+// shared reports whether a package has services of protos that this run is not
+// on. They may take an event that no service of this run takes.
+func (m *Module) shared(app *model.App, dir string) bool {
+	client := model.ClientBeside(dir)
+	entries, _ := m.list(client)
+	return slices.ContainsFunc(entries, func(entry fs.DirEntry) bool {
+		at := path.Join(client, entry.Name())
+		text, _ := m.read(at)
+		proto := declaredIn(text)
+		return proto != "" && app.Protos.Declares[proto] == nil && Marked(at, text) && !m.orphaned(proto, at, text)
+	})
+}
+
+// declaredIn is the proto file that declares what a file of ours is made of, or
+// "".
+func declaredIn(text []byte) (proto string) {
+	proto, _ = sourceOf(text)
+	return proto
 }
 
 // orphaned reports whether a file of ours uses messages of a proto of which

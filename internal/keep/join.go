@@ -3,6 +3,7 @@ package keep
 import (
 	"fmt"
 	"go/ast"
+	"go/types"
 	"path"
 	"slices"
 	"strings"
@@ -81,6 +82,16 @@ func (m *Module) joinNew(outputs []Output, decisions []decision, turn int) {
 			j.settle()
 			m.folders.Store(j.dir, func() *folder { return j.folder })
 			j.find()
+		}
+	}
+}
+
+// unmade notes that no function makes the services that nothing implements, not
+// even a file of this run.
+func (m *Module) unmade() {
+	for _, j := range m.joined {
+		if j.impl == nil && j.err == nil {
+			j.service.Code.New = ""
 		}
 	}
 }
@@ -265,7 +276,8 @@ func (i *implementation) field(want string) string {
 	return ""
 }
 
-// inSkeletons are names that our skeletons have for other things.
+// inSkeletons are names that our skeletons have for other things, besides those
+// that Go declares.
 var inSkeletons = []string{"_", "codes", "context", "ctx", "err", "errors", "event", "eventid", "fmt", "io", "receipts", "request",
 	"server", "status", "stop", "stored", "stream"}
 
@@ -285,7 +297,7 @@ func (i *implementation) receiver(usual string) (self string, pointer bool) {
 	}
 	self = usual
 	for name, n := range count {
-		if !slices.Contains(inSkeletons, name) && (n > count[self] || n == count[self] && name < self) {
+		if !slices.Contains(inSkeletons, name) && types.Universe.Lookup(name) == nil && (n > count[self] || n == count[self] && name < self) {
 			self = name
 		}
 	}
@@ -334,6 +346,19 @@ func (j *joined) constructor() (name string, takesLog bool) {
 	return name, takesLog
 }
 
+// inTests is the file of tests that declares a method of the implementation,
+// or nil.
+func (j *joined) inTests(name string) *goFile {
+	for _, file := range j.files {
+		for _, decl := range file.syntax.Decls {
+			if function, ok := decl.(*ast.FuncDecl); ok && file.test && receiverType(function) == j.impl.name && function.Name.Name == name {
+				return file
+			}
+		}
+	}
+	return nil
+}
+
 // hasServe reports whether the tests have the function serve that our tests
 // call.
 func (j *joined) hasServe() bool {
@@ -373,6 +398,8 @@ func (m *Module) fits(output Output) (fits bool, told string, err error) {
 		return false, fmt.Sprintf("%s: not written, as %s", output.Path, fmt.Sprintf(why, values...)), nil
 	}
 	switch element := output.Element.(type) {
+	case *model.Program:
+		return m.programFits(element)
 	case *model.Service:
 		j := m.joined[element]
 		if j == nil || path.Dir(output.Path) != element.Impl.Dir {
@@ -405,6 +432,18 @@ func (m *Module) fits(output Output) (fits bool, told string, err error) {
 	return true, "", nil
 }
 
+// programFits is fits for a main: it calls the functions that make the services.
+func (m *Module) programFits(program *model.Program) (fits bool, told string, err error) {
+	for _, pkg := range program.Packages {
+		for _, service := range pkg.Services {
+			if j := m.joined[service]; j != nil && j.err != nil {
+				return false, "", j.failure()
+			}
+		}
+	}
+	return true, "", nil
+}
+
 // testFits is fits for the test of an RPC: it comes with the skeleton, or to
 // replace one that was deleted where all are wanted.
 func (m *Module) testFits(output Output, rpc *model.Method, j *joined, withheld func(string, ...any) (bool, string, error)) (bool, string, error) {
@@ -426,6 +465,9 @@ func (m *Module) testFits(output Output, rpc *model.Method, j *joined, withheld 
 func (m *Module) refuses(j *joined, rpc *model.Method) string {
 	if j.impl == nil {
 		return fmt.Sprintf("nothing in %s implements %s: write %s where that is now", j.dir, j.service.FullName, rpc.Name)
+	}
+	if file := j.inTests(rpc.Name); file != nil {
+		return fmt.Sprintf("%s declares it for tests: move it, or write it under another name there", file.at)
 	}
 	names, _ := j.impl.fields()
 	if slices.Contains(names, rpc.Name) {
