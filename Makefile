@@ -32,6 +32,10 @@ corpus: ## generate for 400 services of public modules, build, vet and test them
 fuzz: ## generate from random protos for a minute, and type-check what comes out
 	$(GO) test ./internal/fuzz -run '^$$' -fuzz FuzzGenerate -fuzztime 60s -fuzzminimizetime 10x
 
+.PHONY: evolve
+evolve: ## change random protos and their code by random steps, 1,000 rounds, and type-check what comes of each
+	$(GO) test ./internal/fuzz -run '^TestEvolve$$' -v -evolve 1000 -evolve-seed $$(date +%s) -timeout 10m
+
 .PHONY: generate
 generate: plugins ## write anew what is generated and checked in: examples and goldens
 	$(GO) test ./internal/compile -run 'Golden|Example' -update
