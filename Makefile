@@ -43,6 +43,10 @@ matrix: plugins ## change a module in every way there is, generate anew by every
 fuzz: ## generate from random protos for a minute, and type-check what comes out
 	$(GO) test ./internal/fuzz -run '^$$' -fuzz FuzzGenerate -fuzztime 60s -fuzzminimizetime 10x
 
+.PHONY: evolve
+evolve: ## change random protos and their code by random steps, 1,000 rounds, and type-check what comes of each
+	$(GO) test ./internal/fuzz -run '^TestEvolve$$' -v -evolve 1000 -evolve-seed $$(date +%s) -timeout 10m
+
 .PHONY: generate
 generate: plugins ## write anew what is generated and checked in: examples, goldens and docs/templates.md
 	$(GO) test ./internal/compile -run 'Golden|Exa|Explain' -update

@@ -463,9 +463,11 @@ var codeEdits = []edit{
 		change: alsoShip(func(s shop) { s.also(ordersCode+"place.go", "Place", "Ship", ordersCode+"service_more.go") }),
 	},
 	{
-		name:   "the receiver is renamed",
-		change: alsoShip(func(s shop) { s.everywhere(ordersCode, "(s *Service)", "(o *Service)", "s.events", "o.events", "(s.stored", "(o.stored") }),
-		made:   shipBoth,
+		name: "the receiver is renamed",
+		change: alsoShip(func(s shop) {
+			s.everywhere(ordersCode, "(s *Service)", "(o *Service)", "s.events", "o.events", "(s.stored", "(o.stored")
+		}),
+		made: shipBoth,
 	},
 	{
 		name: "the field is renamed",

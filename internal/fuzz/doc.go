@@ -12,4 +12,12 @@
 // and lists what it found by kind, each with a small proto. What either finds is
 // kept: as bytes under testdata/fuzz/FuzzGenerate, and as the protos themselves
 // under testdata/protos, as bytes mean something else when the generator changes.
+//
+// A second promise is that code of yours is yours. TestEvolve takes a module
+// through rounds of random changes, to its protos and by hand, and runs the
+// plugin after each; what it checks is said there. It prints the seed of what
+// goes wrong, and the fewest steps that it finds to lead to it:
+//
+//	go test -run=TestEvolve -evolve=1000 -v ./internal/fuzz
+//	go test -run=TestEvolve -evolve=1 -evolve-seed=7 -v ./internal/fuzz
 package fuzz

@@ -1,10 +1,12 @@
 package keep
 
 import (
+	"bytes"
 	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"go/types"
 	"path"
 	"regexp"
 	"slices"
@@ -29,6 +31,7 @@ type goFile struct {
 	syntax  *ast.File
 	imports map[string]string // import paths by the names that the file has for them
 	test    bool
+	tagged  bool // whether a build tag says when it is built
 }
 
 // folder reads a folder once, whoever else asks for it meanwhile.
@@ -112,6 +115,7 @@ func parseGo(at string, text []byte) (*goFile, error) {
 		return nil, err
 	}
 	file := &goFile{at: at, fset: fset, syntax: syntax, imports: map[string]string{}, test: strings.HasSuffix(at, "_test.go")}
+	file.tagged = bytes.Contains(text[:fset.Position(syntax.Package).Offset], []byte("//go:build"))
 	for _, spec := range syntax.Imports {
 		importPath, _ := strconv.Unquote(spec.Path.Value)
 		switch {
@@ -171,6 +175,19 @@ func (f *goFile) names() names {
 	delete(all, "_")
 	delete(all, "init")
 	return all
+}
+
+// universal are the names in a file that Go declares in every package, such as
+// error and len.
+func (f *goFile) universal() (all []string) {
+	ast.Inspect(f.syntax, func(node ast.Node) bool {
+		if name, ok := node.(*ast.Ident); ok && types.Universe.Lookup(name.Name) != nil {
+			all = append(all, name.Name)
+		}
+		return true
+	})
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // spell writes a type with the import path of each package: "*example.com/x.T".

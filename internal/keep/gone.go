@@ -24,7 +24,6 @@ import (
 // none of its business, unless their messages are gone, too.
 func (m *Module) gone(into *model.Module, outputs []Output) (files []File, err error) {
 	made := map[string]bool{}    // paths
-	makes := map[string]bool{}   // elements
 	folders := map[string]bool{} // to look at
 	copied := false              // whether the runtime is
 	protos := model.ProtosOf(into)
@@ -33,8 +32,6 @@ func (m *Module) gone(into *model.Module, outputs []Output) (files []File, err e
 		made[output.Path] = true
 		if output.Element == nil {
 			copied = true
-		} else if output.Owner == Ours {
-			makes[output.Element.String()] = true
 		}
 	}
 	if copied {
@@ -42,24 +39,21 @@ func (m *Module) gone(into *model.Module, outputs []Output) (files []File, err e
 			return nil, err
 		}
 	}
+	if err := m.addEarlier(folders); err != nil {
+		return nil, err
+	}
+	packages := map[string]*leftovers{} // by what their folders have in common
 	for _, dir := range slices.Sorted(maps.Keys(folders)) {
-		entries, err := m.list(dir)
-		if err != nil {
+		common := model.WithoutRole(dir)
+		if packages[common] == nil {
+			packages[common] = &leftovers{}
+		}
+		if err := packages[common].add(m, protos, dir, made); err != nil {
 			return nil, err
 		}
-		for _, entry := range entries {
-			at := path.Join(dir, entry.Name())
-			if made[at] || path.Ext(at) != ".go" {
-				continue
-			}
-			text, err := m.read(at)
-			if err != nil {
-				return nil, err
-			}
-			if Marked(at, text) && m.isGone(protos, at, text, makes) {
-				files = append(files, File{Path: at, Content: emptyGo(text), Gone: true})
-			}
-		}
+	}
+	for _, common := range slices.Sorted(maps.Keys(packages)) {
+		files = append(files, packages[common].gone()...)
 	}
 	return files, nil
 }
@@ -77,9 +71,83 @@ func (m *Module) below(dir string, folders map[string]bool) error {
 	})
 }
 
+// addEarlier adds to the folders that are generated into those beside them that
+// earlier runs may have generated into instead, when packages and programs were
+// called something else.
+func (m *Module) addEarlier(folders map[string]bool) error {
+	beside := map[string]bool{}
+	for dir := range folders {
+		if model.Generated(dir) {
+			beside[path.Dir(dir)] = true
+		}
+	}
+	for parent := range beside {
+		entries, err := m.entries(parent)
+		if err != nil {
+			return err
+		}
+		for _, entry := range entries {
+			if dir := path.Join(parent, entry.Name()); entry.IsDir() && model.Generated(dir) {
+				folders[dir] = true
+			}
+		}
+	}
+	return nil
+}
+
+// leftovers are the files of ours that are not made of a package: in the folders
+// of all its roles, as they import one another.
+type leftovers struct {
+	ended  []File // that were made for an element of a proto, of which nothing is made
+	shared []File // that were made for no element, but for all of them
+	needed bool   // whether the shared ones are
+}
+
+// gone are the files that are no longer made. The shared ones go when no others
+// are left, unless code of yours stands among them, which may need them.
+func (l *leftovers) gone() []File {
+	if l.needed {
+		return l.ended
+	}
+	return append(l.ended, l.shared...)
+}
+
+// add looks through a folder.
+func (l *leftovers) add(m *Module, protos model.Protos, dir string, made map[string]bool) error {
+	entries, err := m.list(dir)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		at := path.Join(dir, entry.Name())
+		if path.Ext(at) != ".go" {
+			continue
+		}
+		if made[at] {
+			l.needed = true
+			continue
+		}
+		text, err := m.read(at)
+		if err != nil {
+			return err
+		}
+		switch file := (File{Path: at, Content: emptyGo(text), Gone: true}); {
+		case !Marked(at, text):
+			l.needed = true
+		case m.isGone(protos, at, text):
+			l.ended = append(l.ended, file)
+		case declaredIn(text) == "":
+			l.shared = append(l.shared, file)
+		default:
+			l.needed = true
+		}
+	}
+	return nil
+}
+
 // isGone reports whether nothing is made any more of what a file of ours, which
 // this run does not make, was made of.
-func (m *Module) isGone(protos model.Protos, at string, text []byte, makes map[string]bool) bool {
+func (m *Module) isGone(protos model.Protos, at string, text []byte) bool {
 	if strings.Contains(string(text), emptied) || strings.HasPrefix(at, model.RuntimeDir+"/") {
 		return true
 	}
@@ -91,7 +159,28 @@ func (m *Module) isGone(protos model.Protos, at string, text []byte, makes map[s
 	if !run {
 		return m.orphaned(proto, at, text)
 	}
-	return makes[element] || !declares[element]
+	event := strings.HasPrefix(element, "event ")
+	return !event || !declares[element] || !m.shared(protos, path.Dir(at))
+}
+
+// shared reports whether a package has services of protos that this run is not
+// on. They may take an event that no service of this run takes.
+func (m *Module) shared(protos model.Protos, dir string) bool {
+	client := model.ClientBeside(dir)
+	entries, _ := m.list(client)
+	return slices.ContainsFunc(entries, func(entry fs.DirEntry) bool {
+		at := path.Join(client, entry.Name())
+		text, _ := m.read(at)
+		proto := declaredIn(text)
+		return proto != "" && protos.Declares[proto] == nil && Marked(at, text) && !m.orphaned(proto, at, text)
+	})
+}
+
+// declaredIn is the proto file that declares what a file of ours is made of, or
+// "".
+func declaredIn(text []byte) (proto string) {
+	proto, _ = sourceOf(text)
+	return proto
 }
 
 // orphaned reports whether a file of ours uses messages of a proto of which

@@ -3,6 +3,7 @@ package keep
 import (
 	"fmt"
 	"go/ast"
+	"go/types"
 	"path"
 	"slices"
 	"strings"
@@ -76,9 +77,14 @@ func (m *Module) joinNew(outputs []Output, decisions []decision, turn int) {
 			j.find()
 		}
 	}
-	for service, j := range m.joined {
-		if j.impl == nil {
-			service.Code.New = ""
+}
+
+// unmade notes that no function makes the services that nothing implements, not
+// even a file of this run.
+func (m *Module) unmade() {
+	for _, j := range m.joined {
+		if j.impl == nil && j.err == nil {
+			j.service.Code.New = ""
 		}
 	}
 }
@@ -264,9 +270,10 @@ func (i *implementation) field(want string) string {
 	return ""
 }
 
-// inSkeletons are names that our skeletons have for other things.
+// inSkeletons are names that our skeletons have for other things, besides those
+// that Go declares.
 var inSkeletons = []string{"_", "codes", "context", "ctx", "err", "errors", "event", "eventid", "fmt", "from", "io", "receipts", "request",
-	"server", "since", "status", "stop", "stored", "stream"}
+	"server", "since", "slog", "status", "stop", "stored", "stream"}
 
 // receiver is how most methods of the implementation call it, and whether any
 // has a pointer to it.
@@ -284,7 +291,7 @@ func (i *implementation) receiver(usual string) (self string, pointer bool) {
 	}
 	self = usual
 	for name, n := range count {
-		if !slices.Contains(inSkeletons, name) && (n > count[self] || n == count[self] && name < self) {
+		if !slices.Contains(inSkeletons, name) && types.Universe.Lookup(name) == nil && (n > count[self] || n == count[self] && name < self) {
 			self = name
 		}
 	}
@@ -307,11 +314,11 @@ func (i *implementation) generic() string {
 
 // constructor is the function that makes the implementation and nothing else,
 // of the log or of nothing: New before others. It is "" if there is none, or
-// none that main could call without knowing more.
+// none that main could call without knowing more, whatever it is built for.
 func (j *joined) constructor() (name string, takesLog bool) {
 	results := []string{j.impl.name, "*" + j.impl.name, j.service.Package.Messages.Path + "." + j.service.Name + "Server"}
 	for _, file := range j.files {
-		if file.test {
+		if file.test || file.tagged {
 			continue
 		}
 		for _, decl := range file.syntax.Decls {
@@ -337,11 +344,24 @@ func (j *joined) constructor() (name string, takesLog bool) {
 // stored events.
 func (j *joined) consumes() bool {
 	has, found := j.impl.methods[j.service.Consume()]
-	if !found {
+	if !found || has.file.tagged {
 		return false
 	}
 	text, _ := has.file.signature(has.decl.Type)
 	return text == "(context.Context) error"
+}
+
+// inTests is the file of tests that declares a method of the implementation,
+// or nil.
+func (j *joined) inTests(name string) *goFile {
+	for _, file := range j.files {
+		for _, decl := range file.syntax.Decls {
+			if function, ok := decl.(*ast.FuncDecl); ok && file.test && receiverType(function) == j.impl.name && function.Name.Name == name {
+				return file
+			}
+		}
+	}
+	return nil
 }
 
 // hasServe reports whether the tests have the function serve that our tests
@@ -383,6 +403,8 @@ func (m *Module) fits(output Output) (fits bool, told string, err error) {
 		return false, fmt.Sprintf("%s: not written, as %s", output.Path, fmt.Sprintf(why, values...)), nil
 	}
 	switch element := output.Element.(type) {
+	case *model.Program:
+		return m.programFits(element)
 	case *model.Service:
 		j := m.joined[element]
 		if j == nil || path.Dir(output.Path) != element.Impl.Dir {
@@ -418,6 +440,18 @@ func (m *Module) fits(output Output) (fits bool, told string, err error) {
 	return true, "", nil
 }
 
+// programFits is fits for a main: it calls the functions that make the services.
+func (m *Module) programFits(program *model.Program) (fits bool, told string, err error) {
+	for _, pkg := range program.Packages {
+		for _, service := range pkg.Services {
+			if j := m.joined[service]; j != nil && j.err != nil {
+				return false, "", j.failure()
+			}
+		}
+	}
+	return true, "", nil
+}
+
 // testFits is fits for the test of an RPC: it comes with the skeleton, or to
 // replace one that was deleted where all are wanted.
 func (m *Module) testFits(output Output, rpc *model.Method, j *joined, withheld func(string, ...any) (bool, string, error)) (bool, string, error) {
@@ -439,6 +473,9 @@ func (m *Module) testFits(output Output, rpc *model.Method, j *joined, withheld 
 func (m *Module) refuses(j *joined, rpc *model.Method) string {
 	if j.impl == nil {
 		return fmt.Sprintf("nothing in %s implements %s: write %s where that is now", j.dir, j.service.FullName, rpc.Name)
+	}
+	if file := j.inTests(rpc.Name); file != nil {
+		return fmt.Sprintf("%s declares it for tests: move it, or write it under another name there", file.at)
 	}
 	names, _ := j.impl.fields()
 	if slices.Contains(names, rpc.Name) {

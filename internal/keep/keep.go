@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -152,6 +153,9 @@ func (m *Module) Files(into *model.Module, outputs []Output) ([]File, error) {
 	for turn := range turns {
 		m.decide(outputs, decisions, turn)
 		m.joinNew(outputs, decisions, turn)
+		if turn == ofServices {
+			m.unmade()
+		}
 	}
 	var files []File
 	var errs []error
@@ -315,7 +319,7 @@ func (m *Module) holds(at, text string) (bool, error) {
 
 // collides reports whether a Go file can't join the package in its folder, as
 // that declares one of its names already, and tells if it is one that the file
-// imports under.
+// imports under or has from Go itself.
 func (m *Module) collides(output Output, content []byte) (taken bool, told string, err error) {
 	there := m.folder(path.Dir(output.Path))
 	if len(there.files) == 0 {
@@ -334,9 +338,14 @@ func (m *Module) collides(output Output, content []byte) (taken bool, told strin
 			return true, "", nil
 		}
 	}
-	for name := range joining.imports {
+	for _, name := range slices.Sorted(maps.Keys(joining.imports)) {
 		if names[name] {
 			return true, fmt.Sprintf("%s: not written, as your package declares %s, which it would import: write it yourself", output.Path, name), nil
+		}
+	}
+	for _, name := range joining.universal() {
+		if names[name] {
+			return true, fmt.Sprintf("%s: not written, as your package declares %s, which is Go's own in it: write it yourself", output.Path, name), nil
 		}
 	}
 	return false, "", nil
@@ -354,13 +363,19 @@ func (m *Module) read(at string) ([]byte, error) {
 	return text, err
 }
 
-// list is the entries of a folder, or none if there is no such folder.
+// list is the files in a folder, or none if there is no such folder.
 func (m *Module) list(dir string) ([]fs.DirEntry, error) {
+	entries, err := m.entries(dir)
+	return slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return e.IsDir() }), err
+}
+
+// entries is what is in a folder, or nothing if there is no such folder.
+func (m *Module) entries(dir string) ([]fs.DirEntry, error) {
 	entries, err := os.ReadDir(m.file(dir))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	return slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return e.IsDir() }), err
+	return entries, err
 }
 
 func (m *Module) file(at string) string { return filepath.Join(m.root, filepath.FromSlash(at)) }

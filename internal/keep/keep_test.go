@@ -278,19 +278,20 @@ func TestASkeletonFitsTheCodeItJoins(t *testing.T) {
 		want   string // in ship.go; "" if that is withheld
 		told   string
 	}{
-		"as generated":      {func(house) {}, event, ""},
-		"another receiver":  {method("func (svc *Service) own() {}"), strings.NewReplacer("(s *", "(svc *", "s.events", "svc.events").Replace(event), ""},
-		"a receiver in use": {method("func (err *Service) own() {}"), event, ""},
-		"a value":           {method("func (s Service) own() {}"), strings.Replace(event, "*Service", "Service", 1), ""},
-		"another type":      {rename("Service", "Receiver"), strings.Replace(event, "*Service", "*Receiver", 1), ""},
-		"a generic type":    {rename("type Service struct", "type Service[K comparable, V any] struct"), strings.Replace(event, "*Service", "*Service[K, V]", 1), ""},
-		"another field":     {rename("events *", "log *"), strings.Replace(event, "s.events", "s.log", 1), ""},
-		"an embedded log":   {rename("events *shopevents", "*shopevents"), strings.Replace(event, "s.events", "s.Log", 1), ""},
-		"no log":            {rename("\tevents *shopevents.Log\n", ""), "status.Error(codes.Unimplemented", ""},
-		"another package":   {func(h house) { rename("package orders", "package selling")(h); h.remove(impl + "service_test.go") }, "package selling\n", ship + "?"},
-		"nothing there":     {func(h house) { h.remove(service, impl+"take.go", impl+"find.go", impl+"consume.go") }, "", "ship.go: not written, as nothing in internal/shop/orders implements shop.Orders: write Ship where that is now"},
-		"a field like it":   {rename("events *", "Ship, events *"), "", "ship.go: not written, as Service has a field Ship"},
-		"a brought method":  {rename("\tevents ", "\tbase\n\tevents "), "", "ship.go: not written, as Service embeds base, which may bring Ship"},
+		"as generated":       {func(house) {}, event, ""},
+		"another receiver":   {method("func (svc *Service) own() {}"), strings.NewReplacer("(s *", "(svc *", "s.events", "svc.events").Replace(event), ""},
+		"a receiver of Go's": {method("func (nil *Service) own() {}"), event, ""},
+		"a receiver in use":  {method("func (err *Service) own() {}"), event, ""},
+		"a value":            {method("func (s Service) own() {}"), strings.Replace(event, "*Service", "Service", 1), ""},
+		"another type":       {rename("Service", "Receiver"), strings.Replace(event, "*Service", "*Receiver", 1), ""},
+		"a generic type":     {rename("type Service struct", "type Service[K comparable, V any] struct"), strings.Replace(event, "*Service", "*Service[K, V]", 1), ""},
+		"another field":      {rename("events *", "log *"), strings.Replace(event, "s.events", "s.log", 1), ""},
+		"an embedded log":    {rename("events *shopevents", "*shopevents"), strings.Replace(event, "s.events", "s.Log", 1), ""},
+		"no log":             {rename("\tevents *shopevents.Log\n", ""), "status.Error(codes.Unimplemented", ""},
+		"another package":    {func(h house) { rename("package orders", "package selling")(h); h.remove(impl + "service_test.go") }, "package selling\n", ship + "?"},
+		"nothing there":      {func(h house) { h.remove(service, impl+"take.go", impl+"find.go", impl+"consume.go") }, "", "ship.go: not written, as nothing in internal/shop/orders implements shop.Orders: write Ship where that is now"},
+		"a field like it":    {rename("events *", "Ship, events *"), "", "ship.go: not written, as Service has a field Ship"},
+		"a brought method":   {rename("\tevents ", "\tbase\n\tevents "), "", "ship.go: not written, as Service embeds base, which may bring Ship"},
 		"one by a base": {func(h house) {
 			rename("\tevents ", "\tbase\n\tevents ")(h)
 			h.write(impl+"base.go", "package orders\ntype base struct{}\nfunc (base) Ship() {}")
@@ -304,6 +305,8 @@ func TestASkeletonFitsTheCodeItJoins(t *testing.T) {
 			h.write(impl+"base.go", "package orders\nimport \"sync\"\ntype base struct{ sync.Mutex }\nfunc (base) Sink() {}")
 		}, event, ""},
 		"one from elsewhere": {rename("\tevents ", "\tother.Base\n\tevents ", "import (", "import (\n\t\"example.org/other\""), "", "ship.go: not written, as Service embeds Base, which may bring Ship"},
+		"one in the tests":   {func(h house) { h.write(impl+"own_test.go", "package orders\nfunc (s *Service) Ship() {}") }, "", "ship.go: not written, as internal/shop/orders/own_test.go declares it for tests"},
+		"a taken name of Go": {func(h house) { h.write(impl+"own.go", "package orders\ntype error int") }, "", "ship.go: not written, as your package declares error, which is Go's own in it"},
 		"a taken import":     {func(h house) { h.write(impl+"own.go", "package orders\nvar context = 1") }, "", "ship.go: not written, as your package declares context, which it would import"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -375,6 +378,23 @@ func TestANewMainFitsItsServices(t *testing.T) {
 	}
 }
 
+// TestANewMainOfServicesThatNothingImplements: their code was deleted, and so
+// was all of the program.
+func TestANewMainOfServicesThatNothingImplements(t *testing.T) {
+	h := newHouse(t, orders)
+	for _, dir := range []string{impl, "cmd"} {
+		if err := os.RemoveAll(filepath.Join(h.root, dir)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := h.generate(orders); err != nil {
+		t.Fatal(err)
+	}
+	if text := h.read(main); !strings.Contains(text, `server.Without("shop.Orders"),`) || strings.Contains(text, "internal/shop") {
+		t.Errorf("main is\n%s", text)
+	}
+}
+
 func TestOursIsWrittenUnlessTakenOver(t *testing.T) {
 	const marker = "// " + keep.Marker + "\n\n"
 	for name, test := range map[string]struct {
@@ -428,8 +448,14 @@ func TestWhatCannotBeReadFailsTheRun(t *testing.T) {
 			}
 		})
 	}
-	// Where nothing is to be decided on it, it is only told.
 	h := newHouse(t, orders)
+	h.write(impl+"broken.go", "package orders\n<<<<<<< HEAD\n")
+	h.remove(main)
+	if _, err := h.generate(orders, "scaffold=all"); err == nil || !strings.Contains(err.Error(), impl+"broken.go:2:1") {
+		t.Errorf("a main is written though there is no telling what makes its services: %v", err)
+	}
+	// Where nothing is to be decided on it, it is only told.
+	h = newHouse(t, orders)
 	h.write(impl+"broken.go", "package orders\n<<<<<<< HEAD\n")
 	told, err := h.generate(orders)
 	if err != nil || len(told) != 1 || !strings.HasPrefix(told[0], impl+"broken.go:2:1: ") {
@@ -519,6 +545,9 @@ func TestUnwritableFilesAreNamed(t *testing.T) {
 func TestWhatIsNoLongerMade(t *testing.T) {
 	find := "gen/shoppb/shoptest/orders_find.go"
 	events := []string{"gen/shoppb/shopevents/order_event.go", "gen/shoppb/shoptest/order_event.go"}
+	commands := []string{"cmd/shop-client/orders_commands.go"}
+	services := []string{client, "gen/shoppb/shopserver/orders.go", "gen/shoppb/shoptest/orders.go", find, "gen/shoppb/shoptest/orders_take.go"}
+	shared := []string{"gen/shoppb/shopclient/client.go", "gen/shoppb/shopevents/log.go", "gen/shoppb/shopserver/server.go", "gen/shoppb/shoptest/server.go"}
 	old := "internal/receiver-runtime/eventlog/old.go"
 	older := "internal/receiver-runtime/metrics/metrics.go"
 	foreign := "gen/shoppb/shopclient/others.go"
@@ -544,15 +573,24 @@ func TestWhatIsNoLongerMade(t *testing.T) {
 			h.write("gen/shoppb/shop.pb.go", "// Code generated by protoc-gen-go. DO NOT EDIT.\n// source: shop.proto\n\npackage shoppb\n")
 			return orders
 		}, []string{foreign}},
-		// Another proto may take the event as long as there is its message.
-		"of the last service": {func(house) string { return head }, []string{
-			"cmd/shop-client/orders_commands.go", client, "gen/shoppb/shopserver/orders.go",
-			"gen/shoppb/shoptest/orders.go", find, "gen/shoppb/shoptest/orders_take.go",
-		}},
-		"of the last service and its event": {func(house) string { return strings.Replace(head, "message OrderEvent", "message Order", 1) }, append([]string{
-			"cmd/shop-client/orders_commands.go", client, "gen/shoppb/shopserver/orders.go",
-			"gen/shoppb/shoptest/orders.go", find, "gen/shoppb/shoptest/orders_take.go",
-		}, events...)},
+		"of the last service":               {func(house) string { return head }, slices.Concat(commands, services, events, shared)},
+		"of the last service and its event": {func(house) string { return strings.Replace(head, "message OrderEvent", "message Order", 1) }, slices.Concat(commands, services, events, shared)},
+		"of all events":                     {func(house) string { return strings.ReplaceAll(orders, "string event_type = 2;", "") }, events},
+		"of the last service beside another proto's": {func(h house) string {
+			h.write(foreign, "// "+keep.Marker+"\n// source: other.proto, service shop.Others\n\npackage shopclient\n\nimport \"example.com/shop/gen/shoppb\"\n")
+			h.write("gen/shoppb/other.pb.go", "// Code generated by protoc-gen-go. DO NOT EDIT.\n// source: other.proto\n\npackage shoppb\n")
+			return head // the other one may take the event
+		}, slices.Concat(commands, services)},
+		"of the last service beside yours": {func(h house) string {
+			h.edit(client, "// "+keep.Marker, "// Mine.")
+			return head
+		}, slices.DeleteFunc(slices.Concat(commands, services, events), func(at string) bool { return at == client })},
+		"of a package by its name before": {func(house) string {
+			return strings.Replace(orders, "gen/shoppb", "gen/shoppb;store", 1)
+		}, slices.Concat(services, events, shared)},
+		"of a program by its name before": {func(house) string {
+			return strings.Replace(orders, "package shop;", "package store;", 1)
+		}, commands},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, orders)

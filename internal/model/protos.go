@@ -3,6 +3,7 @@ package model
 import (
 	"path"
 	"slices"
+	"strings"
 
 	"google.golang.org/protobuf/compiler/protogen"
 )
@@ -53,3 +54,26 @@ func (b *builder) protos(file *protogen.File) {
 // roles are what the packages that are generated for one of messages add to
 // its name.
 var roles = []string{"client", "server", "events", "test"}
+
+// Generated reports whether a folder may be generated into, by its name: one of
+// a package's roles, or of a program's client.
+func Generated(dir string) bool {
+	if strings.HasPrefix(dir, "cmd/") {
+		return strings.HasSuffix(dir, "-client")
+	}
+	return WithoutRole(dir) != ""
+}
+
+// ClientBeside is the folder of the client that belongs with a folder of one of
+// a package's roles.
+func ClientBeside(dir string) string { return WithoutRole(dir) + "client" }
+
+// WithoutRole is a folder less the role in its name, or "" if it has none.
+func WithoutRole(dir string) string {
+	for _, role := range roles {
+		if base, found := strings.CutSuffix(dir, role); found && path.Base(dir) != role {
+			return base
+		}
+	}
+	return ""
+}
