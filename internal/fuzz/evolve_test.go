@@ -274,7 +274,7 @@ func (e *evolution) round(steps []step) error {
 	for _, step := range steps {
 		d = &dice{random(step.seed + 1)}
 	}
-	run := &run{evolution: e, all: d.once(10) || e.wantsAll, deletes: d.once(2), apart: d.once(4), adds: adds, before: e.tree.clone()}
+	run := &run{evolution: e, all: d.once(10) || e.wantsAll, deletes: d.once(2), adds: adds, before: e.tree.clone()}
 	e.wrongIn, e.wantsAll = nil, false
 	err := run.try()
 	if run.undone {
@@ -299,12 +299,10 @@ type run struct {
 	*evolution
 	all     bool // whether files of yours are to come back
 	deletes bool // whether files of ours may be deleted, as generate does
-	apart   bool // whether it is a run for each proto file, as buf may have it
 	adds    bool // whether the protos were only added to
 	undone  bool // whether the steps on the protos are to be undone
 	before  tree
-	request *pluginpb.CodeGeneratorRequest   // for all files
-	parts   []*pluginpb.CodeGeneratorRequest // for what a run is on
+	request *pluginpb.CodeGeneratorRequest
 	told    []string
 	written map[string]bool // files of yours that it wrote
 }
@@ -334,22 +332,19 @@ func (r *run) try() error {
 	}
 	// As somebody would who calls protoc.
 	r.renew(theirs)
-	r.written = map[string]bool{}
-	for _, part := range r.parts {
-		files, err := ask(part, r.root, r.all, func(line string) {
-			r.told = append(r.told, line)
-			r.say("told: %s", line)
-		})
-		if err != nil {
-			r.say("refused: %v", err)
-			r.refused++
-			r.undone = true
-			r.restore()
-			return r.refusal(files, err)
-		}
-		if err := r.apply(files); err != nil {
-			return err
-		}
+	files, err := plugin.Generate(r.request, func(line string) {
+		r.told = append(r.told, line)
+		r.say("told: %s", line)
+	})
+	if err != nil {
+		r.say("refused: %v", err)
+		r.refused++
+		r.undone = true
+		r.restore()
+		return r.refusal(files, err)
+	}
+	if err := r.apply(files); err != nil {
+		return err
 	}
 	if err := r.again(); err != nil {
 		return err
@@ -383,33 +378,13 @@ func (r *run) compile() (err error) {
 	if err != nil {
 		return err
 	}
-	r.parts = []*pluginpb.CodeGeneratorRequest{r.request}
-	if r.apart && len(names) > 1 {
-		r.say("each proto for itself")
-		r.parts = nil
-		for _, name := range names {
-			part, err := compile.Request(context.Background(), []string{protos}, []string{name})
-			if err != nil {
-				return err
-			}
-			r.parts = append(r.parts, part)
-		}
-	}
+	parameter := "root=" + r.root + ",runtime=" + runtime.Path
 	if r.all {
+		parameter += ",scaffold=all"
 		r.say("with scaffold=all")
 	}
+	r.request.Parameter = proto.String(parameter)
 	return nil
-}
-
-// ask has the plugin answer a request, for a module.
-func ask(request *pluginpb.CodeGeneratorRequest, root string, all bool, tell func(string)) ([]keep.File, error) {
-	parameter := "root=" + root + ",runtime=" + runtime.Path
-	if all {
-		parameter += ",scaffold=all"
-	}
-	request = proto.CloneOf(request)
-	request.Parameter = proto.String(parameter)
-	return plugin.Generate(request, tell)
 }
 
 // theirFiles are what protoc-gen-go and protoc-gen-go-grpc make.
@@ -499,6 +474,7 @@ func (r *run) refusal(files []keep.File, err error) error {
 
 // apply writes the answer down, if it leaves files of yours alone.
 func (r *run) apply(files []keep.File) error {
+	r.written = map[string]bool{}
 	for _, file := range files {
 		if _, stands := r.tree[file.Path]; stands && r.yours[file.Path] {
 			return fmt.Errorf("it writes over a file of yours: %s", file.Path)
@@ -528,15 +504,14 @@ func (r *run) apply(files []keep.File) error {
 
 // again runs once more, with nothing changed.
 func (r *run) again() error {
-	for _, part := range r.parts {
-		files, err := ask(part, r.root, false, func(string) {})
-		if err != nil {
-			return fmt.Errorf("the second time there is an error: %w", err)
-		}
-		for _, file := range files {
-			if change := file.Change(r.root); change != "" && (change != "delete" || r.deletes) {
-				return fmt.Errorf("a second run would %s %s", change, file.Path)
-			}
+	r.request.Parameter = proto.String("root=" + r.root + ",runtime=" + runtime.Path)
+	files, err := plugin.Generate(r.request, func(string) {})
+	if err != nil {
+		return fmt.Errorf("the second time there is an error: %w", err)
+	}
+	for _, file := range files {
+		if change := file.Change(r.root); change != "" && (change != "delete" || r.deletes) {
+			return fmt.Errorf("a second run would %s %s", change, file.Path)
 		}
 	}
 	return nil
@@ -687,7 +662,9 @@ func (r *run) putBack() (tree, error) {
 	if err := write(filepath.Join(root, "go.mod"), "module "+evolved+"\n\ngo 1.26\n"); err != nil {
 		return nil, err
 	}
-	files, err := ask(r.request, root, false, func(string) {})
+	request := proto.CloneOf(r.request)
+	request.Parameter = proto.String("root=" + root + ",runtime=" + runtime.Path)
+	files, err := plugin.Generate(request, func(string) {})
 	if err != nil {
 		return nil, fmt.Errorf("in an empty module: %w", err)
 	}

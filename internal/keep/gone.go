@@ -134,7 +134,7 @@ func (l *leftovers) add(m *Module, protos model.Protos, dir string, made map[str
 		switch file := (File{Path: at, Content: emptyGo(text), Gone: true}); {
 		case !Marked(at, text):
 			l.needed = true
-		case m.isGone(protos, at, text, made):
+		case m.isGone(protos, at, text):
 			l.ended = append(l.ended, file)
 		case declaredIn(text) == "":
 			l.shared = append(l.shared, file)
@@ -147,7 +147,7 @@ func (l *leftovers) add(m *Module, protos model.Protos, dir string, made map[str
 
 // isGone reports whether nothing is made any more of what a file of ours, which
 // this run does not make, was made of.
-func (m *Module) isGone(protos model.Protos, at string, text []byte, made map[string]bool) bool {
+func (m *Module) isGone(protos model.Protos, at string, text []byte) bool {
 	if strings.Contains(string(text), emptied) || strings.HasPrefix(at, model.RuntimeDir+"/") {
 		return true
 	}
@@ -156,34 +156,25 @@ func (m *Module) isGone(protos model.Protos, at string, text []byte, made map[st
 		return false
 	}
 	declares, run := protos.Declares[proto]
-	if !run && m.orphaned(proto, at, text) {
-		return true
+	if !run {
+		return m.orphaned(proto, at, text)
 	}
-	if event, is := strings.CutPrefix(element, "event "); is {
-		return run && !declares[element] || !m.taken(protos, event, path.Dir(at), made)
-	}
-	return run
+	event := strings.HasPrefix(element, "event ")
+	return !event || !declares[element] || !m.shared(protos, path.Dir(at))
 }
 
-// taken reports whether an event that no service of this run takes in a package
-// is taken by one of a proto that the run is not on: its contract stands there.
-func (m *Module) taken(protos model.Protos, event, dir string, made map[string]bool) bool {
-	name := plainly("." + event[strings.LastIndex(event, ".")+1:])
-	tests := model.WithoutRole(dir) + "test"
-	entries, _ := m.list(tests)
+// shared reports whether a package has services of protos that this run is not
+// on. They may take an event that no service of this run takes.
+func (m *Module) shared(protos model.Protos, dir string) bool {
+	client := model.ClientBeside(dir)
+	entries, _ := m.list(client)
 	return slices.ContainsFunc(entries, func(entry fs.DirEntry) bool {
-		at := path.Join(tests, entry.Name())
+		at := path.Join(client, entry.Name())
 		text, _ := m.read(at)
-		proto, element := sourceOf(text)
-		if made[at] || protos.Declares[proto] != nil || strings.HasPrefix(element, "event ") || proto != "" && m.orphaned(proto, at, text) {
-			return false
-		}
-		return strings.Contains(plainly(string(text)), name)
+		proto := declaredIn(text)
+		return proto != "" && protos.Declares[proto] == nil && Marked(at, text) && !m.orphaned(proto, at, text)
 	})
 }
-
-// plainly is a text without what a name gains and loses as it becomes Go's.
-func plainly(text string) string { return strings.ToLower(strings.ReplaceAll(text, "_", "")) }
 
 // declaredIn is the proto file that declares what a file of ours is made of, or
 // "".

@@ -64,6 +64,10 @@ func Generated(dir string) bool {
 	return WithoutRole(dir) != ""
 }
 
+// ClientBeside is the folder of the client that belongs with a folder of one of
+// a package's roles.
+func ClientBeside(dir string) string { return WithoutRole(dir) + "client" }
+
 // WithoutRole is a folder less the role in its name, or "" if it has none.
 func WithoutRole(dir string) string {
 	for _, role := range roles {
