@@ -154,6 +154,8 @@ var (
 	deskGen = append(paths(shopGen, "client/desk.go", "server/desk.go", "test/desk.go", "test/desk_ask.go", "test/desk_collect.go", "test/desk_list.go", "test/desk_talk.go"),
 		"cmd/shop-client/desk_v1_commands.go")
 	stockGen = paths("gen/stock/v1/stockv1", "client/stock.go", "server/stock.go", "test/stock.go", "test/stock_count.go")
+	// stockShared is what there is as long as there is any service of the package.
+	stockShared = paths("gen/stock/v1/stockv1", "client/client.go", "events/log.go", "events/stock_event.go", "server/server.go", "test/server.go", "test/stock_event.go")
 )
 
 const (
@@ -347,7 +349,7 @@ var protoEdits = []edit{
 	{
 		name:   "the last service of a package is removed",
 		change: func(s shop) { s.cut(stockProto, "service Stock") },
-		gone:   append([]string{"cmd/stock-client/stock_v1_commands.go"}, stockGen...),
+		gone:   slices.Concat([]string{"cmd/stock-client/stock_v1_commands.go"}, stockGen, stockShared),
 		broken: []string{stockCode, "cmd/stock-server/main.go"},
 	},
 	{
@@ -356,7 +358,7 @@ var protoEdits = []edit{
 			s.cut(stockProto, "service Stock")
 			s.remove("internal/stock", "cmd/stock-server", "cmd/stock-client")
 		},
-		gone: stockGen,
+		gone: slices.Concat(stockGen, stockShared),
 	},
 	{
 		name:   "a proto is removed",
@@ -413,6 +415,7 @@ var protoEdits = []edit{
 	{
 		name:   "package is changed",
 		change: func(s shop) { s.edit(stockProto, "package stock.v1", "package depot.v1") },
+		gone:   []string{"cmd/stock-client/stock_v1_commands.go"},
 		made: slices.Concat(paths("internal/depot/v1/stock/", "consume.go", "consume_test.go", "count.go", "count_test.go", "service.go", "service_test.go"),
 			[]string{"cmd/depot-client/main.go", "cmd/depot-server/main.go"}),
 	},

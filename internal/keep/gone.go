@@ -217,7 +217,7 @@ func (m *Module) messages(dir, proto string) (has, messages bool) {
 		}
 		messages = true
 		text, _ := m.read(path.Join(dir, entry.Name()))
-		head, _, _ := strings.Cut(string(text), "\npackage ")
+		head, _, _ := strings.Cut(strings.ReplaceAll(string(text), "\r\n", "\n"), "\npackage ")
 		if strings.Contains(head+"\n", "// source: "+proto+"\n") {
 			return true, true
 		}
