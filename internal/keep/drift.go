@@ -133,8 +133,9 @@ func (j *joined) short(signature string, in *goFile) string {
 	})
 }
 
-// unserved says which services of a program its main does not serve, if it
-// serves any: it may leave that to another package.
+// unserved says which services of a program its main does not serve, and whose
+// consumers it does not run, if it serves any: it may leave that to another
+// package.
 func (m *Module) unserved(program *model.Program) (lines []string) {
 	main := m.folder("cmd/" + program.Name + "-server")
 	calls := calls{}
@@ -143,24 +144,36 @@ func (m *Module) unserved(program *model.Program) (lines []string) {
 			calls.add(file)
 		}
 	}
-	run, serves := calls[program.Module.Runtime+"/server.Run"]
+	var served, unserved, consuming []*model.Service
 	for _, pkg := range program.Packages {
 		for _, service := range pkg.Services {
-			_, served := calls[pkg.Server.Path+"."+service.Func]
-			serves = serves || served
+			switch {
+			case len(calls[pkg.Server.Path+"."+service.Func]) > 0:
+				served = append(served, service)
+				if j := m.joined[service]; j.impl != nil && service.Code.Consumes {
+					consuming = append(consuming, service)
+				}
+			case len(calls[strconv.Quote(service.FullName)]) == 0: // as of server.Without
+				unserved = append(unserved, service)
+			}
 		}
 	}
-	if !serves {
+	run := calls[program.Module.Runtime+"/server.Run"]
+	if len(served) == 0 && len(run) == 0 {
 		return nil
 	}
-	at := cmp.Or(run, main.dir)
-	for _, pkg := range program.Packages {
-		for _, service := range pkg.Services {
-			_, served := calls[pkg.Server.Path+"."+service.Func]
-			_, refused := calls[strconv.Quote(service.FullName)]
-			if !served && !refused {
-				lines = append(lines, fmt.Sprintf("%s: %s is not served: pass %s to server.Run, or server.Without(%q)", at, service, servedBy(service), service.FullName))
-			}
+	at := main.dir
+	if len(run) > 0 {
+		at = run[0]
+	}
+	for _, service := range unserved {
+		lines = append(lines, fmt.Sprintf("%s: %s is not served: pass %s to server.Run, or server.Without(%q)%s",
+			at, service, servedBy(service), service.FullName, consumedBy(service)))
+	}
+	for _, service := range consuming {
+		if len(calls["."+service.Consume()]) < len(consuming) && !calls.names(service) {
+			lines = append(lines, fmt.Sprintf("%s: %s of %s is not run, so that nobody handles what is stored: pass server.Alongside(%q, ….%[2]s) to server.Run, or delete the method",
+				at, service.Consume(), service, "consumer "+service.FullName))
 		}
 	}
 	return lines
@@ -168,31 +181,59 @@ func (m *Module) unserved(program *model.Program) (lines []string) {
 
 // servedBy is the expression by which main serves a service.
 func servedBy(service *model.Service) string {
-	pkg, log := service.Package, ""
-	if service.Code.TakesLog {
-		log = pkg.Events.Name + ".New(log)"
+	return fmt.Sprintf("%s.%s(%s)", service.Package.Server.Name, service.Func, madeBy(service))
+}
+
+// consumedBy is what there is to do besides, if the service has a consumer.
+func consumedBy(service *model.Service) string {
+	if !service.Code.Consumes {
+		return ""
 	}
-	made := service.Code.New
+	return fmt.Sprintf("; and server.Alongside(%q, %s.%s), which handles what is stored", "consumer "+service.FullName, madeBy(service), service.Consume())
+}
+
+// madeBy is the expression by which main makes an implementation.
+func madeBy(service *model.Service) string {
+	made, log := service.Code.New, ""
+	if service.Code.TakesLog {
+		log = service.Package.Events.Name + ".New(log)"
+	}
 	if made == "" {
 		made, log = "New", "…"
 	}
-	return fmt.Sprintf("%s.%s(%s.%s(%s))", pkg.Server.Name, service.Func, path.Base(service.Impl.Path), made, log)
+	return fmt.Sprintf("%s.%s(%s)", path.Base(service.Impl.Path), made, log)
 }
 
-// calls are what files mention of other packages, as import path and name, and
-// their string literals; with the place of each.
-type calls map[string]string
+// calls are what files mention of other packages, as import path and name, of
+// anything else, as a dot and a name, and their string literals: where each is.
+type calls map[string][]string
 
 func (c calls) add(file *goFile) {
 	ast.Inspect(file.syntax, func(node ast.Node) bool {
+		what := ""
 		switch node := node.(type) {
 		case *ast.SelectorExpr:
-			if name, ok := node.X.(*ast.Ident); ok && file.imports[name.Name] != "" {
-				c[file.imports[name.Name]+"."+node.Sel.Name] = file.place(node)
+			name, ok := node.X.(*ast.Ident)
+			if ok && file.imports[name.Name] != "" {
+				what = file.imports[name.Name]
 			}
+			what += "." + node.Sel.Name
 		case *ast.BasicLit:
-			c[node.Value] = file.place(node)
+			what = node.Value
+		default:
+			return true
 		}
+		c[what] = append(c[what], file.place(node))
 		return true
 	})
+}
+
+// names reports whether a string literal names a service.
+func (c calls) names(service *model.Service) bool {
+	for what := range c {
+		if strings.HasPrefix(what, `"`) && slices.Contains(strings.Fields(strings.Trim(what, `"`)), service.FullName) {
+			return true
+		}
+	}
+	return false
 }

@@ -119,7 +119,7 @@ func parseSQLite(url string) (path string, retention sqliteRetention, err error)
 func openSQLiteReader(ctx context.Context, path string) (_ *sqliteLog, err error) {
 	switch _, err := os.Stat(path); {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("%s: there is no event log here; name one that exists, or open it for appending to make it", path)
+		return nil, fmt.Errorf("%s: there is no event log here: name one that exists; a server makes its own when it starts", path)
 	case err != nil:
 		return nil, sqliteOpenError(path, err)
 	}

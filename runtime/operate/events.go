@@ -198,6 +198,9 @@ func retryDead(flags *flag.FlagSet) action {
 		if err != nil {
 			return err
 		}
+		if count == 0 {
+			return fmt.Errorf("consumer %q has no such dead letters: dead list says which there are", *consumer)
+		}
 		return print(struct {
 			Consumer string `json:"consumer"`
 			Retrying int    `json:"retrying"`

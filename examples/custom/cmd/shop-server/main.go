@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"example.com/shop/gen/shop/v1/shopv1events"
 	"example.com/shop/gen/shop/v1/shopv1server"
 	"example.com/shop/internal/receiver-runtime/eventlog"
+	"example.com/shop/internal/receiver-runtime/operate"
 	"example.com/shop/internal/receiver-runtime/server"
 	"example.com/shop/internal/shop/v1/orders"
 )
@@ -31,6 +33,9 @@ func main() {
 }
 
 func run(ctx context.Context, log *slog.Logger, args []string) error {
+	if len(args) > 0 && args[0] == "events" {
+		return operate.Events(ctx, program, args[1:], os.Getenv, os.Stdout)
+	}
 	config := server.Defaults(program)
 	config.LogFormat = "json"
 	flags := flag.NewFlagSet(program, flag.ContinueOnError)
@@ -42,6 +47,9 @@ func run(ctx context.Context, log *slog.Logger, args []string) error {
 	}
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
 	config.Events = "sqlite:" + filepath.ToSlash(filepath.Join(*data, "shop.db"))
 	events, err := eventlog.Open(ctx, config.Events)

@@ -145,13 +145,18 @@ func (l *natsLog) refusal(ctx context.Context, changes bool) error {
 // do tries an operation until it is decided: it has succeeded, or its error is
 // an [Error]. Any other error is that of a server that can't be reached or has
 // no leader at the moment, which a cluster repairs within seconds. After the
-// log's timeout the error is [ErrUnavailable].
+// log's timeout the error is [ErrUnavailable], or somewhat before ctx ends: so
+// a caller gets to know what is wrong, and not that its own time was up.
 func (l *natsLog) do(ctx context.Context, try func(context.Context) error) error {
-	bounded, cancel := context.WithTimeout(ctx, l.timeout)
+	patience := l.timeout
+	if deadline, has := ctx.Deadline(); has {
+		patience = min(patience, time.Until(deadline)*4/5)
+	}
+	bounded, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for wait := 5 * time.Millisecond; ; wait = min(2*wait, 500*time.Millisecond) {
 		// Who answers late may be gone: another may answer in time.
-		attempt, cancel := context.WithTimeout(bounded, l.timeout/4)
+		attempt, cancel := context.WithTimeout(bounded, min(l.timeout, patience)/4)
 		err := try(attempt)
 		cancel()
 		if err == nil {

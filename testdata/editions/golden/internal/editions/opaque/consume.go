@@ -8,8 +8,9 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/editions/golden/gen/editionspb/editionsevents"
 )
 
-// Consume handles what the service has stored, until ctx ends: each event at
-// least once, those of one source and subject in their order.
+// Consume handles the events of these types in the log, whichever service
+// stored them, until ctx ends: each at least once, those of one source and
+// subject in their order.
 func (s *Service) Consume(ctx context.Context) error {
 	return s.events.Consume(ctx, "editions.Opaque",
 		editionsevents.OnPressEvent(s.storedPressEvent),

@@ -33,15 +33,15 @@ var (
 	Since = eventlog.Since // with the first event recorded at or after a time
 )
 
-// How events are consumed, unless it is as the defaults say.
+// How events are consumed, and what holds without the option.
 var (
-	Concurrency = eventlog.Concurrency // 8 calls of the handler at once; of a handler of batches 1
-	BatchSize   = eventlog.BatchSize   // up to 256 events in a batch
-	Tries       = eventlog.Tries       // 10, then an event goes to the dead letters
-	Backoff     = eventlog.Backoff     // 200 ms after the first try, and a minute at most
-	Window      = eventlog.Window      // up to 4096 events are handled again after a crash
-	FromNow     = eventlog.FromNow     // a new consumer begins with the first event
-	Logger      = eventlog.Logger      // slog.Default()
+	Concurrency = eventlog.Concurrency // so many calls of handlers at once: 8, with batches 1
+	BatchSize   = eventlog.BatchSize   // at most so many events in a batch: 256
+	Tries       = eventlog.Tries       // so many, then an event goes to the dead letters: 10
+	Backoff     = eventlog.Backoff     // wait so long after the first try, and at most: 200 ms, a minute
+	Window      = eventlog.Window      // handle at most so many events again after a crash: 4096
+	FromNow     = eventlog.FromNow     // have a new consumer begin behind what is stored: it begins with the first event
+	Logger      = eventlog.Logger      // say there what happens: slog.Default()
 )
 
 // What a handler returns to say what to do about an event.

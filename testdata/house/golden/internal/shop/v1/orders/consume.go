@@ -8,8 +8,9 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/house/golden/gen/shop/v1/shopv1events"
 )
 
-// Consume handles what the service has stored, until ctx ends: each event at
-// least once, those of one source and subject in their order.
+// Consume handles the events of these types in the log, whichever service
+// stored them, until ctx ends: each at least once, those of one source and
+// subject in their order.
 func (s *Service) Consume(ctx context.Context) error {
 	return s.events.Consume(ctx, "shop.v1.Orders",
 		shopv1events.OnOrderEvent(s.storedOrderEvent),

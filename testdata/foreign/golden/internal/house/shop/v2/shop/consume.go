@@ -9,8 +9,9 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/gen/house/shop/v2/shopv2events"
 )
 
-// Consume handles what the service has stored, until ctx ends: each event at
-// least once, those of one source and subject in their order.
+// Consume handles the events of these types in the log, whichever service
+// stored them, until ctx ends: each at least once, those of one source and
+// subject in their order.
 func (s *Service) Consume(ctx context.Context) error {
 	return s.events.Consume(ctx, "house.shop.v2.Shop",
 		shopv2events.OnCommonv1Event(s.storedCommonv1Event),
