@@ -60,7 +60,11 @@ func try(in input, root string) (o outcome, err error) {
 		return o, err
 	}
 	request.Parameter = proto.String(in.parameter + ",root=" + root + ",runtime=" + runtime.Path)
-	response := plugin.Respond(request, func(line string) { o.fault("it tells without need: %s", line) })
+	response := plugin.Respond(request, func(line string) {
+		if !strings.Contains(line, "nothing is made of its messages") { // many a go_package is elsewhere
+			o.fault("it tells without need: %s", line)
+		}
+	})
 	if err := plugin.Explain(request, io.Discard); (err != nil) != (response.GetError() != "") {
 		o.fault("explain says %v, generate %q", err, response.GetError())
 	}
@@ -125,7 +129,11 @@ func (o *outcome) again(request *pluginpb.CodeGeneratorRequest, first *pluginpb.
 			ours[file.GetName()] = file.GetContent()
 		}
 	}
-	second := plugin.Respond(request, func(line string) { o.fault("the second time it tells without need: %s", line) })
+	second := plugin.Respond(request, func(line string) {
+		if !strings.Contains(line, "nothing is made of its messages") {
+			o.fault("the second time it tells without need: %s", line)
+		}
+	})
 	if second.GetError() != "" {
 		o.fault("the second time there is an error: %s", second.GetError())
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"golang.org/x/mod/modfile"
 	"golang.org/x/mod/module"
@@ -50,6 +51,32 @@ func nameOf(root string) string {
 
 // Path is the module's path.
 func (m *GoMod) Path() string { return m.file.Module.Mod.Path }
+
+// Provides reports whether a package is one of the module, or can be one of the
+// modules that it requires, or will with the runtime, or of its workspace.
+func (m *GoMod) Provides(importPath string) bool {
+	within := func(path string) bool { return importPath == path || strings.HasPrefix(importPath, path+"/") }
+	return within(m.Path()) ||
+		slices.ContainsFunc(m.file.Require, func(r *modfile.Require) bool { return within(r.Mod.Path) }) ||
+		slices.ContainsFunc(m.Missing(runtime.Engines), func(v module.Version) bool { return within(v.Path) }) ||
+		slices.ContainsFunc(m.file.Replace, func(r *modfile.Replace) bool { return within(r.Old.Path) }) ||
+		os.Getenv("GOWORK") != "off" && inWorkspace(m.at)
+}
+
+// inWorkspace reports whether a go.work stands in a folder above a go.mod.
+func inWorkspace(gomod string) bool {
+	dir, err := filepath.Abs(filepath.Dir(gomod))
+	for err == nil {
+		if _, err := os.Stat(filepath.Join(dir, "go.work")); err == nil {
+			return true
+		}
+		if filepath.Dir(dir) == dir {
+			return false
+		}
+		dir = filepath.Dir(dir)
+	}
+	return false
+}
 
 // Tool reports whether the module has a program among its tools.
 func (m *GoMod) Tool(path string) bool {

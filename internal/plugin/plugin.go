@@ -98,6 +98,12 @@ func generate(request *pluginpb.CodeGeneratorRequest, options Options, tell func
 	if err != nil {
 		return nil, render.Together(err) // and nothing else, which would hide it
 	}
+	for _, pkg := range into.Packages {
+		if !gomod.Provides(pkg.Messages.Path) {
+			tell(fmt.Sprintf("%s: nothing is made of its messages, since their go_package %s is neither in the module %s nor in one that go.mod requires: "+
+				"change go_package, or go get that module", pkg.Services[0].Declared(), pkg.Messages.Path, gomod.Path()))
+		}
+	}
 	for _, line := range told {
 		tell(line)
 	}
