@@ -156,7 +156,7 @@ func (l *natsLog) do(ctx context.Context, try func(context.Context) error) error
 	defer cancel()
 	for wait := 5 * time.Millisecond; ; wait = min(2*wait, 500*time.Millisecond) {
 		// Who answers late may be gone: another may answer in time.
-		attempt, cancel := context.WithTimeout(bounded, min(l.timeout, patience)/4)
+		attempt, cancel := context.WithTimeout(bounded, l.timeout/4)
 		err := try(attempt)
 		cancel()
 		if err == nil {
