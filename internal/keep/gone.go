@@ -175,8 +175,8 @@ func (m *Module) taken(protos model.Protos, event, dir string, made map[string]b
 		at := path.Join(tests, entry.Name())
 		text, _ := m.read(at)
 		proto, element := sourceOf(text)
-		if made[at] || protos.Declares[proto] != nil || strings.HasPrefix(element, "event ") || proto != "" && m.orphaned(proto, at, text) {
-			return false
+		if proto == "" || made[at] || protos.Declares[proto] != nil || strings.HasPrefix(element, "event ") || m.orphaned(proto, at, text) {
+			return false // not a contract, or of no other proto
 		}
 		return strings.Contains(plainly(string(text)), name)
 	})
@@ -193,7 +193,9 @@ func declaredIn(text []byte) (proto string) {
 }
 
 // orphaned reports whether a file of ours uses messages of a proto of which
-// there is no Go code any more, beside that of other protos.
+// there is no Go code any more, beside that of other protos. What it uses need
+// not be the proto's own: subcommands for a service whose RPCs take messages of
+// another package import that one, and of their own package the client alone.
 func (m *Module) orphaned(proto, at string, text []byte) bool {
 	file, err := parser.ParseFile(token.NewFileSet(), at, text, parser.ImportsOnly|parser.SkipObjectResolution)
 	if err != nil {
@@ -206,7 +208,11 @@ func (m *Module) orphaned(proto, at string, text []byte) bool {
 		if !found || strings.HasPrefix(dir, model.RuntimeDir+"/") {
 			continue
 		}
-		switch has, messages := m.messages(dir, proto); {
+		has, messages := m.messages(dir, proto)
+		if !messages && model.WithoutRole(dir) != "" {
+			has, messages = m.messages(path.Dir(dir), proto) // that the package is for
+		}
+		switch {
 		case has:
 			return false
 		case messages:
