@@ -87,7 +87,9 @@ var edits = []edit{
 	{"scribble in a file of ours", func(e *evolution, d *dice) string {
 		at := e.ours(d)
 		if at != "" {
-			e.scribbled[at] = true
+			if _, before := e.scribbled[at]; !before {
+				e.scribbled[at] = e.tree[at]
+			}
 			e.put(at, e.tree[at]+pick(d, "\n// mine\n", "\n<<<<<<< HEAD\n", "\nfunc init() { mine() }\n"))
 		}
 		return at

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
 )
 
 // folder is what the Go files in a folder declare, whatever their build tags.
@@ -31,7 +33,7 @@ type goFile struct {
 	syntax  *ast.File
 	imports map[string]string // import paths by the names that the file has for them
 	test    bool
-	tagged  bool // whether a build tag says when it is built
+	tagged  bool // whether a build tag or its name says when it is built
 }
 
 // folder reads a folder once, whoever else asks for it meanwhile.
@@ -115,7 +117,8 @@ func parseGo(at string, text []byte) (*goFile, error) {
 		return nil, err
 	}
 	file := &goFile{at: at, fset: fset, syntax: syntax, imports: map[string]string{}, test: strings.HasSuffix(at, "_test.go")}
-	file.tagged = bytes.Contains(text[:fset.Position(syntax.Package).Offset], []byte("//go:build"))
+	file.tagged = bytes.Contains(text[:fset.Position(syntax.Package).Offset], []byte("//go:build")) ||
+		model.Constrained(strings.TrimSuffix(strings.TrimSuffix(path.Base(at), ".go"), "_test"))
 	for _, spec := range syntax.Imports {
 		importPath, _ := strconv.Unquote(spec.Path.Value)
 		switch {

@@ -184,7 +184,9 @@ func declaredIn(text []byte) (proto string) {
 }
 
 // orphaned reports whether a file of ours uses messages of a proto of which
-// there is no Go code any more, beside that of other protos.
+// there is no Go code any more, beside that of other protos. What it uses need
+// not be the proto's own: subcommands for a service whose RPCs take messages of
+// another package import that one, and of their own package the client alone.
 func (m *Module) orphaned(proto, at string, text []byte) bool {
 	file, err := parser.ParseFile(token.NewFileSet(), at, text, parser.ImportsOnly|parser.SkipObjectResolution)
 	if err != nil {
@@ -197,7 +199,11 @@ func (m *Module) orphaned(proto, at string, text []byte) bool {
 		if !found || strings.HasPrefix(dir, model.RuntimeDir+"/") {
 			continue
 		}
-		switch has, messages := m.messages(dir, proto); {
+		has, messages := m.messages(dir, proto)
+		if !messages && model.WithoutRole(dir) != "" {
+			has, messages = m.messages(path.Dir(dir), proto) // that the package is for
+		}
+		switch {
 		case has:
 			return false
 		case messages:

@@ -344,7 +344,7 @@ func (j *joined) constructor() (name string, takesLog bool) {
 // stored events.
 func (j *joined) consumes() bool {
 	has, found := j.impl.methods[j.service.Consume()]
-	if !found || has.file.tagged {
+	if !found || has.file.tagged || j.names()["error"] {
 		return false
 	}
 	text, _ := has.file.signature(has.decl.Type)
@@ -438,6 +438,41 @@ func (m *Module) fits(output Output) (fits bool, told string, err error) {
 		}
 	}
 	return true, "", nil
+}
+
+// lacks says why a test of a service can't join those there, or nothing: what
+// it calls to build the service is called something else, or takes something
+// else.
+func (m *Module) lacks(output Output, content []byte) (told string) {
+	service, ok := output.Element.(*model.Service)
+	j := m.joined[service]
+	if !ok || j == nil || !output.test() || path.Dir(output.Path) != j.dir {
+		return ""
+	}
+	joining, err := parseGo(output.Path, content)
+	if err != nil || joining.names()["newService"] || !joining.calls("newService") || j.builds() {
+		return ""
+	}
+	return output.Path + ": not written, as the tests here have no func newService like the one that " + testsOfServices + " is made with: write it yourself"
+}
+
+// calls reports whether a file calls a function of its package.
+func (f *goFile) calls(name string) (does bool) {
+	ast.Inspect(f.syntax, func(node ast.Node) bool {
+		if call, ok := node.(*ast.CallExpr); ok {
+			function, ok := call.Fun.(*ast.Ident)
+			does = does || ok && function.Name == name
+		}
+		return true
+	})
+	return does
+}
+
+// builds reports whether the tests have the function newService that our tests
+// and the contract call.
+func (j *joined) builds() bool {
+	_, function := j.function("newService")
+	return function != nil && len(j.staleTests()) == 0
 }
 
 // programFits is fits for a main: it calls the functions that make the services.

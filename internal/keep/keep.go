@@ -181,10 +181,13 @@ func (m *Module) Files(into *model.Module, outputs []Output) ([]File, error) {
 // earlier one.
 const (
 	ofServices = iota // also all that is ours
-	ofOthers          // also the tests of services
-	ofTests           // of RPCs, which come with their skeletons
+	ofOthers          // also the tests of services that declare what others call
+	ofTests           // those others: of RPCs, which come with their skeletons, and of consuming
 	turns
 )
+
+// testsOfServices is the file that declares what other tests of a service call.
+const testsOfServices = "service_test.go"
 
 func turnOf(output Output) int {
 	_, service := output.Element.(*model.Service)
@@ -192,7 +195,7 @@ func turnOf(output Output) int {
 	switch {
 	case output.Owner == Ours || service && !output.test():
 		return ofServices
-	case method && output.test():
+	case output.test() && (method || service && path.Base(output.Path) != testsOfServices):
 		return ofTests
 	default:
 		return ofOthers
@@ -261,7 +264,7 @@ func (m *Module) ours(output Output) (d decision) {
 func (m *Module) yours(output Output) (d decision) {
 	_, err := os.Lstat(m.file(output.Path))
 	if err == nil {
-		return decision{}
+		return m.inTheWay(output)
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return decision{err: err}
@@ -281,7 +284,31 @@ func (m *Module) yours(output Output) (d decision) {
 	if err != nil || taken {
 		return decision{told: told, err: err}
 	}
+	if told := m.lacks(output, content); told != "" {
+		return decision{told: told}
+	}
 	return decision{content: content}
+}
+
+// inTheWay is the decision on a file of yours where one stands. If that was to
+// implement an RPC that is new, and does not, nor does any other, it is told.
+func (m *Module) inTheWay(output Output) (d decision) {
+	rpc, ok := output.Element.(*model.Method)
+	if !ok || output.test() || path.Ext(output.Path) != ".go" || rpc.Written {
+		return decision{}
+	}
+	j := m.joined[rpc.Service]
+	if j == nil || j.err != nil || path.Dir(output.Path) != j.dir || j.names()["."+rpc.Name] {
+		return decision{}
+	}
+	if known, err := m.known(rpc); err != nil || known {
+		return decision{err: err}
+	}
+	why := m.refuses(j, rpc)
+	if why == "" {
+		why = fmt.Sprintf("that file is there, and does not implement %s: write %s", rpc, rpc.Name)
+	}
+	return decision{told: fmt.Sprintf("%s: not written, as %s", output.Path, why)}
 }
 
 // known reports whether an earlier run had an element.

@@ -54,6 +54,10 @@ var constrained = regexp.MustCompile(`_(test|aix|android|darwin|dragonfly|freebs
 	`openbsd|plan9|solaris|wasip1|wasip2|windows|zos|386|amd64|amd64p32|arm|armbe|arm64|arm64be|loong64|mips|mipsle|mips64|` +
 	`mips64le|mips64p32|mips64p32le|ppc|ppc64|ppc64le|riscv|riscv64|s390|s390x|sparc|sparc64|wasm)$`)
 
+// Constrained reports whether a Go file is a test or for one system alone, by
+// its name less the ending.
+func Constrained(stem string) bool { return constrained.MatchString(stem) }
+
 // stem is the name of a Go file, less its ending, for something with a Go name:
 // one that means nothing to the Go command, and that no other file of its
 // folder has, on a disk that is blind to case either. What it is, such as rpc,

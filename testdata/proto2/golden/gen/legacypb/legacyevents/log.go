@@ -69,7 +69,7 @@ type Log struct{ store Store }
 // New is the log of the package's events in a store.
 func New(store Store) *Log { return &Log{store: store} }
 
-// Open opens the store that a URL names, such as "sqlite:data/legacy.db".
+// Open opens the store that a URL names, such as "sqlite:data/events.db".
 // Other processes may have it open too.
 func Open(ctx context.Context, url string) (*Log, error) {
 	store, err := eventlog.Open(ctx, url)
