@@ -694,6 +694,9 @@ func (e *evolution) takeOver(d *dice) string {
 		return ""
 	}
 	_, text, _ := strings.Cut(e.tree[at], "\n")
+	if _, before := e.scribbled[at]; !before {
+		e.scribbled[at] = e.tree[at]
+	}
 	e.put(at, text)
 	e.yours[at] = true
 	return at

@@ -225,7 +225,7 @@ type evolution struct {
 	broken    map[string]string // files of yours that can't be read now, as they were before
 	deleted   map[string]bool   // files of yours that nobody may bring back
 	protos    *schema
-	scribbled map[string]string // files of ours in which somebody wrote since they were made, as they were made
+	scribbled map[string]string // files of ours in which somebody wrote, or which were taken over, as they were made
 	ran       *schema           // what the last run saw
 	wrongIn   []string          // folders of yours in which the last run left anything wrong
 	wantsAll  bool              // whether the next is to bring back what was deleted
@@ -608,7 +608,7 @@ func (r *run) judge(wrongBefore []mistake) error {
 
 // handsLog is a mistake of tests that do not hand the log to what they test, by
 // the name of what builds that, or by its type where the owner renamed it.
-var handsLog = regexp.MustCompile(`newService|value of type func\(\w*\s*testing\.TB\) \S+\) as func\(testing\.TB, \*\w+\.Log\)`)
+var handsLog = regexp.MustCompile(`newService|value of type func\(\w*\s*"?testing"?\.TB\) \S+\) as func\("?testing"?\.TB, \*\S+\.Log\)`)
 
 // inFile reports whether there are mistakes in the file of another one, which
 // may have hidden it: who calls a function that is missing is not told what else
