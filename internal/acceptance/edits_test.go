@@ -649,6 +649,7 @@ var fileEdits = []edit{
 	{
 		name:   "a file of yours stands where a skeleton would",
 		change: alsoShip(func(s shop) { s.write(shipCode, "package orders\n\n// To be written.\n") }),
+		told:   []string{shipCode + ": not written, as that file is there, and does not implement rpc shop.v1.Orders.Ship: write Ship"},
 	},
 	{
 		name: "a link to nowhere stands where a skeleton would",
