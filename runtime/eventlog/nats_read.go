@@ -156,6 +156,7 @@ func (r *natsReader) follow(ctx context.Context, yield func(Record, error) bool)
 		if !yield(record, nil) || position == r.end {
 			return true, nil
 		}
+		r.heard = time.Now() // what the caller took is not the server's silence
 		r.from = After(position)
 		if ctx.Err() != nil {
 			return false, ctx.Err()

@@ -192,3 +192,12 @@ func TestNATSLag(t *testing.T) {
 		t.Error("an empty stream has a lag")
 	}
 }
+
+// A password with a sign that ends it is not printed.
+func TestCutPasswordIsNotPrinted(t *testing.T) {
+	for _, url := range []string{"nats://admin:s3cret/x@host/ORDERS", "nats://admin:s3cret?x@host/ORDERS"} {
+		if _, err := parseNATSURL(url); err == nil || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("of %s it says %v", url, err)
+		}
+	}
+}

@@ -354,6 +354,8 @@ func transact(ctx context.Context, conn *sql.Conn, change func() error) error {
 		return err
 	})
 	if err != nil {
+		// The driver may report the end of ctx though the transaction has begun.
+		_, _ = conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
 		return err
 	}
 	if err = change(); err == nil {

@@ -489,9 +489,7 @@ func (d *delivery) finish(t *task) {
 		delete(d.retrying, t.Position)
 		return
 	}
-	if d.bytes > maxTakenBytes/2 {
-		d.room.Signal() // there is room now, if it was the bytes that were too many
-	}
+	d.room.Signal() // only take waits for it
 	d.bytes -= size(&t.Event)
 	t.Event, t.handled = Event{}, true
 	window := int64(len(d.slots))

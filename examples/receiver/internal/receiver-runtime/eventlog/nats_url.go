@@ -52,6 +52,9 @@ func parseNATSURL(text string) (*natsConfig, error) {
 	rest, query, _ := strings.Cut(rest, "?")
 	authority, stream, _ := strings.Cut(rest, "/")
 	config := &natsConfig{isSecure: scheme == "tls", events: stream, window: 10 * time.Minute, maxBytes: -1, partitions: 16, timeout: 15 * time.Second, lease: 15 * time.Second}
+	if before, _, has := strings.Cut(stream+query, "@"); has && !strings.Contains(before, "=") { // a password, cut in two
+		return nil, errors.New("event log nats:…: user and password can't be read; write @ : / ? and % in them as %40 %3A %2F %3F and %25")
+	}
 	if at := strings.LastIndexByte(authority, '@'); at >= 0 {
 		user, err := url.Parse("nats://" + authority[:at+1] + "host")
 		if err != nil { // which would repeat the password
