@@ -53,7 +53,7 @@ func (m *Module) gone(into *model.Module, outputs []Output) (files []File, err e
 		}
 	}
 	for _, common := range slices.Sorted(maps.Keys(packages)) {
-		files = append(files, packages[common].gone()...)
+		files = append(files, packages[common].gone(m, made)...)
 	}
 	return files, nil
 }
@@ -104,12 +104,49 @@ type leftovers struct {
 }
 
 // gone are the files that are no longer made. The shared ones go when no others
-// are left, unless code of yours stands among them, which may need them.
-func (l *leftovers) gone() []File {
-	if l.needed {
-		return l.ended
+// are left. Those that code of yours stands among may be needed by it, and go
+// only if nothing is left of a folder that they import.
+func (l *leftovers) gone(m *Module, made map[string]bool) []File {
+	files := l.ended
+	stays := func(file File) bool { return l.needed && !m.lacksImport(file, files, made) }
+	return append(files, slices.DeleteFunc(l.shared, stays)...)
+}
+
+// lacksImport reports whether a file of ours imports a folder of one of a
+// package's roles of which nothing is left beside the files that are gone.
+func (m *Module) lacksImport(file File, gone []File, made map[string]bool) bool {
+	text, _ := m.read(file.Path)
+	return slices.ContainsFunc(m.imports(file.Path, text), func(dir string) bool {
+		if model.WithoutRole(dir) == "" {
+			return false
+		}
+		for at := range made {
+			if path.Dir(at) == dir {
+				return false
+			}
+		}
+		entries, err := m.list(dir)
+		return err == nil && !slices.ContainsFunc(entries, func(entry fs.DirEntry) bool {
+			at := path.Join(dir, entry.Name())
+			return path.Ext(at) == ".go" && !slices.ContainsFunc(gone, func(g File) bool { return g.Path == at })
+		})
+	})
+}
+
+// imports are the folders of this module that a file imports, without those of
+// the runtime.
+func (m *Module) imports(at string, text []byte) (folders []string) {
+	file, err := parser.ParseFile(token.NewFileSet(), at, text, parser.ImportsOnly|parser.SkipObjectResolution)
+	if err != nil {
+		return nil
 	}
-	return append(l.ended, l.shared...)
+	for _, spec := range file.Imports {
+		importPath, _ := strconv.Unquote(spec.Path.Value)
+		if dir, found := strings.CutPrefix(importPath, m.path+"/"); found && !strings.HasPrefix(dir, model.RuntimeDir+"/") {
+			folders = append(folders, dir)
+		}
+	}
+	return folders
 }
 
 // add looks through a folder.
@@ -188,17 +225,8 @@ func declaredIn(text []byte) (proto string) {
 // not be the proto's own: subcommands for a service whose RPCs take messages of
 // another package import that one, and of their own package the client alone.
 func (m *Module) orphaned(proto, at string, text []byte) bool {
-	file, err := parser.ParseFile(token.NewFileSet(), at, text, parser.ImportsOnly|parser.SkipObjectResolution)
-	if err != nil {
-		return false
-	}
 	orphaned := false
-	for _, spec := range file.Imports {
-		importPath, _ := strconv.Unquote(spec.Path.Value)
-		dir, found := strings.CutPrefix(importPath, m.path+"/")
-		if !found || strings.HasPrefix(dir, model.RuntimeDir+"/") {
-			continue
-		}
+	for _, dir := range m.imports(at, text) {
 		has, messages := m.messages(dir, proto)
 		if !messages && model.WithoutRole(dir) != "" {
 			has, messages = m.messages(path.Dir(dir), proto) // that the package is for

@@ -61,8 +61,7 @@ func (m *Module) look(service *model.Service) *joined {
 }
 
 // joinNew looks again at services that get files in this turn: by templates of
-// yours they may be called something else. If nothing implements one then, a
-// main has nothing to call.
+// yours they may be called something else.
 func (m *Module) joinNew(outputs []Output, decisions []decision, turn int) {
 	for i, output := range outputs {
 		service, of := output.Element.(*model.Service)
@@ -80,7 +79,7 @@ func (m *Module) joinNew(outputs []Output, decisions []decision, turn int) {
 }
 
 // unmade notes that no function makes the services that nothing implements, not
-// even a file of this run.
+// even a file of this run: a main has nothing to call.
 func (m *Module) unmade() {
 	for _, j := range m.joined {
 		if j.impl == nil && j.err == nil {

@@ -677,6 +677,13 @@ func TestWhatIsNoLongerMade(t *testing.T) {
 			h.edit("gen/shoppb/shoptest/order_event.go", "// "+keep.Marker+"\n", "")
 			return strings.Replace(orders, "gen/shoppb", "gen/shoppb;store", 1)
 		}, slices.Concat(services, events[:1])}, // what is shared may be needed
+		"of a package by its name before beside yours, less its client": {func(h house) string {
+			h.edit("gen/shoppb/shoptest/order_event.go", "// "+keep.Marker+"\n", "")
+			for _, at := range []string{"client.go", "orders.go"} {
+				h.remove("gen/shoppb/shopclient/" + at)
+			}
+			return strings.Replace(orders, "gen/shoppb", "gen/shoppb;store", 1)
+		}, slices.Concat(slices.DeleteFunc(slices.Clone(services), func(at string) bool { return at == client }), events[:1], shared[3:])},
 		"of a program by its name before": {func(house) string {
 			return strings.Replace(orders, "package shop;", "package store;", 1)
 		}, commands},
