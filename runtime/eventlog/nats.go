@@ -26,7 +26,9 @@ type natsLog struct {
 
 	conn      *nats.Conn
 	jetstream jetstream.JetStream
-	complaint atomic.Value // error: the last that the connection had, of no call
+	complaint atomic.Value              // error: the last that the connection had, of no call
+	stored    atomic.Pointer[time.Time] // when the cluster last acknowledged a message
+	turned    atomic.Pointer[time.Time] // when another server was turned to
 
 	quorum bool         // the stream's replicas prove it
 	synced atomic.Value // string: the id of the server that is known to sync
@@ -152,6 +154,7 @@ func (l *natsLog) do(ctx context.Context, try func(context.Context) error) error
 	}
 	bounded, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	began := time.Now()
 	for wait := 5 * time.Millisecond; ; wait = min(2*wait, 500*time.Millisecond) {
 		// Who answers late may be gone: another may answer in time.
 		attempt, cancel := context.WithTimeout(bounded, l.timeout/4)
@@ -163,6 +166,7 @@ func (l *natsLog) do(ctx context.Context, try func(context.Context) error) error
 		if err = natsRefusal(err); errors.As(err, new(*Error)) {
 			return err
 		}
+		l.turn(began)
 		select {
 		case <-time.After(wait):
 			continue
@@ -174,6 +178,21 @@ func (l *natsLog) do(ctx context.Context, try func(context.Context) error) error
 			return ended(ctx)
 		}
 		return l.unavailable(err)
+	}
+}
+
+// turn goes to another server of the cluster if nothing has succeeded since
+// then, and for so long that the others should have repaired what there is to:
+// ours may be cut off from them, and does not know it or can't say so.
+func (l *natsLog) turn(since time.Time) {
+	turned, now := l.turned.Load(), time.Now()
+	for _, last := range []*time.Time{l.stored.Load(), turned} {
+		if last != nil && last.After(since) {
+			since = *last
+		}
+	}
+	if now.Sub(since) >= l.timeout/4 && l.conn.IsConnected() && l.turned.CompareAndSwap(turned, &now) {
+		_ = l.conn.ForceReconnect()
 	}
 }
 
@@ -190,6 +209,7 @@ func (l *natsLog) unavailable(err error) error {
 // The codes of JetStream's errors that mean something here.
 const (
 	natsAccountFull    = 10002
+	natsNoPeers        = 10005
 	natsServerFull     = 10023
 	natsMemoryFull     = 10028
 	natsStorageFull    = 10047
@@ -253,6 +273,8 @@ func (l *natsLog) publish(ctx context.Context, stream string, message *nats.Msg)
 	case ack.Stream != stream || ack.Sequence == 0:
 		return natsAck{}, fmt.Errorf("another than stream %s has acknowledged: %.100q", stream, reply.Data)
 	}
+	now := time.Now()
+	l.stored.Store(&now)
 	return ack, nil
 }
 

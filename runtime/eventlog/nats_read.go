@@ -82,7 +82,7 @@ type natsReader struct {
 	log   *natsLog
 	from  From
 	end   Position
-	heard time.Time // when the server last delivered, or said that it has nothing
+	heard time.Time // when something was delivered, or there was nothing to deliver
 }
 
 // run returns nil if it was stopped or came to the end, and gives up when it has
@@ -109,6 +109,7 @@ func (r *natsReader) run(ctx context.Context, patience time.Duration, yield func
 		}
 		// Its consumer was lost, with its server or on the way: go on behind
 		// what was yielded.
+		r.log.turn(r.heard)
 		pause(open, 100*time.Millisecond)
 	}
 }
@@ -126,17 +127,20 @@ func (r *natsReader) follow(ctx context.Context, yield func(Record, error) bool)
 		if err != nil {
 			return false, err
 		}
-		r.heard = time.Now()
 		if message == nil {
-			// There is nothing for now. It may be that the end is never reached,
-			// for events can be removed.
-			if r.end != natsEndless {
-				if done, err := r.log.isBehind(ctx, r.from, r.end); done || err != nil {
-					return done, err
-				}
+			// It may be that the end is never reached, for events can be removed;
+			// and that the server is cut off, and knows of no more.
+			behind, err := r.log.isBehind(ctx, r.from, r.end)
+			if err != nil {
+				return false, fmt.Errorf("it can't be known whether there are more: %v", err) // which may change
 			}
+			if behind && r.end != natsEndless {
+				return true, nil
+			}
+			r.heard = time.Now()
 			continue
 		}
+		r.heard = time.Now()
 		meta, err := message.Metadata()
 		if err != nil {
 			return false, err

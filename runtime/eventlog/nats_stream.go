@@ -104,7 +104,18 @@ func (l *natsLog) stream(ctx context.Context, want jetstream.StreamConfig) (*jet
 	if err := l.prove(ctx, want.Name, want.Replicas); err != nil {
 		return nil, err // and leaves no stream behind
 	}
-	stream, err := l.jetstream.CreateStream(ctx, want)
+	var refused error
+	create := func(ctx context.Context) error {
+		stream, refused = l.jetstream.CreateStream(ctx, want)
+		if isNATS(refused, natsNoPeers) { // servers that have just started don't know each other yet
+			return refused
+		}
+		return nil
+	}
+	err := l.do(ctx, create)
+	if err == nil {
+		err = refused
+	}
 	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // somebody was faster
 		stream, err = l.jetstream.Stream(ctx, want.Name)
 	}

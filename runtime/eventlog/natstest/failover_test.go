@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -40,11 +41,12 @@ func TestMain(m *testing.M) {
 type node struct {
 	Name     string
 	Port     int
-	Cluster  int // its port for the other nodes
-	Routes   string
+	Cluster  int      // its port for the other nodes
+	Routes   []string // to them, by links
 	StoreDir string
 
 	process *exec.Cmd
+	links   []*link // from it, and to it
 }
 
 func serve(text string) {
@@ -59,8 +61,10 @@ func serve(text string) {
 		JetStream:  true,
 		StoreDir:   n.StoreDir,
 		NoSigs:     true,
-		Cluster:    server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: n.Cluster},
-		Routes:     server.RoutesFromStr(n.Routes),
+		// What it tells the others of its address leads nowhere, for there is
+		// no other way than the links.
+		Cluster: server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: n.Cluster, Advertise: "127.0.0.1:1"},
+		Routes:  server.RoutesFromStr(strings.Join(n.Routes, ",")),
 	})
 	if err != nil {
 		panic(err)
@@ -80,14 +84,19 @@ type cluster struct {
 func startProcesses(t *testing.T) *cluster {
 	t.Helper()
 	c := &cluster{}
-	routes := ""
 	for i := range 3 {
-		n := &node{Name: fmt.Sprint("node", i), Port: freePort(t), Cluster: freePort(t), StoreDir: t.TempDir()}
-		c.nodes = append(c.nodes, n)
-		routes += fmt.Sprintf("nats://127.0.0.1:%d,", n.Cluster)
+		c.nodes = append(c.nodes, &node{Name: fmt.Sprint("node", i), Port: freePort(t), Cluster: freePort(t), StoreDir: t.TempDir()})
 	}
 	for _, n := range c.nodes {
-		n.Routes = routes[:len(routes)-1]
+		for _, other := range c.nodes {
+			if other != n {
+				link := startLink(t, fmt.Sprint("127.0.0.1:", other.Cluster))
+				n.Routes = append(n.Routes, "nats://"+link.listener.Addr().String())
+				n.links, other.links = append(n.links, link), append(other.links, link)
+			}
+		}
+	}
+	for _, n := range c.nodes {
 		n.start(t)
 	}
 	t.Cleanup(func() {
@@ -108,6 +117,25 @@ func startProcesses(t *testing.T) *cluster {
 		return err == nil
 	})
 	return c
+}
+
+// openAt opens a log that is connected to a node, and knows all others.
+func (c *cluster) openAt(t *testing.T, at *node) eventlog.Log {
+	t.Helper()
+	var hosts []string
+	for _, n := range c.nodes {
+		way := startLink(t, fmt.Sprint("127.0.0.1:", n.Port))
+		hosts = append(hosts, way.listener.Addr().String())
+		if n != at {
+			way.cut()
+			defer way.join()
+		}
+	}
+	log, err := eventlog.Open(t.Context(), "nats://"+strings.Join(hosts, ",")+"/EVENTS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return log
 }
 
 func (c *cluster) hosts() (hosts string) {
@@ -140,7 +168,21 @@ func (n *node) kill() {
 	_ = n.process.Wait()
 }
 
-// pause cuts a node off: it keeps its connections, and answers nothing.
+// cut leaves a node and its clients alone: they reach each other, and nobody
+// else.
+func (n *node) cut() {
+	for _, link := range n.links {
+		link.cut()
+	}
+}
+
+func (n *node) join() {
+	for _, link := range n.links {
+		link.join()
+	}
+}
+
+// pause stops a node: it keeps its connections, and answers nothing.
 func (n *node) pause() { _ = n.process.Process.Signal(syscall.SIGSTOP) }
 
 func (n *node) resume() { _ = n.process.Process.Signal(syscall.SIGCONT) }
@@ -189,6 +231,7 @@ func (c *cluster) leader(t *testing.T, stream string) (leader *node) {
 type load struct {
 	acknowledged sync.Map // position by id
 	count        atomic.Int64
+	last         atomic.Int64 // a position that was acknowledged
 	failed       atomic.Int64
 	group        sync.WaitGroup
 	stop         context.CancelFunc
@@ -228,6 +271,7 @@ func (l *load) append(t *testing.T, ctx context.Context, log eventlog.Log, event
 				t.Errorf("%s: %+v", events[i].ID, receipt)
 			}
 			l.acknowledged.Store(events[i].ID, receipt.Position)
+			l.last.Store(int64(receipt.Position))
 		}
 		l.count.Add(int64(len(events)))
 		return
@@ -251,7 +295,7 @@ func event(id string) eventlog.Event {
 	return eventlog.Event{ID: id, Source: "shop", Type: "order.placed", Subject: "jerry", Schema: "shop.v1.OrderEvent", Data: []byte("data of " + id)}
 }
 
-// TestServersFail kills and stops servers while events come in. What was
+// TestServersFail kills and stops servers, and cuts them off, while events come in. What was
 // acknowledged stays, once and at its position, and whoever tails the log sees
 // all of it, in order.
 func TestServersFail(t *testing.T) {
@@ -259,18 +303,17 @@ func TestServersFail(t *testing.T) {
 		t.Skip("it takes 20 seconds")
 	}
 	c := startProcesses(t)
-	log, err := eventlog.Open(t.Context(), "nats://"+c.hosts()+"/EVENTS")
-	if err != nil {
-		t.Fatal(err)
-	}
+	log := c.openAt(t, c.nodes[0])
 	defer func() { _ = log.Close() }()
 
+	watching := c.openAt(t, c.nodes[0])
+	defer func() { _ = watching.Close() }()
 	tailing, stopTail := context.WithCancel(t.Context())
 	defer stopTail()
 	tailed, sofar := make(chan []eventlog.Record), atomic.Int64{}
 	go func() {
 		var records []eventlog.Record
-		for record, err := range log.Tail(tailing, eventlog.From{}) {
+		for record, err := range watching.Tail(tailing, eventlog.From{}) {
 			if err != nil {
 				if tailing.Err() == nil {
 					t.Errorf("tail: %v", err)
@@ -285,16 +328,15 @@ func TestServersFail(t *testing.T) {
 
 	// A consumer in another process, as it were.
 	var handled sync.Map
+	var handledTo atomic.Int64
 	consuming, stopConsumer := context.WithCancel(t.Context())
 	consumed := make(chan error)
-	elsewhere, err := eventlog.Open(t.Context(), "nats://"+c.hosts()+"/EVENTS")
-	if err != nil {
-		t.Fatal(err)
-	}
+	elsewhere := c.openAt(t, c.nodes[0])
 	defer func() { _ = elsewhere.Close() }()
 	go func() {
 		consumed <- eventlog.Consume(consuming, elsewhere, "mailer", func(_ context.Context, record eventlog.Record) error {
 			handled.Store(record.ID, true)
+			handledTo.Store(int64(record.Position))
 			return nil
 		}, eventlog.Logger(slog.New(slog.DiscardHandler)))
 	}()
@@ -305,11 +347,16 @@ func TestServersFail(t *testing.T) {
 		t.Logf("%s %s", how, n.Name)
 		fail()
 		load.more(t, 500)
+		last := load.last.Load()
+		c.eventually(t, "the tail sees what comes meanwhile", func(context.Context) bool { return sofar.Load() >= last })
+		c.eventually(t, "the consumer handles what comes meanwhile", func(context.Context) bool { return handledTo.Load() >= last })
 		repair()
 		load.more(t, 500)
 	}
 	kill := func(n *node) { fail("kill", n, n.kill, func() { n.start(t) }) }
 	pause := func(n *node) { fail("stop", n, n.pause, n.resume) }
+	cut := func(n *node) { fail("cut off", n, n.cut, n.join) }
+	cut(c.nodes[0]) // with the log at it
 	kill(c.leader(t, "EVENTS"))
 	pause(c.leader(t, "EVENTS"))
 	if os.Getenv(long) != "" {
@@ -319,8 +366,11 @@ func TestServersFail(t *testing.T) {
 				kill(n)
 				c.leader(t, "EVENTS")
 				pause(n)
+				c.leader(t, "EVENTS")
+				cut(n)
 			}
 			kill(c.leader(t, "EVENTS"))
+			cut(c.leader(t, "EVENTS"))
 		}
 	}
 	load.stop()
