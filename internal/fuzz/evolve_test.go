@@ -625,14 +625,15 @@ func amid(all []mistake, one mistake) bool {
 
 // doesNotFit reports whether a mistake is that a service can't be passed on
 // because a method of its owner's is none that the proto wants, or because two
-// types that its owner embeds bring it: what we write embeds one.
+// types that its owner embeds bring it, or a field of its owner's is called the
+// same: what we write embeds one type, and its fields are not exported.
 func (r *run) doesNotFit(one mistake) bool {
 	found := notWrongType.FindStringSubmatch(one.text)
 	if !strings.Contains(one.text, "does not implement") {
 		return false
 	}
 	if found == nil {
-		return strings.Contains(one.text, "(ambiguous selector ")
+		return strings.Contains(one.text, "(ambiguous selector ") || strings.Contains(one.text, " is a field, not a method)")
 	}
 	method := regexp.MustCompile(`func \([^)]*\)\s+` + cmp.Or(found[1], found[2]) + `\(`)
 	for at := range r.yours {
