@@ -239,32 +239,75 @@ func TestAFullDiskIsSaidAndGotOver(t *testing.T) {
 	if err := os.WriteFile(ballast, make([]byte, 512<<10), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	database := filepath.Join(dir, "events.db")
+	outlast(t, filepath.Join(dir, "events.db"), codes.ResourceExhausted, func(*victim) (repair func()) {
+		return func() {
+			if err := os.Remove(ballast); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// TestADiskThatFailsIsSaidAndGotOver has the kernel refuse the server's writes,
+// as it does once it has made a failing disk read-only, and its syncs.
+func TestADiskThatFailsIsSaidAndGotOver(t *testing.T) {
+	strace := tool(t, "strace", "apt-get install strace")
+	for name, inject := range map[string]string{
+		"read-only":     "write,pwrite64,ftruncate:error=EROFS",
+		"failing":       "read,pread64,write,pwrite64:error=EIO",
+		"failing syncs": "fsync,fdatasync:error=EIO",
+	} {
+		t.Run(name, func(t *testing.T) {
+			database := filepath.Join(t.TempDir(), "events.db")
+			outlast(t, database, codes.Unavailable, func(server *victim) (repair func()) {
+				tracer := exec.Command(strace, "-f", "-qq", "-o", filepath.Join(t.TempDir(), "trace"), "-p", strconv.Itoa(server.Process.Pid),
+					"-P", database, "-P", database+"-wal", "-e", "inject="+inject)
+				if err := tracer.Start(); err != nil {
+					t.Fatal(err)
+				}
+				return func() {
+					if err := tracer.Process.Signal(os.Interrupt); err != nil {
+						t.Fatal(err)
+					}
+					tracer.Wait()
+				}
+			})
+		})
+	}
+}
+
+// outlast has the storage of a server fail: callers get a code and are told when
+// to come again, the server is not ready, what was acknowledged stays, and once
+// the storage is repaired it goes on by itself.
+func outlast(t *testing.T, database string, code codes.Code, fail func(*victim) (repair func())) {
+	t.Helper()
 	server := startVictim(t, "sqlite:"+database)
 	conn := dial(t, server.addr)
 	acknowledged := map[string]bool{}
-	var refused error
-	for i := 0; i < 100_000 && refused == nil; i++ {
-		id := fmt.Sprint(i)
-		if refused = send(conn, id); refused == nil {
+	send := func(id string) error {
+		err := send(conn, id)
+		if err == nil {
 			acknowledged[id] = true
 		}
+		return err
 	}
-	if code := status.Code(refused); code != codes.ResourceExhausted && code != codes.Unavailable {
-		t.Fatalf("on a full disk the error is %v", refused)
-	}
-	if !bytes.Contains([]byte(fmt.Sprint(status.Convert(refused).Proto())), []byte("RetryInfo")) {
-		t.Errorf("the error does not say when to come again: %v", status.Convert(refused).Proto())
-	}
-	waitFor(t, "NOT_SERVING", func() bool { return health(t, conn) == 2 })
-	if err := os.Remove(ballast); err != nil {
+	if err := send("before"); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "SERVING", func() bool { return health(t, conn) == 1 })
-	if err := send(conn, "after"); err != nil {
-		t.Errorf("with room again the error is %v", err)
+	repair := fail(server)
+	var refused error
+	for i := 0; i < 100_000 && refused == nil; i++ {
+		refused = send(fmt.Sprint(i))
 	}
-	acknowledged["after"] = true
+	if status.Code(refused) != code || !strings.Contains(fmt.Sprint(status.Convert(refused).Proto()), "RetryInfo") {
+		t.Errorf("the error is %v, want one with the code %s that says when to come again", status.Convert(refused).Proto(), code)
+	}
+	waitFor(t, "NOT_SERVING", func() bool { return health(t, conn) == 2 })
+	repair()
+	waitFor(t, "SERVING", func() bool { return health(t, conn) == 1 })
+	if err := send("after"); err != nil {
+		t.Errorf("after the repair the error is %v", err)
+	}
 	server.kill(t)
 	checkStored(t, database, acknowledged)
 }
