@@ -138,7 +138,7 @@ func (d *delivery) run(ctx context.Context) error {
 func (d *delivery) take(ctx context.Context) {
 	after, _ := d.hold.Place()
 	for failing := false; ctx.Err() == nil; {
-		for record, err := range d.log.Tail(ctx, After(after)) {
+		for record, err := range d.log.Tail(ctx, d.from(after)) {
 			if err != nil {
 				failing = d.trouble(ctx, "the log can't be read", err, failing)
 				break
@@ -152,11 +152,24 @@ func (d *delivery) take(ctx context.Context) {
 	}
 }
 
+// errAstray is in the error of a tail whose events are not those of which the
+// consumer's place was told: it has to be taken anew.
+var errAstray = errors.New("the log has other events at its positions")
+
+// from is where to go on behind a position, in no other events than those that
+// the consumer's place is in.
+func (d *delivery) from(after Position) From {
+	if hold, is := d.hold.(interface{ from(Position) From }); is {
+		return hold.from(after)
+	}
+	return After(after)
+}
+
 // trouble deals with a failure of the log: it waits, or stops what can't go on.
 func (d *delivery) trouble(ctx context.Context, what string, err error, known bool) (failing bool) {
 	switch {
 	case ctx.Err() != nil:
-	case errors.Is(err, ErrHeld), !passing(err):
+	case errors.Is(err, ErrHeld), errors.Is(err, errAstray), !passing(err):
 		d.stop(err)
 	default:
 		if !known {

@@ -59,6 +59,7 @@ type Position int64
 type From struct {
 	after Position
 	since time.Time
+	made  time.Time // the stream that after is in, if it has to be in that
 }
 
 // After begins behind a position.

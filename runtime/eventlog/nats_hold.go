@@ -20,6 +20,7 @@ import (
 type natsPlace struct {
 	Consumer string    `json:"consumer"`
 	Place    *Position `json:"place,omitempty"`  // nil if it was never moved
+	Stream   time.Time `json:"stream,omitzero"`  // when that was made whose position it is
 	Holder   string    `json:"holder,omitempty"` // "" if nobody has it
 	Hold     string    `json:"hold,omitempty"`   // tells the holds of one holder apart
 	Lease    string    `json:"lease,omitempty"`  // how long after its message another may take it
@@ -31,6 +32,7 @@ type natsHold struct {
 	consumer string
 	subject  string
 	place    atomic.Pointer[natsPlace] // as it was last written
+	anew     string                    // why the consumer begins with the first event again; "" if it does not
 
 	writing  chan struct{} // has an element while the place is written, and guards:
 	sequence uint64        // of the message that holds the place
@@ -54,6 +56,7 @@ func (l *natsLog) Hold(ctx context.Context, consumer string) (Hold, error) {
 	}
 	h := &natsHold{log: l, consumer: consumer, subject: l.placeSubject(consumer), writing: make(chan struct{}, 1)}
 	hold := l.conn.NewInbox()[len(nats.InboxPrefix):]
+	doubt := natsDoubt{time: l.doubtTime()}
 	err := l.do(ctx, func(ctx context.Context) error {
 		there, sequence, err := l.placeAt(ctx, h.subject)
 		if err != nil {
@@ -62,7 +65,20 @@ func (l *natsLog) Hold(ctx context.Context, consumer string) (Hold, error) {
 		if there.Holder != "" && there.Hold != hold { // ours is there if an answer was lost
 			return held(consumer, there.Holder)
 		}
-		place := natsPlace{Consumer: consumer, Place: there.Place, Holder: natsHolder(), Hold: hold, Lease: l.lease.String()}
+		info, err := l.info(ctx, l.events)
+		if err != nil {
+			return err
+		}
+		place := natsPlace{Consumer: consumer, Place: there.Place, Stream: info.Created, Holder: natsHolder(), Hold: hold, Lease: l.lease.String()}
+		if there.Place != nil {
+			why, err := doubt.astray(info, there.Stream, *there.Place)
+			if err != nil {
+				return err
+			}
+			if why != "" {
+				place.Place, h.anew = new(Position), why
+			}
+		}
 		h.place.Store(&place)
 		h.sequence, err = l.putPlace(ctx, h.subject, place, sequence)
 		return err
@@ -138,6 +154,15 @@ func (h *natsHold) Place() (place Position, known bool) {
 	}
 	return 0, false
 }
+
+// from is behind a position of the stream that the place is in, and of no other.
+func (h *natsHold) from(after Position) From {
+	return From{after: after, made: h.place.Load().Stream}
+}
+
+// beginsAnew is why the consumer begins with the first event again, though its
+// place was moved: "" if it does not.
+func (h *natsHold) beginsAnew() string { return h.anew }
 
 // Move implements [Hold].
 func (h *natsHold) Move(ctx context.Context, to Position) error {

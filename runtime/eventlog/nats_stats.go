@@ -29,7 +29,7 @@ func (l *natsLog) Stats(ctx context.Context) (stats Stats, err error) {
 		if state.Msgs > 0 {
 			stats.First, stats.Last, stats.Oldest = Position(state.FirstSeq), Position(state.LastSeq), state.FirstTime.UTC()
 		}
-		stats.Consumers, err = l.consumerStats(ctx, state)
+		stats.Consumers, err = l.consumerStats(ctx, info)
 		return err
 	})
 	if err != nil {
@@ -38,7 +38,7 @@ func (l *natsLog) Stats(ctx context.Context) (stats Stats, err error) {
 	return stats, nil
 }
 
-func (l *natsLog) consumerStats(ctx context.Context, state jetstream.StreamState) (all []ConsumerStats, err error) {
+func (l *natsLog) consumerStats(ctx context.Context, events *jetstream.StreamInfo) (all []ConsumerStats, err error) {
 	info, err := l.info(ctx, l.consumers(), jetstream.WithSubjectFilter(">"))
 	if err != nil {
 		return nil, err
@@ -58,10 +58,10 @@ func (l *natsLog) consumerStats(ctx context.Context, state jetstream.StreamState
 			return nil, err
 		}
 		consumer := ConsumerStats{Name: place.Consumer, Holder: place.Holder, Dead: dead[natsToken(place.Consumer)]}
-		if place.Place != nil {
+		if place.Place != nil && natsAstray(events, place.Stream, *place.Place) == "" { // otherwise it will begin anew
 			consumer.Place = *place.Place
 		}
-		consumer.Lag = natsLag(state, consumer.Place)
+		consumer.Lag = natsLag(events.State, consumer.Place)
 		all = append(all, consumer)
 	}
 	slices.SortFunc(all, func(a, b ConsumerStats) int { return strings.Compare(a.Name, b.Name) })

@@ -114,6 +114,47 @@ func (l *natsLog) stream(ctx context.Context, want jetstream.StreamConfig) (*jet
 	return stream.CachedInfo(), nil
 }
 
+// natsAstray is why a position in a stream that was made at some time, zero if
+// that is not known, says nothing of the stream as it is now: "" if it does.
+//
+// What is removed from a stream does not make its last sequence smaller.
+func natsAstray(info *jetstream.StreamInfo, made time.Time, position Position) string {
+	switch last := Position(info.State.LastSeq); {
+	case !made.IsZero() && !made.Equal(info.Created):
+		return fmt.Sprintf("stream %s was made anew, or restored, at %s", info.Config.Name, info.Created.UTC().Format(time.RFC3339))
+	case position > last:
+		return fmt.Sprintf("stream %s ends at position %d and once had %d: it has lost events", info.Config.Name, last, position)
+	}
+	return ""
+}
+
+// natsDoubt is for how long a stream of several replicas has seemed to have lost
+// events. A leader that was replaced, and does not know it yet, may say so as well.
+type natsDoubt struct {
+	since time.Time
+	time  time.Duration // after which it is certain
+}
+
+// doubtTime is for how long a leader may not know that it was replaced.
+func (c *natsConfig) doubtTime() time.Duration { return min(time.Second, c.timeout/2) }
+
+// astray is [natsAstray]; its error is that this has to be asked again.
+func (d *natsDoubt) astray(info *jetstream.StreamInfo, made time.Time, position Position) (string, error) {
+	why := natsAstray(info, made, position)
+	isOther := !made.IsZero() && !made.Equal(info.Created)
+	if why == "" || isOther || info.Config.Replicas == 1 {
+		d.since = time.Time{}
+		return why, nil
+	}
+	if d.since.IsZero() {
+		d.since = time.Now()
+	}
+	if time.Since(d.since) < d.time {
+		return "", errors.New(why)
+	}
+	return why, nil
+}
+
 // natsMismatches are the settings of a stream that would break a promise, each
 // with what is wanted and how to come by it.
 func natsMismatches(have, want jetstream.StreamConfig) (wrong []string) {

@@ -399,6 +399,11 @@ func TestLeaseEnds(t *testing.T) {
 	s := start(t, &server.Options{})
 	url := "nats://" + hosts(s) + "/EVENTS?durability=none&lease=1s"
 	log := open(t, url)
+	for i := range 7 {
+		if _, err := log.Append(t.Context(), event(fmt.Sprint(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
 	hold, err := log.Hold(t.Context(), "mailer")
 	if err != nil {
 		t.Fatal(err)
