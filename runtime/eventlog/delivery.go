@@ -103,15 +103,26 @@ func (d *delivery) run(ctx context.Context) error {
 	taking, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	d.stop = stop
+	handling, abandon := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer abandon(nil)
 	context.AfterFunc(taking, func() {
 		d.stopping.Store(true)
+		if err := context.Cause(taking); errors.Is(err, ErrHeld) {
+			abandon(err) // at once: another may handle the same
+		}
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.work.Broadcast()
 		d.room.Broadcast()
 	})
-	handling, abandon := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer abandon(nil)
+	if hold, is := d.hold.(interface{ lost() context.Context }); is {
+		lost := hold.lost()
+		defer context.AfterFunc(lost, func() {
+			d.stopping.Store(true)
+			abandon(context.Cause(lost)) // even if ctx has ended before
+			stop(context.Cause(lost))
+		})()
+	}
 	var workers, others sync.WaitGroup
 	for range d.concurrency {
 		workers.Go(func() { d.handleTasks(handling) })
