@@ -27,8 +27,8 @@ type natsConfig struct {
 
 	// What the stream is made with, and has to be like if it exists.
 	replicas   int           // at least that many; default 3, or 1 with durability=none or monitor
-	window     time.Duration // how long an id is known, at least; default 10m
-	maxAge     time.Duration // how long an event is kept; default 0, for good
+	window     time.Duration // how long an id is known, at least; default 10m, and twice timeout or more
+	maxAge     time.Duration // how long an event is kept; default 0, for good; twice timeout or more
 	maxBytes   int64         // how much is kept before the log is full; default -1, no bound
 	partitions int           // how many subjects the events of a source are spread over; default 16
 
@@ -147,13 +147,32 @@ func (c *natsConfig) set(parameters url.Values) error {
 	if (c.cert == "") != (c.key == "") {
 		return errors.New("parameters cert and key come together")
 	}
-	if c.maxAge > 0 {
-		c.window = min(c.window, c.maxAge) // as the server wants it
+	if err := c.setWindow(); err != nil {
+		return err
 	}
 	if c.durability == None || c.monitor != "" {
 		c.replicas = cmp.Or(c.replicas, 1)
 	}
 	c.replicas = cmp.Or(c.replicas, 3)
+	return nil
+}
+
+// setWindow makes sure that an id is known for as long as its event may be on
+// its way: it is tried again until timeout, and what was sent then may take as
+// long.
+func (c *natsConfig) setWindow() error {
+	least := 2 * c.timeout
+	short := func(name string, value time.Duration) error {
+		return fmt.Errorf("%s=%v is less than twice timeout=%v: an event that is tried again could be stored twice; want %s=%v or more, or a timeout of at most %v", name, value, c.timeout, name, least, value/2)
+	}
+	switch {
+	case c.window < least:
+		return short("window", c.window)
+	case c.maxAge > 0 && c.maxAge < least:
+		return short("max-age", c.maxAge)
+	case c.maxAge > 0:
+		c.window = min(c.window, c.maxAge) // as the server wants it
+	}
 	return nil
 }
 
