@@ -91,13 +91,17 @@ func (l *natsLog) Check(ctx context.Context) error {
 	if !l.conn.IsConnected() {
 		return l.unavailable(nats.ErrDisconnected)
 	}
-	return l.do(ctx, func(ctx context.Context) error {
+	err := l.do(ctx, func(ctx context.Context) error {
 		info, err := l.info(ctx, l.events)
 		if err != nil {
 			return err
 		}
-		if wrong := natsMismatches(info.Config, l.eventStream()); len(wrong) > 0 {
-			return &Error{Kind: ErrUnavailable, Detail: "its stream was changed", Cause: fmt.Errorf("stream %s: %s", l.events, strings.Join(wrong, "; "))}
+		durability, err := l.claim(info)
+		if proof := l.proof.Load(); err != nil || proof != nil && proof.durability != durability {
+			l.proof.Store(nil)
+		}
+		if err != nil {
+			return err
 		}
 		if most := info.Config.MaxBytes; most > 0 && info.State.Bytes >= uint64(most) {
 			return &Error{Kind: ErrFull, Detail: fmt.Sprintf("its stream holds %d bytes of %d", info.State.Bytes, most)}
@@ -119,4 +123,9 @@ func (l *natsLog) Check(ctx context.Context) error {
 		}
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	_, err = l.proven(ctx)
+	return err
 }

@@ -157,6 +157,8 @@ func TestNATSURL(t *testing.T) {
 	for url, want := range map[string]int{
 		"nats://one/ORDERS?durability=none":            1,
 		"nats://one/ORDERS?monitor=http://one:8222":    1,
+		"nats://one/ORDERS?monitor=http://a:b@one:1":   1,
+		"nats://one/ORDERS?creds=/a@b":                 3,
 		"nats://one/ORDERS?durability=none&replicas=3": 3,
 	} {
 		if config, err := parseNATSURL(url); err != nil || config.replicas != want {
@@ -187,6 +189,12 @@ func TestNATSURLRefused(t *testing.T) {
 		"nats://me:secret@one/ORDERS?durability=fsync":       "want none",
 		"nats://me:secret@one/ORDERS?cert=a":                 "cert and key come together",
 		"nats://me:secret@one/ORDERS?a=%":                    "can't be read",
+		"nats://me:secret/ORDERS":                            "want nats://HOST",
+		"nats:me:secret@one/ORDERS":                          "want nats://HOST",
+		"nats://me:a?x=secret@one/ORDERS":                    "user and password can't be read",
+		"nats://one/ORDERS?monitor=one:8222":                 "parameter monitor: want http://HOST:PORT",
+		"nats://one/ORDERS?monitor=ftp://me:secret@one":      "parameter monitor: want http://HOST:PORT",
+		"nats://one/ORDERS?monitor=http://me:secret@one:x":   "parameter monitor: want http://HOST:PORT",
 	} {
 		_, err := parseNATSURL(url)
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -211,8 +219,11 @@ func TestNATSLag(t *testing.T) {
 
 // A password with a sign that ends it is not printed.
 func TestCutPasswordIsNotPrinted(t *testing.T) {
-	for _, url := range []string{"nats://admin:s3cret/x@host/ORDERS", "nats://admin:s3cret?x@host/ORDERS"} {
-		if _, err := parseNATSURL(url); err == nil || strings.Contains(err.Error(), "s3cret") {
+	for _, url := range []string{
+		"nats://admin:s3cret/x@host/ORDERS", "nats://admin:s3cret?x@host/ORDERS", "nats://admin:s3cret?x=y@host/ORDERS",
+		"nats:admin:s3cret@host/ORDERS", "nats://admin:s3cret/ORDERS", "s3cret@host/ORDERS",
+	} {
+		if _, err := Open(t.Context(), url); err == nil || strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("of %s it says %v", url, err)
 		}
 	}
