@@ -1,10 +1,12 @@
 package eventlog
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"strconv"
 	"sync/atomic"
@@ -40,6 +42,8 @@ type natsHold struct {
 	sequence uint64        // of the message that holds the place
 	isGone   bool          // another has the place, or it was released
 
+	taken atomic.Pointer[map[natsLetter]natsLetter] // by Retries: where they stand, by the plain ones
+
 	held  context.Context // ends when the place is lost or released, and says why
 	lose  context.CancelCauseFunc
 	lease *time.Timer // loses it
@@ -59,6 +63,7 @@ func (l *natsLog) Hold(ctx context.Context, consumer string) (Hold, error) {
 		return nil, err
 	}
 	h := &natsHold{log: l, consumer: consumer, subject: l.placeSubject(consumer), writing: make(chan struct{}, 1)}
+	h.taken.Store(&map[natsLetter]natsLetter{})
 	hold := l.conn.NewInbox()[len(nats.InboxPrefix):]
 	doubt := natsDoubt{time: l.doubtTime()}
 	var began time.Time
@@ -315,7 +320,13 @@ func (h *natsHold) Retries(ctx context.Context) ([]DeadLetter, error) {
 	}
 	ctx, cancel := h.while(ctx)
 	defer cancel()
-	return h.log.retries(ctx, h.consumer)
+	taken := maps.Clone(*h.taken.Load())
+	letters, err := h.log.retries(ctx, h.consumer, taken)
+	if err != nil {
+		return nil, err
+	}
+	h.taken.Store(&taken)
+	return letters, nil
 }
 
 // Revive implements [Hold].
@@ -325,5 +336,6 @@ func (h *natsHold) Revive(ctx context.Context, position Position) error {
 	}
 	ctx, cancel := h.while(ctx)
 	defer cancel()
-	return h.log.revive(ctx, h.consumer, position)
+	plain := newNATSLetter(h.consumer, position)
+	return h.log.revive(ctx, cmp.Or((*h.taken.Load())[plain], plain))
 }

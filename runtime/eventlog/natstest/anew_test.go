@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -263,4 +264,87 @@ func TestPlaceOfAFormerVersion(t *testing.T) {
 	if stats, err := log.Stats(t.Context()); err != nil || len(stats.Consumers) != 1 {
 		t.Errorf("%+v, %v", stats, err)
 	}
+}
+
+// The dead letters of a former stream have all that their events had. They stay,
+// also if an event at their position becomes a dead letter, and each can be
+// tried again.
+func TestDeadLettersOfAFormerStream(t *testing.T) {
+	log, js, stream := openStream(t, "")
+	hold, err := log.Hold(t.Context(), "mailer")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bury := func(id, reason string, position eventlog.Position) {
+		t.Helper()
+		letter := eventlog.DeadLetter{Record: eventlog.Record{Event: event(id), Position: position}, Tries: 1, Reason: reason}
+		if err := hold.Bury(t.Context(), letter); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func(want ...string) {
+		t.Helper()
+		var got []string
+		for letter, err := range log.Dead(t.Context(), "mailer") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, fmt.Sprintf("%d %s: %s", letter.Position, letter.ID, letter.Reason))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("the dead letters are %q, want %q", got, want)
+		}
+	}
+	retries := func(want ...string) {
+		t.Helper()
+		letters, err := hold.Retries(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, letter := range letters {
+			got = append(got, letter.ID)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%q are to be tried again, want %q", got, want)
+		}
+	}
+	retry := func(want int, positions ...eventlog.Position) {
+		t.Helper()
+		if count, err := log.Retry(t.Context(), "mailer", positions...); count != want || err != nil {
+			t.Errorf("%d letters, %v; want %d", count, err, want)
+		}
+	}
+	revive := func(position eventlog.Position) {
+		t.Helper()
+		if err := hold.Revive(t.Context(), position); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bury("1", "former", 2)
+	bury("4", "former", 10)
+	makeAnew(t, log, js, stream, "a", "b")
+	bury("b", "new", 2)
+	check("2 1: former", "2 b: new", "10 4: former")
+	bury("b", "newer", 2)
+	check("2 1: former", "2 b: newer", "10 4: former")
+	if stats, err := log.Stats(t.Context()); err != nil || stats.Consumers[0].Dead != 3 {
+		t.Errorf("%+v, %v", stats, err)
+	}
+
+	retry(3)
+	retries("1", "4")
+	bury("1", "it failed again", 2)
+	retries("b", "4")
+	retry(2, 2)
+	retries("b", "4") // which was taken before
+	revive(2)
+	revive(10)
+	check("2 1: it failed again")
+	retries("1")
+	revive(2)
+	check()
+	bury("b", "again", 2)
+	check("2 b: again")
+	retries()
 }
