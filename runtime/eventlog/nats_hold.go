@@ -220,6 +220,9 @@ func (h *natsHold) write(ctx context.Context, change func(*natsPlace)) error {
 	case <-ctx.Done():
 		return ended(ctx)
 	}
+	if err := context.Cause(h.held); err != nil { // meanwhile
+		return err
+	}
 	return h.replace(ctx, change)
 }
 
