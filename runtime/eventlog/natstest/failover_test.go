@@ -285,6 +285,7 @@ func TestServersFail(t *testing.T) {
 
 	// A consumer in another process, as it were.
 	var handled sync.Map
+	said := &mailer{}
 	consuming, stopConsumer := context.WithCancel(t.Context())
 	consumed := make(chan error)
 	elsewhere, err := eventlog.Open(t.Context(), "nats://"+c.hosts()+"/EVENTS")
@@ -296,7 +297,7 @@ func TestServersFail(t *testing.T) {
 		consumed <- eventlog.Consume(consuming, elsewhere, "mailer", func(_ context.Context, record eventlog.Record) error {
 			handled.Store(record.ID, true)
 			return nil
-		}, eventlog.Logger(slog.New(slog.DiscardHandler)))
+		}, eventlog.Logger(slog.New(slog.NewTextHandler(said, nil))))
 	}()
 
 	load := startLoad(t, log)
@@ -377,5 +378,8 @@ func TestServersFail(t *testing.T) {
 	stopConsumer()
 	if err := <-consumed; err != nil {
 		t.Errorf("consumer: %v", err)
+	}
+	if said.says("begins with the first event again") {
+		t.Errorf("the consumer took a server that lags behind for another stream: %s", said.said.String())
 	}
 }
