@@ -158,7 +158,7 @@ func (c *consumption) run(ctx context.Context) error {
 		if ctx.Err() != nil || err == nil {
 			return nil
 		}
-		if !errors.Is(err, ErrHeld) {
+		if !errors.Is(err, ErrHeld) && !errors.Is(err, errAstray) {
 			return fmt.Errorf("consumer %q: %w", c.name, err)
 		}
 		c.logger.WarnContext(ctx, "the consumer's place is lost", "error", err)
@@ -172,6 +172,9 @@ func (c *consumption) hold(ctx context.Context) (Hold, error) {
 		hold, err := c.log.Hold(ctx, c.name)
 		if err == nil {
 			if err = c.begin(ctx, hold); err == nil {
+				if anew, is := hold.(interface{ beginsAnew() string }); is && anew.beginsAnew() != "" {
+					c.logger.WarnContext(ctx, "the consumer begins with the first event again; its dead letters stay", "reason", anew.beginsAnew())
+				}
 				return hold, nil
 			}
 			_ = hold.Release()

@@ -30,8 +30,8 @@ type natsLog struct {
 	stored    atomic.Pointer[time.Time] // when the cluster last acknowledged a message
 	turned    atomic.Pointer[time.Time] // when another server was turned to
 
-	quorum bool         // the stream's replicas prove it
-	synced atomic.Value // string: the id of the server that is known to sync
+	proof   atomic.Pointer[natsProof] // the last; nil: it has to be proven anew
+	proving chan struct{}             // has an element while it is
 
 	batches chan struct{} // has one element for each batch on its way
 
@@ -59,7 +59,7 @@ func openNATS(ctx context.Context, url string, mode mode) (Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	log := &natsLog{natsConfig: config, mode: mode, batches: make(chan struct{}, maxNATSBatches), holds: map[*natsHold]bool{}}
+	log := &natsLog{natsConfig: config, mode: mode, batches: make(chan struct{}, maxNATSBatches), proving: make(chan struct{}, 1), holds: map[*natsHold]bool{}}
 	log.open, log.close = context.WithCancel(context.Background())
 	if err := log.connect(); err != nil {
 		return nil, fmt.Errorf("%s: %w", config, err)

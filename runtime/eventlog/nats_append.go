@@ -44,6 +44,9 @@ func (l *natsLog) Append(ctx context.Context, events ...Event) ([]Receipt, error
 		return nil, err
 	}
 	defer l.leave(bytes)
+	if _, err := l.proven(ctx); err != nil {
+		return nil, err
+	}
 	call, err := l.newAppend(events)
 	if err != nil {
 		return nil, err

@@ -3,9 +3,12 @@ package eventlog
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -22,6 +25,9 @@ import (
 //
 // and with what follows in more headers. While the letter waits to be tried
 // again, an empty message with .retry in place of .dead stands beside it.
+//
+// If a former stream had another event at the position, whose letter is there,
+// POSITION ends in a hyphen and a hash of the event.
 const (
 	natsConsumer = "dead-consumer"
 	natsRecorded = "dead-recorded"
@@ -45,11 +51,15 @@ func newNATSLetter(consumer string, position Position) natsLetter {
 	return natsLetter{natsToken(consumer), strconv.FormatInt(int64(position), 10)}
 }
 
+// plain is the letter without what tells it from another at its position.
+func (l natsLetter) plain() natsLetter {
+	l.position, _, _ = strings.Cut(l.position, "-")
+	return l
+}
+
 // bury puts a letter in the stream, or in the place of an older one.
 func (l *natsLog) bury(ctx context.Context, letter *DeadLetter) error {
 	message := l.message(&letter.Event)
-	which := newNATSLetter(letter.Consumer, letter.Position)
-	message.Subject = l.letterSubject(which, "dead")
 	delete(message.Header, jetstream.MsgIDHeader) // a later account is no duplicate
 	for name, value := range map[string]string{
 		natsConsumer: natsEscape(letter.Consumer),
@@ -63,19 +73,40 @@ func (l *natsLog) bury(ctx context.Context, letter *DeadLetter) error {
 		message.Header[name] = []string{value}
 	}
 	return l.do(ctx, func(ctx context.Context) error {
+		which, err := l.findLetter(ctx, letter, message.Header)
+		if err != nil {
+			return err
+		}
+		message.Subject = l.letterSubject(which, "dead")
 		// In this order: whoever has seen the letter may ask for another try.
 		if err := l.remove(ctx, l.letterSubject(which, "retry")); err != nil {
 			return err
 		}
-		_, err := l.publish(ctx, l.consumers(), message)
+		_, err = l.publish(ctx, l.consumers(), message)
 		return err
 	})
 }
 
+// findLetter is where the letter of an event stands, or is to stand.
+func (l *natsLog) findLetter(ctx context.Context, letter *DeadLetter, event nats.Header) (natsLetter, error) {
+	plain := newNATSLetter(letter.Consumer, letter.Position)
+	hash := sha256.Sum256([]byte(natsMsgID(&letter.Event)))
+	beside := natsLetter{plain.consumer, plain.position + "-" + hex.EncodeToString(hash[:8])}
+	there, err := l.get(ctx, l.consumers(), natsGet{Last: l.letterSubject(beside, "dead")})
+	if err != nil || there != nil {
+		return beside, err
+	}
+	there, err = l.get(ctx, l.consumers(), natsGet{Last: l.letterSubject(plain, "dead")})
+	if there != nil && (there.header.Get(natsID) != event.Get(natsID) || there.header.Get(natsSource) != event.Get(natsSource)) {
+		return beside, nil
+	}
+	return plain, err
+}
+
 // revive removes a letter, and with it what asks for another try.
-func (l *natsLog) revive(ctx context.Context, consumer string, position Position) error {
+func (l *natsLog) revive(ctx context.Context, which natsLetter) error {
 	return l.do(ctx, func(ctx context.Context) error {
-		return l.remove(ctx, l.letterSubject(newNATSLetter(consumer, position), "*"))
+		return l.remove(ctx, l.letterSubject(which, "*"))
 	})
 }
 
@@ -109,7 +140,8 @@ func (l *natsLog) letters(ctx context.Context, consumer, kind string) (letters [
 		}
 	}
 	slices.SortFunc(letters, func(a, b natsLetter) int {
-		return cmp.Or(strings.Compare(a.consumer, b.consumer), cmp.Compare(len(a.position), len(b.position)), strings.Compare(a.position, b.position))
+		length := cmp.Compare(len(a.plain().position), len(b.plain().position))
+		return cmp.Or(strings.Compare(a.consumer, b.consumer), length, strings.Compare(a.position, b.position))
 	})
 	return letters, err
 }
@@ -129,7 +161,7 @@ func (l *natsLog) letter(ctx context.Context, which natsLetter) (letter *DeadLet
 // natsDeadLetter is the letter in a message.
 func natsDeadLetter(which natsLetter, message *natsMessage) (*DeadLetter, error) {
 	field := message.header.Get
-	position, positionErr := strconv.ParseUint(which.position, 10, 63)
+	position, positionErr := strconv.ParseUint(which.plain().position, 10, 63)
 	recorded, recordedErr := time.Parse(time.RFC3339Nano, field(natsRecorded))
 	buried, buriedErr := time.Parse(time.RFC3339Nano, field(natsBuried))
 	tries, triesErr := strconv.Atoi(field(natsTries))
@@ -183,9 +215,21 @@ func (l *natsLog) dead(ctx context.Context, consumer string, yield func(DeadLett
 // maxNATSRetries is how many letters are tried again at a time.
 const maxNATSRetries = 100
 
-// retries are the letters of a consumer that wait to be tried again.
-func (l *natsLog) retries(ctx context.Context, consumer string) (letters []DeadLetter, err error) {
+// retries are the letters of a consumer that wait to be tried again: of those at
+// one position the one that was taken before, or the first. It notes in taken,
+// by the plain ones, which it has taken.
+func (l *natsLog) retries(ctx context.Context, consumer string, taken map[natsLetter]natsLetter) (letters []DeadLetter, err error) {
 	waiting, err := l.letters(ctx, consumer, "retry")
+	if err != nil {
+		return nil, err
+	}
+	maps.DeleteFunc(taken, func(_, which natsLetter) bool { return !slices.Contains(waiting, which) })
+	for _, which := range waiting {
+		if taken[which.plain()] == (natsLetter{}) {
+			taken[which.plain()] = which
+		}
+	}
+	waiting = slices.DeleteFunc(waiting, func(which natsLetter) bool { return taken[which.plain()] != which })
 	for _, which := range waiting[:min(len(waiting), maxNATSRetries)] {
 		letter, err := l.letter(ctx, which)
 		if err != nil {
@@ -200,7 +244,7 @@ func (l *natsLog) retries(ctx context.Context, consumer string) (letters []DeadL
 		letter.Retrying = true
 		letters = append(letters, *letter)
 	}
-	return letters, err
+	return letters, nil
 }
 
 // Retry implements [Log].
@@ -217,7 +261,7 @@ func (l *natsLog) Retry(ctx context.Context, consumer string, positions ...Posit
 	}
 	if len(positions) > 0 {
 		isOther := func(letter natsLetter) bool {
-			return !slices.ContainsFunc(positions, func(p Position) bool { return newNATSLetter(consumer, p) == letter })
+			return !slices.ContainsFunc(positions, func(p Position) bool { return newNATSLetter(consumer, p) == letter.plain() })
 		}
 		letters = slices.DeleteFunc(letters, isOther)
 	}

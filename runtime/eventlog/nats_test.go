@@ -142,9 +142,23 @@ func TestNATSURL(t *testing.T) {
 	if err != nil || config.replicas != 3 || config.window != 10*time.Minute || config.maxAge != 0 || config.maxBytes != -1 || !config.isSecure || config.user != nil {
 		t.Errorf("defaults: %+v, %v", config, err)
 	}
+	for url, want := range map[string]time.Duration{
+		"nats://one/ORDERS?window=30s":                        30 * time.Second,
+		"nats://one/ORDERS?max-age=30s":                       30 * time.Second,
+		"nats://one/ORDERS?max-age=1h":                        10 * time.Minute,
+		"nats://one/ORDERS?timeout=1s&window=2s":              2 * time.Second,
+		"nats://one/ORDERS?timeout=1s&window=1m&max-age=2s":   2 * time.Second,
+		"nats://one/ORDERS?timeout=10m&window=20m&max-age=1h": 20 * time.Minute,
+	} {
+		if config, err := parseNATSURL(url); err != nil || config.window != want {
+			t.Errorf("%s: %+v, %v", url, config, err)
+		}
+	}
 	for url, want := range map[string]int{
 		"nats://one/ORDERS?durability=none":            1,
 		"nats://one/ORDERS?monitor=http://one:8222":    1,
+		"nats://one/ORDERS?monitor=http://a:b@one:1":   1,
+		"nats://one/ORDERS?creds=/a@b":                 3,
 		"nats://one/ORDERS?durability=none&replicas=3": 3,
 	} {
 		if config, err := parseNATSURL(url); err != nil || config.replicas != want {
@@ -168,9 +182,19 @@ func TestNATSURLRefused(t *testing.T) {
 		"nats://me:secret@one/ORDERS?max-bytes=x":            "parameter max-bytes=x: want a number of bytes",
 		"nats://me:secret@one/ORDERS?window=10":              "parameter window=10: want a duration",
 		"nats://me:secret@one/ORDERS?replicas=1&replicas=3":  "given 2 times",
+		"nats://me:secret@one/ORDERS?window=29s":             "window=29s is less than twice timeout=15s: an event that is tried again could be stored twice; want window=30s or more, or a timeout of at most 14.5s",
+		"nats://me:secret@one/ORDERS?timeout=6m":             "window=10m0s is less than twice timeout=6m0s",
+		"nats://me:secret@one/ORDERS?max-age=20s":            "max-age=20s is less than twice timeout=15s",
+		"nats://me:secret@one/ORDERS?timeout=2s&max-age=3s":  "max-age=3s is less than twice timeout=2s",
 		"nats://me:secret@one/ORDERS?durability=fsync":       "want none",
 		"nats://me:secret@one/ORDERS?cert=a":                 "cert and key come together",
 		"nats://me:secret@one/ORDERS?a=%":                    "can't be read",
+		"nats://me:secret/ORDERS":                            "want nats://HOST",
+		"nats:me:secret@one/ORDERS":                          "want nats://HOST",
+		"nats://me:a?x=secret@one/ORDERS":                    "user and password can't be read",
+		"nats://one/ORDERS?monitor=one:8222":                 "parameter monitor: want http://HOST:PORT",
+		"nats://one/ORDERS?monitor=ftp://me:secret@one":      "parameter monitor: want http://HOST:PORT",
+		"nats://one/ORDERS?monitor=http://me:secret@one:x":   "parameter monitor: want http://HOST:PORT",
 	} {
 		_, err := parseNATSURL(url)
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -195,8 +219,11 @@ func TestNATSLag(t *testing.T) {
 
 // A password with a sign that ends it is not printed.
 func TestCutPasswordIsNotPrinted(t *testing.T) {
-	for _, url := range []string{"nats://admin:s3cret/x@host/ORDERS", "nats://admin:s3cret?x@host/ORDERS"} {
-		if _, err := parseNATSURL(url); err == nil || strings.Contains(err.Error(), "s3cret") {
+	for _, url := range []string{
+		"nats://admin:s3cret/x@host/ORDERS", "nats://admin:s3cret?x@host/ORDERS", "nats://admin:s3cret?x=y@host/ORDERS",
+		"nats:admin:s3cret@host/ORDERS", "nats://admin:s3cret/ORDERS", "s3cret@host/ORDERS",
+	} {
+		if _, err := Open(t.Context(), url); err == nil || strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("of %s it says %v", url, err)
 		}
 	}

@@ -51,6 +51,8 @@ func open(ctx context.Context, url string, mode mode) (Log, error) {
 	scheme, _, found := strings.Cut(url, ":")
 	engine := engines[scheme]
 	switch {
+	case !found && strings.Contains(url, "@"): // before which may be a secret
+		return nil, fmt.Errorf("event log …: want %s", schemes())
 	case !found:
 		return nil, fmt.Errorf("event log %q: want %s", url, schemes())
 	case engine == nil: // and what follows may be secret

@@ -54,17 +54,7 @@ func TestClusterKeepsTheContract(t *testing.T) {
 // steal makes the place of a consumer that of another process.
 func steal(t testing.TB, url, consumer string) {
 	t.Helper()
-	address, rest, _ := strings.Cut(strings.TrimPrefix(url, "nats://"), "/")
-	stream, _, _ := strings.Cut(rest, "?")
-	conn, err := nats.Connect("nats://" + strings.Split(address, ",")[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	js, err := jetstream.New(conn)
-	if err != nil {
-		t.Fatal(err)
-	}
+	js, stream := connect(t, url)
 	places, err := js.Stream(t.Context(), stream+"_consumers")
 	if err != nil {
 		t.Fatal(err)
@@ -85,4 +75,20 @@ func steal(t testing.TB, url, consumer string) {
 	if _, err := js.Publish(t.Context(), message.Subject, data); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// connect reaches the stream of a log past it.
+func connect(t testing.TB, url string) (js jetstream.JetStream, stream string) {
+	t.Helper()
+	address, rest, _ := strings.Cut(strings.TrimPrefix(url, "nats://"), "/")
+	stream, _, _ = strings.Cut(rest, "?")
+	conn, err := nats.Connect("nats://" + strings.Split(address, ",")[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	if js, err = jetstream.New(conn); err != nil {
+		t.Fatal(err)
+	}
+	return js, stream
 }

@@ -329,6 +329,7 @@ func TestServersFail(t *testing.T) {
 	// A consumer in another process, as it were.
 	var handled sync.Map
 	var handledTo atomic.Int64
+	said := &mailer{}
 	consuming, stopConsumer := context.WithCancel(t.Context())
 	consumed := make(chan error)
 	elsewhere := c.openAt(t, c.nodes[0])
@@ -338,7 +339,7 @@ func TestServersFail(t *testing.T) {
 			handled.Store(record.ID, true)
 			handledTo.Store(int64(record.Position))
 			return nil
-		}, eventlog.Logger(slog.New(slog.DiscardHandler)))
+		}, eventlog.Logger(slog.New(slog.NewTextHandler(said, nil))))
 	}()
 
 	load := startLoad(t, log)
@@ -427,5 +428,8 @@ func TestServersFail(t *testing.T) {
 	stopConsumer()
 	if err := <-consumed; err != nil {
 		t.Errorf("consumer: %v", err)
+	}
+	if said.says("begins with the first event again") {
+		t.Errorf("the consumer took a server that lags behind for another stream: %s", said.said.String())
 	}
 }

@@ -127,6 +127,11 @@ func TestNothingIsPromisedUnproven(t *testing.T) {
 	refused(t, "nats://"+hosts(lax)+"/"+newStream()+"?monitor=http://"+lax.MonitorAddr().String(), "does not write an event to disk", "sync_interval: always")
 	refused(t, "nats://"+hosts(lax)+"/"+newStream()+"?timeout=1s&monitor=http://"+syncs.MonitorAddr().String(), "tells of another server")
 	refused(t, "nats://"+hosts(syncs)+"/"+newStream()+"?timeout=1s&monitor=http://127.0.0.1:1", "127.0.0.1:1")
+	secret := "?timeout=1s&monitor=http://me:s3cret@"
+	refused(t, "nats://"+hosts(lax)+"/"+newStream()+secret+syncs.MonitorAddr().String(), "monitor=http://"+syncs.MonitorAddr().String()+" tells of another server")
+	refused(t, "nats://"+hosts(syncs)+"/"+newStream()+secret+"127.0.0.1:1", "monitor=http://127.0.0.1:1: dial tcp")
+	refused(t, "nats://"+hosts(syncs)+"/"+newStream()+"?timeout=1s&monitor=http://s3cret@127.0.0.1:1/s3cret?s3cret", "127.0.0.1:1")
+	refused(t, "nats://"+hosts(syncs)+"/"+newStream()+"?timeout=1s&replicas=2&monitor=http://s3cret@127.0.0.1:1", "127.0.0.1:1")
 	for _, s := range []*server.Server{lax, syncs} {
 		if stats, err := s.Jsz(nil); err != nil || stats.Streams != 0 {
 			t.Errorf("%+v, %v: want that no stream was made", stats, err)
@@ -155,6 +160,94 @@ func TestProofEndsWithTheServer(t *testing.T) {
 	if _, err := log.Stats(t.Context()); !errors.Is(err, eventlog.ErrUnavailable) {
 		t.Errorf("stats: got %v", err)
 	}
+	if err := log.Check(t.Context()); !errors.Is(err, eventlog.ErrUnavailable) || !strings.Contains(err.Error(), "does not write an event to disk") {
+		t.Errorf("check: got %v", err)
+	}
+}
+
+// A stream that has lost replicas proves no quorum: this is known by the next
+// check, or when the connection was made anew.
+func TestProofEndsWithTheReplicas(t *testing.T) {
+	servers := startCluster(t)
+	for name, notice := range map[string]func(*testing.T, eventlog.Log, string){
+		"check": func(t *testing.T, log eventlog.Log, _ string) {
+			if err := log.Check(t.Context()); !errors.Is(err, eventlog.ErrUnavailable) || !strings.Contains(err.Error(), "replicas is 1, want at least 3") {
+				t.Errorf("check: got %v, want that there is one replica", err)
+			}
+		},
+		"reconnection": func(t *testing.T, _ eventlog.Log, stream string) {
+			disconnect(t, servers, "event log "+stream)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			url := "nats://" + hosts(servers[0]) + "/" + newStream()
+			log := open(t, url)
+			receipts, err := log.Append(t.Context(), event("a"))
+			if err != nil || receipts[0].Durability != eventlog.Quorum {
+				t.Fatal(receipts, err)
+			}
+			js, name := connect(t, url)
+			stream, err := js.Stream(t.Context(), name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			change := func(replicas int) {
+				t.Helper()
+				config := stream.CachedInfo().Config
+				config.Replicas = replicas
+				eventually(t, "it is changed", func() bool {
+					_, err := js.UpdateStream(t.Context(), config)
+					return err == nil
+				})
+			}
+			change(1)
+			notice(t, log, name)
+			for i := range 2 {
+				_, err := log.Append(t.Context(), event(fmt.Sprint(i)))
+				if !errors.Is(err, eventlog.ErrUnavailable) || !strings.Contains(err.Error(), "its stream was changed: stream "+name+": replicas is 1, want at least 3") {
+					t.Errorf("got %v, want that there is one replica", err)
+				}
+			}
+			change(3)
+			eventually(t, "it is durable again", func() bool {
+				receipts, err := log.Append(t.Context(), event("a"))
+				return err == nil && receipts[0].Duplicate && receipts[0].Durability == eventlog.Quorum
+			})
+		})
+	}
+}
+
+// disconnect ends the connection with a name, and waits for another in its place,
+// on any of the servers.
+func disconnect(t *testing.T, servers []*server.Server, name string) {
+	t.Helper()
+	connections := func() (found []string) {
+		for i, s := range servers {
+			all, err := s.Connz(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, connection := range all.Conns {
+				if connection.Name == name {
+					found = append(found, fmt.Sprint(i, " ", connection.Cid))
+				}
+			}
+		}
+		return found
+	}
+	before := connections()
+	var s int
+	var id uint64
+	if _, err := fmt.Sscan(strings.Join(before, " "), &s, &id); err != nil || len(before) != 1 {
+		t.Fatal(before, err)
+	}
+	if err := servers[s].DisconnectClientByID(id); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is connected again", func() bool {
+		now := connections()
+		return len(now) == 1 && now[0] != before[0]
+	})
 }
 
 func TestOldServerIsRefused(t *testing.T) {
@@ -210,6 +303,26 @@ func TestCredentials(t *testing.T) {
 		_ = open(t, "tls://"+hosts(s)+"/EVENTS?durability=none&ca="+file)
 		_ = open(t, "nats://"+hosts(s)+"/EVENTS?durability=none&ca="+file)
 		refused(t, "tls://"+hosts(s)+"/EVENTS?durability=none", "certificate signed by unknown authority")
+		// A server that asks for the client's certificate as well.
+		trusted := x509.NewCertPool()
+		leaf, err := x509.ParseCertificate(certificate.Certificate[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		trusted.AddCert(leaf)
+		key, err := x509.MarshalPKCS8PrivateKey(certificate.PrivateKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keyFile := filepath.Join(t.TempDir(), "key.pem")
+		if err := os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		mutual := start(t, &server.Options{TLS: true, TLSVerify: true, TLSConfig: &tls.Config{
+			Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: trusted,
+		}})
+		_ = open(t, "tls://"+hosts(mutual)+"/EVENTS?durability=none&ca="+file+"&cert="+file+"&key="+keyFile)
+		refused(t, "tls://"+hosts(mutual)+"/EVENTS?durability=none&ca="+file, "tls")
 		plain := start(t, &server.Options{})
 		refused(t, "tls://"+hosts(plain)+"/EVENTS?durability=none", "secure connection not available")
 	})
@@ -399,6 +512,11 @@ func TestLeaseEnds(t *testing.T) {
 	s := start(t, &server.Options{})
 	url := "nats://" + hosts(s) + "/EVENTS?durability=none&lease=1s"
 	log := open(t, url)
+	for i := range 7 {
+		if _, err := log.Append(t.Context(), event(fmt.Sprint(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
 	hold, err := log.Hold(t.Context(), "mailer")
 	if err != nil {
 		t.Fatal(err)

@@ -105,15 +105,26 @@ func (d *delivery) run(ctx context.Context) error {
 	taking, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	d.stop = stop
+	handling, abandon := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer abandon(nil)
 	context.AfterFunc(taking, func() {
 		d.stopping.Store(true)
+		if err := context.Cause(taking); errors.Is(err, ErrHeld) {
+			abandon(err) // at once: another may handle the same
+		}
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.work.Broadcast()
 		d.room.Broadcast()
 	})
-	handling, abandon := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer abandon(nil)
+	if hold, is := d.hold.(interface{ lost() context.Context }); is {
+		lost := hold.lost()
+		defer context.AfterFunc(lost, func() {
+			d.stopping.Store(true)
+			abandon(context.Cause(lost)) // even if ctx has ended before
+			stop(context.Cause(lost))
+		})()
+	}
 	var workers, others sync.WaitGroup
 	for range d.concurrency {
 		workers.Go(func() { d.handleTasks(handling) })
@@ -140,7 +151,7 @@ func (d *delivery) run(ctx context.Context) error {
 func (d *delivery) take(ctx context.Context) {
 	after, _ := d.hold.Place()
 	for failing := false; ctx.Err() == nil; {
-		for record, err := range d.log.Tail(ctx, After(after)) {
+		for record, err := range d.log.Tail(ctx, d.from(after)) {
 			if err != nil {
 				failing = d.trouble(ctx, "the log can't be read", err, failing)
 				break
@@ -154,11 +165,24 @@ func (d *delivery) take(ctx context.Context) {
 	}
 }
 
+// errAstray is in the error of a tail whose events are not those of which the
+// consumer's place was told: it has to be taken anew.
+var errAstray = errors.New("the log has other events at its positions")
+
+// from is where to go on behind a position, in no other events than those that
+// the consumer's place is in.
+func (d *delivery) from(after Position) From {
+	if hold, is := d.hold.(interface{ from(Position) From }); is {
+		return hold.from(after)
+	}
+	return After(after)
+}
+
 // trouble deals with a failure of the log: it waits, or stops what can't go on.
 func (d *delivery) trouble(ctx context.Context, what string, err error, known bool) (failing bool) {
 	switch {
 	case ctx.Err() != nil:
-	case errors.Is(err, ErrHeld), !passing(err):
+	case errors.Is(err, ErrHeld), errors.Is(err, errAstray), !passing(err):
 		d.stop(err)
 	default:
 		if !known {

@@ -3,10 +3,12 @@
 package eventlog
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"strconv"
 	"sync/atomic"
@@ -22,23 +24,31 @@ import (
 type natsPlace struct {
 	Consumer string    `json:"consumer"`
 	Place    *Position `json:"place,omitempty"`  // nil if it was never moved
+	Stream   time.Time `json:"stream,omitzero"`  // when that was made whose position it is
 	Holder   string    `json:"holder,omitempty"` // "" if nobody has it
 	Hold     string    `json:"hold,omitempty"`   // tells the holds of one holder apart
 	Lease    string    `json:"lease,omitempty"`  // how long after its message another may take it
 }
 
-// natsHold is the place of a consumer while this process has it.
+// natsHold is the place of a consumer while this process has it: until the lease
+// ends without having been renewed. By this process's clock that is no later
+// than by the server's, for the lease begins before the message is sent.
 type natsHold struct {
 	log      *natsLog
 	consumer string
 	subject  string
 	place    atomic.Pointer[natsPlace] // as it was last written
+	anew     string                    // why the consumer begins with the first event again; "" if it does not
 
 	writing  chan struct{} // has an element while the place is written, and guards:
 	sequence uint64        // of the message that holds the place
+	isGone   bool          // another has the place, or it was released
 
-	gone atomic.Bool        // it was lost or released
-	stop context.CancelFunc // of renewing
+	taken atomic.Pointer[map[natsLetter]natsLetter] // by Retries: where they stand, by the plain ones
+
+	held  context.Context // ends when the place is lost or released, and says why
+	lose  context.CancelCauseFunc
+	lease *time.Timer // loses it
 }
 
 func (c *natsConfig) placeSubject(consumer string) string {
@@ -55,7 +65,10 @@ func (l *natsLog) Hold(ctx context.Context, consumer string) (Hold, error) {
 		return nil, err
 	}
 	h := &natsHold{log: l, consumer: consumer, subject: l.placeSubject(consumer), writing: make(chan struct{}, 1)}
+	h.taken.Store(&map[natsLetter]natsLetter{})
 	hold := l.conn.NewInbox()[len(nats.InboxPrefix):]
+	doubt := natsDoubt{time: l.doubtTime()}
+	var began time.Time
 	err := l.do(ctx, func(ctx context.Context) error {
 		there, sequence, err := l.placeAt(ctx, h.subject)
 		if err != nil {
@@ -64,24 +77,39 @@ func (l *natsLog) Hold(ctx context.Context, consumer string) (Hold, error) {
 		if there.Holder != "" && there.Hold != hold { // ours is there if an answer was lost
 			return held(consumer, there.Holder)
 		}
-		place := natsPlace{Consumer: consumer, Place: there.Place, Holder: natsHolder(), Hold: hold, Lease: l.lease.String()}
+		info, err := l.info(ctx, l.events)
+		if err != nil {
+			return err
+		}
+		place := natsPlace{Consumer: consumer, Place: there.Place, Stream: info.Created, Holder: natsHolder(), Hold: hold, Lease: l.lease.String()}
+		if there.Place != nil {
+			why, err := doubt.astray(info, there.Stream, *there.Place)
+			if err != nil {
+				return err
+			}
+			if why != "" {
+				place.Place, h.anew = new(Position), why
+			}
+		}
 		h.place.Store(&place)
+		began = time.Now()
 		h.sequence, err = l.putPlace(ctx, h.subject, place, sequence)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	renewing, stop := context.WithCancel(l.open)
-	h.stop = stop
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
-		stop()
 		return nil, &Error{Kind: ErrClosed}
 	}
 	l.holds[h] = true
-	go h.renew(renewing)
+	h.held, h.lose = context.WithCancelCause(context.Background())
+	h.lease = time.AfterFunc(time.Until(began.Add(l.lease)), func() {
+		h.lose(&Error{Kind: ErrHeld, Detail: fmt.Sprintf("the lease of consumer %q could not be renewed within %v, and others may have its place", consumer, l.lease)})
+	})
+	go h.renew()
 	return h, nil
 }
 
@@ -141,6 +169,15 @@ func (h *natsHold) Place() (place Position, known bool) {
 	return 0, false
 }
 
+// from is behind a position of the stream that the place is in, and of no other.
+func (h *natsHold) from(after Position) From {
+	return From{after: after, made: h.place.Load().Stream}
+}
+
+// beginsAnew is why the consumer begins with the first event again, though its
+// place was moved: "" if it does not.
+func (h *natsHold) beginsAnew() string { return h.anew }
+
 // Move implements [Hold].
 func (h *natsHold) Move(ctx context.Context, to Position) error {
 	return h.write(ctx, func(place *natsPlace) { place.Place = &to })
@@ -151,21 +188,59 @@ func (h *natsHold) assert(ctx context.Context) error {
 	return h.write(ctx, func(*natsPlace) {})
 }
 
-// write changes the place.
-func (h *natsHold) write(ctx context.Context, change func(*natsPlace)) error {
+// lost ends when the place is lost, and says why.
+func (h *natsHold) lost() context.Context { return h.held }
+
+// refusal is the error of a call that the hold can't serve.
+func (h *natsHold) refusal(ctx context.Context) error {
 	if err := h.log.refusal(ctx, true); err != nil {
 		return err
 	}
+	return context.Cause(h.held)
+}
+
+// while is ctx until the place is lost.
+func (h *natsHold) while(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(h.held, func() { cancel(context.Cause(h.held)) })
+	return ctx, func() {
+		stop()
+		cancel(nil)
+	}
+}
+
+// write changes the place.
+func (h *natsHold) write(ctx context.Context, change func(*natsPlace)) error {
+	if err := h.refusal(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := h.while(ctx)
+	defer cancel()
 	select {
 	case h.writing <- struct{}{}:
 		defer func() { <-h.writing }()
 	case <-ctx.Done():
 		return ended(ctx)
 	}
-	if h.gone.Load() {
-		return held(h.consumer, "")
+	if err := context.Cause(h.held); err != nil { // meanwhile
+		return err
 	}
 	return h.replace(ctx, change)
+}
+
+// put writes the place once, which renews the lease. It leaves time to try again
+// before that ends.
+func (h *natsHold) put(ctx context.Context, place natsPlace) error {
+	ctx, cancel := context.WithTimeout(ctx, h.log.lease/4)
+	defer cancel()
+	began := time.Now()
+	sequence, err := h.log.putPlace(ctx, h.subject, place, h.sequence)
+	if err == nil {
+		h.sequence = sequence
+		h.place.Store(&place)
+		h.lease.Reset(time.Until(began.Add(h.log.lease)))
+	}
+	return err
 }
 
 // replace writes the place, and finds out who has it if it can't.
@@ -173,10 +248,8 @@ func (h *natsHold) replace(ctx context.Context, change func(*natsPlace)) error {
 	place := *h.place.Load()
 	change(&place)
 	return h.log.do(ctx, func(ctx context.Context) error {
-		sequence, err := h.log.putPlace(ctx, h.subject, place, h.sequence)
+		err := h.put(ctx, place)
 		if err == nil {
-			h.sequence = sequence
-			h.place.Store(&place)
 			return nil
 		}
 		if !isNATS(err, natsWrongLast, natsWrongLastNow) {
@@ -188,8 +261,9 @@ func (h *natsHold) replace(ctx context.Context, change func(*natsPlace)) error {
 			return lookUp
 		}
 		if there.Hold != h.place.Load().Hold {
-			h.gone.Store(true)
-			return held(h.consumer, there.Holder)
+			h.isGone = true
+			h.lose(held(h.consumer, there.Holder))
+			return context.Cause(h.held)
 		}
 		h.sequence = sequence
 		return err
@@ -197,29 +271,32 @@ func (h *natsHold) replace(ctx context.Context, change func(*natsPlace)) error {
 }
 
 // renew keeps the lease from ending.
-func (h *natsHold) renew(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
+func (h *natsHold) renew() {
+	for wait := h.log.lease / 3; ; {
+		pause(h.held, wait)
+		if wait = h.log.lease / 3; h.assert(h.held) != nil {
+			wait = h.log.lease / 20
+		}
+		if h.held.Err() != nil {
 			return
-		case <-time.After(h.log.lease / 3):
-			_ = h.assert(ctx) // if the place is lost, the next call says so
 		}
 	}
 }
 
 // Release implements [Hold].
 func (h *natsHold) Release() error {
-	h.stop()
+	h.lose(held(h.consumer, ""))
 	h.log.mu.Lock()
 	delete(h.log.holds, h)
 	h.log.mu.Unlock()
 
 	h.writing <- struct{}{}
 	defer func() { <-h.writing }()
-	if h.gone.Swap(true) {
+	defer h.lease.Stop()
+	if h.isGone {
 		return nil
 	}
+	h.isGone = true
 	ctx, cancel := context.WithTimeout(h.log.open, 2*time.Second)
 	defer cancel()
 	err := h.replace(ctx, func(place *natsPlace) { place.Holder, place.Hold, place.Lease = "", "", "" })
@@ -234,20 +311,27 @@ func (h *natsHold) Bury(ctx context.Context, letter DeadLetter) error {
 	if err := h.assert(ctx); err != nil {
 		return err
 	}
+	ctx, cancel := h.while(ctx)
+	defer cancel()
 	letter.Consumer = h.consumer
 	return h.log.bury(ctx, &letter)
 }
 
 // Retries implements [Hold]. It only reads, for it is asked all the time; that
-// the place was lost it knows from the last renewal.
+// the place was lost it knows from the lease and its last renewal.
 func (h *natsHold) Retries(ctx context.Context) ([]DeadLetter, error) {
-	if err := h.log.refusal(ctx, true); err != nil {
+	if err := h.refusal(ctx); err != nil {
 		return nil, err
 	}
-	if h.gone.Load() {
-		return nil, held(h.consumer, "")
+	ctx, cancel := h.while(ctx)
+	defer cancel()
+	taken := maps.Clone(*h.taken.Load())
+	letters, err := h.log.retries(ctx, h.consumer, taken)
+	if err != nil {
+		return nil, err
 	}
-	return h.log.retries(ctx, h.consumer)
+	h.taken.Store(&taken)
+	return letters, nil
 }
 
 // Revive implements [Hold].
@@ -255,5 +339,8 @@ func (h *natsHold) Revive(ctx context.Context, position Position) error {
 	if err := h.assert(ctx); err != nil {
 		return err
 	}
-	return h.log.revive(ctx, h.consumer, position)
+	ctx, cancel := h.while(ctx)
+	defer cancel()
+	plain := newNATSLetter(h.consumer, position)
+	return h.log.revive(ctx, cmp.Or((*h.taken.Load())[plain], plain))
 }

@@ -25,13 +25,13 @@ const (
 // Read implements [Log].
 func (l *natsLog) Read(ctx context.Context, from From) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
-		end, err := l.end(ctx)
+		end, made, err := l.end(ctx)
 		done := end <= from.after
 		if err == nil && !done && !from.since.IsZero() {
 			done, err = l.isBehind(ctx, from, end)
 		}
 		if err == nil && !done {
-			err = (&natsReader{log: l, from: from, end: end}).run(ctx, l.timeout, yield)
+			err = (&natsReader{log: l, from: from, end: end, made: made}).run(ctx, l.timeout, yield)
 		}
 		if err != nil {
 			yield(Record{}, err)
@@ -40,10 +40,16 @@ func (l *natsLog) Read(ctx context.Context, from From) iter.Seq2[Record, error] 
 }
 
 // Tail implements [Log]. It outlasts what happens to servers, and gives up if no
-// server is heard of for four times as long as an operation is tried: a minute.
+// server is heard of for four times as long as an operation is tried: a minute;
+// or if its stream is another than before, whose positions say nothing of what
+// was yielded.
 func (l *natsLog) Tail(ctx context.Context, from From) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
-		if err := (&natsReader{log: l, from: from, end: natsEndless}).run(ctx, 4*l.timeout, yield); err != nil {
+		reader := &natsReader{log: l, from: from, end: natsEndless, made: from.made}
+		if !from.made.IsZero() {
+			reader.known = from.after
+		}
+		if err := reader.run(ctx, 4*l.timeout, yield); err != nil {
 			yield(Record{}, err)
 		}
 	}
@@ -52,19 +58,23 @@ func (l *natsLog) Tail(ctx context.Context, from From) iter.Seq2[Record, error] 
 // natsEndless is behind all positions.
 const natsEndless = Position(1<<63 - 1)
 
-// end is the greatest position in the log, 0 if it is empty.
-func (l *natsLog) end(ctx context.Context) (end Position, err error) {
+// end is the greatest position in the log, 0 if it is empty, and when the stream
+// was made that it is in.
+func (l *natsLog) end(ctx context.Context) (end Position, made time.Time, err error) {
 	if err := l.refusal(ctx, false); err != nil {
-		return 0, err
+		return 0, time.Time{}, err
 	}
 	err = l.do(ctx, func(ctx context.Context) error {
 		info, err := l.info(ctx, l.events)
-		if err == nil && info.State.Msgs > 0 {
+		if err != nil {
+			return err
+		}
+		if made = info.Created; info.State.Msgs > 0 {
 			end = Position(info.State.LastSeq)
 		}
-		return err
+		return nil
 	})
-	return end, err
+	return end, made, err
 }
 
 // info asks the leader of a stream how it is.
@@ -84,7 +94,10 @@ type natsReader struct {
 	log   *natsLog
 	from  From
 	end   Position
-	heard time.Time // when the server last delivered, or said that it has nothing
+	heard time.Time // when something was delivered, or there was nothing to deliver
+	made  time.Time // the stream; zero: any
+	known Position  // has been in the stream
+	doubt natsDoubt
 }
 
 // run returns nil if it was stopped or came to the end, and gives up when it has
@@ -94,6 +107,7 @@ func (r *natsReader) run(ctx context.Context, patience time.Duration, yield func
 	defer cancel()
 	defer context.AfterFunc(r.log.open, cancel)()
 	r.heard = time.Now()
+	r.doubt.time = r.log.doubtTime()
 	for {
 		if err := r.log.refusal(ctx, false); err != nil {
 			return err
@@ -111,6 +125,7 @@ func (r *natsReader) run(ctx context.Context, patience time.Duration, yield func
 		}
 		// Its consumer was lost, with its server or on the way: go on behind
 		// what was yielded.
+		r.log.turn(r.heard)
 		pause(open, 100*time.Millisecond)
 	}
 }
@@ -123,22 +138,28 @@ func (r *natsReader) follow(ctx context.Context, yield func(Record, error) bool)
 		return false, err
 	}
 	defer delivery.stop()
+	if err := r.recognize(ctx); err != nil {
+		return false, err
+	}
 	for {
 		message, err := delivery.next(ctx)
 		if err != nil {
 			return false, err
 		}
-		r.heard = time.Now()
 		if message == nil {
-			// There is nothing for now. It may be that the end is never reached,
-			// for events can be removed.
-			if r.end != natsEndless {
-				if done, err := r.log.isBehind(ctx, r.from, r.end); done || err != nil {
-					return done, err
-				}
+			// It may be that the end is never reached, for events can be removed;
+			// and that the server is cut off, and knows of no more.
+			behind, err := r.log.isBehind(ctx, r.from, r.end)
+			if err != nil {
+				return false, fmt.Errorf("it can't be known whether there are more: %v", err) // which may change
 			}
+			if behind && r.end != natsEndless {
+				return true, nil
+			}
+			r.heard = time.Now()
 			continue
 		}
+		r.heard = time.Now()
 		meta, err := message.Metadata()
 		if err != nil {
 			return false, err
@@ -159,11 +180,31 @@ func (r *natsReader) follow(ctx context.Context, yield func(Record, error) bool)
 			return true, nil
 		}
 		r.heard = time.Now() // what the caller took is not the server's silence
-		r.from = After(position)
+		r.from, r.known = After(position), position
 		if ctx.Err() != nil {
 			return false, ctx.Err()
 		}
 	}
+}
+
+// recognize makes sure that what is delivered comes from the stream that was
+// read before, and that this still has what was read.
+func (r *natsReader) recognize(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, r.log.timeout/4)
+	defer cancel()
+	info, err := r.log.info(ctx, r.log.events)
+	if err != nil {
+		return err
+	}
+	why, err := r.doubt.astray(info, r.made, r.known)
+	if err != nil {
+		return err
+	}
+	if why != "" {
+		return &Error{Kind: ErrUnavailable, Detail: "its events are not those that were read before", Cause: fmt.Errorf("%w: %s", errAstray, why)}
+	}
+	r.made = info.Created
+	return nil
 }
 
 // isBehind is whether nothing stands between where reading begins and an end.

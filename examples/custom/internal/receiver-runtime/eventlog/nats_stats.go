@@ -31,7 +31,7 @@ func (l *natsLog) Stats(ctx context.Context) (stats Stats, err error) {
 		if state.Msgs > 0 {
 			stats.First, stats.Last, stats.Oldest = Position(state.FirstSeq), Position(state.LastSeq), state.FirstTime.UTC()
 		}
-		stats.Consumers, err = l.consumerStats(ctx, state)
+		stats.Consumers, err = l.consumerStats(ctx, info)
 		return err
 	})
 	if err != nil {
@@ -40,7 +40,7 @@ func (l *natsLog) Stats(ctx context.Context) (stats Stats, err error) {
 	return stats, nil
 }
 
-func (l *natsLog) consumerStats(ctx context.Context, state jetstream.StreamState) (all []ConsumerStats, err error) {
+func (l *natsLog) consumerStats(ctx context.Context, events *jetstream.StreamInfo) (all []ConsumerStats, err error) {
 	info, err := l.info(ctx, l.consumers(), jetstream.WithSubjectFilter(">"))
 	if err != nil {
 		return nil, err
@@ -60,10 +60,10 @@ func (l *natsLog) consumerStats(ctx context.Context, state jetstream.StreamState
 			return nil, err
 		}
 		consumer := ConsumerStats{Name: place.Consumer, Holder: place.Holder, Dead: dead[natsToken(place.Consumer)]}
-		if place.Place != nil {
+		if place.Place != nil && natsAstray(events, place.Stream, *place.Place) == "" { // otherwise it will begin anew
 			consumer.Place = *place.Place
 		}
-		consumer.Lag = natsLag(state, consumer.Place)
+		consumer.Lag = natsLag(events.State, consumer.Place)
 		all = append(all, consumer)
 	}
 	slices.SortFunc(all, func(a, b ConsumerStats) int { return strings.Compare(a.Name, b.Name) })
@@ -93,13 +93,17 @@ func (l *natsLog) Check(ctx context.Context) error {
 	if !l.conn.IsConnected() {
 		return l.unavailable(nats.ErrDisconnected)
 	}
-	return l.do(ctx, func(ctx context.Context) error {
+	err := l.do(ctx, func(ctx context.Context) error {
 		info, err := l.info(ctx, l.events)
 		if err != nil {
 			return err
 		}
-		if wrong := natsMismatches(info.Config, l.eventStream()); len(wrong) > 0 {
-			return &Error{Kind: ErrUnavailable, Detail: "its stream was changed", Cause: fmt.Errorf("stream %s: %s", l.events, strings.Join(wrong, "; "))}
+		durability, err := l.claim(info)
+		if proof := l.proof.Load(); err != nil || proof != nil && proof.durability != durability {
+			l.proof.Store(nil)
+		}
+		if err != nil {
+			return err
 		}
 		if most := info.Config.MaxBytes; most > 0 && info.State.Bytes >= uint64(most) {
 			return &Error{Kind: ErrFull, Detail: fmt.Sprintf("its stream holds %d bytes of %d", info.State.Bytes, most)}
@@ -121,4 +125,9 @@ func (l *natsLog) Check(ctx context.Context) error {
 		}
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	_, err = l.proven(ctx)
+	return err
 }

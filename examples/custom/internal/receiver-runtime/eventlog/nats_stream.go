@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -78,7 +79,8 @@ func (l *natsLog) establish(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	_, err := l.proven(ctx)
+	return err
 }
 
 // stream is a stream as it is, made if there is none.
@@ -106,7 +108,18 @@ func (l *natsLog) stream(ctx context.Context, want jetstream.StreamConfig) (*jet
 	if err := l.prove(ctx, want.Name, want.Replicas); err != nil {
 		return nil, err // and leaves no stream behind
 	}
-	stream, err := l.jetstream.CreateStream(ctx, want)
+	var refused error
+	create := func(ctx context.Context) error {
+		stream, refused = l.jetstream.CreateStream(ctx, want)
+		if isNATS(refused, natsNoPeers) { // servers that have just started don't know each other yet
+			return refused
+		}
+		return nil
+	}
+	err := l.do(ctx, create)
+	if err == nil {
+		err = refused
+	}
 	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // somebody was faster
 		stream, err = l.jetstream.Stream(ctx, want.Name)
 	}
@@ -114,6 +127,47 @@ func (l *natsLog) stream(ctx context.Context, want jetstream.StreamConfig) (*jet
 		return nil, fmt.Errorf("stream %s with %d replicas can't be made (a single server wants replicas=1 with monitor=…, or durability=none): %w", want.Name, want.Replicas, err)
 	}
 	return stream.CachedInfo(), nil
+}
+
+// natsAstray is why a position in a stream that was made at some time, zero if
+// that is not known, says nothing of the stream as it is now: "" if it does.
+//
+// What is removed from a stream does not make its last sequence smaller.
+func natsAstray(info *jetstream.StreamInfo, made time.Time, position Position) string {
+	switch last := Position(info.State.LastSeq); {
+	case !made.IsZero() && !made.Equal(info.Created):
+		return fmt.Sprintf("stream %s was made anew, or restored, at %s", info.Config.Name, info.Created.UTC().Format(time.RFC3339))
+	case position > last:
+		return fmt.Sprintf("stream %s ends at position %d and once had %d: it has lost events", info.Config.Name, last, position)
+	}
+	return ""
+}
+
+// natsDoubt is for how long a stream of several replicas has seemed to have lost
+// events. A leader that was replaced, and does not know it yet, may say so as well.
+type natsDoubt struct {
+	since time.Time
+	time  time.Duration // after which it is certain
+}
+
+// doubtTime is for how long a leader may not know that it was replaced.
+func (c *natsConfig) doubtTime() time.Duration { return min(time.Second, c.timeout/2) }
+
+// astray is [natsAstray]; its error is that this has to be asked again.
+func (d *natsDoubt) astray(info *jetstream.StreamInfo, made time.Time, position Position) (string, error) {
+	why := natsAstray(info, made, position)
+	isOther := !made.IsZero() && !made.Equal(info.Created)
+	if why == "" || isOther || info.Config.Replicas == 1 {
+		d.since = time.Time{}
+		return why, nil
+	}
+	if d.since.IsZero() {
+		d.since = time.Now()
+	}
+	if time.Since(d.since) < d.time {
+		return "", errors.New(why)
+	}
+	return why, nil
 }
 
 // natsMismatches are the settings of a stream that would break a promise, each
@@ -153,63 +207,124 @@ func natsMismatches(have, want jetstream.StreamConfig) (wrong []string) {
 	return wrong
 }
 
-// prove finds out how durable an event is that a stream of so many replicas has
-// acknowledged, or says that nothing is known to make it durable.
-func (l *natsLog) prove(ctx context.Context, stream string, replicas int) error {
-	switch {
-	case l.durability == None:
-		return nil
-	case replicas >= 3:
-		l.quorum = true
-		return nil
-	case l.monitor == "":
-		return fmt.Errorf("stream %s with %d replica(s): nothing proves that its server writes an event to disk before it acknowledges it; want 3 replicas (replicas=3), or sync_interval: always on a single server and monitor=http://HOST:8222 in the URL to prove it, or durability=none to do without", stream, replicas)
-	case l.conn.ConnectedClusterName() != "" || replicas != 1:
-		return fmt.Errorf("stream %s with %d replica(s) may be on another server of its cluster than the one that monitor=%s tells of; want 3 replicas (replicas=3)", stream, replicas, l.monitor)
-	}
-	l.quorum = false
-	_, err := l.proven(ctx)
-	return err
+// natsProof is how durable an event is that the stream acknowledges, as it was
+// found out on one connection.
+type natsProof struct {
+	durability Durability
+	connection uint64 // how many there were before it
 }
 
-// proven is how durable an event is that was acknowledged just now. A server
-// that has another id than the last time was started again, maybe with another
-// configuration.
-func (l *natsLog) proven(ctx context.Context) (Durability, error) {
-	switch id := l.conn.ConnectedServerId(); {
-	case l.durability == None:
+// proven is how durable an event is that was acknowledged just now. Whenever the
+// connection was made anew, and after [Log].Check has found something else, that
+// has to be proven anew: servers may have been started with another
+// configuration, and the stream may have been changed.
+func (l *natsLog) proven(ctx context.Context) (durability Durability, err error) {
+	if l.durability == None {
 		return None, nil
-	case l.quorum:
-		return Quorum, nil
-	case id != "" && l.synced.Load() == id:
-		return Fsync, nil
 	}
-	err := l.do(ctx, func(ctx context.Context) error {
-		id, err := l.syncs(ctx)
-		if err == nil && id != l.conn.ConnectedServerId() {
-			err = fmt.Errorf("monitor=%s tells of another server than the one that holds the stream", l.monitor)
+	if proof := l.lastProof(); proof != nil {
+		return proof.durability, nil
+	}
+	err = l.do(ctx, func(ctx context.Context) error {
+		select {
+		case l.proving <- struct{}{}: // once for all who wait
+			defer func() { <-l.proving }()
+		case <-ctx.Done():
+			return ctx.Err()
 		}
-		if err == nil {
-			l.synced.Store(id)
+		proof := l.lastProof()
+		if proof == nil {
+			if proof, err = l.newProof(ctx); err != nil {
+				return err
+			}
+			l.proof.Store(proof)
 		}
-		return err
+		durability = proof.durability
+		return nil
 	})
 	if err != nil {
 		return None, err
 	}
+	return durability, nil
+}
+
+// lastProof is the proof that was found, nil if it is none any more.
+func (l *natsLog) lastProof() *natsProof {
+	proof := l.proof.Load()
+	if proof == nil || proof.connection != l.conn.Stats().Reconnects {
+		return nil
+	}
+	return proof
+}
+
+// newProof asks how the stream is now.
+func (l *natsLog) newProof(ctx context.Context) (*natsProof, error) {
+	proof := &natsProof{connection: l.conn.Stats().Reconnects}
+	info, err := l.info(ctx, l.events)
+	if err != nil {
+		return nil, err
+	}
+	if proof.durability, err = l.claim(info); err != nil {
+		return nil, err
+	}
+	if proof.durability == Fsync {
+		err = l.syncs(ctx)
+	}
+	return proof, err
+}
+
+// claim is what the stream, as it is now, may prove. It is Fsync only if its
+// server syncs.
+func (l *natsLog) claim(info *jetstream.StreamInfo) (Durability, error) {
+	if wrong := natsMismatches(info.Config, l.eventStream()); len(wrong) > 0 {
+		return None, &Error{Kind: ErrUnavailable, Detail: "its stream was changed", Cause: fmt.Errorf("stream %s: %s", l.events, strings.Join(wrong, "; "))}
+	}
+	durability, err := l.worth(l.events, info.Config.Replicas)
+	if err != nil {
+		return None, &Error{Kind: ErrUnavailable, Detail: "its stream was changed, and does not make events durable any more", Cause: err}
+	}
+	return durability, nil
+}
+
+// worth is what a stream of so many replicas may prove, or says that nothing is
+// known to make its events durable.
+func (l *natsLog) worth(stream string, replicas int) (Durability, error) {
+	switch {
+	case l.durability == None:
+		return None, nil
+	case replicas >= 3:
+		return Quorum, nil
+	case l.monitor == "":
+		return None, fmt.Errorf("stream %s with %d replica(s): nothing proves that its server writes an event to disk before it acknowledges it; want 3 replicas (replicas=3), or sync_interval: always on a single server and monitor=http://HOST:8222 in the URL to prove it, or durability=none to do without", stream, replicas)
+	case l.conn.ConnectedClusterName() != "" || replicas != 1:
+		return None, fmt.Errorf("stream %s with %d replica(s) may be on another server of its cluster than the one that monitor=%s tells of; want 3 replicas (replicas=3)", stream, replicas, l.monitorHost())
+	}
 	return Fsync, nil
 }
 
-// syncs asks the monitoring endpoint whether its server syncs each write, and
-// returns the id of the server.
-func (l *natsLog) syncs(ctx context.Context) (id string, err error) {
+// prove makes sure that a stream of so many replicas makes what it acknowledges
+// durable.
+func (l *natsLog) prove(ctx context.Context, stream string, replicas int) error {
+	durability, err := l.worth(stream, replicas)
+	if err == nil && durability == Fsync {
+		err = l.do(ctx, l.syncs)
+	}
+	return err
+}
+
+// syncs asks the monitoring endpoint whether the server syncs each write.
+func (l *natsLog) syncs(ctx context.Context) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(l.monitor, "/")+"/jsz", nil)
 	if err != nil {
-		return "", &Error{Kind: ErrUnavailable, Detail: "monitor is no URL", Cause: err}
+		return &Error{Kind: ErrUnavailable, Detail: "monitor is no URL"} // and the error would repeat it
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return "", err
+		var failed *url.Error
+		if errors.As(err, &failed) { // which repeats the URL
+			err = failed.Err
+		}
+		return fmt.Errorf("monitor=%s: %w", l.monitorHost(), err)
 	}
 	defer func() { _ = response.Body.Close() }()
 	var server struct {
@@ -219,10 +334,13 @@ func (l *natsLog) syncs(ctx context.Context) (id string, err error) {
 		} `json:"config"`
 	}
 	if err := json.NewDecoder(response.Body).Decode(&server); err != nil {
-		return "", fmt.Errorf("%s: %s: %w", request.URL.Redacted(), response.Status, err)
+		return fmt.Errorf("monitor=%s: %s: %w", l.monitorHost(), response.Status, err)
 	}
-	if !server.Config.SyncAlways {
-		return "", &Error{Kind: ErrUnavailable, Detail: "its server does not write an event to disk before it acknowledges it; set sync_interval: always in its jetstream configuration, or durability=none in the URL"}
+	switch {
+	case !server.Config.SyncAlways:
+		return &Error{Kind: ErrUnavailable, Detail: "its server does not write an event to disk before it acknowledges it; set sync_interval: always in its jetstream configuration, or durability=none in the URL"}
+	case server.ID != l.conn.ConnectedServerId():
+		return fmt.Errorf("monitor=%s tells of another server than the one that holds the stream", l.monitorHost())
 	}
-	return server.ID, nil
+	return nil
 }

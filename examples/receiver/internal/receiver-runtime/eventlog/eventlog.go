@@ -61,6 +61,7 @@ type Position int64
 type From struct {
 	after Position
 	since time.Time
+	made  time.Time // the stream that after is in, if it has to be in that
 }
 
 // After begins behind a position.
@@ -77,8 +78,11 @@ const (
 	// Fsync: its storage device has confirmed the event. It survives the loss
 	// of the process, of the system and of power.
 	Fsync Durability = "fsync"
-	// Quorum: most servers of a cluster have the event. It survives the loss of
-	// any minority of them.
+	// Quorum: most servers of a cluster have the event, on disk or still in the
+	// cache of their systems. It survives the loss of any minority of them. If
+	// most of them lose power at once it may be lost, unless it is so old that
+	// they have synced it: JetStream's do so every sync_interval, which is two
+	// minutes unless configured, and with each event only if it is "always".
 	Quorum Durability = "quorum"
 	// None: the event is stored, but nothing proves that it survives more than
 	// the loss of this process. Only who asks for it gets it.

@@ -28,10 +28,12 @@ type natsLog struct {
 
 	conn      *nats.Conn
 	jetstream jetstream.JetStream
-	complaint atomic.Value // error: the last that the connection had, of no call
+	complaint atomic.Value              // error: the last that the connection had, of no call
+	stored    atomic.Pointer[time.Time] // when the cluster last acknowledged a message
+	turned    atomic.Pointer[time.Time] // when another server was turned to
 
-	quorum bool         // the stream's replicas prove it
-	synced atomic.Value // string: the id of the server that is known to sync
+	proof   atomic.Pointer[natsProof] // the last; nil: it has to be proven anew
+	proving chan struct{}             // has an element while it is
 
 	batches chan struct{} // has one element for each batch on its way
 
@@ -59,7 +61,7 @@ func openNATS(ctx context.Context, url string, mode mode) (Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	log := &natsLog{natsConfig: config, mode: mode, batches: make(chan struct{}, maxNATSBatches), holds: map[*natsHold]bool{}}
+	log := &natsLog{natsConfig: config, mode: mode, batches: make(chan struct{}, maxNATSBatches), proving: make(chan struct{}, 1), holds: map[*natsHold]bool{}}
 	log.open, log.close = context.WithCancel(context.Background())
 	if err := log.connect(); err != nil {
 		return nil, fmt.Errorf("%s: %w", config, err)
@@ -154,6 +156,7 @@ func (l *natsLog) do(ctx context.Context, try func(context.Context) error) error
 	}
 	bounded, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	began := time.Now()
 	for wait := 5 * time.Millisecond; ; wait = min(2*wait, 500*time.Millisecond) {
 		// Who answers late may be gone: another may answer in time.
 		attempt, cancel := context.WithTimeout(bounded, l.timeout/4)
@@ -165,6 +168,7 @@ func (l *natsLog) do(ctx context.Context, try func(context.Context) error) error
 		if err = natsRefusal(err); errors.As(err, new(*Error)) {
 			return err
 		}
+		l.turn(began)
 		select {
 		case <-time.After(wait):
 			continue
@@ -176,6 +180,21 @@ func (l *natsLog) do(ctx context.Context, try func(context.Context) error) error
 			return ended(ctx)
 		}
 		return l.unavailable(err)
+	}
+}
+
+// turn goes to another server of the cluster if nothing has succeeded since
+// then, and for so long that the others should have repaired what there is to:
+// ours may be cut off from them, and does not know it or can't say so.
+func (l *natsLog) turn(since time.Time) {
+	turned, now := l.turned.Load(), time.Now()
+	for _, last := range []*time.Time{l.stored.Load(), turned} {
+		if last != nil && last.After(since) {
+			since = *last
+		}
+	}
+	if now.Sub(since) >= l.timeout/4 && l.conn.IsConnected() && l.turned.CompareAndSwap(turned, &now) {
+		_ = l.conn.ForceReconnect()
 	}
 }
 
@@ -192,6 +211,7 @@ func (l *natsLog) unavailable(err error) error {
 // The codes of JetStream's errors that mean something here.
 const (
 	natsAccountFull    = 10002
+	natsNoPeers        = 10005
 	natsServerFull     = 10023
 	natsMemoryFull     = 10028
 	natsStorageFull    = 10047
@@ -255,6 +275,8 @@ func (l *natsLog) publish(ctx context.Context, stream string, message *nats.Msg)
 	case ack.Stream != stream || ack.Sequence == 0:
 		return natsAck{}, fmt.Errorf("another than stream %s has acknowledged: %.100q", stream, reply.Data)
 	}
+	now := time.Now()
+	l.stored.Store(&now)
 	return ack, nil
 }
 

@@ -29,8 +29,8 @@ type natsConfig struct {
 
 	// What the stream is made with, and has to be like if it exists.
 	replicas   int           // at least that many; default 3, or 1 with durability=none or monitor
-	window     time.Duration // how long an id is known, at least; default 10m
-	maxAge     time.Duration // how long an event is kept; default 0, for good
+	window     time.Duration // how long an id is known, at least; default 10m, and twice timeout or more
+	maxAge     time.Duration // how long an event is kept; default 0, for good; twice timeout or more
 	maxBytes   int64         // how much is kept before the log is full; default -1, no bound
 	partitions int           // how many subjects the events of a source are spread over; default 16
 
@@ -52,7 +52,7 @@ func parseNATSURL(text string) (*natsConfig, error) {
 	rest, query, _ := strings.Cut(rest, "?")
 	authority, stream, _ := strings.Cut(rest, "/")
 	config := &natsConfig{isSecure: scheme == "tls", events: stream, window: 10 * time.Minute, maxBytes: -1, partitions: 16, timeout: 15 * time.Second, lease: 15 * time.Second}
-	if before, _, has := strings.Cut(stream+query, "@"); has && !strings.Contains(before, "=") { // a password, cut in two
+	if natsCutPassword(stream, query) {
 		return nil, errors.New("event log nats:…: user and password can't be read; write @ : / ? and % in them as %40 %3A %2F %3F and %25")
 	}
 	if at := strings.LastIndexByte(authority, '@'); at >= 0 {
@@ -64,8 +64,8 @@ func parseNATSURL(text string) (*natsConfig, error) {
 		authority = authority[at+1:]
 	}
 	for host := range strings.SplitSeq(authority, ",") {
-		if host == "" || strings.ContainsAny(host, "@ \t") {
-			return nil, fmt.Errorf("event log %s://%s/%s: want nats://HOST[:PORT],…/STREAM, such as nats://localhost:4222/ORDERS", scheme, authority, stream)
+		if at, err := url.Parse(scheme + "://" + host); err != nil || at.Host != host || at.Hostname() == "" { // it may be a user and password
+			return nil, errors.New("event log nats:…: want nats://HOST[:PORT],…/STREAM, such as nats://localhost:4222/ORDERS")
 		}
 		config.servers = append(config.servers, scheme+"://"+host)
 	}
@@ -80,6 +80,26 @@ func parseNATSURL(text string) (*natsConfig, error) {
 		return nil, fmt.Errorf("%s: %w", config, err)
 	}
 	return config, nil
+}
+
+// natsTexts are the parameters whose values may have an @.
+var natsTexts = []string{"monitor", "creds", "nkey", "ca", "cert", "key"}
+
+// natsCutPassword is whether what was taken for a stream and parameters is the
+// rest of a password with a / or ? in it.
+func natsCutPassword(stream, query string) bool {
+	before, _, has := strings.Cut(stream+"&"+query, "@")
+	parameter, _, _ := strings.Cut(before[strings.LastIndexByte(before, '&')+1:], "=")
+	return has && !slices.Contains(natsTexts, parameter)
+}
+
+// monitorHost is where the monitor is, without what may be secret.
+func (c *natsConfig) monitorHost() string {
+	at, err := url.Parse(c.monitor)
+	if err != nil {
+		return "…"
+	}
+	return at.Scheme + "://" + at.Host
 }
 
 // String is the URL without what may be secret. It begins each error of Open.
@@ -115,7 +135,7 @@ func (c *natsConfig) set(parameters url.Values) error {
 		"partitions": natsNumber(&c.partitions, 1024),
 		"timeout":    natsDuration(&c.timeout, 100*time.Millisecond),
 		"lease":      natsDuration(&c.lease, 500*time.Millisecond),
-		"monitor":    natsText(&c.monitor),
+		"monitor":    natsHTTP(&c.monitor),
 		"creds":      natsText(&c.creds),
 		"nkey":       natsText(&c.nkey),
 		"ca":         natsText(&c.ca),
@@ -142,15 +162,17 @@ func (c *natsConfig) set(parameters url.Values) error {
 		if len(values) > 1 {
 			return fmt.Errorf("parameter %s is given %d times", name, len(values))
 		}
-		if err := set(values[0]); err != nil {
+		if err := set(values[0]); err != nil && name == "monitor" { // which may have a password
+			return fmt.Errorf("parameter %s: %w", name, err)
+		} else if err != nil {
 			return fmt.Errorf("parameter %s=%s: %w", name, values[0], err)
 		}
 	}
 	if (c.cert == "") != (c.key == "") {
 		return errors.New("parameters cert and key come together")
 	}
-	if c.maxAge > 0 {
-		c.window = min(c.window, c.maxAge) // as the server wants it
+	if err := c.setWindow(); err != nil {
+		return err
 	}
 	if c.durability == None || c.monitor != "" {
 		c.replicas = cmp.Or(c.replicas, 1)
@@ -159,8 +181,38 @@ func (c *natsConfig) set(parameters url.Values) error {
 	return nil
 }
 
+// setWindow makes sure that an id is known for as long as its event may be on
+// its way: it is tried again until timeout, and what was sent then may take as
+// long.
+func (c *natsConfig) setWindow() error {
+	least := 2 * c.timeout
+	short := func(name string, value time.Duration) error {
+		return fmt.Errorf("%s=%v is less than twice timeout=%v: an event that is tried again could be stored twice; want %s=%v or more, or a timeout of at most %v", name, value, c.timeout, name, least, value/2)
+	}
+	switch {
+	case c.window < least:
+		return short("window", c.window)
+	case c.maxAge > 0 && c.maxAge < least:
+		return short("max-age", c.maxAge)
+	case c.maxAge > 0:
+		c.window = min(c.window, c.maxAge) // as the server wants it
+	}
+	return nil
+}
+
 func natsText(into *string) func(string) error {
 	return func(value string) error {
+		*into = value
+		return nil
+	}
+}
+
+func natsHTTP(into *string) func(string) error {
+	return func(value string) error {
+		at, err := url.Parse(value)
+		if err != nil || at.Scheme != "http" && at.Scheme != "https" || at.Host == "" {
+			return errors.New("want http://HOST:PORT, such as http://localhost:8222")
+		}
 		*into = value
 		return nil
 	}
