@@ -52,7 +52,7 @@ type Stored[M proto.Message] struct {
 // ReplayMessages yields the stored events of one message type, as [Log] reads
 // them. Those of other types are passed over.
 func ReplayMessages[M proto.Message](ctx context.Context, log Log, from From) iter.Seq2[Stored[M], error] {
-	return messages[M](log.Read(ctx, from))
+	return messagesAhead[M](ctx, log.Read(ctx, from))
 }
 
 // TailMessages yields what [ReplayMessages] does, and then each event as it is
@@ -147,6 +147,89 @@ func messages[M proto.Message](records iter.Seq2[Record, error]) iter.Seq2[Store
 			}
 		}
 	}
+}
+
+// How much is unmarshalled by a goroutine of its own, and by how many of them.
+const (
+	maxChunkEvents = 64
+	maxChunkBytes  = 256 << 10
+	maxChunks      = 3
+)
+
+// messagesAhead are the records of one message type, as [messages] has them.
+// Some that follow are unmarshalled already while one is yielded.
+func messagesAhead[M proto.Message](ctx context.Context, records iter.Seq2[Record, error]) iter.Seq2[Stored[M], error] {
+	schema := newSchema[M]()
+	return func(yield func(Stored[M], error) bool) {
+		var ahead []chan chunk[M]
+		yieldFirst := func() (wanted bool) {
+			wanted = (<-ahead[0]).yield(ctx, yield)
+			ahead = ahead[1:]
+			return wanted
+		}
+		var next chunk[M]
+		bytes := 0
+		for record, err := range records {
+			if err == nil && record.Schema != schema.name {
+				continue
+			}
+			next.events, next.err = append(next.events, Stored[M]{Record: record}), err
+			bytes += size(&record.Event)
+			if err == nil && len(next.events) < maxChunkEvents && bytes < maxChunkBytes {
+				continue
+			}
+			ahead = append(ahead, next.unmarshal(schema))
+			next, bytes = chunk[M]{}, 0
+			if len(ahead) == maxChunks && !yieldFirst() {
+				return
+			}
+		}
+		ahead = append(ahead, next.unmarshal(schema))
+		for len(ahead) > 0 && yieldFirst() {
+		}
+	}
+}
+
+// chunk are events that follow one another, the last of them with an error.
+type chunk[M proto.Message] struct {
+	events []Stored[M]
+	err    error
+}
+
+// unmarshal gives the chunk with its messages, up to the first that is none.
+func (c chunk[M]) unmarshal(schema schema[M]) chan chunk[M] {
+	done := make(chan chunk[M], 1)
+	go func() {
+		for i, event := range c.events {
+			if c.err != nil && i == len(c.events)-1 {
+				break
+			}
+			var err error
+			if c.events[i], err = schema.stored(event.Record); err != nil {
+				c.events, c.err = c.events[:i+1], err
+				break
+			}
+		}
+		done <- c
+	}()
+	return done
+}
+
+func (c chunk[M]) yield(ctx context.Context, yield func(Stored[M], error) bool) (wanted bool) {
+	for i, event := range c.events {
+		if ctx.Err() != nil {
+			yield(Stored[M]{}, ended(ctx))
+			return false
+		}
+		if c.err != nil && i == len(c.events)-1 {
+			yield(event, c.err)
+			return false
+		}
+		if !yield(event, nil) {
+			return false
+		}
+	}
+	return true
 }
 
 // UnixTime is the time that a number of units since 1970 stands for; 0 stands

@@ -1,9 +1,13 @@
 package eventlog
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
@@ -56,6 +60,69 @@ func TestReplayMessagesIsOfOneType(t *testing.T) {
 	}
 	if !slices.Equal(got, []string{"one", "three"}) || last == nil {
 		t.Errorf("replayed %v and then %v, want [one three] and then that the next is none", got, last)
+	}
+}
+
+// TestReplayMessagesAhead: what is unmarshalled ahead is yielded in order, and
+// not beyond an error, the caller's wish or the end of its context.
+func TestReplayMessagesAhead(t *testing.T) {
+	log, err := Open(t.Context(), "memory:")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const all, wrong = 1000, 777
+	for i := range all {
+		data, err := proto.Marshal(wrapperspb.Int64(int64(i + 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i+1 == wrong {
+			data = []byte{0xff}
+		}
+		mustAppend(t, log, Event{ID: strconv.Itoa(i), Type: "t", Schema: "google.protobuf.Int64Value", Data: data})
+	}
+	for name, test := range map[string]struct {
+		from    Position
+		stop    int64 // when to break
+		cancel  int64 // when to end the context
+		last    int64
+		wantErr string
+	}{
+		"to the end":               {from: wrong, last: all},
+		"a message that is none":   {last: wrong - 1, wantErr: "position 777 is no google.protobuf.Int64Value"},
+		"until nobody wants more":  {stop: 70, last: 70},
+		"until the context's end":  {cancel: 70, last: 70, wantErr: context.Canceled.Error()},
+		"nothing":                  {from: all},
+		"one that is none, alone":  {from: wrong - 1, wantErr: "position 777 is no"},
+		"up to one before a chunk": {from: all - 63, last: all},
+		"up to a chunk":            {from: all - 64, last: all},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			last, failed := int64(0), error(nil)
+			for stored, err := range ReplayMessages[*wrapperspb.Int64Value](ctx, log, After(test.from)) {
+				if failed != nil {
+					t.Fatalf("%+v, %v comes after the error", stored, err)
+				}
+				if failed = err; err != nil {
+					continue
+				}
+				if want := cmp.Or(last, int64(test.from)) + 1; stored.Message.Value != want || stored.Position != Position(want) {
+					t.Fatalf("%v at %d, want %d", stored.Message, stored.Position, want)
+				}
+				last = stored.Message.Value
+				if last == test.stop {
+					break
+				}
+				if last == test.cancel {
+					cancel()
+				}
+			}
+			if last != test.last || fmt.Sprint(failed) == "<nil>" != (test.wantErr == "") || !strings.Contains(fmt.Sprint(failed), test.wantErr) {
+				t.Errorf("the last is %d, then %v; want %d, then %q", last, failed, test.last, test.wantErr)
+			}
+		})
 	}
 }
 
