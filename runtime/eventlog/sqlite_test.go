@@ -371,6 +371,54 @@ func TestStorageFails(t *testing.T) {
 	}
 }
 
+// A device that hangs lets no call fail: only the time it takes tells.
+func TestALogIsUnavailableWhileACommitTakesTooLong(t *testing.T) {
+	for name, test := range map[string]struct {
+		underWay func(*sqliteLog) *sqliteUnderWay
+		commit   func(*sqliteLog, Hold) error
+	}{
+		"an append": {
+			func(log *sqliteLog) *sqliteUnderWay { return &log.appender.underWay },
+			func(log *sqliteLog, _ Hold) error { _, err := log.Append(t.Context(), event("a")); return err },
+		},
+		"a change": {
+			func(log *sqliteLog) *sqliteUnderWay { return &log.underWay },
+			func(_ *sqliteLog, place Hold) error { return place.Move(t.Context(), 1) },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			log := mustOpen(t, newURL(t))
+			place, err := log.Hold(t.Context(), "mailer")
+			if err != nil {
+				t.Fatal(err)
+			}
+			release := hold(t, log)
+			ended := make(chan error, 1)
+			go func() { ended <- test.commit(log, place) }()
+			underWay := test.underWay(log)
+			await(t, "it is under way", func() bool {
+				underWay.mu.Lock()
+				defer underWay.mu.Unlock()
+				if underWay.since.IsZero() {
+					return false
+				}
+				underWay.since = underWay.since.Add(-maxWait) // as if it had been for so long
+				return true
+			})
+			if err := log.Check(t.Context()); !errors.Is(err, ErrUnavailable) {
+				t.Errorf("got %v, want that the log is unavailable", err)
+			}
+			release()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+			if err := log.Check(t.Context()); err != nil {
+				t.Errorf("it has ended, and the log is not well: %v", err)
+			}
+		})
+	}
+}
+
 func TestReaderBesideAWriter(t *testing.T) {
 	url := newURL(t)
 	log := mustOpen(t, url)

@@ -79,6 +79,7 @@ type sqliteLog struct {
 	// What only a log that was opened for appending has.
 	appender *sqliteAppender
 	changes  *sql.DB // of one connection
+	underWay sqliteUnderWay
 	holds    sqliteHolds
 	trimmer  *sqliteTrimmer // nil if everything is kept
 

@@ -19,7 +19,9 @@ func (l *sqliteLog) change(ctx context.Context, change func(*sql.Conn) error) er
 	}
 	conn, err := connect(ctx, l.changes)
 	if err == nil {
+		l.underWay.begin()
 		err = transact(ctx, conn, func() error { return change(conn) })
+		l.underWay.end()
 		if sqliteIsBroken(err) {
 			discard(conn)
 		} else {
