@@ -562,6 +562,56 @@ func TestRefusedURLs(t *testing.T) {
 	}
 }
 
+// Whoever makes a file closes it, and so ends the locks of all who have opened
+// it in this process: they must wait until then.
+func TestNobodyOpensAFileThatIsBeingMade(t *testing.T) {
+	url := newURL(t)
+	log := mustOpen(t, url)
+	place, err := log.Hold(t.Context(), "mailer")
+	if err != nil {
+		t.Fatal(err)
+	}
+	with := func(open func(context.Context, string) (Log, error)) func() error {
+		return func() error {
+			log, err := open(t.Context(), url)
+			if err != nil {
+				return err
+			}
+			return log.Close()
+		}
+	}
+	for name, open := range map[string]func() error{
+		"to append":              with(Open),
+		"to read":                with(OpenReader),
+		"to see who has a place": func() error { _, err := log.Stats(t.Context()); return err },
+		"to take a place": func() error {
+			if _, err := log.Hold(t.Context(), "mailer"); !errors.Is(err, ErrHeld) {
+				return fmt.Errorf("got %w, want that it is held", err)
+			}
+			return nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			creating.Lock()
+			opened := make(chan error, 1)
+			go func() { opened <- open() }()
+			select {
+			case err := <-opened:
+				t.Errorf("it is open already: %v", err)
+				opened <- nil
+			case <-time.After(100 * time.Millisecond):
+			}
+			creating.Unlock()
+			if err := <-opened; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	if err := place.Release(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestReaderCreatesNothing(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "events.db")

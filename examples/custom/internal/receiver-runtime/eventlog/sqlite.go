@@ -120,7 +120,7 @@ func parseSQLite(url string) (path string, retention sqliteRetention, err error)
 }
 
 func openSQLiteReader(ctx context.Context, path string) (_ *sqliteLog, err error) {
-	switch _, err := os.Stat(path); {
+	switch err := findCreated(path); {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("%s: there is no event log here: name one that exists; a server makes its own when it starts", path)
 	case err != nil:
@@ -175,11 +175,17 @@ func openSQLiteWriter(ctx context.Context, path string, retention sqliteRetentio
 	return log, nil
 }
 
-// createPrivate makes a file that only its owner can use, if there is none.
-// It never opens one that exists: closing it again would end the locks that
-// SQLite holds on it for another log in this process, as POSIX wants it. For
+// creating is held while a file is made. POSIX ends all locks that a process has
+// on a file when it closes the file, however often that is open: those of
+// SQLite, too. So nobody in this process may have it open before its maker has
+// closed it, and nobody may open it but SQLite.
+var creating sync.Mutex
+
+// createPrivate makes a file that only its owner can use, if there is none. For
 // SQLite an empty file is an empty database, whose mode its other files take.
 func createPrivate(path string) error {
+	creating.Lock()
+	defer creating.Unlock()
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
 		return nil
@@ -188,6 +194,14 @@ func createPrivate(path string) error {
 		return err
 	}
 	return errors.Join(file.Chmod(0o600), file.Close()) // Chmod: whatever the umask
+}
+
+// findCreated is nil if a file is there and can be opened.
+func findCreated(path string) error {
+	creating.Lock()
+	defer creating.Unlock()
+	_, err := os.Stat(path)
+	return err
 }
 
 // sqliteVersion is the version of the schema in a file, 0 if it is empty, or
