@@ -10,8 +10,11 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"modernc.org/sqlite"
@@ -145,7 +148,7 @@ func openSQLiteReader(ctx context.Context, path string) (_ *sqliteLog, err error
 }
 
 func openSQLiteWriter(ctx context.Context, path string, retention sqliteRetention) (_ *sqliteLog, err error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if err := makeDirectory(filepath.Dir(path)); err != nil {
 		return nil, sqliteOpenError(path, err)
 	}
 	if err := createPrivate(path); err != nil {
@@ -171,6 +174,48 @@ func openSQLiteWriter(ctx context.Context, path string, retention sqliteRetentio
 		log.trimmer = startSQLiteTrimmer(log, retention)
 	}
 	return log, nil
+}
+
+// makeDirectory makes a directory that only its owner can use, if there is none,
+// and those above it that are missing. It returns once their entries are on the
+// device: those of the files in it, SQLite sees to.
+func makeDirectory(dir string) error {
+	var missing []string
+	for d := dir; d != filepath.Dir(d); d = filepath.Dir(d) {
+		if _, err := os.Stat(d); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		missing = append(missing, d)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	for _, made := range slices.Backward(missing) {
+		if err := syncDirectory(filepath.Dir(made)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// syncDirectory has the device store the entries of a directory, where that can
+// be asked for: not on Windows, not of every file system, and not by who may
+// write into the directory but not read it.
+var syncDirectory = func(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	file, err := os.Open(dir)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err = file.Sync(); errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EINVAL) {
+		err = nil
+	}
+	return errors.Join(err, file.Close())
 }
 
 // creating is held while a file is made. POSIX ends all locks that a process has

@@ -481,6 +481,37 @@ func TestFilesArePrivate(t *testing.T) {
 	}
 }
 
+// A file is no safer than the directories that lead to it.
+func TestNewDirectoriesAreSynced(t *testing.T) {
+	sync := syncDirectory
+	t.Cleanup(func() { syncDirectory = sync })
+	var synced []string
+	syncDirectory = func(dir string) error {
+		synced = append(synced, dir)
+		return sync(dir)
+	}
+	dir := t.TempDir()
+	for _, test := range []struct {
+		path string
+		want []string
+	}{
+		{"events.db", nil},
+		{"a/b/c/events.db", []string{".", "a", "a/b"}},
+		{"a/b/c/again.db", nil},
+		{"a/b/d/events.db", []string{"a/b"}},
+	} {
+		synced = nil
+		mustClose(t, mustOpen(t, "sqlite:"+filepath.Join(dir, test.path)))
+		var want []string
+		for _, below := range test.want {
+			want = append(want, filepath.Join(dir, below))
+		}
+		if !slices.Equal(synced, want) {
+			t.Errorf("%s: synced %v, want %v", test.path, synced, want)
+		}
+	}
+}
+
 func TestPaths(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
