@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -416,6 +417,68 @@ func TestALogIsUnavailableWhileACommitTakesTooLong(t *testing.T) {
 				t.Errorf("it has ended, and the log is not well: %v", err)
 			}
 		})
+	}
+}
+
+// Dead letters that are tried again are asked for twice a second, as long as
+// that takes, and may be large.
+func TestRetriesAreReadOnce(t *testing.T) {
+	log := mustOpen(t, newURL(t))
+	place, err := log.Hold(t.Context(), "mailer")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const letterSize = maxTakenBytes/2 + 1
+	for position := range Position(3) {
+		letter := DeadLetter{Record: Record{Event: event(fmt.Sprint(position)), Position: 1 + position}}
+		letter.Data = make([]byte, letterSize)
+		if err := place.Bury(t.Context(), letter); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := log.Retry(t.Context(), "mailer"); n != 3 || err != nil {
+		t.Fatalf("%d, %v", n, err)
+	}
+	retries := func(want ...Position) (allocated uint64) {
+		t.Helper()
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		letters, err := place.Retries(t.Context())
+		runtime.ReadMemStats(&after)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []Position
+		for _, letter := range letters {
+			if got = append(got, letter.Position); len(letter.Data) != letterSize || !letter.Retrying {
+				t.Errorf("the letter at %d has %d bytes; retrying: %v", letter.Position, len(letter.Data), letter.Retrying)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	retries(1, 2) // the third exceeds what may be taken
+	if allocated := retries(1, 2); allocated > letterSize/10 {
+		t.Errorf("%d bytes for letters that were read before", allocated)
+	}
+	if err := place.Revive(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	retries(2, 3)
+	if got, err := log.letters(t.Context(), "true"); err != nil || len(got) != 1 {
+		t.Errorf("%d letters at once, %v; want as many as have %d bytes", len(got), err, letterBytes)
+	}
+	var dead []Position
+	for letter, err := range log.Dead(t.Context(), "mailer") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		dead = append(dead, letter.Position)
+	}
+	if want := []Position{2, 3}; !slices.Equal(dead, want) {
+		t.Errorf("dead letters %v, want %v", dead, want)
 	}
 }
 
