@@ -112,11 +112,29 @@ func held(consumer, holder string) error {
 	return &Error{Kind: ErrHeld, Detail: fmt.Sprintf("consumer %q is run by %s", consumer, holder)}
 }
 
-// ended is the error of a call whose context ended, as a handler may return it:
-// the cause, if whoever ended it gave one with a status code.
+// ended is the error of a call whose context ended, as a handler may return it.
 func ended(ctx context.Context) error {
-	if cause := context.Cause(ctx); status.Code(cause) != codes.Unknown {
-		return cause
+	return &endedError{ctx.Err(), context.Cause(ctx)}
+}
+
+// endedError is the error of a context that ended, and why it did: to
+// [errors.Is] it is both.
+type endedError struct{ error, cause error }
+
+func (e *endedError) Error() string {
+	if errors.Is(e.cause, e.error) {
+		return e.cause.Error()
 	}
-	return status.FromContextError(ctx.Err()).Err()
+	return fmt.Sprintf("%v: %v", e.error, e.cause)
+}
+
+func (e *endedError) Unwrap() []error { return []error{e.error, e.cause} }
+
+// GRPCStatus is that of the cause, if whoever ended the context gave one with a
+// status code.
+func (e *endedError) GRPCStatus() *status.Status {
+	if status.Code(e.cause) != codes.Unknown {
+		return status.Convert(e.cause)
+	}
+	return status.FromContextError(e.error)
 }

@@ -10,8 +10,11 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"modernc.org/sqlite"
@@ -77,6 +80,7 @@ type sqliteLog struct {
 	// What only a log that was opened for appending has.
 	appender *sqliteAppender
 	changes  *sql.DB // of one connection
+	underWay sqliteUnderWay
 	holds    sqliteHolds
 	trimmer  *sqliteTrimmer // nil if everything is kept
 
@@ -117,7 +121,7 @@ func parseSQLite(url string) (path string, retention sqliteRetention, err error)
 }
 
 func openSQLiteReader(ctx context.Context, path string) (_ *sqliteLog, err error) {
-	switch _, err := os.Stat(path); {
+	switch err := findCreated(path); {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("%s: there is no event log here: name one that exists; a server makes its own when it starts", path)
 	case err != nil:
@@ -144,7 +148,7 @@ func openSQLiteReader(ctx context.Context, path string) (_ *sqliteLog, err error
 }
 
 func openSQLiteWriter(ctx context.Context, path string, retention sqliteRetention) (_ *sqliteLog, err error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if err := makeDirectory(filepath.Dir(path)); err != nil {
 		return nil, sqliteOpenError(path, err)
 	}
 	if err := createPrivate(path); err != nil {
@@ -172,11 +176,59 @@ func openSQLiteWriter(ctx context.Context, path string, retention sqliteRetentio
 	return log, nil
 }
 
-// createPrivate makes a file that only its owner can use, if there is none.
-// It never opens one that exists: closing it again would end the locks that
-// SQLite holds on it for another log in this process, as POSIX wants it. For
+// makeDirectory makes a directory that only its owner can use, if there is none,
+// and those above it that are missing. It returns once their entries are on the
+// device: those of the files in it, SQLite sees to.
+func makeDirectory(dir string) error {
+	var missing []string
+	for d := dir; d != filepath.Dir(d); d = filepath.Dir(d) {
+		if _, err := os.Stat(d); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		missing = append(missing, d)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	for _, made := range slices.Backward(missing) {
+		if err := syncDirectory(filepath.Dir(made)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// syncDirectory has the device store the entries of a directory, where that can
+// be asked for: not on Windows, not of every file system, and not by who may
+// write into the directory but not read it.
+var syncDirectory = func(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	file, err := os.Open(dir)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err = file.Sync(); errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EINVAL) {
+		err = nil
+	}
+	return errors.Join(err, file.Close())
+}
+
+// creating is held while a file is made. POSIX ends all locks that a process has
+// on a file when it closes the file, however often that is open: those of
+// SQLite, too. So nobody in this process may have it open before its maker has
+// closed it, and nobody may open it but SQLite.
+var creating sync.Mutex
+
+// createPrivate makes a file that only its owner can use, if there is none. For
 // SQLite an empty file is an empty database, whose mode its other files take.
 func createPrivate(path string) error {
+	creating.Lock()
+	defer creating.Unlock()
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
 		return nil
@@ -185,6 +237,14 @@ func createPrivate(path string) error {
 		return err
 	}
 	return errors.Join(file.Chmod(0o600), file.Close()) // Chmod: whatever the umask
+}
+
+// findCreated is nil if a file is there and can be opened.
+func findCreated(path string) error {
+	creating.Lock()
+	defer creating.Unlock()
+	_, err := os.Stat(path)
+	return err
 }
 
 // sqliteVersion is the version of the schema in a file, 0 if it is empty, or

@@ -130,8 +130,9 @@ func (a *sqliteAppend) receipts() ([]Receipt, error) {
 
 // sqliteAppender is the queue of appends and the goroutine that commits them.
 type sqliteAppender struct {
-	writer *sqliteWriter
-	growth *sqliteGrowth
+	writer   *sqliteWriter
+	growth   *sqliteGrowth
+	underWay sqliteUnderWay
 
 	mu       sync.Mutex
 	wake     sync.Cond // of mu: something waits, or no more will
@@ -195,7 +196,10 @@ func (a *sqliteAppender) run() {
 	batch, more := a.take(nil)
 	for ; more; batch, more = a.take(batch[:0]) {
 		if len(batch) > 0 {
-			a.note(a.writer.store(batch))
+			a.underWay.begin()
+			failure := a.writer.store(batch)
+			a.underWay.end()
+			a.note(failure)
 			a.growth.wake()
 		}
 		for i, call := range batch {
@@ -218,16 +222,43 @@ func (a *sqliteAppender) note(failure error) {
 	}
 }
 
+// sqliteUnderWay is since when a transaction is under way on a connection.
+type sqliteUnderWay struct {
+	mu    sync.Mutex
+	since time.Time // zero: none is
+}
+
+func (u *sqliteUnderWay) begin() { u.set(time.Now()) }
+
+func (u *sqliteUnderWay) end() { u.set(time.Time{}) }
+
+func (u *sqliteUnderWay) set(since time.Time) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.since = since
+}
+
+// tooLong is whether it takes longer than one that waits for others does.
+func (u *sqliteUnderWay) tooLong() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return !u.since.IsZero() && time.Since(u.since) > maxWait
+}
+
 // probeInterval is how often a log whose storage has failed is tried again, at
 // the most, for the sake of knowing.
 const probeInterval = time.Second
 
 // Check implements [Log]. If the last transaction failed it tries a small one
 // of its own, about once a second, so that it is known when the storage works
-// again though nobody appends.
+// again though nobody appends. While a transaction takes too long, as it does
+// when the device hangs, the log is unavailable.
 func (l *sqliteLog) Check(ctx context.Context) error {
 	if l.appender == nil {
 		return l.refusal(&Error{Kind: ErrReadOnly})
+	}
+	if l.appender.underWay.tooLong() || l.underWay.tooLong() {
+		return &Error{Kind: ErrUnavailable, Detail: fmt.Sprintf("its storage has not answered for %s", maxWait)}
 	}
 	probe, err := l.appender.probe()
 	if err != nil || probe == nil {

@@ -17,7 +17,9 @@ func (l *sqliteLog) change(ctx context.Context, change func(*sql.Conn) error) er
 	}
 	conn, err := connect(ctx, l.changes)
 	if err == nil {
+		l.underWay.begin()
 		err = transact(ctx, conn, func() error { return change(conn) })
+		l.underWay.end()
 		if sqliteIsBroken(err) {
 			discard(conn)
 		} else {
@@ -90,6 +92,8 @@ type sqliteHold struct {
 
 	mu    sync.Mutex
 	place sql.NullInt64
+
+	retries sqliteRetries
 }
 
 // Hold implements [Log].
@@ -179,11 +183,56 @@ func (h *sqliteHold) Bury(ctx context.Context, letter DeadLetter) error {
 }
 
 // Retries implements [Hold].
-func (h *sqliteHold) Retries(ctx context.Context) ([]DeadLetter, error) {
+func (h *sqliteHold) Retries(ctx context.Context) (letters []DeadLetter, err error) {
 	if !h.log.holds.has(h) {
 		return nil, h.log.refusal(held(h.name, ""))
 	}
-	return h.log.letters(ctx, "consumer = ? AND retrying", h.name)
+	err = h.log.use(ctx, func(r *sqliteReader) (err error) {
+		letters, err = h.retries.read(ctx, r, h.name)
+		return err
+	})
+	return letters, err
+}
+
+// sqliteRetries are the dead letters to be tried again that were read last. They
+// are asked for twice a second, and may take minutes to be handled.
+type sqliteRetries struct {
+	mu    sync.Mutex
+	known map[sqliteLetter]DeadLetter
+}
+
+// sqliteLetter identifies a dead letter: one that is written again has another
+// row.
+type sqliteLetter struct{ row, position int64 }
+
+// read reads those that it does not know. All together have at least
+// maxTakenBytes, or there are no more of them, or as many as are read at once.
+func (r *sqliteRetries) read(ctx context.Context, reader *sqliteReader, consumer string) (letters []DeadLetter, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	marked, err := reader.marked(ctx, consumer)
+	if err != nil {
+		return nil, err
+	}
+	known := map[sqliteLetter]DeadLetter{}
+	for bytes := 0; len(marked) > 0 && bytes < maxTakenBytes; marked = marked[1:] {
+		letter, is := r.known[marked[0]]
+		if !is {
+			found, err := reader.letters(ctx, "rowid = ? AND position = ? AND retrying", marked[0].row, marked[0].position)
+			if err != nil {
+				return nil, err
+			}
+			if len(found) == 0 {
+				continue // it was just handled
+			}
+			letter = found[0]
+		}
+		known[marked[0]] = letter
+		letters = append(letters, letter)
+		bytes += size(&letter.Event)
+	}
+	r.known = known
+	return letters, nil
 }
 
 // Revive implements [Hold].
@@ -225,25 +274,58 @@ func (l *sqliteLog) Dead(ctx context.Context, consumer string) iter.Seq2[DeadLet
 	}
 }
 
+// How many dead letters are read at once: at least one, and no more once either
+// bound is reached.
+const (
+	pageLetters = 100
+	letterBytes = 8 << 20
+)
+
 // letters are the first dead letters for which a condition is true.
 func (l *sqliteLog) letters(ctx context.Context, condition string, values ...any) (letters []DeadLetter, err error) {
-	err = l.use(ctx, func(r *sqliteReader) error {
-		rows, err := r.QueryContext(ctx, `SELECT consumer, position, source, id, type, subject, time, recorded, schema, data,
-			tries, reason, buried, retrying FROM dead_letters WHERE `+condition+` ORDER BY consumer, position LIMIT 100`, values...)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = rows.Close() }()
-		for rows.Next() {
-			letter, err := scanLetter(rows)
-			if err != nil {
-				return err
-			}
-			letters = append(letters, letter)
-		}
-		return rows.Err()
+	err = l.use(ctx, func(r *sqliteReader) (err error) {
+		letters, err = r.letters(ctx, condition, values...)
+		return err
 	})
 	return letters, err
+}
+
+func (r *sqliteReader) letters(ctx context.Context, condition string, values ...any) (letters []DeadLetter, err error) {
+	rows, err := r.QueryContext(ctx, `SELECT consumer, position, source, id, type, subject, time, recorded, schema, data,
+		tries, reason, buried, retrying FROM dead_letters WHERE `+condition+` ORDER BY consumer, position LIMIT ?`,
+		append(values, pageLetters)...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	for bytes := 0; bytes < letterBytes && rows.Next(); {
+		letter, err := scanLetter(rows)
+		if err != nil {
+			return nil, err
+		}
+		letters = append(letters, letter)
+		bytes += size(&letter.Event)
+	}
+	return letters, rows.Err()
+}
+
+// marked are the first dead letters that are to be tried again. Its statement
+// reads an index, and not the letters.
+func (r *sqliteReader) marked(ctx context.Context, consumer string) (marked []sqliteLetter, err error) {
+	rows, err := r.QueryContext(ctx, `SELECT rowid, position FROM dead_letters INDEXED BY dead_letters_retrying
+		WHERE consumer = ? AND retrying ORDER BY position LIMIT ?`, consumer, pageLetters)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var letter sqliteLetter
+		if err := rows.Scan(&letter.row, &letter.position); err != nil {
+			return nil, err
+		}
+		marked = append(marked, letter)
+	}
+	return marked, rows.Err()
 }
 
 func scanLetter(rows *sql.Rows) (letter DeadLetter, err error) {

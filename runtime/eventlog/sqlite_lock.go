@@ -69,7 +69,7 @@ func lockSQLite(ctx context.Context, file string) (_ *sqliteLock, holder string,
 // sqliteLockHolder says who has the lock that a file stands for, "" if nobody
 // has or it can't be told.
 func sqliteLockHolder(ctx context.Context, file string) string {
-	if _, err := os.Stat(file); err != nil {
+	if err := findCreated(file); err != nil {
 		return ""
 	}
 	lock, err := openSQLiteLock(ctx, file)

@@ -76,6 +76,91 @@ func TestEventsAreKeptUpToASize(t *testing.T) {
 	}
 }
 
+// However many dead letters there are, they leave the events their room.
+func TestDeadLettersLeaveEventsTheirRoom(t *testing.T) {
+	log := mustOpen(t, newURL(t)+"?max-bytes=1MB")
+	large := func(i int, bytes int) Event {
+		one := event(fmt.Sprint(i))
+		one.Data = []byte(strings.Repeat("x", bytes))
+		return one
+	}
+	hold, err := log.Hold(t.Context(), "mailer")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 600 { // 2 MB, each in a page of its own
+		letter := DeadLetter{Record: Record{Event: large(i, 3000), Position: Position(i + 1)}, Tries: 1}
+		if err := hold.Bury(t.Context(), letter); err != nil {
+			t.Fatal(err)
+		}
+	}
+	trim := func() {
+		t.Helper()
+		for more := true; more; {
+			if more, err = log.trimmer.trim(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for i := range 50 { // half a MB
+		mustAppend(t, log, large(i, 10_000))
+	}
+	trim()
+	if got := len(mustRead(t, log, 0)); got != 50 {
+		t.Fatalf("%d of 50 events are kept", got)
+	}
+	for i := range 500 {
+		mustAppend(t, log, large(1000+i, 10_000))
+	}
+	trim()
+	records := mustRead(t, log, 0)
+	if kept := len(records) * 10_000; kept < 500_000 || kept > 1<<20 || records[len(records)-1].ID != "1499" {
+		t.Errorf("the events have %d bytes of the 1 MB they may have", kept)
+	}
+	if dead, err := log.Stats(t.Context()); err != nil || dead.Consumers[0].Dead != 600 {
+		t.Errorf("%+v, %v; want 600 dead letters", dead, err)
+	}
+}
+
+// Events that are too old are deleted many at a time, also where dead letters
+// have most of the file.
+func TestOldEventsAreDeletedManyAtATime(t *testing.T) {
+	log := mustOpen(t, newURL(t))
+	hold, err := log.Hold(t.Context(), "mailer")
+	if err != nil {
+		t.Fatal(err)
+	}
+	letter := DeadLetter{Record: Record{Event: event("dead"), Position: 1}, Tries: 1}
+	letter.Data = make([]byte, 4*trimBytes)
+	if err := hold.Bury(t.Context(), letter); err != nil {
+		t.Fatal(err)
+	}
+	var small []Event
+	for i := range trimEvents {
+		small = append(small, event(fmt.Sprint(i)))
+	}
+	mustAppend(t, log, small...)
+	trimmer := sqliteTrimmer{log: log, retention: sqliteRetention{age: 1}}
+	if _, err := trimmer.trim(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := len(mustRead(t, log, 0)); got != 0 {
+		t.Errorf("%d of %d are left", got, trimEvents)
+	}
+	huge := event("huge")
+	huge.Data = make([]byte, trimBytes)
+	next := huge
+	next.ID = "next"
+	mustAppend(t, log, huge)
+	mustAppend(t, log, next)
+	if _, err := trimmer.trim(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := ids(mustRead(t, log, 0)); len(got) != 1 || got[0] != "next" {
+		t.Errorf("%v are left, want only what is too much for one transaction", got)
+	}
+}
+
 // await waits until something is so.
 func await(t testing.TB, what string, so func() bool) {
 	t.Helper()

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -371,6 +372,116 @@ func TestStorageFails(t *testing.T) {
 	}
 }
 
+// A device that hangs lets no call fail: only the time it takes tells.
+func TestALogIsUnavailableWhileACommitTakesTooLong(t *testing.T) {
+	for name, test := range map[string]struct {
+		underWay func(*sqliteLog) *sqliteUnderWay
+		commit   func(*sqliteLog, Hold) error
+	}{
+		"an append": {
+			func(log *sqliteLog) *sqliteUnderWay { return &log.appender.underWay },
+			func(log *sqliteLog, _ Hold) error { _, err := log.Append(t.Context(), event("a")); return err },
+		},
+		"a change": {
+			func(log *sqliteLog) *sqliteUnderWay { return &log.underWay },
+			func(_ *sqliteLog, place Hold) error { return place.Move(t.Context(), 1) },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			log := mustOpen(t, newURL(t))
+			place, err := log.Hold(t.Context(), "mailer")
+			if err != nil {
+				t.Fatal(err)
+			}
+			release := hold(t, log)
+			ended := make(chan error, 1)
+			go func() { ended <- test.commit(log, place) }()
+			underWay := test.underWay(log)
+			await(t, "it is under way", func() bool {
+				underWay.mu.Lock()
+				defer underWay.mu.Unlock()
+				if underWay.since.IsZero() {
+					return false
+				}
+				underWay.since = underWay.since.Add(-maxWait) // as if it had been for so long
+				return true
+			})
+			if err := log.Check(t.Context()); !errors.Is(err, ErrUnavailable) {
+				t.Errorf("got %v, want that the log is unavailable", err)
+			}
+			release()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+			if err := log.Check(t.Context()); err != nil {
+				t.Errorf("it has ended, and the log is not well: %v", err)
+			}
+		})
+	}
+}
+
+// Dead letters that are tried again are asked for twice a second, as long as
+// that takes, and may be large.
+func TestRetriesAreReadOnce(t *testing.T) {
+	log := mustOpen(t, newURL(t))
+	place, err := log.Hold(t.Context(), "mailer")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const letterSize = maxTakenBytes/2 + 1
+	for position := range Position(3) {
+		letter := DeadLetter{Record: Record{Event: event(fmt.Sprint(position)), Position: 1 + position}}
+		letter.Data = make([]byte, letterSize)
+		if err := place.Bury(t.Context(), letter); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := log.Retry(t.Context(), "mailer"); n != 3 || err != nil {
+		t.Fatalf("%d, %v", n, err)
+	}
+	retries := func(want ...Position) (allocated uint64) {
+		t.Helper()
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		letters, err := place.Retries(t.Context())
+		runtime.ReadMemStats(&after)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []Position
+		for _, letter := range letters {
+			if got = append(got, letter.Position); len(letter.Data) != letterSize || !letter.Retrying {
+				t.Errorf("the letter at %d has %d bytes; retrying: %v", letter.Position, len(letter.Data), letter.Retrying)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	retries(1, 2) // the third exceeds what may be taken
+	if allocated := retries(1, 2); allocated > letterSize/10 {
+		t.Errorf("%d bytes for letters that were read before", allocated)
+	}
+	if err := place.Revive(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	retries(2, 3)
+	if got, err := log.letters(t.Context(), "true"); err != nil || len(got) != 1 {
+		t.Errorf("%d letters at once, %v; want as many as have %d bytes", len(got), err, letterBytes)
+	}
+	var dead []Position
+	for letter, err := range log.Dead(t.Context(), "mailer") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		dead = append(dead, letter.Position)
+	}
+	if want := []Position{2, 3}; !slices.Equal(dead, want) {
+		t.Errorf("dead letters %v, want %v", dead, want)
+	}
+}
+
 func TestReaderBesideAWriter(t *testing.T) {
 	url := newURL(t)
 	log := mustOpen(t, url)
@@ -429,6 +540,37 @@ func TestFilesArePrivate(t *testing.T) {
 	for dir := filepath.Dir(path); filepath.Base(dir) != "001"; dir = filepath.Dir(dir) {
 		if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
 			t.Errorf("%s: %v, %v", dir, info.Mode(), err)
+		}
+	}
+}
+
+// A file is no safer than the directories that lead to it.
+func TestNewDirectoriesAreSynced(t *testing.T) {
+	sync := syncDirectory
+	t.Cleanup(func() { syncDirectory = sync })
+	var synced []string
+	syncDirectory = func(dir string) error {
+		synced = append(synced, dir)
+		return sync(dir)
+	}
+	dir := t.TempDir()
+	for _, test := range []struct {
+		path string
+		want []string
+	}{
+		{"events.db", nil},
+		{"a/b/c/events.db", []string{".", "a", "a/b"}},
+		{"a/b/c/again.db", nil},
+		{"a/b/d/events.db", []string{"a/b"}},
+	} {
+		synced = nil
+		mustClose(t, mustOpen(t, "sqlite:"+filepath.Join(dir, test.path)))
+		var want []string
+		for _, below := range test.want {
+			want = append(want, filepath.Join(dir, below))
+		}
+		if !slices.Equal(synced, want) {
+			t.Errorf("%s: synced %v, want %v", test.path, synced, want)
 		}
 	}
 }
@@ -511,6 +653,56 @@ func TestRefusedURLs(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Whoever makes a file closes it, and so ends the locks of all who have opened
+// it in this process: they must wait until then.
+func TestNobodyOpensAFileThatIsBeingMade(t *testing.T) {
+	url := newURL(t)
+	log := mustOpen(t, url)
+	place, err := log.Hold(t.Context(), "mailer")
+	if err != nil {
+		t.Fatal(err)
+	}
+	with := func(open func(context.Context, string) (Log, error)) func() error {
+		return func() error {
+			log, err := open(t.Context(), url)
+			if err != nil {
+				return err
+			}
+			return log.Close()
+		}
+	}
+	for name, open := range map[string]func() error{
+		"to append":              with(Open),
+		"to read":                with(OpenReader),
+		"to see who has a place": func() error { _, err := log.Stats(t.Context()); return err },
+		"to take a place": func() error {
+			if _, err := log.Hold(t.Context(), "mailer"); !errors.Is(err, ErrHeld) {
+				return fmt.Errorf("got %w, want that it is held", err)
+			}
+			return nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			creating.Lock()
+			opened := make(chan error, 1)
+			go func() { opened <- open() }()
+			select {
+			case err := <-opened:
+				t.Errorf("it is open already: %v", err)
+				opened <- nil
+			case <-time.After(100 * time.Millisecond):
+			}
+			creating.Unlock()
+			if err := <-opened; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	if err := place.Release(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health/grpc_health_v1"
+	testpb "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/status"
 )
 
 func TestWhatRunsAlongsideEndsWithTheServer(t *testing.T) {
@@ -108,9 +112,7 @@ func TestAServerIsReadyWhileItsNeedsAreMet(t *testing.T) {
 }
 
 func TestAServerIsNotReadyBeforeItsFirstCheck(t *testing.T) {
-	checked := make(chan struct{})
-	running := serve(t, free(), tested(&service{}), Needs("events", func(ctx context.Context) error { <-checked; return nil }))
-	defer close(checked)
+	running := serve(t, free(), tested(&service{}), Needs("events", func(ctx context.Context) error { <-ctx.Done(); return nil }))
 	reply, err := grpc_health_v1.NewHealthClient(dial(t, running.Addr())).Check(soon(t), &grpc_health_v1.HealthCheckRequest{})
 	if err != nil || reply.Status != grpc_health_v1.HealthCheckResponse_NOT_SERVING {
 		t.Errorf("%v, %v", reply, err)
@@ -118,5 +120,93 @@ func TestAServerIsNotReadyBeforeItsFirstCheck(t *testing.T) {
 	running.stop()
 	if err := running.end(t); err != nil {
 		t.Error(err)
+	}
+}
+
+// What is told last must be so, also if two checks end at once.
+func TestReadinessIsToldInOrder(t *testing.T) {
+	var told atomic.Bool
+	telling, overtaken := make(chan struct{}), make(chan struct{})
+	ready := readiness{unmet: map[int]bool{}, tell: func(ready bool) {
+		if ready {
+			told.Store(true)
+			close(overtaken)
+			return
+		}
+		close(telling)
+		select { // give the other a chance to be first
+		case <-overtaken:
+		case <-time.After(50 * time.Millisecond):
+		}
+		told.Store(false)
+	}}
+	var group sync.WaitGroup
+	group.Go(func() { ready.note(0, false) })
+	<-telling
+	group.Go(func() { ready.note(0, true) })
+	group.Wait()
+	if !told.Load() {
+		t.Error("all needs are met, and that they are not was told last")
+	}
+}
+
+// However a server ends, what it started has ended when it returns: the event
+// log that all of it uses can be closed.
+func TestNothingOutlivesTheServer(t *testing.T) {
+	broken := errors.New("the log is closed")
+	for name, test := range map[string]struct {
+		end  func(r *running, fail chan<- error)
+		cuts bool // the call under way
+		says string
+	}{
+		"told to stop":            {func(r *running, _ chan<- error) { r.stop() }, false, ""},
+		"its listener fails":      {func(r *running, _ chan<- error) { _ = r.listener.Close() }, true, "serving 127.0.0.1:"},
+		"what it runs has failed": {func(_ *running, fail chan<- error) { fail <- broken }, false, "biller: the log is closed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var underWay atomic.Int64
+			untilEnd := func(ctx context.Context) error {
+				underWay.Add(1)
+				defer underWay.Add(-1)
+				<-ctx.Done()
+				time.Sleep(50 * time.Millisecond)
+				return nil
+			}
+			handle := func(stream testpb.TestService_FullDuplexCallServer) error {
+				ctx, cancel := UntilDrain(stream.Context())
+				defer cancel()
+				return errors.Join(stream.Send(&testpb.StreamingOutputCallResponse{}), untilEnd(ctx))
+			}
+			fail := make(chan error)
+			r := serve(t, free(), tested(&service{stream: handle}), Alongside("mailer", untilEnd), Needs("events", untilEnd),
+				Alongside("biller", func(ctx context.Context) error {
+					select {
+					case err := <-fail:
+						return err
+					case <-ctx.Done():
+						return nil
+					}
+				}))
+			call := begin(t, dial(t, r.Addr()))
+			for deadline := time.Now().Add(patience); underWay.Load() < 3; time.Sleep(time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatal("what the server starts doesn't begin")
+				}
+			}
+			test.end(r, fail)
+			if _, err := call.Recv(); (status.Code(err) == codes.Unavailable) != test.cuts {
+				t.Errorf("the call under way: %v", err)
+			}
+			says := ""
+			if err := r.end(t); err != nil {
+				says = err.Error()
+			}
+			if !strings.HasPrefix(says, test.says) || test.says == "" && says != "" {
+				t.Errorf("the error says %q, want %q", says, test.says)
+			}
+			if n := underWay.Load(); n > 0 {
+				t.Errorf("%d of what it started still run", n)
+			}
+		})
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -152,24 +153,26 @@ func (s *Server) Addr() string { return s.listener.Addr().String() }
 
 // Serve answers until ctx ends, then drains: no new calls, and those under way
 // may finish within the configuration's DrainTimeout, as may what runs
-// [Alongside]. The error is nil if they all did.
+// [Alongside]. The error is nil if they all did. However it ends, nothing of it
+// runs any more once it returns, but for what it had to cut off.
 func (s *Server) Serve(ctx context.Context) error {
 	return s.serve(ctx, nil)
 }
 
 func (s *Server) serve(ctx context.Context, signals <-chan os.Signal) error {
 	ended := make(chan error, 1)
-	go func() { ended <- s.grpc.Serve(s.listener) }()
+	go func() {
+		defer close(ended)
+		ended <- s.grpc.Serve(s.listener)
+	}()
 	s.log.Info("serving", "addr", s.Addr(), "tls", s.config.TLSCert != "")
-	s.watchNeeds()
-	company := accompany(ctx, s.alongside)
-	defer company.leave()
+	company := accompany(ctx, slices.Concat(s.alongside, s.checks()))
 	var failure error
 	patience := 2 // signals until calls are cut off, even if the first ended ctx too
 	select {
 	case err := <-ended:
-		s.grpc.Stop()
-		return fmt.Errorf("serving %s: %w", s.Addr(), err)
+		failure = fmt.Errorf("serving %s: %w", s.Addr(), err)
+		go s.grpc.Stop() // it ends no handler: drain waits for those
 	case failure = <-company.failed:
 		s.log.Error("what runs alongside has failed", "error", failure)
 	case <-ctx.Done():
@@ -177,13 +180,14 @@ func (s *Server) serve(ctx context.Context, signals <-chan os.Signal) error {
 		patience--
 		s.log.Info("told to stop", "signal", told.String())
 	}
-	if err := s.drain(company, signals, patience); err != nil {
-		return errors.Join(failure, err)
-	}
-	<-ended
+	err := s.drain(company, signals, patience)
 	if failure == nil {
 		failure = company.failure()
 	}
+	if err != nil {
+		return errors.Join(failure, err)
+	}
+	<-ended
 	s.log.Info("stopped")
 	return failure
 }

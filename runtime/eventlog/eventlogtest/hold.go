@@ -230,6 +230,24 @@ func (e Engine) buries(t *testing.T) {
 		check(log, "mailer", 2, 7)
 		check(log, "biller", 2)
 	})
+	t.Run("retry, of a new account", func(t *testing.T) {
+		for _, reason := range []string{"it failed again", "and again"} {
+			bury(hold, records[7], reason)
+			if _, err := log.Retry(within(t), "mailer", records[7].Position); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				retries, err := hold.Retries(within(t))
+				must(t, err)
+				i := slices.IndexFunc(retries, func(l eventlog.DeadLetter) bool { return l.Position == records[7].Position })
+				if i < 0 || retries[i].Reason != reason || string(retries[i].Data) != string(records[7].Data) {
+					t.Errorf("retries %+v, want one that says %q", retries, reason)
+				}
+			}
+		}
+		bury(hold, records[7], "it failed at last")
+		checkRetries(2)
+	})
 	t.Run("after closing", func(t *testing.T) {
 		closeLog(t, log)
 		log = open(t, url)

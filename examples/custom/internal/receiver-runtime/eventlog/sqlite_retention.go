@@ -14,7 +14,7 @@ import (
 // sqliteRetention is how much a log keeps. Its zero value is everything.
 type sqliteRetention struct {
 	age   time.Duration // since recording; 0: any
-	bytes int64         // in use of the file; 0: any
+	bytes int64         // that the events have in use of the file; 0: any
 }
 
 // parseRetention reads the parameters of a URL: max-age=720h, max-bytes=10GB.
@@ -53,6 +53,7 @@ const (
 type sqliteTrimmer struct {
 	log       *sqliteLog
 	retention sqliteRetention
+	dead      sqliteDead
 	cancel    context.CancelFunc
 	stopped   chan struct{}
 }
@@ -72,9 +73,9 @@ func (t *sqliteTrimmer) stop() {
 func (t *sqliteTrimmer) run(ctx context.Context) {
 	defer close(t.stopped)
 	for failing := false; ; {
-		pause := trimInterval
 		began := time.Now()
 		more, err := t.trim(ctx)
+		pause := max(trimInterval, 10*time.Since(began)) // what takes long is done less often
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -110,23 +111,62 @@ func (t *sqliteTrimmer) trim(ctx context.Context) (more bool, err error) {
 
 // last is the position up to which to delete, 0 if there is nothing to delete.
 func (t *sqliteTrimmer) last(ctx context.Context, r *sqliteReader) (last int64, err error) {
+	limit, err := t.surplus(ctx, r)
+	before := "9999" // whenever they were recorded
+	if limit == 0 && t.retention.age > 0 {
+		limit, before = trimEvents, time.Now().Add(-t.retention.age).UTC().Format(sqliteTime)
+	}
+	if err != nil || limit == 0 {
+		return 0, err
+	}
+	err = r.QueryRowContext(ctx, `SELECT ifnull(max(position), 0) FROM
+		(SELECT position, recorded, sum(length(data)) OVER (ORDER BY position) - length(data) AS bytes
+			FROM (SELECT position, recorded, data FROM events ORDER BY position LIMIT ?))
+		WHERE recorded < ? AND bytes < ?`, limit, before, trimBytes).Scan(&last)
+	return last, err
+}
+
+// surplus is how many events to delete because of what all of them take.
+func (t *sqliteTrimmer) surplus(ctx context.Context, r *sqliteReader) (events int64, err error) {
+	if t.retention.bytes == 0 {
+		return 0, nil
+	}
 	bytes, err := sqliteBytes(ctx, r.Conn)
+	if err != nil || bytes <= t.retention.bytes {
+		return 0, err
+	}
+	dead, err := t.dead.bytes(ctx, r)
+	if bytes -= dead; err != nil || bytes <= t.retention.bytes {
+		return 0, err
+	}
+	first, last, err := r.ends()
+	if err != nil || last == 0 {
+		return 0, err
+	}
+	each := max(1, bytes/int64(last-first+1))
+	return min(trimEvents, (bytes-t.retention.bytes)/each+1), nil
+}
+
+// sqliteDead knows how much of the file the dead letters have in use. To find
+// out takes a look at each of their pages, so it does that only if there are
+// others than the last time.
+type sqliteDead struct {
+	which [3]float64
+	used  int64
+}
+
+func (d *sqliteDead) bytes(ctx context.Context, r *sqliteReader) (int64, error) {
+	var which [3]float64
+	err := r.QueryRowContext(ctx, "SELECT count(*), total(position), total(rowid) FROM dead_letters").Scan(&which[0], &which[1], &which[2])
+	if err != nil || which == d.which {
+		return d.used, err
+	}
+	var used int64
+	err = r.QueryRowContext(ctx, `SELECT ifnull(sum(pgsize), 0) FROM dbstat
+		WHERE aggregate = TRUE AND name IN (SELECT name FROM sqlite_schema WHERE tbl_name = 'dead_letters')`).Scan(&used)
 	if err != nil {
 		return 0, err
 	}
-	first, end, err := r.ends()
-	if err != nil || end == 0 {
-		return 0, err
-	}
-	each := max(1, bytes/int64(end-first+1))
-	limit := max(1, min(trimEvents, trimBytes/each))
-	before := "" // of an age too great
-	if excess := bytes - t.retention.bytes; t.retention.bytes > 0 && excess > 0 {
-		limit, before = min(limit, excess/each+1), "9999"
-	} else if t.retention.age > 0 {
-		before = time.Now().Add(-t.retention.age).UTC().Format(sqliteTime)
-	}
-	err = r.QueryRowContext(ctx, `SELECT ifnull(max(position), 0) FROM
-		(SELECT position, recorded FROM events ORDER BY position LIMIT ?) WHERE recorded < ?`, limit, before).Scan(&last)
-	return last, err
+	d.which, d.used = which, used
+	return used, nil
 }

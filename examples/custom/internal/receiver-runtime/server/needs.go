@@ -32,42 +32,48 @@ const (
 type readiness struct {
 	mu    sync.Mutex
 	unmet map[int]bool // by their indexes
+	tell  func(ready bool)
 }
 
-// watchNeeds checks needs until the server drains.
-func (s *Server) watchNeeds() {
-	ready := readiness{unmet: map[int]bool{}}
-	for i := range s.needs {
-		ready.unmet[i] = true
-	}
+// checks runs alongside, one for each need, until the server drains.
+func (s *Server) checks() (checks []companion) {
+	ready := readiness{unmet: map[int]bool{}, tell: s.health.ready}
 	for i, need := range s.needs {
-		go func() {
+		ready.unmet[i] = true
+		checks = append(checks, companion{"the check of " + need.name, func(ctx context.Context) error {
 			for said := false; ; {
-				ctx, cancel := context.WithTimeout(s.health.draining, checkTimeout)
-				err := need.check(ctx)
-				cancel()
+				err := need.checked(ctx)
 				switch {
-				case s.health.draining.Err() != nil:
-					return
+				case ctx.Err() != nil:
+					return nil
 				case err != nil && !said:
 					s.log.Warn("not ready", "needs", need.name, "error", err)
 				case err == nil && said:
 					s.log.Info("ready again", "needs", need.name)
 				}
 				said = err != nil
-				s.health.ready(ready.note(i, err == nil))
+				ready.note(i, err == nil)
 				select {
-				case <-s.health.draining.Done():
-					return
+				case <-ctx.Done():
+					return nil
 				case <-time.After(checkInterval):
 				}
 			}
-		}()
+		}})
 	}
+	return checks
 }
 
-// note returns whether all needs are met.
-func (r *readiness) note(i int, met bool) bool {
+// checked is what the check says within its time.
+func (n need) checked(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	return n.check(ctx)
+}
+
+// note tells whether all needs are met. Nobody else does meanwhile: what is
+// told last is so.
+func (r *readiness) note(i int, met bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if met {
@@ -75,5 +81,5 @@ func (r *readiness) note(i int, met bool) bool {
 	} else {
 		r.unmet[i] = true
 	}
-	return len(r.unmet) == 0
+	r.tell(len(r.unmet) == 0)
 }

@@ -30,7 +30,8 @@ import (
 //
 // That an event was handled is recorded soon afterwards, for many at a time.
 // If the process is killed meanwhile, at most the last 4096 taken (see
-// [Window]) are handled again.
+// [Window]) are handled again. One that went to the dead letters by then is, too:
+// if it succeeds this time, its dead letter is still there, for [Log].Retry.
 //
 // The context of the handler has the values of ctx but does not end with it, so
 // that what was begun can finish. It ends if the consumer's place is lost.

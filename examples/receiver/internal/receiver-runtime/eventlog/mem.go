@@ -99,6 +99,7 @@ func (l *memoryLog) Append(ctx context.Context, events ...Event) ([]Receipt, err
 		if known && !same(&l.records[position-1].Event, &event) {
 			for _, record := range l.records[before:] {
 				delete(l.positions, [2]string{record.Source, record.ID})
+				l.bytes -= int64(size(&record.Event))
 			}
 			l.records = slices.Delete(l.records, before, len(l.records))
 			return nil, conflict(&event)

@@ -34,8 +34,9 @@ const (
 //	sqlite:PATH?max-age=720h&max-bytes=10GB
 //
 // Then the oldest events are deleted soon after they are older than that, or
-// the file has more than that in use, whether consumers have handled them or
-// not; dead letters stay. The file does not shrink: its space is used again.
+// they have more than that of the file in use, whether consumers have handled
+// them or not. Dead letters stay, and are not counted: they come on top of
+// max-bytes. The file does not shrink: its space is used again.
 // That an event was stored before is known as long as it is kept. In its table
 // "events" the column "data" is a protobuf message; a server prints it as JSON
 // with its subcommand "events replay".
