@@ -48,17 +48,43 @@ func TestCancelledStreams(t *testing.T) {
 	} {
 		ctx, cancel := context.WithCancel(soon(t))
 		defer cancel()
+		out := newOutput(len(test.out))
 		go func() {
 			<-called
-			time.Sleep(100 * time.Millisecond) // until the replies have come
+			<-out.complete
 			cancel()
 		}()
-		out, err := feed(ctx, never(t), streams, test.name, "--addr", addr)
-		if fmt.Sprint(err) != test.want || out != test.out {
+		err := Run(ctx, envOf(never(t), out, test.name, "--addr", addr), streams)
+		if fmt.Sprint(err) != test.want || out.String() != test.out {
 			t.Errorf("%s: it prints %q, error %v, want %q, %s", test.name, out, err, test.out, test.want)
 		}
 	}
 }
+
+// output is what a command prints.
+type output struct {
+	text     strings.Builder
+	want     int
+	complete chan struct{} // closed once it has as many bytes as are wanted
+}
+
+func newOutput(want int) *output {
+	o := &output{want: want, complete: make(chan struct{})}
+	if want == 0 {
+		close(o.complete)
+	}
+	return o
+}
+
+func (o *output) Write(text []byte) (int, error) {
+	missing := o.want - o.text.Len()
+	if missing > 0 && len(text) >= missing {
+		defer close(o.complete)
+	}
+	return o.text.Write(text)
+}
+
+func (o *output) String() string { return o.text.String() }
 
 func TestCancelledBeforeItHasBegun(t *testing.T) {
 	addr := listen(t).Addr().String() // takes connections, and says nothing
@@ -105,12 +131,18 @@ func TestTimeoutThatIsGivenBoundsAStream(t *testing.T) {
 		},
 	})
 	for name, printed := range map[string]string{"upload": "", "watch": nothing, "exchange": nothing} {
-		out, err := feed(soon(t), never(t), streams, name, "--addr", addr, "--timeout", "200ms")
-		if want := name + ": the call to " + addr + " did not end within 200ms (see --timeout)"; fmt.Sprint(err) != want || out != printed {
-			t.Errorf("it prints %q, error\n%v, want\n%s", out, err, want)
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			out, err := feed(soon(t), never(t), streams, name, "--addr", addr, "--timeout", enough.String())
+			if want := name + ": the call to " + addr + " did not end within 2s (see --timeout)"; fmt.Sprint(err) != want || out != printed {
+				t.Errorf("it prints %q, error\n%v, want\n%s", out, err, want)
+			}
+		})
 	}
 }
+
+// enough is a timeout within which a call begins, whatever else the machine does.
+const enough = 2 * time.Second
 
 // within runs a command whose default timeout is another.
 func within(t *testing.T, command Command, timeout time.Duration, stdout io.Writer, args ...string) error {
@@ -126,7 +158,7 @@ func within(t *testing.T, command Command, timeout time.Duration, stdout io.Writ
 
 func TestTimeoutThatIsNotGiven(t *testing.T) {
 	slow := func(stream grpc.ServerStreamingServer[testpb.StreamingOutputCallResponse]) error {
-		time.Sleep(400 * time.Millisecond)
+		time.Sleep(enough + 200*time.Millisecond)
 		return stream.Send(&testpb.StreamingOutputCallResponse{})
 	}
 	addr := start(t, streamServer{
@@ -142,18 +174,21 @@ func TestTimeoutThatIsNotGiven(t *testing.T) {
 	}{
 		{watch, addr, "<nil>"},
 		{exchangeAll, addr, "<nil>"},
-		{upload, addr, "the call to " + addr + " did not end within 200ms (see --timeout)"},
-		{watch, mute, "no answer from " + mute + " within 200ms (see --timeout)"},
-		{exchangeAll, mute, "no answer from " + mute + " within 200ms (see --timeout)"},
-		{upload, mute, "the call to " + mute + " did not end within 200ms (see --timeout)"},
+		{upload, addr, "the call to " + addr + " did not end within 2s (see --timeout)"},
+		{watch, mute, "no answer from " + mute + " within 2s (see --timeout)"},
+		{exchangeAll, mute, "no answer from " + mute + " within 2s (see --timeout)"},
+		{upload, mute, "the call to " + mute + " did not end within 2s (see --timeout)"},
 	} {
-		var out bytes.Buffer
-		if err := within(t, test.command, 200*time.Millisecond, &out, "--addr", test.addr); fmt.Sprint(err) != test.want {
-			t.Errorf("%s: the error is\n%v, want\n%s", test.command.Name, err, test.want)
-		}
-		if got := out.String(); (got == nothing) != (test.want == "<nil>") {
-			t.Errorf("%s: it prints %q", test.command.Name, got)
-		}
+		t.Run(test.command.Name+" "+test.want, func(t *testing.T) {
+			t.Parallel()
+			var out bytes.Buffer
+			if err := within(t, test.command, enough, &out, "--addr", test.addr); fmt.Sprint(err) != test.want {
+				t.Errorf("the error is\n%v, want\n%s", err, test.want)
+			}
+			if got := out.String(); (got == nothing) != (test.want == "<nil>") {
+				t.Errorf("it prints %q", got)
+			}
+		})
 	}
 }
 

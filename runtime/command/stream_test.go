@@ -165,7 +165,7 @@ func never(t *testing.T) io.Reader {
 }
 
 // ends are the seconds in which what is to end soon ends.
-const ends = 5 * time.Second
+const ends = 20 * time.Second
 
 // soon fails a test whose command does not end.
 func soon(t *testing.T) context.Context {
@@ -423,9 +423,10 @@ func TestServerThatEndsTheStreamEarly(t *testing.T) {
 // A server that counts on the end of the requests must not take a mistake for
 // it.
 func TestMalformedInputCancelsTheCall(t *testing.T) {
-	heard := make(chan error, 1)
+	begun, heard := make(chan struct{}, 1), make(chan error, 1)
 	addr := start(t, streamServer{
 		upload: func(stream uploadServer) error {
+			begun <- struct{}{}
 			_, err := stream.Recv()
 			for err == nil {
 				_, err = stream.Recv()
@@ -434,6 +435,7 @@ func TestMalformedInputCancelsTheCall(t *testing.T) {
 			return err
 		},
 		exchange: func(stream exchangeServer) error {
+			begun <- struct{}{}
 			err := echoAll(stream)
 			heard <- err
 			return err
@@ -446,11 +448,12 @@ func TestMalformedInputCancelsTheCall(t *testing.T) {
 			`{}` + "\n" + `{"payload": {`:  "line 2, column 14: unexpected end of JSON input",
 		} {
 			stdin, typed := io.Pipe()
-			go io.WriteString(typed, text[:2])
-			time.AfterFunc(50*time.Millisecond, func() { // after the call has begun
+			go func() {
+				io.WriteString(typed, text[:2])
+				<-begun
 				io.WriteString(typed, text[2:])
 				typed.Close()
-			})
+			}()
 			out, err := feed(soon(t), stdin, streams, name, "--addr", addr)
 			if fmt.Sprint(err) != name+": standard input: "+want {
 				t.Errorf("the error is\n%v, want\n%s", err, want)
