@@ -3,6 +3,7 @@ package eventlog
 import (
 	"context"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"runtime"
 	"sync"
@@ -260,6 +261,9 @@ func (l *sqliteLog) Check(ctx context.Context) error {
 	if l.appender.underWay.tooLong() || l.underWay.tooLong() {
 		return &Error{Kind: ErrUnavailable, Detail: fmt.Sprintf("its storage has not answered for %s", maxWait)}
 	}
+	if err := l.appender.writer.isThere(); err != nil {
+		return l.refusal(err)
+	}
 	probe, err := l.appender.probe()
 	if err != nil || probe == nil {
 		return err
@@ -325,6 +329,9 @@ func (a *sqliteAppender) take(batch []*sqliteAppend) (_ []*sqliteAppend, more bo
 
 // sqliteFailure is what callers get to know of a transaction that failed.
 func sqliteFailure(err error) error {
+	if known := (*Error)(nil); errors.As(err, &known) {
+		return known
+	}
 	if sqliteCode(err)&0xff == sqlite3.SQLITE_FULL {
 		return &Error{Kind: ErrFull, Detail: "there is no room on its device", Cause: err}
 	}

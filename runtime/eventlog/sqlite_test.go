@@ -798,3 +798,36 @@ func TestWriteAheadLogStaysBounded(t *testing.T) {
 		t.Errorf("it has %d bytes", info.Size())
 	}
 }
+
+// TestNothingIsAcknowledgedIntoAFileThatIsGone, nor into one that stands there no
+// more since a backup was put in its place.
+func TestNothingIsAcknowledgedIntoAFileThatIsGone(t *testing.T) {
+	for name, lose := range map[string]func(path string) error{
+		"removed":            os.Remove,
+		"its folder removed": func(path string) error { return os.RemoveAll(filepath.Dir(path)) },
+		"replaced": func(path string) error {
+			backup := path + "-backup"
+			return errors.Join(os.WriteFile(backup, nil, 0o600), os.Rename(backup, path))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "data", "events.db")
+			log, err := Open(t.Context(), "sqlite:"+path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = log.Close() }()
+			mustAppend(t, log, Event{ID: "1", Type: "t", Schema: "s"})
+			if err := lose(path); err != nil {
+				t.Fatal(err)
+			}
+			check := log.Check(t.Context())
+			_, append := log.Append(t.Context(), Event{ID: "2", Type: "t", Schema: "s"})
+			for what, err := range map[string]error{"check": check, "append": append} {
+				if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "its file was removed or replaced") {
+					t.Errorf("%s: %v, want that the file is gone", what, err)
+				}
+			}
+		})
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 
@@ -21,6 +22,8 @@ import (
 // It uses the driver's prepared statements as they are: what database/sql does
 // for each argument costs a good part of what SQLite does with it.
 type sqliteWriter struct {
+	path string
+	file os.FileInfo // that stood there when the log was opened
 	pool *sql.DB
 	conn *sql.Conn // nil if what it knows of the file may be wrong
 
@@ -53,11 +56,29 @@ type sqliteInsert struct {
 }
 
 func newSQLiteWriter(path string) (*sqliteWriter, error) {
-	w := &sqliteWriter{pool: newSQLiteWriters(path)}
-	if err := whileBusy(context.Background(), w.connect); err != nil {
-		return nil, errors.Join(err, w.pool.Close())
+	w := &sqliteWriter{path: path, pool: newSQLiteWriters(path)}
+	err := whileBusy(context.Background(), w.connect)
+	if err == nil {
+		w.file, err = os.Stat(path)
+	}
+	if err != nil {
+		return nil, errors.Join(err, w.close())
 	}
 	return w, nil
+}
+
+// isThere is nil while the file is the one that was opened. What is written to
+// one that was removed, or replaced by a backup of it, is on no disk once the
+// process ends.
+func (w *sqliteWriter) isThere() error {
+	file, err := os.Stat(w.path)
+	if err == nil && !os.SameFile(file, w.file) {
+		err = fmt.Errorf("another file stands at %s", w.path)
+	}
+	if err != nil {
+		return &Error{Kind: ErrUnavailable, Detail: "its file was removed or replaced while it was open; stop the server, and start it again", Cause: err}
+	}
+	return nil
 }
 
 // connect opens the connection and prepares its statements.
@@ -157,6 +178,9 @@ func (w *sqliteWriter) store(batch []*sqliteAppend) (failure error) {
 	}
 	if err == nil {
 		err = w.attempt(batch)
+	}
+	if err == nil {
+		err = w.isThere()
 	}
 	if err != nil {
 		failure = sqliteFailure(err)
