@@ -194,7 +194,7 @@ var protoEdits = []edit{
 		change: func(s shop) { s.edit(ordersProto, "rpc Place(", "rpc Submit(") },
 		made:   paths(ordersCode, "submit.go", "submit_test.go"),
 		gone:   []string{shopGen + "test/orders_place.go"},
-		told:   []string{ordersCode + "place.go:10: Place looks like an RPC, but service shop.v1.Orders has none of that name: nobody calls it (if the RPC is called Submit now, rename the method)"},
+		told:   []string{ordersCode + "place.go:10: Place looks like an RPC, but service shop.v1.Orders has none of that name: nobody calls it (if the RPC is called Submit now, rename the method and delete the new file that answers it)"},
 		broken: paths(ordersCode, "place_test.go"),
 	},
 	{
@@ -754,6 +754,7 @@ var fileEdits = []edit{
 		name:   "conflicts stand in a main of yours",
 		change: alsoShip(func(s shop) { s.write(shopMain, s.read(shopMain)+conflict) }),
 		made:   shipBoth,
+		told:   []string{shopMain + "$:1: expected declaration, found '<<': whether the program in cmd/shop-server serves all services could not be seen"},
 		broken: []string{shopMain},
 	},
 }

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/types/pluginpb"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/keep"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/plugin"
 )
 
@@ -144,13 +145,20 @@ func (c *command) generate(ctx context.Context, out, notes io.Writer) error {
 		return err
 	}
 	tell := func(line string) { fmt.Fprintln(notes, "protoc-gen-receiver:", line) }
-	files, err := plugin.Generate(c.request, tell)
-	if err != nil {
-		return err
-	}
 	gomod, err := plugin.ReadGoMod(options.Root)
 	if err != nil {
 		return err
+	}
+	var told []string
+	files, err := plugin.Generate(c.request, func(line string) { told = append(told, line) })
+	if err == nil {
+		err = c.strays(options, gomod)
+	}
+	if err != nil {
+		return err
+	}
+	for _, line := range told {
+		tell(line)
 	}
 	var missing []module.Version
 	if len(files) > 0 {
@@ -201,6 +209,22 @@ func (c *command) others(ctx context.Context, options plugin.Options, gomod *plu
 		}
 	}
 	return files, nil
+}
+
+// strays is an error if nobody makes the messages that a service needs.
+func (c *command) strays(options plugin.Options, gomod *plugin.GoMod) error {
+	var complaints model.Complaints
+	for _, file := range c.request.GetProtoFile() {
+		goPackage := options.GoPackage(file)
+		if len(file.GetService()) == 0 || !slices.Contains(c.request.GetFileToGenerate(), file.GetName()) || gomod.Provides(goPackage) {
+			continue
+		}
+		complaints.OfGoPackage(file, "go_package %q is neither in the module %s nor in one that go.mod requires: change it, or go get that module", goPackage, gomod.Path())
+	}
+	if len(complaints) == 0 {
+		return nil
+	}
+	return complaints
 }
 
 // compare shows what a run would change; the error says that there is anything.

@@ -65,7 +65,7 @@ func (j *joined) orphan(has method) []string {
 		}
 	}
 	if len(alike) == 1 {
-		line += fmt.Sprintf(" (if the RPC is called %s now, rename the method)", alike[0])
+		line += fmt.Sprintf(" (if the RPC is called %s now, rename the method and delete the new file that answers it)", alike[0])
 	}
 	return []string{line}
 }
@@ -138,6 +138,9 @@ func (j *joined) short(signature string, in *goFile) string {
 // package.
 func (m *Module) unserved(program *model.Program) (lines []string) {
 	main := m.folder("cmd/" + program.Name + "-server")
+	if main.err != nil {
+		return []string{fmt.Sprintf("%v: whether the program in %s serves all services could not be seen", main.err, main.dir)}
+	}
 	calls := calls{}
 	for _, file := range main.files {
 		if !file.test {

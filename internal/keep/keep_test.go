@@ -549,7 +549,7 @@ func TestDriftIsTold(t *testing.T) {
 	}{
 		"nothing":       {proto(), nil},
 		"a removed RPC": {proto("rpc Find(Query) returns (Reply);", ""), []string{impl + "find.go:13: Find looks like an RPC, but service shop.Orders has none of that name: nobody calls it"}},
-		"a renamed RPC": {proto("rpc Find(", "rpc Search("), []string{impl + "find.go:13: Find looks like an RPC, but service shop.Orders has none of that name: nobody calls it (if the RPC is called Search now, rename the method)"}},
+		"a renamed RPC": {proto("rpc Find(", "rpc Search("), []string{impl + "find.go:13: Find looks like an RPC, but service shop.Orders has none of that name: nobody calls it (if the RPC is called Search now, rename the method and delete the new file that answers it)"}},
 		"other types":   {proto("rpc Find(Query)", "rpc Find(Reply)"), []string{impl + "find.go:13: Find has the signature func(context.Context, *shoppb.Query) (*shoppb.Reply, error), and rpc Find wants func(context.Context, *shoppb.Reply) (*shoppb.Reply, error)"}},
 		"a stream":      {proto("returns (Reply);\n}", "returns (stream Reply);\n}"), []string{impl + "find.go:13: Find has the signature func(context.Context, *shoppb.Query) (*shoppb.Reply, error), and rpc Find wants func(*shoppb.Query, shoppb.Orders_FindServer) error"}},
 		"a new service": {func(house) string { return orders + "service Stock { rpc Count(Query) returns (Reply); }" }, []string{main + `:41: service shop.Stock is not served: pass shopserver.Stock(stock.New()) to server.Run, or server.Without("shop.Stock")`}},
@@ -557,6 +557,10 @@ func TestDriftIsTold(t *testing.T) {
 			h.edit(main, "config,\n", "config, server.Without(\"shop.Stock\"),\n")
 			return orders + "service Stock { rpc Count(Query) returns (Reply); }"
 		}, nil},
+		"a main that can't be read": {func(h house) string {
+			h.write(main, "package main\n\n<<<<<<< ours\n")
+			return orders + "service Stock { rpc Count(Query) returns (Reply); }"
+		}, []string{main + ":3:1: expected declaration, found '<<': whether the program in cmd/shop-server serves all services could not be seen"}},
 		"served elsewhere": {func(h house) string {
 			h.write(main, "package main\n\nfunc main() {}\n")
 			return orders + "service Stock { rpc Count(Query) returns (Reply); }"

@@ -47,6 +47,11 @@ func Misread(request *pluginpb.CodeGeneratorRequest, err error) error {
 	return err
 }
 
+// OfGoPackage adds what is wrong with a file's go_package.
+func (c *Complaints) OfGoPackage(file *descriptorpb.FileDescriptorProto, format string, args ...any) {
+	c.at(file, atGoPackage, format, args...)
+}
+
 // goPackages checks the Go packages of files.
 type goPackages struct {
 	modulePath string
