@@ -318,8 +318,9 @@ var protoEdits = []edit{
 		change: func(s shop) { s.edit(ordersProto, "service Desk", "service Counter") },
 		made: paths("internal/shop/v1/counter/", "ask.go", "ask_test.go", "collect.go", "collect_test.go", "list.go", "list_test.go",
 			"service.go", "service_test.go", "talk.go", "talk_test.go"),
-		gone:   deskGen,
-		told:   []string{shopMain + `$: service shop.v1.Counter is not served: pass shopv1server.Counter(counter.New()) to server.Run, or server.Without("shop.v1.Counter")`},
+		gone: deskGen,
+		told: append(deskLeft[:len(deskLeft):len(deskLeft)],
+			shopMain+`$: service shop.v1.Counter is not served: pass shopv1server.Counter(counter.New()) to server.Run, or server.Without("shop.v1.Counter")`),
 		broken: []string{deskCode, shopMain},
 	},
 	{
@@ -336,6 +337,7 @@ var protoEdits = []edit{
 		name:   "a service is removed",
 		change: func(s shop) { s.cut(ordersProto, "service Desk") },
 		gone:   deskGen,
+		told:   deskLeft,
 		broken: []string{deskCode, shopMain},
 	},
 	{
@@ -350,6 +352,10 @@ var protoEdits = []edit{
 		name:   "the last service of a package is removed",
 		change: func(s shop) { s.cut(stockProto, "service Stock") },
 		gone:   slices.Concat([]string{"cmd/stock-client/stock_v1_commands.go"}, stockGen, stockShared),
+		told: []string{
+			"cmd/stock-server/main.go$: service stock.v1.Stock is in the protos no more: serve it no more",
+			stockCode + "service.go:11: service stock.v1.Stock is in the protos no more, and nobody calls what implements it: delete it, or move what it does",
+		},
 		broken: []string{stockCode, "cmd/stock-server/main.go"},
 	},
 	{
@@ -757,6 +763,12 @@ var fileEdits = []edit{
 		told:   []string{shopMain + "$:1: expected declaration, found '<<': whether the program in cmd/shop-server serves all services could not be seen"},
 		broken: []string{shopMain},
 	},
+}
+
+// deskLeft is told of a service that is gone while the code for it stands.
+var deskLeft = []string{
+	shopMain + "$: service shop.v1.Desk is in the protos no more: serve it no more",
+	deskCode + "service.go:10: service shop.v1.Desk is in the protos no more, and nobody calls what implements it: delete it, or move what it does",
 }
 
 // ourEdits are what happens to files of ours.

@@ -4,11 +4,15 @@ import (
 	"cmp"
 	"fmt"
 	"go/ast"
+	"io/fs"
+	"os"
 	"path"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
 )
@@ -141,12 +145,7 @@ func (m *Module) unserved(program *model.Program) (lines []string) {
 	if main.err != nil {
 		return []string{fmt.Sprintf("%v: whether the program in %s serves all services could not be seen", main.err, main.dir)}
 	}
-	calls := calls{}
-	for _, file := range main.files {
-		if !file.test {
-			calls.add(file)
-		}
-	}
+	calls := m.calls(main.dir)
 	var served, unserved, consuming []*model.Service
 	for _, pkg := range program.Packages {
 		for _, service := range pkg.Services {
@@ -182,6 +181,40 @@ func (m *Module) unserved(program *model.Program) (lines []string) {
 	return lines
 }
 
+// leftBehind says what is yours of services that the protos have no more: what
+// implements them, and where mains serve them.
+func (m *Module) leftBehind(gone []File) (lines []string) {
+	for _, file := range gone {
+		dir := path.Dir(file.Path)
+		text, _ := m.read(file.Path)
+		_, element := sourceOf(text)
+		service, is := strings.CutPrefix(element, "service ")
+		if !is || model.WithoutRole(dir) == "" || dir != model.ServerBeside(dir) {
+			continue
+		}
+		made, err := parseGo(file.Path, text)
+		if err != nil {
+			continue
+		}
+		mains, _ := fs.Glob(os.DirFS(m.root), "cmd/*-server")
+		for _, main := range mains {
+			for name := range made.names() {
+				for _, at := range m.calls(main)[m.path+"/"+dir+"."+name] {
+					lines = append(lines, fmt.Sprintf("%s: service %s is in the protos no more: serve it no more", at, service))
+				}
+			}
+		}
+		name := protoreflect.FullName(service)
+		for what, at := range m.calls(model.ImplDir(name)) {
+			if strings.HasSuffix(what, ".Unimplemented"+string(name.Name())+"Server") {
+				lines = append(lines, fmt.Sprintf("%s: service %s is in the protos no more, and nobody calls what implements it: delete it, or move what it does", at[0], service))
+			}
+		}
+	}
+	slices.Sort(lines)
+	return lines
+}
+
 // servedBy is the expression by which main serves a service.
 func servedBy(service *model.Service) string {
 	return fmt.Sprintf("%s.%s(%s)", service.Package.Server.Name, service.Func, madeBy(service))
@@ -210,6 +243,17 @@ func madeBy(service *model.Service) string {
 // calls are what files mention of other packages, as import path and name, of
 // anything else, as a dot and a name, and their string literals: where each is.
 type calls map[string][]string
+
+// calls are those of the files in a folder that are no tests.
+func (m *Module) calls(dir string) calls {
+	all := calls{}
+	for _, file := range m.folder(dir).files {
+		if !file.test {
+			all.add(file)
+		}
+	}
+	return all
+}
 
 func (c calls) add(file *goFile) {
 	ast.Inspect(file.syntax, func(node ast.Node) bool {

@@ -174,6 +174,9 @@ func (m *Module) Files(into *model.Module, outputs []Output) ([]File, error) {
 	if err := errors.Join(append(errs, err)...); err != nil {
 		return nil, err
 	}
+	for _, line := range m.leftBehind(gone) {
+		m.Told(line)
+	}
 	return append(files, gone...), nil
 }
 

@@ -217,14 +217,19 @@ func (b *builder) service(pkg *Package, from *protogen.Service) *Service {
 
 // impl is the package of a service's implementation, and of nothing else.
 func (b *builder) impl(pkg *Package, from *protogen.Service) GoPackage {
-	name := packageName(from.GoName)
-	dir := path.Join("internal", protoDir(pkg.Proto))
-	for b.holdsMessages(path.Join(dir, name)) {
-		name += "service"
+	dir := ImplDir(from.Desc.FullName())
+	for b.holdsMessages(dir) {
+		dir += "service"
 	}
-	impl := b.module.sub(path.Join(dir, name), name)
+	impl := b.module.sub(dir, path.Base(dir))
 	b.claim(claimOfDir(impl.Dir), from.Desc, "package %s", impl.Path)
 	return impl
+}
+
+// ImplDir is the folder of a service's implementation, unless messages stand
+// there.
+func ImplDir(service protoreflect.FullName) string {
+	return path.Join("internal", protoDir(string(service.Parent())), packageName(string(service.Name())))
 }
 
 // holdsMessages reports whether a folder is that of a package of messages.

@@ -68,6 +68,9 @@ func Generated(dir string) bool {
 // a package's roles.
 func ClientBeside(dir string) string { return WithoutRole(dir) + "client" }
 
+// ServerBeside is that of the server.
+func ServerBeside(dir string) string { return WithoutRole(dir) + "server" }
+
 // WithoutRole is a folder less the role in its name, or "" if it has none.
 func WithoutRole(dir string) string {
 	for _, role := range roles {
