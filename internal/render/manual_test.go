@@ -269,7 +269,7 @@ func (c *code) method(decl *ast.FuncDecl) {
 		return
 	}
 	of := c.types[strings.TrimPrefix(types.ExprString(decl.Recv.List[0].Type), "*")]
-	if of == nil || len(decl.Type.Results.List) != 1 {
+	if of == nil || decl.Type.Results.NumFields() != 1 {
 		return
 	}
 	name := decl.Name.Name
