@@ -67,6 +67,7 @@ func Explain(ctx context.Context, args []string, out io.Writer) error {
 
 // command is what a command line asks for.
 type command struct {
+	importPaths []string
 	request     *pluginpb.CodeGeneratorRequest
 	theirs      map[string]*list // options for the plugins of others, by their names
 	check, diff bool
@@ -102,6 +103,7 @@ func load(ctx context.Context, name string, args []string) (*command, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.importPaths = importPaths
 	c.request, err = Request(ctx, importPaths, files)
 	if err != nil {
 		return nil, err
@@ -167,6 +169,9 @@ func (c *command) generate(ctx context.Context, out, notes io.Writer) error {
 	theirs, err := c.others(ctx, options, gomod)
 	if err != nil {
 		return err
+	}
+	for _, line := range c.checkMessages(options, gomod.Path(), theirs) {
+		tell(line)
 	}
 	files = append(files, theirs...)
 	if c.check || c.diff || options.Check {

@@ -1,0 +1,51 @@
+package compile_test
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/compile"
+)
+
+// TestMessagesThatDoNotFitAreTold: those of a proto that was not named, and those
+// of one that is gone. Both keep the module from building.
+func TestMessagesThatDoNotFitAreTold(t *testing.T) {
+	root, _ := demo(t)
+	proto, err := os.ReadFile(filepath.Join(root, "receiver.proto"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	service, event, _ := strings.Cut(string(proto), "// What happened in an application.")
+	event, reply, _ := strings.Cut(event, "// What came of it.")
+	head := "syntax = \"proto3\";\nimport \"google/protobuf/struct.proto\";\noption go_package = \"example.com/receiver/gen/receiverpb\";\n"
+	writeFile(t, filepath.Join(root, "types.proto"), head+event)
+	writeFile(t, filepath.Join(root, "receiver.proto"), strings.Replace(service, `"google/protobuf/struct.proto"`, `"types.proto"`, 1)+reply)
+	tells := func(want string, args ...string) {
+		t.Helper()
+		var out, notes bytes.Buffer
+		if err := compile.Generate(context.Background(), append([]string{"--receiver_opt=root=" + root, "-I", root}, args...), &out, &notes); err != nil {
+			t.Fatal(err)
+		}
+		if said := notes.String(); strings.ReplaceAll(said, root, "ROOT") != want {
+			t.Errorf("it says %q, want %q", said, want)
+		}
+	}
+	tells("protoc-gen-receiver: types.proto: it is imported, and nothing in gen/receiverpb is made of it: name it, too\n", "receiver.proto")
+	tells("")
+	tells("", "receiver.proto")
+	if err := os.Rename(filepath.Join(root, "types.proto"), filepath.Join(root, "events.proto")); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(root, "receiver.proto"), strings.Replace(service, `"google/protobuf/struct.proto"`, `"events.proto"`, 1)+reply)
+	stale := "protoc-gen-receiver: gen/receiverpb/types.pb.go: it was made of types.proto, which is not below ROOT: if that is no more, delete it\n"
+	tells(stale)
+	tells(stale)
+	if err := os.Remove(filepath.Join(root, "gen", "receiverpb", "types.pb.go")); err != nil {
+		t.Fatal(err)
+	}
+	tells("")
+}
