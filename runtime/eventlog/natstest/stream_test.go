@@ -62,6 +62,21 @@ func TestRemovedEvents(t *testing.T) {
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("it took %v to see the end", took)
 	}
+	for since, want := range map[time.Time]int{
+		{}: 3, began.Add(-time.Hour): 3, began.Add(time.Hour): 0,
+		time.Date(1969, 1, 1, 0, 0, 0, 0, time.UTC): 3, time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC): 0,
+	} {
+		count := 0
+		for _, err := range log.Read(t.Context(), eventlog.Since(since)) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			count++
+		}
+		if count != want {
+			t.Errorf("since %v it reads %d events, want %d", since, count, want)
+		}
+	}
 	hold, err := log.Hold(t.Context(), "mailer")
 	if err != nil {
 		t.Fatal(err)

@@ -290,7 +290,8 @@ type natsMessage struct {
 }
 
 // get asks the leader of a stream for one message, which is sequence, or the
-// first behind it that has a subject, or the last of a subject. It returns nil
+// first from it or from a time on that has a subject, or the last of a subject.
+// It returns nil
 // if there is none.
 //
 // The jetstream package would ask any replica where the stream allows that, and
@@ -330,7 +331,8 @@ func (l *natsLog) get(ctx context.Context, stream string, which natsGet) (*natsM
 }
 
 type natsGet struct {
-	Sequence uint64 `json:"seq,omitempty"`
-	Next     string `json:"next_by_subj,omitempty"`
-	Last     string `json:"last_by_subj,omitempty"`
+	Sequence uint64     `json:"seq,omitempty"`
+	Since    *time.Time `json:"start_time,omitempty"`
+	Next     string     `json:"next_by_subj,omitempty"`
+	Last     string     `json:"last_by_subj,omitempty"`
 }

@@ -209,13 +209,16 @@ func (r *natsReader) recognize(ctx context.Context) error {
 
 // isBehind is whether nothing stands between where reading begins and an end.
 func (l *natsLog) isBehind(ctx context.Context, from From, end Position) (is bool, err error) {
+	which := natsGet{Sequence: uint64(from.after) + 1, Next: ">"}
+	switch year := from.since.Year(); {
+	case from.since.IsZero():
+	case year > 9999:
+		return true, nil
+	case year >= 1970:
+		which = natsGet{Since: &from.since, Next: ">"}
+	}
 	err = l.do(ctx, func(ctx context.Context) error {
-		if !from.since.IsZero() {
-			last, err := l.get(ctx, l.events, natsGet{Last: ">"})
-			is = err == nil && (last == nil || last.time.Before(from.since))
-			return err
-		}
-		next, err := l.get(ctx, l.events, natsGet{Sequence: uint64(from.after) + 1, Next: ">"})
+		next, err := l.get(ctx, l.events, which)
 		is = err == nil && (next == nil || Position(next.sequence) > end)
 		return err
 	})
