@@ -433,3 +433,19 @@ func TestServersFail(t *testing.T) {
 		t.Errorf("the consumer took a server that lags behind for another stream: %s", said.said.String())
 	}
 }
+
+// TestCallersWithoutTimeTurnToo: those whose deadlines are shorter than the time
+// after which a server is left.
+func TestCallersWithoutTimeTurnToo(t *testing.T) {
+	c := startProcesses(t)
+	log := c.openAt(t, c.nodes[0])
+	defer func() { _ = log.Close() }()
+	if _, err := log.Append(t.Context(), event("a")); err != nil {
+		t.Fatal(err)
+	}
+	c.nodes[0].cut()
+	c.eventually(t, "an append comes through", func(ctx context.Context) bool { // within a second
+		_, err := log.Append(ctx, event("b"))
+		return err == nil
+	})
+}

@@ -1,10 +1,13 @@
 package natstest
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -142,6 +145,62 @@ func TestChangedStream(t *testing.T) {
 	for _, err := range log.Tail(t.Context(), eventlog.From{}) {
 		if !errors.Is(err, eventlog.ErrUnavailable) {
 			t.Errorf("tail: got %v, want that it is gone", err)
+		}
+	}
+}
+
+// A stream that is full gets more room by its configuration, which is no reason
+// to refuse what it takes then.
+func TestMoreRoom(t *testing.T) {
+	log, js, stream := openStream(t, "&max-bytes=20000")
+	var err error
+	for i := 5; err == nil; i++ {
+		_, err = log.Append(t.Context(), event(fmt.Sprint(i)))
+	}
+	if !errors.Is(err, eventlog.ErrFull) {
+		t.Fatal(err)
+	}
+	config := stream.CachedInfo().Config
+	config.MaxBytes = 1 << 20
+	if _, err := js.UpdateStream(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+	if err := log.Check(t.Context()); err != nil {
+		t.Errorf("check: %v", err)
+	}
+	if _, err := log.Append(t.Context(), event("more")); err != nil {
+		t.Errorf("append: %v", err)
+	}
+}
+
+// TestStatsOfABusyLog: a consumer that moves on while it is asked for has not
+// lost its place.
+func TestStatsOfABusyLog(t *testing.T) {
+	log, _, _ := openStream(t, "")
+	ctx, cancel := context.WithCancel(t.Context())
+	var group sync.WaitGroup
+	defer group.Wait()
+	defer cancel()
+	group.Go(func() {
+		_ = eventlog.Consume(ctx, log, "mailer", func(context.Context, eventlog.Record) error { return nil }, eventlog.Logger(slog.New(slog.DiscardHandler)))
+	})
+	group.Go(func() {
+		for i := 5; ctx.Err() == nil; i++ {
+			_, _ = log.Append(ctx, event(fmt.Sprint(i)))
+		}
+	})
+	for place, asked := eventlog.Position(0), 0; asked < 1000; asked++ {
+		stats, err := log.Stats(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(stats.Consumers) == 0 {
+			continue
+		}
+		if now := stats.Consumers[0].Place; now < place {
+			t.Fatalf("its place is %d, and was %d", now, place)
+		} else {
+			place = now
 		}
 	}
 }

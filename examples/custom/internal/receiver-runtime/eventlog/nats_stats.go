@@ -22,6 +22,10 @@ func (l *natsLog) Stats(ctx context.Context) (stats Stats, err error) {
 		return Stats{}, err
 	}
 	err = l.do(ctx, func(ctx context.Context) error {
+		places, dead, err := l.places(ctx) // first, for they move on among the events that there are then
+		if err != nil {
+			return err
+		}
 		info, err := l.info(ctx, l.events, jetstream.WithDeletedDetails(true))
 		if err != nil {
 			return err
@@ -31,8 +35,10 @@ func (l *natsLog) Stats(ctx context.Context) (stats Stats, err error) {
 		if state.Msgs > 0 {
 			stats.First, stats.Last, stats.Oldest = Position(state.FirstSeq), Position(state.LastSeq), state.FirstTime.UTC()
 		}
-		stats.Consumers, err = l.consumerStats(ctx, info)
-		return err
+		for _, place := range places {
+			stats.Consumers = append(stats.Consumers, place.stats(info, dead))
+		}
+		return nil
 	})
 	if err != nil {
 		return Stats{}, err
@@ -40,34 +46,39 @@ func (l *natsLog) Stats(ctx context.Context) (stats Stats, err error) {
 	return stats, nil
 }
 
-func (l *natsLog) consumerStats(ctx context.Context, events *jetstream.StreamInfo) (all []ConsumerStats, err error) {
+// places are those of all consumers, and how many dead letters each has, by the
+// tokens of their names.
+func (l *natsLog) places(ctx context.Context) (places []natsPlace, dead map[string]int64, err error) {
 	info, err := l.info(ctx, l.consumers(), jetstream.WithSubjectFilter(">"))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	dead := map[string]int64{} // by the token of the consumer
+	dead = map[string]int64{}
 	for subject := range info.State.Subjects {
-		if tokens := strings.Split(subject, "."); len(tokens) == 5 && tokens[4] == "dead" {
+		tokens := strings.Split(subject, ".")
+		switch {
+		case len(tokens) == 5 && tokens[4] == "dead":
 			dead[tokens[2]]++
+		case strings.HasPrefix(subject, l.consumers()+".place."):
+			place, _, err := l.placeAt(ctx, subject)
+			if err != nil {
+				return nil, nil, err
+			}
+			places = append(places, place)
 		}
 	}
-	for subject := range info.State.Subjects {
-		if !strings.HasPrefix(subject, l.consumers()+".place.") {
-			continue
-		}
-		place, _, err := l.placeAt(ctx, subject)
-		if err != nil {
-			return nil, err
-		}
-		consumer := ConsumerStats{Name: place.Consumer, Holder: place.Holder, Dead: dead[natsToken(place.Consumer)]}
-		if place.Place != nil && natsAstray(events, place.Stream, *place.Place) == "" { // otherwise it will begin anew
-			consumer.Place = *place.Place
-		}
-		consumer.Lag = natsLag(events.State, consumer.Place)
-		all = append(all, consumer)
+	slices.SortFunc(places, func(a, b natsPlace) int { return strings.Compare(a.Consumer, b.Consumer) })
+	return places, dead, nil
+}
+
+// stats are those of the place's consumer, with events as they were after it.
+func (p natsPlace) stats(events *jetstream.StreamInfo, dead map[string]int64) ConsumerStats {
+	consumer := ConsumerStats{Name: p.Consumer, Holder: p.Holder, Dead: dead[natsToken(p.Consumer)]}
+	if p.Place != nil && natsAstray(events, p.Stream, *p.Place) == "" { // otherwise it will begin anew
+		consumer.Place = *p.Place
 	}
-	slices.SortFunc(all, func(a, b ConsumerStats) int { return strings.Compare(a.Name, b.Name) })
-	return all, nil
+	consumer.Lag = natsLag(events.State, consumer.Place)
+	return consumer
 }
 
 // natsLag is how many messages of a stream stand behind a place.

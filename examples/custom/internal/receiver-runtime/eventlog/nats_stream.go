@@ -276,7 +276,9 @@ func (l *natsLog) newProof(ctx context.Context) (*natsProof, error) {
 // claim is what the stream, as it is now, may prove. It is Fsync only if its
 // server syncs.
 func (l *natsLog) claim(info *jetstream.StreamInfo) (Durability, error) {
-	if wrong := natsMismatches(info.Config, l.eventStream()); len(wrong) > 0 {
+	want := l.eventStream()
+	want.MaxBytes, want.MaxAge = info.Config.MaxBytes, info.Config.MaxAge // for a full stream gets more room so
+	if wrong := natsMismatches(info.Config, want); len(wrong) > 0 {
 		return None, &Error{Kind: ErrUnavailable, Detail: "its stream was changed", Cause: fmt.Errorf("stream %s: %s", l.events, strings.Join(wrong, "; "))}
 	}
 	durability, err := l.worth(l.events, info.Config.Replicas)

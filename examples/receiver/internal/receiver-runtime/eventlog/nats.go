@@ -29,8 +29,7 @@ type natsLog struct {
 	conn      *nats.Conn
 	jetstream jetstream.JetStream
 	complaint atomic.Value              // error: the last that the connection had, of no call
-	stored    atomic.Pointer[time.Time] // when the cluster last acknowledged a message
-	turned    atomic.Pointer[time.Time] // when another server was turned to
+	failing   atomic.Pointer[time.Time] // since when nothing succeeds at this server; nil: the last thing did
 
 	proof   atomic.Pointer[natsProof] // the last; nil: it has to be proven anew
 	proving chan struct{}             // has an element while it is
@@ -156,19 +155,25 @@ func (l *natsLog) do(ctx context.Context, try func(context.Context) error) error
 	}
 	bounded, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	began := time.Now()
 	for wait := 5 * time.Millisecond; ; wait = min(2*wait, 500*time.Millisecond) {
+		began := time.Now()
 		// Who answers late may be gone: another may answer in time.
 		attempt, cancel := context.WithTimeout(bounded, l.timeout/4)
-		err := try(attempt)
+		err := nats.ErrDisconnected
+		if l.conn.IsConnected() || l.conn.IsClosed() { // nats.go never forgets a request that it can't send
+			err = try(attempt)
+		}
 		cancel()
 		if err == nil {
+			l.failing.Store(nil)
 			return nil
 		}
 		if err = natsRefusal(err); errors.As(err, new(*Error)) {
 			return err
 		}
-		l.turn(began)
+		if ctx.Err() == nil { // or it is the caller who has no time
+			l.turn(began)
+		}
 		select {
 		case <-time.After(wait):
 			continue
@@ -183,20 +188,20 @@ func (l *natsLog) do(ctx context.Context, try func(context.Context) error) error
 	}
 }
 
-// turn goes to another server of the cluster if nothing has succeeded since
-// then, and for so long that the others should have repaired what there is to:
-// ours may be cut off from them, and does not know it or can't say so.
-func (l *natsLog) turn(since time.Time) {
-	turned, now := l.turned.Load(), time.Now()
-	for _, last := range []*time.Time{l.stored.Load(), turned} {
-		if last != nil && last.After(since) {
-			since = *last
-		}
-	}
-	if now.Sub(since) >= l.timeout/4 && l.conn.IsConnected() && l.turned.CompareAndSwap(turned, &now) {
+// turn notes that what began then has failed. If nothing has succeeded for so
+// long that the cluster should have repaired what there is to, it goes to
+// another server: this one may be cut off from the others, and does not know it
+// or can't say so.
+func (l *natsLog) turn(began time.Time) {
+	l.failing.CompareAndSwap(nil, &began)
+	now, since := time.Now(), l.failing.Load()
+	if since != nil && now.Sub(*since) >= l.timeout/4 && l.conn.IsConnected() && l.isCluster() && len(l.conn.Servers()) > 1 && l.failing.CompareAndSwap(since, &now) {
 		_ = l.conn.ForceReconnect()
 	}
 }
+
+// isCluster is whether the server is one of several.
+func (l *natsLog) isCluster() bool { return l.conn.ConnectedClusterName() != "" }
 
 func (l *natsLog) unavailable(err error) error {
 	if cause := l.lastComplaint(); cause != nil {
@@ -275,8 +280,6 @@ func (l *natsLog) publish(ctx context.Context, stream string, message *nats.Msg)
 	case ack.Stream != stream || ack.Sequence == 0:
 		return natsAck{}, fmt.Errorf("another than stream %s has acknowledged: %.100q", stream, reply.Data)
 	}
-	now := time.Now()
-	l.stored.Store(&now)
 	return ack, nil
 }
 
