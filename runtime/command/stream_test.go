@@ -461,8 +461,9 @@ func TestMalformedInputCancelsTheCall(t *testing.T) {
 			if name == "upload" && out != "" {
 				t.Errorf("it prints %q", out)
 			}
-			if err := <-heard; status.Code(err) != codes.Canceled {
-				t.Errorf("the server hears %v", err)
+			// The end of the connection may overtake that of the call.
+			if err := <-heard; status.Code(err) != codes.Canceled && status.Code(err) != codes.Unavailable {
+				t.Errorf("the server hears %v, want that the call was given up", err)
 			}
 		}
 	}
