@@ -147,14 +147,18 @@ func (r *natsReader) follow(ctx context.Context, yield func(Record, error) bool)
 			return false, err
 		}
 		if message == nil {
-			if r.end == natsEndless {
-				err = r.isAnswered(ctx)
-			} else if done, err = r.log.isBehind(ctx, r.from, r.end); err == nil { // or events were removed, and the end is never reached
-				r.heard = time.Now()
+			// It may be that the end is never reached, for events can be removed;
+			// and that the server is cut off, and knows of no more.
+			if r.end != natsEndless || r.log.isCluster() {
+				behind, err := r.log.isBehind(ctx, r.from, r.end)
+				if err != nil {
+					return false, fmt.Errorf("it can't be known whether there are more: %v", err) // which may change
+				}
+				if behind && r.end != natsEndless {
+					return true, nil
+				}
 			}
-			if done || err != nil {
-				return done, err
-			}
+			r.heard = time.Now()
 			continue
 		}
 		r.heard = time.Now()
@@ -183,26 +187,6 @@ func (r *natsReader) follow(ctx context.Context, yield func(Record, error) bool)
 			return false, ctx.Err()
 		}
 	}
-}
-
-// isAnswered makes sure that a reader which has nothing to deliver hears of the
-// stream's leader: a server that is cut off from it knows of nothing new.
-func (r *natsReader) isAnswered(ctx context.Context) error {
-	if !r.log.isCluster() {
-		r.heard = time.Now()
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, time.Second) // for messages may wait meanwhile
-	defer cancel()
-	_, err := r.log.info(ctx, r.log.events)
-	switch {
-	case err == nil:
-		r.heard = time.Now()
-		r.log.failing.Store(nil)
-	case time.Since(r.heard) > r.log.timeout/4:
-		return fmt.Errorf("the stream's leader does not answer: %w", err)
-	}
-	return nil
 }
 
 // recognize makes sure that what is delivered comes from the stream that was
