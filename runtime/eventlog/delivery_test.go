@@ -30,11 +30,11 @@ func (l stolenLog) Tail(ctx context.Context, from From) iter.Seq2[Record, error]
 
 type stolenHold struct{ Hold }
 
-func (h stolenHold) Move(ctx context.Context, to Position) error {
+func (h stolenHold) Commit(ctx context.Context, to Position) error {
 	if to > 0 {
-		return held("mailer", "another")
+		return Held("mailer", "another")
 	}
-	return h.Hold.Move(ctx, to)
+	return h.Hold.Commit(ctx, to)
 }
 
 // When the place is lost, handlers are abandoned before all else has ended.

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-func init() { engines["memory"] = openMemory }
+func init() { Register(openMemory, "memory") }
 
 // memories are the named logs in the memory of this process.
 var memories = struct {
@@ -41,18 +41,18 @@ type memoryConsumer struct {
 // memoryLog is a memory that is open.
 type memoryLog struct {
 	*memory
-	mode   mode
-	closed chan struct{}
-	once   sync.Once // closes closed
+	mode  Mode
+	open  context.Context // ends when the log is closed, with ErrClosed as its cause
+	close context.CancelCauseFunc
 }
 
-func openMemory(_ context.Context, url string, mode mode) (Log, error) {
+func openMemory(_ context.Context, url string, mode Mode) (Log, error) {
 	name := strings.TrimPrefix(url, "memory:")
 	memories.Lock()
 	defer memories.Unlock()
 	m := memories.named[name]
 	if m == nil || name == "" {
-		if mode == readOnly {
+		if mode == ReadOnly {
 			return nil, fmt.Errorf("event log %q: there is none in this process; open it for appending to make it", url)
 		}
 		m = &memory{positions: map[[2]string]int{}, consumers: map[string]*memoryConsumer{}, grown: make(chan struct{})}
@@ -60,20 +60,19 @@ func openMemory(_ context.Context, url string, mode mode) (Log, error) {
 			memories.named[name] = m
 		}
 	}
-	return &memoryLog{memory: m, mode: mode, closed: make(chan struct{})}, nil
+	l := &memoryLog{memory: m, mode: mode}
+	l.open, l.close = context.WithCancelCause(context.Background())
+	return l, nil
 }
 
 // refusal is the error of a call that the log can't serve.
 func (l *memoryLog) refusal(ctx context.Context, changes bool) error {
-	select {
-	case <-l.closed:
-		return &Error{Kind: ErrClosed}
-	default:
-	}
 	switch {
+	case l.open.Err() != nil:
+		return context.Cause(l.open)
 	case ctx.Err() != nil:
-		return ended(ctx)
-	case changes && l.mode == readOnly:
+		return Ended(ctx)
+	case changes && l.mode == ReadOnly:
 		return &Error{Kind: ErrReadOnly}
 	}
 	return nil
@@ -84,7 +83,7 @@ func (l *memoryLog) Append(ctx context.Context, events ...Event) ([]Receipt, err
 	if err := l.refusal(ctx, true); err != nil {
 		return nil, err
 	}
-	if _, err := validate(events); err != nil {
+	if _, err := Validate(events); err != nil {
 		return nil, err
 	}
 	l.mu.Lock()
@@ -94,18 +93,18 @@ func (l *memoryLog) Append(ctx context.Context, events ...Event) ([]Receipt, err
 	for i, event := range events {
 		key := [2]string{event.Source, event.ID}
 		position, known := l.positions[key]
-		if known && !same(&l.records[position-1].Event, &event) {
+		if known && !l.records[position-1].Same(&event) {
 			for _, record := range l.records[before:] {
 				delete(l.positions, [2]string{record.Source, record.ID})
-				l.bytes -= int64(size(&record.Event))
+				l.bytes -= int64(record.Size())
 			}
 			l.records = slices.Delete(l.records, before, len(l.records))
-			return nil, conflict(&event)
+			return nil, Conflict(&event)
 		}
 		if !known {
 			position = len(l.records) + 1
 			l.positions[key] = position
-			l.bytes += int64(size(&event))
+			l.bytes += int64(event.Size())
 			event.Data = slices.Clone(event.Data)
 			if event.Time.IsZero() {
 				event.Time = recorded
@@ -147,7 +146,7 @@ func (l *memoryLog) Tail(ctx context.Context, from From) iter.Seq2[Record, error
 			select {
 			case <-grown:
 			case <-ctx.Done():
-			case <-l.closed:
+			case <-l.open.Done():
 			}
 		}
 	}
@@ -157,10 +156,10 @@ func (l *memoryLog) Tail(ctx context.Context, from From) iter.Seq2[Record, error
 func (l *memoryLog) from(from From) ([]Record, <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	first := int(min(max(from.after, 0), Position(len(l.records))))
-	if !from.since.IsZero() {
-		first = max(0, slices.IndexFunc(l.records, func(r Record) bool { return !r.Recorded.Before(from.since) }))
-		if n := len(l.records); n > 0 && l.records[first].Recorded.Before(from.since) {
+	first := int(min(max(from.After, 0), Position(len(l.records))))
+	if !from.Since.IsZero() {
+		first = max(0, slices.IndexFunc(l.records, func(r Record) bool { return !r.Recorded.Before(from.Since) }))
+		if n := len(l.records); n > 0 && l.records[first].Recorded.Before(from.Since) {
 			first = n
 		}
 	}
@@ -195,17 +194,19 @@ func (l *memoryLog) Hold(ctx context.Context, consumer string) (Hold, error) {
 	if err := l.refusal(ctx, true); err != nil {
 		return nil, err
 	}
-	if err := validateConsumer(consumer); err != nil {
+	if err := ValidateConsumer(consumer); err != nil {
 		return nil, err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c := l.consumer(consumer)
 	if c.holder != nil && c.holder.log.refusal(context.Background(), false) == nil {
-		return nil, held(consumer, memoryHolder())
+		return nil, Held(consumer, memoryHolder())
 	}
-	c.holder = &memoryHold{log: l, name: consumer}
-	return c.holder, nil
+	hold := &memoryHold{log: l, name: consumer}
+	hold.lost, hold.lose = context.WithCancelCause(l.open)
+	c.holder = hold
+	return hold, nil
 }
 
 // memoryHolder names this process, which is the only one.
@@ -249,6 +250,9 @@ func (l *memoryLog) Retry(ctx context.Context, consumer string, positions ...Pos
 	if err := l.refusal(ctx, true); err != nil {
 		return 0, err
 	}
+	if err := ValidateConsumer(consumer); err != nil {
+		return 0, err
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c := l.consumers[consumer]
@@ -278,7 +282,7 @@ func (l *memoryLog) Stats(ctx context.Context) (Stats, error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(l.consumers)) {
 		c := l.consumers[name]
-		consumer := ConsumerStats{Name: name, Place: c.place, Lag: int64(stats.Last - min(c.place, stats.Last)), Dead: int64(len(c.dead))}
+		consumer := ConsumerStats{Name: name, Position: c.place, Lag: int64(stats.Last - min(c.place, stats.Last)), Dead: int64(len(c.dead))}
 		if c.holder != nil && c.holder.log.refusal(ctx, false) == nil {
 			consumer.Holder = memoryHolder()
 		}
@@ -292,7 +296,7 @@ func (l *memoryLog) Check(ctx context.Context) error { return l.refusal(ctx, tru
 
 // Close implements [Log].
 func (l *memoryLog) Close() error {
-	l.once.Do(func() { close(l.closed) })
+	l.close(&Error{Kind: ErrClosed})
 	return nil
 }
 
@@ -300,6 +304,8 @@ func (l *memoryLog) Close() error {
 type memoryHold struct {
 	log  *memoryLog
 	name string
+	lost context.Context
+	lose context.CancelCauseFunc
 }
 
 // change changes the consumer, if the hold still has its place.
@@ -311,29 +317,39 @@ func (h *memoryHold) change(ctx context.Context, change func(*memoryConsumer)) e
 	defer h.log.mu.Unlock()
 	c := h.log.consumer(h.name)
 	if c.holder != h {
-		return held(h.name, "")
+		return Held(h.name, "")
 	}
 	change(c)
 	return nil
 }
 
-// Place implements [Hold].
-func (h *memoryHold) Place() (place Position, known bool) {
+// Position implements [Hold].
+func (h *memoryHold) Position() (position Position, ok bool) {
 	h.log.mu.Lock()
 	defer h.log.mu.Unlock()
 	c := h.log.consumer(h.name)
 	return c.place, c.known
 }
 
-// Move implements [Hold].
-func (h *memoryHold) Move(ctx context.Context, to Position) error {
+// Restarted implements [Hold].
+func (h *memoryHold) Restarted() string { return "" }
+
+// From implements [Hold].
+func (h *memoryHold) From(after Position) From { return After(after) }
+
+// Lost implements [Hold].
+func (h *memoryHold) Lost() context.Context { return h.lost }
+
+// Commit implements [Hold].
+func (h *memoryHold) Commit(ctx context.Context, to Position) error {
 	return h.change(ctx, func(c *memoryConsumer) { c.place, c.known = to, true })
 }
 
-// Bury implements [Hold].
-func (h *memoryHold) Bury(ctx context.Context, letter DeadLetter) error {
+// PutDead implements [Hold].
+func (h *memoryHold) PutDead(ctx context.Context, letter DeadLetter) error {
 	letter.Consumer, letter.Retrying = h.name, false
-	letter.Data, letter.Buried = bytes.Clone(letter.Data), letter.Buried.UTC()
+	letter.Data, letter.GaveUp = bytes.Clone(letter.Data), letter.GaveUp.UTC()
+	letter.Reason = CutReason(letter.Reason)
 	return h.change(ctx, func(c *memoryConsumer) { c.dead[letter.Position] = letter })
 }
 
@@ -349,8 +365,8 @@ func (h *memoryHold) Retries(ctx context.Context) (letters []DeadLetter, err err
 	return letters, err
 }
 
-// Revive implements [Hold].
-func (h *memoryHold) Revive(ctx context.Context, position Position) error {
+// RemoveDead implements [Hold].
+func (h *memoryHold) RemoveDead(ctx context.Context, position Position) error {
 	return h.change(ctx, func(c *memoryConsumer) { delete(c.dead, position) })
 }
 
@@ -361,5 +377,6 @@ func (h *memoryHold) Release() error {
 	if c := h.log.consumer(h.name); c.holder == h {
 		c.holder = nil
 	}
+	h.lose(Held(h.name, ""))
 	return nil
 }

@@ -159,7 +159,7 @@ func TestConsumeMessagesIsOfOneType(t *testing.T) {
 			}()
 			await(t, "the place is behind all", func() bool {
 				stats, err := log.Stats(t.Context())
-				return err == nil && len(stats.Consumers) == 1 && stats.Consumers[0].Place == 6
+				return err == nil && len(stats.Consumers) == 1 && stats.Consumers[0].Position == 6
 			})
 			cancel()
 			if err := <-ended; err != nil {
@@ -200,7 +200,7 @@ func TestHandlersShareAConsumer(t *testing.T) {
 	}()
 	await(t, "the place is behind all", func() bool {
 		stats, err := log.Stats(t.Context())
-		return err == nil && len(stats.Consumers) == 1 && stats.Consumers[0].Place == 6
+		return err == nil && len(stats.Consumers) == 1 && stats.Consumers[0].Position == 6
 	})
 	cancel()
 	if err := <-ended; err != nil {

@@ -13,16 +13,13 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-func init() {
-	engines["nats"] = openNATS
-	engines["tls"] = openNATS
-}
+func init() { Register(openNATS, "nats", "tls") }
 
 // natsLog is a log in a JetStream stream, on a NATS server or cluster. Places
 // and dead letters of its consumers are in a second stream beside it.
 type natsLog struct {
 	*natsConfig
-	mode mode
+	mode Mode
 
 	conn      *nats.Conn
 	jetstream jetstream.JetStream
@@ -53,7 +50,7 @@ const (
 	minNATSMinor = 12
 )
 
-func openNATS(ctx context.Context, url string, mode mode) (Log, error) {
+func openNATS(ctx context.Context, url string, mode Mode) (Log, error) {
 	config, err := parseNATSURL(url)
 	if err != nil {
 		return nil, err
@@ -134,8 +131,8 @@ func (l *natsLog) refusal(ctx context.Context, changes bool) error {
 	case closed:
 		return &Error{Kind: ErrClosed}
 	case ctx.Err() != nil:
-		return ended(ctx)
-	case changes && l.mode == readOnly:
+		return Ended(ctx)
+	case changes && l.mode == ReadOnly:
 		return &Error{Kind: ErrReadOnly}
 	}
 	return nil
@@ -180,7 +177,7 @@ func (l *natsLog) do(ctx context.Context, try func(context.Context) error) error
 		case <-bounded.Done():
 		}
 		if ctx.Err() != nil {
-			return ended(ctx)
+			return Ended(ctx)
 		}
 		return l.unavailable(err)
 	}

@@ -15,7 +15,7 @@ import (
 // How much may wait for an acknowledgement at a time.
 const (
 	maxNATSAppends = 8192
-	maxNATSBytes   = maxAppend
+	maxNATSBytes   = MaxAppendBytes
 	// maxNATSBatches is below the 50 that a server allows for one stream, for
 	// other processes publish as well.
 	maxNATSBatches = 12
@@ -36,7 +36,7 @@ func (l *natsLog) Append(ctx context.Context, events ...Event) ([]Receipt, error
 	if err := l.refusal(ctx, true); err != nil {
 		return nil, err
 	}
-	bytes, err := validate(events)
+	bytes, err := Validate(events)
 	if err != nil {
 		return nil, err
 	}
@@ -121,8 +121,8 @@ func (l *natsLog) newAppend(events []Event) (*natsAppend, error) {
 		id := entry.message.Header.Get(jetstream.MsgIDHeader)
 		if entry.original = known[id]; entry.original == nil {
 			known[id] = entry
-		} else if !same(entry.original.event, entry.event) {
-			return nil, conflict(entry.event)
+		} else if !entry.original.event.Same(entry.event) {
+			return nil, Conflict(entry.event)
 		}
 	}
 	return call, nil
@@ -194,8 +194,8 @@ func (l *natsLog) recognize(ctx context.Context, entry *natsEntry, sequence uint
 	if err != nil {
 		return err
 	}
-	if !same(&record.Event, entry.event) || record.Source != entry.event.Source || record.ID != entry.event.ID {
-		return conflict(entry.event)
+	if !record.Same(entry.event) || record.Source != entry.event.Source || record.ID != entry.event.ID {
+		return Conflict(entry.event)
 	}
 	entry.position, entry.isDuplicate = record.Position, true
 	return nil

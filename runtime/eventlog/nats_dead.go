@@ -36,10 +36,6 @@ const (
 	natsBuried   = "dead-buried"
 )
 
-// maxNATSReason is the most bytes of a reason that are kept, so that a letter
-// fits where its event did (see natsReserve).
-const maxNATSReason = 1 << 10
-
 // natsLetter is which letter of which consumer: tokens of subjects.
 type natsLetter struct{ consumer, position string }
 
@@ -65,8 +61,8 @@ func (l *natsLog) bury(ctx context.Context, letter *DeadLetter) error {
 		natsConsumer: natsEscape(letter.Consumer),
 		natsRecorded: letter.Recorded.UTC().Format(time.RFC3339Nano),
 		natsTries:    strconv.Itoa(letter.Tries),
-		natsReason:   natsEscape(strings.ToValidUTF8(letter.Reason[:min(len(letter.Reason), maxNATSReason)], "")),
-		natsBuried:   letter.Buried.UTC().Format(time.RFC3339Nano),
+		natsReason:   natsEscape(CutReason(letter.Reason)),
+		natsBuried:   letter.GaveUp.UTC().Format(time.RFC3339Nano),
 
 		jetstream.ExpectedStreamHeader: l.consumers(),
 	} {
@@ -171,7 +167,7 @@ func natsDeadLetter(which natsLetter, message *natsMessage) (*DeadLetter, error)
 	if err := errors.Join(positionErr, recordedErr, buriedErr, triesErr, consumerErr, reasonErr, recordErr); err != nil {
 		return nil, &Error{Kind: ErrUnavailable, Detail: "a dead letter can't be read", Cause: fmt.Errorf("%s: %w", message.subject, err)}
 	}
-	return &DeadLetter{Record: record, Consumer: consumer, Tries: tries, Reason: reason, Buried: buried.UTC()}, nil
+	return &DeadLetter{Record: record, Consumer: consumer, Tries: tries, Reason: reason, GaveUp: buried.UTC()}, nil
 }
 
 // Dead implements [Log].
@@ -252,7 +248,7 @@ func (l *natsLog) Retry(ctx context.Context, consumer string, positions ...Posit
 	if err := l.refusal(ctx, true); err != nil {
 		return 0, err
 	}
-	if err := validateConsumer(consumer); err != nil {
+	if err := ValidateConsumer(consumer); err != nil {
 		return 0, err
 	}
 	letters, err := l.letters(ctx, consumer, "dead")

@@ -59,7 +59,7 @@ func (l *natsLog) Hold(ctx context.Context, consumer string) (Hold, error) {
 	if err := l.refusal(ctx, true); err != nil {
 		return nil, err
 	}
-	if err := validateConsumer(consumer); err != nil {
+	if err := ValidateConsumer(consumer); err != nil {
 		return nil, err
 	}
 	h := &natsHold{log: l, consumer: consumer, subject: l.placeSubject(consumer), writing: make(chan struct{}, 1)}
@@ -73,7 +73,7 @@ func (l *natsLog) Hold(ctx context.Context, consumer string) (Hold, error) {
 			return err
 		}
 		if there.Holder != "" && there.Hold != hold { // ours is there if an answer was lost
-			return held(consumer, there.Holder)
+			return Held(consumer, there.Holder)
 		}
 		info, err := l.info(ctx, l.events)
 		if err != nil {
@@ -159,25 +159,24 @@ func (l *natsLog) putPlace(ctx context.Context, subject string, place natsPlace,
 	return ack.Sequence, err
 }
 
-// Place implements [Hold].
-func (h *natsHold) Place() (place Position, known bool) {
+// Position implements [Hold].
+func (h *natsHold) Position() (position Position, ok bool) {
 	if at := h.place.Load().Place; at != nil {
 		return *at, true
 	}
 	return 0, false
 }
 
-// from is behind a position of the stream that the place is in, and of no other.
-func (h *natsHold) from(after Position) From {
-	return From{after: after, made: h.place.Load().Stream}
+// From implements [Hold].
+func (h *natsHold) From(after Position) From {
+	return From{After: after, Log: h.place.Load().Stream.Format(time.RFC3339Nano)}
 }
 
-// beginsAnew is why the consumer begins with the first event again, though its
-// place was moved: "" if it does not.
-func (h *natsHold) beginsAnew() string { return h.anew }
+// Restarted implements [Hold].
+func (h *natsHold) Restarted() string { return h.anew }
 
-// Move implements [Hold].
-func (h *natsHold) Move(ctx context.Context, to Position) error {
+// Commit implements [Hold].
+func (h *natsHold) Commit(ctx context.Context, to Position) error {
 	return h.write(ctx, func(place *natsPlace) { place.Place = &to })
 }
 
@@ -186,8 +185,8 @@ func (h *natsHold) assert(ctx context.Context) error {
 	return h.write(ctx, func(*natsPlace) {})
 }
 
-// lost ends when the place is lost, and says why.
-func (h *natsHold) lost() context.Context { return h.held }
+// Lost implements [Hold].
+func (h *natsHold) Lost() context.Context { return h.held }
 
 // refusal is the error of a call that the hold can't serve.
 func (h *natsHold) refusal(ctx context.Context) error {
@@ -218,7 +217,7 @@ func (h *natsHold) write(ctx context.Context, change func(*natsPlace)) error {
 	case h.writing <- struct{}{}:
 		defer func() { <-h.writing }()
 	case <-ctx.Done():
-		return ended(ctx)
+		return Ended(ctx)
 	}
 	if err := context.Cause(h.held); err != nil { // meanwhile
 		return err
@@ -260,7 +259,7 @@ func (h *natsHold) replace(ctx context.Context, change func(*natsPlace)) error {
 		}
 		if there.Hold != h.place.Load().Hold {
 			h.isGone = true
-			h.lose(held(h.consumer, there.Holder))
+			h.lose(Held(h.consumer, there.Holder))
 			return context.Cause(h.held)
 		}
 		h.sequence = sequence
@@ -283,7 +282,7 @@ func (h *natsHold) renew() {
 
 // Release implements [Hold].
 func (h *natsHold) Release() error {
-	h.lose(held(h.consumer, ""))
+	h.lose(Held(h.consumer, ""))
 	h.log.mu.Lock()
 	delete(h.log.holds, h)
 	h.log.mu.Unlock()
@@ -304,8 +303,8 @@ func (h *natsHold) Release() error {
 	return err
 }
 
-// Bury implements [Hold].
-func (h *natsHold) Bury(ctx context.Context, letter DeadLetter) error {
+// PutDead implements [Hold].
+func (h *natsHold) PutDead(ctx context.Context, letter DeadLetter) error {
 	if err := h.assert(ctx); err != nil {
 		return err
 	}
@@ -332,8 +331,8 @@ func (h *natsHold) Retries(ctx context.Context) ([]DeadLetter, error) {
 	return letters, nil
 }
 
-// Revive implements [Hold].
-func (h *natsHold) Revive(ctx context.Context, position Position) error {
+// RemoveDead implements [Hold].
+func (h *natsHold) RemoveDead(ctx context.Context, position Position) error {
 	if err := h.assert(ctx); err != nil {
 		return err
 	}

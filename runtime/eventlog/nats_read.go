@@ -23,13 +23,9 @@ const (
 // Read implements [Log].
 func (l *natsLog) Read(ctx context.Context, from From) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
-		end, made, err := l.end(ctx)
-		done := end <= from.after
-		if err == nil && !done && !from.since.IsZero() {
-			done, err = l.isBehind(ctx, from, end)
-		}
+		reader, done, err := l.newReader(ctx, from)
 		if err == nil && !done {
-			err = (&natsReader{log: l, from: from, end: end, made: made}).run(ctx, l.timeout, yield)
+			err = reader.run(ctx, l.timeout, yield)
 		}
 		if err != nil {
 			yield(Record{}, err)
@@ -43,14 +39,36 @@ func (l *natsLog) Read(ctx context.Context, from From) iter.Seq2[Record, error] 
 // was yielded.
 func (l *natsLog) Tail(ctx context.Context, from From) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
-		reader := &natsReader{log: l, from: from, end: natsEndless, made: from.made}
-		if !from.made.IsZero() {
-			reader.known = from.after
+		reader := &natsReader{log: l, from: from, end: natsEndless}
+		err := reader.expect(from)
+		if err == nil {
+			err = reader.run(ctx, 4*l.timeout, yield)
 		}
-		if err := reader.run(ctx, 4*l.timeout, yield); err != nil {
+		if err != nil {
 			yield(Record{}, err)
 		}
 	}
+}
+
+// newReader returns the reader of what the log holds now; done reports whether
+// there is nothing to read.
+func (l *natsLog) newReader(ctx context.Context, from From) (_ *natsReader, done bool, err error) {
+	end, made, err := l.end(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	reader := &natsReader{log: l, from: from, end: end, made: made}
+	if from.Log != "" {
+		if err := reader.expect(from); err != nil {
+			return nil, false, err
+		}
+		return reader, false, nil // even if there is nothing after it, which may be why
+	}
+	done = end <= from.After
+	if !done && !from.Since.IsZero() {
+		done, err = l.isBehind(ctx, from, end)
+	}
+	return reader, done, err
 }
 
 // natsEndless is behind all positions.
@@ -169,7 +187,7 @@ func (r *natsReader) follow(ctx context.Context, yield func(Record, error) bool)
 			return true, nil
 		}
 		// A server that lags behind may begin earlier than it was told to.
-		if position <= r.from.after || meta.Timestamp.Before(r.from.since) {
+		if position <= r.from.After || meta.Timestamp.Before(r.from.Since) {
 			continue
 		}
 		record, err := natsRecord(meta.Sequence.Stream, meta.Timestamp, message.Header, message.Data)
@@ -187,6 +205,20 @@ func (r *natsReader) follow(ctx context.Context, yield func(Record, error) bool)
 	}
 }
 
+// expect makes the reader fail if the stream is not the one that a position was
+// in, or has lost what was there.
+func (r *natsReader) expect(from From) error {
+	if from.Log == "" {
+		return nil
+	}
+	made, err := time.Parse(time.RFC3339Nano, from.Log)
+	if err != nil {
+		return &Error{Kind: ErrInvalid, Detail: "From.Log is not of a log in NATS", Cause: err}
+	}
+	r.made, r.known = made, from.After
+	return nil
+}
+
 // recognize makes sure that what is delivered comes from the stream that was
 // read before, and that this still has what was read.
 func (r *natsReader) recognize(ctx context.Context) error {
@@ -201,7 +233,7 @@ func (r *natsReader) recognize(ctx context.Context) error {
 		return err
 	}
 	if why != "" {
-		return &Error{Kind: ErrUnavailable, Detail: "its events are not those that were read before", Cause: fmt.Errorf("%w: %s", errAstray, why)}
+		return &Error{Kind: ErrUnavailable, Detail: "its events are not those that were read before", Cause: fmt.Errorf("%w: %s", ErrReplaced, why)}
 	}
 	r.made = info.Created
 	return nil
@@ -209,13 +241,13 @@ func (r *natsReader) recognize(ctx context.Context) error {
 
 // isBehind is whether nothing stands between where reading begins and an end.
 func (l *natsLog) isBehind(ctx context.Context, from From, end Position) (is bool, err error) {
-	which := natsGet{Sequence: uint64(from.after) + 1, Next: ">"}
-	switch year := from.since.Year(); {
-	case from.since.IsZero():
+	which := natsGet{Sequence: uint64(from.After) + 1, Next: ">"}
+	switch year := from.Since.Year(); {
+	case from.Since.IsZero():
 	case year > 9999:
 		return true, nil
 	case year >= 1970:
-		which = natsGet{Since: &from.since, Next: ">"}
+		which = natsGet{Since: &from.Since, Next: ">"}
 	}
 	err = l.do(ctx, func(ctx context.Context) error {
 		next, err := l.get(ctx, l.events, which)
@@ -256,13 +288,13 @@ func (l *natsLog) deliver(ctx context.Context, from From) (*natsDelivery, error)
 		Replicas:          1,
 		InactiveThreshold: time.Minute,
 	}
-	switch year := from.since.Year(); {
-	case from.after > 0:
-		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, uint64(from.after)+1
+	switch year := from.Since.Year(); {
+	case from.After > 0:
+		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, uint64(from.After)+1
 	case year > 9999:
 		config.DeliverPolicy = jetstream.DeliverNewPolicy
 	case year >= 1970:
-		config.DeliverPolicy, config.OptStartTime = jetstream.DeliverByStartTimePolicy, &from.since
+		config.DeliverPolicy, config.OptStartTime = jetstream.DeliverByStartTimePolicy, &from.Since
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.timeout/4)
 	defer cancel()

@@ -73,9 +73,9 @@ func (l *natsLog) places(ctx context.Context) (places []natsPlace, dead map[stri
 func (p natsPlace) stats(events *jetstream.StreamInfo, dead map[string]int64) ConsumerStats {
 	consumer := ConsumerStats{Name: p.Consumer, Holder: p.Holder, Dead: dead[natsToken(p.Consumer)]}
 	if p.Place != nil && natsAstray(events, p.Stream, *p.Place) == "" { // otherwise it will begin anew
-		consumer.Place = *p.Place
+		consumer.Position = *p.Place
 	}
-	consumer.Lag = natsLag(events.State, consumer.Place)
+	consumer.Lag = natsLag(events.State, consumer.Position)
 	return consumer
 }
 

@@ -100,7 +100,7 @@ func (l *natsLog) stream(ctx context.Context, want jetstream.StreamConfig) (*jet
 	if stream != nil {
 		return stream.CachedInfo(), nil
 	}
-	if l.mode == readOnly {
+	if l.mode == ReadOnly {
 		return nil, fmt.Errorf("there is no stream %s; name one that exists, or open the log for appending to make it", want.Name)
 	}
 	if err := l.prove(ctx, want.Name, want.Replicas); err != nil {

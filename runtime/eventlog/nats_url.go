@@ -229,7 +229,7 @@ func natsNumber(into *int, most int) func(string) error {
 
 func natsBytes(into *int64) func(string) error {
 	return func(value string) error {
-		n, err := parseBytes(value)
+		n, err := ParseBytes(value)
 		if err != nil || n < 1 {
 			return errors.New("want a number of bytes, such as 10GB")
 		}

@@ -88,14 +88,14 @@ type sqliteLog struct {
 	closingErr error
 }
 
-func init() { engines["sqlite"] = openSQLite }
+func init() { Register(openSQLite, "sqlite") }
 
-func openSQLite(ctx context.Context, url string, mode mode) (Log, error) {
+func openSQLite(ctx context.Context, url string, mode Mode) (Log, error) {
 	path, retention, err := parseSQLite(url)
 	if err != nil {
 		return nil, err
 	}
-	if mode == readOnly {
+	if mode == ReadOnly {
 		return openSQLiteReader(ctx, path)
 	}
 	return openSQLiteWriter(ctx, path, retention)

@@ -17,7 +17,7 @@ import (
 // append, and no more once either bound is reached.
 const (
 	maxWaitingAppends = 8192
-	maxWaitingBytes   = maxAppend
+	maxWaitingBytes   = MaxAppendBytes
 	maxCommitEvents   = 1024
 	maxCommitBytes    = 8 << 20
 )
@@ -27,12 +27,12 @@ const (
 // be waiting for it; beyond that the error is [ErrFull], at once.
 func (l *sqliteLog) Append(ctx context.Context, events ...Event) ([]Receipt, error) {
 	if ctx.Err() != nil {
-		return nil, ended(ctx)
+		return nil, Ended(ctx)
 	}
 	if l.appender == nil {
 		return nil, l.refusal(&Error{Kind: ErrReadOnly})
 	}
-	bytes, err := validate(events)
+	bytes, err := Validate(events)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +45,7 @@ func (l *sqliteLog) Append(ctx context.Context, events ...Event) ([]Receipt, err
 	case <-call.done:
 	case <-ctx.Done():
 		call.left.Store(true)
-		return nil, ended(ctx)
+		return nil, Ended(ctx)
 	}
 	defer call.free()
 	return call.receipts()
@@ -273,7 +273,7 @@ func (l *sqliteLog) Check(ctx context.Context) error {
 		return probe.err
 	case <-ctx.Done():
 		probe.left.Store(true)
-		return ended(ctx)
+		return Ended(ctx)
 	}
 }
 

@@ -32,7 +32,7 @@ func (l *sqliteLog) change(ctx context.Context, change func(*sql.Conn) error) er
 	case l.refusal(nil) != nil:
 		return &Error{Kind: ErrClosed}
 	case ctx.Err() != nil:
-		return ended(ctx)
+		return Ended(ctx)
 	default:
 		return sqliteFailure(err)
 	}
@@ -78,6 +78,7 @@ func (h *sqliteHolds) close() error {
 	defer h.mu.Unlock()
 	var errs []error
 	for hold := range h.held {
+		hold.lose(&Error{Kind: ErrClosed})
 		errs = append(errs, hold.lock.close())
 	}
 	h.held, h.closed = nil, true
@@ -89,16 +90,18 @@ type sqliteHold struct {
 	log  *sqliteLog
 	name string
 	lock *sqliteLock
+	lost context.Context
+	lose context.CancelCauseFunc
 
-	mu    sync.Mutex
-	place sql.NullInt64
+	mu       sync.Mutex
+	position sql.NullInt64
 
 	retries sqliteRetries
 }
 
 // Hold implements [Log].
 func (l *sqliteLog) Hold(ctx context.Context, consumer string) (Hold, error) {
-	if err := validateConsumer(consumer); err != nil {
+	if err := ValidateConsumer(consumer); err != nil {
 		return nil, err
 	}
 	var number int64
@@ -114,15 +117,16 @@ func (l *sqliteLog) Hold(ctx context.Context, consumer string) (Hold, error) {
 	lock, holder, err := lockSQLite(ctx, l.lockFile(number))
 	switch {
 	case err != nil && ctx.Err() != nil:
-		return nil, ended(ctx)
+		return nil, Ended(ctx)
 	case err != nil:
 		return nil, sqliteFailure(err)
 	case holder != "":
-		return nil, held(consumer, holder)
+		return nil, Held(consumer, holder)
 	}
 	hold := &sqliteHold{log: l, name: consumer, lock: lock}
+	hold.lost, hold.lose = context.WithCancelCause(context.Background())
 	err = l.use(ctx, func(r *sqliteReader) error { // now that nobody else moves it
-		return r.QueryRowContext(ctx, "SELECT place FROM consumers WHERE name = ?", consumer).Scan(&hold.place)
+		return r.QueryRowContext(ctx, "SELECT place FROM consumers WHERE name = ?", consumer).Scan(&hold.position)
 	})
 	if err == nil && !l.holds.add(hold) {
 		err = &Error{Kind: ErrClosed}
@@ -142,7 +146,7 @@ func (l *sqliteLog) lockFile(consumer int64) string {
 // change makes changes while the place is held.
 func (h *sqliteHold) change(ctx context.Context, statement string, values ...any) error {
 	if !h.log.holds.has(h) {
-		return h.log.refusal(held(h.name, ""))
+		return h.log.refusal(Held(h.name, ""))
 	}
 	return h.log.change(ctx, func(conn *sql.Conn) error {
 		_, err := conn.ExecContext(ctx, statement, values...)
@@ -150,26 +154,35 @@ func (h *sqliteHold) change(ctx context.Context, statement string, values ...any
 	})
 }
 
-// Place implements [Hold].
-func (h *sqliteHold) Place() (place Position, known bool) {
+// Position implements [Hold].
+func (h *sqliteHold) Position() (position Position, ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return Position(h.place.Int64), h.place.Valid
+	return Position(h.position.Int64), h.position.Valid
 }
 
-// Move implements [Hold].
-func (h *sqliteHold) Move(ctx context.Context, to Position) error {
+// Restarted implements [Hold]: positions are in the file of their events.
+func (h *sqliteHold) Restarted() string { return "" }
+
+// From implements [Hold].
+func (h *sqliteHold) From(after Position) From { return After(after) }
+
+// Lost implements [Hold].
+func (h *sqliteHold) Lost() context.Context { return h.lost }
+
+// Commit implements [Hold].
+func (h *sqliteHold) Commit(ctx context.Context, to Position) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	err := h.change(ctx, "UPDATE consumers SET place = ? WHERE name = ?", int64(to), h.name)
 	if err == nil {
-		h.place = sql.NullInt64{Int64: int64(to), Valid: true}
+		h.position = sql.NullInt64{Int64: int64(to), Valid: true}
 	}
 	return err
 }
 
-// Bury implements [Hold].
-func (h *sqliteHold) Bury(ctx context.Context, letter DeadLetter) error {
+// PutDead implements [Hold].
+func (h *sqliteHold) PutDead(ctx context.Context, letter DeadLetter) error {
 	data := letter.Data
 	if data == nil {
 		data = []byte{} // nil would be NULL
@@ -179,13 +192,13 @@ func (h *sqliteHold) Bury(ctx context.Context, letter DeadLetter) error {
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)`,
 		h.name, int64(letter.Position), letter.Source, letter.ID, letter.Type, letter.Subject,
 		letter.Time.UTC().Format(sqliteTime), letter.Recorded.UTC().Format(sqliteTime), letter.Schema, data,
-		letter.Tries, letter.Reason, letter.Buried.UTC().Format(sqliteTime))
+		letter.Tries, CutReason(letter.Reason), letter.GaveUp.UTC().Format(sqliteTime))
 }
 
 // Retries implements [Hold].
 func (h *sqliteHold) Retries(ctx context.Context) (letters []DeadLetter, err error) {
 	if !h.log.holds.has(h) {
-		return nil, h.log.refusal(held(h.name, ""))
+		return nil, h.log.refusal(Held(h.name, ""))
 	}
 	err = h.log.use(ctx, func(r *sqliteReader) (err error) {
 		letters, err = h.retries.read(ctx, r, h.name)
@@ -206,7 +219,7 @@ type sqliteRetries struct {
 type sqliteLetter struct{ row, position int64 }
 
 // read reads those that it does not know. All together have at least
-// maxTakenBytes, or there are no more of them, or as many as are read at once.
+// MaxTakenBytes, or there are no more of them, or as many as are read at once.
 func (r *sqliteRetries) read(ctx context.Context, reader *sqliteReader, consumer string) (letters []DeadLetter, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -215,7 +228,7 @@ func (r *sqliteRetries) read(ctx context.Context, reader *sqliteReader, consumer
 		return nil, err
 	}
 	known := map[sqliteLetter]DeadLetter{}
-	for bytes := 0; len(marked) > 0 && bytes < maxTakenBytes; marked = marked[1:] {
+	for bytes := 0; len(marked) > 0 && bytes < MaxTakenBytes; marked = marked[1:] {
 		letter, is := r.known[marked[0]]
 		if !is {
 			found, err := reader.letters(ctx, "rowid = ? AND position = ? AND retrying", marked[0].row, marked[0].position)
@@ -229,14 +242,14 @@ func (r *sqliteRetries) read(ctx context.Context, reader *sqliteReader, consumer
 		}
 		known[marked[0]] = letter
 		letters = append(letters, letter)
-		bytes += size(&letter.Event)
+		bytes += letter.Size()
 	}
 	r.known = known
 	return letters, nil
 }
 
-// Revive implements [Hold].
-func (h *sqliteHold) Revive(ctx context.Context, position Position) error {
+// RemoveDead implements [Hold].
+func (h *sqliteHold) RemoveDead(ctx context.Context, position Position) error {
 	return h.change(ctx, "DELETE FROM dead_letters WHERE consumer = ? AND position = ?", h.name, int64(position))
 }
 
@@ -245,6 +258,7 @@ func (h *sqliteHold) Release() error {
 	if !h.log.holds.remove(h) {
 		return nil
 	}
+	h.lose(Held(h.name, ""))
 	if err := h.lock.close(); err != nil {
 		return &Error{Kind: ErrUnavailable, Detail: "releasing the place of a consumer", Cause: err}
 	}
@@ -304,7 +318,7 @@ func (r *sqliteReader) letters(ctx context.Context, condition string, values ...
 			return nil, err
 		}
 		letters = append(letters, letter)
-		bytes += size(&letter.Event)
+		bytes += letter.Size()
 	}
 	return letters, rows.Err()
 }
@@ -337,7 +351,7 @@ func scanLetter(rows *sql.Rows) (letter DeadLetter, err error) {
 	for _, t := range []struct {
 		into *time.Time
 		text string
-	}{{&letter.Time, happened}, {&letter.Recorded, recorded}, {&letter.Buried, buried}} {
+	}{{&letter.Time, happened}, {&letter.Recorded, recorded}, {&letter.GaveUp, buried}} {
 		if *t.into, err = parseSQLiteTime(t.text); err != nil {
 			return DeadLetter{}, fmt.Errorf("the dead letter of %q at position %d: %w", letter.Consumer, letter.Position, err)
 		}
@@ -347,6 +361,9 @@ func scanLetter(rows *sql.Rows) (letter DeadLetter, err error) {
 
 // Retry implements [Log].
 func (l *sqliteLog) Retry(ctx context.Context, consumer string, positions ...Position) (count int, err error) {
+	if err := ValidateConsumer(consumer); err != nil {
+		return 0, err
+	}
 	err = l.change(ctx, func(conn *sql.Conn) error {
 		count = 0
 		mark := func(condition string, values ...any) error {

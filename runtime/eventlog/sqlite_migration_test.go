@@ -43,7 +43,7 @@ func TestAFileOfVersion1IsBroughtUpToDate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := hold.Move(t.Context(), 7); err != nil {
+	if err := hold.Commit(t.Context(), 7); err != nil {
 		t.Fatal(err)
 	}
 	mustClose(t, log)

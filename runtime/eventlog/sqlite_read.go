@@ -126,7 +126,7 @@ func (p *sqlitePages) yield(ctx context.Context, yield func(Record, error) bool,
 		}
 		p.since = time.Time{}
 		if ctx.Err() != nil {
-			return true, ended(ctx)
+			return true, Ended(ctx)
 		}
 		if !yield(*record, nil) {
 			return false, nil
@@ -136,7 +136,7 @@ func (p *sqlitePages) yield(ctx context.Context, yield func(Record, error) bool,
 		p.after = p.page[n-1].Position
 	}
 	if ctx.Err() != nil {
-		return true, ended(ctx)
+		return true, Ended(ctx)
 	}
 	return true, nil
 }
@@ -194,7 +194,7 @@ func (l *sqliteLog) use(ctx context.Context, read func(*sqliteReader) error) err
 	case <-l.readers.closing:
 		return &Error{Kind: ErrClosed}
 	case <-ctx.Done():
-		return ended(ctx)
+		return Ended(ctx)
 	}
 	defer func() { <-l.readers.inUse }()
 	var reader *sqliteReader
@@ -216,7 +216,7 @@ func (l *sqliteLog) use(ctx context.Context, read func(*sqliteReader) error) err
 	case err == nil:
 		return nil
 	case ctx.Err() != nil:
-		return ended(ctx)
+		return Ended(ctx)
 	default:
 		return &Error{Kind: ErrUnavailable, Cause: err}
 	}
@@ -293,7 +293,7 @@ func (r *sqliteReader) page(page []Record, after, end Position) ([]Record, error
 		}
 		record.Data, _ = row[2].([]byte) // nil if it is empty
 		page = append(page, record)
-		bytes += size(&record.Event)
+		bytes += record.Size()
 		return bytes < pageBytes, nil
 	}, int64(after), int64(end), pageEvents)
 	return page, err
@@ -312,8 +312,8 @@ func (r *sqliteReader) ends() (first, last Position, err error) {
 // finds a time by halving, as times of recording grow with the positions: where
 // the clock was set back, it begins somewhere among the events of that time.
 func (r *sqliteReader) begin(from From) (after Position, since time.Time, err error) {
-	if from.since.IsZero() {
-		return from.after, time.Time{}, nil
+	if from.Since.IsZero() {
+		return from.After, time.Time{}, nil
 	}
 	low, high, err := r.ends()
 	for high++; err == nil && low < high; { // the event is at low or behind it, and before or at high
@@ -325,13 +325,13 @@ func (r *sqliteReader) begin(from From) (after Position, since time.Time, err er
 			return false, err
 		}, int64(middle))
 		switch {
-		case position < high && recorded.Before(from.since):
+		case position < high && recorded.Before(from.Since):
 			low = position + 1
 		default:
 			high = middle
 		}
 	}
-	return low - 1, from.since, err
+	return low - 1, from.Since, err
 }
 
 // parseTexts sets what a page's statement puts into one text.

@@ -28,7 +28,7 @@ func parseRetention(parameters string) (retention sqliteRetention, err error) {
 				return retention, fmt.Errorf("max-age=%s: want a duration, such as 720h", value)
 			}
 		case "max-bytes":
-			if retention.bytes, err = parseBytes(value); err != nil || retention.bytes <= 0 {
+			if retention.bytes, err = ParseBytes(value); err != nil || retention.bytes <= 0 {
 				return retention, fmt.Errorf("max-bytes=%s: want a number of bytes, such as 10GB", value)
 			}
 		default:

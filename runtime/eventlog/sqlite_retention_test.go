@@ -13,12 +13,12 @@ func TestEventsAreKeptForAnAge(t *testing.T) {
 	log := mustOpen(t, url)
 	mustAppend(t, log, event("old"))
 	last := mustAppend(t, log, event("older"))[0].Position
-	letter := DeadLetter{Record: mustRead(t, log, 0)[0], Tries: 1, Buried: time.Now()}
+	letter := DeadLetter{Record: mustRead(t, log, 0)[0], Tries: 1, GaveUp: time.Now()}
 	hold, err := log.Hold(t.Context(), "mailer")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := hold.Bury(t.Context(), letter); err != nil {
+	if err := hold.PutDead(t.Context(), letter); err != nil {
 		t.Fatal(err)
 	}
 	mustClose(t, log)
@@ -90,7 +90,7 @@ func TestDeadLettersLeaveEventsTheirRoom(t *testing.T) {
 	}
 	for i := range 600 { // 2 MB, each in a page of its own
 		letter := DeadLetter{Record: Record{Event: large(i, 3000), Position: Position(i + 1)}, Tries: 1}
-		if err := hold.Bury(t.Context(), letter); err != nil {
+		if err := hold.PutDead(t.Context(), letter); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -132,7 +132,7 @@ func TestOldEventsAreDeletedManyAtATime(t *testing.T) {
 	}
 	letter := DeadLetter{Record: Record{Event: event("dead"), Position: 1}, Tries: 1}
 	letter.Data = make([]byte, 4*trimBytes)
-	if err := hold.Bury(t.Context(), letter); err != nil {
+	if err := hold.PutDead(t.Context(), letter); err != nil {
 		t.Fatal(err)
 	}
 	var small []Event

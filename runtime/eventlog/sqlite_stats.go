@@ -36,11 +36,11 @@ func (l *sqliteLog) Stats(ctx context.Context) (Stats, error) {
 		for rows.Next() {
 			var number int64
 			var consumer ConsumerStats
-			if err := rows.Scan(&number, &consumer.Name, &consumer.Place, &consumer.Dead); err != nil {
+			if err := rows.Scan(&number, &consumer.Name, &consumer.Position, &consumer.Dead); err != nil {
 				return err
 			}
 			if stats.Events > 0 {
-				consumer.Lag = max(0, int64(stats.Last-max(consumer.Place, stats.First-1)))
+				consumer.Lag = max(0, int64(stats.Last-max(consumer.Position, stats.First-1)))
 			}
 			stats.Consumers, numbers = append(stats.Consumers, consumer), append(numbers, number)
 		}

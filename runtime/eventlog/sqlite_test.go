@@ -384,7 +384,7 @@ func TestALogIsUnavailableWhileACommitTakesTooLong(t *testing.T) {
 		},
 		"a change": {
 			func(log *sqliteLog) *sqliteUnderWay { return &log.underWay },
-			func(_ *sqliteLog, place Hold) error { return place.Move(t.Context(), 1) },
+			func(_ *sqliteLog, place Hold) error { return place.Commit(t.Context(), 1) },
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -428,11 +428,11 @@ func TestRetriesAreReadOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const letterSize = maxTakenBytes/2 + 1
+	const letterSize = MaxTakenBytes/2 + 1
 	for position := range Position(3) {
 		letter := DeadLetter{Record: Record{Event: event(fmt.Sprint(position)), Position: 1 + position}}
 		letter.Data = make([]byte, letterSize)
-		if err := place.Bury(t.Context(), letter); err != nil {
+		if err := place.PutDead(t.Context(), letter); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -463,7 +463,7 @@ func TestRetriesAreReadOnce(t *testing.T) {
 	if allocated := retries(1, 2); allocated > letterSize/10 {
 		t.Errorf("%d bytes for letters that were read before", allocated)
 	}
-	if err := place.Revive(t.Context(), 1); err != nil {
+	if err := place.RemoveDead(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
 	retries(2, 3)

@@ -119,7 +119,7 @@ func TestConsumerOfAStreamMadeAnew(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if got := stats.Consumers[0]; got.Place != 0 || got.Lag != int64(len(test.ids)) {
+				if got := stats.Consumers[0]; got.Position != 0 || got.Lag != int64(len(test.ids)) {
 					t.Errorf("%+v, want that it lags by %d", got, len(test.ids))
 				}
 				second = startMailer(t, log)
@@ -181,7 +181,7 @@ func TestPlaceBehindTheEnd(t *testing.T) {
 				receipts = append(receipts, got...)
 			}
 			hold := moved(t, log, receipts[2].Position+1)
-			if stats, err := log.Stats(t.Context()); err != nil || stats.Consumers[0].Lag != 3 || stats.Consumers[0].Place != 0 {
+			if stats, err := log.Stats(t.Context()); err != nil || stats.Consumers[0].Lag != 3 || stats.Consumers[0].Position != 0 {
 				t.Errorf("%+v, %v; want that it lags by 3", stats, err)
 			}
 			if err := hold.Release(); err != nil {
@@ -213,7 +213,7 @@ func moved(t *testing.T, log eventlog.Log, to eventlog.Position) eventlog.Hold {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := hold.Move(t.Context(), to); err != nil {
+	if err := hold.Commit(t.Context(), to); err != nil {
 		t.Fatal(err)
 	}
 	return hold
@@ -226,7 +226,7 @@ func held(t *testing.T, log eventlog.Log) eventlog.Position {
 	if err != nil {
 		t.Fatal(err)
 	}
-	place, known := hold.Place()
+	place, known := hold.Position()
 	if err := hold.Release(); err != nil || !known {
 		t.Errorf("known: %v, %v", known, err)
 	}
@@ -278,7 +278,7 @@ func TestDeadLettersOfAFormerStream(t *testing.T) {
 	bury := func(id, reason string, position eventlog.Position) {
 		t.Helper()
 		letter := eventlog.DeadLetter{Record: eventlog.Record{Event: event(id), Position: position}, Tries: 1, Reason: reason}
-		if err := hold.Bury(t.Context(), letter); err != nil {
+		if err := hold.PutDead(t.Context(), letter); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -317,7 +317,7 @@ func TestDeadLettersOfAFormerStream(t *testing.T) {
 	}
 	revive := func(position eventlog.Position) {
 		t.Helper()
-		if err := hold.Revive(t.Context(), position); err != nil {
+		if err := hold.RemoveDead(t.Context(), position); err != nil {
 			t.Fatal(err)
 		}
 	}

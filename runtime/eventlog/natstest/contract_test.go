@@ -28,6 +28,7 @@ func TestOneServerKeepsTheContract(t *testing.T) {
 		},
 		Durability: eventlog.None,
 		Steal:      steal,
+		Replace:    replace,
 	})
 }
 
@@ -39,6 +40,7 @@ func TestSyncingServerKeepsTheContract(t *testing.T) {
 		},
 		Durability: eventlog.Fsync,
 		Steal:      steal,
+		Replace:    replace,
 	})
 }
 
@@ -48,10 +50,20 @@ func TestClusterKeepsTheContract(t *testing.T) {
 		URL:        func(testing.TB) string { return "nats://" + hosts(servers...) + "/" + newStream() },
 		Durability: eventlog.Quorum,
 		Steal:      steal,
+		Replace:    replace,
 	})
 }
 
-// steal makes the place of a consumer that of another process.
+// replace deletes the stream of a log; the next to open it creates another one.
+func replace(t testing.TB, url string) {
+	t.Helper()
+	js, stream := connect(t, url)
+	if err := js.DeleteStream(t.Context(), stream); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// steal makes another process the holder of a consumer's lease.
 func steal(t testing.TB, url, consumer string) {
 	t.Helper()
 	js, stream := connect(t, url)

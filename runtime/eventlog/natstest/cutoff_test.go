@@ -119,7 +119,7 @@ func TestHolderIsCutOff(t *testing.T) {
 
 	mend := network.cut()
 	t.Cleanup(mend)
-	if err := biller.Move(t.Context(), 1); !errors.Is(err, eventlog.ErrHeld) || !strings.Contains(err.Error(), `the lease of consumer "biller" could not be renewed within 2s`) {
+	if err := biller.Commit(t.Context(), 1); !errors.Is(err, eventlog.ErrHeld) || !strings.Contains(err.Error(), `the lease of consumer "biller" could not be renewed within 2s`) {
 		t.Errorf("moved: got %v, want that the lease has ended", err)
 	}
 	if _, err := biller.Retries(t.Context()); !errors.Is(err, eventlog.ErrHeld) {

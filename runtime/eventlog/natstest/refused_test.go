@@ -497,7 +497,7 @@ func TestTooLarge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := hold.Bury(t.Context(), eventlog.DeadLetter{Record: eventlog.Record{Event: large, Position: 1001}, Tries: 1, Reason: strings.Repeat("ü", 4000)}); err != nil {
+	if err := hold.PutDead(t.Context(), eventlog.DeadLetter{Record: eventlog.Record{Event: large, Position: 1001}, Tries: 1, Reason: strings.Repeat("ü", 4000)}); err != nil {
 		t.Fatal(err)
 	}
 	for letter, err := range log.Dead(t.Context(), "") {
@@ -521,7 +521,7 @@ func TestLeaseEnds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := hold.Move(t.Context(), 7); err != nil {
+	if err := hold.Commit(t.Context(), 7); err != nil {
 		t.Fatal(err)
 	}
 	time.Sleep(2 * time.Second) // it is renewed
@@ -545,7 +545,7 @@ func TestLeaseEnds(t *testing.T) {
 	if took := time.Since(began); took < 800*time.Millisecond || took > 3*time.Second {
 		t.Errorf("it was free after %v, want a second", took)
 	}
-	if place, known := hold.Place(); place != 7 || !known {
+	if place, known := hold.Position(); place != 7 || !known {
 		t.Errorf("the place is %d", place)
 	}
 }

@@ -84,7 +84,7 @@ func TestRemovedEvents(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := hold.Move(t.Context(), 1); err != nil {
+	if err := hold.Commit(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
 	if stats, err := log.Stats(t.Context()); err != nil || stats.Events != 3 || stats.Consumers[0].Lag != 2 {
@@ -197,7 +197,7 @@ func TestStatsOfABusyLog(t *testing.T) {
 		if len(stats.Consumers) == 0 {
 			continue
 		}
-		if now := stats.Consumers[0].Place; now < place {
+		if now := stats.Consumers[0].Position; now < place {
 			t.Fatalf("its place is %d, and was %d", now, place)
 		} else {
 			place = now
