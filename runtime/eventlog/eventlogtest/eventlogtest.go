@@ -45,6 +45,7 @@ func Run(t *testing.T, engine Engine) {
 		{"dead letters", Engine.keepsDeadLetters},
 		{"stats", Engine.counts},
 		{"consume", Engine.consumes},
+		{"contexts", Engine.endsWithItsContext},
 		{"close", Engine.closes},
 		{"many at once", Engine.bears},
 	} {
