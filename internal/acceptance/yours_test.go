@@ -369,7 +369,7 @@ func (s shop) tells(e edit, said string) {
 	want := slices.Clone(e.told)
 	for _, name := range e.gone {
 		if s.deletes {
-			want = append(want, name+": deleted, as nothing is made of it any more")
+			want = append(want, name+": deleted, because it is no longer made")
 		} else {
 			want = append(want, name+": nothing is made of it any more: delete it")
 		}
