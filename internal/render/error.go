@@ -122,7 +122,7 @@ func readable(text string) string {
 		return noSuchField(match[1], match[2])
 	}
 	if match := submatches(noValue, text); match != nil {
-		return fmt.Sprintf("what has %s is not set for this element: check that first, with {{with}} or {{if}}", match[1])
+		return fmt.Sprintf("%s can't be read, because there is no value for this element: check that first, with {{with}} or {{if}}", match[1])
 	}
 	return strings.ReplaceAll(strings.TrimPrefix(text, "error calling fail: "), "model.", "")
 }

@@ -111,6 +111,6 @@ func (s *source) check(element model.Element, at string, text []byte) error {
 	if !s.file.override || s.owner != keep.Ours || keep.Marked(at, text) {
 		return nil
 	}
-	return &Error{At: s.file.At, Element: element.String(), Text: "the template has the marker, but what it makes has not, " +
+	return &Error{At: s.file.At, Element: element.String(), Text: "the template has the marker, but the file that it makes does not, " +
 		"so that the next run would take the file for yours: make the marker a comment of its own at the top, for every element"}
 }

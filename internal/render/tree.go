@@ -83,7 +83,7 @@ func Parse(ours, overrides []File) (*Tree, error) {
 func locate(file File) (*source, error) {
 	scope, ok := model.ScopeOf(scopeOf(file.Name))
 	if !ok {
-		return nil, &Error{At: file.At, Text: "want it in a folder that is named for what it is executed for: " + strings.Join(model.ScopeNames(), ", ")}
+		return nil, &Error{At: file.At, Text: "want its first folder to be its scope, one of " + strings.Join(model.ScopeNames(), ", ")}
 	}
 	pattern := strings.TrimSuffix(strings.TrimPrefix(file.Name, scope.Name+"/"), ending)
 	if base := path.Base("/" + pattern); strings.Trim(base, "./") == "" || strings.HasSuffix(pattern, "/") {
