@@ -13,8 +13,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// watch stands around every call: a panic ends the call, not the server, and
-// what went wrong on the server's side is logged.
+// watch intercepts every call: a panic ends the call but not the server, and
+// what goes wrong on the server's side is logged.
 type watch struct {
 	log      *slog.Logger
 	draining context.Context // ends when the server drains
@@ -42,17 +42,19 @@ func (w watch) stream(server any, stream grpc.ServerStream, info *grpc.StreamSer
 	return next(server, drainable{stream, context.WithValue(stream.Context(), drainKey{}, w.draining)})
 }
 
-// panicked keeps what was found from the caller, and in the log.
+// panicked logs a panic and returns the error for the caller, which doesn't show
+// the cause: it may hold data that the caller must not see.
 func (w watch) panicked(ctx context.Context, method string, cause any) error {
 	w.log.LogAttrs(ctx, slog.LevelError, "panic in a handler",
 		slog.String("method", method), slog.Any("cause", cause), slog.String("stack", string(debug.Stack())))
 	return status.Error(codes.Internal, "internal error")
 }
 
-// done logs a call: at a level that shows by default if the server is to blame.
+// done logs a call. If the server is to blame, the level is one that is logged
+// by default.
 func (w watch) done(ctx context.Context, method string, begin time.Time, err error) {
 	level := slog.LevelDebug
-	code := sent(err)
+	code := codeOf(err)
 	switch code {
 	case codes.Unknown, codes.Internal, codes.DataLoss:
 		level = slog.LevelError
@@ -71,8 +73,8 @@ func (w watch) done(ctx context.Context, method string, begin time.Time, err err
 	w.log.LogAttrs(ctx, level, "call", attrs...)
 }
 
-// sent is the code that gRPC answers with for a handler's error.
-func sent(err error) codes.Code {
+// codeOf returns the code with which gRPC answers for a handler's error.
+func codeOf(err error) codes.Code {
 	if known, ok := status.FromError(err); ok {
 		return known.Code()
 	}
