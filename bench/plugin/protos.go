@@ -71,7 +71,7 @@ func newService(number int) protoService {
 	}
 	if s.TakesEvents {
 		s.RPCs = append(s.RPCs,
-			protoRPC{Name: "Record" + noun, Input: noun + "Event", Output: noun + "Reply", Doc: "Takes what happened. The reply says that it is kept."},
+			protoRPC{Name: "Record" + noun, Input: noun + "Event", Output: noun + "Reply", Doc: "Takes what happened. The reply acknowledges that it is stored."},
 			protoRPC{Name: "Import" + noun, Input: "Imported" + noun + "Event", Output: "google.protobuf.Empty", Doc: "Takes over what another system has kept so far."},
 		)
 	} else {

@@ -324,7 +324,7 @@ func (o *outcome) tests(importPath, name string, file *ast.File) {
 		}
 		after, _ := utf8.DecodeRuneInString(strings.TrimPrefix(f.Name.Name, "Test"))
 		if unicode.IsLower(after) || f.Name.Name == "TestMain" {
-			o.fault("%s in %s/%s is no test", f.Name.Name, importPath, name)
+			o.fault("%s in %s/%s is not a test", f.Name.Name, importPath, name)
 		}
 	}
 }

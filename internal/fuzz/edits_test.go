@@ -525,7 +525,7 @@ func (e *evolution) moveMethod(d *dice) string {
 // free returns an unused path in a folder, or "".
 func (e *evolution) free(d *dice, dir string) string {
 	at := path.Join(dir, pick(d, fileWords...))
-	if _, stands := e.tree[at]; stands || dir == "" {
+	if _, ok := e.tree[at]; ok || dir == "" {
 		return ""
 	}
 	return at
@@ -704,7 +704,7 @@ func (e *evolution) addTest(d *dice) string {
 	dir := e.folder(d)
 	name := "Test" + goCamel(pick(d, rpcWords...))
 	at := path.Join(dir, pick(d, "own_test.go", "take_test.go", "ship_test.go", "more_test.go"))
-	if _, stands := e.tree[at]; stands || dir == "" || e.declared(dir)[name] {
+	if _, ok := e.tree[at]; ok || dir == "" || e.declared(dir)[name] {
 		return ""
 	}
 	body := ""
@@ -718,7 +718,7 @@ func (e *evolution) addTest(d *dice) string {
 func (e *evolution) addOutsideTest(d *dice) string {
 	dir := e.folder(d)
 	at := path.Join(dir, pick(d, "outside_test.go", "find_test.go", "service_test.go"))
-	if _, stands := e.tree[at]; stands || dir == "" {
+	if _, ok := e.tree[at]; ok || dir == "" {
 		return ""
 	}
 	clause := strings.TrimSpace(e.packageOf(dir)) + "_test\n\n"

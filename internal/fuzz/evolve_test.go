@@ -451,7 +451,7 @@ func (r *run) renew(theirs tree) {
 // restore restores everything as it was before the run.
 func (r *run) restore() {
 	for _, at := range sorted(r.tree) {
-		if _, stood := r.before[at]; !stood {
+		if _, ok := r.before[at]; !ok {
 			r.drop(at)
 		}
 	}

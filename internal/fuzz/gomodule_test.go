@@ -116,11 +116,11 @@ func (m *goModule) Import(importPath string) (*types.Package, error) {
 	if m.files[importPath] == nil {
 		return m.std.Import(importPath)
 	}
-	pkg, known := m.checked[importPath]
-	if known && pkg == nil {
+	pkg, ok := m.checked[importPath]
+	if ok && pkg == nil {
 		return nil, fmt.Errorf("import cycle through %s", importPath)
 	}
-	if !known {
+	if !ok {
 		m.checked[importPath] = nil
 		pkg, m.wrong[importPath] = m.check(importPath, false)
 		m.checked[importPath] = pkg
@@ -158,7 +158,7 @@ func (m *goModule) check(importPath string, tests bool) (*types.Package, []error
 // typeCheck checks packages and what they import, and returns the errors of each.
 func (m *goModule) typeCheck(importPaths []string) map[string][]error {
 	for _, importPath := range importPaths {
-		if _, known := m.checked[importPath]; !known {
+		if _, ok := m.checked[importPath]; !ok {
 			m.checked[importPath] = nil
 			m.checked[importPath], m.wrong[importPath] = m.check(importPath, false)
 		}

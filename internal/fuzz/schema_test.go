@@ -356,7 +356,7 @@ var protoSteps = []protoStep{
 		for _, file := range s.files {
 			for _, other := range file.messages {
 				for i := range other.fields {
-					if before, found := strings.CutSuffix(other.fields[i].kind, "."+old); found {
+					if before, ok := strings.CutSuffix(other.fields[i].kind, "."+old); ok {
 						other.fields[i].kind = before + "." + m.full
 					}
 				}

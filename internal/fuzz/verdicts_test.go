@@ -50,8 +50,8 @@ func newVerdicts(module string) (*verdicts, error) {
 // parse parses a file once.
 func (v *verdicts) parse(at, text string) parsedFile {
 	key := at + "\x00" + text
-	file, known := v.parsed[key]
-	if !known {
+	file, ok := v.parsed[key]
+	if !ok {
 		file.syntax, file.err = parser.ParseFile(v.fset, at, text, parser.SkipObjectResolution|parser.ParseComments)
 		v.parsed[key] = file
 	}
@@ -173,7 +173,7 @@ func (p *pass) files(importPath string, variant variant) []source {
 // key returns the hash of a package: of its files and of what they import.
 func (p *pass) key(importPath string, variant variant) string {
 	at := importPath + "\x00" + string(variant)
-	if key, known := p.keys[at]; known {
+	if key, ok := p.keys[at]; ok {
 		return key
 	}
 	p.keys[at] = ""

@@ -38,7 +38,7 @@ func TestDialReportsWhyNothingAnswers(t *testing.T) {
 }
 
 func TestAnInvalidTargetIsReportedInOneLine(t *testing.T) {
-	for target, says := range map[string]string{
+	for target, want := range map[string]string{
 		"":                  "missing address",
 		"dns:///%zz":        `"dns:///%zz" is not a target that gRPC can dial`,
 		"localhost:no-port": "no server at localhost:no-port",
@@ -46,7 +46,7 @@ func TestAnInvalidTargetIsReportedInOneLine(t *testing.T) {
 	} {
 		ctx := soon(t)
 		_, err := Dial(ctx, target, nil)
-		oneLine(t, err, says)
+		oneLine(t, err, want)
 		if ctx.Err() != nil {
 			t.Errorf("%q waited until the context ended", target)
 		}
@@ -148,7 +148,7 @@ func (t *tries) answer(ctx context.Context) error {
 	defer t.mu.Unlock()
 	t.ids = append(t.ids, eventid.Of(ctx, ""))
 	if len(t.ids) <= t.fails {
-		return status.Error(t.code, "told to")
+		return status.Error(t.code, "not now")
 	}
 	return nil
 }

@@ -214,7 +214,7 @@ func (c closing) Close() error { c.closed.Add(1); return c.testClient.Close() }
 
 func TestConnectionOfAStreamIsClosed(t *testing.T) {
 	addr := start(t, streamServer{watch: thrice})
-	for _, refusal := range []error{nil, errors.New("no")} {
+	for _, failure := range []error{nil, errors.New("no")} {
 		var closed atomic.Int32
 		command := Command{Name: "watch", Call: ServerStream(
 			func(ctx context.Context, target string, options ...client.Option) (closing, error) {
@@ -222,13 +222,13 @@ func TestConnectionOfAStreamIsClosed(t *testing.T) {
 				return closing{c, &closed}, err
 			},
 			func(ctx context.Context, c closing, request *testpb.StreamingOutputCallRequest) (testpb.TestService_StreamingOutputCallClient, error) {
-				if refusal != nil {
-					return nil, refusal
+				if failure != nil {
+					return nil, failure
 				}
 				return testpb.NewTestServiceClient(c).StreamingOutputCall(ctx, request)
 			},
 		)}
-		if _, err := feed(soon(t), nil, []Command{command}, "watch", "--addr", addr); !errors.Is(err, refusal) || closed.Load() != 1 {
+		if _, err := feed(soon(t), nil, []Command{command}, "watch", "--addr", addr); !errors.Is(err, failure) || closed.Load() != 1 {
 			t.Errorf("closed %d times, error %v", closed.Load(), err)
 		}
 	}

@@ -11,8 +11,8 @@ import (
 func commandsNamed(t *testing.T, names ...string) []Command {
 	var commands []Command
 	for _, full := range names {
-		service, name, dotted := strings.Cut(full, "/")
-		if !dotted {
+		service, name, ok := strings.Cut(full, "/")
+		if !ok {
 			service, name = "", full
 		}
 		command := commandOf(descriptorOf(t, "replies.proto", "Nothing"))

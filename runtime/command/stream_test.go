@@ -380,15 +380,15 @@ func (e *endless) Read(p []byte) (int, error) {
 // A call ends when the server ends it, whether the next request is being typed or
 // being sent.
 func TestServerThatEndsTheStreamEarly(t *testing.T) {
-	refusal := status.Error(codes.FailedPrecondition, "closed today")
+	failure := status.Error(codes.FailedPrecondition, "closed today")
 	refusing := start(t, streamServer{
 		upload: func(stream uploadServer) error {
 			_, err := stream.Recv()
-			return cmp.Or(err, refusal)
+			return cmp.Or(err, failure)
 		},
 		exchange: func(stream exchangeServer) error {
 			_, err := stream.Recv()
-			return cmp.Or(err, refusal)
+			return cmp.Or(err, failure)
 		},
 	})
 	content := start(t, streamServer{

@@ -15,7 +15,7 @@ import (
 func environment(variables ...string) func(string) string {
 	return func(name string) string {
 		for _, variable := range variables {
-			if value, found := strings.CutPrefix(variable, name+"="); found {
+			if value, ok := strings.CutPrefix(variable, name+"="); ok {
 				return value
 			}
 		}
