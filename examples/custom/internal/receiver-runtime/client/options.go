@@ -82,7 +82,7 @@ func (s *settings) credentials() (credentials.TransportCredentials, error) {
 
 // local reports whether a target of gRPC is certainly on this machine.
 func local(target string) bool {
-	if scheme, _, found := strings.Cut(target, ":"); found {
+	if scheme, _, ok := strings.Cut(target, ":"); ok {
 		switch scheme {
 		case "unix", "unix-abstract":
 			return true

@@ -33,8 +33,8 @@ type Service struct {
 // Method is a unary RPC of a [Service].
 type Method struct {
 	Name string // as the proto spells it
-	// Retry is whether a second try does no harm. That is so if the RPC takes
-	// events, which are stored once however often they are sent, or if its proto
+	// Retry is true if a second try does no harm: because the RPC takes events,
+	// which are stored once however often they are sent, or because its proto
 	// declares it idempotent.
 	Retry bool
 }

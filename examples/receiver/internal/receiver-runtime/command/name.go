@@ -50,8 +50,8 @@ func find(env Env, commands []Command, word string) (Command, error) {
 	}
 }
 
-// named returns the commands that a word may mean: the one with that full name,
-// or else all that have it as a shorter name.
+// named returns the commands that a word may mean: the one with that full name, or
+// if there is none, all that have it as a shorter name.
 func named(commands []Command, word string) []Command {
 	if slices.Contains(builtin, word) {
 		return nil

@@ -29,9 +29,9 @@ import (
 type command struct {
 	name  string // one or two words
 	about string // what it does, in a sentence
-	// changes is whether it changes the log, and so can't open it for reading only.
+	// changes is true if it changes the log, and so can't open it for reading only.
 	changes bool
-	// follows is whether somebody waits for each line.
+	// follows is true if somebody waits for each line.
 	follows bool
 	// define adds flags, and returns the action to run once they are set.
 	define func(*flag.FlagSet) action

@@ -67,15 +67,15 @@ func collect(options []Option) (*services, error) {
 // checkComplete returns an error if a proto package of the served services
 // declares one that is neither served nor left out on purpose.
 func (all *services) checkComplete() error {
-	var missing, known []string
+	var missing, named []string
 	for _, service := range all.served {
-		known = append(known, service.Desc.ServiceName)
+		named = append(named, service.Desc.ServiceName)
 	}
-	known = append(known, all.without...)
+	named = append(named, all.without...)
 	for _, service := range all.served {
 		for _, name := range siblings(service.Desc.ServiceName) {
-			if !slices.Contains(known, name) {
-				missing, known = append(missing, name), append(known, name)
+			if !slices.Contains(named, name) {
+				missing, named = append(missing, name), append(named, name)
 			}
 		}
 	}
