@@ -88,7 +88,7 @@ func (g *generator) generate(ctx context.Context, dir string, request *pluginpb.
 	if err := errors.Join(write(dir, "go.mod", gomod), write(dir, "go.sum", g.sum)); err != nil {
 		return err
 	}
-	response, err := g.ask(ctx, dir, request)
+	response, err := g.runPlugin(ctx, dir, request)
 	if err != nil {
 		return err
 	}
@@ -100,8 +100,8 @@ func (g *generator) generate(ctx context.Context, dir string, request *pluginpb.
 	return nil
 }
 
-// ask runs the plugin in a folder.
-func (g *generator) ask(ctx context.Context, dir string, request *pluginpb.CodeGeneratorRequest) (*pluginpb.CodeGeneratorResponse, error) {
+// runPlugin runs the plugin in a folder.
+func (g *generator) runPlugin(ctx context.Context, dir string, request *pluginpb.CodeGeneratorRequest) (*pluginpb.CodeGeneratorResponse, error) {
 	request.Parameter = proto.String(strings.Trim(parameter+","+request.GetParameter(), ","))
 	input, err := proto.Marshal(request)
 	if err != nil {

@@ -38,7 +38,7 @@ func (b bench) requests(services int) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	_, err = itself("requests", strconv.Itoa(services), dir)
+	_, err = runItself("requests", strconv.Itoa(services), dir)
 	return dir, err
 }
 
@@ -51,13 +51,13 @@ func (b bench) emptyModule() (string, error) {
 	return dir, os.WriteFile(filepath.Join(dir, "go.mod"), []byte("module "+module+"\n\ngo 1.26.0\n"), 0o644)
 }
 
-// first runs a scene without measuring it, and counts what it writes. It writes the
+// prepare runs a scene without measuring it, and counts what it writes. It writes the
 // files into the folders.
-func (b bench) first(s *scene, dirs ...string) error {
+func (b bench) prepare(s *scene, dirs ...string) error {
 	if _, err := b.run(s); err != nil {
 		return err
 	}
-	output, err := itself(append([]string{"written", b.response()}, dirs...)...)
+	output, err := runItself(append([]string{"written", b.response()}, dirs...)...)
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.plugin.name, err)
 	}
@@ -122,13 +122,13 @@ func peak(state *os.ProcessState) int64 {
 // median returns the median of each figure.
 func (s *scene) median() cost {
 	return cost{
-		wall:   middle(s.costs, func(c cost) time.Duration { return c.wall }),
-		cpu:    middle(s.costs, func(c cost) time.Duration { return c.cpu }),
-		memory: middle(s.costs, func(c cost) int64 { return c.memory }),
+		wall:   medianOf(s.costs, func(c cost) time.Duration { return c.wall }),
+		cpu:    medianOf(s.costs, func(c cost) time.Duration { return c.cpu }),
+		memory: medianOf(s.costs, func(c cost) int64 { return c.memory }),
 	}
 }
 
-func middle[T cmp.Ordered](costs []cost, of func(cost) T) T {
+func medianOf[T cmp.Ordered](costs []cost, of func(cost) T) T {
 	var all []T
 	for _, c := range costs {
 		all = append(all, of(c))

@@ -40,12 +40,12 @@ func (b bench) compare(services, rounds int) error {
 		if p == ours {
 			dirs = []string{full}
 		}
-		if err := b.first(s, dirs...); err != nil {
+		if err := b.prepare(s, dirs...); err != nil {
 			return err
 		}
 	}
 	again := &scene{plugin: ours, request: filepath.Join(requests, ours.name), module: full}
-	if err := b.first(again); err != nil {
+	if err := b.prepare(again); err != nil {
 		return err
 	}
 	scenes = append(scenes, again)

@@ -66,11 +66,11 @@ func measure(services, rounds int) error {
 	if err := b.compare(services, rounds); err != nil {
 		return err
 	}
-	return b.follow(sizes, rounds)
+	return b.growth(sizes, rounds)
 }
 
-// itself starts this program for one of the tasks of run.
-func itself(args ...string) (output string, err error) {
+// runItself starts this program for one of the tasks of run.
+func runItself(args ...string) (output string, err error) {
 	program, err := os.Executable()
 	if err != nil {
 		return "", err

@@ -88,7 +88,7 @@ func try(in input, root string) (o outcome, err error) {
 		return o, nil
 	}
 	o.theirs = theirFaults(code)
-	messages := maps(code)
+	messages := filesByPackage(code)
 	o.paths(in.module, messages, response)
 	if len(o.theirs) == 0 {
 		o.code(code, response)
@@ -180,8 +180,8 @@ func theirFaults(code *goModule) (faults []string) {
 	return faults
 }
 
-// maps returns the names of the files in each package so far.
-func maps(code *goModule) map[string][]string {
+// filesByPackage returns the names of the files in each package so far.
+func filesByPackage(code *goModule) map[string][]string {
 	all := map[string][]string{}
 	for importPath, files := range code.files {
 		all[importPath] = sorted(files)

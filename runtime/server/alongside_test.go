@@ -142,9 +142,9 @@ func TestReadinessIsSetInOrder(t *testing.T) {
 		last.Store(false)
 	}}
 	var group sync.WaitGroup
-	group.Go(func() { ready.note(0, false) })
+	group.Go(func() { ready.record(0, false) })
 	<-setting
-	group.Go(func() { ready.note(0, true) })
+	group.Go(func() { ready.record(0, true) })
 	group.Wait()
 	if !last.Load() {
 		t.Error("all needs are met, but not ready was set last")

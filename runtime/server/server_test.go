@@ -167,7 +167,7 @@ func TestTheLogShowsWhatTheServerIsToBlameFor(t *testing.T) {
 		{err: errors.New("no"), level: "ERROR", code: "Unknown"},
 	} {
 		var text strings.Builder
-		watch{log: free().withLevel(slog.LevelInfo).Logger(&text)}.done(t.Context(), "/a.B/C", time.Now(), test.err)
+		interceptor{log: free().withLevel(slog.LevelInfo).Logger(&text)}.logCall(t.Context(), "/a.B/C", time.Now(), test.err)
 		if test.level == "" {
 			if text.Len() > 0 {
 				t.Errorf("%v is logged: %s", test.err, &text)

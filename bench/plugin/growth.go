@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// follow measures our plugin in an empty module with several numbers of services, the
+// growth measures our plugin in an empty module with several numbers of services, the
 // first of which is 0. It subtracts the cost of 0 services, and fits the rest with a
 // power of the number.
-func (b bench) follow(sizes []int, rounds int) error {
+func (b bench) growth(sizes []int, rounds int) error {
 	empty, err := b.emptyModule()
 	if err != nil {
 		return err
@@ -24,7 +24,7 @@ func (b bench) follow(sizes []int, rounds int) error {
 			return err
 		}
 		s := &scene{plugin: ours, request: filepath.Join(requests, ours.name), module: empty}
-		if err := b.first(s); err != nil {
+		if err := b.prepare(s); err != nil {
 			return err
 		}
 		scenes = append(scenes, s)
