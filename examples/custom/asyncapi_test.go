@@ -1,4 +1,4 @@
-// Package shop_test checks what this house adds to what is generated.
+// Package shop_test checks what this module's own templates add.
 package shop_test
 
 import (
