@@ -54,7 +54,7 @@ func (s *Server) checks() (checks []companion) {
 					s.log.Info("ready again", "needs", need.name)
 				}
 				failing = err != nil
-				ready.note(i, err == nil)
+				ready.record(i, err == nil)
 				select {
 				case <-ctx.Done():
 					return nil
@@ -73,9 +73,9 @@ func (n need) checkInTime(ctx context.Context) error {
 	return n.check(ctx)
 }
 
-// note records whether a need is met, and sets whether all are. It holds the
+// record records whether a need is met, and sets whether all are. It holds the
 // lock during both, so that the value that is set last is the current one.
-func (r *readiness) note(i int, met bool) {
+func (r *readiness) record(i int, met bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if met {

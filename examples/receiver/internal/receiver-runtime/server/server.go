@@ -125,7 +125,7 @@ func (s *Server) registerOwn() {
 
 // options returns the options of gRPC for the configuration.
 func (s *Server) options() ([]grpc.ServerOption, error) {
-	watch := watch{log: s.log, draining: s.health.draining}
+	interceptor := interceptor{log: s.log, draining: s.health.draining}
 	options := []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(s.config.MaxMessageBytes),
 		grpc.MaxConcurrentStreams(uint32(min(int64(s.config.MaxStreams), math.MaxUint32))),
@@ -135,8 +135,8 @@ func (s *Server) options() ([]grpc.ServerOption, error) {
 		grpc.ConnectionTimeout(min(10*time.Second, max(2*time.Second, s.config.DrainTimeout/2))),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
-		grpc.UnaryInterceptor(watch.unary),
-		grpc.StreamInterceptor(watch.stream),
+		grpc.UnaryInterceptor(interceptor.unary),
+		grpc.StreamInterceptor(interceptor.stream),
 	}
 	if s.config.TLSCert == "" {
 		return options, nil
