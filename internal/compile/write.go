@@ -26,14 +26,11 @@ func write(root string, files []keep.File) (err error) {
 		for _, one := range slices.Backward(all) {
 			err = errors.Join(err, one.discard())
 		}
-		if err != nil {
-			err = fmt.Errorf("%w\nNothing was written", err)
-		}
 	}()
 	for _, file := range files {
 		one, err := stage(root, file)
 		if err != nil {
-			return err
+			return fmt.Errorf("%w\nNothing was written", err)
 		}
 		if one != nil {
 			all = append(all, one)
