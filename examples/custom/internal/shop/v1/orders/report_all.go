@@ -11,7 +11,7 @@ import (
 
 // ReportAll stores the events as they come, and acknowledges them when all have.
 //
-// Stores what happened to many, as it comes.
+// Stores events as they arrive.
 func (s *Service) ReportAll(stream shopv1.Orders_ReportAllServer) error {
 	ctx := eventid.Sequence(stream.Context())
 	stored := 0

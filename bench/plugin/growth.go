@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// follow measures ours into an empty module on several numbers of services, of
-// which the first is none, and fits the cost beyond that of none with a power of
-// the number.
-func (b bench) follow(sizes []int, rounds int) error {
+// growth measures our plugin in an empty module with several numbers of services, the
+// first of which is 0. It subtracts the cost of 0 services, and fits the rest with a
+// power of the number.
+func (b bench) growth(sizes []int, rounds int) error {
 	empty, err := b.emptyModule()
 	if err != nil {
 		return err
@@ -24,7 +24,7 @@ func (b bench) follow(sizes []int, rounds int) error {
 			return err
 		}
 		s := &scene{plugin: ours, request: filepath.Join(requests, ours.name), module: empty}
-		if err := b.first(s); err != nil {
+		if err := b.prepare(s); err != nil {
 			return err
 		}
 		scenes = append(scenes, s)
@@ -32,7 +32,7 @@ func (b bench) follow(sizes []int, rounds int) error {
 	if err := b.rounds(rounds, scenes); err != nil {
 		return err
 	}
-	fmt.Printf("\n%s into an empty module, by the number of services:\n\n", ours.name)
+	fmt.Printf("\n%s in an empty module, by the number of services:\n\n", ours.name)
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "services\twall\tCPU\tmemory\tfiles\twritten\t")
 	var wall, cpu []point
@@ -49,18 +49,18 @@ func (b bench) follow(sizes []int, rounds int) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	fmt.Printf("\nBeyond what no services cost, wall grows with their number to the power of %.2f, CPU of %.2f.\n", exponent(wall), exponent(cpu))
+	fmt.Printf("\nWithout the cost of 0 services, wall time grows with the number to the power of %.2f, CPU time to the power of %.2f.\n", exponent(wall), exponent(cpu))
 	return nil
 }
 
-// point is a size and what it costs, by their logarithms.
+// point is the logarithms of a size and of its cost.
 type point struct{ size, cost float64 }
 
 func beyond(size int, took, none time.Duration) point {
 	return point{math.Log(float64(size)), math.Log(float64(max(took-none, time.Microsecond)))}
 }
 
-// exponent is the slope of the line through points by least squares.
+// exponent returns the slope of the line through points, by least squares.
 func exponent(points []point) float64 {
 	var size, cost float64
 	for _, p := range points {
