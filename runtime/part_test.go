@@ -49,6 +49,23 @@ func TestReachedWithEvents(t *testing.T) {
 	}
 }
 
+// TestReachedWithAllHasAll checks that no file is left out for ever, because of
+// a directive that names a package which does not exist.
+func TestReachedWithAllHasAll(t *testing.T) {
+	got, _ := copied(t, reached(t, runtime.All()...))
+	for _, pattern := range []string{"*/*.go", "*/*/*.go"} {
+		names, err := fs.Glob(runtime.Source, pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			if slices.Contains(got, name) == strings.HasSuffix(name, "_test.go") {
+				t.Errorf("%s is copied: %t", name, slices.Contains(got, name))
+			}
+		}
+	}
+}
+
 // The order in which packages are named does not matter, nor whether they are
 // named more than once.
 func TestReachedInAnyOrder(t *testing.T) {
