@@ -6,8 +6,6 @@ package kindstest
 import (
 	"testing"
 
-	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
-
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb/kindsserver"
 )
@@ -49,7 +47,7 @@ func (c OtherContract) Test(t *testing.T) {
 	t.Run("NotTaken", c.testNotTaken)
 }
 
-// serve runs the service on a log, and returns a client of it.
-func (c OtherContract) serve(t testing.TB, log eventlog.Log) kindspb.OtherClient {
+// serve runs the service and returns a client of it.
+func (c OtherContract) serve(t testing.TB) kindspb.OtherClient {
 	return Serve(t, kindsserver.Other(c.NewService(t))).Other()
 }

@@ -6,8 +6,6 @@ package contexttest
 import (
 	"testing"
 
-	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
-
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context/contextserver"
 )
@@ -29,7 +27,7 @@ func (c CommandsContract) Test(t *testing.T) {
 	t.Run("Do", c.testDo)
 }
 
-// serve runs the service on a log, and returns a client of it.
-func (c CommandsContract) serve(t testing.TB, log eventlog.Log) context.CommandsClient {
+// serve runs the service and returns a client of it.
+func (c CommandsContract) serve(t testing.TB) context.CommandsClient {
 	return Serve(t, contextserver.Commands(c.NewService(t))).Commands()
 }

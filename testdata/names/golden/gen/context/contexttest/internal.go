@@ -6,8 +6,6 @@ package contexttest
 import (
 	"testing"
 
-	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
-
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context/contextserver"
 )
@@ -29,7 +27,7 @@ func (c InternalContract) Test(t *testing.T) {
 	t.Run("Do", c.testDo)
 }
 
-// serve runs the service on a log, and returns a client of it.
-func (c InternalContract) serve(t testing.TB, log eventlog.Log) context.InternalClient {
+// serve runs the service and returns a client of it.
+func (c InternalContract) serve(t testing.TB) context.InternalClient {
 	return Serve(t, contextserver.Internal(c.NewService(t))).Internal()
 }

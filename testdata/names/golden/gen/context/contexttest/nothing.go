@@ -6,8 +6,6 @@ package contexttest
 import (
 	"testing"
 
-	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
-
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context/contextserver"
 )
@@ -25,7 +23,7 @@ type NothingContract struct {
 func (c NothingContract) Test(t *testing.T) {
 }
 
-// serve runs the service on a log, and returns a client of it.
-func (c NothingContract) serve(t testing.TB, log eventlog.Log) context.NothingClient {
+// serve runs the service and returns a client of it.
+func (c NothingContract) serve(t testing.TB) context.NothingClient {
 	return Serve(t, contextserver.Nothing(c.NewService(t))).Nothing()
 }

@@ -6,8 +6,6 @@ package contexttest
 import (
 	"testing"
 
-	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
-
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context/contextserver"
 )
@@ -113,7 +111,7 @@ func (c ServiceContract) Test(t *testing.T) {
 	t.Run("Serve", c.testServe)
 }
 
-// serve runs the service on a log, and returns a client of it.
-func (c ServiceContract) serve(t testing.TB, log eventlog.Log) context.ServiceClient {
+// serve runs the service and returns a client of it.
+func (c ServiceContract) serve(t testing.TB) context.ServiceClient {
 	return Serve(t, contextserver.ServiceService(c.NewService(t))).Service()
 }

@@ -6,8 +6,6 @@ package contexttest
 import (
 	"testing"
 
-	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
-
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context/contextserver"
 )
@@ -29,7 +27,7 @@ func (c TestContract) Test(t *testing.T) {
 	t.Run("Do", c.testDo)
 }
 
-// serve runs the service on a log, and returns a client of it.
-func (c TestContract) serve(t testing.TB, log eventlog.Log) context.TestClient {
+// serve runs the service and returns a client of it.
+func (c TestContract) serve(t testing.TB) context.TestClient {
 	return Serve(t, contextserver.Test(c.NewService(t))).Test()
 }

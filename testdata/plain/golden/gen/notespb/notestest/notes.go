@@ -6,8 +6,6 @@ package notestest
 import (
 	"testing"
 
-	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
-
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/plain/golden/gen/notespb"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/plain/golden/gen/notespb/notesserver"
 )
@@ -29,7 +27,7 @@ func (c NotesContract) Test(t *testing.T) {
 	t.Run("Create", c.testCreate)
 }
 
-// serve runs the service on a log, and returns a client of it.
-func (c NotesContract) serve(t testing.TB, log eventlog.Log) notespb.NotesClient {
+// serve runs the service and returns a client of it.
+func (c NotesContract) serve(t testing.TB) notespb.NotesClient {
 	return Serve(t, notesserver.Notes(c.NewService(t))).Notes()
 }

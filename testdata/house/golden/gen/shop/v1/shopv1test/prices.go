@@ -6,8 +6,6 @@ package shopv1test
 import (
 	"testing"
 
-	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
-
 	shopv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/house/golden/gen/shop/v1"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/house/golden/gen/shop/v1/shopv1server"
 )
@@ -29,7 +27,7 @@ func (c PricesContract) Test(t *testing.T) {
 	t.Run("Get", c.testGet)
 }
 
-// serve runs the service on a log, and returns a client of it.
-func (c PricesContract) serve(t testing.TB, log eventlog.Log) shopv1.PricesClient {
+// serve runs the service and returns a client of it.
+func (c PricesContract) serve(t testing.TB) shopv1.PricesClient {
 	return Serve(t, shopv1server.Prices(c.NewService(t))).Prices()
 }

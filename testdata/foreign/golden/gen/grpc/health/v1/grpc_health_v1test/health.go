@@ -6,7 +6,6 @@ package grpc_health_v1test
 import (
 	"testing"
 
-	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 	"google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/gen/grpc/health/v1/grpc_health_v1server"
@@ -37,7 +36,7 @@ func (c HealthContract) Test(t *testing.T) {
 	t.Run("Watch", c.testWatch)
 }
 
-// serve runs the service on a log, and returns a client of it.
-func (c HealthContract) serve(t testing.TB, log eventlog.Log) grpc_health_v1.HealthClient {
+// serve runs the service and returns a client of it.
+func (c HealthContract) serve(t testing.TB) grpc_health_v1.HealthClient {
 	return Serve(t, grpc_health_v1server.Health(c.NewService(t))).Health()
 }
