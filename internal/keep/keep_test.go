@@ -625,7 +625,7 @@ func TestWhatIsNoLongerMade(t *testing.T) {
 	events := []string{"gen/shoppb/shopevents/order_event.go", "gen/shoppb/shoptest/order_event.go"}
 	commands := []string{"cmd/shop-client/orders_commands.go"}
 	services := []string{client, "gen/shoppb/shopserver/orders.go", "gen/shoppb/shoptest/orders.go", find, "gen/shoppb/shoptest/orders_take.go"}
-	shared := []string{"gen/shoppb/shopclient/client.go", "gen/shoppb/shopevents/log.go", "gen/shoppb/shopserver/server.go", "gen/shoppb/shoptest/server.go"}
+	shared := []string{"gen/shoppb/shopclient/client.go", "gen/shoppb/shopevents/consume.go", "gen/shoppb/shopevents/log.go", "gen/shoppb/shopserver/server.go", "gen/shoppb/shoptest/server.go"}
 	old := "internal/receiver-runtime/eventlog/old.go"
 	older := "internal/receiver-runtime/metrics/metrics.go"
 	foreign := "gen/shoppb/shopclient/others.go"
@@ -687,7 +687,7 @@ func TestWhatIsNoLongerMade(t *testing.T) {
 				h.remove("gen/shoppb/shopclient/" + at)
 			}
 			return strings.Replace(orders, "gen/shoppb", "gen/shoppb;store", 1)
-		}, slices.Concat(slices.DeleteFunc(slices.Clone(services), func(at string) bool { return at == client }), events[:1], shared[3:])},
+		}, slices.Concat(slices.DeleteFunc(slices.Clone(services), func(at string) bool { return at == client }), events[:1], shared[4:])},
 		"of a program by its name before": {func(house) string {
 			return strings.Replace(orders, "package shop;", "package store;", 1)
 		}, commands},
