@@ -185,7 +185,7 @@ var protoEdits = []edit{
 		made: paths(deskCode, "report.go"),
 		told: []string{
 			deskCode + "report_test.go: not written, as the tests here have no func serve",
-			deskCode + "service_test.go:12: newService has the signature func(testing.TB) shopv1.DeskServer, and the contract wants func(testing.TB, *shopv1events.Log) shopv1.DeskServer",
+			deskCode + "service_test.go:12: newService has the signature func(testing.TB) *Service, and the contract wants func(testing.TB, *shopv1events.Log) *Service",
 		},
 		broken: paths(deskCode, "service_test.go"),
 	},
@@ -404,7 +404,7 @@ var protoEdits = []edit{
 		told: []string{
 			"cmd/stock-server/main.go$: service stock.v1.Stock is not served: pass stockserver.Stock(stock.New(…)) to server.Run, or server.Without(\"stock.v1.Stock\")",
 			stockCode + "count.go:10: Count has the signature func(context.Context, *stockv1.StockEvent) (*stockv1.StockReply, error), and rpc Count wants func(context.Context, *stockpb.StockEvent) (*stockpb.StockReply, error)",
-			stockCode + "service_test.go:14: newService has the signature func(testing.TB, *stockv1events.Log) stockv1.StockServer, and the contract wants func(testing.TB, *stockevents.Log) stockpb.StockServer",
+			stockCode + "service_test.go:14: newService has the signature func(testing.TB, *stockv1events.Log) *Service, and the contract wants func(testing.TB, *stockevents.Log) *Service",
 		},
 	},
 	{

@@ -381,12 +381,14 @@ func TestATestOfConsumingFitsTheTestsItJoins(t *testing.T) {
 		change func(house)
 		writes bool
 	}{
-		"as generated":             {func(house) {}, true},
-		"where both are deleted":   {func(h house) { h.remove(file) }, true},
-		"in another file":          {func(h house) { h.write(impl+"own_test.go", h.read(file)); h.write(file, "package orders\n") }, true},
-		"of another name":          {func(h house) { h.edit(file, "newService(", "start(", ": newService", ": start") }, false},
-		"with another signature":   {func(h house) { h.edit(file, "newService(_ testing.TB, events", "newService(events") }, false},
-		"declared where none fits": {func(h house) { h.write(impl+"own_test.go", "package orders\n\nfunc serve() {}\n"); h.remove(file) }, false},
+		"as generated":                            {func(house) {}, true},
+		"where both are deleted":                  {func(h house) { h.remove(file) }, true},
+		"in another file":                         {func(h house) { h.write(impl+"own_test.go", h.read(file)); h.write(file, "package orders\n") }, true},
+		"of another name":                         {func(h house) { h.edit(file, "newService(", "start(") }, false},
+		"with another signature":                  {func(h house) { h.edit(file, "newService(_ testing.TB, events", "newService(events") }, false},
+		"that returns no pointer":                 {func(h house) { h.edit(file, ") *Service {", ") Service {", "return New(", "return *New(") }, true},
+		"that returns what has no method Consume": {func(h house) { h.edit(file, ") *Service {", ") shoppb.OrdersServer {") }, false},
+		"declared where none fits":                {func(h house) { h.write(impl+"own_test.go", "package orders\n\nfunc serve() {}\n"); h.remove(file) }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, orders)
@@ -557,6 +559,18 @@ func TestDriftIsTold(t *testing.T) {
 			h.edit(main, "config,\n", "config, server.Without(\"shop.Stock\"),\n")
 			return orders + "service Stock { rpc Count(Query) returns (Reply); }"
 		}, nil},
+		"a newService that returns the interface": {func(h house) string {
+			h.edit(impl+"service_test.go", ") *Service {", ") shoppb.OrdersServer {")
+			return orders
+		}, nil},
+		"a newService that returns another type": {func(h house) string {
+			h.edit(impl+"service_test.go", ") *Service {", ") audited {")
+			return orders
+		}, nil},
+		"a newService that returns another interface": {func(h house) string {
+			h.edit(impl+"service_test.go", ") *Service {", ") old.OrdersServer {", "\"testing\"\n", "\"testing\"\n\n\t\"example.com/old\"\n")
+			return orders
+		}, []string{impl + "service_test.go:16: newService has the signature func(testing.TB, *shopevents.Log) old.OrdersServer, and the contract wants func(testing.TB, *shopevents.Log) shoppb.OrdersServer"}},
 		"a main that can't be read": {func(h house) string {
 			h.write(main, "package main\n\n<<<<<<< ours\n")
 			return orders + "service Stock { rpc Count(Query) returns (Reply); }"
@@ -566,7 +580,7 @@ func TestDriftIsTold(t *testing.T) {
 			return orders + "service Stock { rpc Count(Query) returns (Reply); }"
 		}, nil},
 		"no more events": {func(h house) string { return strings.ReplaceAll(orders, "OrderEvent", "Order") }, []string{
-			impl + "service_test.go:14: newService has the signature func(testing.TB, *shopevents.Log) shoppb.OrdersServer, and the contract wants func(testing.TB) shoppb.OrdersServer",
+			impl + "service_test.go:14: newService has the signature func(testing.TB, *shopevents.Log) *Service, and the contract wants func(testing.TB) *Service",
 			impl + "take.go:10: Take has the signature func(context.Context, *shoppb.OrderEvent) (*shoppb.Reply, error), and rpc Take wants func(context.Context, *shoppb.Order) (*shoppb.Reply, error)",
 		}},
 	} {
