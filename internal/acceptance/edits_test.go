@@ -741,7 +741,7 @@ var fileEdits = []edit{
 	{
 		name:    "conflicts stand in a test of yours, and an RPC comes",
 		change:  alsoShip(func(s shop) { s.write(ordersCode+"place_test.go", s.read(ordersCode+"place_test.go")+conflict) }),
-		refused: ordersCode + "place_test.go:23:1: ",
+		refused: ordersCode + "place_test.go:22:1: ",
 	},
 	{
 		name:   "conflicts stand in a file of yours, and nothing comes",
@@ -775,7 +775,7 @@ var deskLeft = []string{
 var ourEdits = []edit{
 	{
 		name:   "a file of ours is edited",
-		change: func(s shop) { s.edit(shopGen+"client/orders.go", "Each event goes", "No event goes") },
+		change: func(s shop) { s.edit(shopGen+"client/orders.go", "A call that sends", "No call that sends") },
 	},
 	{
 		name:   "engines are narrowed",
@@ -792,7 +792,7 @@ var ourEdits = []edit{
 		name: "a file of ours is taken over",
 		change: alsoShip(func(s shop) {
 			s.eject(shopGen + "client/orders.go")
-			s.edit(shopGen+"client/orders.go", "Each event goes", "No event goes")
+			s.edit(shopGen+"client/orders.go", "A call that sends", "No call that sends")
 		}),
 		made: shipBoth,
 		told: []string{shopGen + "client/orders.go: left alone, as it is yours now"},
