@@ -4,6 +4,6 @@ package main
 
 import "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/command"
 
-// commands are the program's subcommands: those of each service are added by a
-// file of their own.
+// commands are the subcommands of this program. Each service adds its own, in a
+// file of its own.
 var commands []command.Command

@@ -13,7 +13,7 @@ import (
 )
 
 func (c OtherContract) testBidi(t *testing.T) {
-	client := c.serve(t, nil)
+	client := c.serve(t)
 	servertest.Answers(t, c.BidiRequest, func(ctx context.Context, request *kindspb.Reply) error {
 		stream, err := client.Bidi(ctx)
 		if err != nil {

@@ -13,7 +13,7 @@ import (
 )
 
 func (c OtherContract) testClientStream(t *testing.T) {
-	client := c.serve(t, nil)
+	client := c.serve(t)
 	servertest.Answers(t, c.ClientStreamRequest, func(ctx context.Context, request *kindspb.Reply) error {
 		stream, err := client.ClientStream(ctx)
 		if err != nil {

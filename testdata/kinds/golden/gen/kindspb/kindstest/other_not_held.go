@@ -13,7 +13,7 @@ import (
 )
 
 func (c OtherContract) testNotHeld(t *testing.T) {
-	client := c.serve(t, nil)
+	client := c.serve(t)
 	servertest.Answers(t, c.NotHeldRequest, func(ctx context.Context, request *kindspb.UpdateRequest) error {
 		_, err := client.NotHeld(ctx, request)
 		return err

@@ -13,7 +13,7 @@ import (
 )
 
 func (c OtherContract) testNotTaken(t *testing.T) {
-	client := c.serve(t, nil)
+	client := c.serve(t)
 	servertest.Answers(t, c.NotTakenRequest, func(ctx context.Context, request *kindspb.ClickEvent) error {
 		_, err := client.NotTaken(ctx, request)
 		return err

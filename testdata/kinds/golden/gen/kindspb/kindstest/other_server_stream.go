@@ -13,7 +13,7 @@ import (
 )
 
 func (c OtherContract) testServerStream(t *testing.T) {
-	client := c.serve(t, nil)
+	client := c.serve(t)
 	servertest.Answers(t, c.ServerStreamRequest, func(ctx context.Context, request *kindspb.ClickEvent) error {
 		stream, err := client.ServerStream(ctx, request)
 		if err != nil {

@@ -13,7 +13,7 @@ import (
 )
 
 func (c OtherContract) testUnary(t *testing.T) {
-	client := c.serve(t, nil)
+	client := c.serve(t)
 	servertest.Answers(t, c.UnaryRequest, func(ctx context.Context, request *kindspb.Reply) error {
 		_, err := client.Unary(ctx, request)
 		return err

@@ -13,7 +13,7 @@ import (
 )
 
 func (c ContextContract) testContext(t *testing.T) {
-	client := c.serve(t, nil)
+	client := c.serve(t)
 	servertest.Answers(t, c.ContextRequest, func(ctx context.Context, request *context2.Err) error {
 		_, err := client.Context(ctx, request)
 		return err

@@ -13,7 +13,7 @@ import (
 )
 
 func (c ServiceContract) testAux(t *testing.T) {
-	client := c.serve(t, nil)
+	client := c.serve(t)
 	servertest.Answers(t, c.AuxRequest, func(ctx context.Context, request *context2.Err) error {
 		_, err := client.Aux(ctx, request)
 		return err

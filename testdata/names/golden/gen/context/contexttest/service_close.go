@@ -13,7 +13,7 @@ import (
 )
 
 func (c ServiceContract) testClose(t *testing.T) {
-	client := c.serve(t, nil)
+	client := c.serve(t)
 	servertest.Answers(t, c.CloseRequest, func(ctx context.Context, request *context2.Err) error {
 		_, err := client.Close(ctx, request)
 		return err

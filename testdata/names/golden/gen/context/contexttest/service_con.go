@@ -13,7 +13,7 @@ import (
 )
 
 func (c ServiceContract) testCon(t *testing.T) {
-	client := c.serve(t, nil)
+	client := c.serve(t)
 	servertest.Answers(t, c.ConRequest, func(ctx context.Context, request *context2.Err) error {
 		_, err := client.Con(ctx, request)
 		return err

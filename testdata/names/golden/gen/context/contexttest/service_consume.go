@@ -13,7 +13,7 @@ import (
 )
 
 func (c ServiceContract) testConsume(t *testing.T) {
-	client := c.serve(t, nil)
+	client := c.serve(t)
 	servertest.Answers(t, c.ConsumeRequest, func(ctx context.Context, request *context2.Err) error {
 		_, err := client.Consume(ctx, request)
 		return err

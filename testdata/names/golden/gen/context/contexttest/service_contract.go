@@ -13,7 +13,7 @@ import (
 )
 
 func (c ServiceContract) testContract(t *testing.T) {
-	client := c.serve(t, nil)
+	client := c.serve(t)
 	servertest.Answers(t, c.ContractRequest, func(ctx context.Context, request *context2.Err) error {
 		_, err := client.Contract(ctx, request)
 		return err

@@ -13,7 +13,7 @@ import (
 )
 
 func (c ServiceContract) testGetURL(t *testing.T) {
-	client := c.serve(t, nil)
+	client := c.serve(t)
 	servertest.Answers(t, c.GetURLRequest, func(ctx context.Context, request *context2.Err) error {
 		_, err := client.GetURL(ctx, request)
 		return err

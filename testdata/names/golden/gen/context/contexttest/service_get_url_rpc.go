@@ -13,7 +13,7 @@ import (
 )
 
 func (c ServiceContract) testGetUrl(t *testing.T) {
-	client := c.serve(t, nil)
+	client := c.serve(t)
 	servertest.Answers(t, c.GetUrlRequest, func(ctx context.Context, request *context2.Err) error {
 		_, err := client.GetUrl(ctx, request)
 		return err

@@ -13,7 +13,7 @@ import (
 )
 
 func (c ServiceContract) testGetUrlX(t *testing.T) {
-	client := c.serve(t, nil)
+	client := c.serve(t)
 	servertest.Answers(t, c.GetUrlXRequest, func(ctx context.Context, request *context2.Err) error {
 		_, err := client.GetUrlX(ctx, request)
 		return err

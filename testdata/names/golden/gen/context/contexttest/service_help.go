@@ -13,7 +13,7 @@ import (
 )
 
 func (c ServiceContract) testHelp(t *testing.T) {
-	client := c.serve(t, nil)
+	client := c.serve(t)
 	servertest.Answers(t, c.HelpRequest, func(ctx context.Context, request *context2.Err) error {
 		_, err := client.Help(ctx, request)
 		return err

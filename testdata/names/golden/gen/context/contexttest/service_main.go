@@ -13,7 +13,7 @@ import (
 )
 
 func (c ServiceContract) testMain(t *testing.T) {
-	client := c.serve(t, nil)
+	client := c.serve(t)
 	servertest.Answers(t, c.MainRequest, func(ctx context.Context, request *context2.Err) error {
 		_, err := client.Main(ctx, request)
 		return err

@@ -13,7 +13,7 @@ import (
 )
 
 func (c ServiceContract) testNew(t *testing.T) {
-	client := c.serve(t, nil)
+	client := c.serve(t)
 	servertest.Answers(t, c.NewRequest, func(ctx context.Context, request *context2.Err) error {
 		_, err := client.New(ctx, request)
 		return err

@@ -13,7 +13,7 @@ import (
 )
 
 func (c ServiceContract) testNewService(t *testing.T) {
-	client := c.serve(t, nil)
+	client := c.serve(t)
 	servertest.Answers(t, c.NewServiceRequest, func(ctx context.Context, request *context2.Err) error {
 		_, err := client.NewService(ctx, request)
 		return err

@@ -13,7 +13,7 @@ import (
 )
 
 func (c ServiceContract) testRead(t *testing.T) {
-	client := c.serve(t, nil)
+	client := c.serve(t)
 	servertest.Answers(t, c.ReadRequest, func(ctx context.Context, request *context2.Err) error {
 		_, err := client.Read(ctx, request)
 		return err

@@ -13,7 +13,7 @@ import (
 )
 
 func (c ServiceContract) testReadLinux(t *testing.T) {
-	client := c.serve(t, nil)
+	client := c.serve(t)
 	servertest.Answers(t, c.ReadLinuxRequest, func(ctx context.Context, request *context2.Err) error {
 		_, err := client.ReadLinux(ctx, request)
 		return err

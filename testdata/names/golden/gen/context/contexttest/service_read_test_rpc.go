@@ -13,7 +13,7 @@ import (
 )
 
 func (c ServiceContract) testReadTest(t *testing.T) {
-	client := c.serve(t, nil)
+	client := c.serve(t)
 	servertest.Answers(t, c.ReadTestRequest, func(ctx context.Context, request *context2.Err) error {
 		_, err := client.ReadTest(ctx, request)
 		return err

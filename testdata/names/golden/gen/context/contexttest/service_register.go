@@ -13,7 +13,7 @@ import (
 )
 
 func (c ServiceContract) testRegister(t *testing.T) {
-	client := c.serve(t, nil)
+	client := c.serve(t)
 	servertest.Answers(t, c.RegisterRequest, func(ctx context.Context, request *context2.Err) error {
 		_, err := client.Register(ctx, request)
 		return err

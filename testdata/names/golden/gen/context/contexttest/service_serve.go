@@ -13,7 +13,7 @@ import (
 )
 
 func (c ServiceContract) testServe(t *testing.T) {
-	client := c.serve(t, nil)
+	client := c.serve(t)
 	servertest.Answers(t, c.ServeRequest, func(ctx context.Context, request *context2.Err) error {
 		_, err := client.Serve(ctx, request)
 		return err

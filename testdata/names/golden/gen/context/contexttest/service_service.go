@@ -13,7 +13,7 @@ import (
 )
 
 func (c ServiceContract) testService(t *testing.T) {
-	client := c.serve(t, nil)
+	client := c.serve(t)
 	servertest.Answers(t, c.ServiceRequest, func(ctx context.Context, request *context2.Err) error {
 		_, err := client.Service(ctx, request)
 		return err

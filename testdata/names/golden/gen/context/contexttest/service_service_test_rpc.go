@@ -13,7 +13,7 @@ import (
 )
 
 func (c ServiceContract) testServiceTest(t *testing.T) {
-	client := c.serve(t, nil)
+	client := c.serve(t)
 	servertest.Answers(t, c.ServiceTestRequest, func(ctx context.Context, request *context2.Err) error {
 		_, err := client.ServiceTest(ctx, request)
 		return err

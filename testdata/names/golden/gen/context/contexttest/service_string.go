@@ -13,7 +13,7 @@ import (
 )
 
 func (c ServiceContract) testString(t *testing.T) {
-	client := c.serve(t, nil)
+	client := c.serve(t)
 	servertest.Answers(t, c.StringRequest, func(ctx context.Context, request *context2.Err) error {
 		_, err := client.String(ctx, request)
 		return err

@@ -13,7 +13,7 @@ import (
 )
 
 func (c ServiceContract) testTest(t *testing.T) {
-	client := c.serve(t, nil)
+	client := c.serve(t)
 	servertest.Answers(t, c.TestRequest, func(ctx context.Context, request *context2.Err) error {
 		_, err := client.Test(ctx, request)
 		return err

@@ -13,7 +13,7 @@ import (
 )
 
 func (c ServiceContract) testXUnder(t *testing.T) {
-	client := c.serve(t, nil)
+	client := c.serve(t)
 	servertest.Answers(t, c.XUnderRequest, func(ctx context.Context, request *context2.Err) error {
 		_, err := client.XUnder(ctx, request)
 		return err

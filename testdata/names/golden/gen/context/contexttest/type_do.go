@@ -13,7 +13,7 @@ import (
 )
 
 func (c TypeContract) testDo(t *testing.T) {
-	client := c.serve(t, nil)
+	client := c.serve(t)
 	servertest.Answers(t, c.DoRequest, func(ctx context.Context, request *context2.Err) error {
 		_, err := client.Do(ctx, request)
 		return err

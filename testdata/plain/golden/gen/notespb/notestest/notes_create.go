@@ -13,7 +13,7 @@ import (
 )
 
 func (c NotesContract) testCreate(t *testing.T) {
-	client := c.serve(t, nil)
+	client := c.serve(t)
 	servertest.Answers(t, c.CreateRequest, func(ctx context.Context, request *notespb.Note) error {
 		_, err := client.Create(ctx, request)
 		return err

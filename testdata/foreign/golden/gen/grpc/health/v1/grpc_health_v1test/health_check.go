@@ -12,7 +12,7 @@ import (
 )
 
 func (c HealthContract) testCheck(t *testing.T) {
-	client := c.serve(t, nil)
+	client := c.serve(t)
 	servertest.Answers(t, c.CheckRequest, func(ctx context.Context, request *grpc_health_v1.HealthCheckRequest) error {
 		_, err := client.Check(ctx, request)
 		return err

@@ -12,7 +12,7 @@ import (
 )
 
 func (c HealthContract) testList(t *testing.T) {
-	client := c.serve(t, nil)
+	client := c.serve(t)
 	servertest.Answers(t, c.ListRequest, func(ctx context.Context, request *grpc_health_v1.HealthListRequest) error {
 		_, err := client.List(ctx, request)
 		return err

@@ -12,7 +12,7 @@ import (
 )
 
 func (c HealthContract) testWatch(t *testing.T) {
-	client := c.serve(t, nil)
+	client := c.serve(t)
 	servertest.Answers(t, c.WatchRequest, func(ctx context.Context, request *grpc_health_v1.HealthCheckRequest) error {
 		stream, err := client.Watch(ctx, request)
 		if err != nil {
