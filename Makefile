@@ -31,9 +31,9 @@ corpus: ## generate for 400 services of public modules, build, vet and test them
 
 .PHONY: crash
 crash: ## kill servers, appenders, consumers and NATS nodes under load, 20 times each, and look for what was acknowledged
-	EVENTLOG_CRASH_ROUNDS=20 $(GO) test -count=1 -timeout 10m -v -run Killed ./runtime/eventlog
+	EVENTLOG_CRASH_ROUNDS=20 $(GO) test -count=1 -timeout 10m -v -run Killed ./runtime/eventlog/sqlite
 	CRASH_ROUNDS=20 $(GO) test -count=1 -timeout 10m -v -run Killed ./internal/acceptance
-	EVENTLOG_TEST_LONG=1 $(GO) test -count=1 -timeout 15m -v -run ServersFail ./runtime/eventlog/natstest
+	EVENTLOG_TEST_LONG=1 $(GO) test -count=1 -timeout 15m -v -run ServersFail ./runtime/eventlog/nats
 
 .PHONY: matrix
 matrix: plugins ## change a module in every way there is, generate anew by every tool, and see that all that is yours is there (2 minutes)
@@ -62,7 +62,7 @@ lint: ## check that the code is formatted and vetted, and go.mod tidy
 
 .PHONY: bench
 bench: plugins ## measure: the plugin as a process, the event log, an RPC with and without it
-	$(GO) test ./runtime/eventlog -run '^$$' -bench . -benchmem
+	$(GO) test ./runtime/eventlog/sqlite -run '^$$' -bench . -benchmem
 	cd bench && $(GO) test -run '^$$' -bench . -benchmem ./...
 	cd bench && $(GO) run ./plugin
 	cd bench && $(GO) run ./events

@@ -10,5 +10,5 @@ const Path = "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime"
 // Source is the source of the packages, each in a folder of its own, with the
 // files of their tests.
 //
-//go:embed client/*.go command/*.go eventid/*.go eventlog/*.go operate/*.go server/*.go servertest/*.go
+//go:embed client/*.go command/*.go eventid/*.go eventlog/*.go eventlog/memory/*.go eventlog/nats/*.go eventlog/sqlite/*.go operate/*.go server/*.go servertest/*.go
 var Source embed.FS

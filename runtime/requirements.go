@@ -39,11 +39,11 @@ func Requirements(engines []string) (all []module.Version) {
 	return all
 }
 
-// Needed reports whether a file of the packages is needed with some engines:
-// an engine's files in eventlog begin with its name.
+// Needed reports whether a file of the packages is needed with some engines: each
+// has a folder in eventlog.
 func Needed(name string, engines []string) bool {
 	for _, engine := range Engines {
-		if strings.HasPrefix(name, "eventlog/"+engine) && !slices.Contains(engines, engine) {
+		if strings.HasPrefix(name, "eventlog/"+engine+"/") && !slices.Contains(engines, engine) {
 			return false
 		}
 	}

@@ -18,6 +18,7 @@ type Module struct {
 	Path     string     // its module path, as in go.mod
 	Runtime  string     // import path of the runtime: a folder of the module, or elsewhere
 	Copied   bool       // whether the runtime is copied into the module
+	Engines  []string   // of the event log, besides memory: folders of the runtime's eventlog
 	Packages []*Package // in the order of their import paths
 	Programs []*Program // in the order of their packages
 

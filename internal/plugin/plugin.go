@@ -153,7 +153,7 @@ func read(request *pluginpb.CodeGeneratorRequest, options Options, gomod *GoMod)
 	if err := model.CheckGoPackages(request, gomod.Path()); err != nil {
 		return nil, err
 	}
-	into := model.Module{Path: gomod.Path(), Runtime: options.Runtime}
+	into := model.Module{Path: gomod.Path(), Runtime: options.Runtime, Engines: options.Engines}
 	if into.Runtime == "" {
 		into.Runtime, into.Copied = into.Path+"/"+model.RuntimeDir, true
 	}

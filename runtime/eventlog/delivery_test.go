@@ -1,4 +1,4 @@
-package eventlog
+package eventlog_test
 
 import (
 	"context"
@@ -7,45 +7,47 @@ import (
 	"log/slog"
 	"testing"
 	"time"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 )
 
 // stolenLog is a log whose first hold has lost its place when it is moved, and
 // whose tails end only when they are let go.
 type stolenLog struct {
-	Log
+	eventlog.Log
 	release chan struct{}
 }
 
-func (l stolenLog) Hold(ctx context.Context, consumer string) (Hold, error) {
+func (l stolenLog) Hold(ctx context.Context, consumer string) (eventlog.Hold, error) {
 	hold, err := l.Log.Hold(ctx, consumer)
 	return stolenHold{hold}, err
 }
 
-func (l stolenLog) Tail(ctx context.Context, from From) iter.Seq2[Record, error] {
-	return func(yield func(Record, error) bool) {
+func (l stolenLog) Tail(ctx context.Context, from eventlog.From) iter.Seq2[eventlog.Record, error] {
+	return func(yield func(eventlog.Record, error) bool) {
 		defer func() { <-l.release }()
 		l.Log.Tail(ctx, from)(yield)
 	}
 }
 
-type stolenHold struct{ Hold }
+type stolenHold struct{ eventlog.Hold }
 
-func (h stolenHold) Move(ctx context.Context, to Position) error {
+func (h stolenHold) Commit(ctx context.Context, to eventlog.Position) error {
 	if to > 0 {
-		return held("mailer", "another")
+		return eventlog.Held("mailer", "another")
 	}
-	return h.Hold.Move(ctx, to)
+	return h.Hold.Commit(ctx, to)
 }
 
 // When the place is lost, handlers are abandoned before all else has ended.
 func TestHandlersOfALostPlaceAreAbandoned(t *testing.T) {
-	inner, err := Open(t.Context(), "memory:")
+	inner, err := eventlog.Open(t.Context(), "memory:")
 	if err != nil {
 		t.Fatal(err)
 	}
 	log := stolenLog{inner, make(chan struct{})}
 	for _, id := range []string{"quick", "slow"} {
-		if _, err := log.Append(t.Context(), Event{ID: id, Type: "t", Subject: id, Schema: "s"}); err != nil {
+		if _, err := log.Append(t.Context(), eventlog.Event{ID: id, Type: "t", Subject: id, Schema: "s"}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -53,7 +55,7 @@ func TestHandlersOfALostPlaceAreAbandoned(t *testing.T) {
 	defer cancel()
 	abandoned, ended := make(chan error, 100), make(chan error, 1)
 	go func() {
-		ended <- Consume(ctx, log, "mailer", func(handling context.Context, record Record) error {
+		ended <- eventlog.Consume(ctx, log, "mailer", func(handling context.Context, record eventlog.Record) error {
 			if record.ID == "slow" {
 				select {
 				case <-handling.Done():
@@ -62,11 +64,11 @@ func TestHandlersOfALostPlaceAreAbandoned(t *testing.T) {
 				}
 			}
 			return nil
-		}, Concurrency(2), Logger(slog.New(slog.DiscardHandler)))
+		}, eventlog.Concurrency(2), eventlog.Logger(slog.New(slog.DiscardHandler)))
 	}()
 	select {
 	case err := <-abandoned:
-		if !errors.Is(err, ErrHeld) {
+		if !errors.Is(err, eventlog.ErrHeld) {
 			t.Errorf("it was abandoned for %v", err)
 		}
 	case <-time.After(20 * time.Second):

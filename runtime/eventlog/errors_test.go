@@ -1,91 +1,27 @@
-package eventlog
+package eventlog_test
 
 import (
-	"context"
-	"errors"
 	"testing"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 )
 
-func TestCallersAreToldWhenToTryAgain(t *testing.T) {
+func TestErrorsSayWhenToTryAgain(t *testing.T) {
 	for kind, want := range map[error]bool{
-		ErrFull: true, ErrUnavailable: true,
-		ErrInvalid: false, ErrConflict: false, ErrReadOnly: false, ErrHeld: false, ErrClosed: false,
+		eventlog.ErrFull: true, eventlog.ErrUnavailable: true,
+		eventlog.ErrInvalid: false, eventlog.ErrConflict: false, eventlog.ErrReadOnly: false, eventlog.ErrHeld: false, eventlog.ErrClosed: false,
 	} {
 		got := false
-		for _, detail := range status.Convert(&Error{Kind: kind}).Details() {
-			info, is := detail.(*errdetails.RetryInfo)
-			got = is && info.GetRetryDelay().AsDuration() == retryDelay
+		for _, detail := range status.Convert(&eventlog.Error{Kind: kind}).Details() {
+			info, ok := detail.(*errdetails.RetryInfo)
+			got = ok && info.GetRetryDelay().AsDuration() == time.Second
 		}
 		if got != want {
-			t.Errorf("%v: told %v, want %v", kind, got, want)
+			t.Errorf("%v says when to try again: %v, want %v", kind, got, want)
 		}
-	}
-}
-
-// A call whose context ended has failed for that reason, for those who ask with
-// errors.Is and for those on the other side of the wire.
-func TestTheEndOfAContextIsSeen(t *testing.T) {
-	stopping := status.Error(codes.Unavailable, "the server is stopping")
-	broken := errors.New("broken")
-	past := time.Now().Add(-time.Second)
-	for name, test := range map[string]struct {
-		ctx  func(context.Context) (context.Context, context.CancelFunc)
-		is   []error
-		code codes.Code
-	}{
-		"canceled": {func(ctx context.Context) (context.Context, context.CancelFunc) {
-			ctx, cancel := context.WithCancel(ctx)
-			cancel()
-			return ctx, cancel
-		}, []error{context.Canceled}, codes.Canceled},
-		"late": {func(ctx context.Context) (context.Context, context.CancelFunc) {
-			return context.WithDeadline(ctx, past)
-		}, []error{context.DeadlineExceeded}, codes.DeadlineExceeded},
-		"canceled for a reason": {func(ctx context.Context) (context.Context, context.CancelFunc) {
-			ctx, cancel := context.WithCancelCause(ctx)
-			cancel(broken)
-			return ctx, func() { cancel(nil) }
-		}, []error{context.Canceled, broken}, codes.Canceled},
-		"late for a reason": {func(ctx context.Context) (context.Context, context.CancelFunc) {
-			return context.WithDeadlineCause(ctx, past, broken)
-		}, []error{context.DeadlineExceeded, broken}, codes.DeadlineExceeded},
-		"canceled with a code": {func(ctx context.Context) (context.Context, context.CancelFunc) {
-			ctx, cancel := context.WithCancelCause(ctx)
-			cancel(stopping)
-			return ctx, func() { cancel(nil) }
-		}, []error{context.Canceled, stopping}, codes.Unavailable},
-	} {
-		t.Run(name, func(t *testing.T) {
-			ctx, cancel := test.ctx(t.Context())
-			defer cancel()
-			for _, url := range []string{newURL(t), "memory:"} {
-				log, err := Open(t.Context(), url)
-				if err != nil {
-					t.Fatal(err)
-				}
-				_, appended := log.Append(ctx, event("a"))
-				_, held := log.Hold(ctx, "mailer")
-				_, stats := log.Stats(ctx)
-				var tail error
-				for _, tail = range log.Tail(ctx, From{}) {
-				}
-				for call, err := range map[string]error{"append": appended, "hold": held, "stats": stats, "tail": tail} {
-					for _, want := range test.is {
-						if !errors.Is(err, want) {
-							t.Errorf("%s: %v is not %v", call, err, want)
-						}
-					}
-					if got := status.Code(err); got != test.code {
-						t.Errorf("%s: %v has code %v, want %v", call, err, got, test.code)
-					}
-				}
-				mustClose(t, log)
-			}
-		})
 	}
 }

@@ -1,14 +1,19 @@
-// Package eventlog keeps events: durably, in order, each one once.
+// Package eventlog stores events: durably, in order, each one once.
 //
-// A [Log] promises three things. An append that returns without an error is
-// stored: its [Receipt] says how durably. What was stored is read back in the
-// order of its positions, byte for byte. An event is identified by its source
-// and id together, and is stored once however often it is appended.
+// A [Log] makes three promises. An append that returns without an error is
+// stored: its [Receipt] says how durably. Events are read back in the order of
+// their positions, byte for byte. An event is identified by its source and id
+// together, and is stored once however often it is appended.
 //
-// [Consume] has a handler handle each event at least once, under a name whose
-// place the log remembers. What it can't handle goes to the dead letters.
+// [Consume] calls a handler for each event at least once, under a name whose
+// position the log remembers. Events that the handler can't handle go to the
+// dead letters.
 //
-// [Open] takes a URL, so that where events are kept is configuration.
+// [Open] takes a URL, so where events are stored is configuration. The engines,
+// which do the storing, are packages of their own: eventlog/sqlite,
+// eventlog/nats and eventlog/memory. A program has those that it imports. To
+// write another one, implement [Log] and [Hold], call [Register], and have
+// package eventlogtest test it.
 package eventlog
 
 import (
@@ -17,63 +22,71 @@ import (
 	"time"
 )
 
-// Event is an event on its way into a log: the attributes of a CloudEvent and
-// the protobuf message they were taken from. Its texts are valid UTF-8 without
-// NUL, of at most 1024 bytes each; the events of one append have at most 64 MiB.
+// Event is an event before it is stored: the attributes of a CloudEvent, and the
+// protobuf message that they were taken from. Its texts are valid UTF-8 without
+// NUL, of at most 1024 bytes each. The events of one append have at most 64 MiB
+// (see [Event.Size]).
 type Event struct {
 	// ID identifies the event among those of its source. It must not be empty.
 	ID string
-	// Source says where the event comes from: an application, a tenant.
+	// Source is where the event comes from: an application, a tenant.
 	// It may be empty: then all such events share one source.
 	Source string
-	// Type says what happened. It must not be empty.
+	// Type is what happened. It must not be empty.
 	Type string
-	// Subject says to whom or to what it happened. It may be empty.
+	// Subject is to whom or to what it happened. It may be empty.
 	Subject string
-	// Time says when it happened, to the nanosecond, within the years 1 to
-	// 9999. Zero stands for the time at which the log records the event.
+	// Time is when it happened, to the nanosecond, within the years 1 to 9999.
+	// Zero means: when the log records the event.
 	Time time.Time
 	// Schema is the full name of the protobuf message in Data, such as
 	// "shop.v1.OrderEvent". It must not be empty.
 	Schema string
 	// Data is the message in protobuf's binary format. The log keeps it byte
-	// for byte, and does not hold on to the slice once Append has returned.
+	// for byte, and does not use the slice after Append has returned.
 	Data []byte
 }
 
-// Record is an event as the log holds it.
+// Record is an event as the log stores it.
 type Record struct {
 	Event // its Time is never zero
-	// Position is where in the log the event stands.
+	// Position is the event's position in the log.
 	Position Position
-	// Recorded is when the log took the event in, to the nanosecond, in UTC.
+	// Recorded is when the log stored the event, to the nanosecond, in UTC.
 	Recorded time.Time
 }
 
-// Position is the place of an event in its log. The first is at least 1, and
-// each event stands at a greater one than all that were stored before it;
-// numbers may be left out. Zero is before every event.
+// Position is the position of an event in its log. The first is at least 1, and
+// each event has a greater one than all that were stored before it; numbers may
+// be left out. Zero is before every event.
 type Position int64
 
 // From is where reading begins. The zero value is the beginning of the log.
 type From struct {
-	after Position
-	since time.Time
-	made  time.Time // the stream that after is in, if it has to be in that
+	// After is the position after which reading begins.
+	After Position
+	// Since, unless it is zero, makes reading begin with the first event that
+	// was recorded at or after that time, and After is not used.
+	Since time.Time
+	// Log identifies the events that After is a position of, as [Hold.From] sets
+	// it. If the log has other events by now, reading fails with [ErrReplaced].
+	// Empty means: whichever events the log has. The text is the engine's own.
+	Log string
 }
 
-// After begins behind a position.
-func After(position Position) From { return From{after: position} }
+// After returns where to begin in order to read what comes after a position.
+func After(position Position) From { return From{After: position} }
 
-// Since begins with the first event that was recorded at or after a time.
-func Since(t time.Time) From { return From{since: t} }
+// Since returns where to begin in order to read from the first event that was
+// recorded at or after a time.
+func Since(t time.Time) From { return From{Since: t} }
 
 // Durability says what an acknowledged event survives.
 type Durability string
 
 // The durabilities.
 const (
-	// Fsync: its storage device has confirmed the event. It survives the loss
+	// Fsync: the storage device has confirmed the event. It survives the loss
 	// of the process, of the system and of power.
 	Fsync Durability = "fsync"
 	// Quorum: most servers of a cluster have the event, on disk or still in the
@@ -83,15 +96,15 @@ const (
 	// minutes unless configured, and with each event only if it is "always".
 	Quorum Durability = "quorum"
 	// None: the event is stored, but nothing proves that it survives more than
-	// the loss of this process. Only who asks for it gets it.
+	// the loss of this process. A log has it only if that was asked for.
 	None Durability = "none"
 )
 
 // Receipt is the acknowledgement of one appended event.
 type Receipt struct {
-	// Position is where the event stands.
+	// Position is the event's position in the log.
 	Position Position
-	// Duplicate is true if the very same event had been stored before.
+	// Duplicate reports whether the very same event had been stored before.
 	Duplicate bool
 	// Durability is what the log has made sure of.
 	Durability Durability
@@ -100,45 +113,45 @@ type Receipt struct {
 // Log stores events. Its methods may be called from many goroutines at once,
 // and several processes may have one log open.
 //
-// Its errors are made for a gRPC handler to return as they are: each has the
-// status code that its caller should see (see [Error]).
+// A gRPC handler can return its errors as they are: each has the status code
+// that the caller should see (see [Error]).
 type Log interface {
 	// Append stores events, all of them or none, and returns one receipt for
 	// each, in their order, once they are durable.
 	//
-	// An event whose source and id are in the log already is not stored again:
-	// if it is the same in type, subject, schema and data, its receipt is that
-	// of a duplicate; if it is not, the error is [ErrConflict]. (Its time is
-	// not compared: one that was not given is different at every try.)
+	// An event whose source and id are in the log is not stored again. If it
+	// has the same type, subject, schema and data, its receipt is that of a
+	// duplicate; otherwise the error is [ErrConflict]. (Times are not compared:
+	// one that was not given is different at every try.)
 	//
-	// If ctx ends first the error is that of ctx, and it is not known whether
-	// the events will be stored: append them again to find out.
+	// If ctx ends first the error is that of ctx, and the events may or may not
+	// be stored: append them again to find out.
 	Append(ctx context.Context, events ...Event) ([]Receipt, error)
 
-	// Read yields what is stored and still kept, in order, up to what was stored
-	// when Read began or somewhat later. It ends at the end of the log, or with
-	// the error that stopped it.
+	// Read yields the stored events that are still kept, in order, up to what
+	// was stored when Read began or somewhat later. It ends at the end of the
+	// log, or with the error that stopped it.
 	Read(ctx context.Context, from From) iter.Seq2[Record, error]
 
 	// Tail yields what Read does and then, until ctx ends, each event soon
-	// after it is stored, whichever process did. The end of ctx is its last
+	// after it is stored, by whichever process. The end of ctx is its last
 	// error.
 	Tail(ctx context.Context, from From) iter.Seq2[Record, error]
 
-	// Hold takes the place of a named consumer, which one process at a time can
-	// have, until it is released, the log closed, or the process ends. If another
-	// has it the error is [ErrHeld], and says who.
+	// Hold takes the lease of a named consumer, which one process has at a
+	// time, until it is released, the log is closed, or the process ends. If
+	// another process has it the error is [ErrHeld], and says which.
 	Hold(ctx context.Context, consumer string) (Hold, error)
 
 	// Dead yields the dead letters of a consumer, or of all if it is "".
 	Dead(ctx context.Context, consumer string) iter.Seq2[DeadLetter, error]
 
-	// Retry has a consumer handle dead letters again, those at the given
+	// Retry makes a consumer handle dead letters again, those at the given
 	// positions or all, when it next runs, in whichever process. It returns how
-	// many there were.
+	// many there were. The consumer must be named: "" is [ErrInvalid].
 	Retry(ctx context.Context, consumer string, positions ...Position) (int, error)
 
-	// Stats says how much the log holds, and how far its consumers are.
+	// Stats returns how much the log stores, and how far its consumers are.
 	Stats(ctx context.Context) (Stats, error)
 
 	// Check returns nil if the log can take an event now, and otherwise the
@@ -150,24 +163,44 @@ type Log interface {
 	Close() error
 }
 
-// Hold is the place of a named consumer in a log, while one process has it.
-// What it is told is durable when its method returns. If another process has
-// taken the place meanwhile, the error is [ErrHeld].
+// Hold is the lease of a named consumer: the right to run it. What its methods
+// change is durable when they return. Once the lease is lost or released, they
+// fail with [ErrHeld].
 type Hold interface {
-	// Place is the position up to which the consumer has handled everything.
-	// known is false if it was never moved: then the consumer is new.
-	Place() (place Position, known bool)
-	// Move moves the place.
-	Move(ctx context.Context, to Position) error
-	// Bury puts an event among the dead letters, or puts a new account of it in
-	// the place of the old.
-	Bury(ctx context.Context, letter DeadLetter) error
-	// Retries are the dead letters that [Log].Retry has asked for: the first of
-	// them, if there are many.
+	// Position returns the position up to which the consumer has handled
+	// everything. ok is false if none was ever committed: the consumer is new.
+	Position() (position Position, ok bool)
+
+	// Restarted returns why the consumer begins with the first event again
+	// though a position was committed: the log has other events by now, so it
+	// says nothing of them. Then Position returns 0 and true. It is "" if the
+	// consumer goes on where it was, as it always does in a log whose events
+	// can't be replaced.
+	Restarted() string
+
+	// From returns where to read what comes after a position: in the events that
+	// this consumer's positions belong to, and in no others (see [From]).
+	From(after Position) From
+
+	// Lost returns a context that ends as soon as the lease is lost or released,
+	// or the log is closed. Its cause says why, as [ErrHeld] or [ErrClosed].
+	Lost() context.Context
+
+	// Commit records that the consumer has handled everything up to a position.
+	Commit(ctx context.Context, position Position) error
+
+	// PutDead stores a dead letter, in place of an earlier one of that event.
+	// The consumer is this one, and the letter waits for no retry.
+	PutDead(ctx context.Context, letter DeadLetter) error
+
+	// Retries returns the dead letters that [Log].Retry has asked for: the first
+	// of them, if there are many.
 	Retries(ctx context.Context) ([]DeadLetter, error)
-	// Revive takes an event off the dead letters: it has been handled.
-	Revive(ctx context.Context, position Position) error
-	// Release gives the place up. Every other call after it fails.
+
+	// RemoveDead removes the dead letter of an event that has been handled.
+	RemoveDead(ctx context.Context, position Position) error
+
+	// Release gives the lease up. To release it again does nothing.
 	Release() error
 }
 
@@ -176,16 +209,16 @@ type DeadLetter struct {
 	Record
 	Consumer string
 	Tries    int       // how often it was tried
-	Reason   string    // the error of the last try
-	Buried   time.Time // when the consumer gave up
+	Reason   string    // the error of the last try, cut as [CutReason] does
+	GaveUp   time.Time // when the consumer gave up, in UTC
 	Retrying bool      // whether it waits to be tried again
 }
 
 // Stats are figures about a log.
 type Stats struct {
-	Events      int64     // how many it holds
+	Events      int64     // how many it stores
 	Bytes       int64     // what they take, as far as the engine knows
-	First, Last Position  // of the events that it holds; 0 if none
+	First, Last Position  // of the events that it stores; 0 if there are none
 	Oldest      time.Time // when First was recorded
 	Durability  Durability
 	Consumers   []ConsumerStats // by their names
@@ -193,9 +226,9 @@ type Stats struct {
 
 // ConsumerStats are figures about a consumer.
 type ConsumerStats struct {
-	Name   string
-	Place  Position
-	Lag    int64  // how many events stand behind its place
-	Holder string // which process runs it; "" if none does
-	Dead   int64  // how many dead letters it has
+	Name     string
+	Position Position // up to which it has handled everything
+	Lag      int64    // how many events come after that
+	Holder   string   // which process runs it; "" if none does
+	Dead     int64    // how many dead letters it has
 }

@@ -1,4 +1,4 @@
-package eventlog
+package eventlog_test
 
 import (
 	"cmp"
@@ -10,17 +10,21 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog/memory"
 )
 
 // mixed is a log with events of two message types, and one that says it is of
 // the first and is not.
-func mixed(t *testing.T) Log {
+func mixed(t *testing.T) eventlog.Log {
 	t.Helper()
-	log, err := Open(t.Context(), "memory:")
+	log, err := eventlog.Open(t.Context(), "memory:")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,12 +33,12 @@ func mixed(t *testing.T) Log {
 		if err != nil {
 			t.Fatal(err)
 		}
-		mustAppend(t, log, Event{ID: id, Type: "t", Schema: schema, Data: data})
+		mustAppend(t, log, eventlog.Event{ID: id, Type: "t", Schema: schema, Data: data})
 	}
 	append("1", wrapperspb.String("one"), "google.protobuf.StringValue")
 	append("2", durationpb.New(1), "google.protobuf.Duration")
 	append("3", wrapperspb.String("three"), "google.protobuf.StringValue")
-	mustAppend(t, log, Event{ID: "4", Type: "t", Schema: "google.protobuf.StringValue", Data: []byte{0xff}})
+	mustAppend(t, log, eventlog.Event{ID: "4", Type: "t", Schema: "google.protobuf.StringValue", Data: []byte{0xff}})
 	append("5", wrapperspb.String("five"), "google.protobuf.StringValue")
 	append("6", durationpb.New(1), "google.protobuf.Duration")
 	return log
@@ -42,7 +46,7 @@ func mixed(t *testing.T) Log {
 
 func TestReplayMessagesIsOfOneType(t *testing.T) {
 	var got []string
-	for stored, err := range ReplayMessages[*durationpb.Duration](t.Context(), mixed(t), After(2)) {
+	for stored, err := range eventlog.ReplayMessages[*durationpb.Duration](t.Context(), mixed(t), eventlog.After(2)) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -53,7 +57,7 @@ func TestReplayMessagesIsOfOneType(t *testing.T) {
 	}
 	got = nil
 	var last error
-	for stored, err := range ReplayMessages[*wrapperspb.StringValue](t.Context(), mixed(t), From{}) {
+	for stored, err := range eventlog.ReplayMessages[*wrapperspb.StringValue](t.Context(), mixed(t), eventlog.From{}) {
 		if last = err; err == nil {
 			got = append(got, stored.Message.Value)
 		}
@@ -66,7 +70,7 @@ func TestReplayMessagesIsOfOneType(t *testing.T) {
 // TestReplayMessagesAhead: what is unmarshalled ahead is yielded in order, and
 // not beyond an error, the caller's wish or the end of its context.
 func TestReplayMessagesAhead(t *testing.T) {
-	log, err := Open(t.Context(), "memory:")
+	log, err := eventlog.Open(t.Context(), "memory:")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,10 +83,10 @@ func TestReplayMessagesAhead(t *testing.T) {
 		if i+1 == wrong {
 			data = []byte{0xff}
 		}
-		mustAppend(t, log, Event{ID: strconv.Itoa(i), Type: "t", Schema: "google.protobuf.Int64Value", Data: data})
+		mustAppend(t, log, eventlog.Event{ID: strconv.Itoa(i), Type: "t", Schema: "google.protobuf.Int64Value", Data: data})
 	}
 	for name, test := range map[string]struct {
-		from    Position
+		from    eventlog.Position
 		stop    int64 // when to break
 		cancel  int64 // when to end the context
 		last    int64
@@ -101,14 +105,14 @@ func TestReplayMessagesAhead(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			last, failed := int64(0), error(nil)
-			for stored, err := range ReplayMessages[*wrapperspb.Int64Value](ctx, log, After(test.from)) {
+			for stored, err := range eventlog.ReplayMessages[*wrapperspb.Int64Value](ctx, log, eventlog.After(test.from)) {
 				if failed != nil {
 					t.Fatalf("%+v, %v comes after the error", stored, err)
 				}
 				if failed = err; err != nil {
 					continue
 				}
-				if want := cmp.Or(last, int64(test.from)) + 1; stored.Message.Value != want || stored.Position != Position(want) {
+				if want := cmp.Or(last, int64(test.from)) + 1; stored.Message.Value != want || stored.Position != eventlog.Position(want) {
 					t.Fatalf("%v at %d, want %d", stored.Message, stored.Position, want)
 				}
 				last = stored.Message.Value
@@ -127,19 +131,19 @@ func TestReplayMessagesAhead(t *testing.T) {
 }
 
 func TestConsumeMessagesIsOfOneType(t *testing.T) {
-	for name, consume := range map[string]func(context.Context, Log, func(...Stored[*wrapperspb.StringValue])) error{
-		"one by one": func(ctx context.Context, log Log, note func(...Stored[*wrapperspb.StringValue])) error {
-			return ConsumeMessages(ctx, log, "mailer", Logger(slog.New(slog.DiscardHandler)), Backoff(1, 1),
-				On(func(_ context.Context, stored Stored[*wrapperspb.StringValue]) error {
+	for name, consume := range map[string]func(context.Context, eventlog.Log, func(...eventlog.Stored[*wrapperspb.StringValue])) error{
+		"one by one": func(ctx context.Context, log eventlog.Log, note func(...eventlog.Stored[*wrapperspb.StringValue])) error {
+			return eventlog.ConsumeMessages(ctx, log, "mailer", eventlog.Logger(slog.New(slog.DiscardHandler)), eventlog.Backoff(1, 1),
+				eventlog.On(func(_ context.Context, stored eventlog.Stored[*wrapperspb.StringValue]) error {
 					note(stored)
 					return nil
 				}))
 		},
-		"in batches": func(ctx context.Context, log Log, note func(...Stored[*wrapperspb.StringValue])) error {
-			return ConsumeMessageBatches(ctx, log, "mailer", func(_ context.Context, batch []Stored[*wrapperspb.StringValue]) error {
+		"in batches": func(ctx context.Context, log eventlog.Log, note func(...eventlog.Stored[*wrapperspb.StringValue])) error {
+			return eventlog.ConsumeMessageBatches(ctx, log, "mailer", func(_ context.Context, batch []eventlog.Stored[*wrapperspb.StringValue]) error {
 				note(batch...)
 				return nil
-			}, Logger(slog.New(slog.DiscardHandler)), Backoff(1, 1))
+			}, eventlog.Logger(slog.New(slog.DiscardHandler)), eventlog.Backoff(1, 1))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -149,7 +153,7 @@ func TestConsumeMessagesIsOfOneType(t *testing.T) {
 			var got []string
 			ended := make(chan error, 1)
 			go func() {
-				ended <- consume(ctx, log, func(batch ...Stored[*wrapperspb.StringValue]) {
+				ended <- consume(ctx, log, func(batch ...eventlog.Stored[*wrapperspb.StringValue]) {
 					mu.Lock()
 					defer mu.Unlock()
 					for _, stored := range batch {
@@ -159,7 +163,7 @@ func TestConsumeMessagesIsOfOneType(t *testing.T) {
 			}()
 			await(t, "the place is behind all", func() bool {
 				stats, err := log.Stats(t.Context())
-				return err == nil && len(stats.Consumers) == 1 && stats.Consumers[0].Place == 6
+				return err == nil && len(stats.Consumers) == 1 && stats.Consumers[0].Position == 6
 			})
 			cancel()
 			if err := <-ended; err != nil {
@@ -188,19 +192,19 @@ func TestHandlersShareAConsumer(t *testing.T) {
 	var got []string
 	ended := make(chan error, 1)
 	go func() {
-		ended <- ConsumeMessages(ctx, log, "mailer", Logger(slog.New(slog.DiscardHandler)), Backoff(1, 1), Concurrency(1),
-			On(func(_ context.Context, stored Stored[*wrapperspb.StringValue]) error {
+		ended <- eventlog.ConsumeMessages(ctx, log, "mailer", eventlog.Logger(slog.New(slog.DiscardHandler)), eventlog.Backoff(1, 1), eventlog.Concurrency(1),
+			eventlog.On(func(_ context.Context, stored eventlog.Stored[*wrapperspb.StringValue]) error {
 				got = append(got, "text "+stored.ID)
 				return nil
 			}),
-			On(func(_ context.Context, stored Stored[*durationpb.Duration]) error {
+			eventlog.On(func(_ context.Context, stored eventlog.Stored[*durationpb.Duration]) error {
 				got = append(got, "duration "+stored.ID)
 				return nil
 			}))
 	}()
 	await(t, "the place is behind all", func() bool {
 		stats, err := log.Stats(t.Context())
-		return err == nil && len(stats.Consumers) == 1 && stats.Consumers[0].Place == 6
+		return err == nil && len(stats.Consumers) == 1 && stats.Consumers[0].Position == 6
 	})
 	cancel()
 	if err := <-ended; err != nil {
@@ -209,7 +213,24 @@ func TestHandlersShareAConsumer(t *testing.T) {
 	if want := []string{"text 1", "duration 2", "text 3", "text 5", "duration 6"}; !slices.Equal(got, want) {
 		t.Errorf("handled %v, want %v", got, want)
 	}
-	if err := ConsumeMessages(t.Context(), log, "nobody"); err == nil {
+	if err := eventlog.ConsumeMessages(t.Context(), log, "nobody"); err == nil {
 		t.Error("a consumer without a handler has no error")
+	}
+}
+
+func mustAppend(t testing.TB, log eventlog.Log, events ...eventlog.Event) {
+	t.Helper()
+	if _, err := log.Append(t.Context(), events...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// await waits until something is so.
+func await(t testing.TB, what string, so func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !so(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("it never comes that %s", what)
+		}
 	}
 }

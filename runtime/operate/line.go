@@ -72,7 +72,7 @@ type letterLine struct {
 }
 
 func lineOfLetter(letter eventlog.DeadLetter) letterLine {
-	return letterLine{letter.Consumer, lineOf(letter.Record), letter.Tries, letter.Reason, letter.Buried, letter.Retrying}
+	return letterLine{letter.Consumer, lineOf(letter.Record), letter.Tries, letter.Reason, letter.GaveUp, letter.Retrying}
 }
 
 // statsLine is what a log holds, as it is printed.
@@ -87,11 +87,11 @@ type statsLine struct {
 }
 
 type consumerLine struct {
-	Name   string            `json:"name"`
-	Place  eventlog.Position `json:"place"`
-	Lag    int64             `json:"lag"`
-	Holder string            `json:"holder,omitempty"`
-	Dead   int64             `json:"dead"`
+	Name     string            `json:"name"`
+	Position eventlog.Position `json:"position"`
+	Lag      int64             `json:"lag"`
+	Holder   string            `json:"holder,omitempty"`
+	Dead     int64             `json:"dead"`
 }
 
 func lineOfStats(stats eventlog.Stats) statsLine {

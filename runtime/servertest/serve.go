@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog/sqlite"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 )
 

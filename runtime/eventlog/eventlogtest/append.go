@@ -112,7 +112,7 @@ func (e Engine) readsBack(t *testing.T) {
 		for i, record := range records {
 			want := appended[i]
 			if receipts[i] != (eventlog.Receipt{Position: record.Position, Durability: e.Durability}) || record.Position < 1 {
-				t.Errorf("event %s: receipt %+v, stands at %d", want.ID, receipts[i], record.Position)
+				t.Errorf("event %s: receipt %+v, is at %d", want.ID, receipts[i], record.Position)
 			}
 			if i > 0 && record.Position <= records[i-1].Position {
 				t.Errorf("event %s: position %d is not greater than %d", want.ID, record.Position, records[i-1].Position)
@@ -339,7 +339,7 @@ func (e Engine) bears(t *testing.T) {
 		}
 		for i, record := range records {
 			if position, _ := acknowledged.Load(record.ID); position != record.Position {
-				t.Errorf("%s stands at %d, acknowledged at %v", record.ID, record.Position, position)
+				t.Errorf("%s is at %d, acknowledged at %v", record.ID, record.Position, position)
 			}
 			if i > 0 && record.Position <= records[i-1].Position {
 				t.Fatalf("position %d comes after %d", record.Position, records[i-1].Position)

@@ -1,5 +1,5 @@
-// Package eventlogtest is the contract of package eventlog: what every engine
-// promises, as tests that run on any of them.
+// Package eventlogtest tests engines of package eventlog: what every engine
+// promises, as tests that run on any of them, ours or yours.
 package eventlogtest
 
 import (
@@ -11,19 +11,24 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 )
 
-// Engine is what the contract has to know of an engine.
+// Engine is what the tests have to know of an engine, which must be registered.
 type Engine struct {
-	// URL names a log that is empty, and another one at each call.
+	// URL returns the URL of a log that is empty, and of another one at each
+	// call.
 	URL func(testing.TB) string
-	// Durability is what the log makes sure of.
+	// Durability is the durability that receipts have.
 	Durability eventlog.Durability
-	// Steal takes the place of a consumer from the one that holds it, as the
-	// loss of a connection would. It is nil if no place can be lost.
+	// Steal takes the lease of a consumer away from its holder, as the loss of a
+	// connection would. It is nil if no lease can be lost.
 	Steal func(t testing.TB, url, consumer string)
+	// Replace replaces the events of a log that nobody has open by none, so that
+	// its positions will be those of other events. It is nil if that can't
+	// happen to the log of a URL, since consumers' positions go with the events.
+	Replace func(t testing.TB, url string)
 }
 
-// Run tests an engine. A log that is opened twice stands for one that two
-// processes have open.
+// Run tests an engine. A log that is opened twice takes the place of one that
+// two processes have open.
 func Run(t *testing.T, engine Engine) {
 	for _, promise := range []struct {
 		name string
@@ -35,10 +40,12 @@ func Run(t *testing.T, engine Engine) {
 		{"validation", Engine.refusesInvalid},
 		{"read", Engine.reads},
 		{"tail", Engine.tails},
-		{"hold", Engine.holds},
-		{"dead letters", Engine.buries},
+		{"leases", Engine.holds},
+		{"replaced", Engine.noticesThatItIsReplaced},
+		{"dead letters", Engine.keepsDeadLetters},
 		{"stats", Engine.counts},
 		{"consume", Engine.consumes},
+		{"contexts", Engine.endsWithItsContext},
 		{"close", Engine.closes},
 		{"many at once", Engine.bears},
 	} {
@@ -46,23 +53,23 @@ func Run(t *testing.T, engine Engine) {
 	}
 }
 
-// patience is how long a test waits for what should come soon.
-const patience = 20 * time.Second
+// testTimeout is how long a test waits for what should come soon.
+const testTimeout = 20 * time.Second
 
-// within is a context for what should not take long.
+// within returns a context for what should not take long.
 func within(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	t.Cleanup(cancel)
 	return ctx
 }
 
-// empty is a new log, open.
+// empty opens a new log.
 func (e Engine) empty(t testing.TB) eventlog.Log {
 	t.Helper()
 	return open(t, e.URL(t))
 }
 
-// shared is a new log, open twice.
+// shared opens a new log twice.
 func (e Engine) shared(t testing.TB) (one, another eventlog.Log) {
 	t.Helper()
 	url := e.URL(t)
@@ -86,19 +93,19 @@ func closeLog(t testing.TB, log eventlog.Log) {
 	}
 }
 
-// event is a valid event with an id.
+// event returns a valid event with an id.
 func event(id string) eventlog.Event {
 	return eventlog.Event{ID: id, Source: "shop", Type: "order.placed", Subject: "jerry", Schema: "shop.v1.OrderEvent", Data: []byte("data of " + id)}
 }
 
-// other is another event with the same id.
+// other returns another event with the same id.
 func other(id string) eventlog.Event {
 	event := event(id)
 	event.Data = []byte("something else")
 	return event
 }
 
-// events are as many valid events, with ids that begin alike.
+// events returns a number of valid events, with ids that begin alike.
 func events(prefix string, count int) []eventlog.Event {
 	events := make([]eventlog.Event, count)
 	for i := range events {
@@ -130,7 +137,7 @@ func mustRead(t testing.TB, log eventlog.Log, from eventlog.From) (records []eve
 	return records
 }
 
-// ids are those of all that a log holds.
+// ids returns the ids of all events of a log.
 func ids(t testing.TB, log eventlog.Log) []string {
 	t.Helper()
 	return idsOf(mustRead(t, log, eventlog.From{}))

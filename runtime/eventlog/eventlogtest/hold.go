@@ -1,8 +1,11 @@
 package eventlogtest
 
 import (
+	"context"
 	"errors"
+	"iter"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,7 +15,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 )
 
-// mustHold takes the place of a consumer, once it is free.
+// mustHold takes the lease of a consumer, once it is free.
 func mustHold(t testing.TB, log eventlog.Log, consumer string) eventlog.Hold {
 	t.Helper()
 	for ctx := within(t); ; time.Sleep(20 * time.Millisecond) {
@@ -33,15 +36,32 @@ func must(t testing.TB, err error) {
 	}
 }
 
-func checkPlace(t testing.TB, hold eventlog.Hold, want eventlog.Position, wantKnown bool) {
+func checkPosition(t testing.TB, hold eventlog.Hold, want eventlog.Position, wantOK bool) {
 	t.Helper()
-	if place, known := hold.Place(); place != want || known != wantKnown {
-		t.Errorf("the place is %d (known: %v), want %d (%v)", place, known, want, wantKnown)
+	if position, ok := hold.Position(); position != want || ok != wantOK {
+		t.Errorf("the position is %d (%v), want %d (%v)", position, ok, want, wantOK)
+	}
+	if reason := hold.Restarted(); reason != "" {
+		t.Errorf("it begins again: %s", reason)
+	}
+}
+
+// checkLost checks that a lease is lost, and that its context says so.
+func checkLost(t testing.TB, hold eventlog.Hold, want ...error) {
+	t.Helper()
+	select {
+	case <-hold.Lost().Done():
+	case <-within(t).Done():
+		t.Fatal("the context of a lost lease does not end")
+	}
+	cause := context.Cause(hold.Lost())
+	if !slices.ContainsFunc(want, func(err error) bool { return errors.Is(cause, err) }) {
+		t.Errorf("the lease was lost because of %v, want one of %v", cause, want)
 	}
 }
 
 func (e Engine) holds(t *testing.T) {
-	t.Run("one has the place", func(t *testing.T) {
+	t.Run("one process has the lease", func(t *testing.T) {
 		one, another := e.shared(t)
 		hold := mustHold(t, one, "mailer")
 		for _, log := range []eventlog.Log{one, another} {
@@ -50,15 +70,20 @@ func (e Engine) holds(t *testing.T) {
 			}
 		}
 		must(t, mustHold(t, another, "biller").Release())
+		if err := hold.Lost().Err(); err != nil {
+			t.Errorf("the lease is held, and its context has ended: %v", err)
+		}
 		must(t, hold.Release())
+		checkLost(t, hold, eventlog.ErrHeld)
 		must(t, hold.Release())
-		if err := hold.Move(within(t), 1); err == nil {
-			t.Error("a place that was released can be moved")
+		if err := hold.Commit(within(t), 1); err == nil {
+			t.Error("a position can be committed after the release")
 		}
 		hold = mustHold(t, another, "mailer")
 		closeLog(t, another) // releases it
-		if err := hold.Move(within(t), 1); err == nil {
-			t.Error("the place in a log that was closed can be moved")
+		checkLost(t, hold, eventlog.ErrHeld, eventlog.ErrClosed)
+		if err := hold.Commit(within(t), 1); err == nil {
+			t.Error("a position can be committed after the log was closed")
 		}
 		must(t, mustHold(t, one, "mailer").Release())
 	})
@@ -66,8 +91,8 @@ func (e Engine) holds(t *testing.T) {
 		log := e.empty(t)
 		for _, name := range []string{"a", "A", "a/b", "../a", "größe ✓", "a b.*>", "a%2fb"} {
 			hold := mustHold(t, log, name)
-			checkPlace(t, hold, 0, false)
-			must(t, hold.Move(within(t), 1))
+			checkPosition(t, hold, 0, false)
+			must(t, hold.Commit(within(t), 1))
 			must(t, hold.Release())
 		}
 		for _, name := range []string{"", "a\x00b", "a\xff", string(make([]byte, 1025))} {
@@ -76,48 +101,102 @@ func (e Engine) holds(t *testing.T) {
 			}
 		}
 	})
-	t.Run("the place is kept", func(t *testing.T) {
+	t.Run("the position is kept", func(t *testing.T) {
 		url := e.URL(t)
 		log := open(t, url)
 		receipts := mustAppend(t, log, events("", 10)...)
 		hold := mustHold(t, log, "mailer")
-		checkPlace(t, hold, 0, false)
+		checkPosition(t, hold, 0, false)
 		for _, i := range []int{3, 7, 5} { // back, too
-			must(t, hold.Move(within(t), receipts[i].Position))
-			checkPlace(t, hold, receipts[i].Position, true)
+			must(t, hold.Commit(within(t), receipts[i].Position))
+			checkPosition(t, hold, receipts[i].Position, true)
 		}
 		other := mustHold(t, log, "biller")
-		checkPlace(t, other, 0, false)
-		must(t, other.Move(within(t), 0))
+		checkPosition(t, other, 0, false)
+		must(t, other.Commit(within(t), 0))
 		must(t, hold.Release())
 		closeLog(t, log)
 		log = open(t, url)
-		checkPlace(t, mustHold(t, log, "mailer"), receipts[5].Position, true)
-		checkPlace(t, mustHold(t, log, "biller"), 0, true)
+		checkPosition(t, mustHold(t, log, "mailer"), receipts[5].Position, true)
+		checkPosition(t, mustHold(t, log, "biller"), 0, true)
 	})
-	t.Run("a place that was lost", func(t *testing.T) {
+	t.Run("a lease that was lost", func(t *testing.T) {
 		if e.Steal == nil {
-			t.Skip("no place can be lost")
+			t.Skip("no lease can be lost")
 		}
 		url := e.URL(t)
 		log := open(t, url)
 		mustAppend(t, log, events("", 3)...)
 		hold := mustHold(t, log, "mailer")
-		must(t, hold.Move(within(t), 1))
+		must(t, hold.Commit(within(t), 1))
 		e.Steal(t, url, "mailer")
 		for _, err := range []error{
-			hold.Move(within(t), 2),
-			hold.Bury(within(t), eventlog.DeadLetter{Record: mustRead(t, log, eventlog.From{})[0], Tries: 1, Buried: time.Now()}),
-			hold.Revive(within(t), 1),
+			hold.Commit(within(t), 2),
+			hold.PutDead(within(t), eventlog.DeadLetter{Record: mustRead(t, log, eventlog.From{})[0], Tries: 1, GaveUp: time.Now()}),
+			hold.RemoveDead(within(t), 1),
 		} {
 			if !errors.Is(err, eventlog.ErrHeld) {
 				t.Errorf("got %v, want that another has it", err)
 			}
 		}
+		checkLost(t, hold, eventlog.ErrHeld)
+	})
+	t.Run("reading goes on after a position", func(t *testing.T) {
+		log, another := e.shared(t)
+		receipts := mustAppend(t, log, events("", 10)...)
+		hold := mustHold(t, log, "mailer")
+		for _, log := range []eventlog.Log{log, another} {
+			if got := idsOf(mustRead(t, log, hold.From(0))); len(got) != 10 {
+				t.Errorf("read %v from the beginning, want all ten", got)
+			}
+			if got := idsOf(mustRead(t, log, hold.From(receipts[6].Position))); !slices.Equal(got, []string{"7", "8", "9"}) {
+				t.Errorf("read %v, want [7 8 9]", got)
+			}
+			if got := idsOf(mustRead(t, log, hold.From(receipts[9].Position))); len(got) != 0 {
+				t.Errorf("read %v after the last", got)
+			}
+			got, err := follow(log.Tail(within(t), hold.From(receipts[7].Position)), func(record eventlog.Record) bool { return record.ID != "9" })
+			if err != nil || !slices.Equal(got, []string{"8", "9"}) {
+				t.Errorf("followed %v, %v; want [8 9]", got, err)
+			}
+		}
 	})
 }
 
-// letters are the dead letters of a consumer.
+// noticesThatItIsReplaced tests that positions are not taken for those of other
+// events.
+func (e Engine) noticesThatItIsReplaced(t *testing.T) {
+	if e.Replace == nil {
+		t.Skip("its events can't be replaced")
+	}
+	url := e.URL(t)
+	log := open(t, url)
+	receipts := mustAppend(t, log, events("old", 5)...)
+	hold := mustHold(t, log, "mailer")
+	must(t, hold.Commit(within(t), receipts[2].Position))
+	before := hold.From(receipts[2].Position)
+	must(t, hold.Release())
+	closeLog(t, log)
+	e.Replace(t, url)
+	log = open(t, url)
+	mustAppend(t, log, events("new", 5)...)
+	hold = mustHold(t, log, "mailer")
+	if position, ok := hold.Position(); position != 0 || !ok || hold.Restarted() == "" {
+		t.Errorf("the position is %d (%v), and it begins again because of %q; want 0, and a reason", position, ok, hold.Restarted())
+	}
+	if got := idsOf(mustRead(t, log, hold.From(0))); !slices.Equal(got, idsOf(mustRead(t, log, eventlog.From{}))) {
+		t.Errorf("read %v from its beginning", got)
+	}
+	for name, records := range map[string]iter.Seq2[eventlog.Record, error]{
+		"Read": log.Read(within(t), before), "Tail": log.Tail(within(t), before),
+	} {
+		if got, err := follow(records, func(eventlog.Record) bool { return true }); len(got) > 0 || !errors.Is(err, eventlog.ErrReplaced) {
+			t.Errorf("%s after a position of former events: %v, %v; want that they were replaced", name, got, err)
+		}
+	}
+}
+
+// letters returns the dead letters of a consumer.
 func letters(t testing.TB, log eventlog.Log, consumer string) (letters []eventlog.DeadLetter) {
 	t.Helper()
 	for letter, err := range log.Dead(within(t), consumer) {
@@ -136,21 +215,21 @@ func positions(letters []eventlog.DeadLetter) (positions []eventlog.Position) {
 	return positions
 }
 
-func (e Engine) buries(t *testing.T) {
+func (e Engine) keepsDeadLetters(t *testing.T) {
 	url := e.URL(t)
 	log := open(t, url)
 	mustAppend(t, log, events("", 10)...)
 	records := mustRead(t, log, eventlog.From{})
 	hold := mustHold(t, log, "mailer")
-	bury := func(hold eventlog.Hold, record eventlog.Record, reason string) {
+	put := func(hold eventlog.Hold, record eventlog.Record, reason string) {
 		t.Helper()
-		must(t, hold.Bury(within(t), eventlog.DeadLetter{Record: record, Tries: 5, Reason: reason, Buried: time.Now()}))
+		must(t, hold.PutDead(within(t), eventlog.DeadLetter{Record: record, Tries: 5, Reason: reason, GaveUp: time.Now()}))
 	}
 	for _, i := range []int{7, 2, 4} {
-		bury(hold, records[i], "no route\nto "+records[i].ID)
+		put(hold, records[i], "no route\nto "+records[i].ID)
 	}
 	biller := mustHold(t, log, "biller")
-	bury(biller, records[2], "")
+	put(biller, records[2], "")
 	must(t, biller.Release())
 
 	check := func(log eventlog.Log, consumer string, want ...int) {
@@ -160,7 +239,7 @@ func (e Engine) buries(t *testing.T) {
 			expected = append(expected, records[i].Position)
 		}
 		if got := positions(letters(t, log, consumer)); !slices.Equal(got, expected) {
-			t.Errorf("the dead letters of %q stand at %v, want %v", consumer, got, expected)
+			t.Errorf("the dead letters of %q are at %v, want %v", consumer, got, expected)
 		}
 	}
 	checkRetries := func(want ...int) {
@@ -191,7 +270,7 @@ func (e Engine) buries(t *testing.T) {
 		letter := letters(t, log, "mailer")[0]
 		checkEvent(t, letter.Event, records[2].Event)
 		if letter.Consumer != "mailer" || letter.Tries != 5 || letter.Reason != "no route\nto 2" || letter.Retrying ||
-			!letter.Recorded.Equal(records[2].Recorded) || time.Since(letter.Buried) > time.Minute || letter.Buried.Location() != time.UTC {
+			!letter.Recorded.Equal(records[2].Recorded) || time.Since(letter.GaveUp) > time.Minute || letter.GaveUp.Location() != time.UTC {
 			t.Errorf("the letter is %+v", letter)
 		}
 	})
@@ -201,10 +280,28 @@ func (e Engine) buries(t *testing.T) {
 		}
 	})
 	t.Run("a new account replaces the old", func(t *testing.T) {
-		bury(hold, records[2], "another reason")
+		put(hold, records[2], "another reason")
 		check(log, "mailer", 2, 4, 7)
 		if got := letters(t, log, "mailer")[0].Reason; got != "another reason" {
 			t.Errorf("the reason is %q", got)
+		}
+	})
+	t.Run("reasons are cut", func(t *testing.T) {
+		put(hold, records[2], strings.Repeat("ü", 1000)+"end")
+		if got := letters(t, log, "mailer")[0].Reason; got != strings.Repeat("ü", 512) {
+			t.Errorf("the reason has %d bytes, want 1024", len(got))
+		}
+		put(hold, records[2], "not\xff UTF-8")
+		if got := letters(t, log, "mailer")[0].Reason; got != "not UTF-8" {
+			t.Errorf("the reason is %q", got)
+		}
+		put(hold, records[2], "another reason")
+	})
+	t.Run("a retry names its consumer", func(t *testing.T) {
+		for _, name := range []string{"", "a\x00b"} {
+			if n, err := log.Retry(within(t), name); n != 0 || !errors.Is(err, eventlog.ErrInvalid) {
+				t.Errorf("%q: %d letters, %v; want that the name is not valid", name, n, err)
+			}
 		}
 	})
 	t.Run("retry, by another process", func(t *testing.T) {
@@ -223,16 +320,16 @@ func (e Engine) buries(t *testing.T) {
 		retry(3, "mailer")
 		checkRetries(2, 4, 7)
 		check(log, "mailer", 2, 4, 7) // until they are handled
-		must(t, hold.Revive(within(t), records[4].Position))
-		must(t, hold.Revive(within(t), records[4].Position)) // again
-		bury(hold, records[7], "it failed again")
+		must(t, hold.RemoveDead(within(t), records[4].Position))
+		must(t, hold.RemoveDead(within(t), records[4].Position)) // again
+		put(hold, records[7], "it failed again")
 		checkRetries(2)
 		check(log, "mailer", 2, 7)
 		check(log, "biller", 2)
 	})
 	t.Run("retry, of a new account", func(t *testing.T) {
 		for _, reason := range []string{"it failed again", "and again"} {
-			bury(hold, records[7], reason)
+			put(hold, records[7], reason)
 			if _, err := log.Retry(within(t), "mailer", records[7].Position); err != nil {
 				t.Fatal(err)
 			}
@@ -245,7 +342,7 @@ func (e Engine) buries(t *testing.T) {
 				}
 			}
 		}
-		bury(hold, records[7], "it failed at last")
+		put(hold, records[7], "it failed at last")
 		checkRetries(2)
 	})
 	t.Run("after closing", func(t *testing.T) {

@@ -35,9 +35,9 @@ func (e Engine) counts(t *testing.T) {
 	mustAppend(t, log, event("0")) // a duplicate
 	records := mustRead(t, log, eventlog.From{})
 	mailer, biller := mustHold(t, log, "mailer"), mustHold(t, log, "biller")
-	must(t, mailer.Move(within(t), records[3].Position))
-	must(t, mailer.Bury(within(t), eventlog.DeadLetter{Record: records[2], Tries: 1, Buried: time.Now()}))
-	must(t, biller.Move(within(t), records[9].Position))
+	must(t, mailer.Commit(within(t), records[3].Position))
+	must(t, mailer.PutDead(within(t), eventlog.DeadLetter{Record: records[2], Tries: 1, GaveUp: time.Now()}))
+	must(t, biller.Commit(within(t), records[9].Position))
 	must(t, biller.Release())
 
 	another := open(t, url)
@@ -51,11 +51,11 @@ func (e Engine) counts(t *testing.T) {
 		if len(stats.Consumers) != 2 {
 			t.Fatalf("consumers: %+v", stats.Consumers)
 		}
-		if got, want := stats.Consumers[0], (eventlog.ConsumerStats{Name: "biller", Place: records[9].Position}); got != want {
+		if got, want := stats.Consumers[0], (eventlog.ConsumerStats{Name: "biller", Position: records[9].Position}); got != want {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 		got := stats.Consumers[1]
-		if got.Name != "mailer" || got.Place != records[3].Position || got.Lag != 6 || got.Holder == "" || got.Dead != 1 {
+		if got.Name != "mailer" || got.Position != records[3].Position || got.Lag != 6 || got.Holder == "" || got.Dead != 1 {
 			t.Errorf("mailer: %+v", got)
 		}
 	}
@@ -108,7 +108,7 @@ func (e Engine) closes(t *testing.T) {
 				}
 			})
 		}
-		for deadline := time.Now().Add(patience); count.Load() < 200 && time.Now().Before(deadline); {
+		for deadline := time.Now().Add(testTimeout); count.Load() < 200 && time.Now().Before(deadline); {
 			time.Sleep(time.Millisecond)
 		}
 		var closers sync.WaitGroup
@@ -122,7 +122,7 @@ func (e Engine) closes(t *testing.T) {
 		for _, record := range mustRead(t, open(t, url), eventlog.From{}) {
 			position, found := acknowledged.LoadAndDelete(record.ID)
 			if !found || position != record.Position {
-				t.Errorf("%s stands at %d, acknowledged at %v", record.ID, record.Position, position)
+				t.Errorf("%s is at %d, acknowledged at %v", record.ID, record.Position, position)
 			}
 		}
 		acknowledged.Range(func(id, position any) bool {

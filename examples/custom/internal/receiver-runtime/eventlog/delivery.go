@@ -17,14 +17,11 @@ import (
 )
 
 const (
-	// recordInterval is how soon it is recorded, about, that an event was
-	// handled; sooner if half the window is.
+	// recordInterval is about how soon it is recorded that an event was handled;
+	// sooner if half the window was.
 	recordInterval = 100 * time.Millisecond
-	// maxTakenBytes bounds the events that are taken and not handled, beside
-	// the window.
-	maxTakenBytes = 64 << 20
 	// laneCount is how many queues the sources and subjects are spread over.
-	// Those that share one wait for each other's retries.
+	// Events that share one wait for each other's retries.
 	laneCount = 256
 	// maxShare is how many events a worker takes at once, if its handler is so
 	// fast that taking them one by one would cost more than handling them. It
@@ -33,9 +30,9 @@ const (
 	maxShareTime = 2 * time.Millisecond
 )
 
-// delivery is a [consumption] while it has the place of its consumer: events
-// are taken from the log, put into lanes by their source and subject, handled
-// by workers, a lane by one at a time, and recorded as handled.
+// delivery is a [consumption] while it has the lease of its consumer: events are
+// taken from the log, put into lanes by their source and subject, handled by
+// workers, one per lane at a time, and recorded as handled.
 type delivery struct {
 	*consumption
 	hold Hold
@@ -45,7 +42,7 @@ type delivery struct {
 	stop     context.CancelCauseFunc
 
 	mu    sync.Mutex
-	ready []*lane   // that have a task, and no worker
+	ready []*lane   // that have a task and no worker
 	work  sync.Cond // of mu: there is a ready lane, or delivery stops
 	room  sync.Cond // of mu: there is room in the window, or delivery stops
 	lanes [laneCount]lane
@@ -68,24 +65,24 @@ type lane struct {
 	delay       time.Duration // until the worker's tasks are tried again
 }
 
-// task is an event to be handled.
+// task is an event to handle.
 type task struct {
 	Record
 	lane    *lane
 	next    *task       // in its lane
-	letter  *DeadLetter // which the event was taken from; nil for a slot
+	letter  *DeadLetter // that the event was taken from; nil for a slot
 	tries   int
 	reason  error         // why to give up; nil: not yet
 	outcome outcome       // of the last try
 	delay   time.Duration // until the next
-	handled bool          // and need not be again; guarded by mu, unlike the others
+	handled bool          // guarded by mu, unlike the others
 }
 
 type outcome int
 
 const (
 	untried outcome = iota
-	failed          // to be tried again
+	failed          // try again
 	done
 )
 
@@ -100,7 +97,7 @@ func newDelivery(c *consumption, hold Hold) *delivery {
 	return d
 }
 
-// run delivers until ctx ends, then returns nil; or until it can't go on.
+// run delivers until ctx ends, and then returns nil, or until it can't go on.
 func (d *delivery) run(ctx context.Context) error {
 	taking, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -117,14 +114,12 @@ func (d *delivery) run(ctx context.Context) error {
 		d.work.Broadcast()
 		d.room.Broadcast()
 	})
-	if hold, is := d.hold.(interface{ lost() context.Context }); is {
-		lost := hold.lost()
-		defer context.AfterFunc(lost, func() {
-			d.stopping.Store(true)
-			abandon(context.Cause(lost)) // even if ctx has ended before
-			stop(context.Cause(lost))
-		})()
-	}
+	lost := d.hold.Lost()
+	defer context.AfterFunc(lost, func() {
+		d.stopping.Store(true)
+		abandon(context.Cause(lost)) // even if ctx has ended before
+		stop(context.Cause(lost))
+	})()
 	var workers, others sync.WaitGroup
 	for range d.concurrency {
 		workers.Go(func() { d.handleTasks(handling) })
@@ -149,11 +144,11 @@ func (d *delivery) run(ctx context.Context) error {
 
 // take takes events from the log, as far as the window has room.
 func (d *delivery) take(ctx context.Context) {
-	after, _ := d.hold.Place()
+	after, _ := d.hold.Position()
 	for failing := false; ctx.Err() == nil; {
-		for record, err := range d.log.Tail(ctx, d.from(after)) {
+		for record, err := range d.log.Tail(ctx, d.hold.From(after)) {
 			if err != nil {
-				failing = d.trouble(ctx, "the log can't be read", err, failing)
+				failing = d.waitAfter(ctx, "the log can't be read", err, failing)
 				break
 			}
 			failing = false
@@ -165,42 +160,30 @@ func (d *delivery) take(ctx context.Context) {
 	}
 }
 
-// errAstray is in the error of a tail whose events are not those of which the
-// consumer's place was told: it has to be taken anew.
-var errAstray = errors.New("the log has other events at its positions")
-
-// from is where to go on behind a position, in no other events than those that
-// the consumer's place is in.
-func (d *delivery) from(after Position) From {
-	if hold, is := d.hold.(interface{ from(Position) From }); is {
-		return hold.from(after)
-	}
-	return After(after)
-}
-
-// trouble deals with a failure of the log: it waits, or stops what can't go on.
-func (d *delivery) trouble(ctx context.Context, what string, err error, known bool) (failing bool) {
+// waitAfter waits after a failure of the log, or stops the delivery if that can't
+// go on. It logs what failed unless that is known, and returns true.
+func (d *delivery) waitAfter(ctx context.Context, what string, err error, known bool) (failing bool) {
 	switch {
 	case ctx.Err() != nil:
-	case errors.Is(err, ErrHeld), errors.Is(err, errAstray), !passing(err):
+	case errors.Is(err, ErrHeld), errors.Is(err, ErrReplaced), !isTemporary(err):
 		d.stop(err)
 	default:
 		if !known {
 			d.logger.WarnContext(ctx, what, "error", err)
 		}
-		pause(ctx, patience)
+		pause(ctx, storageRetryInterval)
 	}
 	return true
 }
 
 // put puts an event into its lane, once there is room in the window. It returns
-// false if there will be none.
+// false if the delivery stops first.
 func (d *delivery) put(record Record) bool {
-	bytes := size(&record.Event)
+	bytes := record.Size()
 	wanted := d.wants == nil || d.wants(&record)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for !d.stopping.Load() && (d.taken-d.recorded >= int64(len(d.slots)) || (d.bytes > 0 && d.bytes+bytes > maxTakenBytes)) {
+	for !d.stopping.Load() && (d.taken-d.recorded >= int64(len(d.slots)) || (d.bytes > 0 && d.bytes+bytes > MaxTakenBytes)) {
 		d.room.Wait()
 	}
 	if d.stopping.Load() {
@@ -231,8 +214,7 @@ func (d *delivery) enqueue(t *task) {
 	d.release(l)
 }
 
-// release makes a lane ready, if it has something to do and nobody does it.
-// mu is held.
+// release makes a lane ready, if it has a task and no worker. mu is held.
 func (d *delivery) release(l *lane) {
 	if l.busy || l.first == nil {
 		return
@@ -242,15 +224,15 @@ func (d *delivery) release(l *lane) {
 	d.work.Signal()
 }
 
-// takeRetries takes the dead letters that are to be tried again.
+// takeRetries takes the dead letters that wait to be tried again.
 func (d *delivery) takeRetries(ctx context.Context) {
-	for failing := false; ctx.Err() == nil; pause(ctx, patience/2) {
+	for failing := false; ctx.Err() == nil; pause(ctx, storageRetryInterval/2) {
 		d.mu.Lock()
 		before := maps.Clone(d.retrying) // they may be handled while the letters are read
 		d.mu.Unlock()
 		letters, err := d.hold.Retries(ctx)
 		if err != nil {
-			failing = d.trouble(ctx, "the dead letters can't be read", err, failing)
+			failing = d.waitAfter(ctx, "the dead letters can't be read", err, failing)
 			continue
 		}
 		failing = false
@@ -266,7 +248,7 @@ func (d *delivery) takeRetries(ctx context.Context) {
 	}
 }
 
-// handleTasks is a worker.
+// handleTasks runs a worker.
 func (d *delivery) handleTasks(ctx context.Context) {
 	var tasks []*task
 	var records []Record
@@ -325,7 +307,7 @@ func (d *delivery) share(tasks []*task, most int) []*task {
 	return tasks
 }
 
-// isAlone is whether a task is not to be taken with others.
+// isAlone reports whether a task must not be taken together with others.
 func (t *task) isAlone() bool { return t.tries > 0 || t.letter != nil }
 
 // push puts a task at the end of a lane.
@@ -369,7 +351,7 @@ func (d *delivery) tryEach(ctx context.Context, tasks []*task, began time.Time) 
 	}
 }
 
-// try has an event handled, and settles what became of its dead letter.
+// try calls the handler for an event, and updates its dead letter.
 func (d *delivery) try(ctx context.Context, t *task) {
 	if t.reason == nil {
 		t.tries++
@@ -389,19 +371,19 @@ func (d *delivery) try(ctx context.Context, t *task) {
 	var err error
 	switch {
 	case t.reason != nil:
-		err = d.bury(ctx, t)
+		err = d.giveUp(ctx, t)
 	case t.letter != nil:
-		err = d.hold.Revive(context.WithoutCancel(ctx), t.Position)
+		err = d.hold.RemoveDead(context.WithoutCancel(ctx), t.Position)
 	}
 	if err != nil {
 		d.logger.WarnContext(ctx, "a dead letter can't be written", "position", t.Position, "error", err)
-		t.outcome, t.delay = failed, patience
+		t.outcome, t.delay = failed, storageRetryInterval
 		return
 	}
 	t.outcome = done
 }
 
-// judge decides what becomes of an event that could not be handled.
+// judge decides what to do with an event that could not be handled.
 func (d *delivery) judge(ctx context.Context, t *task, err error) {
 	t.outcome, t.delay = failed, d.backoff(t.tries)
 	var advice *advice
@@ -414,8 +396,8 @@ func (d *delivery) judge(ctx context.Context, t *task, err error) {
 	}
 }
 
-// backoff is how long to wait after a number of tries, give or take a fifth: so
-// that what failed together is not tried together.
+// backoff returns how long to wait after a number of tries, give or take a fifth,
+// so that what failed together is not tried again together.
 func (d *delivery) backoff(tries int) time.Duration {
 	delay := d.first
 	for i := 1; i < tries && delay < d.most; i++ {
@@ -424,8 +406,8 @@ func (d *delivery) backoff(tries int) time.Duration {
 	return time.Duration(float64(min(delay, d.most)) * (0.8 + 0.4*rand.Float64()))
 }
 
-// tryBatch has a batch handled. If that fails each of its events is to be tried
-// alone.
+// tryBatch calls the handler for a batch. If it fails, each of the events will be
+// tried alone.
 func (d *delivery) tryBatch(ctx context.Context, tasks []*task, records []Record) []Record {
 	slices.SortFunc(tasks, func(a, b *task) int { return int(a.Position - b.Position) })
 	for _, t := range tasks {
@@ -448,7 +430,7 @@ func (d *delivery) tryBatch(ctx context.Context, tasks []*task, records []Record
 	return records
 }
 
-// call calls the handler, and makes an error of a panic.
+// call calls the handler, and returns a panic as an error.
 func (d *delivery) call(ctx context.Context, record *Record, handle func() error) (err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -460,22 +442,22 @@ func (d *delivery) call(ctx context.Context, record *Record, handle func() error
 	return handle()
 }
 
-// bury puts an event among the dead letters.
-func (d *delivery) bury(ctx context.Context, t *task) error {
-	letter := DeadLetter{Record: t.Record, Consumer: d.name, Tries: t.tries, Reason: t.reason.Error(), Buried: time.Now().UTC()}
+// giveUp moves an event to the dead letters.
+func (d *delivery) giveUp(ctx context.Context, t *task) error {
+	letter := DeadLetter{Record: t.Record, Consumer: d.name, Tries: t.tries, Reason: t.reason.Error(), GaveUp: time.Now().UTC()}
 	if t.letter != nil {
 		letter.Tries += t.letter.Tries
 	}
-	if err := d.hold.Bury(context.WithoutCancel(ctx), letter); err != nil {
+	if err := d.hold.PutDead(context.WithoutCancel(ctx), letter); err != nil {
 		return err
 	}
-	d.logger.ErrorContext(ctx, "gave up on an event: it is among the dead letters",
+	d.logger.ErrorContext(ctx, "gave up on an event: it is in the dead letters now",
 		"position", t.Position, "source", t.Source, "id", t.ID, "tries", letter.Tries, "error", t.reason)
 	return nil
 }
 
-// settle gives the lanes of tasks free again, with those tasks that are not
-// done at their beginning.
+// settle releases the lanes of tasks, and puts those that are not done back at
+// their beginning.
 func (d *delivery) settle(tasks []*task) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -507,14 +489,14 @@ func (d *delivery) settle(tasks []*task) {
 	}
 }
 
-// finish notes that an event is handled. mu is held.
+// finish marks an event as handled. mu is held.
 func (d *delivery) finish(t *task) {
 	if t.letter != nil {
 		delete(d.retrying, t.Position)
 		return
 	}
 	d.room.Signal() // only take waits for it
-	d.bytes -= size(&t.Event)
+	d.bytes -= t.Size()
 	t.Event, t.handled = Event{}, true
 	window := int64(len(d.slots))
 	before := d.handled
@@ -530,7 +512,7 @@ func (d *delivery) finish(t *task) {
 	}
 }
 
-// notify puts an element into a channel that has room for one, if it has none.
+// notify puts an element into a channel of capacity one, if it is empty.
 func notify(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -538,7 +520,7 @@ func notify(c chan<- struct{}) {
 	}
 }
 
-// record records what was handled, until delivery stops.
+// record records what was handled, until the delivery stops.
 func (d *delivery) record(ctx context.Context) {
 	for failing := false; ; {
 		select {
@@ -552,8 +534,8 @@ func (d *delivery) record(ctx context.Context) {
 		case <-d.hurry:
 		case <-time.After(recordInterval):
 		}
-		for err := d.move(ctx); err != nil; err = d.move(ctx) {
-			if failing = d.trouble(ctx, "what was handled can't be recorded", err, failing); ctx.Err() != nil {
+		for err := d.commit(ctx); err != nil; err = d.commit(ctx) {
+			if failing = d.waitAfter(ctx, "what was handled can't be recorded", err, failing); ctx.Err() != nil {
 				return
 			}
 		}
@@ -561,27 +543,27 @@ func (d *delivery) record(ctx context.Context) {
 	}
 }
 
-// recordLast records what was handled when no more is. What can't be recorded
-// is handled again, the next time.
+// recordLast records what was handled once nothing more will be. What can't be
+// recorded is handled again the next time.
 func (d *delivery) recordLast(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	if err := d.move(ctx); err != nil {
+	if err := d.commit(ctx); err != nil {
 		d.logger.WarnContext(ctx, "what was handled can't be recorded", "error", err)
 	}
 }
 
-// move moves the consumer's place behind what was handled.
-func (d *delivery) move(ctx context.Context) error {
+// commit commits the position up to which everything is handled.
+func (d *delivery) commit(ctx context.Context) error {
 	d.mu.Lock()
 	handled := d.handled
-	place := d.slots[max(0, handled-1)%int64(len(d.slots))].Position
-	moved := handled > d.recorded
+	position := d.slots[max(0, handled-1)%int64(len(d.slots))].Position
+	grown := handled > d.recorded
 	d.mu.Unlock()
-	if !moved {
+	if !grown {
 		return nil
 	}
-	if err := d.hold.Move(ctx, place); err != nil {
+	if err := d.hold.Commit(ctx, position); err != nil {
 		return err
 	}
 	d.mu.Lock()

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"example.com/shop/internal/receiver-runtime/eventlog"
+	_ "example.com/shop/internal/receiver-runtime/eventlog/sqlite"
 	"example.com/shop/internal/receiver-runtime/server"
 )
 

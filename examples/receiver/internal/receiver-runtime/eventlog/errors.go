@@ -14,35 +14,39 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
-// What an append or a read can fail with, to be asked for with [errors.Is].
+// What a log's methods fail with, for [errors.Is].
 var (
 	// ErrInvalid is the error for an event that lacks what every event needs.
 	ErrInvalid = errors.New("the event is not valid")
-	// ErrConflict is the error for an event whose source and id belong to
-	// another event, one that differs in what it says.
+	// ErrConflict is the error for an event whose source and id belong to a
+	// different event.
 	ErrConflict = errors.New("another event has this source and id")
 	// ErrFull is the error of a log that can take no more for now: too many
-	// appends are waiting, or there is no room on the device.
+	// appends are waiting, or its storage has no room.
 	ErrFull = errors.New("the event log is full")
 	// ErrUnavailable is the error of a log that can't reach its storage.
 	ErrUnavailable = errors.New("the event log is unavailable")
 	// ErrReadOnly is the error of every change to a log that [OpenReader] opened.
 	ErrReadOnly = errors.New("the event log is open for reading only")
-	// ErrHeld is the error for the place of a consumer that another process has.
+	// ErrHeld is the error for the lease of a consumer that another process has,
+	// or that was given up.
 	ErrHeld = errors.New("the consumer runs elsewhere")
+	// ErrReplaced is the error of reading on in a log that has other events by
+	// now: it was deleted and created again, or has lost events.
+	ErrReplaced = errors.New("the log has other events at its positions")
 	// ErrClosed is the error of every call on a closed log.
 	ErrClosed = errors.New("the event log is closed")
 )
 
-// Error is how a [Log] fails: one of the errors above, and what it was about.
-// As the answer to an RPC it has a fitting status code.
+// Error is the error of a [Log]'s method: one of the errors above, and what it is
+// about. As the answer to an RPC it has a fitting status code.
 type Error struct {
 	Kind   error  // one of the errors above
 	Detail string // what was wrong, fit for the caller to see
 	Cause  error  // what the storage said, for the operator's log; may be nil
 }
 
-// Error says all there is to say, the cause included.
+// Error returns everything that is known, the cause included.
 func (e *Error) Error() string {
 	text := e.Kind.Error()
 	if e.Detail != "" {
@@ -62,9 +66,9 @@ func (e *Error) Unwrap() []error {
 	return []error{e.Kind, e.Cause}
 }
 
-// GRPCStatus is what a caller on the other side of the wire gets to see: a
-// code it can act on, when to try again if that can help, and nothing about the
-// inside of the storage.
+// GRPCStatus returns what the caller of an RPC gets to see: a code to act on,
+// when to try again if that can help, and nothing about the inside of the
+// storage.
 func (e *Error) GRPCStatus() *status.Status {
 	text := e.Kind.Error()
 	if e.Detail != "" {
@@ -79,8 +83,7 @@ func (e *Error) GRPCStatus() *status.Status {
 	return answer
 }
 
-// retryDelay is when a caller is told to come back to a log that is full or
-// unavailable.
+// retryDelay is when a caller should try again if a log is full or unavailable.
 const retryDelay = time.Second
 
 func (e *Error) code() codes.Code {
@@ -100,27 +103,27 @@ func (e *Error) code() codes.Code {
 	}
 }
 
-// conflict is the error for an event whose source and id another one has.
-func conflict(event *Event) error {
+// Conflict returns the error for an event whose source and id another one has.
+func Conflict(event *Event) error {
 	return &Error{Kind: ErrConflict, Detail: fmt.Sprintf("source %q, id %q", event.Source, event.ID)}
 }
 
-// held is the error for the place of a consumer that another holder has, who
-// may be unknown.
-func held(consumer, holder string) error {
+// Held returns the error for the lease of a consumer that another holder has, ""
+// if it is not known which.
+func Held(consumer, holder string) error {
 	if holder == "" {
-		return &Error{Kind: ErrHeld, Detail: fmt.Sprintf("the place of consumer %q is held no more", consumer)}
+		return &Error{Kind: ErrHeld, Detail: fmt.Sprintf("the lease of consumer %q was lost or released", consumer)}
 	}
 	return &Error{Kind: ErrHeld, Detail: fmt.Sprintf("consumer %q is run by %s", consumer, holder)}
 }
 
-// ended is the error of a call whose context ended, as a handler may return it.
-func ended(ctx context.Context) error {
+// Ended returns the error of a call whose context ended, as a handler may return
+// it: [errors.Is] finds the context's error and its cause.
+func Ended(ctx context.Context) error {
 	return &endedError{ctx.Err(), context.Cause(ctx)}
 }
 
-// endedError is the error of a context that ended, and why it did: to
-// [errors.Is] it is both.
+// endedError is the error of a context that ended, and its cause.
 type endedError struct{ error, cause error }
 
 func (e *endedError) Error() string {
@@ -132,8 +135,8 @@ func (e *endedError) Error() string {
 
 func (e *endedError) Unwrap() []error { return []error{e.error, e.cause} }
 
-// GRPCStatus is that of the cause, if whoever ended the context gave one with a
-// status code.
+// GRPCStatus returns the status of the cause, if whoever ended the context gave
+// one with a status code.
 func (e *endedError) GRPCStatus() *status.Status {
 	if status.Code(e.cause) != codes.Unknown {
 		return status.Convert(e.cause)

@@ -176,7 +176,7 @@ func messagesAhead[M proto.Message](ctx context.Context, records iter.Seq2[Recor
 				continue
 			}
 			next.events, next.err = append(next.events, Stored[M]{Record: record}), err
-			bytes += size(&record.Event)
+			bytes += record.Size()
 			if err == nil && len(next.events) < maxChunkEvents && bytes < maxChunkBytes {
 				continue
 			}
@@ -220,7 +220,7 @@ func (c chunk[M]) unmarshal(schema schema[M]) chan chunk[M] {
 func (c chunk[M]) yield(ctx context.Context, yield func(Stored[M], error) bool) (wanted bool) {
 	for i, event := range c.events {
 		if ctx.Err() != nil {
-			yield(Stored[M]{}, ended(ctx))
+			yield(Stored[M]{}, Ended(ctx))
 			return false
 		}
 		if c.err != nil && i == len(c.events)-1 {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"example.com/receiver/internal/receiver-runtime/eventlog"
+	_ "example.com/receiver/internal/receiver-runtime/eventlog/sqlite"
 	"example.com/receiver/internal/receiver-runtime/server"
 )
 

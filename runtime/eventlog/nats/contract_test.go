@@ -1,0 +1,106 @@
+package nats_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog/eventlogtest"
+)
+
+var streams atomic.Int64
+
+// newStream names a stream that does not exist yet.
+func newStream() string { return fmt.Sprint("EVENTS", streams.Add(1)) }
+
+func TestOneServerKeepsTheContract(t *testing.T) {
+	s := start(t, &server.Options{JetStreamLimits: server.JSLimitOpts{MaxBatchSize: maxBatch}})
+	eventlogtest.Run(t, eventlogtest.Engine{
+		URL: func(testing.TB) string {
+			return "nats://" + hosts(s) + "/" + newStream() + "?durability=none"
+		},
+		Durability: eventlog.None,
+		Steal:      steal,
+		Replace:    replace,
+	})
+}
+
+func TestSyncingServerKeepsTheContract(t *testing.T) {
+	s := start(t, &server.Options{SyncAlways: true, HTTPHost: "127.0.0.1", HTTPPort: -1, JetStreamLimits: server.JSLimitOpts{MaxBatchSize: maxBatch}})
+	eventlogtest.Run(t, eventlogtest.Engine{
+		URL: func(testing.TB) string {
+			return "nats://" + hosts(s) + "/" + newStream() + "?monitor=http://" + s.MonitorAddr().String()
+		},
+		Durability: eventlog.Fsync,
+		Steal:      steal,
+		Replace:    replace,
+	})
+}
+
+func TestClusterKeepsTheContract(t *testing.T) {
+	servers := startCluster(t)
+	eventlogtest.Run(t, eventlogtest.Engine{
+		URL:        func(testing.TB) string { return "nats://" + hosts(servers...) + "/" + newStream() },
+		Durability: eventlog.Quorum,
+		Steal:      steal,
+		Replace:    replace,
+	})
+}
+
+// replace deletes the stream of a log; the next to open it creates another one.
+func replace(t testing.TB, url string) {
+	t.Helper()
+	js, stream := connect(t, url)
+	if err := js.DeleteStream(t.Context(), stream); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// steal makes another process the holder of a consumer's lease.
+func steal(t testing.TB, url, consumer string) {
+	t.Helper()
+	js, stream := connect(t, url)
+	places, err := js.Stream(t.Context(), stream+"_consumers")
+	if err != nil {
+		t.Fatal(err)
+	}
+	message, err := places.GetLastMsgForSubject(t.Context(), stream+"_consumers.place."+consumer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	place := map[string]any{}
+	if err := json.Unmarshal(message.Data, &place); err != nil {
+		t.Fatal(err)
+	}
+	place["holder"], place["hold"] = "process 1 on another host", "stolen"
+	data, err := json.Marshal(place)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.Publish(t.Context(), message.Subject, data); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// connect reaches the stream of a log past it.
+func connect(t testing.TB, url string) (js jetstream.JetStream, stream string) {
+	t.Helper()
+	address, rest, _ := strings.Cut(strings.TrimPrefix(url, "nats://"), "/")
+	stream, _, _ = strings.Cut(rest, "?")
+	conn, err := nats.Connect("nats://" + strings.Split(address, ",")[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	if js, err = jetstream.New(conn); err != nil {
+		t.Fatal(err)
+	}
+	return js, stream
+}

@@ -1,0 +1,206 @@
+package nats_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+)
+
+// openStream opens a log of five events, and its stream past it.
+func openStream(t *testing.T, parameters string) (eventlog.Log, jetstream.JetStream, jetstream.Stream) {
+	t.Helper()
+	s := start(t, &server.Options{})
+	log := open(t, "nats://"+hosts(s)+"/EVENTS?durability=none"+parameters)
+	for i := range 5 {
+		if _, err := log.Append(t.Context(), event(fmt.Sprint(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	conn, err := nats.Connect(hosts(s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	js, err := jetstream.New(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.Stream(t.Context(), "EVENTS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return log, js, stream
+}
+
+func TestRemovedEvents(t *testing.T) {
+	log, _, stream := openStream(t, "")
+	for _, position := range []uint64{3, 5} {
+		if err := stream.DeleteMsg(t.Context(), position); err != nil {
+			t.Fatal(err)
+		}
+	}
+	began := time.Now()
+	var ids []string
+	for record, err := range log.Read(t.Context(), eventlog.From{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, record.ID)
+	}
+	if !slices.Equal(ids, []string{"0", "1", "3"}) {
+		t.Errorf("read %v", ids)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("it took %v to see the end", took)
+	}
+	for since, want := range map[time.Time]int{
+		{}: 3, began.Add(-time.Hour): 3, began.Add(time.Hour): 0,
+		time.Date(1969, 1, 1, 0, 0, 0, 0, time.UTC): 3, time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC): 0,
+	} {
+		count := 0
+		for _, err := range log.Read(t.Context(), eventlog.Since(since)) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			count++
+		}
+		if count != want {
+			t.Errorf("since %v it reads %d events, want %d", since, count, want)
+		}
+	}
+	hold, err := log.Hold(t.Context(), "mailer")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := hold.Commit(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	if stats, err := log.Stats(t.Context()); err != nil || stats.Events != 3 || stats.Consumers[0].Lag != 2 {
+		t.Errorf("%+v, %v", stats, err)
+	}
+	// Nobody can tell any more whether this is the same event.
+	_, err = log.Append(t.Context(), event("2"))
+	if !errors.Is(err, eventlog.ErrUnavailable) || !strings.Contains(err.Error(), `source "shop", id "2" was stored before at position 3 and has been removed since`) {
+		t.Errorf("got %v, want that its original was removed", err)
+	}
+}
+
+// The horizon within which an event is known again is the stream's window.
+func TestWindow(t *testing.T) {
+	log, _, _ := openStream(t, "&timeout=2s&window=4s")
+	receipts, err := log.Append(t.Context(), event("4"))
+	if err != nil || !receipts[0].Duplicate {
+		t.Fatalf("%+v, %v", receipts, err)
+	}
+	eventually(t, "it is stored again", func() bool {
+		receipts, err = log.Append(t.Context(), event("4"))
+		return err != nil || !receipts[0].Duplicate
+	})
+	if err != nil || receipts[0].Position != 6 {
+		t.Errorf("%+v, %v", receipts, err)
+	}
+}
+
+func TestMessageOfAnother(t *testing.T) {
+	log, js, _ := openStream(t, "")
+	if _, err := js.Publish(t.Context(), "EVENTS.0.shop", []byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	var last error
+	count := 0
+	for _, last = range log.Read(t.Context(), eventlog.From{}) {
+		count++
+	}
+	if count != 6 || last == nil || !strings.Contains(last.Error(), "the message at position 6 is no event: somebody else has written to the stream; remove it") {
+		t.Errorf("%d records and then %v", count, last)
+	}
+}
+
+// A stream that is changed while a log is open makes the log say so.
+func TestChangedStream(t *testing.T) {
+	log, js, stream := openStream(t, "")
+	config := stream.CachedInfo().Config
+	config.Discard, config.MaxMsgs = jetstream.DiscardOld, 3
+	if _, err := js.UpdateStream(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+	if err := log.Check(t.Context()); !errors.Is(err, eventlog.ErrUnavailable) || !strings.Contains(err.Error(), "max_msgs is 3, want -1") {
+		t.Errorf("got %v, want that it was changed", err)
+	}
+	if err := js.DeleteStream(t.Context(), "EVENTS"); err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range log.Tail(t.Context(), eventlog.From{}) {
+		if !errors.Is(err, eventlog.ErrUnavailable) {
+			t.Errorf("tail: got %v, want that it is gone", err)
+		}
+	}
+}
+
+// A stream that is full gets more room by its configuration, which is no reason
+// to refuse what it takes then.
+func TestMoreRoom(t *testing.T) {
+	log, js, stream := openStream(t, "&max-bytes=20000")
+	var err error
+	for i := 5; err == nil; i++ {
+		_, err = log.Append(t.Context(), event(fmt.Sprint(i)))
+	}
+	if !errors.Is(err, eventlog.ErrFull) {
+		t.Fatal(err)
+	}
+	config := stream.CachedInfo().Config
+	config.MaxBytes = 1 << 20
+	if _, err := js.UpdateStream(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+	if err := log.Check(t.Context()); err != nil {
+		t.Errorf("check: %v", err)
+	}
+	if _, err := log.Append(t.Context(), event("more")); err != nil {
+		t.Errorf("append: %v", err)
+	}
+}
+
+// TestStatsOfABusyLog: a consumer that moves on while it is asked for has not
+// lost its place.
+func TestStatsOfABusyLog(t *testing.T) {
+	log, _, _ := openStream(t, "")
+	ctx, cancel := context.WithCancel(t.Context())
+	var group sync.WaitGroup
+	defer group.Wait()
+	defer cancel()
+	group.Go(func() {
+		_ = eventlog.Consume(ctx, log, "mailer", func(context.Context, eventlog.Record) error { return nil }, eventlog.Logger(slog.New(slog.DiscardHandler)))
+	})
+	group.Go(func() {
+		for i := 5; ctx.Err() == nil; i++ {
+			_, _ = log.Append(ctx, event(fmt.Sprint(i)))
+		}
+	})
+	for place, asked := eventlog.Position(0), 0; asked < 1000; asked++ {
+		stats, err := log.Stats(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(stats.Consumers) == 0 {
+			continue
+		}
+		if now := stats.Consumers[0].Position; now < place {
+			t.Fatalf("its place is %d, and was %d", now, place)
+		} else {
+			place = now
+		}
+	}
+}

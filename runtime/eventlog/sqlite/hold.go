@@ -1,0 +1,392 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+	"time"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+)
+
+// change makes changes other than appends, all of them or none.
+func (l *fileLog) change(ctx context.Context, change func(*sql.Conn) error) error {
+	if l.changes == nil {
+		return l.unlessClosed(&eventlog.Error{Kind: eventlog.ErrReadOnly})
+	}
+	conn, err := connect(ctx, l.changes)
+	if err == nil {
+		l.underWay.start()
+		err = transact(ctx, conn, func() error { return change(conn) })
+		l.underWay.stop()
+		if isBroken(err) {
+			discard(conn)
+		} else {
+			_ = conn.Close() // back to its pool
+		}
+	}
+	switch {
+	case err == nil:
+		return nil
+	case l.unlessClosed(nil) != nil:
+		return &eventlog.Error{Kind: eventlog.ErrClosed}
+	case ctx.Err() != nil:
+		return eventlog.Ended(ctx)
+	default:
+		return callerError(err)
+	}
+}
+
+// holds are the places that a log has for consumers of this process.
+type holds struct {
+	mu     sync.Mutex
+	held   map[*hold]bool
+	closed bool
+}
+
+func (h *holds) add(one *hold) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return false
+	}
+	if h.held == nil {
+		h.held = map[*hold]bool{}
+	}
+	h.held[one] = true
+	return true
+}
+
+// remove reports whether it was there.
+func (h *holds) remove(one *hold) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	defer delete(h.held, one)
+	return h.held[one]
+}
+
+func (h *holds) has(hold *hold) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.held[hold]
+}
+
+// close releases all.
+func (h *holds) close() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var errs []error
+	for hold := range h.held {
+		hold.lose(&eventlog.Error{Kind: eventlog.ErrClosed})
+		errs = append(errs, hold.lease.close())
+	}
+	h.held, h.closed = nil, true
+	return errors.Join(errs...)
+}
+
+// hold is the place of a consumer, which its lock keeps for this process.
+type hold struct {
+	log   *fileLog
+	name  string
+	lease *lease
+	lost  context.Context
+	lose  context.CancelCauseFunc
+
+	mu       sync.Mutex
+	position sql.NullInt64
+
+	retries retries
+}
+
+// Hold implements [eventlog.Log].
+func (l *fileLog) Hold(ctx context.Context, consumer string) (eventlog.Hold, error) {
+	if err := eventlog.ValidateConsumer(consumer); err != nil {
+		return nil, err
+	}
+	var number int64
+	err := l.change(ctx, func(conn *sql.Conn) error {
+		if _, err := conn.ExecContext(ctx, "INSERT OR IGNORE INTO consumers (name) VALUES (?)", consumer); err != nil {
+			return err
+		}
+		return conn.QueryRowContext(ctx, "SELECT number FROM consumers WHERE name = ?", consumer).Scan(&number)
+	})
+	if err != nil {
+		return nil, err
+	}
+	lock, holder, err := takeLease(ctx, l.leaseFile(number))
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil, eventlog.Ended(ctx)
+	case err != nil:
+		return nil, callerError(err)
+	case holder != "":
+		return nil, eventlog.Held(consumer, holder)
+	}
+	hold := &hold{log: l, name: consumer, lease: lock}
+	hold.lost, hold.lose = context.WithCancelCause(context.Background())
+	err = l.use(ctx, func(r *reader) error { // now that nobody else moves it
+		return r.QueryRowContext(ctx, "SELECT place FROM consumers WHERE name = ?", consumer).Scan(&hold.position)
+	})
+	if err == nil && !l.holds.add(hold) {
+		err = &eventlog.Error{Kind: eventlog.ErrClosed}
+	}
+	if err != nil {
+		_ = lock.close()
+		return nil, err
+	}
+	return hold, nil
+}
+
+// lockFile is the file that stands for the lock of a consumer.
+func (l *fileLog) leaseFile(consumer int64) string {
+	return fmt.Sprintf("%s-consumer-%d", l.path, consumer)
+}
+
+// change makes changes while the place is held.
+func (h *hold) change(ctx context.Context, statement string, values ...any) error {
+	if !h.log.holds.has(h) {
+		return h.log.unlessClosed(eventlog.Held(h.name, ""))
+	}
+	return h.log.change(ctx, func(conn *sql.Conn) error {
+		_, err := conn.ExecContext(ctx, statement, values...)
+		return err
+	})
+}
+
+// Position implements [eventlog.Hold].
+func (h *hold) Position() (position eventlog.Position, ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return eventlog.Position(h.position.Int64), h.position.Valid
+}
+
+// Restarted implements [eventlog.Hold]: positions are in the file of their events.
+func (h *hold) Restarted() string { return "" }
+
+// From implements [eventlog.Hold].
+func (h *hold) From(after eventlog.Position) eventlog.From { return eventlog.After(after) }
+
+// Lost implements [eventlog.Hold].
+func (h *hold) Lost() context.Context { return h.lost }
+
+// Commit implements [eventlog.Hold].
+func (h *hold) Commit(ctx context.Context, to eventlog.Position) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	err := h.change(ctx, "UPDATE consumers SET place = ? WHERE name = ?", int64(to), h.name)
+	if err == nil {
+		h.position = sql.NullInt64{Int64: int64(to), Valid: true}
+	}
+	return err
+}
+
+// PutDead implements [eventlog.Hold].
+func (h *hold) PutDead(ctx context.Context, letter eventlog.DeadLetter) error {
+	data := letter.Data
+	if data == nil {
+		data = []byte{} // nil would be NULL
+	}
+	return h.change(ctx, `INSERT OR REPLACE INTO dead_letters
+		(consumer, position, source, id, type, subject, time, recorded, schema, data, tries, reason, buried, retrying)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)`,
+		h.name, int64(letter.Position), letter.Source, letter.ID, letter.Type, letter.Subject,
+		letter.Time.UTC().Format(timeFormat), letter.Recorded.UTC().Format(timeFormat), letter.Schema, data,
+		letter.Tries, eventlog.CutReason(letter.Reason), letter.GaveUp.UTC().Format(timeFormat))
+}
+
+// Retries implements [eventlog.Hold].
+func (h *hold) Retries(ctx context.Context) (letters []eventlog.DeadLetter, err error) {
+	if !h.log.holds.has(h) {
+		return nil, h.log.unlessClosed(eventlog.Held(h.name, ""))
+	}
+	err = h.log.use(ctx, func(r *reader) (err error) {
+		letters, err = h.retries.read(ctx, r, h.name)
+		return err
+	})
+	return letters, err
+}
+
+// retries are the dead letters to be tried again that were read last. They
+// are asked for twice a second, and may take minutes to be handled.
+type retries struct {
+	mu    sync.Mutex
+	known map[letterKey]eventlog.DeadLetter
+}
+
+// letterKey identifies a dead letter: one that is written again has another
+// row.
+type letterKey struct{ row, position int64 }
+
+// read reads those that it does not know. All together have at least
+// MaxTakenBytes, or there are no more of them, or as many as are read at once.
+func (r *retries) read(ctx context.Context, reader *reader, consumer string) (letters []eventlog.DeadLetter, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	marked, err := reader.marked(ctx, consumer)
+	if err != nil {
+		return nil, err
+	}
+	known := map[letterKey]eventlog.DeadLetter{}
+	for bytes := 0; len(marked) > 0 && bytes < eventlog.MaxTakenBytes; marked = marked[1:] {
+		letter, is := r.known[marked[0]]
+		if !is {
+			found, err := reader.letters(ctx, "rowid = ? AND position = ? AND retrying", marked[0].row, marked[0].position)
+			if err != nil {
+				return nil, err
+			}
+			if len(found) == 0 {
+				continue // it was just handled
+			}
+			letter = found[0]
+		}
+		known[marked[0]] = letter
+		letters = append(letters, letter)
+		bytes += letter.Size()
+	}
+	r.known = known
+	return letters, nil
+}
+
+// RemoveDead implements [eventlog.Hold].
+func (h *hold) RemoveDead(ctx context.Context, position eventlog.Position) error {
+	return h.change(ctx, "DELETE FROM dead_letters WHERE consumer = ? AND position = ?", h.name, int64(position))
+}
+
+// Release implements [eventlog.Hold].
+func (h *hold) Release() error {
+	if !h.log.holds.remove(h) {
+		return nil
+	}
+	h.lose(eventlog.Held(h.name, ""))
+	if err := h.lease.close(); err != nil {
+		return &eventlog.Error{Kind: eventlog.ErrUnavailable, Detail: "releasing the place of a consumer", Cause: err}
+	}
+	return nil
+}
+
+// Dead implements [eventlog.Log].
+func (l *fileLog) Dead(ctx context.Context, consumer string) iter.Seq2[eventlog.DeadLetter, error] {
+	return func(yield func(eventlog.DeadLetter, error) bool) {
+		var last eventlog.DeadLetter
+		for {
+			letters, err := l.letters(ctx, "(consumer = ? OR ? = '') AND (consumer, position) > (?, ?)",
+				consumer, consumer, last.Consumer, int64(last.Position))
+			if err != nil {
+				yield(eventlog.DeadLetter{}, err)
+				return
+			}
+			if len(letters) == 0 {
+				return
+			}
+			for _, last = range letters {
+				if !yield(last, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// How many dead letters are read at once: at least one, and no more once either
+// bound is reached.
+const (
+	pageLetters = 100
+	letterBytes = 8 << 20
+)
+
+// letters are the first dead letters for which a condition is true.
+func (l *fileLog) letters(ctx context.Context, condition string, values ...any) (letters []eventlog.DeadLetter, err error) {
+	err = l.use(ctx, func(r *reader) (err error) {
+		letters, err = r.letters(ctx, condition, values...)
+		return err
+	})
+	return letters, err
+}
+
+func (r *reader) letters(ctx context.Context, condition string, values ...any) (letters []eventlog.DeadLetter, err error) {
+	rows, err := r.QueryContext(ctx, `SELECT consumer, position, source, id, type, subject, time, recorded, schema, data,
+		tries, reason, buried, retrying FROM dead_letters WHERE `+condition+` ORDER BY consumer, position LIMIT ?`,
+		append(values, pageLetters)...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	for bytes := 0; bytes < letterBytes && rows.Next(); {
+		letter, err := scanLetter(rows)
+		if err != nil {
+			return nil, err
+		}
+		letters = append(letters, letter)
+		bytes += letter.Size()
+	}
+	return letters, rows.Err()
+}
+
+// marked are the first dead letters that are to be tried again. Its statement
+// reads an index, and not the letters.
+func (r *reader) marked(ctx context.Context, consumer string) (marked []letterKey, err error) {
+	rows, err := r.QueryContext(ctx, `SELECT rowid, position FROM dead_letters INDEXED BY dead_letters_retrying
+		WHERE consumer = ? AND retrying ORDER BY position LIMIT ?`, consumer, pageLetters)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var letter letterKey
+		if err := rows.Scan(&letter.row, &letter.position); err != nil {
+			return nil, err
+		}
+		marked = append(marked, letter)
+	}
+	return marked, rows.Err()
+}
+
+func scanLetter(rows *sql.Rows) (letter eventlog.DeadLetter, err error) {
+	var happened, recorded, buried string
+	if err := rows.Scan(&letter.Consumer, &letter.Position, &letter.Source, &letter.ID, &letter.Type, &letter.Subject,
+		&happened, &recorded, &letter.Schema, &letter.Data, &letter.Tries, &letter.Reason, &buried, &letter.Retrying); err != nil {
+		return eventlog.DeadLetter{}, err
+	}
+	for _, t := range []struct {
+		into *time.Time
+		text string
+	}{{&letter.Time, happened}, {&letter.Recorded, recorded}, {&letter.GaveUp, buried}} {
+		if *t.into, err = parseTime(t.text); err != nil {
+			return eventlog.DeadLetter{}, fmt.Errorf("the dead letter of %q at position %d: %w", letter.Consumer, letter.Position, err)
+		}
+	}
+	return letter, nil
+}
+
+// Retry implements [eventlog.Log].
+func (l *fileLog) Retry(ctx context.Context, consumer string, positions ...eventlog.Position) (count int, err error) {
+	if err := eventlog.ValidateConsumer(consumer); err != nil {
+		return 0, err
+	}
+	err = l.change(ctx, func(conn *sql.Conn) error {
+		count = 0
+		mark := func(condition string, values ...any) error {
+			result, err := conn.ExecContext(ctx, "UPDATE dead_letters SET retrying = 1 WHERE consumer = ? AND "+condition,
+				append([]any{consumer}, values...)...)
+			if err != nil {
+				return err
+			}
+			n, err := result.RowsAffected()
+			count += int(n)
+			return err
+		}
+		if len(positions) == 0 {
+			return mark("true")
+		}
+		for _, position := range positions {
+			if err := mark("position = ?", int64(position)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return count, err
+}

@@ -1,0 +1,379 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+)
+
+// A page is what Read holds in memory at a time. It ends at the first event
+// that makes it exceed either bound.
+const (
+	pageEvents = 512
+	pageBytes  = 1 << 20
+)
+
+// pollInterval is how soon a tail sees what another process has appended. What
+// this one appends it sees at once.
+const pollInterval = 50 * time.Millisecond
+
+// Read implements [eventlog.Log]. It reads page by page, each in a transaction of its
+// own: one that stayed open while the events are handled would keep SQLite
+// from reusing its write-ahead log, which then grows without bound.
+func (l *fileLog) Read(ctx context.Context, from eventlog.From) iter.Seq2[eventlog.Record, error] {
+	return func(yield func(eventlog.Record, error) bool) {
+		var pages pager
+		err := l.use(ctx, func(r *reader) (err error) {
+			if _, pages.end, err = r.ends(); err == nil {
+				pages.after, pages.since, err = r.begin(from)
+			}
+			return err
+		})
+		for wanted := true; err == nil && wanted && pages.after < pages.end; {
+			if err = pages.read(ctx, l); err == nil && len(pages.page) == 0 {
+				return
+			}
+			wanted, err = pages.yield(ctx, yield, err)
+		}
+		if err != nil {
+			yield(eventlog.Record{}, err)
+		}
+	}
+}
+
+// Tail implements [eventlog.Log].
+func (l *fileLog) Tail(ctx context.Context, from eventlog.From) iter.Seq2[eventlog.Record, error] {
+	return func(yield func(eventlog.Record, error) bool) {
+		pages := pager{end: math.MaxInt64}
+		err := l.use(ctx, func(r *reader) (err error) {
+			pages.after, pages.since, err = r.begin(from)
+			return err
+		})
+		for wanted := true; err == nil && wanted; {
+			more := l.growth.more() // from before it is read what there is
+			err = pages.read(ctx, l)
+			if err == nil && len(pages.page) == 0 {
+				select {
+				case <-more:
+				case <-time.After(pollInterval):
+				case <-ctx.Done():
+				}
+			}
+			wanted, err = pages.yield(ctx, yield, err)
+		}
+		if err != nil {
+			yield(eventlog.Record{}, err)
+		}
+	}
+}
+
+// pager is how far reading has come. While a page is yielded the next one
+// is read already, if there is more.
+type pager struct {
+	after, end eventlog.Position
+	since      time.Time         // what was recorded before is passed over; zero: nothing
+	page       []eventlog.Record // behind after, as it was read last
+	spare      []eventlog.Record // for the next page
+	ahead      chan error        // receives once spare holds the page behind this; nil if nobody reads it
+}
+
+// read reads the next page.
+func (p *pager) read(ctx context.Context, l *fileLog) (err error) {
+	if p.ahead == nil {
+		p.page, err = l.page(ctx, p.page, p.after, p.end)
+	} else {
+		err = <-p.ahead
+		p.page, p.spare, p.ahead = p.spare, p.page, nil
+	}
+	if err == nil && len(p.page) == pageEvents {
+		ahead, after := make(chan error, 1), p.page[pageEvents-1].Position
+		p.ahead = ahead
+		go func() {
+			var err error
+			p.spare, err = l.page(ctx, p.spare, after, p.end)
+			ahead <- err
+		}()
+	}
+	return err
+}
+
+// page reads a page into a slice.
+func (l *fileLog) page(ctx context.Context, into []eventlog.Record, after, end eventlog.Position) (page []eventlog.Record, err error) {
+	err = l.use(ctx, func(r *reader) (err error) {
+		page, err = r.page(into[:0], after, end)
+		return err
+	})
+	return page, err
+}
+
+// yield yields the page, while it is wanted and ctx has not ended, unless there
+// is an error already.
+func (p *pager) yield(ctx context.Context, yield func(eventlog.Record, error) bool, err error) (wanted bool, _ error) {
+	if err != nil {
+		return true, err
+	}
+	for i := range p.page {
+		record := &p.page[i]
+		if !p.since.IsZero() && record.Recorded.Before(p.since) {
+			continue
+		}
+		p.since = time.Time{}
+		if ctx.Err() != nil {
+			return true, eventlog.Ended(ctx)
+		}
+		if !yield(*record, nil) {
+			return false, nil
+		}
+	}
+	if n := len(p.page); n > 0 {
+		p.after = p.page[n-1].Position
+	}
+	if ctx.Err() != nil {
+		return true, eventlog.Ended(ctx)
+	}
+	return true, nil
+}
+
+// readers are connections for reading, with their statements prepared.
+type readers struct {
+	pool    *sql.DB
+	inUse   chan struct{} // has an element for each reader in use
+	idle    chan *reader  // has room for all
+	closing chan struct{} // closed when there are no more to be had
+}
+
+// maxReaders is how many pages may be read at once; they keep a core busy each.
+const maxReaders = 8
+
+func newReaders(path string) *readers {
+	return &readers{
+		pool:    newPool(path, "mode=ro", "_pragma=busy_timeout(5000)", "_pragma=query_only(1)"),
+		inUse:   make(chan struct{}, maxReaders),
+		idle:    make(chan *reader, maxReaders),
+		closing: make(chan struct{}),
+	}
+}
+
+// close waits for those in use.
+func (r *readers) close() error {
+	close(r.closing)
+	for range maxReaders {
+		r.inUse <- struct{}{}
+	}
+	close(r.idle)
+	for reader := range r.idle {
+		reader.close()
+	}
+	return r.pool.Close()
+}
+
+// refusal is an error, unless the log is closed: that comes first.
+func (l *fileLog) unlessClosed(err error) error {
+	select {
+	case <-l.readers.closing:
+		return &eventlog.Error{Kind: eventlog.ErrClosed}
+	default:
+		return err
+	}
+}
+
+// use reads.
+func (l *fileLog) use(ctx context.Context, read func(*reader) error) error {
+	if err := l.unlessClosed(nil); err != nil {
+		return err
+	}
+	select {
+	case l.readers.inUse <- struct{}{}:
+	case <-l.readers.closing:
+		return &eventlog.Error{Kind: eventlog.ErrClosed}
+	case <-ctx.Done():
+		return eventlog.Ended(ctx)
+	}
+	defer func() { <-l.readers.inUse }()
+	var reader *reader
+	var err error
+	select {
+	case reader = <-l.readers.idle:
+	default:
+		reader, err = newReader(ctx, l.readers.pool)
+	}
+	if err == nil {
+		err = read(reader)
+		if isBroken(err) {
+			reader.close()
+		} else {
+			l.readers.idle <- reader
+		}
+	}
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return eventlog.Ended(ctx)
+	default:
+		return &eventlog.Error{Kind: eventlog.ErrUnavailable, Cause: err}
+	}
+}
+
+// reader is a connection for reading. It uses the driver's statements as
+// they are, and has SQLite put all texts of an event into one: what the driver
+// and database/sql do for each value takes most of the time otherwise.
+type reader struct {
+	*sql.Conn
+	pages, limits, next statement
+	row                 [3]driver.Value
+}
+
+func newReader(ctx context.Context, pool *sql.DB) (*reader, error) {
+	conn, err := pool.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r := &reader{Conn: conn}
+	err = prepareAll(conn, func(prepare prepareFunc) error {
+		return errors.Join(
+			// No text has a NUL.
+			prepare(&r.pages, `SELECT position, concat_ws(char(0), time, recorded, source, id, type, subject, schema), data
+				FROM events WHERE position > ? AND position <= ? ORDER BY position LIMIT ?`),
+			prepare(&r.limits, `SELECT ifnull((SELECT min(position) FROM events), 0), ifnull((SELECT max(position) FROM events), 0)`),
+			prepare(&r.next, `SELECT position, recorded FROM events WHERE position >= ? ORDER BY position LIMIT 1`),
+		)
+	})
+	if err != nil {
+		r.close()
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *reader) close() { discard(r.Conn, r.pages, r.limits, r.next) }
+
+// rows hands the rows of an answer to each, until that wants no more.
+func (r *reader) rows(statement statement, each func(row []driver.Value) (more bool, err error), arguments ...int64) error {
+	return r.Raw(func(any) (err error) {
+		values := make([]driver.NamedValue, len(arguments))
+		for i, argument := range arguments {
+			values[i] = driver.NamedValue{Ordinal: i + 1, Value: argument}
+		}
+		rows, err := statement.QueryContext(context.Background(), values)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, rows.Close()) }()
+		row := r.row[:len(rows.Columns())]
+		for {
+			switch err := rows.Next(row); err {
+			case nil:
+			case io.EOF:
+				return nil
+			default:
+				return err
+			}
+			if more, err := each(row); !more || err != nil {
+				return err
+			}
+		}
+	})
+}
+
+// page adds the events behind one position up to another.
+func (r *reader) page(page []eventlog.Record, after, end eventlog.Position) ([]eventlog.Record, error) {
+	bytes := 0
+	err := r.rows(r.pages, func(row []driver.Value) (bool, error) {
+		record := eventlog.Record{Position: eventlog.Position(row[0].(int64))}
+		if err := parseTexts(&record, row[1].(string)); err != nil {
+			return false, fmt.Errorf("the event at position %d: %w", record.Position, err)
+		}
+		record.Data, _ = row[2].([]byte) // nil if it is empty
+		page = append(page, record)
+		bytes += record.Size()
+		return bytes < pageBytes, nil
+	}, int64(after), int64(end), pageEvents)
+	return page, err
+}
+
+// ends are the positions of the first and the last event, 0 if there is none.
+func (r *reader) ends() (first, last eventlog.Position, err error) {
+	err = r.rows(r.limits, func(row []driver.Value) (bool, error) {
+		first, last = eventlog.Position(row[0].(int64)), eventlog.Position(row[1].(int64))
+		return true, nil
+	})
+	return first, last, err
+}
+
+// begin is behind which position to begin, and what to pass over there. It
+// finds a time by halving, as times of recording grow with the positions: where
+// the clock was set back, it begins somewhere among the events of that time.
+func (r *reader) begin(from eventlog.From) (after eventlog.Position, since time.Time, err error) {
+	if from.Since.IsZero() {
+		return from.After, time.Time{}, nil
+	}
+	low, high, err := r.ends()
+	for high++; err == nil && low < high; { // the event is at low or behind it, and before or at high
+		middle := low + (high-low)/2
+		position, recorded := high, time.Time{}
+		err = r.rows(r.next, func(row []driver.Value) (_ bool, err error) {
+			position = eventlog.Position(row[0].(int64))
+			recorded, err = parseTime(row[1].(string))
+			return false, err
+		}, int64(middle))
+		switch {
+		case position < high && recorded.Before(from.Since):
+			low = position + 1
+		default:
+			high = middle
+		}
+	}
+	return low - 1, from.Since, err
+}
+
+// parseTexts sets what a page's statement puts into one text.
+func parseTexts(record *eventlog.Record, texts string) (err error) {
+	for i, into := range [...]*string{nil, nil, &record.Source, &record.ID, &record.Type, &record.Subject, &record.Schema} {
+		text, rest, _ := strings.Cut(texts, "\x00")
+		switch i {
+		case 0:
+			record.Time, err = parseTime(text)
+		case 1:
+			record.Recorded, err = parseTime(text)
+		default:
+			*into = text
+		}
+		if err != nil {
+			return err
+		}
+		texts = rest
+	}
+	return nil
+}
+
+// parseTime is [time.Parse] for the one format that the table has, in a
+// fraction of the time.
+func parseTime(text string) (time.Time, error) {
+	wrong := len(text) != len(timeFormat)
+	number := func(from, to int) (n int) {
+		if wrong {
+			return 0
+		}
+		for _, c := range []byte(text[from:to]) {
+			wrong = wrong || c < '0' || c > '9'
+			n = 10*n + int(c-'0')
+		}
+		return n
+	}
+	year, month, day := number(0, 4), number(5, 7), number(8, 10)
+	hour, minute, second, nanosecond := number(11, 13), number(14, 16), number(17, 19), number(20, 29)
+	if wrong {
+		return time.Time{}, fmt.Errorf("%q is no time such as %s", text, timeFormat)
+	}
+	return time.Date(year, time.Month(month), day, hour, minute, second, nanosecond, time.UTC), nil
+}

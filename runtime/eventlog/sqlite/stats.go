@@ -1,0 +1,65 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+)
+
+// Stats implements [eventlog.Log]. As positions are given out without gaps, the events
+// are counted by them.
+func (l *fileLog) Stats(ctx context.Context) (eventlog.Stats, error) {
+	stats := eventlog.Stats{Durability: eventlog.Fsync}
+	var numbers []int64
+	err := l.use(ctx, func(r *reader) (err error) {
+		if stats.First, stats.Last, err = r.ends(); err != nil {
+			return err
+		}
+		if stats.First > 0 {
+			stats.Events = int64(stats.Last - stats.First + 1)
+			var recorded string
+			if err := r.QueryRowContext(ctx, "SELECT recorded FROM events WHERE position >= ? ORDER BY position LIMIT 1", int64(stats.First)).Scan(&recorded); err != nil {
+				return err
+			}
+			if stats.Oldest, err = parseTime(recorded); err != nil {
+				return err
+			}
+		}
+		if stats.Bytes, err = bytesInUse(ctx, r.Conn); err != nil {
+			return err
+		}
+		rows, err := r.QueryContext(ctx, `SELECT number, name, ifnull(place, 0),
+			(SELECT count(*) FROM dead_letters WHERE consumer = name) FROM consumers ORDER BY name`)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = rows.Close() }()
+		for rows.Next() {
+			var number int64
+			var consumer eventlog.ConsumerStats
+			if err := rows.Scan(&number, &consumer.Name, &consumer.Position, &consumer.Dead); err != nil {
+				return err
+			}
+			if stats.Events > 0 {
+				consumer.Lag = max(0, int64(stats.Last-max(consumer.Position, stats.First-1)))
+			}
+			stats.Consumers, numbers = append(stats.Consumers, consumer), append(numbers, number)
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return eventlog.Stats{}, err
+	}
+	for i, number := range numbers {
+		stats.Consumers[i].Holder = leaseHolder(ctx, l.leaseFile(number))
+	}
+	return stats, nil
+}
+
+// bytesInUse is how much of the file is in use.
+func bytesInUse(ctx context.Context, conn *sql.Conn) (bytes int64, err error) {
+	err = conn.QueryRowContext(ctx, `SELECT (page_count - freelist_count) * page_size
+		FROM pragma_page_count, pragma_freelist_count, pragma_page_size`).Scan(&bytes)
+	return bytes, err
+}
