@@ -111,7 +111,7 @@ func number(err error, kind protoreflect.Kind) error {
 	}
 }
 
-// ParseBytes reads base64 as protobuf JSON does: of either alphabet, padded or
+// parseBytes reads base64 as protobuf JSON does: of either alphabet, padded or
 // not.
 func parseBytes(text string) (protoreflect.Value, error) {
 	encoding := base64.RawStdEncoding

@@ -23,7 +23,7 @@ type Store = eventlog.Log
 func New(store Store) *Log { return &Log{store: store} }
 
 // Open opens the store at a URL, such as "sqlite:data/events.db". Other processes
-// may have it open too.
+// may have it open too. The program must import the engine of the URL.
 func Open(ctx context.Context, url string) (*Log, error) {
 	store, err := eventlog.Open(ctx, url)
 	if err != nil {
@@ -47,8 +47,8 @@ type Position = eventlog.Position
 // fields:
 //
 //	After Position  // begin after this position
-//	Since time.Time // begin with the first event stored at this time or later
-//	Log   string    // the log that After is a position of; "" for any
+//	Since time.Time // if not zero, begin with the first event stored then or later
+//	Log   string    // which events After is a position of; "" for those in the store
 type From = eventlog.From
 
 // After returns a From that begins with the first event after a position.
@@ -93,5 +93,6 @@ var (
 	ErrUnavailable = eventlog.ErrUnavailable // the store can't be reached
 	ErrReadOnly    = eventlog.ErrReadOnly    // the store is open for reading only
 	ErrHeld        = eventlog.ErrHeld        // the consumer runs in another process
+	ErrReplaced    = eventlog.ErrReplaced    // the store was created again, or has lost events
 	ErrClosed      = eventlog.ErrClosed      // the store is closed
 )
