@@ -431,12 +431,14 @@ func TestATestFitsTheTestsItJoins(t *testing.T) {
 
 // TestANewMainFitsItsServices: it calls the function that makes them.
 func TestANewMainFitsItsServices(t *testing.T) {
-	for name, test := range map[string]struct{ old, new, want string }{
-		"as generated":   {"", "", "ordersService := orders.New(shopevents.New(log))\n"},
-		"another name":   {"func New(", "func NewOrders(", "ordersService := orders.NewOrders(shopevents.New(log))\n"},
-		"without a log":  {"New(events *shopevents.Log)", "New()", "ordersService := orders.New()\n"},
-		"more arguments": {"New(events *shopevents.Log)", "New(events *shopevents.Log, db int)", `server.Without("shop.Orders"),`},
-		"with an error":  {"*Service {", "(*Service, error) {", `server.Without("shop.Orders"),`},
+	for name, test := range map[string]struct{ old, new, want, newService string }{
+		"as generated":   {"", "", "ordersService := orders.New(shopevents.New(log))\n", ") *Service {"},
+		"another name":   {"func New(", "func NewOrders(", "ordersService := orders.NewOrders(shopevents.New(log))\n", ") *Service {"},
+		"without a log":  {"New(events *shopevents.Log)", "New()", "ordersService := orders.New()\n", ") *Service {"},
+		"a value":        {"*Service {", "Service {", "ordersService := orders.New(shopevents.New(log))\n", ") Service {"},
+		"an interface":   {"*Service {", "shoppb.OrdersServer {", "shopserver.Orders(orders.New(shopevents.New(log))),\n", ") shoppb.OrdersServer {"},
+		"more arguments": {"New(events *shopevents.Log)", "New(events *shopevents.Log, db int)", `server.Without("shop.Orders"),`, ""},
+		"with an error":  {"*Service {", "(*Service, error) {", `server.Without("shop.Orders"),`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, orders)
@@ -449,6 +451,9 @@ func TestANewMainFitsItsServices(t *testing.T) {
 			fits := !strings.Contains(test.want, "Without")
 			if h.has(impl+"service_test.go") != fits || strings.Contains(told, "service_test.go: not written") == fits {
 				t.Errorf("service_test.go: %t, and it told %q", h.has(impl+"service_test.go"), told)
+			}
+			if fits && !strings.Contains(h.read(impl+"service_test.go"), test.newService) {
+				t.Errorf("service_test.go is\n%s\nwant in it %s", h.read(impl+"service_test.go"), test.newService)
 			}
 		})
 	}

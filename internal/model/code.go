@@ -34,6 +34,10 @@ func (c Code) Receiver() string {
 	return c.Self + " " + c.Type
 }
 
+// Runs reports whether main can run the method that handles stored events: the
+// interface does not have it.
+func (c Code) Runs() bool { return c.Consumes && c.New != "" && c.Made != "" }
+
 // Events is the Go expression for the event log within a method: "s.events".
 func (c Code) Events() string { return c.Self + "." + c.Field }
 
