@@ -155,7 +155,7 @@ var (
 		"cmd/shop-client/desk_v1_commands.go")
 	stockGen = paths("gen/stock/v1/stockv1", "client/stock.go", "server/stock.go", "test/stock.go", "test/stock_count.go")
 	// stockShared is generated as long as the package has a service.
-	stockShared = paths("gen/stock/v1/stockv1", "client/client.go", "events/log.go", "events/stock_event.go", "server/server.go", "test/server.go", "test/stock_event.go")
+	stockShared = paths("gen/stock/v1/stockv1", "client/client.go", "events/consume.go", "events/log.go", "events/stock_event.go", "server/server.go", "test/server.go", "test/stock_event.go")
 )
 
 const (
@@ -185,7 +185,7 @@ var protoEdits = []edit{
 		made: paths(deskCode, "report.go"),
 		told: []string{
 			deskCode + "report_test.go: not written, as the tests here have no func serve",
-			deskCode + "service_test.go:12: newService has the signature func(testing.TB) shopv1.DeskServer, and the contract wants func(testing.TB, *shopv1events.Log) shopv1.DeskServer",
+			deskCode + "service_test.go:12: newService has the signature func(testing.TB) *Service, and the contract wants func(testing.TB, *shopv1events.Log) *Service",
 		},
 		broken: paths(deskCode, "service_test.go"),
 	},
@@ -404,7 +404,7 @@ var protoEdits = []edit{
 		told: []string{
 			"cmd/stock-server/main.go$: service stock.v1.Stock is not served: pass stockserver.Stock(stock.New(…)) to server.Run, or server.Without(\"stock.v1.Stock\")",
 			stockCode + "count.go:10: Count has the signature func(context.Context, *stockv1.StockEvent) (*stockv1.StockReply, error), and rpc Count wants func(context.Context, *stockpb.StockEvent) (*stockpb.StockReply, error)",
-			stockCode + "service_test.go:14: newService has the signature func(testing.TB, *stockv1events.Log) stockv1.StockServer, and the contract wants func(testing.TB, *stockevents.Log) stockpb.StockServer",
+			stockCode + "service_test.go:14: newService has the signature func(testing.TB, *stockv1events.Log) *Service, and the contract wants func(testing.TB, *stockevents.Log) *Service",
 		},
 	},
 	{
@@ -741,7 +741,7 @@ var fileEdits = []edit{
 	{
 		name:    "conflicts are in a test of yours, and an RPC is added",
 		change:  alsoShip(func(s shop) { s.write(ordersCode+"place_test.go", s.read(ordersCode+"place_test.go")+conflict) }),
-		refused: ordersCode + "place_test.go:23:1: ",
+		refused: ordersCode + "place_test.go:22:1: ",
 	},
 	{
 		name:   "conflicts are in a file of yours, and nothing is added",
@@ -775,7 +775,7 @@ var deskLeft = []string{
 var ourEdits = []edit{
 	{
 		name:   "a file of ours is edited",
-		change: func(s shop) { s.edit(shopGen+"client/orders.go", "Each event goes", "No event goes") },
+		change: func(s shop) { s.edit(shopGen+"client/orders.go", "A call that sends", "No call that sends") },
 	},
 	{
 		name:   "an engine is left out",
@@ -792,7 +792,7 @@ var ourEdits = []edit{
 		name: "a file of ours is taken over",
 		change: alsoShip(func(s shop) {
 			s.eject(shopGen + "client/orders.go")
-			s.edit(shopGen+"client/orders.go", "Each event goes", "No event goes")
+			s.edit(shopGen+"client/orders.go", "A call that sends", "No call that sends")
 		}),
 		made: shipBoth,
 		told: []string{shopGen + "client/orders.go: left alone, as it is yours now"},

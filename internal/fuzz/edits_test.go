@@ -98,6 +98,7 @@ var edits = []edit{
 	{"write a method", (*evolution).writeMethod},
 	{"write an RPC before it is declared", (*evolution).writeAhead},
 	{"rename what tests call", (*evolution).renameServe},
+	{"have newService return the interface", (*evolution).returnInterface},
 	{"leave a conflict", func(e *evolution, d *dice) string {
 		at := e.file(d)
 		if at == "" || !d.once(3) {
@@ -767,6 +768,35 @@ func (e *evolution) writeAhead(d *dice) string {
 	e.add(at, e.packageOf(dir)+text)
 	service.rpcs = append(service.rpcs, rpc)
 	return at + ": " + text
+}
+
+// returnInterface has newService of the tests return the interface, as it did
+// before it returned the implementation. The test of consuming goes, since the
+// interface does not have the method that it calls.
+func (e *evolution) returnInterface(d *dice) string {
+	dir := e.folder(d)
+	count := e.everywhere(dir, func(s *goSource) {
+		var made, client ast.Expr
+		for _, function := range s.functions() {
+			if results := function.Type.Results; function.Recv == nil && results.NumFields() > 0 {
+				switch function.Name.Name {
+				case "newService":
+					made = results.List[0].Type
+				case "serve":
+					client = results.List[0].Type
+				}
+			}
+		}
+		if made != nil && client != nil {
+			s.replace(made, strings.TrimSuffix(s.of(client), "Client")+"Server")
+		}
+	})
+	if at := dir + "/consume_test.go"; count > 0 && e.yours[at] {
+		e.drop(at)
+		delete(e.broken, at)
+		e.deleted[at] = true
+	}
+	return fmt.Sprintf("%s in %d files", dir, count)
 }
 
 func (e *evolution) renameServe(d *dice) string {

@@ -105,11 +105,19 @@ func (j *joined) staleTests() []string {
 	if j.service.UsesEvents() {
 		want = "(testing.TB, *" + j.service.Package.Events.Path + ".Log) "
 	}
-	want += j.service.Package.Messages.Path + "." + j.service.Name + "Server"
-	text, certain := file.signature(function.Type)
-	if !certain || text == want {
+	in, certain := file.signature(&ast.FuncType{Params: function.Type.Params})
+	out, _ := file.spellList(function.Type.Results)
+	// It may return any type that implements the service, or the interface.
+	fits := len(out) == 1 && (out[0] == j.server() || !strings.HasSuffix(out[0], path.Ext(j.server())))
+	if !certain || fits && in+" " == want {
 		return nil
 	}
+	if fits {
+		want += out[0]
+	} else {
+		want += j.server()
+	}
+	text, _ := file.signature(function.Type)
 	return []string{fmt.Sprintf("%s: newService has the signature %s, and the contract wants %s", file.place(function), j.short(text, file), j.short(want, file))}
 }
 

@@ -102,7 +102,7 @@ func (j *joined) find() {
 	code.Self, code.Pointer = j.impl.receiver(code.Self)
 	code.Type = j.impl.generic()
 	code.Field = j.impl.field("*" + j.service.Package.Events.Path + ".Log")
-	code.New, code.TakesLog = j.constructor()
+	code.New, code.Made, code.TakesLog = j.constructor()
 	code.Consumes = j.consumes()
 	for _, method := range j.service.Methods {
 		_, method.Written = j.impl.methods[method.Name]
@@ -313,9 +313,10 @@ func (i *implementation) generic() string {
 
 // constructor is the function that makes the implementation and nothing else,
 // of the log or of nothing: New before others. It is "" if there is none, or
-// none that main could call without knowing more, whatever it is built for.
-func (j *joined) constructor() (name string, takesLog bool) {
-	results := []string{j.impl.name, "*" + j.impl.name, j.service.Package.Messages.Path + "." + j.service.Name + "Server"}
+// none that main could call without knowing more, whatever it is built for. What
+// it makes is "" if it returns the interface.
+func (j *joined) constructor() (name, made string, takesLog bool) {
+	results := []string{j.impl.name, "*" + j.impl.name, j.server()}
 	for _, file := range j.files {
 		if file.test || file.tagged {
 			continue
@@ -332,11 +333,20 @@ func (j *joined) constructor() (name string, takesLog bool) {
 				continue
 			}
 			if name == "" || function.Name.Name == "New" {
-				name, takesLog = function.Name.Name, log
+				name, made, takesLog = function.Name.Name, out[0], log
 			}
 		}
 	}
-	return name, takesLog
+	if made == j.server() {
+		made = ""
+	}
+	return name, made, takesLog
+}
+
+// server is the interface that the implementation has to have, with the import
+// path of its package.
+func (j *joined) server() string {
+	return j.service.Package.Messages.Path + "." + j.service.Name + "Server"
 }
 
 // consumes reports whether the implementation has the method that handles
@@ -468,10 +478,15 @@ func (f *goFile) calls(name string) (does bool) {
 }
 
 // builds reports whether the tests have the function newService that our tests
-// and the contract call.
+// call, and it returns the implementation: the interface has no more methods
+// than the RPCs.
 func (j *joined) builds() bool {
-	_, function := j.function("newService")
-	return function != nil && len(j.staleTests()) == 0
+	file, function := j.function("newService")
+	if function == nil || j.impl == nil || len(j.staleTests()) > 0 {
+		return false
+	}
+	out, _ := file.spellList(function.Type.Results)
+	return slices.Equal(out, []string{"*" + j.impl.name}) || slices.Equal(out, []string{j.impl.name})
 }
 
 // programFits is fits for a main: it calls the functions that make the services.

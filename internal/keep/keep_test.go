@@ -381,12 +381,14 @@ func TestATestOfConsumingFitsTheTestsItJoins(t *testing.T) {
 		change func(house)
 		writes bool
 	}{
-		"as generated":             {func(house) {}, true},
-		"where both are deleted":   {func(h house) { h.remove(file) }, true},
-		"in another file":          {func(h house) { h.write(impl+"own_test.go", h.read(file)); h.write(file, "package orders\n") }, true},
-		"of another name":          {func(h house) { h.edit(file, "newService(", "start(", ": newService", ": start") }, false},
-		"with another signature":   {func(h house) { h.edit(file, "newService(_ testing.TB, events", "newService(events") }, false},
-		"declared where none fits": {func(h house) { h.write(impl+"own_test.go", "package orders\n\nfunc serve() {}\n"); h.remove(file) }, false},
+		"as generated":                            {func(house) {}, true},
+		"where both are deleted":                  {func(h house) { h.remove(file) }, true},
+		"in another file":                         {func(h house) { h.write(impl+"own_test.go", h.read(file)); h.write(file, "package orders\n") }, true},
+		"of another name":                         {func(h house) { h.edit(file, "newService(", "start(") }, false},
+		"with another signature":                  {func(h house) { h.edit(file, "newService(_ testing.TB, events", "newService(events") }, false},
+		"that returns no pointer":                 {func(h house) { h.edit(file, ") *Service {", ") Service {", "return New(", "return *New(") }, true},
+		"that returns what has no method Consume": {func(h house) { h.edit(file, ") *Service {", ") shoppb.OrdersServer {") }, false},
+		"declared where none fits":                {func(h house) { h.write(impl+"own_test.go", "package orders\n\nfunc serve() {}\n"); h.remove(file) }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, orders)
@@ -429,12 +431,14 @@ func TestATestFitsTheTestsItJoins(t *testing.T) {
 
 // TestANewMainFitsItsServices: it calls the function that makes them.
 func TestANewMainFitsItsServices(t *testing.T) {
-	for name, test := range map[string]struct{ old, new, want string }{
-		"as generated":   {"", "", "ordersService := orders.New(shopevents.New(log))\n"},
-		"another name":   {"func New(", "func NewOrders(", "ordersService := orders.NewOrders(shopevents.New(log))\n"},
-		"without a log":  {"New(events *shopevents.Log)", "New()", "ordersService := orders.New()\n"},
-		"more arguments": {"New(events *shopevents.Log)", "New(events *shopevents.Log, db int)", `server.Without("shop.Orders"),`},
-		"with an error":  {"*Service {", "(*Service, error) {", `server.Without("shop.Orders"),`},
+	for name, test := range map[string]struct{ old, new, want, newService string }{
+		"as generated":   {"", "", "ordersService := orders.New(shopevents.New(log))\n", ") *Service {"},
+		"another name":   {"func New(", "func NewOrders(", "ordersService := orders.NewOrders(shopevents.New(log))\n", ") *Service {"},
+		"without a log":  {"New(events *shopevents.Log)", "New()", "ordersService := orders.New()\n", ") *Service {"},
+		"a value":        {"*Service {", "Service {", "ordersService := orders.New(shopevents.New(log))\n", ") Service {"},
+		"an interface":   {"*Service {", "shoppb.OrdersServer {", "shopserver.Orders(orders.New(shopevents.New(log))),\n", ") shoppb.OrdersServer {"},
+		"more arguments": {"New(events *shopevents.Log)", "New(events *shopevents.Log, db int)", `server.Without("shop.Orders"),`, ""},
+		"with an error":  {"*Service {", "(*Service, error) {", `server.Without("shop.Orders"),`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, orders)
@@ -447,6 +451,9 @@ func TestANewMainFitsItsServices(t *testing.T) {
 			fits := !strings.Contains(test.want, "Without")
 			if h.has(impl+"service_test.go") != fits || strings.Contains(told, "service_test.go: not written") == fits {
 				t.Errorf("service_test.go: %t, and it told %q", h.has(impl+"service_test.go"), told)
+			}
+			if fits && !strings.Contains(h.read(impl+"service_test.go"), test.newService) {
+				t.Errorf("service_test.go is\n%s\nwant in it %s", h.read(impl+"service_test.go"), test.newService)
 			}
 		})
 	}
@@ -557,6 +564,18 @@ func TestDriftIsTold(t *testing.T) {
 			h.edit(main, "config,\n", "config, server.Without(\"shop.Stock\"),\n")
 			return orders + "service Stock { rpc Count(Query) returns (Reply); }"
 		}, nil},
+		"a newService that returns the interface": {func(h house) string {
+			h.edit(impl+"service_test.go", ") *Service {", ") shoppb.OrdersServer {")
+			return orders
+		}, nil},
+		"a newService that returns another type": {func(h house) string {
+			h.edit(impl+"service_test.go", ") *Service {", ") audited {")
+			return orders
+		}, nil},
+		"a newService that returns another interface": {func(h house) string {
+			h.edit(impl+"service_test.go", ") *Service {", ") old.OrdersServer {", "\"testing\"\n", "\"testing\"\n\n\t\"example.com/old\"\n")
+			return orders
+		}, []string{impl + "service_test.go:16: newService has the signature func(testing.TB, *shopevents.Log) old.OrdersServer, and the contract wants func(testing.TB, *shopevents.Log) shoppb.OrdersServer"}},
 		"a main that can't be read": {func(h house) string {
 			h.write(main, "package main\n\n<<<<<<< ours\n")
 			return orders + "service Stock { rpc Count(Query) returns (Reply); }"
@@ -566,7 +585,7 @@ func TestDriftIsTold(t *testing.T) {
 			return orders + "service Stock { rpc Count(Query) returns (Reply); }"
 		}, nil},
 		"no more events": {func(h house) string { return strings.ReplaceAll(orders, "OrderEvent", "Order") }, []string{
-			impl + "service_test.go:14: newService has the signature func(testing.TB, *shopevents.Log) shoppb.OrdersServer, and the contract wants func(testing.TB) shoppb.OrdersServer",
+			impl + "service_test.go:14: newService has the signature func(testing.TB, *shopevents.Log) *Service, and the contract wants func(testing.TB) *Service",
 			impl + "take.go:10: Take has the signature func(context.Context, *shoppb.OrderEvent) (*shoppb.Reply, error), and rpc Take wants func(context.Context, *shoppb.Order) (*shoppb.Reply, error)",
 		}},
 	} {
@@ -625,7 +644,7 @@ func TestWhatIsNoLongerMade(t *testing.T) {
 	events := []string{"gen/shoppb/shopevents/order_event.go", "gen/shoppb/shoptest/order_event.go"}
 	commands := []string{"cmd/shop-client/orders_commands.go"}
 	services := []string{client, "gen/shoppb/shopserver/orders.go", "gen/shoppb/shoptest/orders.go", find, "gen/shoppb/shoptest/orders_take.go"}
-	shared := []string{"gen/shoppb/shopclient/client.go", "gen/shoppb/shopevents/log.go", "gen/shoppb/shopserver/server.go", "gen/shoppb/shoptest/server.go"}
+	shared := []string{"gen/shoppb/shopclient/client.go", "gen/shoppb/shopevents/consume.go", "gen/shoppb/shopevents/log.go", "gen/shoppb/shopserver/server.go", "gen/shoppb/shoptest/server.go"}
 	old := "internal/receiver-runtime/eventlog/old.go"
 	older := "internal/receiver-runtime/metrics/metrics.go"
 	foreign := "gen/shoppb/shopclient/others.go"
@@ -687,7 +706,7 @@ func TestWhatIsNoLongerMade(t *testing.T) {
 				h.remove("gen/shoppb/shopclient/" + at)
 			}
 			return strings.Replace(orders, "gen/shoppb", "gen/shoppb;store", 1)
-		}, slices.Concat(slices.DeleteFunc(slices.Clone(services), func(at string) bool { return at == client }), events[:1], shared[3:])},
+		}, slices.Concat(slices.DeleteFunc(slices.Clone(services), func(at string) bool { return at == client }), events[:1], shared[4:])},
 		"of a program by its name before": {func(house) string {
 			return strings.Replace(orders, "package shop;", "package store;", 1)
 		}, commands},

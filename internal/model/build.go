@@ -313,7 +313,7 @@ func (b *builder) eventType(pkg *Package, event *Event, from *protogen.Method) *
 		// Of another package, which may have the same name for it.
 		event.Title = strings.ToUpper(base(event.Go.Name)[:1]) + base(event.Go.Name)[1:] + event.Name
 	}
-	event.File = b.stem(pkg.dir+" "+pkg.Base, event.Title, "event", "client", "server", "log")
+	event.File = b.stem(pkg.dir+" "+pkg.Base, event.Title, "event", "client", "server", "log", "consume")
 	b.claim(pkg.Events.Path+".Append"+event.Title, from.Desc, "%s.Log.Append%s", pkg.Events.Name, event.Title)
 	b.claim(pkg.Events.Path+".On"+event.Title, from.Desc, "%s.On%s", pkg.Events.Name, event.Title)
 	b.claim(pkg.Events.Path+".Consume"+event.Title+"Batches", from.Desc, "%s.Log.Consume%sBatches", pkg.Events.Name, event.Title)

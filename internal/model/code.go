@@ -10,13 +10,14 @@ type Code struct {
 	Self     string // what methods call it: "s"
 	Field    string // its field of type *…events.Log: "events"; "" if it has none
 	New      string // the function that makes it: "New"; "" if main can't call it
+	Made     string // what that function returns: "*Service"; "" for the interface of protoc-gen-go-grpc
 	TakesLog bool   // whether that function takes the log
 	Consumes bool   // whether it has the method that handles stored events, see [Service.Consume]
 }
 
 // asTemplates is how our templates call the implementation of a service.
 func asTemplates(s *Service) Code {
-	code := Code{Type: "Service", Pointer: true, Self: "s", New: "New", TakesLog: s.UsesEvents(), Consumes: s.TakesEvents()}
+	code := Code{Type: "Service", Pointer: true, Self: "s", New: "New", Made: "*Service", TakesLog: s.UsesEvents(), Consumes: s.TakesEvents()}
 	if s.UsesEvents() {
 		code.Field = "events"
 	}
@@ -32,6 +33,10 @@ func (c Code) Receiver() string {
 	}
 	return c.Self + " " + c.Type
 }
+
+// Runs reports whether main can run the method that handles stored events: the
+// interface does not have it.
+func (c Code) Runs() bool { return c.Consumes && c.New != "" && c.Made != "" }
 
 // Events is the Go expression for the event log within a method: "s.events".
 func (c Code) Events() string { return c.Self + "." + c.Field }

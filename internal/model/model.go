@@ -223,6 +223,19 @@ func (m *Method) Given() string {
 	}
 }
 
+// Comment is the text of the doc comment of its skeleton, which does something:
+// "Receive stores the event.", and then what the proto says of the RPC.
+func (m *Method) Comment(does string) string {
+	text := m.Name + " " + does
+	if m.Doc != "" {
+		text += "\n\n" + m.Doc
+	}
+	if m.Deprecated {
+		text += "\n\nDeprecated: the proto says so."
+	}
+	return text
+}
+
 // Greeting is the Go expression for what a person may read who sent an event.
 func (m *Method) Greeting() string {
 	if m.Event == nil || m.Event.Subject == nil || m.Event.Subject.Text != Plain || m.Many() {
@@ -284,6 +297,19 @@ func (r Reply) Counts() bool { return r.Count != nil || r.Message != nil }
 type From struct {
 	Position *Field // behind this position: an integer called after, position, after_position or from_position
 	Time     *Field // with what was stored since: a Timestamp called since, from, from_time or start_time
+}
+
+// Words says where the tail begins: " after the requested position".
+func (f From) Words() string {
+	switch {
+	case f.Time != nil && f.Position != nil:
+		return " since the requested time, or after the requested position"
+	case f.Time != nil:
+		return " since the requested time"
+	case f.Position != nil:
+		return " after the requested position"
+	}
+	return ""
 }
 
 // Message is a message type.
@@ -380,18 +406,17 @@ func (e *Event) Unique() string {
 	return e.FullName + "." + e.ID.ProtoName
 }
 
-// Identity says in words which fields come before the id that is sent with an
-// event.
+// Identity says in words what identifies an event: "source (appid) and id (sent
+// with the call)".
 func (e *Event) Identity() string {
-	switch {
-	case e.Source != nil && e.ID != nil:
-		return fmt.Sprintf("its source (%s) and its id (%s), or where that is empty ", e.Source.ProtoName, e.ID.ProtoName)
-	case e.Source != nil:
-		return fmt.Sprintf("its source (%s) and ", e.Source.ProtoName)
-	case e.ID != nil:
-		return fmt.Sprintf("its id (%s), or where that is empty ", e.ID.ProtoName)
+	id := "id (sent with the call)"
+	if e.ID != nil {
+		id = fmt.Sprintf("id (%s, or if that is empty, the id sent with the call)", e.ID.ProtoName)
 	}
-	return ""
+	if e.Source != nil {
+		return fmt.Sprintf("source (%s) and %s", e.Source.ProtoName, id)
+	}
+	return id
 }
 
 // Identifying lists the proto names of the fields that identify an event.

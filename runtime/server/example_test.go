@@ -14,8 +14,8 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 )
 
-// A main parses its flags and environment, and serves until it is told to stop.
-// (Generated code has a function that makes a Service of an implementation.)
+// A main parses its flags and environment, and serves until it gets a signal to stop.
+// (Generated code has a function that returns the Service of an implementation.)
 func ExampleRun() {
 	config, err := server.Parse("shop-server", []string{"--addr", "localhost:0", "--log-level", "error"}, os.Getenv, os.Stdout)
 	if err != nil {

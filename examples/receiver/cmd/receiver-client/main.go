@@ -1,4 +1,4 @@
-// Command receiver-client calls the RPCs of receiver-server: a subcommand for each.
+// Command receiver-client calls receiver-server. It has a subcommand for each RPC.
 package main
 
 import (

@@ -11,7 +11,8 @@ import (
 	"example.com/receiver/internal/receiver-runtime/command"
 )
 
-// A subcommand for each RPC of Receiver, with a flag for each field of its request.
+// init adds the subcommands for Receiver. No file lists all services of the
+// program, because a run may see only some of its protos.
 func init() {
 	commands = append(commands,
 		command.Command{

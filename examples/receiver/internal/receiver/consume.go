@@ -8,16 +8,16 @@ import (
 	"example.com/receiver/gen/receiverpb/receiverevents"
 )
 
-// Consume handles the events of these types in the log, whichever service
-// stored them, until ctx ends: each at least once, those of one source and
-// subject in their order.
+// Consume handles stored events until ctx ends, each at least once, and those of
+// one source and subject in order. It gets all events of these types in the log,
+// whichever service stored them.
 func (s *Service) Consume(ctx context.Context) error {
 	return s.events.Consume(ctx, "Receiver",
 		receiverevents.OnEvent(s.storedEvent),
 	)
 }
 
-// storedEvent handles a stored event. If it returns an error it is called again,
+// storedEvent handles a stored event. If it returns an error, it is called again
 // later; after ten tries the event goes to the dead letters.
 func (s *Service) storedEvent(ctx context.Context, event receiverevents.Stored[*receiverpb.Event]) error {
 	slog.InfoContext(ctx, "stored", "position", event.Position, "source", event.Source, "id", event.ID, "type", event.Type, "subject", event.Subject)

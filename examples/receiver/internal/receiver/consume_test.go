@@ -1,7 +1,6 @@
 package receiver
 
 import (
-	"context"
 	"testing"
 
 	"example.com/receiver/gen/receiverpb/receiverevents"
@@ -9,13 +8,13 @@ import (
 	"example.com/receiver/internal/receiver-runtime/servertest"
 )
 
-// What is stored is handled, without an error.
+// TestConsume tests that stored events are handled without an error.
 func TestConsume(t *testing.T) {
 	log := servertest.Log(t)
 	events := receiverevents.New(log)
-	service := newService(t, events).(interface{ Consume(context.Context) error })
 	if _, err := events.AppendEvent(t.Context(), receivertest.NewEvent()); err != nil {
 		t.Fatal(err)
 	}
+	service := newService(t, events)
 	servertest.Consume(t, log, "Receiver", service.Consume)
 }

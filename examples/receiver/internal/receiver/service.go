@@ -1,4 +1,4 @@
-// Package receiver implements the service Receiver: an RPC a file.
+// Package receiver implements the service Receiver, one file per RPC.
 package receiver
 
 import (
@@ -10,12 +10,12 @@ import (
 //
 // Receives the events that applications report.
 type Service struct {
-	receiverpb.UnimplementedReceiverServer // answers the RPCs that have no file
+	receiverpb.UnimplementedReceiverServer // answers RPCs that have no method here
 
 	events *receiverevents.Log
 }
 
-// New makes the service. Events go to the given log.
+// New returns the service. It stores events in the given log.
 func New(events *receiverevents.Log) *Service {
 	return &Service{events: events}
 }

@@ -10,17 +10,22 @@ import (
 	"example.com/receiver/internal/receiver-runtime/servertest"
 )
 
-// newService builds the service for every test, as main does, on the given log.
-func newService(_ testing.TB, events *receiverevents.Log) receiverpb.ReceiverServer {
+// newService makes the service for every test, as main does.
+func newService(_ testing.TB, events *receiverevents.Log) *Service {
 	return New(events)
 }
 
-// serve runs the service on a log of its own, and returns a client of it and the log.
+// serve runs the service with a new log, and returns a client of it and the log.
 func serve(t testing.TB) (receiverpb.ReceiverClient, *receiverevents.Log) {
 	events := receiverevents.New(servertest.Log(t))
 	return receivertest.Serve(t, receiverserver.Receiver(newService(t, events))).Receiver(), events
 }
 
+// TestContract runs the tests that every implementation must pass.
 func TestContract(t *testing.T) {
-	receivertest.ReceiverContract{NewService: newService}.Test(t)
+	receivertest.ReceiverContract{
+		NewService: func(t testing.TB, events *receiverevents.Log) receiverpb.ReceiverServer {
+			return newService(t, events)
+		},
+	}.Test(t)
 }

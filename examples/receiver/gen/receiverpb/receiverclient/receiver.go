@@ -13,6 +13,8 @@ import (
 	"example.com/receiver/internal/receiver-runtime/eventid"
 )
 
+// init adds the service to those of this package. No file lists them all, because
+// a run may see only some of the package's protos.
 func init() {
 	services = append(services, client.Service{
 		Name: "Receiver",
@@ -22,12 +24,13 @@ func init() {
 	})
 }
 
-// Receiver calls the service Receiver. Each event goes out under an id of its
-// own, the same for every try.
+// Receiver returns a client of the service Receiver. A call that sends events
+// sends an id with them, which stays the same when the call is retried.
 func (c *Client) Receiver() receiverpb.ReceiverClient {
 	return receiverWithIDs{receiverpb.NewReceiverClient(c.conn)}
 }
 
+// receiverWithIDs sends an id with each call that sends events.
 type receiverWithIDs struct {
 	receiverpb.ReceiverClient
 }

@@ -8,7 +8,7 @@ import (
 	"example.com/receiver/internal/receiver-runtime/servertest"
 )
 
-// NewEvent makes an event with a value in every field.
+// NewEvent returns an event with a value in every field.
 func NewEvent() *receiverpb.Event {
 	return servertest.Sample[*receiverpb.Event]()
 }

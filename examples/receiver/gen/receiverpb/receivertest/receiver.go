@@ -12,24 +12,23 @@ import (
 	"example.com/receiver/internal/receiver-runtime/eventlog"
 )
 
-// ReceiverContract is what callers of the service Receiver rely on, whatever
-// else it does: an event is acknowledged once it is stored, and stored once;
-// any other request gets an answer, or an error with a code that says what to
-// do.
+// ReceiverContract tests what callers of the service Receiver rely on: an
+// acknowledged event is stored exactly once; any other request gets an answer,
+// or an error whose code says what to do.
 type ReceiverContract struct {
-	// NewService builds the service as main does, on the given log.
+	// NewService makes the service to test, as main does.
 	NewService func(testing.TB, *receiverevents.Log) receiverpb.ReceiverServer
-	// ReceiveRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// ReceiveRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	ReceiveRequest func() *receiverpb.Event
 }
 
-// Test holds the service to the contract.
+// Test tests the service, each RPC in a subtest.
 func (c ReceiverContract) Test(t *testing.T) {
 	t.Run("receive", c.testReceive)
 }
 
-// serve runs the service on a log, and returns a client of it.
+// serve runs the service with a log, and returns a client of it.
 func (c ReceiverContract) serve(t testing.TB, log eventlog.Log) receiverpb.ReceiverClient {
 	return Serve(t, receiverserver.Receiver(c.NewService(t, receiverevents.New(log)))).Receiver()
 }

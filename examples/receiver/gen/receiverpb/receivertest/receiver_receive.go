@@ -15,8 +15,8 @@ import (
 func (c ReceiverContract) testReceive(t *testing.T) {
 	servertest.TakesEvents(t, servertest.Intake[*receiverpb.Event, *receiverpb.Event]{
 		Request: c.ReceiveRequest,
-		Events: func(request *receiverpb.Event) []*receiverpb.Event {
-			return []*receiverpb.Event{request}
+		Events: func(event *receiverpb.Event) []*receiverpb.Event {
+			return []*receiverpb.Event{event}
 		},
 		Identity: []string{"appid"},
 		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *receiverpb.Event) error {

@@ -13,6 +13,6 @@ const (
 	_ = runtimeversion.ThisCodeIsTooOldForTheRuntime(1 - runtimeversion.Oldest)
 )
 
-// commands are the program's subcommands: those of each service are added by a
-// file of their own.
+// commands are the subcommands of this program. Each service adds its own, in a
+// file of its own.
 var commands []command.Command

@@ -1,4 +1,4 @@
-// Command comments-client calls the RPCs of comments-server: a subcommand for each.
+// Command comments-client calls comments-server. It has a subcommand for each RPC.
 package main
 
 import (

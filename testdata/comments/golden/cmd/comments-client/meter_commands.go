@@ -12,7 +12,8 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/comments/golden/gen/commentspb/commentsclient"
 )
 
-// A subcommand for each RPC of comments.Meter, with a flag for each field of its request.
+// init adds the subcommands for comments.Meter. No file lists all services of the
+// program, because a run may see only some of its protos.
 func init() {
 	commands = append(commands,
 		command.Command{

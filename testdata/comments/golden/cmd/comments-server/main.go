@@ -1,4 +1,4 @@
-// Command comments-server stores the events that it receives, and serves until it is told to stop.
+// Command comments-server receives events and stores them, until it is stopped.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Command editions-client calls the RPCs of editions-server: a subcommand for each.
+// Command editions-client calls editions-server. It has a subcommand for each RPC.
 package main
 
 import (

@@ -12,7 +12,8 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/editions/golden/gen/editionspb/editionsclient"
 )
 
-// A subcommand for each RPC of editions.Opaque, with a flag for each field of its request.
+// init adds the subcommands for editions.Opaque. No file lists all services of the
+// program, because a run may see only some of its protos.
 func init() {
 	commands = append(commands,
 		command.Command{

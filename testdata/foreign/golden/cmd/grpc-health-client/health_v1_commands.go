@@ -12,7 +12,8 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/gen/grpc/health/v1/grpc_health_v1client"
 )
 
-// A subcommand for each RPC of grpc.health.v1.Health, with a flag for each field of its request.
+// init adds the subcommands for grpc.health.v1.Health. No file lists all services of the
+// program, because a run may see only some of its protos.
 func init() {
 	commands = append(commands,
 		command.Command{

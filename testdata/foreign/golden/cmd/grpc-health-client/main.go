@@ -1,4 +1,4 @@
-// Command grpc-health-client calls the RPCs of grpc-health-server: a subcommand for each.
+// Command grpc-health-client calls grpc-health-server. It has a subcommand for each RPC.
 package main
 
 import (

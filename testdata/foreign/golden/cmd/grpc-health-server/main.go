@@ -1,4 +1,4 @@
-// Command grpc-health-server serves until it is told to stop.
+// Command grpc-health-server serves RPCs until it is stopped.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Command house-shop-client calls the RPCs of house-shop-server: a subcommand for each.
+// Command house-shop-client calls house-shop-server. It has a subcommand for each RPC.
 package main
 
 import (

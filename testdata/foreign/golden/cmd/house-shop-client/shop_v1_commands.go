@@ -14,7 +14,8 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/gen/house/shop/v1/shopv1client"
 )
 
-// A subcommand for each RPC of house.shop.v1.Shop, with a flag for each field of its request.
+// init adds the subcommands for house.shop.v1.Shop. No file lists all services of the
+// program, because a run may see only some of its protos.
 func init() {
 	commands = append(commands,
 		command.Command{

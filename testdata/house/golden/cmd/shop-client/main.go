@@ -1,4 +1,4 @@
-// Command shop-client calls the RPCs of shop-server: a subcommand for each.
+// Command shop-client calls shop-server. It has a subcommand for each RPC.
 package main
 
 import (

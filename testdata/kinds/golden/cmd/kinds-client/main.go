@@ -1,4 +1,4 @@
-// Command kinds-client calls the RPCs of kinds-server: a subcommand for each.
+// Command kinds-client calls kinds-server. It has a subcommand for each RPC.
 package main
 
 import (

@@ -12,7 +12,8 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb/kindsclient"
 )
 
-// A subcommand for each RPC of kinds.v1.Other, with a flag for each field of its request.
+// init adds the subcommands for kinds.v1.Other. No file lists all services of the
+// program, because a run may see only some of its protos.
 func init() {
 	commands = append(commands,
 		command.Command{

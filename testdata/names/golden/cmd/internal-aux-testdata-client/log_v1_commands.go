@@ -12,7 +12,8 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context/contextclient"
 )
 
-// A subcommand for each RPC of internal.aux.testdata.v1.Log, with a flag for each field of its request.
+// init adds the subcommands for internal.aux.testdata.v1.Log. No file lists all services of the
+// program, because a run may see only some of its protos.
 func init() {
 	commands = append(commands,
 		command.Command{

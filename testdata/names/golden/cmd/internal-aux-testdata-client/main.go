@@ -1,4 +1,4 @@
-// Command internal-aux-testdata-client calls the RPCs of internal-aux-testdata-server: a subcommand for each.
+// Command internal-aux-testdata-client calls internal-aux-testdata-server. It has a subcommand for each RPC.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Command internal-aux-testdata-server stores the events that it receives, and serves until it is told to stop.
+// Command internal-aux-testdata-server receives events and stores them, until it is stopped.
 package main
 
 import (

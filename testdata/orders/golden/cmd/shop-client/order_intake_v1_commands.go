@@ -12,7 +12,8 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/orders/golden/gen/shop/v1/shopv1client"
 )
 
-// A subcommand for each RPC of shop.v1.OrderIntake, with a flag for each field of its request.
+// init adds the subcommands for shop.v1.OrderIntake. No file lists all services of the
+// program, because a run may see only some of its protos.
 func init() {
 	commands = append(commands,
 		command.Command{

@@ -1,4 +1,4 @@
-// Command shop-server stores the events that it receives, and serves until it is told to stop.
+// Command shop-server receives events and stores them, until it is stopped.
 package main
 
 import (

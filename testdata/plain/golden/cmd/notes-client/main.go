@@ -1,4 +1,4 @@
-// Command notes-client calls the RPCs of notes-server: a subcommand for each.
+// Command notes-client calls notes-server. It has a subcommand for each RPC.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Command notes-server serves until it is told to stop.
+// Command notes-server serves RPCs until it is stopped.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Command legacy-client calls the RPCs of legacy-server: a subcommand for each.
+// Command legacy-client calls legacy-server. It has a subcommand for each RPC.
 package main
 
 import (

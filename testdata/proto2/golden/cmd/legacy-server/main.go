@@ -1,4 +1,4 @@
-// Command legacy-server stores the events that it receives, and serves until it is told to stop.
+// Command legacy-server receives events and stores them, until it is stopped.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Command fleet-client calls the RPCs of fleet-server: a subcommand for each.
+// Command fleet-client calls fleet-server. It has a subcommand for each RPC.
 package main
 
 import (

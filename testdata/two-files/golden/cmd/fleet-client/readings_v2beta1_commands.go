@@ -12,7 +12,8 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/two-files/golden/gen/fleet/v2beta1/fleetpb/fleetclient"
 )
 
-// A subcommand for each RPC of fleet.v2beta1.Readings, with a flag for each field of its request.
+// init adds the subcommands for fleet.v2beta1.Readings. No file lists all services of the
+// program, because a run may see only some of its protos.
 func init() {
 	commands = append(commands,
 		command.Command{

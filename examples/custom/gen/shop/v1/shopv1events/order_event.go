@@ -14,9 +14,10 @@ import (
 
 // AppendOrderEvent stores events, all of them or none, and returns a receipt
 // for each once they are durable. An event is identified by its source
-// (tenant_id) and its id (event_id), or where that is empty the id that came
-// with the call; stored before, it is not stored again, and its receipt says
-// so.
+// (tenant_id) and id (event_id, or if that is empty, the id sent with the
+// call). One that is stored already is not stored again, and its receipt says
+// Duplicate. A different event with the same identity is refused with
+// [ErrConflict].
 func (l *Log) AppendOrderEvent(ctx context.Context, events ...*shopv1.OrderEvent) ([]Receipt, error) {
 	return eventlog.AppendMessages(ctx, l.store, events, func(event *shopv1.OrderEvent) eventlog.Event {
 		return eventlog.Event{
@@ -29,29 +30,29 @@ func (l *Log) AppendOrderEvent(ctx context.Context, events ...*shopv1.OrderEvent
 	})
 }
 
-// ReplayOrderEvent yields the events that are stored from there on, in order,
-// up to the end of the log or the error that stopped it. From{} is the
-// beginning.
+// ReplayOrderEvent yields the stored events in order, beginning at from, up to
+// the end of the log or an error.
 func (l *Log) ReplayOrderEvent(ctx context.Context, from From) iter.Seq2[Stored[*shopv1.OrderEvent], error] {
 	return eventlog.ReplayMessages[*shopv1.OrderEvent](ctx, l.store, from)
 }
 
-// TailOrderEvent yields what ReplayOrderEvent does and then, until ctx ends,
-// each event soon after it is stored.
+// TailOrderEvent yields the events that ReplayOrderEvent yields, and then each
+// new event soon after it is stored. When ctx ends it yields the error of ctx,
+// and ends.
 func (l *Log) TailOrderEvent(ctx context.Context, from From) iter.Seq2[Stored[*shopv1.OrderEvent], error] {
 	return eventlog.TailMessages[*shopv1.OrderEvent](ctx, l.store, from)
 }
 
-// OnOrderEvent has [Log.Consume] hand over each event of this type. If the
-// handler returns an error it is called again, later, and in the end the event
-// goes to the dead letters.
+// OnOrderEvent makes [Log.Consume] call handle for each event of this type. If
+// handle returns an error, it is called again later; after the last of its
+// [Tries] the event goes to the dead letters.
 func OnOrderEvent(handle func(context.Context, Stored[*shopv1.OrderEvent]) error) ConsumeOption {
 	return eventlog.On(handle)
 }
 
 // ConsumeOrderEventBatches is [Log.Consume] for a handler that takes several
-// events of this type at once, as many as there are. If it fails, each of them
-// is tried again alone.
+// events of this type at once. If it returns an error, each of these events is
+// tried again alone.
 func (l *Log) ConsumeOrderEventBatches(ctx context.Context, name string, handle func(context.Context, []Stored[*shopv1.OrderEvent]) error, options ...ConsumeOption) error {
 	return eventlog.ConsumeMessageBatches(ctx, l.store, name, handle, options...)
 }

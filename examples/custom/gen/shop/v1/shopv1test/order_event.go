@@ -8,7 +8,7 @@ import (
 	"example.com/shop/internal/receiver-runtime/servertest"
 )
 
-// NewOrderEvent makes an event with a value in every field, and an id of its own.
+// NewOrderEvent returns an event with a value in every field and a unique id.
 func NewOrderEvent() *shopv1.OrderEvent {
 	return servertest.Sample[*shopv1.OrderEvent]("shop.v1.OrderEvent.event_id")
 }

@@ -12,28 +12,27 @@ import (
 	"example.com/shop/internal/receiver-runtime/eventlog"
 )
 
-// OrdersContract is what callers of the service shop.v1.Orders rely on,
-// whatever else it does: an event is acknowledged once it is stored, and stored
-// once; any other request gets an answer, or an error with a code that says
-// what to do.
+// OrdersContract tests what callers of the service shop.v1.Orders rely on: an
+// acknowledged event is stored exactly once; any other request gets an answer,
+// or an error whose code says what to do.
 type OrdersContract struct {
-	// NewService builds the service as main does, on the given log.
+	// NewService makes the service to test, as main does.
 	NewService func(testing.TB, *shopv1events.Log) shopv1.OrdersServer
-	// ReportRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// ReportRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	ReportRequest func() *shopv1.OrderEvent
-	// ReportAllRequest makes a request that the service accepts, another one at
-	// each call. By default one has a value in every field.
+	// ReportAllRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	ReportAllRequest func() *shopv1.OrderEvent
-	// FollowRequest makes a request that the service accepts, another one at each
-	// call. By default one is empty.
+	// FollowRequest returns a request that the service accepts, a new one for each
+	// call. By default the request is empty.
 	FollowRequest func() *shopv1.FollowRequest
-	// GetRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// GetRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	GetRequest func() *shopv1.GetRequest
 }
 
-// Test holds the service to the contract.
+// Test tests the service, each RPC in a subtest.
 func (c OrdersContract) Test(t *testing.T) {
 	t.Run("Report", c.testReport)
 	t.Run("ReportAll", c.testReportAll)
@@ -41,7 +40,7 @@ func (c OrdersContract) Test(t *testing.T) {
 	t.Run("Get", c.testGet)
 }
 
-// serve runs the service on a log, and returns a client of it.
+// serve runs the service with a log, and returns a client of it.
 func (c OrdersContract) serve(t testing.TB, log eventlog.Log) shopv1.OrdersClient {
 	return Serve(t, shopv1server.Orders(c.NewService(t, shopv1events.New(log)))).Orders()
 }

@@ -15,8 +15,8 @@ import (
 func (c OrdersContract) testReport(t *testing.T) {
 	servertest.TakesEvents(t, servertest.Intake[*shopv1.OrderEvent, *shopv1.OrderEvent]{
 		Request: c.ReportRequest,
-		Events: func(request *shopv1.OrderEvent) []*shopv1.OrderEvent {
-			return []*shopv1.OrderEvent{request}
+		Events: func(event *shopv1.OrderEvent) []*shopv1.OrderEvent {
+			return []*shopv1.OrderEvent{event}
 		},
 		ID:       "shop.v1.OrderEvent.event_id",
 		Identity: []string{"tenant_id", "event_id"},

@@ -1,7 +1,6 @@
 package orders
 
 import (
-	"context"
 	"testing"
 
 	"example.com/shop/gen/shop/v1/shopv1events"
@@ -9,13 +8,13 @@ import (
 	"example.com/shop/internal/receiver-runtime/servertest"
 )
 
-// What is stored is handled, without an error.
+// TestConsume tests that stored events are handled without an error.
 func TestConsume(t *testing.T) {
 	log := servertest.Log(t)
 	events := shopv1events.New(log)
-	service := newService(t, events).(interface{ Consume(context.Context) error })
 	if _, err := events.AppendOrderEvent(t.Context(), shopv1test.NewOrderEvent()); err != nil {
 		t.Fatal(err)
 	}
+	service := newService(t, events)
 	servertest.Consume(t, log, "shop.v1.Orders", service.Consume)
 }

@@ -6,8 +6,8 @@ import (
 	"example.com/shop/internal/receiver-runtime/server"
 )
 
-// Follow sends what is stored since the time asked for, or else behind the
-// position asked for, and then what comes.
+// Follow sends the stored events since the requested time, or after the
+// requested position, and then each new one.
 //
 // Replays what happened, and follows it.
 func (s *Service) Follow(request *shopv1.FollowRequest, stream shopv1.Orders_FollowServer) error {

@@ -9,7 +9,7 @@ import (
 	"example.com/shop/internal/receiver-runtime/servertest"
 )
 
-// That what comes later is sent, too, is tested by the contract.
+// TestContract checks that new events are sent too; check what is replayed here.
 func TestFollow(t *testing.T) {
 	client, events := serve(t)
 	event := servertest.Sample[*shopv1.OrderEvent]("shop.v1.OrderEvent.event_id")
@@ -22,6 +22,6 @@ func TestFollow(t *testing.T) {
 	}
 	got, err := stream.Recv()
 	if err != nil || !proto.Equal(got, event) {
-		t.Errorf("the first is %v (%v), want %v", got, err, event)
+		t.Errorf("the first event is %v (error %v), want %v", got, err, event)
 	}
 }

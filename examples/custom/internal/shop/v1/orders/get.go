@@ -9,9 +9,9 @@ import (
 	shopv1 "example.com/shop/gen/shop/v1"
 )
 
-// Get is yet to be written.
+// Get is not implemented yet.
 //
 // Returns an order in its current state.
 func (s *Service) Get(ctx context.Context, request *shopv1.GetRequest) (*shopv1.Order, error) {
-	return nil, status.Error(codes.Unimplemented, "Get is yet to be written")
+	return nil, status.Error(codes.Unimplemented, "Get is not implemented yet")
 }

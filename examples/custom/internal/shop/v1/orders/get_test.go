@@ -10,7 +10,7 @@ import (
 	"example.com/shop/internal/receiver-runtime/servertest"
 )
 
-// Until Get is written it says so, and never that all is well.
+// Get is not implemented yet, so it must answer Unimplemented.
 func TestGet(t *testing.T) {
 	client, _ := serve(t)
 	_, err := client.Get(t.Context(), servertest.Sample[*shopv1.GetRequest]())

@@ -9,7 +9,8 @@ import (
 	"example.com/shop/internal/receiver-runtime/eventid"
 )
 
-// ReportAll stores the events as they come, and acknowledges them when all have.
+// ReportAll stores each event as it arrives, and acknowledges all of them at
+// the end.
 //
 // Stores events as they arrive.
 func (s *Service) ReportAll(stream shopv1.Orders_ReportAllServer) error {

@@ -7,8 +7,7 @@ import (
 	"example.com/shop/internal/receiver-runtime/servertest"
 )
 
-// That events are stored, and once, is tested by the contract; what is answered
-// is for you to say here.
+// TestContract checks that events are stored exactly once; check the reply here.
 func TestReport(t *testing.T) {
 	client, _ := serve(t)
 	event := servertest.Sample[*shopv1.OrderEvent]("shop.v1.OrderEvent.event_id")

@@ -1,4 +1,4 @@
-// Package orders implements the service shop.v1.Orders: an RPC a file.
+// Package orders implements the service shop.v1.Orders, one file per RPC.
 package orders
 
 import (
@@ -10,12 +10,12 @@ import (
 //
 // Records what happens to orders, and sends it to subscribers.
 type Service struct {
-	shopv1.UnimplementedOrdersServer // answers the RPCs that have no file
+	shopv1.UnimplementedOrdersServer // answers RPCs that have no method here
 
 	events *shopv1events.Log
 }
 
-// New makes the service. Events go to the given log.
+// New returns the service. It stores events in the given log.
 func New(events *shopv1events.Log) *Service {
 	return &Service{events: events}
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/comments/golden/gen/commentspb"
 )
 
+// init adds the service to those of this package. No file lists them all, because
+// a run may see only some of the package's protos.
 func init() {
 	services = append(services, client.Service{
 		Name: "comments.Meter",
@@ -24,12 +26,13 @@ func init() {
 	})
 }
 
-// Meter calls the service comments.Meter. Each event goes out under an id of its
-// own, the same for every try.
+// Meter returns a client of the service comments.Meter. A call that sends events
+// sends an id with them, which stays the same when the call is retried.
 func (c *Client) Meter() commentspb.MeterClient {
 	return meterWithIDs{commentspb.NewMeterClient(c.conn)}
 }
 
+// meterWithIDs sends an id with each call that sends events.
 type meterWithIDs struct {
 	commentspb.MeterClient
 }

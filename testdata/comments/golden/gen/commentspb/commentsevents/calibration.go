@@ -13,9 +13,10 @@ import (
 )
 
 // AppendCalibration stores events, all of them or none, and returns a receipt
-// for each once they are durable. An event is identified by the id that came
-// with the call; stored before, it is not stored again, and its receipt says
-// so.
+// for each once they are durable. An event is identified by its id (sent with
+// the call). One that is stored already is not stored again, and its receipt
+// says Duplicate. A different event with the same identity is refused with
+// [ErrConflict].
 func (l *Log) AppendCalibration(ctx context.Context, events ...*commentspb.Calibration) ([]Receipt, error) {
 	return eventlog.AppendMessages(ctx, l.store, events, func(event *commentspb.Calibration) eventlog.Event {
 		return eventlog.Event{
@@ -24,29 +25,29 @@ func (l *Log) AppendCalibration(ctx context.Context, events ...*commentspb.Calib
 	})
 }
 
-// ReplayCalibration yields the events that are stored from there on, in order,
-// up to the end of the log or the error that stopped it. From{} is the
-// beginning.
+// ReplayCalibration yields the stored events in order, beginning at from, up to
+// the end of the log or an error.
 func (l *Log) ReplayCalibration(ctx context.Context, from From) iter.Seq2[Stored[*commentspb.Calibration], error] {
 	return eventlog.ReplayMessages[*commentspb.Calibration](ctx, l.store, from)
 }
 
-// TailCalibration yields what ReplayCalibration does and then, until ctx ends,
-// each event soon after it is stored.
+// TailCalibration yields the events that ReplayCalibration yields, and then
+// each new event soon after it is stored. When ctx ends it yields the error of
+// ctx, and ends.
 func (l *Log) TailCalibration(ctx context.Context, from From) iter.Seq2[Stored[*commentspb.Calibration], error] {
 	return eventlog.TailMessages[*commentspb.Calibration](ctx, l.store, from)
 }
 
-// OnCalibration has [Log.Consume] hand over each event of this type. If the
-// handler returns an error it is called again, later, and in the end the event
-// goes to the dead letters.
+// OnCalibration makes [Log.Consume] call handle for each event of this type. If
+// handle returns an error, it is called again later; after the last of its
+// [Tries] the event goes to the dead letters.
 func OnCalibration(handle func(context.Context, Stored[*commentspb.Calibration]) error) ConsumeOption {
 	return eventlog.On(handle)
 }
 
 // ConsumeCalibrationBatches is [Log.Consume] for a handler that takes several
-// events of this type at once, as many as there are. If it fails, each of them
-// is tried again alone.
+// events of this type at once. If it returns an error, each of these events is
+// tried again alone.
 func (l *Log) ConsumeCalibrationBatches(ctx context.Context, name string, handle func(context.Context, []Stored[*commentspb.Calibration]) error, options ...ConsumeOption) error {
 	return eventlog.ConsumeMessageBatches(ctx, l.store, name, handle, options...)
 }

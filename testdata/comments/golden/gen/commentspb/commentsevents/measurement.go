@@ -16,8 +16,9 @@ import (
 
 // AppendMeasurement stores events, all of them or none, and returns a receipt
 // for each once they are durable. An event is identified by its source (sensor)
-// and its id (number), or where that is empty the id that came with the call;
-// stored before, it is not stored again, and its receipt says so.
+// and id (number, or if that is empty, the id sent with the call). One that is
+// stored already is not stored again, and its receipt says Duplicate. A
+// different event with the same identity is refused with [ErrConflict].
 func (l *Log) AppendMeasurement(ctx context.Context, events ...*commentspb.Measurement) ([]Receipt, error) {
 	return eventlog.AppendMessages(ctx, l.store, events, func(event *commentspb.Measurement) eventlog.Event {
 		return eventlog.Event{
@@ -30,29 +31,29 @@ func (l *Log) AppendMeasurement(ctx context.Context, events ...*commentspb.Measu
 	})
 }
 
-// ReplayMeasurement yields the events that are stored from there on, in order,
-// up to the end of the log or the error that stopped it. From{} is the
-// beginning.
+// ReplayMeasurement yields the stored events in order, beginning at from, up to
+// the end of the log or an error.
 func (l *Log) ReplayMeasurement(ctx context.Context, from From) iter.Seq2[Stored[*commentspb.Measurement], error] {
 	return eventlog.ReplayMessages[*commentspb.Measurement](ctx, l.store, from)
 }
 
-// TailMeasurement yields what ReplayMeasurement does and then, until ctx ends,
-// each event soon after it is stored.
+// TailMeasurement yields the events that ReplayMeasurement yields, and then
+// each new event soon after it is stored. When ctx ends it yields the error of
+// ctx, and ends.
 func (l *Log) TailMeasurement(ctx context.Context, from From) iter.Seq2[Stored[*commentspb.Measurement], error] {
 	return eventlog.TailMessages[*commentspb.Measurement](ctx, l.store, from)
 }
 
-// OnMeasurement has [Log.Consume] hand over each event of this type. If the
-// handler returns an error it is called again, later, and in the end the event
-// goes to the dead letters.
+// OnMeasurement makes [Log.Consume] call handle for each event of this type. If
+// handle returns an error, it is called again later; after the last of its
+// [Tries] the event goes to the dead letters.
 func OnMeasurement(handle func(context.Context, Stored[*commentspb.Measurement]) error) ConsumeOption {
 	return eventlog.On(handle)
 }
 
 // ConsumeMeasurementBatches is [Log.Consume] for a handler that takes several
-// events of this type at once, as many as there are. If it fails, each of them
-// is tried again alone.
+// events of this type at once. If it returns an error, each of these events is
+// tried again alone.
 func (l *Log) ConsumeMeasurementBatches(ctx context.Context, name string, handle func(context.Context, []Stored[*commentspb.Measurement]) error, options ...ConsumeOption) error {
 	return eventlog.ConsumeMessageBatches(ctx, l.store, name, handle, options...)
 }

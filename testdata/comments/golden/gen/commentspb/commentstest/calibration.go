@@ -9,7 +9,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/comments/golden/gen/commentspb"
 )
 
-// NewCalibration makes an event with a value in every field.
+// NewCalibration returns an event with a value in every field.
 func NewCalibration() *commentspb.Calibration {
 	return servertest.Sample[*commentspb.Calibration]()
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/comments/golden/gen/commentspb"
 )
 
-// NewMeasurement makes an event with a value in every field, and an id of its own.
+// NewMeasurement returns an event with a value in every field and a unique id.
 func NewMeasurement() *commentspb.Measurement {
 	return servertest.Sample[*commentspb.Measurement]("comments.Measurement.number")
 }

@@ -13,32 +13,31 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/comments/golden/gen/commentspb/commentsserver"
 )
 
-// MeterContract is what callers of the service comments.Meter rely on, whatever
-// else it does: an event is acknowledged once it is stored, and stored once;
-// any other request gets an answer, or an error with a code that says what to
-// do.
+// MeterContract tests what callers of the service comments.Meter rely on: an
+// acknowledged event is stored exactly once; any other request gets an answer,
+// or an error whose code says what to do.
 type MeterContract struct {
-	// NewService builds the service as main does, on the given log.
+	// NewService makes the service to test, as main does.
 	NewService func(testing.TB, *commentsevents.Log) commentspb.MeterServer
-	// MeasureRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// MeasureRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	MeasureRequest func() *commentspb.Measurement
-	// CalibrateRequest makes a request that the service accepts, another one at
-	// each call. By default one has a value in every field.
+	// CalibrateRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	CalibrateRequest func() *commentspb.Calibration
-	// ResetRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// ResetRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	ResetRequest func() *commentspb.ResetEvent
 }
 
-// Test holds the service to the contract.
+// Test tests the service, each RPC in a subtest.
 func (c MeterContract) Test(t *testing.T) {
 	t.Run("Measure", c.testMeasure)
 	t.Run("Calibrate", c.testCalibrate)
 	t.Run("Reset", c.testReset)
 }
 
-// serve runs the service on a log, and returns a client of it.
+// serve runs the service with a log, and returns a client of it.
 func (c MeterContract) serve(t testing.TB, log eventlog.Log) commentspb.MeterClient {
 	return Serve(t, commentsserver.Meter(c.NewService(t, commentsevents.New(log)))).Meter()
 }

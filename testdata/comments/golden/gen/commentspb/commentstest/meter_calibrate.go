@@ -16,8 +16,8 @@ import (
 func (c MeterContract) testCalibrate(t *testing.T) {
 	servertest.TakesEvents(t, servertest.Intake[*commentspb.Calibration, *commentspb.Calibration]{
 		Request: c.CalibrateRequest,
-		Events: func(request *commentspb.Calibration) []*commentspb.Calibration {
-			return []*commentspb.Calibration{request}
+		Events: func(event *commentspb.Calibration) []*commentspb.Calibration {
+			return []*commentspb.Calibration{event}
 		},
 		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *commentspb.Calibration) error {
 			client := c.serve(t, log)

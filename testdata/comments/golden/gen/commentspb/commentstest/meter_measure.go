@@ -16,8 +16,8 @@ import (
 func (c MeterContract) testMeasure(t *testing.T) {
 	servertest.TakesEvents(t, servertest.Intake[*commentspb.Measurement, *commentspb.Measurement]{
 		Request: c.MeasureRequest,
-		Events: func(request *commentspb.Measurement) []*commentspb.Measurement {
-			return []*commentspb.Measurement{request}
+		Events: func(event *commentspb.Measurement) []*commentspb.Measurement {
+			return []*commentspb.Measurement{event}
 		},
 		ID:       "comments.Measurement.number",
 		Identity: []string{"sensor", "number"},

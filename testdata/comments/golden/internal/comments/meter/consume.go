@@ -8,9 +8,9 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/comments/golden/gen/commentspb/commentsevents"
 )
 
-// Consume handles the events of these types in the log, whichever service
-// stored them, until ctx ends: each at least once, those of one source and
-// subject in their order.
+// Consume handles stored events until ctx ends, each at least once, and those of
+// one source and subject in order. It gets all events of these types in the log,
+// whichever service stored them.
 func (s *Service) Consume(ctx context.Context) error {
 	return s.events.Consume(ctx, "comments.Meter",
 		commentsevents.OnMeasurement(s.storedMeasurement),
@@ -18,14 +18,14 @@ func (s *Service) Consume(ctx context.Context) error {
 	)
 }
 
-// storedMeasurement handles a stored event. If it returns an error it is called again,
+// storedMeasurement handles a stored event. If it returns an error, it is called again
 // later; after ten tries the event goes to the dead letters.
 func (s *Service) storedMeasurement(ctx context.Context, event commentsevents.Stored[*commentspb.Measurement]) error {
 	slog.InfoContext(ctx, "stored", "position", event.Position, "source", event.Source, "id", event.ID, "type", event.Type, "subject", event.Subject)
 	return nil
 }
 
-// storedCalibration handles a stored event. If it returns an error it is called again,
+// storedCalibration handles a stored event. If it returns an error, it is called again
 // later; after ten tries the event goes to the dead letters.
 func (s *Service) storedCalibration(ctx context.Context, event commentsevents.Stored[*commentspb.Calibration]) error {
 	slog.InfoContext(ctx, "stored", "position", event.Position, "source", event.Source, "id", event.ID, "type", event.Type, "subject", event.Subject)

@@ -9,7 +9,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/comments/golden/gen/commentspb"
 )
 
-// Reset is yet to be written.
+// Reset is not implemented yet.
 func (s *Service) Reset(ctx context.Context, request *commentspb.ResetEvent) (*commentspb.Measured, error) {
-	return nil, status.Error(codes.Unimplemented, "Reset is yet to be written")
+	return nil, status.Error(codes.Unimplemented, "Reset is not implemented yet")
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/comments/golden/gen/commentspb"
 )
 
-// Until Reset is written it says so, and never that all is well.
+// Reset is not implemented yet, so it must answer Unimplemented.
 func TestReset(t *testing.T) {
 	client, _ := serve(t)
 	_, err := client.Reset(t.Context(), servertest.Sample[*commentspb.ResetEvent]())

@@ -1,4 +1,4 @@
-// Package meter implements the service comments.Meter: an RPC a file.
+// Package meter implements the service comments.Meter, one file per RPC.
 package meter
 
 import (
@@ -8,12 +8,12 @@ import (
 
 // Service implements commentspb.MeterServer.
 type Service struct {
-	commentspb.UnimplementedMeterServer // answers the RPCs that have no file
+	commentspb.UnimplementedMeterServer // answers RPCs that have no method here
 
 	events *commentsevents.Log
 }
 
-// New makes the service. Events go to the given log.
+// New returns the service. It stores events in the given log.
 func New(events *commentsevents.Log) *Service {
 	return &Service{events: events}
 }

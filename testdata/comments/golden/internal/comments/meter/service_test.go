@@ -11,17 +11,22 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/comments/golden/gen/commentspb/commentstest"
 )
 
-// newService builds the service for every test, as main does, on the given log.
-func newService(_ testing.TB, events *commentsevents.Log) commentspb.MeterServer {
+// newService makes the service for every test, as main does.
+func newService(_ testing.TB, events *commentsevents.Log) *Service {
 	return New(events)
 }
 
-// serve runs the service on a log of its own, and returns a client of it and the log.
+// serve runs the service with a new log, and returns a client of it and the log.
 func serve(t testing.TB) (commentspb.MeterClient, *commentsevents.Log) {
 	events := commentsevents.New(servertest.Log(t))
 	return commentstest.Serve(t, commentsserver.Meter(newService(t, events))).Meter(), events
 }
 
+// TestContract runs the tests that every implementation must pass.
 func TestContract(t *testing.T) {
-	commentstest.MeterContract{NewService: newService}.Test(t)
+	commentstest.MeterContract{
+		NewService: func(t testing.TB, events *commentsevents.Log) commentspb.MeterServer {
+			return newService(t, events)
+		},
+	}.Test(t)
 }

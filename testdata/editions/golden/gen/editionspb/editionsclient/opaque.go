@@ -13,6 +13,8 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/editions/golden/gen/editionspb"
 )
 
+// init adds the service to those of this package. No file lists them all, because
+// a run may see only some of the package's protos.
 func init() {
 	services = append(services, client.Service{
 		Name: "editions.Opaque",
@@ -24,12 +26,13 @@ func init() {
 	})
 }
 
-// Opaque calls the service editions.Opaque. Each event goes out under an id of its
-// own, the same for every try.
+// Opaque returns a client of the service editions.Opaque. A call that sends events
+// sends an id with them, which stays the same when the call is retried.
 func (c *Client) Opaque() editionspb.OpaqueClient {
 	return opaqueWithIDs{editionspb.NewOpaqueClient(c.conn)}
 }
 
+// opaqueWithIDs sends an id with each call that sends events.
 type opaqueWithIDs struct {
 	editionspb.OpaqueClient
 }

@@ -15,8 +15,9 @@ import (
 
 // AppendPressEvent stores events, all of them or none, and returns a receipt
 // for each once they are durable. An event is identified by its source (source)
-// and its id (event_id), or where that is empty the id that came with the call;
-// stored before, it is not stored again, and its receipt says so.
+// and id (event_id, or if that is empty, the id sent with the call). One that
+// is stored already is not stored again, and its receipt says Duplicate. A
+// different event with the same identity is refused with [ErrConflict].
 func (l *Log) AppendPressEvent(ctx context.Context, events ...*editionspb.PressEvent) ([]Receipt, error) {
 	return eventlog.AppendMessages(ctx, l.store, events, func(event *editionspb.PressEvent) eventlog.Event {
 		return eventlog.Event{
@@ -27,29 +28,29 @@ func (l *Log) AppendPressEvent(ctx context.Context, events ...*editionspb.PressE
 	})
 }
 
-// ReplayPressEvent yields the events that are stored from there on, in order,
-// up to the end of the log or the error that stopped it. From{} is the
-// beginning.
+// ReplayPressEvent yields the stored events in order, beginning at from, up to
+// the end of the log or an error.
 func (l *Log) ReplayPressEvent(ctx context.Context, from From) iter.Seq2[Stored[*editionspb.PressEvent], error] {
 	return eventlog.ReplayMessages[*editionspb.PressEvent](ctx, l.store, from)
 }
 
-// TailPressEvent yields what ReplayPressEvent does and then, until ctx ends,
-// each event soon after it is stored.
+// TailPressEvent yields the events that ReplayPressEvent yields, and then each
+// new event soon after it is stored. When ctx ends it yields the error of ctx,
+// and ends.
 func (l *Log) TailPressEvent(ctx context.Context, from From) iter.Seq2[Stored[*editionspb.PressEvent], error] {
 	return eventlog.TailMessages[*editionspb.PressEvent](ctx, l.store, from)
 }
 
-// OnPressEvent has [Log.Consume] hand over each event of this type. If the
-// handler returns an error it is called again, later, and in the end the event
-// goes to the dead letters.
+// OnPressEvent makes [Log.Consume] call handle for each event of this type. If
+// handle returns an error, it is called again later; after the last of its
+// [Tries] the event goes to the dead letters.
 func OnPressEvent(handle func(context.Context, Stored[*editionspb.PressEvent]) error) ConsumeOption {
 	return eventlog.On(handle)
 }
 
 // ConsumePressEventBatches is [Log.Consume] for a handler that takes several
-// events of this type at once, as many as there are. If it fails, each of them
-// is tried again alone.
+// events of this type at once. If it returns an error, each of these events is
+// tried again alone.
 func (l *Log) ConsumePressEventBatches(ctx context.Context, name string, handle func(context.Context, []Stored[*editionspb.PressEvent]) error, options ...ConsumeOption) error {
 	return eventlog.ConsumeMessageBatches(ctx, l.store, name, handle, options...)
 }

@@ -13,32 +13,31 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/editions/golden/gen/editionspb/editionsserver"
 )
 
-// OpaqueContract is what callers of the service editions.Opaque rely on,
-// whatever else it does: an event is acknowledged once it is stored, and stored
-// once; any other request gets an answer, or an error with a code that says
-// what to do.
+// OpaqueContract tests what callers of the service editions.Opaque rely on: an
+// acknowledged event is stored exactly once; any other request gets an answer,
+// or an error whose code says what to do.
 type OpaqueContract struct {
-	// NewService builds the service as main does, on the given log.
+	// NewService makes the service to test, as main does.
 	NewService func(testing.TB, *editionsevents.Log) editionspb.OpaqueServer
-	// TakeRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// TakeRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	TakeRequest func() *editionspb.PressEvent
-	// TakeManyRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// TakeManyRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	TakeManyRequest func() *editionspb.Presses
-	// GetRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// GetRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	GetRequest func() *editionspb.Presses
 }
 
-// Test holds the service to the contract.
+// Test tests the service, each RPC in a subtest.
 func (c OpaqueContract) Test(t *testing.T) {
 	t.Run("Take", c.testTake)
 	t.Run("TakeMany", c.testTakeMany)
 	t.Run("Get", c.testGet)
 }
 
-// serve runs the service on a log, and returns a client of it.
+// serve runs the service with a log, and returns a client of it.
 func (c OpaqueContract) serve(t testing.TB, log eventlog.Log) editionspb.OpaqueClient {
 	return Serve(t, editionsserver.Opaque(c.NewService(t, editionsevents.New(log)))).Opaque()
 }

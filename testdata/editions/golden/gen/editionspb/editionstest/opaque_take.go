@@ -16,8 +16,8 @@ import (
 func (c OpaqueContract) testTake(t *testing.T) {
 	servertest.TakesEvents(t, servertest.Intake[*editionspb.PressEvent, *editionspb.PressEvent]{
 		Request: c.TakeRequest,
-		Events: func(request *editionspb.PressEvent) []*editionspb.PressEvent {
-			return []*editionspb.PressEvent{request}
+		Events: func(event *editionspb.PressEvent) []*editionspb.PressEvent {
+			return []*editionspb.PressEvent{event}
 		},
 		ID:       "editions.PressEvent.event_id",
 		Identity: []string{"source", "event_id"},

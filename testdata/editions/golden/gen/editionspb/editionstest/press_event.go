@@ -9,7 +9,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/editions/golden/gen/editionspb"
 )
 
-// NewPressEvent makes an event with a value in every field, and an id of its own.
+// NewPressEvent returns an event with a value in every field and a unique id.
 func NewPressEvent() *editionspb.PressEvent {
 	return servertest.Sample[*editionspb.PressEvent]("editions.PressEvent.event_id")
 }

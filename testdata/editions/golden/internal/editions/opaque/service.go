@@ -1,4 +1,4 @@
-// Package opaque implements the service editions.Opaque: an RPC a file.
+// Package opaque implements the service editions.Opaque, one file per RPC.
 package opaque
 
 import (
@@ -8,12 +8,12 @@ import (
 
 // Service implements editionspb.OpaqueServer.
 type Service struct {
-	editionspb.UnimplementedOpaqueServer // answers the RPCs that have no file
+	editionspb.UnimplementedOpaqueServer // answers RPCs that have no method here
 
 	events *editionsevents.Log
 }
 
-// New makes the service. Events go to the given log.
+// New returns the service. It stores events in the given log.
 func New(events *editionsevents.Log) *Service {
 	return &Service{events: events}
 }

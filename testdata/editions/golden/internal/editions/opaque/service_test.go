@@ -11,17 +11,22 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/editions/golden/gen/editionspb/editionstest"
 )
 
-// newService builds the service for every test, as main does, on the given log.
-func newService(_ testing.TB, events *editionsevents.Log) editionspb.OpaqueServer {
+// newService makes the service for every test, as main does.
+func newService(_ testing.TB, events *editionsevents.Log) *Service {
 	return New(events)
 }
 
-// serve runs the service on a log of its own, and returns a client of it and the log.
+// serve runs the service with a new log, and returns a client of it and the log.
 func serve(t testing.TB) (editionspb.OpaqueClient, *editionsevents.Log) {
 	events := editionsevents.New(servertest.Log(t))
 	return editionstest.Serve(t, editionsserver.Opaque(newService(t, events))).Opaque(), events
 }
 
+// TestContract runs the tests that every implementation must pass.
 func TestContract(t *testing.T) {
-	editionstest.OpaqueContract{NewService: newService}.Test(t)
+	editionstest.OpaqueContract{
+		NewService: func(t testing.TB, events *editionsevents.Log) editionspb.OpaqueServer {
+			return newService(t, events)
+		},
+	}.Test(t)
 }

@@ -9,7 +9,8 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/editions/golden/gen/editionspb"
 )
 
-// TakeMany stores the events as they come, and acknowledges them when all have.
+// TakeMany stores each event as it arrives, and acknowledges all of them at the
+// end.
 func (s *Service) TakeMany(stream editionspb.Opaque_TakeManyServer) error {
 	ctx := eventid.Sequence(stream.Context())
 	for {

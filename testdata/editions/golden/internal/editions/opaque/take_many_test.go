@@ -8,8 +8,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/editions/golden/gen/editionspb"
 )
 
-// That events are stored, and once, is tested by the contract; what is answered
-// is for you to say here.
+// TestContract checks that events are stored exactly once; check the reply here.
 func TestTakeMany(t *testing.T) {
 	client, _ := serve(t)
 	stream, err := client.TakeMany(t.Context())

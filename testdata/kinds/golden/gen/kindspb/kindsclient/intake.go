@@ -13,6 +13,8 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
 )
 
+// init adds the service to those of this package. No file lists them all, because
+// a run may see only some of the package's protos.
 func init() {
 	services = append(services, client.Service{
 		Name: "kinds.v1.Intake",
@@ -31,12 +33,13 @@ func init() {
 	})
 }
 
-// Intake calls the service kinds.v1.Intake. Each event goes out under an id of its
-// own, the same for every try.
+// Intake returns a client of the service kinds.v1.Intake. A call that sends events
+// sends an id with them, which stays the same when the call is retried.
 func (c *Client) Intake() kindspb.IntakeClient {
 	return intakeWithIDs{kindspb.NewIntakeClient(c.conn)}
 }
 
+// intakeWithIDs sends an id with each call that sends events.
 type intakeWithIDs struct {
 	kindspb.IntakeClient
 }

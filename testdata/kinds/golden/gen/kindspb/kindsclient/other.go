@@ -9,6 +9,8 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
 )
 
+// init adds the service to those of this package. No file lists them all, because
+// a run may see only some of the package's protos.
 func init() {
 	services = append(services, client.Service{
 		Name: "kinds.v1.Other",
@@ -23,7 +25,7 @@ func init() {
 	})
 }
 
-// Other calls the service kinds.v1.Other.
+// Other returns a client of the service kinds.v1.Other.
 func (c *Client) Other() kindspb.OtherClient {
 	return kindspb.NewOtherClient(c.conn)
 }

@@ -14,9 +14,10 @@ import (
 )
 
 // AppendClickEvent stores events, all of them or none, and returns a receipt
-// for each once they are durable. An event is identified by the id that came
-// with the call; stored before, it is not stored again, and its receipt says
-// so.
+// for each once they are durable. An event is identified by its id (sent with
+// the call). One that is stored already is not stored again, and its receipt
+// says Duplicate. A different event with the same identity is refused with
+// [ErrConflict].
 func (l *Log) AppendClickEvent(ctx context.Context, events ...*kindspb.ClickEvent) ([]Receipt, error) {
 	return eventlog.AppendMessages(ctx, l.store, events, func(event *kindspb.ClickEvent) eventlog.Event {
 		return eventlog.Event{
@@ -27,29 +28,29 @@ func (l *Log) AppendClickEvent(ctx context.Context, events ...*kindspb.ClickEven
 	})
 }
 
-// ReplayClickEvent yields the events that are stored from there on, in order,
-// up to the end of the log or the error that stopped it. From{} is the
-// beginning.
+// ReplayClickEvent yields the stored events in order, beginning at from, up to
+// the end of the log or an error.
 func (l *Log) ReplayClickEvent(ctx context.Context, from From) iter.Seq2[Stored[*kindspb.ClickEvent], error] {
 	return eventlog.ReplayMessages[*kindspb.ClickEvent](ctx, l.store, from)
 }
 
-// TailClickEvent yields what ReplayClickEvent does and then, until ctx ends,
-// each event soon after it is stored.
+// TailClickEvent yields the events that ReplayClickEvent yields, and then each
+// new event soon after it is stored. When ctx ends it yields the error of ctx,
+// and ends.
 func (l *Log) TailClickEvent(ctx context.Context, from From) iter.Seq2[Stored[*kindspb.ClickEvent], error] {
 	return eventlog.TailMessages[*kindspb.ClickEvent](ctx, l.store, from)
 }
 
-// OnClickEvent has [Log.Consume] hand over each event of this type. If the
-// handler returns an error it is called again, later, and in the end the event
-// goes to the dead letters.
+// OnClickEvent makes [Log.Consume] call handle for each event of this type. If
+// handle returns an error, it is called again later; after the last of its
+// [Tries] the event goes to the dead letters.
 func OnClickEvent(handle func(context.Context, Stored[*kindspb.ClickEvent]) error) ConsumeOption {
 	return eventlog.On(handle)
 }
 
 // ConsumeClickEventBatches is [Log.Consume] for a handler that takes several
-// events of this type at once, as many as there are. If it fails, each of them
-// is tried again alone.
+// events of this type at once. If it returns an error, each of these events is
+// tried again alone.
 func (l *Log) ConsumeClickEventBatches(ctx context.Context, name string, handle func(context.Context, []Stored[*kindspb.ClickEvent]) error, options ...ConsumeOption) error {
 	return eventlog.ConsumeMessageBatches(ctx, l.store, name, handle, options...)
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
 )
 
-// NewClickEvent makes an event with a value in every field.
+// NewClickEvent returns an event with a value in every field.
 func NewClickEvent() *kindspb.ClickEvent {
 	return servertest.Sample[*kindspb.ClickEvent]()
 }

@@ -14,46 +14,45 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb/kindsserver"
 )
 
-// IntakeContract is what callers of the service kinds.v1.Intake rely on,
-// whatever else it does: an event is acknowledged once it is stored, and stored
-// once; any other request gets an answer, or an error with a code that says
-// what to do.
+// IntakeContract tests what callers of the service kinds.v1.Intake rely on: an
+// acknowledged event is stored exactly once; any other request gets an answer,
+// or an error whose code says what to do.
 type IntakeContract struct {
-	// NewService builds the service as main does, on the given log.
+	// NewService makes the service to test, as main does.
 	NewService func(testing.TB, *kindsevents.Log) kindspb.IntakeServer
-	// OneRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// OneRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	OneRequest func() *kindspb.ClickEvent
-	// HeldRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// HeldRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	HeldRequest func() *kindspb.HeldRequest
-	// BatchRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// BatchRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	BatchRequest func() *kindspb.BatchRequest
-	// UploadRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// UploadRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	UploadRequest func() *kindspb.ClickEvent
-	// UploadHeldRequest makes a request that the service accepts, another one at
-	// each call. By default one has a value in every field.
+	// UploadHeldRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	UploadHeldRequest func() *kindspb.HeldRequest
-	// UploadBatchesRequest makes a request that the service accepts, another one at
-	// each call. By default one has a value in every field.
+	// UploadBatchesRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	UploadBatchesRequest func() *kindspb.BatchRequest
-	// ExchangeRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// ExchangeRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	ExchangeRequest func() *kindspb.ClickEvent
-	// ExchangeBatchesRequest makes a request that the service accepts, another one
-	// at each call. By default one has a value in every field.
+	// ExchangeBatchesRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	ExchangeBatchesRequest func() *kindspb.BatchRequest
-	// FollowRequest makes a request that the service accepts, another one at each
-	// call. By default one is empty.
+	// FollowRequest returns a request that the service accepts, a new one for each
+	// call. By default the request is empty.
 	FollowRequest func() *kindspb.FollowRequest
-	// FollowAllRequest makes a request that the service accepts, another one at
-	// each call. By default one is empty.
+	// FollowAllRequest returns a request that the service accepts, a new one for each
+	// call. By default the request is empty.
 	FollowAllRequest func() *emptypb.Empty
 }
 
-// Test holds the service to the contract.
+// Test tests the service, each RPC in a subtest.
 func (c IntakeContract) Test(t *testing.T) {
 	t.Run("One", c.testOne)
 	t.Run("Held", c.testHeld)
@@ -67,7 +66,7 @@ func (c IntakeContract) Test(t *testing.T) {
 	t.Run("FollowAll", c.testFollowAll)
 }
 
-// serve runs the service on a log, and returns a client of it.
+// serve runs the service with a log, and returns a client of it.
 func (c IntakeContract) serve(t testing.TB, log eventlog.Log) kindspb.IntakeClient {
 	return Serve(t, kindsserver.Intake(c.NewService(t, kindsevents.New(log)))).Intake()
 }

@@ -16,8 +16,8 @@ import (
 func (c IntakeContract) testExchange(t *testing.T) {
 	servertest.TakesEvents(t, servertest.Intake[*kindspb.ClickEvent, *kindspb.ClickEvent]{
 		Request: c.ExchangeRequest,
-		Events: func(request *kindspb.ClickEvent) []*kindspb.ClickEvent {
-			return []*kindspb.ClickEvent{request}
+		Events: func(event *kindspb.ClickEvent) []*kindspb.ClickEvent {
+			return []*kindspb.ClickEvent{event}
 		},
 		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *kindspb.ClickEvent) error {
 			client := c.serve(t, log)

@@ -10,34 +10,32 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb/kindsserver"
 )
 
-// OtherContract is what callers of the service kinds.v1.Other rely on, whatever
-// else it does: an event is acknowledged once it is stored, and stored once;
-// any other request gets an answer, or an error with a code that says what to
-// do.
+// OtherContract tests what callers of the service kinds.v1.Other rely on: each
+// request gets an answer, or an error whose code says what to do.
 type OtherContract struct {
-	// NewService builds the service as main does.
+	// NewService makes the service to test, as main does.
 	NewService func(testing.TB) kindspb.OtherServer
-	// UnaryRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// UnaryRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	UnaryRequest func() *kindspb.Reply
-	// ClientStreamRequest makes a request that the service accepts, another one at
-	// each call. By default one has a value in every field.
+	// ClientStreamRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	ClientStreamRequest func() *kindspb.Reply
-	// ServerStreamRequest makes a request that the service accepts, another one at
-	// each call. By default one has a value in every field.
+	// ServerStreamRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	ServerStreamRequest func() *kindspb.ClickEvent
-	// BidiRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// BidiRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	BidiRequest func() *kindspb.Reply
-	// NotHeldRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// NotHeldRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	NotHeldRequest func() *kindspb.UpdateRequest
-	// NotTakenRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// NotTakenRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	NotTakenRequest func() *kindspb.ClickEvent
 }
 
-// Test holds the service to the contract.
+// Test tests the service, each RPC in a subtest.
 func (c OtherContract) Test(t *testing.T) {
 	t.Run("Unary", c.testUnary)
 	t.Run("ClientStream", c.testClientStream)
@@ -47,7 +45,7 @@ func (c OtherContract) Test(t *testing.T) {
 	t.Run("NotTaken", c.testNotTaken)
 }
 
-// serve runs the service and returns a client of it.
+// serve runs the service, and returns a client of it.
 func (c OtherContract) serve(t testing.TB) kindspb.OtherClient {
 	return Serve(t, kindsserver.Other(c.NewService(t))).Other()
 }

@@ -9,6 +9,8 @@ import (
 	context2 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
+// init adds the service to those of this package. No file lists them all, because
+// a run may see only some of the package's protos.
 func init() {
 	services = append(services, client.Service{
 		Name: "internal.aux.testdata.v1.Commands",
@@ -18,7 +20,7 @@ func init() {
 	})
 }
 
-// Commands calls the service internal.aux.testdata.v1.Commands.
+// Commands returns a client of the service internal.aux.testdata.v1.Commands.
 func (c *Client) Commands() context2.CommandsClient {
 	return context2.NewCommandsClient(c.conn)
 }

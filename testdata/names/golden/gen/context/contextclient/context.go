@@ -9,6 +9,8 @@ import (
 	context2 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
+// init adds the service to those of this package. No file lists them all, because
+// a run may see only some of the package's protos.
 func init() {
 	services = append(services, client.Service{
 		Name: "internal.aux.testdata.v1.Context",
@@ -18,7 +20,7 @@ func init() {
 	})
 }
 
-// Context calls the service internal.aux.testdata.v1.Context.
+// Context returns a client of the service internal.aux.testdata.v1.Context.
 func (c *Client) Context() context2.ContextClient {
 	return context2.NewContextClient(c.conn)
 }

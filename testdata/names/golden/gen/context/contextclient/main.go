@@ -9,6 +9,8 @@ import (
 	context2 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
+// init adds the service to those of this package. No file lists them all, because
+// a run may see only some of the package's protos.
 func init() {
 	services = append(services, client.Service{
 		Name: "internal.aux.testdata.v1.Main",
@@ -18,7 +20,7 @@ func init() {
 	})
 }
 
-// Main calls the service internal.aux.testdata.v1.Main.
+// Main returns a client of the service internal.aux.testdata.v1.Main.
 func (c *Client) Main() context2.MainClient {
 	return context2.NewMainClient(c.conn)
 }

@@ -9,13 +9,15 @@ import (
 	context2 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
+// init adds the service to those of this package. No file lists them all, because
+// a run may see only some of the package's protos.
 func init() {
 	services = append(services, client.Service{
 		Name: "internal.aux.testdata.v1.Nothing",
 	})
 }
 
-// Nothing calls the service internal.aux.testdata.v1.Nothing.
+// Nothing returns a client of the service internal.aux.testdata.v1.Nothing.
 func (c *Client) Nothing() context2.NothingClient {
 	return context2.NewNothingClient(c.conn)
 }

@@ -13,6 +13,8 @@ import (
 	context2 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
+// init adds the service to those of this package. No file lists them all, because
+// a run may see only some of the package's protos.
 func init() {
 	services = append(services, client.Service{
 		Name: "internal.aux.testdata.v1.Server",
@@ -22,12 +24,13 @@ func init() {
 	})
 }
 
-// Server calls the service internal.aux.testdata.v1.Server. Each event goes out under an id of its
-// own, the same for every try.
+// Server returns a client of the service internal.aux.testdata.v1.Server. A call that sends events
+// sends an id with them, which stays the same when the call is retried.
 func (c *Client) Server() context2.ServerClient {
 	return serverWithIDs{context2.NewServerClient(c.conn)}
 }
 
+// serverWithIDs sends an id with each call that sends events.
 type serverWithIDs struct {
 	context2.ServerClient
 }

@@ -9,6 +9,8 @@ import (
 	context2 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
+// init adds the service to those of this package. No file lists them all, because
+// a run may see only some of the package's protos.
 func init() {
 	services = append(services, client.Service{
 		Name: "internal.aux.testdata.v1.Service",
@@ -39,7 +41,7 @@ func init() {
 	})
 }
 
-// Service calls the service internal.aux.testdata.v1.Service.
+// Service returns a client of the service internal.aux.testdata.v1.Service.
 func (c *Client) Service() context2.ServiceClient {
 	return context2.NewServiceClient(c.conn)
 }

@@ -15,8 +15,9 @@ import (
 
 // AppendClientEvent stores events, all of them or none, and returns a receipt
 // for each once they are durable. An event is identified by its source (source)
-// and the id that came with the call; stored before, it is not stored again,
-// and its receipt says so.
+// and id (sent with the call). One that is stored already is not stored again,
+// and its receipt says Duplicate. A different event with the same identity is
+// refused with [ErrConflict].
 func (l *Log) AppendClientEvent(ctx context.Context, events ...*context2.ClientEvent) ([]Receipt, error) {
 	return eventlog.AppendMessages(ctx, l.store, events, func(event *context2.ClientEvent) eventlog.Event {
 		return eventlog.Event{
@@ -26,29 +27,29 @@ func (l *Log) AppendClientEvent(ctx context.Context, events ...*context2.ClientE
 	})
 }
 
-// ReplayClientEvent yields the events that are stored from there on, in order,
-// up to the end of the log or the error that stopped it. From{} is the
-// beginning.
+// ReplayClientEvent yields the stored events in order, beginning at from, up to
+// the end of the log or an error.
 func (l *Log) ReplayClientEvent(ctx context.Context, from From) iter.Seq2[Stored[*context2.ClientEvent], error] {
 	return eventlog.ReplayMessages[*context2.ClientEvent](ctx, l.store, from)
 }
 
-// TailClientEvent yields what ReplayClientEvent does and then, until ctx ends,
-// each event soon after it is stored.
+// TailClientEvent yields the events that ReplayClientEvent yields, and then
+// each new event soon after it is stored. When ctx ends it yields the error of
+// ctx, and ends.
 func (l *Log) TailClientEvent(ctx context.Context, from From) iter.Seq2[Stored[*context2.ClientEvent], error] {
 	return eventlog.TailMessages[*context2.ClientEvent](ctx, l.store, from)
 }
 
-// OnClientEvent has [Log.Consume] hand over each event of this type. If the
-// handler returns an error it is called again, later, and in the end the event
-// goes to the dead letters.
+// OnClientEvent makes [Log.Consume] call handle for each event of this type. If
+// handle returns an error, it is called again later; after the last of its
+// [Tries] the event goes to the dead letters.
 func OnClientEvent(handle func(context.Context, Stored[*context2.ClientEvent]) error) ConsumeOption {
 	return eventlog.On(handle)
 }
 
 // ConsumeClientEventBatches is [Log.Consume] for a handler that takes several
-// events of this type at once, as many as there are. If it fails, each of them
-// is tried again alone.
+// events of this type at once. If it returns an error, each of these events is
+// tried again alone.
 func (l *Log) ConsumeClientEventBatches(ctx context.Context, name string, handle func(context.Context, []Stored[*context2.ClientEvent]) error, options ...ConsumeOption) error {
 	return eventlog.ConsumeMessageBatches(ctx, l.store, name, handle, options...)
 }

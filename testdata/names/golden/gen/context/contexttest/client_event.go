@@ -9,7 +9,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// NewClientEvent makes an event with a value in every field.
+// NewClientEvent returns an event with a value in every field.
 func NewClientEvent() *context.ClientEvent {
 	return servertest.Sample[*context.ClientEvent]()
 }

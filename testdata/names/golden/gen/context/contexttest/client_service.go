@@ -13,24 +13,24 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context/contextserver"
 )
 
-// ClientContract is what callers of the service internal.aux.testdata.v1.Client
-// rely on, whatever else it does: an event is acknowledged once it is stored,
-// and stored once; any other request gets an answer, or an error with a code
-// that says what to do.
+// ClientContract tests what callers of the service
+// internal.aux.testdata.v1.Client rely on: an acknowledged event is stored
+// exactly once; any other request gets an answer, or an error whose code says
+// what to do.
 type ClientContract struct {
-	// NewService builds the service as main does, on the given log.
+	// NewService makes the service to test, as main does.
 	NewService func(testing.TB, *contextevents.Log) context.ClientServer
-	// DoRequest makes a request that the service accepts, another one at each call.
-	// By default one has a value in every field.
+	// DoRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	DoRequest func() *context.LogEvent
 }
 
-// Test holds the service to the contract.
+// Test tests the service, each RPC in a subtest.
 func (c ClientContract) Test(t *testing.T) {
 	t.Run("Do", c.testDo)
 }
 
-// serve runs the service on a log, and returns a client of it.
+// serve runs the service with a log, and returns a client of it.
 func (c ClientContract) serve(t testing.TB, log eventlog.Log) context.ClientClient {
 	return Serve(t, contextserver.Client(c.NewService(t, contextevents.New(log)))).Client()
 }

@@ -16,8 +16,8 @@ import (
 func (c ClientContract) testDo(t *testing.T) {
 	servertest.TakesEvents(t, servertest.Intake[*context2.LogEvent, *context2.LogEvent]{
 		Request: c.DoRequest,
-		Events: func(request *context2.LogEvent) []*context2.LogEvent {
-			return []*context2.LogEvent{request}
+		Events: func(event *context2.LogEvent) []*context2.LogEvent {
+			return []*context2.LogEvent{event}
 		},
 		Identity: []string{"source"},
 		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *context2.LogEvent) error {

@@ -10,24 +10,23 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context/contextserver"
 )
 
-// CloseContract is what callers of the service internal.aux.testdata.v1.Close
-// rely on, whatever else it does: an event is acknowledged once it is stored,
-// and stored once; any other request gets an answer, or an error with a code
-// that says what to do.
+// CloseContract tests what callers of the service
+// internal.aux.testdata.v1.Close rely on: each request gets an answer, or an
+// error whose code says what to do.
 type CloseContract struct {
-	// NewService builds the service as main does.
+	// NewService makes the service to test, as main does.
 	NewService func(testing.TB) context.CloseServer
-	// DoRequest makes a request that the service accepts, another one at each call.
-	// By default one has a value in every field.
+	// DoRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	DoRequest func() *context.Err
 }
 
-// Test holds the service to the contract.
+// Test tests the service, each RPC in a subtest.
 func (c CloseContract) Test(t *testing.T) {
 	t.Run("Do", c.testDo)
 }
 
-// serve runs the service and returns a client of it.
+// serve runs the service, and returns a client of it.
 func (c CloseContract) serve(t testing.TB) context.CloseClient {
 	return Serve(t, contextserver.Close(c.NewService(t))).CloseService()
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// NewLogEvent makes an event with a value in every field.
+// NewLogEvent returns an event with a value in every field.
 func NewLogEvent() *context.LogEvent {
 	return servertest.Sample[*context.LogEvent]()
 }

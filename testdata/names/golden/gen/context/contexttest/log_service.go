@@ -10,24 +10,22 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context/contextserver"
 )
 
-// LogContract is what callers of the service internal.aux.testdata.v1.Log rely
-// on, whatever else it does: an event is acknowledged once it is stored, and
-// stored once; any other request gets an answer, or an error with a code that
-// says what to do.
+// LogContract tests what callers of the service internal.aux.testdata.v1.Log
+// rely on: each request gets an answer, or an error whose code says what to do.
 type LogContract struct {
-	// NewService builds the service as main does.
+	// NewService makes the service to test, as main does.
 	NewService func(testing.TB) context.LogServer
-	// DoRequest makes a request that the service accepts, another one at each call.
-	// By default one has a value in every field.
+	// DoRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	DoRequest func() *context.Err
 }
 
-// Test holds the service to the contract.
+// Test tests the service, each RPC in a subtest.
 func (c LogContract) Test(t *testing.T) {
 	t.Run("Do", c.testDo)
 }
 
-// serve runs the service and returns a client of it.
+// serve runs the service, and returns a client of it.
 func (c LogContract) serve(t testing.TB) context.LogClient {
 	return Serve(t, contextserver.Log(c.NewService(t))).Log()
 }

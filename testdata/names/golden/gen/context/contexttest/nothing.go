@@ -10,20 +10,19 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context/contextserver"
 )
 
-// NothingContract is what callers of the service
-// internal.aux.testdata.v1.Nothing rely on, whatever else it does: an event is
-// acknowledged once it is stored, and stored once; any other request gets an
-// answer, or an error with a code that says what to do.
+// NothingContract tests what callers of the service
+// internal.aux.testdata.v1.Nothing rely on: each request gets an answer, or an
+// error whose code says what to do.
 type NothingContract struct {
-	// NewService builds the service as main does.
+	// NewService makes the service to test, as main does.
 	NewService func(testing.TB) context.NothingServer
 }
 
-// Test holds the service to the contract.
+// Test tests the service, each RPC in a subtest.
 func (c NothingContract) Test(t *testing.T) {
 }
 
-// serve runs the service and returns a client of it.
+// serve runs the service, and returns a client of it.
 func (c NothingContract) serve(t testing.TB) context.NothingClient {
 	return Serve(t, contextserver.Nothing(c.NewService(t))).Nothing()
 }

@@ -13,24 +13,24 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context/contextserver"
 )
 
-// ServerContract is what callers of the service internal.aux.testdata.v1.Server
-// rely on, whatever else it does: an event is acknowledged once it is stored,
-// and stored once; any other request gets an answer, or an error with a code
-// that says what to do.
+// ServerContract tests what callers of the service
+// internal.aux.testdata.v1.Server rely on: an acknowledged event is stored
+// exactly once; any other request gets an answer, or an error whose code says
+// what to do.
 type ServerContract struct {
-	// NewService builds the service as main does, on the given log.
+	// NewService makes the service to test, as main does.
 	NewService func(testing.TB, *contextevents.Log) context.ServerServer
-	// DoRequest makes a request that the service accepts, another one at each call.
-	// By default one has a value in every field.
+	// DoRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	DoRequest func() *context.ClientEvent
 }
 
-// Test holds the service to the contract.
+// Test tests the service, each RPC in a subtest.
 func (c ServerContract) Test(t *testing.T) {
 	t.Run("Do", c.testDo)
 }
 
-// serve runs the service on a log, and returns a client of it.
+// serve runs the service with a log, and returns a client of it.
 func (c ServerContract) serve(t testing.TB, log eventlog.Log) context.ServerClient {
 	return Serve(t, contextserver.Server(c.NewService(t, contextevents.New(log)))).Server()
 }

@@ -16,8 +16,8 @@ import (
 func (c ServerContract) testDo(t *testing.T) {
 	servertest.TakesEvents(t, servertest.Intake[*context2.ClientEvent, *context2.ClientEvent]{
 		Request: c.DoRequest,
-		Events: func(request *context2.ClientEvent) []*context2.ClientEvent {
-			return []*context2.ClientEvent{request}
+		Events: func(event *context2.ClientEvent) []*context2.ClientEvent {
+			return []*context2.ClientEvent{event}
 		},
 		Identity: []string{"source"},
 		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *context2.ClientEvent) error {

@@ -10,82 +10,81 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context/contextserver"
 )
 
-// ServiceContract is what callers of the service
-// internal.aux.testdata.v1.Service rely on, whatever else it does: an event is
-// acknowledged once it is stored, and stored once; any other request gets an
-// answer, or an error with a code that says what to do.
+// ServiceContract tests what callers of the service
+// internal.aux.testdata.v1.Service rely on: each request gets an answer, or an
+// error whose code says what to do.
 type ServiceContract struct {
-	// NewService builds the service as main does.
+	// NewService makes the service to test, as main does.
 	NewService func(testing.TB) context.ServiceServer
-	// NewRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// NewRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	NewRequest func() *context.Err
-	// CloseRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// CloseRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	CloseRequest func() *context.Err
-	// RegisterRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// RegisterRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	RegisterRequest func() *context.Err
-	// StringRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// StringRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	StringRequest func() *context.Err
-	// AuxRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// AuxRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	AuxRequest func() *context.Err
-	// ConRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// ConRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	ConRequest func() *context.Err
-	// ServiceRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// ServiceRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	ServiceRequest func() *context.Err
-	// ServiceTestRequest makes a request that the service accepts, another one at
-	// each call. By default one has a value in every field.
+	// ServiceTestRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	ServiceTestRequest func() *context.Err
-	// ReadLinuxRequest makes a request that the service accepts, another one at
-	// each call. By default one has a value in every field.
+	// ReadLinuxRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	ReadLinuxRequest func() *context.Err
-	// ReadTestRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// ReadTestRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	ReadTestRequest func() *context.Err
-	// ReadRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// ReadRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	ReadRequest func() *context.Err
-	// ContractRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// ContractRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	ContractRequest func() *context.Err
-	// MainRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// MainRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	MainRequest func() *context.Err
-	// GetURLRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// GetURLRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	GetURLRequest func() *context.Err
-	// GetUrlRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// GetUrlRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	GetUrlRequest func() *context.Err
-	// GetUrlXRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// GetUrlXRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	GetUrlXRequest func() *context.Err
-	// XUnderRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// XUnderRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	XUnderRequest func() *context.Err
-	// ConsumeRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// ConsumeRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	ConsumeRequest func() *context.Err
-	// HelpRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// HelpRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	HelpRequest func() *context.Err
-	// TestRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// TestRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	TestRequest func() *context.Err
-	// NewServiceRequest makes a request that the service accepts, another one at
-	// each call. By default one has a value in every field.
+	// NewServiceRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	NewServiceRequest func() *context.Err
-	// ServeRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// ServeRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	ServeRequest func() *context.Err
 }
 
-// Test holds the service to the contract.
+// Test tests the service, each RPC in a subtest.
 func (c ServiceContract) Test(t *testing.T) {
 	t.Run("New", c.testNew)
 	t.Run("Close", c.testClose)
@@ -111,7 +110,7 @@ func (c ServiceContract) Test(t *testing.T) {
 	t.Run("Serve", c.testServe)
 }
 
-// serve runs the service and returns a client of it.
+// serve runs the service, and returns a client of it.
 func (c ServiceContract) serve(t testing.TB) context.ServiceClient {
 	return Serve(t, contextserver.ServiceService(c.NewService(t))).Service()
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/plain/golden/gen/notespb"
 )
 
+// init adds the service to those of this package. No file lists them all, because
+// a run may see only some of the package's protos.
 func init() {
 	services = append(services, client.Service{
 		Name: "notes.Notes",
@@ -18,7 +20,7 @@ func init() {
 	})
 }
 
-// Notes calls the service notes.Notes.
+// Notes returns a client of the service notes.Notes.
 func (c *Client) Notes() notespb.NotesClient {
 	return notespb.NewNotesClient(c.conn)
 }

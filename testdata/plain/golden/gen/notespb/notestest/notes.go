@@ -10,24 +10,22 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/plain/golden/gen/notespb/notesserver"
 )
 
-// NotesContract is what callers of the service notes.Notes rely on, whatever
-// else it does: an event is acknowledged once it is stored, and stored once;
-// any other request gets an answer, or an error with a code that says what to
-// do.
+// NotesContract tests what callers of the service notes.Notes rely on: each
+// request gets an answer, or an error whose code says what to do.
 type NotesContract struct {
-	// NewService builds the service as main does.
+	// NewService makes the service to test, as main does.
 	NewService func(testing.TB) notespb.NotesServer
-	// CreateRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// CreateRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	CreateRequest func() *notespb.Note
 }
 
-// Test holds the service to the contract.
+// Test tests the service, each RPC in a subtest.
 func (c NotesContract) Test(t *testing.T) {
 	t.Run("Create", c.testCreate)
 }
 
-// serve runs the service and returns a client of it.
+// serve runs the service, and returns a client of it.
 func (c NotesContract) serve(t testing.TB) notespb.NotesClient {
 	return Serve(t, notesserver.Notes(c.NewService(t))).Notes()
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/plain/golden/gen/notespb"
 )
 
-// Create is yet to be written.
+// Create is not implemented yet.
 func (s *Service) Create(ctx context.Context, request *notespb.Note) (*notespb.Note, error) {
-	return nil, status.Error(codes.Unimplemented, "Create is yet to be written")
+	return nil, status.Error(codes.Unimplemented, "Create is not implemented yet")
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/plain/golden/gen/notespb"
 )
 
-// Until Create is written it says so, and never that all is well.
+// Create is not implemented yet, so it must answer Unimplemented.
 func TestCreate(t *testing.T) {
 	client := serve(t)
 	_, err := client.Create(t.Context(), servertest.Sample[*notespb.Note]())

@@ -13,6 +13,8 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/proto2/golden/gen/legacypb"
 )
 
+// init adds the service to those of this package. No file lists them all, because
+// a run may see only some of the package's protos.
 func init() {
 	services = append(services, client.Service{
 		Name: "legacy.Legacy",
@@ -25,12 +27,13 @@ func init() {
 	})
 }
 
-// Legacy calls the service legacy.Legacy. Each event goes out under an id of its
-// own, the same for every try.
+// Legacy returns a client of the service legacy.Legacy. A call that sends events
+// sends an id with them, which stays the same when the call is retried.
 func (c *Client) Legacy() legacypb.LegacyClient {
 	return legacyWithIDs{legacypb.NewLegacyClient(c.conn)}
 }
 
+// legacyWithIDs sends an id with each call that sends events.
 type legacyWithIDs struct {
 	legacypb.LegacyClient
 }

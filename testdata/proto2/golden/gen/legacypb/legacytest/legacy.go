@@ -13,28 +13,27 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/proto2/golden/gen/legacypb/legacyserver"
 )
 
-// LegacyContract is what callers of the service legacy.Legacy rely on, whatever
-// else it does: an event is acknowledged once it is stored, and stored once;
-// any other request gets an answer, or an error with a code that says what to
-// do.
+// LegacyContract tests what callers of the service legacy.Legacy rely on: an
+// acknowledged event is stored exactly once; any other request gets an answer,
+// or an error whose code says what to do.
 type LegacyContract struct {
-	// NewService builds the service as main does, on the given log.
+	// NewService makes the service to test, as main does.
 	NewService func(testing.TB, *legacyevents.Log) legacypb.LegacyServer
-	// TakeRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// TakeRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	TakeRequest func() *legacypb.LegacyEvent
-	// SendRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// SendRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	SendRequest func() *legacypb.LegacyEvent
-	// GetRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// GetRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	GetRequest func() *legacypb.Receipt
-	// WatchRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// WatchRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	WatchRequest func() *legacypb.Receipt
 }
 
-// Test holds the service to the contract.
+// Test tests the service, each RPC in a subtest.
 func (c LegacyContract) Test(t *testing.T) {
 	t.Run("Take", c.testTake)
 	t.Run("Send", c.testSend)
@@ -42,7 +41,7 @@ func (c LegacyContract) Test(t *testing.T) {
 	t.Run("Watch", c.testWatch)
 }
 
-// serve runs the service on a log, and returns a client of it.
+// serve runs the service with a log, and returns a client of it.
 func (c LegacyContract) serve(t testing.TB, log eventlog.Log) legacypb.LegacyClient {
 	return Serve(t, legacyserver.Legacy(c.NewService(t, legacyevents.New(log)))).Legacy()
 }

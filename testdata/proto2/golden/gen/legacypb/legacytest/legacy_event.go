@@ -9,7 +9,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/proto2/golden/gen/legacypb"
 )
 
-// NewLegacyEvent makes an event with a value in every field.
+// NewLegacyEvent returns an event with a value in every field.
 func NewLegacyEvent() *legacypb.LegacyEvent {
 	return servertest.Sample[*legacypb.LegacyEvent]()
 }

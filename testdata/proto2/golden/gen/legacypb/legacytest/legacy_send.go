@@ -16,8 +16,8 @@ import (
 func (c LegacyContract) testSend(t *testing.T) {
 	servertest.TakesEvents(t, servertest.Intake[*legacypb.LegacyEvent, *legacypb.LegacyEvent]{
 		Request: c.SendRequest,
-		Events: func(request *legacypb.LegacyEvent) []*legacypb.LegacyEvent {
-			return []*legacypb.LegacyEvent{request}
+		Events: func(event *legacypb.LegacyEvent) []*legacypb.LegacyEvent {
+			return []*legacypb.LegacyEvent{event}
 		},
 		Identity: []string{"source"},
 		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *legacypb.LegacyEvent) error {

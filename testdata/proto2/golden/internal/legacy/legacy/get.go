@@ -9,7 +9,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/proto2/golden/gen/legacypb"
 )
 
-// Get is yet to be written.
+// Get is not implemented yet.
 func (s *Service) Get(ctx context.Context, request *legacypb.Receipt) (*legacypb.Receipt, error) {
-	return nil, status.Error(codes.Unimplemented, "Get is yet to be written")
+	return nil, status.Error(codes.Unimplemented, "Get is not implemented yet")
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/proto2/golden/gen/legacypb"
 )
 
-// Send stores each event as it comes, and then acknowledges it.
+// Send stores each event as it arrives, and then acknowledges it.
 func (s *Service) Send(stream legacypb.Legacy_SendServer) error {
 	ctx := eventid.Sequence(stream.Context())
 	for {

@@ -10,8 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/proto2/golden/gen/legacypb"
 )
 
-// That events are stored, and once, is tested by the contract; what is answered
-// is for you to say here.
+// TestContract checks that events are stored exactly once; check the reply here.
 func TestSend(t *testing.T) {
 	client, _ := serve(t)
 	stream, err := client.Send(t.Context())
@@ -30,6 +29,6 @@ func TestSend(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := stream.Recv(); !errors.Is(err, io.EOF) {
-		t.Errorf("the stream ends with %v, want EOF", err)
+		t.Errorf("error is %v, want EOF", err)
 	}
 }

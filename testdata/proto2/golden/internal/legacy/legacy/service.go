@@ -1,4 +1,4 @@
-// Package legacy implements the service legacy.Legacy: an RPC a file.
+// Package legacy implements the service legacy.Legacy, one file per RPC.
 package legacy
 
 import (
@@ -8,12 +8,12 @@ import (
 
 // Service implements legacypb.LegacyServer.
 type Service struct {
-	legacypb.UnimplementedLegacyServer // answers the RPCs that have no file
+	legacypb.UnimplementedLegacyServer // answers RPCs that have no method here
 
 	events *legacyevents.Log
 }
 
-// New makes the service. Events go to the given log.
+// New returns the service. It stores events in the given log.
 func New(events *legacyevents.Log) *Service {
 	return &Service{events: events}
 }

@@ -11,17 +11,22 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/proto2/golden/gen/legacypb/legacytest"
 )
 
-// newService builds the service for every test, as main does, on the given log.
-func newService(_ testing.TB, events *legacyevents.Log) legacypb.LegacyServer {
+// newService makes the service for every test, as main does.
+func newService(_ testing.TB, events *legacyevents.Log) *Service {
 	return New(events)
 }
 
-// serve runs the service on a log of its own, and returns a client of it and the log.
+// serve runs the service with a new log, and returns a client of it and the log.
 func serve(t testing.TB) (legacypb.LegacyClient, *legacyevents.Log) {
 	events := legacyevents.New(servertest.Log(t))
 	return legacytest.Serve(t, legacyserver.Legacy(newService(t, events))).Legacy(), events
 }
 
+// TestContract runs the tests that every implementation must pass.
 func TestContract(t *testing.T) {
-	legacytest.LegacyContract{NewService: newService}.Test(t)
+	legacytest.LegacyContract{
+		NewService: func(t testing.TB, events *legacyevents.Log) legacypb.LegacyServer {
+			return newService(t, events)
+		},
+	}.Test(t)
 }

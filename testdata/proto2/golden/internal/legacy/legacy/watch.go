@@ -7,7 +7,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/proto2/golden/gen/legacypb"
 )
 
-// Watch is yet to be written.
+// Watch is not implemented yet.
 func (s *Service) Watch(request *legacypb.Receipt, stream legacypb.Legacy_WatchServer) error {
-	return status.Error(codes.Unimplemented, "Watch is yet to be written")
+	return status.Error(codes.Unimplemented, "Watch is not implemented yet")
 }

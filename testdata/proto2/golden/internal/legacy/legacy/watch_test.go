@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/proto2/golden/gen/legacypb"
 )
 
-// Until Watch is written it says so, and never that all is well.
+// Watch is not implemented yet, so it must answer Unimplemented.
 func TestWatch(t *testing.T) {
 	client, _ := serve(t)
 	stream, err := client.Watch(t.Context(), servertest.Sample[*legacypb.Receipt]())

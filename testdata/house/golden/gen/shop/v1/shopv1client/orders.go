@@ -13,6 +13,8 @@ import (
 	shopv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/house/golden/gen/shop/v1"
 )
 
+// init adds the service to those of this package. No file lists them all, because
+// a run may see only some of the package's protos.
 func init() {
 	services = append(services, client.Service{
 		Name: "shop.v1.Orders",
@@ -24,12 +26,13 @@ func init() {
 	})
 }
 
-// Orders calls the service shop.v1.Orders. Each event goes out under an id of its
-// own, the same for every try.
+// Orders returns a client of the service shop.v1.Orders. A call that sends events
+// sends an id with them, which stays the same when the call is retried.
 func (c *Client) Orders() shopv1.OrdersClient {
 	return ordersWithIDs{shopv1.NewOrdersClient(c.conn)}
 }
 
+// ordersWithIDs sends an id with each call that sends events.
 type ordersWithIDs struct {
 	shopv1.OrdersClient
 }

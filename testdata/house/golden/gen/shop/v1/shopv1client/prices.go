@@ -9,6 +9,8 @@ import (
 	shopv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/house/golden/gen/shop/v1"
 )
 
+// init adds the service to those of this package. No file lists them all, because
+// a run may see only some of the package's protos.
 func init() {
 	services = append(services, client.Service{
 		Name: "shop.v1.Prices",
@@ -18,7 +20,7 @@ func init() {
 	})
 }
 
-// Prices calls the service shop.v1.Prices.
+// Prices returns a client of the service shop.v1.Prices.
 func (c *Client) Prices() shopv1.PricesClient {
 	return shopv1.NewPricesClient(c.conn)
 }

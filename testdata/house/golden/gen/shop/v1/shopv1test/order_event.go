@@ -9,7 +9,7 @@ import (
 	shopv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/house/golden/gen/shop/v1"
 )
 
-// NewOrderEvent makes an event with a value in every field, and an id of its own.
+// NewOrderEvent returns an event with a value in every field and a unique id.
 func NewOrderEvent() *shopv1.OrderEvent {
 	return servertest.Sample[*shopv1.OrderEvent]("shop.v1.OrderEvent.event_id")
 }

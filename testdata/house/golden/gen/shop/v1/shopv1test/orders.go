@@ -13,32 +13,31 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/house/golden/gen/shop/v1/shopv1server"
 )
 
-// OrdersContract is what callers of the service shop.v1.Orders rely on,
-// whatever else it does: an event is acknowledged once it is stored, and stored
-// once; any other request gets an answer, or an error with a code that says
-// what to do.
+// OrdersContract tests what callers of the service shop.v1.Orders rely on: an
+// acknowledged event is stored exactly once; any other request gets an answer,
+// or an error whose code says what to do.
 type OrdersContract struct {
-	// NewService builds the service as main does, on the given log.
+	// NewService makes the service to test, as main does.
 	NewService func(testing.TB, *shopv1events.Log) shopv1.OrdersServer
-	// TakeRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// TakeRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	TakeRequest func() *shopv1.OrderEvent
-	// TakeManyRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// TakeManyRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	TakeManyRequest func() *shopv1.TakeManyRequest
-	// CountRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// CountRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	CountRequest func() *shopv1.CountRequest
 }
 
-// Test holds the service to the contract.
+// Test tests the service, each RPC in a subtest.
 func (c OrdersContract) Test(t *testing.T) {
 	t.Run("Take", c.testTake)
 	t.Run("TakeMany", c.testTakeMany)
 	t.Run("Count", c.testCount)
 }
 
-// serve runs the service on a log, and returns a client of it.
+// serve runs the service with a log, and returns a client of it.
 func (c OrdersContract) serve(t testing.TB, log eventlog.Log) shopv1.OrdersClient {
 	return Serve(t, shopv1server.Orders(c.NewService(t, shopv1events.New(log)))).Orders()
 }

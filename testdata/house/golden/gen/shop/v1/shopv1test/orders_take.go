@@ -16,8 +16,8 @@ import (
 func (c OrdersContract) testTake(t *testing.T) {
 	servertest.TakesEvents(t, servertest.Intake[*shopv1.OrderEvent, *shopv1.OrderEvent]{
 		Request: c.TakeRequest,
-		Events: func(request *shopv1.OrderEvent) []*shopv1.OrderEvent {
-			return []*shopv1.OrderEvent{request}
+		Events: func(event *shopv1.OrderEvent) []*shopv1.OrderEvent {
+			return []*shopv1.OrderEvent{event}
 		},
 		ID:       "shop.v1.OrderEvent.event_id",
 		Identity: []string{"event_id"},

@@ -10,24 +10,22 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/house/golden/gen/shop/v1/shopv1server"
 )
 
-// PricesContract is what callers of the service shop.v1.Prices rely on,
-// whatever else it does: an event is acknowledged once it is stored, and stored
-// once; any other request gets an answer, or an error with a code that says
-// what to do.
+// PricesContract tests what callers of the service shop.v1.Prices rely on: each
+// request gets an answer, or an error whose code says what to do.
 type PricesContract struct {
-	// NewService builds the service as main does.
+	// NewService makes the service to test, as main does.
 	NewService func(testing.TB) shopv1.PricesServer
-	// GetRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// GetRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	GetRequest func() *shopv1.CountRequest
 }
 
-// Test holds the service to the contract.
+// Test tests the service, each RPC in a subtest.
 func (c PricesContract) Test(t *testing.T) {
 	t.Run("Get", c.testGet)
 }
 
-// serve runs the service and returns a client of it.
+// serve runs the service, and returns a client of it.
 func (c PricesContract) serve(t testing.TB) shopv1.PricesClient {
 	return Serve(t, shopv1server.Prices(c.NewService(t))).Prices()
 }

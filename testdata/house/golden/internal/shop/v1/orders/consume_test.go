@@ -1,7 +1,6 @@
 package orders
 
 import (
-	"context"
 	"testing"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
@@ -10,13 +9,13 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/house/golden/gen/shop/v1/shopv1test"
 )
 
-// What is stored is handled, without an error.
+// TestConsume tests that stored events are handled without an error.
 func TestConsume(t *testing.T) {
 	log := servertest.Log(t)
 	events := shopv1events.New(log)
-	service := newService(t, events).(interface{ Consume(context.Context) error })
 	if _, err := events.AppendOrderEvent(t.Context(), shopv1test.NewOrderEvent()); err != nil {
 		t.Fatal(err)
 	}
+	service := newService(t, events)
 	servertest.Consume(t, log, "shop.v1.Orders", service.Consume)
 }

@@ -8,8 +8,7 @@ import (
 	shopv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/house/golden/gen/shop/v1"
 )
 
-// That events are stored, and once, is tested by the contract; what is answered
-// is for you to say here.
+// TestContract checks that events are stored exactly once; check the reply here.
 func TestTakeMany(t *testing.T) {
 	client, _ := serve(t)
 	request := servertest.Sample[*shopv1.TakeManyRequest]("shop.v1.OrderEvent.event_id")

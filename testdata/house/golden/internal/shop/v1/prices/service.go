@@ -1,4 +1,4 @@
-// Package prices implements the service shop.v1.Prices: an RPC a file.
+// Package prices implements the service shop.v1.Prices, one file per RPC.
 package prices
 
 import shopv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/house/golden/gen/shop/v1"
@@ -7,10 +7,10 @@ import shopv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/house
 //
 // Has nothing to do with events.
 type Service struct {
-	shopv1.UnimplementedPricesServer // answers the RPCs that have no file
+	shopv1.UnimplementedPricesServer // answers RPCs that have no method here
 }
 
-// New makes the service.
+// New returns the service.
 func New() *Service {
 	return &Service{}
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
 )
 
-// Exchange stores each event as it comes, and then acknowledges it.
+// Exchange stores each event as it arrives, and then acknowledges it.
 func (s *Service) Exchange(stream kindspb.Intake_ExchangeServer) error {
 	ctx := eventid.Sequence(stream.Context())
 	for {

@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
 )
 
-// ExchangeBatches stores each event as it comes, and then acknowledges it.
+// ExchangeBatches stores each event as it arrives, and then acknowledges it.
 func (s *Service) ExchangeBatches(stream kindspb.Intake_ExchangeBatchesServer) error {
 	ctx := eventid.Sequence(stream.Context())
 	for {

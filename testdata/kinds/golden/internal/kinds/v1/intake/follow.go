@@ -7,8 +7,8 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb/kindsevents"
 )
 
-// Follow sends what is stored since the time asked for, or else behind the
-// position asked for, and then what comes.
+// Follow sends the stored events since the requested time, or after the
+// requested position, and then each new one.
 //
 // Follows the clicks.
 func (s *Service) Follow(request *kindspb.FollowRequest, stream kindspb.Intake_FollowServer) error {

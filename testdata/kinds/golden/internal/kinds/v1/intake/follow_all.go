@@ -8,7 +8,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb/kindsevents"
 )
 
-// FollowAll sends what is stored, and then what comes.
+// FollowAll sends the stored events, and then each new one.
 func (s *Service) FollowAll(request *emptypb.Empty, stream kindspb.Intake_FollowAllServer) error {
 	ctx, stop := server.UntilDrain(stream.Context())
 	defer stop()

@@ -9,7 +9,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
 )
 
-// That what comes later is sent, too, is tested by the contract.
+// TestContract checks that new events are sent too; check what is replayed here.
 func TestFollow(t *testing.T) {
 	client, events := serve(t)
 	event := servertest.Sample[*kindspb.ClickEvent]()
@@ -22,6 +22,6 @@ func TestFollow(t *testing.T) {
 	}
 	got, err := stream.Recv()
 	if err != nil || !proto.Equal(got, event) {
-		t.Errorf("the first is %v (%v), want %v", got, err, event)
+		t.Errorf("the first event is %v (error %v), want %v", got, err, event)
 	}
 }

@@ -1,4 +1,4 @@
-// Package intake implements the service kinds.v1.Intake: an RPC a file.
+// Package intake implements the service kinds.v1.Intake, one file per RPC.
 package intake
 
 import (
@@ -10,12 +10,12 @@ import (
 //
 // Takes events in every shape that there is.
 type Service struct {
-	kindspb.UnimplementedIntakeServer // answers the RPCs that have no file
+	kindspb.UnimplementedIntakeServer // answers RPCs that have no method here
 
 	events *kindsevents.Log
 }
 
-// New makes the service. Events go to the given log.
+// New returns the service. It stores events in the given log.
 func New(events *kindsevents.Log) *Service {
 	return &Service{events: events}
 }

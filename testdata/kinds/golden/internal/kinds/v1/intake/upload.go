@@ -10,7 +10,8 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
 )
 
-// Upload stores the events as they come, and acknowledges them when all have.
+// Upload stores each event as it arrives, and acknowledges all of them at the
+// end.
 func (s *Service) Upload(stream kindspb.Intake_UploadServer) error {
 	ctx := eventid.Sequence(stream.Context())
 	stored := 0

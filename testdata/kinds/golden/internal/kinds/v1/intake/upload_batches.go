@@ -10,7 +10,8 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
 )
 
-// UploadBatches stores the events as they come, and acknowledges them when all have.
+// UploadBatches stores each event as it arrives, and acknowledges all of them
+// at the end.
 func (s *Service) UploadBatches(stream kindspb.Intake_UploadBatchesServer) error {
 	ctx := eventid.Sequence(stream.Context())
 	stored := 0

@@ -10,7 +10,8 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
 )
 
-// UploadHeld stores the events as they come, and acknowledges them when all have.
+// UploadHeld stores each event as it arrives, and acknowledges all of them at
+// the end.
 func (s *Service) UploadHeld(stream kindspb.Intake_UploadHeldServer) error {
 	ctx := eventid.Sequence(stream.Context())
 	for {

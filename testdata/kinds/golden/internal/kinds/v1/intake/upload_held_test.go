@@ -8,8 +8,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
 )
 
-// That events are stored, and once, is tested by the contract; what is answered
-// is for you to say here.
+// TestContract checks that events are stored exactly once; check the reply here.
 func TestUploadHeld(t *testing.T) {
 	client, _ := serve(t)
 	stream, err := client.UploadHeld(t.Context())

@@ -7,7 +7,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
 )
 
-// Bidi is yet to be written.
+// Bidi is not implemented yet.
 func (s *Service) Bidi(stream kindspb.Other_BidiServer) error {
-	return status.Error(codes.Unimplemented, "Bidi is yet to be written")
+	return status.Error(codes.Unimplemented, "Bidi is not implemented yet")
 }

@@ -7,7 +7,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Until Bidi is written it says so, and never that all is well.
+// Bidi is not implemented yet, so it must answer Unimplemented.
 func TestBidi(t *testing.T) {
 	client := serve(t)
 	stream, err := client.Bidi(t.Context())

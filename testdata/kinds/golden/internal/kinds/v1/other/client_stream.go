@@ -7,7 +7,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
 )
 
-// ClientStream is yet to be written.
+// ClientStream is not implemented yet.
 func (s *Service) ClientStream(stream kindspb.Other_ClientStreamServer) error {
-	return status.Error(codes.Unimplemented, "ClientStream is yet to be written")
+	return status.Error(codes.Unimplemented, "ClientStream is not implemented yet")
 }

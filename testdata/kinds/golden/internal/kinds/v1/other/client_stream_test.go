@@ -7,7 +7,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Until ClientStream is written it says so, and never that all is well.
+// ClientStream is not implemented yet, so it must answer Unimplemented.
 func TestClientStream(t *testing.T) {
 	client := serve(t)
 	stream, err := client.ClientStream(t.Context())

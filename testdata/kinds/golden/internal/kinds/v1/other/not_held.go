@@ -9,7 +9,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
 )
 
-// NotHeld is yet to be written.
+// NotHeld is not implemented yet.
 func (s *Service) NotHeld(ctx context.Context, request *kindspb.UpdateRequest) (*kindspb.Reply, error) {
-	return nil, status.Error(codes.Unimplemented, "NotHeld is yet to be written")
+	return nil, status.Error(codes.Unimplemented, "NotHeld is not implemented yet")
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
 )
 
-// NotTaken is yet to be written.
+// NotTaken is not implemented yet.
 func (s *Service) NotTaken(ctx context.Context, request *kindspb.ClickEvent) (*kindspb.Reply, error) {
-	return nil, status.Error(codes.Unimplemented, "NotTaken is yet to be written")
+	return nil, status.Error(codes.Unimplemented, "NotTaken is not implemented yet")
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
 )
 
-// ServerStream is yet to be written.
+// ServerStream is not implemented yet.
 func (s *Service) ServerStream(request *kindspb.ClickEvent, stream kindspb.Other_ServerStreamServer) error {
-	return status.Error(codes.Unimplemented, "ServerStream is yet to be written")
+	return status.Error(codes.Unimplemented, "ServerStream is not implemented yet")
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
 )
 
-// Until ServerStream is written it says so, and never that all is well.
+// ServerStream is not implemented yet, so it must answer Unimplemented.
 func TestServerStream(t *testing.T) {
 	client := serve(t)
 	stream, err := client.ServerStream(t.Context(), servertest.Sample[*kindspb.ClickEvent]())

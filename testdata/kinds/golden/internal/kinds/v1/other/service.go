@@ -1,4 +1,4 @@
-// Package other implements the service kinds.v1.Other: an RPC a file.
+// Package other implements the service kinds.v1.Other, one file per RPC.
 package other
 
 import "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
@@ -7,10 +7,10 @@ import "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden
 //
 // What takes no events is for the user to write.
 type Service struct {
-	kindspb.UnimplementedOtherServer // answers the RPCs that have no file
+	kindspb.UnimplementedOtherServer // answers RPCs that have no method here
 }
 
-// New makes the service.
+// New returns the service.
 func New() *Service {
 	return &Service{}
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
 )
 
-// Unary is yet to be written.
+// Unary is not implemented yet.
 func (s *Service) Unary(ctx context.Context, request *kindspb.Reply) (*kindspb.Reply, error) {
-	return nil, status.Error(codes.Unimplemented, "Unary is yet to be written")
+	return nil, status.Error(codes.Unimplemented, "Unary is not implemented yet")
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
 )
 
-// Until Unary is written it says so, and never that all is well.
+// Unary is not implemented yet, so it must answer Unimplemented.
 func TestUnary(t *testing.T) {
 	client := serve(t)
 	_, err := client.Unary(t.Context(), servertest.Sample[*kindspb.Reply]())

@@ -13,6 +13,8 @@ import (
 	shopv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/orders/golden/gen/shop/v1"
 )
 
+// init adds the service to those of this package. No file lists them all, because
+// a run may see only some of the package's protos.
 func init() {
 	services = append(services, client.Service{
 		Name: "shop.v1.OrderIntake",
@@ -24,12 +26,13 @@ func init() {
 	})
 }
 
-// OrderIntake calls the service shop.v1.OrderIntake. Each event goes out under an id of its
-// own, the same for every try.
+// OrderIntake returns a client of the service shop.v1.OrderIntake. A call that sends events
+// sends an id with them, which stays the same when the call is retried.
 func (c *Client) OrderIntake() shopv1.OrderIntakeClient {
 	return orderIntakeWithIDs{shopv1.NewOrderIntakeClient(c.conn)}
 }
 
+// orderIntakeWithIDs sends an id with each call that sends events.
 type orderIntakeWithIDs struct {
 	shopv1.OrderIntakeClient
 }

@@ -13,32 +13,31 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/orders/golden/gen/shop/v1/shopv1server"
 )
 
-// OrderIntakeContract is what callers of the service shop.v1.OrderIntake rely
-// on, whatever else it does: an event is acknowledged once it is stored, and
-// stored once; any other request gets an answer, or an error with a code that
-// says what to do.
+// OrderIntakeContract tests what callers of the service shop.v1.OrderIntake
+// rely on: an acknowledged event is stored exactly once; any other request gets
+// an answer, or an error whose code says what to do.
 type OrderIntakeContract struct {
-	// NewService builds the service as main does, on the given log.
+	// NewService makes the service to test, as main does.
 	NewService func(testing.TB, *shopv1events.Log) shopv1.OrderIntakeServer
-	// TakeOrderRequest makes a request that the service accepts, another one at
-	// each call. By default one has a value in every field.
+	// TakeOrderRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	TakeOrderRequest func() *shopv1.OrderEvent
-	// GetOrderRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// GetOrderRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	GetOrderRequest func() *shopv1.GetOrderRequest
-	// DropHTTPOrderRequest makes a request that the service accepts, another one at
-	// each call. By default one has a value in every field.
+	// DropHTTPOrderRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	DropHTTPOrderRequest func() *shopv1.GetOrderRequest
 }
 
-// Test holds the service to the contract.
+// Test tests the service, each RPC in a subtest.
 func (c OrderIntakeContract) Test(t *testing.T) {
 	t.Run("TakeOrder", c.testTakeOrder)
 	t.Run("GetOrder", c.testGetOrder)
 	t.Run("DropHTTPOrder", c.testDropHTTPOrder)
 }
 
-// serve runs the service on a log, and returns a client of it.
+// serve runs the service with a log, and returns a client of it.
 func (c OrderIntakeContract) serve(t testing.TB, log eventlog.Log) shopv1.OrderIntakeClient {
 	return Serve(t, shopv1server.OrderIntake(c.NewService(t, shopv1events.New(log)))).OrderIntake()
 }

@@ -9,9 +9,9 @@ import (
 	shopv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/orders/golden/gen/shop/v1"
 )
 
-// DropHTTPOrder is yet to be written.
+// DropHTTPOrder is not implemented yet.
 //
-// Deprecated: its proto says so.
+// Deprecated: the proto says so.
 func (s *Service) DropHTTPOrder(ctx context.Context, request *shopv1.GetOrderRequest) (*shopv1.Order, error) {
-	return nil, status.Error(codes.Unimplemented, "DropHTTPOrder is yet to be written")
+	return nil, status.Error(codes.Unimplemented, "DropHTTPOrder is not implemented yet")
 }

@@ -9,9 +9,9 @@ import (
 	shopv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/orders/golden/gen/shop/v1"
 )
 
-// GetOrder is yet to be written.
+// GetOrder is not implemented yet.
 //
 // Says what became of an order.
 func (s *Service) GetOrder(ctx context.Context, request *shopv1.GetOrderRequest) (*shopv1.Order, error) {
-	return nil, status.Error(codes.Unimplemented, "GetOrder is yet to be written")
+	return nil, status.Error(codes.Unimplemented, "GetOrder is not implemented yet")
 }

@@ -1,4 +1,4 @@
-// Package orderintake implements the service shop.v1.OrderIntake: an RPC a file.
+// Package orderintake implements the service shop.v1.OrderIntake, one file per RPC.
 package orderintake
 
 import (
@@ -13,12 +13,12 @@ import (
 // It is the service that every shop talks to; this paragraph of its comment is
 // one long line, to be wrapped where it is carried over.
 type Service struct {
-	shopv1.UnimplementedOrderIntakeServer // answers the RPCs that have no file
+	shopv1.UnimplementedOrderIntakeServer // answers RPCs that have no method here
 
 	events *shopv1events.Log
 }
 
-// New makes the service. Events go to the given log.
+// New returns the service. It stores events in the given log.
 func New(events *shopv1events.Log) *Service {
 	return &Service{events: events}
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/two-files/golden/gen/fleet/v2beta1/fleetpb"
 )
 
-// Register is yet to be written.
+// Register is not implemented yet.
 func (s *Service) Register(ctx context.Context, request *fleetpb.Device) (*fleetpb.Device, error) {
-	return nil, status.Error(codes.Unimplemented, "Register is yet to be written")
+	return nil, status.Error(codes.Unimplemented, "Register is not implemented yet")
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/two-files/golden/gen/fleet/v2beta1/fleetpb"
 )
 
-// Until Register is written it says so, and never that all is well.
+// Register is not implemented yet, so it must answer Unimplemented.
 func TestRegister(t *testing.T) {
 	client, _ := serve(t)
 	_, err := client.Register(t.Context(), servertest.Sample[*fleetpb.Device]())

@@ -1,4 +1,4 @@
-// Package devices implements the service fleet.v2beta1.Devices: an RPC a file.
+// Package devices implements the service fleet.v2beta1.Devices, one file per RPC.
 package devices
 
 import (
@@ -8,12 +8,12 @@ import (
 
 // Service implements fleetpb.DevicesServer.
 type Service struct {
-	fleetpb.UnimplementedDevicesServer // answers the RPCs that have no file
+	fleetpb.UnimplementedDevicesServer // answers RPCs that have no method here
 
 	events *fleetevents.Log
 }
 
-// New makes the service. Events go to the given log.
+// New returns the service. It stores events in the given log.
 func New(events *fleetevents.Log) *Service {
 	return &Service{events: events}
 }

@@ -11,17 +11,22 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/two-files/golden/gen/fleet/v2beta1/fleetpb/fleettest"
 )
 
-// newService builds the service for every test, as main does, on the given log.
-func newService(_ testing.TB, events *fleetevents.Log) fleetpb.DevicesServer {
+// newService makes the service for every test, as main does.
+func newService(_ testing.TB, events *fleetevents.Log) *Service {
 	return New(events)
 }
 
-// serve runs the service on a log of its own, and returns a client of it and the log.
+// serve runs the service with a new log, and returns a client of it and the log.
 func serve(t testing.TB) (fleetpb.DevicesClient, *fleetevents.Log) {
 	events := fleetevents.New(servertest.Log(t))
 	return fleettest.Serve(t, fleetserver.Devices(newService(t, events))).Devices(), events
 }
 
+// TestContract runs the tests that every implementation must pass.
 func TestContract(t *testing.T) {
-	fleettest.DevicesContract{NewService: newService}.Test(t)
+	fleettest.DevicesContract{
+		NewService: func(t testing.TB, events *fleetevents.Log) fleetpb.DevicesServer {
+			return newService(t, events)
+		},
+	}.Test(t)
 }

@@ -1,4 +1,4 @@
-// Package readings implements the service fleet.v2beta1.Readings: an RPC a file.
+// Package readings implements the service fleet.v2beta1.Readings, one file per RPC.
 package readings
 
 import (
@@ -8,12 +8,12 @@ import (
 
 // Service implements fleetpb.ReadingsServer.
 type Service struct {
-	fleetpb.UnimplementedReadingsServer // answers the RPCs that have no file
+	fleetpb.UnimplementedReadingsServer // answers RPCs that have no method here
 
 	events *fleetevents.Log
 }
 
-// New makes the service. Events go to the given log.
+// New returns the service. It stores events in the given log.
 func New(events *fleetevents.Log) *Service {
 	return &Service{events: events}
 }

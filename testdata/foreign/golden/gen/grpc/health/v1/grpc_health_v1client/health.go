@@ -8,6 +8,8 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 )
 
+// init adds the service to those of this package. No file lists them all, because
+// a run may see only some of the package's protos.
 func init() {
 	services = append(services, client.Service{
 		Name: "grpc.health.v1.Health",
@@ -19,7 +21,7 @@ func init() {
 	})
 }
 
-// Health calls the service grpc.health.v1.Health.
+// Health returns a client of the service grpc.health.v1.Health.
 func (c *Client) Health() grpc_health_v1.HealthClient {
 	return grpc_health_v1.NewHealthClient(c.conn)
 }

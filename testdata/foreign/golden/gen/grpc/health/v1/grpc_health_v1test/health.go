@@ -11,32 +11,30 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/gen/grpc/health/v1/grpc_health_v1server"
 )
 
-// HealthContract is what callers of the service grpc.health.v1.Health rely on,
-// whatever else it does: an event is acknowledged once it is stored, and stored
-// once; any other request gets an answer, or an error with a code that says
-// what to do.
+// HealthContract tests what callers of the service grpc.health.v1.Health rely
+// on: each request gets an answer, or an error whose code says what to do.
 type HealthContract struct {
-	// NewService builds the service as main does.
+	// NewService makes the service to test, as main does.
 	NewService func(testing.TB) grpc_health_v1.HealthServer
-	// CheckRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// CheckRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	CheckRequest func() *grpc_health_v1.HealthCheckRequest
-	// ListRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// ListRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	ListRequest func() *grpc_health_v1.HealthListRequest
-	// WatchRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// WatchRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	WatchRequest func() *grpc_health_v1.HealthCheckRequest
 }
 
-// Test holds the service to the contract.
+// Test tests the service, each RPC in a subtest.
 func (c HealthContract) Test(t *testing.T) {
 	t.Run("Check", c.testCheck)
 	t.Run("List", c.testList)
 	t.Run("Watch", c.testWatch)
 }
 
-// serve runs the service and returns a client of it.
+// serve runs the service, and returns a client of it.
 func (c HealthContract) serve(t testing.TB) grpc_health_v1.HealthClient {
 	return Serve(t, grpc_health_v1server.Health(c.NewService(t))).Health()
 }

@@ -14,9 +14,10 @@ import (
 )
 
 // AppendCommonv1Event stores events, all of them or none, and returns a receipt
-// for each once they are durable. An event is identified by the id that came
-// with the call; stored before, it is not stored again, and its receipt says
-// so.
+// for each once they are durable. An event is identified by its id (sent with
+// the call). One that is stored already is not stored again, and its receipt
+// says Duplicate. A different event with the same identity is refused with
+// [ErrConflict].
 func (l *Log) AppendCommonv1Event(ctx context.Context, events ...*commonv1.Event) ([]Receipt, error) {
 	return eventlog.AppendMessages(ctx, l.store, events, func(event *commonv1.Event) eventlog.Event {
 		return eventlog.Event{
@@ -26,29 +27,29 @@ func (l *Log) AppendCommonv1Event(ctx context.Context, events ...*commonv1.Event
 	})
 }
 
-// ReplayCommonv1Event yields the events that are stored from there on, in
-// order, up to the end of the log or the error that stopped it. From{} is the
-// beginning.
+// ReplayCommonv1Event yields the stored events in order, beginning at from, up
+// to the end of the log or an error.
 func (l *Log) ReplayCommonv1Event(ctx context.Context, from From) iter.Seq2[Stored[*commonv1.Event], error] {
 	return eventlog.ReplayMessages[*commonv1.Event](ctx, l.store, from)
 }
 
-// TailCommonv1Event yields what ReplayCommonv1Event does and then, until ctx
-// ends, each event soon after it is stored.
+// TailCommonv1Event yields the events that ReplayCommonv1Event yields, and then
+// each new event soon after it is stored. When ctx ends it yields the error of
+// ctx, and ends.
 func (l *Log) TailCommonv1Event(ctx context.Context, from From) iter.Seq2[Stored[*commonv1.Event], error] {
 	return eventlog.TailMessages[*commonv1.Event](ctx, l.store, from)
 }
 
-// OnCommonv1Event has [Log.Consume] hand over each event of this type. If the
-// handler returns an error it is called again, later, and in the end the event
-// goes to the dead letters.
+// OnCommonv1Event makes [Log.Consume] call handle for each event of this type.
+// If handle returns an error, it is called again later; after the last of its
+// [Tries] the event goes to the dead letters.
 func OnCommonv1Event(handle func(context.Context, Stored[*commonv1.Event]) error) ConsumeOption {
 	return eventlog.On(handle)
 }
 
 // ConsumeCommonv1EventBatches is [Log.Consume] for a handler that takes several
-// events of this type at once, as many as there are. If it fails, each of them
-// is tried again alone.
+// events of this type at once. If it returns an error, each of these events is
+// tried again alone.
 func (l *Log) ConsumeCommonv1EventBatches(ctx context.Context, name string, handle func(context.Context, []Stored[*commonv1.Event]) error, options ...ConsumeOption) error {
 	return eventlog.ConsumeMessageBatches(ctx, l.store, name, handle, options...)
 }

@@ -14,8 +14,10 @@ import (
 )
 
 // AppendEvent stores events, all of them or none, and returns a receipt for
-// each once they are durable. An event is identified by the id that came with
-// the call; stored before, it is not stored again, and its receipt says so.
+// each once they are durable. An event is identified by its id (sent with the
+// call). One that is stored already is not stored again, and its receipt says
+// Duplicate. A different event with the same identity is refused with
+// [ErrConflict].
 func (l *Log) AppendEvent(ctx context.Context, events ...*shopv1.Event) ([]Receipt, error) {
 	return eventlog.AppendMessages(ctx, l.store, events, func(event *shopv1.Event) eventlog.Event {
 		return eventlog.Event{
@@ -25,28 +27,28 @@ func (l *Log) AppendEvent(ctx context.Context, events ...*shopv1.Event) ([]Recei
 	})
 }
 
-// ReplayEvent yields the events that are stored from there on, in order, up to
-// the end of the log or the error that stopped it. From{} is the beginning.
+// ReplayEvent yields the stored events in order, beginning at from, up to the
+// end of the log or an error.
 func (l *Log) ReplayEvent(ctx context.Context, from From) iter.Seq2[Stored[*shopv1.Event], error] {
 	return eventlog.ReplayMessages[*shopv1.Event](ctx, l.store, from)
 }
 
-// TailEvent yields what ReplayEvent does and then, until ctx ends, each event
-// soon after it is stored.
+// TailEvent yields the events that ReplayEvent yields, and then each new event
+// soon after it is stored. When ctx ends it yields the error of ctx, and ends.
 func (l *Log) TailEvent(ctx context.Context, from From) iter.Seq2[Stored[*shopv1.Event], error] {
 	return eventlog.TailMessages[*shopv1.Event](ctx, l.store, from)
 }
 
-// OnEvent has [Log.Consume] hand over each event of this type. If the handler
-// returns an error it is called again, later, and in the end the event goes to
-// the dead letters.
+// OnEvent makes [Log.Consume] call handle for each event of this type. If
+// handle returns an error, it is called again later; after the last of its
+// [Tries] the event goes to the dead letters.
 func OnEvent(handle func(context.Context, Stored[*shopv1.Event]) error) ConsumeOption {
 	return eventlog.On(handle)
 }
 
 // ConsumeEventBatches is [Log.Consume] for a handler that takes several events
-// of this type at once, as many as there are. If it fails, each of them is
-// tried again alone.
+// of this type at once. If it returns an error, each of these events is tried
+// again alone.
 func (l *Log) ConsumeEventBatches(ctx context.Context, name string, handle func(context.Context, []Stored[*shopv1.Event]) error, options ...ConsumeOption) error {
 	return eventlog.ConsumeMessageBatches(ctx, l.store, name, handle, options...)
 }

@@ -9,7 +9,7 @@ import (
 	commonv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/gen/house/common/v1"
 )
 
-// NewCommonv1Event makes an event with a value in every field.
+// NewCommonv1Event returns an event with a value in every field.
 func NewCommonv1Event() *commonv1.Event {
 	return servertest.Sample[*commonv1.Event]()
 }

@@ -9,7 +9,7 @@ import (
 	shopv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/gen/house/shop/v1"
 )
 
-// NewEvent makes an event with a value in every field.
+// NewEvent returns an event with a value in every field.
 func NewEvent() *shopv1.Event {
 	return servertest.Sample[*shopv1.Event]()
 }

@@ -16,8 +16,8 @@ import (
 func (c ShopContract) testReportOwn(t *testing.T) {
 	servertest.TakesEvents(t, servertest.Intake[*shopv1.Event, *shopv1.Event]{
 		Request: c.ReportOwnRequest,
-		Events: func(request *shopv1.Event) []*shopv1.Event {
-			return []*shopv1.Event{request}
+		Events: func(event *shopv1.Event) []*shopv1.Event {
+			return []*shopv1.Event{event}
 		},
 		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *shopv1.Event) error {
 			client := c.serve(t, log)

@@ -15,6 +15,8 @@ import (
 	shopv2 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/gen/house/shop/v2"
 )
 
+// init adds the service to those of this package. No file lists them all, because
+// a run may see only some of the package's protos.
 func init() {
 	services = append(services, client.Service{
 		Name: "house.shop.v2.Shop",
@@ -26,12 +28,13 @@ func init() {
 	})
 }
 
-// Shop calls the service house.shop.v2.Shop. Each event goes out under an id of its
-// own, the same for every try.
+// Shop returns a client of the service house.shop.v2.Shop. A call that sends events
+// sends an id with them, which stays the same when the call is retried.
 func (c *Client) Shop() shopv2.ShopClient {
 	return shopWithIDs{shopv2.NewShopClient(c.conn)}
 }
 
+// shopWithIDs sends an id with each call that sends events.
 type shopWithIDs struct {
 	shopv2.ShopClient
 }

@@ -9,7 +9,7 @@ import (
 	shopv2 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/gen/house/shop/v2"
 )
 
-// NewEvent makes an event with a value in every field.
+// NewEvent returns an event with a value in every field.
 func NewEvent() *shopv2.Event {
 	return servertest.Sample[*shopv2.Event]()
 }

@@ -15,32 +15,31 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/gen/house/shop/v2/shopv2server"
 )
 
-// ShopContract is what callers of the service house.shop.v2.Shop rely on,
-// whatever else it does: an event is acknowledged once it is stored, and stored
-// once; any other request gets an answer, or an error with a code that says
-// what to do.
+// ShopContract tests what callers of the service house.shop.v2.Shop rely on: an
+// acknowledged event is stored exactly once; any other request gets an answer,
+// or an error whose code says what to do.
 type ShopContract struct {
-	// NewService builds the service as main does, on the given log.
+	// NewService makes the service to test, as main does.
 	NewService func(testing.TB, *shopv2events.Log) shopv2.ShopServer
-	// ReportRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// ReportRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	ReportRequest func() *commonv1.Event
-	// ReportOwnRequest makes a request that the service accepts, another one at
-	// each call. By default one has a value in every field.
+	// ReportOwnRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	ReportOwnRequest func() *shopv2.Event
-	// PingRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// PingRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	PingRequest func() *emptypb.Empty
 }
 
-// Test holds the service to the contract.
+// Test tests the service, each RPC in a subtest.
 func (c ShopContract) Test(t *testing.T) {
 	t.Run("Report", c.testReport)
 	t.Run("ReportOwn", c.testReportOwn)
 	t.Run("Ping", c.testPing)
 }
 
-// serve runs the service on a log, and returns a client of it.
+// serve runs the service with a log, and returns a client of it.
 func (c ShopContract) serve(t testing.TB, log eventlog.Log) shopv2.ShopClient {
 	return Serve(t, shopv2server.Shop(c.NewService(t, shopv2events.New(log)))).Shop()
 }

@@ -16,8 +16,8 @@ import (
 func (c ShopContract) testReport(t *testing.T) {
 	servertest.TakesEvents(t, servertest.Intake[*commonv1.Event, *commonv1.Event]{
 		Request: c.ReportRequest,
-		Events: func(request *commonv1.Event) []*commonv1.Event {
-			return []*commonv1.Event{request}
+		Events: func(event *commonv1.Event) []*commonv1.Event {
+			return []*commonv1.Event{event}
 		},
 		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *commonv1.Event) error {
 			client := c.serve(t, log)

@@ -16,8 +16,8 @@ import (
 func (c ShopContract) testReportOwn(t *testing.T) {
 	servertest.TakesEvents(t, servertest.Intake[*shopv2.Event, *shopv2.Event]{
 		Request: c.ReportOwnRequest,
-		Events: func(request *shopv2.Event) []*shopv2.Event {
-			return []*shopv2.Event{request}
+		Events: func(event *shopv2.Event) []*shopv2.Event {
+			return []*shopv2.Event{event}
 		},
 		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *shopv2.Event) error {
 			client := c.serve(t, log)

@@ -8,7 +8,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Check is yet to be written.
+// Check is not implemented yet.
 func (s *Service) Check(ctx context.Context, request *grpc_health_v1.HealthCheckRequest) (*grpc_health_v1.HealthCheckResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "Check is yet to be written")
+	return nil, status.Error(codes.Unimplemented, "Check is not implemented yet")
 }

@@ -9,7 +9,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Until Check is written it says so, and never that all is well.
+// Check is not implemented yet, so it must answer Unimplemented.
 func TestCheck(t *testing.T) {
 	client := serve(t)
 	_, err := client.Check(t.Context(), servertest.Sample[*grpc_health_v1.HealthCheckRequest]())

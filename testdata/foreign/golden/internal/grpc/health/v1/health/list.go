@@ -8,7 +8,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// List is yet to be written.
+// List is not implemented yet.
 func (s *Service) List(ctx context.Context, request *grpc_health_v1.HealthListRequest) (*grpc_health_v1.HealthListResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "List is yet to be written")
+	return nil, status.Error(codes.Unimplemented, "List is not implemented yet")
 }

@@ -9,7 +9,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Until List is written it says so, and never that all is well.
+// List is not implemented yet, so it must answer Unimplemented.
 func TestList(t *testing.T) {
 	client := serve(t)
 	_, err := client.List(t.Context(), servertest.Sample[*grpc_health_v1.HealthListRequest]())

@@ -1,4 +1,4 @@
-// Package health implements the service grpc.health.v1.Health: an RPC a file.
+// Package health implements the service grpc.health.v1.Health, one file per RPC.
 package health
 
 import "google.golang.org/grpc/health/grpc_health_v1"
@@ -7,10 +7,10 @@ import "google.golang.org/grpc/health/grpc_health_v1"
 //
 // A service whose messages another module has.
 type Service struct {
-	grpc_health_v1.UnimplementedHealthServer // answers the RPCs that have no file
+	grpc_health_v1.UnimplementedHealthServer // answers RPCs that have no method here
 }
 
-// New makes the service.
+// New returns the service.
 func New() *Service {
 	return &Service{}
 }

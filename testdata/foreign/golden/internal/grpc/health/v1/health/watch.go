@@ -6,7 +6,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Watch is yet to be written.
+// Watch is not implemented yet.
 func (s *Service) Watch(request *grpc_health_v1.HealthCheckRequest, stream grpc_health_v1.Health_WatchServer) error {
-	return status.Error(codes.Unimplemented, "Watch is yet to be written")
+	return status.Error(codes.Unimplemented, "Watch is not implemented yet")
 }

@@ -9,7 +9,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Until Watch is written it says so, and never that all is well.
+// Watch is not implemented yet, so it must answer Unimplemented.
 func TestWatch(t *testing.T) {
 	client := serve(t)
 	stream, err := client.Watch(t.Context(), servertest.Sample[*grpc_health_v1.HealthCheckRequest]())

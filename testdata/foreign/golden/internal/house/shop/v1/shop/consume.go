@@ -9,9 +9,9 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/gen/house/shop/v1/shopv1events"
 )
 
-// Consume handles the events of these types in the log, whichever service
-// stored them, until ctx ends: each at least once, those of one source and
-// subject in their order.
+// Consume handles stored events until ctx ends, each at least once, and those of
+// one source and subject in order. It gets all events of these types in the log,
+// whichever service stored them.
 func (s *Service) Consume(ctx context.Context) error {
 	return s.events.Consume(ctx, "house.shop.v1.Shop",
 		shopv1events.OnCommonv1Event(s.storedCommonv1Event),
@@ -19,14 +19,14 @@ func (s *Service) Consume(ctx context.Context) error {
 	)
 }
 
-// storedCommonv1Event handles a stored event. If it returns an error it is called again,
+// storedCommonv1Event handles a stored event. If it returns an error, it is called again
 // later; after ten tries the event goes to the dead letters.
 func (s *Service) storedCommonv1Event(ctx context.Context, event shopv1events.Stored[*commonv1.Event]) error {
 	slog.InfoContext(ctx, "stored", "position", event.Position, "source", event.Source, "id", event.ID, "type", event.Type, "subject", event.Subject)
 	return nil
 }
 
-// storedEvent handles a stored event. If it returns an error it is called again,
+// storedEvent handles a stored event. If it returns an error, it is called again
 // later; after ten tries the event goes to the dead letters.
 func (s *Service) storedEvent(ctx context.Context, event shopv1events.Stored[*shopv1.Event]) error {
 	slog.InfoContext(ctx, "stored", "position", event.Position, "source", event.Source, "id", event.ID, "type", event.Type, "subject", event.Subject)

@@ -1,7 +1,6 @@
 package shop
 
 import (
-	"context"
 	"testing"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
@@ -10,16 +9,16 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/gen/house/shop/v1/shopv1test"
 )
 
-// What is stored is handled, without an error.
+// TestConsume tests that stored events are handled without an error.
 func TestConsume(t *testing.T) {
 	log := servertest.Log(t)
 	events := shopv1events.New(log)
-	service := newService(t, events).(interface{ Consume(context.Context) error })
 	if _, err := events.AppendCommonv1Event(t.Context(), shopv1test.NewCommonv1Event()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := events.AppendEvent(t.Context(), shopv1test.NewEvent()); err != nil {
 		t.Fatal(err)
 	}
+	service := newService(t, events)
 	servertest.Consume(t, log, "house.shop.v1.Shop", service.Consume)
 }

@@ -8,7 +8,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 )
 
-// Ping is yet to be written.
+// Ping is not implemented yet.
 func (s *Service) Ping(ctx context.Context, request *emptypb.Empty) (*emptypb.Empty, error) {
-	return nil, status.Error(codes.Unimplemented, "Ping is yet to be written")
+	return nil, status.Error(codes.Unimplemented, "Ping is not implemented yet")
 }

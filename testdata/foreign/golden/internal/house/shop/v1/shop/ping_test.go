@@ -9,7 +9,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 )
 
-// Until Ping is written it says so, and never that all is well.
+// Ping is not implemented yet, so it must answer Unimplemented.
 func TestPing(t *testing.T) {
 	client, _ := serve(t)
 	_, err := client.Ping(t.Context(), servertest.Sample[*emptypb.Empty]())

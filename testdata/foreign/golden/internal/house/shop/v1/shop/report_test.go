@@ -8,8 +8,7 @@ import (
 	commonv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/gen/house/common/v1"
 )
 
-// That events are stored, and once, is tested by the contract; what is answered
-// is for you to say here.
+// TestContract checks that events are stored exactly once; check the reply here.
 func TestReport(t *testing.T) {
 	client, _ := serve(t)
 	event := servertest.Sample[*commonv1.Event]()

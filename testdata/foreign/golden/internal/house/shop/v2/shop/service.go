@@ -1,4 +1,4 @@
-// Package shop implements the service house.shop.v2.Shop: an RPC a file.
+// Package shop implements the service house.shop.v2.Shop, one file per RPC.
 package shop
 
 import (
@@ -8,12 +8,12 @@ import (
 
 // Service implements shopv2.ShopServer.
 type Service struct {
-	shopv2.UnimplementedShopServer // answers the RPCs that have no file
+	shopv2.UnimplementedShopServer // answers RPCs that have no method here
 
 	events *shopv2events.Log
 }
 
-// New makes the service. Events go to the given log.
+// New returns the service. It stores events in the given log.
 func New(events *shopv2events.Log) *Service {
 	return &Service{events: events}
 }

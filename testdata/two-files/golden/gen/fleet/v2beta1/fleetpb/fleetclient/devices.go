@@ -13,6 +13,8 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/two-files/golden/gen/fleet/v2beta1/fleetpb"
 )
 
+// init adds the service to those of this package. No file lists them all, because
+// a run may see only some of the package's protos.
 func init() {
 	services = append(services, client.Service{
 		Name: "fleet.v2beta1.Devices",
@@ -23,12 +25,13 @@ func init() {
 	})
 }
 
-// Devices calls the service fleet.v2beta1.Devices. Each event goes out under an id of its
-// own, the same for every try.
+// Devices returns a client of the service fleet.v2beta1.Devices. A call that sends events
+// sends an id with them, which stays the same when the call is retried.
 func (c *Client) Devices() fleetpb.DevicesClient {
 	return devicesWithIDs{fleetpb.NewDevicesClient(c.conn)}
 }
 
+// devicesWithIDs sends an id with each call that sends events.
 type devicesWithIDs struct {
 	fleetpb.DevicesClient
 }

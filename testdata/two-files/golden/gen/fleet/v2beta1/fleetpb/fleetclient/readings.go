@@ -13,6 +13,8 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/two-files/golden/gen/fleet/v2beta1/fleetpb"
 )
 
+// init adds the service to those of this package. No file lists them all, because
+// a run may see only some of the package's protos.
 func init() {
 	services = append(services, client.Service{
 		Name: "fleet.v2beta1.Readings",
@@ -22,12 +24,13 @@ func init() {
 	})
 }
 
-// Readings calls the service fleet.v2beta1.Readings. Each event goes out under an id of its
-// own, the same for every try.
+// Readings returns a client of the service fleet.v2beta1.Readings. A call that sends events
+// sends an id with them, which stays the same when the call is retried.
 func (c *Client) Readings() fleetpb.ReadingsClient {
 	return readingsWithIDs{fleetpb.NewReadingsClient(c.conn)}
 }
 
+// readingsWithIDs sends an id with each call that sends events.
 type readingsWithIDs struct {
 	fleetpb.ReadingsClient
 }

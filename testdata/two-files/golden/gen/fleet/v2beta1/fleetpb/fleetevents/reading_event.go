@@ -15,9 +15,10 @@ import (
 )
 
 // AppendReadingEvent stores events, all of them or none, and returns a receipt
-// for each once they are durable. An event is identified by the id that came
-// with the call; stored before, it is not stored again, and its receipt says
-// so.
+// for each once they are durable. An event is identified by its id (sent with
+// the call). One that is stored already is not stored again, and its receipt
+// says Duplicate. A different event with the same identity is refused with
+// [ErrConflict].
 func (l *Log) AppendReadingEvent(ctx context.Context, events ...*fleetpb.ReadingEvent) ([]Receipt, error) {
 	return eventlog.AppendMessages(ctx, l.store, events, func(event *fleetpb.ReadingEvent) eventlog.Event {
 		return eventlog.Event{
@@ -27,29 +28,29 @@ func (l *Log) AppendReadingEvent(ctx context.Context, events ...*fleetpb.Reading
 	})
 }
 
-// ReplayReadingEvent yields the events that are stored from there on, in order,
-// up to the end of the log or the error that stopped it. From{} is the
-// beginning.
+// ReplayReadingEvent yields the stored events in order, beginning at from, up
+// to the end of the log or an error.
 func (l *Log) ReplayReadingEvent(ctx context.Context, from From) iter.Seq2[Stored[*fleetpb.ReadingEvent], error] {
 	return eventlog.ReplayMessages[*fleetpb.ReadingEvent](ctx, l.store, from)
 }
 
-// TailReadingEvent yields what ReplayReadingEvent does and then, until ctx
-// ends, each event soon after it is stored.
+// TailReadingEvent yields the events that ReplayReadingEvent yields, and then
+// each new event soon after it is stored. When ctx ends it yields the error of
+// ctx, and ends.
 func (l *Log) TailReadingEvent(ctx context.Context, from From) iter.Seq2[Stored[*fleetpb.ReadingEvent], error] {
 	return eventlog.TailMessages[*fleetpb.ReadingEvent](ctx, l.store, from)
 }
 
-// OnReadingEvent has [Log.Consume] hand over each event of this type. If the
-// handler returns an error it is called again, later, and in the end the event
-// goes to the dead letters.
+// OnReadingEvent makes [Log.Consume] call handle for each event of this type.
+// If handle returns an error, it is called again later; after the last of its
+// [Tries] the event goes to the dead letters.
 func OnReadingEvent(handle func(context.Context, Stored[*fleetpb.ReadingEvent]) error) ConsumeOption {
 	return eventlog.On(handle)
 }
 
 // ConsumeReadingEventBatches is [Log.Consume] for a handler that takes several
-// events of this type at once, as many as there are. If it fails, each of them
-// is tried again alone.
+// events of this type at once. If it returns an error, each of these events is
+// tried again alone.
 func (l *Log) ConsumeReadingEventBatches(ctx context.Context, name string, handle func(context.Context, []Stored[*fleetpb.ReadingEvent]) error, options ...ConsumeOption) error {
 	return eventlog.ConsumeMessageBatches(ctx, l.store, name, handle, options...)
 }

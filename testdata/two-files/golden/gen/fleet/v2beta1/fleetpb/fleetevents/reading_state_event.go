@@ -14,9 +14,10 @@ import (
 )
 
 // AppendReading_StateEvent stores events, all of them or none, and returns a
-// receipt for each once they are durable. An event is identified by the id that
-// came with the call; stored before, it is not stored again, and its receipt
-// says so.
+// receipt for each once they are durable. An event is identified by its id
+// (sent with the call). One that is stored already is not stored again, and its
+// receipt says Duplicate. A different event with the same identity is refused
+// with [ErrConflict].
 func (l *Log) AppendReading_StateEvent(ctx context.Context, events ...*fleetpb.Reading_StateEvent) ([]Receipt, error) {
 	return eventlog.AppendMessages(ctx, l.store, events, func(event *fleetpb.Reading_StateEvent) eventlog.Event {
 		return eventlog.Event{
@@ -26,29 +27,29 @@ func (l *Log) AppendReading_StateEvent(ctx context.Context, events ...*fleetpb.R
 	})
 }
 
-// ReplayReading_StateEvent yields the events that are stored from there on, in
-// order, up to the end of the log or the error that stopped it. From{} is the
-// beginning.
+// ReplayReading_StateEvent yields the stored events in order, beginning at
+// from, up to the end of the log or an error.
 func (l *Log) ReplayReading_StateEvent(ctx context.Context, from From) iter.Seq2[Stored[*fleetpb.Reading_StateEvent], error] {
 	return eventlog.ReplayMessages[*fleetpb.Reading_StateEvent](ctx, l.store, from)
 }
 
-// TailReading_StateEvent yields what ReplayReading_StateEvent does and then,
-// until ctx ends, each event soon after it is stored.
+// TailReading_StateEvent yields the events that ReplayReading_StateEvent
+// yields, and then each new event soon after it is stored. When ctx ends it
+// yields the error of ctx, and ends.
 func (l *Log) TailReading_StateEvent(ctx context.Context, from From) iter.Seq2[Stored[*fleetpb.Reading_StateEvent], error] {
 	return eventlog.TailMessages[*fleetpb.Reading_StateEvent](ctx, l.store, from)
 }
 
-// OnReading_StateEvent has [Log.Consume] hand over each event of this type. If
-// the handler returns an error it is called again, later, and in the end the
-// event goes to the dead letters.
+// OnReading_StateEvent makes [Log.Consume] call handle for each event of this
+// type. If handle returns an error, it is called again later; after the last of
+// its [Tries] the event goes to the dead letters.
 func OnReading_StateEvent(handle func(context.Context, Stored[*fleetpb.Reading_StateEvent]) error) ConsumeOption {
 	return eventlog.On(handle)
 }
 
 // ConsumeReading_StateEventBatches is [Log.Consume] for a handler that takes
-// several events of this type at once, as many as there are. If it fails, each
-// of them is tried again alone.
+// several events of this type at once. If it returns an error, each of these
+// events is tried again alone.
 func (l *Log) ConsumeReading_StateEventBatches(ctx context.Context, name string, handle func(context.Context, []Stored[*fleetpb.Reading_StateEvent]) error, options ...ConsumeOption) error {
 	return eventlog.ConsumeMessageBatches(ctx, l.store, name, handle, options...)
 }

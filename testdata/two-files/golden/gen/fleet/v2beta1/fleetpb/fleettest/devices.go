@@ -13,28 +13,27 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/two-files/golden/gen/fleet/v2beta1/fleetpb/fleetserver"
 )
 
-// DevicesContract is what callers of the service fleet.v2beta1.Devices rely on,
-// whatever else it does: an event is acknowledged once it is stored, and stored
-// once; any other request gets an answer, or an error with a code that says
-// what to do.
+// DevicesContract tests what callers of the service fleet.v2beta1.Devices rely
+// on: an acknowledged event is stored exactly once; any other request gets an
+// answer, or an error whose code says what to do.
 type DevicesContract struct {
-	// NewService builds the service as main does, on the given log.
+	// NewService makes the service to test, as main does.
 	NewService func(testing.TB, *fleetevents.Log) fleetpb.DevicesServer
-	// RegisterRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// RegisterRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	RegisterRequest func() *fleetpb.Device
-	// ReportRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// ReportRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	ReportRequest func() *fleetpb.Reading_StateEvent
 }
 
-// Test holds the service to the contract.
+// Test tests the service, each RPC in a subtest.
 func (c DevicesContract) Test(t *testing.T) {
 	t.Run("Register", c.testRegister)
 	t.Run("Report", c.testReport)
 }
 
-// serve runs the service on a log, and returns a client of it.
+// serve runs the service with a log, and returns a client of it.
 func (c DevicesContract) serve(t testing.TB, log eventlog.Log) fleetpb.DevicesClient {
 	return Serve(t, fleetserver.Devices(c.NewService(t, fleetevents.New(log)))).Devices()
 }

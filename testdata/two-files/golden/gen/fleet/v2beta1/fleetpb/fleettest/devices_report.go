@@ -16,8 +16,8 @@ import (
 func (c DevicesContract) testReport(t *testing.T) {
 	servertest.TakesEvents(t, servertest.Intake[*fleetpb.Reading_StateEvent, *fleetpb.Reading_StateEvent]{
 		Request: c.ReportRequest,
-		Events: func(request *fleetpb.Reading_StateEvent) []*fleetpb.Reading_StateEvent {
-			return []*fleetpb.Reading_StateEvent{request}
+		Events: func(event *fleetpb.Reading_StateEvent) []*fleetpb.Reading_StateEvent {
+			return []*fleetpb.Reading_StateEvent{event}
 		},
 		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *fleetpb.Reading_StateEvent) error {
 			client := c.serve(t, log)

@@ -9,7 +9,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/two-files/golden/gen/fleet/v2beta1/fleetpb"
 )
 
-// NewReadingEvent makes an event with a value in every field.
+// NewReadingEvent returns an event with a value in every field.
 func NewReadingEvent() *fleetpb.ReadingEvent {
 	return servertest.Sample[*fleetpb.ReadingEvent]()
 }

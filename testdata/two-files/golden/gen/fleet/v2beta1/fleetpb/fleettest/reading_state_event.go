@@ -9,7 +9,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/two-files/golden/gen/fleet/v2beta1/fleetpb"
 )
 
-// NewReading_StateEvent makes an event with a value in every field.
+// NewReading_StateEvent returns an event with a value in every field.
 func NewReading_StateEvent() *fleetpb.Reading_StateEvent {
 	return servertest.Sample[*fleetpb.Reading_StateEvent]()
 }

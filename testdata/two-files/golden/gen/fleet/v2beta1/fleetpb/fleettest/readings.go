@@ -13,24 +13,23 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/two-files/golden/gen/fleet/v2beta1/fleetpb/fleetserver"
 )
 
-// ReadingsContract is what callers of the service fleet.v2beta1.Readings rely
-// on, whatever else it does: an event is acknowledged once it is stored, and
-// stored once; any other request gets an answer, or an error with a code that
-// says what to do.
+// ReadingsContract tests what callers of the service fleet.v2beta1.Readings
+// rely on: an acknowledged event is stored exactly once; any other request gets
+// an answer, or an error whose code says what to do.
 type ReadingsContract struct {
-	// NewService builds the service as main does, on the given log.
+	// NewService makes the service to test, as main does.
 	NewService func(testing.TB, *fleetevents.Log) fleetpb.ReadingsServer
-	// SendRequest makes a request that the service accepts, another one at each
-	// call. By default one has a value in every field.
+	// SendRequest returns a request that the service accepts, a new one for each
+	// call. By default the request has a value in every field.
 	SendRequest func() *fleetpb.ReadingEvent
 }
 
-// Test holds the service to the contract.
+// Test tests the service, each RPC in a subtest.
 func (c ReadingsContract) Test(t *testing.T) {
 	t.Run("Send", c.testSend)
 }
 
-// serve runs the service on a log, and returns a client of it.
+// serve runs the service with a log, and returns a client of it.
 func (c ReadingsContract) serve(t testing.TB, log eventlog.Log) fleetpb.ReadingsClient {
 	return Serve(t, fleetserver.Readings(c.NewService(t, fleetevents.New(log)))).Readings()
 }

@@ -16,8 +16,8 @@ import (
 func (c ReadingsContract) testSend(t *testing.T) {
 	servertest.TakesEvents(t, servertest.Intake[*fleetpb.ReadingEvent, *fleetpb.ReadingEvent]{
 		Request: c.SendRequest,
-		Events: func(request *fleetpb.ReadingEvent) []*fleetpb.ReadingEvent {
-			return []*fleetpb.ReadingEvent{request}
+		Events: func(event *fleetpb.ReadingEvent) []*fleetpb.ReadingEvent {
+			return []*fleetpb.ReadingEvent{event}
 		},
 		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *fleetpb.ReadingEvent) error {
 			client := c.serve(t, log)

@@ -8,16 +8,16 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context/contextevents"
 )
 
-// Consume handles the events of these types in the log, whichever service
-// stored them, until ctx ends: each at least once, those of one source and
-// subject in their order.
+// Consume handles stored events until ctx ends, each at least once, and those of
+// one source and subject in order. It gets all events of these types in the log,
+// whichever service stored them.
 func (s *Service) Consume(ctx context.Context) error {
 	return s.events.Consume(ctx, "internal.aux.testdata.v1.Client",
 		contextevents.OnLogEvent(s.storedLogEvent),
 	)
 }
 
-// storedLogEvent handles a stored event. If it returns an error it is called again,
+// storedLogEvent handles a stored event. If it returns an error, it is called again
 // later; after ten tries the event goes to the dead letters.
 func (s *Service) storedLogEvent(ctx context.Context, event contextevents.Stored[*context2.LogEvent]) error {
 	slog.InfoContext(ctx, "stored", "position", event.Position, "source", event.Source, "id", event.ID, "type", event.Type, "subject", event.Subject)

@@ -1,7 +1,6 @@
 package client
 
 import (
-	"context"
 	"testing"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
@@ -10,13 +9,13 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context/contexttest"
 )
 
-// What is stored is handled, without an error.
+// TestConsume tests that stored events are handled without an error.
 func TestConsume(t *testing.T) {
 	log := servertest.Log(t)
 	events := contextevents.New(log)
-	service := newService(t, events).(interface{ Consume(context.Context) error })
 	if _, err := events.AppendLogEvent(t.Context(), contexttest.NewLogEvent()); err != nil {
 		t.Fatal(err)
 	}
+	service := newService(t, events)
 	servertest.Consume(t, log, "internal.aux.testdata.v1.Client", service.Consume)
 }

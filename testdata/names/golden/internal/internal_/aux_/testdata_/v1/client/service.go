@@ -1,4 +1,4 @@
-// Package client implements the service internal.aux.testdata.v1.Client: an RPC a file.
+// Package client implements the service internal.aux.testdata.v1.Client, one file per RPC.
 package client
 
 import (
@@ -8,12 +8,12 @@ import (
 
 // Service implements context.ClientServer.
 type Service struct {
-	context.UnimplementedClientServer // answers the RPCs that have no file
+	context.UnimplementedClientServer // answers RPCs that have no method here
 
 	events *contextevents.Log
 }
 
-// New makes the service. Events go to the given log.
+// New returns the service. It stores events in the given log.
 func New(events *contextevents.Log) *Service {
 	return &Service{events: events}
 }

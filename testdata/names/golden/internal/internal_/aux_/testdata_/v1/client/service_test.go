@@ -11,17 +11,22 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context/contexttest"
 )
 
-// newService builds the service for every test, as main does, on the given log.
-func newService(_ testing.TB, events *contextevents.Log) context.ClientServer {
+// newService makes the service for every test, as main does.
+func newService(_ testing.TB, events *contextevents.Log) *Service {
 	return New(events)
 }
 
-// serve runs the service on a log of its own, and returns a client of it and the log.
+// serve runs the service with a new log, and returns a client of it and the log.
 func serve(t testing.TB) (context.ClientClient, *contextevents.Log) {
 	events := contextevents.New(servertest.Log(t))
 	return contexttest.Serve(t, contextserver.Client(newService(t, events))).Client(), events
 }
 
+// TestContract runs the tests that every implementation must pass.
 func TestContract(t *testing.T) {
-	contexttest.ClientContract{NewService: newService}.Test(t)
+	contexttest.ClientContract{
+		NewService: func(t testing.TB, events *contextevents.Log) context.ClientServer {
+			return newService(t, events)
+		},
+	}.Test(t)
 }

@@ -1,14 +1,14 @@
-// Package close implements the service internal.aux.testdata.v1.Close: an RPC a file.
+// Package close implements the service internal.aux.testdata.v1.Close, one file per RPC.
 package close
 
 import "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 
 // Service implements context.CloseServer.
 type Service struct {
-	context.UnimplementedCloseServer // answers the RPCs that have no file
+	context.UnimplementedCloseServer // answers RPCs that have no method here
 }
 
-// New makes the service.
+// New returns the service.
 func New() *Service {
 	return &Service{}
 }

@@ -1,14 +1,14 @@
-// Package commands implements the service internal.aux.testdata.v1.Commands: an RPC a file.
+// Package commands implements the service internal.aux.testdata.v1.Commands, one file per RPC.
 package commands
 
 import "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 
 // Service implements context.CommandsServer.
 type Service struct {
-	context.UnimplementedCommandsServer // answers the RPCs that have no file
+	context.UnimplementedCommandsServer // answers RPCs that have no method here
 }
 
-// New makes the service.
+// New returns the service.
 func New() *Service {
 	return &Service{}
 }

@@ -10,7 +10,7 @@ import (
 	context2 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// Until Context is written it says so, and never that all is well.
+// Context is not implemented yet, so it must answer Unimplemented.
 func TestContext(t *testing.T) {
 	client := serve(t)
 	_, err := client.Context(t.Context(), servertest.Sample[*context2.Err]())

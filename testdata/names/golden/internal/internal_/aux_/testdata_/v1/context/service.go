@@ -1,14 +1,14 @@
-// Package context implements the service internal.aux.testdata.v1.Context: an RPC a file.
+// Package context implements the service internal.aux.testdata.v1.Context, one file per RPC.
 package context
 
 import context2 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 
 // Service implements context2.ContextServer.
 type Service struct {
-	context2.UnimplementedContextServer // answers the RPCs that have no file
+	context2.UnimplementedContextServer // answers RPCs that have no method here
 }
 
-// New makes the service.
+// New returns the service.
 func New() *Service {
 	return &Service{}
 }

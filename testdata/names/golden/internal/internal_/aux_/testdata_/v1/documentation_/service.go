@@ -1,14 +1,14 @@
-// Package documentation_ implements the service internal.aux.testdata.v1.Documentation: an RPC a file.
+// Package documentation_ implements the service internal.aux.testdata.v1.Documentation, one file per RPC.
 package documentation_
 
 import "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 
 // Service implements context.DocumentationServer.
 type Service struct {
-	context.UnimplementedDocumentationServer // answers the RPCs that have no file
+	context.UnimplementedDocumentationServer // answers RPCs that have no method here
 }
 
-// New makes the service.
+// New returns the service.
 func New() *Service {
 	return &Service{}
 }

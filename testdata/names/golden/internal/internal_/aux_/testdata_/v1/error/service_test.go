@@ -8,16 +8,19 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context/contexttest"
 )
 
-// newService builds the service for every test, as main does.
-func newService(testing.TB) context.ErrorServer {
+// newService makes the service for every test, as main does.
+func newService(testing.TB) *Service {
 	return New()
 }
 
-// serve runs the service and returns a client of it.
+// serve runs the service, and returns a client of it.
 func serve(t testing.TB) context.ErrorClient {
 	return contexttest.Serve(t, contextserver.Error(newService(t))).Error()
 }
 
+// TestContract runs the tests that every implementation must pass.
 func TestContract(t *testing.T) {
-	contexttest.ErrorContract{NewService: newService}.Test(t)
+	contexttest.ErrorContract{
+		NewService: func(t testing.TB) context.ErrorServer { return newService(t) },
+	}.Test(t)
 }

@@ -1,14 +1,14 @@
-// Package internal_ implements the service internal.aux.testdata.v1.Internal: an RPC a file.
+// Package internal_ implements the service internal.aux.testdata.v1.Internal, one file per RPC.
 package internal_
 
 import "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 
 // Service implements context.InternalServer.
 type Service struct {
-	context.UnimplementedInternalServer // answers the RPCs that have no file
+	context.UnimplementedInternalServer // answers RPCs that have no method here
 }
 
-// New makes the service.
+// New returns the service.
 func New() *Service {
 	return &Service{}
 }

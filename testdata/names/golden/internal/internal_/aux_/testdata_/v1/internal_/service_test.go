@@ -8,16 +8,19 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context/contexttest"
 )
 
-// newService builds the service for every test, as main does.
-func newService(testing.TB) context.InternalServer {
+// newService makes the service for every test, as main does.
+func newService(testing.TB) *Service {
 	return New()
 }
 
-// serve runs the service and returns a client of it.
+// serve runs the service, and returns a client of it.
 func serve(t testing.TB) context.InternalClient {
 	return contexttest.Serve(t, contextserver.Internal(newService(t))).Internal()
 }
 
+// TestContract runs the tests that every implementation must pass.
 func TestContract(t *testing.T) {
-	contexttest.InternalContract{NewService: newService}.Test(t)
+	contexttest.InternalContract{
+		NewService: func(t testing.TB) context.InternalServer { return newService(t) },
+	}.Test(t)
 }

@@ -1,4 +1,4 @@
-// Package server implements the service internal.aux.testdata.v1.Server: an RPC a file.
+// Package server implements the service internal.aux.testdata.v1.Server, one file per RPC.
 package server
 
 import (
@@ -8,12 +8,12 @@ import (
 
 // Service implements context.ServerServer.
 type Service struct {
-	context.UnimplementedServerServer // answers the RPCs that have no file
+	context.UnimplementedServerServer // answers RPCs that have no method here
 
 	events *contextevents.Log
 }
 
-// New makes the service. Events go to the given log.
+// New returns the service. It stores events in the given log.
 func New(events *contextevents.Log) *Service {
 	return &Service{events: events}
 }

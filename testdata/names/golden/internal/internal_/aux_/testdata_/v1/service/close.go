@@ -9,7 +9,7 @@ import (
 	context2 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// Close is yet to be written.
+// Close is not implemented yet.
 func (s *Service) Close(ctx context.Context, request *context2.Err) (*context2.Err, error) {
-	return nil, status.Error(codes.Unimplemented, "Close is yet to be written")
+	return nil, status.Error(codes.Unimplemented, "Close is not implemented yet")
 }

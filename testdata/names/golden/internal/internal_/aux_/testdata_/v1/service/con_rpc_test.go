@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// Until Con is written it says so, and never that all is well.
+// Con is not implemented yet, so it must answer Unimplemented.
 func TestCon(t *testing.T) {
 	client := serve(t)
 	_, err := client.Con(t.Context(), servertest.Sample[*context.Err]())

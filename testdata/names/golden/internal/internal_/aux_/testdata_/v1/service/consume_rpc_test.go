@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// Until Consume is written it says so, and never that all is well.
+// Consume is not implemented yet, so it must answer Unimplemented.
 func TestConsumeRPC(t *testing.T) {
 	client := serve(t)
 	_, err := client.Consume(t.Context(), servertest.Sample[*context.Err]())

@@ -9,7 +9,7 @@ import (
 	context2 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// GetURL is yet to be written.
+// GetURL is not implemented yet.
 func (s *Service) GetURL(ctx context.Context, request *context2.Err) (*context2.Err, error) {
-	return nil, status.Error(codes.Unimplemented, "GetURL is yet to be written")
+	return nil, status.Error(codes.Unimplemented, "GetURL is not implemented yet")
 }

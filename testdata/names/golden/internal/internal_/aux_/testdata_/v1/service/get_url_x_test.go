@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// Until GetUrlX is written it says so, and never that all is well.
+// GetUrlX is not implemented yet, so it must answer Unimplemented.
 func TestGetUrlX(t *testing.T) {
 	client := serve(t)
 	_, err := client.GetUrlX(t.Context(), servertest.Sample[*context.Err]())

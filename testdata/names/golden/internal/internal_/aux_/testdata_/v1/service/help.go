@@ -9,7 +9,7 @@ import (
 	context2 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// Help is yet to be written.
+// Help is not implemented yet.
 func (s *Service) Help(ctx context.Context, request *context2.Err) (*context2.Err, error) {
-	return nil, status.Error(codes.Unimplemented, "Help is yet to be written")
+	return nil, status.Error(codes.Unimplemented, "Help is not implemented yet")
 }

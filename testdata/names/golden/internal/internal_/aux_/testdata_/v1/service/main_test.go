@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// Until Main is written it says so, and never that all is well.
+// Main is not implemented yet, so it must answer Unimplemented.
 func TestMainRPC(t *testing.T) {
 	client := serve(t)
 	_, err := client.Main(t.Context(), servertest.Sample[*context.Err]())

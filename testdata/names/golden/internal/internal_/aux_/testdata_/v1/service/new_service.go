@@ -9,7 +9,7 @@ import (
 	context2 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// NewService is yet to be written.
+// NewService is not implemented yet.
 func (s *Service) NewService(ctx context.Context, request *context2.Err) (*context2.Err, error) {
-	return nil, status.Error(codes.Unimplemented, "NewService is yet to be written")
+	return nil, status.Error(codes.Unimplemented, "NewService is not implemented yet")
 }

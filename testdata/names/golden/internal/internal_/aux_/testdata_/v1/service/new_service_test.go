@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// Until NewService is written it says so, and never that all is well.
+// NewService is not implemented yet, so it must answer Unimplemented.
 func TestNewService(t *testing.T) {
 	client := serve(t)
 	_, err := client.NewService(t.Context(), servertest.Sample[*context.Err]())

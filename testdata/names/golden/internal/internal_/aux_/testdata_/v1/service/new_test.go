@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// Until New is written it says so, and never that all is well.
+// New is not implemented yet, so it must answer Unimplemented.
 func TestNew(t *testing.T) {
 	client := serve(t)
 	_, err := client.New(t.Context(), servertest.Sample[*context.Err]())

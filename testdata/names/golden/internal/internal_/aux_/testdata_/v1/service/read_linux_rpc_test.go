@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// Until ReadLinux is written it says so, and never that all is well.
+// ReadLinux is not implemented yet, so it must answer Unimplemented.
 func TestReadLinux(t *testing.T) {
 	client := serve(t)
 	_, err := client.ReadLinux(t.Context(), servertest.Sample[*context.Err]())

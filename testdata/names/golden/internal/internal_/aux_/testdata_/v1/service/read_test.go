@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// Until Read is written it says so, and never that all is well.
+// Read is not implemented yet, so it must answer Unimplemented.
 func TestRead(t *testing.T) {
 	client := serve(t)
 	_, err := client.Read(t.Context(), servertest.Sample[*context.Err]())

@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// Until Register is written it says so, and never that all is well.
+// Register is not implemented yet, so it must answer Unimplemented.
 func TestRegister(t *testing.T) {
 	client := serve(t)
 	_, err := client.Register(t.Context(), servertest.Sample[*context.Err]())

@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// Until Serve is written it says so, and never that all is well.
+// Serve is not implemented yet, so it must answer Unimplemented.
 func TestServe(t *testing.T) {
 	client := serve(t)
 	_, err := client.Serve(t.Context(), servertest.Sample[*context.Err]())

@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// Until Service is written it says so, and never that all is well.
+// Service is not implemented yet, so it must answer Unimplemented.
 func TestService(t *testing.T) {
 	client := serve(t)
 	_, err := client.Service(t.Context(), servertest.Sample[*context.Err]())

@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// Until ServiceTest is written it says so, and never that all is well.
+// ServiceTest is not implemented yet, so it must answer Unimplemented.
 func TestServiceTest(t *testing.T) {
 	client := serve(t)
 	_, err := client.ServiceTest(t.Context(), servertest.Sample[*context.Err]())

@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// Until String is written it says so, and never that all is well.
+// String is not implemented yet, so it must answer Unimplemented.
 func TestString(t *testing.T) {
 	client := serve(t)
 	_, err := client.String(t.Context(), servertest.Sample[*context.Err]())

@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// Until Test is written it says so, and never that all is well.
+// Test is not implemented yet, so it must answer Unimplemented.
 func TestTest(t *testing.T) {
 	client := serve(t)
 	_, err := client.Test(t.Context(), servertest.Sample[*context.Err]())

@@ -9,7 +9,7 @@ import (
 	context2 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// XUnder is yet to be written.
+// XUnder is not implemented yet.
 func (s *Service) XUnder(ctx context.Context, request *context2.Err) (*context2.Err, error) {
-	return nil, status.Error(codes.Unimplemented, "_under is yet to be written")
+	return nil, status.Error(codes.Unimplemented, "_under is not implemented yet")
 }

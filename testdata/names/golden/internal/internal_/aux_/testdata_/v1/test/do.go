@@ -9,7 +9,7 @@ import (
 	context2 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// Do is yet to be written.
+// Do is not implemented yet.
 func (s *Service) Do(ctx context.Context, request *context2.Err) (*context2.Err, error) {
-	return nil, status.Error(codes.Unimplemented, "Do is yet to be written")
+	return nil, status.Error(codes.Unimplemented, "Do is not implemented yet")
 }

@@ -1,14 +1,14 @@
-// Package vendor_ implements the service internal.aux.testdata.v1.Vendor: an RPC a file.
+// Package vendor_ implements the service internal.aux.testdata.v1.Vendor, one file per RPC.
 package vendor_
 
 import "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 
 // Service implements context.VendorServer.
 type Service struct {
-	context.UnimplementedVendorServer // answers the RPCs that have no file
+	context.UnimplementedVendorServer // answers RPCs that have no method here
 }
 
-// New makes the service.
+// New returns the service.
 func New() *Service {
 	return &Service{}
 }
