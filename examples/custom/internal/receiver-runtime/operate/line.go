@@ -77,7 +77,7 @@ type letterLine struct {
 }
 
 func deadLetterLine(letter eventlog.DeadLetter) letterLine {
-	return letterLine{letter.Consumer, eventLine(letter.Record), letter.Tries, letter.Reason, letter.Buried, letter.Retrying}
+	return letterLine{letter.Consumer, eventLine(letter.Record), letter.Tries, letter.Reason, letter.GaveUp, letter.Retrying}
 }
 
 // statsLine is the state of a log as it is printed.
@@ -92,11 +92,11 @@ type statsLine struct {
 }
 
 type consumerLine struct {
-	Name   string            `json:"name"`
-	Place  eventlog.Position `json:"place"`
-	Lag    int64             `json:"lag"`
-	Holder string            `json:"holder,omitempty"`
-	Dead   int64             `json:"dead"`
+	Name     string            `json:"name"`
+	Position eventlog.Position `json:"position"`
+	Lag      int64             `json:"lag"`
+	Holder   string            `json:"holder,omitempty"`
+	Dead     int64             `json:"dead"`
 }
 
 func logLine(stats eventlog.Stats) statsLine {

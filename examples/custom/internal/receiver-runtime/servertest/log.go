@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"example.com/shop/internal/receiver-runtime/eventlog"
+	_ "example.com/shop/internal/receiver-runtime/eventlog/sqlite"
 )
 
 // Log is an empty event log, for the test to have to itself.

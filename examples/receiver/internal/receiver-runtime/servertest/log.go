@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"example.com/receiver/internal/receiver-runtime/eventlog"
+	_ "example.com/receiver/internal/receiver-runtime/eventlog/sqlite"
 )
 
 // Log is an empty event log, for the test to have to itself.

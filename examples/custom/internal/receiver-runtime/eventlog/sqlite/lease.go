@@ -13,18 +13,18 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// lease is the right to run a consumer, which one holder at a time has. It
-// is a transaction on a database of its own beside the log, begun and never
-// ended, so the system ends it with the process however that dies; and since
-// such a transaction lets others read, that database says who holds it: the
-// process id is its user_version.
+// lease is the right to run a consumer, which one holder has at a time. It is a
+// transaction on a database of its own beside the log, begun and never ended, so
+// the system ends it with the process, however that dies. And since others can read
+// during such a transaction, that database says who has the lease: its user_version
+// is the process id.
 type lease struct {
 	pool *sql.DB
 	conn *sql.Conn
 }
 
-// takeLease takes the lock that a file stands for. If another has it, it is
-// nil and the holder is who that is.
+// takeLease takes the lease that a file is for. If another process has it, it
+// returns nil and which one that is.
 func takeLease(ctx context.Context, file string) (_ *lease, holder string, err error) {
 	if err := createPrivate(file); err != nil {
 		return nil, "", err
@@ -38,7 +38,7 @@ func takeLease(ctx context.Context, file string) (_ *lease, holder string, err e
 			_ = lock.close()
 		}
 	}()
-	// Whoever only looks has it for a moment.
+	// A process that only looks has it for a moment.
 	for deadline := time.Now().Add(100 * time.Millisecond); ; time.Sleep(5 * time.Millisecond) {
 		if err = lock.exec(ctx, 0, "BEGIN IMMEDIATE"); err == nil {
 			break
@@ -50,8 +50,8 @@ func takeLease(ctx context.Context, file string) (_ *lease, holder string, err e
 			return nil, fmt.Sprintf("process %d", lock.pid(ctx)), nil
 		}
 	}
-	// The commit leaves the process id where others see it; it waits for those
-	// who look. Between it and the next transaction another may take the lock.
+	// The commit leaves the process id where others see it, and waits for those
+	// that look. Between it and the next transaction another may take the lease.
 	err = errors.Join(
 		lock.exec(ctx, 1000, fmt.Sprintf("PRAGMA user_version = %d", os.Getpid())),
 		lock.exec(ctx, 1000, "COMMIT"),
@@ -68,8 +68,8 @@ func takeLease(ctx context.Context, file string) (_ *lease, holder string, err e
 	return lock, "", nil
 }
 
-// leaseHolder says who has the lock that a file stands for, "" if nobody
-// has or it can't be told.
+// leaseHolder returns which process has the lease that a file is for, "" if none has
+// it or that can't be found out.
 func leaseHolder(ctx context.Context, file string) string {
 	if err := findCreated(file); err != nil {
 		return ""
@@ -83,7 +83,7 @@ func leaseHolder(ctx context.Context, file string) string {
 	if pid == 0 {
 		return ""
 	}
-	// It is the one who had it last, and may be gone.
+	// That process had it last, and may have ended.
 	if err := lock.exec(ctx, 0, "BEGIN IMMEDIATE"); resultCode(err)&0xff != sqlite3.SQLITE_BUSY {
 		return ""
 	}
@@ -99,7 +99,7 @@ func openLease(ctx context.Context, file string) (*lease, error) {
 	return &lease{pool, conn}, nil
 }
 
-// exec waits that many milliseconds for others.
+// exec executes a statement, and waits for others up to a number of milliseconds.
 func (l *lease) exec(ctx context.Context, wait int, statement string) error {
 	if _, err := l.conn.ExecContext(ctx, fmt.Sprintf("PRAGMA busy_timeout = %d", wait)); err != nil {
 		return err
@@ -108,15 +108,15 @@ func (l *lease) exec(ctx context.Context, wait int, statement string) error {
 	return err
 }
 
-// pid is the id of the process that had the lock last, 0 if none had.
+// pid returns the id of the process that had the lease last, 0 if none had.
 func (l *lease) pid(ctx context.Context) (pid int) {
 	_, _ = l.conn.ExecContext(ctx, "PRAGMA busy_timeout = 1000")
 	_ = l.conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&pid)
 	return pid
 }
 
-// close gives the right up. The file stays: to remove it could pull it away
-// from under the next holder.
+// close gives the lease up. The file stays: to remove it could pull it away from
+// the next holder.
 func (l *lease) close() error {
 	return errors.Join(l.conn.Close(), l.pool.Close())
 }
