@@ -1,3 +1,41 @@
+// Package nats stores events in a stream of NATS JetStream, on a server or
+// cluster of version 2.12 or later. Import it for [eventlog.Open] to know its
+// URLs:
+//
+//	nats://[USER:PASSWORD@]HOST[:PORT],…/STREAM[?PARAMETER=VALUE&…]
+//
+// A user without a password is a token. With tls:// in place of nats:// the
+// connection is always encrypted, otherwise only if the server requires it. Name
+// all servers of a cluster: one that is cut off from the others does not list
+// them. These are the parameters:
+//
+//	replicas         how many servers store an event, at least; default 3, and 1
+//	                 with monitor or durability=none
+//	window           how long an event's id is known, at least; default 10m
+//	max-age          how long events are kept; default: for ever
+//	max-bytes        how much is kept before the log is full, such as 10GB;
+//	                 default: no limit
+//	partitions       how many subjects the events of a source are spread over;
+//	                 default 16
+//	timeout          how long an operation is retried while a cluster repairs
+//	                 itself; default 15s, and at most half of window and max-age
+//	lease            how long a consumer's lease outlives its process; default 15s
+//	monitor          http://HOST:8222, the monitoring address of a single server
+//	durability=none  accept a stream whose events may not be durable
+//	creds, nkey      files with the client's credentials
+//	ca, cert, key    PEM files for TLS
+//
+// An acknowledged event is in most servers of a stream with three or more
+// replicas, though perhaps not on their disks yet ([eventlog.Quorum]), or on the
+// disk of a single server whose monitor reports sync_interval: always
+// ([eventlog.Fsync]). A stream that proves neither is refused. With
+// durability=none every stream is accepted, and nothing is proven
+// ([eventlog.None]).
+//
+// The events are in the stream STREAM, as CloudEvents. The stream
+// STREAM_consumers has the positions, leases and dead letters of the consumers.
+// Streams that don't exist are created; existing ones are checked, and never
+// changed.
 package nats
 
 import (

@@ -1,5 +1,3 @@
-// Package natstest tests the JetStream engine of package eventlog with real
-// servers. It stands apart so that nothing else depends on the server.
 package nats_test
 
 import (
