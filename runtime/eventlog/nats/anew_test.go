@@ -125,7 +125,7 @@ func TestConsumerOfAStreamMadeAnew(t *testing.T) {
 				second = startMailer(t, log)
 			}
 			eventually(t, "all is handled that is new", func() bool { return second.has(test.ids...) })
-			if !second.says("begins with the first event again; its dead letters stay") || !second.says("stream EVENTS was made anew") {
+			if !second.says("begins with the first event again; its dead letters stay") || !second.says("stream EVENTS was deleted and created again") {
 				t.Errorf("it says %s", second.said.String())
 			}
 			second.stop()
@@ -157,7 +157,7 @@ func TestTailOfAStreamMadeAnew(t *testing.T) {
 			t.Errorf("%s comes behind what another stream had", record.ID)
 		}
 	}
-	if !errors.Is(last, eventlog.ErrUnavailable) || !strings.Contains(last.Error(), "made anew") {
+	if !errors.Is(last, eventlog.ErrUnavailable) || !strings.Contains(last.Error(), "deleted and created again") {
 		t.Errorf("got %v, want that the stream was made anew", last)
 	}
 }

@@ -118,7 +118,7 @@ func TestNATSMessageOfAnother(t *testing.T) {
 		"bad escape": {headerID: {"%"}, headerType: {"t"}, headerSchema: {"s"}},
 		"bad time":   {headerID: {"a"}, headerType: {"t"}, headerSchema: {"s"}, headerTime: {"yesterday"}},
 	} {
-		if _, err := parseRecord(7, time.Now(), header, nil); err == nil || !strings.Contains(err.Error(), "position 7 is no event") {
+		if _, err := parseRecord(7, time.Now(), header, nil); err == nil || !strings.Contains(err.Error(), "position 7 is not an event") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -175,11 +175,11 @@ func TestNATSURLRefused(t *testing.T) {
 		"nats:///ORDERS":               "want nats://HOST",
 		"nats://one":                   "name the stream",
 		"nats://one,/ORDERS":           "want nats://HOST",
-		"nats://me:secret@one/OR.DERS": "a stream's name has letters",
-		"nats://me:secret@one/A/B":     "a stream's name has letters",
+		"nats://me:secret@one/OR.DERS": "the name of a stream may have letters",
+		"nats://me:secret@one/A/B":     "the name of a stream may have letters",
 		"nats://me:secret%@one/ORDERS": "user and password can't be read",
 		"nats://one/" + strings.Repeat("x", maxStreamName+1): "at most 200",
-		"nats://me:secret@one/ORDERS?x=1":                    `there is no parameter "x"; known are ca, cert, creds`,
+		"nats://me:secret@one/ORDERS?x=1":                    `there is no parameter "x"; the known ones are ca, cert, creds`,
 		"nats://me:secret@one/ORDERS?replicas=0":             "parameter replicas=0: want a number from 1 to 5",
 		"nats://me:secret@one/ORDERS?max-bytes=x":            "parameter max-bytes=x: want a number of bytes",
 		"nats://me:secret@one/ORDERS?window=10":              "parameter window=10: want a duration",
@@ -189,7 +189,7 @@ func TestNATSURLRefused(t *testing.T) {
 		"nats://me:secret@one/ORDERS?max-age=20s":            "max-age=20s is less than twice timeout=15s",
 		"nats://me:secret@one/ORDERS?timeout=2s&max-age=3s":  "max-age=3s is less than twice timeout=2s",
 		"nats://me:secret@one/ORDERS?durability=fsync":       "want none",
-		"nats://me:secret@one/ORDERS?cert=a":                 "cert and key come together",
+		"nats://me:secret@one/ORDERS?cert=a":                 "cert and key are needed together",
 		"nats://me:secret@one/ORDERS?a=%":                    "can't be read",
 		"nats://me:secret/ORDERS":                            "want nats://HOST",
 		"nats:me:secret@one/ORDERS":                          "want nats://HOST",

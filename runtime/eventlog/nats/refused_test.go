@@ -106,7 +106,7 @@ func TestStreamOfAnotherKindIsRefused(t *testing.T) {
 				t.Fatal(err)
 			}
 			before := made.CachedInfo().Config
-			refused(t, "nats://"+hosts(s)+"/"+config.Name+"?durability=none", "is left as it is", strings.ReplaceAll(test.says, "STREAM", config.Name))
+			refused(t, "nats://"+hosts(s)+"/"+config.Name+"?durability=none", "was not changed", strings.ReplaceAll(test.says, "STREAM", config.Name))
 			if after, err := made.Info(t.Context()); err != nil || fmt.Sprint(after.Config) != fmt.Sprint(before) {
 				t.Errorf("it was changed to %+v, %v", after.Config, err)
 			}
@@ -122,13 +122,13 @@ func TestStreamOfAnotherKindIsRefused(t *testing.T) {
 func TestNothingIsPromisedUnproven(t *testing.T) {
 	lax := start(t, &server.Options{HTTPHost: "127.0.0.1", HTTPPort: -1})
 	syncs := start(t, &server.Options{HTTPHost: "127.0.0.1", HTTPPort: -1, SyncAlways: true})
-	refused(t, "nats://"+hosts(lax)+"/"+newStream(), "with 3 replicas can't be made (a single server wants replicas=1")
+	refused(t, "nats://"+hosts(lax)+"/"+newStream(), "with 3 replicas can't be created (a single server needs replicas=1")
 	refused(t, "nats://"+hosts(lax)+"/"+newStream()+"?replicas=1", "nothing proves", "durability=none")
 	refused(t, "nats://"+hosts(lax)+"/"+newStream()+"?monitor=http://"+lax.MonitorAddr().String(), "does not write an event to disk", "sync_interval: always")
-	refused(t, "nats://"+hosts(lax)+"/"+newStream()+"?timeout=1s&monitor=http://"+syncs.MonitorAddr().String(), "tells of another server")
+	refused(t, "nats://"+hosts(lax)+"/"+newStream()+"?timeout=1s&monitor=http://"+syncs.MonitorAddr().String(), "is the address of another server")
 	refused(t, "nats://"+hosts(syncs)+"/"+newStream()+"?timeout=1s&monitor=http://127.0.0.1:1", "127.0.0.1:1")
 	secret := "?timeout=1s&monitor=http://me:s3cret@"
-	refused(t, "nats://"+hosts(lax)+"/"+newStream()+secret+syncs.MonitorAddr().String(), "monitor=http://"+syncs.MonitorAddr().String()+" tells of another server")
+	refused(t, "nats://"+hosts(lax)+"/"+newStream()+secret+syncs.MonitorAddr().String(), "monitor=http://"+syncs.MonitorAddr().String()+" is the address of another server")
 	refused(t, "nats://"+hosts(syncs)+"/"+newStream()+secret+"127.0.0.1:1", "monitor=http://127.0.0.1:1: dial tcp")
 	refused(t, "nats://"+hosts(syncs)+"/"+newStream()+"?timeout=1s&monitor=http://s3cret@127.0.0.1:1/s3cret?s3cret", "127.0.0.1:1")
 	refused(t, "nats://"+hosts(syncs)+"/"+newStream()+"?timeout=1s&replicas=2&monitor=http://s3cret@127.0.0.1:1", "127.0.0.1:1")
@@ -344,7 +344,7 @@ func TestCredentials(t *testing.T) {
 	t.Run("no JetStream", func(t *testing.T) {
 		account := server.NewAccount("plain")
 		s := start(t, &server.Options{Accounts: []*server.Account{account}, Users: []*server.User{{Username: "me", Password: "x", Account: account}}})
-		refused(t, "nats://me:x@"+hosts(s)+"/EVENTS?durability=none", "has no JetStream")
+		refused(t, "nats://me:x@"+hosts(s)+"/EVENTS?durability=none", "JetStream is not enabled for this user")
 	})
 }
 

@@ -123,7 +123,7 @@ func TestMessageOfAnother(t *testing.T) {
 	for _, last = range log.Read(t.Context(), eventlog.From{}) {
 		count++
 	}
-	if count != 6 || last == nil || !strings.Contains(last.Error(), "the message at position 6 is no event: somebody else has written to the stream; remove it") {
+	if count != 6 || last == nil || !strings.Contains(last.Error(), "the message at position 6 is not an event: something else has written to the stream; remove it") {
 		t.Errorf("%d records and then %v", count, last)
 	}
 }
