@@ -3,8 +3,10 @@ package nats_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -15,8 +17,8 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 )
 
-// network is what stands between a client and its server, and can be cut: then
-// it keeps the connections, and nothing comes through.
+// network forwards connections to a server. It can be cut: then it keeps the
+// connections, and forwards nothing.
 type network struct {
 	listener net.Listener
 	mu       sync.RWMutex // locked while it is cut
@@ -62,18 +64,19 @@ func (n *network) carry(from, to net.Conn) {
 	}
 }
 
+// cut cuts the network until mend is called.
 func (n *network) cut() (mend func()) {
 	n.mu.Lock()
 	return sync.OnceFunc(n.mu.Unlock)
 }
 
-// A process that is cut off gives its consumers' places up before others can
-// take them, and gets them back by asking as others do.
-func TestHolderIsCutOff(t *testing.T) {
+// A process that is cut off gives up its consumers' leases before other processes
+// can take them, and takes them again only when they are free.
+func TestHolderThatIsCutOffLosesItsLease(t *testing.T) {
 	s := start(t, &server.Options{})
 	network := startNetwork(t, s)
 	const stream = "/EVENTS?durability=none&lease=2s"
-	cutOff, there := open(t, "nats://"+network.listener.Addr().String()+stream), open(t, "nats://"+hosts(s)+stream)
+	cutOff, connected := open(t, "nats://"+network.listener.Addr().String()+stream), open(t, "nats://"+hosts(s)+stream)
 	biller, err := cutOff.Hold(t.Context(), "biller")
 	if err != nil {
 		t.Fatal(err)
@@ -105,14 +108,14 @@ func TestHolderIsCutOff(t *testing.T) {
 		}
 		return errors.New("not handled")
 	})
-	if _, err := there.Append(t.Context(), event("a")); err != nil {
+	if _, err := connected.Append(t.Context(), event("a")); err != nil {
 		t.Fatal(err)
 	}
 	if id := soon(t, begun); id != "a" {
 		t.Fatalf("%s has begun", id)
 	}
 	handled := make(chan string, 10)
-	stop := consume(there, func(_ context.Context, record eventlog.Record) error {
+	stop := consume(connected, func(_ context.Context, record eventlog.Record) error {
 		handled <- record.ID
 		return nil
 	})
@@ -120,7 +123,7 @@ func TestHolderIsCutOff(t *testing.T) {
 	mend := network.cut()
 	t.Cleanup(mend)
 	if err := biller.Commit(t.Context(), 1); !errors.Is(err, eventlog.ErrHeld) || !strings.Contains(err.Error(), `the lease of consumer "biller" could not be renewed within 2s`) {
-		t.Errorf("moved: got %v, want that the lease has ended", err)
+		t.Errorf("commit: got %v, want that the lease has ended", err)
 	}
 	if _, err := biller.Retries(t.Context()); !errors.Is(err, eventlog.ErrHeld) {
 		t.Errorf("retries: got %v, want that the lease has ended", err)
@@ -129,12 +132,12 @@ func TestHolderIsCutOff(t *testing.T) {
 		t.Errorf("the handler was abandoned for %v", err)
 	}
 	if id := soon(t, handled); id != "a" {
-		t.Errorf("the other handles %s", id)
+		t.Errorf("the other process handles %s", id)
 	}
 
 	mend()
 	stop()
-	if _, err := there.Append(t.Context(), event("b")); err != nil {
+	if _, err := connected.Append(t.Context(), event("b")); err != nil {
 		t.Fatal(err)
 	}
 	if id := soon(t, begun); id != "b" {
@@ -143,18 +146,61 @@ func TestHolderIsCutOff(t *testing.T) {
 	if err := biller.Release(); err != nil {
 		t.Error(err)
 	}
-	if _, err := there.Hold(t.Context(), "biller"); err != nil {
-		t.Errorf("it is not released: %v", err)
+	if _, err := connected.Hold(t.Context(), "biller"); err != nil {
+		t.Errorf("the lease was not released: %v", err)
 	}
 }
 
-// soon is what comes out of a channel.
+// The lease of a process that has died is free once it has expired.
+func TestLeaseExpires(t *testing.T) {
+	s := start(t, &server.Options{})
+	url := "nats://" + hosts(s) + "/EVENTS?durability=none&lease=1s"
+	log := open(t, url)
+	for i := range 7 {
+		if _, err := log.Append(t.Context(), event(fmt.Sprint(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hold, err := log.Hold(t.Context(), "mailer")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := hold.Commit(t.Context(), 7); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(2 * time.Second) // it is renewed
+	if _, err := log.Hold(t.Context(), "mailer"); !errors.Is(err, eventlog.ErrHeld) || !strings.Contains(err.Error(), fmt.Sprint("process ", os.Getpid(), " on ")) {
+		t.Errorf("got %v, want that this process has it", err)
+	}
+	steal(t, url, "mailer") // by one that does not renew it
+	if _, err := log.Hold(t.Context(), "mailer"); !errors.Is(err, eventlog.ErrHeld) || !strings.Contains(err.Error(), "process 1 on another host") {
+		t.Errorf("got %v, want that another process has it", err)
+	}
+	began := time.Now()
+	for {
+		if hold, err = log.Hold(t.Context(), "mailer"); err == nil {
+			break
+		}
+		if !errors.Is(err, eventlog.ErrHeld) || time.Since(began) > 10*time.Second {
+			t.Fatal(err)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	if took := time.Since(began); took < 800*time.Millisecond || took > 3*time.Second {
+		t.Errorf("it was free after %v, want a second", took)
+	}
+	if position, ok := hold.Position(); position != 7 || !ok {
+		t.Errorf("the position is %d, %v; want 7", position, ok)
+	}
+}
+
+// soon returns the next value of a channel.
 func soon[T any](t *testing.T, from <-chan T) (value T) {
 	t.Helper()
 	select {
 	case value = <-from:
 	case <-time.After(time.Minute):
-		t.Fatal("it never comes")
+		t.Fatal("no value came within a minute")
 	}
 	return value
 }

@@ -18,21 +18,23 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 )
 
-// mailer is a consumer in the background, and what it has handled and said.
+// mailer is a consumer that runs in the background.
 type mailer struct {
 	mu      sync.Mutex
-	handled []string
-	said    bytes.Buffer
+	handled []string     // ids of events
+	logged  bytes.Buffer // what it has logged
 	stop    func()
 }
 
+// Write implements [io.Writer] for its logger.
 func (m *mailer) Write(text []byte) (int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.said.Write(text)
+	return m.logged.Write(text)
 }
 
-func (m *mailer) has(ids ...string) bool {
+// hasHandled reports whether all events with these ids were handled.
+func (m *mailer) hasHandled(ids ...string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, id := range ids {
@@ -43,13 +45,15 @@ func (m *mailer) has(ids ...string) bool {
 	return true
 }
 
-func (m *mailer) says(text string) bool {
+// hasLogged reports whether it has logged a text.
+func (m *mailer) hasLogged(text string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return strings.Contains(m.said.String(), text)
+	return strings.Contains(m.logged.String(), text)
 }
 
-// startMailer runs it until it is stopped, at the latest by the end of the test.
+// startMailer starts a mailer. It is stopped at the end of the test, unless it was
+// stopped before.
 func startMailer(t *testing.T, log eventlog.Log) *mailer {
 	ctx, cancel := context.WithCancel(t.Context())
 	m := &mailer{}
@@ -72,13 +76,14 @@ func startMailer(t *testing.T, log eventlog.Log) *mailer {
 	return m
 }
 
-func eventually(t *testing.T, what string, is func() bool) {
+// eventually waits until a condition is true.
+func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	(&cluster{}).eventually(t, what, func(context.Context) bool { return is() })
+	(&cluster{}).eventually(t, what, func(context.Context) bool { return condition() })
 }
 
-// makeAnew deletes the stream of a log, makes it again, and appends events to it.
-func makeAnew(t *testing.T, log eventlog.Log, js jetstream.JetStream, stream jetstream.Stream, ids ...string) {
+// recreate deletes the stream of a log, creates it again, and appends events to it.
+func recreate(t *testing.T, log eventlog.Log, js jetstream.JetStream, stream jetstream.Stream, ids ...string) {
 	t.Helper()
 	if err := js.DeleteStream(t.Context(), stream.CachedInfo().Config.Name); err != nil {
 		t.Fatal(err)
@@ -93,26 +98,26 @@ func makeAnew(t *testing.T, log eventlog.Log, js jetstream.JetStream, stream jet
 	}
 }
 
-// A stream that was made anew, or restored, has other events at its positions:
-// a consumer begins with the first, whether it runs meanwhile or not.
-func TestConsumerOfAStreamMadeAnew(t *testing.T) {
+// A stream that was deleted and created again has other events at its positions. So
+// a consumer begins with the first, whether it was running at that time or not.
+func TestConsumerBeginsAgainWhenItsStreamWasReplaced(t *testing.T) {
 	for name, test := range map[string]struct {
 		runs bool
 		ids  []string
 	}{
-		"shorter than the place":              {false, []string{"a", "b", "c"}},
-		"longer than the place":               {false, []string{"a", "b", "c", "d", "e", "f", "g"}},
-		"shorter than the place, at the same": {true, []string{"a", "b", "c"}},
-		"longer than the place, at the same":  {true, []string{"a", "b", "c", "d", "e", "f", "g"}},
+		"shorter than the position":                {false, []string{"a", "b", "c"}},
+		"longer than the position":                 {false, []string{"a", "b", "c", "d", "e", "f", "g"}},
+		"shorter than the position, while it runs": {true, []string{"a", "b", "c"}},
+		"longer than the position, while it runs":  {true, []string{"a", "b", "c", "d", "e", "f", "g"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			log, js, stream := openStream(t, "")
 			first := startMailer(t, log)
-			eventually(t, "all is handled", func() bool { return first.has("0", "1", "2", "3", "4") })
+			eventually(t, "the first events are handled", func() bool { return first.hasHandled("0", "1", "2", "3", "4") })
 			if !test.runs {
 				first.stop()
 			}
-			makeAnew(t, log, js, stream, test.ids...)
+			recreate(t, log, js, stream, test.ids...)
 			second := first
 			if !test.runs {
 				stats, err := log.Stats(t.Context())
@@ -124,24 +129,25 @@ func TestConsumerOfAStreamMadeAnew(t *testing.T) {
 				}
 				second = startMailer(t, log)
 			}
-			eventually(t, "all is handled that is new", func() bool { return second.has(test.ids...) })
-			if !second.says("begins with the first event again; its dead letters stay") || !second.says("stream EVENTS was made anew") {
-				t.Errorf("it says %s", second.said.String())
+			eventually(t, "the new events are handled", func() bool { return second.hasHandled(test.ids...) })
+			if !second.hasLogged("begins with the first event again; its dead letters stay") || !second.hasLogged("stream EVENTS was deleted and created again") {
+				t.Errorf("it has logged %s", second.logged.String())
 			}
 			second.stop()
 			third := startMailer(t, log)
 			if _, err := log.Append(t.Context(), event("last")); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, "it goes on", func() bool { return third.has("last") })
-			if third.has("a") || third.says("begins with the first") {
-				t.Errorf("it began anew again: %s", third.said.String())
+			eventually(t, "the next event is handled", func() bool { return third.hasHandled("last") })
+			if third.hasHandled("a") || third.hasLogged("begins with the first") {
+				t.Errorf("it began with the first event twice: %s", third.logged.String())
 			}
 		})
 	}
 }
 
-func TestTailOfAStreamMadeAnew(t *testing.T) {
+// A tail fails when its stream was replaced, and yields none of the new events.
+func TestTailFailsWhenItsStreamWasReplaced(t *testing.T) {
 	log, js, stream := openStream(t, "")
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -152,19 +158,19 @@ func TestTailOfAStreamMadeAnew(t *testing.T) {
 		}
 		switch record.ID {
 		case "4":
-			makeAnew(t, log, js, stream, "a", "b", "c", "d", "e", "f", "g")
+			recreate(t, log, js, stream, "a", "b", "c", "d", "e", "f", "g")
 		case "a", "b", "c", "d", "e", "f", "g":
-			t.Errorf("%s comes behind what another stream had", record.ID)
+			t.Errorf("%s is yielded after the events of the former stream", record.ID)
 		}
 	}
-	if !errors.Is(last, eventlog.ErrUnavailable) || !strings.Contains(last.Error(), "made anew") {
-		t.Errorf("got %v, want that the stream was made anew", last)
+	if !errors.Is(last, eventlog.ErrUnavailable) || !strings.Contains(last.Error(), "deleted and created again") {
+		t.Errorf("got %v, want that the stream was created again", last)
 	}
 }
 
-// A stream that ends before a place has lost its last events, and more may have
-// come since: a consumer begins with the first.
-func TestPlaceBehindTheEnd(t *testing.T) {
+// A stream that ends before a consumer's position has lost its last events, and may
+// have others at their positions by now. So the consumer begins with the first.
+func TestConsumerBeginsAgainWhenItsStreamHasLostEvents(t *testing.T) {
 	servers := startCluster(t)
 	for name, url := range map[string]string{
 		"one server": "nats://" + hosts(servers[0]) + "/" + newStream() + "?durability=none",
@@ -180,7 +186,7 @@ func TestPlaceBehindTheEnd(t *testing.T) {
 				}
 				receipts = append(receipts, got...)
 			}
-			hold := moved(t, log, receipts[2].Position+1)
+			hold := committed(t, log, receipts[2].Position+1)
 			if stats, err := log.Stats(t.Context()); err != nil || stats.Consumers[0].Lag != 3 || stats.Consumers[0].Position != 0 {
 				t.Errorf("%+v, %v; want that it lags by 3", stats, err)
 			}
@@ -188,26 +194,26 @@ func TestPlaceBehindTheEnd(t *testing.T) {
 				t.Fatal(err)
 			}
 			m := startMailer(t, log)
-			eventually(t, "all is handled", func() bool { return m.has("a", "b", "c") })
-			if !m.says("it has lost events") {
-				t.Errorf("it says %s", m.said.String())
+			eventually(t, "all events are handled", func() bool { return m.hasHandled("a", "b", "c") })
+			if !m.hasLogged("it has lost events") {
+				t.Errorf("it has logged %s", m.logged.String())
 			}
 			m.stop()
-			// What is removed was not lost.
-			hold = moved(t, log, receipts[2].Position)
+			// An event that was removed was not lost.
+			hold = committed(t, log, receipts[2].Position)
 			remove(t, url, receipts[2].Position)
 			if err := hold.Release(); err != nil {
 				t.Fatal(err)
 			}
-			if place := held(t, log); place != receipts[2].Position {
-				t.Errorf("the place is %d, want %d", place, receipts[2].Position)
+			if got := mailerPosition(t, log); got != receipts[2].Position {
+				t.Errorf("the position is %d, want %d", got, receipts[2].Position)
 			}
 		})
 	}
 }
 
-// moved is the place of the mailer, moved.
-func moved(t *testing.T, log eventlog.Log, to eventlog.Position) eventlog.Hold {
+// committed returns the lease of the mailer, after it has committed a position.
+func committed(t *testing.T, log eventlog.Log, to eventlog.Position) eventlog.Hold {
 	t.Helper()
 	hold, err := log.Hold(t.Context(), "mailer")
 	if err != nil {
@@ -219,18 +225,19 @@ func moved(t *testing.T, log eventlog.Log, to eventlog.Position) eventlog.Hold {
 	return hold
 }
 
-// held takes the place of the mailer, and releases it.
-func held(t *testing.T, log eventlog.Log) eventlog.Position {
+// mailerPosition takes the lease of the mailer, releases it, and returns the
+// position.
+func mailerPosition(t *testing.T, log eventlog.Log) eventlog.Position {
 	t.Helper()
 	hold, err := log.Hold(t.Context(), "mailer")
 	if err != nil {
 		t.Fatal(err)
 	}
-	place, known := hold.Position()
-	if err := hold.Release(); err != nil || !known {
-		t.Errorf("known: %v, %v", known, err)
+	position, ok := hold.Position()
+	if err := hold.Release(); err != nil || !ok {
+		t.Errorf("ok is %v, and Release returns %v", ok, err)
 	}
-	return place
+	return position
 }
 
 // remove removes an event from the stream of a log.
@@ -246,19 +253,20 @@ func remove(t *testing.T, url string, position eventlog.Position) {
 	}
 }
 
-// A place of a former version does not say which stream it is in.
-func TestPlaceOfAFormerVersion(t *testing.T) {
+// A position that a former version has written does not say which stream it belongs
+// to.
+func TestPositionOfAFormerVersionIsUsed(t *testing.T) {
 	log, js, _ := openStream(t, "")
-	for place, want := range map[eventlog.Position]eventlog.Position{3: 3, 5: 5, 6: 0} {
-		data, err := json.Marshal(map[string]any{"consumer": "mailer", "place": place})
+	for position, want := range map[eventlog.Position]eventlog.Position{3: 3, 5: 5, 6: 0} {
+		data, err := json.Marshal(map[string]any{"consumer": "mailer", "place": position})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if _, err := js.Publish(t.Context(), "EVENTS_consumers.place.mailer", data); err != nil {
 			t.Fatal(err)
 		}
-		if got := held(t, log); got != want {
-			t.Errorf("%d: the place is %d, want %d", place, got, want)
+		if got := mailerPosition(t, log); got != want {
+			t.Errorf("%d: the position is %d, want %d", position, got, want)
 		}
 	}
 	if stats, err := log.Stats(t.Context()); err != nil || len(stats.Consumers) != 1 {
@@ -266,16 +274,15 @@ func TestPlaceOfAFormerVersion(t *testing.T) {
 	}
 }
 
-// The dead letters of a former stream have all that their events had. They stay,
-// also if an event at their position becomes a dead letter, and each can be
-// tried again.
-func TestDeadLettersOfAFormerStream(t *testing.T) {
+// The dead letters of a former stream are complete. They stay, even if a new event
+// at the same position becomes a dead letter, and each can be tried again.
+func TestDeadLettersOfAFormerStreamStay(t *testing.T) {
 	log, js, stream := openStream(t, "")
 	hold, err := log.Hold(t.Context(), "mailer")
 	if err != nil {
 		t.Fatal(err)
 	}
-	bury := func(id, reason string, position eventlog.Position) {
+	putDead := func(id, reason string, position eventlog.Position) {
 		t.Helper()
 		letter := eventlog.DeadLetter{Record: eventlog.Record{Event: event(id), Position: position}, Tries: 1, Reason: reason}
 		if err := hold.PutDead(t.Context(), letter); err != nil {
@@ -306,7 +313,7 @@ func TestDeadLettersOfAFormerStream(t *testing.T) {
 			got = append(got, letter.ID)
 		}
 		if !slices.Equal(got, want) {
-			t.Errorf("%q are to be tried again, want %q", got, want)
+			t.Errorf("%q wait to be tried again, want %q", got, want)
 		}
 	}
 	retry := func(want int, positions ...eventlog.Position) {
@@ -315,18 +322,18 @@ func TestDeadLettersOfAFormerStream(t *testing.T) {
 			t.Errorf("%d letters, %v; want %d", count, err, want)
 		}
 	}
-	revive := func(position eventlog.Position) {
+	removeDead := func(position eventlog.Position) {
 		t.Helper()
 		if err := hold.RemoveDead(t.Context(), position); err != nil {
 			t.Fatal(err)
 		}
 	}
-	bury("1", "former", 2)
-	bury("4", "former", 10)
-	makeAnew(t, log, js, stream, "a", "b")
-	bury("b", "new", 2)
+	putDead("1", "former", 2)
+	putDead("4", "former", 10)
+	recreate(t, log, js, stream, "a", "b")
+	putDead("b", "new", 2)
 	check("2 1: former", "2 b: new", "10 4: former")
-	bury("b", "newer", 2)
+	putDead("b", "newer", 2)
 	check("2 1: former", "2 b: newer", "10 4: former")
 	if stats, err := log.Stats(t.Context()); err != nil || stats.Consumers[0].Dead != 3 {
 		t.Errorf("%+v, %v", stats, err)
@@ -334,17 +341,17 @@ func TestDeadLettersOfAFormerStream(t *testing.T) {
 
 	retry(3)
 	retries("1", "4")
-	bury("1", "it failed again", 2)
+	putDead("1", "it failed again", 2)
 	retries("b", "4")
 	retry(2, 2)
-	retries("b", "4") // which was taken before
-	revive(2)
-	revive(10)
+	retries("b", "4") // "b", which was returned before, and not "1"
+	removeDead(2)
+	removeDead(10)
 	check("2 1: it failed again")
 	retries("1")
-	revive(2)
+	removeDead(2)
 	check()
-	bury("b", "again", 2)
+	putDead("b", "again", 2)
 	check("2 b: again")
 	retries()
 }
