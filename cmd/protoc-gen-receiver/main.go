@@ -26,7 +26,6 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
-	"strings"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/pluginpb"
@@ -147,32 +146,13 @@ func answer(env env) error {
 	if err := proto.Unmarshal(input, request); err != nil {
 		return fmt.Errorf("what came on stdin is no request of protoc or buf: %w", err)
 	}
-	parameter := request.GetParameter() // and nothing else of it is kept in memory
-	tell := func(line string) { fmt.Fprintln(env.stderr, "protoc-gen-receiver:", line) }
-	response := plugin.Respond(request, tell)
-	if len(response.GetFile()) > 0 {
-		advise(parameter, tell)
-	}
+	response := plugin.Respond(request, func(line string) { fmt.Fprintln(env.stderr, "protoc-gen-receiver:", line) })
 	output, err := proto.Marshal(response)
 	if err != nil {
 		return err
 	}
 	_, err = env.stdout.Write(output)
 	return err
-}
-
-// advise says how to get the versions that the generated code was tested with;
-// a plugin can't write go.mod.
-func advise(parameter string, tell func(string)) {
-	missing, err := plugin.Untested(parameter)
-	if err != nil || len(missing) == 0 {
-		return
-	}
-	words := []string{"go.mod lacks modules; for the versions this was tested with: go get"}
-	for _, need := range missing {
-		words = append(words, need.String())
-	}
-	tell(strings.Join(words, " "))
 }
 
 // version is that of the module as it was installed or built.

@@ -142,62 +142,58 @@ func (l *list) Set(value string) error {
 
 // generate has all plugins answer, and then writes, or shows what it would write.
 func (c *command) generate(ctx context.Context, out, notes io.Writer) error {
-	options, err := plugin.ParseOptions(c.request.GetParameter())
+	result, err := plugin.Run(c.request)
 	if err != nil {
 		return err
 	}
-	tell := func(line string) { fmt.Fprintln(notes, "protoc-gen-receiver:", line) }
-	gomod, err := plugin.ReadGoMod(options.Root)
+	if result.GoMod == nil {
+		return result.Skipped
+	}
+	if err := c.strays(result); err != nil {
+		return err
+	}
+	warn := func(line string) { fmt.Fprintln(notes, "protoc-gen-receiver:", line) }
+	for _, line := range result.Lines {
+		warn(line)
+	}
+	theirs, err := c.others(ctx, result)
 	if err != nil {
 		return err
 	}
-	var told []string
-	files, err := plugin.Generate(c.request, func(line string) { told = append(told, line) })
-	if err == nil {
-		err = c.strays(options, gomod)
+	for _, line := range c.checkMessages(result, theirs) {
+		warn(line)
 	}
-	if err != nil {
-		return err
-	}
-	for _, line := range told {
-		tell(line)
-	}
-	var missing []module.Version
-	if len(files) > 0 {
-		missing = options.Missing(gomod)
-	}
-	theirs, err := c.others(ctx, options, gomod)
-	if err != nil {
-		return err
-	}
-	for _, line := range c.checkMessages(options, gomod.Path(), theirs) {
-		tell(line)
-	}
-	files = append(files, theirs...)
-	if c.check || c.diff || options.Check {
-		return c.compare(options.Root, files, missing, out)
+	files := append(result.Files, theirs...)
+	if c.check || c.diff || result.Options.Check {
+		return c.compare(result.Options.Root, files, result.Missing, out)
 	}
 	for _, file := range files {
 		if file.Gone {
-			tell(file.Path + ": deleted, as nothing is made of it any more")
+			warn(file.Path + ": deleted, as nothing is made of it any more")
 		}
 	}
-	changed := slices.DeleteFunc(slices.Clone(files), func(file keep.File) bool { return file.Change(options.Root) == "" })
-	if err := keep.Writable(options.Root, changed); err != nil {
+	if err := put(result.Options.Root, files); err != nil {
 		return err
 	}
-	if err := write(options.Root, changed); err != nil {
-		return err
-	}
-	if len(missing) == 0 {
+	if len(result.Missing) == 0 {
 		return nil
 	}
-	tell("go.mod: required the versions that this was tested with: " + words(missing))
-	return gomod.Require(missing)
+	warn("go.mod: required the versions that this was tested with: " + plugin.Versions(result.Missing))
+	return result.GoMod.Require(result.Missing)
+}
+
+// put writes the files that would change, if all of them can be written.
+func put(root string, files []keep.File) error {
+	changed := slices.DeleteFunc(slices.Clone(files), func(file keep.File) bool { return file.Change(root) == "" })
+	if err := keep.Writable(root, changed); err != nil {
+		return err
+	}
+	return write(root, changed)
 }
 
 // others are the files that the plugins of others make.
-func (c *command) others(ctx context.Context, options plugin.Options, gomod *plugin.GoMod) (files []keep.File, err error) {
+func (c *command) others(ctx context.Context, result *plugin.Result) (files []keep.File, err error) {
+	options, gomod := result.Options, result.GoMod
 	request := proto.CloneOf(c.request)
 	request.FileToGenerate = within(request, gomod.Path(), options)
 	for _, tool := range tools {
@@ -217,7 +213,8 @@ func (c *command) others(ctx context.Context, options plugin.Options, gomod *plu
 }
 
 // strays is an error if nobody makes the messages that a service needs.
-func (c *command) strays(options plugin.Options, gomod *plugin.GoMod) error {
+func (c *command) strays(result *plugin.Result) error {
+	options, gomod := result.Options, result.GoMod
 	var complaints model.Complaints
 	for _, file := range c.request.GetProtoFile() {
 		goPackage := options.GoPackage(file)
@@ -240,20 +237,12 @@ func (c *command) compare(root string, files []keep.File, missing []module.Versi
 	}
 	if len(missing) > 0 {
 		changes++
-		fmt.Fprintln(out, "change go.mod: require", words(missing))
+		fmt.Fprintln(out, "change go.mod: require", plugin.Versions(missing))
 	}
 	if changes > 0 {
 		return fmt.Errorf("not up to date with the protos, run protoc-gen-receiver generate: files that would change: %d", changes)
 	}
 	return nil
-}
-
-func words(versions []module.Version) string {
-	var all []string
-	for _, one := range versions {
-		all = append(all, one.String())
-	}
-	return strings.Join(all, " ")
 }
 
 // within are the files whose messages belong to the module; those of others

@@ -18,7 +18,8 @@ import (
 // checkMessages says where the Go code of messages will not fit together: that
 // of a proto which nobody has made, and that of one which is no more. Both are
 // protoc-gen-go's, which looks at no other files than those it makes.
-func (c *command) checkMessages(options plugin.Options, modulePath string, made []keep.File) (lines []string) {
+func (c *command) checkMessages(result *plugin.Result, made []keep.File) (lines []string) {
+	options, modulePath := result.Options, result.GoMod.Path()
 	for _, file := range c.request.GetProtoFile() {
 		dir, within := folderOf(options.GoPackage(file), modulePath)
 		if !within || slices.Contains(c.request.GetFileToGenerate(), file.GetName()) || slices.Contains(slices.Collect(maps.Values(protosIn(options.Root, dir))), file.GetName()) {

@@ -334,18 +334,19 @@ func (r *run) try() error {
 	}
 	// As somebody would who calls protoc.
 	r.renew(theirs)
-	files, err := plugin.Generate(r.request, func(line string) {
-		r.told = append(r.told, line)
-		r.say("told: %s", line)
-	})
+	result, err := plugin.Run(r.request)
 	if err != nil {
 		r.say("refused: %v", err)
 		r.refused++
 		r.undone = true
 		r.restore()
-		return r.refusal(files, err)
+		return r.refusal(result, err)
 	}
-	if err := r.apply(files); err != nil {
+	r.told = append(r.told, result.Lines...)
+	for _, line := range result.Lines {
+		r.say("told: %s", line)
+	}
+	if err := r.apply(result.Files); err != nil {
 		return err
 	}
 	if err := r.again(); err != nil {
@@ -464,9 +465,9 @@ func (r *run) restore() {
 var namesAFile = regexp.MustCompile(`[^ :]+\.(go|proto)(:[1-9][0-9]*:[1-9][0-9]*)?: `)
 
 // refusal checks an error.
-func (r *run) refusal(files []keep.File, err error) error {
-	if len(files) > 0 {
-		return fmt.Errorf("with an error there are %d files: %w", len(files), err)
+func (r *run) refusal(result *plugin.Result, err error) error {
+	if result != nil {
+		return fmt.Errorf("with an error there are %d files: %w", len(result.Files), err)
 	}
 	if !namesAFile.MatchString(err.Error()) {
 		return fmt.Errorf("an error that names no file: %w", err)
@@ -507,11 +508,11 @@ func (r *run) apply(files []keep.File) error {
 // again runs once more, with nothing changed.
 func (r *run) again() error {
 	r.request.Parameter = proto.String("root=" + r.root + ",runtime=" + runtime.Path)
-	files, err := plugin.Generate(r.request, func(string) {})
+	result, err := plugin.Run(r.request)
 	if err != nil {
 		return fmt.Errorf("the second time there is an error: %w", err)
 	}
-	for _, file := range files {
+	for _, file := range result.Files {
 		if change := file.Change(r.root); change != "" && (change != "delete" || r.deletes) {
 			return fmt.Errorf("a second run would %s %s", change, file.Path)
 		}
@@ -675,10 +676,11 @@ func (r *run) putBack() (tree, error) {
 	}
 	request := proto.CloneOf(r.request)
 	request.Parameter = proto.String("root=" + root + ",runtime=" + runtime.Path)
-	files, err := plugin.Generate(request, func(string) {})
+	result, err := plugin.Run(request)
 	if err != nil {
 		return nil, fmt.Errorf("in an empty module: %w", err)
 	}
+	files := result.Files
 	made, ours := r.tree.clone(), map[string]bool{}
 	for _, file := range files {
 		if keep.Marked(file.Path, file.Content) {

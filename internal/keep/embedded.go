@@ -120,7 +120,7 @@ func (m *Module) folderOf(importPath string) *folder {
 	if err != nil || dir == "" {
 		return nil
 	}
-	elsewhere := At(dir, importPath)
+	elsewhere := At(dir, importPath, false)
 	there := elsewhere.folder(".")
 	if len(there.files) == 0 {
 		return nil

@@ -16,25 +16,19 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
 )
 
-// gone finds the Go files of ours that earlier runs made and this one does not:
-// of a service, an RPC or an event that was removed, or whose file has another
-// name now, and of the runtime. Left as they are they would break the build.
+// Leftovers finds the Go files of ours that earlier runs made and this one does
+// not: of a service, an RPC or an event that was removed, or whose file has
+// another name now, and of the runtime. Left as they are they would break the
+// build. Everything that this run makes must have been decided before, by
+// [Module.Decide].
 //
 // A run may be on some protos of a package only, so what other protos made is
 // none of its business, unless their messages are gone, too.
-func (m *Module) gone(into *model.Module, outputs []Output) (files []File, err error) {
-	made := map[string]bool{}    // paths
+func (m *Module) Leftovers(target *model.Module) (files []File, err error) {
 	folders := map[string]bool{} // to look at
-	copied := false              // whether the runtime is
-	protos := model.ProtosOf(into)
+	protos := model.ProtosOf(target)
 	maps.Copy(folders, protos.Folders)
-	for _, output := range outputs {
-		made[output.Path] = true
-		if output.Element == nil {
-			copied = true
-		}
-	}
-	if copied {
+	if target.Copied && len(target.Packages) > 0 {
 		if err := m.below(model.RuntimeDir, folders); err != nil {
 			return nil, err
 		}
@@ -48,13 +42,14 @@ func (m *Module) gone(into *model.Module, outputs []Output) (files []File, err e
 		if packages[common] == nil {
 			packages[common] = &leftovers{}
 		}
-		if err := packages[common].add(m, protos, dir, made); err != nil {
+		if err := packages[common].add(m, protos, dir, m.made); err != nil {
 			return nil, err
 		}
 	}
 	for _, common := range slices.Sorted(maps.Keys(packages)) {
-		files = append(files, packages[common].gone(m, made)...)
+		files = append(files, packages[common].gone(m, m.made)...)
 	}
+	m.lines = append(m.lines, m.leftBehind(files)...)
 	return files, nil
 }
 

@@ -42,14 +42,10 @@ func (m *Module) Join(into *model.Module) {
 	each(len(services), func(i int) { all[i] = m.look(services[i]) })
 	for i, service := range services {
 		m.joined[service] = all[i]
-		for _, line := range all[i].drift() {
-			m.Told(line)
-		}
+		m.lines = append(m.lines, all[i].drift()...)
 	}
 	for _, program := range into.Programs {
-		for _, line := range m.unserved(program) {
-			m.Told(line)
-		}
+		m.lines = append(m.lines, m.unserved(program)...)
 	}
 }
 
@@ -490,7 +486,7 @@ func (m *Module) programFits(program *model.Program) (fits bool, told string, er
 // replace one that was deleted where all are wanted.
 func (m *Module) testFits(output Output, rpc *model.Method, j *joined, withheld func(string, ...any) (bool, string, error)) (bool, string, error) {
 	_, wrote := m.wrote.Load(rpc)
-	again := m.All && rpc.Written && rpc.Skeleton() == rpc.Kind && rpc.Event != nil
+	again := m.all && rpc.Written && rpc.Skeleton() == rpc.Kind && rpc.Event != nil
 	if !wrote && !again {
 		return false, "", nil
 	}

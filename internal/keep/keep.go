@@ -129,26 +129,29 @@ func cause(err error) error {
 type Module struct {
 	root string
 	path string
-	// All has files of yours written again that were deleted.
-	All bool
-	// Told is called with what the user should know though nothing is wrong.
-	Told func(line string)
+	all  bool // whether files of yours are written again that were deleted
 
+	lines   []string
 	folders sync.Map // of func() *folder, by folder
 	joined  map[*model.Service]*joined
-	wrote   sync.Map // what is written for an element of yours in this run: true by element
+	wrote   sync.Map        // what is written for an element of yours in this run: true by element
+	made    map[string]bool // paths of what this run makes
 }
 
-// At is the module of a path whose go.mod stands in root.
-func At(root, modulePath string) *Module {
-	return &Module{root: root, path: modulePath, Told: func(string) {}, joined: map[*model.Service]*joined{}}
+// At is the module of a path whose go.mod is in root. With all, files of yours
+// that were deleted are written again.
+func At(root, modulePath string, all bool) *Module {
+	return &Module{root: root, path: modulePath, all: all, joined: map[*model.Service]*joined{}, made: map[string]bool{}}
 }
 
-// Files renders the outputs that may be written, and finds the files of ours
-// that are no longer made. The implementations must have been looked at before,
-// by [Module.Join]. What can't be read or parsed where it matters is an error,
-// and then no file may be written: there is no telling whose it is.
-func (m *Module) Files(into *model.Module, outputs []Output) ([]File, error) {
+// Lines are what the user should know though nothing is wrong.
+func (m *Module) Lines() []string { return m.lines }
+
+// Decide renders the outputs that may be written, and returns them. The
+// implementations must have been looked at before, by [Module.Join]. What can't
+// be read or parsed where it matters is an error, and then no file may be
+// written: it is not known whose it is.
+func (m *Module) Decide(outputs []Output) (files []File, err error) {
 	decisions := make([]decision, len(outputs))
 	for turn := range turns {
 		m.decide(outputs, decisions, turn)
@@ -157,11 +160,11 @@ func (m *Module) Files(into *model.Module, outputs []Output) ([]File, error) {
 			m.unmade()
 		}
 	}
-	var files []File
 	var errs []error
 	for i, d := range decisions {
+		m.made[outputs[i].Path] = true
 		if d.told != "" {
-			m.Told(d.told)
+			m.lines = append(m.lines, d.told)
 		}
 		switch {
 		case d.err != nil:
@@ -170,14 +173,10 @@ func (m *Module) Files(into *model.Module, outputs []Output) ([]File, error) {
 			files = append(files, File{Path: outputs[i].Path, Content: d.content})
 		}
 	}
-	gone, err := m.gone(into, outputs)
-	if err := errors.Join(append(errs, err)...); err != nil {
+	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	for _, line := range m.leftBehind(gone) {
-		m.Told(line)
-	}
-	return append(files, gone...), nil
+	return files, nil
 }
 
 // Outputs are decided in turn, since those of a later turn join the code of an
@@ -272,7 +271,7 @@ func (m *Module) yours(output Output) (d decision) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return decision{err: err}
 	}
-	if known, err := m.known(output.Element); err != nil || known && !m.All {
+	if known, err := m.known(output.Element); err != nil || known && !m.all {
 		return decision{err: err}
 	}
 	fits, told, err := m.fits(output)

@@ -115,9 +115,6 @@ func (h house) remove(names ...string) {
 func (h house) generate(text string, options ...string) (told []string, err error) {
 	h.Helper()
 	files, told, err := h.dry(text, options...)
-	if err != nil && len(files) > 0 {
-		h.Errorf("with the error %v it writes %d files", err, len(files))
-	}
 	for _, file := range files {
 		if stands, err := os.ReadFile(filepath.Join(h.root, file.Path)); err == nil && !keep.Marked(file.Path, stands) {
 			h.Errorf("it writes over %s, which bears no marker", file.Path)
@@ -139,8 +136,14 @@ func (h house) dry(text string, options ...string) (files []keep.File, told []st
 		h.Fatal(err)
 	}
 	request.Parameter = proto.String(strings.Join(append(options, "root="+h.root), ","))
-	files, err = plugin.Generate(request, func(line string) { told = append(told, line) })
-	return files, told, err
+	result, err := plugin.Run(request)
+	if err != nil {
+		if result != nil {
+			h.Errorf("with the error %v it writes %d files", err, len(result.Files))
+		}
+		return nil, nil, err
+	}
+	return result.Files, result.Lines, nil
 }
 
 // grow adds rpc Ship, and returns what was told.
@@ -773,11 +776,11 @@ func TestWhatIsSharedDependsOnNoProto(t *testing.T) {
 			t.Fatal(err)
 		}
 		request.Parameter = proto.String("root=" + h.root)
-		files, err := plugin.Generate(request, func(string) {})
+		result, err := plugin.Run(request)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return files
+		return result.Files
 	}
 	for _, name := range []string{"shop.proto", "stock.proto"} {
 		for _, file := range run(name, map[string]string{"shop.proto": orders, "stock.proto": stock}[name]) {
@@ -816,7 +819,7 @@ func TestAModuleIsKnownByAnyOfItsClients(t *testing.T) {
 				t.Fatal(err)
 			}
 			render := func() ([]byte, error) { return []byte("all:"), nil }
-			files, err := keep.At(root, "example.com/shop").Files(&model.Module{}, []keep.Output{
+			files, err := keep.At(root, "example.com/shop", false).Decide([]keep.Output{
 				{Path: at, Owner: keep.Yours, Render: render, Element: &model.Module{}},
 			})
 			var written []string

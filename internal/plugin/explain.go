@@ -20,20 +20,16 @@ func Explain(request *pluginpb.CodeGeneratorRequest, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	gomod, err := ReadGoMod(options.Root)
+	_, target, err := read(request, options)
 	if err != nil {
 		return err
 	}
-	into, err := read(request, options, gomod)
-	if err != nil {
-		return err
-	}
-	files, err := options.made(into)
+	files, err := made(target, options)
 	if err != nil {
 		return err
 	}
 	var text strings.Builder
-	for _, pkg := range into.Packages {
+	for _, pkg := range target.Packages {
 		for _, service := range pkg.Services {
 			fmt.Fprintf(&text, "service %s, implemented in %s\n", service.FullName, service.Impl.Dir)
 			for _, method := range service.Methods {
@@ -112,9 +108,10 @@ func explainEvent(out *strings.Builder, event *model.Event) {
 	out.WriteString("\n")
 }
 
-// made are the outputs of a module, less those that its templates leave out.
-func (o Options) made(into *model.Module) ([]keep.Output, error) {
-	all, err := o.outputs(into)
+// made are the outputs of a module, without those that its templates leave out,
+// and with the copy of the runtime.
+func made(target *model.Module, options Options) ([]keep.Output, error) {
+	all, err := outputs(target, options.Templates)
 	var made []keep.Output
 	for _, output := range all {
 		text, wrong := output.Render()
@@ -123,7 +120,11 @@ func (o Options) made(into *model.Module) ([]keep.Output, error) {
 			made = append(made, output)
 		}
 	}
-	return made, err
+	if err != nil || !target.Copied || len(target.Packages) == 0 {
+		return made, err
+	}
+	copied, err := copies(target, options.Engines)
+	return append(made, copied...), err
 }
 
 func explainFiles(out *strings.Builder, files []keep.Output) {
