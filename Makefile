@@ -51,6 +51,7 @@ evolve: ## change random protos and their code by random steps, 1,000 rounds, an
 generate: plugins ## write anew what is generated and checked in: examples, goldens and docs/templates.md
 	$(GO) test ./internal/compile -run 'Golden|Exa|Explain' -update
 	$(GO) test ./internal/render -run Manual -update
+	$(GO) test ./internal/plugin -run Readme -update
 
 .PHONY: lint
 lint: ## check that the code is formatted and vetted, and go.mod tidy

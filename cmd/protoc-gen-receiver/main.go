@@ -35,6 +35,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/plugin"
 )
 
+// help is followed by the list of options.
 const help = `protoc-gen-receiver makes a whole Go gRPC service of a .proto.
 
 As a plugin:   protoc --go_out=. --go-grpc_out=. --receiver_out=. FILE.proto
@@ -47,17 +48,7 @@ Commands:
   version    print the version
   help       print this text, or with "help generate" that of the command
 
-Options, as --receiver_opt=NAME=VALUE:
-  root=DIR        the folder of the module's go.mod, which must be the output, too (default .)
-  scaffold=all    write files of yours again that were deleted (default new)
-  events=…        how to find the RPCs that take events: auto (by names and by
-                  comments, the default), names, or off
-  check=true      write nothing, and fail if a run would write anything
-  templates=DIR   lay the templates of a folder over ours (see help templates)
-  engines=sqlite  leave NATS JetStream out of the copied runtime, and out of go.mod
-                  (default sqlite+nats)
-  runtime=PATH    import the runtime from there instead of copying it into the module
-  paths=…, module=…, MFILE.proto=…   as protoc-gen-go takes them
+Options, as --receiver_opt=NAME=VALUE; where values are listed, the first is the default:
 `
 
 // env is all that a run sees of the process.
@@ -118,7 +109,7 @@ func helpWith(args []string) string {
 			return catalog.Usage
 		}
 	}
-	return help
+	return help + plugin.OptionHelp()
 }
 
 // orUsage prints the help that a command was asked for.

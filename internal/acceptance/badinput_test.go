@@ -40,7 +40,7 @@ func TestPluginRefusesBadInput(t *testing.T) {
 			},
 			want: "no go.mod in ",
 		},
-		"unknown option":         {option: "colour=red", want: `option "colour=red" is unknown: the options are `},
+		"unknown option":         {option: "colour=red", want: `option "colour=red" is unknown: want one of root=DIR, `},
 		"malformed option":       {option: "scaffold=some", want: `option "scaffold=some": want new or all`},
 		"option without a value": {option: "scaffold", want: `option "scaffold" has no value`},
 	} {
