@@ -48,7 +48,7 @@ evolve: ## change random protos and their code by random steps, 1,000 rounds, an
 	$(GO) test ./internal/fuzz -run '^TestEvolve$$' -v -evolve 1000 -evolve-seed $$(date +%s) -timeout 10m
 
 .PHONY: generate
-generate: plugins ## write anew what is generated and checked in: examples, goldens and docs/templates.md
+generate: plugins ## write again what is generated and checked in: examples, goldens, docs/templates.md, README's table of options
 	$(GO) test ./internal/compile -run 'Golden|Exa|Explain' -update
 	$(GO) test ./internal/render -run Manual -update
 	$(GO) test ./internal/plugin -run Readme -update
