@@ -64,7 +64,7 @@ func (j *joined) orphan(has method) []string {
 		has.file.place(has.decl), has.decl.Name.Name, j.service.FullName)
 	var alike []string
 	for _, rpc := range j.service.Methods {
-		if !rpc.Written && slices.Contains(rpc.Signature(), text) {
+		if !rpc.Written() && slices.Contains(rpc.Signature(), text) {
 			alike = append(alike, rpc.Name)
 		}
 	}
@@ -237,7 +237,7 @@ func madeBy(service *model.Service) string {
 	if made == "" {
 		made, log = "New", "…"
 	}
-	return fmt.Sprintf("%s.%s(%s)", path.Base(service.Impl.Path), made, log)
+	return fmt.Sprintf("%s.%s(%s)", path.Base(service.Impl().Path), made, log)
 }
 
 // calls are what files mention of other packages, as import path and name, of

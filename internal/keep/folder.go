@@ -91,6 +91,13 @@ func (f *folder) settle() {
 	f.files = slices.DeleteFunc(f.files, func(file *goFile) bool { return file.syntax.Name.Name != f.name })
 }
 
+// with is the folder with one more file.
+func (f *folder) with(file *goFile) *folder {
+	more := &folder{dir: f.dir, files: append(slices.Clone(f.files), file), err: f.err}
+	more.settle()
+	return more
+}
+
 // failure is the error of a run that must know what a folder holds, and can't.
 func (f *folder) failure() error {
 	return fmt.Errorf("%w\nNothing was written, as there is no telling what the package in %s holds: mend it and run again", f.err, f.dir)

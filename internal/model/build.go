@@ -183,7 +183,7 @@ func (b *builder) programs() {
 		taken := map[string]bool{}
 		for _, pkg := range program.Packages {
 			for _, service := range pkg.Services {
-				service.Variable = free(service.Impl.Name+"Service", taken)
+				service.Variable = free(service.impl.Name+"Service", taken)
 			}
 		}
 	}
@@ -203,7 +203,7 @@ func (b *builder) service(pkg *Package, from *protogen.Service) *Service {
 		Accessor:   unless(from.GoName, "Close"),
 		Doc:        doc(from.Comments),
 		Deprecated: options.GetDeprecated(),
-		Impl:       impl,
+		impl:       impl,
 		proto:      from.Desc.ParentFile().Path(),
 	}
 	b.claim(pkg.Server.Path+"."+service.Func, from.Desc, "%s.%s", pkg.Server.Name, service.Func)
@@ -211,7 +211,7 @@ func (b *builder) service(pkg *Package, from *protogen.Service) *Service {
 	for _, method := range from.Methods {
 		service.Methods = append(service.Methods, b.method(service, method))
 	}
-	service.Code = asTemplates(service)
+	service.Code = CodeOfTemplates(service)
 	return service
 }
 
@@ -266,7 +266,7 @@ func (b *builder) method(service *Service, from *protogen.Method) *Method {
 		At:         b.at(from.Desc),
 		Name:       from.GoName,
 		ProtoName:  string(from.Desc.Name()),
-		File:       b.stem(service.Impl.Dir, from.GoName, "rpc", "service", "consume"),
+		File:       b.stem(service.impl.Dir, from.GoName, "rpc", "service", "consume"),
 		TestName:   "Test" + from.GoName,
 		TestFile:   b.stem(pkg.dir+" "+pkg.Base, short(service.File)+"_"+snake(from.GoName), "rpc", "server"),
 		Command:    b.command(service, from),

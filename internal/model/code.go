@@ -2,21 +2,27 @@ package model
 
 import "strings"
 
-// Code is what the implementation of a service is called where it stands: as
-// our templates call it, until its owner calls it something else.
+// Code is what the implementation of a service is called where it is. It is the
+// one part of the model that depends on what is on disk, not on the protos:
+// [Build] fills in what our templates call it, and package keep sets it to what
+// its owner calls it. Package keep does so before a template is chosen, and again
+// when it knows which files of the service's own the run adds, before it renders
+// those that join or call them.
 type Code struct {
-	Type     string // of the implementation, with its type parameters: "Service"
-	Pointer  bool   // whether methods have a pointer to it
-	Self     string // what methods call it: "s"
-	Field    string // its field of type *…events.Log: "events"; "" if it has none
-	New      string // the function that makes it: "New"; "" if main can't call it
-	TakesLog bool   // whether that function takes the log
-	Consumes bool   // whether it has the method that handles stored events, see [Service.Consume]
+	Package  string   // name of the package: "receiver"
+	Type     string   // of the implementation, with its type parameters: "Service"
+	Pointer  bool     // whether methods have a pointer to it
+	Self     string   // what methods call it: "s"
+	Field    string   // its field of type *…events.Log: "events"; "" if it has none
+	New      string   // the function that makes it: "New"; "" if main can't call it
+	TakesLog bool     // whether that function takes the log
+	Consumes bool     // whether it has the method that handles stored events
+	Written  []string // the RPCs that it has already, as Go spells them
 }
 
-// asTemplates is how our templates call the implementation of a service.
-func asTemplates(s *Service) Code {
-	code := Code{Type: "Service", Pointer: true, Self: "s", New: "New", TakesLog: s.UsesEvents(), Consumes: s.TakesEvents()}
+// CodeOfTemplates is what our templates call the implementation of a service.
+func CodeOfTemplates(s *Service) Code {
+	code := Code{Package: s.impl.Name, Type: "Service", Pointer: true, Self: "s", New: "New", TakesLog: s.UsesEvents(), Consumes: s.TakesEvents()}
 	if s.UsesEvents() {
 		code.Field = "events"
 	}

@@ -100,13 +100,17 @@ type Service struct {
 	Variable   string // what main calls its implementation: "receiverService"
 	Doc        string // its comment in the proto
 	Deprecated bool
-	// Impl is the package of its implementation, which the user owns, and Code
-	// is what the user calls things there.
-	Impl    GoPackage
+	// Code is what the user calls things in the package of its implementation.
 	Code    Code
 	Methods []*Method
 
+	impl  GoPackage
 	proto string // the file that declares it
+}
+
+// Impl is the package of its implementation, which the user owns.
+func (s *Service) Impl() GoPackage {
+	return GoPackage{Path: s.impl.Path, Name: s.Code.Package, Dir: s.impl.Dir}
 }
 
 // UsesEvents reports whether an RPC of the service takes or reads events.
@@ -189,9 +193,10 @@ type Method struct {
 	Holder *Field
 	Reply  Reply
 	From   From
-	// Written is true if the user's code has the RPC already.
-	Written bool
 }
+
+// Written reports whether the user's code has the RPC already.
+func (m *Method) Written() bool { return slices.Contains(m.Service.Code.Written, m.Name) }
 
 // TakesEvents reports whether the RPC takes events.
 func (m *Method) TakesEvents() bool { return m.Event != nil && m.Kind != Tail }

@@ -102,7 +102,7 @@ var (
 	ofService = with(ofPackage, func(s *Service) *Package { return s.Package },
 		placeholder("service", "the service, as the base name of a file", func(s *Service) string { return s.File }),
 		placeholder("commands", "base name of the file with its subcommands", func(s *Service) string { return s.Commands }),
-		placeholder("path", "folder of its implementation, below `internal`", func(s *Service) string { return strings.TrimPrefix(s.Impl.Dir, "internal/") }))
+		placeholder("path", "folder of its implementation, below `internal`", func(s *Service) string { return strings.TrimPrefix(s.impl.Dir, "internal/") }))
 	ofEvent = with(ofPackage, func(e *Event) *Package { return e.Package },
 		placeholder("event", "the event, as the base name of a file", func(e *Event) string { return e.File }))
 	ofMethod = with(ofService, func(m *Method) *Service { return m.Service },

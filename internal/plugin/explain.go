@@ -31,7 +31,7 @@ func Explain(request *pluginpb.CodeGeneratorRequest, out io.Writer) error {
 	var text strings.Builder
 	for _, pkg := range target.Packages {
 		for _, service := range pkg.Services {
-			fmt.Fprintf(&text, "service %s, implemented in %s\n", service.FullName, service.Impl.Dir)
+			fmt.Fprintf(&text, "service %s, implemented in %s\n", service.FullName, service.Impl().Dir)
 			for _, method := range service.Methods {
 				explainMethod(&text, method)
 			}
@@ -68,7 +68,7 @@ func explainMethod(out *strings.Builder, method *model.Method) {
 		fmt.Fprintf(out, "    begins behind the position in %s, with what was stored since %s\n",
 			fieldName(method.From.Position), fieldName(method.From.Time))
 	}
-	fmt.Fprintf(out, "    yours: %s.go, %s_test.go\n", path.Join(method.Service.Impl.Dir, method.File), method.File)
+	fmt.Fprintf(out, "    yours: %s.go, %s_test.go\n", path.Join(method.Service.Impl().Dir, method.File), method.File)
 }
 
 func fieldName(field *model.Field) string {

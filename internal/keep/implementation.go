@@ -1,22 +1,48 @@
 package keep
 
 import (
-	"fmt"
+	"cmp"
 	"go/ast"
 	"go/types"
-	"path"
 	"slices"
 	"strings"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
 )
 
-// joined is the implementation of a service as it stands in its folder.
+// joined is the code of a service as it is in its folder.
 type joined struct {
 	*folder
 	service *model.Service
 	impl    *implementation // nil if there is none
-	serves  bool            // whether tests have a func serve as ours call it
+}
+
+// join finds the implementation of a service in a folder.
+func join(in *folder, service *model.Service) *joined {
+	j := &joined{folder: in, service: service}
+	j.impl = j.implementation()
+	return j
+}
+
+// code is what things are called there, or what our templates call them where
+// there are none.
+func (j *joined) code() model.Code {
+	code := model.CodeOfTemplates(j.service)
+	code.Package = cmp.Or(j.name, code.Package)
+	if j.impl == nil {
+		return code
+	}
+	code.Type = j.impl.generic()
+	code.Self, code.Pointer = j.impl.receiver(code.Self)
+	code.Field = j.impl.field("*" + j.service.Package.Events.Path + ".Log")
+	code.New, code.TakesLog = j.constructor()
+	code.Consumes = j.consumes()
+	for _, rpc := range j.service.Methods {
+		if _, ok := j.impl.methods[rpc.Name]; ok {
+			code.Written = append(code.Written, rpc.Name)
+		}
+	}
+	return code
 }
 
 // implementation is the type that implements a service.
@@ -31,78 +57,6 @@ type implementation struct {
 type method struct {
 	file *goFile
 	decl *ast.FuncDecl
-}
-
-// Join looks at the implementations of the services, and notes in the model
-// what they are called. It has to be done before the templates are chosen. As
-// it goes it tells where the code no longer fits the protos.
-func (m *Module) Join(into *model.Module) {
-	services := into.Services()
-	all := make([]*joined, len(services))
-	each(len(services), func(i int) { all[i] = m.look(services[i]) })
-	for i, service := range services {
-		m.joined[service] = all[i]
-		m.lines = append(m.lines, all[i].drift()...)
-	}
-	for _, program := range into.Programs {
-		m.lines = append(m.lines, m.unserved(program)...)
-	}
-}
-
-// look reads the folder of a service's implementation.
-func (m *Module) look(service *model.Service) *joined {
-	j := &joined{folder: m.folder(service.Impl.Dir), service: service}
-	j.find()
-	return j
-}
-
-// joinNew looks again at services that get files in this turn: by templates of
-// yours they may be called something else.
-func (m *Module) joinNew(outputs []Output, decisions []decision, turn int) {
-	for i, output := range outputs {
-		service, of := output.Element.(*model.Service)
-		if !of || turnOf(output) != turn || decisions[i].content == nil || path.Dir(output.Path) != service.Impl.Dir || path.Ext(output.Path) != ".go" {
-			continue
-		}
-		if file, err := parseGo(output.Path, decisions[i].content); err == nil {
-			j := m.joined[service]
-			j.folder = &folder{dir: j.dir, files: append(slices.Clone(j.files), file), err: j.err}
-			j.settle()
-			m.folders.Store(j.dir, func() *folder { return j.folder })
-			j.find()
-		}
-	}
-}
-
-// unmade notes that no function makes the services that nothing implements, not
-// even a file of this run: a main has nothing to call.
-func (m *Module) unmade() {
-	for _, j := range m.joined {
-		if j.impl == nil && j.err == nil {
-			j.service.Code.New = ""
-		}
-	}
-}
-
-// find finds the implementation and what it is called.
-func (j *joined) find() {
-	if j.name != "" {
-		j.service.Impl.Name = j.name
-	}
-	j.impl = j.implementation()
-	j.serves = j.hasServe()
-	if j.impl == nil {
-		return
-	}
-	code := &j.service.Code
-	code.Self, code.Pointer = j.impl.receiver(code.Self)
-	code.Type = j.impl.generic()
-	code.Field = j.impl.field("*" + j.service.Package.Events.Path + ".Log")
-	code.New, code.TakesLog = j.constructor()
-	code.Consumes = j.consumes()
-	for _, method := range j.service.Methods {
-		_, method.Written = j.impl.methods[method.Name]
-	}
 }
 
 // implementation is the type that has most to show for it.
@@ -238,6 +192,12 @@ func (i *implementation) fields() (names []string, types []ast.Expr) {
 	return names, types
 }
 
+// embeds reports whether the implementation embeds a type of a name, whatever its
+// package.
+func (i *implementation) embeds(name string) bool {
+	return slices.ContainsFunc(i.embedded(), func(expr ast.Expr) bool { return embeddedName(expr) == name })
+}
+
 func embeddedName(expr ast.Expr) string {
 	switch expr := expr.(type) {
 	case *ast.StarExpr:
@@ -359,9 +319,8 @@ func (j *joined) inTests(name string) *goFile {
 	return nil
 }
 
-// hasServe reports whether the tests have the function serve that our tests
-// call.
-func (j *joined) hasServe() bool {
+// serves reports whether the tests have the function serve that our tests call.
+func (j *joined) serves() bool {
 	pkg := j.service.Package
 	want := []string{pkg.Messages.Path + "." + j.service.Name + "Client"}
 	if j.service.UsesEvents() {
@@ -388,69 +347,6 @@ func (j *joined) function(name string) (*goFile, *ast.FuncDecl) {
 	return nil, nil
 }
 
-// fits reports whether a file of yours that is new fits the code that it would
-// join. If it does not it may tell why.
-func (m *Module) fits(output Output) (fits bool, told string, err error) {
-	if path.Ext(output.Path) != ".go" {
-		return true, "", nil
-	}
-	withheld := func(why string, values ...any) (bool, string, error) {
-		return false, fmt.Sprintf("%s: not written, as %s", output.Path, fmt.Sprintf(why, values...)), nil
-	}
-	switch element := output.Element.(type) {
-	case *model.Program:
-		return m.programFits(element)
-	case *model.Service:
-		j := m.joined[element]
-		if j == nil || path.Dir(output.Path) != element.Impl.Dir {
-			return true, "", nil
-		}
-		if j.err != nil {
-			return false, "", j.failure()
-		}
-		switch code := element.Code; {
-		case output.test() && code.New == "":
-			return withheld("no function here makes a %s of nothing but the event log", code.Type)
-		case !output.test() && j.impl != nil && element.UsesEvents() && code.Field == "":
-			return withheld("%s has no field of type *%s.Log", code.Type, element.Package.Events.Name)
-		}
-	case *model.Method:
-		j := m.joined[element.Service]
-		if j == nil || path.Dir(output.Path) != element.Service.Impl.Dir {
-			return true, "", nil
-		}
-		if output.test() {
-			return m.testFits(output, element, j, withheld)
-		}
-		if j.err != nil {
-			return false, "", j.failure()
-		}
-		if element.Written {
-			return false, "", nil
-		}
-		if why := m.refuses(j, element); why != "" {
-			return withheld("%s", why)
-		}
-	}
-	return true, "", nil
-}
-
-// lacks says why a test of a service can't join those there, or nothing: what
-// it calls to build the service is called something else, or takes something
-// else.
-func (m *Module) lacks(output Output, content []byte) (told string) {
-	service, ok := output.Element.(*model.Service)
-	j := m.joined[service]
-	if !ok || j == nil || !output.test() || path.Dir(output.Path) != j.dir {
-		return ""
-	}
-	joining, err := parseGo(output.Path, content)
-	if err != nil || joining.names()["newService"] || !joining.calls("newService") || j.builds() {
-		return ""
-	}
-	return output.Path + ": not written, as the tests here have no func newService like the one that " + testsOfServices + " is made with: write it yourself"
-}
-
 // calls reports whether a file calls a function of its package.
 func (f *goFile) calls(name string) (does bool) {
 	ast.Inspect(f.syntax, func(node ast.Node) bool {
@@ -468,64 +364,4 @@ func (f *goFile) calls(name string) (does bool) {
 func (j *joined) builds() bool {
 	_, function := j.function("newService")
 	return function != nil && len(j.staleTests()) == 0
-}
-
-// programFits is fits for a main: it calls the functions that make the services.
-func (m *Module) programFits(program *model.Program) (fits bool, told string, err error) {
-	for _, pkg := range program.Packages {
-		for _, service := range pkg.Services {
-			if j := m.joined[service]; j != nil && j.err != nil {
-				return false, "", j.failure()
-			}
-		}
-	}
-	return true, "", nil
-}
-
-// testFits is fits for the test of an RPC: it comes with the skeleton, or to
-// replace one that was deleted where all are wanted.
-func (m *Module) testFits(output Output, rpc *model.Method, j *joined, withheld func(string, ...any) (bool, string, error)) (bool, string, error) {
-	_, wrote := m.wrote.Load(rpc)
-	again := m.all && rpc.Written && rpc.Skeleton() == rpc.Kind && rpc.Event != nil
-	if !wrote && !again {
-		return false, "", nil
-	}
-	if j.err != nil {
-		return false, "", j.failure()
-	}
-	if !j.serves {
-		return withheld("the tests here have no func serve like the one that service_test.go is made with: write it yourself")
-	}
-	return true, "", nil
-}
-
-// refuses says why a skeleton can't join the implementation, or nothing.
-func (m *Module) refuses(j *joined, rpc *model.Method) string {
-	if j.impl == nil {
-		return fmt.Sprintf("nothing in %s implements %s: write %s where that is now", j.dir, j.service.FullName, rpc.Name)
-	}
-	if file := j.inTests(rpc.Name); file != nil {
-		return fmt.Sprintf("%s declares it for tests: move it, or write it under another name there", file.at)
-	}
-	names, _ := j.impl.fields()
-	if slices.Contains(names, rpc.Name) {
-		return fmt.Sprintf("%s has a field %s, and a method can't be called the same: rename it, and write the method", j.impl.name, rpc.Name)
-	}
-	for _, embedded := range j.impl.embedded() {
-		if j.isStub(j.impl.file, embedded) {
-			continue
-		}
-		methods, known := m.methods(j.impl.file, j.folder, embedded, 0)
-		if methods[rpc.Name] {
-			why := fmt.Sprintf("%s embeds %s, which brings %s", j.impl.name, embeddedName(embedded), rpc.Name)
-			if stub := "Unimplemented" + j.service.Name + "Server"; slices.ContainsFunc(j.impl.embedded(), func(expr ast.Expr) bool { return embeddedName(expr) == stub }) {
-				why += fmt.Sprintf(": write it to say which is meant, as %s has it, too", stub)
-			}
-			return why
-		}
-		if !known {
-			return fmt.Sprintf("%s embeds %s, which may bring %s: write it if it does not", j.impl.name, embeddedName(embedded), rpc.Name)
-		}
-	}
-	return ""
 }

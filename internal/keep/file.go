@@ -1,0 +1,91 @@
+package keep
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// File is a file that a run writes. One of ours that nothing is made of any
+// more is written as an empty package, or better deleted where that can be.
+type File struct {
+	Path    string
+	Content []byte
+	Gone    bool
+}
+
+// Change says what writing the file below root would do: "add", "change" or
+// "delete"; "" if it would do nothing.
+func (f File) Change(root string) string {
+	stands, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(f.Path)))
+	switch {
+	case err != nil:
+		return "add"
+	case f.Gone:
+		return "delete"
+	case !bytes.Equal(stands, f.Content):
+		return "change"
+	}
+	return ""
+}
+
+// Writable is an error that names the files below root that can't be written.
+// protoc and buf write one after the other, and leave it half done at the first
+// that they can't.
+func Writable(root string, files []File) error {
+	var errs []error
+	tried := map[string]error{} // folders
+	for _, file := range files {
+		at := filepath.Join(root, filepath.FromSlash(file.Path))
+		stands, err := os.OpenFile(at, os.O_WRONLY, 0)
+		if err == nil {
+			err = stands.Close()
+		} else if errors.Is(err, fs.ErrNotExist) {
+			folder := standing(filepath.Dir(at))
+			if _, done := tried[folder]; !done {
+				tried[folder] = takesFiles(folder)
+			}
+			err = tried[folder]
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s can't be written: %w", file.Path, cause(err)))
+		}
+	}
+	if len(errs) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w\nNothing was written", errors.Join(errs...))
+}
+
+// standing is the first folder on the way up that is there.
+func standing(folder string) string {
+	for {
+		_, err := os.Stat(folder)
+		above := filepath.Dir(folder)
+		if !errors.Is(err, fs.ErrNotExist) || above == folder {
+			return folder
+		}
+		folder = above
+	}
+}
+
+// takesFiles is the error of making a file in a folder, which only making one
+// can tell on every system.
+func takesFiles(folder string) error {
+	file, err := os.CreateTemp(folder, ".protoc-gen-receiver-*")
+	if err != nil {
+		return fmt.Errorf("%s: %w", folder, cause(err))
+	}
+	return errors.Join(file.Close(), os.Remove(file.Name()))
+}
+
+// cause is what is wrong with a path that is named already.
+func cause(err error) error {
+	if failed, ok := err.(*fs.PathError); ok {
+		return failed.Err
+	}
+	return err
+}
