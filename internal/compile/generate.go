@@ -168,7 +168,7 @@ func (c *command) generate(ctx context.Context, out, notes io.Writer) error {
 		return c.compare(result.Options.Root, files, result.Missing, out)
 	}
 	for _, file := range files {
-		if file.Gone {
+		if file.Leftover {
 			warn(file.Path + ": deleted, as nothing is made of it any more")
 		}
 	}

@@ -493,9 +493,9 @@ func (r *run) apply(files []keep.File) error {
 			}
 		}
 		switch _, stands := r.tree[file.Path]; {
-		case file.Gone && r.deletes && stands:
+		case file.Leftover && r.deletes && stands:
 			r.drop(file.Path)
-		case file.Gone && !stands:
+		case file.Leftover && !stands:
 			return fmt.Errorf("a file is gone that is not there: %s", file.Path)
 		default:
 			r.put(file.Path, string(file.Content))

@@ -183,13 +183,12 @@ func (m *Module) unserved(program *model.Program) (lines []string) {
 
 // leftBehind says what is yours of services that the protos have no more: what
 // implements them, and where mains serve them.
-func (m *Module) leftBehind(gone []File) (lines []string) {
-	for _, file := range gone {
+func (m *Module) leftBehind(leftovers []File) (lines []string) {
+	for _, file := range leftovers {
 		dir := path.Dir(file.Path)
 		text, _ := m.read(file.Path)
-		_, element := sourceOf(text)
-		service, is := strings.CutPrefix(element, "service ")
-		if !is || model.WithoutRole(dir) == "" || dir != model.ServerBeside(dir) {
+		service, ok := strings.CutPrefix(sourceOf(text).element, "service ")
+		if !ok || path.Ext(file.Path) != ".go" || model.WithoutRole(dir) == "" || dir != model.ServerBeside(dir) {
 			continue
 		}
 		made, err := parseGo(file.Path, text)

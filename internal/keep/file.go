@@ -9,12 +9,14 @@ import (
 	"path/filepath"
 )
 
-// File is a file that a run writes. One of ours that nothing is made of any
-// more is written as an empty package, or better deleted where that can be.
+// File is a file that a run writes.
 type File struct {
 	Path    string
 	Content []byte
-	Gone    bool
+	// Leftover reports whether it is one of ours that is no longer made. It
+	// should be deleted. Where that can't be, Content makes it an empty package;
+	// it is nil if the file is not in Go.
+	Leftover bool
 }
 
 // Change says what writing the file below root would do: "add", "change" or
@@ -24,7 +26,7 @@ func (f File) Change(root string) string {
 	switch {
 	case err != nil:
 		return "add"
-	case f.Gone:
+	case f.Leftover:
 		return "delete"
 	case !bytes.Equal(stands, f.Content):
 		return "change"

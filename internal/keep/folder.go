@@ -33,6 +33,7 @@ type goFile struct {
 	syntax  *ast.File
 	imports map[string]string // import paths by the names that the file has for them
 	test    bool
+	ours    bool // whether it has the marker
 	tagged  bool // whether a build tag or its name says when it is built
 }
 
@@ -123,7 +124,7 @@ func parseGo(at string, text []byte) (*goFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	file := &goFile{at: at, fset: fset, syntax: syntax, imports: map[string]string{}, test: strings.HasSuffix(at, "_test.go")}
+	file := &goFile{at: at, fset: fset, syntax: syntax, imports: map[string]string{}, test: strings.HasSuffix(at, "_test.go"), ours: Marked(at, text)}
 	file.tagged = bytes.Contains(text[:fset.Position(syntax.Package).Offset], []byte("//go:build")) ||
 		model.Constrained(strings.TrimSuffix(strings.TrimSuffix(path.Base(at), ".go"), "_test"))
 	for _, spec := range syntax.Imports {

@@ -34,8 +34,11 @@ const (
 type Output struct {
 	Path    string // below the module's root, with slashes
 	Owner   Owner
-	Element model.Element          // what it is made for; nil for a copy of the runtime
-	Render  func() ([]byte, error) // returns nil if the file is not made after all
+	Element model.Element // what it is made for; nil for a copy of the runtime
+	// Template is the path of its template in the tree; "" for a copy of the
+	// runtime.
+	Template string
+	Render   func() ([]byte, error) // returns nil if the file is not made after all
 }
 
 // test reports whether the output is a Go test.
@@ -58,6 +61,9 @@ type Module struct {
 	joined  map[*model.Service]*joined
 	added   map[model.Element]bool // elements for which this run writes a file of yours
 	made    map[string]bool        // paths of what this run makes
+	// mains are the folders for which this run writes a func main, and stranded
+	// the paths of what it does not make because there is none.
+	mains, stranded map[string]bool
 }
 
 // At is the module of a path whose go.mod is in root. With all, files of yours
@@ -65,7 +71,8 @@ type Module struct {
 func At(root, modulePath string, all bool) *Module {
 	return &Module{
 		root: root, path: modulePath, all: all,
-		joined: map[*model.Service]*joined{}, added: map[model.Element]bool{}, made: map[string]bool{},
+		joined: map[*model.Service]*joined{}, added: map[model.Element]bool{},
+		made: map[string]bool{}, mains: map[string]bool{}, stranded: map[string]bool{},
 	}
 }
 
@@ -105,9 +112,10 @@ func (m *Module) Decide(outputs []Output) (files []File, err error) {
 		})
 		m.joinAdded(outputs, decisions, stage)
 	}
+	m.strand(outputs, decisions)
 	var errs []error
 	for i, d := range decisions {
-		m.made[outputs[i].Path] = true
+		m.made[outputs[i].Path] = outputs[i].Owner == Yours || d.writes()
 		if d.line != "" {
 			m.lines = append(m.lines, d.line)
 		}

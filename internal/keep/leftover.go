@@ -1,13 +1,10 @@
 package keep
 
 import (
-	"errors"
-	"fmt"
 	"go/parser"
 	"go/token"
 	"io/fs"
 	"maps"
-	"os"
 	"path"
 	"slices"
 	"strconv"
@@ -16,70 +13,56 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
 )
 
-// Leftovers finds the Go files of ours that earlier runs made and this one does
-// not: of a service, an RPC or an event that was removed, or whose file has
-// another name now, and of the runtime. Left as they are they would break the
-// build. Everything that this run makes must have been decided before, by
-// [Module.Decide].
+// Leftovers finds the files of ours that earlier runs made and this one does not:
+// of a service, an RPC, an event or a template that was removed, or whose file
+// has another name now, and of the runtime. Left as they are, those in Go would
+// break the build. Everything that this run makes must have been decided before,
+// by [Module.Decide].
 //
-// A run may be on some protos of a package only, so what other protos made is
-// none of its business, unless their messages are gone, too.
+// A run may be on some protos of a module only, so what is made of other protos
+// stays, unless their messages are gone, too.
 func (m *Module) Leftovers(target *model.Module) (files []File, err error) {
-	folders := map[string]bool{} // to look at
 	protos := model.ProtosOf(target)
-	maps.Copy(folders, protos.Folders)
-	if target.Copied && len(target.Packages) > 0 {
-		if err := m.below(model.RuntimeDir, folders); err != nil {
-			return nil, err
-		}
-	}
-	if err := m.addEarlier(folders); err != nil {
+	folders, err := m.foldersOfRoles(protos)
+	if err != nil {
 		return nil, err
 	}
-	packages := map[string]*leftovers{} // by what their folders have in common
+	packages := map[string]*packageFiles{} // by what their folders have in common
 	for _, dir := range slices.Sorted(maps.Keys(folders)) {
 		common := model.WithoutRole(dir)
 		if packages[common] == nil {
-			packages[common] = &leftovers{}
+			packages[common] = &packageFiles{}
 		}
-		if err := packages[common].add(m, protos, dir, m.made); err != nil {
+		if err := packages[common].add(m, protos, dir); err != nil {
 			return nil, err
 		}
 	}
 	for _, common := range slices.Sorted(maps.Keys(packages)) {
-		files = append(files, packages[common].gone(m, m.made)...)
+		files = append(files, packages[common].leftovers(m)...)
 	}
+	files = append(files, m.leftoversElsewhere(protos, target.Copied && len(target.Packages) > 0)...)
 	m.lines = append(m.lines, m.leftBehind(files)...)
 	return files, nil
 }
 
-// below adds a folder, if there is one, and all that are below it.
-func (m *Module) below(dir string, folders map[string]bool) error {
-	return fs.WalkDir(os.DirFS(m.root), dir, func(at string, entry fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		if err == nil && entry.IsDir() {
-			folders[at] = true
-		}
-		return err
-	})
+// leftover is a file of ours that is no longer made.
+func (m *Module) leftover(at string, text []byte) File {
+	return File{Path: at, Content: m.emptied(at, text), Leftover: true}
 }
 
-// addEarlier adds to the folders that are generated into those beside them that
-// earlier runs may have generated into instead, when packages and programs were
-// called something else.
-func (m *Module) addEarlier(folders map[string]bool) error {
-	beside := map[string]bool{}
-	for dir := range folders {
-		if model.Generated(dir) {
-			beside[path.Dir(dir)] = true
-		}
+// foldersOfRoles are the folders of packages' roles and of clients that this run
+// makes, or would if there were services, and those beside them that earlier runs
+// may have made instead, when packages and programs were called something else.
+func (m *Module) foldersOfRoles(protos model.Protos) (map[string]bool, error) {
+	folders, parents := map[string]bool{}, map[string]bool{}
+	for dir := range protos.Folders {
+		folders[dir] = true
+		parents[path.Dir(dir)] = true
 	}
-	for parent := range beside {
+	for parent := range parents {
 		entries, err := m.entries(parent)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, entry := range entries {
 			if dir := path.Join(parent, entry.Name()); entry.IsDir() && model.Generated(dir) {
@@ -87,35 +70,68 @@ func (m *Module) addEarlier(folders map[string]bool) error {
 			}
 		}
 	}
-	return nil
+	return folders, nil
 }
 
-// leftovers are the files of ours that are not made of a package: in the folders
-// of all its roles, as they import one another.
-type leftovers struct {
-	ended  []File // that were made for an element of a proto, of which nothing is made
-	shared []File // that were made for no element, but for all of them
+// packageFiles are the Go files that are made for a package of messages and not
+// by this run: in the folders of all its roles, because they import one another.
+type packageFiles struct {
+	ended  []File // made for an element of a proto, of which nothing is made now
+	shared []File // made for the package as a whole
 	needed bool   // whether the shared ones are
 }
 
-// gone are the files that are no longer made. The shared ones go when no others
-// are left. Those that code of yours stands among may be needed by it, and go
-// only if nothing is left of a folder that they import.
-func (l *leftovers) gone(m *Module, made map[string]bool) []File {
-	files := l.ended
-	stays := func(file File) bool { return l.needed && !m.lacksImport(file, files, made) }
-	return append(files, slices.DeleteFunc(l.shared, stays)...)
+// leftovers are the files that are no longer made. The shared ones go when no
+// others are left. Those beside code of yours may be needed by it, and go only
+// if nothing is left of a folder that they import.
+func (p *packageFiles) leftovers(m *Module) []File {
+	files := p.ended
+	stays := func(file File) bool { return p.needed && !m.lacksImport(file, files) }
+	return append(files, slices.DeleteFunc(p.shared, stays)...)
+}
+
+// add looks through a folder.
+func (p *packageFiles) add(m *Module, protos model.Protos, dir string) error {
+	entries, err := m.list(dir)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		at := path.Join(dir, entry.Name())
+		if path.Ext(at) != ".go" {
+			continue
+		}
+		if m.made[at] {
+			p.needed = true
+			continue
+		}
+		text, err := m.read(at)
+		if err != nil {
+			return err
+		}
+		switch source := sourceOf(text); {
+		case !Marked(at, text):
+			p.needed = true
+		case m.stranded[at] || isEmptied(at, text) || source.proto() != "" && m.ended(protos, at, text, source):
+			p.ended = append(p.ended, m.leftover(at, text))
+		case source.proto() == "":
+			p.shared = append(p.shared, m.leftover(at, text))
+		default:
+			p.needed = true
+		}
+	}
+	return nil
 }
 
 // lacksImport reports whether a file of ours imports a folder of one of a
-// package's roles of which nothing is left beside the files that are gone.
-func (m *Module) lacksImport(file File, gone []File, made map[string]bool) bool {
+// package's roles of which nothing is left without some leftovers.
+func (m *Module) lacksImport(file File, leftovers []File) bool {
 	text, _ := m.read(file.Path)
 	return slices.ContainsFunc(m.imports(file.Path, text), func(dir string) bool {
 		if model.WithoutRole(dir) == "" {
 			return false
 		}
-		for at := range made {
+		for at := range m.made {
 			if path.Dir(at) == dir {
 				return false
 			}
@@ -123,7 +139,7 @@ func (m *Module) lacksImport(file File, gone []File, made map[string]bool) bool 
 		entries, err := m.list(dir)
 		return err == nil && !slices.ContainsFunc(entries, func(entry fs.DirEntry) bool {
 			at := path.Join(dir, entry.Name())
-			return path.Ext(at) == ".go" && !slices.ContainsFunc(gone, func(g File) bool { return g.Path == at })
+			return path.Ext(at) == ".go" && !slices.ContainsFunc(leftovers, func(other File) bool { return other.Path == at })
 		})
 	})
 }
@@ -144,55 +160,15 @@ func (m *Module) imports(at string, text []byte) (folders []string) {
 	return folders
 }
 
-// add looks through a folder.
-func (l *leftovers) add(m *Module, protos model.Protos, dir string, made map[string]bool) error {
-	entries, err := m.list(dir)
-	if err != nil {
-		return err
-	}
-	for _, entry := range entries {
-		at := path.Join(dir, entry.Name())
-		if path.Ext(at) != ".go" {
-			continue
-		}
-		if made[at] {
-			l.needed = true
-			continue
-		}
-		text, err := m.read(at)
-		if err != nil {
-			return err
-		}
-		switch file := (File{Path: at, Content: emptyGo(text), Gone: true}); {
-		case !Marked(at, text):
-			l.needed = true
-		case m.isGone(protos, at, text):
-			l.ended = append(l.ended, file)
-		case declaredIn(text) == "":
-			l.shared = append(l.shared, file)
-		default:
-			l.needed = true
-		}
-	}
-	return nil
-}
-
-// isGone reports whether nothing is made any more of what a file of ours, which
-// this run does not make, was made of.
-func (m *Module) isGone(protos model.Protos, at string, text []byte) bool {
-	if strings.Contains(string(text), emptied) || strings.HasPrefix(at, model.RuntimeDir+"/") {
-		return true
-	}
-	proto, element := sourceOf(text)
-	if proto == "" {
-		return false
-	}
-	declares, run := protos.Declares[proto]
+// ended reports whether nothing is made any longer of the element of a proto that
+// a Go file of ours, which this run does not make, was made of.
+func (m *Module) ended(protos model.Protos, at string, text []byte, source source) bool {
+	declares, run := protos.Declares[source.file]
 	if !run {
-		return m.orphaned(proto, at, text)
+		return m.orphaned(source.file, at, text)
 	}
-	event := strings.HasPrefix(element, "event ")
-	return !event || !declares[element] || !m.shared(protos, path.Dir(at))
+	event := strings.HasPrefix(source.element, "event ")
+	return !event || !declares[source.element] || !m.shared(protos, path.Dir(at))
 }
 
 // shared reports whether a package has services of protos that this run is not
@@ -203,20 +179,13 @@ func (m *Module) shared(protos model.Protos, dir string) bool {
 	return slices.ContainsFunc(entries, func(entry fs.DirEntry) bool {
 		at := path.Join(client, entry.Name())
 		text, _ := m.read(at)
-		proto := declaredIn(text)
+		proto := sourceOf(text).proto()
 		return proto != "" && protos.Declares[proto] == nil && Marked(at, text) && !m.orphaned(proto, at, text)
 	})
 }
 
-// declaredIn is the proto file that declares what a file of ours is made of, or
-// "".
-func declaredIn(text []byte) (proto string) {
-	proto, _ = sourceOf(text)
-	return proto
-}
-
 // orphaned reports whether a file of ours uses messages of a proto of which
-// there is no Go code any more, beside that of other protos. What it uses need
+// there is no Go code any longer, beside that of other protos. What it uses need
 // not be the proto's own: subcommands for a service whose RPCs take messages of
 // another package import that one, and of their own package the client alone.
 func (m *Module) orphaned(proto, at string, text []byte) bool {
@@ -246,19 +215,17 @@ func (m *Module) messages(dir, proto string) (has, messages bool) {
 		}
 		messages = true
 		text, _ := m.read(path.Join(dir, entry.Name()))
-		head, _, _ := strings.Cut(strings.ReplaceAll(string(text), "\r\n", "\n"), "\npackage ")
-		if strings.Contains(head+"\n", "// source: "+proto+"\n") {
+		if messagesOf(text) == proto {
 			return true, true
 		}
 	}
 	return false, messages
 }
 
-// emptyGo is a file of ours of which nothing is made any more.
-func emptyGo(text []byte) []byte {
-	file, err := parser.ParseFile(token.NewFileSet(), "", text, parser.PackageClauseOnly)
-	if err != nil {
-		return text
-	}
-	return fmt.Appendf(nil, "// %s\n// %s\n\npackage %s\n", Marker, emptied, file.Name.Name)
+// messagesOf is the proto of which a file of protoc-gen-go was made.
+func messagesOf(text []byte) (proto string) {
+	head, _, _ := strings.Cut(strings.ReplaceAll(string(text), "\r\n", "\n"), "\npackage ")
+	_, rest, _ := strings.Cut(head, "// source: ")
+	proto, _, _ = strings.Cut(rest, "\n")
+	return proto
 }

@@ -2,6 +2,7 @@ package keep
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"go/ast"
@@ -59,7 +60,7 @@ func (m *Module) decideOurs(output Output) decision {
 		return decision{verdict: verdict{err: err}}
 	}
 	if content != nil && output.Element != nil {
-		content = withSource(content, output.Element)
+		content = withSource(content, source{cmp.Or(output.Element.Declared(), output.Template), output.Element.String()})
 	}
 	return decision{verdict: write, content: content}
 }
@@ -158,10 +159,10 @@ func (m *Module) known(element model.Element) (bool, error) {
 	return false, nil
 }
 
-// holds reports whether a file that is not an emptied leftover has a text.
+// holds reports whether a file that is no emptied leftover has a text.
 func (m *Module) holds(at, text string) (bool, error) {
 	content, err := m.read(at)
-	return content != nil && bytes.Contains(content, []byte(text)) && !bytes.Contains(content, []byte(emptied)), err
+	return content != nil && bytes.Contains(content, []byte(text)) && !isEmptied(at, content), err
 }
 
 // fits is the verdict on a file of yours that is new, by the code that it would

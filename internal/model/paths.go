@@ -44,8 +44,14 @@ type Trace struct{ Path, Text string }
 // of one with events, or without.
 func (m *Module) Variant(bool) string { return variant(m.UsesEvents()) }
 
-// Traces is the table of subcommands of any client.
-func (m *Module) Traces() []Trace { return []Trace{{Path: "cmd/*-client/commands.go"}} }
+// Traces are those of the programs, and the table of subcommands of any client.
+func (m *Module) Traces() []Trace {
+	traces := []Trace{{Path: "cmd/*-client/commands.go"}}
+	for _, program := range m.Programs {
+		traces = append(traces, program.Traces()...)
+	}
+	return traces
+}
 
 // Declared is none.
 func (m *Module) Declared() string { return "" }
@@ -55,8 +61,15 @@ func (m *Module) String() string { return "module " + m.Path }
 // Variant is that of a program that has to do with events, or has not.
 func (p *Program) Variant(bool) string { return variant(p.UsesEvents()) }
 
-// Traces is the client's table of subcommands.
-func (p *Program) Traces() []Trace { return []Trace{{Path: "cmd/" + p.Name + "-client/commands.go"}} }
+// Traces are the client's table of subcommands, and where the server's main calls
+// what serves a package: a client without a main has no such table.
+func (p *Program) Traces() []Trace {
+	traces := []Trace{{Path: "cmd/" + p.Name + "-client/commands.go"}}
+	for _, pkg := range p.Packages {
+		traces = append(traces, Trace{Path: "cmd/" + p.Name + "-server/*.go", Text: fmt.Sprintf("%q", pkg.Server.Path)})
+	}
+	return traces
+}
 
 // Declared is none.
 func (p *Program) Declared() string { return "" }

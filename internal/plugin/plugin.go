@@ -105,7 +105,7 @@ func Respond(request *pluginpb.CodeGeneratorRequest, warn func(line string)) *pl
 	if result.Options.Check {
 		return response
 	}
-	for _, file := range result.Files {
+	for _, file := range result.written() {
 		response.File = append(response.File, &pluginpb.CodeGeneratorResponse_File{
 			Name:    proto.String(file.Path),
 			Content: proto.String(string(file.Content)),
@@ -118,9 +118,15 @@ func Respond(request *pluginpb.CodeGeneratorRequest, warn func(line string)) *pl
 // changes and the option check, or a file can't be written.
 func (r *Result) refused() error {
 	if r.Options.Check {
-		return upToDate(r.Options.Root, r.Files)
+		return upToDate(r.Options.Root, r.written())
 	}
-	return keep.Writable(r.Options.Root, r.Files)
+	return keep.Writable(r.Options.Root, r.written())
+}
+
+// written are the files that a plugin writes. It can't delete leftovers, and
+// makes those that are in Go empty packages.
+func (r *Result) written() []keep.File {
+	return slices.DeleteFunc(slices.Clone(r.Files), func(file keep.File) bool { return file.Content == nil })
 }
 
 // lines are what a plugin prints: the lines of the run, and what it leaves to
@@ -131,8 +137,11 @@ func (r *Result) lines() []string {
 		return lines
 	}
 	for _, file := range r.Files {
-		if file.Gone {
+		switch {
+		case file.Leftover && file.Content != nil:
 			lines = append(lines, file.Path+": nothing is made of it any more: delete it (it is left as an empty package)")
+		case file.Leftover:
+			lines = append(lines, file.Path+": nothing is made of it any more: delete it")
 		}
 	}
 	if len(r.Missing) > 0 {
@@ -154,7 +163,7 @@ func Versions(modules []module.Version) string {
 func upToDate(root string, files []keep.File) error {
 	var changes []string
 	for _, file := range files {
-		file.Gone = false // a plugin can only empty it
+		file.Leftover = false // it can only be emptied
 		if change := file.Change(root); change != "" {
 			changes = append(changes, "\n\t"+change+" "+file.Path)
 		}

@@ -1,0 +1,193 @@
+package keep
+
+import (
+	"bytes"
+	"fmt"
+	"go/ast"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
+)
+
+// survey finds the files of ours that a run does not make, anywhere in a module.
+type survey struct {
+	module *Module
+	protos model.Protos
+	visit  map[string]bool // hidden folders that are looked into, because files are made in them
+	// ours are the files with the marker, without the Go files in folders of
+	// packages' roles, which are looked at together.
+	ours []string
+	// others are the protos that this run is not on, and of which there are
+	// files in those folders.
+	others map[string]bool
+	// messages are the protos of which there is Go code of messages.
+	messages map[string]bool
+}
+
+// leftoversElsewhere are the leftovers of any ending, in any folder, that are not
+// Go files in folders of packages' roles. In that of the runtime they are files of
+// another version, if the runtime is copied.
+func (m *Module) leftoversElsewhere(protos model.Protos, copied bool) (files []File) {
+	s := survey{module: m, protos: protos, visit: map[string]bool{".github": true}, others: map[string]bool{}, messages: map[string]bool{}}
+	for at := range m.made {
+		for dir := path.Dir(at); dir != "." && !s.visit[dir]; dir = path.Dir(dir) {
+			s.visit[dir] = true
+		}
+	}
+	s.folder(".")
+	for _, at := range s.ours {
+		text, err := m.read(at)
+		if err != nil || !Marked(at, text) || !s.ended(at, text, copied) {
+			continue
+		}
+		if user := m.user(at, text); user != "" {
+			m.lines = append(m.lines, fmt.Sprintf("%s: no longer generated, and left alone because %s uses it: change that", at, user))
+			continue
+		}
+		files = append(files, m.leftover(at, text))
+	}
+	return files
+}
+
+// ended reports whether a file of ours, which this run does not make, is made by
+// no other run either. One of a template that sees no single proto is, if other
+// runs would have to be on protos of which there is nothing.
+func (s *survey) ended(at string, text []byte, copied bool) bool {
+	source := sourceOf(text)
+	proto := source.proto()
+	declares, run := s.protos.Declares[proto]
+	switch {
+	case strings.HasPrefix(at, model.RuntimeDir+"/"):
+		return copied
+	case s.module.stranded[at] || isEmptied(at, text):
+		return true
+	case source.file == "":
+		return false
+	case proto == "":
+		return len(s.others) == 0
+	case !run:
+		return !s.others[proto] && !s.messages[proto]
+	case strings.HasPrefix(source.element, "event ") && declares[source.element]:
+		return len(s.others) == 0 // one of those may take the event
+	}
+	return true
+}
+
+// folder looks through a folder and those below it, except for what is another
+// module's, another tool's, or hidden from the Go command.
+func (s *survey) folder(dir string) {
+	entries, err := s.module.entries(dir)
+	if err != nil || dir != "." && slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == "go.mod" }) {
+		return
+	}
+	for _, entry := range entries {
+		at := path.Join(dir, entry.Name())
+		switch {
+		case entry.IsDir() && (s.visit[at] || !passedOver(entry.Name())):
+			s.folder(at)
+		case entry.Type().IsRegular() && !s.module.made[at] && path.Ext(at) != template:
+			s.file(at)
+		}
+	}
+}
+
+// passedOver reports whether a folder is one in which files of ours are copies,
+// or can't be.
+func passedOver(name string) bool {
+	return strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_") || slices.Contains([]string{"node_modules", "vendor", "testdata"}, name)
+}
+
+// template is the ending of templates, which have the marker that their files get.
+const template = ".tmpl"
+
+// headSize is how much of a file is read to find the marker.
+const headSize = 8 << 10
+
+// file looks at the head of a file. One that can't be read is none of ours.
+func (s *survey) file(at string) {
+	head, err := s.module.head(at)
+	if err != nil {
+		return
+	}
+	if strings.HasSuffix(at, ".pb.go") {
+		s.messages[messagesOf(head)] = true
+	}
+	if !bytes.Contains(head, []byte(Marker)) {
+		return
+	}
+	if path.Ext(at) != ".go" || !model.Generated(path.Dir(at)) || strings.HasPrefix(at, model.RuntimeDir+"/") {
+		s.ours = append(s.ours, at)
+		return
+	}
+	proto := sourceOf(head).proto()
+	if proto == "" || s.protos.Declares[proto] != nil || s.others[proto] {
+		return
+	}
+	if text, err := s.module.read(at); err == nil && Marked(at, text) && !s.module.orphaned(proto, at, text) {
+		s.others[proto] = true
+	}
+}
+
+// head reads the beginning of a file.
+func (m *Module) head(at string) ([]byte, error) {
+	file, err := os.Open(m.file(at))
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	head := make([]byte, headSize)
+	n, err := io.ReadFull(file, head)
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		err = nil
+	}
+	return head[:n], err
+}
+
+// user is the place in code of yours that uses what a Go file of ours declares,
+// in its own package; "" if there is none.
+func (m *Module) user(at string, text []byte) string {
+	if path.Ext(at) != ".go" || strings.HasPrefix(at, model.RuntimeDir+"/") {
+		return ""
+	}
+	file, err := parseGo(at, text)
+	if err != nil {
+		return ""
+	}
+	declared := file.names()
+	for _, other := range m.folder(path.Dir(at)).files {
+		if other.ours {
+			continue
+		}
+		if node := other.mentions(declared); node != nil {
+			return other.place(node)
+		}
+	}
+	return ""
+}
+
+// mentions is the first place in a file that has one of some names of its package,
+// or nil.
+func (f *goFile) mentions(declared names) (found ast.Node) {
+	var look func(ast.Node) bool
+	look = func(node ast.Node) bool {
+		switch node := node.(type) {
+		case *ast.SelectorExpr:
+			ast.Inspect(node.X, look) // and not the name behind the dot
+			return false
+		case *ast.Ident:
+			if found == nil && declared[node.Name] {
+				found = node
+			}
+		}
+		return found == nil
+	}
+	for _, decl := range f.syntax.Decls {
+		ast.Inspect(decl, look)
+	}
+	return found
+}
