@@ -335,7 +335,7 @@ func (s shop) written(before, after map[string]entry) (names []string) {
 	return names
 }
 
-const emptied = "// Nothing is made of this file any more: delete it.\n"
+const emptied = "// This file is no longer generated: delete it.\n"
 
 // gone are the files of ours that were deleted, or emptied where that is all
 // that can be done.
@@ -369,9 +369,9 @@ func (s shop) tells(e edit, said string) {
 	want := slices.Clone(e.told)
 	for _, name := range e.gone {
 		if s.deletes {
-			want = append(want, name+": deleted, as nothing is made of it any more")
+			want = append(want, name+": deleted, because it is no longer generated")
 		} else {
-			want = append(want, name+": nothing is made of it any more: delete it")
+			want = append(want, name+": no longer generated: delete it")
 		}
 	}
 	said = strings.ReplaceAll(strings.TrimSpace(said), "protoc-gen-receiver: ", "")

@@ -182,10 +182,10 @@ func TestAFileOfARemovedTemplate(t *testing.T) {
 			t.Errorf("the plugin writes Dockerfile as %q", file.GetContent())
 		}
 	}
-	if want := []string{"Dockerfile: nothing is made of it any more: delete it"}; !slices.Equal(lines, want) {
+	if want := []string{"Dockerfile: no longer generated: delete it"}; !slices.Equal(lines, want) {
 		t.Errorf("the plugin prints %q, want %q", lines, want)
 	}
-	if printed, want := run(), "protoc-gen-receiver: Dockerfile: deleted, as nothing is made of it any more\n"; printed != want {
+	if printed, want := run(), "protoc-gen-receiver: Dockerfile: deleted, because it is no longer generated\n"; printed != want {
 		t.Errorf("generate prints %q, want %q", printed, want)
 	}
 	for name, want := range map[string]bool{"Dockerfile": false, "compose.yaml": true, "fly.toml": true} {

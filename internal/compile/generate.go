@@ -169,7 +169,7 @@ func (c *command) generate(ctx context.Context, out, notes io.Writer) error {
 	}
 	for _, file := range files {
 		if file.Leftover {
-			warn(file.Path + ": deleted, as nothing is made of it any more")
+			warn(file.Path + ": deleted, because it is no longer generated")
 		}
 	}
 	if err := put(result.Options.Root, files); err != nil {

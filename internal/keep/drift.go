@@ -50,7 +50,7 @@ func (j *joined) misfit(has method, rpc *model.Method) []string {
 	if !certain || slices.Contains(want, text) {
 		return nil
 	}
-	return []string{fmt.Sprintf("%s: %s has the signature %s, and rpc %s wants %s",
+	return []string{fmt.Sprintf("%s: %s has the signature %s, but rpc %s needs %s",
 		has.file.place(has.decl), rpc.Name, j.short(text, has.file), rpc.ProtoName, j.short(want[0], has.file))}
 }
 
@@ -60,7 +60,7 @@ func (j *joined) orphan(has method) []string {
 	if !certain || !has.decl.Name.IsExported() || !j.looksLikeRPC(text) || j.ofSibling(has.decl.Name.Name, text) {
 		return nil
 	}
-	line := fmt.Sprintf("%s: %s looks like an RPC, but service %s has none of that name: nobody calls it",
+	line := fmt.Sprintf("%s: %s looks like an RPC, but service %s has no RPC of that name: nothing calls it",
 		has.file.place(has.decl), has.decl.Name.Name, j.service.FullName)
 	var alike []string
 	for _, rpc := range j.service.Methods {
@@ -69,7 +69,7 @@ func (j *joined) orphan(has method) []string {
 		}
 	}
 	if len(alike) == 1 {
-		line += fmt.Sprintf(" (if the RPC is called %s now, rename the method and delete the new file that answers it)", alike[0])
+		line += fmt.Sprintf(" (if the RPC is now called %s, rename the method and delete the new file that implements it)", alike[0])
 	}
 	return []string{line}
 }
@@ -110,7 +110,7 @@ func (j *joined) staleTests() []string {
 	if !certain || text == want {
 		return nil
 	}
-	return []string{fmt.Sprintf("%s: newService has the signature %s, and the contract wants %s", file.place(function), j.short(text, file), j.short(want, file))}
+	return []string{fmt.Sprintf("%s: newService has the signature %s, but the contract needs %s", file.place(function), j.short(text, file), j.short(want, file))}
 }
 
 // qualified is a name with the import path of its package.
@@ -143,7 +143,7 @@ func (j *joined) short(signature string, in *goFile) string {
 func (m *Module) unserved(program *model.Program) (lines []string) {
 	main := m.folder("cmd/" + program.Name + "-server")
 	if main.err != nil {
-		return []string{fmt.Sprintf("%v: whether the program in %s serves all services could not be seen", main.err, main.dir)}
+		return []string{fmt.Sprintf("%v: it is not known whether the program in %s serves all services", main.err, main.dir)}
 	}
 	calls := m.calls(main.dir)
 	var served, unserved, consuming []*model.Service
@@ -174,7 +174,7 @@ func (m *Module) unserved(program *model.Program) (lines []string) {
 	}
 	for _, service := range consuming {
 		if len(calls["."+service.Consume()]) < len(consuming) && !calls.names(service) {
-			lines = append(lines, fmt.Sprintf("%s: %s of %s is not run, so that nobody handles what is stored: pass server.Alongside(%q, ….%[2]s) to server.Run, or delete the method",
+			lines = append(lines, fmt.Sprintf("%s: %s of %s is not run, so nothing handles the stored events: pass server.Alongside(%q, ….%[2]s) to server.Run, or delete the method",
 				at, service.Consume(), service, "consumer "+service.FullName))
 		}
 	}
@@ -199,14 +199,14 @@ func (m *Module) leftBehind(leftovers []File) (lines []string) {
 		for _, main := range mains {
 			for name := range made.names() {
 				for _, at := range m.calls(main)[m.path+"/"+dir+"."+name] {
-					lines = append(lines, fmt.Sprintf("%s: service %s is in the protos no more: serve it no more", at, service))
+					lines = append(lines, fmt.Sprintf("%s: service %s is no longer in the protos: stop serving it", at, service))
 				}
 			}
 		}
 		name := protoreflect.FullName(service)
 		for what, at := range m.calls(model.ImplDir(name)) {
 			if strings.HasSuffix(what, ".Unimplemented"+string(name.Name())+"Server") {
-				lines = append(lines, fmt.Sprintf("%s: service %s is in the protos no more, and nobody calls what implements it: delete it, or move what it does", at[0], service))
+				lines = append(lines, fmt.Sprintf("%s: service %s is no longer in the protos, and nothing calls its implementation: delete it, or move what it does", at[0], service))
 			}
 		}
 	}
@@ -224,7 +224,7 @@ func consumedBy(service *model.Service) string {
 	if !service.Code.Consumes {
 		return ""
 	}
-	return fmt.Sprintf("; and server.Alongside(%q, %s.%s), which handles what is stored", "consumer "+service.FullName, madeBy(service), service.Consume())
+	return fmt.Sprintf("; and server.Alongside(%q, %s.%s), which handles the stored events", "consumer "+service.FullName, madeBy(service), service.Consume())
 }
 
 // madeBy is the expression by which main makes an implementation.

@@ -54,7 +54,7 @@ func (m *Module) scan(dir string) *folder {
 		at := path.Join(dir, entry.Name())
 		text, err := m.read(at)
 		if err == nil && text == nil {
-			err = fmt.Errorf("%s: a link to nowhere", at)
+			err = fmt.Errorf("%s: a broken link", at)
 		}
 		var file *goFile
 		if err == nil {
@@ -101,7 +101,7 @@ func (f *folder) with(file *goFile) *folder {
 
 // failure is the error of a run that must know what a folder holds, and can't.
 func (f *folder) failure() error {
-	return fmt.Errorf("%w\nNothing was written, as there is no telling what the package in %s holds: mend it and run again", f.err, f.dir)
+	return fmt.Errorf("%w\nNothing was written, because it is not known what the package in %s declares: repair the file and run again", f.err, f.dir)
 }
 
 // names are those that the package declares; those of methods begin with a

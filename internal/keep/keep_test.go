@@ -164,10 +164,10 @@ func TestANewRPCBringsItsFileAndTest(t *testing.T) {
 		change func(h house)
 		want   []string
 	}{
-		"as generated":                  {func(house) {}, both},
-		"a file that stands":            {func(h house) { h.write(ship, "package orders // mine") }, none},
-		"one that is a link to nowhere": {func(h house) { link(h, ship) }, none},
-		"implemented in another file":   {func(h house) { h.write(impl+"mine.go", "package orders\nfunc (s Service) Ship() {}") }, none},
+		"as generated":                {func(house) {}, both},
+		"a file that stands":          {func(h house) { h.write(ship, "package orders // mine") }, none},
+		"one that is a broken link":   {func(h house) { link(h, ship) }, none},
+		"implemented in another file": {func(h house) { h.write(impl+"mine.go", "package orders\nfunc (s Service) Ship() {}") }, none},
 		"implemented under a build tag": {func(h house) {
 			h.write(impl+"mine.go", "//go:build plan9\n\npackage orders\nfunc (s *Service) Ship() {}")
 		}, none},
@@ -294,25 +294,25 @@ func TestASkeletonFitsTheCodeItJoins(t *testing.T) {
 		"an embedded log":    {rename("events *shopevents", "*shopevents"), strings.Replace(event, "s.events", "s.Log", 1), ""},
 		"no log":             {rename("\tevents *shopevents.Log\n", ""), "status.Error(codes.Unimplemented", ""},
 		"another package":    {func(h house) { rename("package orders", "package selling")(h); h.remove(impl + "service_test.go") }, "package selling\n", ship + "?"},
-		"nothing there":      {func(h house) { h.remove(service, impl+"take.go", impl+"find.go", impl+"consume.go") }, "", "ship.go: not written, as nothing in internal/shop/orders implements shop.Orders: write Ship where that is now"},
-		"a field like it":    {rename("events *", "Ship, events *"), "", "ship.go: not written, as Service has a field Ship"},
-		"a brought method":   {rename("\tevents ", "\tbase\n\tevents "), "", "ship.go: not written, as Service embeds base, which may bring Ship"},
+		"nothing there":      {func(h house) { h.remove(service, impl+"take.go", impl+"find.go", impl+"consume.go") }, "", "ship.go: not written, because nothing in internal/shop/orders implements shop.Orders: write Ship where its implementation is now"},
+		"a field like it":    {rename("events *", "Ship, events *"), "", "ship.go: not written, because Service has a field Ship"},
+		"a brought method":   {rename("\tevents ", "\tbase\n\tevents "), "", "ship.go: not written, because Service embeds base, which may have the method Ship"},
 		"one by a base": {func(h house) {
 			rename("\tevents ", "\tbase\n\tevents ")(h)
 			h.write(impl+"base.go", "package orders\ntype base struct{}\nfunc (base) Ship() {}")
-		}, "", "ship.go: not written, as Service embeds base, which brings Ship: write it to say which is meant, as UnimplementedOrdersServer has it, too"},
+		}, "", "ship.go: not written, because Service embeds base, which has the method Ship, and so has UnimplementedOrdersServer: write the method that is meant"},
 		"one by an interface": {func(h house) {
 			rename("\tevents ", "\tbase\n\tevents ")(h)
 			h.write(impl+"base.go", "package orders\ntype base interface{ inner }\ntype inner interface { Ship() }")
-		}, "", "ship.go: not written, as Service embeds base, which brings Ship"},
+		}, "", "ship.go: not written, because Service embeds base, which has the method Ship"},
 		"a base without it": {func(h house) {
 			rename("\tevents ", "\t*base\n\tevents ")(h)
 			h.write(impl+"base.go", "package orders\nimport \"sync\"\ntype base struct{ sync.Mutex }\nfunc (base) Sink() {}")
 		}, event, ""},
-		"one from elsewhere": {rename("\tevents ", "\tother.Base\n\tevents ", "import (", "import (\n\t\"example.org/other\""), "", "ship.go: not written, as Service embeds Base, which may bring Ship"},
-		"one in the tests":   {func(h house) { h.write(impl+"own_test.go", "package orders\nfunc (s *Service) Ship() {}") }, "", "ship.go: not written, as internal/shop/orders/own_test.go declares it for tests"},
-		"a taken name of Go": {func(h house) { h.write(impl+"own.go", "package orders\ntype error int") }, "", "ship.go: not written, as your package declares error, which is Go's own in it"},
-		"a taken import":     {func(h house) { h.write(impl+"own.go", "package orders\nvar context = 1") }, "", "ship.go: not written, as your package declares context, which it would import"},
+		"one from elsewhere": {rename("\tevents ", "\tother.Base\n\tevents ", "import (", "import (\n\t\"example.org/other\""), "", "ship.go: not written, because Service embeds Base, which may have the method Ship"},
+		"one in the tests":   {func(h house) { h.write(impl+"own_test.go", "package orders\nfunc (s *Service) Ship() {}") }, "", "ship.go: not written, because internal/shop/orders/own_test.go declares the method in tests"},
+		"a taken name of Go": {func(h house) { h.write(impl+"own.go", "package orders\ntype error int") }, "", "ship.go: not written, because your package declares error, and the file means Go's own"},
+		"a taken import":     {func(h house) { h.write(impl+"own.go", "package orders\nvar context = 1") }, "", "ship.go: not written, because your package declares context, and the file would import a package of that name"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, orders)
@@ -340,7 +340,7 @@ func TestASkeletonFitsTheCodeItJoins(t *testing.T) {
 // TestAFileInTheWay: one that stands where a skeleton would is left alone, and
 // that it does not implement the RPC is told, once.
 func TestAFileInTheWay(t *testing.T) {
-	const told = ship + ": not written, as that file is there, and does not implement rpc shop.Orders.Ship: write Ship"
+	const told = ship + ": not written, because the file exists and does not implement rpc shop.Orders.Ship: write Ship"
 	for name, test := range map[string]struct {
 		change func(house)
 		want   []string
@@ -355,7 +355,7 @@ func TestAFileInTheWay(t *testing.T) {
 		"where none would fit": {func(h house) {
 			h.write(ship, "package orders\n")
 			h.edit(impl+"service.go", "events *", "Ship, events *")
-		}, []string{ship + ": not written, as Service has a field Ship, and a method can't be called the same: rename it, and write the method"}},
+		}, []string{ship + ": not written, because Service has a field Ship, and a method can't have the same name: rename the field, and write the method"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, orders)
@@ -402,7 +402,7 @@ func TestATestOfConsumingFitsTheTestsItJoins(t *testing.T) {
 				t.Fatal(err)
 			}
 			withheld := slices.ContainsFunc(told, func(line string) bool {
-				return strings.HasPrefix(line, consumeTest+": not written, as the tests here have no func newService")
+				return strings.HasPrefix(line, consumeTest+": not written, because the tests here have no func newService")
 			})
 			if h.has(consumeTest) != test.writes || withheld == test.writes {
 				t.Errorf("it wrote it: %t, and told %q", h.has(consumeTest), told)
@@ -425,7 +425,7 @@ func TestATestFitsTheTestsItJoins(t *testing.T) {
 			h := newHouse(t, orders)
 			change(h)
 			told := strings.Join(h.grow(), "\n")
-			if !h.has(ship) || h.has(shipTest) || !strings.Contains(told, "ship_test.go: not written, as the tests here have no func serve") {
+			if !h.has(ship) || h.has(shipTest) || !strings.Contains(told, "ship_test.go: not written, because the tests here have no func serve") {
 				t.Errorf("skeleton %t, test %t, and it told %q", h.has(ship), h.has(shipTest), told)
 			}
 		})
@@ -498,7 +498,7 @@ func TestOursIsWrittenUnlessTakenOver(t *testing.T) {
 			if err != nil || (h.read(client) == test.stands) != test.taken {
 				t.Errorf("it left (%v)\n%s", err, h.read(client))
 			}
-			if test.taken != slices.ContainsFunc(told, func(line string) bool { return strings.HasPrefix(line, client+": left alone, as it is yours now") }) {
+			if test.taken != slices.ContainsFunc(told, func(line string) bool { return strings.HasPrefix(line, client+": left alone, because it is yours now") }) {
 				t.Errorf("it tells %q", told)
 			}
 		})
@@ -513,7 +513,7 @@ func TestWhatCannotBeReadFailsTheRun(t *testing.T) {
 		"conflicts in yours":         {func(h house) { h.write(impl+"broken.go", "package orders\n<<<<<<< HEAD\n") }, impl + "broken.go:2:1"},
 		"conflicts above the marker": {func(h house) { h.edit(client, "// Code", "<<<<<<< HEAD\n// Code") }, client + ":1:1"},
 		"a folder in ours's place":   {func(h house) { h.remove(client); h.write(client+"/x", "") }, client},
-		"yours linked to nowhere":    {func(h house) { link(h, impl+"x.go") }, impl + "x.go: a link to nowhere"},
+		"yours linked to nowhere":    {func(h house) { link(h, impl+"x.go") }, impl + "x.go: a broken link"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, orders)
@@ -553,10 +553,10 @@ func TestDriftIsTold(t *testing.T) {
 		want   []string
 	}{
 		"nothing":       {proto(), nil},
-		"a removed RPC": {proto("rpc Find(Query) returns (Reply);", ""), []string{impl + "find.go:13: Find looks like an RPC, but service shop.Orders has none of that name: nobody calls it"}},
-		"a renamed RPC": {proto("rpc Find(", "rpc Search("), []string{impl + "find.go:13: Find looks like an RPC, but service shop.Orders has none of that name: nobody calls it (if the RPC is called Search now, rename the method and delete the new file that answers it)"}},
-		"other types":   {proto("rpc Find(Query)", "rpc Find(Reply)"), []string{impl + "find.go:13: Find has the signature func(context.Context, *shoppb.Query) (*shoppb.Reply, error), and rpc Find wants func(context.Context, *shoppb.Reply) (*shoppb.Reply, error)"}},
-		"a stream":      {proto("returns (Reply);\n}", "returns (stream Reply);\n}"), []string{impl + "find.go:13: Find has the signature func(context.Context, *shoppb.Query) (*shoppb.Reply, error), and rpc Find wants func(*shoppb.Query, shoppb.Orders_FindServer) error"}},
+		"a removed RPC": {proto("rpc Find(Query) returns (Reply);", ""), []string{impl + "find.go:13: Find looks like an RPC, but service shop.Orders has no RPC of that name: nothing calls it"}},
+		"a renamed RPC": {proto("rpc Find(", "rpc Search("), []string{impl + "find.go:13: Find looks like an RPC, but service shop.Orders has no RPC of that name: nothing calls it (if the RPC is now called Search, rename the method and delete the new file that implements it)"}},
+		"other types":   {proto("rpc Find(Query)", "rpc Find(Reply)"), []string{impl + "find.go:13: Find has the signature func(context.Context, *shoppb.Query) (*shoppb.Reply, error), but rpc Find needs func(context.Context, *shoppb.Reply) (*shoppb.Reply, error)"}},
+		"a stream":      {proto("returns (Reply);\n}", "returns (stream Reply);\n}"), []string{impl + "find.go:13: Find has the signature func(context.Context, *shoppb.Query) (*shoppb.Reply, error), but rpc Find needs func(*shoppb.Query, shoppb.Orders_FindServer) error"}},
 		"a new service": {func(house) string { return orders + "service Stock { rpc Count(Query) returns (Reply); }" }, []string{main + `:41: service shop.Stock is not served: pass shopserver.Stock(stock.New()) to server.Run, or server.Without("shop.Stock")`}},
 		"one refused": {func(h house) string {
 			h.edit(main, "config,\n", "config, server.Without(\"shop.Stock\"),\n")
@@ -565,14 +565,14 @@ func TestDriftIsTold(t *testing.T) {
 		"a main that can't be read": {func(h house) string {
 			h.write(main, "package main\n\n<<<<<<< ours\n")
 			return orders + "service Stock { rpc Count(Query) returns (Reply); }"
-		}, []string{main + ":3:1: expected declaration, found '<<': whether the program in cmd/shop-server serves all services could not be seen"}},
+		}, []string{main + ":3:1: expected declaration, found '<<': it is not known whether the program in cmd/shop-server serves all services"}},
 		"served elsewhere": {func(h house) string {
 			h.write(main, "package main\n\nfunc main() {}\n")
 			return orders + "service Stock { rpc Count(Query) returns (Reply); }"
 		}, nil},
 		"no more events": {func(h house) string { return strings.ReplaceAll(orders, "OrderEvent", "Order") }, []string{
-			impl + "service_test.go:14: newService has the signature func(testing.TB, *shopevents.Log) shoppb.OrdersServer, and the contract wants func(testing.TB) shoppb.OrdersServer",
-			impl + "take.go:10: Take has the signature func(context.Context, *shoppb.OrderEvent) (*shoppb.Reply, error), and rpc Take wants func(context.Context, *shoppb.Order) (*shoppb.Reply, error)",
+			impl + "service_test.go:14: newService has the signature func(testing.TB, *shopevents.Log) shoppb.OrdersServer, but the contract needs func(testing.TB) shoppb.OrdersServer",
+			impl + "take.go:10: Take has the signature func(context.Context, *shoppb.OrderEvent) (*shoppb.Reply, error), but rpc Take needs func(context.Context, *shoppb.Order) (*shoppb.Reply, error)",
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -591,7 +591,7 @@ func TestDriftIsTold(t *testing.T) {
 // they have for themselves.
 func TestDriftIsToldInTheWordsOfTheFile(t *testing.T) {
 	named := strings.Replace(orders, "gen/shoppb", "gen/shop/v1;shopv1", 1)
-	const find = "Find has the signature func(context.Context, *%.Query) (*%.Reply, error), and rpc Find wants func(context.Context, *%.Reply) (*%.Reply, error)"
+	const find = "Find has the signature func(context.Context, *%.Query) (*%.Reply, error), but rpc Find needs func(context.Context, *%.Reply) (*%.Reply, error)"
 	for as, change := range map[string]func(house){
 		"shopv1": func(house) {},
 		"pb":     func(h house) { h.edit(impl+"find.go", "shopv1", "pb") },
@@ -711,7 +711,7 @@ func TestWhatIsNoLongerMade(t *testing.T) {
 					continue
 				}
 				gone = append(gone, file.Path)
-				want := "// " + keep.Marker + "\n// Nothing is made of this file any more: delete it.\n\n"
+				want := "// " + keep.Marker + "\n// This file is no longer generated: delete it.\n\n"
 				if strings.HasPrefix(file.Path, "cmd/depot-client/") {
 					want += "//go:build ignore\n\n" // there is no main
 				}
@@ -825,7 +825,7 @@ func TestLeftoversOfEveryEnding(t *testing.T) {
 			if !slices.Equal(got, test.want) {
 				t.Errorf("leftovers are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(test.want, "\n"))
 			}
-			line := implNames + ": no longer generated, and left alone because " + impl + "own.go:3 uses it: change that"
+			line := implNames + ": no longer generated, but left alone because " + impl + "own.go:3 uses it: remove that use"
 			if slices.Contains(told, line) != (name == "used by yours") {
 				t.Errorf("it told %q", told)
 			}

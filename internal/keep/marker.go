@@ -41,7 +41,7 @@ func unclear(at string, text []byte) error {
 		return nil
 	}
 	if _, err := markedGo(text); err != nil {
-		return fmt.Errorf("%s:%w\nNothing was written, as there is no telling whether it is yours: mend it, or delete it to have it made anew", at, err)
+		return fmt.Errorf("%s:%w\nNothing was written, because it is not known whether the file is yours: repair it, or delete it to have it generated again", at, err)
 	}
 	return nil
 }
@@ -113,7 +113,7 @@ func (m *Module) emptied(at string, text []byte) []byte {
 	if file.Name.Name == "main" && !m.hasMain(path.Dir(at)) {
 		constraint = "//go:build ignore\n\n"
 	}
-	return fmt.Appendf(nil, "// %s\n// Nothing is made of this file any more: delete it.\n\n%spackage %s\n", Marker, constraint, file.Name.Name)
+	return fmt.Appendf(nil, "// %s\n// This file is no longer generated: delete it.\n\n%spackage %s\n", Marker, constraint, file.Name.Name)
 }
 
 // isEmptied reports whether a file of ours is an emptied one: in Go, made of

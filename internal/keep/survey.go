@@ -46,7 +46,7 @@ func (m *Module) leftoversElsewhere(protos model.Protos, copied bool) (files []F
 			continue
 		}
 		if user := m.user(at, text); user != "" {
-			m.lines = append(m.lines, fmt.Sprintf("%s: no longer generated, and left alone because %s uses it: change that", at, user))
+			m.lines = append(m.lines, fmt.Sprintf("%s: no longer generated, but left alone because %s uses it: remove that use", at, user))
 			continue
 		}
 		files = append(files, m.leftover(at, text))

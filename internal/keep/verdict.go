@@ -31,7 +31,7 @@ var (
 
 // withhold is the verdict on a file of yours that does not fit what is there.
 func withhold(output Output, why string, values ...any) verdict {
-	return verdict{line: fmt.Sprintf("%s: not written, as %s", output.Path, fmt.Sprintf(why, values...))}
+	return verdict{line: fmt.Sprintf("%s: not written, because %s", output.Path, fmt.Sprintf(why, values...))}
 }
 
 // decision is what becomes of an output.
@@ -94,7 +94,7 @@ func (m *Module) takenOver(output Output) verdict {
 	if err := unclear(output.Path, text); err != nil {
 		return verdict{err: err}
 	}
-	return verdict{line: output.Path + ": left alone, as it is yours now: it does not bear the marker"}
+	return verdict{line: output.Path + ": left alone, because it is yours now: it does not have the marker"}
 }
 
 // inTheWay is the verdict on a file of yours by what is at its path. If that was
@@ -120,7 +120,7 @@ func (m *Module) inTheWay(output Output) verdict {
 	if v := m.fitsImplementation(output, j, rpc); !v.may {
 		return v
 	}
-	return withhold(output, "that file is there, and does not implement %s: write %s", rpc, rpc.Name)
+	return withhold(output, "the file exists and does not implement %s: write %s", rpc, rpc.Name)
 }
 
 // isNew is the verdict on a file of yours by what earlier runs knew: what was
@@ -209,7 +209,7 @@ func (m *Module) fitsService(output Output, j *joined) verdict {
 	case j.err != nil:
 		return verdict{err: j.failure()}
 	case output.test() && code.New == "":
-		return withhold(output, "no function here makes a %s of nothing but the event log", code.Type)
+		return withhold(output, "no function here makes a %s from the event log alone", code.Type)
 	case !output.test() && j.impl != nil && j.service.UsesEvents() && code.Field == "":
 		return withhold(output, "%s has no field of type *%s.Log", code.Type, j.service.Package.Events.Name)
 	}
@@ -237,7 +237,7 @@ func (m *Module) fitsTests(output Output, j *joined, rpc *model.Method) verdict 
 	case j.err != nil:
 		return verdict{err: j.failure()}
 	case !j.serves():
-		return withhold(output, "the tests here have no func serve like the one that %s is made with: write it yourself", testsOfServices)
+		return withhold(output, "the tests here have no func serve like the one in a generated %s: write the test yourself", testsOfServices)
 	}
 	return write
 }
@@ -245,13 +245,13 @@ func (m *Module) fitsTests(output Output, j *joined, rpc *model.Method) verdict 
 // fitsImplementation is the verdict on a method of the implementation for an RPC.
 func (m *Module) fitsImplementation(output Output, j *joined, rpc *model.Method) verdict {
 	if j.impl == nil {
-		return withhold(output, "nothing in %s implements %s: write %s where that is now", j.dir, j.service.FullName, rpc.Name)
+		return withhold(output, "nothing in %s implements %s: write %s where its implementation is now", j.dir, j.service.FullName, rpc.Name)
 	}
 	if file := j.inTests(rpc.Name); file != nil {
-		return withhold(output, "%s declares it for tests: move it, or write it under another name there", file.at)
+		return withhold(output, "%s declares the method in tests: move it out of them, or give it another name there", file.at)
 	}
 	if names, _ := j.impl.fields(); slices.Contains(names, rpc.Name) {
-		return withhold(output, "%s has a field %s, and a method can't be called the same: rename it, and write the method", j.impl.name, rpc.Name)
+		return withhold(output, "%s has a field %s, and a method can't have the same name: rename the field, and write the method", j.impl.name, rpc.Name)
 	}
 	for _, embedded := range j.impl.embedded() {
 		if v := m.fitsEmbedded(output, j, rpc, embedded); !v.may {
@@ -270,11 +270,11 @@ func (m *Module) fitsEmbedded(output Output, j *joined, rpc *model.Method, embed
 	methods, known := m.methods(j.impl.file, j.folder, embedded, 0)
 	switch name := embeddedName(embedded); {
 	case methods[rpc.Name] && j.impl.embeds("Unimplemented"+j.service.Name+"Server"):
-		return withhold(output, "%s embeds %s, which brings %s: write it to say which is meant, as Unimplemented%sServer has it, too", j.impl.name, name, rpc.Name, j.service.Name)
+		return withhold(output, "%s embeds %s, which has the method %s, and so has Unimplemented%sServer: write the method that is meant", j.impl.name, name, rpc.Name, j.service.Name)
 	case methods[rpc.Name]:
-		return withhold(output, "%s embeds %s, which brings %s", j.impl.name, name, rpc.Name)
+		return withhold(output, "%s embeds %s, which has the method %s", j.impl.name, name, rpc.Name)
 	case !known:
-		return withhold(output, "%s embeds %s, which may bring %s: write it if it does not", j.impl.name, name, rpc.Name)
+		return withhold(output, "%s embeds %s, which may have the method %s: write it if it has not", j.impl.name, name, rpc.Name)
 	}
 	return write
 }
@@ -297,7 +297,7 @@ func (m *Module) fitsRendered(output Output, content []byte) verdict {
 	}
 	service, ok := output.Element.(*model.Service)
 	if ok && output.test() && output.joins(service) && !file.names()["newService"] && file.calls("newService") && !m.joined[service].builds() {
-		return withhold(output, "the tests here have no func newService like the one that %s is made with: write it yourself", testsOfServices)
+		return withhold(output, "the tests here have no func newService like the one in a generated %s: write the test yourself", testsOfServices)
 	}
 	return write
 }
@@ -313,12 +313,12 @@ func fitsNames(output Output, file *goFile, declared names) verdict {
 	}
 	for _, name := range slices.Sorted(maps.Keys(file.imports)) {
 		if declared[name] {
-			return withhold(output, "your package declares %s, which it would import: write it yourself", name)
+			return withhold(output, "your package declares %s, and the file would import a package of that name: write it yourself", name)
 		}
 	}
 	for _, name := range file.universal() {
 		if declared[name] {
-			return withhold(output, "your package declares %s, which is Go's own in it: write it yourself", name)
+			return withhold(output, "your package declares %s, and the file means Go's own: write it yourself", name)
 		}
 	}
 	return write

@@ -81,7 +81,7 @@ type builder struct {
 func (b *builder) file(file *protogen.File) {
 	if b.events == EventsAuto && len(file.Proto.GetSourceCodeInfo().GetLocation()) == 0 {
 		b.complaints.at(file.Proto, nil, "the request has no comments of this file, and some of them may say which RPCs take events: "+
-			"pass them on, or tell the plugin not to look with events=names or events=off")
+			"pass them on, or have the plugin ignore them with events=names or events=off")
 		return
 	}
 	pkg := b.packageOf(file)
@@ -139,7 +139,7 @@ func (b *builder) packageOf(file *protogen.File) *Package {
 		for _, side := range []string{"server", "client"} {
 			dir := "cmd/" + pkg.program + "-" + side
 			if b.holdsMessages(dir) {
-				b.complaints.add(file.Desc, "the program of %s is made in %s, where there is a package of messages: give that another go_package", named(file.Desc), dir)
+				b.complaints.add(file.Desc, "the program of %s is generated in %s, where there is a package of messages: give those another go_package", named(file.Desc), dir)
 			}
 			b.claim(claimOfDir(dir), file.Desc, "package %s", path.Join(module.Path, dir))
 		}

@@ -37,7 +37,7 @@ func (b *builder) identifiers(files []*protogen.File) {
 			continue
 		}
 		if name := path.Base(file.Desc.Path()); strings.HasPrefix(name, "_") || strings.HasPrefix(name, ".") {
-			b.complaints.add(file.Desc, "Go passes over files whose names begin as %s does, and so over what protoc-gen-go makes of it: rename it", name)
+			b.complaints.add(file.Desc, "Go ignores files whose names begin as %s does, and with them what protoc-gen-go makes of the proto: rename it", name)
 		}
 		b.ident(file.GoDescriptorIdent, file.Desc)
 		b.extensions(file.Extensions)

@@ -28,14 +28,14 @@ func (b *builder) says(d protoreflect.Descriptor, comments protogen.CommentSet, 
 	}
 	for _, detached := range comments.LeadingDetached {
 		if _, lines := cut(string(detached)); len(lines) > 0 {
-			b.complaints.add(d, "the comment %s%s stands apart from %s: take out the blank line between", prefix, lines[0], named(d))
+			b.complaints.add(d, "the comment %s%s is separated from %s by a blank line: remove that line", prefix, lines[0], named(d))
 		}
 	}
 	_, lines := cut(string(comments.Leading) + "\n" + string(comments.Trailing))
 	for _, line := range lines {
 		switch {
 		case len(allowed) == 0:
-			b.complaints.add(d, "the comment %s%s means nothing on %s", prefix, line, named(d))
+			b.complaints.add(d, "the comment %s%s has no meaning on %s", prefix, line, named(d))
 		case !slices.Contains(allowed, line):
 			b.complaints.add(d, "the comment %s%s is unknown on %s: want one of %s", prefix, line, named(d),
 				prefix+strings.Join(allowed, ", "+prefix))

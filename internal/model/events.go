@@ -94,7 +94,7 @@ func (b *builder) roles(event *Event, from *protogen.Message) {
 		for i, field := range said[role] {
 			switch {
 			case i > 0:
-				b.complaints.add(field.Desc, "%s and %s are both said to be the event's %s: one can be",
+				b.complaints.add(field.Desc, "%s and %s are both marked as the event's %s: remove one of the comments",
 					named(said[role][0].Desc), named(field.Desc), role)
 			case !singular(field.Desc) || !byComment(field.Desc):
 				b.complaints.add(field.Desc, "%s can't be the event's %s: %s", named(field.Desc), role, wanted[role])
@@ -122,12 +122,12 @@ func (b *builder) roles(event *Event, from *protogen.Message) {
 
 // wanted says which fields can have a role by comment.
 var wanted = map[string]string{
-	"id":      "want a string or an integer, and one of it",
-	"source":  "want a string, an integer or an enum, and one of it",
-	"type":    "want a string, an integer or an enum, and one of it",
-	"subject": "want a string, an integer or an enum, and one of it",
-	"time":    "want a google.protobuf.Timestamp, or an integer whose unit is said: receiver:time=s, ms, us or ns",
-	"data":    "want a message, bytes or a string, and one of it",
+	"id":      "it must be one string or integer",
+	"source":  "it must be one string, integer or enum",
+	"type":    "it must be one string, integer or enum",
+	"subject": "it must be one string, integer or enum",
+	"time":    "it must be a google.protobuf.Timestamp, or an integer with its unit in the comment: receiver:time=s, ms, us or ns",
+	"data":    "it must be one message, bytes or string",
 }
 
 // unit is the unit of an integer that holds a time: said by its comment, else
@@ -257,15 +257,15 @@ func (b *builder) intake(method *Method, from *protogen.Method, told bool) {
 	client, server := from.Desc.IsStreamingClient(), from.Desc.IsStreamingServer()
 	if server && !client {
 		if told {
-			b.complaints.add(from.Desc, "%s can't take events: its request comes once, and its answers stream; "+
-				"to replay and follow the log say receiver:tail", named(from.Desc))
+			b.complaints.add(from.Desc, "%s can't take events: it takes one request and returns a stream; "+
+				"to replay and follow the log, write // receiver:tail", named(from.Desc))
 		}
 		return
 	}
 	in := b.eventIn(from.Input)
 	if in.event == nil && told {
 		if in.event = b.asEvent(from.Input, "the comment of "+string(from.Desc.Name())+" says so"); in.event == nil {
-			b.complaints.add(from.Desc, "%s takes events, by its comment, and %s is none, by the comment there: take one of them out",
+			b.complaints.add(from.Desc, "the comment of %s says that it takes events, and that of %s that it is not one: remove one of them",
 				named(from.Desc), named(from.Input.Desc))
 			return
 		}
@@ -298,13 +298,13 @@ func (b *builder) intake(method *Method, from *protogen.Method, told bool) {
 // tail makes an RPC one that replays and follows the log.
 func (b *builder) tail(method *Method, from *protogen.Method) {
 	if from.Desc.IsStreamingClient() || !from.Desc.IsStreamingServer() {
-		b.complaints.add(from.Desc, "%s can't be a tail: want one request, and a stream of answers", named(from.Desc))
+		b.complaints.add(from.Desc, "%s can't be a tail: a tail takes one request and returns a stream", named(from.Desc))
 		return
 	}
 	out := b.eventIn(from.Output)
 	if out.event == nil || out.holder != nil {
-		b.complaints.add(from.Desc, "%s can't be a tail: want a stream of events, and %s is none; "+
-			"if it is, say receiver:event there", named(from.Desc), named(from.Output.Desc))
+		b.complaints.add(from.Desc, "%s: a tail must return a stream of events, and %s is not an event: add // receiver:event above it (%s)",
+			named(from.Desc), named(from.Output.Desc), b.at(from.Output.Desc))
 		return
 	}
 	method.Kind, method.Event, method.Why = Tail, out.event, "its comment says so"

@@ -85,9 +85,9 @@ func (c *goPackages) check(file *descriptorpb.FileDescriptorProto, imported bool
 			"or pass the option M%s=%s to every plugin", suggestion, file.GetName(), suggestion)
 	case !imported: // nothing of it is used
 	case !strings.ContainsAny(importPath, "./"):
-		complain("that is no import path, as it has neither a dot nor a slash: make it %q", suggestion)
+		complain("it is not an import path, because it has neither a dot nor a slash: make it %q", suggestion)
 	case err != nil:
-		complain("that is no import path (%v): make it %q", err, suggestion)
+		complain("it is not an import path (%v): make it %q", err, suggestion)
 	case named && !token.IsIdentifier(name), slices.Contains([]string{"_", "main", "init"}, name):
 		complain("%s can't be the name of a package that others import: choose another", name)
 	case slices.Contains(strings.Split(importPath, "/"), "vendor"):

@@ -65,7 +65,7 @@ func explainMethod(out *strings.Builder, method *model.Method) {
 		fmt.Fprintf(out, "    event %s\n", method.Event.FullName)
 	}
 	if method.Kind == model.Tail {
-		fmt.Fprintf(out, "    begins behind the position in %s, with what was stored since %s\n",
+		fmt.Fprintf(out, "    starts after the position in %s, with what was stored since %s\n",
 			fieldName(method.From.Position), fieldName(method.From.Time))
 	}
 	fmt.Fprintf(out, "    yours: %s.go, %s_test.go\n", path.Join(method.Service.Impl().Dir, method.File), method.File)

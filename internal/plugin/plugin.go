@@ -139,13 +139,13 @@ func (r *Result) lines() []string {
 	for _, file := range r.Files {
 		switch {
 		case file.Leftover && file.Content != nil:
-			lines = append(lines, file.Path+": nothing is made of it any more: delete it (it is left as an empty package)")
+			lines = append(lines, file.Path+": no longer generated: delete it (until then it is an empty package)")
 		case file.Leftover:
-			lines = append(lines, file.Path+": nothing is made of it any more: delete it")
+			lines = append(lines, file.Path+": no longer generated: delete it")
 		}
 	}
 	if len(r.Missing) > 0 {
-		lines = append(lines, "go.mod lacks modules; for the versions this was tested with: go get "+Versions(r.Missing))
+		lines = append(lines, "go.mod does not require all modules that the code imports; for the versions that it was tested with: go get "+Versions(r.Missing))
 	}
 	return lines
 }
@@ -237,7 +237,7 @@ func tree(dir string) (*render.Tree, error) {
 func foreignMessages(target *model.Module, gomod *GoMod) (lines []string) {
 	for _, pkg := range target.Packages {
 		if !gomod.Provides(pkg.Messages.Path) {
-			lines = append(lines, fmt.Sprintf("%s: nothing is made of its messages, since their go_package %s is neither in the module %s nor in one that go.mod requires: "+
+			lines = append(lines, fmt.Sprintf("%s: its messages get no Go code, because their go_package %s is neither in the module %s nor in one that go.mod requires: "+
 				"change go_package, or go get that module", pkg.Services[0].Declared(), pkg.Messages.Path, gomod.Path()))
 		}
 	}
