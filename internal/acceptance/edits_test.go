@@ -261,7 +261,7 @@ var protoEdits = []edit{
 		change: func(s shop) {
 			s.edit(ordersProto, "rpc Ask(Query) returns (Reply)", "rpc Ask(Query) returns (stream Reply)")
 		},
-		told:   []string{deskCode + "ask.go:13: Ask has the signature func(context.Context, *shopv1.Query) (*shopv1.Reply, error), and rpc Ask wants func(*shopv1.Query, shopv1.Desk_AskServer) error"},
+		told:   []string{deskCode + "ask.go:13: Ask has the signature func(context.Context, *shopv1.Query) (*shopv1.Reply, error), but rpc Ask needs func(*shopv1.Query, shopv1.Desk_AskServer) error"},
 		broken: []string{deskCode, shopMain},
 	},
 	{
@@ -274,7 +274,7 @@ var protoEdits = []edit{
 		name:   "an event is renamed",
 		change: func(s shop) { s.edit(stockProto, "StockEvent", "CountEvent") },
 		gone:   []string{"gen/stock/v1/stockv1events/stock_event.go", "gen/stock/v1/stockv1test/stock_event.go"},
-		told:   []string{stockCode + "count.go:10: Count has the signature func(context.Context, *stockv1.StockEvent) (*stockv1.StockReply, error), and rpc Count wants func(context.Context, *stockv1.CountEvent) (*stockv1.StockReply, error)"},
+		told:   []string{stockCode + "count.go:10: Count has the signature func(context.Context, *stockv1.StockEvent) (*stockv1.StockReply, error), but rpc Count needs func(context.Context, *stockv1.CountEvent) (*stockv1.StockReply, error)"},
 		broken: []string{stockCode},
 	},
 	{
@@ -403,7 +403,7 @@ var protoEdits = []edit{
 		change: func(s shop) { s.edit(stockProto, "gen/stock/v1;stockv1", "gen/stockpb") },
 		told: []string{
 			"cmd/stock-server/main.go$: service stock.v1.Stock is not served: pass stockserver.Stock(stock.New(…)) to server.Run, or server.Without(\"stock.v1.Stock\")",
-			stockCode + "count.go:10: Count has the signature func(context.Context, *stockv1.StockEvent) (*stockv1.StockReply, error), and rpc Count wants func(context.Context, *stockpb.StockEvent) (*stockpb.StockReply, error)",
+			stockCode + "count.go:10: Count has the signature func(context.Context, *stockv1.StockEvent) (*stockv1.StockReply, error), but rpc Count needs func(context.Context, *stockpb.StockEvent) (*stockpb.StockReply, error)",
 			stockCode + "service_test.go:14: newService has the signature func(testing.TB, *stockv1events.Log) stockv1.StockServer, but the contract needs func(testing.TB, *stockevents.Log) stockpb.StockServer",
 		},
 	},

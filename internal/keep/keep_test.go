@@ -790,7 +790,8 @@ func TestLeftoversOfEveryEnding(t *testing.T) {
 				h.write(dir+"/Dockerfile", text)
 			}
 			h.write("copy/Dockerfile", text)
-			h.write("house/module/Dockerfile.tmpl", text) // to begin a template with
+			h.write("own/own.go", "// "+keep.Marker+"\npackage own\n") // without a source
+			h.write("house/module/Dockerfile.tmpl", text)              // to begin a template with
 		}, orders, append(without(), "copy/Dockerfile")},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -113,12 +113,15 @@ func (m *Module) emptied(at string, text []byte) []byte {
 	if file.Name.Name == "main" && !m.hasMain(path.Dir(at)) {
 		constraint = "//go:build ignore\n\n"
 	}
-	return fmt.Appendf(nil, "// %s\n// This file is no longer generated: delete it.\n\n%spackage %s\n", Marker, constraint, file.Name.Name)
+	return fmt.Appendf(nil, "// %s\n// This file is no longer generated%s\n\n%spackage %s\n", Marker, deleteIt, constraint, file.Name.Name)
 }
 
-// isEmptied reports whether a file of ours is an emptied one: in Go, made of
-// nothing, and with nothing but a package clause.
+// isEmptied reports whether a file is a Go file of ours that was emptied.
 func isEmptied(at string, text []byte) bool {
-	lines := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
-	return path.Ext(at) == ".go" && sourceOf(text) == (source{}) && bytes.HasPrefix(lines[len(lines)-1], []byte("package "))
+	_, rest, _ := bytes.Cut(text, []byte(Marker))
+	lines := bytes.SplitN(rest, []byte("\n"), 3)
+	return path.Ext(at) == ".go" && len(lines) == 3 && bytes.HasSuffix(bytes.TrimSpace(lines[1]), []byte(deleteIt))
 }
+
+// deleteIt ends the line below the marker of a file that was emptied.
+const deleteIt = ": delete it."
