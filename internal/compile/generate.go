@@ -185,7 +185,7 @@ func (c *command) generate(ctx context.Context, out, notes io.Writer) error {
 // put writes the files that would change, if all of them can be written.
 func put(root string, files []keep.File) error {
 	changed := slices.DeleteFunc(slices.Clone(files), func(file keep.File) bool { return file.Change(root) == "" })
-	if err := keep.Writable(root, changed); err != nil {
+	if err := keep.Unwritable(root, changed); err != nil {
 		return err
 	}
 	return write(root, changed)

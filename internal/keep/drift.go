@@ -173,9 +173,9 @@ func (m *Module) unserved(program *model.Program) (lines []string) {
 			at, service, servedBy(service), service.FullName, consumedBy(service)))
 	}
 	for _, service := range consuming {
-		if len(calls["."+service.Consume()]) < len(consuming) && !calls.names(service) {
+		if len(calls["."+service.ConsumeName()]) < len(consuming) && !calls.names(service) {
 			lines = append(lines, fmt.Sprintf("%s: %s of %s is not run, so nothing handles the stored events: pass server.Alongside(%q, ….%[2]s) to server.Run, or delete the method",
-				at, service.Consume(), service, "consumer "+service.FullName))
+				at, service.ConsumeName(), service, "consumer "+service.FullName))
 		}
 	}
 	return lines
@@ -224,7 +224,7 @@ func consumedBy(service *model.Service) string {
 	if !service.Code.Consumes {
 		return ""
 	}
-	return fmt.Sprintf("; and server.Alongside(%q, %s.%s), which handles the stored events", "consumer "+service.FullName, madeBy(service), service.Consume())
+	return fmt.Sprintf("; and server.Alongside(%q, %s.%s), which handles the stored events", "consumer "+service.FullName, madeBy(service), service.ConsumeName())
 }
 
 // madeBy is the expression by which main makes an implementation.

@@ -19,36 +19,36 @@ type File struct {
 	Leftover bool
 }
 
-// Change says what writing the file below root would do: "add", "change" or
+// Change returns what writing the file below root would do: "add", "change" or
 // "delete"; "" if it would do nothing.
 func (f File) Change(root string) string {
-	stands, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(f.Path)))
+	existing, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(f.Path)))
 	switch {
 	case err != nil:
 		return "add"
 	case f.Leftover:
 		return "delete"
-	case !bytes.Equal(stands, f.Content):
+	case !bytes.Equal(existing, f.Content):
 		return "change"
 	}
 	return ""
 }
 
-// Writable is an error that names the files below root that can't be written.
-// protoc and buf write one after the other, and leave it half done at the first
-// that they can't.
-func Writable(root string, files []File) error {
+// Unwritable returns an error that names the files below root that can't be
+// written, or nil if all can be. protoc and buf write one file after the other,
+// and stop half way at the first that they can't write.
+func Unwritable(root string, files []File) error {
 	var errs []error
 	tried := map[string]error{} // folders
 	for _, file := range files {
 		at := filepath.Join(root, filepath.FromSlash(file.Path))
-		stands, err := os.OpenFile(at, os.O_WRONLY, 0)
+		existing, err := os.OpenFile(at, os.O_WRONLY, 0)
 		if err == nil {
-			err = stands.Close()
+			err = existing.Close()
 		} else if errors.Is(err, fs.ErrNotExist) {
-			folder := standing(filepath.Dir(at))
-			if _, done := tried[folder]; !done {
-				tried[folder] = takesFiles(folder)
+			folder := existingFolder(filepath.Dir(at))
+			if _, ok := tried[folder]; !ok {
+				tried[folder] = tryFolder(folder)
 			}
 			err = tried[folder]
 		}
@@ -62,8 +62,8 @@ func Writable(root string, files []File) error {
 	return fmt.Errorf("%w\nNothing was written", errors.Join(errs...))
 }
 
-// standing is the first folder on the way up that is there.
-func standing(folder string) string {
+// existingFolder returns the first folder on the way up that exists.
+func existingFolder(folder string) string {
 	for {
 		_, err := os.Stat(folder)
 		above := filepath.Dir(folder)
@@ -74,9 +74,9 @@ func standing(folder string) string {
 	}
 }
 
-// takesFiles is the error of making a file in a folder, which only making one
-// can tell on every system.
-func takesFiles(folder string) error {
+// tryFolder makes a file in a folder and removes it: on some systems only that
+// shows whether files can be made there.
+func tryFolder(folder string) error {
 	file, err := os.CreateTemp(folder, ".protoc-gen-receiver-*")
 	if err != nil {
 		return fmt.Errorf("%s: %w", folder, cause(err))
@@ -84,7 +84,7 @@ func takesFiles(folder string) error {
 	return errors.Join(file.Close(), os.Remove(file.Name()))
 }
 
-// cause is what is wrong with a path that is named already.
+// cause returns what is wrong with a path that the message names already.
 func cause(err error) error {
 	if failed, ok := err.(*fs.PathError); ok {
 		return failed.Err

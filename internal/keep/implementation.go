@@ -298,7 +298,7 @@ func (j *joined) constructor() (name string, takesLog bool) {
 // consumes reports whether the implementation has the method that handles
 // stored events.
 func (j *joined) consumes() bool {
-	has, found := j.impl.methods[j.service.Consume()]
+	has, found := j.impl.methods[j.service.ConsumeName()]
 	if !found || has.file.tagged || j.names()["error"] {
 		return false
 	}

@@ -612,11 +612,11 @@ func TestUnwritableFilesAreNamed(t *testing.T) {
 	h := newHouse(t, orders)
 	h.write("folder.go/x", "")
 	files := []keep.File{{Path: client}, {Path: "new/new.go"}, {Path: "folder.go"}, {Path: "go.mod/new.go"}}
-	err := keep.Writable(h.root, files)
+	err := keep.Unwritable(h.root, files)
 	if err == nil || !strings.Contains(err.Error(), "folder.go can't be written: is a directory") || !strings.Contains(err.Error(), "go.mod/new.go can't be written: not a directory") || strings.Count(err.Error(), "\n") != 2 {
 		t.Errorf("the error is %v", err)
 	}
-	if err := keep.Writable(h.root, files[:2]); err != nil {
+	if err := keep.Unwritable(h.root, files[:2]); err != nil {
 		t.Error(err)
 	}
 	if left, _ := filepath.Glob(filepath.Join(h.root, ".*")); h.has("new") || len(left) > 0 {

@@ -96,9 +96,9 @@ func (b *builder) file(file *protogen.File) {
 // comments complains about comments of messages, also of those that no RPC
 // takes: they were meant to be read.
 func (b *builder) comments(message *protogen.Message) {
-	b.says(message.Desc, message.Comments, onMessage)
+	b.directive(message.Desc, message.Comments, onMessage)
 	for _, field := range message.Fields {
-		b.says(field.Desc, field.Comments, onField)
+		b.directive(field.Desc, field.Comments, onField)
 	}
 	for _, inner := range message.Messages {
 		b.comments(inner)
@@ -190,7 +190,7 @@ func (b *builder) programs() {
 }
 
 func (b *builder) service(pkg *Package, from *protogen.Service) *Service {
-	b.says(from.Desc, from.Comments, nil)
+	b.directive(from.Desc, from.Comments, nil)
 	options, _ := from.Desc.Options().(*descriptorpb.ServiceOptions)
 	impl := b.impl(pkg, from)
 	service := &Service{

@@ -61,13 +61,13 @@ func (b *builder) asEvent(from *protogen.Message, forced string) *Event {
 	if b.events == EventsOff {
 		return nil
 	}
-	said := b.says(from.Desc, from.Comments, onMessage)
+	comment := b.directive(from.Desc, from.Comments, onMessage)
 	event := &Event{Message: b.message(from), Why: forced, At: b.at(from.Desc), proto: from.Desc.ParentFile().Path()}
 	b.roles(event, from)
 	switch byName := strings.HasSuffix(string(from.Desc.Name()), "Event"); {
-	case said == "plain":
+	case comment == "plain":
 		return nil
-	case said == "event":
+	case comment == "event":
 		event.Why = "its comment says so"
 	case forced != "":
 	case !byName || event.Type == nil || event.Source == nil && event.Subject == nil && event.Time == nil:
@@ -81,47 +81,47 @@ func (b *builder) asEvent(from *protogen.Message, forced string) *Event {
 // roles finds the fields that are attributes of the event: by comment, else by
 // name.
 func (b *builder) roles(event *Event, from *protogen.Message) {
-	said := map[string][]*protogen.Field{}
-	silent := map[protoreflect.Name]bool{} // by a comment, a field has the role that it says or none
+	marked := map[string][]*protogen.Field{} // by role
+	taken := map[protoreflect.Name]bool{}    // fields with a comment have the role that it gives, and no other
 	for _, field := range from.Fields {
-		if says := b.says(field.Desc, field.Comments, onField); says != "" {
-			role, _, _ := strings.Cut(says, "=")
-			said[role] = append(said[role], field)
-			silent[field.Desc.Name()] = true
+		if comment := b.directive(field.Desc, field.Comments, onField); comment != "" {
+			role, _, _ := strings.Cut(comment, "=")
+			marked[role] = append(marked[role], field)
+			taken[field.Desc.Name()] = true
 		}
 	}
 	fill := func(role string, names []protoreflect.Name, byName, byComment func(protoreflect.FieldDescriptor) bool) *Role {
-		for i, field := range said[role] {
+		for i, field := range marked[role] {
 			switch {
 			case i > 0:
 				b.complaints.add(field.Desc, "%s and %s are both marked as the event's %s: remove one of the comments",
-					named(said[role][0].Desc), named(field.Desc), role)
+					named(marked[role][0].Desc), named(field.Desc), role)
 			case !singular(field.Desc) || !byComment(field.Desc):
-				b.complaints.add(field.Desc, "%s can't be the event's %s: %s", named(field.Desc), role, wanted[role])
+				b.complaints.add(field.Desc, "%s can't be the event's %s: %s", named(field.Desc), role, mustBe[role])
 			}
 		}
-		if len(said[role]) > 0 {
-			return &Role{Field: event.Fields[said[role][0].Desc.Index()], Why: "by comment"}
+		if len(marked[role]) > 0 {
+			return &Role{Field: event.Fields[marked[role][0].Desc.Index()], Why: "by comment"}
 		}
 		for _, name := range names {
-			if fd := from.Desc.Fields().ByName(name); fd != nil && !silent[name] && singular(fd) && byName(fd) {
+			if fd := from.Desc.Fields().ByName(name); fd != nil && !taken[name] && singular(fd) && byName(fd) {
 				return &Role{Field: event.Fields[fd.Index()], Why: "by name"}
 			}
 		}
 		return nil
 	}
 	event.ID = fill("id", idNames, isString, func(fd protoreflect.FieldDescriptor) bool { return isString(fd) || isInteger(fd) })
-	event.Source = fill("source", sourceNames, isString, isTextual)
-	event.Type = fill("type", typeNames, isString, isTextual)
-	event.Subject = fill("subject", subjectNames, isString, isTextual)
+	event.Source = fill("source", sourceNames, isString, hasText)
+	event.Type = fill("type", typeNames, isString, hasText)
+	event.Subject = fill("subject", subjectNames, isString, hasText)
 	event.Data = fill("data", dataNames, isData, isData)
 	if role := fill("time", timeNames, isTime, func(fd protoreflect.FieldDescriptor) bool { return b.unit(from, fd) != "" || isTimestamp(fd) }); role != nil {
 		event.Time = &Time{Role: *role, Unit: b.unit(from, from.Desc.Fields().ByName(protoreflect.Name(role.ProtoName)))}
 	}
 }
 
-// wanted says which fields can have a role by comment.
-var wanted = map[string]string{
+// mustBe says which fields can have a role by comment.
+var mustBe = map[string]string{
 	"id":      "it must be one string or integer",
 	"source":  "it must be one string, integer or enum",
 	"type":    "it must be one string, integer or enum",
@@ -135,8 +135,8 @@ var wanted = map[string]string{
 func (b *builder) unit(from *protogen.Message, fd protoreflect.FieldDescriptor) string {
 	for _, u := range units {
 		if b.events == EventsAuto && isInteger(fd) {
-			_, says := cut(string(from.Fields[fd.Index()].Comments.Leading) + "\n" + string(from.Fields[fd.Index()].Comments.Trailing))
-			if slices.Contains(says, u.value) {
+			_, directives := cut(string(from.Fields[fd.Index()].Comments.Leading) + "\n" + string(from.Fields[fd.Index()].Comments.Trailing))
+			if slices.Contains(directives, u.value) {
 				return u.unit
 			}
 		}
@@ -164,8 +164,8 @@ func singular(fd protoreflect.FieldDescriptor) bool { return !fd.IsList() && !fd
 
 func isString(fd protoreflect.FieldDescriptor) bool { return fd.Kind() == protoreflect.StringKind }
 
-// isTextual reports whether a field has a value that text can stand for.
-func isTextual(fd protoreflect.FieldDescriptor) bool { return textOf(fd) != Textual }
+// hasText reports whether a field has a value that text can stand for.
+func hasText(fd protoreflect.FieldDescriptor) bool { return textOf(fd) != NotText }
 
 func textOf(fd protoreflect.FieldDescriptor) Text {
 	switch {
@@ -176,7 +176,7 @@ func textOf(fd protoreflect.FieldDescriptor) Text {
 	case fd.Kind() == protoreflect.EnumKind:
 		return Named
 	}
-	return Textual
+	return NotText
 }
 
 func isInteger(fd protoreflect.FieldDescriptor) bool { return integers[fd.Kind()] != "" }
@@ -236,34 +236,34 @@ func (b *builder) eventIn(from *protogen.Message) found {
 
 // classify says of which kind an RPC is, and why.
 func (b *builder) classify(method *Method, from *protogen.Method) {
-	said := b.says(from.Desc, from.Comments, onMethod)
+	comment := b.directive(from.Desc, from.Comments, onMethod)
 	client, server := from.Desc.IsStreamingClient(), from.Desc.IsStreamingServer()
 	method.Kind = plainKind(client, server)
 	method.Why = "nothing says that it takes events"
 	switch {
 	case b.events == EventsOff:
 		method.Why = "events=off"
-	case said == "plain":
+	case comment == "plain":
 		method.Why = "its comment says so"
-	case said == "tail":
+	case comment == "tail":
 		b.tail(method, from)
 	default:
-		b.intake(method, from, said == "event")
+		b.intake(method, from, comment == "event")
 	}
 }
 
 // intake makes an RPC one that takes events, if it is one.
-func (b *builder) intake(method *Method, from *protogen.Method, told bool) {
+func (b *builder) intake(method *Method, from *protogen.Method, marked bool) {
 	client, server := from.Desc.IsStreamingClient(), from.Desc.IsStreamingServer()
 	if server && !client {
-		if told {
+		if marked {
 			b.complaints.add(from.Desc, "%s can't take events: it takes one request and returns a stream; "+
 				"to replay and follow the log, write // receiver:tail", named(from.Desc))
 		}
 		return
 	}
 	in := b.eventIn(from.Input)
-	if in.event == nil && told {
+	if in.event == nil && marked {
 		if in.event = b.asEvent(from.Input, "the comment of "+string(from.Desc.Name())+" says so"); in.event == nil {
 			b.complaints.add(from.Desc, "the comment of %s says that it takes events, and that of %s that it is not one: remove one of them",
 				named(from.Desc), named(from.Input.Desc))

@@ -133,8 +133,8 @@ func (s *Service) Takes() (types []*Event) {
 	return types
 }
 
-// Consume is the name of the method that handles stored events, which no RPC has.
-func (s *Service) Consume() string {
+// ConsumeName is the name of the method that handles stored events, which no RPC has.
+func (s *Service) ConsumeName() string {
 	name := "Consume"
 	for slices.ContainsFunc(s.Methods, func(m *Method) bool { return m.Name == name }) {
 		name += "Events"
@@ -326,7 +326,7 @@ const (
 	Plain   Text = "plain"  // it is text
 	Number  Text = "number" // by eventlog.Number
 	Named   Text = "named"  // by its method String: an enum
-	Textual Text = ""       // not at all
+	NotText Text = ""       // not at all
 )
 
 // Expr is the Go expression for the field's value as text, in a message of the

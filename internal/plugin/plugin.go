@@ -120,7 +120,7 @@ func (r *Result) refused() error {
 	if r.Options.Check {
 		return upToDate(r.Options.Root, r.written())
 	}
-	return keep.Writable(r.Options.Root, r.written())
+	return keep.Unwritable(r.Options.Root, r.written())
 }
 
 // written are the files that a plugin writes. It can't delete leftovers, and
