@@ -17,8 +17,8 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
 )
 
-// drift says, a line each, where an implementation no longer fits its proto.
-// The compiler finds some of it, too, but not why.
+// drift returns a line for each place where an implementation no longer fits its
+// proto. The compiler finds some of them, too, but not why.
 func (j *joined) drift() (lines []string) {
 	if j.err != nil {
 		lines = append(lines, fmt.Sprintf("%v: the code in %s could not be compared with the proto", j.err, j.dir))
@@ -43,7 +43,7 @@ func (j *joined) drift() (lines []string) {
 	return append(lines, j.staleTests()...)
 }
 
-// misfit says that a method has not the signature that its RPC wants.
+// misfit returns a line if a method does not have the signature that its RPC needs.
 func (j *joined) misfit(has method, rpc *model.Method) []string {
 	text, certain := has.file.signature(has.decl.Type)
 	want := rpc.Signature()
@@ -54,7 +54,8 @@ func (j *joined) misfit(has method, rpc *model.Method) []string {
 		has.file.place(has.decl), rpc.Name, j.short(text, has.file), rpc.ProtoName, j.short(want[0], has.file))}
 }
 
-// orphan says that a method looks like an RPC that the service does not have.
+// orphan returns a line if a method looks like an RPC that the service does not
+// have.
 func (j *joined) orphan(has method) []string {
 	text, certain := has.file.signature(has.decl.Type)
 	if !certain || !has.decl.Name.IsExported() || !j.looksLikeRPC(text) || j.ofSibling(has.decl.Name.Name, text) {
@@ -94,8 +95,8 @@ func (j *joined) ofSibling(name, signature string) bool {
 	})
 }
 
-// staleTests says that the contract calls newService otherwise than it is:
-// a service that took no events takes some now, or the other way round.
+// staleTests returns a line if newService does not have the signature that the
+// contract needs: a service that took no events takes some now, or the reverse.
 func (j *joined) staleTests() []string {
 	file, function := j.function("newService")
 	if function == nil {
@@ -137,9 +138,9 @@ func (j *joined) short(signature string, in *goFile) string {
 	})
 }
 
-// unserved says which services of a program its main does not serve, and whose
-// consumers it does not run, if it serves any: it may leave that to another
-// package.
+// unserved returns a line for each service of a program that its main does not
+// serve, or whose consumer it does not run. If main serves none, it may leave
+// that to another package, and there is no line.
 func (m *Module) unserved(program *model.Program) (lines []string) {
 	main := m.folder("cmd/" + program.Name + "-server")
 	if main.err != nil {
@@ -181,9 +182,9 @@ func (m *Module) unserved(program *model.Program) (lines []string) {
 	return lines
 }
 
-// leftBehind says what is yours of services that the protos have no more: what
-// implements them, and where mains serve them.
-func (m *Module) leftBehind(leftovers []File) (lines []string) {
+// removedServices returns a line for each place in code of yours that implements
+// or serves a service that is no longer in the protos, by the leftovers of it.
+func (m *Module) removedServices(leftovers []File) (lines []string) {
 	for _, file := range leftovers {
 		dir := path.Dir(file.Path)
 		text, _ := m.read(file.Path)
@@ -214,12 +215,12 @@ func (m *Module) leftBehind(leftovers []File) (lines []string) {
 	return lines
 }
 
-// servedBy is the expression by which main serves a service.
+// servedBy returns the expression by which main serves a service.
 func servedBy(service *model.Service) string {
 	return fmt.Sprintf("%s.%s(%s)", service.Package.Server.Name, service.Func, madeBy(service))
 }
 
-// consumedBy is what there is to do besides, if the service has a consumer.
+// consumedBy returns what to do as well, if the service has a consumer.
 func consumedBy(service *model.Service) string {
 	if !service.Code.Consumes {
 		return ""
@@ -227,7 +228,7 @@ func consumedBy(service *model.Service) string {
 	return fmt.Sprintf("; and server.Alongside(%q, %s.%s), which handles the stored events", "consumer "+service.FullName, madeBy(service), service.ConsumeName())
 }
 
-// madeBy is the expression by which main makes an implementation.
+// madeBy returns the expression by which main makes an implementation.
 func madeBy(service *model.Service) string {
 	made, log := service.Code.New, ""
 	if service.Code.TakesLog {
@@ -243,7 +244,7 @@ func madeBy(service *model.Service) string {
 // anything else, as a dot and a name, and their string literals: where each is.
 type calls map[string][]string
 
-// calls are those of the files in a folder that are no tests.
+// calls returns what the files in a folder mention that are not tests.
 func (m *Module) calls(dir string) calls {
 	all := calls{}
 	for _, file := range m.folder(dir).files {

@@ -24,8 +24,8 @@ func join(in *folder, service *model.Service) *joined {
 	return j
 }
 
-// code is what things are called there, or what our templates call them where
-// there are none.
+// code returns what things are called there, or what our templates call them if
+// there is no implementation.
 func (j *joined) code() model.Code {
 	code := model.CodeOfTemplates(j.service)
 	code.Package = cmp.Or(j.name, code.Package)
@@ -59,7 +59,8 @@ type method struct {
 	decl *ast.FuncDecl
 }
 
-// implementation is the type that has most to show for it.
+// implementation returns the type for which most speaks, or nil if nothing does
+// for any.
 func (j *joined) implementation() *implementation {
 	var best *implementation
 	most := 0
@@ -77,8 +78,8 @@ func (j *joined) implementation() *implementation {
 				if !ok || spec.Assign.IsValid() || isInterface(spec.Type) {
 					continue
 				}
-				if impl := j.methodsOf(spec, file); j.claim(impl) > most {
-					best, most = impl, j.claim(impl)
+				if impl := j.methodsOf(spec, file); j.score(impl) > most {
+					best, most = impl, j.score(impl)
 				}
 			}
 		}
@@ -103,7 +104,7 @@ func (j *joined) methodsOf(spec *ast.TypeSpec, in *goFile) *implementation {
 	return impl
 }
 
-// receiverType is the name of the type that a method belongs to, or "".
+// receiverType returns the name of the type that a method belongs to, or "".
 func receiverType(function *ast.FuncDecl) string {
 	if function.Recv == nil || len(function.Recv.List) != 1 {
 		return ""
@@ -127,9 +128,9 @@ func receiverType(function *ast.FuncDecl) string {
 	}
 }
 
-// claim is how much speaks for a type to be the implementation: that it embeds
+// score returns how much speaks for a type to be the implementation: that it embeds
 // what every implementation embeds, its name, and the RPCs that it has.
-func (j *joined) claim(impl *implementation) (points int) {
+func (j *joined) score(impl *implementation) (points int) {
 	for _, embedded := range impl.embedded() {
 		if j.isStub(impl.file, embedded) {
 			points += 1000
@@ -161,7 +162,7 @@ func (j *joined) isStub(file *goFile, expr ast.Expr) bool {
 	return false
 }
 
-// embedded are the types that the implementation embeds.
+// embedded returns the types that the implementation embeds.
 func (i *implementation) embedded() (types []ast.Expr) {
 	structure, ok := i.spec.Type.(*ast.StructType)
 	if !ok {
@@ -175,7 +176,7 @@ func (i *implementation) embedded() (types []ast.Expr) {
 	return types
 }
 
-// fields are the names of the implementation's fields, and their types.
+// fields returns the names of the implementation's fields, and their types.
 func (i *implementation) fields() (names []string, types []ast.Expr) {
 	structure, ok := i.spec.Type.(*ast.StructType)
 	if !ok {
@@ -214,7 +215,7 @@ func embeddedName(expr ast.Expr) string {
 	return ""
 }
 
-// field is the name of the first field of a type, or "".
+// field returns the name of the first field of a type, or "".
 func (i *implementation) field(want string) string {
 	names, types := i.fields()
 	for n, expr := range types {
@@ -230,8 +231,8 @@ func (i *implementation) field(want string) string {
 var inSkeletons = []string{"_", "codes", "context", "ctx", "err", "errors", "event", "eventid", "fmt", "from", "io", "receipts", "request",
 	"server", "since", "slog", "status", "stop", "stored", "stream"}
 
-// receiver is how most methods of the implementation call it, and whether any
-// has a pointer to it.
+// receiver returns the name that most methods of the implementation have for
+// it, and whether any has a pointer to it.
 func (i *implementation) receiver(usual string) (self string, pointer bool) {
 	count := map[string]int{}
 	pointer = len(i.methods) == 0
@@ -253,7 +254,7 @@ func (i *implementation) receiver(usual string) (self string, pointer bool) {
 	return self, pointer
 }
 
-// generic is the name of the implementation with its type parameters.
+// generic returns the name of the implementation with its type parameters.
 func (i *implementation) generic() string {
 	if i.spec.TypeParams == nil {
 		return i.name
@@ -267,9 +268,9 @@ func (i *implementation) generic() string {
 	return i.name + "[" + strings.Join(names, ", ") + "]"
 }
 
-// constructor is the function that makes the implementation and nothing else,
-// of the log or of nothing: New before others. It is "" if there is none, or
-// none that main could call without knowing more, whatever it is built for.
+// constructor returns the name of the function that makes the implementation, and
+// nothing else, from the log or without arguments: New before others. It is "" if
+// main could not call any, on every system that it may be built for.
 func (j *joined) constructor() (name string, takesLog bool) {
 	results := []string{j.impl.name, "*" + j.impl.name, j.service.Package.Messages.Path + "." + j.service.Name + "Server"}
 	for _, file := range j.files {
@@ -306,7 +307,7 @@ func (j *joined) consumes() bool {
 	return text == "(context.Context) error"
 }
 
-// inTests is the file of tests that declares a method of the implementation,
+// inTests returns the file of tests that declares a method of the implementation,
 // or nil.
 func (j *joined) inTests(name string) *goFile {
 	for _, file := range j.files {
@@ -335,7 +336,7 @@ func (j *joined) serves() bool {
 	return len(in) == 1 && slices.Equal(out, want)
 }
 
-// function is a function of the tests.
+// function returns a function of the tests.
 func (j *joined) function(name string) (*goFile, *ast.FuncDecl) {
 	for _, file := range j.files {
 		for _, decl := range file.syntax.Decls {

@@ -66,7 +66,7 @@ type Module struct {
 	mains, stranded map[string]bool
 }
 
-// At is the module of a path whose go.mod is in root. With all, files of yours
+// At returns the module of a path whose go.mod is in root. With all, files of yours
 // that were deleted are written again.
 func At(root, modulePath string, all bool) *Module {
 	return &Module{
@@ -76,7 +76,7 @@ func At(root, modulePath string, all bool) *Module {
 	}
 }
 
-// Lines are what the user should know though nothing is wrong.
+// Lines returns what to print for the user, though nothing is wrong.
 func (m *Module) Lines() []string { return m.lines }
 
 // Join looks at the implementations of the services, and sets [model.Service.Code]
@@ -198,7 +198,7 @@ func each(n int, do func(i int)) {
 	workers.Wait()
 }
 
-// read is the content of a file, or nil if there is none.
+// read returns the content of a file, or nil if it does not exist.
 func (m *Module) read(at string) ([]byte, error) {
 	text, err := os.ReadFile(m.file(at))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -210,13 +210,13 @@ func (m *Module) read(at string) ([]byte, error) {
 	return text, err
 }
 
-// list is the files in a folder, or none if there is no such folder.
+// list returns the files in a folder, or nil if it does not exist.
 func (m *Module) list(dir string) ([]fs.DirEntry, error) {
 	entries, err := m.entries(dir)
 	return slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return e.IsDir() }), err
 }
 
-// entries is what is in a folder, or nothing if there is no such folder.
+// entries returns what is in a folder, or nil if it does not exist.
 func (m *Module) entries(dir string) ([]fs.DirEntry, error) {
 	entries, err := os.ReadDir(m.file(dir))
 	if errors.Is(err, fs.ErrNotExist) {

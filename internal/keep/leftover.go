@@ -41,18 +41,19 @@ func (m *Module) Leftovers(target *model.Module) (files []File, err error) {
 		files = append(files, packages[common].leftovers(m)...)
 	}
 	files = append(files, m.leftoversElsewhere(protos, target.Copied && len(target.Packages) > 0)...)
-	m.lines = append(m.lines, m.leftBehind(files)...)
+	m.lines = append(m.lines, m.removedServices(files)...)
 	return files, nil
 }
 
-// leftover is a file of ours that is no longer made.
+// leftover returns a file of ours that is no longer made.
 func (m *Module) leftover(at string, text []byte) File {
 	return File{Path: at, Content: m.emptied(at, text), Leftover: true}
 }
 
-// foldersOfRoles are the folders of packages' roles and of clients that this run
-// makes, or would if there were services, and those beside them that earlier runs
-// may have made instead, when packages and programs were called something else.
+// foldersOfRoles returns the folders of packages' roles and of clients that
+// this run makes, or would if there were services, and those beside them that
+// earlier runs may have made instead, when packages and programs were called
+// something else.
 func (m *Module) foldersOfRoles(protos model.Protos) (map[string]bool, error) {
 	folders, parents := map[string]bool{}, map[string]bool{}
 	for dir := range protos.Folders {
@@ -81,7 +82,7 @@ type packageFiles struct {
 	needed bool   // whether the shared ones are
 }
 
-// leftovers are the files that are no longer made. The shared ones go when no
+// leftovers returns the files that are no longer made. The shared ones go when no
 // others are left. Those beside code of yours may be needed by it, and go only
 // if nothing is left of a folder that they import.
 func (p *packageFiles) leftovers(m *Module) []File {
@@ -144,7 +145,7 @@ func (m *Module) lacksImport(file File, leftovers []File) bool {
 	})
 }
 
-// imports are the folders of this module that a file imports, without those of
+// imports returns the folders of this module that a file imports, without those of
 // the runtime.
 func (m *Module) imports(at string, text []byte) (folders []string) {
 	file, err := parser.ParseFile(token.NewFileSet(), at, text, parser.ImportsOnly|parser.SkipObjectResolution)
@@ -222,7 +223,7 @@ func (m *Module) messages(dir, proto string) (has, messages bool) {
 	return false, messages
 }
 
-// messagesOf is the proto of which a file of protoc-gen-go was made.
+// messagesOf returns the proto of which a file of protoc-gen-go was made.
 func messagesOf(text []byte) (proto string) {
 	head, _, _ := strings.Cut(strings.ReplaceAll(string(text), "\r\n", "\n"), "\npackage ")
 	_, rest, _ := strings.Cut(head, "// source: ")

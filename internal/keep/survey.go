@@ -14,7 +14,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
 )
 
-// survey finds the files of ours that a run does not make, anywhere in a module.
+// survey looks for the files of ours that a run does not make, in a whole module.
 type survey struct {
 	module *Module
 	protos model.Protos
@@ -29,9 +29,9 @@ type survey struct {
 	messages map[string]bool
 }
 
-// leftoversElsewhere are the leftovers of any ending, in any folder, that are not
-// Go files in folders of packages' roles. In that of the runtime they are files of
-// another version, if the runtime is copied.
+// leftoversElsewhere returns the leftovers of any ending, in any folder, that
+// are not Go files in folders of packages' roles. In that of the runtime they
+// are files of another version, if the runtime is copied.
 func (m *Module) leftoversElsewhere(protos model.Protos, copied bool) (files []File) {
 	s := survey{module: m, protos: protos, visit: map[string]bool{".github": true}, others: map[string]bool{}, messages: map[string]bool{}}
 	for at := range m.made {
@@ -108,7 +108,7 @@ const template = ".tmpl"
 // headSize is how much of a file is read to find the marker.
 const headSize = 8 << 10
 
-// file looks at the head of a file. One that can't be read is none of ours.
+// file looks at the head of a file. One that can't be read is not ours.
 func (s *survey) file(at string) {
 	head, err := s.module.head(at)
 	if err != nil {
@@ -148,8 +148,8 @@ func (m *Module) head(at string) ([]byte, error) {
 	return head[:n], err
 }
 
-// user is the place in code of yours that uses what a Go file of ours declares,
-// in its own package; "" if there is none.
+// user returns the place in code of yours that uses what a Go file of ours
+// declares, in its own package; "" if there is none.
 func (m *Module) user(at string, text []byte) string {
 	if path.Ext(at) != ".go" || strings.HasPrefix(at, model.RuntimeDir+"/") {
 		return ""
@@ -170,14 +170,14 @@ func (m *Module) user(at string, text []byte) string {
 	return ""
 }
 
-// mentions is the first place in a file that has one of some names of its package,
-// or nil.
+// mentions returns the first place in a file that has one of some names of its
+// package, or nil.
 func (f *goFile) mentions(declared names) (found ast.Node) {
 	var look func(ast.Node) bool
 	look = func(node ast.Node) bool {
 		switch node := node.(type) {
 		case *ast.SelectorExpr:
-			ast.Inspect(node.X, look) // and not the name behind the dot
+			ast.Inspect(node.X, look) // and not the name after the dot
 			return false
 		case *ast.Ident:
 			if found == nil && declared[node.Name] {

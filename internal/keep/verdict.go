@@ -29,7 +29,7 @@ var (
 	leave = verdict{}
 )
 
-// withhold is the verdict on a file of yours that does not fit what is there.
+// withhold returns the verdict on a file of yours that does not fit what is there.
 func withhold(output Output, why string, values ...any) verdict {
 	return verdict{line: fmt.Sprintf("%s: not written, because %s", output.Path, fmt.Sprintf(why, values...))}
 }
@@ -81,7 +81,7 @@ func (m *Module) decideYours(output Output) decision {
 	return decision{verdict: m.fitsRendered(output, content), content: content}
 }
 
-// takenOver is the verdict on a file of ours by what is on disk: without the
+// takenOver returns the verdict on a file of ours by what is on disk: without the
 // marker its owner has taken it over.
 func (m *Module) takenOver(output Output) verdict {
 	text, err := m.read(output.Path)
@@ -97,9 +97,9 @@ func (m *Module) takenOver(output Output) verdict {
 	return verdict{line: output.Path + ": left alone, because it is yours now: it does not have the marker"}
 }
 
-// inTheWay is the verdict on a file of yours by what is at its path. If that was
-// to implement an RPC that is new, and does not, nor does any other, there is a
-// line about it.
+// inTheWay returns the verdict on a file of yours by what is at its path. If
+// that was to implement an RPC that is new, and does not, nor does any other,
+// there is a line about it.
 func (m *Module) inTheWay(output Output) verdict {
 	if _, err := os.Lstat(m.file(output.Path)); errors.Is(err, fs.ErrNotExist) {
 		return write
@@ -123,7 +123,7 @@ func (m *Module) inTheWay(output Output) verdict {
 	return withhold(output, "the file exists and does not implement %s: write %s", rpc, rpc.Name)
 }
 
-// isNew is the verdict on a file of yours by what earlier runs knew: what was
+// isNew returns the verdict on a file of yours by what earlier runs knew: what was
 // deleted since comes back only if all are wanted.
 func (m *Module) isNew(output Output) verdict {
 	if known, err := m.known(output.Element); err != nil || known && !m.all {
@@ -159,14 +159,14 @@ func (m *Module) known(element model.Element) (bool, error) {
 	return false, nil
 }
 
-// holds reports whether a file that is no emptied leftover has a text.
+// holds reports whether a file has a text, and was not emptied.
 func (m *Module) holds(at, text string) (bool, error) {
 	content, err := m.read(at)
 	return content != nil && bytes.Contains(content, []byte(text)) && !isEmptied(at, content), err
 }
 
-// fits is the verdict on a file of yours that is new, by the code that it would
-// join or call.
+// fits returns the verdict on a file of yours that is new, by the code that it
+// would join or call.
 func (m *Module) fits(output Output) verdict {
 	if !output.isGo() {
 		return write
@@ -189,7 +189,7 @@ func (m *Module) fits(output Output) verdict {
 	return write
 }
 
-// fitsProgram is the verdict on a main: it calls the functions that make the
+// fitsProgram returns the verdict on a main: it calls the functions that make the
 // services, so they must be known.
 func (m *Module) fitsProgram(program *model.Program) verdict {
 	for _, pkg := range program.Packages {
@@ -202,7 +202,7 @@ func (m *Module) fitsProgram(program *model.Program) verdict {
 	return write
 }
 
-// fitsService is the verdict on a file of a service, by its implementation.
+// fitsService returns the verdict on a file of a service, by its implementation.
 func (m *Module) fitsService(output Output, j *joined) verdict {
 	code := j.service.Code
 	switch {
@@ -216,7 +216,7 @@ func (m *Module) fitsService(output Output, j *joined) verdict {
 	return write
 }
 
-// fitsSkeleton is the verdict on the skeleton of an RPC.
+// fitsSkeleton returns the verdict on the skeleton of an RPC.
 func (m *Module) fitsSkeleton(output Output, j *joined, rpc *model.Method) verdict {
 	switch {
 	case j.err != nil:
@@ -227,8 +227,8 @@ func (m *Module) fitsSkeleton(output Output, j *joined, rpc *model.Method) verdi
 	return m.fitsImplementation(output, j, rpc)
 }
 
-// fitsTests is the verdict on the test of an RPC: it comes with the skeleton, or
-// to replace one that was deleted where all are wanted.
+// fitsTests returns the verdict on the test of an RPC: it comes with the
+// skeleton, or to replace one that was deleted where all are wanted.
 func (m *Module) fitsTests(output Output, j *joined, rpc *model.Method) verdict {
 	again := m.all && rpc.Written() && rpc.Skeleton() == rpc.Kind && rpc.Event != nil
 	switch {
@@ -242,7 +242,8 @@ func (m *Module) fitsTests(output Output, j *joined, rpc *model.Method) verdict 
 	return write
 }
 
-// fitsImplementation is the verdict on a method of the implementation for an RPC.
+// fitsImplementation returns the verdict on a method of the implementation for
+// an RPC.
 func (m *Module) fitsImplementation(output Output, j *joined, rpc *model.Method) verdict {
 	if j.impl == nil {
 		return withhold(output, "nothing in %s implements %s: write %s where its implementation is now", j.dir, j.service.FullName, rpc.Name)
@@ -261,7 +262,7 @@ func (m *Module) fitsImplementation(output Output, j *joined, rpc *model.Method)
 	return write
 }
 
-// fitsEmbedded is the verdict on a method by one of the types that the
+// fitsEmbedded returns the verdict on a method by one of the types that the
 // implementation embeds: the method must not hide one that the type brings.
 func (m *Module) fitsEmbedded(output Output, j *joined, rpc *model.Method, embedded ast.Expr) verdict {
 	if j.isStub(j.impl.file, embedded) {
@@ -279,7 +280,8 @@ func (m *Module) fitsEmbedded(output Output, j *joined, rpc *model.Method, embed
 	return write
 }
 
-// fitsRendered is the verdict on a Go file of yours by what it declares and uses.
+// fitsRendered returns the verdict on a Go file of yours by what it declares
+// and uses.
 func (m *Module) fitsRendered(output Output, content []byte) verdict {
 	there := m.folder(path.Dir(output.Path))
 	if len(there.files) == 0 {
@@ -302,7 +304,7 @@ func (m *Module) fitsRendered(output Output, content []byte) verdict {
 	return write
 }
 
-// fitsNames is the verdict on a Go file by the names that its package declares
+// fitsNames returns the verdict on a Go file by the names that its package declares
 // already. There is a line if such a name is one that the file imports under or
 // has from Go itself.
 func fitsNames(output Output, file *goFile, declared names) verdict {

@@ -72,7 +72,7 @@ type builder struct {
 	module     *Module
 	packages   map[protogen.GoImportPath]*Package
 	messages   map[protoreflect.FullName]*Message
-	files      map[string]bool                    // that are made already, less their endings
+	files      map[string]bool                    // that are made already, without their endings
 	claims     map[string]protoreflect.Descriptor // what each name became
 	clashing   map[[2]protoreflect.Descriptor]bool
 	complaints Complaints
@@ -105,8 +105,8 @@ func (b *builder) comments(message *protogen.Message) {
 	}
 }
 
-// packageOf is the package that a file belongs to. What is generated for it
-// stands beside its messages, or under gen if they belong to another module.
+// packageOf returns the package that a file belongs to. What is generated for it
+// is beside its messages, or below gen if they belong to another module.
 func (b *builder) packageOf(file *protogen.File) *Package {
 	if pkg := b.packages[file.GoImportPath]; pkg != nil {
 		return pkg
@@ -149,9 +149,9 @@ func (b *builder) packageOf(file *protogen.File) *Package {
 	return pkg
 }
 
-// foreignDir is where what is generated for a package of another module stands.
-// Several Go packages may share a proto package: the second and those behind it
-// get the end of their import path added, as much of it as tells them apart.
+// foreignDir returns the folder of what is generated for a package of another
+// module. Several Go packages may share a proto package: the second and later ones
+// get the end of their import path added, as much of it as makes them differ.
 func (b *builder) foreignDir(plain, base, importPath string) string {
 	dir, parts := plain, strings.Split(importPath, "/")
 	for n := 1; n <= len(parts) && b.claims[claimOfDir(path.Join(dir, base+"client"))] != nil; n++ {
@@ -164,8 +164,8 @@ func (b *builder) foreignDir(plain, base, importPath string) string {
 	return dir
 }
 
-// claimOfDir is the name by which a folder is claimed, on a disk that is blind
-// to case too.
+// claimOfDir returns the name by which a folder is claimed, the same for all that
+// a disk that ignores case takes for one.
 func claimOfDir(dir string) string { return "dir " + strings.ToLower(dir) }
 
 // programs puts the packages together that one program serves.
@@ -215,7 +215,7 @@ func (b *builder) service(pkg *Package, from *protogen.Service) *Service {
 	return service
 }
 
-// impl is the package of a service's implementation, and of nothing else.
+// impl returns the package of a service's implementation, where nothing else is.
 func (b *builder) impl(pkg *Package, from *protogen.Service) GoPackage {
 	dir := ImplDir(from.Desc.FullName())
 	for b.holdsMessages(dir) {
@@ -226,7 +226,7 @@ func (b *builder) impl(pkg *Package, from *protogen.Service) GoPackage {
 	return impl
 }
 
-// ImplDir is the folder of a service's implementation, unless messages stand
+// ImplDir returns the folder of a service's implementation, unless messages are
 // there.
 func ImplDir(service protoreflect.FullName) string {
 	return path.Join("internal", protoDir(string(service.Parent())), packageName(string(service.Name())))
@@ -240,7 +240,8 @@ func (b *builder) holdsMessages(dir string) bool {
 	})
 }
 
-// free is a name that is not taken, with a number behind it if need be; then it is.
+// free returns a name that is not taken, with a number after it if need be, and
+// takes it.
 func free(name string, taken map[string]bool) string {
 	plain := name
 	for i := 2; taken[name]; i++ {
@@ -250,7 +251,7 @@ func free(name string, taken map[string]bool) string {
 	return name
 }
 
-// unless is a name that is not taken in its place.
+// unless returns a name, or another if it is taken.
 func unless(name, taken string) string {
 	if name == taken {
 		return name + "Service"
@@ -287,7 +288,7 @@ func (b *builder) method(service *Service, from *protogen.Method) *Method {
 	return method
 }
 
-// command is the subcommand of an RPC, which no other RPC of its service has.
+// command returns the subcommand of an RPC, which no other RPC of its service has.
 func (b *builder) command(service *Service, from *protogen.Method) string {
 	plain := cmp.Or(dashed(from.GoName), "rpc")
 	command := plain
@@ -301,7 +302,8 @@ func (b *builder) command(service *Service, from *protogen.Method) string {
 	return command
 }
 
-// eventType is an event as one of the package's event types.
+// eventType returns an event as one of the package's event types, and adds it
+// to them.
 func (b *builder) eventType(pkg *Package, event *Event, from *protogen.Method) *Event {
 	for _, known := range pkg.EventTypes {
 		if known.Message == event.Message {
@@ -356,7 +358,7 @@ func (b *builder) message(from *protogen.Message) *Message {
 	return message
 }
 
-// kindOf says in a word what a field holds, or each of many.
+// kindOf returns a word for what a field holds, or each of its values.
 func kindOf(fd protoreflect.FieldDescriptor) string {
 	switch {
 	case fd.IsMap():
@@ -367,7 +369,7 @@ func kindOf(fd protoreflect.FieldDescriptor) string {
 	return fd.Kind().String()
 }
 
-// protoType is the type of a field as protobuf spells it, less repeated.
+// protoType returns the type of a field as protobuf spells it, without repeated.
 func protoType(fd protoreflect.FieldDescriptor) string {
 	switch {
 	case fd.IsMap():

@@ -20,7 +20,7 @@ type Code struct {
 	Written  []string // the RPCs that it has already, as Go spells them
 }
 
-// CodeOfTemplates is what our templates call the implementation of a service.
+// CodeOfTemplates returns what our templates call the implementation of a service.
 func CodeOfTemplates(s *Service) Code {
 	code := Code{Package: s.impl.Name, Type: "Service", Pointer: true, Self: "s", New: "New", TakesLog: s.UsesEvents(), Consumes: s.TakesEvents()}
 	if s.UsesEvents() {
@@ -31,7 +31,7 @@ func CodeOfTemplates(s *Service) Code {
 
 func (c Code) String() string { return c.Type }
 
-// Receiver is the receiver of a method of the implementation: "s *Service".
+// Receiver returns the receiver of a method of the implementation: "s *Service".
 func (c Code) Receiver() string {
 	if c.Pointer {
 		return c.Self + " *" + c.Type
@@ -39,10 +39,10 @@ func (c Code) Receiver() string {
 	return c.Self + " " + c.Type
 }
 
-// Events is the Go expression for the event log within a method: "s.events".
+// Events returns the Go expression for the event log within a method: "s.events".
 func (c Code) Events() string { return c.Self + "." + c.Field }
 
-// withoutEvents is the kind of an RPC that its owner has to write alone.
+// withoutEvents returns the kind of an RPC that its owner has to write alone.
 func (k Kind) withoutEvents() Kind {
 	switch k {
 	case UnaryEvent, UnaryBatch:
@@ -57,7 +57,7 @@ func (k Kind) withoutEvents() Kind {
 	return k
 }
 
-// Skeleton is the kind of an RPC by which its skeleton is written: one that
+// Skeleton returns the kind of an RPC by which its skeleton is written: one that
 // takes events is for its owner to write if the implementation has no log.
 func (m *Method) Skeleton() Kind {
 	if m.Service.Code.Field == "" {
@@ -66,7 +66,7 @@ func (m *Method) Skeleton() Kind {
 	return m.Kind
 }
 
-// Signature is what a method that implements the RPC takes and returns, each
+// Signature returns what a method that implements the RPC takes and returns, each
 // type with the import path of its package: "(context.Context,
 // *example.com/shop/gen/shopv1.Event) (*example.com/shop/gen/shopv1.Reply, error)".
 // A stream may also be spelled by its generic type; both are returned.

@@ -54,9 +54,10 @@ func withUnits(names ...protoreflect.Name) (all []protoreflect.Name) {
 	return all
 }
 
-// asEvent reads a message as an event, or is nil if it is none: by name, one
-// called Event or something that ends so, with a type and a source, a subject
-// or a time; by comment, any. If forced it is an event whatever it is called.
+// asEvent reads a message as an event, or returns nil if it is not one: by
+// name, one called Event or something that ends so, with a type and a source, a
+// subject or a time; by comment, any. If forced it is an event whatever it is
+// called.
 func (b *builder) asEvent(from *protogen.Message, forced string) *Event {
 	if b.events == EventsOff {
 		return nil
@@ -120,7 +121,7 @@ func (b *builder) roles(event *Event, from *protogen.Message) {
 	}
 }
 
-// mustBe says which fields can have a role by comment.
+// mustBe has the types of field that can have a role by comment.
 var mustBe = map[string]string{
 	"id":      "it must be one string or integer",
 	"source":  "it must be one string, integer or enum",
@@ -130,7 +131,7 @@ var mustBe = map[string]string{
 	"data":    "it must be one message, bytes or string",
 }
 
-// unit is the unit of an integer that holds a time: said by its comment, else
+// unit returns the unit of an integer that holds a time: said by its comment, else
 // by its name's ending, else seconds in 32 bits, else unknown.
 func (b *builder) unit(from *protogen.Message, fd protoreflect.FieldDescriptor) string {
 	for _, u := range units {
@@ -164,7 +165,7 @@ func singular(fd protoreflect.FieldDescriptor) bool { return !fd.IsList() && !fd
 
 func isString(fd protoreflect.FieldDescriptor) bool { return fd.Kind() == protoreflect.StringKind }
 
-// hasText reports whether a field has a value that text can stand for.
+// hasText reports whether the value of a field can become text.
 func hasText(fd protoreflect.FieldDescriptor) bool { return textOf(fd) != NotText }
 
 func textOf(fd protoreflect.FieldDescriptor) Text {
@@ -234,7 +235,7 @@ func (b *builder) eventIn(from *protogen.Message) found {
 	return found{}
 }
 
-// classify says of which kind an RPC is, and why.
+// classify sets of which kind an RPC is, and why.
 func (b *builder) classify(method *Method, from *protogen.Method) {
 	comment := b.directive(from.Desc, from.Comments, onMethod)
 	client, server := from.Desc.IsStreamingClient(), from.Desc.IsStreamingServer()
@@ -333,8 +334,8 @@ func plainKind(client, server bool) Kind {
 	return Unary
 }
 
-// replyOf finds what a skeleton can fill in: fields of the open API that are
-// no pointers.
+// replyOf finds what a skeleton can fill in: fields of the open API that are not
+// pointers.
 func replyOf(message *Message, from *protogen.Message) (reply Reply) {
 	if !open(from) {
 		return Reply{}
@@ -353,7 +354,7 @@ func replyOf(message *Message, from *protogen.Message) (reply Reply) {
 	return reply
 }
 
-// required is a field that a message must have, or nil.
+// required returns a field that a message must have, or nil.
 func required(message protoreflect.MessageDescriptor) protoreflect.FieldDescriptor {
 	for i := range message.Fields().Len() {
 		if fd := message.Fields().Get(i); fd.Cardinality() == protoreflect.Required {

@@ -34,8 +34,8 @@ func CheckGoPackages(request *pluginpb.CodeGeneratorRequest, modulePath string) 
 	return c.complaints.err()
 }
 
-// Misread is the error with which protogen refused a request, with the place of
-// the file that it names.
+// Misread returns the error with which protogen refused a request, with the place
+// of the file that it names.
 func Misread(request *pluginpb.CodeGeneratorRequest, err error) error {
 	for _, file := range request.GetProtoFile() {
 		if strings.Contains(err.Error(), strconv.Quote(file.GetName())) {
@@ -101,7 +101,7 @@ func (c *goPackages) check(file *descriptorpb.FileDescriptorProto, imported bool
 	}
 }
 
-// barred is the path below which a package can be imported, if that does not
+// barred returns the path below which a package can be imported, if that does not
 // take in the whole module.
 func (c *goPackages) barred(importPath string) string {
 	parts := strings.Split(importPath, "/")

@@ -46,7 +46,7 @@ func Explain(request *pluginpb.CodeGeneratorRequest, out io.Writer) error {
 	return err
 }
 
-// kinds says in words what becomes of an RPC.
+// kinds has words for what becomes of an RPC.
 var kinds = map[model.Kind]string{
 	model.UnaryEvent:        "takes an event",
 	model.UnaryBatch:        "takes events, many at once",
@@ -108,7 +108,7 @@ func explainEvent(out *strings.Builder, event *model.Event) {
 	out.WriteString("\n")
 }
 
-// made are the outputs of a module, without those that its templates leave out,
+// made returns the outputs of a module, without those that its templates leave out,
 // and with the copy of the runtime.
 func made(target *model.Module, options Options) ([]keep.Output, error) {
 	all, err := outputs(target, options.Templates)

@@ -49,7 +49,7 @@ func nameOf(root string) string {
 	return root
 }
 
-// Path is the module's path.
+// Path returns the module's path.
 func (m *GoMod) Path() string { return m.file.Module.Mod.Path }
 
 // Provides reports whether a package is one of the module, or can be one of the
@@ -63,7 +63,7 @@ func (m *GoMod) Provides(importPath string) bool {
 		os.Getenv("GOWORK") != "off" && inWorkspace(m.at)
 }
 
-// inWorkspace reports whether a go.work stands in a folder above a go.mod.
+// inWorkspace reports whether there is a go.work in a folder above a go.mod.
 func inWorkspace(gomod string) bool {
 	dir, err := filepath.Abs(filepath.Dir(gomod))
 	for err == nil {
@@ -83,7 +83,7 @@ func (m *GoMod) Tool(path string) bool {
 	return slices.ContainsFunc(m.file.Tool, func(t *modfile.Tool) bool { return t.Path == path })
 }
 
-// Missing are the modules that the runtime needs with some engines of the event
+// Missing returns the modules that the runtime needs with some engines of the event
 // log, and go.mod does not require.
 // go mod tidy would choose their newest versions, with which nothing was tested.
 func (m *GoMod) Missing(engines []string) []module.Version {

@@ -148,7 +148,7 @@ func usages() string {
 	return strings.Join(list, ", ")
 }
 
-// OptionHelp is the list of options as the command help prints it.
+// OptionHelp returns the list of options as the command help prints it.
 func OptionHelp() string {
 	const indent, width = "      ", 80
 	var text strings.Builder
@@ -167,7 +167,7 @@ func OptionHelp() string {
 	return text.String()
 }
 
-// OptionTable is the list of options as a table of Markdown.
+// OptionTable returns the list of options as a table of Markdown.
 func OptionTable() string {
 	var text strings.Builder
 	text.WriteString("| option | what it does |\n|---|---|\n")
@@ -177,7 +177,7 @@ func OptionTable() string {
 	return text.String()
 }
 
-// GoPackage is the import path of a file's messages: by an option M, else by
+// GoPackage returns the import path of a file's messages: by an option M, else by
 // its go_package.
 func (o Options) GoPackage(file *descriptorpb.FileDescriptorProto) string {
 	goPackage := file.GetOptions().GetGoPackage()
@@ -190,8 +190,8 @@ func (o Options) GoPackage(file *descriptorpb.FileDescriptorProto) string {
 	return importPath
 }
 
-// ForGo are the options for another plugin made with protogen: its own, the
-// options M that it must share, and the module, unless it is told of paths.
+// ForGo returns the options for another plugin made with protogen: its own, the
+// options M that it must share, and the module, unless one of them is about paths.
 func (o Options) ForGo(modulePath string, own []string) []string {
 	all := slices.Clone(own)
 	placed := false

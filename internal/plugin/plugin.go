@@ -33,7 +33,7 @@ type Result struct {
 	// Missing are the modules that the files import and go.mod does not require.
 	Missing []module.Version
 	// Skipped is what is wrong where there are no services: since nothing is
-	// made then, it is no error.
+	// made then, it is not an error.
 	Skipped error
 }
 
@@ -114,7 +114,7 @@ func Respond(request *pluginpb.CodeGeneratorRequest, warn func(line string)) *pl
 	return response
 }
 
-// refused is the error for which a plugin answers with no file: there are
+// refused returns the error for which a plugin answers with no file: there are
 // changes and the option check, or a file can't be written.
 func (r *Result) refused() error {
 	if r.Options.Check {
@@ -123,13 +123,13 @@ func (r *Result) refused() error {
 	return keep.Unwritable(r.Options.Root, r.written())
 }
 
-// written are the files that a plugin writes. It can't delete leftovers, and
+// written returns the files that a plugin writes. It can't delete leftovers, and
 // makes those that are in Go empty packages.
 func (r *Result) written() []keep.File {
 	return slices.DeleteFunc(slices.Clone(r.Files), func(file keep.File) bool { return file.Content == nil })
 }
 
-// lines are what a plugin prints: the lines of the run, and what it leaves to
+// lines returns what a plugin prints: the lines of the run, and what it leaves to
 // the user because it can neither delete a file nor write go.mod.
 func (r *Result) lines() []string {
 	lines := slices.Clone(r.Lines)
@@ -150,7 +150,7 @@ func (r *Result) lines() []string {
 	return lines
 }
 
-// Versions are modules in words, as go get takes them.
+// Versions returns modules as arguments of go get.
 func Versions(modules []module.Version) string {
 	words := make([]string, len(modules))
 	for i, one := range modules {
@@ -159,7 +159,7 @@ func Versions(modules []module.Version) string {
 	return strings.Join(words, " ")
 }
 
-// upToDate is the error that lists what a run would change below root.
+// upToDate returns the error that lists what a run would change below root.
 func upToDate(root string, files []keep.File) error {
 	var changes []string
 	for _, file := range files {
@@ -204,7 +204,7 @@ func read(request *pluginpb.CodeGeneratorRequest, options Options) (*GoMod, *mod
 	return gomod, built, err
 }
 
-// outputs are all files that templates make for a module, those of a user's
+// outputs returns all files that templates make for a module, those of a user's
 // folder among them, by their paths.
 func outputs(target *model.Module, dir string) ([]keep.Output, error) {
 	tree, err := tree(dir)
@@ -216,7 +216,8 @@ func outputs(target *model.Module, dir string) ([]keep.Output, error) {
 	return outputs, err
 }
 
-// tree is that of our templates, with those of a user's folder laid over it.
+// tree returns our templates, with those of a user's override folder laid over
+// them.
 func tree(dir string) (*render.Tree, error) {
 	ours, err := render.Embedded(templates.Files)
 	if err != nil {
@@ -233,7 +234,7 @@ func tree(dir string) (*render.Tree, error) {
 	return tree, err
 }
 
-// foreignMessages are lines about the packages whose messages nobody makes.
+// foreignMessages returns lines about the packages whose messages nobody makes.
 func foreignMessages(target *model.Module, gomod *GoMod) (lines []string) {
 	for _, pkg := range target.Packages {
 		if !gomod.Provides(pkg.Messages.Path) {

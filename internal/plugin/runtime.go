@@ -31,7 +31,7 @@ func addRuntime(files []keep.File, disk *keep.Module, target *model.Module, engi
 	return files, nil
 }
 
-// copies are the files of the runtime, as files of the module.
+// copies returns the files of the runtime, as files of the module.
 func copies(target *model.Module, engines []string) (outputs []keep.Output, err error) {
 	err = fs.WalkDir(runtime.Source, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || path.Ext(name) != ".go" || strings.HasSuffix(name, "_test.go") || !runtime.Needed(name, engines) {
@@ -47,7 +47,7 @@ func copies(target *model.Module, engines []string) (outputs []keep.Output, err 
 	return outputs, err
 }
 
-// copied is a file of the runtime whose packages have another import path.
+// copied returns a file of the runtime whose packages have another import path.
 func copied(name, importPath string) ([]byte, error) {
 	text, err := fs.ReadFile(runtime.Source, name)
 	moved := strings.ReplaceAll(string(text), `"`+runtime.Path+`/`, `"`+importPath+`/`)

@@ -284,7 +284,7 @@ func (c *code) method(decl *ast.FuncDecl) {
 
 // inTable is the comment of a name as a table has it, behind the name.
 func inTable(doc, name string) string {
-	for _, begin := range []string{name + " ", "is ", "are ", "reports "} {
+	for _, begin := range []string{name + " ", "is ", "are ", "reports ", "returns "} {
 		doc = strings.TrimPrefix(doc, begin)
 	}
 	return strings.TrimSuffix(doc, ".")
