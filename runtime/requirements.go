@@ -52,14 +52,3 @@ func (p Part) Requirements() []Requirement {
 func (r Requirement) has(importPath string) bool {
 	return importPath == r.Path || strings.HasPrefix(importPath, r.Path+"/")
 }
-
-// Needed reports whether a file of the packages is needed with some engines: each
-// has a folder in eventlog.
-func Needed(name string, engines []string) bool {
-	for _, engine := range Engines {
-		if strings.HasPrefix(name, "eventlog/"+engine+"/") && !slices.Contains(engines, engine) {
-			return false
-		}
-	}
-	return true
-}

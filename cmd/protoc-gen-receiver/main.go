@@ -26,7 +26,6 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
-	"strings"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/pluginpb"
@@ -36,6 +35,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/plugin"
 )
 
+// help is followed by the list of options.
 const help = `protoc-gen-receiver generates a complete Go gRPC service from a .proto.
 
 As a plugin:   protoc --go_out=. --go-grpc_out=. --receiver_out=. FILE.proto
@@ -48,17 +48,7 @@ Commands:
   version    print the version
   help       print this text, or with "help COMMAND" the help of the command
 
-Options, as --receiver_opt=NAME=VALUE:
-  root=DIR        the folder of the module's go.mod, which must also be the output (default .)
-  scaffold=all    write files of yours again that were deleted (default new)
-  events=…        how to find the RPCs that take events: auto (by names and by
-                  comments, the default), names, or off
-  check=true      write nothing, and fail if a run would write anything
-  templates=DIR   override our templates with those of a folder (see help templates)
-  engines=sqlite  leave NATS JetStream out of the copied runtime and out of go.mod
-                  (default sqlite+nats)
-  runtime=PATH    import the runtime from there instead of copying it into the module
-  paths=…, module=…, MFILE.proto=…   as protoc-gen-go takes them
+Options, as --receiver_opt=NAME=VALUE; where values are listed, the first is the default:
 `
 
 // env is the environment of a run: everything that it uses of the process.
@@ -119,7 +109,7 @@ func helpWith(args []string) string {
 			return catalog.Usage
 		}
 	}
-	return help
+	return help + plugin.OptionHelp()
 }
 
 // orUsage prints the usage of a command if it was asked for help.
@@ -148,32 +138,13 @@ func answer(env env) error {
 	if err := proto.Unmarshal(input, request); err != nil {
 		return fmt.Errorf("stdin is not a request from protoc or buf: %w", err)
 	}
-	parameter := request.GetParameter() // kept alone, so that the request can be freed
-	report := func(line string) { fmt.Fprintln(env.stderr, "protoc-gen-receiver:", line) }
-	response := plugin.Respond(request, report)
-	if len(response.GetFile()) > 0 {
-		reportMissing(parameter, report)
-	}
+	response := plugin.Respond(request, func(line string) { fmt.Fprintln(env.stderr, "protoc-gen-receiver:", line) })
 	output, err := proto.Marshal(response)
 	if err != nil {
 		return err
 	}
 	_, err = env.stdout.Write(output)
 	return err
-}
-
-// reportMissing reports which modules go.mod doesn't require, and how to get the
-// versions with which the generated code was tested: a plugin can't write go.mod.
-func reportMissing(parameter string, report func(string)) {
-	missing, err := plugin.Untested(parameter)
-	if err != nil || len(missing) == 0 {
-		return
-	}
-	words := []string{"go.mod does not require all modules; to add the versions that the generated code was tested with, run: go get"}
-	for _, need := range missing {
-		words = append(words, need.String())
-	}
-	report(strings.Join(words, " "))
 }
 
 // version returns the version of the module from which the program was built.

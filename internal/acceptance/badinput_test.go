@@ -40,8 +40,8 @@ func TestPluginRefusesBadInput(t *testing.T) {
 			},
 			want: "no go.mod in ",
 		},
-		"unknown option":         {option: "colour=red", want: `option "colour=red" is unknown: the options are `},
-		"malformed option":       {option: "scaffold=some", want: `option "scaffold=some": want new or all`},
+		"unknown option":         {option: "colour=red", want: `option "colour=red" is unknown: want one of root=DIR, `},
+		"malformed option":       {option: "scaffold=some", want: `option "scaffold=some": want scaffold=new|all`},
 		"option without a value": {option: "scaffold", want: `option "scaffold" has no value`},
 	} {
 		t.Run(name, func(t *testing.T) {

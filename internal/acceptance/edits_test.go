@@ -184,8 +184,8 @@ var protoEdits = []edit{
 		},
 		made: paths(deskCode, "report.go"),
 		told: []string{
-			deskCode + "report_test.go: not written, as the tests here have no func serve",
-			deskCode + "service_test.go:12: newService has the signature func(testing.TB) *Service, and the contract wants func(testing.TB, *shopv1events.Log) *Service",
+			deskCode + "report_test.go: not written, because the tests here have no func serve",
+			deskCode + "service_test.go:12: newService has the signature func(testing.TB) *Service, but the contract needs func(testing.TB, *shopv1events.Log) *Service",
 		},
 		broken: paths(deskCode, "service_test.go"),
 	},
@@ -194,7 +194,7 @@ var protoEdits = []edit{
 		change: func(s shop) { s.edit(ordersProto, "rpc Place(", "rpc Submit(") },
 		made:   paths(ordersCode, "submit.go", "submit_test.go"),
 		gone:   []string{shopGen + "test/orders_place.go"},
-		told:   []string{ordersCode + "place.go:10: Place looks like an RPC, but service shop.v1.Orders has none of that name: nobody calls it (if the RPC is called Submit now, rename the method and delete the new file that answers it)"},
+		told:   []string{ordersCode + "place.go:10: Place looks like an RPC, but service shop.v1.Orders has no RPC of that name: nothing calls it (if the RPC is now called Submit, rename the method and delete the new file that implements it)"},
 		broken: paths(ordersCode, "place_test.go"),
 	},
 	{
@@ -261,7 +261,7 @@ var protoEdits = []edit{
 		change: func(s shop) {
 			s.edit(ordersProto, "rpc Ask(Query) returns (Reply)", "rpc Ask(Query) returns (stream Reply)")
 		},
-		told:   []string{deskCode + "ask.go:13: Ask has the signature func(context.Context, *shopv1.Query) (*shopv1.Reply, error), and rpc Ask wants func(*shopv1.Query, shopv1.Desk_AskServer) error"},
+		told:   []string{deskCode + "ask.go:13: Ask has the signature func(context.Context, *shopv1.Query) (*shopv1.Reply, error), but rpc Ask needs func(*shopv1.Query, shopv1.Desk_AskServer) error"},
 		broken: []string{deskCode, shopMain},
 	},
 	{
@@ -274,7 +274,7 @@ var protoEdits = []edit{
 		name:   "an event is renamed",
 		change: func(s shop) { s.edit(stockProto, "StockEvent", "CountEvent") },
 		gone:   []string{"gen/stock/v1/stockv1events/stock_event.go", "gen/stock/v1/stockv1test/stock_event.go"},
-		told:   []string{stockCode + "count.go:10: Count has the signature func(context.Context, *stockv1.StockEvent) (*stockv1.StockReply, error), and rpc Count wants func(context.Context, *stockv1.CountEvent) (*stockv1.StockReply, error)"},
+		told:   []string{stockCode + "count.go:10: Count has the signature func(context.Context, *stockv1.StockEvent) (*stockv1.StockReply, error), but rpc Count needs func(context.Context, *stockv1.CountEvent) (*stockv1.StockReply, error)"},
 		broken: []string{stockCode},
 	},
 	{
@@ -353,8 +353,8 @@ var protoEdits = []edit{
 		change: func(s shop) { s.cut(stockProto, "service Stock") },
 		gone:   slices.Concat([]string{"cmd/stock-client/stock_v1_commands.go"}, stockGen, stockShared),
 		told: []string{
-			"cmd/stock-server/main.go$: service stock.v1.Stock is in the protos no more: serve it no more",
-			stockCode + "service.go:11: service stock.v1.Stock is in the protos no more, and nobody calls what implements it: delete it, or move what it does",
+			"cmd/stock-server/main.go$: service stock.v1.Stock is no longer in the protos: stop serving it",
+			stockCode + "service.go:11: service stock.v1.Stock is no longer in the protos, and nothing calls its implementation: delete it, or move what it does",
 		},
 		broken: []string{stockCode, "cmd/stock-server/main.go"},
 	},
@@ -403,8 +403,8 @@ var protoEdits = []edit{
 		change: func(s shop) { s.edit(stockProto, "gen/stock/v1;stockv1", "gen/stockpb") },
 		told: []string{
 			"cmd/stock-server/main.go$: service stock.v1.Stock is not served: pass stockserver.Stock(stock.New(…)) to server.Run, or server.Without(\"stock.v1.Stock\")",
-			stockCode + "count.go:10: Count has the signature func(context.Context, *stockv1.StockEvent) (*stockv1.StockReply, error), and rpc Count wants func(context.Context, *stockpb.StockEvent) (*stockpb.StockReply, error)",
-			stockCode + "service_test.go:14: newService has the signature func(testing.TB, *stockv1events.Log) *Service, and the contract wants func(testing.TB, *stockevents.Log) *Service",
+			stockCode + "count.go:10: Count has the signature func(context.Context, *stockv1.StockEvent) (*stockv1.StockReply, error), but rpc Count needs func(context.Context, *stockpb.StockEvent) (*stockpb.StockReply, error)",
+			stockCode + "service_test.go:14: newService has the signature func(testing.TB, *stockv1events.Log) *Service, but the contract needs func(testing.TB, *stockevents.Log) *Service",
 		},
 	},
 	{
@@ -533,7 +533,7 @@ var codeEdits = []edit{
 			s.move(ordersCode, "internal/intake")
 			s.edit(shopMain, "internal/shop/v1/orders", "internal/intake", "orders.New", "orders.New")
 		}),
-		told: []string{shipCode + ": not written, as nothing in internal/shop/v1/orders implements shop.v1.Orders: write Ship where that is now"},
+		told: []string{shipCode + ": not written, because nothing in internal/shop/v1/orders implements shop.v1.Orders: write Ship where its implementation is now"},
 	},
 	{
 		name: "the service embeds a type that has the method",
@@ -544,7 +544,7 @@ var codeEdits = []edit{
 			s.edit(ordersCode+"base.go", "import (", "import (\n\t\"example.com/shop/gen/shop/v1/shopv1events\"")
 			s.edit(ordersCode+"service.go", "\tevents *", "\t*base\n\tevents *", "{events: events}", "{base: &base{events}, events: events}")
 		}),
-		told:   []string{shipCode + ": not written, as Service embeds base, which brings Ship: write it to say which is meant, as UnimplementedOrdersServer has it, too"},
+		told:   []string{shipCode + ": not written, because Service embeds base, which has the method Ship, and so has UnimplementedOrdersServer: write the method that is meant"},
 		broken: []string{ordersCode, shopMain},
 	},
 	{
@@ -557,7 +557,7 @@ var codeEdits = []edit{
 	{
 		name:   "the service has a field of the method's name",
 		change: alsoShip(func(s shop) { s.edit(ordersCode+"service.go", "\tevents *", "\tShip bool\n\tevents *") }),
-		told:   []string{shipCode + ": not written, as Service has a field Ship"},
+		told:   []string{shipCode + ": not written, because Service has a field Ship"},
 		broken: []string{ordersCode, shopMain},
 	},
 	{
@@ -568,7 +568,7 @@ var codeEdits = []edit{
 			}
 		}),
 		made: []string{shipCode},
-		told: []string{shipCode[:len(shipCode)-3] + "_test.go: not written, as the tests here have no func serve"},
+		told: []string{shipCode[:len(shipCode)-3] + "_test.go: not written, because the tests here have no func serve"},
 	},
 	{
 		name:   "all code of a service is deleted",
@@ -655,7 +655,7 @@ var fileEdits = []edit{
 	{
 		name:   "a file of yours is where a skeleton would be",
 		change: alsoShip(func(s shop) { s.write(shipCode, "package orders\n\n// To be written.\n") }),
-		told:   []string{shipCode + ": not written, as that file is there, and does not implement rpc shop.v1.Orders.Ship: write Ship"},
+		told:   []string{shipCode + ": not written, because the file exists and does not implement rpc shop.v1.Orders.Ship: write Ship"},
 	},
 	{
 		name: "a broken link is where a skeleton would be",
@@ -670,7 +670,7 @@ var fileEdits = []edit{
 				s.Fatal(err)
 			}
 		}),
-		told:   []string{shipCode + ": a link to nowhere"},
+		told:   []string{shipCode + ": a broken link"},
 		broken: []string{ordersCode, shopMain},
 	},
 	{
@@ -760,15 +760,15 @@ var fileEdits = []edit{
 		name:   "conflicts are in a main of yours",
 		change: alsoShip(func(s shop) { s.write(shopMain, s.read(shopMain)+conflict) }),
 		made:   shipBoth,
-		told:   []string{shopMain + "$:1: expected declaration, found '<<': whether the program in cmd/shop-server serves all services could not be seen"},
+		told:   []string{shopMain + "$:1: expected declaration, found '<<': it is not known whether the program in cmd/shop-server serves all services"},
 		broken: []string{shopMain},
 	},
 }
 
 // deskLeft are the warnings about a service that was removed while its code exists.
 var deskLeft = []string{
-	shopMain + "$: service shop.v1.Desk is in the protos no more: serve it no more",
-	deskCode + "service.go:10: service shop.v1.Desk is in the protos no more, and nobody calls what implements it: delete it, or move what it does",
+	shopMain + "$: service shop.v1.Desk is no longer in the protos: stop serving it",
+	deskCode + "service.go:10: service shop.v1.Desk is no longer in the protos, and nothing calls its implementation: delete it, or move what it does",
 }
 
 // ourEdits are changes of files of ours.
@@ -795,12 +795,12 @@ var ourEdits = []edit{
 			s.edit(shopGen+"client/orders.go", "A call that sends", "No call that sends")
 		}),
 		made: shipBoth,
-		told: []string{shopGen + "client/orders.go: left alone, as it is yours now"},
+		told: []string{shopGen + "client/orders.go: left alone, because it is yours now"},
 	},
 	{
 		name:   "a file of the runtime is taken over",
 		change: func(s shop) { s.eject(runtimeCopy + "server/server.go") },
-		told:   []string{runtimeCopy + "server/server.go: left alone, as it is yours now"},
+		told:   []string{runtimeCopy + "server/server.go: left alone, because it is yours now"},
 	},
 	{
 		name: "a file of ours is taken over, and its service is removed",

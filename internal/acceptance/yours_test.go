@@ -335,7 +335,7 @@ func (s shop) written(before, after map[string]entry) (names []string) {
 	return names
 }
 
-const emptied = "// Nothing is made of this file any more: delete it.\n"
+const emptied = "// This file is no longer generated: delete it.\n"
 
 // gone returns the files of ours that were deleted, or emptied if the generator can't
 // delete.
@@ -369,9 +369,9 @@ func (s shop) prints(e edit, output string) {
 	want := slices.Clone(e.told)
 	for _, name := range e.gone {
 		if s.deletes {
-			want = append(want, name+": deleted, because it is no longer made")
+			want = append(want, name+": deleted, because it is no longer generated")
 		} else {
-			want = append(want, name+": nothing is made of it any more: delete it")
+			want = append(want, name+": no longer generated: delete it")
 		}
 	}
 	output = strings.ReplaceAll(strings.TrimSpace(output), "protoc-gen-receiver: ", "")

@@ -5,11 +5,15 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/compile"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/keep"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/plugin"
 )
 
 // demo returns a module in which the demo was generated, and a function that runs
@@ -47,11 +51,11 @@ func TestCheckWritesNothingAndShowsWhatWouldChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	writeFile(t, filepath.Join(root, client), string(changed)+"// more\n")
-	proto, err := os.ReadFile(filepath.Join(root, "receiver.proto"))
+	text, err := os.ReadFile(filepath.Join(root, "receiver.proto"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	writeFile(t, filepath.Join(root, "receiver.proto"), strings.Replace(string(proto), "rpc receive", "rpc send (Event) returns (Reply) {}\n  rpc receive", 1))
+	writeFile(t, filepath.Join(root, "receiver.proto"), strings.Replace(string(text), "rpc receive", "rpc send (Event) returns (Reply) {}\n  rpc receive", 1))
 	before := contents(t, root)
 	for flag, wants := range map[string][]string{
 		"--check": {
@@ -136,5 +140,58 @@ func writeFile(t *testing.T, at, text string) {
 	t.Helper()
 	if err := os.WriteFile(at, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestAFileOfARemovedTemplate is deleted, whatever its ending, unless it is yours
+// by now. A plugin can't delete it, and asks for that.
+func TestAFileOfARemovedTemplate(t *testing.T) {
+	root, _ := demo(t)
+	house := t.TempDir()
+	run := func() (printed string) {
+		t.Helper()
+		var notes bytes.Buffer
+		err := compile.Generate(context.Background(), []string{"--receiver_opt=root=" + root, "--receiver_opt=templates=" + house, "-I", root}, &notes, &notes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return notes.String()
+	}
+	if err := os.Mkdir(filepath.Join(house, "module"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"Dockerfile", "compose.yaml", "fly.toml"} {
+		writeFile(t, filepath.Join(house, "module", name+".tmpl"), "# "+keep.Marker+"\n# of {{.Path}}\n")
+	}
+	if printed := run(); printed != "" {
+		t.Fatal(printed)
+	}
+	writeFile(t, filepath.Join(root, "compose.yaml"), "# of mine\n")
+	for _, name := range []string{"Dockerfile", "compose.yaml"} {
+		if err := os.Remove(filepath.Join(house, "module", name+".tmpl")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	request, err := compile.Request(context.Background(), []string{root}, []string{"receiver.proto"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Parameter = proto.String("root=" + root + ",templates=" + house)
+	var lines []string
+	for _, file := range plugin.Respond(request, func(line string) { lines = append(lines, line) }).GetFile() {
+		if file.GetName() == "Dockerfile" {
+			t.Errorf("the plugin writes Dockerfile as %q", file.GetContent())
+		}
+	}
+	if want := []string{"Dockerfile: no longer generated: delete it"}; !slices.Equal(lines, want) {
+		t.Errorf("the plugin prints %q, want %q", lines, want)
+	}
+	if printed, want := run(), "protoc-gen-receiver: Dockerfile: deleted, because it is no longer generated\n"; printed != want {
+		t.Errorf("generate prints %q, want %q", printed, want)
+	}
+	for name, want := range map[string]bool{"Dockerfile": false, "compose.yaml": true, "fly.toml": true} {
+		if _, err := os.Stat(filepath.Join(root, name)); (err == nil) != want {
+			t.Errorf("%s is there: %t, want %t", name, err == nil, want)
+		}
 	}
 }

@@ -143,62 +143,58 @@ func (l *list) Set(value string) error {
 // generate runs all plugins. Then it writes their files, or with --check shows what
 // it would write.
 func (c *command) generate(ctx context.Context, out, stderr io.Writer) error {
-	options, err := plugin.ParseOptions(c.request.GetParameter())
+	result, err := plugin.Run(c.request)
 	if err != nil {
 		return err
 	}
-	report := func(line string) { fmt.Fprintln(stderr, "protoc-gen-receiver:", line) }
-	gomod, err := plugin.ReadGoMod(options.Root)
+	if result.GoMod == nil {
+		return result.Skipped
+	}
+	if err := c.checkGoPackages(result); err != nil {
+		return err
+	}
+	warn := func(line string) { fmt.Fprintln(stderr, "protoc-gen-receiver:", line) }
+	for _, line := range result.Lines {
+		warn(line)
+	}
+	pbFiles, err := c.runTools(ctx, result)
 	if err != nil {
 		return err
 	}
-	var warnings []string
-	files, err := plugin.Generate(c.request, func(line string) { warnings = append(warnings, line) })
-	if err == nil {
-		err = c.checkGoPackages(options, gomod)
+	for _, line := range c.checkMessages(result, pbFiles) {
+		warn(line)
 	}
-	if err != nil {
-		return err
-	}
-	for _, line := range warnings {
-		report(line)
-	}
-	var missing []module.Version
-	if len(files) > 0 {
-		missing = options.Missing(gomod)
-	}
-	pbFiles, err := c.runTools(ctx, options, gomod)
-	if err != nil {
-		return err
-	}
-	for _, line := range c.checkMessages(options, gomod.Path(), pbFiles) {
-		report(line)
-	}
-	files = append(files, pbFiles...)
-	if c.check || c.diff || options.Check {
-		return c.compare(options.Root, files, missing, out)
+	files := append(result.Files, pbFiles...)
+	if c.check || c.diff || result.Options.Check {
+		return c.compare(result.Options.Root, files, result.Missing, out)
 	}
 	for _, file := range files {
-		if file.Gone {
-			report(file.Path + ": deleted, because it is no longer made")
+		if file.Leftover {
+			warn(file.Path + ": deleted, because it is no longer generated")
 		}
 	}
-	changed := slices.DeleteFunc(slices.Clone(files), func(file keep.File) bool { return file.Change(options.Root) == "" })
-	if err := keep.Writable(options.Root, changed); err != nil {
+	if err := put(result.Options.Root, files); err != nil {
 		return err
 	}
-	if err := write(options.Root, changed); err != nil {
-		return err
-	}
-	if len(missing) == 0 {
+	if len(result.Missing) == 0 {
 		return nil
 	}
-	report("go.mod: added the versions that the generated code was tested with: " + join(missing))
-	return gomod.Require(missing)
+	warn("go.mod: added the versions that the generated code was tested with: " + plugin.Versions(result.Missing))
+	return result.GoMod.Require(result.Missing)
+}
+
+// put writes the files that would change, if all of them can be written.
+func put(root string, files []keep.File) error {
+	changed := slices.DeleteFunc(slices.Clone(files), func(file keep.File) bool { return file.Change(root) == "" })
+	if err := keep.Unwritable(root, changed); err != nil {
+		return err
+	}
+	return write(root, changed)
 }
 
 // runTools runs protoc-gen-go and protoc-gen-go-grpc, and returns their files.
-func (c *command) runTools(ctx context.Context, options plugin.Options, gomod *plugin.GoMod) (files []keep.File, err error) {
+func (c *command) runTools(ctx context.Context, result *plugin.Result) (files []keep.File, err error) {
+	options, gomod := result.Options, result.GoMod
 	request := proto.CloneOf(c.request)
 	request.FileToGenerate = protosOfModule(request, gomod.Path(), options)
 	for _, tool := range tools {
@@ -219,7 +215,8 @@ func (c *command) runTools(ctx context.Context, options plugin.Options, gomod *p
 
 // checkGoPackages returns an error if the messages of a service are neither in the
 // module nor in one that go.mod requires, so that the service could not be built.
-func (c *command) checkGoPackages(options plugin.Options, gomod *plugin.GoMod) error {
+func (c *command) checkGoPackages(result *plugin.Result) error {
+	options, gomod := result.Options, result.GoMod
 	var complaints model.Complaints
 	for _, file := range c.request.GetProtoFile() {
 		goPackage := options.GoPackage(file)
@@ -242,20 +239,12 @@ func (c *command) compare(root string, files []keep.File, missing []module.Versi
 	}
 	if len(missing) > 0 {
 		changes++
-		fmt.Fprintln(out, "change go.mod: require", join(missing))
+		fmt.Fprintln(out, "change go.mod: require", plugin.Versions(missing))
 	}
 	if changes > 0 {
 		return fmt.Errorf("not up to date with the protos (files that would change: %d): run protoc-gen-receiver generate", changes)
 	}
 	return nil
-}
-
-func join(versions []module.Version) string {
-	var all []string
-	for _, one := range versions {
-		all = append(all, one.String())
-	}
-	return strings.Join(all, " ")
 }
 
 // protosOfModule returns the protos whose messages belong to the module. The

@@ -19,7 +19,8 @@ import (
 // building: those that are missing because their proto was not named, and those that
 // are left over from a proto that no longer exists. protoc-gen-go reports neither,
 // because it doesn't look at files that it doesn't make.
-func (c *command) checkMessages(options plugin.Options, modulePath string, made []keep.File) (warnings []string) {
+func (c *command) checkMessages(result *plugin.Result, made []keep.File) (warnings []string) {
+	options, modulePath := result.Options, result.GoMod.Path()
 	for _, file := range c.request.GetProtoFile() {
 		dir, ok := folderOf(options.GoPackage(file), modulePath)
 		if !ok || slices.Contains(c.request.GetFileToGenerate(), file.GetName()) || slices.Contains(slices.Collect(maps.Values(protosIn(options.Root, dir))), file.GetName()) {

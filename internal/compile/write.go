@@ -62,7 +62,7 @@ func stage(root string, file keep.File) (_ *staged, err error) {
 		return nil, nil
 	}
 	one := &staged{at: filepath.Join(root, filepath.FromSlash(file.Path))}
-	if file.Gone {
+	if file.Leftover {
 		return one, nil
 	}
 	if target, err := filepath.EvalSymlinks(one.at); err == nil {
@@ -161,7 +161,7 @@ func showDiff(root string, file keep.File, out io.Writer) error {
 		before = "/dev/null"
 	}
 	content := file.Content
-	if file.Gone {
+	if file.Leftover {
 		content, after = nil, "/dev/null"
 	}
 	if bytes.Equal(old, content) {

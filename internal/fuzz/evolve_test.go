@@ -335,18 +335,19 @@ func (r *run) try() error {
 	}
 	// As protoc would do.
 	r.renew(theirs)
-	files, err := plugin.Generate(r.request, func(line string) {
-		r.lines = append(r.lines, line)
-		r.note("printed: %s", line)
-	})
+	result, err := plugin.Run(r.request)
 	if err != nil {
 		r.note("refused: %v", err)
 		r.refused++
 		r.undone = true
 		r.restore()
-		return r.checkError(files, err)
+		return r.checkError(result, err)
 	}
-	if err := r.apply(files); err != nil {
+	r.lines = append(r.lines, result.Lines...)
+	for _, line := range result.Lines {
+		r.note("printed: %s", line)
+	}
+	if err := r.apply(result.Files); err != nil {
 		return err
 	}
 	if err := r.again(); err != nil {
@@ -465,9 +466,9 @@ func (r *run) restore() {
 var namesAFile = regexp.MustCompile(`[^ :]+\.(go|proto)(:[1-9][0-9]*:[1-9][0-9]*)?: `)
 
 // checkError checks the error of a run.
-func (r *run) checkError(files []keep.File, err error) error {
-	if len(files) > 0 {
-		return fmt.Errorf("there is an error, but also %d files: %w", len(files), err)
+func (r *run) checkError(result *plugin.Result, err error) error {
+	if result != nil {
+		return fmt.Errorf("there is an error, but also %d files: %w", len(result.Files), err)
 	}
 	if !namesAFile.MatchString(err.Error()) {
 		return fmt.Errorf("the error names no file: %w", err)
@@ -493,9 +494,9 @@ func (r *run) apply(files []keep.File) error {
 			}
 		}
 		switch _, ok := r.tree[file.Path]; {
-		case file.Gone && r.deletes && ok:
+		case file.Leftover && r.deletes && ok:
 			r.drop(file.Path)
-		case file.Gone && !ok:
+		case file.Leftover && !ok:
 			return fmt.Errorf("a file that does not exist is deleted: %s", file.Path)
 		default:
 			r.put(file.Path, string(file.Content))
@@ -508,11 +509,11 @@ func (r *run) apply(files []keep.File) error {
 // again runs the plugins again and checks that nothing changes.
 func (r *run) again() error {
 	r.request.Parameter = proto.String("root=" + r.root + ",runtime=" + runtime.Path)
-	files, err := plugin.Generate(r.request, func(string) {})
+	result, err := plugin.Run(r.request)
 	if err != nil {
 		return fmt.Errorf("the second time there is an error: %w", err)
 	}
-	for _, file := range files {
+	for _, file := range result.Files {
 		if change := file.Change(r.root); change != "" && (change != "delete" || r.deletes) {
 			return fmt.Errorf("a second run would %s %s", change, file.Path)
 		}
@@ -677,10 +678,11 @@ func (r *run) putBack() (tree, error) {
 	}
 	request := proto.CloneOf(r.request)
 	request.Parameter = proto.String("root=" + root + ",runtime=" + runtime.Path)
-	files, err := plugin.Generate(request, func(string) {})
+	result, err := plugin.Run(request)
 	if err != nil {
 		return nil, fmt.Errorf("in an empty module: %w", err)
 	}
+	files := result.Files
 	made, ours := r.tree.clone(), map[string]bool{}
 	for _, file := range files {
 		if keep.Marked(file.Path, file.Content) {

@@ -17,8 +17,8 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
 )
 
-// drift says, a line each, where an implementation no longer fits its proto.
-// The compiler finds some of it, too, but not why.
+// drift returns a line for each place where an implementation no longer fits its
+// proto. The compiler finds some of them, too, but not why.
 func (j *joined) drift() (lines []string) {
 	if j.err != nil {
 		lines = append(lines, fmt.Sprintf("%v: the code in %s could not be compared with the proto", j.err, j.dir))
@@ -43,33 +43,34 @@ func (j *joined) drift() (lines []string) {
 	return append(lines, j.staleTests()...)
 }
 
-// misfit says that a method has not the signature that its RPC wants.
+// misfit returns a line if a method does not have the signature that its RPC needs.
 func (j *joined) misfit(has method, rpc *model.Method) []string {
 	text, certain := has.file.signature(has.decl.Type)
 	want := rpc.Signature()
 	if !certain || slices.Contains(want, text) {
 		return nil
 	}
-	return []string{fmt.Sprintf("%s: %s has the signature %s, and rpc %s wants %s",
+	return []string{fmt.Sprintf("%s: %s has the signature %s, but rpc %s needs %s",
 		has.file.place(has.decl), rpc.Name, j.short(text, has.file), rpc.ProtoName, j.short(want[0], has.file))}
 }
 
-// orphan says that a method looks like an RPC that the service does not have.
+// orphan returns a line if a method looks like an RPC that the service does not
+// have.
 func (j *joined) orphan(has method) []string {
 	text, certain := has.file.signature(has.decl.Type)
 	if !certain || !has.decl.Name.IsExported() || !j.looksLikeRPC(text) || j.ofSibling(has.decl.Name.Name, text) {
 		return nil
 	}
-	line := fmt.Sprintf("%s: %s looks like an RPC, but service %s has none of that name: nobody calls it",
+	line := fmt.Sprintf("%s: %s looks like an RPC, but service %s has no RPC of that name: nothing calls it",
 		has.file.place(has.decl), has.decl.Name.Name, j.service.FullName)
 	var alike []string
 	for _, rpc := range j.service.Methods {
-		if !rpc.Written && slices.Contains(rpc.Signature(), text) {
+		if !rpc.Written() && slices.Contains(rpc.Signature(), text) {
 			alike = append(alike, rpc.Name)
 		}
 	}
 	if len(alike) == 1 {
-		line += fmt.Sprintf(" (if the RPC is called %s now, rename the method and delete the new file that answers it)", alike[0])
+		line += fmt.Sprintf(" (if the RPC is now called %s, rename the method and delete the new file that implements it)", alike[0])
 	}
 	return []string{line}
 }
@@ -94,8 +95,8 @@ func (j *joined) ofSibling(name, signature string) bool {
 	})
 }
 
-// staleTests says that the contract calls newService otherwise than it is:
-// a service that took no events takes some now, or the other way round.
+// staleTests returns a line if newService does not have the signature that the
+// contract needs: a service that took no events takes some now, or the reverse.
 func (j *joined) staleTests() []string {
 	file, function := j.function("newService")
 	if function == nil {
@@ -118,7 +119,7 @@ func (j *joined) staleTests() []string {
 		want += j.server()
 	}
 	text, _ := file.signature(function.Type)
-	return []string{fmt.Sprintf("%s: newService has the signature %s, and the contract wants %s", file.place(function), j.short(text, file), j.short(want, file))}
+	return []string{fmt.Sprintf("%s: newService has the signature %s, but the contract needs %s", file.place(function), j.short(text, file), j.short(want, file))}
 }
 
 // qualified is a name with the import path of its package.
@@ -145,13 +146,13 @@ func (j *joined) short(signature string, in *goFile) string {
 	})
 }
 
-// unserved says which services of a program its main does not serve, and whose
-// consumers it does not run, if it serves any: it may leave that to another
-// package.
+// unserved returns a line for each service of a program that its main does not
+// serve, or whose consumer it does not run. If main serves none, it may leave
+// that to another package, and there is no line.
 func (m *Module) unserved(program *model.Program) (lines []string) {
 	main := m.folder("cmd/" + program.Name + "-server")
 	if main.err != nil {
-		return []string{fmt.Sprintf("%v: whether the program in %s serves all services could not be seen", main.err, main.dir)}
+		return []string{fmt.Sprintf("%v: it is not known whether the program in %s serves all services", main.err, main.dir)}
 	}
 	calls := m.calls(main.dir)
 	var served, unserved, consuming []*model.Service
@@ -181,23 +182,22 @@ func (m *Module) unserved(program *model.Program) (lines []string) {
 			at, service, servedBy(service), service.FullName, consumedBy(service)))
 	}
 	for _, service := range consuming {
-		if len(calls["."+service.Consume()]) < len(consuming) && !calls.names(service) {
-			lines = append(lines, fmt.Sprintf("%s: %s of %s is not run, so that nobody handles what is stored: pass server.Alongside(%q, ….%[2]s) to server.Run, or delete the method",
-				at, service.Consume(), service, "consumer "+service.FullName))
+		if len(calls["."+service.ConsumeName()]) < len(consuming) && !calls.names(service) {
+			lines = append(lines, fmt.Sprintf("%s: %s of %s is not run, so nothing handles the stored events: pass server.Alongside(%q, ….%[2]s) to server.Run, or delete the method",
+				at, service.ConsumeName(), service, "consumer "+service.FullName))
 		}
 	}
 	return lines
 }
 
-// leftBehind says what is yours of services that the protos have no more: what
-// implements them, and where mains serve them.
-func (m *Module) leftBehind(gone []File) (lines []string) {
-	for _, file := range gone {
+// removedServices returns a line for each place in code of yours that implements
+// or serves a service that is no longer in the protos, by the leftovers of it.
+func (m *Module) removedServices(leftovers []File) (lines []string) {
+	for _, file := range leftovers {
 		dir := path.Dir(file.Path)
 		text, _ := m.read(file.Path)
-		_, element := sourceOf(text)
-		service, is := strings.CutPrefix(element, "service ")
-		if !is || model.WithoutRole(dir) == "" || dir != model.ServerBeside(dir) {
+		service, ok := strings.CutPrefix(sourceOf(text).element, "service ")
+		if !ok || path.Ext(file.Path) != ".go" || model.WithoutRole(dir) == "" || dir != model.ServerBeside(dir) {
 			continue
 		}
 		made, err := parseGo(file.Path, text)
@@ -208,14 +208,14 @@ func (m *Module) leftBehind(gone []File) (lines []string) {
 		for _, main := range mains {
 			for name := range made.names() {
 				for _, at := range m.calls(main)[m.path+"/"+dir+"."+name] {
-					lines = append(lines, fmt.Sprintf("%s: service %s is in the protos no more: serve it no more", at, service))
+					lines = append(lines, fmt.Sprintf("%s: service %s is no longer in the protos: stop serving it", at, service))
 				}
 			}
 		}
 		name := protoreflect.FullName(service)
 		for what, at := range m.calls(model.ImplDir(name)) {
 			if strings.HasSuffix(what, ".Unimplemented"+string(name.Name())+"Server") {
-				lines = append(lines, fmt.Sprintf("%s: service %s is in the protos no more, and nobody calls what implements it: delete it, or move what it does", at[0], service))
+				lines = append(lines, fmt.Sprintf("%s: service %s is no longer in the protos, and nothing calls its implementation: delete it, or move what it does", at[0], service))
 			}
 		}
 	}
@@ -223,20 +223,20 @@ func (m *Module) leftBehind(gone []File) (lines []string) {
 	return lines
 }
 
-// servedBy is the expression by which main serves a service.
+// servedBy returns the expression by which main serves a service.
 func servedBy(service *model.Service) string {
 	return fmt.Sprintf("%s.%s(%s)", service.Package.Server.Name, service.Func, madeBy(service))
 }
 
-// consumedBy is what there is to do besides, if the service has a consumer.
+// consumedBy returns what to do as well, if the service has a consumer.
 func consumedBy(service *model.Service) string {
 	if !service.Code.Consumes {
 		return ""
 	}
-	return fmt.Sprintf("; and server.Alongside(%q, %s.%s), which handles what is stored", "consumer "+service.FullName, madeBy(service), service.Consume())
+	return fmt.Sprintf("; and server.Alongside(%q, %s.%s), which handles the stored events", "consumer "+service.FullName, madeBy(service), service.ConsumeName())
 }
 
-// madeBy is the expression by which main makes an implementation.
+// madeBy returns the expression by which main makes an implementation.
 func madeBy(service *model.Service) string {
 	made, log := service.Code.New, ""
 	if service.Code.TakesLog {
@@ -245,14 +245,14 @@ func madeBy(service *model.Service) string {
 	if made == "" {
 		made, log = "New", "…"
 	}
-	return fmt.Sprintf("%s.%s(%s)", path.Base(service.Impl.Path), made, log)
+	return fmt.Sprintf("%s.%s(%s)", path.Base(service.Impl().Path), made, log)
 }
 
 // calls are what files mention of other packages, as import path and name, of
 // anything else, as a dot and a name, and their string literals: where each is.
 type calls map[string][]string
 
-// calls are those of the files in a folder that are no tests.
+// calls returns what the files in a folder mention that are not tests.
 func (m *Module) calls(dir string) calls {
 	all := calls{}
 	for _, file := range m.folder(dir).files {

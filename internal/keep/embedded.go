@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// methods are those that a type brings to one that embeds it, as far as its
-// source can be found; known is whether they are all.
+// methods returns the methods that a type has for one that embeds it, as far as
+// its source can be found; known is false if there may be more.
 func (m *Module) methods(file *goFile, in *folder, expr ast.Expr, depth int) (all map[string]bool, known bool) {
 	if depth > 8 {
 		return nil, false
@@ -36,7 +36,7 @@ func (m *Module) methods(file *goFile, in *folder, expr ast.Expr, depth int) (al
 	return nil, false
 }
 
-// methodsOf are the methods of a type that a package declares.
+// methodsOf returns the methods of a type that a package declares.
 func (m *Module) methodsOf(in *folder, name string, depth int) (all map[string]bool, known bool) {
 	all = map[string]bool{}
 	if in.err != nil {
@@ -102,9 +102,9 @@ func (m *Module) methodsIn(file *goFile, in *folder, spec *ast.TypeSpec, all map
 	return known
 }
 
-// folderOf is the source of a package, wherever the Go command has it; nil if
-// it has not, on this machine. It is asked for only when code of yours embeds
-// a type of that package and an RPC is new.
+// folderOf returns the source of a package, wherever the Go command has it on
+// this machine, or nil. It is called only if code of yours embeds a type of that
+// package and an RPC is new.
 func (m *Module) folderOf(importPath string) *folder {
 	if importPath == "" {
 		return nil
@@ -120,7 +120,7 @@ func (m *Module) folderOf(importPath string) *folder {
 	if err != nil || dir == "" {
 		return nil
 	}
-	elsewhere := At(dir, importPath)
+	elsewhere := At(dir, importPath, false)
 	there := elsewhere.folder(".")
 	if len(there.files) == 0 {
 		return nil

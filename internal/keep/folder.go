@@ -17,7 +17,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
 )
 
-// folder is what the Go files in a folder declare, whatever their build tags.
+// folder holds the Go files in a folder, whatever their build tags.
 type folder struct {
 	dir   string
 	name  string    // of the package
@@ -33,10 +33,11 @@ type goFile struct {
 	syntax  *ast.File
 	imports map[string]string // import paths by the names that the file has for them
 	test    bool
+	ours    bool // whether it has the marker
 	tagged  bool // whether a build tag or its name says when it is built
 }
 
-// folder reads a folder once, whoever else asks for it meanwhile.
+// folder reads a folder once, even if several ask for it at the same time.
 func (m *Module) folder(dir string) *folder {
 	read, _ := m.folders.LoadOrStore(dir, sync.OnceValue(func() *folder { return m.scan(dir) }))
 	return read.(func() *folder)()
@@ -53,7 +54,7 @@ func (m *Module) scan(dir string) *folder {
 		at := path.Join(dir, entry.Name())
 		text, err := m.read(at)
 		if err == nil && text == nil {
-			err = fmt.Errorf("%s: a link to nowhere", at)
+			err = fmt.Errorf("%s: a broken link", at)
 		}
 		var file *goFile
 		if err == nil {
@@ -91,13 +92,20 @@ func (f *folder) settle() {
 	f.files = slices.DeleteFunc(f.files, func(file *goFile) bool { return file.syntax.Name.Name != f.name })
 }
 
-// failure is the error of a run that must know what a folder holds, and can't.
-func (f *folder) failure() error {
-	return fmt.Errorf("%w\nNothing was written, as there is no telling what the package in %s holds: mend it and run again", f.err, f.dir)
+// with returns a copy of the folder with one more file.
+func (f *folder) with(file *goFile) *folder {
+	more := &folder{dir: f.dir, files: append(slices.Clone(f.files), file), err: f.err}
+	more.settle()
+	return more
 }
 
-// names are those that the package declares; those of methods begin with a
-// dot, but for methods in tests: those of fakes implement nothing.
+// failure returns the error of a run that must know what a folder holds, and can't.
+func (f *folder) failure() error {
+	return fmt.Errorf("%w\nNothing was written, because it is not known what the package in %s declares: repair the file and run again", f.err, f.dir)
+}
+
+// names returns the names that the package declares. Those of methods begin with
+// a dot; those in tests are left out, because methods of fakes implement nothing.
 func (f *folder) names() names {
 	all := names{}
 	for _, file := range f.files {
@@ -116,7 +124,7 @@ func parseGo(at string, text []byte) (*goFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	file := &goFile{at: at, fset: fset, syntax: syntax, imports: map[string]string{}, test: strings.HasSuffix(at, "_test.go")}
+	file := &goFile{at: at, fset: fset, syntax: syntax, imports: map[string]string{}, test: strings.HasSuffix(at, "_test.go"), ours: Marked(at, text)}
 	file.tagged = bytes.Contains(text[:fset.Position(syntax.Package).Offset], []byte("//go:build")) ||
 		model.Constrained(strings.TrimSuffix(strings.TrimSuffix(path.Base(at), ".go"), "_test"))
 	for _, spec := range syntax.Imports {
@@ -135,7 +143,7 @@ func parseGo(at string, text []byte) (*goFile, error) {
 
 var majorVersion = regexp.MustCompile(`^v[0-9]+$`)
 
-// beforeVersion is the last part of an import path that is no version.
+// beforeVersion returns the last part of an import path that is not a version.
 func beforeVersion(importPath string) string {
 	name := path.Base(importPath)
 	if majorVersion.MatchString(name) && path.Dir(importPath) != "." {
@@ -144,7 +152,7 @@ func beforeVersion(importPath string) string {
 	return name
 }
 
-// place is where a node stands: file:line.
+// place returns where a node is: file:line.
 func (f *goFile) place(node ast.Node) string {
 	return fmt.Sprintf("%s:%d", f.at, f.fset.Position(node.Pos()).Line)
 }
@@ -180,7 +188,7 @@ func (f *goFile) names() names {
 	return all
 }
 
-// universal are the names in a file that Go declares in every package, such as
+// universal returns the names in a file that Go declares in every package, such as
 // error and len.
 func (f *goFile) universal() (all []string) {
 	ast.Inspect(f.syntax, func(node ast.Node) bool {
@@ -194,8 +202,8 @@ func (f *goFile) universal() (all []string) {
 }
 
 // spell writes a type with the import path of each package: "*example.com/x.T".
-// It is not certain of one that may be an alias, since that is declared in the
-// package itself.
+// It is not certain of one that may be an alias, because the package declares it
+// itself.
 func (f *goFile) spell(expr ast.Expr) (text string, certain bool) {
 	switch expr := expr.(type) {
 	case *ast.ParenExpr:

@@ -47,16 +47,16 @@ const (
 	main     = "cmd/shop-server/main.go"
 )
 
-// house is a module on disk.
-type house struct {
+// disk is a module on disk.
+type disk struct {
 	*testing.T
 	root string
 }
 
-// newHouse is a module with what was generated from a proto.
-func newHouse(t *testing.T, proto string) house {
+// newDisk is a module with what was generated from a proto.
+func newDisk(t *testing.T, proto string) disk {
 	t.Helper()
-	h := house{t, t.TempDir()}
+	h := disk{t, t.TempDir()}
 	h.write("go.mod", "module example.com/shop\n")
 	if _, err := h.generate(proto); err != nil {
 		t.Fatal(err)
@@ -64,7 +64,7 @@ func newHouse(t *testing.T, proto string) house {
 	return h
 }
 
-func (h house) write(name, text string) {
+func (h disk) write(name, text string) {
 	h.Helper()
 	at := filepath.Join(h.root, name)
 	if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
@@ -76,7 +76,7 @@ func (h house) write(name, text string) {
 }
 
 // edit replaces text in a file.
-func (h house) edit(name string, oldNew ...string) {
+func (h disk) edit(name string, oldNew ...string) {
 	h.Helper()
 	text := h.read(name)
 	for i := 0; i < len(oldNew); i += 2 {
@@ -87,7 +87,7 @@ func (h house) edit(name string, oldNew ...string) {
 	h.write(name, strings.NewReplacer(oldNew...).Replace(text))
 }
 
-func (h house) read(name string) string {
+func (h disk) read(name string) string {
 	h.Helper()
 	text, err := os.ReadFile(filepath.Join(h.root, name))
 	if err != nil {
@@ -96,12 +96,12 @@ func (h house) read(name string) string {
 	return string(text)
 }
 
-func (h house) has(name string) bool {
+func (h disk) has(name string) bool {
 	_, err := os.Lstat(filepath.Join(h.root, name))
 	return err == nil
 }
 
-func (h house) remove(names ...string) {
+func (h disk) remove(names ...string) {
 	h.Helper()
 	for _, name := range names {
 		if err := os.RemoveAll(filepath.Join(h.root, name)); err != nil {
@@ -110,25 +110,24 @@ func (h house) remove(names ...string) {
 	}
 }
 
-// generate runs on a proto, and returns what was told. Nothing may be written
+// generate runs on a proto, and returns what is printed. Nothing may be written
 // over that bears no marker, and nothing at all with an error.
-func (h house) generate(text string, options ...string) (told []string, err error) {
+func (h disk) generate(text string, options ...string) (lines []string, err error) {
 	h.Helper()
-	files, told, err := h.dry(text, options...)
-	if err != nil && len(files) > 0 {
-		h.Errorf("with the error %v it writes %d files", err, len(files))
-	}
+	files, lines, err := h.dry(text, options...)
 	for _, file := range files {
 		if stands, err := os.ReadFile(filepath.Join(h.root, file.Path)); err == nil && !keep.Marked(file.Path, stands) {
 			h.Errorf("it writes over %s, which bears no marker", file.Path)
 		}
-		h.write(file.Path, string(file.Content))
+		if file.Content != nil {
+			h.write(file.Path, string(file.Content))
+		}
 	}
-	return told, err
+	return lines, err
 }
 
 // dry is generate without the writing.
-func (h house) dry(text string, options ...string) (files []keep.File, told []string, err error) {
+func (h disk) dry(text string, options ...string) (files []keep.File, lines []string, err error) {
 	h.Helper()
 	protos := h.TempDir()
 	if err := os.WriteFile(filepath.Join(protos, "shop.proto"), []byte(text), 0o644); err != nil {
@@ -139,50 +138,56 @@ func (h house) dry(text string, options ...string) (files []keep.File, told []st
 		h.Fatal(err)
 	}
 	request.Parameter = proto.String(strings.Join(append(options, "root="+h.root), ","))
-	files, err = plugin.Generate(request, func(line string) { told = append(told, line) })
-	return files, told, err
+	result, err := plugin.Run(request)
+	if err != nil {
+		if result != nil {
+			h.Errorf("with the error %v it writes %d files", err, len(result.Files))
+		}
+		return nil, nil, err
+	}
+	return result.Files, result.Lines, nil
 }
 
-// grow adds rpc Ship, and returns what was told.
-func (h house) grow(options ...string) []string {
+// grow adds rpc Ship, and returns what is printed.
+func (h disk) grow(options ...string) []string {
 	h.Helper()
-	told, err := h.generate(withShip, options...)
+	lines, err := h.generate(withShip, options...)
 	if err != nil {
 		h.Fatal(err)
 	}
-	return told
+	return lines
 }
 
 func TestANewRPCBringsItsFileAndTest(t *testing.T) {
 	both, none := []string{ship, shipTest}, []string(nil)
 	for name, test := range map[string]struct {
-		change func(h house)
+		change func(h disk)
 		want   []string
 	}{
-		"as generated":                  {func(house) {}, both},
-		"a file that stands":            {func(h house) { h.write(ship, "package orders // mine") }, none},
-		"one that is a link to nowhere": {func(h house) { link(h, ship) }, none},
-		"implemented in another file":   {func(h house) { h.write(impl+"mine.go", "package orders\nfunc (s Service) Ship() {}") }, none},
-		"implemented under a build tag": {func(h house) {
+		"as generated":                {func(disk) {}, both},
+		"a file that stands":          {func(h disk) { h.write(ship, "package orders // mine") }, none},
+		"one that is a broken link":   {func(h disk) { link(h, ship) }, none},
+		"implemented in another file": {func(h disk) { h.write(impl+"mine.go", "package orders\nfunc (s Service) Ship() {}") }, none},
+		"implemented under a build tag": {func(h disk) {
 			h.write(impl+"mine.go", "//go:build plan9\n\npackage orders\nfunc (s *Service) Ship() {}")
 		}, none},
-		"implemented with CRLF and byte order": {func(h house) { h.write(impl+"mine.go", "\ufeffpackage orders\r\nfunc (s *Service) Ship() {}\r\n") }, none},
-		"a method of that name in a test":      {func(h house) { h.write(impl+"mine_test.go", "package orders\nfunc (fake) Ship() {}") }, both},
-		"a function of that name":              {func(h house) { h.write(impl+"mine.go", "package orders\nfunc Ship() {}") }, both},
-		"a method of that name elsewhere":      {func(h house) { h.write("internal/other/mine.go", "package other\nfunc (t T) Ship() {}") }, both},
-		"a program behind a build tag":         {func(h house) { h.write(impl+"gen.go", "//go:build ignore\n\npackage main\nfunc (t T) Ship() {}") }, both},
-		"a lock of an editor":                  {func(h house) { link(h, impl+".#take.go") }, both},
-		"a file that Go passes over":           {func(h house) { h.write(impl+"_old.go", "<<<<<<< HEAD") }, both},
-		"a test of that name":                  {func(h house) { h.write(impl+"mine_test.go", "package orders\nfunc TestShip() {}") }, []string{ship}},
-		"a test of that name from outside":     {func(h house) { h.write(impl+"mine_test.go", "package orders_test\nfunc TestShip() {}") }, both},
-		"the marker in a raw string":           {func(h house) { h.write(ship, "package orders\nvar s = `\n// "+keep.Marker+"\n`") }, none},
-		"the marker after the clause":          {func(h house) { h.write(ship, "package orders\n// "+keep.Marker) }, none},
-		"the marker pasted above the clause":   {func(h house) { h.write(ship, "// "+keep.Marker+"\n\npackage orders") }, none},
+		"implemented with CRLF and byte order": {func(h disk) { h.write(impl+"mine.go", "\ufeffpackage orders\r\nfunc (s *Service) Ship() {}\r\n") }, none},
+		"a method of that name in a test":      {func(h disk) { h.write(impl+"mine_test.go", "package orders\nfunc (fake) Ship() {}") }, both},
+		"a function of that name":              {func(h disk) { h.write(impl+"mine.go", "package orders\nfunc Ship() {}") }, both},
+		"a method of that name elsewhere":      {func(h disk) { h.write("internal/other/mine.go", "package other\nfunc (t T) Ship() {}") }, both},
+		"a program behind a build tag":         {func(h disk) { h.write(impl+"gen.go", "//go:build ignore\n\npackage main\nfunc (t T) Ship() {}") }, both},
+		"a lock of an editor":                  {func(h disk) { link(h, impl+".#take.go") }, both},
+		"a file that Go passes over":           {func(h disk) { h.write(impl+"_old.go", "<<<<<<< HEAD") }, both},
+		"a test of that name":                  {func(h disk) { h.write(impl+"mine_test.go", "package orders\nfunc TestShip() {}") }, []string{ship}},
+		"a test of that name from outside":     {func(h disk) { h.write(impl+"mine_test.go", "package orders_test\nfunc TestShip() {}") }, both},
+		"the marker in a raw string":           {func(h disk) { h.write(ship, "package orders\nvar s = `\n// "+keep.Marker+"\n`") }, none},
+		"the marker after the clause":          {func(h disk) { h.write(ship, "package orders\n// "+keep.Marker) }, none},
+		"the marker pasted above the clause":   {func(h disk) { h.write(ship, "// "+keep.Marker+"\n\npackage orders") }, none},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHouse(t, orders)
+			h := newDisk(t, orders)
 			test.change(h)
-			files, told, err := h.dry(withShip)
+			files, lines, err := h.dry(withShip)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -193,7 +198,7 @@ func TestANewRPCBringsItsFileAndTest(t *testing.T) {
 				}
 			}
 			if !slices.Equal(got, test.want) {
-				t.Errorf("it writes %q, want %q; it tells %q", got, test.want, told)
+				t.Errorf("it writes %q, want %q; it prints %q", got, test.want, lines)
 			}
 		})
 	}
@@ -202,10 +207,10 @@ func TestANewRPCBringsItsFileAndTest(t *testing.T) {
 // TestAServiceOfAnotherNameIsNew, even if the code that is made of its messages
 // stands where it stood.
 func TestAServiceOfAnotherNameIsNew(t *testing.T) {
-	h := newHouse(t, orders)
-	told, err := h.generate(strings.Replace(orders, "package shop;", "package depot;", 1))
-	if err != nil || len(told) > 0 {
-		t.Errorf("it told %q (%v)", told, err)
+	h := newDisk(t, orders)
+	lines, err := h.generate(strings.Replace(orders, "package shop;", "package depot;", 1))
+	if err != nil || len(lines) > 0 {
+		t.Errorf("it prints %q (%v)", lines, err)
 	}
 	for _, name := range []string{"cmd/depot-server/main.go", "internal/depot/orders/service.go", "internal/depot/orders/take.go"} {
 		if !h.has(name) {
@@ -216,7 +221,7 @@ func TestAServiceOfAnotherNameIsNew(t *testing.T) {
 
 // TestANewMainCallsNothingThatIsNotThere, of code that was moved elsewhere.
 func TestANewMainCallsNothingThatIsNotThere(t *testing.T) {
-	h := newHouse(t, orders)
+	h := newDisk(t, orders)
 	h.remove("cmd", "internal/shop")
 	h.grow()
 	if text := h.read(main); !strings.Contains(text, `server.Without("shop.Orders"),`) || strings.Contains(text, "internal/shop") {
@@ -224,7 +229,7 @@ func TestANewMainCallsNothingThatIsNotThere(t *testing.T) {
 	}
 }
 
-func link(h house, name string) {
+func link(h disk, name string) {
 	if err := os.Symlink("nowhere", filepath.Join(h.root, name)); err != nil {
 		h.Fatal(err)
 	}
@@ -232,7 +237,7 @@ func link(h house, name string) {
 
 func TestWhatWasDeletedStaysDeleted(t *testing.T) {
 	deleted := []string{impl + "take.go", impl + "take_test.go", impl + "find.go", impl + "service_test.go", main}
-	h := newHouse(t, orders)
+	h := newDisk(t, orders)
 	h.remove(deleted...)
 	if _, err := h.generate(orders); err != nil {
 		t.Fatal(err)
@@ -260,25 +265,25 @@ func TestWhatWasDeletedStaysDeleted(t *testing.T) {
 // TestASkeletonFitsTheCodeItJoins: whatever its owner calls things.
 func TestASkeletonFitsTheCodeItJoins(t *testing.T) {
 	service := impl + "service.go"
-	rename := func(oldNew ...string) func(house) {
-		return func(h house) {
+	rename := func(oldNew ...string) func(disk) {
+		return func(h disk) {
 			h.edit(service, oldNew...)
 			h.remove(impl+"take.go", impl+"find.go", impl+"consume.go")
 		}
 	}
-	method := func(text string) func(house) {
-		return func(h house) {
+	method := func(text string) func(disk) {
+		return func(h disk) {
 			h.remove(impl+"take.go", impl+"find.go", impl+"consume.go")
 			h.write(impl+"own.go", "package orders\n"+text)
 		}
 	}
 	const event = "func (s *Service) Ship(ctx context.Context, event *shoppb.OrderEvent) (*shoppb.Reply, error) {\n\tif _, err := s.events.AppendOrderEvent(ctx, event)"
 	for name, test := range map[string]struct {
-		change func(house)
+		change func(disk)
 		want   string // in ship.go; "" if that is withheld
-		told   string
+		lines  string
 	}{
-		"as generated":       {func(house) {}, event, ""},
+		"as generated":       {func(disk) {}, event, ""},
 		"another receiver":   {method("func (svc *Service) own() {}"), strings.NewReplacer("(s *", "(svc *", "s.events", "svc.events").Replace(event), ""},
 		"a receiver of Go's": {method("func (nil *Service) own() {}"), event, ""},
 		"a receiver in use":  {method("func (err *Service) own() {}"), event, ""},
@@ -288,42 +293,42 @@ func TestASkeletonFitsTheCodeItJoins(t *testing.T) {
 		"another field":      {rename("events *", "log *"), strings.Replace(event, "s.events", "s.log", 1), ""},
 		"an embedded log":    {rename("events *shopevents", "*shopevents"), strings.Replace(event, "s.events", "s.Log", 1), ""},
 		"no log":             {rename("\tevents *shopevents.Log\n", ""), "status.Error(codes.Unimplemented", ""},
-		"another package":    {func(h house) { rename("package orders", "package selling")(h); h.remove(impl + "service_test.go") }, "package selling\n", ship + "?"},
-		"nothing there":      {func(h house) { h.remove(service, impl+"take.go", impl+"find.go", impl+"consume.go") }, "", "ship.go: not written, as nothing in internal/shop/orders implements shop.Orders: write Ship where that is now"},
-		"a field like it":    {rename("events *", "Ship, events *"), "", "ship.go: not written, as Service has a field Ship"},
-		"a brought method":   {rename("\tevents ", "\tbase\n\tevents "), "", "ship.go: not written, as Service embeds base, which may bring Ship"},
-		"one by a base": {func(h house) {
+		"another package":    {func(h disk) { rename("package orders", "package selling")(h); h.remove(impl + "service_test.go") }, "package selling\n", ship + "?"},
+		"nothing there":      {func(h disk) { h.remove(service, impl+"take.go", impl+"find.go", impl+"consume.go") }, "", "ship.go: not written, because nothing in internal/shop/orders implements shop.Orders: write Ship where its implementation is now"},
+		"a field like it":    {rename("events *", "Ship, events *"), "", "ship.go: not written, because Service has a field Ship"},
+		"a brought method":   {rename("\tevents ", "\tbase\n\tevents "), "", "ship.go: not written, because Service embeds base, which may have the method Ship"},
+		"one by a base": {func(h disk) {
 			rename("\tevents ", "\tbase\n\tevents ")(h)
 			h.write(impl+"base.go", "package orders\ntype base struct{}\nfunc (base) Ship() {}")
-		}, "", "ship.go: not written, as Service embeds base, which brings Ship: write it to say which is meant, as UnimplementedOrdersServer has it, too"},
-		"one by an interface": {func(h house) {
+		}, "", "ship.go: not written, because Service embeds base, which has the method Ship, and so has UnimplementedOrdersServer: write the method that is meant"},
+		"one by an interface": {func(h disk) {
 			rename("\tevents ", "\tbase\n\tevents ")(h)
 			h.write(impl+"base.go", "package orders\ntype base interface{ inner }\ntype inner interface { Ship() }")
-		}, "", "ship.go: not written, as Service embeds base, which brings Ship"},
-		"a base without it": {func(h house) {
+		}, "", "ship.go: not written, because Service embeds base, which has the method Ship"},
+		"a base without it": {func(h disk) {
 			rename("\tevents ", "\t*base\n\tevents ")(h)
 			h.write(impl+"base.go", "package orders\nimport \"sync\"\ntype base struct{ sync.Mutex }\nfunc (base) Sink() {}")
 		}, event, ""},
-		"one from elsewhere": {rename("\tevents ", "\tother.Base\n\tevents ", "import (", "import (\n\t\"example.org/other\""), "", "ship.go: not written, as Service embeds Base, which may bring Ship"},
-		"one in the tests":   {func(h house) { h.write(impl+"own_test.go", "package orders\nfunc (s *Service) Ship() {}") }, "", "ship.go: not written, as internal/shop/orders/own_test.go declares it for tests"},
-		"a taken name of Go": {func(h house) { h.write(impl+"own.go", "package orders\ntype error int") }, "", "ship.go: not written, as your package declares error, which is Go's own in it"},
-		"a taken import":     {func(h house) { h.write(impl+"own.go", "package orders\nvar context = 1") }, "", "ship.go: not written, as your package declares context, which it would import"},
+		"one from elsewhere": {rename("\tevents ", "\tother.Base\n\tevents ", "import (", "import (\n\t\"example.org/other\""), "", "ship.go: not written, because Service embeds Base, which may have the method Ship"},
+		"one in the tests":   {func(h disk) { h.write(impl+"own_test.go", "package orders\nfunc (s *Service) Ship() {}") }, "", "ship.go: not written, because internal/shop/orders/own_test.go declares the method in tests"},
+		"a taken name of Go": {func(h disk) { h.write(impl+"own.go", "package orders\ntype error int") }, "", "ship.go: not written, because your package declares error, and the file means Go's own"},
+		"a taken import":     {func(h disk) { h.write(impl+"own.go", "package orders\nvar context = 1") }, "", "ship.go: not written, because your package declares context, and the file would import a package of that name"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHouse(t, orders)
+			h := newDisk(t, orders)
 			test.change(h)
-			told := strings.Join(h.grow(), "\n")
+			lines := strings.Join(h.grow(), "\n")
 			switch {
 			case test.want == "" && h.has(ship):
 				t.Errorf("it wrote\n%s", h.read(ship))
 			case test.want != "" && !h.has(ship):
-				t.Errorf("it wrote nothing, and told %s", told)
+				t.Errorf("it wrote nothing, and prints %s", lines)
 			case test.want != "" && !strings.Contains(h.read(ship), test.want):
 				t.Errorf("it wrote\n%s\nwant in it\n%s", h.read(ship), test.want)
-			case !strings.HasSuffix(test.told, "?") && !strings.Contains(told, test.told):
-				t.Errorf("it told %q, want %q", told, test.told)
-			case test.told == "" && told != "":
-				t.Errorf("it told %q without need", told)
+			case !strings.HasSuffix(test.lines, "?") && !strings.Contains(lines, test.lines):
+				t.Errorf("it prints %q, want %q", lines, test.lines)
+			case test.lines == "" && lines != "":
+				t.Errorf("it prints %q without need", lines)
 			}
 			if test.want == "" && h.has(shipTest) {
 				t.Errorf("a test came without its skeleton")
@@ -332,41 +337,41 @@ func TestASkeletonFitsTheCodeItJoins(t *testing.T) {
 	}
 }
 
-// TestAFileInTheWay: one that stands where a skeleton would is left alone, and
-// that it does not implement the RPC is told, once.
+// TestAFileInTheWay: one that exists where a skeleton would be is left alone, and
+// that it does not implement the RPC is reported, once.
 func TestAFileInTheWay(t *testing.T) {
-	const told = ship + ": not written, as that file is there, and does not implement rpc shop.Orders.Ship: write Ship"
+	const lines = ship + ": not written, because the file exists and does not implement rpc shop.Orders.Ship: write Ship"
 	for name, test := range map[string]struct {
-		change func(house)
+		change func(disk)
 		want   []string
 	}{
-		"without it":      {func(h house) { h.write(ship, "package orders\n\nvar mine = 1\n") }, []string{told}},
-		"with it":         {func(h house) { h.write(ship, "package orders\n\nfunc (s *Service) Ship() {}\n") }, nil},
-		"of another type": {func(h house) { h.write(ship, "package orders\n\ntype base int\n\nfunc (base) Ship() {}\n") }, nil},
-		"beside one that has it": {func(h house) {
+		"without it":      {func(h disk) { h.write(ship, "package orders\n\nvar mine = 1\n") }, []string{lines}},
+		"with it":         {func(h disk) { h.write(ship, "package orders\n\nfunc (s *Service) Ship() {}\n") }, nil},
+		"of another type": {func(h disk) { h.write(ship, "package orders\n\ntype base int\n\nfunc (base) Ship() {}\n") }, nil},
+		"beside one that has it": {func(h disk) {
 			h.write(ship, "package orders\n")
 			h.write(impl+"mine.go", "//go:build plan9\n\npackage orders\n\nfunc (s *Service) Ship() {}\n")
 		}, nil},
-		"where none would fit": {func(h house) {
+		"where none would fit": {func(h disk) {
 			h.write(ship, "package orders\n")
 			h.edit(impl+"service.go", "events *", "Ship, events *")
-		}, []string{ship + ": not written, as Service has a field Ship, and a method can't be called the same: rename it, and write the method"}},
+		}, []string{ship + ": not written, because Service has a field Ship, and a method can't have the same name: rename the field, and write the method"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHouse(t, orders)
+			h := newDisk(t, orders)
 			test.change(h)
 			stood := h.read(ship)
-			told := h.grow()
-			told = slices.DeleteFunc(told, func(line string) bool { return !strings.HasPrefix(line, ship+": ") })
-			if !slices.Equal(told, test.want) {
-				t.Errorf("it told %q, want %q", told, test.want)
+			lines := h.grow()
+			lines = slices.DeleteFunc(lines, func(line string) bool { return !strings.HasPrefix(line, ship+": ") })
+			if !slices.Equal(lines, test.want) {
+				t.Errorf("it prints %q, want %q", lines, test.want)
 			}
 			if h.read(ship) != stood || h.has(shipTest) {
 				t.Errorf("it wrote, a test %t:\n%s", h.has(shipTest), h.read(ship))
 			}
 			for _, line := range h.grow() {
 				if strings.Contains(line, "not written") {
-					t.Errorf("it told again %q", line)
+					t.Errorf("it prints again %q", line)
 				}
 			}
 		})
@@ -378,31 +383,31 @@ func TestAFileInTheWay(t *testing.T) {
 func TestATestOfConsumingFitsTheTestsItJoins(t *testing.T) {
 	const file, consumeTest = impl + "service_test.go", impl + "consume_test.go"
 	for name, test := range map[string]struct {
-		change func(house)
+		change func(disk)
 		writes bool
 	}{
-		"as generated":                            {func(house) {}, true},
-		"where both are deleted":                  {func(h house) { h.remove(file) }, true},
-		"in another file":                         {func(h house) { h.write(impl+"own_test.go", h.read(file)); h.write(file, "package orders\n") }, true},
-		"of another name":                         {func(h house) { h.edit(file, "newService(", "start(") }, false},
-		"with another signature":                  {func(h house) { h.edit(file, "newService(_ testing.TB, events", "newService(events") }, false},
-		"that returns no pointer":                 {func(h house) { h.edit(file, ") *Service {", ") Service {", "return New(", "return *New(") }, true},
-		"that returns what has no method Consume": {func(h house) { h.edit(file, ") *Service {", ") shoppb.OrdersServer {") }, false},
-		"declared where none fits":                {func(h house) { h.write(impl+"own_test.go", "package orders\n\nfunc serve() {}\n"); h.remove(file) }, false},
+		"as generated":                            {func(disk) {}, true},
+		"where both are deleted":                  {func(h disk) { h.remove(file) }, true},
+		"in another file":                         {func(h disk) { h.write(impl+"own_test.go", h.read(file)); h.write(file, "package orders\n") }, true},
+		"of another name":                         {func(h disk) { h.edit(file, "newService(", "start(") }, false},
+		"with another signature":                  {func(h disk) { h.edit(file, "newService(_ testing.TB, events", "newService(events") }, false},
+		"that returns no pointer":                 {func(h disk) { h.edit(file, ") *Service {", ") Service {", "return New(", "return *New(") }, true},
+		"that returns what has no method Consume": {func(h disk) { h.edit(file, ") *Service {", ") shoppb.OrdersServer {") }, false},
+		"declared where none fits":                {func(h disk) { h.write(impl+"own_test.go", "package orders\n\nfunc serve() {}\n"); h.remove(file) }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHouse(t, orders)
+			h := newDisk(t, orders)
 			h.remove(consumeTest)
 			test.change(h)
-			told, err := h.generate(orders, "scaffold=all")
+			lines, err := h.generate(orders, "scaffold=all")
 			if err != nil {
 				t.Fatal(err)
 			}
-			withheld := slices.ContainsFunc(told, func(line string) bool {
-				return strings.HasPrefix(line, consumeTest+": not written, as the tests here have no func newService")
+			withheld := slices.ContainsFunc(lines, func(line string) bool {
+				return strings.HasPrefix(line, consumeTest+": not written, because the tests here have no func newService")
 			})
 			if h.has(consumeTest) != test.writes || withheld == test.writes {
-				t.Errorf("it wrote it: %t, and told %q", h.has(consumeTest), told)
+				t.Errorf("it wrote it: %t, and prints %q", h.has(consumeTest), lines)
 			}
 		})
 	}
@@ -411,19 +416,19 @@ func TestATestOfConsumingFitsTheTestsItJoins(t *testing.T) {
 // TestATestFitsTheTestsItJoins: it calls serve of service_test.go, or is left out.
 func TestATestFitsTheTestsItJoins(t *testing.T) {
 	test := impl + "service_test.go"
-	for name, change := range map[string]func(house){
-		"deleted":             func(h house) { h.remove(test) },
-		"of another name":     func(h house) { h.edit(test, "func serve(", "func start(") },
-		"with more arguments": func(h house) { h.edit(test, "func serve(t testing.TB)", "func serve(t testing.TB, n int)") },
-		"without the log":     func(h house) { h.edit(test, "(shoppb.OrdersClient, *shopevents.Log)", "shoppb.OrdersClient") },
-		"from outside":        func(h house) { h.edit(test, "package orders", "package orders_test") },
+	for name, change := range map[string]func(disk){
+		"deleted":             func(h disk) { h.remove(test) },
+		"of another name":     func(h disk) { h.edit(test, "func serve(", "func start(") },
+		"with more arguments": func(h disk) { h.edit(test, "func serve(t testing.TB)", "func serve(t testing.TB, n int)") },
+		"without the log":     func(h disk) { h.edit(test, "(shoppb.OrdersClient, *shopevents.Log)", "shoppb.OrdersClient") },
+		"from outside":        func(h disk) { h.edit(test, "package orders", "package orders_test") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHouse(t, orders)
+			h := newDisk(t, orders)
 			change(h)
-			told := strings.Join(h.grow(), "\n")
-			if !h.has(ship) || h.has(shipTest) || !strings.Contains(told, "ship_test.go: not written, as the tests here have no func serve") {
-				t.Errorf("skeleton %t, test %t, and it told %q", h.has(ship), h.has(shipTest), told)
+			lines := strings.Join(h.grow(), "\n")
+			if !h.has(ship) || h.has(shipTest) || !strings.Contains(lines, "ship_test.go: not written, because the tests here have no func serve") {
+				t.Errorf("skeleton %t, test %t, and it prints %q", h.has(ship), h.has(shipTest), lines)
 			}
 		})
 	}
@@ -441,16 +446,16 @@ func TestANewMainFitsItsServices(t *testing.T) {
 		"with an error":  {"*Service {", "(*Service, error) {", `server.Without("shop.Orders"),`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHouse(t, orders)
+			h := newDisk(t, orders)
 			h.edit(impl+"service.go", test.old, test.new)
 			h.remove(main, impl+"service_test.go")
-			told := strings.Join(h.grow("scaffold=all"), "\n")
+			lines := strings.Join(h.grow("scaffold=all"), "\n")
 			if !strings.Contains(h.read(main), test.want) {
 				t.Errorf("main is\n%s\nwant in it %s", h.read(main), test.want)
 			}
 			fits := !strings.Contains(test.want, "Without")
-			if h.has(impl+"service_test.go") != fits || strings.Contains(told, "service_test.go: not written") == fits {
-				t.Errorf("service_test.go: %t, and it told %q", h.has(impl+"service_test.go"), told)
+			if h.has(impl+"service_test.go") != fits || strings.Contains(lines, "service_test.go: not written") == fits {
+				t.Errorf("service_test.go: %t, and it prints %q", h.has(impl+"service_test.go"), lines)
 			}
 			if fits && !strings.Contains(h.read(impl+"service_test.go"), test.newService) {
 				t.Errorf("service_test.go is\n%s\nwant in it %s", h.read(impl+"service_test.go"), test.newService)
@@ -462,7 +467,7 @@ func TestANewMainFitsItsServices(t *testing.T) {
 // TestANewMainOfServicesThatNothingImplements: their code was deleted, and so
 // was all of the program.
 func TestANewMainOfServicesThatNothingImplements(t *testing.T) {
-	h := newHouse(t, orders)
+	h := newDisk(t, orders)
 	for _, dir := range []string{impl, "cmd"} {
 		if err := os.RemoveAll(filepath.Join(h.root, dir)); err != nil {
 			t.Fatal(err)
@@ -494,14 +499,14 @@ func TestOursIsWrittenUnlessTakenOver(t *testing.T) {
 		"empty":                                {"", true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHouse(t, orders)
+			h := newDisk(t, orders)
 			h.write(client, test.stands)
-			told, err := h.generate(orders)
+			lines, err := h.generate(orders)
 			if err != nil || (h.read(client) == test.stands) != test.taken {
 				t.Errorf("it left (%v)\n%s", err, h.read(client))
 			}
-			if test.taken != slices.ContainsFunc(told, func(line string) bool { return strings.HasPrefix(line, client+": left alone, as it is yours now") }) {
-				t.Errorf("it tells %q", told)
+			if test.taken != slices.ContainsFunc(lines, func(line string) bool { return strings.HasPrefix(line, client+": left alone, because it is yours now") }) {
+				t.Errorf("it prints %q", lines)
 			}
 		})
 	}
@@ -509,128 +514,127 @@ func TestOursIsWrittenUnlessTakenOver(t *testing.T) {
 
 func TestWhatCannotBeReadFailsTheRun(t *testing.T) {
 	for name, test := range map[string]struct {
-		change func(house)
+		change func(disk)
 		want   string
 	}{
-		"conflicts in yours":         {func(h house) { h.write(impl+"broken.go", "package orders\n<<<<<<< HEAD\n") }, impl + "broken.go:2:1"},
-		"conflicts above the marker": {func(h house) { h.edit(client, "// Code", "<<<<<<< HEAD\n// Code") }, client + ":1:1"},
-		"a folder in ours's place":   {func(h house) { h.remove(client); h.write(client+"/x", "") }, client},
-		"yours linked to nowhere":    {func(h house) { link(h, impl+"x.go") }, impl + "x.go: a link to nowhere"},
+		"conflicts in yours":         {func(h disk) { h.write(impl+"broken.go", "package orders\n<<<<<<< HEAD\n") }, impl + "broken.go:2:1"},
+		"conflicts above the marker": {func(h disk) { h.edit(client, "// Code", "<<<<<<< HEAD\n// Code") }, client + ":1:1"},
+		"a folder in ours's place":   {func(h disk) { h.remove(client); h.write(client+"/x", "") }, client},
+		"yours linked to nowhere":    {func(h disk) { link(h, impl+"x.go") }, impl + "x.go: a broken link"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHouse(t, orders)
+			h := newDisk(t, orders)
 			test.change(h)
-			told, err := h.generate(withShip)
-			if len(told) > 0 {
-				t.Errorf("it fails, and tells %q", told)
+			lines, err := h.generate(withShip)
+			if len(lines) > 0 {
+				t.Errorf("it fails, and prints %q", lines)
 			}
 			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(name, "folder") && !strings.Contains(err.Error(), "Nothing was written") {
 				t.Errorf("the error is %v, want %s in it", err, test.want)
 			}
 		})
 	}
-	h := newHouse(t, orders)
+	h := newDisk(t, orders)
 	h.write(impl+"broken.go", "package orders\n<<<<<<< HEAD\n")
 	h.remove(main)
 	if _, err := h.generate(orders, "scaffold=all"); err == nil || !strings.Contains(err.Error(), impl+"broken.go:2:1") {
 		t.Errorf("a main is written though there is no telling what makes its services: %v", err)
 	}
-	// Where nothing is to be decided on it, it is only told.
-	h = newHouse(t, orders)
+	// Where nothing is to be decided on it, it is only reported.
+	h = newDisk(t, orders)
 	h.write(impl+"broken.go", "package orders\n<<<<<<< HEAD\n")
-	told, err := h.generate(orders)
-	if err != nil || len(told) != 1 || !strings.HasPrefix(told[0], impl+"broken.go:2:1: ") {
-		t.Errorf("it told %q (%v)", told, err)
+	lines, err := h.generate(orders)
+	if err != nil || len(lines) != 1 || !strings.HasPrefix(lines[0], impl+"broken.go:2:1: ") {
+		t.Errorf("it prints %q (%v)", lines, err)
 	}
 }
 
-// TestDriftIsTold: a line for each thing of yours that the proto has left.
-func TestDriftIsTold(t *testing.T) {
-	type change = func(house) string // and the proto
+// TestDriftIsReported: a line for each thing of yours that the proto has left.
+func TestDriftIsReported(t *testing.T) {
+	type change = func(disk) string // and the proto
 	proto := func(oldNew ...string) change {
-		return func(house) string { return strings.NewReplacer(oldNew...).Replace(orders) }
+		return func(disk) string { return strings.NewReplacer(oldNew...).Replace(orders) }
 	}
 	for name, test := range map[string]struct {
 		change change
 		want   []string
 	}{
 		"nothing":       {proto(), nil},
-		"a removed RPC": {proto("rpc Find(Query) returns (Reply);", ""), []string{impl + "find.go:13: Find looks like an RPC, but service shop.Orders has none of that name: nobody calls it"}},
-		"a renamed RPC": {proto("rpc Find(", "rpc Search("), []string{impl + "find.go:13: Find looks like an RPC, but service shop.Orders has none of that name: nobody calls it (if the RPC is called Search now, rename the method and delete the new file that answers it)"}},
-		"other types":   {proto("rpc Find(Query)", "rpc Find(Reply)"), []string{impl + "find.go:13: Find has the signature func(context.Context, *shoppb.Query) (*shoppb.Reply, error), and rpc Find wants func(context.Context, *shoppb.Reply) (*shoppb.Reply, error)"}},
-		"a stream":      {proto("returns (Reply);\n}", "returns (stream Reply);\n}"), []string{impl + "find.go:13: Find has the signature func(context.Context, *shoppb.Query) (*shoppb.Reply, error), and rpc Find wants func(*shoppb.Query, shoppb.Orders_FindServer) error"}},
-		"a new service": {func(house) string { return orders + "service Stock { rpc Count(Query) returns (Reply); }" }, []string{main + `:41: service shop.Stock is not served: pass shopserver.Stock(stock.New()) to server.Run, or server.Without("shop.Stock")`}},
-		"one refused": {func(h house) string {
+		"a removed RPC": {proto("rpc Find(Query) returns (Reply);", ""), []string{impl + "find.go:13: Find looks like an RPC, but service shop.Orders has no RPC of that name: nothing calls it"}},
+		"a renamed RPC": {proto("rpc Find(", "rpc Search("), []string{impl + "find.go:13: Find looks like an RPC, but service shop.Orders has no RPC of that name: nothing calls it (if the RPC is now called Search, rename the method and delete the new file that implements it)"}},
+		"other types":   {proto("rpc Find(Query)", "rpc Find(Reply)"), []string{impl + "find.go:13: Find has the signature func(context.Context, *shoppb.Query) (*shoppb.Reply, error), but rpc Find needs func(context.Context, *shoppb.Reply) (*shoppb.Reply, error)"}},
+		"a stream":      {proto("returns (Reply);\n}", "returns (stream Reply);\n}"), []string{impl + "find.go:13: Find has the signature func(context.Context, *shoppb.Query) (*shoppb.Reply, error), but rpc Find needs func(*shoppb.Query, shoppb.Orders_FindServer) error"}},
+		"a new service": {func(disk) string { return orders + "service Stock { rpc Count(Query) returns (Reply); }" }, []string{main + `:41: service shop.Stock is not served: pass shopserver.Stock(stock.New()) to server.Run, or server.Without("shop.Stock")`}},
+		"one refused": {func(h disk) string {
 			h.edit(main, "config,\n", "config, server.Without(\"shop.Stock\"),\n")
 			return orders + "service Stock { rpc Count(Query) returns (Reply); }"
 		}, nil},
-		"a newService that returns the interface": {func(h house) string {
+		"a newService that returns the interface": {func(h disk) string {
 			h.edit(impl+"service_test.go", ") *Service {", ") shoppb.OrdersServer {")
 			return orders
 		}, nil},
-		"a newService that returns another type": {func(h house) string {
+		"a newService that returns another type": {func(h disk) string {
 			h.edit(impl+"service_test.go", ") *Service {", ") audited {")
 			return orders
 		}, nil},
-		"a newService that returns another interface": {func(h house) string {
+		"a newService that returns another interface": {func(h disk) string {
 			h.edit(impl+"service_test.go", ") *Service {", ") old.OrdersServer {", "\"testing\"\n", "\"testing\"\n\n\t\"example.com/old\"\n")
 			return orders
-		}, []string{impl + "service_test.go:16: newService has the signature func(testing.TB, *shopevents.Log) old.OrdersServer, and the contract wants func(testing.TB, *shopevents.Log) shoppb.OrdersServer"}},
-		"a main that can't be read": {func(h house) string {
+		}, []string{impl + "service_test.go:16: newService has the signature func(testing.TB, *shopevents.Log) old.OrdersServer, but the contract needs func(testing.TB, *shopevents.Log) shoppb.OrdersServer"}},
+		"a main that can't be read": {func(h disk) string {
 			h.write(main, "package main\n\n<<<<<<< ours\n")
 			return orders + "service Stock { rpc Count(Query) returns (Reply); }"
-		}, []string{main + ":3:1: expected declaration, found '<<': whether the program in cmd/shop-server serves all services could not be seen"}},
-		"served elsewhere": {func(h house) string {
+		}, []string{main + ":3:1: expected declaration, found '<<': it is not known whether the program in cmd/shop-server serves all services"}},
+		"served elsewhere": {func(h disk) string {
 			h.write(main, "package main\n\nfunc main() {}\n")
 			return orders + "service Stock { rpc Count(Query) returns (Reply); }"
 		}, nil},
-		"no more events": {func(h house) string { return strings.ReplaceAll(orders, "OrderEvent", "Order") }, []string{
-			impl + "service_test.go:14: newService has the signature func(testing.TB, *shopevents.Log) *Service, and the contract wants func(testing.TB) *Service",
-			impl + "take.go:10: Take has the signature func(context.Context, *shoppb.OrderEvent) (*shoppb.Reply, error), and rpc Take wants func(context.Context, *shoppb.Order) (*shoppb.Reply, error)",
+		"no more events": {func(h disk) string { return strings.ReplaceAll(orders, "OrderEvent", "Order") }, []string{
+			impl + "service_test.go:14: newService has the signature func(testing.TB, *shopevents.Log) *Service, but the contract needs func(testing.TB) *Service",
+			impl + "take.go:10: Take has the signature func(context.Context, *shoppb.OrderEvent) (*shoppb.Reply, error), but rpc Take needs func(context.Context, *shoppb.Order) (*shoppb.Reply, error)",
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHouse(t, orders)
-			told, err := h.generate(test.change(h))
-			told = slices.DeleteFunc(told, func(line string) bool { return strings.Contains(line, "nothing is made of it") })
-			slices.Sort(told)
-			if err != nil || !slices.Equal(told, test.want) {
-				t.Errorf("it told (%v)\n%s\nwant\n%s", err, strings.Join(told, "\n"), strings.Join(test.want, "\n"))
+			h := newDisk(t, orders)
+			lines, err := h.generate(test.change(h))
+			slices.Sort(lines)
+			if err != nil || !slices.Equal(lines, test.want) {
+				t.Errorf("it prints (%v)\n%s\nwant\n%s", err, strings.Join(lines, "\n"), strings.Join(test.want, "\n"))
 			}
 		})
 	}
 }
 
-// TestDriftIsToldInTheWordsOfTheFile: by the names that it has for packages, or
+// TestDriftIsReportedInTheWordsOfTheFile: by the names that it has for packages, or
 // they have for themselves.
-func TestDriftIsToldInTheWordsOfTheFile(t *testing.T) {
+func TestDriftIsReportedInTheWordsOfTheFile(t *testing.T) {
 	named := strings.Replace(orders, "gen/shoppb", "gen/shop/v1;shopv1", 1)
-	const find = "Find has the signature func(context.Context, *%.Query) (*%.Reply, error), and rpc Find wants func(context.Context, *%.Reply) (*%.Reply, error)"
-	for as, change := range map[string]func(house){
-		"shopv1": func(house) {},
-		"pb":     func(h house) { h.edit(impl+"find.go", "shopv1", "pb") },
-		"v1":     func(h house) { h.edit(impl+"find.go", `shopv1 "`, `v1 "`, "shopv1.", "v1.") },
+	const find = "Find has the signature func(context.Context, *%.Query) (*%.Reply, error), but rpc Find needs func(context.Context, *%.Reply) (*%.Reply, error)"
+	for as, change := range map[string]func(disk){
+		"shopv1": func(disk) {},
+		"pb":     func(h disk) { h.edit(impl+"find.go", "shopv1", "pb") },
+		"v1":     func(h disk) { h.edit(impl+"find.go", `shopv1 "`, `v1 "`, "shopv1.", "v1.") },
 	} {
-		h := newHouse(t, named)
+		h := newDisk(t, named)
 		change(h)
-		told, err := h.generate(strings.Replace(named, "Find(Query)", "Find(Reply)", 1))
+		lines, err := h.generate(strings.Replace(named, "Find(Query)", "Find(Reply)", 1))
 		want := impl + "find.go:13: " + strings.ReplaceAll(find, "%", as)
-		if err != nil || !slices.Equal(told, []string{want}) {
-			t.Errorf("it told %q (%v), want %q", told, err, want)
+		if err != nil || !slices.Equal(lines, []string{want}) {
+			t.Errorf("it prints %q (%v), want %q", lines, err, want)
 		}
 	}
 }
 
 // TestUnwritableFilesAreNamed, all of them, before one is written.
 func TestUnwritableFilesAreNamed(t *testing.T) {
-	h := newHouse(t, orders)
+	h := newDisk(t, orders)
 	h.write("folder.go/x", "")
 	files := []keep.File{{Path: client}, {Path: "new/new.go"}, {Path: "folder.go"}, {Path: "go.mod/new.go"}}
-	err := keep.Writable(h.root, files)
+	err := keep.Unwritable(h.root, files)
 	if err == nil || !strings.Contains(err.Error(), "folder.go can't be written: is a directory") || !strings.Contains(err.Error(), "go.mod/new.go can't be written: not a directory") || strings.Count(err.Error(), "\n") != 2 {
 		t.Errorf("the error is %v", err)
 	}
-	if err := keep.Writable(h.root, files[:2]); err != nil {
+	if err := keep.Unwritable(h.root, files[:2]); err != nil {
 		t.Error(err)
 	}
 	if left, _ := filepath.Glob(filepath.Join(h.root, ".*")); h.has("new") || len(left) > 0 {
@@ -649,83 +653,87 @@ func TestWhatIsNoLongerMade(t *testing.T) {
 	older := "internal/receiver-runtime/metrics/metrics.go"
 	foreign := "gen/shoppb/shopclient/others.go"
 	for name, test := range map[string]struct {
-		change func(house) string
+		change func(disk) string
 		gone   []string
 	}{
-		"nothing":   {func(house) string { return orders }, nil},
-		"of an RPC": {func(house) string { return strings.Replace(orders, "rpc Find(Query) returns (Reply);", "", 1) }, []string{find}},
-		"of an older runtime": {func(h house) string {
+		"nothing":   {func(disk) string { return orders }, nil},
+		"of an RPC": {func(disk) string { return strings.Replace(orders, "rpc Find(Query) returns (Reply);", "", 1) }, []string{find}},
+		"of an older runtime": {func(h disk) string {
 			h.write(old, "// "+keep.Marker+"\n\npackage eventlog\n\nfunc Open() {}\n")
 			h.write(older, "// "+keep.Marker+"\n\npackage metrics\n")
 			return orders
 		}, []string{old, older}},
-		"of yours there": {func(h house) string { h.write(old, "package eventlog\n\nfunc Mine() {}\n"); return orders }, nil},
-		"of another proto whose messages stand": {func(h house) string {
+		"of yours there": {func(h disk) string { h.write(old, "package eventlog\n\nfunc Mine() {}\n"); return orders }, nil},
+		"of another proto whose messages stand": {func(h disk) string {
 			h.write(foreign, "// "+keep.Marker+"\n// source: other.proto, service shop.Others\n\npackage shopclient\n\nimport \"example.com/shop/gen/shoppb\"\n")
 			h.write("gen/shoppb/other.pb.go", "// Code generated by protoc-gen-go. DO NOT EDIT.\n// source: other.proto\n\npackage shoppb\n")
 			return orders
 		}, nil},
-		"of another proto whose messages are gone": {func(h house) string {
+		"of another proto whose messages are gone": {func(h disk) string {
 			h.write(foreign, "// "+keep.Marker+"\n// source: other.proto, service shop.Others\n\npackage shopclient\n\nimport \"example.com/shop/gen/shoppb\"\n")
 			h.write("gen/shoppb/shop.pb.go", "// Code generated by protoc-gen-go. DO NOT EDIT.\n// source: shop.proto\n\npackage shoppb\n")
 			return orders
 		}, []string{foreign}},
-		"of another proto whose RPCs take messages of a run's": {func(h house) string {
+		"of another proto whose RPCs take messages of a run's": {func(h disk) string {
 			h.write("cmd/depot-client/others_commands.go", "// "+keep.Marker+"\n// source: other.proto, service depot.Others\n\npackage main\n\nimport (\n\t\"example.com/shop/gen/depotpb/depotclient\"\n\t\"example.com/shop/gen/shoppb\"\n)\n")
 			h.write("gen/shoppb/shop.pb.go", "// Code generated by protoc-gen-go. DO NOT EDIT.\n// source: shop.proto\n\npackage shoppb\n")
 			h.write("gen/depotpb/other.pb.go", "// Code generated by protoc-gen-go. DO NOT EDIT.\n// source: other.proto\n\npackage depotpb\n")
 			return orders
 		}, nil},
-		"of another proto that takes messages of nobody's and is gone": {func(h house) string {
+		"of another proto that takes messages of nobody's and is gone": {func(h disk) string {
 			h.write("cmd/depot-client/others_commands.go", "// "+keep.Marker+"\n// source: other.proto, service depot.Others\n\npackage main\n\nimport \"example.com/shop/gen/shoppb/shopclient\"\n")
 			h.write("gen/shoppb/shop.pb.go", "// Code generated by protoc-gen-go. DO NOT EDIT.\n// source: shop.proto\n\npackage shoppb\n")
 			return orders
 		}, []string{"cmd/depot-client/others_commands.go"}},
-		"of the last service":               {func(house) string { return head }, slices.Concat(commands, services, events, shared)},
-		"of the last service and its event": {func(house) string { return strings.Replace(head, "message OrderEvent", "message Order", 1) }, slices.Concat(commands, services, events, shared)},
-		"of all events":                     {func(house) string { return strings.ReplaceAll(orders, "string event_type = 2;", "") }, events},
-		"of the last service beside another proto's": {func(h house) string {
+		"of the last service":               {func(disk) string { return head }, slices.Concat(commands, services, events, shared)},
+		"of the last service and its event": {func(disk) string { return strings.Replace(head, "message OrderEvent", "message Order", 1) }, slices.Concat(commands, services, events, shared)},
+		"of all events":                     {func(disk) string { return strings.ReplaceAll(orders, "string event_type = 2;", "") }, events},
+		"of the last service beside another proto's": {func(h disk) string {
 			h.write(foreign, "// "+keep.Marker+"\n// source: other.proto, service shop.Others\n\npackage shopclient\n\nimport \"example.com/shop/gen/shoppb\"\n")
 			h.write("gen/shoppb/other.pb.go", "// Code generated by protoc-gen-go. DO NOT EDIT.\n// source: other.proto\n\npackage shoppb\n")
 			return head // the other one may take the event
 		}, slices.Concat(commands, services)},
-		"of the last service beside yours": {func(h house) string {
+		"of the last service beside yours": {func(h disk) string {
 			h.edit(client, "// "+keep.Marker, "// Mine.")
 			return head
 		}, slices.DeleteFunc(slices.Concat(commands, services, events), func(at string) bool { return at == client })},
-		"of a package by its name before": {func(house) string {
+		"of a package by its name before": {func(disk) string {
 			return strings.Replace(orders, "gen/shoppb", "gen/shoppb;store", 1)
 		}, slices.Concat(services, events, shared)},
-		"of a package by its name before beside yours": {func(h house) string {
+		"of a package by its name before beside yours": {func(h disk) string {
 			h.edit("gen/shoppb/shoptest/order_event.go", "// "+keep.Marker+"\n", "")
 			return strings.Replace(orders, "gen/shoppb", "gen/shoppb;store", 1)
 		}, slices.Concat(services, events[:1])}, // what is shared may be needed
-		"of a package by its name before beside yours, less its client": {func(h house) string {
+		"of a package by its name before beside yours, without its client": {func(h disk) string {
 			h.edit("gen/shoppb/shoptest/order_event.go", "// "+keep.Marker+"\n", "")
 			for _, at := range []string{"client.go", "orders.go"} {
 				h.remove("gen/shoppb/shopclient/" + at)
 			}
 			return strings.Replace(orders, "gen/shoppb", "gen/shoppb;store", 1)
 		}, slices.Concat(slices.DeleteFunc(slices.Clone(services), func(at string) bool { return at == client }), events[:1], shared[4:])},
-		"of a program by its name before": {func(house) string {
+		"of a program by its name before": {func(disk) string {
 			return strings.Replace(orders, "package shop;", "package store;", 1)
 		}, commands},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHouse(t, orders)
+			h := newDisk(t, orders)
 			slices.Sort(test.gone)
 			text := test.change(h)
-			files, told, err := h.dry(text)
+			files, lines, err := h.dry(text)
 			if err != nil {
-				t.Fatal(err, told)
+				t.Fatal(err, lines)
 			}
 			var gone []string
 			for _, file := range files {
-				if !file.Gone {
+				if !file.Leftover {
 					continue
 				}
 				gone = append(gone, file.Path)
-				if want := "// " + keep.Marker + "\n// Nothing is made of this file any more: delete it.\n\npackage "; !strings.HasPrefix(string(file.Content), want) || strings.Count(string(file.Content), "\n") != 4 {
+				want := "// " + keep.Marker + "\n// This file is no longer generated: delete it.\n\n"
+				if strings.HasPrefix(file.Path, "cmd/depot-client/") {
+					want += "//go:build ignore\n\n" // there is no main
+				}
+				if want += "package "; !strings.HasPrefix(string(file.Content), want) || strings.Count(string(file.Content), "\n") != strings.Count(want, "\n")+1 {
 					t.Errorf("%s is left as\n%s", file.Path, file.Content)
 				}
 			}
@@ -737,32 +745,182 @@ func TestWhatIsNoLongerMade(t *testing.T) {
 	}
 }
 
+// templates of a user, for files of ours in every scope: in Go, and in other
+// languages.
+var templates = map[string]string{
+	"module/Dockerfile.tmpl":                  "# " + keep.Marker + "\nFROM scratch\n",
+	"module/.github/workflows/ci.yaml.tmpl":   "# " + keep.Marker + "\non: push\n",
+	"program/deploy/{app}.yaml.tmpl":          "# " + keep.Marker + "\napp: {{.Name}}\n",
+	"package/{gen}/{base}house/names.go.tmpl": "// " + keep.Marker + "\n\npackage {{.Base}}disk\n",
+	"service/docs/{service}.md.tmpl":          "<!-- " + keep.Marker + " -->\n# {{.Name}}\n",
+	"service/internal/{path}/names.go.tmpl":   "// " + keep.Marker + "\n\npackage {{.Impl.Name}}\n\nconst name = {{printf \"%q\" .Name}}\n",
+	"event/schemas/{event}.yaml.tmpl":         "# " + keep.Marker + "\nevent: {{.Name}}\n",
+	"method/docs/{service}/{method}.md.tmpl":  "<!-- " + keep.Marker + " -->\n# {{.Name}}\n",
+}
+
+// What they make of orders.
+const (
+	dockerfile = "Dockerfile"
+	workflow   = ".github/workflows/ci.yaml"
+	deployed   = "deploy/shop.yaml"
+	ownNames   = "gen/shoppb/shophouse/names.go"
+	document   = "docs/orders.md"
+	implNames  = impl + "names.go"
+	schema     = "schemas/order_event.yaml"
+)
+
+// TestLeftoversOfEveryEnding: what a run makes no longer is found wherever it is,
+// by its marker and the line below.
+func TestLeftoversOfEveryEnding(t *testing.T) {
+	all := []string{dockerfile, workflow, deployed, ownNames, document, implNames, schema, "docs/orders/find.md", "docs/orders/take.md"}
+	slices.Sort(all)
+	without := func(names ...string) []string {
+		return slices.DeleteFunc(slices.Clone(all), func(name string) bool { return slices.Contains(names, name) })
+	}
+	none := func(h disk) { h.remove("templates") }
+	other := func(h disk) { // of a proto that the run is not on
+		h.write("gen/depotpb/depotclient/others.go", "// "+keep.Marker+"\n// source: other.proto, service depot.Others\n\npackage depotclient\n\nimport \"example.com/shop/gen/depotpb\"\n")
+		h.write("gen/depotpb/other.pb.go", "// Code generated by protoc-gen-go. DO NOT EDIT.\n// source: other.proto\n\npackage depotpb\n")
+	}
+	edited := func(name, old, new string) func(disk) { return func(h disk) { none(h); h.edit(name, old, new) } }
+	for name, test := range map[string]struct {
+		change func(disk)
+		proto  string
+		want   []string
+	}{
+		"nothing":                        {func(disk) {}, orders, nil},
+		"all templates":                  {none, orders, all},
+		"one template":                   {func(h disk) { h.remove("templates/module/Dockerfile.tmpl") }, orders, []string{dockerfile}},
+		"an RPC":                         {func(disk) {}, strings.Replace(orders, "rpc Find(Query) returns (Reply);", "", 1), []string{"docs/orders/find.md"}},
+		"the events":                     {func(disk) {}, strings.ReplaceAll(orders, "string event_type = 2;", ""), []string{schema}},
+		"the service":                    {func(disk) {}, head, without(dockerfile, workflow)},
+		"a program by its name before":   {func(disk) {}, strings.Replace(orders, "package shop;", "package store;", 1), []string{deployed, implNames}},
+		"a template beside other protos": {func(h disk) { none(h); other(h) }, orders, []string{document, implNames, "docs/orders/find.md", "docs/orders/take.md"}},
+		"without the marker":             {edited(dockerfile, "# "+keep.Marker+"\n", ""), orders, without(dockerfile)},
+		"without the source":             {edited(document, "<!-- source: shop.proto, service shop.Orders -->\n", ""), orders, without(document)},
+		"used by yours":                  {func(h disk) { none(h); h.write(impl+"own.go", "package orders\n\nvar own = name\n") }, orders, without(implNames)},
+		"named like a field":             {func(h disk) { none(h); h.write(impl+"own.go", "package orders\n\nvar own = other.name\n") }, orders, all},
+		"copies": {func(h disk) {
+			text := h.read(dockerfile)
+			none(h)
+			h.write("other/go.mod", "module example.com/other\n")
+			for _, dir := range []string{"other", ".git", ".cache", "_old", "node_modules/x", "vendor/x", "docs/testdata"} {
+				h.write(dir+"/Dockerfile", text)
+			}
+			h.write("copy/Dockerfile", text)
+			h.write("own/own.go", "// "+keep.Marker+"\npackage own\n") // without a source
+			h.write("house/module/Dockerfile.tmpl", text)              // to begin a template with
+		}, orders, append(without(), "copy/Dockerfile")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := disk{t, t.TempDir()}
+			h.write("go.mod", "module example.com/shop\n")
+			for name, text := range templates {
+				h.write("templates/"+name, text)
+			}
+			option := "templates=" + filepath.Join(h.root, "templates")
+			if _, err := h.generate(orders, option); err != nil {
+				t.Fatal(err)
+			}
+			test.change(h)
+			if !h.has("templates") {
+				option = "check=false"
+			}
+			files, lines, err := h.dry(test.proto, option)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, file := range files {
+				if file.Leftover && !strings.HasPrefix(file.Path, "cmd/") && !model.Generated(filepath.Dir(file.Path)) {
+					got = append(got, file.Path)
+				}
+				if file.Leftover && (file.Content != nil) != (filepath.Ext(file.Path) == ".go") {
+					t.Errorf("of %s it leaves %q", file.Path, file.Content)
+				}
+			}
+			slices.Sort(got)
+			slices.Sort(test.want)
+			if !slices.Equal(got, test.want) {
+				t.Errorf("leftovers are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(test.want, "\n"))
+			}
+			line := implNames + ": no longer generated, but left alone because " + impl + "own.go:3 uses it: remove that use"
+			if slices.Contains(lines, line) != (name == "used by yours") {
+				t.Errorf("it prints %q", lines)
+			}
+		})
+	}
+}
+
+// TestTheClientOfADeletedMain is not made, since nothing would build it.
+func TestTheClientOfADeletedMain(t *testing.T) {
+	const commands, own, mine = "cmd/shop-client/commands.go", "cmd/shop-client/orders_commands.go", "cmd/shop-client/main.go"
+	leftovers := func(h disk, options ...string) (paths []string, text string) {
+		files, _, err := h.dry(orders, options...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			if file.Leftover {
+				paths, text = append(paths, file.Path), string(file.Content)
+			}
+		}
+		return paths, text
+	}
+	h := newDisk(t, orders)
+	text := h.read(mine)
+	h.remove(mine)
+	if paths, text := leftovers(h); !slices.Equal(paths, []string{commands, own}) || !strings.HasSuffix(text, "\n\n//go:build ignore\n\npackage main\n") {
+		t.Errorf("leftovers are %q, the last of them\n%s", paths, text)
+	}
+	for range 2 { // and main does not come back, nor does anything that was deleted
+		if _, err := h.generate(orders); err != nil || h.has(mine) || strings.Contains(h.read(own), "func") {
+			t.Errorf("main is there: %t (%v); of the commands is left\n%s", h.has(mine), err, h.read(own))
+		}
+	}
+	h.remove("cmd/shop-client")
+	if _, err := h.generate(orders); err != nil || h.has("cmd/shop-client") {
+		t.Errorf("the client is back (%v)", err)
+	}
+	h.write("cmd/shop-client/my_main.go", text)
+	if paths, _ := leftovers(h); len(paths) > 0 {
+		t.Errorf("with a main under another name, leftovers are %q", paths)
+	}
+	if _, err := h.generate(orders); err != nil || !h.has(commands) || !h.has(own) {
+		t.Errorf("with a main under another name the commands are there: %t, %t (%v)", h.has(commands), h.has(own), err)
+	}
+	h.remove("cmd/shop-client")
+	if _, err := h.generate(orders, "scaffold=all"); err != nil || !h.has(mine) || !h.has(commands) {
+		t.Errorf("with scaffold=all main is there: %t, and the commands: %t (%v)", h.has(mine), h.has(commands), err)
+	}
+}
+
 // TestANewMainCallsWhatIsBuiltEverywhere: what a build tag or the name of a file
 // keeps from some builds it does not call.
 func TestANewMainCallsWhatIsBuiltEverywhere(t *testing.T) {
 	const service, consume = impl + "service.go", impl + "consume.go"
-	to := func(from, to, tag string) func(house) {
-		return func(h house) {
+	to := func(from, to, tag string) func(disk) {
+		return func(h disk) {
 			text := h.read(from)
 			h.remove(from)
 			h.write(to, tag+text)
 		}
 	}
 	for name, test := range map[string]struct {
-		change               func(house)
+		change               func(disk)
 		constructs, consumes bool
 	}{
-		"as generated":                       {func(house) {}, true, true},
+		"as generated":                       {func(disk) {}, true, true},
 		"renamed":                            {to(consume, impl+"events.go", ""), true, true},
 		"consuming under a build tag":        {to(consume, consume, "//go:build !plan9\n\n"), true, false},
 		"consuming on one system":            {to(consume, impl+"aux_windows.go", ""), true, false},
 		"consuming on one kind of CPU":       {to(consume, impl+"aux_linux_amd64.go", ""), true, false},
-		"consuming with an error of its own": {func(h house) { h.write(impl+"own.go", "package orders\n\ntype error = int\n") }, true, false},
+		"consuming with an error of its own": {func(h disk) { h.write(impl+"own.go", "package orders\n\ntype error = int\n") }, true, false},
 		"constructing on one system":         {to(service, impl+"service_darwin.go", ""), false, false},
 		"constructing under a build tag":     {to(service, service, "//go:build cgo\n\n"), false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHouse(t, orders)
+			h := newDisk(t, orders)
 			test.change(h)
 			h.remove(main)
 			if _, err := h.generate(orders, "scaffold=all"); err != nil {
@@ -780,7 +938,7 @@ func TestANewMainCallsWhatIsBuiltEverywhere(t *testing.T) {
 // proto packages, and a run on one changes nothing that one on the other wrote.
 func TestWhatIsSharedDependsOnNoProto(t *testing.T) {
 	stock := strings.NewReplacer("package shop;", "package stock;", "Order", "Stock", "Query", "StockQuery", "Reply", "StockReply").Replace(orders)
-	h := house{t, t.TempDir()}
+	h := disk{t, t.TempDir()}
 	h.write("go.mod", "module example.com/shop\n")
 	run := func(name, text string) []keep.File {
 		protos := t.TempDir()
@@ -792,11 +950,11 @@ func TestWhatIsSharedDependsOnNoProto(t *testing.T) {
 			t.Fatal(err)
 		}
 		request.Parameter = proto.String("root=" + h.root)
-		files, err := plugin.Generate(request, func(string) {})
+		result, err := plugin.Run(request)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return files
+		return result.Files
 	}
 	for _, name := range []string{"shop.proto", "stock.proto"} {
 		for _, file := range run(name, map[string]string{"shop.proto": orders, "stock.proto": stock}[name]) {
@@ -835,7 +993,7 @@ func TestAModuleIsKnownByAnyOfItsClients(t *testing.T) {
 				t.Fatal(err)
 			}
 			render := func() ([]byte, error) { return []byte("all:"), nil }
-			files, err := keep.At(root, "example.com/shop").Files(&model.Module{}, []keep.Output{
+			files, err := keep.At(root, "example.com/shop", false).Decide([]keep.Output{
 				{Path: at, Owner: keep.Yours, Render: render, Element: &model.Module{}},
 			})
 			var written []string

@@ -72,7 +72,7 @@ type builder struct {
 	module     *Module
 	packages   map[protogen.GoImportPath]*Package
 	messages   map[protoreflect.FullName]*Message
-	files      map[string]bool                    // that are made already, less their endings
+	files      map[string]bool                    // that are made already, without their endings
 	claims     map[string]protoreflect.Descriptor // what each name became
 	clashing   map[[2]protoreflect.Descriptor]bool
 	complaints Complaints
@@ -81,7 +81,7 @@ type builder struct {
 func (b *builder) file(file *protogen.File) {
 	if b.events == EventsAuto && len(file.Proto.GetSourceCodeInfo().GetLocation()) == 0 {
 		b.complaints.at(file.Proto, nil, "the request has no comments of this file, and some of them may say which RPCs take events: "+
-			"pass them on, or tell the plugin not to look with events=names or events=off")
+			"pass them on, or have the plugin ignore them with events=names or events=off")
 		return
 	}
 	pkg := b.packageOf(file)
@@ -96,17 +96,17 @@ func (b *builder) file(file *protogen.File) {
 // comments complains about comments of messages, also of those that no RPC
 // takes: they were meant to be read.
 func (b *builder) comments(message *protogen.Message) {
-	b.says(message.Desc, message.Comments, onMessage)
+	b.directive(message.Desc, message.Comments, onMessage)
 	for _, field := range message.Fields {
-		b.says(field.Desc, field.Comments, onField)
+		b.directive(field.Desc, field.Comments, onField)
 	}
 	for _, inner := range message.Messages {
 		b.comments(inner)
 	}
 }
 
-// packageOf is the package that a file belongs to. What is generated for it
-// stands beside its messages, or under gen if they belong to another module.
+// packageOf returns the package that a file belongs to. What is generated for it
+// is beside its messages, or below gen if they belong to another module.
 func (b *builder) packageOf(file *protogen.File) *Package {
 	if pkg := b.packages[file.GoImportPath]; pkg != nil {
 		return pkg
@@ -139,7 +139,7 @@ func (b *builder) packageOf(file *protogen.File) *Package {
 		for _, side := range []string{"server", "client"} {
 			dir := "cmd/" + pkg.program + "-" + side
 			if b.holdsMessages(dir) {
-				b.complaints.add(file.Desc, "the program of %s is made in %s, where there is a package of messages: give that another go_package", named(file.Desc), dir)
+				b.complaints.add(file.Desc, "the program of %s is generated in %s, where there is a package of messages: give those another go_package", named(file.Desc), dir)
 			}
 			b.claim(claimOfDir(dir), file.Desc, "package %s", path.Join(module.Path, dir))
 		}
@@ -149,9 +149,9 @@ func (b *builder) packageOf(file *protogen.File) *Package {
 	return pkg
 }
 
-// foreignDir is where what is generated for a package of another module stands.
-// Several Go packages may share a proto package: the second and those behind it
-// get the end of their import path added, as much of it as tells them apart.
+// foreignDir returns the folder of what is generated for a package of another
+// module. Several Go packages may share a proto package: the second and later ones
+// get the end of their import path added, as much of it as makes them differ.
 func (b *builder) foreignDir(plain, base, importPath string) string {
 	dir, parts := plain, strings.Split(importPath, "/")
 	for n := 1; n <= len(parts) && b.claims[claimOfDir(path.Join(dir, base+"client"))] != nil; n++ {
@@ -164,8 +164,8 @@ func (b *builder) foreignDir(plain, base, importPath string) string {
 	return dir
 }
 
-// claimOfDir is the name by which a folder is claimed, on a disk that is blind
-// to case too.
+// claimOfDir returns the name by which a folder is claimed, the same for all that
+// a disk that ignores case takes for one.
 func claimOfDir(dir string) string { return "dir " + strings.ToLower(dir) }
 
 // programs puts the packages together that one program serves.
@@ -183,14 +183,14 @@ func (b *builder) programs() {
 		taken := map[string]bool{}
 		for _, pkg := range program.Packages {
 			for _, service := range pkg.Services {
-				service.Variable = free(service.Impl.Name+"Service", taken)
+				service.Variable = free(service.impl.Name+"Service", taken)
 			}
 		}
 	}
 }
 
 func (b *builder) service(pkg *Package, from *protogen.Service) *Service {
-	b.says(from.Desc, from.Comments, nil)
+	b.directive(from.Desc, from.Comments, nil)
 	options, _ := from.Desc.Options().(*descriptorpb.ServiceOptions)
 	impl := b.impl(pkg, from)
 	service := &Service{
@@ -203,7 +203,7 @@ func (b *builder) service(pkg *Package, from *protogen.Service) *Service {
 		Accessor:   unless(from.GoName, "Close"),
 		Doc:        doc(from.Comments),
 		Deprecated: options.GetDeprecated(),
-		Impl:       impl,
+		impl:       impl,
 		proto:      from.Desc.ParentFile().Path(),
 	}
 	b.claim(pkg.Server.Path+"."+service.Func, from.Desc, "%s.%s", pkg.Server.Name, service.Func)
@@ -211,11 +211,11 @@ func (b *builder) service(pkg *Package, from *protogen.Service) *Service {
 	for _, method := range from.Methods {
 		service.Methods = append(service.Methods, b.method(service, method))
 	}
-	service.Code = asTemplates(service)
+	service.Code = CodeOfTemplates(service)
 	return service
 }
 
-// impl is the package of a service's implementation, and of nothing else.
+// impl returns the package of a service's implementation, where nothing else is.
 func (b *builder) impl(pkg *Package, from *protogen.Service) GoPackage {
 	dir := ImplDir(from.Desc.FullName())
 	for b.holdsMessages(dir) {
@@ -226,7 +226,7 @@ func (b *builder) impl(pkg *Package, from *protogen.Service) GoPackage {
 	return impl
 }
 
-// ImplDir is the folder of a service's implementation, unless messages stand
+// ImplDir returns the folder of a service's implementation, unless messages are
 // there.
 func ImplDir(service protoreflect.FullName) string {
 	return path.Join("internal", protoDir(string(service.Parent())), packageName(string(service.Name())))
@@ -240,7 +240,8 @@ func (b *builder) holdsMessages(dir string) bool {
 	})
 }
 
-// free is a name that is not taken, with a number behind it if need be; then it is.
+// free returns a name that is not taken, with a number after it if need be, and
+// takes it.
 func free(name string, taken map[string]bool) string {
 	plain := name
 	for i := 2; taken[name]; i++ {
@@ -250,7 +251,7 @@ func free(name string, taken map[string]bool) string {
 	return name
 }
 
-// unless is a name that is not taken in its place.
+// unless returns a name, or another if it is taken.
 func unless(name, taken string) string {
 	if name == taken {
 		return name + "Service"
@@ -266,7 +267,7 @@ func (b *builder) method(service *Service, from *protogen.Method) *Method {
 		At:         b.at(from.Desc),
 		Name:       from.GoName,
 		ProtoName:  string(from.Desc.Name()),
-		File:       b.stem(service.Impl.Dir, from.GoName, "rpc", "service", "consume"),
+		File:       b.stem(service.impl.Dir, from.GoName, "rpc", "service", "consume"),
 		TestName:   "Test" + from.GoName,
 		TestFile:   b.stem(pkg.dir+" "+pkg.Base, short(service.File)+"_"+snake(from.GoName), "rpc", "server"),
 		Command:    b.command(service, from),
@@ -287,7 +288,7 @@ func (b *builder) method(service *Service, from *protogen.Method) *Method {
 	return method
 }
 
-// command is the subcommand of an RPC, which no other RPC of its service has.
+// command returns the subcommand of an RPC, which no other RPC of its service has.
 func (b *builder) command(service *Service, from *protogen.Method) string {
 	plain := cmp.Or(dashed(from.GoName), "rpc")
 	command := plain
@@ -301,7 +302,8 @@ func (b *builder) command(service *Service, from *protogen.Method) string {
 	return command
 }
 
-// eventType is an event as one of the package's event types.
+// eventType returns an event as one of the package's event types, and adds it
+// to them.
 func (b *builder) eventType(pkg *Package, event *Event, from *protogen.Method) *Event {
 	for _, known := range pkg.EventTypes {
 		if known.Message == event.Message {
@@ -313,7 +315,7 @@ func (b *builder) eventType(pkg *Package, event *Event, from *protogen.Method) *
 		// Of another package, which may have the same name for it.
 		event.Title = strings.ToUpper(base(event.Go.Name)[:1]) + base(event.Go.Name)[1:] + event.Name
 	}
-	event.File = b.stem(pkg.dir+" "+pkg.Base, event.Title, "event", "client", "server", "log", "consume")
+	event.File = b.stem(pkg.dir+" "+pkg.Base, event.Title, "event", "client", "server", "log", "consume", "engines")
 	b.claim(pkg.Events.Path+".Append"+event.Title, from.Desc, "%s.Log.Append%s", pkg.Events.Name, event.Title)
 	b.claim(pkg.Events.Path+".On"+event.Title, from.Desc, "%s.On%s", pkg.Events.Name, event.Title)
 	b.claim(pkg.Events.Path+".Consume"+event.Title+"Batches", from.Desc, "%s.Log.Consume%sBatches", pkg.Events.Name, event.Title)
@@ -356,7 +358,7 @@ func (b *builder) message(from *protogen.Message) *Message {
 	return message
 }
 
-// kindOf says in a word what a field holds, or each of many.
+// kindOf returns a word for what a field holds, or each of its values.
 func kindOf(fd protoreflect.FieldDescriptor) string {
 	switch {
 	case fd.IsMap():
@@ -367,7 +369,7 @@ func kindOf(fd protoreflect.FieldDescriptor) string {
 	return fd.Kind().String()
 }
 
-// protoType is the type of a field as protobuf spells it, less repeated.
+// protoType returns the type of a field as protobuf spells it, without repeated.
 func protoType(fd protoreflect.FieldDescriptor) string {
 	switch {
 	case fd.IsMap():

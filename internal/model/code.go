@@ -2,22 +2,28 @@ package model
 
 import "strings"
 
-// Code is what the implementation of a service is called where it stands: as
-// our templates call it, until its owner calls it something else.
+// Code is what the implementation of a service is called where it is. It is the
+// one part of the model that depends on what is on disk, not on the protos:
+// [Build] fills in what our templates call it, and package keep sets it to what
+// its owner calls it. Package keep does so before a template is chosen, and again
+// when it knows which files of the service's own the run adds, before it renders
+// those that join or call them.
 type Code struct {
-	Type     string // of the implementation, with its type parameters: "Service"
-	Pointer  bool   // whether methods have a pointer to it
-	Self     string // what methods call it: "s"
-	Field    string // its field of type *…events.Log: "events"; "" if it has none
-	New      string // the function that makes it: "New"; "" if main can't call it
-	Made     string // what that function returns: "*Service"; "" for the interface of protoc-gen-go-grpc
-	TakesLog bool   // whether that function takes the log
-	Consumes bool   // whether it has the method that handles stored events, see [Service.Consume]
+	Package  string   // name of the package: "receiver"
+	Type     string   // of the implementation, with its type parameters: "Service"
+	Pointer  bool     // whether methods have a pointer to it
+	Self     string   // what methods call it: "s"
+	Field    string   // its field of type *…events.Log: "events"; "" if it has none
+	New      string   // the function that makes it: "New"; "" if main can't call it
+	Made     string   // what that function returns: "*Service"; "" for the interface of protoc-gen-go-grpc
+	TakesLog bool     // whether that function takes the log
+	Consumes bool     // whether it has the method that handles stored events
+	Written  []string // the RPCs that it has already, as Go spells them
 }
 
-// asTemplates is how our templates call the implementation of a service.
-func asTemplates(s *Service) Code {
-	code := Code{Type: "Service", Pointer: true, Self: "s", New: "New", Made: "*Service", TakesLog: s.UsesEvents(), Consumes: s.TakesEvents()}
+// CodeOfTemplates returns what our templates call the implementation of a service.
+func CodeOfTemplates(s *Service) Code {
+	code := Code{Package: s.impl.Name, Type: "Service", Pointer: true, Self: "s", New: "New", Made: "*Service", TakesLog: s.UsesEvents(), Consumes: s.TakesEvents()}
 	if s.UsesEvents() {
 		code.Field = "events"
 	}
@@ -26,7 +32,7 @@ func asTemplates(s *Service) Code {
 
 func (c Code) String() string { return c.Type }
 
-// Receiver is the receiver of a method of the implementation: "s *Service".
+// Receiver returns the receiver of a method of the implementation: "s *Service".
 func (c Code) Receiver() string {
 	if c.Pointer {
 		return c.Self + " *" + c.Type
@@ -38,10 +44,10 @@ func (c Code) Receiver() string {
 // interface does not have it.
 func (c Code) Runs() bool { return c.Consumes && c.New != "" && c.Made != "" }
 
-// Events is the Go expression for the event log within a method: "s.events".
+// Events returns the Go expression for the event log within a method: "s.events".
 func (c Code) Events() string { return c.Self + "." + c.Field }
 
-// withoutEvents is the kind of an RPC that its owner has to write alone.
+// withoutEvents returns the kind of an RPC that its owner has to write alone.
 func (k Kind) withoutEvents() Kind {
 	switch k {
 	case UnaryEvent, UnaryBatch:
@@ -56,7 +62,7 @@ func (k Kind) withoutEvents() Kind {
 	return k
 }
 
-// Skeleton is the kind of an RPC by which its skeleton is written: one that
+// Skeleton returns the kind of an RPC by which its skeleton is written: one that
 // takes events is for its owner to write if the implementation has no log.
 func (m *Method) Skeleton() Kind {
 	if m.Service.Code.Field == "" {
@@ -65,7 +71,7 @@ func (m *Method) Skeleton() Kind {
 	return m.Kind
 }
 
-// Signature is what a method that implements the RPC takes and returns, each
+// Signature returns what a method that implements the RPC takes and returns, each
 // type with the import path of its package: "(context.Context,
 // *example.com/shop/gen/shopv1.Event) (*example.com/shop/gen/shopv1.Reply, error)".
 // A stream may also be spelled by its generic type; both are returned.

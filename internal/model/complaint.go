@@ -17,7 +17,7 @@ type Complaint struct {
 	Text         string
 }
 
-// Error is the complaint as compilers write it: file:line:column: text.
+// Error returns the complaint as compilers write it: file:line:column: text.
 func (c Complaint) Error() string {
 	if c.Line == 0 {
 		return fmt.Sprintf("%s: %s", c.File, c.Text)
@@ -46,7 +46,7 @@ func (cs *Complaints) add(d protoreflect.Descriptor, format string, args ...any)
 	}
 }
 
-// placeOf is a complaint about a descriptor that says nothing yet.
+// placeOf returns a complaint about a descriptor, without its text.
 func placeOf(d protoreflect.Descriptor) Complaint {
 	file := d.ParentFile()
 	c := Complaint{File: file.Path()}
@@ -58,7 +58,7 @@ func placeOf(d protoreflect.Descriptor) Complaint {
 	return c
 }
 
-// err is nil if there is nothing to complain about.
+// err returns nil if there is nothing to complain about.
 func (cs Complaints) err() error {
 	if len(cs) == 0 {
 		return nil
@@ -70,7 +70,7 @@ func (cs Complaints) err() error {
 }
 
 // at complains about the place of a source code path (descriptor.proto,
-// SourceCodeInfo.Location), or the file's begin if there is no such place.
+// SourceCodeInfo.Location), or the beginning of the file if there is no such place.
 func (cs *Complaints) at(file *descriptorpb.FileDescriptorProto, sourcePath []int32, format string, args ...any) {
 	c := Complaint{File: file.GetName(), Line: 1, Column: 1, Text: fmt.Sprintf(format, args...)}
 	for _, location := range file.GetSourceCodeInfo().GetLocation() {

@@ -54,20 +54,21 @@ func withUnits(names ...protoreflect.Name) (all []protoreflect.Name) {
 	return all
 }
 
-// asEvent reads a message as an event, or is nil if it is none: by name, one
-// called Event or something that ends so, with a type and a source, a subject
-// or a time; by comment, any. If forced it is an event whatever it is called.
+// asEvent reads a message as an event, or returns nil if it is not one: by
+// name, one called Event or something that ends so, with a type and a source, a
+// subject or a time; by comment, any. If forced it is an event whatever it is
+// called.
 func (b *builder) asEvent(from *protogen.Message, forced string) *Event {
 	if b.events == EventsOff {
 		return nil
 	}
-	said := b.says(from.Desc, from.Comments, onMessage)
+	comment := b.directive(from.Desc, from.Comments, onMessage)
 	event := &Event{Message: b.message(from), Why: forced, At: b.at(from.Desc), proto: from.Desc.ParentFile().Path()}
 	b.roles(event, from)
 	switch byName := strings.HasSuffix(string(from.Desc.Name()), "Event"); {
-	case said == "plain":
+	case comment == "plain":
 		return nil
-	case said == "event":
+	case comment == "event":
 		event.Why = "its comment says so"
 	case forced != "":
 	case !byName || event.Type == nil || event.Source == nil && event.Subject == nil && event.Time == nil:
@@ -81,62 +82,62 @@ func (b *builder) asEvent(from *protogen.Message, forced string) *Event {
 // roles finds the fields that are attributes of the event: by comment, else by
 // name.
 func (b *builder) roles(event *Event, from *protogen.Message) {
-	said := map[string][]*protogen.Field{}
-	silent := map[protoreflect.Name]bool{} // by a comment, a field has the role that it says or none
+	marked := map[string][]*protogen.Field{} // by role
+	taken := map[protoreflect.Name]bool{}    // fields with a comment have the role that it gives, and no other
 	for _, field := range from.Fields {
-		if says := b.says(field.Desc, field.Comments, onField); says != "" {
-			role, _, _ := strings.Cut(says, "=")
-			said[role] = append(said[role], field)
-			silent[field.Desc.Name()] = true
+		if comment := b.directive(field.Desc, field.Comments, onField); comment != "" {
+			role, _, _ := strings.Cut(comment, "=")
+			marked[role] = append(marked[role], field)
+			taken[field.Desc.Name()] = true
 		}
 	}
 	fill := func(role string, names []protoreflect.Name, byName, byComment func(protoreflect.FieldDescriptor) bool) *Role {
-		for i, field := range said[role] {
+		for i, field := range marked[role] {
 			switch {
 			case i > 0:
-				b.complaints.add(field.Desc, "%s and %s are both said to be the event's %s: one can be",
-					named(said[role][0].Desc), named(field.Desc), role)
+				b.complaints.add(field.Desc, "%s and %s are both marked as the event's %s: remove one of the comments",
+					named(marked[role][0].Desc), named(field.Desc), role)
 			case !singular(field.Desc) || !byComment(field.Desc):
-				b.complaints.add(field.Desc, "%s can't be the event's %s: %s", named(field.Desc), role, wanted[role])
+				b.complaints.add(field.Desc, "%s can't be the event's %s: %s", named(field.Desc), role, mustBe[role])
 			}
 		}
-		if len(said[role]) > 0 {
-			return &Role{Field: event.Fields[said[role][0].Desc.Index()], Why: "by comment"}
+		if len(marked[role]) > 0 {
+			return &Role{Field: event.Fields[marked[role][0].Desc.Index()], Why: "by comment"}
 		}
 		for _, name := range names {
-			if fd := from.Desc.Fields().ByName(name); fd != nil && !silent[name] && singular(fd) && byName(fd) {
+			if fd := from.Desc.Fields().ByName(name); fd != nil && !taken[name] && singular(fd) && byName(fd) {
 				return &Role{Field: event.Fields[fd.Index()], Why: "by name"}
 			}
 		}
 		return nil
 	}
 	event.ID = fill("id", idNames, isString, func(fd protoreflect.FieldDescriptor) bool { return isString(fd) || isInteger(fd) })
-	event.Source = fill("source", sourceNames, isString, isTextual)
-	event.Type = fill("type", typeNames, isString, isTextual)
-	event.Subject = fill("subject", subjectNames, isString, isTextual)
+	event.Source = fill("source", sourceNames, isString, hasText)
+	event.Type = fill("type", typeNames, isString, hasText)
+	event.Subject = fill("subject", subjectNames, isString, hasText)
 	event.Data = fill("data", dataNames, isData, isData)
 	if role := fill("time", timeNames, isTime, func(fd protoreflect.FieldDescriptor) bool { return b.unit(from, fd) != "" || isTimestamp(fd) }); role != nil {
 		event.Time = &Time{Role: *role, Unit: b.unit(from, from.Desc.Fields().ByName(protoreflect.Name(role.ProtoName)))}
 	}
 }
 
-// wanted says which fields can have a role by comment.
-var wanted = map[string]string{
-	"id":      "want a string or an integer, and one of it",
-	"source":  "want a string, an integer or an enum, and one of it",
-	"type":    "want a string, an integer or an enum, and one of it",
-	"subject": "want a string, an integer or an enum, and one of it",
-	"time":    "want a google.protobuf.Timestamp, or an integer whose unit is said: receiver:time=s, ms, us or ns",
-	"data":    "want a message, bytes or a string, and one of it",
+// mustBe has the types of field that can have a role by comment.
+var mustBe = map[string]string{
+	"id":      "it must be one string or integer",
+	"source":  "it must be one string, integer or enum",
+	"type":    "it must be one string, integer or enum",
+	"subject": "it must be one string, integer or enum",
+	"time":    "it must be a google.protobuf.Timestamp, or an integer with its unit in the comment: receiver:time=s, ms, us or ns",
+	"data":    "it must be one message, bytes or string",
 }
 
-// unit is the unit of an integer that holds a time: said by its comment, else
+// unit returns the unit of an integer that holds a time: said by its comment, else
 // by its name's ending, else seconds in 32 bits, else unknown.
 func (b *builder) unit(from *protogen.Message, fd protoreflect.FieldDescriptor) string {
 	for _, u := range units {
 		if b.events == EventsAuto && isInteger(fd) {
-			_, says := cut(string(from.Fields[fd.Index()].Comments.Leading) + "\n" + string(from.Fields[fd.Index()].Comments.Trailing))
-			if slices.Contains(says, u.value) {
+			_, directives := cut(string(from.Fields[fd.Index()].Comments.Leading) + "\n" + string(from.Fields[fd.Index()].Comments.Trailing))
+			if slices.Contains(directives, u.value) {
 				return u.unit
 			}
 		}
@@ -164,8 +165,8 @@ func singular(fd protoreflect.FieldDescriptor) bool { return !fd.IsList() && !fd
 
 func isString(fd protoreflect.FieldDescriptor) bool { return fd.Kind() == protoreflect.StringKind }
 
-// isTextual reports whether a field has a value that text can stand for.
-func isTextual(fd protoreflect.FieldDescriptor) bool { return textOf(fd) != Textual }
+// hasText reports whether the value of a field can become text.
+func hasText(fd protoreflect.FieldDescriptor) bool { return textOf(fd) != NotText }
 
 func textOf(fd protoreflect.FieldDescriptor) Text {
 	switch {
@@ -176,7 +177,7 @@ func textOf(fd protoreflect.FieldDescriptor) Text {
 	case fd.Kind() == protoreflect.EnumKind:
 		return Named
 	}
-	return Textual
+	return NotText
 }
 
 func isInteger(fd protoreflect.FieldDescriptor) bool { return integers[fd.Kind()] != "" }
@@ -234,38 +235,38 @@ func (b *builder) eventIn(from *protogen.Message) found {
 	return found{}
 }
 
-// classify says of which kind an RPC is, and why.
+// classify sets of which kind an RPC is, and why.
 func (b *builder) classify(method *Method, from *protogen.Method) {
-	said := b.says(from.Desc, from.Comments, onMethod)
+	comment := b.directive(from.Desc, from.Comments, onMethod)
 	client, server := from.Desc.IsStreamingClient(), from.Desc.IsStreamingServer()
 	method.Kind = plainKind(client, server)
 	method.Why = "nothing says that it takes events"
 	switch {
 	case b.events == EventsOff:
 		method.Why = "events=off"
-	case said == "plain":
+	case comment == "plain":
 		method.Why = "its comment says so"
-	case said == "tail":
+	case comment == "tail":
 		b.tail(method, from)
 	default:
-		b.intake(method, from, said == "event")
+		b.intake(method, from, comment == "event")
 	}
 }
 
 // intake makes an RPC one that takes events, if it is one.
-func (b *builder) intake(method *Method, from *protogen.Method, told bool) {
+func (b *builder) intake(method *Method, from *protogen.Method, marked bool) {
 	client, server := from.Desc.IsStreamingClient(), from.Desc.IsStreamingServer()
 	if server && !client {
-		if told {
-			b.complaints.add(from.Desc, "%s can't take events: its request comes once, and its answers stream; "+
-				"to replay and follow the log say receiver:tail", named(from.Desc))
+		if marked {
+			b.complaints.add(from.Desc, "%s can't take events: it takes one request and returns a stream; "+
+				"to replay and follow the log, write // receiver:tail", named(from.Desc))
 		}
 		return
 	}
 	in := b.eventIn(from.Input)
-	if in.event == nil && told {
+	if in.event == nil && marked {
 		if in.event = b.asEvent(from.Input, "the comment of "+string(from.Desc.Name())+" says so"); in.event == nil {
-			b.complaints.add(from.Desc, "%s takes events, by its comment, and %s is none, by the comment there: take one of them out",
+			b.complaints.add(from.Desc, "the comment of %s says that it takes events, and that of %s that it is not one: remove one of them",
 				named(from.Desc), named(from.Input.Desc))
 			return
 		}
@@ -298,13 +299,13 @@ func (b *builder) intake(method *Method, from *protogen.Method, told bool) {
 // tail makes an RPC one that replays and follows the log.
 func (b *builder) tail(method *Method, from *protogen.Method) {
 	if from.Desc.IsStreamingClient() || !from.Desc.IsStreamingServer() {
-		b.complaints.add(from.Desc, "%s can't be a tail: want one request, and a stream of answers", named(from.Desc))
+		b.complaints.add(from.Desc, "%s can't be a tail: a tail takes one request and returns a stream", named(from.Desc))
 		return
 	}
 	out := b.eventIn(from.Output)
 	if out.event == nil || out.holder != nil {
-		b.complaints.add(from.Desc, "%s can't be a tail: want a stream of events, and %s is none; "+
-			"if it is, say receiver:event there", named(from.Desc), named(from.Output.Desc))
+		b.complaints.add(from.Desc, "%s: a tail must return a stream of events, and %s is not an event: add // receiver:event above it (%s)",
+			named(from.Desc), named(from.Output.Desc), b.at(from.Output.Desc))
 		return
 	}
 	method.Kind, method.Event, method.Why = Tail, out.event, "its comment says so"
@@ -333,8 +334,8 @@ func plainKind(client, server bool) Kind {
 	return Unary
 }
 
-// replyOf finds what a skeleton can fill in: fields of the open API that are
-// no pointers.
+// replyOf finds what a skeleton can fill in: fields of the open API that are not
+// pointers.
 func replyOf(message *Message, from *protogen.Message) (reply Reply) {
 	if !open(from) {
 		return Reply{}
@@ -353,7 +354,7 @@ func replyOf(message *Message, from *protogen.Message) (reply Reply) {
 	return reply
 }
 
-// required is a field that a message must have, or nil.
+// required returns a field that a message must have, or nil.
 func required(message protoreflect.MessageDescriptor) protoreflect.FieldDescriptor {
 	for i := range message.Fields().Len() {
 		if fd := message.Fields().Get(i); fd.Cardinality() == protoreflect.Required {

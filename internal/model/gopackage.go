@@ -34,8 +34,8 @@ func CheckGoPackages(request *pluginpb.CodeGeneratorRequest, modulePath string) 
 	return c.complaints.err()
 }
 
-// Misread is the error with which protogen refused a request, with the place of
-// the file that it names.
+// Misread returns the error with which protogen refused a request, with the place
+// of the file that it names.
 func Misread(request *pluginpb.CodeGeneratorRequest, err error) error {
 	for _, file := range request.GetProtoFile() {
 		if strings.Contains(err.Error(), strconv.Quote(file.GetName())) {
@@ -85,9 +85,9 @@ func (c *goPackages) check(file *descriptorpb.FileDescriptorProto, imported bool
 			"or pass the option M%s=%s to every plugin", suggestion, file.GetName(), suggestion)
 	case !imported: // nothing of it is used
 	case !strings.ContainsAny(importPath, "./"):
-		complain("that is no import path, as it has neither a dot nor a slash: make it %q", suggestion)
+		complain("it is not an import path, because it has neither a dot nor a slash: make it %q", suggestion)
 	case err != nil:
-		complain("that is no import path (%v): make it %q", err, suggestion)
+		complain("it is not an import path (%v): make it %q", err, suggestion)
 	case named && !token.IsIdentifier(name), slices.Contains([]string{"_", "main", "init"}, name):
 		complain("%s can't be the name of a package that others import: choose another", name)
 	case slices.Contains(strings.Split(importPath, "/"), "vendor"):
@@ -101,7 +101,7 @@ func (c *goPackages) check(file *descriptorpb.FileDescriptorProto, imported bool
 	}
 }
 
-// barred is the path below which a package can be imported, if that does not
+// barred returns the path below which a package can be imported, if that does not
 // take in the whole module.
 func (c *goPackages) barred(importPath string) string {
 	parts := strings.Split(importPath, "/")

@@ -25,7 +25,7 @@ type Module struct {
 	protos Protos
 }
 
-// Services are those of all packages.
+// Services returns the services of all packages.
 func (m *Module) Services() (all []*Service) {
 	for _, pkg := range m.Packages {
 		all = append(all, pkg.Services...)
@@ -33,7 +33,7 @@ func (m *Module) Services() (all []*Service) {
 	return all
 }
 
-// EventTypes are those of all packages.
+// EventTypes returns the event types of all packages.
 func (m *Module) EventTypes() (all []*Event) {
 	for _, pkg := range m.Packages {
 		all = append(all, pkg.EventTypes...)
@@ -75,9 +75,9 @@ type Package struct {
 	Base     string    // what the role packages are named after: "receiver" for receiverpb
 	Messages GoPackage // of protoc-gen-go and protoc-gen-go-grpc
 	Client   GoPackage // dials a server of the services
-	Server   GoPackage // hangs implementations into a server
+	Server   GoPackage // registers implementations with a server
 	Events   GoPackage // the log of the event types
-	Test     GoPackage // runs a server in process, and holds it to its contract
+	Test     GoPackage // runs a server in process, and tests it by its contract
 	Services []*Service
 	// EventTypes are the messages that the services take as events, or read.
 	EventTypes []*Event
@@ -101,13 +101,17 @@ type Service struct {
 	Variable   string // what main calls its implementation: "receiverService"
 	Doc        string // its comment in the proto
 	Deprecated bool
-	// Impl is the package of its implementation, which the user owns, and Code
-	// is what the user calls things there.
-	Impl    GoPackage
+	// Code is what the user calls things in the package of its implementation.
 	Code    Code
 	Methods []*Method
 
+	impl  GoPackage
 	proto string // the file that declares it
+}
+
+// Impl returns the package of its implementation, which the user owns.
+func (s *Service) Impl() GoPackage {
+	return GoPackage{Path: s.impl.Path, Name: s.Code.Package, Dir: s.impl.Dir}
 }
 
 // UsesEvents reports whether an RPC of the service takes or reads events.
@@ -120,7 +124,7 @@ func (s *Service) TakesEvents() bool {
 	return slices.ContainsFunc(s.Methods, (*Method).TakesEvents)
 }
 
-// Takes are the types of events that the service takes.
+// Takes returns the types of events that the service takes.
 func (s *Service) Takes() (types []*Event) {
 	for _, method := range s.Methods {
 		if method.TakesEvents() && !slices.Contains(types, method.Event) {
@@ -130,8 +134,9 @@ func (s *Service) Takes() (types []*Event) {
 	return types
 }
 
-// Consume is the name of the method that handles stored events, which no RPC has.
-func (s *Service) Consume() string {
+// ConsumeName returns the name of the method that handles stored events, which
+// no RPC has.
+func (s *Service) ConsumeName() string {
 	name := "Consume"
 	for slices.ContainsFunc(s.Methods, func(m *Method) bool { return m.Name == name }) {
 		name += "Events"
@@ -139,7 +144,7 @@ func (s *Service) Consume() string {
 	return name
 }
 
-// WithIDs is the name of the client that gives events their ids.
+// WithIDs returns the name of the client that gives events their ids.
 func (s *Service) WithIDs() string {
 	first, size := utf8.DecodeRuneInString(s.Name)
 	return string(unicode.ToLower(first)) + s.Name[size:] + "WithIDs"
@@ -190,9 +195,10 @@ type Method struct {
 	Holder *Field
 	Reply  Reply
 	From   From
-	// Written is true if the user's code has the RPC already.
-	Written bool
 }
+
+// Written reports whether the user's code has the RPC already.
+func (m *Method) Written() bool { return slices.Contains(m.Service.Code.Written, m.Name) }
 
 // TakesEvents reports whether the RPC takes events.
 func (m *Method) TakesEvents() bool { return m.Event != nil && m.Kind != Tail }
@@ -200,7 +206,8 @@ func (m *Method) TakesEvents() bool { return m.Event != nil && m.Kind != Tail }
 // Many reports whether a request holds any number of events.
 func (m *Method) Many() bool { return m.Holder != nil && m.Holder.List }
 
-// NeedsEventID reports whether the RPC takes one event that has no field for its id.
+// NeedsEventID reports whether the RPC takes one event that has no field for
+// its id.
 func (m *Method) NeedsEventID() bool { return m.TakesEvents() && m.Event.ID == nil }
 
 // Param names the request, or what comes in a stream of them.
@@ -211,7 +218,8 @@ func (m *Method) Param() string {
 	return "request"
 }
 
-// Given is the Go expression for the events of a request, as arguments.
+// Given returns the Go expression for the events of a request, as arguments of
+// a call.
 func (m *Method) Given() string {
 	switch {
 	case m.Holder == nil:
@@ -223,7 +231,7 @@ func (m *Method) Given() string {
 	}
 }
 
-// Comment is the text of the doc comment of its skeleton, which does something:
+// Comment returns the text of the doc comment of its skeleton, which does something:
 // "Receive stores the event.", and then what the proto says of the RPC.
 func (m *Method) Comment(does string) string {
 	text := m.Name + " " + does
@@ -236,7 +244,7 @@ func (m *Method) Comment(does string) string {
 	return text
 }
 
-// Greeting is the Go expression for what a person may read who sent an event.
+// Greeting returns the Go expression for a greeting of who sent an event.
 func (m *Method) Greeting() string {
 	if m.Event == nil || m.Event.Subject == nil || m.Event.Subject.Text != Plain || m.Many() {
 		return `"Hello!"`
@@ -244,7 +252,7 @@ func (m *Method) Greeting() string {
 	return fmt.Sprintf(`"Hello, " + %s.%s() + "!"`, m.Given(), m.Event.Subject.Getter)
 }
 
-// Streams says which side streams: "client", "server", "both" or "".
+// Streams returns which side streams: "client", "server", "both" or "".
 func (m *Method) Streams() string {
 	switch m.Kind {
 	case ClientStream, ClientStreamEvent:
@@ -257,8 +265,8 @@ func (m *Method) Streams() string {
 	return ""
 }
 
-// Summary says what the RPC does in one sentence: the first of its comment, or
-// what its types tell.
+// Summary returns one sentence about what the RPC does: the first of its comment,
+// or one made from its types.
 func (m *Method) Summary() string {
 	paragraph, _, _ := strings.Cut(m.Doc, "\n\n")
 	text := strings.Join(strings.Fields(paragraph), " ")
@@ -295,11 +303,11 @@ func (r Reply) Counts() bool { return r.Count != nil || r.Message != nil }
 // From is where a tail begins, by the fields of its request. One that it does
 // not have is nil.
 type From struct {
-	Position *Field // behind this position: an integer called after, position, after_position or from_position
+	Position *Field // after this position: an integer called after, position, after_position or from_position
 	Time     *Field // with what was stored since: a Timestamp called since, from, from_time or start_time
 }
 
-// Words says where the tail begins: " after the requested position".
+// Words returns where the tail begins: " after the requested position".
 func (f From) Words() string {
 	switch {
 	case f.Time != nil && f.Position != nil:
@@ -329,12 +337,12 @@ type Field struct {
 	ProtoName string // as the proto spells it: "xwho"
 	JSONName  string // as JSON spells it: "xwho"
 	Kind      string // of its value: "string", "int32", "enum", "message"; of a map "map"
-	ProtoType string // as protobuf spells it: "string", "shop.v1.Item", "map<string, int32>"; less "repeated"
+	ProtoType string // as protobuf spells it: "string", "shop.v1.Item", "map<string, int32>"; without "repeated"
 	Getter    string // the method that reads it: "GetXwho"
 	Flag      string // its flag on the command line: "xwho"
 	Doc       string // its comment in the proto, on one line
 	GoType    string // of a singular scalar: "int32"; "" for any other
-	List      bool   // whether it has any number of values, and is no map
+	List      bool   // whether it is repeated, and not a map
 	Text      Text   // how its value becomes text
 }
 
@@ -348,10 +356,10 @@ const (
 	Plain   Text = "plain"  // it is text
 	Number  Text = "number" // by eventlog.Number
 	Named   Text = "named"  // by its method String: an enum
-	Textual Text = ""       // not at all
+	NotText Text = ""       // not at all
 )
 
-// Expr is the Go expression for the field's value as text, in a message of the
+// Expr returns the Go expression for the field's value as text, in a message of the
 // given name.
 func (f *Field) Expr(message string) string {
 	value := message + "." + f.Getter + "()"
@@ -397,7 +405,7 @@ type Time struct {
 	Unit string
 }
 
-// Unique is the full name of the field that identifies an event; "" if it has
+// Unique returns the full name of the field that identifies an event; "" if it has
 // none.
 func (e *Event) Unique() string {
 	if e.ID == nil {
@@ -406,7 +414,7 @@ func (e *Event) Unique() string {
 	return e.FullName + "." + e.ID.ProtoName
 }
 
-// Identity says in words what identifies an event: "source (appid) and id (sent
+// Identity returns in words what identifies an event: "source (appid) and id (sent
 // with the call)".
 func (e *Event) Identity() string {
 	id := "id (sent with the call)"
@@ -429,12 +437,12 @@ func (e *Event) Identifying() (names []string) {
 	return names
 }
 
-// sub is a package in a folder below the module's root.
+// sub returns a package in a folder below the module's root.
 func (m *Module) sub(dir, name string) GoPackage {
 	return GoPackage{Path: path.Join(m.Path, dir), Name: name, Dir: dir}
 }
 
-// dir is the folder of an import path below the module's root; found is false
+// dir returns the folder of an import path below the module's root; found is false
 // if it lies in another module.
 func (m *Module) dir(importPath string) (dir string, found bool) {
 	if importPath == m.Path {

@@ -34,7 +34,7 @@ func dashed(name string) string {
 // is added it must fit into the 255 that a disk allows.
 const maxName = 120
 
-// short cuts a name that is too long, and adds a number that tells it from
+// short cuts a name that is too long, and adds a number by which it differs from
 // others that begin the same.
 func short(name string) string {
 	if len(name) <= maxName {
@@ -55,13 +55,13 @@ var constrained = regexp.MustCompile(`_(test|aix|android|darwin|dragonfly|freebs
 	`mips64le|mips64p32|mips64p32le|ppc|ppc64|ppc64le|riscv|riscv64|s390|s390x|sparc|sparc64|wasm)$`)
 
 // Constrained reports whether a Go file is a test or for one system alone, by
-// its name less the ending.
+// its name without the ending.
 func Constrained(stem string) bool { return constrained.MatchString(stem) }
 
-// stem is the name of a Go file, less its ending, for something with a Go name:
-// one that means nothing to the Go command, and that no other file of its
-// folder has, on a disk that is blind to case either. What it is, such as rpc,
-// is added where its name won't do.
+// stem returns the name of a Go file, without its ending, for something with a Go
+// name: one that means nothing to the Go command, and that no other file of its
+// folder has, on a disk that ignores case either. If its own name won't do, what
+// it is, such as rpc, is added.
 func (b *builder) stem(dir, name, what string, reserved ...string) string {
 	plain := short(strings.TrimLeft(snake(name), "_"))
 	stem := plain
@@ -80,8 +80,8 @@ func packageName(name string) string {
 	return dirName(short(strings.ReplaceAll(strings.ToLower(name), "_", "")))
 }
 
-// dirName is a folder's name that the Go command takes for that of a package,
-// and reads nothing into.
+// dirName returns a name for a folder that has no special meaning to the Go
+// command.
 func dirName(name string) string {
 	plain := strings.TrimLeft(strings.ToLower(name), "_.")
 	switch plain {
@@ -96,7 +96,7 @@ func dirName(name string) string {
 	return plain
 }
 
-// protoDir is the folder of a proto package: shop/v1 for shop.v1.
+// protoDir returns the folder of a proto package: shop/v1 for shop.v1.
 func protoDir(protoPackage string) string {
 	var dirs []string
 	for part := range strings.SplitSeq(protoPackage, ".") {
@@ -107,9 +107,9 @@ func protoDir(protoPackage string) string {
 	return path.Join(dirs...)
 }
 
-// base is what role packages are named after: the package of the messages less
-// a trailing pb, unless nothing else is left, and less underscores at its ends,
-// which would make a role package a test, or hide it.
+// base returns what role packages are named after: the package of the messages
+// without a trailing pb, unless nothing else is left, and without underscores at
+// its ends, which would make a role package a test, or hide it.
 func base(goName string) string {
 	name := strings.Trim(goName, "_")
 	if name == "" || '0' <= name[0] && name[0] <= '9' {
@@ -123,7 +123,7 @@ func base(goName string) string {
 
 var version = regexp.MustCompile(`^v[0-9]+((alpha|beta|p)[0-9]*)*$`)
 
-// versionOf is the version that a proto package's name ends in, or "".
+// versionOf returns the version that a proto package's name ends in, or "".
 func versionOf(protoPackage string) string {
 	last := protoPackage[strings.LastIndex(protoPackage, ".")+1:]
 	if last != protoPackage && version.MatchString(last) {
@@ -134,8 +134,8 @@ func versionOf(protoPackage string) string {
 
 var notInPrograms = regexp.MustCompile(`[^a-z0-9]+`)
 
-// program is the program that serves a proto package: its name dashed, less
-// its version; without a package, the name of the file.
+// program returns the name of the program that serves a proto package: that of the
+// package with dashes and without its version, or of the file if there is none.
 func program(protoPackage, protoFile string) string {
 	name := protoPackage
 	if name == "" {

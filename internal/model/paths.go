@@ -10,7 +10,7 @@ type Element interface {
 	// joins code of yours.
 	Variant(yours bool) string
 	// Traces are what a run that knew the element has left in files of ours:
-	// one of them is enough to tell.
+	// one of them is enough to know.
 	Traces() []Trace
 	// Declared is the proto file that declares the element, "" for one that is
 	// declared in none alone.
@@ -35,49 +35,62 @@ var (
 	}()
 )
 
-// Trace is a file below the module's root, and what stands in it, if that
-// matters. Stars in its path stand for any name, as in [path.Match]: one of the
-// files is enough.
+// Trace is a file below the module's root, and a text in it, if that matters. Its
+// path may have stars for any name, as in [path.Match]: one of the files is enough.
 type Trace struct{ Path, Text string }
 
 // Variant, Trace and String make the module an [Element]. Its variant is that
 // of one with events, or without.
 func (m *Module) Variant(bool) string { return variant(m.UsesEvents()) }
 
-// Traces is the table of subcommands of any client.
-func (m *Module) Traces() []Trace { return []Trace{{Path: "cmd/*-client/commands.go"}} }
+// Traces returns the traces of the programs, and the table of subcommands of any
+// client.
+func (m *Module) Traces() []Trace {
+	traces := []Trace{{Path: "cmd/*-client/commands.go"}}
+	for _, program := range m.Programs {
+		traces = append(traces, program.Traces()...)
+	}
+	return traces
+}
 
-// Declared is none.
+// Declared returns "".
 func (m *Module) Declared() string { return "" }
 
 func (m *Module) String() string { return "module " + m.Path }
 
-// Variant is that of a program that has to do with events, or has not.
+// Variant returns the variant of a program with events, or without.
 func (p *Program) Variant(bool) string { return variant(p.UsesEvents()) }
 
-// Traces is the client's table of subcommands.
-func (p *Program) Traces() []Trace { return []Trace{{Path: "cmd/" + p.Name + "-client/commands.go"}} }
+// Traces returns the client's table of subcommands, and where the server's main
+// calls what serves a package: a client without a main has no such table.
+func (p *Program) Traces() []Trace {
+	traces := []Trace{{Path: "cmd/" + p.Name + "-client/commands.go"}}
+	for _, pkg := range p.Packages {
+		traces = append(traces, Trace{Path: "cmd/" + p.Name + "-server/*.go", Text: fmt.Sprintf("%q", pkg.Server.Path)})
+	}
+	return traces
+}
 
-// Declared is none.
+// Declared returns "".
 func (p *Program) Declared() string { return "" }
 
 func (p *Program) String() string { return "program " + p.Name }
 
-// Variant is that of a package with event types, or none.
+// Variant returns the variant of a package with event types, or without.
 func (p *Package) Variant(bool) string { return variant(p.UsesEvents()) }
 
-// Traces is the client of the package.
+// Traces returns the client of the package.
 func (p *Package) Traces() []Trace { return []Trace{{Path: p.Client.Dir + "/client.go"}} }
 
-// Declared is none.
+// Declared returns "".
 func (p *Package) Declared() string { return "" }
 
 func (p *Package) String() string { return "package " + p.Messages.Path }
 
-// Variant is that of a service that has to do with events, or has not.
+// Variant returns the variant of a service with events, or without.
 func (s *Service) Variant(bool) string { return variant(s.UsesEvents()) }
 
-// Traces are the client of the service, and its server.
+// Traces returns the client of the service, and its server.
 func (s *Service) Traces() []Trace {
 	return []Trace{
 		{Path: s.client(), Text: fmt.Sprintf("Name: %q", s.FullName)},
@@ -87,23 +100,23 @@ func (s *Service) Traces() []Trace {
 
 func (s *Service) client() string { return s.Package.Client.Dir + "/" + s.File + ".go" }
 
-// Declared is the file that declares the service.
+// Declared returns the file that declares the service.
 func (s *Service) Declared() string { return s.proto }
 
 func (s *Service) String() string { return "service " + s.FullName }
 
-// Variant is the only one.
+// Variant returns "": there is one only.
 func (e *Event) Variant(bool) string { return "" }
 
-// Traces is the log of the event type.
+// Traces returns the log of the event type.
 func (e *Event) Traces() []Trace { return []Trace{{Path: e.Package.Events.Dir + "/" + e.File + ".go"}} }
 
-// Declared is the file that declares the message.
+// Declared returns the file that declares the message.
 func (e *Event) Declared() string { return e.proto }
 
 func (e *Event) String() string { return "event " + e.FullName }
 
-// Variant is the RPC's kind, or that of its skeleton.
+// Variant returns the RPC's kind, or that of its skeleton.
 func (m *Method) Variant(yours bool) string {
 	if yours {
 		return string(m.Skeleton())
@@ -111,7 +124,7 @@ func (m *Method) Variant(yours bool) string {
 	return string(m.Kind)
 }
 
-// Traces are the RPC's line in the client of its service, and its part of the
+// Traces returns the RPC's line in the client of its service, and its part of the
 // contract.
 func (m *Method) Traces() []Trace {
 	return []Trace{
@@ -120,7 +133,7 @@ func (m *Method) Traces() []Trace {
 	}
 }
 
-// Declared is the file that declares the service.
+// Declared returns the file that declares the service.
 func (m *Method) Declared() string { return m.Service.proto }
 
 func (m *Method) String() string { return "rpc " + m.Service.FullName + "." + m.ProtoName }

@@ -19,7 +19,7 @@ type Protos struct {
 	Folders map[string]bool
 }
 
-// ProtosOf are the files that a run generates a module from.
+// ProtosOf returns the files that a run generates a module from.
 func ProtosOf(m *Module) Protos { return m.protos }
 
 // protos notes a file that is generated for.
@@ -64,14 +64,14 @@ func Generated(dir string) bool {
 	return WithoutRole(dir) != ""
 }
 
-// ClientBeside is the folder of the client that belongs with a folder of one of
-// a package's roles.
+// ClientBeside returns the folder of the client that belongs with a folder of
+// one of a package's roles.
 func ClientBeside(dir string) string { return WithoutRole(dir) + "client" }
 
-// ServerBeside is that of the server.
+// ServerBeside returns the folder of the server that belongs with it.
 func ServerBeside(dir string) string { return WithoutRole(dir) + "server" }
 
-// WithoutRole is a folder less the role in its name, or "" if it has none.
+// WithoutRole returns a folder without the role in its name, or "" if it has none.
 func WithoutRole(dir string) string {
 	for _, role := range roles {
 		if base, found := strings.CutSuffix(dir, role); found && path.Base(dir) != role {

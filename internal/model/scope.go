@@ -14,7 +14,7 @@ type Scope struct {
 	Doc  string // in words: "once for each RPC"
 	// Data is of the type that its templates see.
 	Data Element
-	// Placeholders are what may stand in braces in a template's path.
+	// Placeholders are the names that may be in braces in a template's path.
 	Placeholders []Placeholder
 	// Variants are all that [Element.Variant] returns.
 	Variants []string
@@ -47,7 +47,7 @@ var Scopes = []Scope{
 	}},
 }
 
-// ScopeNames are the names of all scopes.
+// ScopeNames returns the names of all scopes.
 func ScopeNames() (names []string) {
 	for _, scope := range Scopes {
 		names = append(names, scope.Name)
@@ -55,7 +55,7 @@ func ScopeNames() (names []string) {
 	return names
 }
 
-// ScopeOf is the scope of a name.
+// ScopeOf returns the scope of a name.
 func ScopeOf(name string) (scope Scope, found bool) {
 	i := slices.IndexFunc(Scopes, func(s Scope) bool { return s.Name == name })
 	if i < 0 {
@@ -72,8 +72,8 @@ func each[E Element](elements []E) []Element {
 	return all
 }
 
-// Placeholder is a name in braces in a template's path, which stands for
-// something else with each element.
+// Placeholder is a name in braces in a template's path, which is replaced by
+// something of each element.
 type Placeholder struct {
 	Name, Doc string
 	of        func(Element) string
@@ -83,7 +83,7 @@ func placeholder[E Element](name, doc string, of func(E) string) Placeholder {
 	return Placeholder{name, doc, func(element Element) string { return of(element.(E)) }}
 }
 
-// with are placeholders of an element, and those of what it belongs to.
+// with returns the placeholders of an element, and of what it belongs to.
 func with[E, Above Element](above []Placeholder, of func(E) Above, own ...Placeholder) []Placeholder {
 	for _, p := range above {
 		own = append(own, placeholder(p.Name, p.Doc, func(element E) string { return p.of(of(element)) }))
@@ -97,12 +97,12 @@ var (
 		placeholder("app", "name of the program", func(p *Program) string { return p.Name }),
 	}
 	ofPackage = with(ofProgram, func(p *Package) *Program { return p.Program },
-		placeholder("gen", "folder that what is generated for the package stands in: beside its messages", func(p *Package) string { return p.dir }),
-		placeholder("base", "name of the package of messages, less a trailing `pb`", func(p *Package) string { return p.Base }))
+		placeholder("gen", "folder of what is generated for the package: beside its messages", func(p *Package) string { return p.dir }),
+		placeholder("base", "name of the package of messages, without a trailing `pb`", func(p *Package) string { return p.Base }))
 	ofService = with(ofPackage, func(s *Service) *Package { return s.Package },
 		placeholder("service", "the service, as the base name of a file", func(s *Service) string { return s.File }),
 		placeholder("commands", "base name of the file with its subcommands", func(s *Service) string { return s.Commands }),
-		placeholder("path", "folder of its implementation, below `internal`", func(s *Service) string { return strings.TrimPrefix(s.Impl.Dir, "internal/") }))
+		placeholder("path", "folder of its implementation, below `internal`", func(s *Service) string { return strings.TrimPrefix(s.impl.Dir, "internal/") }))
 	ofEvent = with(ofPackage, func(e *Event) *Package { return e.Package },
 		placeholder("event", "the event, as the base name of a file", func(e *Event) string { return e.File }))
 	ofMethod = with(ofService, func(m *Method) *Service { return m.Service },
@@ -110,16 +110,17 @@ var (
 		placeholder("contract", "base name of the file with its part of the contract", func(m *Method) string { return m.TestFile }))
 )
 
-// Check says what is wrong with the placeholders of a template's path.
+// Check returns an error for the first placeholder of a template's path that is
+// not one of the scope's.
 func (s Scope) Check(pattern string) error {
 	for rest := pattern; ; {
-		_, behind, opened := strings.Cut(rest, "{")
+		_, opening, opened := strings.Cut(rest, "{")
 		if !opened {
 			return nil
 		}
-		name, after, closed := strings.Cut(behind, "}")
+		name, after, closed := strings.Cut(opening, "}")
 		if !closed {
-			return fmt.Errorf("the brace before %q is not closed", behind)
+			return fmt.Errorf("the brace before %q is not closed", opening)
 		}
 		if !slices.ContainsFunc(s.Placeholders, func(p Placeholder) bool { return p.Name == name }) {
 			return fmt.Errorf("there is no {%s} in the path of %s templates: they have %s", name, s.Name, s.known())
@@ -141,7 +142,7 @@ func (s Scope) known() string {
 }
 
 // Expand makes a path of a template's path, which passes [Scope.Check]: the
-// placeholders are replaced by what they stand for with an element.
+// placeholders are replaced by what they mean for an element.
 func (s Scope) Expand(pattern string, element Element) string {
 	for _, p := range s.Placeholders {
 		if braced := "{" + p.Name + "}"; strings.Contains(pattern, braced) {

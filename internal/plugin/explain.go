@@ -20,22 +20,18 @@ func Explain(request *pluginpb.CodeGeneratorRequest, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	gomod, err := ReadGoMod(options.Root)
+	_, target, err := read(request, options)
 	if err != nil {
 		return err
 	}
-	into, err := read(request, options, gomod)
-	if err != nil {
-		return err
-	}
-	files, err := options.made(into)
+	files, err := made(target, options)
 	if err != nil {
 		return err
 	}
 	var text strings.Builder
-	for _, pkg := range into.Packages {
+	for _, pkg := range target.Packages {
 		for _, service := range pkg.Services {
-			fmt.Fprintf(&text, "service %s, implemented in %s\n", service.FullName, service.Impl.Dir)
+			fmt.Fprintf(&text, "service %s, implemented in %s\n", service.FullName, service.Impl().Dir)
 			for _, method := range service.Methods {
 				explainMethod(&text, method)
 			}
@@ -50,7 +46,7 @@ func Explain(request *pluginpb.CodeGeneratorRequest, out io.Writer) error {
 	return err
 }
 
-// kinds says in words what becomes of an RPC.
+// kinds has words for what becomes of an RPC.
 var kinds = map[model.Kind]string{
 	model.UnaryEvent:        "takes an event",
 	model.UnaryBatch:        "takes events, many at once",
@@ -69,10 +65,10 @@ func explainMethod(out *strings.Builder, method *model.Method) {
 		fmt.Fprintf(out, "    event %s\n", method.Event.FullName)
 	}
 	if method.Kind == model.Tail {
-		fmt.Fprintf(out, "    begins behind the position in %s, with what was stored since %s\n",
+		fmt.Fprintf(out, "    starts after the position in %s, with what was stored since %s\n",
 			fieldName(method.From.Position), fieldName(method.From.Time))
 	}
-	fmt.Fprintf(out, "    yours: %s.go, %s_test.go\n", path.Join(method.Service.Impl.Dir, method.File), method.File)
+	fmt.Fprintf(out, "    yours: %s.go, %s_test.go\n", path.Join(method.Service.Impl().Dir, method.File), method.File)
 }
 
 func fieldName(field *model.Field) string {
@@ -112,18 +108,28 @@ func explainEvent(out *strings.Builder, event *model.Event) {
 	out.WriteString("\n")
 }
 
-// made are the outputs of a module, less those that its templates leave out.
-func (o Options) made(into *model.Module) ([]keep.Output, error) {
-	all, err := o.outputs(into)
+// made returns the outputs of a module, without those that its templates leave out,
+// and with the copy of the runtime.
+func made(target *model.Module, options Options) ([]keep.Output, error) {
+	all, err := outputs(target, options.Templates)
 	var made []keep.Output
+	var files []keep.File
 	for _, output := range all {
 		text, wrong := output.Render()
 		err = errors.Join(err, wrong)
 		if text != nil {
-			made = append(made, output)
+			made, files = append(made, output), append(files, keep.File{Path: output.Path, Content: text})
 		}
 	}
-	return made, err
+	if err != nil || !target.Copied || len(target.Packages) == 0 {
+		return made, err
+	}
+	part, err := reached(target, files, nil)
+	if err != nil {
+		return nil, err
+	}
+	copied, err := copies(target, part)
+	return append(made, copied...), err
 }
 
 func explainFiles(out *strings.Builder, files []keep.Output) {

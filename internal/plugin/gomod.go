@@ -50,7 +50,7 @@ func nameOf(root string) string {
 	return root
 }
 
-// Path is the module's path.
+// Path returns the module's path.
 func (m *GoMod) Path() string { return m.file.Module.Mod.Path }
 
 // Provides reports whether a package is one of the module, or can be one of the
@@ -64,7 +64,7 @@ func (m *GoMod) Provides(importPath string) bool {
 		os.Getenv("GOWORK") != "off" && inWorkspace(m.at)
 }
 
-// inWorkspace reports whether a go.work stands in a folder above a go.mod.
+// inWorkspace reports whether there is a go.work in a folder above a go.mod.
 func inWorkspace(gomod string) bool {
 	dir, err := filepath.Abs(filepath.Dir(gomod))
 	for err == nil {

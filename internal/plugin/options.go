@@ -45,61 +45,68 @@ const (
 	ScaffoldAll = "all" // and for what is not, if they were deleted
 )
 
-// option is an option of ours by name: what it takes, and how it is set.
+// option is a row of the table that parsing, errors, help and README are made of.
 type option struct {
-	name, takes string
-	set         func(o *Options, value string) error
+	usage string // its name and what it takes: the default first, or a word in capitals
+	doc   string
+	set   func(o *Options, part, value string) (valid bool)
 }
 
 var options = []option{
-	{"root", "the folder of go.mod, and of the output", func(o *Options, value string) error {
-		o.Root = value
-		return nil
+	{"root=DIR", "the folder of the module's go.mod, if it is not the current one; the output must be that same folder",
+		func(o *Options, _, value string) bool {
+			o.Root = value
+			return true
+		}},
+	{"events=auto|names|off", "how to find the RPCs that take events: by names and by comments, by names alone, or not at all",
+		func(o *Options, _, value string) bool {
+			o.Events = value
+			return slices.Contains([]string{model.EventsAuto, model.EventsNames, model.EventsOff}, value)
+		}},
+	{"scaffold=new|all", "all writes files of yours again that were deleted",
+		func(o *Options, _, value string) bool {
+			o.Scaffold = value
+			return value == ScaffoldNew || value == ScaffoldAll
+		}},
+	{"check=false|true", "true writes nothing, and fails with a list if a run would write anything",
+		func(o *Options, _, value string) (valid bool) {
+			var err error
+			o.Check, err = strconv.ParseBool(value)
+			return err == nil
+		}},
+	{"templates=DIR", "lays a folder of your templates over ours",
+		func(o *Options, _, value string) bool {
+			o.Templates = value
+			return true
+		}},
+	{"engines=sqlite+nats|sqlite", "sqlite leaves NATS JetStream out of the module, and out of its go.mod",
+		func(o *Options, _, value string) bool {
+			o.Engines = strings.Split(value, "+")
+			return slices.Contains([]string{"sqlite+nats", "nats+sqlite", "sqlite"}, value)
+		}},
+	{"runtime=IMPORT/PATH", "imports the runtime from there instead of copying it into the module",
+		func(o *Options, _, value string) bool {
+			o.Runtime = value
+			return path.Clean(value) == value && !strings.HasPrefix(value, "/") && !strings.HasPrefix(value, ".")
+		}},
+	{"paths=import|source_relative", asProtocGenGo, func(o *Options, part, value string) bool {
+		o.protogen = append(o.protogen, part)
+		return value == "import" || value == "source_relative"
 	}},
-	{"check", "true or false", func(o *Options, value string) error {
-		check, err := strconv.ParseBool(value)
-		if err != nil {
-			return fmt.Errorf("want true or false")
-		}
-		o.Check = check
-		return nil
+	{"module=PATH", asProtocGenGo, func(o *Options, part, _ string) bool {
+		o.protogen = append(o.protogen, part)
+		return true
 	}},
-	{"runtime", "an import path", func(o *Options, value string) error {
-		if value == "" || path.Clean(value) != value || strings.HasPrefix(value, "/") || strings.HasPrefix(value, ".") {
-			return fmt.Errorf("want an import path")
-		}
-		o.Runtime = value
-		return nil
-	}},
-	{"scaffold", "new or all", func(o *Options, value string) error {
-		if value != ScaffoldNew && value != ScaffoldAll {
-			return fmt.Errorf("want new or all")
-		}
-		o.Scaffold = value
-		return nil
-	}},
-	{"events", "auto, names or off", func(o *Options, value string) error {
-		if value != model.EventsAuto && value != model.EventsNames && value != model.EventsOff {
-			return fmt.Errorf("want auto, names or off")
-		}
-		o.Events = value
-		return nil
-	}},
-	{"engines", "sqlite or sqlite+nats", func(o *Options, value string) error {
-		o.Engines = strings.Split(value, "+")
-		if value != "sqlite" && value != "sqlite+nats" && value != "nats+sqlite" {
-			return fmt.Errorf("want sqlite, which tests use and the server unless told otherwise, or sqlite+nats")
-		}
-		return nil
-	}},
-	{"templates", "a folder of templates", func(o *Options, value string) error {
-		o.Templates = value
-		return nil
+	{mapping + "FILE.proto=IMPORT/PATH", asProtocGenGo, func(o *Options, part, _ string) bool {
+		o.protogen = append(o.protogen, part)
+		return true
 	}},
 }
 
-// ofProtogen are the options that protogen reads; M comes with a file's name.
-var ofProtogen = []string{"paths", "module", "M"}
+const (
+	asProtocGenGo = "as protoc-gen-go takes it"
+	mapping       = "M" // begins an option that has the name of a proto file in its own
+)
 
 // ParseOptions reads a parameter. An option that is unknown or wrong is an
 // error that names it, and what there is.
@@ -109,38 +116,68 @@ func ParseOptions(parameter string) (Options, error) {
 		if part == "" {
 			continue
 		}
-		name, value, given := strings.Cut(part, "=")
-		if slices.Contains(ofProtogen, name) || strings.HasPrefix(name, "M") {
-			if !given || value == "" || name == "M" || name == "paths" && value != "import" && value != "source_relative" {
-				return o, fmt.Errorf("option %q: %s", part, valid())
-			}
-			o.protogen = append(o.protogen, part)
-			continue
-		}
-		i := slices.IndexFunc(options, func(one option) bool { return one.name == name })
-		if i < 0 {
-			return o, fmt.Errorf("option %q is unknown: %s", part, valid())
-		}
-		if !given || value == "" {
-			return o, fmt.Errorf("option %q has no value: %s", part, valid())
-		}
-		if err := options[i].set(&o, value); err != nil {
-			return o, fmt.Errorf("option %q: %w", part, err)
+		name, value, _ := strings.Cut(part, "=")
+		i := slices.IndexFunc(options, func(one option) bool { return one.is(name) })
+		switch {
+		case i < 0:
+			return o, fmt.Errorf("option %q is unknown: want one of %s", part, usages())
+		case value == "":
+			return o, fmt.Errorf("option %q has no value: want %s", part, options[i].usage)
+		case !options[i].set(&o, part, value):
+			return o, fmt.Errorf("option %q: want %s", part, options[i].usage)
 		}
 	}
 	return o, nil
 }
 
-// valid lists the options.
-func valid() string {
-	list := []string{"paths=import or source_relative", "module=the module's path", "MFILE.proto=an import path"}
-	for _, one := range options {
-		list = append(list, one.name+"="+one.takes)
+// is reports whether an option has a name.
+func (o option) is(name string) bool {
+	own, _, _ := strings.Cut(o.usage, "=")
+	if strings.HasPrefix(own, mapping) {
+		return strings.HasPrefix(name, mapping) && name != mapping
 	}
-	return "the options are " + strings.Join(list, "; ")
+	return own == name
 }
 
-// GoPackage is the import path of a file's messages: by an option M, else by
+// usages lists the options.
+func usages() string {
+	list := make([]string, len(options))
+	for i, one := range options {
+		list[i] = one.usage
+	}
+	return strings.Join(list, ", ")
+}
+
+// OptionHelp returns the list of options as the command help prints it.
+func OptionHelp() string {
+	const indent, width = "      ", 80
+	var text strings.Builder
+	for _, one := range options {
+		fmt.Fprintf(&text, "  %s\n", one.usage)
+		line := ""
+		for word := range strings.FieldsSeq(one.doc) {
+			if line != "" && len(indent+line+" "+word) > width {
+				text.WriteString(indent + line + "\n")
+				line = ""
+			}
+			line = strings.TrimSpace(line + " " + word)
+		}
+		text.WriteString(indent + line + "\n")
+	}
+	return text.String()
+}
+
+// OptionTable returns the list of options as a table of Markdown.
+func OptionTable() string {
+	var text strings.Builder
+	text.WriteString("| option | what it does |\n|---|---|\n")
+	for _, one := range options {
+		fmt.Fprintf(&text, "| `%s` | %s |\n", strings.ReplaceAll(one.usage, "|", `\|`), one.doc)
+	}
+	return text.String()
+}
+
+// GoPackage returns the import path of a file's messages: by an option M, else by
 // its go_package.
 func (o Options) GoPackage(file *descriptorpb.FileDescriptorProto) string {
 	goPackage := file.GetOptions().GetGoPackage()
@@ -153,8 +190,8 @@ func (o Options) GoPackage(file *descriptorpb.FileDescriptorProto) string {
 	return importPath
 }
 
-// ForGo are the options for another plugin made with protogen: its own, the
-// options M that it must share, and the module, unless it is told of paths.
+// ForGo returns the options for another plugin made with protogen: its own, the
+// options M that it must share, and the module, unless one of them is about paths.
 func (o Options) ForGo(modulePath string, own []string) []string {
 	all := slices.Clone(own)
 	placed := false

@@ -1,12 +1,11 @@
-// Package plugin answers a request of protoc or buf: it reads the options and
-// the protos, looks at what is on disk, and renders what may be written.
+// Package plugin answers a request of protoc or buf: it reads the options,
+// go.mod and the protos, looks at what is on disk, and renders what may be
+// written.
 package plugin
 
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"path"
 	"slices"
 	"strings"
 
@@ -19,39 +18,110 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/keep"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/render"
-	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/templates"
 )
 
+// Result is what a run makes of a request.
+type Result struct {
+	Options Options
+	// GoMod is nil if there are no services and go.mod can't be read.
+	GoMod *GoMod
+	// Files are to be written, those that are leftovers to be deleted.
+	Files []keep.File
+	// Lines are for the user to read, though nothing is wrong.
+	Lines []string
+	// Missing are the modules that the files import and go.mod does not require.
+	Missing []module.Version
+	// Skipped is what is wrong where there are no services: since nothing is
+	// made then, it is not an error.
+	Skipped error
+}
+
+// Run decides which files a request is answered with, and writes none. With an
+// error no file may be written.
+func Run(request *pluginpb.CodeGeneratorRequest) (*Result, error) {
+	options, err := ParseOptions(request.GetParameter())
+	if err != nil {
+		return nil, err
+	}
+	gomod, target, err := read(request, options)
+	if err != nil && !hasServices(request) {
+		return &Result{Options: options, GoMod: gomod, Skipped: err}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	disk := keep.At(options.Root, gomod.Path(), options.Scaffold == ScaffoldAll)
+	disk.Join(target)
+	outputs, err := outputs(target, options.Templates)
+	if err != nil {
+		return nil, err
+	}
+	files, err := disk.Decide(outputs)
+	if err != nil {
+		return nil, render.Together(err) // and nothing else, which would hide it
+	}
+	leftovers, err := disk.Leftovers(target)
+	if err != nil {
+		return nil, err
+	}
+	result := &Result{Options: options, GoMod: gomod, Files: append(files, leftovers...)}
+	if target.Copied && len(target.Packages) > 0 {
+		if err := result.addRuntime(target, disk); err != nil {
+			return nil, err
+		}
+	}
+	result.Lines = slices.Concat(foreignMessages(target, gomod), disk.Lines(), result.Lines)
+	return result, nil
+}
+
+// addRuntime adds the copy of what the module's code reaches of the runtime, and
+// the modules that it needs.
+func (r *Result) addRuntime(target *model.Module, disk *keep.Module) error {
+	part, err := reached(target, r.Files, disk.RuntimeImports())
+	if err != nil {
+		return err
+	}
+	outputs, err := copies(target, part)
+	if err != nil {
+		return err
+	}
+	copied, err := disk.Decide(outputs)
+	if err != nil {
+		return err
+	}
+	r.Files = slices.Concat(r.Files, copied, disk.RuntimeLeftovers())
+	slices.SortStableFunc(r.Files, func(a, b keep.File) int { return strings.Compare(a.Path, b.Path) })
+	r.Missing = r.GoMod.Missing(part.Requirements())
+	r.Lines = outdated(r.GoMod, part)
+	return nil
+}
+
 // Respond answers a request. What the user should know though nothing is wrong
-// is told, a line at a time. An error becomes part of the answer, which has no
-// files then.
-func Respond(request *pluginpb.CodeGeneratorRequest, tell func(line string)) *pluginpb.CodeGeneratorResponse {
+// is handed to warn, a line at a time. An error becomes part of the answer,
+// which has no files then.
+func Respond(request *pluginpb.CodeGeneratorRequest, warn func(line string)) *pluginpb.CodeGeneratorResponse {
 	response := &pluginpb.CodeGeneratorResponse{
 		SupportedFeatures: proto.Uint64(uint64(pluginpb.CodeGeneratorResponse_FEATURE_PROTO3_OPTIONAL |
 			pluginpb.CodeGeneratorResponse_FEATURE_SUPPORTS_EDITIONS)),
 		MinimumEdition: proto.Int32(int32(descriptorpb.Edition_EDITION_PROTO2)),
 		MaximumEdition: proto.Int32(int32(descriptorpb.Edition_EDITION_2024)),
 	}
-	options, err := ParseOptions(request.GetParameter())
-	var files []keep.File
+	result, err := Run(request)
 	if err == nil {
-		files, err = generate(request, options, tell)
-	}
-	if err == nil && options.Check {
-		files, err = nil, upToDate(options.Root, files)
-	}
-	if err == nil {
-		err = keep.Writable(options.Root, files)
+		err = result.refused()
 	}
 	if err != nil {
 		response.Error = proto.String(err.Error())
 		return response
 	}
-	for _, file := range files {
-		if file.Gone {
-			tell(file.Path + ": nothing is made of it any more: delete it (it is left as an empty package)")
-		}
+	for _, line := range result.lines() {
+		warn(line)
+	}
+	if result.Options.Check {
+		return response
+	}
+	for _, file := range result.written() {
 		response.File = append(response.File, &pluginpb.CodeGeneratorResponse_File{
 			Name:    proto.String(file.Path),
 			Content: proto.String(string(file.Content)),
@@ -60,61 +130,56 @@ func Respond(request *pluginpb.CodeGeneratorRequest, tell func(line string)) *pl
 	return response
 }
 
-// Generate returns the files that a run writes, or would write with the option
-// check; those that are gone may be deleted. With an error there are none.
-func Generate(request *pluginpb.CodeGeneratorRequest, tell func(line string)) ([]keep.File, error) {
-	options, err := ParseOptions(request.GetParameter())
-	if err != nil {
-		return nil, err
+// refused returns the error for which a plugin answers with no file: there are
+// changes and the option check, or a file can't be written.
+func (r *Result) refused() error {
+	if r.Options.Check {
+		return upToDate(r.Options.Root, r.written())
 	}
-	return generate(request, options, tell)
+	return keep.Unwritable(r.Options.Root, r.written())
 }
 
-func generate(request *pluginpb.CodeGeneratorRequest, options Options, tell func(line string)) ([]keep.File, error) {
-	gomod, err := ReadGoMod(options.Root)
-	if err == nil {
-		err = options.fits(gomod)
+// written returns the files that a plugin writes. It can't delete leftovers, and
+// makes those that are in Go empty packages.
+func (r *Result) written() []keep.File {
+	return slices.DeleteFunc(slices.Clone(r.Files), func(file keep.File) bool { return file.Content == nil })
+}
+
+// lines returns what a plugin prints: the lines of the run, and what it leaves to
+// the user because it can neither delete a file nor write go.mod.
+func (r *Result) lines() []string {
+	lines := slices.Clone(r.Lines)
+	if r.Options.Check {
+		return lines
 	}
-	var into *model.Module
-	if err == nil {
-		into, err = read(request, options, gomod)
-	}
-	if err != nil && !hasServices(request) {
-		return nil, nil // whatever is wrong, nothing is to be made
-	}
-	if err != nil {
-		return nil, err
-	}
-	onDisk := keep.At(options.Root, gomod.Path())
-	onDisk.All = options.Scaffold == ScaffoldAll
-	var told []string
-	onDisk.Told = func(line string) { told = append(told, line) }
-	onDisk.Join(into)
-	outputs, err := options.outputs(into)
-	if err != nil {
-		return nil, err
-	}
-	files, err := onDisk.Files(into, outputs)
-	if err != nil {
-		return nil, render.Together(err) // and nothing else, which would hide it
-	}
-	for _, pkg := range into.Packages {
-		if !gomod.Provides(pkg.Messages.Path) {
-			tell(fmt.Sprintf("%s: nothing is made of its messages, since their go_package %s is neither in the module %s nor in one that go.mod requires: "+
-				"change go_package, or go get that module", pkg.Services[0].Declared(), pkg.Messages.Path, gomod.Path()))
+	for _, file := range r.Files {
+		switch {
+		case file.Leftover && file.Content != nil:
+			lines = append(lines, file.Path+": no longer generated: delete it (until then it is an empty package)")
+		case file.Leftover:
+			lines = append(lines, file.Path+": no longer generated: delete it")
 		}
 	}
-	for _, line := range told {
-		tell(line)
+	if len(r.Missing) > 0 {
+		lines = append(lines, "go.mod does not require all modules that the code imports; for the versions that it was tested with: go get "+Versions(r.Missing))
 	}
-	return files, nil
+	return lines
 }
 
-// upToDate is the error that lists what a run would change below root.
+// Versions returns modules as arguments of go get.
+func Versions(modules []module.Version) string {
+	words := make([]string, len(modules))
+	for i, one := range modules {
+		words[i] = one.String()
+	}
+	return strings.Join(words, " ")
+}
+
+// upToDate returns the error that lists what a run would change below root.
 func upToDate(root string, files []keep.File) error {
 	var changes []string
 	for _, file := range files {
-		file.Gone = false // a plugin can only empty it
+		file.Leftover = false // it can only be emptied
 		if change := file.Change(root); change != "" {
 			changes = append(changes, "\n\t"+change+" "+file.Path)
 		}
@@ -125,40 +190,18 @@ func upToDate(root string, files []keep.File) error {
 	return fmt.Errorf("not up to date with the protos; a run without check=true would%s", strings.Join(changes, ""))
 }
 
-// Untested are the modules that the files of a run import and its go.mod does
-// not require, at the versions that they were tested with.
-func Untested(parameter string) ([]module.Version, error) {
-	options, err := ParseOptions(parameter)
-	if err != nil {
-		return nil, err
-	}
+// read reads go.mod, and makes the model of a request. With an error there is
+// no model, and no go.mod if that is what is wrong.
+func read(request *pluginpb.CodeGeneratorRequest, options Options) (*GoMod, *model.Module, error) {
 	gomod, err := ReadGoMod(options.Root)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return options.Missing(gomod), nil
-}
-
-// Missing are the modules that the files of a run import and go.mod does not
-// require.
-func (o Options) Missing(gomod *GoMod) []module.Version {
-	if o.Runtime != "" {
-		return nil
+	if err := options.fits(gomod); err != nil {
+		return gomod, nil, err
 	}
-	needs := slices.DeleteFunc(runtime.Requirements(), func(r runtime.Requirement) bool {
-		return r.Path == "github.com/nats-io/nats.go" && !slices.Contains(o.Engines, "nats")
-	})
-	return gomod.Missing(needs)
-}
-
-// read makes the model of a request.
-func read(request *pluginpb.CodeGeneratorRequest, options Options, gomod *GoMod) (*model.Module, error) {
 	if err := model.CheckGoPackages(request, gomod.Path()); err != nil {
-		return nil, err
-	}
-	into := model.Module{Path: gomod.Path(), Runtime: options.Runtime, Engines: options.Engines}
-	if into.Runtime == "" {
-		into.Runtime, into.Copied = into.Path+"/"+model.RuntimeDir, true
+		return gomod, nil, err
 	}
 	plugin, err := protogen.Options{}.New(&pluginpb.CodeGeneratorRequest{
 		FileToGenerate:  request.GetFileToGenerate(),
@@ -167,28 +210,30 @@ func read(request *pluginpb.CodeGeneratorRequest, options Options, gomod *GoMod)
 		CompilerVersion: request.GetCompilerVersion(),
 	})
 	if err != nil {
-		return nil, model.Misread(request, err)
+		return gomod, nil, model.Misread(request, err)
 	}
-	return model.Build(into, plugin, options.Events)
+	target := model.Module{Path: gomod.Path(), Runtime: options.Runtime, Engines: options.Engines}
+	if target.Runtime == "" {
+		target.Runtime, target.Copied = target.Path+"/"+model.RuntimeDir, true
+	}
+	built, err := model.Build(target, plugin, options.Events)
+	return gomod, built, err
 }
 
-// outputs are all files of the module, the copy of the runtime among them.
-func (o Options) outputs(into *model.Module) ([]keep.Output, error) {
-	tree, err := tree(o.Templates)
+// outputs returns all files that templates make for a module, those of a user's
+// folder among them, by their paths.
+func outputs(target *model.Module, dir string) ([]keep.Output, error) {
+	tree, err := tree(dir)
 	if err != nil {
 		return nil, err
 	}
-	outputs, err := tree.Outputs(into)
-	if err == nil && into.Copied && len(into.Packages) > 0 {
-		var copied []keep.Output
-		copied, err = copies(into, o.Engines)
-		outputs = append(outputs, copied...)
-	}
+	outputs, err := tree.Outputs(target)
 	slices.SortFunc(outputs, func(a, b keep.Output) int { return strings.Compare(a.Path, b.Path) })
 	return outputs, err
 }
 
-// tree is that of our templates, with those of a user's folder laid over it.
+// tree returns our templates, with those of a user's override folder laid over
+// them.
 func tree(dir string) (*render.Tree, error) {
 	ours, err := render.Embedded(templates.Files)
 	if err != nil {
@@ -197,46 +242,29 @@ func tree(dir string) (*render.Tree, error) {
 	if dir == "" {
 		return render.Parse(ours, nil)
 	}
-	house, unread := render.Read(dir)
-	tree, err := render.Parse(ours, house)
+	theirs, unread := render.Read(dir)
+	tree, err := render.Parse(ours, theirs)
 	if unread != nil {
 		err = errors.Join(unread, err)
 	}
 	return tree, err
 }
 
-// copies are the files of the runtime, as files of the module.
-func copies(into *model.Module, engines []string) ([]keep.Output, error) {
-	var outputs []keep.Output
-	err := fs.WalkDir(runtime.Source, ".", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || path.Ext(name) != ".go" || strings.HasSuffix(name, "_test.go") || !runtime.Needed(name, engines) {
-			return err
+// foreignMessages returns lines about the packages whose messages nobody makes.
+func foreignMessages(target *model.Module, gomod *GoMod) (lines []string) {
+	for _, pkg := range target.Packages {
+		if !gomod.Provides(pkg.Messages.Path) {
+			lines = append(lines, fmt.Sprintf("%s: its messages get no Go code, because their go_package %s is neither in the module %s nor in one that go.mod requires: "+
+				"change go_package, or go get that module", pkg.Services[0].Declared(), pkg.Messages.Path, gomod.Path()))
 		}
-		outputs = append(outputs, keep.Output{
-			Path:  path.Join(model.RuntimeDir, name),
-			Owner: keep.Ours,
-			Render: func() ([]byte, error) {
-				text, err := fs.ReadFile(runtime.Source, name)
-				moved := strings.ReplaceAll(string(text), `"`+runtime.Path+`/`, `"`+into.Runtime+`/`)
-				return []byte("// " + keep.Marker + "\n\n" + moved), err
-			},
-		})
-		return nil
-	})
-	return outputs, err
+	}
+	return lines
 }
 
 func hasServices(request *pluginpb.CodeGeneratorRequest) bool {
-	generate := map[string]bool{}
-	for _, name := range request.GetFileToGenerate() {
-		generate[name] = true
-	}
-	for _, file := range request.GetProtoFile() {
-		if generate[file.GetName()] && len(file.GetService()) > 0 {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(request.GetProtoFile(), func(file *descriptorpb.FileDescriptorProto) bool {
+		return len(file.GetService()) > 0 && slices.Contains(request.GetFileToGenerate(), file.GetName())
+	})
 }
 
 // fits refuses a module= that is not the module generated into.

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -30,7 +31,11 @@ func TestSameBytesWhateverTheOrder(t *testing.T) {
 			t.Fatal(err)
 		}
 		request.Parameter = proto.String("root=" + root)
-		response := plugin.Respond(request, func(line string) { t.Error(line) })
+		var lines []string
+		response := plugin.Respond(request, func(line string) { lines = append(lines, line) })
+		if len(lines) != 1 || !strings.HasPrefix(lines[0], "go.mod does not require all modules that the code imports; for the versions that it was tested with: go get github.com/google/uuid@v") {
+			t.Errorf("it prints %q, want what go.mod lacks alone", lines)
+		}
 		if response.GetError() != "" || len(response.GetFile()) < 40 {
 			t.Fatal(response.GetError(), len(response.GetFile()))
 		}

@@ -45,10 +45,11 @@ func (s *source) output(modulePath string, element model.Element, made paths) (k
 		return keep.Output{}, &Error{At: s.file.At, Element: element.String(), Text: text}
 	}
 	return keep.Output{
-		Path:    at,
-		Owner:   s.owner,
-		Element: element,
-		Render:  func() ([]byte, error) { return s.render(modulePath, element, at) },
+		Path:     at,
+		Owner:    s.owner,
+		Element:  element,
+		Template: s.file.Name,
+		Render:   func() ([]byte, error) { return s.render(modulePath, element, at) },
 	}, nil
 }
 

@@ -10,7 +10,7 @@ import (
 )
 
 // claim takes a name for what becomes of a descriptor. If it is taken for
-// another, both places are told: no spelling could serve both.
+// another, the complaint has both places: no spelling could serve both.
 func (b *builder) claim(name string, d protoreflect.Descriptor, format string, args ...any) {
 	other, taken := b.claims[name]
 	if !taken {
@@ -37,7 +37,7 @@ func (b *builder) identifiers(files []*protogen.File) {
 			continue
 		}
 		if name := path.Base(file.Desc.Path()); strings.HasPrefix(name, "_") || strings.HasPrefix(name, ".") {
-			b.complaints.add(file.Desc, "Go passes over files whose names begin as %s does, and so over what protoc-gen-go makes of it: rename it", name)
+			b.complaints.add(file.Desc, "Go ignores files whose names begin as %s does, and with them what protoc-gen-go makes of the proto: rename it", name)
 		}
 		b.ident(file.GoDescriptorIdent, file.Desc)
 		b.extensions(file.Extensions)
@@ -119,7 +119,7 @@ func (b *builder) stubs(file *protogen.File, service *protogen.Service) {
 	}
 }
 
-// named says what a descriptor is, and its name.
+// named returns what a descriptor is, and its name.
 func named(d protoreflect.Descriptor) string {
 	switch d := d.(type) {
 	case protoreflect.MethodDescriptor:
@@ -140,7 +140,7 @@ func named(d protoreflect.Descriptor) string {
 	return string(d.FullName())
 }
 
-// at is the place of a descriptor: file:line:column, or the file alone where
+// at returns the place of a descriptor: file:line:column, or the file alone where
 // the request has no positions.
 func (b *builder) at(d protoreflect.Descriptor) string {
 	c := placeOf(d)

@@ -1,0 +1,232 @@
+package keep
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
+)
+
+// Leftovers finds the files of ours that earlier runs made and this one does not:
+// of a service, an RPC, an event or a template that was removed, or whose file
+// has another name now. Left as they are, those in Go would break the build.
+// Everything that this run makes must have been decided before, by
+// [Module.Decide], except the copy of the runtime (see [Module.RuntimeLeftovers]).
+//
+// A run may be on some protos of a module only, so what is made of other protos
+// stays, unless their messages are gone, too.
+func (m *Module) Leftovers(target *model.Module) (files []File, err error) {
+	protos := model.ProtosOf(target)
+	folders, err := m.foldersOfRoles(protos)
+	if err != nil {
+		return nil, err
+	}
+	packages := map[string]*packageFiles{} // by what their folders have in common
+	for _, dir := range slices.Sorted(maps.Keys(folders)) {
+		common := model.WithoutRole(dir)
+		if packages[common] == nil {
+			packages[common] = &packageFiles{}
+		}
+		if err := packages[common].add(m, protos, dir); err != nil {
+			return nil, err
+		}
+	}
+	for _, common := range slices.Sorted(maps.Keys(packages)) {
+		files = append(files, packages[common].leftovers(m)...)
+	}
+	files = append(files, m.leftoversElsewhere(protos, files)...)
+	m.lines = append(m.lines, m.removedServices(files)...)
+	return files, nil
+}
+
+// leftover returns a file of ours that is no longer made.
+func (m *Module) leftover(at string, text []byte) File {
+	return File{Path: at, Content: m.emptied(at, text), Leftover: true}
+}
+
+// foldersOfRoles returns the folders of packages' roles and of clients that
+// this run makes, or would if there were services, and those beside them that
+// earlier runs may have made instead, when packages and programs were called
+// something else.
+func (m *Module) foldersOfRoles(protos model.Protos) (map[string]bool, error) {
+	folders, parents := map[string]bool{}, map[string]bool{}
+	for dir := range protos.Folders {
+		folders[dir] = true
+		parents[path.Dir(dir)] = true
+	}
+	for parent := range parents {
+		entries, err := m.entries(parent)
+		if err != nil {
+			return nil, err
+		}
+		for _, entry := range entries {
+			if dir := path.Join(parent, entry.Name()); entry.IsDir() && model.Generated(dir) {
+				folders[dir] = true
+			}
+		}
+	}
+	return folders, nil
+}
+
+// packageFiles are the Go files that are made for a package of messages and not
+// by this run: in the folders of all its roles, because they import one another.
+type packageFiles struct {
+	ended  []File // made for an element of a proto, of which nothing is made now
+	shared []File // made for the package as a whole
+	needed bool   // whether the shared ones are
+}
+
+// leftovers returns the files that are no longer made. The shared ones go when no
+// others are left. Those beside code of yours may be needed by it, and go only
+// if nothing is left of a folder that they import.
+func (p *packageFiles) leftovers(m *Module) []File {
+	files := p.ended
+	stays := func(file File) bool { return p.needed && !m.lacksImport(file, files) }
+	return append(files, slices.DeleteFunc(p.shared, stays)...)
+}
+
+// add looks through a folder.
+func (p *packageFiles) add(m *Module, protos model.Protos, dir string) error {
+	entries, err := m.list(dir)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		at := path.Join(dir, entry.Name())
+		if path.Ext(at) != ".go" {
+			continue
+		}
+		if m.made[at] {
+			p.needed = true
+			continue
+		}
+		text, err := m.read(at)
+		if err != nil {
+			return err
+		}
+		switch source := sourceOf(text); {
+		case !Marked(at, text):
+			p.needed = true
+		case m.stranded[at] || isEmptied(at, text) || source.proto() != "" && m.ended(protos, at, text, source):
+			p.ended = append(p.ended, m.leftover(at, text))
+		case source.proto() == "":
+			p.shared = append(p.shared, m.leftover(at, text))
+		default:
+			p.needed = true
+		}
+	}
+	return nil
+}
+
+// lacksImport reports whether a file of ours imports a folder of one of a
+// package's roles of which nothing is left without some leftovers.
+func (m *Module) lacksImport(file File, leftovers []File) bool {
+	text, _ := m.read(file.Path)
+	return slices.ContainsFunc(m.imports(file.Path, text), func(dir string) bool {
+		if model.WithoutRole(dir) == "" {
+			return false
+		}
+		for at := range m.made {
+			if path.Dir(at) == dir {
+				return false
+			}
+		}
+		entries, err := m.list(dir)
+		return err == nil && !slices.ContainsFunc(entries, func(entry fs.DirEntry) bool {
+			at := path.Join(dir, entry.Name())
+			return path.Ext(at) == ".go" && !slices.ContainsFunc(leftovers, func(other File) bool { return other.Path == at })
+		})
+	})
+}
+
+// imports returns the folders of this module that a file imports, without those of
+// the runtime.
+func (m *Module) imports(at string, text []byte) (folders []string) {
+	file, err := parser.ParseFile(token.NewFileSet(), at, text, parser.ImportsOnly|parser.SkipObjectResolution)
+	if err != nil {
+		return nil
+	}
+	for _, spec := range file.Imports {
+		importPath, _ := strconv.Unquote(spec.Path.Value)
+		if dir, found := strings.CutPrefix(importPath, m.path+"/"); found && !strings.HasPrefix(dir, model.RuntimeDir+"/") {
+			folders = append(folders, dir)
+		}
+	}
+	return folders
+}
+
+// ended reports whether nothing is made any longer of the element of a proto that
+// a Go file of ours, which this run does not make, was made of.
+func (m *Module) ended(protos model.Protos, at string, text []byte, source source) bool {
+	declares, run := protos.Declares[source.file]
+	if !run {
+		return m.orphaned(source.file, at, text)
+	}
+	event := strings.HasPrefix(source.element, "event ")
+	return !event || !declares[source.element] || !m.shared(protos, path.Dir(at))
+}
+
+// shared reports whether a package has services of protos that this run is not
+// on. They may take an event that no service of this run takes.
+func (m *Module) shared(protos model.Protos, dir string) bool {
+	client := model.ClientBeside(dir)
+	entries, _ := m.list(client)
+	return slices.ContainsFunc(entries, func(entry fs.DirEntry) bool {
+		at := path.Join(client, entry.Name())
+		text, _ := m.read(at)
+		proto := sourceOf(text).proto()
+		return proto != "" && protos.Declares[proto] == nil && Marked(at, text) && !m.orphaned(proto, at, text)
+	})
+}
+
+// orphaned reports whether a file of ours uses messages of a proto of which
+// there is no Go code any longer, beside that of other protos. What it uses need
+// not be the proto's own: subcommands for a service whose RPCs take messages of
+// another package import that one, and of their own package the client alone.
+func (m *Module) orphaned(proto, at string, text []byte) bool {
+	orphaned := false
+	for _, dir := range m.imports(at, text) {
+		has, messages := m.messages(dir, proto)
+		if !messages && model.WithoutRole(dir) != "" {
+			has, messages = m.messages(path.Dir(dir), proto) // that the package is for
+		}
+		switch {
+		case has:
+			return false
+		case messages:
+			orphaned = true
+		}
+	}
+	return orphaned
+}
+
+// messages reports whether a folder holds Go code of messages, and of those of
+// a proto.
+func (m *Module) messages(dir, proto string) (has, messages bool) {
+	entries, _ := m.list(dir)
+	for _, entry := range entries {
+		if !strings.HasSuffix(entry.Name(), ".pb.go") {
+			continue
+		}
+		messages = true
+		text, _ := m.read(path.Join(dir, entry.Name()))
+		if messagesOf(text) == proto {
+			return true, true
+		}
+	}
+	return false, messages
+}
+
+// messagesOf returns the proto of which a file of protoc-gen-go was made.
+func messagesOf(text []byte) (proto string) {
+	head, _, _ := strings.Cut(strings.ReplaceAll(string(text), "\r\n", "\n"), "\npackage ")
+	_, rest, _ := strings.Cut(head, "// source: ")
+	proto, _, _ = strings.Cut(rest, "\n")
+	return proto
+}

@@ -1,0 +1,255 @@
+package keep
+
+import (
+	"bytes"
+	"fmt"
+	"go/ast"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
+)
+
+// survey looks for the files of ours that a run does not make, in a whole module.
+type survey struct {
+	module *Module
+	protos model.Protos
+	visit  map[string]bool // hidden folders that are looked into, because files are made in them
+	// ours are the files with the marker, without the Go files in folders of
+	// packages' roles, which are looked at together.
+	ours []string
+	// others are the protos that this run is not on, and of which there are
+	// files in those folders.
+	others map[string]bool
+	// messages are the protos of which there is Go code of messages.
+	messages map[string]bool
+	// imports are the packages of the runtime that Go files import which this run
+	// does not make.
+	imports map[string][]string
+}
+
+// leftoversElsewhere returns the leftovers of any ending, in any folder, that
+// are not Go files in folders of packages' roles: those are known. It notes what
+// the code that stays imports of the runtime.
+func (m *Module) leftoversElsewhere(protos model.Protos, known []File) (files []File) {
+	s := survey{
+		module: m, protos: protos, visit: map[string]bool{".github": true},
+		others: map[string]bool{}, messages: map[string]bool{}, imports: map[string][]string{},
+	}
+	for at := range m.made {
+		for dir := path.Dir(at); dir != "." && !s.visit[dir]; dir = path.Dir(dir) {
+			s.visit[dir] = true
+		}
+	}
+	s.folder(".")
+	for _, at := range s.ours {
+		text, err := m.read(at)
+		if err != nil || !Marked(at, text) || !s.ended(at, text) {
+			continue
+		}
+		if user := m.user(at, text); user != "" {
+			m.lines = append(m.lines, fmt.Sprintf("%s: no longer generated, but left alone because %s uses it: remove that use", at, user))
+			continue
+		}
+		files = append(files, m.leftover(at, text))
+	}
+	for _, file := range slices.Concat(known, files) {
+		delete(s.imports, file.Path)
+	}
+	for _, packages := range s.imports {
+		m.imported = append(m.imported, packages...)
+	}
+	return files
+}
+
+// RuntimeImports returns the packages of the runtime, by their paths below it,
+// that code on disk imports, besides what this run writes. [Module.Leftovers] must
+// have been called.
+func (m *Module) RuntimeImports() []string { return m.imported }
+
+// RuntimeLeftovers returns the files of the copy of the runtime that are not made:
+// those of another version, and of packages that nothing needs. The copy must have
+// been decided before, by [Module.Decide].
+func (m *Module) RuntimeLeftovers() (files []File) {
+	for _, at := range m.runtimeFiles {
+		if text, err := m.read(at); err == nil && !m.made[at] && Marked(at, text) {
+			files = append(files, m.leftover(at, text))
+		}
+	}
+	return files
+}
+
+// Imports returns the packages below an import path that a Go file imports, by
+// their paths below it.
+func Imports(text []byte, importPath string) (packages []string) {
+	quoted := []byte(`"` + importPath + "/")
+	for {
+		_, rest, found := bytes.Cut(text, quoted)
+		if !found {
+			return packages
+		}
+		var pkg []byte
+		pkg, text, _ = bytes.Cut(rest, []byte(`"`))
+		packages = append(packages, string(pkg))
+	}
+}
+
+// ended reports whether a file of ours, which this run does not make, is made by
+// no other run either. One of a template that sees no single proto is, if other
+// runs would have to be on protos of which there is nothing.
+func (s *survey) ended(at string, text []byte) bool {
+	source := sourceOf(text)
+	proto := source.proto()
+	declares, run := s.protos.Declares[proto]
+	switch {
+	case s.module.stranded[at] || isEmptied(at, text):
+		return true
+	case source.file == "":
+		return false
+	case proto == "":
+		return len(s.others) == 0
+	case !run:
+		return !s.others[proto] && !s.messages[proto]
+	case strings.HasPrefix(source.element, "event ") && declares[source.element]:
+		return len(s.others) == 0 // one of those may take the event
+	}
+	return true
+}
+
+// folder looks through a folder and those below it, except for what is another
+// module's, another tool's, or hidden from the Go command.
+func (s *survey) folder(dir string) {
+	entries, err := s.module.entries(dir)
+	if err != nil || dir != "." && slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == "go.mod" }) {
+		return
+	}
+	for _, entry := range entries {
+		at := path.Join(dir, entry.Name())
+		switch {
+		case entry.IsDir() && (s.visit[at] || !passedOver(entry.Name())):
+			s.folder(at)
+		case entry.Type().IsRegular() && !s.module.made[at] && path.Ext(at) != template:
+			s.file(at)
+		}
+	}
+}
+
+// passedOver reports whether a folder is one in which files of ours are copies,
+// or can't be.
+func passedOver(name string) bool {
+	return strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_") || slices.Contains([]string{"node_modules", "vendor", "testdata"}, name)
+}
+
+// template is the ending of templates, which have the marker that their files get.
+const template = ".tmpl"
+
+// headSize is how much of a file is read to find the marker.
+const headSize = 8 << 10
+
+// file looks at the head of a file. One that can't be read is not ours.
+func (s *survey) file(at string) {
+	head, err := s.module.head(at)
+	if err != nil {
+		return
+	}
+	switch {
+	case strings.HasSuffix(at, ".pb.go"):
+		s.messages[messagesOf(head)] = true
+	case strings.HasPrefix(at, model.RuntimeDir+"/") && bytes.Contains(head, []byte(Marker)):
+		s.module.runtimeFiles = append(s.module.runtimeFiles, at)
+		return
+	case path.Ext(at) == ".go":
+		s.imports[at] = s.runtimeImports(at, head)
+	}
+	if !bytes.Contains(head, []byte(Marker)) {
+		return
+	}
+	if path.Ext(at) != ".go" || !model.Generated(path.Dir(at)) {
+		s.ours = append(s.ours, at)
+		return
+	}
+	proto := sourceOf(head).proto()
+	if proto == "" || s.protos.Declares[proto] != nil || s.others[proto] {
+		return
+	}
+	if text, err := s.module.read(at); err == nil && Marked(at, text) && !s.module.orphaned(proto, at, text) {
+		s.others[proto] = true
+	}
+}
+
+// runtimeImports returns the packages of the runtime that a Go file needs. One that
+// its owner has taken over from the copy needs the rest of its package.
+func (s *survey) runtimeImports(at string, head []byte) []string {
+	text := head
+	if len(head) == headSize { // the imports may be longer
+		text, _ = s.module.read(at)
+	}
+	packages := Imports(text, s.module.path+"/"+model.RuntimeDir)
+	if dir, ok := strings.CutPrefix(path.Dir(at), model.RuntimeDir+"/"); ok {
+		packages = append(packages, dir)
+	}
+	return packages
+}
+
+// head reads the beginning of a file.
+func (m *Module) head(at string) ([]byte, error) {
+	file, err := os.Open(m.file(at))
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	head := make([]byte, headSize)
+	n, err := io.ReadFull(file, head)
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		err = nil
+	}
+	return head[:n], err
+}
+
+// user returns the place in code of yours that uses what a Go file of ours
+// declares, in its own package; "" if there is none.
+func (m *Module) user(at string, text []byte) string {
+	if path.Ext(at) != ".go" {
+		return ""
+	}
+	file, err := parseGo(at, text)
+	if err != nil {
+		return ""
+	}
+	declared := file.names()
+	for _, other := range m.folder(path.Dir(at)).files {
+		if other.ours {
+			continue
+		}
+		if node := other.mentions(declared); node != nil {
+			return other.place(node)
+		}
+	}
+	return ""
+}
+
+// mentions returns the first place in a file that has one of some names of its
+// package, or nil.
+func (f *goFile) mentions(declared names) (found ast.Node) {
+	var look func(ast.Node) bool
+	look = func(node ast.Node) bool {
+		switch node := node.(type) {
+		case *ast.SelectorExpr:
+			ast.Inspect(node.X, look) // and not the name after the dot
+			return false
+		case *ast.Ident:
+			if found == nil && declared[node.Name] {
+				found = node
+			}
+		}
+		return found == nil
+	}
+	for _, decl := range f.syntax.Decls {
+		ast.Inspect(decl, look)
+	}
+	return found
+}

@@ -1,0 +1,60 @@
+package plugin_test
+
+import (
+	"flag"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/plugin"
+)
+
+var update = flag.Bool("update", false, "rewrite README's table of options by the one in the code")
+
+// TestReadmeHasTheTableOfOptions: README, help, errors and parsing are made of
+// one table.
+func TestReadmeHasTheTableOfOptions(t *testing.T) {
+	const readme, head = "../../README.md", "| option | what it does |\n"
+	text, err := os.ReadFile(readme)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, found := strings.Cut(string(text), head)
+	table, after, ends := strings.Cut(rest, "\n\n")
+	if !found || !ends {
+		t.Fatalf("README.md has no table that begins with %q", head)
+	}
+	want := plugin.OptionTable()
+	if *update {
+		if err := os.WriteFile(readme, []byte(before+want+"\n"+after), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if got := head + table + "\n"; got != want {
+		t.Errorf("README.md has the table of options\n%s\nwant (go test ./internal/plugin -run Readme -update rewrites it)\n%s", got, want)
+	}
+}
+
+func TestAWrongOptionIsAnErrorThatSaysWhatIsRight(t *testing.T) {
+	for parameter, want := range map[string]string{
+		"colour=red":        `option "colour=red" is unknown: want one of root=DIR, events=auto|names|off, `,
+		"check=perhaps":     `option "check=perhaps": want check=false|true`,
+		"engines=nats":      `option "engines=nats": want engines=sqlite+nats|sqlite`,
+		"runtime=../there":  `option "runtime=../there": want runtime=IMPORT/PATH`,
+		"paths=elsewhere":   `option "paths=elsewhere": want paths=import|source_relative`,
+		"root":              `option "root" has no value: want root=DIR`,
+		"M=example.com/a":   `option "M=example.com/a" is unknown: want one of `,
+		"Ma.proto=":         `option "Ma.proto=" has no value: want MFILE.proto=IMPORT/PATH`,
+		"events=off,,top=1": `option "top=1" is unknown: want one of `,
+	} {
+		if _, err := plugin.ParseOptions(parameter); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("the error of %s is %v, want %s", parameter, err, want)
+		}
+	}
+	for _, parameter := range []string{"", "engines=nats+sqlite,check=1", "Ma.proto=example.com/a,paths=import,module=example.com/b"} {
+		if _, err := plugin.ParseOptions(parameter); err != nil {
+			t.Errorf("the error of %q is %v", parameter, err)
+		}
+	}
+}
