@@ -1,9 +1,9 @@
-# What there is to do here. Every step of CI is one of these.
+# The tasks of this repository. Every step of CI is one of these targets.
 
 GO       ?= go
 BIN      := $(CURDIR)/.tools/bin
 BUF      := v1.75.0
-# Packages below testdata are not part of ./..., so they are named.
+# ./... does not include packages in testdata, so they are listed here.
 GOLDENS  := $(patsubst %,./%/...,$(wildcard testdata/*/golden))
 EXAMPLES := examples/receiver examples/custom
 export PATH := $(BIN):$(PATH)
@@ -17,7 +17,7 @@ demo: plugins ## generate the service from receiver.proto into a new module, run
 	@examples/demo.sh
 
 .PHONY: test
-test: plugins ## run every test there is; those that need protoc, buf or Python's grpc are skipped where it is missing
+test: plugins ## run all tests; those that need protoc, buf or Python's grpc are skipped if it is missing
 	$(GO) vet ./... $(GOLDENS)
 	$(GO) test -count=1 ./cmd/... ./internal/...
 	$(GO) test -race ./runtime/... $(GOLDENS)
@@ -30,30 +30,30 @@ corpus: ## generate for 400 services of public modules, build, vet and test them
 	cd corpus && $(GO) mod tidy -diff && $(GO) vet ./... && $(GO) run .
 
 .PHONY: crash
-crash: ## kill servers, appenders, consumers and NATS nodes under load, 20 times each, and look for what was acknowledged
+crash: ## kill servers, appenders, consumers and NATS nodes under load, 20 times each, and check that no acknowledged event is lost
 	EVENTLOG_CRASH_ROUNDS=20 $(GO) test -count=1 -timeout 10m -v -run Killed ./runtime/eventlog/sqlite
 	CRASH_ROUNDS=20 $(GO) test -count=1 -timeout 10m -v -run Killed ./internal/acceptance
 	EVENTLOG_TEST_LONG=1 $(GO) test -count=1 -timeout 15m -v -run ServersFail ./runtime/eventlog/nats
 
 .PHONY: matrix
-matrix: plugins ## change a module in every way there is, generate anew by every tool, and see that all that is yours is there (2 minutes)
+matrix: plugins ## change a module in many ways, generate again with every tool, and check that no file of yours is touched (2 minutes)
 	MATRIX=all $(GO) test -count=1 -timeout 30m -run NoRunTouches ./internal/acceptance
 
 .PHONY: fuzz
-fuzz: ## generate from random protos for a minute, and type-check what comes out
+fuzz: ## generate from random protos for a minute, and type-check the generated code
 	$(GO) test ./internal/fuzz -run '^$$' -fuzz FuzzGenerate -fuzztime 60s -fuzzminimizetime 10x
 
 .PHONY: evolve
-evolve: ## change random protos and their code by random steps, 1,000 rounds, and type-check what comes of each
+evolve: ## change random protos and their code in 1,000 random rounds, and type-check the module after each
 	$(GO) test ./internal/fuzz -run '^TestEvolve$$' -v -evolve 1000 -evolve-seed $$(date +%s) -timeout 10m
 
 .PHONY: generate
-generate: plugins ## write anew what is generated and checked in: examples, goldens and docs/templates.md
+generate: plugins ## generate again what is checked in: examples, goldens and docs/templates.md
 	$(GO) test ./internal/compile -run 'Golden|Exa|Explain' -update
 	$(GO) test ./internal/render -run Manual -update
 
 .PHONY: lint
-lint: ## check that the code is formatted and vetted, and go.mod tidy
+lint: ## check that the code is formatted and vetted, and that go.mod is tidy
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) vet ./... $(GOLDENS)
 	$(GO) mod tidy -diff
@@ -68,14 +68,14 @@ bench: plugins ## measure: the plugin as a process, the event log, an RPC with a
 	cd bench && $(GO) run ./events
 
 .PHONY: soak
-soak: ## append ten million events, and print what memory that takes
+soak: ## append ten million events, and print the memory used
 	cd bench && $(GO) run ./events -soak 10000000
 
 .PHONY: plugins
-plugins: ## build protoc-gen-receiver and the plugins it runs beside, into .tools/bin
+plugins: ## build protoc-gen-receiver, protoc-gen-go and protoc-gen-go-grpc into .tools/bin
 	@$(GO) build -o $(BIN)/ ./cmd/protoc-gen-receiver
 	@$(GO) build -o $(BIN)/ google.golang.org/protobuf/cmd/protoc-gen-go google.golang.org/grpc/cmd/protoc-gen-go-grpc
 
 .PHONY: tools
-tools: plugins ## also install buf, as tests with real tools need it, into .tools/bin
+tools: plugins ## also install buf, which tests with real tools need, into .tools/bin
 	GOBIN=$(BIN) $(GO) install github.com/bufbuild/buf/cmd/buf@$(BUF)

@@ -1,4 +1,4 @@
-// Package bench measures what is generated, as it is used: calls of the demo's
-// service over the wire. What generates it is measured in the folder plugin.
-// Run both with make bench.
+// Package bench measures generated code: calls of the demo's service over the
+// network. The folder plugin measures the generator, and the folder events the event
+// log. Run all of them with make bench.
 package bench

@@ -16,10 +16,10 @@ import (
 	"example.com/receiver/gen/receiverpb/receivertest"
 )
 
-// service is the demo's service, with the log or without.
+// service is the demo's service, with or without the log.
 type service struct {
 	receiverpb.UnimplementedReceiverServer
-	events *receiverevents.Log // nil for without
+	events *receiverevents.Log // nil for no log
 }
 
 func (s *service) Receive(ctx context.Context, event *receiverpb.Event) (*receiverpb.Reply, error) {
@@ -32,8 +32,8 @@ func (s *service) Receive(ctx context.Context, event *receiverpb.Event) (*receiv
 }
 
 // BenchmarkReceive calls the demo's unary RPC over TCP, client and server in
-// this process, by 1, 64 and 512 callers: without the log, and with each event
-// made durable before it is acknowledged.
+// this process, with 1, 64 and 512 callers. It does so without the log, and with each
+// event made durable before it is acknowledged.
 func BenchmarkReceive(b *testing.B) {
 	details, err := structpb.NewStruct(map[string]any{"idfa": "idfa1", "amount": 123})
 	if err != nil {
@@ -64,7 +64,7 @@ func BenchmarkReceive(b *testing.B) {
 	}
 }
 
-// call makes b.N calls, shared among callers.
+// call makes b.N calls, which the callers share.
 func call(b *testing.B, callers int, once func() error) {
 	var left atomic.Int64
 	left.Store(int64(b.N))

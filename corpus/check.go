@@ -15,8 +15,8 @@ import (
 	"strings"
 )
 
-// locate finds the implementation of each service, and the packages that it,
-// its tests and its programs are made of.
+// locate finds the implementation of each service, and the packages that the
+// implementation, its tests and its programs import.
 func (r *Result) locate(ctx context.Context, dir string) error {
 	packages, err := list(ctx, dir)
 	if err != nil {
@@ -38,27 +38,27 @@ func (r *Result) locate(ctx context.Context, dir string) error {
 			r.fail("generate", "", "nothing implements "+service.Name)
 			continue
 		}
-		service.packages = madeOf(packages, service.impl)
+		service.packages = needed(packages, service.impl)
 	}
 	return nil
 }
 
-// goPackageFacts is what the go command knows of a generated package.
-type goPackageFacts struct {
+// goPackageInfo is what go list prints about a generated package.
+type goPackageInfo struct {
 	ImportPath, Dir string
 	Deps            []string
 	TestImports     []string
 }
 
-// list is what the go command knows of the packages below a folder, by theirs.
-func list(ctx context.Context, dir string) (map[string]goPackageFacts, error) {
+// list returns the packages below a folder, by their own folders.
+func list(ctx context.Context, dir string) (map[string]goPackageInfo, error) {
 	output, err := goOutput(ctx, dir, "list", "-e", "-json=ImportPath,Dir,Deps,TestImports", "./...")
 	if err != nil {
 		return nil, err
 	}
-	packages := map[string]goPackageFacts{}
+	packages := map[string]goPackageInfo{}
 	for decoder := json.NewDecoder(strings.NewReader(string(output))); decoder.More(); {
-		var pkg goPackageFacts
+		var pkg goPackageInfo
 		if err := decoder.Decode(&pkg); err != nil {
 			return nil, err
 		}
@@ -67,9 +67,9 @@ func list(ctx context.Context, dir string) (map[string]goPackageFacts, error) {
 	return packages, nil
 }
 
-// madeOf are the packages without which a service does not work: the ones that
-// its implementation and the tests of it import, and the programs it is part of.
-func madeOf(packages map[string]goPackageFacts, impl string) []string {
+// needed returns the packages without which a service does not work: those that its
+// implementation and the tests import, and the programs that contain it.
+func needed(packages map[string]goPackageInfo, impl string) []string {
 	need := map[string]bool{}
 	var add func(name string)
 	add = func(name string) {
@@ -84,7 +84,7 @@ func madeOf(packages map[string]goPackageFacts, impl string) []string {
 	}
 	add(impl)
 	for _, pkg := range packages {
-		if server, is := strings.CutSuffix(pkg.ImportPath, "-server"); is && slices.Contains(pkg.Deps, impl) {
+		if server, ok := strings.CutSuffix(pkg.ImportPath, "-server"); ok && slices.Contains(pkg.Deps, impl) {
 			add(pkg.ImportPath)
 			add(server + "-client")
 		}
@@ -109,10 +109,10 @@ func (r *Result) check(ctx context.Context, dir string) {
 	}
 }
 
-// start runs the built programs in a folder as far as they go without a server
-// at work: for their help, and a client for that of each command, too.
+// start runs the built programs in a folder for their help, which needs no running
+// server. It runs clients also for the help of each command.
 func (r *Result) start(ctx context.Context, programs string) {
-	entries, _ := os.ReadDir(programs) // none if the build failed, which is noted
+	entries, _ := os.ReadDir(programs) // empty if the build failed, which is recorded
 	for _, entry := range entries {
 		help, err := output(ctx, filepath.Join(programs, entry.Name()), "--help")
 		for _, command := range commands(string(help)) {
@@ -129,12 +129,12 @@ func (r *Result) start(ctx context.Context, programs string) {
 // command is a line of the list in a client's help.
 var command = regexp.MustCompile(`(?m)^  ([^-\s]\S*)`)
 
-// commands are those that a program lists in its help, help itself left out.
+// commands returns the commands in a program's help, except help itself.
 func commands(help string) (names []string) {
 	_, list, _ := strings.Cut(help, "\nCommands:\n")
-	for _, found := range command.FindAllStringSubmatch(list, -1) {
-		if found[1] != "help" {
-			names = append(names, found[1])
+	for _, match := range command.FindAllStringSubmatch(list, -1) {
+		if match[1] != "help" {
+			names = append(names, match[1])
 		}
 	}
 	return names
@@ -147,29 +147,29 @@ func (r *Result) failed(service *Service, step string) bool {
 	})
 }
 
-// compile runs go build or go vet, and notes what it complains about.
+// compile runs go build or go vet, and records its errors.
 func (r *Result) compile(ctx context.Context, dir, step string, args ...string) {
 	_, err := goOutput(ctx, dir, append([]string{step}, args...)...)
 	if err == nil {
 		return
 	}
-	about := complaints(err.Error())
-	for _, complaint := range about {
-		r.fail(step, complaint.pkg, complaint.text)
+	errs := packageErrors(err.Error())
+	for _, one := range errs {
+		r.fail(step, one.pkg, one.text)
 	}
-	if len(about) == 0 {
+	if len(errs) == 0 {
 		r.fail(step, "", err.Error())
 	}
 }
 
-// complaint is what the go command has to say about a package.
-type complaint struct{ pkg, text string }
+// packageError is what the go command reports about a package.
+type packageError struct{ pkg, text string }
 
-// heading is what the go command writes above its complaints about a package.
+// heading is the line that the go command prints above the errors of a package.
 var heading = regexp.MustCompile(`(?m)^# \[?([^\s\]]+).*\n`)
 
-// complaints reads what go build or go vet wrote.
-func complaints(text string) (all []complaint) {
+// packageErrors parses the output of go build or go vet.
+func packageErrors(text string) (all []packageError) {
 	headings := heading.FindAllStringSubmatchIndex(text, -1)
 	for i, at := range headings {
 		end := len(text)
@@ -177,7 +177,7 @@ func complaints(text string) (all []complaint) {
 			end = headings[i+1][0]
 		}
 		if about := strings.TrimSpace(text[at[1]:end]); about != "" {
-			all = append(all, complaint{text[at[2]:at[3]], about})
+			all = append(all, packageError{text[at[2]:at[3]], about})
 		}
 	}
 	return all
@@ -188,9 +188,9 @@ type testEvent struct {
 	Action, Package, ImportPath, Test, Output string
 }
 
-// test runs the tests, and notes those that fail.
+// test runs the tests, and records those that fail.
 func (r *Result) test(ctx context.Context, dir string) {
-	// What go vet says is known by now.
+	// go vet has run already.
 	output, err := goOutput(ctx, dir, "test", "-vet=off", "-json", "./...")
 	before := len(r.Failures)
 	r.read(output)
@@ -199,10 +199,11 @@ func (r *Result) test(ctx context.Context, dir string) {
 	}
 }
 
-// read reads what go test -json wrote: counts the tests that passed, and notes
-// the output of those that failed, and of packages that failed without one.
+// read parses the output of go test -json. It counts the tests that passed, and
+// records the output of tests that failed, and of packages that failed without a
+// failing test.
 func (r *Result) read(output []byte) {
-	said := map[string]string{} // by package and test
+	printed := map[string]string{} // by package and test
 	before := len(r.Failures)
 	for decoder := json.NewDecoder(bytes.NewReader(output)); decoder.More(); {
 		var event testEvent
@@ -213,7 +214,7 @@ func (r *Result) read(output []byte) {
 		key := pkg + " " + event.Test
 		switch event.Action {
 		case "output", "build-output":
-			said[key] += event.Output
+			printed[key] += event.Output
 		case "pass":
 			for _, service := range r.Services {
 				if service.impl == pkg && event.Test != "" {
@@ -222,7 +223,7 @@ func (r *Result) read(output []byte) {
 			}
 		case "fail", "build-fail":
 			if event.Test != "" || !slices.ContainsFunc(r.Failures[before:], func(f Failure) bool { return f.Package == pkg }) {
-				r.fail("test", pkg, strings.TrimSpace(event.Test+"\n"+said[key]))
+				r.fail("test", pkg, strings.TrimSpace(event.Test+"\n"+printed[key]))
 			}
 		}
 	}

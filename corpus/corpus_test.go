@@ -31,7 +31,7 @@ func TestTable(t *testing.T) {
 	}
 }
 
-func TestComplaints(t *testing.T) {
+func TestPackageErrors(t *testing.T) {
 	const text = `go vet: exit status 1
 # example.com/a
 a.go:1:2: this
@@ -42,13 +42,13 @@ b.go:1:1: other
 # example.com/c [example.com/c.test]
 c_test.go:1:1: more
 `
-	want := []complaint{
+	want := []packageError{
 		{"example.com/a", "a.go:1:2: this\na.go:3:4: that"},
 		{"example.com/b", "b.go:1:1: other"},
 		{"example.com/c", "c_test.go:1:1: more"},
 	}
-	if got := complaints(text); !slices.Equal(got, want) {
-		t.Errorf("complaints are %q, want %q", got, want)
+	if got := packageErrors(text); !slices.Equal(got, want) {
+		t.Errorf("the errors are %q, want %q", got, want)
 	}
 }
 
@@ -95,7 +95,7 @@ type Service struct {
 	} {
 		service := &Service{GoPackage: test.goPackage, GoName: test.goName}
 		if got := implements(file, service); got != test.want {
-			t.Errorf("that it implements %s.%s is %v", test.goPackage, test.goName, got)
+			t.Errorf("implements reports %[3]v for %[1]s.%[2]s", test.goPackage, test.goName, got)
 		}
 	}
 }
@@ -118,7 +118,7 @@ func (l *Log) AppendOrderEvent(ctx C, event *E) (Receipt, error) {
 	})
 }`)
 	service := &Service{RPCs: []RPC{{Name: "take_order"}, {Name: "get_order"}}}
-	service.markEvents(skeleton, map[string]string{"dir.AppendOrderEvent": fills(log)})
+	service.markEvents(skeleton, map[string]string{"dir.AppendOrderEvent": roleFields(log)})
 	if got, want := service.RPCs[0].Events, "type=EventType time=OccurredAt"; got != want {
 		t.Errorf("take_order takes events by %q, want %q", got, want)
 	}

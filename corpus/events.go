@@ -12,16 +12,16 @@ import (
 // roles are the attributes of a CloudEvent, as the event log names them.
 var roles = []string{"ID", "Source", "Type", "Subject", "Time"}
 
-// findEvents finds the RPCs that were taken for ones that take events: their
-// skeletons append to the event log. What fills an event's roles stands where
-// the method of the log that is called is declared.
+// findEvents finds the RPCs that were recognised as taking events: their skeletons
+// append to the event log. Which fields have the event's roles is read from the
+// method of the log that they call.
 func (r *Result) findEvents(dir string) error {
-	filled := map[string]string{} // by the method of the log
+	fields := map[string]string{} // by the method of the log
 	err := goFiles(dir, func(at string, file *ast.File) {
 		if strings.HasSuffix(filepath.Base(filepath.Dir(at)), "events") {
 			for _, declared := range file.Decls {
 				if function, ok := declared.(*ast.FuncDecl); ok && function.Recv != nil {
-					filled[filepath.Dir(at)+"."+function.Name.Name] = fills(file)
+					fields[filepath.Dir(at)+"."+function.Name.Name] = roleFields(file)
 				}
 			}
 		}
@@ -32,42 +32,42 @@ func (r *Result) findEvents(dir string) error {
 	return goFiles(filepath.Join(dir, "internal"), func(at string, file *ast.File) {
 		for _, service := range r.Services {
 			if strings.HasSuffix(service.impl, filepath.ToSlash(strings.TrimPrefix(filepath.Dir(at), dir))) && !strings.HasSuffix(at, "_test.go") {
-				service.markEvents(file, filled)
+				service.markEvents(file, fields)
 			}
 		}
 	})
 }
 
 // markEvents marks the RPCs whose skeletons in a file append events.
-func (s *Service) markEvents(file *ast.File, filled map[string]string) {
+func (s *Service) markEvents(file *ast.File, fields map[string]string) {
 	for _, declared := range file.Decls {
 		function, ok := declared.(*ast.FuncDecl)
 		if !ok || function.Recv == nil {
 			continue
 		}
-		appended := appends(function)
+		called := appendMethod(function)
 		i := slices.IndexFunc(s.RPCs, func(rpc RPC) bool { return goName(rpc.Name) == function.Name.Name })
-		if appended == "" || i < 0 {
+		if called == "" || i < 0 {
 			continue
 		}
 		s.RPCs[i].Events = "by unknown fields"
-		for method, by := range filled {
-			if strings.HasSuffix(method, "."+appended) {
+		for method, by := range fields {
+			if strings.HasSuffix(method, "."+called) {
 				s.RPCs[i].Events = cmp.Or(by, s.RPCs[i].Events)
 			}
 		}
 	}
 }
 
-// appends is the method of the event log that a function calls.
-func appends(function *ast.FuncDecl) (method string) {
+// appendMethod returns the name of the event log's method that a function calls.
+func appendMethod(function *ast.FuncDecl) (method string) {
 	ast.Inspect(function, func(node ast.Node) bool {
 		if call, ok := node.(*ast.CallExpr); ok {
 			selector, ok := call.Fun.(*ast.SelectorExpr)
 			if !ok || !strings.HasPrefix(selector.Sel.Name, "Append") {
 				return true
 			}
-			if _, of := selector.X.(*ast.SelectorExpr); of { // s.events
+			if _, ok := selector.X.(*ast.SelectorExpr); ok { // s.events
 				method = selector.Sel.Name
 			}
 		}
@@ -76,9 +76,9 @@ func appends(function *ast.FuncDecl) (method string) {
 	return method
 }
 
-// fills says which fields of a message fill the roles of an event, by a file
-// that makes the one of the other.
-func fills(file *ast.File) string {
+// roleFields returns which fields of a message have the roles of an event. file makes
+// events of such messages.
+func roleFields(file *ast.File) string {
 	by := map[string]string{}
 	ast.Inspect(file, func(node ast.Node) bool {
 		pair, ok := node.(*ast.KeyValueExpr)
@@ -91,7 +91,7 @@ func fills(file *ast.File) string {
 		}
 		ast.Inspect(pair.Value, func(node ast.Node) bool {
 			if selector, ok := node.(*ast.SelectorExpr); ok {
-				if field, getter := strings.CutPrefix(selector.Sel.Name, "Get"); getter {
+				if field, ok := strings.CutPrefix(selector.Sel.Name, "Get"); ok {
 					by[role.Name] = field
 				}
 			}

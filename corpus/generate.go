@@ -26,17 +26,17 @@ import (
 // repositoryPath is the module path of the plugin's repository.
 const repositoryPath = "github.com/protoc-gen-receiver/protoc-gen-receiver"
 
-// parameter is what the plugin is told for every module. Descriptors that are
+// parameter has the options of the plugin for every module. Descriptors that are
 // linked into a program have no comments, which only events=names accepts. The
-// runtime is imported instead of copied: so it is compiled once and not once
-// for each module, and whether the copy works is tested elsewhere.
+// runtime is imported, so that it is compiled once and not for each module. Other
+// tests check that a copy works.
 const parameter = "events=names,runtime=" + repositoryPath + "/runtime"
 
 // generator runs the plugin.
 type generator struct {
 	repository string
-	plugin     string // the program
-	into       string // the folder that gets one for each module
+	plugin     string // path of the program
+	into       string // the folder for the modules
 	gomod, sum []byte
 }
 
@@ -53,7 +53,7 @@ func newGenerator(ctx context.Context, repository, into string) (*generator, err
 	return g, err
 }
 
-// run generates a module's services, and checks what came out.
+// run generates code for a module's services, and checks it.
 func (g *generator) run(ctx context.Context, module Module) *Result {
 	result := &Result{Module: module}
 	dir := filepath.Join(g.into, module.Name)
@@ -88,7 +88,7 @@ func (g *generator) generate(ctx context.Context, dir string, request *pluginpb.
 	if err := errors.Join(write(dir, "go.mod", gomod), write(dir, "go.sum", g.sum)); err != nil {
 		return err
 	}
-	response, err := g.ask(ctx, dir, request)
+	response, err := g.runPlugin(ctx, dir, request)
 	if err != nil {
 		return err
 	}
@@ -100,8 +100,8 @@ func (g *generator) generate(ctx context.Context, dir string, request *pluginpb.
 	return nil
 }
 
-// ask runs the plugin in a folder.
-func (g *generator) ask(ctx context.Context, dir string, request *pluginpb.CodeGeneratorRequest) (*pluginpb.CodeGeneratorResponse, error) {
+// runPlugin runs the plugin in a folder.
+func (g *generator) runPlugin(ctx context.Context, dir string, request *pluginpb.CodeGeneratorRequest) (*pluginpb.CodeGeneratorResponse, error) {
 	request.Parameter = proto.String(strings.Trim(parameter+","+request.GetParameter(), ","))
 	input, err := proto.Marshal(request)
 	if err != nil {
@@ -123,7 +123,7 @@ func (g *generator) ask(ctx context.Context, dir string, request *pluginpb.CodeG
 	return response, nil
 }
 
-// goMod is the go.mod of a generated module: ours, under another name.
+// goMod returns the go.mod of a generated module: ours with another name.
 func (g *generator) goMod(name string) ([]byte, error) {
 	file, err := modfile.Parse("go.mod", g.gomod, nil)
 	if err != nil {
@@ -143,11 +143,11 @@ func write(dir, name string, text []byte) error {
 	return os.WriteFile(at, text, 0o644)
 }
 
-// goPackage is the import path of a file's Go package.
+// goPackage returns the import path of a file's Go package.
 func goPackage(request *pluginpb.CodeGeneratorRequest, file *descriptorpb.FileDescriptorProto) string {
 	goPackage := file.GetOptions().GetGoPackage()
 	for option := range strings.SplitSeq(request.GetParameter(), ",") {
-		if mapped, found := strings.CutPrefix(option, "M"+file.GetName()+"="); found {
+		if mapped, ok := strings.CutPrefix(option, "M"+file.GetName()+"="); ok {
 			goPackage = mapped
 		}
 	}
@@ -155,7 +155,7 @@ func goPackage(request *pluginpb.CodeGeneratorRequest, file *descriptorpb.FileDe
 	return importPath
 }
 
-// goName is a service's name as Go spells it.
+// goName returns a service's name as Go spells it.
 func goName(name string) string {
 	file := &descriptorpb.FileDescriptorProto{
 		Name:    proto.String("name.proto"),
@@ -172,8 +172,8 @@ func goName(name string) string {
 	return plugin.Files[0].Services[0].GoName
 }
 
-// implements reports whether a file implements a service: embeds the
-// UnimplementedXServer of its package.
+// implements reports whether a file implements a service: whether it embeds the
+// UnimplementedXServer of the service's package.
 func implements(file *ast.File, service *Service) (found bool) {
 	ast.Inspect(file, func(node ast.Node) bool {
 		if field, ok := node.(*ast.Field); ok && len(field.Names) == 0 {

@@ -1,19 +1,19 @@
-// Command corpus generates the services of well-known public Go modules, and
-// builds, vets and tests what comes out:
+// Command corpus runs the plugin on the services of well-known public Go modules,
+// and builds, vets and tests the generated code:
 //
 //	go run . [-module SUBSTRING] [-sample] [-keep DIR] [-repository DIR]
 //
-// Below modules is a program for each of them, which imports the packages that
-// have services and writes their descriptors: a program each, because one
-// process can't register two files under one name. What it writes becomes the
+// The folder modules has a program for each module, which imports the packages with
+// services and writes their descriptors. There is one program for each because a
+// process can't register two files with the same name. Its output becomes the
 // request of a plugin run, whose output is a Go module with the requirements of
-// corpus/go.mod: services and generated code share the very same versions. The
-// modules are always made in the same place, so that the go command knows again
-// what it has built and tested before.
+// corpus/go.mod, so that services and generated code use the same versions. The
+// modules are always generated in the same folders, so that the go command can use
+// its cache.
 //
-// Printed are a table with a row for each module, each failure, each RPC that
-// was taken for one that takes events, and what is left out, and why. The exit
-// code is 1 if anything failed.
+// It prints a table with a row for each module, each failure, each RPC that was
+// recognised as taking events, and what is left out and why. The exit code is 1 if
+// anything failed.
 package main
 
 import (
@@ -31,8 +31,8 @@ import (
 	"time"
 )
 
-// sample are the modules of -sample: small ones, that take few seconds, with
-// RPCs of every kind.
+// sample are the modules of -sample: small ones that take a few seconds, with RPCs of
+// every kind.
 var sample = []string{"authzed", "csi", "etcd", "go-plugin", "grpc", "otlp"}
 
 func main() {
@@ -47,13 +47,13 @@ func main() {
 	}
 }
 
-// run does what the arguments say, and reports whether nothing failed.
+// run runs the command with its arguments, and reports whether nothing failed.
 func run(ctx context.Context, args []string, out io.Writer) (ok bool, err error) {
 	flags := flag.NewFlagSet("corpus", flag.ContinueOnError)
-	substring := flags.String("module", "", "run only the modules with this in their name or path")
+	substring := flags.String("module", "", "run only the modules whose name or path contains this")
 	few := flags.Bool("sample", false, "run only a few small modules: "+strings.Join(sample, ", "))
-	keep := flags.String("keep", ".generated", "generate into this folder, and leave there what was generated")
-	repository := flags.String("repository", "..", "the folder of the plugin's repository, to run another checkout of it")
+	keep := flags.String("keep", ".generated", "the folder to generate into; it is not deleted")
+	repository := flags.String("repository", "..", "the folder of the plugin's repository, for another checkout")
 	if err := flags.Parse(args); err != nil {
 		return false, err
 	}

@@ -16,13 +16,13 @@ import (
 
 // Module is a public Go module with services.
 type Module struct {
-	Name     string // of its folder below modules
+	Name     string // the folder below modules
 	Path     string // as in go.mod
 	Version  string
-	Packages []string // the import paths of those that have services
+	Packages []string // the import paths of the packages with services
 }
 
-// find lists the modules below the folder modules.
+// find returns the modules of the folder modules.
 func find(ctx context.Context) ([]Module, error) {
 	output, err := goOutput(ctx, ".", "list", "-json=ImportPath,Imports", "./modules/...")
 	if err != nil {
@@ -49,7 +49,7 @@ func find(ctx context.Context) ([]Module, error) {
 	return modules, nil
 }
 
-// request asks the module's program what to ask the plugin.
+// request runs the module's program, and returns the request that it writes.
 func (m Module) request(ctx context.Context) (*pluginpb.CodeGeneratorRequest, error) {
 	output, err := goOutput(ctx, ".", append([]string{"run", "./modules/" + m.Name}, m.Packages...)...)
 	if err != nil {
@@ -59,7 +59,7 @@ func (m Module) request(ctx context.Context) (*pluginpb.CodeGeneratorRequest, er
 	return request, proto.Unmarshal(output, request)
 }
 
-// goOutput is what the go command prints, run in a folder.
+// goOutput runs the go command in a folder, and returns what it prints.
 func goOutput(ctx context.Context, dir string, args ...string) ([]byte, error) {
 	command := exec.CommandContext(ctx, "go", args...)
 	command.Dir = dir
@@ -67,18 +67,18 @@ func goOutput(ctx context.Context, dir string, args ...string) ([]byte, error) {
 	return outputOf(command)
 }
 
-// output is what a program prints.
+// output runs a program, and returns what it prints.
 func output(ctx context.Context, program string, args ...string) ([]byte, error) {
 	return outputOf(exec.CommandContext(ctx, program, args...))
 }
 
-// outputOf is what a command prints; an error has all that it said.
+// outputOf runs a command, and returns what it prints. An error contains its stderr.
 func outputOf(command *exec.Cmd) ([]byte, error) {
-	var said strings.Builder
-	command.Stderr = &said
+	var stderr strings.Builder
+	command.Stderr = &stderr
 	output, err := command.Output()
 	if err != nil {
-		err = fmt.Errorf("%s: %w\n%s%s", path.Base(command.Path), err, said.String(), output)
+		err = fmt.Errorf("%s: %w\n%s%s", path.Base(command.Path), err, stderr.String(), output)
 	}
 	return output, err
 }

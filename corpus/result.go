@@ -9,7 +9,7 @@ import (
 	"google.golang.org/protobuf/types/pluginpb"
 )
 
-// Result is what came of a module.
+// Result is the result for a module.
 type Result struct {
 	Module   Module
 	Services []*Service
@@ -17,7 +17,7 @@ type Result struct {
 	Took     time.Duration
 }
 
-// Service is a service of a module, and how far it came.
+// Service is a service of a module, and which steps succeeded for it.
 type Service struct {
 	Name      string // as protobuf spells it, with its package
 	GoPackage string // import path of its package
@@ -25,31 +25,31 @@ type Service struct {
 	RPCs      []RPC
 
 	impl         string   // import path of its implementation
-	packages     []string // those that the implementation, its tests or its programs are made of
+	packages     []string // those that the implementation, its tests or its programs import
 	Generated    bool
 	Built        bool
-	Started      bool // its programs, for their help
+	Started      bool // whether its programs printed their help
 	Vetted       bool
 	TestsPassed  bool
-	TestsCounted int // tests that passed, those within tests counted
+	TestsCounted int // tests that passed, including subtests
 }
 
 // RPC is a method of a service.
 type RPC struct {
 	Name      string // as the proto spells it
 	Streaming bool
-	Events    string // by which fields it was taken to take events; "" if it was not
+	Events    string // the fields by which it was recognised as taking events; "" if it was not
 }
 
-// Failure is something that went wrong with a module.
+// Failure is a failed step for a module.
 type Failure struct {
 	Step     string   // generate, build, start, vet or test
-	Package  string   // import path; "" if it is no package's
-	Services []string // those that it keeps from working; all if none is named
+	Package  string   // import path; "" if it concerns no package
+	Services []string // those that don't work because of it; if empty, all of them
 	Text     string
 }
 
-// services lists the services that a request is about.
+// services returns the services for which a request asks to generate.
 func services(request *pluginpb.CodeGeneratorRequest) []*Service {
 	var all []*Service
 	for _, file := range request.GetProtoFile() {
@@ -74,7 +74,7 @@ func services(request *pluginpb.CodeGeneratorRequest) []*Service {
 	return all
 }
 
-// fail notes a failure of a package, and of the services that need it.
+// fail records a failure of a package, and of the services that need it.
 func (r *Result) fail(step, pkg, text string) {
 	failure := Failure{Step: step, Package: pkg, Text: text}
 	for _, service := range r.Services {
@@ -85,7 +85,7 @@ func (r *Result) fail(step, pkg, text string) {
 	r.Failures = append(r.Failures, failure)
 }
 
-// count says of how many services something is true.
+// count returns for how many services a condition is true.
 func (r *Result) count(is func(*Service) bool) (n int) {
 	for _, service := range r.Services {
 		if is(service) {
@@ -95,7 +95,7 @@ func (r *Result) count(is func(*Service) bool) (n int) {
 	return n
 }
 
-// rpcs says of how many RPCs something is true.
+// rpcs returns for how many RPCs a condition is true.
 func (r *Result) rpcs(is func(RPC) bool) (n int) {
 	for _, service := range r.Services {
 		for _, rpc := range service.RPCs {
@@ -107,7 +107,7 @@ func (r *Result) rpcs(is func(RPC) bool) (n int) {
 	return n
 }
 
-// String says in a few words what came of the module.
+// String returns a summary of the result.
 func (r *Result) String() string {
 	if len(r.Failures) > 0 {
 		return fmt.Sprintf("%d services, %d failures", len(r.Services), len(r.Failures))

@@ -1,7 +1,7 @@
 package main
 
-// Generated code imports the runtime: so that go.mod and go.sum cover what that
-// imports, this program does, too.
+// This program imports the runtime because generated code does, so that go.mod and
+// go.sum include what the runtime imports.
 import (
 	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/command"

@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// lines is how much of a failure's text is printed.
+// lines is how many lines of a failure's text are printed.
 const lines = 12
 
 // print prints the results: the table, the failures, the RPCs that take events,
@@ -24,7 +24,7 @@ func print(out io.Writer, results []*Result) {
 			fmt.Fprintln(out, indent(failure.Text))
 		}
 	}
-	fmt.Fprintf(out, "\nTaken for RPCs that take events:\n")
+	fmt.Fprintf(out, "\nRecognised as taking events:\n")
 	for _, result := range results {
 		for _, service := range result.Services {
 			for _, rpc := range service.RPCs {
@@ -40,7 +40,7 @@ func print(out io.Writer, results []*Result) {
 	}
 }
 
-// rows are those of the table: a heading, one for each module, and the sums.
+// rows returns the rows of the table: a heading, one for each module, and the sums.
 func rows(results []*Result) [][]string {
 	all := [][]string{{"module", "version", "services", "RPCs", "streaming", "events", "built", "started", "vetted", "tested", "tests passed", "time"}}
 	sum := make([]int, 9)
@@ -78,8 +78,8 @@ func row(name, version string, numbers []int, took time.Duration) []string {
 	return append(cells, took.Round(time.Second).String())
 }
 
-// table sets rows as a Markdown table, whose columns are also aligned as plain
-// text: the first two to the left, the others, which are numbers, to the right.
+// table returns rows as a Markdown table whose columns are also aligned as plain text:
+// the first two to the left, the others, which are numbers, to the right.
 func table(rows [][]string) string {
 	widths := make([]int, len(rows[0]))
 	for _, row := range rows {
@@ -112,7 +112,7 @@ func table(rows [][]string) string {
 	return b.String()
 }
 
-// indent sets the first lines of a text off from what stands around it.
+// indent returns the first lines of a text, indented.
 func indent(text string) string {
 	all := strings.Split(strings.TrimSpace(text), "\n")
 	if len(all) > lines {

@@ -1,5 +1,5 @@
-// Package runtime holds the source of the packages below it, as they are copied
-// into the modules that are generated into.
+// Package runtime holds the source of the packages below it, and finds the part
+// of it that a module needs. That part is copied into the module.
 package runtime
 
 import "embed"
@@ -7,8 +7,14 @@ import "embed"
 // Path is the import path that the packages have here.
 const Path = "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime"
 
-// Source is the source of the packages, each in a folder of its own, with the
-// files of their tests.
+// Source is the source of the packages that may be copied, each in a folder of
+// its own. Packages that only tests of this repository use are not among them.
 //
-//go:embed client/*.go command/*.go eventid/*.go eventlog/*.go eventlog/memory/*.go eventlog/nats/*.go eventlog/sqlite/*.go operate/*.go server/*.go servertest/*.go
+//go:embed client/*.go command/*.go eventid/*.go eventlog/*.go eventlog/memory/*.go eventlog/nats/*.go eventlog/sqlite/*.go operate/*.go server/*.go servertest/*.go version/*.go
 var Source embed.FS
+
+// beside are the files that go along with the packages: a template of the
+// README, and the licence, which is the one of this repository.
+//
+//go:embed copied/README.md copied/LICENSE
+var beside embed.FS

@@ -3,40 +3,54 @@ package runtime
 import (
 	"slices"
 	"strings"
-
-	"golang.org/x/mod/module"
 )
 
 // Engines are those of the event log that a module may have, named as the
 // schemes of their URLs. memory is in every module.
 var Engines = []string{"sqlite", "nats"}
 
-// Requirement is a module that the packages import, at the version that they
-// were tested with.
+// Requirement is a module whose packages the runtime or generated code imports.
 type Requirement struct {
-	module.Version
-	engine string // that alone imports it; "" if others do, too
+	Path    string
+	Version string // with which they were tested
+	Least   string // the oldest version with which they build and keep what they promise
 }
 
-// requirements are all of them.
+// requirements are all of them. Tests compare them with go.mod and with the
+// imports of the runtime, and build it with the least versions.
 var requirements = []Requirement{
-	{Version: module.Version{Path: "github.com/google/uuid", Version: "v1.6.0"}},
-	{Version: module.Version{Path: "github.com/nats-io/nats.go", Version: "v1.55.0"}, engine: "nats"},
-	{Version: module.Version{Path: "golang.org/x/net", Version: "v0.60.0"}},
-	{Version: module.Version{Path: "google.golang.org/genproto/googleapis/rpc", Version: "v0.0.0-20260817212433-ac3dfec99bb1"}},
-	{Version: module.Version{Path: "google.golang.org/grpc", Version: "v1.85.0"}},
-	{Version: module.Version{Path: "google.golang.org/protobuf", Version: "v1.36.12"}},
-	{Version: module.Version{Path: "modernc.org/sqlite", Version: "v1.61.1"}, engine: "sqlite"},
+	{"github.com/google/uuid", "v1.6.0", "v1.6.0"},       // for NewV7
+	{"github.com/nats-io/nats.go", "v1.55.0", "v1.55.0"}, // older ones call it a closed connection if a request is cut off
+	{"golang.org/x/net", "v0.60.0", "v0.22.0"},           // as the least grpc requires it
+	{"google.golang.org/genproto/googleapis/rpc", // as the least grpc requires it
+		"v0.0.0-20260817212433-ac3dfec99bb1", "v0.0.0-20240318140521-94a12d6c2237"},
+	{"google.golang.org/grpc", "v1.85.0", "v1.64.0"},      // for SupportPackageIsVersion9 in generated code
+	{"google.golang.org/protobuf", "v1.36.12", "v1.36.6"}, // for proto.CloneOf
+	{"modernc.org/sqlite", "v1.61.1", "v1.56.0"},          // for NewConnector
 }
 
-// Requirements are the modules that the packages import with some engines.
-func Requirements(engines []string) (all []module.Version) {
-	for _, one := range requirements {
-		if one.engine == "" || slices.Contains(engines, one.engine) {
-			all = append(all, one.Version)
-		}
+// Requirements returns the modules that the whole runtime and generated code
+// import, sorted by their paths.
+func Requirements() []Requirement { return slices.Clone(requirements) }
+
+// generated are packages that all generated code imports.
+var generated = []string{"google.golang.org/grpc", "google.golang.org/protobuf/proto"}
+
+// Requirements returns the modules that the part and generated code import,
+// sorted by their paths.
+func (p Part) Requirements() []Requirement {
+	imports := slices.Clone(generated)
+	for _, file := range p.files {
+		imports = append(imports, file.others...)
 	}
-	return all
+	return slices.DeleteFunc(Requirements(), func(r Requirement) bool {
+		return !slices.ContainsFunc(imports, r.has)
+	})
+}
+
+// has reports whether a package can be one of the module.
+func (r Requirement) has(importPath string) bool {
+	return importPath == r.Path || strings.HasPrefix(importPath, r.Path+"/")
 }
 
 // Needed reports whether a file of the packages is needed with some engines: each

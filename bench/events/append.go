@@ -21,10 +21,10 @@ import (
 	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog/sqlite"
 )
 
-// data is that of each event: 200 bytes.
+// data is the data of each event: 200 bytes.
 var data = []byte(strings.Repeat("0123456789", 20))
 
-// event is one as a shop would send it.
+// event returns an event as a shop would send it.
 func event() eventlog.Event {
 	return eventlog.Event{
 		ID: uuid.Must(uuid.NewV7()).String(), Source: "shop", Type: "order.placed", Subject: "customer-81723",
@@ -32,10 +32,10 @@ func event() eventlog.Event {
 	}
 }
 
-// appends compares appends by many callers with what the storage does alone.
+// appends compares appends by many callers with writes to the storage without the log.
 func (b *bench) appends(ctx context.Context) error {
 	b.row("callers", "append", "a commit", "one transaction each", "×", "one writer, same batches", "×", "JetStream, sync always", "×")
-	one, err := b.alone(ctx, 1)
+	one, err := b.writer(ctx, 1)
 	if err != nil {
 		return err
 	}
@@ -44,7 +44,7 @@ func (b *bench) appends(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		same, err := b.alone(ctx, max(1, int(batch+0.5)))
+		same, err := b.writer(ctx, max(1, int(batch+0.5)))
 		if err != nil {
 			return err
 		}
@@ -58,8 +58,8 @@ func (b *bench) appends(ctx context.Context) error {
 	return nil
 }
 
-// sqlite appends to a log by so many callers, and says how many events a
-// commit has.
+// sqlite appends to a log with a number of callers. It returns the rate, and how many
+// events a commit has on average.
 func (b *bench) sqlite(ctx context.Context, callers int) (perSecond rate, batch float64, err error) {
 	err = inFolder(func(dir string) error {
 		path := filepath.Join(dir, "events.db")
@@ -80,8 +80,8 @@ func (b *bench) sqlite(ctx context.Context, callers int) (perSecond rate, batch 
 	return perSecond, batch, err
 }
 
-// perCommit is how many events a transaction of a log had: those of one were
-// recorded at the same time.
+// perCommit returns how many events a transaction of a log has on average. The events
+// of a transaction have the same time of recording.
 func perCommit(path string) (events float64, err error) {
 	err = query(path, func(db *sql.DB) error {
 		return db.QueryRow("SELECT count(*) * 1.0 / count(DISTINCT recorded) FROM events").Scan(&events)
@@ -89,7 +89,7 @@ func perCommit(path string) (events float64, err error) {
 	return events, err
 }
 
-// callers has so many goroutines do something over and over.
+// callers calls once repeatedly in a number of goroutines, and returns the rate.
 func (b *bench) callers(ctx context.Context, callers int, once func(context.Context) error) (rate, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -112,9 +112,9 @@ func (b *bench) callers(ctx context.Context, callers int, once func(context.Cont
 	return rate(float64(done.Load()) / time.Since(begin).Seconds()), errors.Join(errs...)
 }
 
-// alone is one writer that stores batches of a size in the table of a log, by
-// the driver itself: what is left when there is no log around it.
-func (b *bench) alone(ctx context.Context, batch int) (perSecond rate, err error) {
+// writer returns the rate of one writer that stores batches of a size in the table of
+// a log, through the driver and without the log.
+func (b *bench) writer(ctx context.Context, batch int) (perSecond rate, err error) {
 	err = inFolder(func(dir string) error {
 		path := filepath.Join(dir, "events.db")
 		log, err := eventlog.Open(ctx, "sqlite:"+path) // makes the table
@@ -139,7 +139,7 @@ func (b *bench) alone(ctx context.Context, batch int) (perSecond rate, err error
 	return perSecond, err
 }
 
-// insert stores batches, each by one statement and so in one transaction.
+// insert stores batches, each in one statement and so in one transaction.
 func (b *bench) insert(ctx context.Context, conn driver.ConnPrepareContext, batch int) (rate, error) {
 	statement, err := conn.PrepareContext(ctx, "INSERT INTO events (source, id, type, subject, time, recorded, schema, data) VALUES "+
 		strings.TrimSuffix(strings.Repeat("(?, ?, ?, ?, ?, ?, ?, ?), ", batch), ", "))

@@ -1,10 +1,10 @@
-// Command events measures the event log, each figure beside one that it can be
-// compared with in the same run:
+// Command events measures the event log, and for comparison something similar in the
+// same run:
 //
 //	go run ./events                    appends, RPCs, replay, consumers
 //	go run ./events -soak 10000000     the memory that many appends take
 //
-// The disk is synced as it is for users, so what it prints depends on the disk.
+// The disk is synced as it is for users, so the figures depend on the disk.
 package main
 
 import (
@@ -19,7 +19,7 @@ import (
 
 func main() {
 	seconds := flag.Float64("seconds", 3, "how long each figure is measured")
-	soak := flag.Int("soak", 0, "append this many events instead, and watch the memory")
+	soak := flag.Int("soak", 0, "append this many events instead, and print the memory")
 	flag.Parse()
 	b := &bench{span: time.Duration(*seconds * float64(time.Second)), out: tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)}
 	run := b.run
@@ -39,7 +39,7 @@ type bench struct {
 }
 
 func (b *bench) run(ctx context.Context) error {
-	fmt.Printf("On %d cores, %s a figure; in brackets what a ratio is to be at least.\n\n", runtime.GOMAXPROCS(0), b.span)
+	fmt.Printf("On %d cores, %s for each figure; in brackets the least that a ratio should be.\n\n", runtime.GOMAXPROCS(0), b.span)
 	for _, part := range []func(context.Context) error{b.appends, b.rpcs, b.reads} {
 		if err := part(ctx); err != nil {
 			return err
@@ -60,7 +60,7 @@ func (b *bench) row(cells ...any) {
 	fmt.Fprintln(b.out)
 }
 
-// rate is how often something was done in a second.
+// rate is a number of operations per second.
 type rate float64
 
 func (r rate) String() string {
@@ -70,7 +70,7 @@ func (r rate) String() string {
 	return fmt.Sprintf("%.1fk/s", float64(r)/1000)
 }
 
-// to is a ratio of two rates, and in brackets what it is to be.
+// to returns the ratio of two rates, and in brackets its goal.
 func (r rate) to(other rate, goal float64) string {
 	text := fmt.Sprintf("%.2f", float64(r)/float64(other))
 	if goal > 0 {

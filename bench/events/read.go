@@ -14,13 +14,13 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 )
 
-// The goals of reading, in events a second.
+// The goals of reading, in events per second.
 const (
 	goalRaw   = 500_000
 	goalTyped = 200_000
 )
 
-// stored is how many events a log has that is read.
+// stored is the number of events in a log that is read.
 const stored = 1_000_000
 
 // reads measures replay and consumers on a log of raw data, and on one of
@@ -68,7 +68,7 @@ func (b *bench) reads(ctx context.Context) error {
 
 var quiet = eventlog.Logger(slog.New(slog.DiscardHandler))
 
-// withStored makes a log of events of so many subjects that consumers can
+// withStored makes a log of events. They have so many subjects that consumers can
 // handle many at once.
 func withStored(ctx context.Context, data []byte, schema string, do func(eventlog.Log) error) error {
 	return inFolder(func(dir string) error {
@@ -90,7 +90,7 @@ func withStored(ctx context.Context, data []byte, schema string, do func(eventlo
 	})
 }
 
-// drain reads to the end.
+// drain reads all records.
 func drain[R any](records func(func(R, error) bool)) error {
 	for _, err := range records {
 		if err != nil {
@@ -100,14 +100,14 @@ func drain[R any](records func(func(R, error) bool)) error {
 	return nil
 }
 
-// timed is the rate of reading all that is stored.
+// timed returns the rate of do, which reads all stored events.
 func timed(do func() error) (rate, error) {
 	begin := time.Now()
 	err := do()
 	return rate(stored / time.Since(begin).Seconds()), err
 }
 
-// consumed is the rate of a consumer that handles all that is stored.
+// consumed returns the rate of a consumer that handles all stored events.
 func consumed(ctx context.Context, consume func(ctx context.Context, count func()) error) (rate, error) {
 	return timed(func() error {
 		ctx, stop := context.WithCancel(ctx)

@@ -16,14 +16,14 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 )
 
-// pythonSeed is what the server did that the demo began as, written in Python
-// and storing nothing, in calls a second on two cores.
+// pythonSeed is the rate of the demo's original server on two cores. It was written in
+// Python and stored nothing.
 const pythonSeed = rate(3500)
 
-// service is the demo's service, with the log or without.
+// service is the demo's service, with or without the log.
 type service struct {
 	receiverpb.UnimplementedReceiverServer
-	events *receiverevents.Log // nil for without
+	events *receiverevents.Log // nil for no log
 }
 
 func (s *service) Receive(ctx context.Context, event *receiverpb.Event) (*receiverpb.Reply, error) {
@@ -35,8 +35,8 @@ func (s *service) Receive(ctx context.Context, event *receiverpb.Event) (*receiv
 	return &receiverpb.Reply{Message: "Hello, " + event.GetXwho() + "!"}, nil
 }
 
-// rpcs compares the demo's unary RPC that stores its event with one that does
-// not; client and server are both in this process, and speak over TCP.
+// rpcs compares the demo's unary RPC that stores its event with one that does not.
+// Client and server are both in this process, and are connected by TCP.
 func (b *bench) rpcs(ctx context.Context) error {
 	b.row("callers", "RPC with the log", "a commit", "without", "×", "to the seed's 3.5k/s")
 	for _, callers := range []int{1, 64, 512} {

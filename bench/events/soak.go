@@ -14,8 +14,8 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 )
 
-// soak appends events by 64 callers, and prints after each tenth of them what
-// memory the process has: it must not grow with what is stored.
+// soak appends events with 64 callers, and prints the memory of the process after each
+// tenth of them. It must not grow with the number of stored events.
 func (b *bench) soak(ctx context.Context, events int) error {
 	return inFolder(func(dir string) error {
 		log, err := eventlog.Open(ctx, "sqlite:"+filepath.Join(dir, "events.db"))
@@ -35,7 +35,7 @@ func (b *bench) soak(ctx context.Context, events int) error {
 	})
 }
 
-// appendUntil appends by 64 callers until there are so many.
+// appendUntil appends with 64 callers until there are until events.
 func appendUntil(ctx context.Context, log eventlog.Log, next *atomic.Int64, until int64) error {
 	errs := make([]error, 64)
 	var group sync.WaitGroup
@@ -51,12 +51,12 @@ func appendUntil(ctx context.Context, log eventlog.Log, next *atomic.Int64, unti
 	return errors.Join(errs...)
 }
 
-// resident is the memory that the system has given to the process, "?" where
-// there is no telling.
+// resident returns the memory that the system has given to the process, or "?" if it
+// is unknown.
 func resident() string {
 	text, _ := os.ReadFile("/proc/self/status")
 	for line := range strings.Lines(string(text)) {
-		if size, found := strings.CutPrefix(line, "VmRSS:"); found {
+		if size, ok := strings.CutPrefix(line, "VmRSS:"); ok {
 			return strings.TrimSpace(size)
 		}
 	}

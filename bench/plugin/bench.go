@@ -14,16 +14,16 @@ import (
 	"time"
 )
 
-// bench has the plugins built, and room for requests and what is made of them.
+// bench has the folder of the plugins, and a temporary one for requests and responses.
 type bench struct{ temp, bin string }
 
-// cost is what a process took.
+// cost is the time and memory that a process took.
 type cost struct {
 	wall, cpu time.Duration
 	memory    int64 // peak, in bytes
 }
 
-// scene is a plugin with a request and a module to be run in.
+// scene is a plugin with a request, and the module to run it in.
 type scene struct {
 	plugin  plugin
 	request string // path of its file
@@ -32,13 +32,13 @@ type scene struct {
 	costs   []cost
 }
 
-// requests makes the requests for so many services. The result is their folder.
+// requests makes the requests for a number of services, and returns their folder.
 func (b bench) requests(services int) (string, error) {
 	dir, err := os.MkdirTemp(b.temp, "requests")
 	if err != nil {
 		return "", err
 	}
-	_, err = itself("requests", strconv.Itoa(services), dir)
+	_, err = runItself("requests", strconv.Itoa(services), dir)
 	return dir, err
 }
 
@@ -51,13 +51,13 @@ func (b bench) emptyModule() (string, error) {
 	return dir, os.WriteFile(filepath.Join(dir, "go.mod"), []byte("module "+module+"\n\ngo 1.26.0\n"), 0o644)
 }
 
-// first runs a scene without measuring it, for what it writes. The files are put below
-// the folders, too.
-func (b bench) first(s *scene, into ...string) error {
+// prepare runs a scene without measuring it, and counts what it writes. It writes the
+// files into the folders.
+func (b bench) prepare(s *scene, dirs ...string) error {
 	if _, err := b.run(s); err != nil {
 		return err
 	}
-	output, err := itself(append([]string{"written", b.response()}, into...)...)
+	output, err := runItself(append([]string{"written", b.response()}, dirs...)...)
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.plugin.name, err)
 	}
@@ -65,7 +65,8 @@ func (b bench) first(s *scene, into ...string) error {
 	return err
 }
 
-// rounds measures scenes in turn, so that whatever else the machine does hits all alike.
+// rounds measures the scenes in turn, so that other load on the machine affects all of
+// them.
 func (b bench) rounds(n int, scenes []*scene) error {
 	for range n {
 		for _, s := range scenes {
@@ -79,7 +80,7 @@ func (b bench) rounds(n int, scenes []*scene) error {
 	return nil
 }
 
-// run is one process, as protoc or buf starts it.
+// run runs one process, as protoc or buf starts it.
 func (b bench) run(s *scene) (cost, error) {
 	input, err := os.Open(s.request)
 	if err != nil {
@@ -91,22 +92,22 @@ func (b bench) run(s *scene) (cost, error) {
 		return cost{}, err
 	}
 	defer output.Close()
-	var said bytes.Buffer
+	var stderr bytes.Buffer
 	command := exec.Command(filepath.Join(b.bin, s.plugin.name))
-	command.Dir, command.Stdin, command.Stdout, command.Stderr = s.module, input, output, &said
+	command.Dir, command.Stdin, command.Stdout, command.Stderr = s.module, input, output, &stderr
 	start := time.Now()
 	if err := command.Run(); err != nil {
-		return cost{}, fmt.Errorf("%s: %w\n%s", s.plugin.name, err, &said)
+		return cost{}, fmt.Errorf("%s: %w\n%s", s.plugin.name, err, &stderr)
 	}
 	wall := time.Since(start)
 	state := command.ProcessState
 	return cost{wall: wall, cpu: state.UserTime() + state.SystemTime(), memory: peak(state)}, nil
 }
 
-// response is the file that holds the last answer.
+// response returns the path of the last response.
 func (b bench) response() string { return filepath.Join(b.temp, "response") }
 
-// peak is the most memory that a process had.
+// peak returns the peak memory of a process.
 func peak(state *os.ProcessState) int64 {
 	usage, ok := state.SysUsage().(*syscall.Rusage)
 	if !ok {
@@ -118,16 +119,16 @@ func peak(state *os.ProcessState) int64 {
 	return int64(usage.Maxrss) * 1024
 }
 
-// median is that of each figure of its own.
+// median returns the median of each figure.
 func (s *scene) median() cost {
 	return cost{
-		wall:   middle(s.costs, func(c cost) time.Duration { return c.wall }),
-		cpu:    middle(s.costs, func(c cost) time.Duration { return c.cpu }),
-		memory: middle(s.costs, func(c cost) int64 { return c.memory }),
+		wall:   medianOf(s.costs, func(c cost) time.Duration { return c.wall }),
+		cpu:    medianOf(s.costs, func(c cost) time.Duration { return c.cpu }),
+		memory: medianOf(s.costs, func(c cost) int64 { return c.memory }),
 	}
 }
 
-func middle[T cmp.Ordered](costs []cost, of func(cost) T) T {
+func medianOf[T cmp.Ordered](costs []cost, of func(cost) T) T {
 	var all []T
 	for _, c := range costs {
 		all = append(all, of(c))

@@ -10,15 +10,15 @@ import (
 
 // The goals of ours, as ratios to protoc-gen-go-grpc.
 const (
-	goalEmpty       = 1.5  // wall into an empty module
+	goalEmpty       = 1.5  // wall time into an empty module
 	goalPerMegabyte = 0.5  // the same for each megabyte written
-	goalOver        = 1.1  // wall over what is there
+	goalOver        = 1.1  // wall time into a module that has the files
 	goalMemory      = 1.25 // peak memory
-	goalOfEmpty     = 1.0  // wall over what is there, to wall into an empty module
+	goalOfEmpty     = 1.0  // the second to the first of these wall times
 )
 
-// compare measures all plugins on one request, and ours twice: into an empty
-// module, and over what it made.
+// compare measures all plugins on one request. It measures ours twice: in an empty
+// module, and in a module that has the files already.
 func (b bench) compare(services, rounds int) error {
 	requests, err := b.requests(services)
 	if err != nil {
@@ -36,16 +36,16 @@ func (b bench) compare(services, rounds int) error {
 	for _, p := range plugins {
 		s := &scene{plugin: p, request: filepath.Join(requests, p.name), module: empty}
 		scenes = append(scenes, s)
-		var into []string
+		var dirs []string
 		if p == ours {
-			into = []string{full}
+			dirs = []string{full}
 		}
-		if err := b.first(s, into...); err != nil {
+		if err := b.prepare(s, dirs...); err != nil {
 			return err
 		}
 	}
 	again := &scene{plugin: ours, request: filepath.Join(requests, ours.name), module: full}
-	if err := b.first(again); err != nil {
+	if err := b.prepare(again); err != nil {
 		return err
 	}
 	scenes = append(scenes, again)
@@ -53,12 +53,12 @@ func (b bench) compare(services, rounds int) error {
 		return err
 	}
 	fmt.Printf("%d services, %d %% of the RPCs streaming, medians of %d rounds on %d cores.\n", services, streaming, rounds, runtime.NumCPU())
-	fmt.Print("Ratios are to protoc-gen-go-grpc; in brackets what ours is to be at most.\n\n")
+	fmt.Print("Ratios are to protoc-gen-go-grpc; in brackets the most that ours should be.\n\n")
 	return print(scenes)
 }
 
-// print prints the scenes, of which the first is what the others are compared with
-// and the last two are ours.
+// print prints the scenes. The others are compared with the first, and the last two
+// are ours.
 func print(scenes []*scene) error {
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "\twall\tCPU\tmemory\tfiles\twritten\twall ×\twall/MB ×\tCPU ×\tmemory ×\t")
@@ -70,7 +70,7 @@ func print(scenes []*scene) error {
 			name += ", empty module"
 			wall, perMegabyte, memory = goal(goalEmpty), goal(goalPerMegabyte), goal(goalMemory)
 		case len(scenes) - 1:
-			name += ", over it"
+			name += ", again"
 			wall, memory = goal(goalOver), goal(goalMemory)
 		}
 		took, baseTook := s.median(), base.median()
@@ -84,7 +84,7 @@ func print(scenes []*scene) error {
 		return err
 	}
 	empty, over := scenes[len(scenes)-2].median(), scenes[len(scenes)-1].median()
-	_, err := fmt.Printf("\nOver %d files, half of them yours, a run takes %.2f of the wall of one into the empty module%s.\n",
+	_, err := fmt.Printf("\nIn a module that has the %d files, half of them yours, a run takes %.2f of the wall time in the empty module%s.\n",
 		scenes[len(scenes)-2].written.files, over.wall.Seconds()/empty.wall.Seconds(), goal(goalOfEmpty))
 	return err
 }

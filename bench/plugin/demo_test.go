@@ -9,9 +9,9 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// BenchmarkDemo runs ours on receiver.proto as protoc does, from the start of
-// the process to its end: into an empty module, and again over what it made.
-// BenchmarkDemo/nothing is what a process costs that has nothing to do.
+// BenchmarkDemo runs our plugin on receiver.proto as protoc does, from the start of the
+// process to its end, in an empty module and in one that has the files already.
+// BenchmarkDemo/nothing is the cost of a process that does nothing.
 func BenchmarkDemo(b *testing.B) {
 	processes := bench{temp: b.TempDir(), bin: filepath.Join(b.TempDir(), "bin")}
 	if err := build(processes.bin); err != nil {

@@ -1,11 +1,11 @@
-// Command plugin measures protoc-gen-receiver beside the plugins that people
-// run with it: each is a process that gets one request with hundreds of
-// services, in turn, and what it took is compared with protoc-gen-go-grpc.
+// Command plugin compares protoc-gen-receiver with the plugins that people run with
+// it. Each plugin is a process that gets one request with hundreds of services. Its
+// time and memory are compared with those of protoc-gen-go-grpc.
 //
 //	go run ./plugin
 //
-// Then it measures protoc-gen-receiver alone on 10 to 1,000 services, and says
-// by which power of their number the cost grows.
+// Then it measures only protoc-gen-receiver, with 10 to 1,000 services, and prints with
+// which power of their number the cost grows.
 package main
 
 import (
@@ -17,12 +17,12 @@ import (
 	"strconv"
 )
 
-// sizes are the numbers of services by which the cost is followed. A run on
-// none is what a process costs that has nothing to do.
+// sizes are the numbers of services for which the cost is measured. A run with 0 is
+// the cost of a process that does nothing.
 var sizes = []int{0, 10, 30, 100, 300, 1000}
 
 func main() {
-	services := flag.Int("services", 500, "how many services the plugins are compared on")
+	services := flag.Int("services", 500, "how many services the plugins are compared with")
 	rounds := flag.Int("rounds", 5, "how many times each run is made; the medians are printed")
 	flag.Parse()
 	if err := run(*services, *rounds, flag.Args()); err != nil {
@@ -31,9 +31,9 @@ func main() {
 	}
 }
 
-// run measures, or does one of the tasks that this program has itself do in a
-// process of their own. A child's peak memory begins with that of the process
-// that started it, so the one that measures never holds a request or a response.
+// run measures, or does a task for which this program starts itself. A child's peak
+// memory begins with that of the process that started it, so the process that
+// measures must not have requests and responses in memory.
 func run(services, rounds int, args []string) error {
 	switch {
 	case len(args) == 0:
@@ -66,11 +66,11 @@ func measure(services, rounds int) error {
 	if err := b.compare(services, rounds); err != nil {
 		return err
 	}
-	return b.follow(sizes, rounds)
+	return b.growth(sizes, rounds)
 }
 
-// itself runs one of the tasks of run.
-func itself(args ...string) (output string, err error) {
+// runItself starts this program for one of the tasks of run.
+func runItself(args ...string) (output string, err error) {
 	program, err := os.Executable()
 	if err != nil {
 		return "", err

@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// TestMain does a task of this program if it is started for one: without that,
-// a test that has it do one would start all tests again.
+// TestMain does a task of this program if it is started for one. Otherwise a test that
+// starts this program would run all tests again.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if flag.NArg() == 0 {
@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// TestRequestsAreAnswered by every plugin, without an error and with files.
+// TestRequestsAreAnswered checks that every plugin answers with files and no error.
 func TestRequestsAreAnswered(t *testing.T) {
 	b := bench{temp: t.TempDir(), bin: filepath.Join(t.TempDir(), "bin")}
 	if err := build(b.bin); err != nil {
@@ -62,7 +62,7 @@ func TestRequestsAreAnswered(t *testing.T) {
 	}
 }
 
-// TestOursWritesWhatGofmtDoes, for all the kinds of services that are measured.
+// TestOursWritesWhatGofmtDoes checks it for all kinds of services that are measured.
 func TestOursWritesWhatGofmtDoes(t *testing.T) {
 	b := bench{temp: t.TempDir(), bin: filepath.Join(t.TempDir(), "bin")}
 	if err := build(b.bin); err != nil {

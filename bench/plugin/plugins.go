@@ -9,17 +9,17 @@ import (
 // plugin is a program that is measured.
 type plugin struct {
 	name      string
-	path      string // of its package: a tool of this module, if it isn't ours
+	path      string // of its package; a tool of this module if it isn't ours
 	parameter string
 }
 
-// ours is the plugin that the others are there to be compared with.
+// ours is the plugin that is compared with the others.
 var ours = plugin{name: "protoc-gen-receiver", path: "./cmd/protoc-gen-receiver"}
 
-// grpc is the plugin that ours is compared with.
+// grpc is the plugin to which the ratios are.
 var grpc = plugin{name: "protoc-gen-go-grpc", path: "google.golang.org/grpc/cmd/protoc-gen-go-grpc", parameter: "module=" + module}
 
-// plugins are all of them, at the versions that go.mod says.
+// plugins are all plugins, in the versions of go.mod.
 var plugins = []plugin{
 	grpc,
 	{name: "protoc-gen-go", path: "google.golang.org/protobuf/cmd/protoc-gen-go", parameter: "module=" + module},
@@ -38,7 +38,7 @@ func build(bin string) error {
 		if p == ours {
 			root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
 			if err != nil {
-				return fmt.Errorf("run it in the module of the benchmarks: %w", err)
+				return fmt.Errorf("this must run in the module of the benchmarks: %w", err)
 			}
 			command.Dir = path.Dir(string(root))
 		}

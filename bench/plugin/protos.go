@@ -10,7 +10,7 @@ import (
 // module is the Go module that the requests are for.
 const module = "example.com/bench"
 
-// The shape of what is generated for: as many packages as it takes.
+// How the services are divided into files and packages.
 const (
 	servicesPerFile = 10
 	filesPerPackage = 5
@@ -23,15 +23,15 @@ var protoText string
 
 var protoTemplate = template.Must(template.New("service.proto").Parse(protoText))
 
-// protoFile is what the template makes a file of.
+// protoFile is the data of the template for a file.
 type protoFile struct {
 	Module, Package string
 	Part            int
 	Services        []protoService
 }
 
-// protoService is a service of four RPCs. Half of the services take events with
-// two of them; all else are ordinary reads and writes of a resource.
+// protoService is a service of four RPCs. In half of the services two of them take
+// events; all others are ordinary reads and writes of a resource.
 type protoService struct {
 	Noun, Upper string
 	TakesEvents bool
@@ -44,7 +44,7 @@ type protoRPC struct {
 	ClientStreams, ServerStreams bool
 }
 
-// protos are the texts of files with so many services in all, by name.
+// protos returns the texts of files with a total number of services, by name.
 func protos(services int) (map[string]string, error) {
 	texts := map[string]string{}
 	for first := 0; first < services; first += servicesPerFile {
@@ -71,7 +71,7 @@ func newService(number int) protoService {
 	}
 	if s.TakesEvents {
 		s.RPCs = append(s.RPCs,
-			protoRPC{Name: "Record" + noun, Input: noun + "Event", Output: noun + "Reply", Doc: "Takes what happened. The reply says that it is kept."},
+			protoRPC{Name: "Record" + noun, Input: noun + "Event", Output: noun + "Reply", Doc: "Takes what happened. The reply acknowledges that it is stored."},
 			protoRPC{Name: "Import" + noun, Input: "Imported" + noun + "Event", Output: "google.protobuf.Empty", Doc: "Takes over what another system has kept so far."},
 		)
 	} else {
@@ -86,8 +86,8 @@ func newService(number int) protoService {
 	return s
 }
 
-// streams spreads the share of the RPCs that stream evenly over all, each way
-// of streaming in turn.
+// streams reports how an RPC streams. It spreads the RPCs that stream evenly, with each
+// way of streaming in turn.
 func streams(rpc int) (client, server bool) {
 	before, after := rpc*streaming/100, (rpc+1)*streaming/100
 	if before == after {
@@ -96,7 +96,7 @@ func streams(rpc int) (client, server bool) {
 	return before%3 != 0, before%3 != 1
 }
 
-// domain names a proto package.
+// domain returns the name of a proto package.
 func domain(number int) string {
 	if number < len(domains) {
 		return domains[number]
@@ -107,7 +107,7 @@ func domain(number int) string {
 var domains = strings.Fields("accounts billing catalog delivery engagement fleet grants hiring inventory journal " +
 	"kitchen ledger metering network orders payments quality routing shipping ticketing")
 
-// nouns are as many as a package has services, so that each is there once.
+// nouns has as many words as a package has services, so that each is used once.
 var nouns = strings.Fields("Account Address Agent Alert Asset Batch Booking Branch Budget Campaign " +
 	"Carrier Channel Claim Contact Contract Coupon Credit Customer Dataset Device " +
 	"Discount Dispute Document Driver Employee Facility Forecast Gateway Invoice Job " +

@@ -16,7 +16,7 @@ import (
 	"google.golang.org/protobuf/types/pluginpb"
 )
 
-// newRequest is what protoc would ask a plugin for protos with so many services in all.
+// newRequest returns the request of protoc for protos with a total number of services.
 func newRequest(services int) (*pluginpb.CodeGeneratorRequest, error) {
 	texts, err := protos(services)
 	if err != nil {
@@ -25,7 +25,7 @@ func newRequest(services int) (*pluginpb.CodeGeneratorRequest, error) {
 	return compile(texts)
 }
 
-// compile compiles texts, by their names, into a request, the comments included.
+// compile compiles protos, given by name, into a request with their comments.
 func compile(texts map[string]string) (*pluginpb.CodeGeneratorRequest, error) {
 	compiler := protocompile.Compiler{
 		Resolver:       protocompile.WithStandardImports(&protocompile.SourceResolver{Accessor: protocompile.SourceAccessorFromMap(texts)}),
@@ -44,7 +44,7 @@ func compile(texts map[string]string) (*pluginpb.CodeGeneratorRequest, error) {
 	return request, nil
 }
 
-// add puts a file behind those that it imports.
+// add adds a file after those that it imports.
 func add(request *pluginpb.CodeGeneratorRequest, file protoreflect.FileDescriptor, added map[string]bool) {
 	if added[file.Path()] {
 		return
@@ -80,15 +80,15 @@ func writeRequests(services int, dir string) error {
 	return nil
 }
 
-// written is what a plugin made.
+// written is the size of what a plugin made.
 type written struct{ files, bytes int }
 
-// megabytes are those of the files' content.
+// megabytes returns the size of the files' content.
 func (w written) megabytes() float64 { return float64(w.bytes) / 1e6 }
 
-// readResponse counts what a response has, and writes its files below the folders. The
-// error that a response may say is one.
-func readResponse(at string, into ...string) (w written, err error) {
+// readResponse counts the files of a response, and writes them below the folders. If
+// the response has an error, it returns that.
+func readResponse(at string, dirs ...string) (w written, err error) {
 	output, err := os.ReadFile(at)
 	if err != nil {
 		return w, err
@@ -103,7 +103,7 @@ func readResponse(at string, into ...string) (w written, err error) {
 	for _, file := range response.GetFile() {
 		w.files++
 		w.bytes += len(file.GetContent())
-		for _, dir := range into {
+		for _, dir := range dirs {
 			to := filepath.Join(dir, filepath.FromSlash(file.GetName()))
 			if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 				return w, err

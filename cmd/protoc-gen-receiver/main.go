@@ -1,19 +1,19 @@
-// protoc-gen-receiver makes a whole Go gRPC service of a .proto: one that runs,
-// stores every event durably before it acknowledges it, and is tested.
+// protoc-gen-receiver generates a complete Go gRPC service from a .proto. The
+// service runs, stores every event durably before it acknowledges it, and has tests.
 //
-// It is a plugin of protoc and buf:
+// It is a plugin for protoc:
 //
 //	protoc --go_out=. --go_opt=module=MODULE --go-grpc_out=. --go-grpc_opt=module=MODULE \
 //		--receiver_out=. receiver.proto
 //
-// in buf.gen.yaml:
+// and for buf, in buf.gen.yaml:
 //
 //	version: v2
 //	plugins:
 //	  - local: protoc-gen-receiver
 //	    out: .
 //
-// and a command with the compiler built in:
+// and it is a command with a built-in compiler:
 //
 //	protoc-gen-receiver generate receiver.proto
 package main
@@ -36,35 +36,35 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/plugin"
 )
 
-const help = `protoc-gen-receiver makes a whole Go gRPC service of a .proto.
+const help = `protoc-gen-receiver generates a complete Go gRPC service from a .proto.
 
 As a plugin:   protoc --go_out=. --go-grpc_out=. --receiver_out=. FILE.proto
 As a command:  protoc-gen-receiver COMMAND
 
 Commands:
   generate   compile protos and generate, without protoc or buf
-  explain    tell how each RPC is read, and which files it gets
-  templates  list the templates of the files, or write them out to start from
+  explain    print how each RPC is read, and which files it gets
+  templates  list the templates, or export them to start from
   version    print the version
-  help       print this text, or with "help generate" that of the command
+  help       print this text, or with "help COMMAND" the help of the command
 
 Options, as --receiver_opt=NAME=VALUE:
-  root=DIR        the folder of the module's go.mod, which must be the output, too (default .)
+  root=DIR        the folder of the module's go.mod, which must also be the output (default .)
   scaffold=all    write files of yours again that were deleted (default new)
   events=…        how to find the RPCs that take events: auto (by names and by
                   comments, the default), names, or off
   check=true      write nothing, and fail if a run would write anything
-  templates=DIR   lay the templates of a folder over ours (see help templates)
-  engines=sqlite  leave NATS JetStream out of the copied runtime, and out of go.mod
+  templates=DIR   override our templates with those of a folder (see help templates)
+  engines=sqlite  leave NATS JetStream out of the copied runtime and out of go.mod
                   (default sqlite+nats)
   runtime=PATH    import the runtime from there instead of copying it into the module
   paths=…, module=…, MFILE.proto=…   as protoc-gen-go takes them
 `
 
-// env is all that a run sees of the process.
+// env is the environment of a run: everything that it uses of the process.
 type env struct {
 	args     []string
-	terminal bool // whether stdin is one
+	terminal bool // whether stdin is a terminal
 	stdin    io.Reader
 	stdout   io.Writer
 	stderr   io.Writer
@@ -109,7 +109,7 @@ func run(ctx context.Context, env env) error {
 	return fmt.Errorf("there is no command %q: want generate, explain, templates, version or help", command)
 }
 
-// helpWith is the help of the command that help was asked with, or of all.
+// helpWith returns the help of the command that follows "help", or the general help.
 func helpWith(args []string) string {
 	if len(args) > 1 {
 		switch args[1] {
@@ -122,7 +122,7 @@ func helpWith(args []string) string {
 	return help
 }
 
-// orUsage prints the help that a command was asked for.
+// orUsage prints the usage of a command if it was asked for help.
 func orUsage(env env, usage string, err error) error {
 	if errors.Is(err, flag.ErrHelp) {
 		_, err = io.WriteString(env.stdout, usage)
@@ -130,11 +130,12 @@ func orUsage(env env, usage string, err error) error {
 	return err
 }
 
-// gcPercent is how much more memory a run may take before garbage is collected:
-// it ends soon, and what it holds is less than what it could.
+// gcPercent lets the heap grow more between garbage collections than by default,
+// because a run is short and needs little memory.
 const gcPercent = 150
 
-// answer is the plugin: a request on stdin, the response on stdout.
+// answer runs as a plugin: it reads a request on stdin and writes the response on
+// stdout.
 func answer(env env) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
@@ -145,13 +146,13 @@ func answer(env env) error {
 	}
 	request := &pluginpb.CodeGeneratorRequest{}
 	if err := proto.Unmarshal(input, request); err != nil {
-		return fmt.Errorf("what came on stdin is no request of protoc or buf: %w", err)
+		return fmt.Errorf("stdin is not a request from protoc or buf: %w", err)
 	}
-	parameter := request.GetParameter() // and nothing else of it is kept in memory
-	tell := func(line string) { fmt.Fprintln(env.stderr, "protoc-gen-receiver:", line) }
-	response := plugin.Respond(request, tell)
+	parameter := request.GetParameter() // kept alone, so that the request can be freed
+	report := func(line string) { fmt.Fprintln(env.stderr, "protoc-gen-receiver:", line) }
+	response := plugin.Respond(request, report)
 	if len(response.GetFile()) > 0 {
-		advise(parameter, tell)
+		reportMissing(parameter, report)
 	}
 	output, err := proto.Marshal(response)
 	if err != nil {
@@ -161,21 +162,21 @@ func answer(env env) error {
 	return err
 }
 
-// advise says how to get the versions that the generated code was tested with;
-// a plugin can't write go.mod.
-func advise(parameter string, tell func(string)) {
+// reportMissing reports which modules go.mod doesn't require, and how to get the
+// versions with which the generated code was tested: a plugin can't write go.mod.
+func reportMissing(parameter string, report func(string)) {
 	missing, err := plugin.Untested(parameter)
 	if err != nil || len(missing) == 0 {
 		return
 	}
-	words := []string{"go.mod lacks modules; for the versions this was tested with: go get"}
+	words := []string{"go.mod does not require all modules; to add the versions that the generated code was tested with, run: go get"}
 	for _, need := range missing {
 		words = append(words, need.String())
 	}
-	tell(strings.Join(words, " "))
+	report(strings.Join(words, " "))
 }
 
-// version is that of the module as it was installed or built.
+// version returns the version of the module from which the program was built.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" {

@@ -27,13 +27,13 @@ func TestCommand(t *testing.T) {
 		"help templates":   {args: []string{"help", "templates"}, out: "Usage: protoc-gen-receiver templates"},
 		"templates --help": {args: []string{"templates", "--help"}, out: "Usage: protoc-gen-receiver templates"},
 		"templates":        {args: []string{"templates"}, err: "templates wants either --list"},
-		"templates, both":  {args: []string{"templates", "--list", "--export", "house"}, err: "templates wants either --list"},
+		"templates, both":  {args: []string{"templates", "--list", "--export", "overrides"}, err: "templates wants either --list"},
 		"templates --list": {args: []string{"templates", "--list"}, out: "program  yours  program/cmd/{app}-server/main.events.go.tmpl\n"},
 		"unknown command":  {args: []string{"gen"}, err: `there is no command "gen": want generate, explain, templates, version or help`},
 		"unknown flag":     {args: []string{"generate", "--colour"}, err: "flag provided but not defined: -colour"},
 		"no such file":     {args: []string{"generate", "nowhere.proto"}, err: "nowhere.proto"},
 		"no proto at all":  {args: []string{"generate"}, err: "no .proto file below"},
-		"no request there": {err: "what came on stdin is no request of protoc or buf"},
+		"not a request":    {err: "stdin is not a request from protoc or buf"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Chdir(t.TempDir())
@@ -48,14 +48,14 @@ func TestCommand(t *testing.T) {
 				t.Errorf("it prints %q, want %q in it", stdout.String(), test.out)
 			}
 			if stderr.Len() > 0 {
-				t.Errorf("it says %q", stderr.String())
+				t.Errorf("it prints %q on stderr", stderr.String())
 			}
 		})
 	}
 }
 
-// TestPluginAnswersWithAnError: protoc shows what is wrong only if the process
-// ends well.
+// TestPluginAnswersWithAnError checks that an error is in the response: protoc prints
+// it only if the process exits with 0.
 func TestPluginAnswersWithAnError(t *testing.T) {
 	t.Chdir(t.TempDir())
 	request, err := proto.Marshal(&pluginpb.CodeGeneratorRequest{

@@ -1,6 +1,6 @@
-// Package descriptors asks what protoc would ask a plugin, about services that
-// are linked into a program instead of written in protos: the descriptors that
-// every generated Go package carries and registers.
+// Package descriptors makes the request that protoc would send to a plugin. It makes
+// it from the descriptors that are linked into a program, which every generated Go
+// package registers, and so needs no protos.
 package descriptors
 
 import (
@@ -20,8 +20,8 @@ import (
 	"google.golang.org/protobuf/types/pluginpb"
 )
 
-// Main writes the request for the services of the Go packages named by the
-// arguments, which the program must import, to the standard output.
+// Main writes the request for the services of some Go packages to the standard
+// output. The arguments name the packages, which the program must import.
 func Main() {
 	if err := write(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -42,25 +42,25 @@ func write(packages []string) error {
 	return err
 }
 
-// Request asks about every file of the Go packages that has a service. Each file
-// comes behind the ones that it imports. No file has comments: what is linked
-// into a program has none.
+// Request returns the request for every file of the Go packages that has a service.
+// Each file follows those that it imports. The files have no comments, because
+// descriptors that are linked into a program have none.
 //
-// The parameter says with an option M which Go package a file is in, where that
-// is not the one of its go_package.
+// If a file is in another Go package than its go_package says, the parameter has an
+// option M for it.
 func Request(files *protoregistry.Files, types *protoregistry.Types, packages []string) (*pluginpb.CodeGeneratorRequest, error) {
 	inGo := goPackages(files, types)
 	var generate []protoreflect.FileDescriptor
-	without := slices.Clone(packages)
+	missing := slices.Clone(packages)
 	for file := range files.RangeFiles {
 		importPath, _, _ := strings.Cut(cmp.Or(inGo[file.Path()], goPackage(file)), ";")
 		if file.Services().Len() > 0 && slices.Contains(packages, importPath) {
 			generate = append(generate, file)
-			without = slices.DeleteFunc(without, func(name string) bool { return name == importPath })
+			missing = slices.DeleteFunc(missing, func(name string) bool { return name == importPath })
 		}
 	}
-	if len(without) > 0 {
-		return nil, fmt.Errorf("no services are registered by %s", strings.Join(without, ", "))
+	if len(missing) > 0 {
+		return nil, fmt.Errorf("these packages register no services: %s", strings.Join(missing, ", "))
 	}
 	slices.SortFunc(generate, func(a, b protoreflect.FileDescriptor) int { return cmp.Compare(a.Path(), b.Path()) })
 	r := requester{files: files, inGo: inGo, added: map[string]bool{}, parameters: map[string]bool{}}
@@ -82,7 +82,7 @@ type requester struct {
 	request    pluginpb.CodeGeneratorRequest
 }
 
-// add puts a file behind those that it imports.
+// add adds a file after those that it imports.
 func (r *requester) add(file protoreflect.FileDescriptor) error {
 	if r.added[file.Path()] {
 		return nil
@@ -100,15 +100,15 @@ func (r *requester) add(file protoreflect.FileDescriptor) error {
 			return fmt.Errorf("%s: %w", file.Path(), err)
 		}
 	}
-	if is := r.inGo[file.Path()]; is != "" && !same(is, goPackage(file)) {
-		r.parameters["M"+file.Path()+"="+is] = true
+	if actual := r.inGo[file.Path()]; actual != "" && !same(actual, goPackage(file)) {
+		r.parameters["M"+file.Path()+"="+actual] = true
 	}
 	r.request.ProtoFile = append(r.request.ProtoFile, asProto)
 	return nil
 }
 
-// registered is an imported file. Some are compiled under a shorter name than
-// others import them by: kv.proto is etcd/api/mvccpb/kv.proto.
+// registered returns an imported file. Some files are compiled with a shorter name
+// than the one that others import: kv.proto is etcd/api/mvccpb/kv.proto.
 func (r *requester) registered(imported protoreflect.FileImport) (protoreflect.FileDescriptor, error) {
 	if !imported.IsPlaceholder() {
 		return imported.FileDescriptor, nil
@@ -120,12 +120,12 @@ func (r *requester) registered(imported protoreflect.FileImport) (protoreflect.F
 		}
 		_, short, more = strings.Cut(short, "/")
 	}
-	return nil, fmt.Errorf("%s is imported, and not registered", imported.Path())
+	return nil, fmt.Errorf("%s is imported, but not registered", imported.Path())
 }
 
-// goPackages are the Go packages that files are in, by their paths and as a
-// go_package says them, IMPORT/PATH;NAME: the one of its messages, or where it
-// has neither messages nor a go_package, that of the files beside it.
+// goPackages returns the Go packages of files, as IMPORT/PATH;NAME by the paths of the
+// files. It is the package of the file's messages, or, if it has neither messages nor
+// a go_package, that of the files in its folder.
 func goPackages(files *protoregistry.Files, types *protoregistry.Types) map[string]string {
 	packages, beside := map[string]string{}, map[string]string{}
 	set := func(file protoreflect.FileDescriptor, of reflect.Type) {
@@ -142,8 +142,8 @@ func goPackages(files *protoregistry.Files, types *protoregistry.Types) map[stri
 		set(enum.Descriptor().ParentFile(), reflect.TypeOf(enum.New(0)))
 	}
 	for file := range files.RangeFiles {
-		if is := beside[path.Dir(file.Path())+":"+string(file.Package())]; is != "" && packages[file.Path()]+goPackage(file) == "" {
-			packages[file.Path()] = is
+		if name := beside[path.Dir(file.Path())+":"+string(file.Package())]; name != "" && packages[file.Path()]+goPackage(file) == "" {
+			packages[file.Path()] = name
 		}
 	}
 	return packages
@@ -153,11 +153,12 @@ func goPackage(file protoreflect.FileDescriptor) string {
 	return protodesc.ToFileDescriptorProto(file).GetOptions().GetGoPackage()
 }
 
-// same reports whether a go_package says the Go package that a file is in.
-func same(is, said string) bool {
-	path, name, named := strings.Cut(said, ";")
-	if !named {
+// same reports whether a go_package names the Go package in which its file actually
+// is, given as IMPORT/PATH;NAME.
+func same(actual, goPackage string) bool {
+	path, name, ok := strings.Cut(goPackage, ";")
+	if !ok {
 		name = path[strings.LastIndex(path, "/")+1:]
 	}
-	return is == path+";"+name
+	return actual == path+";"+name
 }

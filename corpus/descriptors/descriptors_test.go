@@ -17,7 +17,7 @@ import (
 
 const channelz = "google.golang.org/grpc/channelz/grpc_channelz_v1"
 
-// TestLinked asks about a package as it is linked into this program.
+// TestLinked requests a package that is linked into this program.
 func TestLinked(t *testing.T) {
 	request, err := descriptors.Request(protoregistry.GlobalFiles, protoregistry.GlobalTypes, []string{channelz})
 	if err != nil {
@@ -25,7 +25,7 @@ func TestLinked(t *testing.T) {
 	}
 	file := grpc_channelz_v1.File_grpc_channelz_v1_channelz_proto
 	if got := request.GetFileToGenerate(); !slices.Equal(got, []string{file.Path()}) {
-		t.Errorf("file_to_generate is %q, want %q alone", got, file.Path())
+		t.Errorf("file_to_generate is %q, want only %q", got, file.Path())
 	}
 	if got, want := len(request.GetProtoFile()), file.Imports().Len()+1; got != want {
 		t.Errorf("there are %d files, want %d", got, want)
@@ -36,7 +36,7 @@ func TestLinked(t *testing.T) {
 	}
 }
 
-// TestElsewhere is a package whose files do not say that they are in it.
+// TestElsewhere requests a package whose files have another go_package.
 func TestElsewhere(t *testing.T) {
 	file := protodesc.ToFileDescriptorProto(grpc_channelz_v1.File_grpc_channelz_v1_channelz_proto)
 	file.Options.GoPackage = proto.String("example.com/elsewhere")
@@ -50,8 +50,8 @@ func TestElsewhere(t *testing.T) {
 	}
 }
 
-// TestOrder is of files that import each other crosswise, one of them by a
-// longer name than it is registered under.
+// TestOrder has files with several paths of imports between them. One is imported by a
+// longer name than the one it is registered with.
 func TestOrder(t *testing.T) {
 	files := registry(t,
 		file("kv.proto", "example.com/kv"),
@@ -69,15 +69,15 @@ func TestOrder(t *testing.T) {
 		t.Errorf("file_to_generate is %q, want %q", got, want)
 	}
 	if len(request.GetProtoFile()) != 4 {
-		t.Errorf("there are %d files, want the two and what they import", len(request.GetProtoFile()))
+		t.Errorf("there are %d files, want the two and those that they import", len(request.GetProtoFile()))
 	}
 }
 
 func TestErrors(t *testing.T) {
 	files := registry(t, file("a.proto", "example.com/service", "gone.proto"))
 	for name, of := range map[string]string{
-		"gone.proto is imported, and not registered":        "example.com/service",
-		"no services are registered by example.com/without": "example.com/without",
+		"gone.proto is imported, but not registered":               "example.com/service",
+		"these packages register no services: example.com/without": "example.com/without",
 	} {
 		if _, err := descriptors.Request(files, new(protoregistry.Types), []string{of}); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("the error is %v, want %q", err, name)
@@ -85,7 +85,7 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// inOrder checks that each file stands behind those that it imports.
+// inOrder checks that each file follows those that it imports.
 func inOrder(t *testing.T, request *pluginpb.CodeGeneratorRequest) {
 	t.Helper()
 	seen := map[string]bool{}
@@ -102,7 +102,7 @@ func inOrder(t *testing.T, request *pluginpb.CodeGeneratorRequest) {
 	}
 }
 
-// file is a file with a service, and a message for its RPC.
+// file returns a file with a service and a message for its RPC.
 func file(name, goPackage string, imports ...string) *descriptorpb.FileDescriptorProto {
 	pkg := strings.TrimSuffix(name, ".proto")
 	return &descriptorpb.FileDescriptorProto{
@@ -122,7 +122,7 @@ func file(name, goPackage string, imports ...string) *descriptorpb.FileDescripto
 	}
 }
 
-// imports are the files that channelz.proto imports.
+// imports returns the files that channelz.proto imports.
 func imports() (files []*descriptorpb.FileDescriptorProto) {
 	all := grpc_channelz_v1.File_grpc_channelz_v1_channelz_proto.Imports()
 	for i := range all.Len() {

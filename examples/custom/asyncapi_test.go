@@ -1,4 +1,4 @@
-// Package shop_test checks what this house adds to what is generated.
+// Package shop_test checks what this module's own templates add.
 package shop_test
 
 import (
@@ -10,7 +10,7 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// object is a mapping of the document.
+// object is an object in the document.
 type object = map[string]any
 
 func read(t *testing.T) object {
@@ -26,8 +26,8 @@ func read(t *testing.T) object {
 	return document
 }
 
-// at is what stands in an object under names, or an error that says which of
-// them it has not.
+// at returns the value in an object at a path of names. The error names the first that
+// is missing.
 func at(in any, names ...string) (any, error) {
 	for _, name := range names {
 		of, _ := in.(object)
@@ -38,8 +38,8 @@ func at(in any, names ...string) (any, error) {
 	return in, nil
 }
 
-// TestRequiredFields are there: those that AsyncAPI 3.0 requires of each object
-// that the document has.
+// TestRequiredFields checks that each object in the document has the fields that
+// AsyncAPI 3.0 requires.
 func TestRequiredFields(t *testing.T) {
 	document := read(t)
 	need := func(in any, names ...string) {
@@ -69,7 +69,7 @@ func TestRequiredFields(t *testing.T) {
 	}
 }
 
-// TestReferences lead to something in the document.
+// TestReferences checks that references lead to something in the document.
 func TestReferences(t *testing.T) {
 	document, checked := read(t), 0
 	var walk func(in any)

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// TestPluginRefusesBadInput: one message, exit code 1, nothing written, by the
-// route of protoc. (Goldens of the messages are in testdata.)
+// TestPluginRefusesBadInput runs protoc, and checks that there is one message, exit
+// code 1, and no file. (Goldens of the messages are in testdata.)
 func TestPluginRefusesBadInput(t *testing.T) {
 	tool(t, "protoc", fromProtoc)
 	for name, test := range map[string]struct {
@@ -53,12 +53,12 @@ func TestPluginRefusesBadInput(t *testing.T) {
 			if test.option != "" {
 				args = append(args, "--receiver_opt="+test.option)
 			}
-			said, err := try(t, dir, "protoc", args...)
+			output, err := try(t, dir, "protoc", args...)
 			if err == nil {
 				t.Error("it exits with 0")
 			}
-			if !strings.Contains(said, test.want) || strings.Count(strings.TrimSpace(said), "\n") > 0 {
-				t.Errorf("it says\n%s\nwant one line with %q", said, test.want)
+			if !strings.Contains(output, test.want) || strings.Count(strings.TrimSpace(output), "\n") > 0 {
+				t.Errorf("it prints\n%s\nwant one line with %q", output, test.want)
 			}
 			if written := tree(t, dir); len(written) > 0 {
 				t.Errorf("it wrote %d files", len(written))
@@ -67,20 +67,21 @@ func TestPluginRefusesBadInput(t *testing.T) {
 	}
 }
 
-// TestProtoWithoutServices comes to nothing, and that is no error.
+// TestProtoWithoutServices checks that nothing is made of such a proto, and that this is
+// not an error.
 func TestProtoWithoutServices(t *testing.T) {
 	tool(t, "protoc", fromProtoc)
 	dir := t.TempDir() // not even a module
 	write(t, filepath.Join(dir, "messages.proto"), "syntax = \"proto3\";\noption go_package = \"example.com/messages\";\nmessage Event {}\n")
-	if said := run(t, dir, "protoc", "--receiver_out=.", "messages.proto"); said != "" {
-		t.Errorf("it says %s", said)
+	if output := run(t, dir, "protoc", "--receiver_out=.", "messages.proto"); output != "" {
+		t.Errorf("it prints %s", output)
 	}
 	if written := tree(t, dir); len(written) > 0 {
 		t.Errorf("it wrote %v", written)
 	}
 }
 
-// TestServerRefusesToStart: one line that says why, exit code 1.
+// TestServerRefusesToStart checks that the server prints one line and exits with 1.
 func TestServerRefusesToStart(t *testing.T) {
 	dir := t.TempDir()
 	addr := startServer(t, "sqlite:"+filepath.Join(dir, "busy.db"))
@@ -90,12 +91,12 @@ func TestServerRefusesToStart(t *testing.T) {
 		args []string
 		want string
 	}{
-		"address in use":              {[]string{"--addr", addr, "--events", "sqlite:" + filepath.Join(dir, "a.db")}, addr + " is in use by another program"},
-		"data directory is no folder": {[]string{"--events", "sqlite:" + filepath.Join(plain, "a.db")}, plain},
-		"log is no database":          {[]string{"--events", "sqlite:" + plain}, plain},
-		"unknown engine":              {[]string{"--events", "mysql:x"}, `event log mysql:…: want memory:… or nats:… or sqlite:… or tls:…`},
-		"public address":              {[]string{"--addr", ":50051"}, "--insecure"},
-		"unknown flag":                {[]string{"--colour"}, "-colour"},
+		"address in use":           {[]string{"--addr", addr, "--events", "sqlite:" + filepath.Join(dir, "a.db")}, addr + " is in use by another program"},
+		"data directory is a file": {[]string{"--events", "sqlite:" + filepath.Join(plain, "a.db")}, plain},
+		"log is not a database":    {[]string{"--events", "sqlite:" + plain}, plain},
+		"unknown engine":           {[]string{"--events", "mysql:x"}, `event log mysql:…: want memory:… or nats:… or sqlite:… or tls:…`},
+		"public address":           {[]string{"--addr", ":50051"}, "--insecure"},
+		"unknown flag":             {[]string{"--colour"}, "-colour"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			refuses(t, "receiver-server", append([]string{"--addr", "localhost:0"}, test.args...), test.want)
@@ -103,9 +104,10 @@ func TestServerRefusesToStart(t *testing.T) {
 	}
 }
 
-// TestClientSaysWhatIsWrong: one line, exit code 1, within its timeout.
-func TestClientSaysWhatIsWrong(t *testing.T) {
-	silent, err := net.Listen("tcp", "127.0.0.1:0") // takes connections and never answers
+// TestClientReportsErrors checks that the client prints one line and exits with 1
+// within its timeout.
+func TestClientReportsErrors(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // accepts connections and never answers
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +135,7 @@ func TestClientSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-// refuses checks that a program of the demo says one line and exits with 1.
+// refuses checks that a program of the demo prints one line and exits with 1.
 func refuses(t *testing.T, program string, args []string, want string) {
 	t.Helper()
 	dir, err := demo()
@@ -144,17 +146,18 @@ func refuses(t *testing.T, program string, args []string, want string) {
 	defer cancel()
 	command := exec.CommandContext(ctx, filepath.Join(dir, program), args...)
 	command.Dir = t.TempDir()
-	said, err := command.CombinedOutput()
+	output, err := command.CombinedOutput()
 	if command.ProcessState.ExitCode() != 1 {
 		t.Errorf("it ends with %v, want exit code 1", err)
 	}
-	line := strings.TrimSuffix(string(said), "\n")
+	line := strings.TrimSuffix(string(output), "\n")
 	if !strings.HasPrefix(line, program+": ") || !strings.Contains(line, want) || strings.Contains(line, "\n") {
-		t.Errorf("it says\n%s\nwant one line with %q", said, want)
+		t.Errorf("it prints\n%s\nwant one line with %q", output, want)
 	}
 }
 
-// startServer runs the demo's server until the test ends, and returns its address.
+// startServer starts the demo's server, which runs until the test ends, and returns its
+// address.
 func startServer(t *testing.T, events string) string {
 	t.Helper()
 	dir, err := demo()
@@ -175,9 +178,9 @@ func startServer(t *testing.T, events string) string {
 	})
 	lines := bufio.NewScanner(stderr)
 	for lines.Scan() {
-		if _, addr, found := strings.Cut(lines.Text(), "msg=serving addr="); found {
+		if _, addr, ok := strings.Cut(lines.Text(), "msg=serving addr="); ok {
 			go func() {
-				for lines.Scan() { // or the server would block on a full pipe
+				for lines.Scan() { // otherwise the server would block on a full pipe
 				}
 			}()
 			return strings.Fields(addr)[0]

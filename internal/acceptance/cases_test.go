@@ -11,9 +11,9 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/keep"
 )
 
-// TestEveryRouteMakesTheGoldens generates the cases of testdata through protoc,
-// and through buf at once and folder by folder: files of ours are the bytes that
-// are checked in, which generate made.
+// TestEveryRouteMakesTheGoldens generates the cases of testdata with protoc, and with
+// buf both at once and folder by folder. The files of ours must be the bytes that are
+// checked in, which generate made.
 func TestEveryRouteMakesTheGoldens(t *testing.T) {
 	goldens, err := filepath.Glob(filepath.Join(repository(t), "testdata", "*", "golden"))
 	if err != nil || len(goldens) == 0 {
@@ -54,8 +54,8 @@ func TestEveryRouteMakesTheGoldens(t *testing.T) {
 	}
 }
 
-// TestManyCallsComeToTheSameAsOne calls protoc once for each file of a package.
-func TestManyCallsComeToTheSameAsOne(t *testing.T) {
+// TestManyRunsMakeTheSameAsOne runs protoc once for each file of a package.
+func TestManyRunsMakeTheSameAsOne(t *testing.T) {
 	tool(t, "protoc", fromProtoc)
 	golden := filepath.Join(repository(t), "testdata", "two-files", "golden")
 	dir := t.TempDir()
@@ -96,7 +96,7 @@ func compareOurs(t *testing.T, golden, dir string) {
 	want, got := tree(t, golden), tree(t, dir)
 	for name := range want {
 		if !strings.HasSuffix(name, ".pb.go") && got[name] == nil {
-			t.Errorf("%s did not come out", name)
+			t.Errorf("%s was not generated", name)
 		}
 	}
 	for name, text := range got {

@@ -1,4 +1,3 @@
-// Package acceptance holds the tests of the whole product with real tools: the
-// plugin as a program, protoc, buf, the Go command, and a gRPC of another
-// language on the other side of the wire.
+// Package acceptance tests the whole product with real tools: the plugin as a
+// program, protoc, buf, the Go command, and a client and a server in Python.
 package acceptance

@@ -32,8 +32,8 @@ import (
 )
 
 // TestNoAcknowledgedEventIsLostWhenTheServerIsKilled kills the generated server
-// under load, again and again: every event that it acknowledged is there after
-// the restart, and none twice, though callers send again what failed.
+// under load several times. After each restart every event that it acknowledged is
+// stored, and none twice, although callers send again what failed.
 func TestNoAcknowledgedEventIsLostWhenTheServerIsKilled(t *testing.T) {
 	rounds := 5
 	if all := os.Getenv("CRASH_ROUNDS"); all != "" {
@@ -45,7 +45,7 @@ func TestNoAcknowledgedEventIsLostWhenTheServerIsKilled(t *testing.T) {
 	for round := range rounds {
 		server := startVictim(t, "sqlite:"+database)
 		conn := dial(t, server.addr)
-		for _, id := range unanswered { // sent again under the same ids
+		for _, id := range unanswered { // sent again with the same ids
 			if err := send(conn, id); err != nil {
 				t.Fatalf("event %s, sent again after the restart: %v", id, err)
 			}
@@ -80,11 +80,12 @@ func TestNoAcknowledgedEventIsLostWhenTheServerIsKilled(t *testing.T) {
 	}
 	t.Logf("killed %d times; %d events were acknowledged", rounds, len(acknowledged))
 	if len(acknowledged) < 100*rounds {
-		t.Errorf("only %d events were acknowledged: that is no load", len(acknowledged))
+		t.Errorf("only %d events were acknowledged: that is too little load", len(acknowledged))
 	}
 }
 
-// checkStored reads a database as any SQLite tool does.
+// checkStored reads a database as any SQLite tool does, and checks that it has each
+// acknowledged event once.
 func checkStored(t *testing.T, database string, acknowledged map[string]bool) {
 	t.Helper()
 	db, err := sql.Open("sqlite", "file:"+database)
@@ -112,21 +113,21 @@ func checkStored(t *testing.T, database string, acknowledged map[string]bool) {
 	}
 	for id := range acknowledged {
 		if stored[id] != 1 {
-			t.Errorf("event %s was acknowledged and is stored %d times", id, stored[id])
+			t.Errorf("event %s was acknowledged, but is stored %d times", id, stored[id])
 		}
 	}
 }
 
-// TestAnEventIsSyncedBeforeItIsAcknowledged watches the server's system calls:
-// between the begin of a call and its answer there is a sync of the disk; and
-// many callers share one.
+// TestAnEventIsSyncedBeforeItIsAcknowledged traces the server's system calls. It checks
+// that the disk is synced between the beginning and the end of each call, and that many
+// callers share one sync.
 func TestAnEventIsSyncedBeforeItIsAcknowledged(t *testing.T) {
 	strace := tool(t, "strace", "apt-get install strace")
 	server := startVictim(t, "sqlite:"+filepath.Join(t.TempDir(), "events.db"))
 	trace := filepath.Join(t.TempDir(), "trace")
 	tracer := exec.Command(strace, "-f", "-ttt", "-T", "-e", "trace=fsync,fdatasync", "-o", trace, "-p", strconv.Itoa(server.Process.Pid))
-	var said bytes.Buffer
-	tracer.Stderr = &said
+	var stderr bytes.Buffer
+	tracer.Stderr = &stderr
 	if err := tracer.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -172,22 +173,22 @@ func TestAnEventIsSyncedBeforeItIsAcknowledged(t *testing.T) {
 			within = within || s.begin >= call.begin && s.end <= call.end
 		}
 		if !within {
-			t.Errorf("call %d was answered without a sync between its begin and its end", i)
+			t.Errorf("call %d was answered without a sync between its beginning and its end", i)
 		}
 	}
 	count := len(all) - before
-	t.Logf("%d events of %d callers: %d syncs", events, callers, count)
+	t.Logf("%d events from %d callers: %d syncs", events, callers, count)
 	if count < 1 || count > 1000 {
-		t.Errorf("%d events of %d callers took %d syncs, want 1 to 1000", events, callers, count)
+		t.Errorf("%d events from %d callers took %d syncs, want 1 to 1000", events, callers, count)
 	}
 }
 
-// synced is a sync of the disk, in seconds since 1970.
+// synced is when a sync of the disk began and ended, in seconds since 1970.
 type synced struct{ begin, end float64 }
 
 var syncLine = regexp.MustCompile(`^\d+ +(\d+\.\d+) (?:(?:fsync|fdatasync)\(\d+(\) += 0 <(\d+\.\d+)>| <unfinished)|<\.\.\. (?:fsync|fdatasync) resumed>\) += 0 <(\d+\.\d+)>)`)
 
-// syncs are those that a trace shows to be done.
+// syncs returns the completed syncs in a trace.
 func syncs(t *testing.T, trace string) (all []synced) {
 	t.Helper()
 	text, err := os.ReadFile(trace)
@@ -218,17 +219,17 @@ func waitFor(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	for begin := time.Now(); !done(); time.Sleep(20 * time.Millisecond) {
 		if time.Since(begin) > 20*time.Second {
-			t.Fatalf("%s did not come", what)
+			t.Fatalf("%s did not happen in time", what)
 		}
 	}
 }
 
-// TestAFullDiskIsSaidAndGotOver has the server's file system run full: callers
-// are told to come again, the server is not ready, what was acknowledged stays,
-// and when there is room again it goes on by itself.
-func TestAFullDiskIsSaidAndGotOver(t *testing.T) {
+// TestAServerSurvivesAFullDisk fills the server's file system. Callers get an error that
+// says when to retry, the server is not ready, and acknowledged events stay. Once there
+// is space again, the server works again by itself.
+func TestAServerSurvivesAFullDisk(t *testing.T) {
 	if os.Getuid() != 0 {
-		missing(t, "root", "run the test as root: it mounts a small file system")
+		missing(t, "root", "run the test as root, because it mounts a small file system")
 	}
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=2m"); err != nil {
@@ -248,10 +249,9 @@ func TestAFullDiskIsSaidAndGotOver(t *testing.T) {
 	})
 }
 
-// TestADiskThatFailsIsSaidAndGotOver has the kernel refuse the server's writes,
-// as it does once it has made a failing disk read-only, and its syncs, or take
-// a minute for them.
-func TestADiskThatFailsIsSaidAndGotOver(t *testing.T) {
+// TestAServerSurvivesAFailingDisk makes the server's writes fail, as they do once the
+// kernel has made a failing disk read-only, or its syncs, or makes syncs take a minute.
+func TestAServerSurvivesAFailingDisk(t *testing.T) {
 	strace := tool(t, "strace", "apt-get install strace")
 	for name, test := range map[string]struct {
 		inject string
@@ -260,7 +260,7 @@ func TestADiskThatFailsIsSaidAndGotOver(t *testing.T) {
 		"read-only":     {"write,pwrite64,ftruncate:error=EROFS", codes.Unavailable},
 		"failing":       {"read,pread64,write,pwrite64:error=EIO", codes.Unavailable},
 		"failing syncs": {"fsync,fdatasync:error=EIO", codes.Unavailable},
-		"hanging syncs": {"fsync,fdatasync:delay_enter=60s", codes.DeadlineExceeded}, // of the callers
+		"hanging syncs": {"fsync,fdatasync:delay_enter=60s", codes.DeadlineExceeded}, // the callers' deadline
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -282,9 +282,9 @@ func TestADiskThatFailsIsSaidAndGotOver(t *testing.T) {
 	}
 }
 
-// outlast has the storage of a server fail: callers get a code and, if it was
-// the server's, are told when to come again, the server is not ready, what was acknowledged stays, and once
-// the storage is repaired it goes on by itself.
+// outlast makes the storage of a server fail. Callers get the code, and, if the server
+// sent it, when to retry. The server is not ready, and acknowledged events stay. Once
+// the storage is repaired, the server works again by itself.
 func outlast(t *testing.T, database string, code codes.Code, fail func(*victim) (repair func())) {
 	t.Helper()
 	server := startVictim(t, "sqlite:"+database)
@@ -305,9 +305,9 @@ func outlast(t *testing.T, database string, code codes.Code, fail func(*victim) 
 	for i := 0; i < 100_000 && refused == nil; i++ {
 		refused = send(fmt.Sprint(i))
 	}
-	saysWhen := strings.Contains(fmt.Sprint(status.Convert(refused).Proto()), "RetryInfo")
-	if status.Code(refused) != code || !saysWhen && code != codes.DeadlineExceeded {
-		t.Errorf("the error is %v, want one with the code %s that says when to come again", status.Convert(refused).Proto(), code)
+	hasRetryInfo := strings.Contains(fmt.Sprint(status.Convert(refused).Proto()), "RetryInfo")
+	if status.Code(refused) != code || !hasRetryInfo && code != codes.DeadlineExceeded {
+		t.Errorf("the error is %v, want one with the code %s that says when to retry", status.Convert(refused).Proto(), code)
 	}
 	waitFor(t, "NOT_SERVING", func() bool { return health(t, conn) == 2 })
 	repair()
@@ -319,7 +319,7 @@ func outlast(t *testing.T, database string, code codes.Code, fail func(*victim) 
 	checkStored(t, database, acknowledged)
 }
 
-// health is the status that the server's health service answers.
+// health returns the status of the server's health service.
 func health(t *testing.T, conn *grpc.ClientConn) uint64 {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
@@ -333,7 +333,7 @@ func health(t *testing.T, conn *grpc.ClientConn) uint64 {
 	return value
 }
 
-// victim is a generated server in a process of its own.
+// victim is a generated server in its own process.
 type victim struct {
 	*exec.Cmd
 	addr string
@@ -362,7 +362,7 @@ func startVictim(t *testing.T, events string) *victim {
 		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "serving" {
 			p.addr = line.Addr
 			go func() {
-				for lines.Scan() { // or the server would block on a full pipe
+				for lines.Scan() { // otherwise the server would block on a full pipe
 				}
 			}()
 			return p
@@ -373,7 +373,7 @@ func startVictim(t *testing.T, events string) *victim {
 	return nil
 }
 
-// kill kills the server, as power or an operator would.
+// kill kills the server, as a power failure or an operator would.
 func (p *victim) kill(t *testing.T) {
 	t.Helper()
 	if p.ProcessState != nil {
@@ -395,7 +395,7 @@ func dial(t *testing.T, addr string) *grpc.ClientConn {
 	return conn
 }
 
-// send sends an event under an id of the caller's.
+// send sends an event with the given id.
 func send(conn *grpc.ClientConn, id string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
@@ -410,7 +410,7 @@ func send(conn *grpc.ClientConn, id string) error {
 	return conn.Invoke(ctx, "/Receiver/receive", &event, &reply, grpc.ForceCodecV2(raw{}))
 }
 
-// raw is a codec of messages that are bytes already.
+// raw is a codec for messages that are bytes already.
 type raw struct{}
 
 func (raw) Marshal(message any) (mem.BufferSlice, error) {

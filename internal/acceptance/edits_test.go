@@ -92,7 +92,7 @@ func (s shop) chmod(name string, mode fs.FileMode) {
 	s.Cleanup(func() { _ = os.Chmod(at, 0o777) }) // so that it can be removed
 }
 
-// files are those below a folder whose names end in suffix.
+// files returns the files below a folder whose names end in suffix.
 func (s shop) files(folder, suffix string) (names []string) {
 	s.Helper()
 	root := filepath.Join(s.dir, folder)
@@ -117,7 +117,7 @@ func (s shop) ship() {
 	s.edit(ordersProto, "  rpc PlaceMany", "  rpc Ship(OrderEvent) returns (Reply);\n  rpc PlaceMany")
 }
 
-// alsoShip is an edit of the code, with the RPC.
+// alsoShip returns a change of the code that also adds the RPC Ship.
 func alsoShip(change func(s shop)) func(s shop) {
 	return func(s shop) {
 		s.ship()
@@ -137,7 +137,7 @@ func (s shop) outside(name string) {
 	}
 }
 
-// paths puts a folder before names.
+// paths returns names with a folder before each.
 func paths(folder string, names ...string) (all []string) {
 	for _, name := range names {
 		all = append(all, folder+name)
@@ -154,7 +154,7 @@ var (
 	deskGen = append(paths(shopGen, "client/desk.go", "server/desk.go", "test/desk.go", "test/desk_ask.go", "test/desk_collect.go", "test/desk_list.go", "test/desk_talk.go"),
 		"cmd/shop-client/desk_v1_commands.go")
 	stockGen = paths("gen/stock/v1/stockv1", "client/stock.go", "server/stock.go", "test/stock.go", "test/stock_count.go")
-	// stockShared is what there is as long as there is any service of the package.
+	// stockShared is generated as long as the package has a service.
 	stockShared = paths("gen/stock/v1/stockv1", "client/client.go", "events/consume.go", "events/log.go", "events/stock_event.go", "server/server.go", "test/server.go", "test/stock_event.go")
 )
 
@@ -165,20 +165,20 @@ const (
 
 var edits = slices.Concat([]edit{{name: "nothing happens", change: func(shop) {}}}, protoEdits, codeEdits, fileEdits, ourEdits, checks)
 
-// protoEdits are changes of the protos, and what they take with them.
+// protoEdits are changes of the protos, and of what belongs to them.
 var protoEdits = []edit{
 	{
-		name:   "an RPC that takes events comes",
+		name:   "an RPC that takes events is added",
 		change: shop.ship,
 		made:   shipBoth,
 	},
 	{
-		name:   "an RPC that takes no events comes",
+		name:   "an RPC that takes no events is added",
 		change: func(s shop) { s.edit(ordersProto, "  rpc List", "  rpc Close(Query) returns (Reply);\n  rpc List") },
 		made:   paths(deskCode, "close.go", "close_test.go"),
 	},
 	{
-		name: "an RPC that takes events comes to a service that took none",
+		name: "an RPC that takes events is added to a service that took none",
 		change: func(s shop) {
 			s.edit(ordersProto, "  rpc List", "  rpc Report(OrderEvent) returns (Reply);\n  rpc List")
 		},
@@ -233,24 +233,24 @@ var protoEdits = []edit{
 		broken: paths(deskCode, "ask_test.go"),
 	},
 	{
-		name: "an RPC is removed, and comes back",
+		name: "an RPC is removed, and added again",
 		change: func(s shop) {
 			proto := s.read(ordersProto)
 			s.edit(ordersProto, "  rpc Ask(Query) returns (Reply);\n", "")
-			if said, err := s.generate(edit{}); err != nil {
-				s.Fatal(said, err)
+			if output, err := s.generate(edit{}); err != nil {
+				s.Fatal(output, err)
 			}
 			s.write(ordersProto, proto)
 		},
 	},
 	{
-		name: "an RPC is removed, and comes back when its code is gone",
+		name: "an RPC is removed, and added again when its code has been removed",
 		change: func(s shop) {
 			proto := s.read(ordersProto)
 			s.edit(ordersProto, "  rpc Ask(Query) returns (Reply);\n", "")
 			s.remove(deskCode+"ask.go", deskCode+"ask_test.go")
-			if said, err := s.generate(edit{}); err != nil {
-				s.Fatal(said, err)
+			if output, err := s.generate(edit{}); err != nil {
+				s.Fatal(output, err)
 			}
 			s.write(ordersProto, proto)
 		},
@@ -278,7 +278,7 @@ var protoEdits = []edit{
 		broken: []string{stockCode},
 	},
 	{
-		name: "a service comes",
+		name: "a service is added",
 		change: func(s shop) {
 			s.edit(ordersProto, "// Takes no events.", "service Returns {\n  rpc Send(OrderEvent) returns (Reply);\n}\n\n// Takes no events.")
 		},
@@ -286,7 +286,7 @@ var protoEdits = []edit{
 		told: []string{shopMain + `$: service shop.v1.Returns is not served: pass shopv1server.Returns(returns.New(shopv1events.New(log))) to server.Run, or server.Without("shop.v1.Returns")`},
 	},
 	{
-		name: "a service comes in a file of its own",
+		name: "a service is added in a new file",
 		change: func(s shop) {
 			s.write("shop/v1/returns.proto", strings.NewReplacer("service Orders", "service Returns", "OrderEvent", "ReturnEvent", "OrderBatch", "ReturnBatch",
 				"FollowRequest", "ReturnRequest", "service Desk", "service ReturnDesk", "Query", "ReturnQuery", "Reply", "ReturnReply").Replace(s.read(ordersProto)))
@@ -298,7 +298,7 @@ var protoEdits = []edit{
 		told: []string{shopMain + "$: service shop.v1.Returns is not served", shopMain + "$: service shop.v1.ReturnDesk is not served"},
 	},
 	{
-		name: "a package comes, and its program",
+		name: "a package is added, and its program",
 		change: func(s shop) {
 			s.write("bank/v1/bank.proto", strings.NewReplacer("stock", "bank", "Stock", "Bank").Replace(s.read(stockProto)))
 		},
@@ -306,7 +306,7 @@ var protoEdits = []edit{
 			[]string{"cmd/bank-client/main.go", "cmd/bank-server/main.go"}),
 	},
 	{
-		name: "a second version comes",
+		name: "a second version is added",
 		change: func(s shop) {
 			s.write("stock/v2/stock.proto", strings.NewReplacer("stock.v1", "stock.v2", "stock/v1", "stock/v2", "stockv1", "stockv2").Replace(s.read(stockProto)))
 		},
@@ -434,18 +434,18 @@ func (s shop) withoutDesk() {
 	s.edit(shopMain, "\t\tshopv1server.Desk(desk.New()),\n", "", "\t\"example.com/shop/internal/shop/v1/desk\"\n", "")
 }
 
-// cut removes an element of a proto, to the brace that closes it.
+// cut removes an element of a proto up to its closing brace.
 func (s shop) cut(name, begin string) {
 	s.Helper()
-	before, rest, found := strings.Cut(s.read(name), begin)
-	_, after, closed := strings.Cut(rest, "\n}\n")
-	if !found || !closed {
+	before, rest, hasBegin := strings.Cut(s.read(name), begin)
+	_, after, hasEnd := strings.Cut(rest, "\n}\n")
+	if !hasBegin || !hasEnd {
 		s.Fatalf("%s has no %s", name, begin)
 	}
 	s.write(name, before+after)
 }
 
-// codeEdits are changes of the code, with an RPC that is to join it.
+// codeEdits are changes of the code, mostly together with a new RPC.
 var codeEdits = []edit{
 	{
 		name:   "an implementation is edited",
@@ -468,7 +468,7 @@ var codeEdits = []edit{
 		made:   shipBoth,
 	},
 	{
-		name:   "the method of a new RPC stands already",
+		name:   "the method of a new RPC exists already",
 		change: alsoShip(func(s shop) { s.also(ordersCode+"place.go", "Place", "Ship", ordersCode+"service_more.go") }),
 	},
 	{
@@ -536,7 +536,7 @@ var codeEdits = []edit{
 		told: []string{shipCode + ": not written, as nothing in internal/shop/v1/orders implements shop.v1.Orders: write Ship where that is now"},
 	},
 	{
-		name: "the service embeds a type that brings the method",
+		name: "the service embeds a type that has the method",
 		change: alsoShip(func(s shop) {
 			s.also(ordersCode+"place.go", "Place", "Ship", ordersCode+"base.go")
 			s.edit(ordersCode+"base.go", "(s *Service)", "(s *base)")
@@ -589,7 +589,7 @@ var codeEdits = []edit{
 		made:   append(paths("cmd/", "shop-client/main.go", "shop-server/main.go", "stock-client/main.go", "stock-server/main.go"), shipBoth...),
 	},
 	{
-		name: "what was deleted is asked for",
+		name: "deleted files are asked for again",
 		change: alsoShip(func(s shop) {
 			s.remove("cmd/shop-server", deskCode+"ask.go", deskCode+"service_test.go", ordersCode+"place.go")
 		}),
@@ -604,7 +604,7 @@ func (s shop) also(from, old, new, to string) {
 	s.write(to, strings.ReplaceAll(s.read(from), old, new))
 }
 
-// fileEdits are what happens to files of yours, whatever is in them.
+// fileEdits are changes of files of yours that don't depend on their content.
 var fileEdits = []edit{
 	{
 		name:   "files of yours are not formatted",
@@ -653,12 +653,12 @@ var fileEdits = []edit{
 		made: shipBoth,
 	},
 	{
-		name:   "a file of yours stands where a skeleton would",
+		name:   "a file of yours is where a skeleton would be",
 		change: alsoShip(func(s shop) { s.write(shipCode, "package orders\n\n// To be written.\n") }),
 		told:   []string{shipCode + ": not written, as that file is there, and does not implement rpc shop.v1.Orders.Ship: write Ship"},
 	},
 	{
-		name: "a link to nowhere stands where a skeleton would",
+		name: "a broken link is where a skeleton would be",
 		change: alsoShip(func(s shop) {
 			s.write(shipCode, "")
 			s.outside(shipCode)
@@ -701,18 +701,18 @@ var fileEdits = []edit{
 		refused:      ordersCode + "place.go",
 	},
 	{
-		name:         "folders of yours are read-only, and nothing is to be written there",
+		name:         "folders of yours are read-only, and nothing must be written there",
 		change:       func(s shop) { s.chmod(ordersCode, 0o555); s.chmod("cmd/shop-server", 0o555) },
 		unprivileged: true,
 	},
 	{
-		name:         "a folder of yours is read-only, and a skeleton is to be written there",
+		name:         "a folder of yours is read-only, and a skeleton must be written there",
 		change:       alsoShip(func(s shop) { s.chmod(ordersCode, 0o555) }),
 		unprivileged: true,
 		refused:      shipCode,
 	},
 	{
-		name: "the marker stands in files of yours",
+		name: "files of yours contain the marker",
 		change: alsoShip(func(s shop) {
 			s.write(ordersCode+"golden.go", "package orders\n\nconst golden = `\n"+ourMarker+"\npackage x\n`\n\nvar _ = golden\n")
 			s.write(ordersCode+"place.go", s.read(ordersCode+"place.go")+ourMarker)
@@ -723,7 +723,7 @@ var fileEdits = []edit{
 		made: shipBoth,
 	},
 	{
-		name: "files of yours stand among those of ours",
+		name: "files of yours are among those of ours",
 		change: alsoShip(func(s shop) {
 			s.write(shopGen+"client/mine.go", "package shopv1client\n\n// Mine is mine.\nconst Mine = 1\n")
 			s.write("cmd/shop-client/mine.go", "package main\n\nvar _ = commands\n")
@@ -734,30 +734,30 @@ var fileEdits = []edit{
 		made: shipBoth,
 	},
 	{
-		name:    "conflicts stand in a file of yours, and an RPC comes",
+		name:    "conflicts are in a file of yours, and an RPC is added",
 		change:  alsoShip(func(s shop) { s.write(ordersCode+"place.go", s.read(ordersCode+"place.go")+conflict) }),
 		refused: ordersCode + "place.go:16:1: expected declaration, found '<<'",
 	},
 	{
-		name:    "conflicts stand in a test of yours, and an RPC comes",
+		name:    "conflicts are in a test of yours, and an RPC is added",
 		change:  alsoShip(func(s shop) { s.write(ordersCode+"place_test.go", s.read(ordersCode+"place_test.go")+conflict) }),
 		refused: ordersCode + "place_test.go:22:1: ",
 	},
 	{
-		name:   "conflicts stand in a file of yours, and nothing comes",
+		name:   "conflicts are in a file of yours, and nothing is added",
 		change: func(s shop) { s.write(ordersCode+"place.go", s.read(ordersCode+"place.go")+conflict) },
 		told:   []string{ordersCode + "place.go:16:1: "},
 		broken: []string{ordersCode},
 	},
 	{
-		name:   "conflicts stand in a file of yours elsewhere",
+		name:   "conflicts are in a file of yours elsewhere",
 		change: alsoShip(func(s shop) { s.write(deskCode+"ask.go", s.read(deskCode+"ask.go")+conflict) }),
 		made:   shipBoth,
 		told:   []string{deskCode + "ask.go:16:1: "},
 		broken: []string{deskCode},
 	},
 	{
-		name:   "conflicts stand in a main of yours",
+		name:   "conflicts are in a main of yours",
 		change: alsoShip(func(s shop) { s.write(shopMain, s.read(shopMain)+conflict) }),
 		made:   shipBoth,
 		told:   []string{shopMain + "$:1: expected declaration, found '<<': whether the program in cmd/shop-server serves all services could not be seen"},
@@ -765,20 +765,20 @@ var fileEdits = []edit{
 	},
 }
 
-// deskLeft is told of a service that is gone while the code for it stands.
+// deskLeft are the warnings about a service that was removed while its code exists.
 var deskLeft = []string{
 	shopMain + "$: service shop.v1.Desk is in the protos no more: serve it no more",
 	deskCode + "service.go:10: service shop.v1.Desk is in the protos no more, and nobody calls what implements it: delete it, or move what it does",
 }
 
-// ourEdits are what happens to files of ours.
+// ourEdits are changes of files of ours.
 var ourEdits = []edit{
 	{
 		name:   "a file of ours is edited",
 		change: func(s shop) { s.edit(shopGen+"client/orders.go", "A call that sends", "No call that sends") },
 	},
 	{
-		name:   "engines are narrowed",
+		name:   "an engine is left out",
 		change: func(shop) {},
 		option: "engines=sqlite",
 		gone: paths(runtimeCopy+"eventlog/", "nats.go", "nats_append.go", "nats_dead.go", "nats_hold.go", "nats_message.go", "nats_read.go",
@@ -831,17 +831,17 @@ var ourEdits = []edit{
 		made:   shipBoth,
 	},
 	{
-		name:   "conflicts stand in a file of ours, below the marker",
+		name:   "conflicts are in a file of ours, below the marker",
 		change: alsoShip(func(s shop) { s.write(shopGen+"client/orders.go", s.read(shopGen+"client/orders.go")+conflict) }),
 		made:   shipBoth,
 	},
 	{
-		name:    "conflicts stand in a file of ours, above the marker",
+		name:    "conflicts are in a file of ours, above the marker",
 		change:  alsoShip(func(s shop) { s.write(shopGen+"client/orders.go", conflict+s.read(shopGen+"client/orders.go")) }),
 		refused: shopGen + "client/orders.go:1:1: ",
 	},
 	{
-		name: "conflicts stand in a proto",
+		name: "conflicts are in a proto",
 		change: func(s shop) {
 			s.write(ordersProto, s.read(ordersProto)+conflict)
 		},
@@ -863,7 +863,7 @@ var ourEdits = []edit{
 		refused:      shopGen + "test/desk_close.go",
 	},
 	{
-		name: "a folder stands in the place of a file of ours",
+		name: "a folder is where a file of ours would be",
 		change: func(s shop) {
 			s.remove(shopGen + "client/orders.go")
 			s.write(shopGen+"client/orders.go/mine.txt", "mine")
@@ -871,7 +871,7 @@ var ourEdits = []edit{
 		refused: shopGen + "client/orders.go",
 	},
 	{
-		name: "the runtime is an older one",
+		name: "the runtime is older",
 		change: func(s shop) {
 			s.edit(runtimeCopy+"server/server.go", "package server", "package server\n\nimport _ \""+shopPath+"/internal/receiver-runtime/metrics\"")
 			s.write(runtimeCopy+"server/older.go", ourMarker+"\npackage server\n\nfunc Run() {}\n")
@@ -880,7 +880,6 @@ var ourEdits = []edit{
 		},
 		gone: []string{runtimeCopy + "server/older.go", runtimeCopy + "metrics/metrics.go"},
 	},
-	// Engines that an option leaves out come here: their files are gone, too.
 }
 
 func (s shop) eject(name string) {
@@ -888,21 +887,21 @@ func (s shop) eject(name string) {
 	s.edit(name, ourMarker, "")
 }
 
-// checks write nothing, whatever there would be to write.
+// checks are edits after which check=true writes nothing.
 var checks = []edit{
 	{
-		name:   "nothing happens, and that is checked",
+		name:   "nothing happens, with check=true",
 		change: func(s shop) {},
 		option: "check=true",
 	},
 	{
-		name:    "an RPC comes, and that is checked",
+		name:    "an RPC is added, with check=true",
 		change:  alsoShip(func(s shop) {}),
 		option:  "check=true",
 		refused: "add " + shipCode,
 	},
 	{
-		name: "a service goes, and that is checked",
+		name: "a service is removed, with check=true",
 		change: func(s shop) {
 			s.cut(ordersProto, "service Desk")
 			s.withoutDesk()

@@ -9,10 +9,10 @@ import (
 
 const thisRepository = "github.com/protoc-gen-receiver/protoc-gen-receiver"
 
-// TestNewModuleStandsAlone generates into an empty module: go mod tidy gives it
-// the versions that the example is tested with, it builds, vets and passes its
-// own tests under the race detector, and imports nothing of this repository.
-func TestNewModuleStandsAlone(t *testing.T) {
+// TestNewModuleIsIndependent generates into an empty module. After go mod tidy the
+// module has the versions that the example is tested with. It builds, vets, passes its
+// own tests with the race detector, and imports nothing of this repository.
+func TestNewModuleIsIndependent(t *testing.T) {
 	dir := newModule(t)
 	run(t, dir, "protoc-gen-receiver", "generate", "receiver.proto")
 	run(t, dir, "go", "mod", "tidy")
@@ -31,27 +31,27 @@ func TestNewModuleStandsAlone(t *testing.T) {
 	}
 }
 
-// TestPluginSaysWhichVersionsWereTested follows the advice that the plugin gives
-// where it can't write go.mod itself.
-func TestPluginSaysWhichVersionsWereTested(t *testing.T) {
+// TestPluginReportsTheTestedVersions runs the command that the plugin prints because it
+// can't write go.mod itself.
+func TestPluginReportsTheTestedVersions(t *testing.T) {
 	tool(t, "protoc", fromProtoc)
 	dir := newModule(t)
-	said := routes[0].run(t, dir)
-	_, advice, found := strings.Cut(said, "go get ")
-	if !found {
-		t.Fatalf("it said\n%s\nwant a go get", said)
+	output := routes[0].run(t, dir)
+	_, args, ok := strings.Cut(output, "go get ")
+	if !ok {
+		t.Fatalf("it prints\n%s\nwant a go get", output)
 	}
-	run(t, dir, "go", append([]string{"get"}, strings.Fields(advice)...)...)
+	run(t, dir, "go", append([]string{"get"}, strings.Fields(args)...)...)
 	run(t, dir, "go", "mod", "tidy")
 	if got, want := requirements(t, dir), requirements(t, filepath.Join(repository(t), "examples/receiver")); got != want {
 		t.Errorf("go.mod requires\n%s\nwant\n%s", got, want)
 	}
-	if said := routes[0].run(t, dir); said != "" {
-		t.Errorf("once go.mod has the versions it still says\n%s", said)
+	if output := routes[0].run(t, dir); output != "" {
+		t.Errorf("with the versions in go.mod it still prints\n%s", output)
 	}
 }
 
-// requirements are the lines of a go.mod that say which versions it wants.
+// requirements returns the requirements in a go.mod.
 func requirements(t *testing.T, dir string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(dir, "go.mod"))

@@ -20,11 +20,11 @@ import (
 const (
 	fromPython = "apt-get install python3-grpcio python3-protobuf protobuf-compiler-grpc protobuf-compiler libprotobuf-dev"
 
-	// greeting is what either client prints of either server's reply.
+	// greeting is what each client prints for each server's reply.
 	greeting = "client status: 0 received: Hello, jerry!\n"
 
-	// seedContext is what the seed's client sends for xcontext, and allOfJSON
-	// has every kind of value there, at its extremes.
+	// seedContext is the xcontext of the seed's client, the demo's original.
+	// allOfJSON has every kind of value, with extreme ones.
 	seedContext = `{"idfa": "idfa1", "amount": 123}`
 	allOfJSON   = `{
 		"null": null, "true": true, "false": false, "zero": 0, "negative": -0.5,
@@ -35,9 +35,9 @@ const (
 	}`
 )
 
-// TestOnTheWireItIsTheSeedsService has programs in Python, whose gRPC and
-// protobuf have no code in common with Go's, talk to the generated ones.
-func TestOnTheWireItIsTheSeedsService(t *testing.T) {
+// TestPythonInteroperates connects programs in Python with the generated ones. Python's
+// gRPC and protobuf share no code with Go's.
+func TestPythonInteroperates(t *testing.T) {
 	w := newWire(t)
 	t.Run("Python client, generated server", func(t *testing.T) {
 		t.Run("the seed's event is answered and stored", w.seedIsStored)
@@ -49,7 +49,7 @@ func TestOnTheWireItIsTheSeedsService(t *testing.T) {
 	t.Run("generated client, Python server", func(t *testing.T) {
 		t.Run("the seed's event arrives and its reply is shown", w.seedArrives)
 		t.Run("every kind of value arrives unchanged", w.structArrives)
-		t.Run("each event has an id of its own, or the one it is given", w.idArrives)
+		t.Run("each event has a new id, or the one that it is given", w.idArrives)
 	})
 }
 
@@ -87,7 +87,7 @@ func (w *wire) withoutID(t *testing.T) {
 
 func (w *wire) withOneID(t *testing.T) {
 	server := w.serveGo(t)
-	// With many keys, as those of equal events may come in different orders.
+	// With many keys, because equal events may have them in different orders.
 	w.sendPython(t, server, "--event-id", "order-1", "--xcontext", allOfJSON)
 	w.sendPython(t, server, "--event-id", "order-1", "--xcontext", allOfJSON)
 	event := only(t, w.stored(t, server))
@@ -107,7 +107,7 @@ func (w *wire) conflict(t *testing.T) {
 	checkSeed(t, only(t, w.stored(t, server)).Data)
 	w.sendPython(t, server, "--event-id", "order-1", "--appid", "another")
 	if events := w.stored(t, server); len(events) != 2 {
-		t.Errorf("stored: %s\nwant two events, as another application's ids are others", show(t, events))
+		t.Errorf("stored: %s\nwant two events, because the ids of another application are different ones", show(t, events))
 	}
 }
 
@@ -133,15 +133,15 @@ func (w *wire) idArrives(t *testing.T) {
 	checkID(t, first)
 	checkID(t, second)
 	if first == second {
-		t.Errorf("two events were sent under the id %s", first)
+		t.Errorf("two events were sent with the id %s", first)
 	}
 	if third != "order-1" {
 		t.Errorf("the id order-1 was sent as %q", third)
 	}
 }
 
-// wire is what the two sides are run from: the generated programs, an
-// interpreter, and its stubs of receiver.proto.
+// wire has what runs the two sides: the folder of the generated programs, a Python
+// interpreter, and the folder of its stubs of receiver.proto.
 type wire struct{ programs, python, stubs string }
 
 func newWire(t *testing.T) *wire {
@@ -156,8 +156,8 @@ func newWire(t *testing.T) *wire {
 	return w
 }
 
-// python finds an interpreter with gRPC: a distribution's own may have it where
-// the first on PATH has not.
+// python returns an interpreter that has gRPC. The distribution's own may have it even
+// if the first on PATH does not.
 func python(t *testing.T) string {
 	for _, name := range []string{"python3", "/usr/bin/python3"} {
 		if exec.CommandContext(t.Context(), name, "-c", "import grpc, google.protobuf").Run() == nil {
@@ -168,8 +168,8 @@ func python(t *testing.T) string {
 	return ""
 }
 
-// sendPython sends the seed's event, with changes by args, to a server and
-// expects the seed's greeting.
+// sendPython sends the seed's event, changed by args, to a server with the Python
+// client, and expects the greeting.
 func (w *wire) sendPython(t *testing.T, to *process, args ...string) {
 	t.Helper()
 	output, err := w.python3(t, "client.py", append([]string{"--addr", to.addr}, args...)...)
@@ -178,8 +178,7 @@ func (w *wire) sendPython(t *testing.T, to *process, args ...string) {
 	}
 }
 
-// sendGo sends the seed's event, with the given xcontext, by the generated
-// client.
+// sendGo sends the seed's event, with the given xcontext, with the generated client.
 func (w *wire) sendGo(t *testing.T, to *process, xcontext string, args ...string) {
 	t.Helper()
 	args = append([]string{"receive", "--addr", to.addr, "--appid", "demo", "--xwhen", "123", "--xwho", "jerry",
@@ -195,7 +194,7 @@ func (w *wire) python3(t *testing.T, script string, args ...string) (string, err
 	return finish(t, w.pythonProgram(script, args...))
 }
 
-// serveGo starts the generated server, with a log of its own.
+// serveGo starts the generated server with a new log.
 func (w *wire) serveGo(t *testing.T) *process {
 	t.Helper()
 	events := "sqlite:" + filepath.Join(t.TempDir(), "receiver.db")
@@ -209,7 +208,7 @@ func (w *wire) servePython(t *testing.T) *process {
 	return start(t, w.pythonProgram("server.py"))
 }
 
-// program makes a command that ends no later than ctx.
+// program returns a command that is killed when ctx ends.
 type program func(ctx context.Context) *exec.Cmd
 
 func (w *wire) goProgram(name string, args ...string) program {
@@ -226,14 +225,14 @@ func (w *wire) pythonProgram(script string, args ...string) program {
 	}
 }
 
-// patience is how long any one step of these programs may take.
-const patience = 15 * time.Second
+// stepTimeout bounds each step of these programs.
+const stepTimeout = 15 * time.Second
 
 // finish runs a program to its end, which must come soon, and returns what it
 // printed.
 func finish(t *testing.T, program program) (string, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), stepTimeout)
 	defer cancel()
 	command := program(ctx)
 	command.WaitDelay = time.Second
@@ -251,11 +250,11 @@ type process struct {
 	ended chan struct{}
 }
 
-// servingAt is in what both servers print once they take calls.
+// servingAt matches what both servers print once they serve.
 var servingAt = regexp.MustCompile(`\bserving addr=(127\.0\.0\.1:\d+)\s`)
 
-// start starts a server and waits until it serves. It is stopped when the test
-// ends; if that has failed, what the server printed is shown.
+// start starts a server and waits until it serves. It stops it when the test ends, and
+// logs what the server printed if the test has failed.
 func start(t *testing.T, program program) *process {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -269,7 +268,7 @@ func start(t *testing.T, program program) *process {
 		t.Fatal(err)
 	}
 	go func() {
-		_ = command.Wait() // how it ends is not what is tested
+		_ = command.Wait() // how it ends is not tested
 		close(p.ended)
 	}()
 	t.Cleanup(func() {
@@ -283,7 +282,7 @@ func start(t *testing.T, program program) *process {
 	return p
 }
 
-// Write takes what the process prints.
+// Write records what the process prints.
 func (p *process) Write(text []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -296,27 +295,27 @@ func (p *process) printed() string {
 	return p.out.String()
 }
 
-// await returns the matches of a pattern in what the process has printed, once
-// there are as many as wanted.
+// await returns the matches of a pattern in what the process has printed, once there
+// are at least wanted of them.
 func (p *process) await(t *testing.T, pattern *regexp.Regexp, wanted int) [][]string {
 	t.Helper()
-	deadline := time.After(patience)
+	deadline := time.After(stepTimeout)
 	for {
-		found := pattern.FindAllStringSubmatch(p.printed(), -1)
-		if len(found) >= wanted {
-			return found
+		matches := pattern.FindAllStringSubmatch(p.printed(), -1)
+		if len(matches) >= wanted {
+			return matches
 		}
 		select {
 		case <-time.After(5 * time.Millisecond):
 		case <-p.ended:
 			t.Fatal("the server ended early")
 		case <-deadline:
-			t.Fatalf("the server printed %d matches of %s within %s, want %d", len(found), pattern, patience, wanted)
+			t.Fatalf("the server printed %d matches of %s within %s, want %d", len(matches), pattern, stepTimeout, wanted)
 		}
 	}
 }
 
-// stored is a line of what the generated server prints of its log.
+// stored is a stored event, as the generated server prints it.
 type stored struct {
 	Position int             `json:"position"`
 	ID       string          `json:"id"`
@@ -328,7 +327,7 @@ type stored struct {
 	Data     json.RawMessage `json:"data"`
 }
 
-// stored reads the log of a server that runs.
+// stored reads the log of a running server.
 func (w *wire) stored(t *testing.T, server *process) (events []stored) {
 	t.Helper()
 	output, err := finish(t, w.goProgram("receiver-server", "events", "replay", "--events", server.events))
@@ -341,7 +340,7 @@ func (w *wire) stored(t *testing.T, server *process) (events []stored) {
 	return events
 }
 
-// request is what the server in Python prints of one: its message, and every
+// request is a request as the server in Python prints it: its message, and every
 // event-id in its metadata.
 type request struct {
 	IDs  []string        `json:"ids"`
@@ -350,8 +349,8 @@ type request struct {
 
 var printedRequest = regexp.MustCompile(`(?m)^request: (.*)\n`)
 
-// arrived returns the requests that the server in Python got, once there are as
-// many as wanted.
+// arrived returns the requests that the server in Python got, once there are at least
+// wanted of them.
 func arrived(t *testing.T, server *process, wanted int) (requests []request) {
 	t.Helper()
 	for _, match := range server.await(t, printedRequest, wanted) {
@@ -360,13 +359,13 @@ func arrived(t *testing.T, server *process, wanted int) (requests []request) {
 	return requests
 }
 
-// checkSeed expects the seed's event.
+// checkSeed checks that data is the seed's event.
 func checkSeed(t *testing.T, data []byte) {
 	t.Helper()
 	checkContext(t, data, seedContext)
 }
 
-// checkContext expects the seed's event with a context of the test's own.
+// checkContext checks that data is the seed's event with another xcontext.
 func checkContext(t *testing.T, data []byte, xcontext string) {
 	t.Helper()
 	got := decode[any](t, string(data))
@@ -378,24 +377,24 @@ func checkContext(t *testing.T, data []byte, xcontext string) {
 
 var uuidv7 = regexp.MustCompile(`^([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
 
-// checkID expects a UUIDv7, which begins with the time that it was made at.
+// checkID checks that an id is a UUIDv7, which begins with the time at which it was made.
 func checkID(t *testing.T, id string) {
 	t.Helper()
-	found := uuidv7.FindStringSubmatch(id)
-	if found == nil {
+	match := uuidv7.FindStringSubmatch(id)
+	if match == nil {
 		t.Errorf("id %q, want a UUIDv7", id)
 		return
 	}
-	milliseconds, err := strconv.ParseInt(found[1]+found[2], 16, 64)
+	milliseconds, err := strconv.ParseInt(match[1]+match[2], 16, 64)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if age := time.Since(time.UnixMilli(milliseconds)); age < -time.Second || age > time.Minute {
-		t.Errorf("id %s says that it was made %s ago, want now", id, age)
+		t.Errorf("id %s was made %s ago, want now", id, age)
 	}
 }
 
-// only returns the one thing that is expected to be there.
+// only returns the only item of a list.
 func only[T any](t *testing.T, all []T) T {
 	t.Helper()
 	if len(all) != 1 {
@@ -412,7 +411,7 @@ func decode[T any](t *testing.T, text string) (value T) {
 	return value
 }
 
-// show is a value as JSON, which has no unprintable characters.
+// show returns a value as JSON, which has no unprintable characters.
 func show(t *testing.T, value any) string {
 	t.Helper()
 	text, err := json.MarshalIndent(value, "", "  ")

@@ -11,8 +11,7 @@ import (
 	"time"
 )
 
-// routes are the ways from a proto to a module, by the tool that runs the
-// plugins.
+// routes are the tools that run the plugins.
 var routes = []struct {
 	name     string
 	howToGet string
@@ -42,8 +41,8 @@ plugins:
 	}},
 }
 
-// TestEveryRouteGivesTheSameBytes generates the demo by each route into an empty
-// module, twice, and compares it with what is checked in.
+// TestEveryRouteGivesTheSameBytes generates the demo twice with each tool, in an empty
+// module, and compares it with what is checked in.
 func TestEveryRouteGivesTheSameBytes(t *testing.T) {
 	want := tree(t, filepath.Join(repository(t), "examples/receiver"))
 	for _, route := range routes {
@@ -55,7 +54,7 @@ func TestEveryRouteGivesTheSameBytes(t *testing.T) {
 			route.run(t, dir)
 			first := tree(t, dir)
 			if len(first) < 30 {
-				t.Fatalf("only %d files came out", len(first))
+				t.Fatalf("only %d files were generated", len(first))
 			}
 			for name, text := range first {
 				if !bytes.Equal(text, want[name]) {
@@ -63,33 +62,33 @@ func TestEveryRouteGivesTheSameBytes(t *testing.T) {
 				}
 			}
 			for name := range want {
-				if _, found := first[name]; !found {
-					t.Errorf("%s did not come out", name)
+				if _, ok := first[name]; !ok {
+					t.Errorf("%s was not generated", name)
 				}
 			}
 			begin := time.Now()
 			route.run(t, dir)
 			for name, text := range tree(t, dir) {
 				if !bytes.Equal(text, first[name]) {
-					t.Errorf("%s came out otherwise the second time", name)
+					t.Errorf("%s was generated differently the second time", name)
 				}
 				info, err := os.Stat(filepath.Join(dir, name))
 				if err != nil {
 					t.Fatal(err)
 				}
 				if route.name == "protoc-gen-receiver" && info.ModTime().After(begin) {
-					t.Errorf("%s was written the second time, though nothing changed", name)
+					t.Errorf("%s was written the second time, although nothing changed", name)
 				}
 			}
 		})
 	}
 }
 
-// versions are the lines of a .pb.go that say what made it.
+// versions matches the lines of a .pb.go with the versions of what made it.
 var versions = regexp.MustCompile(`(?m)^// (-|\t)\s*protoc(-gen-go|-gen-go-grpc)? .*$`)
 
-// tree reads the Go files below a folder, by their names, without the version
-// lines of what others generate.
+// tree returns the Go files below a folder, by their names, with .pb.go files without
+// their version lines.
 func tree(t *testing.T, root string) map[string][]byte {
 	t.Helper()
 	all := map[string][]byte{}
@@ -111,8 +110,7 @@ func tree(t *testing.T, root string) map[string][]byte {
 	return all
 }
 
-// newModule is a module with nothing in it but receiver.proto, outside of this
-// repository.
+// newModule makes a module that has only receiver.proto, outside of this repository.
 func newModule(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// repository is the root of this repository.
+// repository returns the root of this repository.
 func repository(t testing.TB) string {
 	t.Helper()
 	root, err := filepath.Abs("../..")
@@ -20,15 +20,15 @@ func repository(t testing.TB) string {
 	return root
 }
 
-// tool finds a program in the project's .tools/bin or on PATH. Without it the
-// test fails in CI, and is skipped elsewhere, saying how to get it.
+// tool returns the path of a program in the project's .tools/bin or on PATH. Without
+// the program the test fails in CI and is skipped elsewhere, and prints how to get it.
 func tool(t testing.TB, name, howToGet string) string {
 	t.Helper()
 	if local := filepath.Join(repository(t), ".tools", "bin", name); isFile(local) {
 		return local
 	}
-	if found, err := exec.LookPath(name); err == nil {
-		return found
+	if path, err := exec.LookPath(name); err == nil {
+		return path
 	}
 	missing(t, name, howToGet)
 	return ""
@@ -48,26 +48,26 @@ func isFile(at string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// The ways to get what a machine lacks.
+// How to get missing programs.
 const (
 	fromMake   = "make tools"
 	fromProtoc = "apt-get install protobuf-compiler libprotobuf-dev"
 )
 
-// plugin builds protoc-gen-receiver and the plugins it runs beside, once, and
-// returns the folder they are in.
+// plugin builds protoc-gen-receiver, protoc-gen-go and protoc-gen-go-grpc once, and
+// returns their folder.
 var plugin = sync.OnceValues(func() (string, error) {
 	return build("../..", "./cmd/protoc-gen-receiver",
 		"google.golang.org/protobuf/cmd/protoc-gen-go", "google.golang.org/grpc/cmd/protoc-gen-go-grpc")
 })
 
-// demo builds the server and the client of examples/receiver, once, and returns
-// the folder they are in.
+// demo builds the server and the client of examples/receiver once, and returns their
+// folder.
 var demo = sync.OnceValues(func() (string, error) {
 	return build("../../examples/receiver", "./cmd/...")
 })
 
-// built are the folders to remove in the end.
+// built are the folders to remove at the end.
 var built []string
 
 // build builds programs of the module in a folder into a new folder.
@@ -77,7 +77,7 @@ func build(module string, packages ...string) (string, error) {
 		return "", err
 	}
 	built = append(built, dir)
-	if err := os.Chmod(dir, 0o755); err != nil { // some tests run them by another user
+	if err := os.Chmod(dir, 0o755); err != nil { // some tests run them as another user
 		return "", err
 	}
 	command := exec.Command("go", append([]string{"build", "-o", dir}, packages...)...)
@@ -96,7 +96,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// path is a PATH with our plugin and the project's tools before all others.
+// path returns a PATH that begins with our plugin and the project's tools.
 func path(t testing.TB) string {
 	t.Helper()
 	dir, err := plugin()
@@ -106,8 +106,8 @@ func path(t testing.TB) string {
 	return strings.Join([]string{dir, filepath.Join(repository(t), ".tools", "bin"), os.Getenv("PATH")}, string(os.PathListSeparator))
 }
 
-// run runs a program to its end and returns what it printed; an exit code other
-// than 0 fails the test.
+// run runs a program to its end and returns what it printed. The test fails if the exit
+// code is not 0.
 func run(t testing.TB, dir, name string, args ...string) string {
 	t.Helper()
 	output, err := try(t, dir, name, args...)
@@ -117,14 +117,14 @@ func run(t testing.TB, dir, name string, args ...string) string {
 	return output
 }
 
-// try is run for a program that may fail.
+// try is like run, but the program may fail.
 func try(t testing.TB, dir, name string, args ...string) (string, error) {
 	t.Helper()
 	output, err := call(t, dir, name, args...).CombinedOutput()
 	return string(output), err
 }
 
-// call is a program that is yet to be run in a folder.
+// call returns the command that runs a program in a folder.
 func call(t testing.TB, dir, name string, args ...string) *exec.Cmd {
 	t.Helper()
 	path := path(t)

@@ -22,17 +22,17 @@ import (
 	"time"
 )
 
-// TestNoRunTouchesWhatIsYours makes each edit of edits_test.go, and has each tool
-// generate, twice. Every byte of yours is there afterwards, with its time and its
-// mode, nothing is told but what should be, and the module builds wherever the
-// edit itself does; or the run fails, names the file, and nothing was written.
+// TestNoRunTouchesWhatIsYours makes each edit of edits_test.go, and runs each generator
+// twice. Afterwards all files of yours have the same bytes, time and mode, the run has
+// printed only the expected lines, and the module builds where the edit lets it. Or the
+// run has failed with the name of the file, and nothing was written.
 func TestNoRunTouchesWhatIsYours(t *testing.T) {
 	for i, edit := range edits {
 		t.Run(edit.name, func(t *testing.T) {
 			t.Parallel()
 			for n, generator := range generators {
 				if os.Getenv("MATRIX") == "" && n != i%len(generators) {
-					continue // make matrix has them all
+					continue // make matrix runs all of them
 				}
 				t.Run(generator.name, func(t *testing.T) { edit.survives(t, generator) })
 			}
@@ -40,28 +40,27 @@ func TestNoRunTouchesWhatIsYours(t *testing.T) {
 	}
 }
 
-// edit is something that happens to a module between two runs, and what the
-// second is to make of it.
+// edit is a change of a module between two runs, and what the second run must do.
 type edit struct {
 	name   string
 	change func(s shop)
 	option string // of protoc-gen-receiver in the second run
-	// unprivileged has the tool run by somebody who may not write everywhere.
+	// unprivileged runs the tool as a user who may not write everywhere.
 	unprivileged bool
 
 	made    []string // files of yours that the run writes
-	gone    []string // files of ours that nothing is made of any more
-	told    []string // how each line begins that it tells, but for those on gone
-	refused string   // what the error says, if it fails
-	// broken are the files of yours, or folders of them, that the edit itself
-	// keeps from building.
+	gone    []string // files of ours that are no longer made
+	told    []string // how each line begins that it prints, except those about gone
+	refused string   // part of the error, if it fails
+	// broken are the files of yours, or folders of them, that don't build because
+	// of the edit itself.
 	broken []string
 }
 
 // generator is a tool that runs the plugins.
 type generator struct {
 	name, tool, howToGet string
-	deletes              bool // files of ours that are gone; others leave them empty
+	deletes              bool // whether it deletes files that are no longer made; others empty them
 	command              func(s shop, option string) []string
 }
 
@@ -89,7 +88,7 @@ func bufBy(strategy string) func(shop, string) []string {
 	}
 }
 
-// shopPath is the module that everything is tried on.
+// shopPath is the path of the module that the tests change.
 const shopPath = "example.com/shop"
 
 // shop is that module on disk.
@@ -99,13 +98,14 @@ type shop struct {
 	generator
 }
 
-// bases are the modules that generators make of testdata/shop, by their names.
+// bases are the modules that the generators made from testdata/shop, by the generators'
+// names.
 var bases = struct {
 	sync.Mutex
 	dirs map[string]string
 }{dirs: map[string]string{}}
 
-// newShop copies a module that a generator made.
+// newShop returns a copy of the module that a generator made.
 func newShop(t *testing.T, by generator) shop {
 	t.Helper()
 	if by.tool != "protoc-gen-receiver" {
@@ -118,7 +118,7 @@ func newShop(t *testing.T, by generator) shop {
 	return s
 }
 
-// base is the module that the generator makes of nothing.
+// base returns the folder of the module that the generator made, which it makes once.
 func (s shop) base() string {
 	s.Helper()
 	bases.Lock()
@@ -135,7 +135,7 @@ func (s shop) base() string {
 	return bases.dirs[s.name]
 }
 
-// begin is the first run.
+// begin makes the module with a first run.
 func (s shop) begin() {
 	s.Helper()
 	for _, name := range []string{"go.mod", "go.sum"} {
@@ -149,12 +149,12 @@ func (s shop) begin() {
 	if err := os.CopyFS(s.dir, os.DirFS(filepath.Join("testdata", "shop"))); err != nil {
 		s.Fatal(err)
 	}
-	if said, err := s.generate(edit{}); err != nil || said != "" {
-		s.Fatalf("the first run says %s (%v)", said, err)
+	if output, err := s.generate(edit{}); err != nil || output != "" {
+		s.Fatalf("the first run prints %s (%v)", output, err)
 	}
 }
 
-// generate runs the generator, and returns what it said.
+// generate runs the generator, and returns what it printed.
 func (s shop) generate(e edit) (string, error) {
 	s.Helper()
 	command := call(s, s.dir, s.tool, s.command(s, cmp.Or(e.option, "events=auto"))...)
@@ -162,15 +162,15 @@ func (s shop) generate(e edit) (string, error) {
 	if e.unprivileged {
 		s.drop(command)
 	}
-	said, err := command.CombinedOutput()
-	return string(said), err
+	output, err := command.CombinedOutput()
+	return string(output), err
 }
 
-// nobody has no right to write what is not his.
+// nobody is a user who may write only their own files.
 const nobody = 65534
 
-// drop gives the module to nobody, and has a command run by him, if it would run
-// by root, who may write everywhere.
+// drop gives the module to nobody and runs the command as nobody, if the tests run as
+// root, who may write everywhere.
 func (s shop) drop(command *exec.Cmd) {
 	s.Helper()
 	if os.Getuid() != 0 {
@@ -182,7 +182,7 @@ func (s shop) drop(command *exec.Cmd) {
 	for _, at := range []string{command.Path, s.dir, filepath.Join(repository(s), ".tools", "bin")} {
 		for ; filepath.Dir(at) != at; at = filepath.Dir(at) {
 			if info, err := os.Stat(at); err == nil && info.Mode()&0o001 == 0 {
-				s.Skipf("run as root, and %s is closed to others: run the tests as another user", at)
+				s.Skipf("this runs as root, and other users can't read %s: run the tests as another user", at)
 			}
 		}
 	}
@@ -195,33 +195,32 @@ func (s shop) drop(command *exec.Cmd) {
 			return os.Lchown(at, nobody, nobody)
 		})
 		if err != nil {
-			s.Skipf("run as root, and files can't be given to another user: %v", err)
+			s.Skipf("this runs as root, and files can't be given to another user: %v", err)
 		}
 	}
 	command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 }
 
-// survives makes the edit in a module, runs the generator twice, and looks at
-// what became of it.
+// survives makes the edit in a module, runs the generator twice, and checks the module.
 func (e edit) survives(t *testing.T, by generator) {
 	s := newShop(t, by)
 	e.change(s)
 	before := s.snapshot()
-	said, err := s.generate(e)
+	output, err := s.generate(e)
 	after := s.snapshot()
 	if e.refused != "" {
-		s.refuses(e, said, err)
+		s.refuses(e, output, err)
 		s.same(before, after, all)
 		s.sameBytes(before, after)
 		return
 	}
 	if err != nil {
-		t.Fatalf("it fails with %v\n%s", err, said)
+		t.Fatalf("it fails with %v\n%s", err, output)
 	}
 	s.same(before, after, yours)
 	s.wants("files of yours that it writes", e.made, s.written(before, after))
-	s.wants("files of ours that are gone", e.gone, s.gone(before, after))
-	s.tells(e, said)
+	s.wants("files of ours that are no longer made", e.gone, s.gone(before, after))
+	s.prints(e, output)
 	again, err := s.generate(e)
 	if err != nil {
 		t.Fatalf("the second time it fails with %v\n%s", err, again)
@@ -232,18 +231,18 @@ func (e edit) survives(t *testing.T, by generator) {
 	s.builds(second, e.broken)
 }
 
-// refuses checks that the run failed and said why.
-func (s shop) refuses(e edit, said string, err error) {
+// refuses checks that the run failed with the expected error.
+func (s shop) refuses(e edit, output string, err error) {
 	s.Helper()
 	if err == nil {
-		s.Errorf("it succeeds and says\n%s", said)
+		s.Errorf("it succeeds and prints\n%s", output)
 	}
-	if !strings.Contains(said, e.refused) {
-		s.Errorf("it says\n%s\nwant in it %q", said, e.refused)
+	if !strings.Contains(output, e.refused) {
+		s.Errorf("it prints\n%s\nwant in it %q", output, e.refused)
 	}
 }
 
-// entry is what there is to know of a file, or of a link and what it leads to.
+// entry is the state of a file, or of a link and its target.
 type entry struct {
 	text []byte
 	link string
@@ -251,7 +250,7 @@ type entry struct {
 	time time.Time
 }
 
-// snapshot is every file of the module.
+// snapshot returns the state of every file of the module.
 func (s shop) snapshot() map[string]entry {
 	s.Helper()
 	all := map[string]entry{}
@@ -264,10 +263,10 @@ func (s shop) snapshot() map[string]entry {
 		if d.Type()&fs.ModeSymlink != 0 {
 			one.link, err = os.Readlink(at)
 		}
-		if info, notThere := os.Stat(at); notThere == nil && info.Mode().IsRegular() {
+		if info, statErr := os.Stat(at); statErr == nil && info.Mode().IsRegular() {
 			one.mode, one.time = info.Mode(), info.ModTime()
 			if one.text, err = os.ReadFile(at); errors.Is(err, fs.ErrPermission) {
-				err = nil // nobody else can, either
+				err = nil // the generator can't read it, either
 			}
 		}
 		all[filepath.ToSlash(name)] = one
@@ -279,8 +278,8 @@ func (s shop) snapshot() map[string]entry {
 	return all
 }
 
-// yours reports whether a file is one that no run may touch: of ours are those
-// with the marker, outside of the folders where all is yours.
+// yours reports whether a file is one that no run may touch. Files of ours are those
+// with the marker that are not in the folders of your code.
 func yours(name string, is entry) bool {
 	if strings.HasSuffix(name, ".pb.go") {
 		return false
@@ -296,39 +295,40 @@ func yours(name string, is entry) bool {
 
 var marker = regexp.MustCompile(`(?m)^// Code generated by protoc-gen-receiver\. DO NOT EDIT\.\r?$`)
 
-// same checks that files are as they were: in each byte, and never opened.
+// same checks that files have the same bytes, mode and time, so that they were never
+// opened for writing.
 func (s shop) same(before, after map[string]entry, of func(string, entry) bool) {
 	s.Helper()
 	for name, was := range before {
-		is, there := after[name]
+		is, ok := after[name]
 		switch {
 		case !of(name, was):
-		case !there:
+		case !ok:
 			s.Errorf("%s was deleted", name)
 		case !bytes.Equal(was.text, is.text):
-			s.Errorf("%s was written over:\n%s", name, is.text)
+			s.Errorf("%s was overwritten:\n%s", name, is.text)
 		case was.link != is.link || was.mode != is.mode || !was.time.Equal(is.time):
-			s.Errorf("%s was %v and is %v", name, entry{nil, was.link, was.mode, was.time}, entry{nil, is.link, is.mode, is.time})
+			s.Errorf("%s was %v, but is %v", name, entry{nil, was.link, was.mode, was.time}, entry{nil, is.link, is.mode, is.time})
 		}
 	}
 }
 
 func all(string, entry) bool { return true }
 
-// sameBytes checks that no file came, and that none has other bytes.
+// sameBytes checks that there is no new file, and none with other bytes.
 func (s shop) sameBytes(before, after map[string]entry) {
 	s.Helper()
 	for name, is := range after {
-		if was, there := before[name]; !there || !bytes.Equal(was.text, is.text) {
+		if was, ok := before[name]; !ok || !bytes.Equal(was.text, is.text) {
 			s.Errorf("%s was written:\n%s", name, is.text)
 		}
 	}
 }
 
-// written are the files of yours that are new.
+// written returns the files of yours that are new.
 func (s shop) written(before, after map[string]entry) (names []string) {
 	for name, is := range after {
-		if _, there := before[name]; !there && yours(name, is) {
+		if _, ok := before[name]; !ok && yours(name, is) {
 			names = append(names, name)
 		}
 	}
@@ -337,15 +337,15 @@ func (s shop) written(before, after map[string]entry) (names []string) {
 
 const emptied = "// Nothing is made of this file any more: delete it.\n"
 
-// gone are the files of ours that were deleted, or emptied where that is all
-// that can be done.
+// gone returns the files of ours that were deleted, or emptied if the generator can't
+// delete.
 func (s shop) gone(before, after map[string]entry) (names []string) {
 	for name := range before {
-		is, there := after[name]
+		is, ok := after[name]
 		switch {
-		case !there && !s.deletes:
+		case !ok && !s.deletes:
 			s.Errorf("%s was deleted", name)
-		case !there, !s.deletes && bytes.Contains(is.text, []byte(emptied)):
+		case !ok, !s.deletes && bytes.Contains(is.text, []byte(emptied)):
 			names = append(names, name)
 		}
 	}
@@ -360,77 +360,76 @@ func (s shop) wants(what string, want, got []string) {
 	}
 }
 
-// lineOfMain is a place in a main, which what else is served there moves.
+// lineOfMain matches a line in a main. Its number depends on what else main serves.
 var lineOfMain = regexp.MustCompile(`^(cmd/\S+/main\.go):[0-9]+`)
 
-// tells checks that a run tells what it should, and nothing else.
-func (s shop) tells(e edit, said string) {
+// prints checks that a run has printed the expected lines, and nothing else.
+func (s shop) prints(e edit, output string) {
 	s.Helper()
 	want := slices.Clone(e.told)
 	for _, name := range e.gone {
 		if s.deletes {
-			want = append(want, name+": deleted, as nothing is made of it any more")
+			want = append(want, name+": deleted, because it is no longer made")
 		} else {
 			want = append(want, name+": nothing is made of it any more: delete it")
 		}
 	}
-	said = strings.ReplaceAll(strings.TrimSpace(said), "protoc-gen-receiver: ", "")
-	for _, line := range slices.Compact(slices.Sorted(strings.SplitSeq(said, "\n"))) { // buf may run it for each folder
+	output = strings.ReplaceAll(strings.TrimSpace(output), "protoc-gen-receiver: ", "")
+	for _, line := range slices.Compact(slices.Sorted(strings.SplitSeq(output, "\n"))) { // buf may run it for each folder
 		if line == "" {
 			continue
 		}
 		line = lineOfMain.ReplaceAllString(line, "$1$$")
 		i := slices.IndexFunc(want, func(begin string) bool { return strings.HasPrefix(line, begin) })
 		if i < 0 {
-			s.Errorf("it tells without need: %s", line)
+			s.Errorf("it prints the unexpected line %s", line)
 		} else {
 			want = slices.Delete(want, i, i+1)
 		}
 	}
 	for _, line := range want {
-		s.Errorf("it does not tell: %s", line)
+		s.Errorf("it does not print %s", line)
 	}
 }
 
-// outcomes are what the Go command said of modules, by what is in them: what
-// two generators make is the same, mostly.
-var outcomes sync.Map // of func() string, by hash
+// outcomes are the output of go vet for modules, by the hash of their content. It is
+// kept because most generators make the same module.
+var outcomes sync.Map // the values are func() string
 
 var faulty = regexp.MustCompile(`(?m)^(?:vet: )?(?:\./)?([^\s:]+\.go):[0-9]+:[0-9]+: `)
 
-// builds checks that the module builds, and its tests do, but for what the edit
-// broke.
+// builds checks that the module and its tests build, except what the edit broke.
 func (s shop) builds(files map[string]entry, broken []string) {
 	s.Helper()
 	hash := sha256.New()
-	theirs := map[string]string{} // without versions, for the build cache
+	pbFiles := map[string]string{} // without versions, for the build cache
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		text := files[name].text
 		if strings.HasSuffix(name, ".pb.go") {
 			text = versions.ReplaceAll(text, nil)
-			theirs[name] = string(text)
+			pbFiles[name] = string(text)
 		}
 		if strings.HasSuffix(name, ".go") {
 			fmt.Fprintf(hash, "%s %d\n%s", name, len(text), text)
 		}
 	}
 	outcome, _ := outcomes.LoadOrStore(string(hash.Sum(nil)), sync.OnceValue(func() string {
-		for name, text := range theirs {
+		for name, text := range pbFiles {
 			s.write(name, text)
 		}
-		said, err := try(s, s.dir, "go", "vet", "-trimpath", "./...")
-		if err != nil && said == "" {
-			said = err.Error()
+		output, err := try(s, s.dir, "go", "vet", "-trimpath", "./...")
+		if err != nil && output == "" {
+			output = err.Error()
 		}
-		return said
+		return output
 	}))
-	said := outcome.(func() string)()
-	for _, fault := range faulty.FindAllStringSubmatch(said, -1) {
+	output := outcome.(func() string)()
+	for _, fault := range faulty.FindAllStringSubmatch(output, -1) {
 		if !slices.ContainsFunc(broken, func(at string) bool { return strings.HasPrefix(fault[1], at) }) {
-			s.Errorf("it does not build: %s\n%s", fault[1], said)
+			s.Errorf("it does not build: %s\n%s", fault[1], output)
 		}
 	}
-	if len(broken) == 0 && said != "" || len(broken) > 0 && !faulty.MatchString(said) {
-		s.Errorf("what should break is %q, and the Go command says\n%s", broken, said)
+	if len(broken) == 0 && output != "" || len(broken) > 0 && !faulty.MatchString(output) {
+		s.Errorf("want errors only in %q, but go vet prints\n%s", broken, output)
 	}
 }

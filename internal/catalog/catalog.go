@@ -1,5 +1,5 @@
-// Package catalog is the command templates: it lists the templates that make a
-// module's files, and writes ours out for a user to start from.
+// Package catalog is the command templates, which lists the templates of a
+// module's files and exports ours for a user to start from.
 package catalog
 
 import (
@@ -22,28 +22,28 @@ import (
 const Usage = `Usage: protoc-gen-receiver templates --list [--templates DIR]
        protoc-gen-receiver templates --export DIR [TEMPLATE ...]
 
---list names each template by its path, with its scope (what it is executed
-for) and whose the file is that it makes. --export writes ours below a folder,
-all of them or those that are named; where one of them stands already, nothing
-is written. Keep those that you change: the others follow new versions.
+--list prints the path of each template, its scope (what it is executed for) and
+the owner of the files that it makes. --export writes our templates below a
+folder, all of them or the named ones. If one of the files exists already,
+nothing is written. Keep only those that you change, because the built-in ones
+are updated with new versions.
 
-With the option templates=DIR a folder's templates are laid over ours: the same
-path replaces, a new path adds, and one that holds nothing makes no file. What
-they can use is told in docs/templates.md.
+With the option templates=DIR the templates of a folder override ours: one at the
+same path replaces ours, one at a new path adds a file, and an empty one makes no
+file. docs/templates.md describes what they can use.
 
 Flags:
   --list            list templates
-  --templates DIR   list those of a folder, too, and what they replace
-  --export DIR      write our templates out
+  --templates DIR   also list those of a folder, and what they replace
+  --export DIR      write our templates to a folder
 `
 
-// Run runs the command templates. The error is [flag.ErrHelp] if help was asked
-// for.
+// Run runs the command templates. The error is [flag.ErrHelp] if args ask for help.
 func Run(args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("templates", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	list := flags.Bool("list", false, "")
-	house := flags.String("templates", "", "")
+	overrides := flags.String("templates", "", "")
 	export := flags.String("export", "", "")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return err
@@ -56,21 +56,21 @@ func Run(args []string, out io.Writer) error {
 	}
 	switch {
 	case *list && *export == "" && flags.NArg() == 0:
-		return writeList(ours, *house, out)
-	case *export != "" && !*list && *house == "":
-		return writeOut(ours, *export, flags.Args(), out)
+		return printList(ours, *overrides, out)
+	case *export != "" && !*list && *overrides == "":
+		return exportTo(*export, ours, flags.Args(), out)
 	}
 	return errors.New("templates wants either --list, with or without --templates DIR, or --export DIR (see protoc-gen-receiver help templates)")
 }
 
-// writeList writes a line for each template: its scope, whose file it makes, and
-// its path; before that, if there are templates of a user, what they have to do
-// with it.
-func writeList(ours []render.File, house string, out io.Writer) error {
+// printList prints a line for each template: its scope, the owner of its files, and
+// its path. If there is an override folder, the status of the template comes before
+// the path.
+func printList(ours []render.File, overrides string, out io.Writer) error {
 	var theirs []render.File
-	if house != "" {
+	if overrides != "" {
 		var err error
-		if theirs, err = render.Read(house); err != nil {
+		if theirs, err = render.Read(overrides); err != nil {
 			return err
 		}
 	}
@@ -81,33 +81,33 @@ func writeList(ours []render.File, house string, out io.Writer) error {
 	columns := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, one := range list {
 		row := []string{one.Scope, one.Owner, one.Path}
-		if house != "" {
-			row = slices.Insert(row, 2, one.Standing)
+		if overrides != "" {
+			row = slices.Insert(row, 2, one.Status)
 		}
 		fmt.Fprintln(columns, strings.Join(row, "\t"))
 	}
 	return columns.Flush()
 }
 
-// writeOut writes templates below a folder: all, or none if something stands in
-// the place of one.
-func writeOut(ours []render.File, dir string, names []string, out io.Writer) error {
+// exportTo writes templates below a folder. It writes none of them if one of the
+// files exists.
+func exportTo(dir string, ours []render.File, names []string, out io.Writer) error {
 	chosen, err := choose(ours, names)
 	if err != nil {
 		return err
 	}
-	var standing []string
+	var existing []string
 	for _, file := range chosen {
 		at := filepath.Join(dir, filepath.FromSlash(file.Name))
 		if _, err := os.Lstat(at); err == nil {
-			standing = append(standing, at)
+			existing = append(existing, at)
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
-	if len(standing) > 0 {
-		return fmt.Errorf("nothing was written, as there are files already:\n\t%s\nmove them out of the way, or name the templates that you want",
-			strings.Join(standing, "\n\t"))
+	if len(existing) > 0 {
+		return fmt.Errorf("nothing was written, because these files exist already:\n\t%s\nmove them away, or name the templates that you want",
+			strings.Join(existing, "\n\t"))
 	}
 	for _, file := range chosen {
 		at := filepath.Join(dir, filepath.FromSlash(file.Name))
@@ -122,7 +122,7 @@ func writeOut(ours []render.File, dir string, names []string, out io.Writer) err
 	return nil
 }
 
-// choose are the files of some names, or all if none are named.
+// choose returns the files with the given names, or all files if there are none.
 func choose(files []render.File, names []string) ([]render.File, error) {
 	if len(names) == 0 {
 		return files, nil
@@ -132,7 +132,7 @@ func choose(files []render.File, names []string) ([]render.File, error) {
 	for _, name := range names {
 		i := slices.IndexFunc(files, func(f render.File) bool { return f.Name == filepath.ToSlash(name) })
 		if i < 0 {
-			errs = append(errs, fmt.Errorf("there is no template %s: protoc-gen-receiver templates --list names those there are", name))
+			errs = append(errs, fmt.Errorf("there is no template %s: protoc-gen-receiver templates --list prints those that exist", name))
 			continue
 		}
 		chosen = append(chosen, files[i])

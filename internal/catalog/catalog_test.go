@@ -49,9 +49,9 @@ func TestListNamesEachTemplate(t *testing.T) {
 	}
 }
 
-func TestListTellsWhatAHouseReplaces(t *testing.T) {
-	const house = "../../testdata/house/templates"
-	printed, err := run(t, "--list", "--templates", house)
+func TestListShowsWhatAnOverrideFolderReplaces(t *testing.T) {
+	const overrides = "../../testdata/house/templates"
+	printed, err := run(t, "--list", "--templates", overrides)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,10 +62,10 @@ func TestListTellsWhatAHouseReplaces(t *testing.T) {
 	for _, line := range []string{
 		"program yours kept program/cmd/{app}-client/main.go.tmpl",
 		"program yours replaced program/cmd/{app}-server/main.events.go.tmpl",
-		"program yours replaces " + house + "/program/cmd/{app}-server/main.go.tmpl",
+		"program yours replaces " + overrides + "/program/cmd/{app}-server/main.go.tmpl",
 		"method yours dropped method/internal/{path}/{method}_test.unary.go.tmpl",
-		"method none replaces " + house + "/method/internal/{path}/{method}_test.unary.go.tmpl",
-		"module ours added " + house + "/module/docs/services.md.tmpl",
+		"method none replaces " + overrides + "/method/internal/{path}/{method}_test.unary.go.tmpl",
+		"module ours added " + overrides + "/module/docs/services.md.tmpl",
 	} {
 		if !got[line] {
 			t.Errorf("there is no line %q in\n%s", line, printed)
@@ -73,29 +73,29 @@ func TestListTellsWhatAHouseReplaces(t *testing.T) {
 	}
 }
 
-func TestListTellsWhatIsReplacedForAVariant(t *testing.T) {
-	house := t.TempDir()
-	write(t, filepath.Join(house, "program/cmd/{app}-client/main.events.go.tmpl"), "package main")
-	printed, err := run(t, "--list", "--templates", house)
+func TestListShowsWhatIsReplacedForAVariant(t *testing.T) {
+	overrides := t.TempDir()
+	write(t, filepath.Join(overrides, "program/cmd/{app}-client/main.events.go.tmpl"), "package main")
+	printed, err := run(t, "--list", "--templates", overrides)
 	if want := "replaced for events  program/cmd/{app}-client/main.go.tmpl\n"; err != nil || !strings.Contains(printed, want) {
 		t.Errorf("it prints (%v)\n%swant %q in it", err, printed, want)
 	}
 }
 
-func TestListRefusesAHouseThatARunWould(t *testing.T) {
-	for house, want := range map[string]string{
-		"templates-that-are-none":     "module/README.md: this is no template",
+func TestListReportsTheSameErrorsAsARun(t *testing.T) {
+	for folder, want := range map[string]string{
+		"templates-that-are-none":     "module/README.md: this is not a template",
 		"templates-that-do-not-parse": "{method}.unary-event.md.tmpl:1: unclosed action",
 		"templates-in-wrong-places":   "module/{app}.md.tmpl: there is no {app}",
 	} {
-		if _, err := run(t, "--list", "--templates", "../../testdata/"+house+"/templates"); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("the error of %s is %v, want %q in it", house, err, want)
+		if _, err := run(t, "--list", "--templates", "../../testdata/"+folder+"/templates"); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("the error of %s is %v, want %q in it", folder, err, want)
 		}
 	}
 }
 
 func TestExportWritesAllOrThoseNamed(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "house")
+	dir := filepath.Join(t.TempDir(), "overrides")
 	named := ours(t)[7]
 	if _, err := run(t, "--export", dir, named.Name); err != nil {
 		t.Fatal(err)
@@ -104,7 +104,7 @@ func TestExportWritesAllOrThoseNamed(t *testing.T) {
 	if err != nil || len(files) != 1 || files[0].Name != named.Name || files[0].Text != named.Text {
 		t.Errorf("it writes (%v) %v, want %v", err, files, named)
 	}
-	all := filepath.Join(t.TempDir(), "house")
+	all := filepath.Join(t.TempDir(), "overrides")
 	printed, err := run(t, "--export", all)
 	if err != nil {
 		t.Fatal(err)
@@ -116,11 +116,11 @@ func TestExportWritesAllOrThoseNamed(t *testing.T) {
 
 func TestExportOverwritesNothing(t *testing.T) {
 	dir := t.TempDir()
-	standing := filepath.Join(dir, filepath.FromSlash(ours(t)[3].Name))
-	write(t, standing, "mine")
+	existing := filepath.Join(dir, filepath.FromSlash(ours(t)[3].Name))
+	write(t, existing, "mine")
 	printed, err := run(t, "--export", dir)
-	if err == nil || !strings.Contains(err.Error(), "nothing was written, as there are files already:\n\t"+standing+"\n") {
-		t.Errorf("the error is %v, want one that names %s", err, standing)
+	if err == nil || !strings.Contains(err.Error(), "nothing was written, because these files exist already:\n\t"+existing+"\n") {
+		t.Errorf("the error is %v, want one that names %s", err, existing)
 	}
 	files, _ := render.Read(dir)
 	if len(files) != 1 || files[0].Text != "mine" || printed != "" {
@@ -128,8 +128,8 @@ func TestExportOverwritesNothing(t *testing.T) {
 	}
 }
 
-func TestExportOfWhatThereIsNot(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "house")
+func TestExportOfUnknownTemplates(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "overrides")
 	_, err := run(t, "--export", dir, "module/a.tmpl", ours(t)[0].Name, "module/b.tmpl")
 	if err == nil || !strings.Contains(err.Error(), "no template module/a.tmpl") || !strings.Contains(err.Error(), "no template module/b.tmpl") {
 		t.Errorf("the error is %v, want both names in it", err)

@@ -12,7 +12,8 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/keep"
 )
 
-// demo is a module in which the demo was generated, and generate on it.
+// demo returns a module in which the demo was generated, and a function that runs
+// generate in it.
 func demo(t *testing.T) (root string, generate func(args ...string) (shown string, err error)) {
 	t.Helper()
 	toolsOnPath(t)
@@ -31,7 +32,7 @@ func demo(t *testing.T) (root string, generate func(args ...string) (shown strin
 	return root, generate
 }
 
-func TestCheckWritesNothingAndSaysWhatWouldChange(t *testing.T) {
+func TestCheckWritesNothingAndShowsWhatWouldChange(t *testing.T) {
 	root, generate := demo(t)
 	for _, flag := range []string{"--check", "--diff", "--receiver_opt=check=true"} {
 		if shown, err := generate(flag); err != nil || shown != "" {
@@ -88,8 +89,8 @@ func TestCheckWritesNothingAndSaysWhatWouldChange(t *testing.T) {
 	}
 }
 
-// TestNothingIsWrittenIfNotEverythingCanBe: the last of many files can't
-// be put in its place.
+// TestNothingIsWrittenIfNotEverythingCanBe has a file that can't be written, the last
+// of many.
 func TestNothingIsWrittenIfNotEverythingCanBe(t *testing.T) {
 	root, generate := demo(t)
 	for _, name := range []string{"gen", "cmd", "internal"} {
@@ -101,14 +102,14 @@ func TestNothingIsWrittenIfNotEverythingCanBe(t *testing.T) {
 	if err := os.MkdirAll(filepath.Dir(inTheWay), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	writeFile(t, inTheWay, "a folder where a file is wanted")
+	writeFile(t, inTheWay, "this folder is in the way of a file")
 	before := contents(t, root)
 	if _, err := generate(); err == nil || !strings.Contains(err.Error(), "Nothing was written") {
 		t.Errorf("the error is %v", err)
 	}
 	after := contents(t, root)
 	if len(after) != len(before) {
-		t.Errorf("there are %d files, and were %d", len(after), len(before))
+		t.Errorf("there are %d files, but there were %d", len(after), len(before))
 	}
 	for _, name := range []string{"cmd", "internal"} {
 		if _, err := os.Stat(filepath.Join(root, name)); err == nil {
@@ -117,7 +118,7 @@ func TestNothingIsWrittenIfNotEverythingCanBe(t *testing.T) {
 	}
 }
 
-// contents are the files below a folder.
+// contents returns the files below a folder with their contents.
 func contents(t *testing.T, root string) map[string]string {
 	t.Helper()
 	all := map[string]string{}

@@ -22,12 +22,12 @@ import (
 const Usage = `Usage: protoc-gen-receiver generate [flags] [FILE.proto ...]
        protoc-gen-receiver explain [flags] [FILE.proto ...]
 
-generate compiles protos and generates what protoc-gen-go, protoc-gen-go-grpc
-and protoc-gen-receiver make of them: all of it, or nothing if anything is
-wrong. Files of protoc-gen-receiver of which nothing is made any more are
-deleted. explain writes nothing, and tells how each RPC is read, and why:
-whether it takes events, which field is what of an event, which files it gets.
-Without files they take every .proto below the folders of -I.
+generate compiles protos, runs protoc-gen-go, protoc-gen-go-grpc and
+protoc-gen-receiver on them, and writes their files. If there is any error it
+writes nothing. It deletes files of protoc-gen-receiver that are no longer made.
+explain writes nothing. It prints how each RPC is read and why: whether it takes
+events, which field has which role of an event, and which files the RPC gets.
+Without FILE.proto they take every .proto below the folders of -I.
 
 Flags:
   -I DIR, --proto_path=DIR   folder to find protos in; may be repeated (default .)
@@ -35,28 +35,27 @@ Flags:
   --go_opt=NAME=VALUE        option of protoc-gen-go; may be repeated
   --go-grpc_opt=NAME=VALUE   option of protoc-gen-go-grpc; may be repeated
 
-Flags of generate alone:
+Flags of generate only:
   --check                    write nothing; list the files that would change, and
-                             end with exit code 1 if there are any
-  --diff                     as --check, and show how they would change
+                             exit with code 1 if there are any
+  --diff                     like --check, and also show how they would change
 
-protoc-gen-go and protoc-gen-go-grpc are taken from the module's tools (go get
--tool), else from PATH. They get module=PATH from go.mod unless told otherwise.
+protoc-gen-go and protoc-gen-go-grpc are the module's tools (go get -tool), else
+those on PATH. By default they get module=PATH, with the module's path from go.mod.
 `
 
-// Generate runs the command generate. What the user should know is written to
-// notes, a line at a time; what --check and --diff find is written to out. The
-// error is [flag.ErrHelp] if help was asked for.
-func Generate(ctx context.Context, args []string, out, notes io.Writer) error {
+// Generate runs the command generate. It prints warnings on stderr, and what
+// --check and --diff find on out. The error is [flag.ErrHelp] if args ask for help.
+func Generate(ctx context.Context, args []string, out, stderr io.Writer) error {
 	command, err := load(ctx, "generate", args)
 	if err != nil {
 		return err
 	}
-	return command.generate(ctx, out, notes)
+	return command.generate(ctx, out, stderr)
 }
 
-// Explain runs the command explain, which takes what generate does, and writes
-// how each RPC is read and what would be made of it.
+// Explain runs the command explain. It takes the arguments of generate, and prints
+// how each RPC is read and which files it would get.
 func Explain(ctx context.Context, args []string, out io.Writer) error {
 	command, err := load(ctx, "explain", args)
 	if err != nil {
@@ -65,25 +64,25 @@ func Explain(ctx context.Context, args []string, out io.Writer) error {
 	return plugin.Explain(command.request, out)
 }
 
-// command is what a command line asks for.
+// command is a parsed command line and the compiled protos.
 type command struct {
 	importPaths []string
 	request     *pluginpb.CodeGeneratorRequest
-	theirs      map[string]*list // options for the plugins of others, by their names
+	toolOptions map[string]*list // the options of protoc-gen-go and protoc-gen-go-grpc
 	check, diff bool
 }
 
-// load compiles what a command line names.
+// load parses a command line and compiles its protos.
 func load(ctx context.Context, name string, args []string) (*command, error) {
 	var importPaths, receiver list
-	c := &command{theirs: map[string]*list{"protoc-gen-go": {}, "protoc-gen-go-grpc": {}}}
+	c := &command{toolOptions: map[string]*list{"protoc-gen-go": {}, "protoc-gen-go-grpc": {}}}
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.Var(&importPaths, "I", "")
 	flags.Var(&importPaths, "proto_path", "")
 	flags.Var(&receiver, "receiver_opt", "")
-	flags.Var(c.theirs["protoc-gen-go"], "go_opt", "")
-	flags.Var(c.theirs["protoc-gen-go-grpc"], "go-grpc_opt", "")
+	flags.Var(c.toolOptions["protoc-gen-go"], "go_opt", "")
+	flags.Var(c.toolOptions["protoc-gen-go-grpc"], "go-grpc_opt", "")
 	if name == "generate" {
 		flags.BoolVar(&c.check, "check", false, "")
 		flags.BoolVar(&c.diff, "diff", false, "")
@@ -96,9 +95,9 @@ func load(ctx context.Context, name string, args []string) (*command, error) {
 		importPaths = list{"."}
 	}
 	if len(files) == 0 {
-		files, err = find(importPaths)
+		files, err = findProtos(importPaths)
 	} else {
-		files, err = named(importPaths, files)
+		files, err = importNames(importPaths, files)
 	}
 	if err != nil {
 		return nil, err
@@ -112,10 +111,11 @@ func load(ctx context.Context, name string, args []string) (*command, error) {
 	return c, nil
 }
 
-// parse lets flags stand between files, and -I touch its folder, as protoc does.
+// parse parses flags and returns the files. As in protoc, flags may follow files,
+// and -I may be written without a space before its folder.
 func parse(flags *flag.FlagSet, args []string) (files []string, err error) {
 	for len(args) > 0 {
-		if folder, found := strings.CutPrefix(args[0], "-I"); found && folder != "" && !strings.HasPrefix(folder, "=") {
+		if folder, ok := strings.CutPrefix(args[0], "-I"); ok && folder != "" && !strings.HasPrefix(folder, "=") {
 			args = slices.Concat([]string{"-I", folder}, args[1:])
 		}
 		if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
@@ -130,7 +130,7 @@ func parse(flags *flag.FlagSet, args []string) (files []string, err error) {
 	return files, nil
 }
 
-// list is a flag that may be repeated.
+// list is the value of a flag that may be repeated.
 type list []string
 
 func (l *list) String() string { return strings.Join(*l, ",") }
@@ -140,46 +140,47 @@ func (l *list) Set(value string) error {
 	return nil
 }
 
-// generate has all plugins answer, and then writes, or shows what it would write.
-func (c *command) generate(ctx context.Context, out, notes io.Writer) error {
+// generate runs all plugins. Then it writes their files, or with --check shows what
+// it would write.
+func (c *command) generate(ctx context.Context, out, stderr io.Writer) error {
 	options, err := plugin.ParseOptions(c.request.GetParameter())
 	if err != nil {
 		return err
 	}
-	tell := func(line string) { fmt.Fprintln(notes, "protoc-gen-receiver:", line) }
+	report := func(line string) { fmt.Fprintln(stderr, "protoc-gen-receiver:", line) }
 	gomod, err := plugin.ReadGoMod(options.Root)
 	if err != nil {
 		return err
 	}
-	var told []string
-	files, err := plugin.Generate(c.request, func(line string) { told = append(told, line) })
+	var warnings []string
+	files, err := plugin.Generate(c.request, func(line string) { warnings = append(warnings, line) })
 	if err == nil {
-		err = c.strays(options, gomod)
+		err = c.checkGoPackages(options, gomod)
 	}
 	if err != nil {
 		return err
 	}
-	for _, line := range told {
-		tell(line)
+	for _, line := range warnings {
+		report(line)
 	}
 	var missing []module.Version
 	if len(files) > 0 {
 		missing = options.Missing(gomod)
 	}
-	theirs, err := c.others(ctx, options, gomod)
+	pbFiles, err := c.runTools(ctx, options, gomod)
 	if err != nil {
 		return err
 	}
-	for _, line := range c.checkMessages(options, gomod.Path(), theirs) {
-		tell(line)
+	for _, line := range c.checkMessages(options, gomod.Path(), pbFiles) {
+		report(line)
 	}
-	files = append(files, theirs...)
+	files = append(files, pbFiles...)
 	if c.check || c.diff || options.Check {
 		return c.compare(options.Root, files, missing, out)
 	}
 	for _, file := range files {
 		if file.Gone {
-			tell(file.Path + ": deleted, as nothing is made of it any more")
+			report(file.Path + ": deleted, because it is no longer made")
 		}
 	}
 	changed := slices.DeleteFunc(slices.Clone(files), func(file keep.File) bool { return file.Change(options.Root) == "" })
@@ -192,20 +193,20 @@ func (c *command) generate(ctx context.Context, out, notes io.Writer) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	tell("go.mod: required the versions that this was tested with: " + words(missing))
+	report("go.mod: added the versions that the generated code was tested with: " + join(missing))
 	return gomod.Require(missing)
 }
 
-// others are the files that the plugins of others make.
-func (c *command) others(ctx context.Context, options plugin.Options, gomod *plugin.GoMod) (files []keep.File, err error) {
+// runTools runs protoc-gen-go and protoc-gen-go-grpc, and returns their files.
+func (c *command) runTools(ctx context.Context, options plugin.Options, gomod *plugin.GoMod) (files []keep.File, err error) {
 	request := proto.CloneOf(c.request)
-	request.FileToGenerate = within(request, gomod.Path(), options)
+	request.FileToGenerate = protosOfModule(request, gomod.Path(), options)
 	for _, tool := range tools {
 		program, err := tool.find(ctx, options.Root, gomod)
 		if err != nil {
 			return nil, err
 		}
-		response, err := tool.run(ctx, program, request, options.ForGo(gomod.Path(), *c.theirs[tool.name()]))
+		response, err := tool.run(ctx, program, request, options.ForGo(gomod.Path(), *c.toolOptions[tool.name()]))
 		if err != nil {
 			return nil, err
 		}
@@ -216,15 +217,16 @@ func (c *command) others(ctx context.Context, options plugin.Options, gomod *plu
 	return files, nil
 }
 
-// strays is an error if nobody makes the messages that a service needs.
-func (c *command) strays(options plugin.Options, gomod *plugin.GoMod) error {
+// checkGoPackages returns an error if the messages of a service are neither in the
+// module nor in one that go.mod requires, so that the service could not be built.
+func (c *command) checkGoPackages(options plugin.Options, gomod *plugin.GoMod) error {
 	var complaints model.Complaints
 	for _, file := range c.request.GetProtoFile() {
 		goPackage := options.GoPackage(file)
 		if len(file.GetService()) == 0 || !slices.Contains(c.request.GetFileToGenerate(), file.GetName()) || gomod.Provides(goPackage) {
 			continue
 		}
-		complaints.OfGoPackage(file, "go_package %q is neither in the module %s nor in one that go.mod requires: change it, or go get that module", goPackage, gomod.Path())
+		complaints.OfGoPackage(file, "go_package %q is neither in the module %s nor in one that go.mod requires: change it, or run go get for that module", goPackage, gomod.Path())
 	}
 	if len(complaints) == 0 {
 		return nil
@@ -232,7 +234,7 @@ func (c *command) strays(options plugin.Options, gomod *plugin.GoMod) error {
 	return complaints
 }
 
-// compare shows what a run would change; the error says that there is anything.
+// compare shows what a run would change. It returns an error if there is a change.
 func (c *command) compare(root string, files []keep.File, missing []module.Version, out io.Writer) error {
 	changes, err := show(root, files, c.diff, out)
 	if err != nil {
@@ -240,15 +242,15 @@ func (c *command) compare(root string, files []keep.File, missing []module.Versi
 	}
 	if len(missing) > 0 {
 		changes++
-		fmt.Fprintln(out, "change go.mod: require", words(missing))
+		fmt.Fprintln(out, "change go.mod: require", join(missing))
 	}
 	if changes > 0 {
-		return fmt.Errorf("not up to date with the protos, run protoc-gen-receiver generate: files that would change: %d", changes)
+		return fmt.Errorf("not up to date with the protos (files that would change: %d): run protoc-gen-receiver generate", changes)
 	}
 	return nil
 }
 
-func words(versions []module.Version) string {
+func join(versions []module.Version) string {
 	var all []string
 	for _, one := range versions {
 		all = append(all, one.String())
@@ -256,9 +258,9 @@ func words(versions []module.Version) string {
 	return strings.Join(all, " ")
 }
 
-// within are the files whose messages belong to the module; those of others
-// have their Go code already.
-func within(request *pluginpb.CodeGeneratorRequest, modulePath string, options plugin.Options) (files []string) {
+// protosOfModule returns the protos whose messages belong to the module. The
+// messages of other modules have Go code already.
+func protosOfModule(request *pluginpb.CodeGeneratorRequest, modulePath string, options plugin.Options) (files []string) {
 	for _, file := range request.GetProtoFile() {
 		if !slices.Contains(request.GetFileToGenerate(), file.GetName()) {
 			continue

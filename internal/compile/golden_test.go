@@ -20,12 +20,11 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime"
 )
 
-var update = flag.Bool("update", false, "rewrite what is checked in by what is generated now")
+var update = flag.Bool("update", false, "replace what is checked in by what is generated now")
 
-// TestGolden generates each case of testdata: a folder with protos, options
-// for generate in options.txt if it takes some, a user's templates in templates
-// if it has some, and what must come of it, a tree in golden or a message in
-// error.txt.
+// TestGolden runs generate on each case of testdata. A case is a folder with protos,
+// and with the expected files in golden or the expected error in error.txt. It may
+// have options for generate in options.txt, and a user's templates in templates.
 func TestGolden(t *testing.T) {
 	toolsOnPath(t)
 	cases, err := filepath.Glob("../../testdata/*")
@@ -34,20 +33,20 @@ func TestGolden(t *testing.T) {
 	}
 	for _, dir := range cases {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
-			root, said, err := generate(t, dir)
-			if _, wanted := os.Stat(filepath.Join(dir, "error.txt")); wanted == nil || err != nil {
+			root, printed, err := generate(t, dir)
+			if exists(filepath.Join(dir, "error.txt")) || err != nil {
 				compareError(t, dir, root, err)
 				return
 			}
 			compareTrees(t, filepath.Join(dir, "golden"), root)
-			if said != "" {
-				t.Errorf("said without need: %s", said)
+			if printed != "" {
+				t.Errorf("it prints %s", printed)
 			}
 		})
 	}
 }
 
-// TestExplain explains the cases of testdata that have an explain.txt.
+// TestExplain runs explain on the cases of testdata that have an explain.txt.
 func TestExplain(t *testing.T) {
 	golden, err := filepath.Glob("../../testdata/*/explain.txt")
 	if err != nil || len(golden) == 0 {
@@ -72,8 +71,8 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-// TestExample generates each example anew, with all that a module needs: from
-// what was written by hand, files or folders, comes what is checked in.
+// TestExample generates each example again from the files that were written by hand.
+// The result must be what is checked in.
 func TestExample(t *testing.T) {
 	toolsOnPath(t)
 	for example, test := range map[string]struct {
@@ -94,7 +93,7 @@ func TestExample(t *testing.T) {
 			if test.templates != "" {
 				args = append(args, "--receiver_opt=templates="+filepath.Join(root, test.templates))
 			}
-			for range 2 { // the second time nothing may change
+			for range 2 { // the second run must change nothing
 				if err := compile.Generate(context.Background(), args, os.Stderr, os.Stderr); err != nil {
 					t.Fatal(err)
 				}
@@ -104,9 +103,10 @@ func TestExample(t *testing.T) {
 	}
 }
 
-// generate runs a case on a new module, whose path makes its packages part of
-// this repository, so that they can be compiled where they are checked in.
-func generate(t *testing.T, dir string) (root, said string, err error) {
+// generate runs generate on a case, in a new module. The module's path makes its
+// packages part of this repository, so that they can be compiled where they are
+// checked in.
+func generate(t *testing.T, dir string) (root, printed string, err error) {
 	t.Helper()
 	root = t.TempDir()
 	args := arguments(t, dir, root)
@@ -115,7 +115,7 @@ func generate(t *testing.T, dir string) (root, said string, err error) {
 	return root, out.String(), err
 }
 
-// arguments are those of generate for a case, with a module made in root.
+// arguments makes a module in root and returns the arguments of generate for a case.
 func arguments(t *testing.T, dir, root string) []string {
 	t.Helper()
 	if _, err := os.Stat(filepath.Join(dir, "no-go.mod")); err != nil {
@@ -139,17 +139,17 @@ func exists(at string) bool {
 	return err == nil
 }
 
-// compareError checks what was said, and that nothing was written. What differs
-// from machine to machine is replaced: ROOT is the module, HERE is where the
-// case is run, and its own folder is left out.
+// compareError compares an error with error.txt, and checks that nothing was written.
+// In the error, ROOT replaces the module's folder and HERE the current one, which
+// differ from machine to machine, and the case's own folder is left out.
 func compareError(t *testing.T, dir, root string, err error) {
 	t.Helper()
 	if err == nil {
 		t.Fatal("there was no error")
 	}
-	here, wrong := os.Getwd()
-	if wrong != nil {
-		t.Fatal(wrong)
+	here, dirErr := os.Getwd()
+	if dirErr != nil {
+		t.Fatal(dirErr)
 	}
 	got := strings.NewReplacer(root, "ROOT", filepath.Join(here, dir), "HERE", here, "HERE", dir+"/", "").Replace(err.Error()) + "\n"
 	golden := filepath.Join(dir, "error.txt")
@@ -167,7 +167,8 @@ func compareError(t *testing.T, dir, root string, err error) {
 	}
 }
 
-// compareTrees checks that two trees have the same files, protos aside.
+// compareTrees checks that two trees have the same files, apart from go.mod and
+// go.sum.
 func compareTrees(t *testing.T, golden, got string) {
 	t.Helper()
 	if *update {
@@ -191,10 +192,10 @@ func compareTrees(t *testing.T, golden, got string) {
 	}
 }
 
-// ofModule reports whether a file is its module's own, which nothing generates.
+// ofModule reports whether a file is go.mod or go.sum, which are not generated.
 func ofModule(name string) bool { return name == "go.mod" || name == "go.sum" }
 
-// diff is how one file differs from another.
+// diff returns how one file differs from another.
 func diff(t *testing.T, a, b string) string {
 	t.Helper()
 	output, err := exec.Command("git", "diff", "--no-index", "--", a, b).Output()
@@ -204,7 +205,7 @@ func diff(t *testing.T, a, b string) string {
 	return string(output)
 }
 
-// files lists the files below folders, by their names in any of them.
+// files returns the names of the files below some folders, relative to them.
 func files(t *testing.T, roots ...string) (names []string) {
 	t.Helper()
 	for _, root := range roots {
@@ -224,8 +225,8 @@ func files(t *testing.T, roots ...string) (names []string) {
 	return slices.Compact(names)
 }
 
-// copyTree makes a golden tree of what was generated; what is no longer
-// generated is deleted.
+// copyTree replaces a golden tree by what was generated. It deletes files that are no
+// longer generated.
 func copyTree(t *testing.T, from, to string) {
 	t.Helper()
 	for _, name := range files(t, to) {
@@ -254,32 +255,31 @@ func copyFile(t *testing.T, from, to string) {
 	}
 }
 
-// toolsOnPath makes the pinned protoc-gen-go and protoc-gen-go-grpc the ones
-// that are found.
+// toolsOnPath puts the pinned protoc-gen-go and protoc-gen-go-grpc first on PATH.
 func toolsOnPath(t *testing.T) {
 	t.Helper()
 	var path []string
 	for _, tool := range []string{"google.golang.org/protobuf/cmd/protoc-gen-go", "google.golang.org/grpc/cmd/protoc-gen-go-grpc"} {
-		found, err := exec.Command("go", "tool", "-n", tool).Output()
+		program, err := exec.Command("go", "tool", "-n", tool).Output()
 		if err != nil {
 			t.Fatal(err)
 		}
-		path = append(path, filepath.Dir(strings.TrimSpace(string(found))))
+		path = append(path, filepath.Dir(strings.TrimSpace(string(program))))
 	}
 	t.Setenv("PATH", strings.Join(append(path, os.Getenv("PATH")), string(os.PathListSeparator)))
 }
 
-// TestHouseKeepsTheRules: what a user's templates make is ours or yours by the
-// same rules, in every scope and language.
-func TestHouseKeepsTheRules(t *testing.T) {
+// TestOverridesFollowTheRules checks that what a user's templates make is ours or
+// yours by the same rules, in every scope and language.
+func TestOverridesFollowTheRules(t *testing.T) {
 	toolsOnPath(t)
-	const house = "../../testdata/house"
+	const dir = "../../testdata/house"
 	root := t.TempDir()
-	args := arguments(t, house, root)
-	var said bytes.Buffer
+	args := arguments(t, dir, root)
+	var printed bytes.Buffer
 	run := func() {
-		said.Reset()
-		if err := compile.Generate(context.Background(), args, &said, &said); err != nil {
+		printed.Reset()
+		if err := compile.Generate(context.Background(), args, &printed, &printed); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -298,7 +298,7 @@ func TestHouseKeepsTheRules(t *testing.T) {
 	run()
 	for _, name := range yours {
 		if exists(filepath.Join(root, name)) {
-			t.Errorf("%s was deleted, and is back", name)
+			t.Errorf("%s was deleted, but is back", name)
 		}
 	}
 	for _, name := range ours {
@@ -306,23 +306,23 @@ func TestHouseKeepsTheRules(t *testing.T) {
 			t.Errorf("%s is not written again", name)
 		}
 	}
-	if text, _ := os.ReadFile(filepath.Join(root, taken)); string(text) != "mine\n" || !strings.Contains(said.String(), taken+": left alone") {
-		t.Errorf("%s was taken over, and becomes %q; it says %q", taken, text, said.String())
+	if text, _ := os.ReadFile(filepath.Join(root, taken)); string(text) != "mine\n" || !strings.Contains(printed.String(), taken+": left alone") {
+		t.Errorf("%s was taken over, but becomes %q; the run prints %q", taken, text, printed.String())
 	}
 }
 
-// TestExportedTemplatesMakeTheSame: a house that begins with our templates as
-// they are gets the goldens, byte for byte.
+// TestExportedTemplatesMakeTheSame checks that an override folder with all of our
+// templates makes the goldens, byte for byte.
 func TestExportedTemplatesMakeTheSame(t *testing.T) {
 	toolsOnPath(t)
-	house := filepath.Join(t.TempDir(), "house")
-	if err := catalog.Run([]string{"--export", house}, io.Discard); err != nil {
+	overrides := filepath.Join(t.TempDir(), "overrides")
+	if err := catalog.Run([]string{"--export", overrides}, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"kinds", "names", "plain"} {
 		dir := filepath.Join("../../testdata", name)
 		root := t.TempDir()
-		args := append(arguments(t, dir, root), "--receiver_opt=templates="+house)
+		args := append(arguments(t, dir, root), "--receiver_opt=templates="+overrides)
 		if err := compile.Generate(context.Background(), args, os.Stderr, os.Stderr); err != nil {
 			t.Fatal(err)
 		}

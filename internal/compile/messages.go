@@ -15,16 +15,17 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/plugin"
 )
 
-// checkMessages says where the Go code of messages will not fit together: that
-// of a proto which nobody has made, and that of one which is no more. Both are
-// protoc-gen-go's, which looks at no other files than those it makes.
-func (c *command) checkMessages(options plugin.Options, modulePath string, made []keep.File) (lines []string) {
+// checkMessages returns warnings about .pb.go files that keep the module from
+// building: those that are missing because their proto was not named, and those that
+// are left over from a proto that no longer exists. protoc-gen-go reports neither,
+// because it doesn't look at files that it doesn't make.
+func (c *command) checkMessages(options plugin.Options, modulePath string, made []keep.File) (warnings []string) {
 	for _, file := range c.request.GetProtoFile() {
-		dir, within := folderOf(options.GoPackage(file), modulePath)
-		if !within || slices.Contains(c.request.GetFileToGenerate(), file.GetName()) || slices.Contains(slices.Collect(maps.Values(protosIn(options.Root, dir))), file.GetName()) {
+		dir, ok := folderOf(options.GoPackage(file), modulePath)
+		if !ok || slices.Contains(c.request.GetFileToGenerate(), file.GetName()) || slices.Contains(slices.Collect(maps.Values(protosIn(options.Root, dir))), file.GetName()) {
 			continue
 		}
-		lines = append(lines, fmt.Sprintf("%s: it is imported, and nothing in %s is made of it: name it, too", file.GetName(), dir))
+		warnings = append(warnings, fmt.Sprintf("%s: it is imported, but its messages are not in %s: name it, too", file.GetName(), dir))
 	}
 	folders := map[string]bool{}
 	for _, file := range made {
@@ -33,21 +34,21 @@ func (c *command) checkMessages(options plugin.Options, modulePath string, made 
 	for dir := range folders {
 		for at, proto := range protosIn(options.Root, dir) {
 			if !c.hasProto(proto) {
-				lines = append(lines, fmt.Sprintf("%s: it was made of %s, which is not below %s: if that is no more, delete it", at, proto, strings.Join(c.importPaths, ", ")))
+				warnings = append(warnings, fmt.Sprintf("%s: it was made from %s, which is not below %s: if that proto no longer exists, delete this file", at, proto, strings.Join(c.importPaths, ", ")))
 			}
 		}
 	}
-	slices.Sort(lines)
-	return lines
+	slices.Sort(warnings)
+	return warnings
 }
 
-// folderOf is the folder of a Go package, if it is in the module.
-func folderOf(goPackage, modulePath string) (dir string, within bool) {
-	dir, within = strings.CutPrefix(goPackage+"/", modulePath+"/")
-	return path.Clean(dir), within
+// folderOf returns the folder of a Go package, if it is in the module.
+func folderOf(goPackage, modulePath string) (dir string, ok bool) {
+	dir, ok = strings.CutPrefix(goPackage+"/", modulePath+"/")
+	return path.Clean(dir), ok
 }
 
-// hasProto reports whether there is a proto of a name.
+// hasProto reports whether there is a proto with the given name.
 func (c *command) hasProto(name string) bool {
 	if slices.ContainsFunc(c.request.GetProtoFile(), func(file *descriptorpb.FileDescriptorProto) bool { return file.GetName() == name }) {
 		return true
@@ -58,8 +59,8 @@ func (c *command) hasProto(name string) bool {
 	})
 }
 
-// protosIn are the protos of which the Go code of messages in a folder was made,
-// by its paths.
+// protosIn returns the proto from which each .pb.go file in a folder was made. The
+// keys are the paths of the files.
 func protosIn(root, dir string) map[string]string {
 	protos := map[string]string{}
 	entries, _ := os.ReadDir(filepath.Join(root, filepath.FromSlash(dir)))
@@ -69,7 +70,7 @@ func protosIn(root, dir string) map[string]string {
 		}
 		text, _ := os.ReadFile(filepath.Join(root, filepath.FromSlash(dir), entry.Name()))
 		_, rest, _ := strings.Cut(strings.ReplaceAll(string(text), "\r\n", "\n"), "\n// source: ")
-		if proto, _, found := strings.Cut(rest, "\n"); found {
+		if proto, _, ok := strings.Cut(rest, "\n"); ok {
 			protos[path.Join(dir, entry.Name())] = proto
 		}
 	}

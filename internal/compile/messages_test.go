@@ -11,9 +11,9 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/compile"
 )
 
-// TestMessagesThatDoNotFitAreTold: those of a proto that was not named, and those
-// of one that is gone. Both keep the module from building.
-func TestMessagesThatDoNotFitAreTold(t *testing.T) {
+// TestMessagesThatDoNotFitAreReported has messages of a proto that was not named, and
+// messages of a proto that no longer exists. Both keep the module from building.
+func TestMessagesThatDoNotFitAreReported(t *testing.T) {
 	root, _ := demo(t)
 	proto, err := os.ReadFile(filepath.Join(root, "receiver.proto"))
 	if err != nil {
@@ -24,28 +24,28 @@ func TestMessagesThatDoNotFitAreTold(t *testing.T) {
 	head := "syntax = \"proto3\";\nimport \"google/protobuf/struct.proto\";\noption go_package = \"example.com/receiver/gen/receiverpb\";\n"
 	writeFile(t, filepath.Join(root, "types.proto"), head+event)
 	writeFile(t, filepath.Join(root, "receiver.proto"), strings.Replace(service, `"google/protobuf/struct.proto"`, `"types.proto"`, 1)+reply)
-	tells := func(want string, args ...string) {
+	prints := func(want string, args ...string) {
 		t.Helper()
-		var out, notes bytes.Buffer
-		if err := compile.Generate(context.Background(), append([]string{"--receiver_opt=root=" + root, "-I", root}, args...), &out, &notes); err != nil {
+		var out, stderr bytes.Buffer
+		if err := compile.Generate(context.Background(), append([]string{"--receiver_opt=root=" + root, "-I", root}, args...), &out, &stderr); err != nil {
 			t.Fatal(err)
 		}
-		if said := notes.String(); strings.ReplaceAll(said, root, "ROOT") != want {
-			t.Errorf("it says %q, want %q", said, want)
+		if got := stderr.String(); strings.ReplaceAll(got, root, "ROOT") != want {
+			t.Errorf("it prints %q, want %q", got, want)
 		}
 	}
-	tells("protoc-gen-receiver: types.proto: it is imported, and nothing in gen/receiverpb is made of it: name it, too\n", "receiver.proto")
-	tells("")
-	tells("", "receiver.proto")
+	prints("protoc-gen-receiver: types.proto: it is imported, but its messages are not in gen/receiverpb: name it, too\n", "receiver.proto")
+	prints("")
+	prints("", "receiver.proto")
 	if err := os.Rename(filepath.Join(root, "types.proto"), filepath.Join(root, "events.proto")); err != nil {
 		t.Fatal(err)
 	}
 	writeFile(t, filepath.Join(root, "receiver.proto"), strings.Replace(service, `"google/protobuf/struct.proto"`, `"events.proto"`, 1)+reply)
-	stale := "protoc-gen-receiver: gen/receiverpb/types.pb.go: it was made of types.proto, which is not below ROOT: if that is no more, delete it\n"
-	tells(stale)
-	tells(stale)
+	stale := "protoc-gen-receiver: gen/receiverpb/types.pb.go: it was made from types.proto, which is not below ROOT: if that proto no longer exists, delete this file\n"
+	prints(stale)
+	prints(stale)
 	if err := os.Remove(filepath.Join(root, "gen", "receiverpb", "types.pb.go")); err != nil {
 		t.Fatal(err)
 	}
-	tells("")
+	prints("")
 }

@@ -1,5 +1,5 @@
-// Package compile is protoc built in: it compiles protos, runs the plugins on
-// them and writes what they made, all of it or nothing.
+// Package compile does what protoc does: it compiles protos, runs the plugins on
+// them and writes their files. After an error it writes none of them.
 package compile
 
 import (
@@ -20,22 +20,22 @@ import (
 	"google.golang.org/protobuf/types/pluginpb"
 )
 
-// Request compiles files, found in the folders of importPaths, into what protoc
-// would ask a plugin. A file that doesn't compile is an error with a line for
-// each thing wrong.
+// Request compiles files, which it finds in the folders of importPaths, into the
+// request that protoc would send to a plugin. If a file doesn't compile, the error
+// has a line for each mistake.
 func Request(ctx context.Context, importPaths, files []string) (*pluginpb.CodeGeneratorRequest, error) {
-	var wrong []error
+	var mistakes []error
 	compiler := protocompile.Compiler{
 		Resolver:       protocompile.WithStandardImports(&protocompile.SourceResolver{ImportPaths: importPaths}),
 		SourceInfoMode: protocompile.SourceInfoStandard,
 		Reporter: reporter.NewReporter(func(err reporter.ErrorWithPos) error {
-			wrong = append(wrong, err)
+			mistakes = append(mistakes, err)
 			return nil
 		}, nil),
 	}
 	compiled, err := compiler.Compile(ctx, files...)
-	if len(wrong) > 0 {
-		return nil, errors.Join(wrong...)
+	if len(mistakes) > 0 {
+		return nil, errors.Join(mistakes...)
 	}
 	if err != nil {
 		return nil, err
@@ -48,7 +48,7 @@ func Request(ctx context.Context, importPaths, files []string) (*pluginpb.CodeGe
 	return request, nil
 }
 
-// add puts a file behind those that it imports.
+// add adds a file after those that it imports.
 func add(request *pluginpb.CodeGeneratorRequest, file protoreflect.FileDescriptor, added map[string]bool) {
 	if added[file.Path()] {
 		return
@@ -65,9 +65,9 @@ func add(request *pluginpb.CodeGeneratorRequest, file protoreflect.FileDescripto
 	request.ProtoFile = append(request.ProtoFile, proto)
 }
 
-// find lists the protos below the folders, by the names under which they are
-// imported. Hidden folders, and those of other package managers, are passed over.
-func find(importPaths []string) (files []string, err error) {
+// findProtos returns the protos below the folders, by the names with which they are
+// imported. It skips hidden folders, those of package managers, and testdata.
+func findProtos(importPaths []string) (files []string, err error) {
 	for _, root := range importPaths {
 		err := filepath.WalkDir(root, func(at string, entry fs.DirEntry, err error) error {
 			if err != nil {
@@ -95,16 +95,16 @@ func find(importPaths []string) (files []string, err error) {
 	return slices.Compact(files), nil
 }
 
-// named gives files that stand on disk the names under which they are
-// imported, as protoc does: relative to the first folder that they are below.
-func named(importPaths, files []string) ([]string, error) {
+// importNames returns the names with which files on disk are imported. As in protoc,
+// they are relative to the first folder that contains the file.
+func importNames(importPaths, files []string) ([]string, error) {
 	names := make([]string, len(files))
 	for i, file := range files {
 		names[i] = filepath.ToSlash(filepath.Clean(file))
 		if _, err := os.Stat(file); err != nil {
-			continue // it may be a name already
+			continue // it may be an import name already
 		}
-		below := slices.IndexFunc(importPaths, func(root string) bool {
+		folder := slices.IndexFunc(importPaths, func(root string) bool {
 			relative, err := filepath.Rel(root, file)
 			if err != nil || !filepath.IsLocal(relative) {
 				return false
@@ -112,7 +112,7 @@ func named(importPaths, files []string) ([]string, error) {
 			names[i] = filepath.ToSlash(relative)
 			return true
 		})
-		if below < 0 {
+		if folder < 0 {
 			return nil, fmt.Errorf("%s is not below %s: name its folder with -I", file, strings.Join(importPaths, ", "))
 		}
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/plugin"
 )
 
-// tool is a plugin of another project.
+// tool is a plugin that is not ours.
 type tool struct{ module, version string }
 
 // tools make the .pb.go files.
@@ -25,28 +25,29 @@ var tools = []tool{
 
 func (t tool) name() string { return path.Base(t.module) }
 
-// find is the program: a tool of the module, by its go.mod, or one on PATH.
+// find returns the program: the tool of the module if go.mod has it, else the one on
+// PATH.
 func (t tool) find(ctx context.Context, root string, gomod *plugin.GoMod) (string, error) {
 	if gomod.Tool(t.module) {
 		command := exec.CommandContext(ctx, "go", "tool", "-n", t.module)
 		command.Dir = root
 		var stderr bytes.Buffer
 		command.Stderr = &stderr
-		found, err := command.Output()
+		program, err := command.Output()
 		if err != nil {
 			return "", fmt.Errorf("go tool -n %s: %w\n%s", t.module, err, bytes.TrimSpace(stderr.Bytes()))
 		}
-		return string(bytes.TrimSpace(found)), nil
+		return string(bytes.TrimSpace(program)), nil
 	}
-	found, err := exec.LookPath(t.name())
+	program, err := exec.LookPath(t.name())
 	if err != nil {
-		return "", fmt.Errorf("%s is neither a tool of the module nor on PATH: go get -tool %s@%s, or go install %s@%s",
+		return "", fmt.Errorf("%s is neither a tool of the module nor on PATH: run go get -tool %s@%s, or go install %s@%s",
 			t.name(), t.module, t.version, t.module, t.version)
 	}
-	return found, nil
+	return program, nil
 }
 
-// run has the program answer a request.
+// run runs the program on a request.
 func (t tool) run(ctx context.Context, program string, request *pluginpb.CodeGeneratorRequest, options []string) (*pluginpb.CodeGeneratorResponse, error) {
 	request = proto.CloneOf(request)
 	request.Parameter = proto.String(strings.Join(options, ","))

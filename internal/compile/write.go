@@ -15,25 +15,22 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/keep"
 )
 
-// write puts files below root, and deletes those that are gone. One that stands
-// there with the same content is not touched; any other is replaced in one
-// step, so that nobody ever sees half of it. Everything is on the disk beside
-// its place before the first is put there: if there is no room, or a folder may
-// not be written to, all stays as it was.
+// write writes files below root, and deletes those that are gone. It doesn't touch a
+// file that already has the content, and replaces others by renaming, so that nobody
+// sees half a file. It stages all files, each in its folder under a temporary name,
+// before it renames the first: if the disk is full, or a folder is not writable,
+// nothing has changed.
 func write(root string, files []keep.File) (err error) {
 	var all []*staged
 	defer func() {
 		for _, one := range slices.Backward(all) {
 			err = errors.Join(err, one.discard())
 		}
-		if err != nil {
-			err = fmt.Errorf("%w\nNothing was written", err)
-		}
 	}()
 	for _, file := range files {
 		one, err := stage(root, file)
 		if err != nil {
-			return err
+			return fmt.Errorf("%w\nNothing was written", err)
 		}
 		if one != nil {
 			all = append(all, one)
@@ -48,17 +45,18 @@ func write(root string, files []keep.File) (err error) {
 	return nil
 }
 
-// staged is a file that is ready to take its place.
+// staged is a file under a temporary name, ready to be renamed.
 type staged struct {
 	at        string
-	temporary string // "" if the file is to be deleted
-	made      []string
+	temporary string   // "" if the file is to be deleted
+	made      []string // folders that stage made
 }
 
-// stage writes a file beside its place; it returns nil if there is nothing to do.
+// stage writes a file under a temporary name in its folder. It returns nil if there is
+// nothing to do.
 func stage(root string, file keep.File) (_ *staged, err error) {
 	if !filepath.IsLocal(filepath.FromSlash(file.Path)) {
-		return nil, fmt.Errorf("%s lies outside of %s", file.Path, root)
+		return nil, fmt.Errorf("%s is outside of %s", file.Path, root)
 	}
 	if file.Change(root) == "" {
 		return nil, nil
@@ -71,7 +69,7 @@ func stage(root string, file keep.File) (_ *staged, err error) {
 		one.at = target
 	}
 	if info, err := os.Stat(one.at); err == nil && info.IsDir() {
-		return nil, fmt.Errorf("%s is a folder, and a file is to be there: move it away", one.at)
+		return nil, fmt.Errorf("%s is a folder, but a file must be written there: move the folder away", one.at)
 	}
 	defer func() {
 		if err != nil {
@@ -90,7 +88,7 @@ func stage(root string, file keep.File) (_ *staged, err error) {
 	return one, errors.Join(err, temporary.Chmod(0o644), temporary.Close())
 }
 
-// makeDir makes a folder and those above it, and notes which there were not.
+// makeDir makes a folder and its parents, and records those that did not exist.
 func (s *staged) makeDir(dir string) error {
 	if _, err := os.Stat(dir); err == nil {
 		return nil
@@ -110,17 +108,18 @@ func (s *staged) makeDir(dir string) error {
 	return err
 }
 
-// commit has the file take its place. A folder that is left empty goes, too.
+// commit renames the file to its path, or deletes it, and its folder if that is then
+// empty.
 func (s *staged) commit() error {
 	if s.temporary != "" {
 		return os.Rename(s.temporary, s.at)
 	}
 	err := os.Remove(s.at)
-	_ = os.Remove(filepath.Dir(s.at)) // fails if there is anything in it
+	_ = os.Remove(filepath.Dir(s.at)) // fails if the folder is not empty
 	return err
 }
 
-// discard takes back what stage did, as far as it has not been committed.
+// discard undoes stage, unless the file has been committed.
 func (s *staged) discard() error {
 	if s.temporary != "" {
 		if err := os.Remove(s.temporary); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -128,13 +127,13 @@ func (s *staged) discard() error {
 		}
 	}
 	for i := len(s.made) - 1; i >= 0; i-- {
-		_ = os.Remove(s.made[i]) // fails if it holds another file by now
+		_ = os.Remove(s.made[i]) // fails if the folder is not empty
 	}
 	return nil
 }
 
-// show writes what a run would change below root: a line for each file, and how
-// it would be changed if that is asked for. It returns how many there are.
+// show prints what a run would change below root: a line for each file, followed by
+// its diff if diff is set. It returns the number of files.
 func show(root string, files []keep.File, diff bool, out io.Writer) (changes int, err error) {
 	for _, file := range files {
 		change := file.Change(root)
@@ -154,9 +153,9 @@ func show(root string, files []keep.File, diff bool, out io.Writer) (changes int
 	return changes, nil
 }
 
-// showDiff writes how a file would be changed, as a unified diff.
+// showDiff prints how a file would change, as a unified diff.
 func showDiff(root string, file keep.File, out io.Writer) error {
-	stands, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(file.Path)))
+	old, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(file.Path)))
 	before, after := path.Join("a", file.Path), path.Join("b", file.Path)
 	if err != nil {
 		before = "/dev/null"
@@ -165,9 +164,9 @@ func showDiff(root string, file keep.File, out io.Writer) error {
 	if file.Gone {
 		content, after = nil, "/dev/null"
 	}
-	if bytes.Equal(stands, content) {
+	if bytes.Equal(old, content) {
 		return nil
 	}
-	_, err = io.WriteString(out, udiff.Unified(before, after, string(stands), string(content)))
+	_, err = io.WriteString(out, udiff.Unified(before, after, string(old), string(content)))
 	return err
 }

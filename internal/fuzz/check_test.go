@@ -28,12 +28,12 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime"
 )
 
-// outcome is what became of an input.
+// outcome is the result for an input.
 type outcome struct {
-	skipped string   // why it is no input: it is no proto
-	refused string   // what the plugin said was wrong with it
-	theirs  []string // what is wrong with the code of others, whatever ours is
-	faults  []string // what is wrong with ours
+	skipped string   // why the protos do not compile, or ""
+	refused string   // the plugin's error, or ""
+	theirs  []string // errors in the code of other plugins, without ours
+	faults  []string // errors in our code
 	files   int
 }
 
@@ -41,8 +41,7 @@ func (o *outcome) fault(format string, args ...any) {
 	o.faults = append(o.faults, fmt.Sprintf(format, args...))
 }
 
-// try has the plugin answer an input, and checks the answer. The folder must
-// be empty.
+// try runs the plugin on an input, and checks the response. The folder must be empty.
 func try(in input, root string) (o outcome, err error) {
 	protos := filepath.Join(root, "proto")
 	for _, file := range in.files {
@@ -61,16 +60,16 @@ func try(in input, root string) (o outcome, err error) {
 	}
 	request.Parameter = proto.String(in.parameter + ",root=" + root + ",runtime=" + runtime.Path)
 	response := plugin.Respond(request, func(line string) {
-		if !strings.Contains(line, "nothing is made of its messages") { // many a go_package is elsewhere
-			o.fault("it tells without need: %s", line)
+		if !strings.Contains(line, "nothing is made of its messages") { // many go_packages are in other modules
+			o.fault("it prints an unexpected line: %s", line)
 		}
 	})
 	if err := plugin.Explain(request, io.Discard); (err != nil) != (response.GetError() != "") {
-		o.fault("explain says %v, generate %q", err, response.GetError())
+		o.fault("the error of explain is %v, that of generate %q", err, response.GetError())
 	}
 	if response.GetError() != "" {
 		o.refused = response.GetError()
-		o.complaint(o.refused)
+		o.checkError(o.refused)
 		return o, nil
 	}
 	o.files = len(response.File)
@@ -89,12 +88,12 @@ func try(in input, root string) (o outcome, err error) {
 		return o, nil
 	}
 	o.theirs = theirFaults(code)
-	messages := maps(code)
+	messages := filesByPackage(code)
 	o.paths(in.module, messages, response)
 	if len(o.theirs) == 0 {
 		o.code(code, response)
 	}
-	o.theirs = append(o.theirs, code.passedOver...)
+	o.theirs = append(o.theirs, code.ignored...)
 	return o, nil
 }
 
@@ -107,17 +106,17 @@ func write(at, text string) error {
 
 var positioned = regexp.MustCompile(`^[^:]+\.proto:[1-9][0-9]*:[1-9][0-9]*: \S`)
 
-// complaint checks that a complaint about protos says where.
-func (o *outcome) complaint(text string) {
+// checkError checks that each line of an error has a position in a proto.
+func (o *outcome) checkError(text string) {
 	for line := range strings.SplitSeq(text, "\n") {
 		if !positioned.MatchString(line) {
-			o.fault("a complaint without a place: %s", line)
+			o.fault("an error without a position: %s", line)
 		}
 	}
 }
 
-// again writes the files and answers once more: what is ours is the same, and
-// of yours there is nothing.
+// again writes the files and runs the plugin again. It checks that files of ours are the
+// same, and that there are none of yours.
 func (o *outcome) again(request *pluginpb.CodeGeneratorRequest, first *pluginpb.CodeGeneratorResponse, root string) error {
 	ours := map[string]string{}
 	for _, file := range first.File {
@@ -131,15 +130,15 @@ func (o *outcome) again(request *pluginpb.CodeGeneratorRequest, first *pluginpb.
 	}
 	second := plugin.Respond(request, func(line string) {
 		if !strings.Contains(line, "nothing is made of its messages") {
-			o.fault("the second time it tells without need: %s", line)
+			o.fault("the second time it prints an unexpected line: %s", line)
 		}
 	})
 	if second.GetError() != "" {
 		o.fault("the second time there is an error: %s", second.GetError())
 	}
 	for _, file := range second.File {
-		switch before, known := ours[file.GetName()]; {
-		case !known:
+		switch before, ok := ours[file.GetName()]; {
+		case !ok:
 			o.fault("the second time there is a file of yours: %s", file.GetName())
 		case before != file.GetContent():
 			o.fault("the second time there is another %s", file.GetName())
@@ -160,7 +159,7 @@ func newModule(modulePath string) (*goModule, error) {
 	}, err
 }
 
-// theirFaults is what Go says of the messages and stubs alone.
+// theirFaults returns Go's errors in the messages and stubs, without our code.
 func theirFaults(code *goModule) (faults []string) {
 	for _, importPath := range code.order {
 		for _, imported := range imports(code.files[importPath]) {
@@ -181,8 +180,8 @@ func theirFaults(code *goModule) (faults []string) {
 	return faults
 }
 
-// maps are the names of the files in each package so far.
-func maps(code *goModule) map[string][]string {
+// filesByPackage returns the names of the files in each package so far.
+func filesByPackage(code *goModule) map[string][]string {
 	all := map[string][]string{}
 	for importPath, files := range code.files {
 		all[importPath] = sorted(files)
@@ -192,38 +191,38 @@ func maps(code *goModule) map[string][]string {
 
 // paths checks where files are put.
 func (o *outcome) paths(modulePath string, messages map[string][]string, response *pluginpb.CodeGeneratorResponse) {
-	at := map[string]string{} // by the path as a disk sees it that is blind to case
+	at := map[string]string{} // the keys are in lower case, because some disks ignore case
 	dirs := map[string]string{}
-	place := func(name string) {
+	add := func(name string) {
 		folded := strings.ToLower(name)
-		if other, taken := at[folded]; taken {
-			o.fault("two files in one place: %s and %s", other, name)
+		if other, ok := at[folded]; ok {
+			o.fault("two files have the same path: %s and %s", other, name)
 		}
 		at[folded] = name
 		for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
-			if other, known := dirs[strings.ToLower(dir)]; known && other != dir {
-				o.fault("two folders in one place: %s and %s", other, dir)
+			if other, ok := dirs[strings.ToLower(dir)]; ok && other != dir {
+				o.fault("two folders have the same path: %s and %s", other, dir)
 			}
 			dirs[strings.ToLower(dir)] = dir
 		}
 	}
 	var theirs []string // folders that the protos chose
 	for _, importPath := range sorted(messages) {
-		if dir, found := strings.CutPrefix(importPath+"/", modulePath+"/"); found {
+		if dir, ok := strings.CutPrefix(importPath+"/", modulePath+"/"); ok {
 			theirs = append(theirs, dir)
 			for _, name := range messages[importPath] {
 				if name = path.Join(dir, name); !strings.HasPrefix(name, "..") {
-					place(name)
+					add(name)
 				}
 			}
 		}
 	}
 	for _, file := range response.File {
 		name := file.GetName()
-		place(name)
+		add(name)
 		rest := name
 		for _, dir := range theirs {
-			if tail, found := strings.CutPrefix(name, dir); found && len(tail) < len(rest) {
+			if tail, ok := strings.CutPrefix(name, dir); ok && len(tail) < len(rest) {
 				rest = tail
 			}
 		}
@@ -233,13 +232,13 @@ func (o *outcome) paths(modulePath string, messages map[string][]string, respons
 		}
 	}
 	for folded, name := range at {
-		if dir, known := dirs[folded]; known {
-			o.fault("a file and a folder in one place: %s and %s", name, dir)
+		if dir, ok := dirs[folded]; ok {
+			o.fault("a file and a folder have the same path: %s and %s", name, dir)
 		}
 	}
 }
 
-// path checks one path; rest is what of it the protos did not choose.
+// path checks a path. rest is the part that does not come from the protos.
 func (o *outcome) path(name, rest string) {
 	if err := module.CheckFilePath(rest); err != nil {
 		o.fault("a bad path: %v", err)
@@ -271,7 +270,7 @@ func (o *outcome) build(name, text string) {
 	}
 }
 
-// code checks what is in the files.
+// code checks the content of the files.
 func (o *outcome) code(code *goModule, response *pluginpb.CodeGeneratorResponse) {
 	var made []string
 	for _, file := range response.File {
@@ -316,7 +315,7 @@ func (o *outcome) code(code *goModule, response *pluginpb.CodeGeneratorResponse)
 	}
 }
 
-// tests checks that what looks like a test is one, and is where tests are.
+// tests checks that what looks like a test is one, and is in a test file.
 func (o *outcome) tests(importPath, name string, file *ast.File) {
 	for _, decl := range file.Decls {
 		f, ok := decl.(*ast.FuncDecl)
@@ -325,7 +324,7 @@ func (o *outcome) tests(importPath, name string, file *ast.File) {
 		}
 		after, _ := utf8.DecodeRuneInString(strings.TrimPrefix(f.Name.Name, "Test"))
 		if unicode.IsLower(after) || f.Name.Name == "TestMain" {
-			o.fault("%s in %s/%s is no test", f.Name.Name, importPath, name)
+			o.fault("%s in %s/%s is not a test", f.Name.Name, importPath, name)
 		}
 	}
 }

@@ -11,15 +11,14 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/keep"
 )
 
-// edit is something that people do to code of theirs, and says what it did; ""
-// if there is nothing that it can be done to. What it leaves need not be Go.
+// edit is something that people do to their code. Its do returns what it did, or "" if
+// there is nothing to do it to. The result need not be valid Go.
 type edit struct {
 	name string
 	do   func(e *evolution, d *dice) string
 }
 
-// Names that people give to things. Many are names that skeletons have for
-// something.
+// Names that people give to things. Many of them occur in skeletons, too.
 var (
 	receiverWords = []string{"svc", "ctx", "event", "request", "stream", "err", "context", "codes", "status", "io", "errors", "eventid", "server",
 		"receipts", "stored", "stop", "log", "this", "events", "shoppb", "pb", "shopevents", "pbevents", "fmt", "self", "len", "int64", "nil", "string"}
@@ -35,7 +34,7 @@ var (
 		"doc.go", "service2.go", "init.go", "zz.go"}
 )
 
-// startOver has a file of yours that is wrong, and those beside it, written anew.
+// startOver generates the folders of yours again that have a wrong file.
 var startOver = edit{"start over where it is wrong", (*evolution).startOver}
 
 var edits = []edit{
@@ -53,7 +52,7 @@ var edits = []edit{
 	{"rename a type", (*evolution).renameType},
 	{"rename a constructor", (*evolution).renameConstructor},
 	{"give a constructor an argument", (*evolution).addArgument},
-	{"have values for receivers", (*evolution).valueReceivers},
+	{"use value receivers", (*evolution).valueReceivers},
 	{"make the type generic", (*evolution).makeGeneric},
 	{"move a method", (*evolution).moveMethod},
 	{"delete a method", func(e *evolution, d *dice) string {
@@ -79,7 +78,7 @@ var edits = []edit{
 	{"leave out the last newline", func(e *evolution, d *dice) string {
 		return e.rewriteFile(d, func(text string) string { return strings.TrimRight(text, "\n") })
 	}},
-	{"format otherwise", func(e *evolution, d *dice) string {
+	{"format differently", func(e *evolution, d *dice) string {
 		return e.rewriteFile(d, func(text string) string { return strings.ReplaceAll(text, "\n\t", "\n  ") })
 	}},
 	{"rename the package", (*evolution).renamePackage},
@@ -87,7 +86,7 @@ var edits = []edit{
 	{"scribble in a file of ours", func(e *evolution, d *dice) string {
 		at := e.ours(d)
 		if at != "" {
-			if _, before := e.scribbled[at]; !before {
+			if _, ok := e.scribbled[at]; !ok {
 				e.scribbled[at] = e.tree[at]
 			}
 			e.put(at, e.tree[at]+pick(d, "\n// mine\n", "\n<<<<<<< HEAD\n", "\nfunc init() { mine() }\n"))
@@ -95,7 +94,7 @@ var edits = []edit{
 		return at
 	}},
 	{"write a test", (*evolution).addTest},
-	{"write a test from outside", (*evolution).addOutsideTest},
+	{"write a test in a _test package", (*evolution).addOutsideTest},
 	{"write a method", (*evolution).writeMethod},
 	{"write an RPC before it is declared", (*evolution).writeAhead},
 	{"rename what tests call", (*evolution).renameServe},
@@ -105,7 +104,7 @@ var edits = []edit{
 		if at == "" || !d.once(3) {
 			return ""
 		}
-		if _, broken := e.broken[at]; !broken {
+		if _, ok := e.broken[at]; !ok {
 			e.broken[at] = e.tree[at]
 			e.put(at, e.tree[at]+"\n<<<<<<< HEAD\n")
 		}
@@ -113,7 +112,7 @@ var edits = []edit{
 	}},
 }
 
-// file is a file of yours, or "".
+// file returns a file of yours, or "" if there is none.
 func (e *evolution) file(d *dice) string {
 	if len(e.yours) == 0 {
 		return ""
@@ -121,7 +120,7 @@ func (e *evolution) file(d *dice) string {
 	return pick(d, sorted(e.yours)...)
 }
 
-// ours is a file of ours, or "".
+// ours returns a file of ours, or "" if there is none.
 func (e *evolution) ours(d *dice) string {
 	var all []string
 	for _, at := range sorted(e.tree) {
@@ -135,7 +134,7 @@ func (e *evolution) ours(d *dice) string {
 	return pick(d, all...)
 }
 
-// folder is one with an implementation, or "".
+// folder returns a folder with an implementation, or "" if there is none.
 func (e *evolution) folder(d *dice) string {
 	var all []string
 	for _, at := range sorted(e.yours) {
@@ -149,7 +148,7 @@ func (e *evolution) folder(d *dice) string {
 	return pick(d, all...)
 }
 
-// in lists the files of yours in a folder that can be parsed.
+// in returns the files of yours in a folder that can be parsed.
 func (e *evolution) in(dir string) (all []string) {
 	for _, at := range sorted(e.yours) {
 		if path.Dir(at) == dir && e.open(at) != nil {
@@ -177,8 +176,8 @@ func (e *evolution) deleteFile(d *dice) string {
 	return at
 }
 
-// startOver deletes the folders of yours with anything wrong in them, and has
-// the run bring back what was deleted.
+// startOver deletes the folders of yours that have errors, and makes the next run bring
+// back deleted files.
 func (e *evolution) startOver(*dice) string {
 	for _, dir := range e.wrongIn {
 		for _, at := range sorted(e.yours) {
@@ -206,7 +205,7 @@ func (e *evolution) editFunction(d *dice, by func(*goSource, *ast.FuncDecl) bool
 	return ""
 }
 
-// everywhere changes the files of a folder, and gives back how many.
+// everywhere changes the files of a folder, and returns how many it changed.
 func (e *evolution) everywhere(dir string, by func(*goSource)) (count int) {
 	for _, at := range e.in(dir) {
 		s := e.open(at)
@@ -218,8 +217,8 @@ func (e *evolution) everywhere(dir string, by func(*goSource)) (count int) {
 	return count
 }
 
-// declared are the names that the files of a folder declare or import, and those
-// of its methods behind a dot.
+// declared returns the names that the files of a folder declare or import, and its
+// methods with a dot before their names.
 func (e *evolution) declared(dir string) map[string]bool {
 	all := map[string]bool{}
 	for at := range e.tree {
@@ -253,7 +252,7 @@ func (e *evolution) declared(dir string) map[string]bool {
 	return all
 }
 
-// implementation is the type of a folder that most methods are of, or "".
+// implementation returns the type in a folder with the most methods, or "".
 func (e *evolution) implementation(dir string) string {
 	count := map[string]int{}
 	for _, at := range e.in(dir) {
@@ -317,15 +316,15 @@ func (e *evolution) renameField(d *dice) string {
 	return fmt.Sprintf("events of %s to %s in %d files", dir, to, count)
 }
 
-// inStruct reports whether a field is of a struct, not of a function.
-func inStruct(file *ast.File, field *ast.Field) (is bool) {
+// inStruct reports whether a field belongs to a struct, not to a function.
+func inStruct(file *ast.File, field *ast.Field) (found bool) {
 	ast.Inspect(file, func(node ast.Node) bool {
 		if structure, ok := node.(*ast.StructType); ok {
-			is = is || slices.Contains(structure.Fields.List, field)
+			found = found || slices.Contains(structure.Fields.List, field)
 		}
 		return true
 	})
-	return is
+	return found
 }
 
 func (e *evolution) renameType(d *dice) string {
@@ -347,7 +346,7 @@ func (e *evolution) renameInPackage(dir, from, to string) int {
 	})
 }
 
-// mains changes what the mains call of a package.
+// mains changes what the mains use of a package.
 func (e *evolution) mains(dir string, by func(*goSource, *ast.SelectorExpr)) {
 	importPath := evolved + "/" + dir
 	for _, at := range sorted(e.yours) {
@@ -395,7 +394,7 @@ func (e *evolution) renameConstructor(d *dice) string {
 	return fmt.Sprintf("%s of %s to %s in %d files", from, dir, to, count)
 }
 
-// addArgument has New take a number more.
+// addArgument adds a number to the parameters of New.
 func (e *evolution) addArgument(d *dice) string {
 	dir := e.folder(d)
 	argument := func(s *goSource, call *ast.CallExpr) {
@@ -493,8 +492,7 @@ func (e *evolution) makeGeneric(d *dice) string {
 	return fmt.Sprintf("%s of %s in %d files", name, dir, count)
 }
 
-// cutMethod takes a method out of a file, and gives it back with what its file
-// imports.
+// cutMethod removes a method from a file, and returns it with the imports of the file.
 func (e *evolution) cutMethod(d *dice) (at, declaration string, imports map[string]string) {
 	dir := e.folder(d)
 	for _, at := range e.in(dir) {
@@ -525,10 +523,10 @@ func (e *evolution) moveMethod(d *dice) string {
 	return from + " to " + to
 }
 
-// free is a path in a folder at which nothing stands, or "".
+// free returns an unused path in a folder, or "".
 func (e *evolution) free(d *dice, dir string) string {
 	at := path.Join(dir, pick(d, fileWords...))
-	if _, stands := e.tree[at]; stands || dir == "" {
+	if _, ok := e.tree[at]; ok || dir == "" {
 		return ""
 	}
 	return at
@@ -539,7 +537,7 @@ func (e *evolution) add(at, text string) {
 	e.yours[at] = true
 }
 
-// packageOf is the package clause of a folder.
+// packageOf returns the package clause of a folder.
 func (e *evolution) packageOf(dir string) string {
 	for _, at := range sorted(e.tree) {
 		if path.Dir(at) == dir && !strings.HasSuffix(at, "_test.go") {
@@ -584,7 +582,7 @@ func (e *evolution) addHelper(d *dice) string {
 	return at + ": " + strings.Join(did, "; ")
 }
 
-// structure finds the struct of a folder's implementation.
+// structure returns the struct of a folder's implementation.
 func (e *evolution) structure(dir string) (at string, s *goSource, found *ast.StructType) {
 	name := e.implementation(dir)
 	for _, at := range e.in(dir) {
@@ -707,7 +705,7 @@ func (e *evolution) addTest(d *dice) string {
 	dir := e.folder(d)
 	name := "Test" + goCamel(pick(d, rpcWords...))
 	at := path.Join(dir, pick(d, "own_test.go", "take_test.go", "ship_test.go", "more_test.go"))
-	if _, stands := e.tree[at]; stands || dir == "" || e.declared(dir)[name] {
+	if _, ok := e.tree[at]; ok || dir == "" || e.declared(dir)[name] {
 		return ""
 	}
 	body := ""
@@ -721,7 +719,7 @@ func (e *evolution) addTest(d *dice) string {
 func (e *evolution) addOutsideTest(d *dice) string {
 	dir := e.folder(d)
 	at := path.Join(dir, pick(d, "outside_test.go", "find_test.go", "service_test.go"))
-	if _, stands := e.tree[at]; stands || dir == "" {
+	if _, ok := e.tree[at]; ok || dir == "" {
 		return ""
 	}
 	clause := strings.TrimSpace(e.packageOf(dir)) + "_test\n\n"
@@ -729,8 +727,8 @@ func (e *evolution) addOutsideTest(d *dice) string {
 	return at
 }
 
-// writeMethod writes a method on the implementation that may be an RPC one day,
-// or hide one that is.
+// writeMethod writes a method of the implementation that may become an RPC later, or hide
+// an existing one.
 func (e *evolution) writeMethod(d *dice) string {
 	dir, name := e.folder(d), goCamel(pick(d, rpcWords...))
 	impl, at := e.implementation(dir), e.free(d, dir)
@@ -742,7 +740,7 @@ func (e *evolution) writeMethod(d *dice) string {
 	return at + ": " + text
 }
 
-// withParameters is the name of a type with those that it has, if any.
+// withParameters returns the name of a type with its type parameters, if it has any.
 func (e *evolution) withParameters(dir, name string) string {
 	if slices.ContainsFunc(e.in(dir), func(at string) bool { return strings.Contains(e.tree[at], name+"[T any]") }) {
 		return name + "[T]"
@@ -750,7 +748,7 @@ func (e *evolution) withParameters(dir, name string) string {
 	return name
 }
 
-// writeAhead writes an RPC, and then it is declared, in the same round.
+// writeAhead writes the method of an RPC before the RPC is declared in the same round.
 func (e *evolution) writeAhead(d *dice) string {
 	file, service := e.protos.service(d)
 	if service == nil {

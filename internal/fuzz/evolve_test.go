@@ -28,44 +28,44 @@ import (
 )
 
 var (
-	evolveRounds = flag.Int("evolve", 240, "how many rounds TestEvolve goes")
-	evolveAt     = flag.Uint64("evolve-seed", 1, "the first seed of TestEvolve; with -evolve=1 it goes only that one's rounds")
-	evolveAll    = flag.Bool("evolve-all", false, "have TestEvolve go on after a failure, and list the kinds of what it finds")
+	evolveRounds = flag.Int("evolve", 240, "how many rounds TestEvolve runs")
+	evolveAt     = flag.Uint64("evolve-seed", 1, "the first seed of TestEvolve; with -evolve=1 it runs only the rounds of this seed")
+	evolveAll    = flag.Bool("evolve-all", false, "let TestEvolve go on after a failure, and list the kinds of failures")
 )
 
-// evolved is the module that evolves.
+// evolved is the path of the module that evolves.
 const evolved = "example.com/shop"
 
-// roundsEach is how many rounds a module goes.
+// roundsEach is the number of rounds of a module.
 const roundsEach = 8
 
-// TestEvolve changes protos and code by random steps and runs the plugin after
-// each few of them. It checks that
+// TestEvolve changes protos and code in random steps, and runs the plugin after
+// every few of them. It checks that
 //
-//   - of files that bear no marker none is in the answer, if it stood before;
-//   - an error comes without files, and names one;
+//   - the response has no file without the marker that existed before;
+//   - an error comes without files, and names a file;
 //   - a second run changes nothing;
-//   - an RPC that is new has a skeleton, or a method, or a line that says why not;
-//   - the module type-checks wherever the hand edits do.
+//   - a new RPC has a skeleton or a method, or a line explains why not;
+//   - the module type-checks where the owner's edits do.
 //
-// By the last is meant: take the module less the files that the run wrote for
-// its owner. What is wrong in files of the owner's then is between the owner and
-// the proto, as when an RPC takes another message now, and the run can't help
-// it. Nothing else may be wrong after the run: no other of those files, and no file
-// of ours or that the run wrote, unless
+// The last means the following. Take the module without the files that the run
+// wrote for its owner. Errors in the owner's files are then errors between the owner
+// and the proto, such as a method for an RPC that takes another message now, which the
+// run can't prevent. After the run there must be no other errors: not in other files of
+// the owner, nor in files of ours or in those that the run wrote, unless
 //
-//   - it would not be wrong were the files that its owner took over from us, or
-//     put among ours, as a run makes them: who takes a file over keeps it fit;
-//   - it lacks what a file of the owner's declares under a build tag;
-//   - it would not be wrong had nobody written in files of ours that are not made
-//     any more: what imports a package with such a file is wrong, too;
-//   - a method of its owner's has another signature than the proto wants by now,
-//     or two types that the owner embeds bring it, and so the service can't be
-//     passed to what is generated.
+//   - the error would not occur if the files that the owner took over from us, or
+//     added to ours, were as a run makes them: the owner has to maintain such files;
+//   - something is undefined that a file of the owner declares under a build tag;
+//   - the error would not occur if nobody had edited files of ours that are no longer
+//     made: packages that import such a file's package have errors, too;
+//   - a method of the owner no longer has the signature that the proto wants, or two
+//     types that the owner embeds have it, so that the service can't be passed to
+//     generated code.
 //
-// Where the steps only add to the proto, nothing may be wrong in the owner's
-// files that was not before, but that tests of a service that begins to take
-// events have to hand it the log.
+// If the steps only add to the proto, there must be no new errors in the owner's
+// files, except that the tests of a service that now takes events must pass it the
+// log.
 func TestEvolve(t *testing.T) {
 	begin, sum, kinds := time.Now(), tally{}, map[string]int{}
 	for seed := *evolveAt; sum.rounds < *evolveRounds; seed++ {
@@ -91,21 +91,21 @@ func TestEvolve(t *testing.T) {
 	t.Logf("%s in %v", sum, time.Since(begin).Round(time.Second))
 }
 
-// tally counts what became of rounds.
-type tally struct{ rounds, refused, clean, wrong, new, told int }
+// tally counts the results of rounds.
+type tally struct{ rounds, refused, clean, wrong, new, lines int }
 
 func (t *tally) add(o tally) {
 	t.rounds, t.refused, t.clean = t.rounds+o.rounds, t.refused+o.refused, t.clean+o.clean
-	t.wrong, t.new, t.told = t.wrong+o.wrong, t.new+o.new, t.told+o.told
+	t.wrong, t.new, t.lines = t.wrong+o.wrong, t.new+o.new, t.lines+o.lines
 }
 
 func (t tally) String() string {
-	return fmt.Sprintf("%d rounds: %d without any error of Go's, %d with the owner's alone, %d refused; %d files of yours were written later, %d lines told",
-		t.rounds, t.clean, t.wrong, t.refused, t.new, t.told)
+	return fmt.Sprintf("%d rounds: %d without errors of Go, %d with errors of the owner only, %d refused; %d new files of yours, %d lines printed",
+		t.rounds, t.clean, t.wrong, t.refused, t.new, t.lines)
 }
 
-// history is what happens to a module. A step chooses by its own seed, so that
-// those after a step mean much the same without it.
+// history is the steps that change a module. Each step has its own seed, so that it
+// does much the same if an earlier step is left out.
 type history struct {
 	seed   uint64
 	rounds [][]step
@@ -136,14 +136,14 @@ func newHistory(seed uint64) history {
 	return h
 }
 
-// result is what became of a history.
+// result is the result of a history.
 type result struct {
 	tally
 	fault string // the first, or ""
-	log   string // what happened up to it
+	log   string // what happened before it
 }
 
-// try goes through a history until something is wrong.
+// try runs the rounds of a history up to the first failure.
 func (h history) try(t *testing.T) (r result) {
 	t.Helper()
 	root, err := os.MkdirTemp(scratch(), "receiver-evolve-")
@@ -162,7 +162,7 @@ func (h history) try(t *testing.T) (r result) {
 		}
 		r.tally, r.log = e.tally, e.log.String()
 	}()
-	e.say("-- the first proto\n%s", e.protos)
+	e.note("-- the first proto\n%s", e.protos)
 	if err := e.round(nil); err != nil {
 		return result{fault: err.Error()}
 	}
@@ -174,7 +174,7 @@ func (h history) try(t *testing.T) (r result) {
 	return result{}
 }
 
-// scratch is a folder in memory, if there is one.
+// scratch returns a folder in memory, if there is one.
 func scratch() string {
 	if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() {
 		return "/dev/shm"
@@ -182,8 +182,8 @@ func scratch() string {
 	return ""
 }
 
-// shrink leaves out rounds and steps as long as the same goes wrong.
-func (h history) shrink(t *testing.T, found result) (history, result) {
+// shrink leaves out rounds and steps as long as the same failure occurs.
+func (h history) shrink(t *testing.T, failed result) (history, result) {
 	t.Helper()
 	until := time.Now().Add(20 * time.Second)
 	same := func(smaller history) bool {
@@ -191,13 +191,13 @@ func (h history) shrink(t *testing.T, found result) (history, result) {
 			return false
 		}
 		r := smaller.try(t)
-		if r.fault == "" || kindOf(r.fault) != kindOf(found.fault) {
+		if r.fault == "" || kindOf(r.fault) != kindOf(failed.fault) {
 			return false
 		}
-		h, found = smaller, r
+		h, failed = smaller, r
 		return true
 	}
-	same(history{h.seed, h.rounds[:min(len(h.rounds), max(0, found.rounds-1))]})
+	same(history{h.seed, h.rounds[:min(len(h.rounds), max(0, failed.rounds-1))]})
 	for i := 0; i < len(h.rounds); {
 		if !same(history{h.seed, slices.Delete(slices.Clone(h.rounds), i, i+1)}) {
 			i++
@@ -212,27 +212,28 @@ func (h history) shrink(t *testing.T, found result) (history, result) {
 			}
 		}
 	}
-	return h, found
+	return h, failed
 }
 
-// evolution is a module as it stands.
+// evolution is the current state of a module.
 type evolution struct {
 	tally
 	root      string
 	verdicts  *verdicts
 	tree      tree
-	yours     map[string]bool   // the files that are
-	broken    map[string]string // files of yours that can't be read now, as they were before
-	deleted   map[string]bool   // files of yours that nobody may bring back
+	yours     map[string]bool   // the files of yours
+	broken    map[string]string // files of yours that can't be parsed now, as they were before
+	deleted   map[string]bool   // files of yours that no run may bring back
 	protos    *schema
-	scribbled map[string]string // files of ours in which somebody wrote, or which were taken over, as they were made
-	ran       *schema           // what the last run saw
-	wrongIn   []string          // folders of yours in which the last run left anything wrong
-	wantsAll  bool              // whether the next is to bring back what was deleted
+	scribbled map[string]string // files of ours that were edited or taken over, as they were made
+	ran       *schema           // the protos of the last run
+	wrongIn   []string          // folders of yours with errors after the last run
+	wantsAll  bool              // whether the next run must bring back deleted files
 	log       strings.Builder
 }
 
-func (e *evolution) say(format string, args ...any) {
+// note adds a line to the log.
+func (e *evolution) note(format string, args ...any) {
 	fmt.Fprintf(&e.log, format+"\n", args...)
 }
 
@@ -257,17 +258,17 @@ func (e *evolution) drop(at string) {
 // round does some steps and runs the plugin.
 func (e *evolution) round(steps []step) error {
 	e.rounds++
-	e.say("-- round %d", e.rounds)
+	e.note("-- round %d", e.rounds)
 	e.broken = map[string]string{}
 	adds := e.ran != nil
 	before := e.protos.clone()
 	for _, step := range steps {
 		switch d := (&dice{random(step.seed)}); {
 		case step.edit != nil:
-			e.say("edit: %s: %s", step.edit.name, cmp.Or(step.edit.do(e, d), "-"))
+			e.note("edit: %s: %s", step.edit.name, cmp.Or(step.edit.do(e, d), "-"))
 		default:
 			if did := step.proto.do(e.protos, d); did != "" {
-				e.say("proto: %s: %s", step.proto.name, did)
+				e.note("proto: %s: %s", step.proto.name, did)
 				adds = adds && step.proto.adds
 			}
 		}
@@ -299,51 +300,51 @@ func (t tree) clone() tree {
 // run is a run of the plugins.
 type run struct {
 	*evolution
-	all     bool // whether files of yours are to come back
-	deletes bool // whether files of ours may be deleted, as generate does
-	adds    bool // whether the protos were only added to
-	undone  bool // whether the steps on the protos are to be undone
+	all     bool // whether it must bring back files of yours
+	deletes bool // whether it deletes files of ours, as generate does
+	adds    bool // whether the steps only added to the protos
+	undone  bool // whether the steps on the protos must be undone
 	before  tree
 	request *pluginpb.CodeGeneratorRequest
-	told    []string
+	lines   []string        // that it printed
 	written map[string]bool // files of yours that it wrote
 }
 
-// try runs, and checks what comes of it.
+// try runs the plugins, and checks the result.
 func (r *run) try() error {
 	if err := r.compile(); err != nil {
-		r.say("no proto: %v", err)
+		r.note("does not compile: %v", err)
 		r.undone = true
 		return nil
 	}
 	theirs, err := theirFiles(r.request)
 	if err != nil {
-		r.say("not for protoc-gen-go: %v", err)
+		r.note("not for protoc-gen-go: %v", err)
 		r.undone = true
 		return nil
 	}
 	for _, wrong := range r.verdicts.check(theirs) {
-		r.say("not for Go: %s", wrong.text)
+		r.note("not for Go: %s", wrong.text)
 		r.undone = true
 		return nil
 	}
-	// What the owner did to the code is wrong or right by itself.
+	// Errors in the owner's code before the run are not the run's.
 	var wrongBefore []mistake
 	if r.adds {
 		wrongBefore = r.verdicts.check(r.before)
 	}
-	// As somebody would who calls protoc.
+	// As protoc would do.
 	r.renew(theirs)
 	files, err := plugin.Generate(r.request, func(line string) {
-		r.told = append(r.told, line)
-		r.say("told: %s", line)
+		r.lines = append(r.lines, line)
+		r.note("printed: %s", line)
 	})
 	if err != nil {
-		r.say("refused: %v", err)
+		r.note("refused: %v", err)
 		r.refused++
 		r.undone = true
 		r.restore()
-		return r.refusal(files, err)
+		return r.checkError(files, err)
 	}
 	if err := r.apply(files); err != nil {
 		return err
@@ -351,11 +352,11 @@ func (r *run) try() error {
 	if err := r.again(); err != nil {
 		return err
 	}
-	if err := r.silent(); err != nil {
+	if err := r.checkNewRPCs(); err != nil {
 		return err
 	}
-	err = r.judge(wrongBefore)
-	r.evolution.told += len(r.told)
+	err = r.typeCheck(wrongBefore)
+	r.tally.lines += len(r.lines)
 	r.ran = r.protos.clone()
 	if !r.adds || len(rpcNames(r.protos)) == 0 {
 		clear(r.deleted)
@@ -363,7 +364,7 @@ func (r *run) try() error {
 	return err
 }
 
-// compile makes the request.
+// compile makes the request of protoc.
 func (r *run) compile() (err error) {
 	protos := filepath.Join(r.root, "proto")
 	var names []string
@@ -383,13 +384,13 @@ func (r *run) compile() (err error) {
 	parameter := "root=" + r.root + ",runtime=" + runtime.Path
 	if r.all {
 		parameter += ",scaffold=all"
-		r.say("with scaffold=all")
+		r.note("with scaffold=all")
 	}
 	r.request.Parameter = proto.String(parameter)
 	return nil
 }
 
-// theirFiles are what protoc-gen-go and protoc-gen-go-grpc make.
+// theirFiles returns the files of protoc-gen-go and protoc-gen-go-grpc.
 func theirFiles(request *pluginpb.CodeGeneratorRequest) (tree, error) {
 	request = proto.CloneOf(request)
 	request.Parameter = proto.String("module=" + evolved)
@@ -418,9 +419,9 @@ func theirFiles(request *pluginpb.CodeGeneratorRequest) (tree, error) {
 	return all, nil
 }
 
-// renew replaces what the other plugins made. Where they make nothing any more,
-// our packages beside it go, too, as they do with whoever removes the folder;
-// but files of yours stay.
+// renew replaces the files of the other plugins. If they no longer make any in a folder,
+// it also deletes our packages there, as a user does who removes the folder. It keeps
+// files of yours.
 func (r *run) renew(theirs tree) {
 	was, is := map[string]bool{}, map[string]bool{}
 	for _, at := range sorted(r.tree) {
@@ -447,10 +448,10 @@ func (r *run) renew(theirs tree) {
 	}
 }
 
-// restore puts everything back as it stood before the run.
+// restore restores everything as it was before the run.
 func (r *run) restore() {
 	for _, at := range sorted(r.tree) {
-		if _, stood := r.before[at]; !stood {
+		if _, ok := r.before[at]; !ok {
 			r.drop(at)
 		}
 	}
@@ -463,39 +464,39 @@ func (r *run) restore() {
 
 var namesAFile = regexp.MustCompile(`[^ :]+\.(go|proto)(:[1-9][0-9]*:[1-9][0-9]*)?: `)
 
-// refusal checks an error.
-func (r *run) refusal(files []keep.File, err error) error {
+// checkError checks the error of a run.
+func (r *run) checkError(files []keep.File, err error) error {
 	if len(files) > 0 {
-		return fmt.Errorf("with an error there are %d files: %w", len(files), err)
+		return fmt.Errorf("there is an error, but also %d files: %w", len(files), err)
 	}
 	if !namesAFile.MatchString(err.Error()) {
-		return fmt.Errorf("an error that names no file: %w", err)
+		return fmt.Errorf("the error names no file: %w", err)
 	}
 	return nil
 }
 
-// apply writes the answer down, if it leaves files of yours alone.
+// apply writes the files of the run, and checks that none replaces a file of yours.
 func (r *run) apply(files []keep.File) error {
 	r.written = map[string]bool{}
 	for _, file := range files {
-		if _, stands := r.tree[file.Path]; stands && r.yours[file.Path] {
-			return fmt.Errorf("it writes over a file of yours: %s", file.Path)
+		if _, ok := r.tree[file.Path]; ok && r.yours[file.Path] {
+			return fmt.Errorf("it overwrites a file of yours: %s", file.Path)
 		}
 		if !keep.Marked(file.Path, file.Content) {
 			if r.adds && !r.all && r.deleted[file.Path] {
-				return fmt.Errorf("what was deleted comes back: %s", file.Path)
+				return fmt.Errorf("a deleted file comes back: %s", file.Path)
 			}
 			r.written[file.Path], r.yours[file.Path] = true, true
 			if r.ran != nil {
 				r.new++
-				r.say("new: %s", file.Path)
+				r.note("new: %s", file.Path)
 			}
 		}
-		switch _, stands := r.tree[file.Path]; {
-		case file.Gone && r.deletes && stands:
+		switch _, ok := r.tree[file.Path]; {
+		case file.Gone && r.deletes && ok:
 			r.drop(file.Path)
-		case file.Gone && !stands:
-			return fmt.Errorf("a file is gone that is not there: %s", file.Path)
+		case file.Gone && !ok:
+			return fmt.Errorf("a file that does not exist is deleted: %s", file.Path)
 		default:
 			r.put(file.Path, string(file.Content))
 			delete(r.scribbled, file.Path)
@@ -504,7 +505,7 @@ func (r *run) apply(files []keep.File) error {
 	return nil
 }
 
-// again runs once more, with nothing changed.
+// again runs the plugins again and checks that nothing changes.
 func (r *run) again() error {
 	r.request.Parameter = proto.String("root=" + r.root + ",runtime=" + runtime.Path)
 	files, err := plugin.Generate(r.request, func(string) {})
@@ -519,8 +520,8 @@ func (r *run) again() error {
 	return nil
 }
 
-// silent finds RPCs that are new and of which nothing became.
-func (r *run) silent() error {
+// checkNewRPCs checks that each new RPC has a method, or a line that names it.
+func (r *run) checkNewRPCs() error {
 	if r.ran == nil || r.all {
 		return nil
 	}
@@ -534,18 +535,19 @@ func (r *run) silent() error {
 		}
 		goName := goCamel(name[strings.LastIndex(name, ".")+1:])
 		method := regexp.MustCompile(`func \([^)]*\)\s+` + goName + `\(`)
-		found := slices.ContainsFunc(r.told, func(line string) bool { return strings.Contains(plainly(line), plainly(goName)) })
+		found := slices.ContainsFunc(r.lines, func(line string) bool { return strings.Contains(plainly(line), plainly(goName)) })
 		for at := range r.yours {
 			found = found || method.MatchString(r.tree[at])
 		}
 		if !found {
-			return fmt.Errorf("nothing was written for rpc %s, and nothing told", name)
+			return fmt.Errorf("nothing was written for rpc %s, and nothing printed", name)
 		}
 	}
 	return nil
 }
 
-// plainly is a text without what names gain and lose on their way into a path.
+// plainly returns a text in lower case and without underscores, because names change in
+// these when they become paths.
 func plainly(text string) string { return strings.ToLower(strings.ReplaceAll(text, "_", "")) }
 
 func rpcNames(s *schema) (names []string) {
@@ -561,8 +563,8 @@ func rpcNames(s *schema) (names []string) {
 
 var notWrongType = regexp.MustCompile(`\((?:wrong type for method (\w+)|missing method (\w+))\)`)
 
-// judge type-checks the module.
-func (r *run) judge(wrongBefore []mistake) error {
+// typeCheck type-checks the module.
+func (r *run) typeCheck(wrongBefore []mistake) error {
 	wrong := r.verdicts.check(r.tree)
 	if len(wrong) == 0 {
 		r.clean++
@@ -574,18 +576,18 @@ func (r *run) judge(wrongBefore []mistake) error {
 		delete(without, at)
 	}
 	alone := r.verdicts.check(without)
-	var putBack []mistake // what is wrong with all of ours as made, once that is known
+	var putBack []mistake // the mistakes if all files of ours were as made; computed if needed
 	for _, one := range wrong {
-		r.say("wrong: %s", one.text)
+		r.note("wrong: %s", one.text)
 		if dir := path.Dir(one.at); !slices.Contains(r.wrongIn, dir) {
 			r.wrongIn = append(r.wrongIn, dir)
 		}
 		if r.yours[one.at] && !r.written[one.at] {
 			if !inFile(alone, one) {
-				return fmt.Errorf("only since the run: %s", one.text)
+				return fmt.Errorf("an error that was not there before the run: %s", one.text)
 			}
-			if r.adds && !amid(wrongBefore, one) && !r.doesNotFit(one) && !handsLog.MatchString(one.text) {
-				return fmt.Errorf("since the proto was added to: %s", one.text)
+			if r.adds && !inFolder(wrongBefore, one) && !r.doesNotFit(one) && !passesNoLog.MatchString(one.text) {
+				return fmt.Errorf("an error because something was added to the proto: %s", one.text)
 			}
 			continue
 		}
@@ -600,60 +602,60 @@ func (r *run) judge(wrongBefore []mistake) error {
 			putBack = append(r.verdicts.check(made), mistake{})
 		}
 		if slices.Contains(putBack, one) {
-			return fmt.Errorf("made wrong: %s", one.text)
+			return fmt.Errorf("an error in generated code: %s", one.text)
 		}
 	}
 	return nil
 }
 
-// handsLog is a mistake of tests that do not hand the log to what they test, by
-// the name of what builds that, or by its type where the owner renamed it.
-var handsLog = regexp.MustCompile(`newService|value of type func\(\w*\s*"?testing"?\.TB\) \S+\) as func\("?testing"?\.TB, \*\S+\.Log\)`)
+// passesNoLog matches the mistakes of tests that do not pass the log to the service: by
+// the name of the function that makes the service, or by its type if the owner renamed
+// it.
+var passesNoLog = regexp.MustCompile(`newService|value of type func\(\w*\s*"?testing"?\.TB\) \S+\) as func\("?testing"?\.TB, \*\S+\.Log\)`)
 
-// inFile reports whether there are mistakes in the file of another one, which
-// may have hidden it: who calls a function that is missing is not told what else
-// is wrong with the call.
+// inFile reports whether there are mistakes in the same file. They may hide this one:
+// Go doesn't report other mistakes in a call of a function that is undefined.
 func inFile(all []mistake, one mistake) bool {
 	return slices.ContainsFunc(all, func(other mistake) bool { return other.at == one.at })
 }
 
-// amid reports whether there are mistakes in the folder of another one, which
-// may have hidden it.
-func amid(all []mistake, one mistake) bool {
+// inFolder reports whether there are mistakes in the same folder, which may hide this
+// one.
+func inFolder(all []mistake, one mistake) bool {
 	return slices.ContainsFunc(all, func(other mistake) bool { return path.Dir(other.at) == path.Dir(one.at) })
 }
 
-// doesNotFit reports whether a mistake is that a service can't be passed on
-// because a method of its owner's is none that the proto wants, or because two
-// types that its owner embeds bring it, or a field of its owner's is called the
-// same: what we write embeds one type, and its fields are not exported.
+// doesNotFit reports whether a mistake is that a service can't be passed to generated
+// code because of its owner: a method does not have the signature that the proto wants,
+// or two types that the owner embeds have it, or a field has its name. Our skeletons
+// embed one type, and their fields are not exported.
 func (r *run) doesNotFit(one mistake) bool {
-	found := notWrongType.FindStringSubmatch(one.text)
+	match := notWrongType.FindStringSubmatch(one.text)
 	if !strings.Contains(one.text, "does not implement") {
 		return false
 	}
-	if found == nil {
+	if match == nil {
 		return strings.Contains(one.text, "(ambiguous selector ") || strings.Contains(one.text, " is a field, not a method)")
 	}
-	method := regexp.MustCompile(`func \([^)]*\)\s+` + cmp.Or(found[1], found[2]) + `\(`)
+	method := regexp.MustCompile(`func \([^)]*\)\s+` + cmp.Or(match[1], match[2]) + `\(`)
 	for at := range r.yours {
 		if !r.written[at] && method.MatchString(r.tree[at]) {
-			return found[1] != ""
+			return match[1] != ""
 		}
 	}
-	return found[2] != "" // as its type does not embed what brings it
+	return match[2] != "" // the owner's type doesn't embed the one that has the method
 }
 
 var undefined = regexp.MustCompile(`undefined: (?:\w+\.)?(\w+)`)
 
-// builtElsewhere reports whether a mistake is that of a name which a file of
-// yours declares that a build for Linux passes over.
+// builtElsewhere reports whether a mistake is that a name is undefined which a file of
+// yours declares, but a build for Linux ignores that file.
 func (r *run) builtElsewhere(one mistake) bool {
-	found := undefined.FindStringSubmatch(one.text)
-	if found == nil {
+	match := undefined.FindStringSubmatch(one.text)
+	if match == nil {
 		return false
 	}
-	declares := regexp.MustCompile(`(?m)^(?:func|type|var|const) ` + found[1] + `\b`)
+	declares := regexp.MustCompile(`(?m)^(?:func|type|var|const) ` + match[1] + `\b`)
 	for at := range r.yours {
 		if !r.written[at] && !kept(path.Base(at), r.tree[at]) && declares.MatchString(r.tree[at]) {
 			return true
@@ -662,8 +664,8 @@ func (r *run) builtElsewhere(one mistake) bool {
 	return false
 }
 
-// putBack is the module with all of ours as a run makes it that finds nothing,
-// and nothing of yours among it.
+// putBack returns the module with all files of ours as a run makes them in an empty
+// module, and without files of yours among them.
 func (r *run) putBack() (tree, error) {
 	root, err := os.MkdirTemp(scratch(), "receiver-evolve-")
 	if err != nil {
@@ -701,7 +703,7 @@ func (r *run) putBack() (tree, error) {
 	return made, nil
 }
 
-// goCamel is the name of an RPC as Go spells it.
+// goCamel returns the name of an RPC as Go spells it.
 func goCamel(name string) string {
 	var b strings.Builder
 	upper := true

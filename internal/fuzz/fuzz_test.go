@@ -21,10 +21,10 @@ var (
 	show     = flag.Bool("show", false, "log what the inputs are")
 )
 
-// seeds are how many inputs an ordinary test tries, besides those under testdata.
+// seeds is how many inputs an ordinary test run tries, in addition to those in testdata.
 const seeds = 60
 
-// FuzzGenerate makes protos of bytes, and checks what the plugin makes of them.
+// FuzzGenerate makes protos from bytes, and checks what the plugin generates from them.
 func FuzzGenerate(f *testing.F) {
 	f.Add([]byte{})
 	for seed := range uint64(seeds) {
@@ -54,7 +54,7 @@ func FuzzGenerate(f *testing.F) {
 	})
 }
 
-// random are the bytes of a seed.
+// random returns the bytes of a seed.
 func random(seed uint64) []byte {
 	source := rand.New(rand.NewPCG(seed, 7))
 	bytes := make([]byte, 100+source.IntN(1200))
@@ -64,7 +64,7 @@ func random(seed uint64) []byte {
 	return bytes
 }
 
-// tryIn tries an input in a folder that is empty before and after.
+// tryIn tries an input in an empty folder, and empties the folder afterwards.
 func tryIn(t *testing.T, in input, root string) outcome {
 	t.Helper()
 	dir, err := os.MkdirTemp(root, "")
@@ -80,7 +80,7 @@ func tryIn(t *testing.T, in input, root string) outcome {
 }
 
 func (o outcome) String() string {
-	lines := []string{o.became() + fmt.Sprintf(", %d files", o.files)}
+	lines := []string{o.result() + fmt.Sprintf(", %d files", o.files)}
 	for _, part := range []struct {
 		what string
 		of   []string
@@ -94,9 +94,9 @@ func (o outcome) String() string {
 	return strings.Join(lines, "\n")
 }
 
-// TestHunt tries inputs for as long as -hunt says, and lists what they came to
-// by kind, each with the smallest proto that it finds to come to the same.
-// Where -hunt-keep says it keeps those as seeds.
+// TestHunt tries inputs for the time of -hunt, and lists the failures by kind, each with
+// the smallest proto that it finds to cause it. It keeps those as seeds in the folder of
+// -hunt-keep.
 func TestHunt(t *testing.T) {
 	if *hunt == 0 {
 		t.Skip("no -hunt")
@@ -106,7 +106,7 @@ func TestHunt(t *testing.T) {
 	for seed := *huntAt; time.Since(begin) < *hunt; seed++ {
 		bytes := random(seed)
 		o := tryPanics(t, bytes, root)
-		counts[o.became()]++
+		counts[o.result()]++
 		for _, kind := range o.kinds() {
 			if finds[kind] == nil {
 				finds[kind] = &find{kind: kind}
@@ -136,14 +136,15 @@ func TestHunt(t *testing.T) {
 
 var notInNames = regexp.MustCompile(`[^a-z]+`)
 
-// find is something that goes wrong, and the bytes with which it does.
+// find is a kind of failure, and the bytes that cause it.
 type find struct {
 	kind  string
 	count int
 	bytes []byte
 }
 
-// shrink cuts and blanks bytes as long as the same goes wrong, for a while.
+// shrink removes and clears bytes as long as they cause the same failure. It stops after
+// a few seconds.
 func (f *find) shrink(t *testing.T, root string) {
 	until := time.Now().Add(3 * time.Second)
 	try := func(bytes []byte) bool {
@@ -171,20 +172,20 @@ func (f *find) shrink(t *testing.T, root string) {
 	}
 }
 
-// became says in a word or two what became of an input.
-func (o outcome) became() string {
+// result returns the outcome in a few words.
+func (o outcome) result() string {
 	switch {
 	case o.skipped != "":
-		return "no proto"
+		return "not a proto"
 	case o.refused != "":
 		return "refused"
 	case len(o.theirs) > 0:
-		return "generated, and no Go for the messages alone"
+		return "generated, but the messages alone are not Go"
 	}
 	return "generated"
 }
 
-// kinds are the kinds of what went wrong.
+// kinds returns the kinds of the failures.
 func (o outcome) kinds() (kinds []string) {
 	for _, fault := range o.faults {
 		kinds = append(kinds, kindOf(fault))
@@ -196,7 +197,7 @@ func (o outcome) kinds() (kinds []string) {
 	return slices.Compact(kinds)
 }
 
-// tryPanics has a panic among the faults.
+// tryPanics is like tryIn, but records a panic as a fault.
 func tryPanics(t *testing.T, bytes []byte, root string) (o outcome) {
 	t.Helper()
 	defer func() {
@@ -214,7 +215,7 @@ var (
 	names  = regexp.MustCompile(`\b\w*[A-Z0-9_]\w*\b`)
 )
 
-// kindOf is a fault less what is of the one input alone.
+// kindOf returns a fault without what is specific to its input.
 func kindOf(fault string) string {
 	fault, _, _ = strings.Cut(fault, "\n")
 	for _, out := range []struct {

@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// dice makes choices of bytes. When they are used up it chooses the first of
-// what there is, so that short inputs make small protos.
+// dice makes choices from bytes. After the last byte it always chooses the first
+// possibility, so that short inputs make small protos.
 type dice struct{ bytes []byte }
 
-// below is a number from 0 up to what is below max.
+// below returns a number from 0 to max-1.
 func (d *dice) below(max int) int {
 	n := 0
 	for span := 1; span < max; span *= 256 {
@@ -23,17 +23,17 @@ func (d *dice) below(max int) int {
 	return n % max
 }
 
-// once is true one time in so many, and never without bytes.
+// once reports true one time in a number of times, and never without bytes.
 func (d *dice) once(in int) bool { return d.below(in) == in-1 }
 
 func pick[T any](d *dice, of ...T) T { return of[d.below(len(of))] }
 
-// input is what a run gets.
+// input is the input of a run.
 type input struct {
 	module    string
 	parameter string
 	files     []*protoFile
-	generate  []string // the names of those to generate for
+	generate  []string // the names of the files to generate for
 }
 
 // protoFile is a proto as text.
@@ -42,7 +42,7 @@ type protoFile struct {
 
 	text     strings.Builder
 	imports  []string
-	messages []*message // that it declares, and those of what it imports
+	messages []*message // those of its imports, and those that it declares
 	enums    []string
 	own      int // how many of messages are its own, at the end
 }
@@ -53,14 +53,14 @@ type message struct {
 	extended bool
 }
 
-// generator writes protos by the dice.
+// generator writes protos with choices of the dice.
 type generator struct {
 	*dice
-	taken map[string]map[string]bool // names by scope
+	taken map[string]map[string]bool // the names in each scope
 	files []*protoFile
 }
 
-// newInput makes protos of bytes: the same of the same.
+// newInput returns protos from bytes. The same bytes make the same protos.
 func newInput(bytes []byte) input {
 	g := &generator{dice: &dice{bytes}, taken: map[string]map[string]bool{}}
 	in := input{module: modulePaths[0]}
@@ -83,7 +83,7 @@ func newInput(bytes []byte) input {
 	return in
 }
 
-// String is the input as somebody could write it down.
+// String returns the input as text.
 func (in input) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "module %s, %s, generate %q\n", in.module, in.parameter, in.generate)
@@ -207,7 +207,7 @@ func (g *generator) file(module string) {
 	g.files = append(g.files, f)
 }
 
-// name is any name at all.
+// name returns any name.
 func (g *generator) name() string {
 	word := func() string {
 		switch g.below(5) {
@@ -240,8 +240,8 @@ func (g *generator) name() string {
 	return name
 }
 
-// fresh makes a name until it is one that the scope does not have. Most of the
-// time it is also one that differs from all by more than case and underscores.
+// fresh returns a name that the scope does not have. Mostly it also differs from the
+// names of the scope by more than case and underscores.
 func (g *generator) fresh(scope string, make func() string, ending string) string {
 	if g.taken[scope] == nil {
 		g.taken[scope] = map[string]bool{}
@@ -256,22 +256,22 @@ func (g *generator) fresh(scope string, make func() string, ending string) strin
 	return name
 }
 
-// short is what a folder may be called.
+// short returns a name that is short enough for a folder.
 func short(name string) string { return name[:min(len(name), 100)] }
 
 func join(scope, name string) string { return strings.TrimPrefix(scope+"."+name, ".") }
 
 var fieldComments = []string{"id", "source", "type", "subject", "time", "time=s", "time=ms", "time=us", "time=ns", "data", "none", "when", ""}
 
-// comment writes a comment: often none, sometimes with a line for the plugin.
-func (g *generator) comment(out *strings.Builder, indent string, often int, says ...string) {
+// comment writes a comment, or none, or one with a line for the plugin.
+func (g *generator) comment(out *strings.Builder, indent string, often int, directives ...string) {
 	if g.once(often) {
-		says := says
+		directives := directives
 		if g.once(20) {
-			says = []string{"event", "plain", "tail", "id", "no such thing", "time=ms"}
+			directives = []string{"event", "plain", "tail", "id", "no such thing", "time=ms"}
 		}
-		if len(says) > 0 && g.once(2) {
-			fmt.Fprintf(out, "%s// receiver:%s\n", indent, pick(g.dice, says...))
+		if len(directives) > 0 && g.once(2) {
+			fmt.Fprintf(out, "%s// receiver:%s\n", indent, pick(g.dice, directives...))
 			return
 		}
 		open, close, begin := "", "", indent+"// "
@@ -286,8 +286,8 @@ func (g *generator) comment(out *strings.Builder, indent string, often int, says
 			}
 			fmt.Fprintf(out, "%s%s\n", begin, text)
 		}
-		if len(says) > 0 && g.once(4) {
-			fmt.Fprintf(out, "%sreceiver:%s\n", begin, pick(g.dice, says...))
+		if len(directives) > 0 && g.once(4) {
+			fmt.Fprintf(out, "%sreceiver:%s\n", begin, pick(g.dice, directives...))
 		}
 		out.WriteString(close)
 	}
@@ -325,7 +325,7 @@ func singularLabel(f *protoFile) string {
 	return ""
 }
 
-// message writes a message, and what is declared in it.
+// message writes a message and the declarations in it.
 func (g *generator) message(out *strings.Builder, f *protoFile, scope, indent string, foreign []*message, depth int) {
 	event, holder := g.once(3), g.once(6)
 	name := g.fresh(scope, func() string {
@@ -430,7 +430,7 @@ func (g *generator) message(out *strings.Builder, f *protoFile, scope, indent st
 	f.messages = append(f.messages, m)
 }
 
-// kind is a type of field: a scalar, a message, an enum.
+// kind returns the type of a field: a scalar, a message, or an enum.
 func (g *generator) kind(f *protoFile, m *message, foreign []*message) string {
 	switch g.below(6) {
 	default:
@@ -513,15 +513,15 @@ func (g *generator) service(out *strings.Builder, f *protoFile, all []*message) 
 		case 5:
 			in, out2 = "stream ", "stream "
 		}
-		says := []string{"event", "plain"}
+		directives := []string{"event", "plain"}
 		if in == "" && out2 != "" {
-			says = []string{"tail"}
+			directives = []string{"tail"}
 		}
-		g.comment(out, "  ", 3, says...)
+		g.comment(out, "  ", 3, directives...)
 		fmt.Fprintf(out, "  rpc %s(%s.%s) returns (%s.%s)", g.fresh(join(f.pkg, name)+" rpcs", g.name, ""), in, some(), out2, some())
 		out.WriteString(pick(g.dice, ";", ";", ";", " {}", " { option idempotency_level = IDEMPOTENT; }", " { option deprecated = true; }"))
 		if g.once(40) {
-			fmt.Fprintf(out, " // receiver:%s", pick(g.dice, says...))
+			fmt.Fprintf(out, " // receiver:%s", pick(g.dice, directives...))
 		}
 		out.WriteString("\n")
 	}

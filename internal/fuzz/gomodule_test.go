@@ -24,9 +24,9 @@ type goModule struct {
 	path  string
 	fset  *token.FileSet
 	files map[string]map[string]*goFile
-	order []string // of the packages, as they came
+	order []string // the packages, in the order in which they were added
 
-	passedOver []string // what a build would leave out
+	ignored []string // files that a build would ignore
 
 	checked map[string]*types.Package
 	wrong   map[string][]error
@@ -38,7 +38,7 @@ type goFile struct {
 	parsed *ast.File
 }
 
-// libraries are what the code may import that is not made here.
+// libraries are the packages of other modules that the code may import.
 var libraries = sync.OnceValues(func() (map[string]string, error) {
 	list := exec.Command("go", "list", "-export", "-deps", "-json=ImportPath,Export",
 		"bufio", "bytes", "cmp", "context", "errors", "flag", "fmt", "io", "iter", "math", "os", "reflect", "slices", "strings", "sync", "testing", "time",
@@ -61,7 +61,7 @@ var libraries = sync.OnceValues(func() (map[string]string, error) {
 	}
 })
 
-// library imports from export data; what it has read it keeps.
+// library returns an importer that reads export data, and keeps what it has read.
 var library = sync.OnceValues(func() (types.Importer, error) {
 	exports, err := libraries()
 	if err != nil {
@@ -75,8 +75,8 @@ var library = sync.OnceValues(func() (types.Importer, error) {
 	}), nil
 })
 
-// add parses a file into the module. What Go's command would pass over on
-// Linux is left out, if it is not ours to complain about.
+// add parses a file and adds it to the module. It leaves out files that the go command
+// would ignore on Linux, if they are not ours.
 func (m *goModule) add(importPath, name, text string) error {
 	parsed, err := parser.ParseFile(m.fset, path.Join(importPath, name), text, parser.SkipObjectResolution|parser.ParseComments)
 	if err != nil {
@@ -93,7 +93,7 @@ func (m *goModule) add(importPath, name, text string) error {
 	return nil
 }
 
-// kept reports whether a build for Linux takes a file.
+// kept reports whether a build for Linux uses a file.
 func kept(name, text string) bool {
 	linux := build.Default
 	linux.GOOS, linux.GOARCH = "linux", "amd64"
@@ -102,7 +102,7 @@ func kept(name, text string) bool {
 	return err == nil && match
 }
 
-// constrained reports whether a build elsewhere passes over a file.
+// constrained reports whether a build for another system ignores a file.
 func constrained(name, text string) bool {
 	elsewhere := build.Default
 	elsewhere.GOOS, elsewhere.GOARCH = "nowhere", "none"
@@ -111,16 +111,16 @@ func constrained(name, text string) bool {
 	return err != nil || !match
 }
 
-// Import makes the module an importer of what it holds, and of the libraries.
+// Import imports a package of the module or a library.
 func (m *goModule) Import(importPath string) (*types.Package, error) {
 	if m.files[importPath] == nil {
 		return m.std.Import(importPath)
 	}
-	pkg, known := m.checked[importPath]
-	if known && pkg == nil {
+	pkg, ok := m.checked[importPath]
+	if ok && pkg == nil {
 		return nil, fmt.Errorf("import cycle through %s", importPath)
 	}
-	if !known {
+	if !ok {
 		m.checked[importPath] = nil
 		pkg, m.wrong[importPath] = m.check(importPath, false)
 		m.checked[importPath] = pkg
@@ -131,7 +131,7 @@ func (m *goModule) Import(importPath string) (*types.Package, error) {
 	return pkg, nil
 }
 
-// check type-checks a package, with its tests or without.
+// check type-checks a package, with or without its tests.
 func (m *goModule) check(importPath string, tests bool) (*types.Package, []error) {
 	var files []*ast.File
 	hasTests := false
@@ -145,7 +145,7 @@ func (m *goModule) check(importPath string, tests bool) (*types.Package, []error
 	var wrong []error
 	config := types.Config{
 		Importer: m,
-		// Where there are tests, bodies are checked with those.
+		// If there are tests, the bodies are checked with them.
 		IgnoreFuncBodies: hasTests,
 		Error: func(err error) {
 			wrong = append(wrong, err)
@@ -155,11 +155,10 @@ func (m *goModule) check(importPath string, tests bool) (*types.Package, []error
 	return pkg, wrong
 }
 
-// typeCheck checks packages, and what they import, and gives back what is
-// wrong with each.
+// typeCheck checks packages and what they import, and returns the errors of each.
 func (m *goModule) typeCheck(importPaths []string) map[string][]error {
 	for _, importPath := range importPaths {
-		if _, known := m.checked[importPath]; !known {
+		if _, ok := m.checked[importPath]; !ok {
 			m.checked[importPath] = nil
 			m.checked[importPath], m.wrong[importPath] = m.check(importPath, false)
 		}
@@ -173,8 +172,8 @@ func (m *goModule) typeCheck(importPaths []string) map[string][]error {
 	return m.wrong
 }
 
-// hidden reports whether Go's rules of folders called internal and vendor bar
-// an import.
+// hidden reports whether Go's rules for folders called internal and vendor forbid an
+// import.
 func hidden(from, imported string) bool {
 	parts := strings.Split(imported, "/")
 	if slices.Contains(parts, "vendor") {

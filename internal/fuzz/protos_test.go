@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// TestProtos is what fuzzing found once, written down: the bytes of a seed mean
-// something else when the generator changes. Those that begin with theirs are
-// no Go without our code, either; -strict wants them refused.
+// TestProtos tries protos that fuzzing once found, because the bytes of a seed mean
+// other protos when this package changes. Those whose names begin with theirs are not
+// Go even without our code; with -strict they must be refused.
 func TestProtos(t *testing.T) {
 	all, err := filepath.Glob("testdata/protos/*.txt")
 	if err != nil || len(all) == 0 {
@@ -29,7 +29,7 @@ func TestProtos(t *testing.T) {
 			}
 			o := tryIn(t, in, t.TempDir())
 			if o.skipped != "" {
-				t.Errorf("it is no proto: %s", o.skipped)
+				t.Errorf("it does not compile: %s", o.skipped)
 			}
 			if len(o.faults) > 0 || *strict && len(o.theirs) > 0 {
 				t.Error(o)
@@ -44,12 +44,12 @@ var (
 	listed   = regexp.MustCompile(`"([^"]*)"`)
 )
 
-// parseInput reads what [input.String] writes.
+// parseInput parses the result of [input.String].
 func parseInput(text string) (in input, err error) {
 	head, rest, _ := strings.Cut(text, "\n")
 	parts := headLine.FindStringSubmatch(head)
 	if parts == nil {
-		return in, fmt.Errorf("want a first line as %s", headLine)
+		return in, fmt.Errorf("want a first line like %s", headLine)
 	}
 	in.module, in.parameter = parts[1], parts[2]
 	for _, name := range listed.FindAllStringSubmatch(parts[3], -1) {

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// schema is the protos of a module, such that they can be changed step by step.
-// A file imports those before it.
+// schema is the protos of a module in a form that can be changed step by step. Each file
+// imports those before it.
 type schema struct{ files []*schemaFile }
 
 type schemaFile struct {
@@ -17,8 +17,8 @@ type schemaFile struct {
 }
 
 type messageType struct {
-	full, says string // says is a comment for the plugin, or ""
-	fields     []fieldType
+	full, directive string // directive is a comment for the plugin, or ""
+	fields          []fieldType
 }
 
 type fieldType struct {
@@ -32,13 +32,13 @@ type serviceType struct {
 }
 
 type rpcType struct {
-	name, says             string
+	name, directive        string
 	in, out                *messageType
 	fromClient, fromServer bool // which side streams
 }
 
-// Names of what is declared. There are few, so that what is removed comes back,
-// and what is written by hand comes to be declared.
+// Names of declarations. There are few of them, so that removed ones come back, and what
+// is written by hand gets declared later.
 var (
 	rpcWords = []string{"Take", "Find", "Ship", "Count", "Follow", "Cancel", "receive", "List", "Context", "New", "Service", "Close", "Status",
 		"String", "Log", "Test", "Contract", "serve", "newService", "Client", "events", "Events", "Reset", "init", "read_test", "get_linux", "Windows", "Go",
@@ -70,7 +70,7 @@ func newSchema(d *dice) *schema {
 	return s
 }
 
-// String is the protos, one behind the other.
+// String returns the protos, one after the other.
 func (s *schema) String() string {
 	var b strings.Builder
 	for i, file := range s.files {
@@ -79,7 +79,7 @@ func (s *schema) String() string {
 	return b.String()
 }
 
-// text is the nth file as text.
+// text returns the nth file as text.
 func (s *schema) text(n int) string {
 	var b strings.Builder
 	file := s.files[n]
@@ -89,7 +89,7 @@ func (s *schema) text(n int) string {
 	}
 	fmt.Fprintf(&b, "option go_package = %q;\n", file.goPackage)
 	for _, m := range file.messages {
-		fmt.Fprintf(&b, "%smessage %s {\n", said("", m.says), m.full[strings.LastIndex(m.full, ".")+1:])
+		fmt.Fprintf(&b, "%smessage %s {\n", directiveLine("", m.directive), m.full[strings.LastIndex(m.full, ".")+1:])
 		for _, f := range m.fields {
 			fmt.Fprintf(&b, "  %s %s = %d;\n", f.kind, f.name, f.number)
 		}
@@ -98,7 +98,7 @@ func (s *schema) text(n int) string {
 	for _, service := range file.services {
 		fmt.Fprintf(&b, "service %s {\n", service.name)
 		for _, rpc := range service.rpcs {
-			fmt.Fprintf(&b, "%s  rpc %s(%s.%s) returns (%s.%s);\n", said("  ", rpc.says), rpc.name,
+			fmt.Fprintf(&b, "%s  rpc %s(%s.%s) returns (%s.%s);\n", directiveLine("  ", rpc.directive), rpc.name,
 				streams(rpc.fromClient), rpc.in.full, streams(rpc.fromServer), rpc.out.full)
 		}
 		b.WriteString("}\n")
@@ -106,11 +106,11 @@ func (s *schema) text(n int) string {
 	return b.String()
 }
 
-func said(indent, says string) string {
-	if says == "" {
+func directiveLine(indent, directive string) string {
+	if directive == "" {
 		return ""
 	}
-	return indent + "// receiver:" + says + "\n"
+	return indent + "// receiver:" + directive + "\n"
 }
 
 func streams(is bool) string {
@@ -120,7 +120,7 @@ func streams(is bool) string {
 	return ""
 }
 
-// clone is a schema that can be changed for itself.
+// clone returns a deep copy of a schema.
 func (s *schema) clone() *schema {
 	c := &schema{}
 	messages := map[*messageType]*messageType{}
@@ -147,10 +147,10 @@ func (s *schema) clone() *schema {
 	return c
 }
 
-// file is any of them.
+// file returns any file.
 func (s *schema) file(d *dice) *schemaFile { return pick(d, s.files...) }
 
-// service is any of them, or nil.
+// service returns any service, or nil if there is none.
 func (s *schema) service(d *dice) (*schemaFile, *serviceType) {
 	var files []*schemaFile
 	var services []*serviceType
@@ -166,7 +166,7 @@ func (s *schema) service(d *dice) (*schemaFile, *serviceType) {
 	return files[i], services[i]
 }
 
-// rpc is any of them, or nil.
+// rpc returns any RPC, or nil if there is none.
 func (s *schema) rpc(d *dice) (*schemaFile, *serviceType, *rpcType) {
 	file, service := s.service(d)
 	if service == nil || len(service.rpcs) == 0 {
@@ -175,7 +175,7 @@ func (s *schema) rpc(d *dice) (*schemaFile, *serviceType, *rpcType) {
 	return file, service, pick(d, service.rpcs...)
 }
 
-// messages are those that a file can use.
+// messages returns the messages that a file can use.
 func (s *schema) messages(file *schemaFile) (all []*messageType) {
 	for _, one := range s.files {
 		all = append(all, one.messages...)
@@ -186,7 +186,7 @@ func (s *schema) messages(file *schemaFile) (all []*messageType) {
 	return all
 }
 
-// unused is a name that is not taken: one of the words, or one of them and a
+// unused returns a name that is not taken: one of the words, or one of them with a
 // number.
 func unused(d *dice, taken func(string) bool, words ...string) string {
 	name := pick(d, words...)
@@ -220,10 +220,11 @@ func (service *serviceType) fresh(d *dice) string {
 	}, rpcWords...)
 }
 
-// protoStep changes a schema, and says how; "" if there is nothing to change.
+// protoStep changes a schema. Its do returns what it did, or "" if there is nothing to
+// change.
 type protoStep struct {
 	name string
-	adds bool // whether it only adds, such that nobody's code need change
+	adds bool // whether it only adds, so that no code has to change
 	do   func(s *schema, d *dice) string
 }
 
@@ -290,16 +291,16 @@ var protoSteps = []protoStep{
 		if rpc == nil {
 			return ""
 		}
-		rpc.says = pick(d, "", "plain", "event")
+		rpc.directive = pick(d, "", "plain", "event")
 		if rpc.fromServer && !rpc.fromClient {
-			rpc.says = pick(d, "", "tail")
+			rpc.directive = pick(d, "", "tail")
 		}
-		return fmt.Sprintf("%s.%s: %q", service.name, rpc.name, rpc.says)
+		return fmt.Sprintf("%s.%s: %q", service.name, rpc.name, rpc.directive)
 	}},
 	{"comment message", false, func(s *schema, d *dice) string {
 		m := pick(d, s.messages(nil)...)
-		m.says = pick(d, "", "plain", "event")
-		return fmt.Sprintf("%s: %q", m.full, m.says)
+		m.directive = pick(d, "", "plain", "event")
+		return fmt.Sprintf("%s: %q", m.full, m.directive)
 	}},
 	{"add service", true, func(s *schema, d *dice) string { return s.addService(d, s.file(d)) }},
 	{"remove service", false, func(s *schema, d *dice) string {
@@ -355,7 +356,7 @@ var protoSteps = []protoStep{
 		for _, file := range s.files {
 			for _, other := range file.messages {
 				for i := range other.fields {
-					if before, found := strings.CutSuffix(other.fields[i].kind, "."+old); found {
+					if before, ok := strings.CutSuffix(other.fields[i].kind, "."+old); ok {
 						other.fields[i].kind = before + "." + m.full
 					}
 				}
@@ -419,7 +420,7 @@ var protoSteps = []protoStep{
 	}},
 }
 
-// uses reports whether anything is made of a message.
+// uses reports whether anything uses a message.
 func (s *schema) uses(m *messageType) bool {
 	for _, file := range s.files {
 		for _, other := range file.messages {
@@ -449,7 +450,7 @@ func (s *schema) addRPC(d *dice, file *schemaFile, service *serviceType) string 
 	if events := s.events(file); len(events) > 0 && d.once(2) {
 		rpc.in = pick(d, events...)
 		if rpc.fromServer && !rpc.fromClient {
-			rpc.out, rpc.says = rpc.in, "tail"
+			rpc.out, rpc.directive = rpc.in, "tail"
 		}
 	}
 	service.rpcs = append(service.rpcs, rpc)
@@ -493,7 +494,7 @@ func (s *schema) addEvent(d *dice, file *schemaFile) string {
 	return full
 }
 
-// addField adds a field that has a role, or is known in replies, or holds events.
+// addField adds a field that has a role, or is known in replies, or contains events.
 func (s *schema) addField(d *dice, file *schemaFile, m *messageType) string {
 	number := 1
 	for _, f := range m.fields {

@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// goSource is a Go file that is edited as a person would: here and there, and
-// the rest left as it is.
+// goSource is a Go file that is edited as a person would edit it: in some places, with
+// the rest unchanged.
 type goSource struct {
 	text    string
 	syntax  *ast.File
@@ -25,7 +25,7 @@ type change struct {
 	by       string
 }
 
-// open parses a file, or is nil if it can't be parsed.
+// open parses a file. It returns nil if the file can't be parsed.
 func (e *evolution) open(at string) *goSource {
 	syntax, err := parser.ParseFile(token.NewFileSet(), "", e.tree[at], parser.SkipObjectResolution|parser.ParseComments)
 	if err != nil {
@@ -34,7 +34,7 @@ func (e *evolution) open(at string) *goSource {
 	return &goSource{text: e.tree[at], syntax: syntax}
 }
 
-// offset is where a position is in the text: the file is alone in its set.
+// offset returns the offset of a position in the text. The file set has only this file.
 func offset(pos token.Pos) int { return int(pos) - 1 }
 
 func (s *goSource) of(node ast.Node) string { return s.text[offset(node.Pos()):offset(node.End())] }
@@ -47,7 +47,7 @@ func (s *goSource) insert(pos token.Pos, text string) {
 	s.changes = append(s.changes, change{offset(pos), offset(pos), text})
 }
 
-// String is the text with the changes done.
+// String returns the text with the changes.
 func (s *goSource) String() string {
 	slices.SortStableFunc(s.changes, func(a, b change) int { return b.from - a.from })
 	text := s.text
@@ -57,7 +57,7 @@ func (s *goSource) String() string {
 	return text
 }
 
-// functions are the declarations of functions and methods.
+// functions returns the declarations of functions and methods.
 func (s *goSource) functions() (all []*ast.FuncDecl) {
 	for _, decl := range s.syntax.Decls {
 		if function, ok := decl.(*ast.FuncDecl); ok {
@@ -67,7 +67,7 @@ func (s *goSource) functions() (all []*ast.FuncDecl) {
 	return all
 }
 
-// receiver is the receiver's name and its type's, or nothing.
+// receiver returns the receiver's name and the name of its type, or nil.
 func receiver(function *ast.FuncDecl) (name *ast.Ident, of *ast.Ident) {
 	if function.Recv == nil || len(function.Recv.List) != 1 {
 		return nil, nil
@@ -91,8 +91,8 @@ func receiver(function *ast.FuncDecl) (name *ast.Ident, of *ast.Ident) {
 	}
 }
 
-// idents are the names below a node that are not selected of something, nor
-// keys of a literal.
+// idents returns the names below a node, except those that are selected from something
+// and keys of a literal.
 func idents(node ast.Node) (all []*ast.Ident) {
 	ast.Inspect(node, func(node ast.Node) bool {
 		switch node := node.(type) {
@@ -113,7 +113,7 @@ func idents(node ast.Node) (all []*ast.Ident) {
 	return all
 }
 
-// selected are the names that are selected of something, and keys of literals.
+// selected returns the names that are selected from something, and keys of literals.
 func selected(node ast.Node) (all []*ast.Ident) {
 	ast.Inspect(node, func(node ast.Node) bool {
 		switch node := node.(type) {
@@ -133,7 +133,7 @@ func mentions(node ast.Node, name string) bool {
 	return slices.ContainsFunc(idents(node), func(ident *ast.Ident) bool { return ident.Name == name })
 }
 
-// importLines are the imports as they stand, by the names that they have.
+// importLines returns the imports as they are written, by their names.
 func (s *goSource) importLines() map[string]string {
 	lines := map[string]string{}
 	for _, spec := range s.syntax.Imports {
@@ -147,8 +147,7 @@ func (s *goSource) importLines() map[string]string {
 	return lines
 }
 
-// withImports gives a file the imports that it uses of its own and of some
-// more, and no others.
+// withImports returns a file with the imports that it uses, of its own and of more.
 func withImports(text string, more map[string]string) string {
 	syntax, err := parser.ParseFile(token.NewFileSet(), "", text, parser.SkipObjectResolution|parser.ParseComments)
 	if err != nil {
@@ -181,7 +180,7 @@ func withImports(text string, more map[string]string) string {
 	return s.String()
 }
 
-// cut takes a declaration out of a file, with its comment.
+// cut removes a declaration and its comment from a file, and returns it.
 func (s *goSource) cut(function *ast.FuncDecl) (declaration string) {
 	from, to := offset(function.Pos()), offset(function.End())
 	if function.Doc != nil {

@@ -14,14 +14,14 @@ import (
 	"google.golang.org/protobuf/types/pluginpb"
 )
 
-// stubs is the program protoc-gen-go-grpc.
+// stubs returns the path of the program protoc-gen-go-grpc.
 var stubs = sync.OnceValues(func() (string, error) {
-	found, err := exec.Command("go", "tool", "-n", "google.golang.org/grpc/cmd/protoc-gen-go-grpc").Output()
-	return strings.TrimSpace(string(found)), err
+	path, err := exec.Command("go", "tool", "-n", "google.golang.org/grpc/cmd/protoc-gen-go-grpc").Output()
+	return strings.TrimSpace(string(path)), err
 })
 
-// addTheirs adds to a module what protoc-gen-go and protoc-gen-go-grpc make of
-// all files of a request, but those of protobuf itself.
+// addTheirs adds to a module what protoc-gen-go and protoc-gen-go-grpc generate for all
+// files of a request, except those of protobuf itself.
 func addTheirs(m *goModule, request *pluginpb.CodeGeneratorRequest) error {
 	request = proto.CloneOf(request)
 	request.Parameter = nil
@@ -80,7 +80,7 @@ func addResponse(m *goModule, by string, response *pluginpb.CodeGeneratorRespons
 			if strings.Contains(file.GetContent(), "//go:build protoopaque") {
 				continue
 			}
-			m.passedOver = append(m.passedOver, fmt.Sprintf("%s: a build passes over %s", by, file.GetName()))
+			m.ignored = append(m.ignored, fmt.Sprintf("%s: a build ignores %s", by, file.GetName()))
 		}
 		if err := m.add(path.Dir(file.GetName()), path.Base(file.GetName()), file.GetContent()); err != nil {
 			return fmt.Errorf("%s: %w", by, err)

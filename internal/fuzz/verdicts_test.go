@@ -18,14 +18,14 @@ import (
 // tree is a module: texts by path below its root.
 type tree map[string]string
 
-// verdicts type-checks trees that differ little from one another: a package
-// that stands as it stood, as does all that it imports, is not checked again.
+// verdicts type-checks trees that differ little from one another. A package is not
+// checked again if it and all that it imports are unchanged.
 type verdicts struct {
 	module  string
 	library types.Importer
 	fset    *token.FileSet
 	parsed  map[string]parsedFile // by path and text
-	checked map[string]*verdict   // by what the package is made of
+	checked map[string]*verdict   // by the hash of the package and its imports
 }
 
 type parsedFile struct {
@@ -33,13 +33,13 @@ type parsedFile struct {
 	err    error
 }
 
-// verdict is a package, and what is wrong with it.
+// verdict is a type-checked package and its errors.
 type verdict struct {
 	pkg   *types.Package
 	wrong []mistake
 }
 
-// mistake is an error of Go's, and the file in which it is.
+// mistake is an error of Go and the file that has it.
 type mistake struct{ at, text string }
 
 func newVerdicts(module string) (*verdicts, error) {
@@ -50,16 +50,16 @@ func newVerdicts(module string) (*verdicts, error) {
 // parse parses a file once.
 func (v *verdicts) parse(at, text string) parsedFile {
 	key := at + "\x00" + text
-	file, known := v.parsed[key]
-	if !known {
+	file, ok := v.parsed[key]
+	if !ok {
 		file.syntax, file.err = parser.ParseFile(v.fset, at, text, parser.SkipObjectResolution|parser.ParseComments)
 		v.parsed[key] = file
 	}
 	return file
 }
 
-// check is all that is wrong with the Go code of a tree, tests included, as a
-// build for Linux sees it.
+// check returns all errors in the Go code of a tree, including tests, for a build on
+// Linux.
 func (v *verdicts) check(of tree) (wrong []mistake) {
 	pass := &pass{verdicts: v, folders: map[string]*packages{}, keys: map[string]string{}}
 	for _, at := range sorted(of) {
@@ -88,7 +88,7 @@ func (v *verdicts) check(of tree) (wrong []mistake) {
 	return slices.Compact(wrong)
 }
 
-// variant is what of a folder makes a package.
+// variant is which files of a folder make a package.
 type variant string
 
 const (
@@ -105,7 +105,7 @@ type source struct {
 	syntax   *ast.File
 }
 
-// mixed is a mistake for each file that is of another package than most.
+// mixed returns a mistake for each file with another package name than most.
 func (p *packages) mixed(fset *token.FileSet) (wrong []mistake) {
 	count := map[string]int{}
 	for _, file := range slices.Concat(p.plain, p.tests) {
@@ -119,17 +119,17 @@ func (p *packages) mixed(fset *token.FileSet) (wrong []mistake) {
 	}
 	for _, file := range slices.Concat(p.plain, p.tests) {
 		if name := file.syntax.Name.Name; name != most {
-			wrong = append(wrong, mistake{file.at, fmt.Sprintf("%s: package %s, where others are %s", fset.Position(file.syntax.Name.Pos()), name, most)})
+			wrong = append(wrong, mistake{file.at, fmt.Sprintf("%s: package %s, but others are %s", fset.Position(file.syntax.Name.Pos()), name, most)})
 		}
 	}
 	return wrong
 }
 
-// pass is the check of one tree.
+// pass is one check of a tree.
 type pass struct {
 	*verdicts
 	folders map[string]*packages // by import path
-	keys    map[string]string    // what a package is made of, by import path and variant; "" while that is found out
+	keys    map[string]string    // the hash of a package, by import path and variant; "" while it is computed
 }
 
 func (p *pass) add(at, text string) []mistake {
@@ -170,10 +170,10 @@ func (p *pass) files(importPath string, variant variant) []source {
 	}
 }
 
-// key is what a package is made of: its files, and what they import.
+// key returns the hash of a package: of its files and of what they import.
 func (p *pass) key(importPath string, variant variant) string {
 	at := importPath + "\x00" + string(variant)
-	if key, known := p.keys[at]; known {
+	if key, ok := p.keys[at]; ok {
 		return key
 	}
 	p.keys[at] = ""
@@ -192,8 +192,8 @@ func (p *pass) key(importPath string, variant variant) string {
 	return p.keys[at]
 }
 
-// imported is the variant of a package that another one gets: tests from
-// outside see those inside.
+// imported returns the variant of a package that another one imports. Tests in a _test
+// package import the package with its tests.
 func (p *pass) imported(from, importPath string, variant variant) variant {
 	if from == importPath && variant == outside && len(p.folders[importPath].tests) > 0 {
 		return withTests
@@ -201,21 +201,21 @@ func (p *pass) imported(from, importPath string, variant variant) variant {
 	return plain
 }
 
-// verdict checks a package, unless it is known.
+// verdict checks a package, unless that has been done.
 func (p *pass) verdict(importPath string, variant variant) *verdict {
 	key := p.key(importPath, variant)
 	if known := p.checked[key]; known != nil {
 		return known
 	}
 	made := &verdict{pkg: types.NewPackage(importPath, "cycle")}
-	p.checked[key] = made // until it is known: as a cycle of imports would find it
+	p.checked[key] = made // incomplete; a cycle of imports would find it
 	var files []*ast.File
 	for _, file := range p.files(importPath, variant) {
 		files = append(files, file.syntax)
 	}
 	config := types.Config{
 		Importer: importing{p, importPath, variant},
-		// Where there are tests, bodies are checked with those.
+		// If there are tests, the bodies are checked with them.
 		IgnoreFuncBodies: variant == plain && len(p.folders[importPath].tests) > 0,
 		Error: func(err error) {
 			at := p.fset.Position(err.(types.Error).Pos).Filename
@@ -226,7 +226,7 @@ func (p *pass) verdict(importPath string, variant variant) *verdict {
 	return made
 }
 
-// importing imports for a package.
+// importing is the importer for a package.
 type importing struct {
 	*pass
 	from    string

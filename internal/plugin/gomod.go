@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/mod/modfile"
 	"golang.org/x/mod/module"
+	"golang.org/x/mod/semver"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime"
 )
@@ -58,7 +59,7 @@ func (m *GoMod) Provides(importPath string) bool {
 	within := func(path string) bool { return importPath == path || strings.HasPrefix(importPath, path+"/") }
 	return within(m.Path()) ||
 		slices.ContainsFunc(m.file.Require, func(r *modfile.Require) bool { return within(r.Mod.Path) }) ||
-		slices.ContainsFunc(m.Missing(runtime.Engines), func(v module.Version) bool { return within(v.Path) }) ||
+		slices.ContainsFunc(m.Missing(runtime.Requirements()), func(v module.Version) bool { return within(v.Path) }) ||
 		slices.ContainsFunc(m.file.Replace, func(r *modfile.Replace) bool { return within(r.Old.Path) }) ||
 		os.Getenv("GOWORK") != "off" && inWorkspace(m.at)
 }
@@ -83,14 +84,44 @@ func (m *GoMod) Tool(path string) bool {
 	return slices.ContainsFunc(m.file.Tool, func(t *modfile.Tool) bool { return t.Path == path })
 }
 
-// Missing are the modules that the runtime needs with some engines of the event
-// log, and go.mod does not require.
+// Missing returns those of the modules that a run needs which go.mod does not
+// require, at the versions that were tested.
 // go mod tidy would choose their newest versions, with which nothing was tested.
-func (m *GoMod) Missing(engines []string) []module.Version {
-	missing := runtime.Requirements(engines)
-	return slices.DeleteFunc(missing, func(need module.Version) bool {
-		return slices.ContainsFunc(m.file.Require, func(r *modfile.Require) bool { return r.Mod.Path == need.Path })
-	})
+func (m *GoMod) Missing(needs []runtime.Requirement) (missing []module.Version) {
+	for _, need := range needs {
+		if m.required(need.Path) == "" {
+			missing = append(missing, module.Version{Path: need.Path, Version: need.Version})
+		}
+	}
+	return missing
+}
+
+// Outdated returns those of the modules that a run needs which go.mod requires
+// in a version too old to build with, at the versions that were tested: what
+// go get takes to mend it. A module that go.mod replaces is not judged.
+func (m *GoMod) Outdated(needs []runtime.Requirement) (outdated []module.Version) {
+	for _, need := range needs {
+		required := m.required(need.Path)
+		if required != "" && semver.Compare(required, need.Least) < 0 && !m.replaces(need.Path) {
+			outdated = append(outdated, module.Version{Path: need.Path, Version: need.Version})
+		}
+	}
+	return outdated
+}
+
+// required returns the version in which go.mod requires a module, or "".
+func (m *GoMod) required(path string) string {
+	for _, r := range m.file.Require {
+		if r.Mod.Path == path {
+			return r.Mod.Version
+		}
+	}
+	return ""
+}
+
+// replaces reports whether go.mod has another module or folder for a module.
+func (m *GoMod) replaces(path string) bool {
+	return slices.ContainsFunc(m.file.Replace, func(r *modfile.Replace) bool { return r.Old.Path == path })
 }
 
 // Require writes go.mod with requirements added.

@@ -145,7 +145,10 @@ func (o Options) Missing(gomod *GoMod) []module.Version {
 	if o.Runtime != "" {
 		return nil
 	}
-	return gomod.Missing(o.Engines)
+	needs := slices.DeleteFunc(runtime.Requirements(), func(r runtime.Requirement) bool {
+		return r.Path == "github.com/nats-io/nats.go" && !slices.Contains(o.Engines, "nats")
+	})
+	return gomod.Missing(needs)
 }
 
 // read makes the model of a request.

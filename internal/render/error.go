@@ -12,17 +12,17 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
 )
 
-// Error is something wrong with a template, or with what it makes.
+// Error is an error in a template, or in what it makes.
 type Error struct {
 	At           string // the template, as the user knows it
-	Line, Column int    // in it, from 1; 0 where there is no telling
-	Element      string // that it was executed for; "" if it was not
+	Line, Column int    // in the template, from 1; 0 if unknown
+	Element      string // the element that it was executed for; "" if it was not
 	Text         string
 
-	more int // elements for which it is the same
+	more int // how many other elements have the same error
 }
 
-// Error is the error as compilers write it, with the element before the text.
+// Error returns the error as compilers print it, with the element before the text.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.At)
@@ -42,8 +42,8 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Together makes one error of many that differ in the element alone, as a
-// template that is wrong is wrong for all of them.
+// Together merges errors that differ only in their elements, because a mistake in
+// a template is usually one for all its elements.
 func Together(err error) error {
 	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
@@ -70,11 +70,11 @@ func Together(err error) error {
 	return errors.Join(all...)
 }
 
-// manual is where it is told what templates have.
+// manual refers to the description of what templates can use.
 const manual = "see docs/templates.md"
 
-// What text/template says, behind the template's name. They are compiled when
-// something is wrong, and not at the start of every run.
+// The errors of text/template, after the template's name. They are compiled when
+// there is an error, and not at the start of every run.
 const (
 	parseError   = `(?s)^:(\d+): (.*)$`
 	executeError = `(?s)^:(\d+):(\d+): executing ".*?" at (<.*?>): (.*)$`
@@ -83,54 +83,56 @@ const (
 	noValue      = `^nil pointer evaluating \*?(?:model\.)?(\S+)$`
 )
 
-// submatches are what a pattern finds in a text.
+// submatches returns the submatches of a pattern in a text.
 func submatches(pattern, text string) []string {
 	return regexp.MustCompile(pattern).FindStringSubmatch(text)
 }
 
-// misparsed is the error of a template that text/template can't read.
-func misparsed(at string, err error) error {
-	said := strings.TrimPrefix(err.Error(), "template: "+at)
-	found := submatches(parseError, said)
-	if found == nil {
+// parseFailure returns the error of a template that text/template can't parse.
+func parseFailure(at string, err error) error {
+	message := strings.TrimPrefix(err.Error(), "template: "+at)
+	match := submatches(parseError, message)
+	if match == nil {
 		return &Error{At: at, Text: err.Error()}
 	}
-	line, _ := strconv.Atoi(found[1])
-	text := found[2]
+	line, _ := strconv.Atoi(match[1])
+	text := match[2]
 	if name := submatches(noFunction, text); name != nil {
-		text = refusal(name[1])
+		text = noSuchFunction(name[1])
 	}
 	return &Error{At: at, Line: line, Text: text}
 }
 
-// misexecuted is the error of a template that can't be executed for an element.
-func misexecuted(at string, element model.Element, err error) error {
-	said := strings.TrimPrefix(err.Error(), "template: "+at)
-	found := submatches(executeError, said)
-	if found == nil {
-		return &Error{At: at, Element: element.String(), Text: said}
+// executeFailure returns the error of a template that can't be executed for an
+// element.
+func executeFailure(at string, element model.Element, err error) error {
+	message := strings.TrimPrefix(err.Error(), "template: "+at)
+	match := submatches(executeError, message)
+	if match == nil {
+		return &Error{At: at, Element: element.String(), Text: message}
 	}
-	line, _ := strconv.Atoi(found[1])
-	column, _ := strconv.Atoi(found[2])
-	return &Error{At: at, Line: line, Column: column + 1, Element: element.String(), Text: found[3] + ": " + inWords(found[4])}
+	line, _ := strconv.Atoi(match[1])
+	column, _ := strconv.Atoi(match[2])
+	return &Error{At: at, Line: line, Column: column + 1, Element: element.String(), Text: match[3] + ": " + readable(match[4])}
 }
 
-// inWords says what text/template says in the words of the model.
-func inWords(text string) string {
-	if found := submatches(noField, text); found != nil {
-		return missing(found[1], found[2])
+// readable returns an error of text/template in terms of the model.
+func readable(text string) string {
+	if match := submatches(noField, text); match != nil {
+		return noSuchField(match[1], match[2])
 	}
-	if found := submatches(noValue, text); found != nil {
-		return fmt.Sprintf("there is nothing to take %s of here: ask first, with {{with}} or {{if}}", found[1])
+	if match := submatches(noValue, text); match != nil {
+		return fmt.Sprintf("%s can't be read, because there is no value for this element: check that first, with {{with}} or {{if}}", match[1])
 	}
 	return strings.ReplaceAll(strings.TrimPrefix(text, "error calling fail: "), "model.", "")
 }
 
-// missing says that a type has no field of a name, and which it has.
-func missing(name, of string) string {
+// noSuchField returns the error for a field that a type doesn't have, with those
+// that it has.
+func noSuchField(name, of string) string {
 	plain := strings.TrimPrefix(strings.TrimPrefix(of, "*"), "model.")
-	if list, found := strings.CutPrefix(of, "[]"); found {
-		return fmt.Sprintf("this is a list of %s, which has no %s: go through it with {{range}}", strings.TrimPrefix(strings.TrimPrefix(list, "*"), "model."), name)
+	if list, ok := strings.CutPrefix(of, "[]"); ok {
+		return fmt.Sprintf("this is a list of %s, and a list has no %s: use {{range}} for its items", strings.TrimPrefix(strings.TrimPrefix(list, "*"), "model."), name)
 	}
 	has := members(plain)
 	if len(has) == 0 {
@@ -139,7 +141,7 @@ func missing(name, of string) string {
 	return fmt.Sprintf("%s has no %s%s It has %s (%s)", plain, name, sentence(suggestion(name, has)), strings.Join(has, ", "), manual)
 }
 
-// sentence ends what is not ended yet.
+// sentence returns a full stop in place of an empty suggestion.
 func sentence(text string) string {
 	if text == "" {
 		return "."
@@ -147,8 +149,8 @@ func sentence(text string) string {
 	return text
 }
 
-// members are the fields and methods that templates can use of a type of the
-// model, or none if there is no such type.
+// members returns the fields and methods of a type of the model that templates can
+// use, or none if there is no such type.
 func members(of string) (names []string) {
 	t := typesOf(model.Scopes)[of]
 	if t == nil {
@@ -169,10 +171,10 @@ func members(of string) (names []string) {
 	return slices.Compact(names)
 }
 
-// forRender are the methods of [model.Element], which are no use in a template.
+// forRender are the methods of [model.Element], which templates don't need.
 var forRender = []string{"Variant", "Traces", "Declared", "String"}
 
-// typesOf are the structs that the templates of scopes can get at, by name.
+// typesOf returns the structs that templates of the scopes can reach, by name.
 func typesOf(scopes []model.Scope) map[string]reflect.Type {
 	all := map[string]reflect.Type{}
 	var add func(t reflect.Type)

@@ -15,24 +15,24 @@ var (
 	ForRender = forRender
 )
 
-// Refusal is why templates have no use of some functions of sprig.
-type Refusal struct {
+// Exclusion is why templates can't use some functions of sprig.
+type Exclusion struct {
 	Why   string
 	Names []string
 }
 
-// Refusals are those with a reason of their own.
-func Refusals() (all []Refusal) {
-	said := map[string]bool{}
-	for _, r := range refused {
-		refusal := Refusal{Why: r.why}
+// Exclusions returns those that have a specific reason.
+func Exclusions() (all []Exclusion) {
+	seen := map[string]bool{}
+	for _, r := range excluded {
+		exclusion := Exclusion{Why: r.why}
 		for _, name := range slices.Sorted(maps.Keys(sprig.TxtFuncMap())) {
-			if regexp.MustCompile(`^(`+r.names+`)$`).MatchString(name) && !said[name] {
-				said[name] = true
-				refusal.Names = append(refusal.Names, name)
+			if regexp.MustCompile(`^(`+r.names+`)$`).MatchString(name) && !seen[name] {
+				seen[name] = true
+				exclusion.Names = append(exclusion.Names, name)
 			}
 		}
-		all = append(all, refusal)
+		all = append(all, exclusion)
 	}
 	return all
 }

@@ -14,19 +14,19 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
 )
 
-// File is a template as it stands somewhere.
+// File is a template and where it is.
 type File struct {
 	Name string // its path in the tree, with slashes
 	At   string // what messages call it
 	Text string
 
-	house bool // whether it is the user's
+	override bool // whether it is the user's
 }
 
-// ending is that of a template's name.
+// ending is how the name of a template ends.
 const ending = ".tmpl"
 
-// Embedded are the templates of a tree of our own.
+// Embedded returns the built-in templates of a tree.
 func Embedded(tree fs.FS) (files []File, err error) {
 	err = fs.WalkDir(tree, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || path.Ext(name) != ending {
@@ -39,44 +39,46 @@ func Embedded(tree fs.FS) (files []File, err error) {
 	return files, err
 }
 
-// Read reads the templates in a folder of the user's, links followed. Beside
-// the folders of the scopes anything may stand that is no template; in them
-// what is none is an error, unless a system or an editor has left it there.
+// Read reads the templates in a folder of the user's, and follows links. Outside
+// the folders of the scopes there may be other files. Inside them a file that is
+// not a template is an error, unless it is one that systems and editors leave.
 func Read(dir string) ([]File, error) {
 	r := reader{dir: dir}
 	info, err := os.Stat(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("there is no folder of templates %s", absolute(dir))
+		return nil, fmt.Errorf("the folder of templates %s does not exist", absolute(dir))
 	case err != nil:
 		return nil, err
 	case !info.IsDir():
-		return nil, fmt.Errorf("%s is no folder of templates, but a file", absolute(dir))
+		return nil, fmt.Errorf("%s is a file, not a folder of templates", absolute(dir))
 	}
 	r.folder("", []os.FileInfo{info})
 	if len(r.files) == 0 && len(r.errs) == 0 {
-		r.errs = append(r.errs, fmt.Errorf("there is no template in %s: want files that end in %s, in folders %s",
+		r.errs = append(r.errs, fmt.Errorf("there is no template in %s: want files that end in %s, in the folders %s",
 			absolute(dir), ending, strings.Join(model.ScopeNames(), ", ")))
 	}
 	return r.files, errors.Join(r.errs...)
 }
 
-// absolute is a path that says where a relative one was looked for.
+// absolute returns the absolute path, so that a message says where a relative path
+// was looked for.
 func absolute(dir string) string {
-	if found, err := filepath.Abs(dir); err == nil {
-		return found
+	if path, err := filepath.Abs(dir); err == nil {
+		return path
 	}
 	return dir
 }
 
-// reader reads a folder of templates, and all that is wrong with it.
+// reader reads a folder of templates, and collects all errors.
 type reader struct {
 	dir   string
 	files []File
 	errs  []error
 }
 
-// folder reads a folder below the reader's; above are itself and those around it.
+// folder reads a folder below the reader's. above are the folder and those that
+// contain it.
 func (r *reader) folder(name string, above []os.FileInfo) {
 	entries, err := os.ReadDir(r.at(name))
 	if err != nil {
@@ -101,13 +103,13 @@ func (r *reader) entry(name string, above []os.FileInfo) {
 	}
 	switch {
 	case info.IsDir() && slices.ContainsFunc(above, func(other os.FileInfo) bool { return os.SameFile(info, other) }):
-		r.complain(name, "this link leads back to a folder that it stands in: take it out")
+		r.complain(name, "this link leads back to a folder that it is in: remove it")
 	case info.IsDir():
 		r.folder(name, append(slices.Clip(above), info))
 	case path.Ext(name) == ending:
 		r.file(name)
-	case inScope(name) && !leftOver(path.Base(name)):
-		r.complain(name, "this is no template: let its name end in %s, or move it out of the folder %s", ending, scopeOf(name))
+	case inScope(name) && !ignored(path.Base(name)):
+		r.complain(name, "this is not a template: rename it to end in %s, or move it out of the folder %s", ending, scopeOf(name))
 	}
 }
 
@@ -117,13 +119,13 @@ func (r *reader) file(name string) {
 	case err != nil:
 		r.errs = append(r.errs, err)
 	case !utf8.Valid(text):
-		r.complain(name, "this is no text in UTF-8, and templates make text alone")
+		r.complain(name, "this is not text in UTF-8, and a template must be")
 	default:
 		r.files = append(r.files, File{
-			Name:  name,
-			At:    path.Join(filepath.ToSlash(r.dir), name),
-			Text:  strings.TrimPrefix(string(text), "\ufeff"),
-			house: true,
+			Name:     name,
+			At:       path.Join(filepath.ToSlash(r.dir), name),
+			Text:     strings.TrimPrefix(string(text), "\ufeff"),
+			override: true,
 		})
 	}
 }
@@ -134,7 +136,7 @@ func (r *reader) complain(name, format string, args ...any) {
 	r.errs = append(r.errs, &Error{At: path.Join(filepath.ToSlash(r.dir), name), Text: fmt.Sprintf(format, args...)})
 }
 
-// scopeOf is the first folder of a name, which says the scope.
+// scopeOf returns the first folder of a name, which is the scope.
 func scopeOf(name string) string {
 	scope, _, _ := strings.Cut(name, "/")
 	return scope
@@ -142,5 +144,5 @@ func scopeOf(name string) string {
 
 func inScope(name string) bool { return slices.Contains(model.ScopeNames(), scopeOf(name)) }
 
-// leftOver reports whether a file is one that systems and editors leave behind.
-func leftOver(name string) bool { return strings.HasPrefix(name, ".") || strings.HasSuffix(name, "~") }
+// ignored reports whether a file is one that systems and editors leave.
+func ignored(name string) bool { return strings.HasPrefix(name, ".") || strings.HasSuffix(name, "~") }

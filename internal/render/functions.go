@@ -10,29 +10,29 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
 )
 
-// Function is what a template can call, besides what is text/template's own.
+// Function is a function that a template can call, besides those of text/template.
 type Function struct {
 	Name    string
-	Doc     string // what it does, in words
-	Example string // a call of it, whose result says the rest; "" where that takes an element
+	Doc     string // what it returns
+	Example string // a call of it; "" if that takes an element
 
-	must string // its name in sprig, where that of its own name hides what is wrong
+	must string // its name in sprig, if the function of the same name hides errors
 }
 
-// Functions are all of them, ours first.
+// Functions returns all of them, ours first.
 func Functions() []Function { return slices.Concat(ours, fromSprig) }
 
 // ours are the functions that know Go and the model.
 var ours = []Function{
-	{Name: "pkg", Doc: "the name of a package (a GoPackage), which a Go file imports by this: `{{pkg .Impl}}.New()`"},
-	{Name: "type", Doc: "the Go type of a Message, whose package a Go file imports by this: `*{{type .Input}}`"},
-	{Name: "comment", Doc: "text as a Go comment, its long lines wrapped", Example: `comment "Takes orders."`},
+	{Name: "pkg", Doc: "the name of a package (a GoPackage), which it also imports into a Go file: `{{pkg .Impl}}.New()`"},
+	{Name: "type", Doc: "the Go type of a Message, whose package it also imports into a Go file: `*{{type .Input}}`"},
+	{Name: "comment", Doc: "a text as a Go comment, with long lines wrapped", Example: `comment "Takes orders."`},
 }
 
-// mentioned are the functions that a template may call, those of them that are
-// words of its text: to give it all takes longer than to parse it.
+// mentioned returns the functions whose names are words of a template's text. To
+// add all functions to a template takes longer than to parse it.
 func mentioned(text string) template.FuncMap {
-	some := bound(nil)
+	some := perFile(nil)
 	for i := 0; i < len(text); i++ {
 		begin := i
 		for i < len(text) && inName(text[i]) {
@@ -45,31 +45,31 @@ func mentioned(text string) template.FuncMap {
 	return some
 }
 
-// inName reports whether a letter can be part of a function's name.
+// inName reports whether a byte can be part of a function's name.
 func inName(c byte) bool { return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' }
 
-// bound are the functions that differ from file to file, by its imports, which
-// are nil where nothing is executed.
-func bound(imports *imports) template.FuncMap {
+// perFile returns the functions that depend on the file's imports. For parsing,
+// imports may be nil.
+func perFile(imports *imports) template.FuncMap {
 	return template.FuncMap{
 		"pkg":  func(p model.GoPackage) string { return imports.use(p) },
 		"type": func(m *model.Message) string { return imports.use(m.Go) + "." + m.Name },
 	}
 }
 
-// visible drops what Go refuses in a source file, also in a comment.
-func visible(r rune) rune {
+// dropInvalid drops a rune that Go refuses in a source file, also in a comment.
+func dropInvalid(r rune) rune {
 	if r == '\ufeff' || r == 0 || r == utf8.RuneError {
 		return -1
 	}
 	return r
 }
 
-// width is where comments are wrapped.
+// width is the column at which comments are wrapped.
 const width = 80
 
-// comment writes text as a Go comment. Lines that are too long are wrapped;
-// others stay as they are, since a line break may mean something.
+// comment returns text as a Go comment. It wraps lines that are too long and keeps
+// all other line breaks, because they may be there on purpose.
 func comment(text string) string {
 	if strings.TrimSpace(text) == "" {
 		return ""
@@ -81,8 +81,8 @@ func comment(text string) string {
 	return strings.Join(likeGofmt(lines), "\n")
 }
 
-// likeGofmt lays the lines of a doc comment out as gofmt does: lists, headings
-// and code have their places.
+// likeGofmt formats the lines of a doc comment as gofmt does, with its rules for
+// lists, headings and code.
 func likeGofmt(lines []string) []string {
 	text := make([]string, len(lines))
 	for i, line := range lines {
@@ -92,9 +92,9 @@ func likeGofmt(lines []string) []string {
 	if len(doc.Content) == 0 {
 		return lines
 	}
-	laid := strings.TrimSuffix(string(new(gocomment.Printer).Comment(doc)), "\n")
+	formatted := strings.TrimSuffix(string(new(gocomment.Printer).Comment(doc)), "\n")
 	lines = lines[:0]
-	for line := range strings.SplitSeq(laid, "\n") {
+	for line := range strings.SplitSeq(formatted, "\n") {
 		if line != "" && line[0] != '\t' {
 			line = " " + line
 		}
@@ -103,9 +103,9 @@ func likeGofmt(lines []string) []string {
 	return lines
 }
 
-// wrap makes comment lines of one line of text.
+// wrap returns one line of text as comment lines.
 func wrap(text string) (lines []string) {
-	text = strings.Map(visible, text)
+	text = strings.Map(dropInvalid, text)
 	if strings.HasPrefix(strings.TrimSpace(text), "+build") {
 		text = "(" + strings.TrimSpace(text) + ")" // gofmt would take it for a constraint
 	}

@@ -17,15 +17,15 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
 )
 
-// imports are the packages that a file asks for while it is rendered, besides
-// those of its literal import block.
+// imports are the packages that a template asks for while it is executed, in
+// addition to the import block in its text.
 type imports struct {
-	module string // path of the module that the file is for
+	module string // the path of the file's module
 	asked  []model.GoPackage
 }
 
-// use asks for a package. What it returns stands for the package's name until
-// the whole file is known, and with it which names are free.
+// use asks for a package. It returns a stand-in for the package's name, which
+// finish replaces once the whole file is known, and so which names are free.
 func (im *imports) use(pkg model.GoPackage) string {
 	i := slices.IndexFunc(im.asked, func(p model.GoPackage) bool { return p.Path == pkg.Path })
 	if i < 0 {
@@ -35,19 +35,19 @@ func (im *imports) use(pkg model.GoPackage) string {
 	return standIn(i)
 }
 
-// standIn is an identifier that no template has.
+// standIn returns an identifier that does not occur in templates.
 func standIn(i int) string { return fmt.Sprintf("ĸ%dĸ", i) }
 
 // spec is a line of the import block.
 type spec struct {
-	name string // as the file calls the package
+	name string // what the file calls the package
 	path string
 }
 
-// finish gives the packages asked for their names, drops the imports that went
-// unused, and sorts the rest, the standard library first and the module's own
-// packages last. Below the imports it reads tokens only: to parse a file and to
-// print it takes several times as long as to make it.
+// finish replaces the stand-ins by names, drops unused imports, and sorts the
+// others: first the standard library, last the module's own packages. After the
+// imports it reads tokens only, because to parse and print a whole file takes
+// several times as long as to make it.
 func (im *imports) finish(source []byte) ([]byte, error) {
 	fset := token.NewFileSet()
 	file, err := parser.ParseFile(fset, "", source, parser.ImportsOnly|parser.SkipObjectResolution)
@@ -61,8 +61,8 @@ func (im *imports) finish(source []byte) ([]byte, error) {
 	}
 	body := source[end:]
 	names := identifiers(body)
-	names[file.Name.Name] |= taken
-	specs, renames := im.named(literal(file), names)
+	names[file.Name.Name] |= declared
+	specs, renames := im.resolve(importsOf(file), names)
 	var out bytes.Buffer
 	out.Grow(len(source) + len(source)/4)
 	out.Write(source[:begin])
@@ -71,26 +71,26 @@ func (im *imports) finish(source []byte) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// named adds the packages asked for to the imports, and drops those that the
-// file does not mention. It returns stand-ins and names in turn, too.
-func (im *imports) named(specs []spec, names map[string]use) (used []spec, renames []string) {
+// resolve adds the packages that were asked for to the imports, and drops those
+// that the file does not use. It also returns each stand-in followed by its name.
+func (im *imports) resolve(specs []spec, names map[string]use) (used []spec, renames []string) {
 	for _, s := range specs {
-		names[s.name] |= taken
+		names[s.name] |= declared
 	}
 	for i, pkg := range im.asked {
 		at := slices.IndexFunc(specs, func(s spec) bool { return s.path == pkg.Path })
 		if at < 0 {
 			at = len(specs)
-			specs = append(specs, spec{name: free(pkg.Name, names), path: pkg.Path})
+			specs = append(specs, spec{name: unusedName(pkg.Name, names), path: pkg.Path})
 		}
 		name := specs[at].name
-		names[name] |= taken | names[standIn(i)]
+		names[name] |= declared | names[standIn(i)]
 		renames = append(renames, standIn(i), name)
 	}
-	return slices.DeleteFunc(specs, func(s spec) bool { return s.named() && names[s.name]&qualifies == 0 }), renames
+	return slices.DeleteFunc(specs, func(s spec) bool { return s.nameKnown() && names[s.name]&qualifies == 0 }), renames
 }
 
-// block is an import declaration, as it stands behind the package clause.
+// block returns the import declaration, as it follows the package clause.
 func (im *imports) block(specs []spec) string {
 	slices.SortFunc(specs, func(a, b spec) int {
 		return cmp.Or(cmp.Compare(im.group(a), im.group(b)), cmp.Compare(a.path, b.path))
@@ -113,11 +113,11 @@ func (im *imports) block(specs []spec) string {
 	return block.String()
 }
 
-// named reports whether the file uses the package by a name that is known. A
-// path such as gopkg.in/yaml.v3 does not tell the name.
-func (s spec) named() bool { return s.name != "_" && token.IsIdentifier(s.name) }
+// nameKnown reports whether it is known by which name the file uses the package. A
+// path such as gopkg.in/yaml.v3 does not contain the name.
+func (s spec) nameKnown() bool { return s.name != "_" && token.IsIdentifier(s.name) }
 
-// String is the import as a line of the block.
+// String returns the import as a line of the block.
 func (s spec) String() string {
 	if s.name == path.Base(s.path) || s.name != "." && !token.IsIdentifier(s.name) {
 		return strconv.Quote(s.path)
@@ -125,6 +125,8 @@ func (s spec) String() string {
 	return s.name + " " + strconv.Quote(s.path)
 }
 
+// group returns where an import is in the block: 0 for the standard library, 2 for
+// the module's own packages, 1 for all others.
 func (im *imports) group(s spec) int {
 	switch first, _, _ := strings.Cut(s.path, "/"); {
 	case s.path == im.module || strings.HasPrefix(s.path, im.module+"/"):
@@ -136,10 +138,11 @@ func (im *imports) group(s spec) int {
 	}
 }
 
-func literal(file *ast.File) (specs []spec) {
+// importsOf returns the imports of a file.
+func importsOf(file *ast.File) (specs []spec) {
 	for _, s := range file.Imports {
 		importPath, _ := strconv.Unquote(s.Path.Value)
-		name := last(importPath)
+		name := guessName(importPath)
 		if s.Name != nil {
 			name = s.Name.Name
 		}
@@ -150,9 +153,9 @@ func literal(file *ast.File) (specs []spec) {
 
 var majorVersion = regexp.MustCompile(`^v[0-9]+$`)
 
-// last is what a package is called for want of a better knowledge: the last
-// part of its path that is no version.
-func last(importPath string) string {
+// guessName returns the likely name of a package: the last part of its path that is
+// not a version.
+func guessName(importPath string) string {
 	name := path.Base(importPath)
 	if majorVersion.MatchString(name) && path.Dir(importPath) != "." {
 		name = path.Base(path.Dir(importPath))
@@ -160,16 +163,16 @@ func last(importPath string) string {
 	return name
 }
 
-// use says how a file uses a name.
+// use is how a file uses a name.
 type use int
 
 const (
-	taken     use = 1 << iota // it has it
-	qualifies                 // a dot follows, as behind the name of a package
+	declared  use = 1 << iota // the name occurs, so a package can't have it
+	qualifies                 // a dot follows it, as it follows a package's name
 )
 
-// identifiers are the names in the body of a file that a package must not take
-// from it: all but those behind a dot.
+// identifiers returns the names in the body of a file that an import must not
+// have: all except those that follow a dot.
 func identifiers(body []byte) map[string]use {
 	names := map[string]use{}
 	var s scanner.Scanner
@@ -181,7 +184,7 @@ func identifiers(body []byte) map[string]use {
 			return names
 		case tok == token.IDENT && before != token.PERIOD:
 			name = text
-			names[name] |= taken
+			names[name] |= declared
 		case tok == token.PERIOD && before == token.IDENT && name != "":
 			names[name] |= qualifies
 			name = ""
@@ -192,25 +195,26 @@ func identifiers(body []byte) map[string]use {
 	}
 }
 
-// free is a name for a package that nothing else in the file has.
-func free(name string, names map[string]use) string {
-	for i := 2; names[name]&taken != 0; i++ {
+// unusedName returns a name for a package that nothing else in the file has.
+func unusedName(name string, names map[string]use) string {
+	for i := 2; names[name]&declared != 0; i++ {
 		name = strings.TrimRight(name, "0123456789") + strconv.Itoa(i)
 	}
 	return name
 }
 
-// plain is text that is no Go file, with the plain names of the packages asked
-// for, whatever they are called elsewhere.
-func (im *imports) plain(text []byte) []byte {
+// withOwnNames replaces the stand-ins by the packages' own names. It is for text
+// other than a complete Go file, which imports nothing.
+func (im *imports) withOwnNames(text []byte) []byte {
 	for i, pkg := range im.asked {
 		text = bytes.ReplaceAll(text, []byte(standIn(i)), []byte(pkg.Name))
 	}
 	return text
 }
 
-// explain is an error with the line of the source that it is about.
-func explain(err error, source []byte) string {
+// withLine returns an error of the Go parser with the line of the source that it is
+// about.
+func withLine(err error, source []byte) string {
 	at := regexp.MustCompile(`^(\d+):(?:\d+): `).FindStringSubmatch(err.Error())
 	if at == nil {
 		return err.Error()

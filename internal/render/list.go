@@ -9,67 +9,68 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
 )
 
-// Listed is a template as a list of them tells it.
+// Listed is a template in a list.
 type Listed struct {
-	Path  string // in the tree, if it is ours; else where it stands
+	Path  string // in the tree, if it is ours; else on disk
 	Scope string
-	Owner string // whose the file is that it makes; "none" if it makes none
-	// Standing is what the user's tree has to do with it: one of ours is "kept",
+	Owner string // the owner of the files that it makes; "none" if it makes none
+	// Status is how it relates to the override folder: one of ours is "kept",
 	// "replaced", "replaced for" some variants or "dropped"; one of the user's
 	// "replaces" one of ours or is "added".
-	Standing string
+	Status string
 }
 
-// List tells of all templates, by their scopes and paths; those of a user stand
-// behind the ones of ours that they replace.
-func List(ours, house []File) ([]Listed, error) {
-	if _, err := Parse(ours, house); err != nil {
+// List returns all templates, sorted by scope and path. A template of the user
+// follows the ones of ours that it replaces.
+func List(ours, overrides []File) ([]Listed, error) {
+	if _, err := Parse(ours, overrides); err != nil {
 		return nil, err
 	}
-	own, err := Parse(ours, nil) // with those that are replaced
+	own, err := Parse(ours, nil) // including those that are replaced
 	if err != nil {
 		return nil, err
 	}
-	theirs, err := Parse(nil, house)
+	theirs, err := Parse(nil, overrides)
 	if err != nil {
 		return nil, err
 	}
 	var list []Listed
 	for _, scope := range model.Scopes {
-		places := slices.Concat(own.places[scope.Name], theirs.places[scope.Name])
-		slices.SortStableFunc(places, func(a, b *place) int { return cmp.Compare(a.pattern, b.pattern) })
-		for _, p := range places {
+		targets := slices.Concat(own.targets[scope.Name], theirs.targets[scope.Name])
+		slices.SortStableFunc(targets, func(a, b *target) int { return cmp.Compare(a.pattern, b.pattern) })
+		for _, p := range targets {
 			for _, s := range p.sources {
-				list = append(list, s.listed(own.place(s), theirs.place(s)))
+				list = append(list, s.listed(own.target(s), theirs.target(s)))
 			}
 		}
 	}
 	return list, nil
 }
 
-// listed tells of a template whose path has some templates of ours and some of
-// the user's.
-func (s *source) listed(ours, house *place) Listed {
-	listed := Listed{Path: s.file.Name, Scope: s.scope.Name, Owner: string(s.owner), Standing: "kept"}
+// listed returns the entry of a template. ours and overrides are the templates for
+// its path; each is nil if there are none.
+func (s *source) listed(ours, overrides *target) Listed {
+	listed := Listed{Path: s.file.Name, Scope: s.scope.Name, Owner: string(s.owner), Status: "kept"}
 	if s.none {
 		listed.Owner = "none"
 	}
 	switch {
-	case !s.file.house && house != nil:
-		listed.Standing = s.loses(house.sources)
-	case s.file.house:
-		listed.Path, listed.Standing = s.file.At, "added"
+	case !s.file.override && overrides != nil:
+		listed.Status = s.statusBeside(overrides.sources)
+	case s.file.override:
+		listed.Path, listed.Status = s.file.At, "added"
 		if ours != nil && slices.ContainsFunc(ours.sources, func(other *source) bool { return overlap(s, other) }) {
-			listed.Standing = "replaces"
+			listed.Status = "replaces"
 		}
 	}
 	return listed
 }
 
-// loses says what becomes of a template of ours beside those of a user.
-func (s *source) loses(house []*source) string {
+// statusBeside returns the status of a template of ours, given the user's templates
+// for the same path.
+func (s *source) statusBeside(overrides []*source) string {
 	var variants []string
-	for _, other := range house {
+	for _, other := range overrides {
 		switch {
 		case other.hides(s) && other.none:
 			return "dropped"
@@ -85,5 +86,5 @@ func (s *source) loses(house []*source) string {
 	return fmt.Sprintf("replaced for %s", strings.Join(variants, ", "))
 }
 
-// overlap reports whether there can be an element that two templates are for.
+// overlap reports whether there can be an element to which two templates apply.
 func overlap(a, b *source) bool { return a.variant == "" || b.variant == "" || a.variant == b.variant }

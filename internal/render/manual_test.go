@@ -30,11 +30,11 @@ import (
 
 var update = flag.Bool("update", false, "rewrite docs/templates.md")
 
-// TestManual: docs/templates.md tells what the code has. What it says of scopes,
-// fields and functions comes from there, and the rest from testdata/manual.md.
+// TestManual checks that docs/templates.md fits the code. Its scopes, fields and
+// functions are read from the code, and the rest from testdata/manual.md.
 func TestManual(t *testing.T) {
 	const at = "../../docs/templates.md"
-	text, err := template.New("manual.md").Delims("[[", "]]").Funcs(template.FuncMap{"said": said, "link": linked}).ParseFiles("testdata/manual.md")
+	text, err := template.New("manual.md").Delims("[[", "]]").Funcs(template.FuncMap{"errorLine": errorLine, "link": linked}).ParseFiles("testdata/manual.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,12 +48,12 @@ func TestManual(t *testing.T) {
 		}
 	}
 	if want, _ := os.ReadFile(at); out.String() != string(want) {
-		t.Error("docs/templates.md is not what the code has: make generate writes it anew")
+		t.Error("docs/templates.md does not fit the code: run make generate")
 	}
 }
 
-// said is a line of the golden message of a case, by what it begins with.
-func said(name, begin string) (string, error) {
+// errorLine returns the line of a case's golden error that begins with a text.
+func errorLine(name, begin string) (string, error) {
 	text, err := os.ReadFile(filepath.Join("../../testdata", name, "error.txt"))
 	if err != nil {
 		return "", err
@@ -66,17 +66,17 @@ func said(name, begin string) (string, error) {
 	return "", fmt.Errorf("%s has no line %q", name, begin)
 }
 
-// manual is what the manual tells of the code.
+// manual is the data of the manual, from the code.
 type manual struct {
 	Marker    string
 	Scopes    []scope
 	Types     []typ
 	Ours      []function
 	FromSprig []function
-	Refusals  []render.Refusal
+	Excluded  []render.Exclusion
 }
 
-// scope is a scope with what its placeholders stand for in an example.
+// scope is a scope with the values of its placeholders in an example.
 type scope struct {
 	model.Scope
 	Type         string
@@ -86,7 +86,7 @@ type scope struct {
 
 type placeholder struct{ Name, Doc, Example string }
 
-// value is one of the values that something can have.
+// value is a possible value of a type.
 type value struct{ Name, Doc string }
 
 type function struct {
@@ -97,24 +97,25 @@ type function struct {
 func newManual(t *testing.T) manual {
 	t.Helper()
 	code := parseModel(t)
-	m := manual{Marker: keep.Marker, Refusals: render.Refusals(), Types: code.reachable()}
-	into := example(t)
+	m := manual{Marker: keep.Marker, Excluded: render.Exclusions(), Types: code.reachable()}
+	module := example(t)
 	for _, s := range model.Scopes {
 		one := scope{Scope: s, Type: reflect.TypeOf(s.Data).Elem().Name()}
 		for _, p := range s.Placeholders {
-			one.Placeholders = append(one.Placeholders, placeholder{p.Name, p.Doc, s.Expand("{"+p.Name+"}", s.Elements(into)[0])})
+			one.Placeholders = append(one.Placeholders, placeholder{p.Name, p.Doc, s.Expand("{"+p.Name+"}", s.Elements(module)[0])})
 		}
 		for _, variant := range s.Variants {
 			one.Variants = append(one.Variants, value{variant, code.variants[variant]})
 		}
 		m.Scopes = append(m.Scopes, one)
 	}
-	m.Ours = called(t, render.Ours)
-	m.FromSprig = called(t, render.FromSprig)
+	m.Ours = withResults(t, render.Ours)
+	m.FromSprig = withResults(t, render.FromSprig)
 	return m
 }
 
-// example is the module of testdata/orders, whose first elements are examples.
+// example returns the module of testdata/orders. The manual's examples are its first
+// elements.
 func example(t *testing.T) *model.Module {
 	t.Helper()
 	request, err := compile.Request(context.Background(), []string{"../../testdata/orders"}, []string{"orders.proto"})
@@ -126,15 +127,15 @@ func example(t *testing.T) *model.Module {
 		t.Fatal(err)
 	}
 	path := strings.TrimSuffix(string(plugin.Files[len(plugin.Files)-1].GoImportPath), "/gen/shop/v1")
-	into, err := model.Build(model.Module{Path: path}, plugin, model.EventsAuto)
+	module, err := model.Build(model.Module{Path: path}, plugin, model.EventsAuto)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return into
+	return module
 }
 
-// called are functions with what their examples make.
-func called(t *testing.T, functions []render.Function) (all []function) {
+// withResults returns functions with the results of their examples.
+func withResults(t *testing.T, functions []render.Function) (all []function) {
 	t.Helper()
 	for _, f := range functions {
 		one := function{Function: f}
@@ -146,7 +147,7 @@ func called(t *testing.T, functions []render.Function) (all []function) {
 	return all
 }
 
-// execute is what a template makes for a module that has nothing.
+// execute returns what a template makes for an empty module.
 func execute(t *testing.T, text string) string {
 	t.Helper()
 	tree, err := render.Parse(nil, []render.File{{Name: "module/x.tmpl", Text: text}})
@@ -164,7 +165,7 @@ func execute(t *testing.T, text string) string {
 	return strconv.Quote(string(made))
 }
 
-// code is what the source of the model says.
+// code is what the manual needs of the model's source.
 type code struct {
 	types    map[string]*typ
 	variants map[string]string // the comments of the constants that are variants
@@ -174,7 +175,7 @@ type code struct {
 type typ struct {
 	Name, Doc string
 	Members   []member
-	Values    []value // that there are, of a type of text
+	Values    []value // the constants of the type, if it is a string type
 }
 
 // member is a field or a method that templates can use.
@@ -227,8 +228,8 @@ func (c *code) declaration(decl *ast.GenDecl) {
 	}
 }
 
-// constant notes a constant of text: as a variant, if it can be one, and among
-// the values of its type.
+// constant records a string constant: as a variant if it can be one, and as a value
+// of its type.
 func (c *code) constant(spec *ast.ValueSpec) {
 	if len(spec.Values) != 1 {
 		return
@@ -252,7 +253,7 @@ func members(fields *ast.StructType) (all []member) {
 		of := types.ExprString(field.Type)
 		doc := cmp.Or(text(field.Doc), text(field.Comment))
 		if len(field.Names) == 0 {
-			all = append(all, member{"", linked(of), "and all that it has"})
+			all = append(all, member{"", linked(of), "and all its fields and methods"})
 		}
 		for _, name := range field.Names {
 			if name.IsExported() {
@@ -263,7 +264,7 @@ func members(fields *ast.StructType) (all []member) {
 	return all
 }
 
-// method notes a method of a type, with the name of what it takes.
+// method records a method of a type, with the names of its parameters.
 func (c *code) method(decl *ast.FuncDecl) {
 	if decl.Recv == nil || !decl.Name.IsExported() || slices.Contains(render.ForRender, decl.Name.Name) {
 		return
@@ -282,23 +283,24 @@ func (c *code) method(decl *ast.FuncDecl) {
 	of.Members = append(of.Members, member{name, result, inTable(text(decl.Doc), decl.Name.Name)})
 }
 
-// inTable is the comment of a name as a table has it, behind the name.
+// inTable returns the comment of a name without its beginning, for a table whose
+// first column is the name.
 func inTable(doc, name string) string {
-	for _, begin := range []string{name + " ", "is ", "are ", "reports "} {
+	for _, begin := range []string{name + " ", "is ", "are ", "reports ", "returns "} {
 		doc = strings.TrimPrefix(doc, begin)
 	}
 	return strings.TrimSuffix(doc, ".")
 }
 
-// text is a comment on one line.
+// text returns a comment on one line.
 func text(comment *ast.CommentGroup) string {
 	plain := strings.Join(strings.Fields(comment.Text()), " ")
 	return regexp.MustCompile(`\[(\w+(?:\.\w+)?)\]`).ReplaceAllString(plain, "$1")
 }
 
-// linked names a type in words, and links those of the model.
+// linked returns a type in words, with links to those of the model.
 func linked(of string) string {
-	if list, found := strings.CutPrefix(of, "[]"); found {
+	if list, ok := strings.CutPrefix(of, "[]"); ok {
 		return "list of " + linked(list)
 	}
 	plain := strings.TrimPrefix(of, "*")
@@ -308,7 +310,7 @@ func linked(of string) string {
 	return plain
 }
 
-// reachable are the types that templates can get at, those of scopes first.
+// reachable returns the types that templates can reach, those of scopes first.
 func (c *code) reachable() (all []typ) {
 	var queue []string
 	for _, s := range model.Scopes {
@@ -319,8 +321,8 @@ func (c *code) reachable() (all []typ) {
 		one := c.types[queue[i]]
 		all = append(all, *one)
 		for _, member := range one.Members {
-			if found := link.FindStringSubmatch(member.Type); found != nil && !slices.Contains(queue, found[1]) {
-				queue = append(queue, found[1])
+			if match := link.FindStringSubmatch(member.Type); match != nil && !slices.Contains(queue, match[1]) {
+				queue = append(queue, match[1])
 			}
 		}
 	}

@@ -2,8 +2,8 @@ package render
 
 import "strings"
 
-// suggestion asks whether one of the names was meant that is spelled much the
-// same, or is empty.
+// suggestion returns the question whether a similar name was meant, or "" if there
+// is none.
 func suggestion(name string, names []string) string {
 	if near := nearest(name, names); near != "" {
 		return ", did you mean " + near + "?"
@@ -11,8 +11,8 @@ func suggestion(name string, names []string) string {
 	return ""
 }
 
-// nearest is the name that is spelled most like another, or "" if none is
-// alike: more than a third of it would have to change.
+// nearest returns the name that is most similar to another, or "" if more than a
+// third of it would have to change.
 func nearest(name string, names []string) (near string) {
 	least := len(name)/3 + 1
 	for _, other := range names {
@@ -23,15 +23,15 @@ func nearest(name string, names []string) (near string) {
 	return near
 }
 
-// distance is how many letters must be put in, taken out or replaced to make
-// one word of another (Levenshtein).
+// distance returns how many letters must be inserted, deleted or replaced to turn
+// one word into another (Levenshtein).
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j
 	}
 	for i := range len(a) {
-		before := row[0] // of the row above, one to the left
+		before := row[0] // the entry above and to the left
 		row[0] = i + 1
 		for j := range len(b) {
 			replaced := before

@@ -11,21 +11,21 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
 )
 
-// Outputs are the files that the tree makes for a module, none of them rendered
-// yet. A path that no file can have, and two files of one path, are errors.
-func (t *Tree) Outputs(into *model.Module) ([]keep.Output, error) {
+// Outputs returns the files that the tree makes for a module, without rendering
+// them. It is an error if a file can't have its path, or if two have the same.
+func (t *Tree) Outputs(module *model.Module) ([]keep.Output, error) {
 	var outputs []keep.Output
 	var errs []error
 	made := paths{}
 	for _, scope := range model.Scopes {
-		elements := scope.Elements(into)
-		for _, p := range t.places[scope.Name] {
+		elements := scope.Elements(module)
+		for _, p := range t.targets[scope.Name] {
 			for _, element := range elements {
 				one := p.source(element)
 				if one == nil {
 					continue
 				}
-				output, err := one.output(into.Path, element, made)
+				output, err := one.output(module.Path, element, made)
 				if err != nil {
 					errs = append(errs, err)
 					continue
@@ -37,9 +37,9 @@ func (t *Tree) Outputs(into *model.Module) ([]keep.Output, error) {
 	return outputs, Together(errors.Join(errs...))
 }
 
-// output is the file that a template makes for an element, in the module of a
-// path, where others are made.
-func (s *source) output(module string, element model.Element, made paths) (keep.Output, error) {
+// output returns the file that a template makes for an element, and adds it to those
+// that are made.
+func (s *source) output(modulePath string, element model.Element, made paths) (keep.Output, error) {
 	at := s.scope.Expand(s.pattern, element)
 	if text := made.claim(at, s, element); text != "" {
 		return keep.Output{}, &Error{At: s.file.At, Element: element.String(), Text: text}
@@ -48,18 +48,18 @@ func (s *source) output(module string, element model.Element, made paths) (keep.
 		Path:    at,
 		Owner:   s.owner,
 		Element: element,
-		Render:  func() ([]byte, error) { return s.render(module, element, at) },
+		Render:  func() ([]byte, error) { return s.render(modulePath, element, at) },
 	}, nil
 }
 
-// executable is a template with functions of its own, for one file at a time.
+// executable is a copy of a template with its own functions, for one file at a time.
 type executable struct {
 	template *template.Template
 	imports  *imports
 }
 
-// executable is one that is idle, or another: making one takes longer than
-// executing it.
+// executable returns an idle executable, or a new one. They are kept because making
+// one takes longer than executing it.
 func (s *source) executable() (*executable, error) {
 	if one, ok := s.idle.Get().(*executable); ok {
 		return one, nil
@@ -69,28 +69,28 @@ func (s *source) executable() (*executable, error) {
 		return nil, err
 	}
 	imports := &imports{}
-	return &executable{template: t.Funcs(bound(imports)), imports: imports}, nil
+	return &executable{template: t.Funcs(perFile(imports)), imports: imports}, nil
 }
 
-// render makes one file of the module of a path. An error names the template,
-// its line, and the element.
-func (s *source) render(module string, element model.Element, at string) ([]byte, error) {
+// render returns the content of one file. An error names the template, its line and
+// the element.
+func (s *source) render(modulePath string, element model.Element, at string) ([]byte, error) {
 	one, err := s.executable()
 	if err != nil {
 		return nil, err
 	}
 	defer s.idle.Put(one)
 	imports := one.imports
-	imports.module, imports.asked = module, nil
+	imports.module, imports.asked = modulePath, nil
 	var out bytes.Buffer
 	if err := one.template.Execute(&out, element); err != nil {
-		return nil, misexecuted(s.file.At, element, err)
+		return nil, executeFailure(s.file.At, element, err)
 	}
 	if len(bytes.TrimSpace(out.Bytes())) == 0 {
 		return nil, nil // a template may leave a file out
 	}
 	if path.Ext(at) != ".go" {
-		text := imports.plain(out.Bytes())
+		text := imports.withOwnNames(out.Bytes())
 		return text, s.check(element, at, text)
 	}
 	source, err := imports.finish(out.Bytes())
@@ -99,18 +99,18 @@ func (s *source) render(module string, element model.Element, at string) ([]byte
 		formatted, err = format.Source(source)
 	}
 	if err != nil {
-		text := imports.plain([]byte("what it makes is no Go: " + explain(err, source)))
+		text := imports.withOwnNames([]byte("what it makes is not Go: " + withLine(err, source)))
 		return nil, &Error{At: s.file.At, Element: element.String(), Text: string(text)}
 	}
 	return formatted, s.check(element, at, formatted)
 }
 
-// check looks whether the next run will know what a template of a user makes
-// for ours.
+// check returns an error if a user's template has the marker but the file that it
+// makes does not: the next run would not recognise the file as ours.
 func (s *source) check(element model.Element, at string, text []byte) error {
-	if !s.file.house || s.owner != keep.Ours || keep.Marked(at, text) {
+	if !s.file.override || s.owner != keep.Ours || keep.Marked(at, text) {
 		return nil
 	}
-	return &Error{At: s.file.At, Element: element.String(), Text: "it has the marker, and what it makes has not, " +
-		"so that the next run would take the file for yours: let the marker be a comment of its own at the top, whatever the element"}
+	return &Error{At: s.file.At, Element: element.String(), Text: "the template has the marker, but the file that it makes does not, " +
+		"so that the next run would take the file for yours: make the marker a comment of its own at the top, for every element"}
 }

@@ -21,22 +21,22 @@ import (
 func TestImportsAreWhatTheFileUses(t *testing.T) {
 	own := model.GoPackage{Path: "example.com/shop/gen/context", Name: "context"}
 	for name, test := range map[string]struct {
-		source string // %s stands for what the package own is called
+		source string // %s is the name of the package own
 		want   string
 	}{
-		"unused ones go": {
+		"unused ones are dropped": {
 			"package p\n\nimport (\n\t\"fmt\"\n\t\"os\"\n)\n\nvar _ = os.Args\n",
 			"package p\n\nimport \"os\"\n\nvar _ = os.Args\n",
 		},
-		"all may go": {
+		"all may be dropped": {
 			"package p\n\nimport \"os\"\n\nvar os = 1\n",
 			"package p\n\nvar os = 1\n",
 		},
-		"those stay whose names are not known": {
+		"those are kept whose names are not known": {
 			"package p\n\nimport (\n\t. \"fmt\"\n\t\"github.com/mattn/go-isatty/v2\"\n\t\"gopkg.in/yaml.v3\"\n\t_ \"embed\"\n)\n",
 			"package p\n\nimport (\n\t_ \"embed\"\n\t. \"fmt\"\n\n\t\"github.com/mattn/go-isatty/v2\"\n\t\"gopkg.in/yaml.v3\"\n)\n",
 		},
-		"groups are made": {
+		"they are grouped": {
 			"package p\n\nimport (\n\t\"example.com/shop/a\"\n\t\"google.golang.org/grpc\"\n\t\"os\"\n)\n\nvar _ = os.Args[a.A:grpc.B]\n",
 			"package p\n\nimport (\n\t\"os\"\n\n\t\"google.golang.org/grpc\"\n\n\t\"example.com/shop/a\"\n)\n\nvar _ = os.Args[a.A:grpc.B]\n",
 		},
@@ -44,15 +44,15 @@ func TestImportsAreWhatTheFileUses(t *testing.T) {
 			"package p\n\nvar _ %s.Event\n",
 			"package p\n\nimport \"example.com/shop/gen/context\"\n\nvar _ context.Event\n",
 		},
-		"under another name if its own is an import's": {
+		"by another name if an import has its own": {
 			"package p\n\nimport \"context\"\n\nfunc f(context.Context, %s.Event)\n",
 			"package p\n\nimport (\n\t\"context\"\n\n\tcontext2 \"example.com/shop/gen/context\"\n)\n\nfunc f(context.Context, context2.Event)\n",
 		},
-		"under another name if its own is a variable's": {
+		"by another name if a variable has its own": {
 			"package p\n\nfunc f(context int) %s.Event\n",
 			"package p\n\nimport context2 \"example.com/shop/gen/context\"\n\nfunc f(context int) context2.Event\n",
 		},
-		"under its own if that is but a method's": {
+		"by its own name if only a method has it": {
 			"package p\n\nvar _ %s.Event = x.context()\n",
 			"package p\n\nimport \"example.com/shop/gen/context\"\n\nvar _ context.Event = x.context()\n",
 		},
@@ -87,8 +87,9 @@ func TestComment(t *testing.T) {
 	}
 }
 
-// TestTemplatesSayWhoseTheyAre as the README does: what is ours and what is yours.
-func TestTemplatesSayWhoseTheyAre(t *testing.T) {
+// TestOwnersOfTemplates checks that the templates make files of the owners that the
+// README names.
+func TestOwnersOfTemplates(t *testing.T) {
 	for _, one := range parsed(t, builtIn(t), nil) {
 		want := keep.Ours
 		if strings.Contains(one.file.Name, "/internal/") || strings.HasSuffix(one.pattern, "/main.go") {
@@ -109,60 +110,60 @@ func builtIn(t *testing.T) []File {
 	return files
 }
 
-// parsed are the templates of a tree.
-func parsed(t *testing.T, ours, house []File) (all []*source) {
+// parsed returns the templates of a tree.
+func parsed(t *testing.T, ours, overrides []File) (all []*source) {
 	t.Helper()
-	tree, err := Parse(ours, house)
+	tree, err := Parse(ours, overrides)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, scope := range model.Scopes {
-		for _, place := range tree.places[scope.Name] {
-			all = append(all, place.sources...)
+		for _, target := range tree.targets[scope.Name] {
+			all = append(all, target.sources...)
 		}
 	}
 	return all
 }
 
-// TestHouseComesFirst: of the templates for a path, which makes the file of an
-// element with events, and which that of one without.
-func TestHouseComesFirst(t *testing.T) {
+// TestOverridesTakePrecedence checks which of the templates for a path makes the file
+// of an element with events, and of one without.
+func TestOverridesTakePrecedence(t *testing.T) {
 	const path = "program/cmd/{app}/main"
 	all, events, plain := path+".go.tmpl", path+".events.go.tmpl", path+".plain.go.tmpl"
 	for name, test := range map[string]struct {
-		ours, house     []string
+		ours, overrides []string
 		events, without string
 	}{
 		"ours alone":                {[]string{all}, nil, "our " + all, "our " + all},
 		"ours by variant":           {[]string{events, plain}, nil, "our " + events, "our " + plain},
-		"same path":                 {[]string{events, plain}, []string{events}, "house " + events, "our " + plain},
-		"without variants":          {[]string{events, plain}, []string{all}, "house " + all, "house " + all},
-		"a variant of ours for all": {[]string{all}, []string{plain}, "our " + all, "house " + plain},
-		"a variant and all others":  {[]string{events, plain}, []string{all, plain}, "house " + all, "house " + plain},
-		"a new path":                {nil, []string{plain}, "", "house " + plain},
+		"same path":                 {[]string{events, plain}, []string{events}, "user's " + events, "our " + plain},
+		"without variants":          {[]string{events, plain}, []string{all}, "user's " + all, "user's " + all},
+		"a variant of ours for all": {[]string{all}, []string{plain}, "our " + all, "user's " + plain},
+		"a variant and all others":  {[]string{events, plain}, []string{all, plain}, "user's " + all, "user's " + plain},
+		"a new path":                {nil, []string{plain}, "", "user's " + plain},
 		"dropped":                   {[]string{events, plain}, []string{all + " empty"}, "", ""},
 		"dropped for some":          {[]string{all}, []string{plain + " empty"}, "our " + all, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			files := func(names []string, whose string, house bool) (all []File) {
+			files := func(names []string, whose string, override bool) (all []File) {
 				for _, name := range names {
 					name, empty := strings.CutSuffix(name, " empty")
 					text := "package main"
 					if empty {
-						text = "{{/* not in this house */}}\n"
+						text = "{{/* not wanted */}}\n"
 					}
-					all = append(all, File{Name: name, At: whose + " " + name, Text: text, house: house})
+					all = append(all, File{Name: name, At: whose + " " + name, Text: text, override: override})
 				}
 				return all
 			}
-			tree, err := Parse(files(test.ours, "our", false), files(test.house, "house", true))
+			tree, err := Parse(files(test.ours, "our", false), files(test.overrides, "user's", true))
 			if err != nil {
 				t.Fatal(err)
 			}
 			withEvents := &model.Program{Name: "shop", Packages: []*model.Package{{EventTypes: []*model.Event{{}}}}}
 			for program, want := range map[*model.Program]string{withEvents: test.events, {Name: "shop"}: test.without} {
 				got := ""
-				if one := tree.places["program"][0].source(program); one != nil {
+				if one := tree.targets["program"][0].source(program); one != nil {
 					got = one.file.At
 				}
 				if got != want {
@@ -173,29 +174,29 @@ func TestHouseComesFirst(t *testing.T) {
 	}
 }
 
-func TestWrongTemplatesAreNamed(t *testing.T) {
-	into := &model.Module{Path: "example.com/shop"}
+func TestErrorsNameTheTemplate(t *testing.T) {
+	module := &model.Module{Path: "example.com/shop"}
 	for name, test := range map[string]struct{ path, text, want string }{
-		"no scope":            {"readme.tmpl", "", "house/readme.tmpl: want it in a folder"},
-		"unknown scope":       {"file/readme.tmpl", "", "house/file/readme.tmpl: want it in a folder"},
-		"no name":             {"module/docs/.tmpl", "", "house/module/docs/.tmpl: before .tmpl want the name"},
-		"a name of dots":      {"module/...tmpl", "", "house/module/...tmpl: before .tmpl want the name"},
-		"no template":         {"module/x.tmpl", "a\n{{if}}", "house/module/x.tmpl:2: missing value for if"},
-		"unknown placeholder": {"module/{event}.md.tmpl", "", "house/module/{event}.md.tmpl: there is no {event} in the path of module templates: they have no placeholders"},
+		"no scope":            {"readme.tmpl", "", "overrides/readme.tmpl: want its first folder to be its scope, one of module"},
+		"unknown scope":       {"file/readme.tmpl", "", "overrides/file/readme.tmpl: want its first folder to be its scope, one of module"},
+		"no name":             {"module/docs/.tmpl", "", "overrides/module/docs/.tmpl: want the name of the file that it makes before .tmpl"},
+		"a name of dots":      {"module/...tmpl", "", "overrides/module/...tmpl: want the name of the file that it makes before .tmpl"},
+		"no template":         {"module/x.tmpl", "a\n{{if}}", "overrides/module/x.tmpl:2: missing value for if"},
+		"unknown placeholder": {"module/{event}.md.tmpl", "", "overrides/module/{event}.md.tmpl: there is no {event} in the path of module templates: they have no placeholders"},
 		"open brace":          {"module/{event.md.tmpl", "", "is not closed"},
-		"foreign variant":     {"module/x.unary.md.tmpl", "", "house/module/x.unary.md.tmpl: .unary is no variant of module templates: they have events, plain"},
-		"variant of none":     {"event/{event}.plain.md.tmpl", "", ".plain is no variant of event templates: they have none"},
-		"unknown field":       {"module/x.md.tmpl", "a\n{{.Colour}}", "house/module/x.md.tmpl:2:3: for module example.com/shop: <.Colour>: Module has no Colour. It has Copied, Engines, EventTypes,"},
+		"foreign variant":     {"module/x.unary.md.tmpl", "", "overrides/module/x.unary.md.tmpl: .unary is not a variant of module templates: they have events, plain"},
+		"variant of none":     {"event/{event}.plain.md.tmpl", "", ".plain is not a variant of event templates: they have none"},
+		"unknown field":       {"module/x.md.tmpl", "a\n{{.Colour}}", "overrides/module/x.md.tmpl:2:3: for module example.com/shop: <.Colour>: Module has no Colour. It has Copied, Engines, EventTypes,"},
 		"nearly a field":      {"module/x.md.tmpl", "{{.Pth}}", "Module has no Pth, did you mean Path? It has"},
-		"no Go":               {"module/x.go.tmpl", "package x\n\nfunc {", "house/module/x.go.tmpl: for module example.com/shop: what it makes is no Go: expected 'IDENT', found '{', in its line 3:\n\tfunc {"},
-		"a marker by chance":  {"module/x.sql.tmpl", "-- Code generated by protoc-gen-receiver. DO NOT EDIT.", "house/module/x.sql.tmpl:1: the marker must be a comment"},
-		"a marker at times":   {"module/x.yaml.tmpl", "{{if .Packages}}\n# Code generated by protoc-gen-receiver. DO NOT EDIT.\n{{end}}a: 1", "it has the marker, and what it makes has not"},
-		"git's own":           {"module/.Git/hooks/x.tmpl", "a", ".Git/hooks/x is git's own"},
+		"no Go":               {"module/x.go.tmpl", "package x\n\nfunc {", "overrides/module/x.go.tmpl: for module example.com/shop: what it makes is not Go: expected 'IDENT', found '{', in its line 3:\n\tfunc {"},
+		"a marker by chance":  {"module/x.sql.tmpl", "-- Code generated by protoc-gen-receiver. DO NOT EDIT.", "overrides/module/x.sql.tmpl:1: the marker must be a comment"},
+		"a marker at times":   {"module/x.yaml.tmpl", "{{if .Packages}}\n# Code generated by protoc-gen-receiver. DO NOT EDIT.\n{{end}}a: 1", "the template has the marker, but the file that it makes does not"},
+		"git's own":           {"module/.Git/hooks/x.tmpl", "a", ".Git/hooks/x belongs to git"},
 		"the runtime's":       {"module/internal/receiver-runtime/x.go.tmpl", "package x", "is where the runtime is copied to"},
-		"a name of Windows":   {"module/aux.md.tmpl", "a", "no Go module can hold it"},
+		"a name of Windows":   {"module/aux.md.tmpl", "a", "a Go module can't contain this path"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := renderAll(into, File{Name: test.path, At: "house/" + test.path, Text: test.text, house: true})
+			err := renderAll(module, File{Name: test.path, At: "overrides/" + test.path, Text: test.text, override: true})
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("the error is %v, want %q in it", err, test.want)
 			}
@@ -203,13 +204,13 @@ func TestWrongTemplatesAreNamed(t *testing.T) {
 	}
 }
 
-// renderAll renders what templates make of a module.
-func renderAll(into *model.Module, house ...File) error {
-	tree, err := Parse(nil, house)
+// renderAll renders what templates make for a module.
+func renderAll(module *model.Module, overrides ...File) error {
+	tree, err := Parse(nil, overrides)
 	if err != nil {
 		return err
 	}
-	outputs, err := tree.Outputs(into)
+	outputs, err := tree.Outputs(module)
 	errs := []error{err}
 	for _, output := range outputs {
 		_, err := output.Render()
@@ -227,11 +228,11 @@ func TestPathsThatClash(t *testing.T) {
 		"beside":   {"module/docs/x.md", "module/docs/y.md", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var house []File
+			var overrides []File
 			for _, name := range []string{test.one, test.other} {
-				house = append(house, File{Name: name + ending, At: name, Text: "a", house: true})
+				overrides = append(overrides, File{Name: name + ending, At: name, Text: "a", override: true})
 			}
-			err := renderAll(&model.Module{Path: "example.com/shop"}, house...)
+			err := renderAll(&model.Module{Path: "example.com/shop"}, overrides...)
 			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
 				t.Errorf("the error is %v, want %q in it", err, test.want)
 			}
@@ -239,9 +240,9 @@ func TestPathsThatClash(t *testing.T) {
 	}
 }
 
-// TestRefusals: each function of sprig is either there or refused with a reason
-// of its own, and what is there gives one result.
-func TestRefusals(t *testing.T) {
+// TestErrorsOfUndefinedFunctions checks that the error for a function that templates
+// don't have says why, or what was meant.
+func TestErrorsOfUndefinedFunctions(t *testing.T) {
 	for name, want := range map[string]string{
 		"env":           "another machine",
 		"now":           "depends on the time",
@@ -252,7 +253,7 @@ func TestRefusals(t *testing.T) {
 		"camelcase":     "names",
 		"osBase":        "as the machine does",
 		"mustToJson":    "without must",
-		"hello":         "can do without",
+		"hello":         "don't need",
 		"uper":          "did you mean upper?",
 		"prntf":         "did you mean printf?",
 		"wholly":        `templates have no function "wholly" (`,
@@ -264,27 +265,28 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestWhatSprigHas: what is allowed of sprig is there, and what is refused.
-func TestWhatSprigHas(t *testing.T) {
+// TestSprigHasTheFunctions checks that sprig has those that are allowed and those that
+// are excluded, and that none is both.
+func TestSprigHasTheFunctions(t *testing.T) {
 	has := sprig.TxtFuncMap()
 	for _, f := range fromSprig {
 		if has[cmp.Or(f.must, f.Name)] == nil {
 			t.Errorf("sprig has no %s", f.Name)
 		}
-		if !strings.Contains(refusal(f.Name), "can do without") {
-			t.Errorf("%s is allowed, and refused: %s", f.Name, refusal(f.Name))
+		if !strings.Contains(noSuchFunction(f.Name), "don't need") {
+			t.Errorf("%s is both allowed and excluded: %s", f.Name, noSuchFunction(f.Name))
 		}
 	}
-	for _, r := range refused {
+	for _, r := range excluded {
 		if !slices.ContainsFunc(slices.Collect(maps.Keys(has)), regexp.MustCompile(`^(`+r.names+`)$`).MatchString) {
 			t.Errorf("sprig has none of %s", r.names)
 		}
 	}
 }
 
-// TestNoAddressIsEverPrinted: whatever of the model a template prints, it is
-// the same at every run, as it has a method String. Structs without one hold
-// nothing but such.
+// TestNoAddressIsEverPrinted checks that whatever a template prints of the model is
+// the same in every run. So each type must have a method String; the structs without
+// one have only fields that have it.
 func TestNoAddressIsEverPrinted(t *testing.T) {
 	for name, of := range typesOf(model.Scopes) {
 		if !reflect.PointerTo(of).Implements(reflect.TypeFor[fmt.Stringer]()) && name != "Reply" && name != "From" {
@@ -293,12 +295,12 @@ func TestNoAddressIsEverPrinted(t *testing.T) {
 	}
 }
 
-func TestWhatIsTheSameForManyIsSaidOnce(t *testing.T) {
-	into := &model.Module{Path: "example.com/shop"}
+func TestTheSameErrorOfManyElementsIsReportedOnce(t *testing.T) {
+	module := &model.Module{Path: "example.com/shop"}
 	for _, name := range []string{"a", "b", "c"} {
-		into.Programs = append(into.Programs, &model.Program{Module: into, Name: name})
+		module.Programs = append(module.Programs, &model.Program{Module: module, Name: name})
 	}
-	err := renderAll(into, File{Name: "program/{app}.md.tmpl", At: "x.tmpl", Text: "{{.Colour}}"})
+	err := renderAll(module, File{Name: "program/{app}.md.tmpl", At: "x.tmpl", Text: "{{.Colour}}"})
 	want := "x.tmpl:1:3: for program a, and 2 more: <.Colour>: "
 	if got := err.Error(); !strings.HasPrefix(got, want) || strings.Contains(got, "\n") {
 		t.Errorf("the error is\n%s\nwant one line that begins %q", got, want)

@@ -10,14 +10,13 @@ import (
 	"github.com/Masterminds/sprig/v3"
 )
 
-// fromSprig are the functions of sprig that a template may use: those that
-// give the same result at every run, on every machine, and say what is wrong
-// with what they are given.
+// fromSprig are the functions of sprig that a template may use. They return the
+// same in every run, on every machine, and report wrong arguments.
 var fromSprig = []Function{
 	{Name: "lower", Doc: "text in lower case", Example: `lower "Orders"`},
 	{Name: "upper", Doc: "text in upper case", Example: `upper "Orders"`},
-	{Name: "title", Doc: "each word with a capital; no name of Go's, which the model has", Example: `title "order taken"`},
-	{Name: "untitle", Doc: "each word without one", Example: `untitle "Order Taken"`},
+	{Name: "title", Doc: "each word with a capital; for Go names use those of the model", Example: `title "order taken"`},
+	{Name: "untitle", Doc: "each word without a capital", Example: `untitle "Order Taken"`},
 	{Name: "snakecase", Doc: "words joined by underscores", Example: `snakecase "OrderTaken"`},
 	{Name: "kebabcase", Doc: "words joined by dashes", Example: `kebabcase "OrderTaken"`},
 	{Name: "plural", Doc: "one word or the other, by a number", Example: `plural "one event" "many events" 2`},
@@ -31,45 +30,45 @@ var fromSprig = []Function{
 	{Name: "contains", Doc: "whether a text has another in it", Example: `contains "v1" "shop.v1"`},
 	{Name: "hasPrefix", Doc: "whether a text begins with another", Example: `hasPrefix "shop" "shop.v1"`},
 	{Name: "hasSuffix", Doc: "whether a text ends with another", Example: `hasSuffix "v1" "shop.v1"`},
-	{Name: "replace", Doc: "text with one thing replaced by another", Example: `replace "." "/" "shop.v1"`},
+	{Name: "replace", Doc: "text with each occurrence of one text replaced by another", Example: `replace "." "/" "shop.v1"`},
 	{Name: "repeat", Doc: "text many times", Example: `repeat 3 "-"`},
 	{Name: "cat", Doc: "values as text, with spaces between", Example: `cat "port" 8080`},
 	{Name: "wrap", Doc: "text in lines of a width", Example: `wrap 12 "stores every event"`},
-	{Name: "wrapWith", Doc: "text in parts of a width, with something between", Example: `wrapWith 12 " / " "stores every event"`},
+	{Name: "wrapWith", Doc: "text in parts of a width, with a separator between them", Example: `wrapWith 12 " / " "stores every event"`},
 	{Name: "indent", Doc: "lines with spaces before each", Example: `indent 2 "a: 1"`},
 	{Name: "nindent", Doc: "the same, on a new line", Example: `nindent 2 "a: 1"`},
-	{Name: "quote", Doc: "text in double quotes, as Go has it", Example: `quote "say \"hello\""`},
+	{Name: "quote", Doc: "text in double quotes, as in Go", Example: `quote "say \"hello\""`},
 	{Name: "squote", Doc: "text in single quotes", Example: `squote "text"`},
 	{Name: "toString", Doc: "a value as text", Example: `toString 1`},
-	{Name: "regexMatch", must: "mustRegexMatch", Doc: "whether a regular expression finds something", Example: `regexMatch "v[0-9]+$" "shop.v1"`},
-	{Name: "regexFind", must: "mustRegexFind", Doc: "what it finds first", Example: `regexFind "v[0-9]+" "shop.v1"`},
-	{Name: "regexReplaceAll", must: "mustRegexReplaceAll", Doc: "text with all it finds replaced", Example: `regexReplaceAll "[^a-z]+" "shop.v1" "-"`},
+	{Name: "regexMatch", must: "mustRegexMatch", Doc: "whether a regular expression matches a part of a text", Example: `regexMatch "v[0-9]+$" "shop.v1"`},
+	{Name: "regexFind", must: "mustRegexFind", Doc: "the first match of a regular expression", Example: `regexFind "v[0-9]+" "shop.v1"`},
+	{Name: "regexReplaceAll", must: "mustRegexReplaceAll", Doc: "text with all matches replaced", Example: `regexReplaceAll "[^a-z]+" "shop.v1" "-"`},
 
 	{Name: "splitList", Doc: "the parts of a text, as a list", Example: `splitList "." "shop.v1"`},
-	{Name: "join", Doc: "a list as text, with something between", Example: `join ", " (list "a" "b")`},
-	{Name: "sortAlpha", Doc: "a list in the order of the alphabet", Example: `sortAlpha (list "b" "a")`},
+	{Name: "join", Doc: "a list as text, with a separator", Example: `join ", " (list "a" "b")`},
+	{Name: "sortAlpha", Doc: "a list in alphabetical order", Example: `sortAlpha (list "b" "a")`},
 	{Name: "list", Doc: "a list of values", Example: `list "a" "b"`},
-	{Name: "append", must: "mustAppend", Doc: "a list and one more", Example: `append (list "a") "b"`},
-	{Name: "prepend", must: "mustPrepend", Doc: "one more and a list", Example: `prepend (list "b") "a"`},
+	{Name: "append", must: "mustAppend", Doc: "a list with one more item at its end", Example: `append (list "a") "b"`},
+	{Name: "prepend", must: "mustPrepend", Doc: "a list with one more item at its beginning", Example: `prepend (list "b") "a"`},
 	{Name: "concat", Doc: "lists as one", Example: `concat (list "a") (list "b")`},
-	{Name: "first", must: "mustFirst", Doc: "the first of a list", Example: `first (list "a" "b")`},
-	{Name: "last", must: "mustLast", Doc: "the last of a list", Example: `last (list "a" "b")`},
-	{Name: "rest", must: "mustRest", Doc: "all but the first", Example: `rest (list "a" "b")`},
-	{Name: "initial", must: "mustInitial", Doc: "all but the last", Example: `initial (list "a" "b")`},
-	{Name: "reverse", must: "mustReverse", Doc: "a list from its end", Example: `reverse (list "a" "b")`},
+	{Name: "first", must: "mustFirst", Doc: "the first item of a list", Example: `first (list "a" "b")`},
+	{Name: "last", must: "mustLast", Doc: "the last item of a list", Example: `last (list "a" "b")`},
+	{Name: "rest", must: "mustRest", Doc: "all items except the first", Example: `rest (list "a" "b")`},
+	{Name: "initial", must: "mustInitial", Doc: "all items except the last", Example: `initial (list "a" "b")`},
+	{Name: "reverse", must: "mustReverse", Doc: "a list in reverse order", Example: `reverse (list "a" "b")`},
 	{Name: "uniq", must: "mustUniq", Doc: "each value once", Example: `uniq (list "a" "a")`},
 	{Name: "without", must: "mustWithout", Doc: "a list without some values", Example: `without (list "a" "b") "a"`},
 	{Name: "has", must: "mustHas", Doc: "whether a list has a value", Example: `has "a" (list "a" "b")`},
 	{Name: "compact", must: "mustCompact", Doc: "a list without empty values", Example: `compact (list "a" "")`},
-	{Name: "until", Doc: "the numbers from 0 up to another", Example: `until 3`},
+	{Name: "until", Doc: "the numbers from 0 to below another", Example: `until 3`},
 
-	{Name: "default", Doc: "a value, or another where it is empty", Example: `default "none" ""`},
+	{Name: "default", Doc: "a value, or another one if it is empty", Example: `default "none" ""`},
 	{Name: "coalesce", Doc: "the first value that is not empty", Example: `coalesce "" "b"`},
 	{Name: "empty", Doc: "whether a value is empty", Example: `empty ""`},
 	{Name: "all", Doc: "whether no value is empty", Example: `all "a" ""`},
-	{Name: "any", Doc: "whether some value is not", Example: `any "a" ""`},
-	{Name: "ternary", Doc: "one value if something is true, else another", Example: `ternary "yes" "no" true`},
-	{Name: "dict", Doc: "values by name: several for a template that takes one", Example: `dict "int32" "integer" "bool" "boolean"`},
+	{Name: "any", Doc: "whether some value is not empty", Example: `any "a" ""`},
+	{Name: "ternary", Doc: "one value if a condition is true, else another", Example: `ternary "yes" "no" true`},
+	{Name: "dict", Doc: "values by name, such as several for a template that takes one value", Example: `dict "int32" "integer" "bool" "boolean"`},
 	{Name: "get", Doc: "the value of a name", Example: `get (dict "int32" "integer") "int32"`},
 	{Name: "hasKey", Doc: "whether there is a value of a name", Example: `hasKey (dict "int32" "integer") "bool"`},
 
@@ -77,8 +76,8 @@ var fromSprig = []Function{
 	{Name: "add1", Doc: "an integer and 1", Example: `add1 1`},
 	{Name: "sub", Doc: "a difference", Example: `sub 3 2`},
 	{Name: "mul", Doc: "a product", Example: `mul 2 3`},
-	{Name: "div", Doc: "a quotient, the rest dropped", Example: `div 7 2`},
-	{Name: "mod", Doc: "that rest", Example: `mod 7 2`},
+	{Name: "div", Doc: "a quotient, rounded towards 0", Example: `div 7 2`},
+	{Name: "mod", Doc: "the remainder of a division", Example: `mod 7 2`},
 	{Name: "max", Doc: "the greatest of integers", Example: `max 1 2`},
 	{Name: "min", Doc: "the least of integers", Example: `min 1 2`},
 
@@ -86,14 +85,14 @@ var fromSprig = []Function{
 	{Name: "dir", Doc: "what is before it", Example: `dir "shop/v1"`},
 	{Name: "ext", Doc: "the ending of a path", Example: `ext "shop.proto"`},
 	{Name: "clean", Doc: "the shortest form of a path", Example: `clean "shop/./v1"`},
-	{Name: "toJson", must: "mustToRawJson", Doc: "a value as JSON, which is YAML, too; text, numbers, lists and dicts alone", Example: `toJson "a: \"b\""`},
-	{Name: "toPrettyJson", must: "mustToPrettyJson", Doc: "the same on many lines", Example: `toPrettyJson (list 1 2)`},
+	{Name: "toJson", must: "mustToRawJson", Doc: "a value as JSON, which is also YAML; for text, numbers, lists and dicts only", Example: `toJson "a: \"b\""`},
+	{Name: "toPrettyJson", must: "mustToPrettyJson", Doc: "the same, on several lines", Example: `toPrettyJson (list 1 2)`},
 	{Name: "b64enc", Doc: "text in base64", Example: `b64enc "text"`},
 	{Name: "sha256sum", Doc: "the SHA-256 of a text", Example: `trunc 16 (sha256sum "text")`},
-	{Name: "fail", Doc: "ends the run with a message: for what a template can't do", Example: ""},
+	{Name: "fail", Doc: "ends the run with an error message", Example: ""},
 }
 
-// allowed are the functions that are the same for every file.
+// allowed are the functions that don't depend on the file.
 var allowed = func() template.FuncMap {
 	all, some := sprig.TxtFuncMap(), template.FuncMap{"comment": comment}
 	for _, f := range fromSprig {
@@ -102,39 +101,39 @@ var allowed = func() template.FuncMap {
 	return some
 }()
 
-// refused says why templates have no use of some functions of sprig, by
-// regular expressions for their names. The first that fits says it.
-var refused = []struct{ names, why string }{
-	{`env|expandenv|getHostByName`, "reads the environment or the network, and gives another result on another machine"},
+// excluded are the functions of sprig that templates can't use, as regular
+// expressions for their names, and why. The first that matches applies.
+var excluded = []struct{ names, why string }{
+	{`env|expandenv|getHostByName`, "reads the environment or the network, so that its result differs on another machine"},
 	{`now|ago|date.*|(must_)?date_?[mM]odify|must(DateModify|ToDate)|date_in_zone|duration.*|htmlDate.*|toDate|unixEpoch`,
-		"depends on the time, and gives another result on another day"},
+		"depends on the time, so that its result differs on another day"},
 	{`rand.*|shuffle|uuidv4|gen.*|bcrypt|htpasswd|buildCustomCert|encryptAES|decryptAES|derivePassword`,
-		"is made for secrets and chance, and what is generated must be the same on every run"},
+		"is for secrets and random values, and what is generated must be the same on every run"},
 	{`keys|values|pluck|pick|omit|(must)?[mM]erge.*|set|unset|split|splitn`,
-		"works on a map, which has no order, or changes it: take a list, or dict with get"},
+		"changes a map or lists its items, which have no order: use a list, or dict with get"},
 	{`camelcase|swapcase|initials|abbrev|abbrevboth`,
-		"spells names otherwise than Go and protoc-gen-go do: take the names that the model has"},
-	{`os[A-Z].*`, "reads paths as the machine does that it runs on: take base, dir, ext and clean"},
-	{`must[A-Z].*`, "is not needed: the one without must ends the run, too, if something is wrong"},
+		"spells names differently from Go and protoc-gen-go: use the names of the model"},
+	{`os[A-Z].*`, "reads paths as the machine does on which it runs: use base, dir, ext and clean"},
+	{`must[A-Z].*`, "is not needed: the function without must also ends the run on an error"},
 }
 
-// refusal says why there is no function of a name.
-func refusal(name string) string {
-	if _, known := sprig.TxtFuncMap()[name]; known {
-		why := "is one of sprig's that they can do without"
-		for _, r := range refused {
+// noSuchFunction returns the error for a function that templates don't have.
+func noSuchFunction(name string) string {
+	if _, ok := sprig.TxtFuncMap()[name]; ok {
+		why := "is one of sprig's that they don't need"
+		for _, r := range excluded {
 			if regexp.MustCompile(`^(` + r.names + `)$`).MatchString(name) {
 				why = r.why
 				break
 			}
 		}
-		return fmt.Sprintf("templates have no function %q: it %s (%s for those they have)", name, why, manual)
+		return fmt.Sprintf("templates have no function %q: it %s (%s for those that they have)", name, why, manual)
 	}
 	var names []string
 	for _, f := range Functions() {
 		names = append(names, f.Name)
 	}
-	return fmt.Sprintf("templates have no function %q%s (%s for those they have)", name, suggestion(name, slices.Concat(names, builtins)), manual)
+	return fmt.Sprintf("templates have no function %q%s (%s for those that they have)", name, suggestion(name, slices.Concat(names, builtins)), manual)
 }
 
 // builtins are the functions that text/template has.

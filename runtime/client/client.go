@@ -1,6 +1,6 @@
-// Package client connects to a gRPC server: with a deadline, encrypted unless
-// the server is on this machine, kept alive, and with retries where a second
-// try can do no harm.
+// Package client connects to a gRPC server. The connection is encrypted unless
+// the server is on this machine, and it is kept alive. Each call has a deadline,
+// and is retried where a second try does no harm.
 package client
 
 import (
@@ -21,26 +21,26 @@ import (
 // DefaultTimeout bounds a unary call whose context has no deadline of its own.
 const DefaultTimeout = 30 * time.Second
 
-// Service is a service that a client calls, as far as the connection has to
-// know it.
+// Service is a service that a client calls. It has what the connection needs to
+// know: which methods may be retried.
 type Service struct {
-	Name    string // its full name, such as "shop.v1.Orders"
+	Name    string // the full name, such as "shop.v1.Orders"
 	Methods []Method
 }
 
 // Method is a unary RPC of a [Service].
 type Method struct {
 	Name string // as the proto spells it
-	// Retry is true if a second try does no harm: the RPC takes events, which
-	// are stored once however often they are sent, or its proto says that it
-	// is idempotent.
+	// Retry is true if a second try does no harm: because the RPC takes events,
+	// which are stored once however often they are sent, or because its proto
+	// declares it idempotent.
 	Retry bool
 }
 
-// Dial connects to target, such as "localhost:50051", and returns once the
-// connection stands. If no address of target answers, or ctx ends first, the
-// error says why. Calls of methods that allow it are tried again, up to four
-// times within their deadline, while the server is unavailable.
+// Dial connects to target, such as "localhost:50051", and returns once it is
+// connected. It returns an error if no address of target answers or ctx ends
+// first. While the server is unavailable, calls of methods that allow it are
+// retried up to four times within their deadline.
 func Dial(ctx context.Context, target string, services []Service, options ...Option) (*grpc.ClientConn, error) {
 	settings := settings{target: target}
 	for _, option := range options {
@@ -53,17 +53,17 @@ func Dial(ctx context.Context, target string, services []Service, options ...Opt
 	dial := []grpc.DialOption{
 		grpc.WithTransportCredentials(credentials),
 		grpc.WithDefaultServiceConfig(serviceConfig(services)),
-		grpc.WithChainUnaryInterceptor(bounded),
+		grpc.WithChainUnaryInterceptor(withDefaults),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
 	}
 	if local(target) {
-		// Without this gRPC asks the DNS for a configuration of localhost, and
-		// where no DNS answers that takes long.
+		// Otherwise gRPC asks the DNS for a configuration of localhost, which
+		// takes long where no DNS server answers.
 		dial = append(dial, grpc.WithDisableServiceConfig())
 	}
 	conn, err := grpc.NewClient(target, append(dial, settings.dial...)...)
 	if err != nil {
-		return nil, fmt.Errorf("%q can't be dialed: %w", target, err)
+		return nil, fmt.Errorf("%q is not a target that gRPC can dial: %w", target, err)
 	}
 	if err := connect(ctx, conn); err != nil {
 		return nil, errors.Join(err, conn.Close())
@@ -71,17 +71,17 @@ func Dial(ctx context.Context, target string, services []Service, options ...Opt
 	return conn, nil
 }
 
-// connect waits until the connection stands or has been refused.
+// connect waits until the connection is ready or has failed.
 func connect(ctx context.Context, conn *grpc.ClientConn) error {
 	for {
 		state := conn.GetState()
 		switch state {
 		case connectivity.Ready:
 			return nil
-		case connectivity.Idle: // not begun, or the server let go at once
+		case connectivity.Idle: // not begun yet, or the server closed it at once
 			conn.Connect()
 		case connectivity.TransientFailure:
-			if err := refusal(ctx, conn); err != nil {
+			if err := dialError(ctx, conn); err != nil {
 				return fmt.Errorf("no server at %s: %w", conn.Target(), err)
 			}
 		}
@@ -91,10 +91,10 @@ func connect(ctx context.Context, conn *grpc.ClientConn) error {
 	}
 }
 
-// refusal asks a connection that failed for the reason, which gRPC tells only
-// to a call: any call does, as it never leaves this machine. It is nil if the
-// connection came to stand meanwhile.
-func refusal(ctx context.Context, conn *grpc.ClientConn) error {
+// dialError returns why a connection failed, or nil if it has become ready
+// meanwhile. gRPC gives the reason only to a call. It can be any call, because
+// without a connection it never leaves this machine.
+func dialError(ctx context.Context, conn *grpc.ClientConn) error {
 	err := conn.Invoke(ctx, "/grpc.health.v1.Health/Check", &emptypb.Empty{}, &emptypb.Empty{}, grpc.WaitForReady(false))
 	switch {
 	case ctx.Err() != nil:
@@ -106,11 +106,11 @@ func refusal(ctx context.Context, conn *grpc.ClientConn) error {
 	}
 }
 
-// bounded gives a call that has no deadline one. (The timeout of a service
-// config would also shorten the deadlines of those that have.) And it lets a
-// request of any size be kept for another try: gRPC would keep small ones only.
-func bounded(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, call grpc.UnaryInvoker, options ...grpc.CallOption) error {
-	if _, has := ctx.Deadline(); !has {
+// withDefaults gives a call a deadline if it has none. (The timeout of a service
+// config would also shorten longer deadlines.) It also keeps requests of any
+// size for a retry, where gRPC by default keeps only small ones.
+func withDefaults(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, call grpc.UnaryInvoker, options ...grpc.CallOption) error {
+	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, DefaultTimeout)
 		defer cancel()
@@ -119,19 +119,19 @@ func bounded(ctx context.Context, method string, request, reply any, conn *grpc.
 	return call(ctx, method, request, reply, conn, options...)
 }
 
-// serviceConfig is gRPC's own configuration of retries, in JSON; see
+// serviceConfig returns gRPC's configuration of retries, in JSON. See
 // https://github.com/grpc/grpc/blob/master/doc/service_config.md.
 func serviceConfig(services []Service) string {
-	var safe []methodName
+	var retried []methodName
 	for _, service := range services {
 		for _, method := range service.Methods {
 			if method.Retry {
-				safe = append(safe, methodName{Service: service.Name, Method: method.Name})
+				retried = append(retried, methodName{Service: service.Name, Method: method.Name})
 			}
 		}
 	}
 	text, err := json.Marshal(map[string][]methodConfig{"methodConfig": {{
-		Name: safe,
+		Name: retried,
 		RetryPolicy: retryPolicy{
 			MaxAttempts:          5,
 			InitialBackoff:       "0.1s",

@@ -19,7 +19,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventid"
 )
 
-func TestWhereNothingListensTheReasonIsTold(t *testing.T) {
+func TestDialReportsWhyNothingAnswers(t *testing.T) {
 	for name, options := range map[string][]Option{
 		"plainly":                {},
 		"with TLS":               {TLS(&tls.Config{})},
@@ -31,29 +31,29 @@ func TestWhereNothingListensTheReasonIsTold(t *testing.T) {
 			_, err := Dial(ctx, target, nil, options...)
 			oneLine(t, err, "no server at "+target, "connection refused")
 			if ctx.Err() != nil {
-				t.Error("it took all the time there was")
+				t.Error("it waited until the context ended")
 			}
 		})
 	}
 }
 
-func TestWhatCannotBeATargetIsSaidInOneLine(t *testing.T) {
-	for target, says := range map[string]string{
+func TestAnInvalidTargetIsReportedInOneLine(t *testing.T) {
+	for target, want := range map[string]string{
 		"":                  "missing address",
-		"dns:///%zz":        `"dns:///%zz" can't be dialed`,
+		"dns:///%zz":        `"dns:///%zz" is not a target that gRPC can dial`,
 		"localhost:no-port": "no server at localhost:no-port",
 		"unix:/no/socket":   "no server at unix:/no/socket",
 	} {
 		ctx := soon(t)
 		_, err := Dial(ctx, target, nil)
-		oneLine(t, err, says)
+		oneLine(t, err, want)
 		if ctx.Err() != nil {
-			t.Errorf("%q took all the time there was", target)
+			t.Errorf("%q waited until the context ended", target)
 		}
 	}
 }
 
-func TestABlackHoleTakesNoLongerThanItsContext(t *testing.T) {
+func TestAServerThatNeverAcceptsTakesNoLongerThanTheContext(t *testing.T) {
 	target := listen(t).Addr().String() // never accepts
 	for name, begin := range map[string]func() (context.Context, context.CancelFunc){
 		"deadline": func() (context.Context, context.CancelFunc) {
@@ -81,7 +81,7 @@ func TestABlackHoleTakesNoLongerThanItsContext(t *testing.T) {
 	}
 }
 
-func TestAnInterceptorThatFailsWhereNothingListensEndsTheDialing(t *testing.T) {
+func TestAnInterceptorThatFailsWhereNothingListensEndsDial(t *testing.T) {
 	failing := func(context.Context, string, any, any, *grpc.ClientConn, grpc.UnaryInvoker, ...grpc.CallOption) error {
 		return status.Error(codes.Unauthenticated, "no token")
 	}
@@ -89,7 +89,7 @@ func TestAnInterceptorThatFailsWhereNothingListensEndsTheDialing(t *testing.T) {
 	oneLine(t, err, "no token")
 }
 
-func TestAnInterceptorThatAnswersItselfDoesNotMakeTheDialingSpin(t *testing.T) {
+func TestAnInterceptorThatAnswersItselfDoesNotMakeDialSpin(t *testing.T) {
 	var mu sync.Mutex
 	calls := 0
 	answering := func(context.Context, string, any, any, *grpc.ClientConn, grpc.UnaryInvoker, ...grpc.CallOption) error {
@@ -137,7 +137,7 @@ func TestAServerOnThisMachineIsFoundWithoutDNS(t *testing.T) {
 // the first of them with a code.
 type tries struct {
 	code  codes.Code
-	fails int // calls that get the code
+	fails int // how many calls get the code
 
 	mu  sync.Mutex
 	ids []string
@@ -148,22 +148,22 @@ func (t *tries) answer(ctx context.Context) error {
 	defer t.mu.Unlock()
 	t.ids = append(t.ids, eventid.Of(ctx, ""))
 	if len(t.ids) <= t.fails {
-		return status.Error(t.code, "told to")
+		return status.Error(t.code, "not now")
 	}
 	return nil
 }
 
-// seen are the ids of the tries there were.
+// seen returns the ids of the tries so far.
 func (t *tries) seen() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return slices.Clone(t.ids)
 }
 
-// events is a service of which one method may be tried again.
+// events is a service with one method that may be retried.
 var events = []Service{{Name: "grpc.testing.TestService", Methods: []Method{{Name: "UnaryCall", Retry: true}, {Name: "EmptyCall"}}}}
 
-func TestACallIsTriedAgainWhereThatDoesNoHarm(t *testing.T) {
+func TestACallIsRetriedWhereThatDoesNoHarm(t *testing.T) {
 	for name, test := range map[string]struct {
 		tries    *tries
 		services []Service
@@ -217,7 +217,7 @@ func TestAnIDMadeForTheCallIsTheSameAtEachTry(t *testing.T) {
 	}
 }
 
-func TestALargeRequestIsTriedAgainToo(t *testing.T) {
+func TestALargeRequestIsRetriedToo(t *testing.T) {
 	tries := &tries{code: codes.Unavailable, fails: 1}
 	addr := serve(t, service{unary: func(ctx context.Context, request *testpb.SimpleRequest) error {
 		if len(request.Payload.Body) != 3<<20 {
@@ -235,7 +235,7 @@ func TestTriesEndWithTheDeadline(t *testing.T) {
 	tries := &tries{code: codes.Unavailable, fails: 1 << 20}
 	addr := serve(t, service{unary: func(ctx context.Context, _ *testpb.SimpleRequest) error { return tries.answer(ctx) }})
 	client := testpb.NewTestServiceClient(connected(t, addr, events))
-	until := time.Now().Add(patience)
+	until := time.Now().Add(testTimeout)
 	for call := 1; len(tries.seen()) == 0 && time.Now().Before(until); call++ { // a busy machine may be late
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond) // less than the first pause
 		if _, err := client.UnaryCall(WithEventID(ctx, fmt.Sprint(call)), &testpb.SimpleRequest{}); err == nil {
@@ -243,7 +243,7 @@ func TestTriesEndWithTheDeadline(t *testing.T) {
 		}
 		cancel()
 	}
-	seen := tries.seen() // also of calls that came late
+	seen := tries.seen() // also of calls that arrived late
 	slices.Sort(seen)
 	if len(seen) == 0 || len(slices.Compact(slices.Clone(seen))) != len(seen) {
 		t.Errorf("tries of the calls %q, want one of each", seen)

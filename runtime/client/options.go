@@ -28,31 +28,31 @@ type settings struct {
 	dial     []grpc.DialOption
 }
 
-// Insecure has the connection go unencrypted also to another machine. Without
-// it only a server on this machine is spoken to in the clear.
+// Insecure allows an unencrypted connection to another machine. Without it only
+// the connection to a server on this machine is unencrypted.
 func Insecure() Option {
 	return func(s *settings) { s.insecure = true }
 }
 
-// RootCAs has the server's certificate checked against the certificates in a
-// PEM file, in place of those the system trusts.
+// RootCAs checks the server's certificate against the certificates in a PEM
+// file, instead of those that the system trusts.
 func RootCAs(file string) Option {
 	return func(s *settings) { s.rootCAs = file }
 }
 
-// TLS has the connection encrypted as config says, for what the other options
-// leave out: client certificates, a server name.
+// TLS encrypts the connection with config. It is for what the other options
+// don't cover, such as client certificates or a server name.
 func TLS(config *tls.Config) Option {
 	return func(s *settings) { s.tls = config }
 }
 
-// With hands options of gRPC's own to the connection.
+// With passes gRPC's own options to the connection.
 func With(options ...grpc.DialOption) Option {
 	return func(s *settings) { s.dial = append(s.dial, options...) }
 }
 
-// WithEventID returns a context with which an event is sent under the given id.
-// An event sent twice under one id is stored once.
+// WithEventID returns a context whose calls send their event with the given id.
+// An event that is sent twice with the same id is stored once.
 func WithEventID(ctx context.Context, id string) context.Context {
 	return eventid.WithID(ctx, id)
 }
@@ -72,22 +72,22 @@ func (s *settings) credentials() (credentials.TransportCredentials, error) {
 		}
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("root certificates: %s holds no certificate in PEM format", s.rootCAs)
+			return nil, fmt.Errorf("root certificates: %s has no certificate in PEM format", s.rootCAs)
 		}
 	}
 	return credentials.NewTLS(config), nil
 }
 
-// local reports whether a target of gRPC can only be on this machine.
+// local reports whether a target of gRPC is certainly on this machine.
 func local(target string) bool {
-	if scheme, _, found := strings.Cut(target, ":"); found {
+	if scheme, _, ok := strings.Cut(target, ":"); ok {
 		switch scheme {
 		case "unix", "unix-abstract":
 			return true
 		case "dns", "passthrough":
 			u, err := url.Parse(target)
 			if err != nil || u.Host != "" {
-				return false // a DNS server of its own may say that localhost is elsewhere
+				return false // it names a DNS server, for which localhost may be elsewhere
 			}
 			target = strings.TrimPrefix(u.Path+u.Opaque, "/")
 		}

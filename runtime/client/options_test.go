@@ -68,17 +68,17 @@ func TestPlaintextIsForThisMachineOnly(t *testing.T) {
 	}
 }
 
-// greeting is a service that takes every call.
+// greeting is a service that answers every call.
 var greeting = service{unary: func(context.Context, *testpb.SimpleRequest) error { return nil }}
 
-// elsewhere has connections to any target go to an address.
+// elsewhere makes connections to any target go to an address.
 func elsewhere(addr string) Option {
 	return With(grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "tcp", addr)
 	}))
 }
 
-func TestAnotherMachineIsNotSpokenToInTheClear(t *testing.T) {
+func TestAConnectionToAnotherMachineIsNotPlaintext(t *testing.T) {
 	const target = "passthrough:///example.com:1"
 	addr := serve(t, greeting)
 	_, err := Dial(soon(t), target, nil, elsewhere(addr))
@@ -100,7 +100,7 @@ func TestTheServerMustHaveACertificateThatIsTrusted(t *testing.T) {
 	for name, test := range map[string]struct {
 		addr    string
 		options []Option
-		says    string // none, if a call goes through
+		want    string // part of the error, or "" if a call succeeds
 	}{
 		"by its root":                       {encrypted, []Option{RootCAs(trusted)}, ""},
 		"by its root, and Insecure is moot": {encrypted, []Option{Insecure(), RootCAs(trusted)}, ""},
@@ -114,8 +114,8 @@ func TestTheServerMustHaveACertificateThatIsTrusted(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ctx := soon(t)
 			conn, err := Dial(ctx, test.addr, nil, test.options...)
-			if test.says != "" {
-				oneLine(t, err, "no server at "+test.addr, test.says)
+			if test.want != "" {
+				oneLine(t, err, "no server at "+test.addr, test.want)
 				return
 			}
 			if err != nil {
@@ -129,17 +129,17 @@ func TestTheServerMustHaveACertificateThatIsTrusted(t *testing.T) {
 	}
 }
 
-func TestRootsThatCannotBeReadAreSaidInOneLine(t *testing.T) {
+func TestRootsThatCannotBeReadAreReportedInOneLine(t *testing.T) {
 	dir := t.TempDir()
 	hollow := filepath.Join(dir, "hollow.pem")
 	if err := os.WriteFile(hollow, []byte("no certificate\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	missing := filepath.Join(dir, "missing.pem")
-	for file, says := range map[string]string{missing: "no such file", hollow: "no certificate in PEM format", dir: "directory"} {
+	for file, want := range map[string]string{missing: "no such file", hollow: "no certificate in PEM format", dir: "directory"} {
 		for _, options := range [][]Option{{RootCAs(file)}, {RootCAs(file), TLS(&tls.Config{})}} {
 			_, err := Dial(soon(t), "localhost:1", nil, options...)
-			oneLine(t, err, "root certificates", file, says)
+			oneLine(t, err, "root certificates", file, want)
 		}
 	}
 }

@@ -20,11 +20,11 @@ import (
 	testpb "google.golang.org/grpc/interop/grpc_testing"
 )
 
-// patience is how long a test waits for what must happen, and far longer than
-// it takes.
-const patience = 20 * time.Second
+// testTimeout bounds how long a test waits for what must happen. It is far longer
+// than that takes.
+const testTimeout = 20 * time.Second
 
-// service answers as it is told to.
+// service answers by its functions.
 type service struct {
 	testpb.UnimplementedTestServiceServer
 	unary func(context.Context, *testpb.SimpleRequest) error
@@ -39,7 +39,7 @@ func (s service) EmptyCall(ctx context.Context, _ *testpb.Empty) (*testpb.Empty,
 	return &testpb.Empty{}, s.empty(ctx)
 }
 
-// listen takes a free port of this machine until the test ends.
+// listen listens on a free port of this machine until the test ends.
 func listen(t *testing.T) net.Listener {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -50,7 +50,8 @@ func listen(t *testing.T) net.Listener {
 	return listener
 }
 
-// serve serves until the test ends, and returns the address.
+// serve starts a server, which serves until the test ends, and returns its
+// address.
 func serve(t *testing.T, s service, options ...grpc.ServerOption) string {
 	t.Helper()
 	listener := listen(t)
@@ -61,7 +62,7 @@ func serve(t *testing.T, s service, options ...grpc.ServerOption) string {
 	return listener.Addr().String()
 }
 
-// nothing is an address that nobody listens on.
+// nothing returns an address on which nothing listens.
 func nothing(t *testing.T) string {
 	t.Helper()
 	listener := listen(t)
@@ -69,14 +70,14 @@ func nothing(t *testing.T) string {
 	return listener.Addr().String()
 }
 
-// soon is a context for what must happen.
+// soon returns a context that ends after testTimeout.
 func soon(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 	t.Cleanup(cancel)
 	return ctx
 }
 
-// connected is a connection that stands.
+// connected returns a connection that is ready.
 func connected(t *testing.T, target string, services []Service, options ...Option) *grpc.ClientConn {
 	t.Helper()
 	conn, err := Dial(soon(t), target, services, options...)
@@ -87,7 +88,7 @@ func connected(t *testing.T, target string, services []Service, options ...Optio
 	return conn
 }
 
-// oneLine checks that an error is one line with all of parts in it.
+// oneLine checks that an error is one line that contains all parts.
 func oneLine(t *testing.T, err error, parts ...string) {
 	t.Helper()
 	if err == nil {
@@ -98,13 +99,13 @@ func oneLine(t *testing.T, err error, parts ...string) {
 	}
 	for _, part := range parts {
 		if !strings.Contains(err.Error(), part) {
-			t.Errorf("%q doesn't say %q", err, part)
+			t.Errorf("%q doesn't contain %q", err, part)
 		}
 	}
 }
 
-// certificate is a new certificate for a host, which signs itself, and the file
-// by which it is trusted.
+// certificate returns a new self-signed certificate for a host, and the PEM file
+// of its root.
 func certificate(t *testing.T, host string) (cert tls.Certificate, file string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

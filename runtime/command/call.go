@@ -10,18 +10,18 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 )
 
-// Call is what a command does with its requests. [Unary], [ClientStream],
-// [ServerStream] and [Bidi] make one, each for a kind of RPC.
+// Call is a call of an RPC. [Unary], [ClientStream], [ServerStream] and [Bidi]
+// make one, each for its kind of RPC.
 type Call struct {
-	request      func() proto.Message // makes an empty request
+	request      func() proto.Message // returns an empty request
 	manyRequests bool
 	manyReplies  bool
-	do           func(context.Context, exchange) iter.Seq2[proto.Message, error] // gives the replies as they arrive, and ends after an error
+	do           func(context.Context, exchange) iter.Seq2[proto.Message, error] // yields the replies as they arrive, and ends after an error
 }
 
-// Unary is a call of an RPC that takes one request and gives one reply. The
-// connection that dial makes serves this call only. Request is the pointer to
-// a generated message, such as *receiverpb.Event.
+// Unary returns a call of an RPC with one request and one reply. The connection
+// that dial makes is used for this call only. Request is a pointer to a generated
+// message, such as *receiverpb.Event.
 func Unary[Client io.Closer, Request, Reply proto.Message](
 	dial func(ctx context.Context, target string, options ...client.Option) (Client, error),
 	call func(context.Context, Client, Request) (Reply, error),
@@ -39,7 +39,7 @@ func Unary[Client io.Closer, Request, Reply proto.Message](
 	}
 }
 
-// once does what takes one request and gives one reply.
+// once returns the do of a Call with one request and one reply.
 func once(
 	do func(ctx context.Context, addr string, options []client.Option, request proto.Message) (reply proto.Message, err error),
 ) func(context.Context, exchange) iter.Seq2[proto.Message, error] {
@@ -55,8 +55,8 @@ func once(
 	}
 }
 
-// empty makes an empty message of a generated type.
+// empty returns an empty message of a generated type.
 func empty[Message proto.Message]() proto.Message {
-	var none Message
-	return none.ProtoReflect().New().Interface()
+	var typed Message
+	return typed.ProtoReflect().New().Interface()
 }

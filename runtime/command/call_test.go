@@ -25,7 +25,8 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 )
 
-// programVariable, if set, makes the test binary the program under test.
+// programVariable is the environment variable that makes the test binary the
+// program under test.
 const programVariable = "RUN_RECEIVER_CLIENT"
 
 func TestMain(m *testing.M) {
@@ -35,7 +36,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// echo is a command as generated programs have it.
+// echo is a command like those of generated programs.
 var echo = Command{
 	Name:  "echo",
 	Doc:   "Sends a request to the server.",
@@ -65,7 +66,7 @@ func dial(ctx context.Context, target string, options ...client.Option) (testCli
 	return testClient{conn}, err
 }
 
-// handler is a server that answers as the function does.
+// handle is a server that answers with a function.
 type handler func(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error)
 
 type testServer struct {
@@ -77,7 +78,7 @@ func (s testServer) UnaryCall(ctx context.Context, request *testpb.SimpleRequest
 	return s.handle(ctx, request)
 }
 
-// serve runs a server until the test ends and returns its address.
+// serve starts a server, which runs until the test ends, and returns its address.
 func serve(t *testing.T, handle handler, options ...grpc.ServerOption) string {
 	t.Helper()
 	return start(t, testServer{handle: handle}, options...)
@@ -113,7 +114,7 @@ func mirror(ctx context.Context, request *testpb.SimpleRequest) (*testpb.SimpleR
 	return response, nil
 }
 
-// block answers when the caller has gone.
+// block answers when the caller has left.
 func block(ctx context.Context, _ *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
 	<-ctx.Done()
 	return nil, status.FromContextError(ctx.Err()).Err()
@@ -133,7 +134,7 @@ func TestUnary(t *testing.T) {
 func TestWithoutEventID(t *testing.T) {
 	addr := serve(t, func(ctx context.Context, _ *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
 		if ids := metadata.ValueFromIncomingContext(ctx, "event-id"); ids != nil {
-			t.Errorf("the event has the ids %q, which the client library is to make", ids)
+			t.Errorf("the event has the ids %q, but the client library must make them", ids)
 		}
 		return &testpb.SimpleResponse{}, nil
 	})
@@ -154,8 +155,8 @@ func TestServerThatDoesNotAnswer(t *testing.T) {
 	fails(t, "echo: no answer from "+addr+" within 100ms (see --timeout)", "echo", "--addr", addr, "--timeout", "100ms")
 }
 
-func TestServerThatDoesNotSpeak(t *testing.T) {
-	addr := listen(t).Addr().String() // takes connections, and says nothing
+func TestServerThatSendsNothing(t *testing.T) {
+	addr := listen(t).Addr().String() // accepts connections, and sends nothing
 	fails(t, "echo: no answer from "+addr+" within 100ms (see --timeout)", "echo", "--addr", addr, "--timeout", "100ms")
 }
 
@@ -166,8 +167,8 @@ func TestNoServer(t *testing.T) {
 	fails(t, "echo: no server at "+addr, "echo", "--addr", addr)
 }
 
-// fails runs a command that is to end soon, with an error that starts as told
-// and nothing printed.
+// fails checks that a command ends soon, with an error that begins with want, and
+// prints nothing.
 func fails(t *testing.T, want string, args ...string) {
 	t.Helper()
 	start := time.Now()
@@ -175,7 +176,7 @@ func fails(t *testing.T, want string, args ...string) {
 	if err == nil || !strings.HasPrefix(err.Error(), want) || out != "" {
 		t.Errorf("it prints %q, error %v, want %q", out, err, want)
 	}
-	if took := time.Since(start); took > ends {
+	if took := time.Since(start); took > testTimeout {
 		t.Errorf("it took %s", took)
 	}
 }
@@ -199,7 +200,7 @@ func TestCA(t *testing.T) {
 		t.Errorf("the error is %v", err)
 	}
 	if _, err := run(t.Context(), []Command{echo}, "echo", "--addr", addr); err == nil {
-		t.Error("a server with TLS is spoken to in the clear")
+		t.Error("the connection to a server with TLS is in plaintext")
 	}
 }
 
@@ -211,16 +212,16 @@ func TestInsecure(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := "0.0.0.0:" + port // this machine, but not known for it
+	addr := "0.0.0.0:" + port // this machine, but not recognisably so
 	if _, err := run(t.Context(), []Command{echo}, "echo", "--addr", addr, "--insecure"); err != nil {
 		t.Error(err)
 	}
 	if _, err := run(t.Context(), []Command{echo}, "echo", "--addr", addr); err == nil {
-		t.Error("another machine is spoken to in the clear without --insecure")
+		t.Error("the connection to another machine is in plaintext without --insecure")
 	}
 }
 
-// closer counts how often it is closed.
+// closer counts the calls of Close.
 type closer struct{ closed *int }
 
 func (c closer) Close() error { *c.closed++; return nil }
@@ -240,7 +241,7 @@ func TestConnectionIsClosed(t *testing.T) {
 	}
 }
 
-// program runs the program as a process of its own.
+// program returns the command that runs the program in its own process.
 func program(args ...string) (cmd *exec.Cmd, stdout, stderr *bytes.Buffer) {
 	cmd = exec.Command(os.Args[0], args...)
 	cmd.Env = append(os.Environ(), programVariable+"=1")
@@ -256,7 +257,7 @@ func TestProcess(t *testing.T) {
 	for _, test := range []struct {
 		args           string
 		code           int
-		stdout, stderr string // what they start with
+		stdout, stderr string // what they begin with
 	}{
 		{"help", 0, "Usage: receiver-client COMMAND [flags]\n", ""},
 		{"echo --json --addr " + serve(t, mirror), 0, `{"username":"",`, ""},
@@ -275,7 +276,7 @@ func TestProcess(t *testing.T) {
 				t.Errorf("it prints %q, want %q", got, test.stdout)
 			}
 			if got := stderr.String(); got != test.stderr {
-				t.Errorf("it complains %q, want %q", got, test.stderr)
+				t.Errorf("its error is %q, want %q", got, test.stderr)
 			}
 		})
 	}
@@ -303,7 +304,7 @@ func TestInterrupt(t *testing.T) {
 		t.Errorf("the exit code is %d, it prints %q", code, stdout)
 	}
 	if got, want := stderr.String(), "receiver-client: echo: interrupt signal received\n"; got != want {
-		t.Errorf("it complains %q, want %q", got, want)
+		t.Errorf("its error is %q, want %q", got, want)
 	}
 }
 
@@ -323,7 +324,7 @@ func TestSecondInterruptEndsTheProcess(t *testing.T) {
 	ended := make(chan error)
 	go func() { ended <- cmd.Wait() }()
 	<-called
-	deadline := time.After(ends)
+	deadline := time.After(testTimeout)
 	for interrupts := 0; ; interrupts++ {
 		select {
 		case <-ended:

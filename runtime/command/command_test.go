@@ -20,16 +20,16 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files again")
 
-// answer is a call that reaches no server: it ends as told.
+// answer returns a call that reaches no server, with the given reply and error.
 func answer(reply proto.Message, err error) func(context.Context, string, []client.Option, proto.Message) (proto.Message, error) {
 	return func(context.Context, string, []client.Option, proto.Message) (proto.Message, error) {
 		return reply, err
 	}
 }
 
-// receive is the command of the Receiver demo; it ends as do says.
+// receive returns the command of the Receiver demo, with do as its call.
 func receive(t *testing.T, do func(context.Context, string, []client.Option, proto.Message) (proto.Message, error)) Command {
 	event := descriptorOf(t, "receiver.proto", "Event")
 	return Command{
@@ -85,13 +85,13 @@ func TestMisuse(t *testing.T) {
 		{[]string{"recieve"}, `no command "recieve"; the commands are: receive, check (run 'receiver-client help')`},
 		{[]string{"--addr", "x", "receive"}, `no command "--addr"; the commands are: receive, check (run 'receiver-client help')`},
 		{[]string{"help", "recieve"}, `no command "recieve"; the commands are: receive, check (run 'receiver-client help')`},
-		{[]string{"help", "receive", "check"}, `help is for one command at a time, not for ["receive" "check"]`},
+		{[]string{"help", "receive", "check"}, `help takes one command at a time, not ["receive" "check"]`},
 		{[]string{"receive", "--who", "jerry"}, "receive: flag provided but not defined: -who (run 'receiver-client help receive')"},
-		{[]string{"receive", "jerry"}, `receive: "jerry" belongs to no flag (run 'receiver-client help receive')`},
-		{[]string{"receive", "--xwhen", "now"}, `receive: --xwhen: "now" is no int32`},
+		{[]string{"receive", "jerry"}, `receive: unexpected argument "jerry" (run 'receiver-client help receive')`},
+		{[]string{"receive", "--xwhen", "now"}, `receive: --xwhen: "now" is not a valid int32`},
 		{[]string{"receive", "--xcontext", `{"idfa":"idfa1",}`}, "receive: --xcontext: line 1, column 17: invalid character '}' looking for beginning of object key string"},
-		{[]string{"check"}, `check: the program is wrong: --x is for the field "nothing", which Event does not have`},
-		{[]string{"help", "check"}, `check: the program is wrong: --x is for the field "nothing", which Event does not have`},
+		{[]string{"check"}, `check: the program has a bug: --x is for the field "nothing", which Event does not have`},
+		{[]string{"help", "check"}, `check: the program has a bug: --x is for the field "nothing", which Event does not have`},
 		{[]string{"receive"}, "receive: called"},
 	} {
 		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
@@ -189,7 +189,7 @@ func TestErrorsOfCalls(t *testing.T) {
 	}
 }
 
-func TestCancelledCallSaysWhy(t *testing.T) {
+func TestACancelledCallReportsTheCause(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	command := receive(t, func(ctx context.Context, _ string, _ []client.Option, _ proto.Message) (proto.Message, error) {
 		cancel(errors.New("interrupt signal received"))
@@ -201,7 +201,7 @@ func TestCancelledCallSaysWhy(t *testing.T) {
 	}
 }
 
-// fullDisk is a standard output that takes nothing.
+// fullDisk is a standard output on which every write fails.
 type fullDisk struct{}
 
 var errFull = errors.New("no space left on device")

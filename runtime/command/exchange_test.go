@@ -61,11 +61,11 @@ func TestCancelledStreams(t *testing.T) {
 	}
 }
 
-// output is what a command prints.
+// output collects what a command prints.
 type output struct {
 	text     strings.Builder
 	want     int
-	complete chan struct{} // closed once it has as many bytes as are wanted
+	complete chan struct{} // closed once it has the wanted number of bytes
 }
 
 func newOutput(want int) *output {
@@ -87,7 +87,7 @@ func (o *output) Write(text []byte) (int, error) {
 func (o *output) String() string { return o.text.String() }
 
 func TestCancelledBeforeItHasBegun(t *testing.T) {
-	addr := listen(t).Addr().String() // takes connections, and says nothing
+	addr := listen(t).Addr().String() // accepts connections, and sends nothing
 	for _, name := range []string{"upload", "watch", "exchange"} {
 		ctx, cancel := context.WithCancelCause(soon(t))
 		time.AfterFunc(50*time.Millisecond, func() { cancel(errors.New("interrupt signal received")) })
@@ -97,7 +97,7 @@ func TestCancelledBeforeItHasBegun(t *testing.T) {
 	}
 }
 
-// A deadline of the caller's is not the caller's wish to end.
+// A deadline of the caller's context is not a cancellation.
 func TestDeadlineOfTheCaller(t *testing.T) {
 	command := streamOf(t, nil)
 	command.Call.do = func(ctx context.Context, x exchange) iter.Seq2[proto.Message, error] {
@@ -114,8 +114,8 @@ func TestDeadlineOfTheCaller(t *testing.T) {
 	}
 }
 
-// silent replies once, and then no more. The deadline is the server's, too: a
-// server that ended well at it would have ended in time.
+// silent replies once, and then waits for the deadline, which the server knows, too.
+// It must not end without an error then: it would have ended in time.
 func silent(_ *testpb.StreamingOutputCallRequest, stream watchServer) error {
 	err := stream.Send(&testpb.StreamingOutputCallResponse{})
 	<-stream.Context().Done()
@@ -141,10 +141,10 @@ func TestTimeoutThatIsGivenBoundsAStream(t *testing.T) {
 	}
 }
 
-// enough is a timeout within which a call begins, whatever else the machine does.
+// enough is a timeout within which a call begins, also on a busy machine.
 const enough = 2 * time.Second
 
-// within runs a command whose default timeout is another.
+// within runs a command with another default timeout.
 func within(t *testing.T, command Command, timeout time.Duration, stdout io.Writer, args ...string) error {
 	t.Helper()
 	env := envOf(never(t), stdout)
@@ -166,7 +166,7 @@ func TestTimeoutThatIsNotGiven(t *testing.T) {
 		watch:    func(_ *testpb.StreamingOutputCallRequest, stream watchServer) error { return slow(stream) },
 		exchange: func(stream exchangeServer) error { return slow(stream) },
 	})
-	mute := listen(t).Addr().String() // takes connections, and says nothing
+	mute := listen(t).Addr().String() // accepts connections, and sends nothing
 	for _, test := range []struct {
 		command Command
 		addr    string
@@ -204,7 +204,7 @@ func TestStreamsWithoutServer(t *testing.T) {
 	}
 }
 
-// closing is a connection that says when it is closed.
+// closing is a connection that counts the calls of Close.
 type closing struct {
 	testClient
 	closed *atomic.Int32
@@ -214,7 +214,7 @@ func (c closing) Close() error { c.closed.Add(1); return c.testClient.Close() }
 
 func TestConnectionOfAStreamIsClosed(t *testing.T) {
 	addr := start(t, streamServer{watch: thrice})
-	for _, refusal := range []error{nil, errors.New("no")} {
+	for _, failure := range []error{nil, errors.New("no")} {
 		var closed atomic.Int32
 		command := Command{Name: "watch", Call: ServerStream(
 			func(ctx context.Context, target string, options ...client.Option) (closing, error) {
@@ -222,19 +222,19 @@ func TestConnectionOfAStreamIsClosed(t *testing.T) {
 				return closing{c, &closed}, err
 			},
 			func(ctx context.Context, c closing, request *testpb.StreamingOutputCallRequest) (testpb.TestService_StreamingOutputCallClient, error) {
-				if refusal != nil {
-					return nil, refusal
+				if failure != nil {
+					return nil, failure
 				}
 				return testpb.NewTestServiceClient(c).StreamingOutputCall(ctx, request)
 			},
 		)}
-		if _, err := feed(soon(t), nil, []Command{command}, "watch", "--addr", addr); !errors.Is(err, refusal) || closed.Load() != 1 {
+		if _, err := feed(soon(t), nil, []Command{command}, "watch", "--addr", addr); !errors.Is(err, failure) || closed.Load() != 1 {
 			t.Errorf("closed %d times, error %v", closed.Load(), err)
 		}
 	}
 }
 
-// However a call ends, nothing of it goes on.
+// However a call ends, no goroutine of it keeps running.
 func TestNothingIsLeftBehind(t *testing.T) {
 	addr := start(t, streamServer{
 		upload:   func(uploadServer) error { return status.Error(codes.Aborted, "no") },
@@ -252,11 +252,11 @@ func TestNothingIsLeftBehind(t *testing.T) {
 		running.Go(func() {
 			stdin, typed := io.Pipe()
 			feed(t.Context(), stdin, streams, "upload", "--addr", addr)
-			io.WriteString(typed, "{}") // ends the Read that was left behind
+			io.WriteString(typed, "{}") // ends the Read that was under way
 		})
 	}
 	running.Wait()
-	for deadline := time.Now().Add(ends); runtime.NumGoroutine() > before; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(testTimeout); runtime.NumGoroutine() > before; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			stacks := make([]byte, 1<<20)
 			t.Fatalf("%d goroutines before, %d after:\n%s", before, runtime.NumGoroutine(), stacks[:runtime.Stack(stacks, true)])
@@ -287,12 +287,13 @@ func TestProcessReadsItsStandardInput(t *testing.T) {
 			t.Fatal(err)
 		}
 		if code := cmd.ProcessState.ExitCode(); code != want.code || stdout.String() != want.stdout || stderr.String() != want.stderr {
-			t.Errorf("the exit code is %d, it prints %q and complains %q", code, stdout, stderr)
+			t.Errorf("the exit code is %d, it prints %q with error %q", code, stdout, stderr)
 		}
 	}
 }
 
-// Ctrl-C is how one stops watching: no error, and what came has been printed.
+// Ctrl-C is how a user stops watching: it is not an error, and the replies that came
+// have been printed.
 func TestInterruptEndsAStream(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("os.Interrupt can't be sent")
@@ -303,7 +304,7 @@ func TestInterruptEndsAStream(t *testing.T) {
 	})
 	for _, name := range []string{"watch", "exchange"} {
 		cmd, _, stderr := program(name, "--addr", addr)
-		if _, err := cmd.StdinPipe(); err != nil { // nothing comes through it
+		if _, err := cmd.StdinPipe(); err != nil { // nothing is written to it
 			t.Fatal(err)
 		}
 		cmd.Stdout = nil
@@ -324,7 +325,7 @@ func TestInterruptEndsAStream(t *testing.T) {
 		rest, _ := io.ReadAll(stdout)
 		cmd.Wait()
 		if code := cmd.ProcessState.ExitCode(); code != 0 || stderr.Len() > 0 || len(rest) > 0 {
-			t.Errorf("%s: the exit code is %d, it complains %q, it prints also %q", name, code, stderr, rest)
+			t.Errorf("%s: the exit code is %d, its error is %q, it prints also %q", name, code, stderr, rest)
 		}
 	}
 }

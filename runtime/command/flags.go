@@ -19,26 +19,26 @@ import (
 
 // Flag sets a field of the request. The type of the field says what it takes:
 //
-//   - A number, a string or an enum's name or number is given as it is, a bool
-//     too, and alone the flag means true: --on, --on=false. Bytes are base64.
-//     Given twice, the last one holds.
-//   - A message is its protobuf JSON, once. The quotes may be left out where
-//     that JSON is a string: --when 2026-01-02T15:04:05Z. A text that starts
+//   - A number, a string, or an enum's name or number is given as it is, as is a
+//     bool: --on means true, --on=false means false. Bytes are base64. If the
+//     flag is given twice, the last value counts.
+//   - A message is given once, as protobuf JSON. If that JSON is a string, the
+//     quotes may be left out: --when 2026-01-02T15:04:05Z. A text that starts
 //     with a quote is JSON.
 //   - A repeated field takes one element at a time: --tag a --tag b.
-//   - A map takes a JSON object, and any number of them are merged.
+//   - A map takes a JSON object. Several are merged.
 //
-// A field whose flag is given is set, also to its zero value. Of a oneof, one
-// flag may be given. What is wrong with a JSON text is told with line and
+// A field whose flag is given is set, also if it is set to its zero value. Only
+// one flag of a oneof may be given. Errors in a JSON text have a line and a
 // column, both counted from 1, the column in characters.
 type Flag struct {
-	Name  string // no general flag's (see below), and no other Flag's of its command
+	Name  string // differs from the general flags (see below) and the command's other flags
 	Field string // the field's name in the proto
 	Doc   string // may be empty, and may have several lines
 }
 
-// general are the names of the flags that a command has of its own, in the
-// order in which help shows them.
+// general returns the names of the flags that every command has, in the order in
+// which help shows them.
 func (c Command) general() []string {
 	if c.Event {
 		return []string{"addr", "timeout", "json", "event-id", "insecure", "ca"}
@@ -46,12 +46,12 @@ func (c Command) general() []string {
 	return []string{"addr", "timeout", "json", "insecure", "ca"}
 }
 
-// parsed is a command line as understood.
+// parsed is a parsed command line.
 type parsed struct {
-	help     bool // was asked for, and all else was left unread
+	help     bool // whether it asks for help; then nothing else is set
 	addr     string
 	timeout  time.Duration
-	bounded  bool // whether the timeout is for all of the call, rather than for opening it
+	bounded  bool // whether the timeout is for the whole call, and not only for opening it
 	json     bool
 	eventID  string
 	insecure bool
@@ -66,22 +66,22 @@ func (p *parsed) define(set *flag.FlagSet, env Env, c Command) {
 	if addr == "" {
 		addr = "localhost:50051"
 	}
-	set.StringVar(&p.addr, "addr", addr, "`HOST:PORT` where the server is (default $"+variable+", or else localhost:50051)")
-	bounds, prints := "`DURATION` that connecting and the call may take together (default 10s)", "print the reply as JSON, in one line"
+	set.StringVar(&p.addr, "addr", addr, "`HOST:PORT` of the server (default $"+variable+", or else localhost:50051)")
+	timeoutUsage, jsonUsage := "`DURATION` that connecting and the call may take together (default 10s)", "print the reply as JSON, in one line"
 	if c.Call.manyReplies {
-		bounds = "`DURATION` that connecting and the call may take together (default 10s for connecting, no limit for the call)"
-		prints = "print each reply as JSON, in one line"
+		timeoutUsage = "`DURATION` that connecting and the call may take together (default 10s for connecting, no limit for the call)"
+		jsonUsage = "print each reply as JSON, in one line"
 	}
-	set.DurationVar(&p.timeout, "timeout", 10*time.Second, bounds)
-	set.BoolVar(&p.json, "json", false, prints)
+	set.DurationVar(&p.timeout, "timeout", 10*time.Second, timeoutUsage)
+	set.BoolVar(&p.json, "json", false, jsonUsage)
 	if c.Event {
-		set.StringVar(&p.eventID, "event-id", "", "`ID` under which the event is stored once, however often it is sent (default a new one)")
+		set.StringVar(&p.eventID, "event-id", "", "`ID` of the event, which is stored once however often it is sent (default a new one)")
 	}
-	set.BoolVar(&p.insecure, "insecure", false, "speak unencrypted also to another machine")
-	set.StringVar(&p.ca, "ca", "", "`FILE` of PEM certificates to check the server's against, in place of the system's")
+	set.BoolVar(&p.insecure, "insecure", false, "allow an unencrypted connection to another machine")
+	set.StringVar(&p.ca, "ca", "", "`FILE` of PEM certificates to trust instead of the system's")
 }
 
-// addrVariable is the environment variable that stands in for --addr:
+// addrVariable returns the environment variable for --addr, such as
 // RECEIVER_CLIENT_ADDR for receiver-client.
 func addrVariable(program string) string {
 	return strings.Map(func(r rune) rune {
@@ -95,9 +95,9 @@ func addrVariable(program string) string {
 func (p *parsed) check() error {
 	switch {
 	case p.timeout <= 0:
-		return fmt.Errorf("--timeout: %s is no time to wait", p.timeout)
+		return fmt.Errorf("--timeout: %s is not more than 0", p.timeout)
 	case p.insecure && p.ca != "":
-		return errors.New("--insecure and --ca contradict each other")
+		return errors.New("--insecure and --ca exclude each other: give only one of them")
 	}
 	return nil
 }
@@ -119,7 +119,7 @@ func (p *parsed) options() []client.Option {
 	return nil
 }
 
-// parse reads a command line.
+// parse parses a command line.
 func (c Command) parse(env Env, args []string) (*parsed, error) {
 	fields, err := c.fields()
 	if err != nil {
@@ -129,7 +129,7 @@ func (c Command) parse(env Env, args []string) (*parsed, error) {
 	set := flag.NewFlagSet(c.Name, flag.ContinueOnError)
 	set.SetOutput(io.Discard)
 	p.define(set, env, c)
-	given := make(map[string][]string) // by flag, what it was given, in order
+	given := make(map[string][]string) // the values of each flag, in order
 	for i, f := range c.Flags {
 		define := set.Func
 		if fields[i].Kind() == protoreflect.BoolKind {
@@ -146,7 +146,7 @@ func (c Command) parse(env Env, args []string) (*parsed, error) {
 	case err != nil:
 		return nil, c.misused(env, err)
 	case set.NArg() > 0:
-		return nil, c.misused(env, stray(set.Arg(0)))
+		return nil, c.misused(env, unexpected(set.Arg(0)))
 	}
 	if err := p.check(); err != nil {
 		return nil, c.misused(env, err)
@@ -162,37 +162,38 @@ func (c Command) parse(env Env, args []string) (*parsed, error) {
 	return p, nil
 }
 
+// misused adds to an error how to get help.
 func (c Command) misused(env Env, err error) error {
 	return fmt.Errorf("%w (run '%s help %s')", err, env.Program, c.Name)
 }
 
-func stray(arg string) error {
+func unexpected(arg string) error {
 	if arg == "true" || arg == "false" {
-		return fmt.Errorf("%q belongs to no flag; a bool takes its value as in --name=%s", arg, arg)
+		return fmt.Errorf("unexpected argument %q; give a bool its value as in --name=%s", arg, arg)
 	}
-	return fmt.Errorf("%q belongs to no flag", arg)
+	return fmt.Errorf("unexpected argument %q", arg)
 }
 
-// fields finds the field of each flag. It is where a program that is wrong is
-// told so, before the flag package would panic.
+// fields returns the field of each flag. It returns an error if the program
+// declares its flags wrongly, for which package flag would panic.
 func (c Command) fields() ([]protoreflect.FieldDescriptor, error) {
 	if c.Call.do == nil {
-		return nil, errors.New("the program is wrong: the command has no call")
+		return nil, errors.New("the program has a bug: the command has no call")
 	}
 	request := c.Call.request().ProtoReflect().Descriptor()
-	taken := append(c.general(), "help", "h")
+	used := append(c.general(), "help", "h")
 	var fields []protoreflect.FieldDescriptor
 	for _, f := range c.Flags {
 		field := request.Fields().ByName(protoreflect.Name(f.Field))
 		switch {
 		case field == nil:
-			return nil, fmt.Errorf("the program is wrong: --%s is for the field %q, which %s does not have", f.Name, f.Field, request.FullName())
+			return nil, fmt.Errorf("the program has a bug: --%s is for the field %q, which %s does not have", f.Name, f.Field, request.FullName())
 		case f.Name == "" || strings.HasPrefix(f.Name, "-") || strings.Contains(f.Name, "="):
-			return nil, fmt.Errorf("the program is wrong: %q can't be the name of a flag", f.Name)
-		case slices.Contains(taken, f.Name):
-			return nil, fmt.Errorf("the program is wrong: it has --%s twice", f.Name)
+			return nil, fmt.Errorf("the program has a bug: %q can't be the name of a flag", f.Name)
+		case slices.Contains(used, f.Name):
+			return nil, fmt.Errorf("the program has a bug: it has --%s twice", f.Name)
 		}
-		taken = append(taken, f.Name)
+		used = append(used, f.Name)
 		fields = append(fields, field)
 	}
 	return fields, nil
@@ -200,15 +201,15 @@ func (c Command) fields() ([]protoreflect.FieldDescriptor, error) {
 
 // fill sets the fields of the request whose flags were given.
 func (c Command) fill(request protoreflect.Message, fields []protoreflect.FieldDescriptor, given map[string][]string) error {
-	oneofs := make(map[protoreflect.OneofDescriptor]string) // by oneof, the flag that set it
+	oneofs := make(map[protoreflect.OneofDescriptor]string) // the flag that set each oneof
 	for i, f := range c.Flags {
 		texts := given[f.Name]
 		if len(texts) == 0 {
 			continue
 		}
 		if oneof := fields[i].ContainingOneof(); oneof != nil {
-			if other, set := oneofs[oneof]; set {
-				return fmt.Errorf("--%s and --%s exclude each other: both are of the oneof %s", other, f.Name, oneof.Name())
+			if other, ok := oneofs[oneof]; ok {
+				return fmt.Errorf("--%s and --%s exclude each other: both set the oneof %s", other, f.Name, oneof.Name())
 			}
 			oneofs[oneof] = f.Name
 		}
@@ -217,7 +218,7 @@ func (c Command) fill(request protoreflect.Message, fields []protoreflect.FieldD
 		}
 	}
 	if err := proto.CheckInitialized(request.Interface()); err != nil {
-		return explainProto(err)
+		return readableError(err)
 	}
 	return nil
 }

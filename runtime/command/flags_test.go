@@ -10,7 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// parseLine is what a command makes of a command line.
+// parseLine parses a command line.
 func parseLine(command Command, args ...string) (*parsed, error) {
 	return command.parse(Env{Program: "receiver-client", Getenv: func(string) string { return "" }}, args)
 }
@@ -127,21 +127,21 @@ func TestFlagsRefuse(t *testing.T) {
 	}{
 		{[]string{"--strin", "x"}, "flag provided but not defined: -strin" + hint},
 		{[]string{"--string"}, "flag needs an argument: -string" + hint},
-		{[]string{"--string", "jerry", "tom", "--bool"}, `"tom" belongs to no flag` + hint},
-		{[]string{"--", "--string"}, `"--string" belongs to no flag` + hint},
-		{[]string{"--bool", "false"}, `"false" belongs to no flag; a bool takes its value as in --name=false` + hint},
+		{[]string{"--string", "jerry", "tom", "--bool"}, `unexpected argument "tom"` + hint},
+		{[]string{"--", "--string"}, `unexpected argument "--string"` + hint},
+		{[]string{"--bool", "false"}, `unexpected argument "false"; give a bool its value as in --name=false` + hint},
 		{[]string{"--timeout", "soon"}, `invalid value "soon" for flag -timeout: parse error` + hint},
-		{[]string{"--timeout", "0s"}, "--timeout: 0s is no time to wait" + hint},
-		{[]string{"--timeout", "-1s"}, "--timeout: -1s is no time to wait" + hint},
-		{[]string{"--insecure", "--ca", "x.pem"}, "--insecure and --ca contradict each other" + hint},
+		{[]string{"--timeout", "0s"}, "--timeout: 0s is not more than 0" + hint},
+		{[]string{"--timeout", "-1s"}, "--timeout: -1s is not more than 0" + hint},
+		{[]string{"--insecure", "--ca", "x.pem"}, "--insecure and --ca exclude each other: give only one of them" + hint},
 		{[]string{"--event-id", "1"}, "flag provided but not defined: -event-id" + hint},
 
 		{[]string{"--string", "\xff"}, "--string: the text is not valid UTF-8"},
-		{[]string{"--bool=maybe"}, `--bool: "maybe" is no bool`},
-		{[]string{"--int32", "abc"}, `--int32: "abc" is no int32`},
-		{[]string{"--int32", ""}, `--int32: "" is no int32`},
-		{[]string{"--int32", "1.0"}, `--int32: "1.0" is no int32`},
-		{[]string{"--int32", "0x10"}, `--int32: "0x10" is no int32`},
+		{[]string{"--bool=maybe"}, `--bool: "maybe" is not a valid bool`},
+		{[]string{"--int32", "abc"}, `--int32: "abc" is not a valid int32`},
+		{[]string{"--int32", ""}, `--int32: "" is not a valid int32`},
+		{[]string{"--int32", "1.0"}, `--int32: "1.0" is not a valid int32`},
+		{[]string{"--int32", "0x10"}, `--int32: "0x10" is not a valid int32`},
 		{[]string{"--int32", "2147483648"}, "--int32: 2147483648 is out of the range of int32"},
 		{[]string{"--sint32", "-2147483649"}, "--sint32: -2147483649 is out of the range of sint32"},
 		{[]string{"--sfixed32", "2147483648"}, "--sfixed32: 2147483648 is out of the range of sfixed32"},
@@ -149,25 +149,25 @@ func TestFlagsRefuse(t *testing.T) {
 		{[]string{"--sint64", "9223372036854775808"}, "--sint64: 9223372036854775808 is out of the range of sint64"},
 		{[]string{"--sfixed64", "9223372036854775808"}, "--sfixed64: 9223372036854775808 is out of the range of sfixed64"},
 		{[]string{"--uint32", "4294967296"}, "--uint32: 4294967296 is out of the range of uint32"},
-		{[]string{"--uint32", "-1"}, `--uint32: "-1" is no uint32`},
+		{[]string{"--uint32", "-1"}, `--uint32: "-1" is not a valid uint32`},
 		{[]string{"--fixed32", "4294967296"}, "--fixed32: 4294967296 is out of the range of fixed32"},
 		{[]string{"--uint64", "18446744073709551616"}, "--uint64: 18446744073709551616 is out of the range of uint64"},
 		{[]string{"--fixed64", "18446744073709551616"}, "--fixed64: 18446744073709551616 is out of the range of fixed64"},
 		{[]string{"--float", "1e39"}, "--float: 1e39 is out of the range of float"},
 		{[]string{"--double", "1e400"}, "--double: 1e400 is out of the range of double"},
-		{[]string{"--double", "pi"}, `--double: "pi" is no double`},
-		{[]string{"--int32", "x", "--int32", "5"}, `--int32: "x" is no int32`},
-		{[]string{"--bytes", "a"}, `--bytes: "a" is no base64`},
-		{[]string{"--bytes", "+_=="}, `--bytes: "+_==" is no base64`},
-		{[]string{"--color", "BLUE"}, `--color: "BLUE" is no Color; there are: COLOR_UNSPECIFIED, RED, GREEN`},
-		{[]string{"--color", "red"}, `--color: "red" is no Color; there are: COLOR_UNSPECIFIED, RED, GREEN`},
-		{[]string{"--color", "2147483648"}, `--color: "2147483648" is no Color; there are: COLOR_UNSPECIFIED, RED, GREEN`},
-		{[]string{"--colors", "RED", "--colors", "BLUE"}, `--colors: "BLUE" is no Color; there are: COLOR_UNSPECIFIED, RED, GREEN`},
-		{[]string{"--numbers", "1,2"}, `--numbers: "1,2" is no sint64`},
+		{[]string{"--double", "pi"}, `--double: "pi" is not a valid double`},
+		{[]string{"--int32", "x", "--int32", "5"}, `--int32: "x" is not a valid int32`},
+		{[]string{"--bytes", "a"}, `--bytes: "a" is not valid base64`},
+		{[]string{"--bytes", "+_=="}, `--bytes: "+_==" is not valid base64`},
+		{[]string{"--color", "BLUE"}, `--color: "BLUE" is not a value of Color; the values are: COLOR_UNSPECIFIED, RED, GREEN`},
+		{[]string{"--color", "red"}, `--color: "red" is not a value of Color; the values are: COLOR_UNSPECIFIED, RED, GREEN`},
+		{[]string{"--color", "2147483648"}, `--color: "2147483648" is not a value of Color; the values are: COLOR_UNSPECIFIED, RED, GREEN`},
+		{[]string{"--colors", "RED", "--colors", "BLUE"}, `--colors: "BLUE" is not a value of Color; the values are: COLOR_UNSPECIFIED, RED, GREEN`},
+		{[]string{"--numbers", "1,2"}, `--numbers: "1,2" is not a valid sint64`},
 
-		{[]string{"--email", "a", "--phone", "5"}, "--email and --phone exclude each other: both are of the oneof contact"},
-		{[]string{"--visit", "{}", "--phone", "0"}, "--phone and --visit exclude each other: both are of the oneof contact"},
-		{[]string{"--address", "{}", "--address", "{}"}, "--address: given 2 times, and the field holds one message"},
+		{[]string{"--email", "a", "--phone", "5"}, "--email and --phone exclude each other: both set the oneof contact"},
+		{[]string{"--visit", "{}", "--phone", "0"}, "--phone and --visit exclude each other: both set the oneof contact"},
+		{[]string{"--address", "{}", "--address", "{}"}, "--address: given 2 times, but the field is one message"},
 
 		{[]string{"--when", "tomorrow"}, `--when: invalid google.protobuf.Timestamp value "tomorrow"`},
 		{[]string{"--when", "10000-01-01T00:00:00Z"}, `--when: invalid google.protobuf.Timestamp value "10000-01-01T00:00:00Z"`},
@@ -200,7 +200,7 @@ func TestFlagsOfProto2(t *testing.T) {
 		{[]string{"--name", "a", "--item", `{"count": 1}`, "--item", `{"count": 0}`}, `{"name": "a", "item": [{"count": 1}, {"count": 0}]}`},
 		{[]string{"--number", "1"}, "required field old.Old.name not set"},
 		{[]string{"--name", "a", "--part", "{}"}, "required field old.Part.id not set"},
-		{[]string{"--name", "a", "--size", "2"}, `--size: "2" is no Size; there are: SMALL, LARGE`},
+		{[]string{"--name", "a", "--size", "2"}, `--size: "2" is not a value of Size; the values are: SMALL, LARGE`},
 	} {
 		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
 			old := descriptorOf(t, "old.proto", "Old")
@@ -222,7 +222,7 @@ func TestHelpGoesBeforeWrongValues(t *testing.T) {
 	}
 }
 
-func TestWrongProgramIsToldSo(t *testing.T) {
+func TestBugsOfTheProgramAreReported(t *testing.T) {
 	every := descriptorOf(t, "every.proto", "Every")
 	with := func(flags ...Flag) Command {
 		command := commandOf(every)
@@ -243,22 +243,22 @@ func TestWrongProgramIsToldSo(t *testing.T) {
 	for want, command := range tests {
 		t.Run(want, func(t *testing.T) {
 			_, err := parseLine(command)
-			if got := fmt.Sprint(err); got != "the program is wrong: "+want {
+			if got := fmt.Sprint(err); got != "the program has a bug: "+want {
 				t.Errorf("the error is %q", got)
 			}
 		})
 	}
 }
 
-// A general flag that is not taken into account would panic where a command has
-// a field of that name.
-func TestGeneralFlagsAreTaken(t *testing.T) {
+// Package flag would panic if a command's field had the name of a general flag that
+// is not checked.
+func TestGeneralFlagsCannotBeRedefined(t *testing.T) {
 	every := descriptorOf(t, "every.proto", "Every")
 	for _, event := range []bool{false, true} {
 		command := Command{Name: "send", Event: event, Call: commandOf(every).Call}
 		for _, name := range command.general() {
 			if _, err := parseLine(command, "--"+name); err != nil && strings.Contains(err.Error(), "not defined") {
-				t.Errorf("%s is taken for nothing", name)
+				t.Errorf("--%s is not defined", name)
 			}
 		}
 		command.Flags = []Flag{{Name: "event-id", Field: "string"}}

@@ -9,7 +9,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// help prints what a program can do, or the command that args name.
+// help prints the commands of a program, or the help of the command that args
+// name.
 func help(env Env, commands []Command, args []string) error {
 	switch len(args) {
 	case 0:
@@ -21,7 +22,7 @@ func help(env Env, commands []Command, args []string) error {
 		}
 		return command.help(env)
 	default:
-		return fmt.Errorf("help is for one command at a time, not for %q", args)
+		return fmt.Errorf("help takes one command at a time, not %q", args)
 	}
 }
 
@@ -38,14 +39,14 @@ func overview(env Env, commands []Command) string {
 	return text.String()
 }
 
-// doc is what the program says of a command, with what help adds.
+// doc returns the command's description, marked if the command is deprecated.
 func (c Command) doc() string {
 	if !c.Deprecated {
 		return c.Doc
 	}
-	summary, rest, more := strings.Cut(c.Doc, "\n")
+	summary, rest, ok := strings.Cut(c.Doc, "\n")
 	summary = strings.TrimSpace(summary + " (deprecated)")
-	if more {
+	if ok {
 		return summary + "\n" + rest
 	}
 	return summary
@@ -67,7 +68,7 @@ func (c Command) help(env Env) error {
 		fmt.Fprintf(&text, "\nFields of %s:\n", fields[0].ContainingMessage().FullName())
 	}
 	for i, f := range c.Flags {
-		describe(&text, f.Name, takes(fields[i]), f.Doc)
+		describe(&text, f.Name, valueOf(fields[i]), f.Doc)
 	}
 	fmt.Fprint(&text, "\nGeneral flags:\n")
 	set := flag.NewFlagSet(c.Name, flag.ContinueOnError)
@@ -79,7 +80,7 @@ func (c Command) help(env Env) error {
 	return write(env.Stdout, text.String())
 }
 
-// help says what is particular about a call through a stream.
+// help returns what help adds for the call of a streaming RPC.
 func (c Call) help() string {
 	var text string
 	if c.manyRequests {
@@ -89,7 +90,7 @@ func (c Call) help() string {
 	}
 	if c.manyReplies {
 		text += "\nIt prints each reply as it arrives, in one line, until the server ends the\n" +
-			"call or Ctrl-C does, which is no error.\n"
+			"call or you do with Ctrl-C, which is not an error.\n"
 	}
 	return text
 }
@@ -97,14 +98,14 @@ func (c Call) help() string {
 func describe(text *strings.Builder, name, value, doc string) {
 	fmt.Fprintln(text, strings.TrimRight("  --"+name+" "+value, " "))
 	for line := range strings.Lines(strings.Trim(doc, "\n")) {
-		// A comment of a proto has a space after each pair of slashes.
+		// A comment in a proto has a space after the slashes.
 		line = "        " + strings.TrimPrefix(line, " ")
 		fmt.Fprintln(text, strings.TrimRight(line, " \n"))
 	}
 }
 
-// takes names what the flag of a field takes.
-func takes(field protoreflect.FieldDescriptor) string {
+// valueOf describes the values that the flag of a field takes.
+func valueOf(field protoreflect.FieldDescriptor) string {
 	text := typeName(field)
 	switch oneof := field.ContainingOneof(); {
 	case field.IsMap():
@@ -125,14 +126,14 @@ func typeName(field protoreflect.FieldDescriptor) string {
 		return "base64"
 	case field.Message() == nil:
 		return field.Kind().String()
-	case bare[field.Message().FullName()] != "":
-		return bare[field.Message().FullName()]
+	case bareStrings[field.Message().FullName()] != "":
+		return bareStrings[field.Message().FullName()]
 	default:
 		return "JSON (" + protoName(field) + ")"
 	}
 }
 
-// protoName is the type of a field as a proto writes it.
+// protoName returns the type of a field as a proto spells it.
 func protoName(field protoreflect.FieldDescriptor) string {
 	switch {
 	case field.Enum() != nil:

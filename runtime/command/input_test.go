@@ -15,7 +15,7 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// all reads an input to its end, or to what is wrong with it.
+// all reads an input to its end or to the first error.
 func all(in *input, descriptor protoreflect.MessageDescriptor) ([]proto.Message, error) {
 	var messages []proto.Message
 	for {
@@ -62,7 +62,7 @@ func TestInputIsOneValueAfterTheOther(t *testing.T) {
 	}
 }
 
-func TestInputSaysWhereItIsWrong(t *testing.T) {
+func TestErrorsOfInputHaveAPosition(t *testing.T) {
 	address, old := descriptorOf(t, "every.proto", "Address"), descriptorOf(t, "old.proto", "Old")
 	for _, test := range []struct {
 		text       string
@@ -109,7 +109,7 @@ func TestInputThatFails(t *testing.T) {
 	}
 }
 
-// Who types a value waits for nothing but its end.
+// A value is read as soon as it is typed to its end.
 func TestInputIsReadAsItComes(t *testing.T) {
 	reader, writer := io.Pipe()
 	defer writer.Close()

@@ -7,7 +7,7 @@ import (
 )
 
 // Columns count characters from 1, lines from 1.
-func TestJSONErrorsSayWhere(t *testing.T) {
+func TestJSONErrorsHaveAPosition(t *testing.T) {
 	for _, test := range []struct {
 		flag, text, want string
 	}{
@@ -64,7 +64,7 @@ func TestProtoErrorsReadTheSameInEveryProgram(t *testing.T) {
 			"proto:" + space + "exceeded max recursion depth":         "exceeded max recursion depth",
 			"something else": "something else",
 		} {
-			if got := explainProto(fmt.Errorf("%s", text)); got.Error() != want {
+			if got := readableError(fmt.Errorf("%s", text)); got.Error() != want {
 				t.Errorf("%q reads %q, want %q", text, got, want)
 			}
 		}

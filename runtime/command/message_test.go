@@ -47,8 +47,8 @@ func flagsOf(descriptor protoreflect.MessageDescriptor) []Flag {
 	return flags
 }
 
-// commandOf is a command with a flag for each field of its request. It calls
-// no one.
+// commandOf returns a command with a flag for each field of its request. Its call
+// does nothing.
 func commandOf(descriptor protoreflect.MessageDescriptor) Command {
 	return Command{
 		Name:  "send",

@@ -7,12 +7,12 @@ import (
 	"testing"
 )
 
-// commandsNamed makes commands that answer with their full name.
+// commandsNamed returns commands whose error is their full name.
 func commandsNamed(t *testing.T, names ...string) []Command {
 	var commands []Command
 	for _, full := range names {
-		service, name, dotted := strings.Cut(full, "/")
-		if !dotted {
+		service, name, ok := strings.Cut(full, "/")
+		if !ok {
 			service, name = "", full
 		}
 		command := commandOf(descriptorOf(t, "replies.proto", "Nothing"))
@@ -43,8 +43,8 @@ func TestNamesOfSeveralServices(t *testing.T) {
 		{shop, "shop.v2.orders.get", "v2.Orders.get: shop.v2.Orders/get"},
 		{shop, "items.help", "Items.help: shop.v1.Items/help"},
 		{shop, "ping", "ping: ping"},
-		{shop, "get", `"get" may be any of: v1.Orders.get, v2.Orders.get, Items.get (run 'receiver-client help')`},
-		{shop, "orders.get", `"orders.get" may be any of: v1.Orders.get, v2.Orders.get (run 'receiver-client help')`},
+		{shop, "get", `"get" may mean any of: v1.Orders.get, v2.Orders.get, Items.get (run 'receiver-client help')`},
+		{shop, "orders.get", `"orders.get" may mean any of: v1.Orders.get, v2.Orders.get (run 'receiver-client help')`},
 		{shop, "tems.list", noCommand("tems.list")},
 		{shop, "shop.list", noCommand("shop.list")},
 		{shop, "x.shop.v1.Items.list", noCommand("x.shop.v1.Items.list")},
@@ -58,11 +58,11 @@ func TestNamesOfSeveralServices(t *testing.T) {
 		{nested, "shop.v1.Orders.get", "shop.v1.Orders.get: shop.v1.Orders/get"},
 		{nested, "shop.V1.orders.get", "shop.v1.Orders.get: shop.v1.Orders/get"},
 		{nested, "reorders.get", "Reorders.get: Reorders/get"},
-		{nested, "orders.get", `"orders.get" may be any of: Orders.get, v1.Orders.get, shop.v1.Orders.get (run 'receiver-client help')`},
+		{nested, "orders.get", `"orders.get" may mean any of: Orders.get, v1.Orders.get, shop.v1.Orders.get (run 'receiver-client help')`},
 
 		{cased, "shop.Orders.get", "shop.Orders.get: shop.Orders/get"},
 		{cased, "shop.orders.get", "shop.orders.get: shop.orders/get"},
-		{cased, "Orders.get", `"Orders.get" may be any of: shop.Orders.get, shop.orders.get (run 'receiver-client help')`},
+		{cased, "Orders.get", `"Orders.get" may mean any of: shop.Orders.get, shop.orders.get (run 'receiver-client help')`},
 
 		{mixed, "get", "get: get"},
 		{mixed, "orders.get", "Orders.get: shop.Orders/get"},
@@ -80,8 +80,8 @@ func noCommand(word string) string {
 	return fmt.Sprintf("no command %q; the commands are: v1.Orders.get, v2.Orders.get, Items.get, list, Items.help, ping (run 'receiver-client help')", word)
 }
 
-// What is said of a command names it so that it can be typed.
-func TestMisuseIsToldUnderTheShortestName(t *testing.T) {
+// Errors name a command as the user can type it.
+func TestErrorsHaveTheShortestName(t *testing.T) {
 	commands := commandsNamed(t, "shop.v1.Orders/get", "shop.v2.Orders/get")
 	_, err := run(t.Context(), commands, "shop.v1.orders.get", "--nothing")
 	const want = "v1.Orders.get: flag provided but not defined: -nothing (run 'receiver-client help v1.Orders.get')"
@@ -95,9 +95,9 @@ func TestNamesThatNoProgramMayHave(t *testing.T) {
 		names []string
 		want  string
 	}{
-		{[]string{"shop.Orders/get", "ping", "shop.Orders/get"}, `the program is wrong: it has two commands "shop.Orders.get"`},
-		{[]string{"ping", "ping"}, `the program is wrong: it has two commands "ping"`},
-		{[]string{"help"}, `the program is wrong: "help" is built in, and a command of no service has that name`},
+		{[]string{"shop.Orders/get", "ping", "shop.Orders/get"}, `the program has a bug: it has two commands "shop.Orders.get"`},
+		{[]string{"ping", "ping"}, `the program has a bug: it has two commands "ping"`},
+		{[]string{"help"}, `the program has a bug: "help" is built in, but a command without a service has that name`},
 	} {
 		for _, args := range []string{"", "help", "ping"} {
 			out, err := run(t.Context(), commandsNamed(t, test.names...), strings.Fields(args)...)

@@ -45,7 +45,7 @@ func TestReplyThatHasNoJSON(t *testing.T) {
 	every := descriptorOf(t, "every.proto", "Every")
 	reply := messageOf(t, every, "{}")
 	reply.ProtoReflect().Mutable(every.Fields().ByName("value")) // a Value that holds nothing
-	const want = "the reply can't be shown as JSON: google.protobuf.Value: none of the oneof fields is set"
+	const want = "the reply can't be printed as JSON: google.protobuf.Value: none of the oneof fields is set"
 	if text, err := format(reply, true, true); text != "" || err == nil || err.Error() != want {
 		t.Errorf("%q, error %v", text, err)
 	}

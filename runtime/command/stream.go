@@ -12,10 +12,10 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 )
 
-// ClientStream is a call of an RPC that takes any number of requests and gives
-// one reply. Stream is the client's end of it as protoc-gen-go-grpc makes it;
-// open must open it with the context that it is given. As with [Unary], the
-// connection serves this call only.
+// ClientStream returns a call of an RPC with any number of requests and one reply.
+// Stream is the client's end of the stream as protoc-gen-go-grpc generates it;
+// open must open it with the context that it gets. As with [Unary], the
+// connection is used for this call only.
 func ClientStream[
 	Client io.Closer,
 	Stream interface {
@@ -32,7 +32,7 @@ func ClientStream[
 	return Call{
 		request:      empty[Request],
 		manyRequests: true,
-		do: through(dial, func(ctx context.Context, c Client, _ exchange) (stream, error) {
+		do: streaming(dial, func(ctx context.Context, c Client, _ exchange) (stream, error) {
 			s, err := open(ctx, c)
 			if err != nil {
 				return stream{}, err
@@ -40,8 +40,8 @@ func ClientStream[
 			return stream{
 				send:      func(request proto.Message) error { return s.Send(request.(Request)) },
 				closeSend: s.CloseSend,
-				// CloseAndRecv would hear of a server that ends the stream early
-				// only after the last request.
+				// CloseAndRecv would notice only after the last request that the
+				// server has ended the stream early.
 				receive: func() (proto.Message, error) {
 					reply := empty[Reply]()
 					return reply, s.RecvMsg(reply)
@@ -52,8 +52,8 @@ func ClientStream[
 	}
 }
 
-// ServerStream is a call of an RPC that takes one request and gives any number
-// of replies. Stream, open and the connection are as with [ClientStream].
+// ServerStream returns a call of an RPC with one request and any number of replies.
+// Stream, open and the connection are as in [ClientStream].
 func ServerStream[
 	Client io.Closer,
 	Stream interface{ Recv() (Reply, error) },
@@ -65,7 +65,7 @@ func ServerStream[
 	return Call{
 		request:     empty[Request],
 		manyReplies: true,
-		do: through(dial, func(ctx context.Context, c Client, x exchange) (stream, error) {
+		do: streaming(dial, func(ctx context.Context, c Client, x exchange) (stream, error) {
 			request, err := x.requests()
 			if err != nil {
 				return stream{}, err
@@ -79,9 +79,8 @@ func ServerStream[
 	}
 }
 
-// Bidi is a call of an RPC that takes and gives any number of messages, both
-// at the same time. Stream, open and the connection are as with
-// [ClientStream].
+// Bidi returns a call of an RPC with any number of requests and replies, which may
+// alternate. Stream, open and the connection are as in [ClientStream].
 func Bidi[
 	Client io.Closer,
 	Stream interface {
@@ -98,7 +97,7 @@ func Bidi[
 		request:      empty[Request],
 		manyRequests: true,
 		manyReplies:  true,
-		do: through(dial, func(ctx context.Context, c Client, _ exchange) (stream, error) {
+		do: streaming(dial, func(ctx context.Context, c Client, _ exchange) (stream, error) {
 			s, err := open(ctx, c)
 			if err != nil {
 				return stream{}, err
@@ -114,14 +113,14 @@ func Bidi[
 
 // stream is the client's end of a stream.
 type stream struct {
-	send      func(proto.Message) error // nil if the request has been sent; its io.EOF refers to what receive says
+	send      func(proto.Message) error // nil if the request has been sent; after its io.EOF, receive returns the error
 	closeSend func() error
-	receive   func() (proto.Message, error) // io.EOF once the server has ended the stream well
+	receive   func() (proto.Message, error) // returns io.EOF once the server has ended the stream without an error
 	oneReply  bool
 }
 
-// through does what goes through a stream, on a connection of its own.
-func through[Client io.Closer](
+// streaming returns the do of a Call through a stream, on its own connection.
+func streaming[Client io.Closer](
 	dial func(ctx context.Context, target string, options ...client.Option) (Client, error),
 	open func(context.Context, Client, exchange) (stream, error),
 ) func(context.Context, exchange) iter.Seq2[proto.Message, error] {
@@ -139,17 +138,17 @@ func through[Client io.Closer](
 				return
 			}
 			x.opened()
-			s.converse(ctx, x, yield)
+			s.run(ctx, x, yield)
 		}
 	}
 }
 
-// converse sends the requests while it gives the replies. It ends when the
-// server ends the stream, whether or not all requests have been sent.
-func (s stream) converse(ctx context.Context, x exchange, yield func(proto.Message, error) bool) {
+// run sends the requests and yields the replies at the same time. It ends
+// when the server ends the stream, even if not all requests have been sent.
+func (s stream) run(ctx context.Context, x exchange, yield func(proto.Message, error) bool) {
 	var sending sync.Mutex
 	if s.send != nil {
-		go s.transmit(ctx, x, &sending)
+		go s.sendAll(ctx, x, &sending)
 	}
 	for {
 		reply, err := s.receive()
@@ -157,8 +156,8 @@ func (s stream) converse(ctx context.Context, x exchange, yield func(proto.Messa
 			return
 		}
 		if err != nil {
-			// Where it is a request that could not be sent, the call has been
-			// aborted with the reason once this is unlocked.
+			// If a request could not be sent, sendAll aborts the call with the
+			// reason before it unlocks.
 			sending.Lock()
 			defer sending.Unlock()
 			yield(nil, err)
@@ -170,17 +169,17 @@ func (s stream) converse(ctx context.Context, x exchange, yield func(proto.Messa
 	}
 }
 
-// transmit sends the requests, one at a time as the server takes them. It
-// ends with the last one, with an error, which aborts the call, or with the
-// call; a request that is awaited then is given up as soon as it comes.
-func (s stream) transmit(ctx context.Context, x exchange, sending *sync.Mutex) {
+// sendAll sends the requests one at a time, as fast as the server takes them. It
+// ends after the last one, after an error, which aborts the call, or when the call
+// ends. A request that it reads after that is not sent.
+func (s stream) sendAll(ctx context.Context, x exchange, sending *sync.Mutex) {
 	for {
 		request, err := x.requests()
 		if ctx.Err() != nil {
 			return
 		}
 		sending.Lock()
-		err = s.pass(request, err)
+		err = s.sendOne(request, err)
 		if err != nil && !errors.Is(err, io.EOF) {
 			x.abort(err)
 		}
@@ -191,8 +190,9 @@ func (s stream) transmit(ctx context.Context, x exchange, sending *sync.Mutex) {
 	}
 }
 
-// pass sends a request, or says with io.EOF that there are no more.
-func (s stream) pass(request proto.Message, err error) error {
+// sendOne sends a request. If err is io.EOF, it ends the requests and returns
+// io.EOF.
+func (s stream) sendOne(request proto.Message, err error) error {
 	switch {
 	case err == nil:
 		return s.send(request)

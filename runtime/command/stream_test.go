@@ -23,7 +23,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 )
 
-// The commands of streams, as generated programs have them.
+// The commands of streaming RPCs, as generated programs have them.
 var (
 	upload = Command{
 		Name:  "upload",
@@ -89,7 +89,7 @@ type (
 	exchangeServer = testpb.TestService_FullDuplexCallServer
 )
 
-// streamServer is a server that serves the streams that it has functions for.
+// streamServer serves the streaming RPCs for which it has functions.
 type streamServer struct {
 	testpb.UnimplementedTestServiceServer
 	upload   func(uploadServer) error
@@ -105,7 +105,7 @@ func (s streamServer) StreamingOutputCall(request *testpb.StreamingOutputCallReq
 
 func (s streamServer) FullDuplexCall(stream exchangeServer) error { return s.exchange(stream) }
 
-// count answers with the number of bytes that came, and one for each request.
+// count answers with the number of bytes that it got, plus one for each request.
 func count(stream uploadServer) error {
 	sum := 0
 	for {
@@ -157,19 +157,19 @@ func envOf(stdin io.Reader, stdout io.Writer, args ...string) Env {
 	return Env{Program: "receiver-client", Args: args, Getenv: func(string) string { return "" }, Stdin: stdin, Stdout: stdout}
 }
 
-// never is a standard input that gives nothing until the test ends.
+// never returns a standard input on which nothing arrives until the test ends.
 func never(t *testing.T) io.Reader {
 	reader, writer := io.Pipe()
 	t.Cleanup(func() { writer.Close() })
 	return reader
 }
 
-// ends are the seconds in which what is to end soon ends.
-const ends = 20 * time.Second
+// testTimeout bounds how long a test waits for what must happen.
+const testTimeout = 20 * time.Second
 
 // soon fails a test whose command does not end.
 func soon(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeoutCause(t.Context(), ends, errors.New("it does not end"))
+	ctx, cancel := context.WithTimeoutCause(t.Context(), testTimeout, errors.New("it does not end"))
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -232,8 +232,7 @@ func TestEventIDGoesWithTheStream(t *testing.T) {
 	}
 }
 
-// A bidi call is a conversation: each reply can be read before the next request
-// is typed.
+// In a bidi call each reply can be read before the next request is typed.
 func TestBidiIsInterleaved(t *testing.T) {
 	addr := start(t, streamServer{exchange: echoAll})
 	stdin, typed := io.Pipe()
@@ -261,7 +260,7 @@ func TestBidiIsInterleaved(t *testing.T) {
 	}
 }
 
-// The server may have much to say after the last request.
+// The server may send many replies after the last request.
 func TestBidiEndsWithTheServer(t *testing.T) {
 	addr := start(t, streamServer{exchange: func(stream exchangeServer) error {
 		if _, err := stream.Recv(); err != io.EOF {
@@ -275,8 +274,8 @@ func TestBidiEndsWithTheServer(t *testing.T) {
 	}
 }
 
-// streamOf is a command of the Receiver demo that gives many replies, and then
-// an error unless it is nil.
+// streamOf returns a command of the Receiver demo with many replies, and then the
+// error failure unless it is nil.
 func streamOf(t *testing.T, failure error, replies ...string) Command {
 	command := receive(t, nil)
 	descriptor := descriptorOf(t, "receiver.proto", "Reply")
@@ -308,7 +307,7 @@ func TestRepliesThatGreet(t *testing.T) {
 	}
 }
 
-// writes keeps what is written apart.
+// writes keeps each Write separately.
 type writes []string
 
 func (w *writes) Write(text []byte) (int, error) {
@@ -378,18 +377,18 @@ func (e *endless) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Whether the next request is being typed or being sent, a call ends with the
-// server.
+// A call ends when the server ends it, whether the next request is being typed or
+// being sent.
 func TestServerThatEndsTheStreamEarly(t *testing.T) {
-	refusal := status.Error(codes.FailedPrecondition, "closed today")
+	failure := status.Error(codes.FailedPrecondition, "closed today")
 	refusing := start(t, streamServer{
 		upload: func(stream uploadServer) error {
 			_, err := stream.Recv()
-			return cmp.Or(err, refusal)
+			return cmp.Or(err, failure)
 		},
 		exchange: func(stream exchangeServer) error {
 			_, err := stream.Recv()
-			return cmp.Or(err, refusal)
+			return cmp.Or(err, failure)
 		},
 	})
 	content := start(t, streamServer{
@@ -420,7 +419,7 @@ func TestServerThatEndsTheStreamEarly(t *testing.T) {
 	}
 }
 
-// A server that counts on the end of the requests must not take a mistake for
+// A server that waits for the end of the requests must not mistake an error for
 // it.
 func TestMalformedInputCancelsTheCall(t *testing.T) {
 	begun, heard := make(chan struct{}, 1), make(chan error, 1)
@@ -461,9 +460,9 @@ func TestMalformedInputCancelsTheCall(t *testing.T) {
 			if name == "upload" && out != "" {
 				t.Errorf("it prints %q", out)
 			}
-			// The end of the connection may overtake that of the call.
+			// The end of the connection may arrive before that of the call.
 			if err := <-heard; status.Code(err) != codes.Canceled && status.Code(err) != codes.Unavailable {
-				t.Errorf("the server hears %v, want that the call was given up", err)
+				t.Errorf("the server gets %v, want a cancelled call", err)
 			}
 		}
 	}
@@ -486,7 +485,7 @@ func TestRequiredFieldsOfInput(t *testing.T) {
 	}
 }
 
-// A request that can't be sent is what is wrong, whoever notices first.
+// A request that can't be sent is the reported error, whichever side notices first.
 func TestRequestThatCannotBeSent(t *testing.T) {
 	addr := start(t, streamServer{upload: count, exchange: echoAll})
 	narrow := func(ctx context.Context, target string, options ...client.Option) (testClient, error) {
@@ -510,8 +509,9 @@ func TestRequestThatCannotBeSent(t *testing.T) {
 	}
 }
 
-// The end of the call that a failing Send brings about may be heard of first.
-func TestReasonOfThisSideGoesFirst(t *testing.T) {
+// The call may end because Send failed, and this end may be noticed before the error
+// of Send.
+func TestTheErrorOfThisSideIsReported(t *testing.T) {
 	reason := errors.New("too large")
 	ctx, abort := context.WithCancelCause(t.Context())
 	defer abort(nil)
@@ -528,22 +528,22 @@ func TestReasonOfThisSideGoesFirst(t *testing.T) {
 		},
 	}
 	x := exchange{requests: func() (proto.Message, error) { return &testpb.Empty{}, nil }, abort: abort}
-	s.converse(ctx, x, func(_ proto.Message, err error) bool {
-		if got := explain(ctx, err); got != reason {
+	s.run(ctx, x, func(_ proto.Message, err error) bool {
+		if got := callError(ctx, err); got != reason {
 			t.Errorf("the error is %v", got)
 		}
 		return true
 	})
 }
 
-// Some streams must not be received from again after the one reply.
+// With some streams, Recv must not be called again after the one reply.
 func TestOneReplyIsReceivedOnce(t *testing.T) {
 	received := 0
 	s := stream{oneReply: true, receive: func() (proto.Message, error) {
 		received++
 		return &testpb.Empty{}, nil
 	}}
-	s.converse(t.Context(), exchange{}, func(_ proto.Message, err error) bool { return received < 3 && err == nil })
+	s.run(t.Context(), exchange{}, func(_ proto.Message, err error) bool { return received < 3 && err == nil })
 	if received != 1 {
 		t.Errorf("it receives %d times", received)
 	}
@@ -561,7 +561,7 @@ func TestRequestThatComesTooLateIsNotSent(t *testing.T) {
 			send:      func(proto.Message) error { t.Error("it is sent"); return io.EOF },
 			closeSend: func() error { t.Error("the end is sent"); return nil },
 		}
-		s.transmit(ctx, x, new(sync.Mutex))
+		s.sendAll(ctx, x, new(sync.Mutex))
 	}
 }
 
@@ -581,7 +581,7 @@ func TestManyMessages(t *testing.T) {
 	}
 }
 
-// What the other side does not take yet is not read yet either.
+// What the other side does not take yet is not read yet.
 func TestBackpressure(t *testing.T) {
 	const bound = 8 << 20
 	var sent atomic.Int64

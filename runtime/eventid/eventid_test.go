@@ -10,7 +10,7 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// outgoing is what the calls of a context carry under a key.
+// outgoing returns the metadata that calls of a context carry for a key.
 func outgoing(ctx context.Context, key string) []string {
 	md, _ := metadata.FromOutgoingContext(ctx)
 	return md.Get(key)
@@ -52,7 +52,7 @@ func TestANewIDNeverRepeatsAndGrows(t *testing.T) {
 	}
 }
 
-func TestTheGivenIDTakesThePlaceOfAnother(t *testing.T) {
+func TestTheGivenIDReplacesAnother(t *testing.T) {
 	for name, ctx := range map[string]context.Context{
 		"none":     t.Context(),
 		"one":      WithID(t.Context(), "first"),
@@ -65,7 +65,7 @@ func TestTheGivenIDTakesThePlaceOfAnother(t *testing.T) {
 	}
 }
 
-func TestAGivenIDLeavesTheContextItCameFromAlone(t *testing.T) {
+func TestAGivenIDDoesNotChangeTheParentContext(t *testing.T) {
 	md := metadata.Pairs("tenant", "a", Key, "first")
 	parent := metadata.AppendToOutgoingContext(metadata.NewOutgoingContext(t.Context(), md), "trace", "b")
 	child := WithID(parent, "second")
@@ -82,7 +82,7 @@ func TestAGivenIDLeavesTheContextItCameFromAlone(t *testing.T) {
 	}
 }
 
-func TestAnIDIsMadeOnlyWhereThereIsNone(t *testing.T) {
+func TestAnIDIsMadeOnlyIfThereIsNone(t *testing.T) {
 	for name, test := range map[string]struct {
 		ctx  context.Context
 		want string // a new one, if empty
@@ -110,7 +110,7 @@ func TestAnIDIsMadeOnlyWhereThereIsNone(t *testing.T) {
 	}
 }
 
-func TestWhatIsEnsuredStays(t *testing.T) {
+func TestEnsureKeepsTheIDThatItMade(t *testing.T) {
 	ctx := Ensure(t.Context())
 	if first, second := outgoing(ctx, Key), outgoing(Ensure(ctx), Key); !slices.Equal(first, second) {
 		t.Errorf("%q has become %q", first, second)
@@ -147,7 +147,7 @@ func TestTheMessageBeatsTheCallBeatsANewID(t *testing.T) {
 	}
 }
 
-func TestWhatAClientEnsuresAServerReads(t *testing.T) {
+func TestAServerReadsTheIDThatAClientSends(t *testing.T) {
 	for _, ctx := range []context.Context{t.Context(), WithID(t.Context(), "mine"), WithID(t.Context(), "")} {
 		sent, _ := metadata.FromOutgoingContext(Ensure(ctx))
 		received := metadata.NewIncomingContext(t.Context(), sent)

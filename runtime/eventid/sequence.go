@@ -6,29 +6,29 @@ import (
 	"sync/atomic"
 )
 
-// sequence numbers the events of one call.
+// A sequence numbers the events of one call.
 type sequence struct {
-	id   string // of the call
+	id   string // the id that came with the call
 	last atomic.Int64
 }
 
 type sequenceKey struct{}
 
-// Sequence returns a context for a call with any number of events: the nth of
-// them has the id that came with the call, and "/n". A client that sends the
-// call again, with the same id, sends the same events.
+// Sequence returns a context for a call with any number of events. The id of the
+// nth is the id of the call and "/n", so that a client that sends the call again
+// with the same id sends events with the same ids.
 func Sequence(ctx context.Context) context.Context {
 	return context.WithValue(ctx, sequenceKey{}, &sequence{id: Of(ctx, "")})
 }
 
-// Next returns how to get the ids of the next n events of a call, one after the
-// other: numbered if there is a [Sequence] or n is not 1.
+// Next returns a function that returns the ids of the next n events of a call, one
+// at a time. They are numbered if there is a [Sequence] or n is not 1.
 func Next(ctx context.Context, n int) func() string {
-	numbered, found := ctx.Value(sequenceKey{}).(*sequence)
-	if !found && n == 1 {
+	numbered, ok := ctx.Value(sequenceKey{}).(*sequence)
+	if !ok && n == 1 {
 		return func() string { return Of(ctx, "") }
 	}
-	if !found {
+	if !ok {
 		numbered = &sequence{id: Of(ctx, "")}
 	}
 	return func() string { return fmt.Sprintf("%s/%d", numbered.id, numbered.last.Add(1)) }

@@ -14,19 +14,19 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventid"
 )
 
-// AppendMessages appends the events that messages carry, all of them or none,
-// and returns a receipt for each. What attributes leaves out of an event is
-// filled in: its Schema and Data from the message, and its ID, if the message
-// has none, by what came with the call (see [eventid.Next]).
+// AppendMessages appends the events that messages carry, all of them or none, and
+// returns a receipt for each. attributes returns an event without what
+// AppendMessages fills in: Schema and Data from the message, and the ID, if the
+// message has none, from the id that came with the call (see [eventid.Next]).
 //
-// Equal messages are stored as equal bytes, so that an event that is sent twice
-// is known again.
+// Equal messages are stored as equal bytes, so an event that is sent again is
+// recognised as a duplicate.
 func AppendMessages[M proto.Message](ctx context.Context, log Log, messages []M, attributes func(M) Event) ([]Receipt, error) {
 	events := make([]Event, len(messages))
 	next := eventid.Next(ctx, len(messages))
 	for i, message := range messages {
 		if !message.ProtoReflect().IsValid() {
-			return nil, &Error{Kind: ErrInvalid, Detail: "it is missing"}
+			return nil, &Error{Kind: ErrInvalid, Detail: "the message is missing"}
 		}
 		data, err := proto.MarshalOptions{Deterministic: true}.MarshalAppend([]byte{}, message)
 		if err != nil {
@@ -49,20 +49,20 @@ type Stored[M proto.Message] struct {
 	Message M
 }
 
-// ReplayMessages yields the stored events of one message type, as [Log] reads
-// them. Those of other types are passed over.
+// ReplayMessages yields the stored events of one message type, as [Log].Read does,
+// and skips the others.
 func ReplayMessages[M proto.Message](ctx context.Context, log Log, from From) iter.Seq2[Stored[M], error] {
 	return messagesAhead[M](ctx, log.Read(ctx, from))
 }
 
-// TailMessages yields what [ReplayMessages] does, and then each event as it is
-// stored, until ctx ends: that is its last error.
+// TailMessages yields what [ReplayMessages] does, and then each event soon after it
+// is stored, until ctx ends, which is its last error.
 func TailMessages[M proto.Message](ctx context.Context, log Log, from From) iter.Seq2[Stored[M], error] {
 	return messages[M](log.Tail(ctx, from))
 }
 
-// On has a consumer handle the events of one message type, as [Stored] of it.
-// One whose data is no such message goes to the dead letters at once.
+// On makes a consumer handle the events of one message type, as [Stored] of it. An
+// event whose data is not such a message goes to the dead letters at once.
 func On[M proto.Message](handle func(context.Context, Stored[M]) error) ConsumeOption {
 	schema := newSchema[M]()
 	return func(c *consumption) {
@@ -76,9 +76,9 @@ func On[M proto.Message](handle func(context.Context, Stored[M]) error) ConsumeO
 	}
 }
 
-// ConsumeMessages is [Consume] with a handler for each message type (see [On]):
-// so events of several types are handled in one order. Those of types without
-// a handler are passed over.
+// ConsumeMessages is [Consume] with a handler for each message type (see [On]), so
+// events of several types are handled in one order. It skips events of types
+// without a handler.
 func ConsumeMessages(ctx context.Context, log Log, name string, options ...ConsumeOption) error {
 	c := newConsumption(log, name, options)
 	if len(c.handlers) == 0 {
@@ -89,8 +89,8 @@ func ConsumeMessages(ctx context.Context, log Log, name string, options ...Consu
 	return c.run(ctx)
 }
 
-// ConsumeMessageBatches is [ConsumeBatches] for the events of one message type.
-// Those of other types are passed over.
+// ConsumeMessageBatches is [ConsumeBatches] for the events of one message type. It
+// skips the others.
 func ConsumeMessageBatches[M proto.Message](ctx context.Context, log Log, name string, handle func(context.Context, []Stored[M]) error, options ...ConsumeOption) error {
 	schema := newSchema[M]()
 	return ConsumeBatches(ctx, log, name, func(ctx context.Context, records []Record) error {
@@ -117,7 +117,7 @@ func newSchema[M proto.Message]() schema[M] {
 	return schema[M]{string(kind.Descriptor().FullName()), kind}
 }
 
-// wanted has a consumer handle the events of the type only.
+// wanted makes a consumer handle only events of the type.
 func (s schema[M]) wanted(c *consumption) {
 	c.wants = func(record *Record) bool { return record.Schema == s.name }
 }
@@ -125,12 +125,12 @@ func (s schema[M]) wanted(c *consumption) {
 func (s schema[M]) stored(record Record) (Stored[M], error) {
 	stored := Stored[M]{Record: record, Message: s.kind.New().Interface().(M)}
 	if err := proto.Unmarshal(record.Data, stored.Message); err != nil {
-		return stored, fmt.Errorf("position %d is no %s: %w", record.Position, s.name, err)
+		return stored, fmt.Errorf("the event at position %d is not a %s: %w", record.Position, s.name, err)
 	}
 	return stored, nil
 }
 
-// messages are the records of one message type.
+// messages yields the records of one message type.
 func messages[M proto.Message](records iter.Seq2[Record, error]) iter.Seq2[Stored[M], error] {
 	schema := newSchema[M]()
 	return func(yield func(Stored[M], error) bool) {
@@ -149,15 +149,15 @@ func messages[M proto.Message](records iter.Seq2[Record, error]) iter.Seq2[Store
 	}
 }
 
-// How much is unmarshalled by a goroutine of its own, and by how many of them.
+// How much one goroutine unmarshals, and how many of them there are.
 const (
 	maxChunkEvents = 64
 	maxChunkBytes  = 256 << 10
 	maxChunks      = 3
 )
 
-// messagesAhead are the records of one message type, as [messages] has them.
-// Some that follow are unmarshalled already while one is yielded.
+// messagesAhead yields the records of one message type, as [messages] does, and
+// unmarshals the next ones while one is yielded.
 func messagesAhead[M proto.Message](ctx context.Context, records iter.Seq2[Record, error]) iter.Seq2[Stored[M], error] {
 	schema := newSchema[M]()
 	return func(yield func(Stored[M], error) bool) {
@@ -190,13 +190,13 @@ func messagesAhead[M proto.Message](ctx context.Context, records iter.Seq2[Recor
 	}
 }
 
-// chunk are events that follow one another, the last of them with an error.
+// chunk is some consecutive events, the last one with an error if err is set.
 type chunk[M proto.Message] struct {
 	events []Stored[M]
 	err    error
 }
 
-// unmarshal gives the chunk with its messages, up to the first that is none.
+// unmarshal sends the chunk with its messages, up to the first event that has none.
 func (c chunk[M]) unmarshal(schema schema[M]) chan chunk[M] {
 	done := make(chan chunk[M], 1)
 	go func() {
@@ -232,8 +232,7 @@ func (c chunk[M]) yield(ctx context.Context, yield func(Stored[M], error) bool) 
 	return true
 }
 
-// UnixTime is the time that a number of units since 1970 stands for; 0 stands
-// for none.
+// UnixTime returns the time that is a number of units after 1970, or none for 0.
 func UnixTime(n int64, unit time.Duration) time.Time {
 	if n == 0 {
 		return time.Time{}
@@ -242,7 +241,7 @@ func UnixTime(n int64, unit time.Duration) time.Time {
 	return time.Unix(n/perSecond, n%perSecond*int64(unit))
 }
 
-// TimestampTime is the time of a timestamp, which may be nil: then it is none.
+// TimestampTime returns the time of a timestamp, or none for nil.
 func TimestampTime(t *timestamppb.Timestamp) time.Time {
 	if t == nil {
 		return time.Time{}
@@ -250,7 +249,7 @@ func TimestampTime(t *timestamppb.Timestamp) time.Time {
 	return t.AsTime()
 }
 
-// Number is the text of a number; 0 stands for none.
+// Number returns the text of a number, or none for 0.
 func Number[N int32 | int64 | uint32 | uint64](n N) string {
 	switch {
 	case n == 0:

@@ -93,7 +93,7 @@ func TestReplayMessagesAhead(t *testing.T) {
 		wantErr string
 	}{
 		"to the end":               {from: wrong, last: all},
-		"a message that is none":   {last: wrong - 1, wantErr: "position 777 is no google.protobuf.Int64Value"},
+		"a message that is none":   {last: wrong - 1, wantErr: "the event at position 777 is not a google.protobuf.Int64Value"},
 		"until nobody wants more":  {stop: 70, last: 70},
 		"until the context's end":  {cancel: 70, last: 70, wantErr: context.Canceled.Error()},
 		"nothing":                  {from: all},

@@ -1,5 +1,5 @@
-// Package operate is what an operator does with a server's events, also beside
-// the running server.
+// Package operate is a server's command events, with which an operator prints the
+// stored events and retries dead letters, also while the server runs.
 package operate
 
 import (
@@ -25,31 +25,30 @@ import (
 
 // command is a subcommand of a server's "events".
 type command struct {
-	name  string // of one word or two
-	about string // a sentence
-	// changes is whether the log must be open for more than reading.
+	name  string // one or two words
+	about string // what it does, in a sentence
+	// changes is true if it changes the log, and so can't open it for reading only.
 	changes bool
-	// follows is whether each line is to be seen at once.
+	// follows is true if somebody waits for each line.
 	follows bool
-	// define adds flags, and returns what the command does once they are set.
+	// define adds flags, and returns the action to run once they are set.
 	define func(*flag.FlagSet) action
 }
 
-// action prints lines of JSON.
+// action reads or changes a log, and prints lines of JSON.
 type action func(ctx context.Context, log eventlog.Log, print func(any) error) error
 
 var commands = []command{
 	{"replay", "Prints the stored events.", false, false, replay},
-	{"tail", "Prints the stored events, and then each one that comes, until it is interrupted.", false, true, tail},
-	{"stats", "Prints how much the log holds, and how far its consumers are.", false, false, stats},
+	{"tail", "Prints the stored events and then each new one, until it is interrupted.", false, true, tail},
+	{"stats", "Prints how much is in the log, and how far its consumers are.", false, false, stats},
 	{"dead list", "Prints the dead letters: events that a consumer gave up on.", false, false, listDead},
-	{"dead retry", "Has a consumer handle dead letters again: within about a second if it runs, else when it next does.", true, false, retryDead},
+	{"dead retry", "Makes a consumer handle dead letters again: within about a second if it is running, else when it starts.", true, false, retryDead},
 }
 
-// Events runs the subcommand of a server that args name, such as "replay",
-// which prints the stored events, a line of JSON each. The log is the one that
-// the server itself would open. The error is [flag.ErrHelp] if help was asked
-// for.
+// Events runs the subcommand that args name, such as "replay", which prints each
+// stored event as a line of JSON. It opens the log that the server itself would
+// open. The error is [flag.ErrHelp] if args ask for help.
 func Events(ctx context.Context, program string, args []string, getenv func(string) string, out io.Writer) error {
 	command, args := find(args)
 	if command == nil {
@@ -57,7 +56,7 @@ func Events(ctx context.Context, program string, args []string, getenv func(stri
 			overview(program, out)
 			return flag.ErrHelp
 		}
-		return fmt.Errorf("want: %s events %s (see %[1]s events --help)", program, strings.Join(names(), "|"))
+		return fmt.Errorf("want %s events %s (see %[1]s events --help)", program, strings.Join(names(), "|"))
 	}
 	name := fmt.Sprintf("%s events %s", program, command.name)
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
@@ -89,14 +88,14 @@ func Events(ctx context.Context, program string, args []string, getenv func(stri
 	err = act(ctx, log, func(line any) error {
 		err := lines.Encode(line)
 		if err == nil && command.follows {
-			err = buffered.Flush() // somebody waits for it
+			err = buffered.Flush()
 		}
 		return err
 	})
 	return errors.Join(err, buffered.Flush(), log.Close())
 }
 
-// find is the command that args begin with, and the rest of them.
+// find returns the command with which args begin, and the other args.
 func find(args []string) (*command, []string) {
 	for i := range commands {
 		words := strings.Fields(commands[i].name)
@@ -122,7 +121,8 @@ func overview(program string, out io.Writer) {
 	fmt.Fprintf(out, "\nFlags of a command: %s events COMMAND --help\n", program)
 }
 
-// open opens a log that exists.
+// open opens a log that exists. Opening it for reading first makes sure that a
+// mistyped URL is an error, and does not create a log.
 func (c *command) open(ctx context.Context, url string) (eventlog.Log, error) {
 	log, err := eventlog.OpenReader(ctx, url)
 	if err != nil || !c.changes {
@@ -135,18 +135,18 @@ func (c *command) open(ctx context.Context, url string) (eventlog.Log, error) {
 }
 
 func replay(flags *flag.FlagSet) action {
-	from := fromOf(flags)
+	from := fromFlags(flags)
 	return func(ctx context.Context, log eventlog.Log, print func(any) error) error {
 		from, err := from()
 		if err != nil {
 			return err
 		}
-		return each(log.Read(ctx, from), func(record eventlog.Record) error { return print(lineOf(record)) })
+		return each(log.Read(ctx, from), func(record eventlog.Record) error { return print(eventLine(record)) })
 	}
 }
 
 func tail(flags *flag.FlagSet) action {
-	from := fromOf(flags)
+	from := fromFlags(flags)
 	return func(ctx context.Context, log eventlog.Log, print func(any) error) error {
 		from, err := from()
 		if err != nil {
@@ -154,7 +154,7 @@ func tail(flags *flag.FlagSet) action {
 		}
 		ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 		defer stop()
-		err = each(log.Tail(ctx, from), func(record eventlog.Record) error { return print(lineOf(record)) })
+		err = each(log.Tail(ctx, from), func(record eventlog.Record) error { return print(eventLine(record)) })
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -168,38 +168,38 @@ func stats(*flag.FlagSet) action {
 		if err != nil {
 			return err
 		}
-		return print(lineOfStats(stats))
+		return print(logLine(stats))
 	}
 }
 
 func listDead(flags *flag.FlagSet) action {
 	consumer := flags.String("consumer", "", "print those of this `consumer` only")
 	return func(ctx context.Context, log eventlog.Log, print func(any) error) error {
-		return each(log.Dead(ctx, *consumer), func(letter eventlog.DeadLetter) error { return print(lineOfLetter(letter)) })
+		return each(log.Dead(ctx, *consumer), func(letter eventlog.DeadLetter) error { return print(deadLetterLine(letter)) })
 	}
 }
 
 func retryDead(flags *flag.FlagSet) action {
 	consumer := flags.String("consumer", "", "the `consumer` that gave up on them")
 	var positions []eventlog.Position
-	flags.Func("position", "handle the event at this `position` again, and no other; may be given several times", func(text string) error {
+	flags.Func("position", "retry only the event at this `position`; may be given several times", func(text string) error {
 		position, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {
-			return errors.New("want a number")
+			return errors.New("want a number, such as 17")
 		}
 		positions = append(positions, eventlog.Position(position))
 		return nil
 	})
 	return func(ctx context.Context, log eventlog.Log, print func(any) error) error {
 		if *consumer == "" {
-			return errors.New("--consumer is missing: dead list says which there are")
+			return errors.New("--consumer is missing: dead list prints the consumers that have dead letters")
 		}
 		count, err := log.Retry(ctx, *consumer, positions...)
 		if err != nil {
 			return err
 		}
 		if count == 0 {
-			return fmt.Errorf("consumer %q has no such dead letters: dead list says which there are", *consumer)
+			return fmt.Errorf("consumer %q has no such dead letters: dead list prints those there are", *consumer)
 		}
 		return print(struct {
 			Consumer string `json:"consumer"`
@@ -208,29 +208,30 @@ func retryDead(flags *flag.FlagSet) action {
 	}
 }
 
-// fromOf defines the flags that say where to begin.
-func fromOf(flags *flag.FlagSet) func() (eventlog.From, error) {
-	after := flags.Int64("after", 0, "begin behind this `position`")
-	since := flags.String("since", "", "begin at this `time`, such as 2026-11-22T17:05:00Z, or so long ago, such as 90m")
+// fromFlags defines the flags for where to begin, and returns a function that reads
+// them.
+func fromFlags(flags *flag.FlagSet) func() (eventlog.From, error) {
+	after := flags.Int64("after", 0, "begin after this `position`")
+	since := flags.String("since", "", "begin at this `time`, such as 2026-11-22T17:05:00Z or, for 90 minutes ago, 90m")
 	return func() (eventlog.From, error) {
 		if *since == "" {
 			return eventlog.After(eventlog.Position(*after)), nil
 		}
 		if *after != 0 {
-			return eventlog.From{}, errors.New("--after and --since exclude each other: give one of them")
+			return eventlog.From{}, errors.New("--after and --since exclude each other: give only one of them")
 		}
 		if ago, err := time.ParseDuration(*since); err == nil {
 			return eventlog.Since(time.Now().Add(-ago)), nil
 		}
 		at, err := time.Parse(time.RFC3339, *since)
 		if err != nil {
-			return eventlog.From{}, fmt.Errorf("--since %q: want a time such as 2026-11-22T17:05:00Z, or how long ago, such as 90m", *since)
+			return eventlog.From{}, fmt.Errorf("--since %q: want a time such as 2026-11-22T17:05:00Z or, for 90 minutes ago, 90m", *since)
 		}
 		return eventlog.Since(at), nil
 	}
 }
 
-// each does something with each of a sequence, up to the first error.
+// each calls do with each item of a sequence, up to the first error.
 func each[T any](sequence iter.Seq2[T, error], do func(T) error) error {
 	for item, err := range sequence {
 		if err == nil {

@@ -21,8 +21,8 @@ import (
 	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog/sqlite"
 )
 
-// operated is a log that is open, as by a running server, and its URL.
-func operated(t *testing.T) (eventlog.Log, string) {
+// openLog opens a log, as a running server does, and returns it and its URL.
+func openLog(t *testing.T) (eventlog.Log, string) {
 	t.Helper()
 	url := "sqlite:" + filepath.Join(t.TempDir(), "events.db")
 	log, err := eventlog.Open(t.Context(), url)
@@ -33,7 +33,7 @@ func operated(t *testing.T) (eventlog.Log, string) {
 	return log, url
 }
 
-// known is an event whose message this program knows.
+// known returns an event whose message type this program knows.
 func known(t *testing.T, id string) eventlog.Event {
 	t.Helper()
 	data, err := proto.Marshal(durationpb.New(90 * time.Second))
@@ -52,7 +52,7 @@ func mustAppend(t *testing.T, log eventlog.Log, events ...eventlog.Event) []even
 	return receipts
 }
 
-// run runs a subcommand on a log that the environment names.
+// run runs a subcommand on the log that the environment names.
 func run(t *testing.T, url string, args ...string) (string, error) {
 	t.Helper()
 	var out bytes.Buffer
@@ -65,7 +65,7 @@ func run(t *testing.T, url string, args ...string) (string, error) {
 	return out.String(), err
 }
 
-// lines are the objects that a subcommand prints.
+// lines returns the objects that a subcommand prints.
 func lines(t *testing.T, url string, args ...string) (lines []map[string]any) {
 	t.Helper()
 	out, err := run(t, url, args...)
@@ -83,7 +83,7 @@ func lines(t *testing.T, url string, args ...string) (lines []map[string]any) {
 }
 
 func TestReplayPrintsEventsBesideTheServer(t *testing.T) {
-	log, url := operated(t)
+	log, url := openLog(t)
 	unknown := known(t, "b")
 	unknown.Schema = "not.known.Here"
 	receipts := mustAppend(t, log, known(t, "a"), unknown)
@@ -93,7 +93,7 @@ func TestReplayPrintsEventsBesideTheServer(t *testing.T) {
 		t.Errorf("got %v", all)
 	}
 	if all[1]["data"] != nil || all[1]["data_base64"] != "CFo=" {
-		t.Errorf("of a type that is not known: %v", all[1])
+		t.Errorf("an event of an unknown type: %v", all[1])
 	}
 	for args, want := range map[string]int{
 		fmt.Sprintf("--after %d", receipts[0].Position): 1,
@@ -108,7 +108,7 @@ func TestReplayPrintsEventsBesideTheServer(t *testing.T) {
 }
 
 func TestTailPrintsWhatComes(t *testing.T) {
-	log, url := operated(t)
+	log, url := openLog(t)
 	mustAppend(t, log, known(t, "a"))
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
@@ -134,7 +134,7 @@ func TestTailPrintsWhatComes(t *testing.T) {
 }
 
 func TestStatsAndDeadLetters(t *testing.T) {
-	log, url := operated(t)
+	log, url := openLog(t)
 	if got := lines(t, url, "stats"); len(got) != 1 || got[0]["events"] != 0.0 || got[0]["durability"] != "fsync" || got[0]["oldest"] != nil {
 		t.Errorf("of an empty log: %v", got)
 	}
@@ -173,7 +173,7 @@ func TestStatsAndDeadLetters(t *testing.T) {
 	}
 	for i, want := range []bool{true, false, true} {
 		if got := lines(t, url, "dead", "list")[i]["retrying"]; got != want {
-			t.Errorf("letter %d is to be tried again: %v, want %v", i, got, want)
+			t.Errorf("letter %d is retried: %v, want %v", i, got, want)
 		}
 	}
 	if got := lines(t, url, "dead", "retry", "--consumer", "mailer"); got[0]["retrying"] != 3.0 {
@@ -183,7 +183,7 @@ func TestStatsAndDeadLetters(t *testing.T) {
 
 func TestHelp(t *testing.T) {
 	for args, want := range map[string]string{
-		"--help":            "dead retry  Has a consumer",
+		"--help":            "dead retry  Makes a consumer",
 		"replay --help":     "Usage: shop-server events replay [flags]",
 		"tail --help":       "-since time",
 		"stats --help":      "-events URL",
@@ -197,11 +197,11 @@ func TestHelp(t *testing.T) {
 	}
 }
 
-func TestWhatIsWrongIsSaid(t *testing.T) {
-	_, url := operated(t)
+func TestMistakesAreReported(t *testing.T) {
+	_, url := openLog(t)
 	for args, want := range map[string]string{
-		"":                            "want: shop-server events replay|tail|stats|dead list|dead retry",
-		"dead":                        "want: shop-server events replay|",
+		"":                            "want shop-server events replay|tail|stats|dead list|dead retry",
+		"dead":                        "want shop-server events replay|",
 		"replay all":                  `unexpected argument "all"`,
 		"replay --until 1":            "see shop-server events replay --help",
 		"replay --since yesterday":    `--since "yesterday": want a time such as`,
@@ -211,7 +211,7 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 		"dead retry --consumer mailer --events sqlite:/no/such/events.db": "there is no event log here",
 	} {
 		if _, err := run(t, url, strings.Fields(args)...); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: got %v, want that %s", args, err, want)
+			t.Errorf("%q: got %v, want %q", args, err, want)
 		}
 	}
 }

@@ -7,11 +7,12 @@ import (
 	"sync"
 )
 
-// Alongside has something run for as long as the server serves, such as a
-// consumer of the events that it stores. It is started when serving starts. Its
-// context ends when the server drains, which then waits for it as for calls
-// under way. If it returns an error before, the server drains and ends with
-// that; if it returns nil, the server goes on without it.
+// Alongside runs a function for as long as the server serves, such as a
+// consumer of the events that the server stores. The server starts it when
+// serving starts, cancels its context when it drains, and then waits for it as
+// it waits for calls under way. If the function returns an error before that,
+// the server drains and returns the error. If it returns nil, the server goes
+// on without it.
 func Alongside(name string, run func(context.Context) error) Option {
 	return companion{name, run}
 }
@@ -23,59 +24,60 @@ type companion struct {
 
 func (c companion) apply(all *services) { all.alongside = append(all.alongside, c) }
 
-// company is what runs alongside.
-type company struct {
-	leave  context.CancelFunc
+// companions are the functions that run alongside.
+type companions struct {
+	cancel context.CancelFunc
 	failed chan error    // receives the first error
-	gone   chan struct{} // closed once nothing runs any more
+	ended  chan struct{} // closed once all have returned
 
 	mu      sync.Mutex
 	running []string // names
 }
 
-// accompany starts what runs alongside.
-func accompany(ctx context.Context, companions []companion) *company {
-	ctx, leave := context.WithCancel(context.WithoutCancel(ctx))
-	c := &company{leave: leave, failed: make(chan error, 1), gone: make(chan struct{})}
+// startAll starts all functions that run alongside.
+func startAll(ctx context.Context, all []companion) *companions {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	c := &companions{cancel: cancel, failed: make(chan error, 1), ended: make(chan struct{})}
 	var group sync.WaitGroup
-	for _, companion := range companions {
+	for _, companion := range all {
 		c.running = append(c.running, companion.name)
 	}
-	for _, companion := range companions {
+	for _, companion := range all {
 		group.Go(func() {
 			err := companion.run(ctx)
-			c.left(companion.name)
+			c.remove(companion.name)
 			if err != nil {
 				select {
 				case c.failed <- fmt.Errorf("%s: %w", companion.name, err):
-				default: // another was first
+				default: // only the first error is kept
 				}
 			}
 		})
 	}
 	go func() {
 		group.Wait()
-		close(c.gone)
+		close(c.ended)
 	}()
 	return c
 }
 
-func (c *company) left(name string) {
+// remove takes a function that has returned off the list of those that run.
+func (c *companions) remove(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	i := slices.Index(c.running, name)
 	c.running = slices.Delete(c.running, i, i+1)
 }
 
-// names are those that still run.
-func (c *company) names() []string {
+// stillRunning returns the names of the functions that have not returned.
+func (c *companions) stillRunning() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.running)
 }
 
-// failure is the first error, or nil if there is none.
-func (c *company) failure() error {
+// firstError returns the first error of a function, or nil if there is none.
+func (c *companions) firstError() error {
 	select {
 	case err := <-c.failed:
 		return err

@@ -83,7 +83,7 @@ func TestAServerIsReadyWhileItsNeedsAreMet(t *testing.T) {
 	becomes := func(want grpc_health_v1.HealthCheckResponse_ServingStatus) {
 		t.Helper()
 		for _, name := range []string{"", "grpc.testing.TestService"} {
-			for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+			for deadline := time.Now().Add(testTimeout); ; time.Sleep(5 * time.Millisecond) {
 				reply, err := health.Check(soon(t), &grpc_health_v1.HealthCheckRequest{Service: name})
 				if err != nil {
 					t.Fatal(err)
@@ -101,7 +101,7 @@ func TestAServerIsReadyWhileItsNeedsAreMet(t *testing.T) {
 	broken.Store(true)
 	becomes(grpc_health_v1.HealthCheckResponse_NOT_SERVING)
 	if err := begin(t, conn).finish(); err != nil {
-		t.Errorf("a call that comes all the same: %v", err)
+		t.Errorf("a call while the server is not ready: %v", err)
 	}
 	broken.Store(false)
 	becomes(grpc_health_v1.HealthCheckResponse_SERVING)
@@ -123,43 +123,44 @@ func TestAServerIsNotReadyBeforeItsFirstCheck(t *testing.T) {
 	}
 }
 
-// What is told last must be so, also if two checks end at once.
-func TestReadinessIsToldInOrder(t *testing.T) {
-	var told atomic.Bool
-	telling, overtaken := make(chan struct{}), make(chan struct{})
-	ready := readiness{unmet: map[int]bool{}, tell: func(ready bool) {
+// The value that is set last must be the current one, also if two checks end at
+// the same time.
+func TestReadinessIsSetInOrder(t *testing.T) {
+	var last atomic.Bool
+	setting, overtaken := make(chan struct{}), make(chan struct{})
+	ready := readiness{unmet: map[int]bool{}, set: func(ready bool) {
 		if ready {
-			told.Store(true)
+			last.Store(true)
 			close(overtaken)
 			return
 		}
-		close(telling)
+		close(setting)
 		select { // give the other a chance to be first
 		case <-overtaken:
 		case <-time.After(50 * time.Millisecond):
 		}
-		told.Store(false)
+		last.Store(false)
 	}}
 	var group sync.WaitGroup
-	group.Go(func() { ready.note(0, false) })
-	<-telling
-	group.Go(func() { ready.note(0, true) })
+	group.Go(func() { ready.record(0, false) })
+	<-setting
+	group.Go(func() { ready.record(0, true) })
 	group.Wait()
-	if !told.Load() {
-		t.Error("all needs are met, and that they are not was told last")
+	if !last.Load() {
+		t.Error("all needs are met, but not ready was set last")
 	}
 }
 
-// However a server ends, what it started has ended when it returns: the event
-// log that all of it uses can be closed.
+// However a server ends, everything that it started has ended when it returns,
+// so that the event log that all of it uses can be closed.
 func TestNothingOutlivesTheServer(t *testing.T) {
 	broken := errors.New("the log is closed")
 	for name, test := range map[string]struct {
 		end  func(r *running, fail chan<- error)
-		cuts bool // the call under way
-		says string
+		cuts bool   // whether the call under way is cut off
+		err  string // how the error begins
 	}{
-		"told to stop":            {func(r *running, _ chan<- error) { r.stop() }, false, ""},
+		"its context ends":        {func(r *running, _ chan<- error) { r.stop() }, false, ""},
 		"its listener fails":      {func(r *running, _ chan<- error) { _ = r.listener.Close() }, true, "serving 127.0.0.1:"},
 		"what it runs has failed": {func(_ *running, fail chan<- error) { fail <- broken }, false, "biller: the log is closed"},
 	} {
@@ -188,7 +189,7 @@ func TestNothingOutlivesTheServer(t *testing.T) {
 					}
 				}))
 			call := begin(t, dial(t, r.Addr()))
-			for deadline := time.Now().Add(patience); underWay.Load() < 3; time.Sleep(time.Millisecond) {
+			for deadline := time.Now().Add(testTimeout); underWay.Load() < 3; time.Sleep(time.Millisecond) {
 				if time.Now().After(deadline) {
 					t.Fatal("what the server starts doesn't begin")
 				}
@@ -197,15 +198,15 @@ func TestNothingOutlivesTheServer(t *testing.T) {
 			if _, err := call.Recv(); (status.Code(err) == codes.Unavailable) != test.cuts {
 				t.Errorf("the call under way: %v", err)
 			}
-			says := ""
+			got := ""
 			if err := r.end(t); err != nil {
-				says = err.Error()
+				got = err.Error()
 			}
-			if !strings.HasPrefix(says, test.says) || test.says == "" && says != "" {
-				t.Errorf("the error says %q, want %q", says, test.says)
+			if !strings.HasPrefix(got, test.err) || test.err == "" && got != "" {
+				t.Errorf("the error is %q, want %q", got, test.err)
 			}
 			if n := underWay.Load(); n > 0 {
-				t.Errorf("%d of what it started still run", n)
+				t.Errorf("%d of the functions that it started are still running", n)
 			}
 		})
 	}

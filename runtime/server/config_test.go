@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// environment is a getenv that knows what it is given, as name=value.
+// environment returns a getenv with the given variables, each name=value.
 func environment(variables ...string) func(string) string {
 	return func(name string) string {
 		for _, variable := range variables {
-			if value, found := strings.CutPrefix(variable, name+"="); found {
+			if value, ok := strings.CutPrefix(variable, name+"="); ok {
 				return value
 			}
 		}
@@ -73,7 +73,7 @@ func TestEveryFieldHasAFlagAndAVariable(t *testing.T) {
 	}
 }
 
-func TestWhatIsWrongIsSaidInOneLineThatNamesIt(t *testing.T) {
+func TestEachMistakeIsReportedInOneLineThatNamesIt(t *testing.T) {
 	for _, test := range []struct {
 		args, variables []string
 		names           string
@@ -111,7 +111,7 @@ func TestWhatIsWrongIsSaidInOneLineThatNamesIt(t *testing.T) {
 	}
 }
 
-// oneLine checks that an error is one line with all of parts in it.
+// oneLine checks that an error is one line that contains all parts.
 func oneLine(t *testing.T, err error, parts ...string) {
 	t.Helper()
 	if err == nil {
@@ -122,7 +122,7 @@ func oneLine(t *testing.T, err error, parts ...string) {
 	}
 	for _, part := range parts {
 		if !strings.Contains(err.Error(), part) {
-			t.Errorf("%q doesn't say %q", err, part)
+			t.Errorf("%q doesn't contain %q", err, part)
 		}
 	}
 }
@@ -139,7 +139,7 @@ func TestHelpNamesEveryFlagAndAVariable(t *testing.T) {
 			"-drain-timeout how long", "-reflection", "-log-level level", "-log-format format",
 		} {
 			if !strings.Contains(help.String(), part) {
-				t.Errorf("%s doesn't say %q:\n%s", ask, part, help.String())
+				t.Errorf("%s doesn't print %q:\n%s", ask, part, help.String())
 			}
 		}
 	}

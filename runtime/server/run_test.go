@@ -18,8 +18,9 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// programVariable, if set, makes the test binary a server program. Its value
-// says whether that watches for signals, too.
+// programVariable is the environment variable that makes the test binary a
+// server program. With the value "notified" the program also catches signals
+// itself.
 const programVariable = "RUN_TEST_SERVER"
 
 func TestMain(m *testing.M) {
@@ -57,7 +58,7 @@ type process struct {
 	log bytes.Buffer
 }
 
-// start returns once a process serves.
+// start starts a process and returns once it serves.
 func start(t *testing.T, kind string) *process {
 	t.Helper()
 	p := &process{
@@ -81,15 +82,15 @@ func start(t *testing.T, kind string) *process {
 		}
 		p.ended <- p.Wait()
 	}()
-	_, rest, _ := strings.Cut(p.says(t, "msg=serving addr="), "msg=serving addr=")
+	_, rest, _ := strings.Cut(p.waitForLog(t, "msg=serving addr="), "msg=serving addr=")
 	p.addr, _, _ = strings.Cut(rest, " ")
 	return p
 }
 
-// says returns the log once it holds a text.
-func (p *process) says(t *testing.T, text string) string {
+// waitForLog returns the log once it contains a text.
+func (p *process) waitForLog(t *testing.T, text string) string {
 	t.Helper()
-	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(testTimeout); ; time.Sleep(time.Millisecond) {
 		p.mu.Lock()
 		log := p.log.String()
 		p.mu.Unlock()
@@ -97,7 +98,7 @@ func (p *process) says(t *testing.T, text string) string {
 			return log
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("the log doesn't come to say %q:\n%s", text, log)
+			t.Fatalf("the log doesn't come to contain %q:\n%s", text, log)
 		}
 	}
 }
@@ -109,27 +110,27 @@ func (p *process) signal(t *testing.T, s os.Signal) {
 	}
 }
 
-// end is the error that the process ends with.
+// end waits until the process ends, and returns its error.
 func (p *process) end(t *testing.T) error {
 	t.Helper()
 	select {
 	case err := <-p.ended:
 		return err
-	case <-time.After(patience):
+	case <-time.After(testTimeout):
 		t.Fatal("the process doesn't end")
 		return nil
 	}
 }
 
 func TestASignalLetsCallsUnderWayFinish(t *testing.T) {
-	for _, told := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
+	for _, sent := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
 		for _, kind := range []string{"plain", "notified"} {
-			t.Run(kind+" "+told.String(), func(t *testing.T) {
+			t.Run(kind+" "+sent.String(), func(t *testing.T) {
 				t.Parallel()
 				p := start(t, kind)
 				call := begin(t, dial(t, p.addr))
-				p.signal(t, told)
-				refused(t, p.addr)
+				p.signal(t, sent)
+				waitUntilClosed(t, p.addr)
 				if err := call.echo(); err != nil {
 					t.Errorf("the call under way was cut off: %v", err)
 				}
@@ -137,9 +138,9 @@ func TestASignalLetsCallsUnderWayFinish(t *testing.T) {
 					t.Errorf("the call under way was cut off: %v", err)
 				}
 				if err := p.end(t); err != nil {
-					t.Errorf("every call could finish, and yet: %v", err)
+					t.Errorf("every call could finish, but the error is %v", err)
 				}
-				p.says(t, "msg=stopped")
+				p.waitForLog(t, "msg=stopped")
 			})
 		}
 	}
@@ -152,12 +153,12 @@ func TestASecondSignalEndsAtOnce(t *testing.T) {
 			p := start(t, kind)
 			call := begin(t, dial(t, p.addr))
 			p.signal(t, os.Interrupt)
-			refused(t, p.addr)
+			waitUntilClosed(t, p.addr)
 			p.signal(t, syscall.SIGTERM)
 			if err := p.end(t); err == nil {
-				t.Error("a call was cut off, and the process ended as if all were well")
+				t.Error("a call was cut off, but the process ended without an error")
 			}
-			p.says(t, "test-server: told to stop a second time")
+			p.waitForLog(t, "test-server: stopped by a second signal")
 			if _, err := call.Recv(); status.Code(err) != codes.Unavailable {
 				t.Errorf("the call under way: %v", err)
 			}

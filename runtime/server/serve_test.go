@@ -15,11 +15,11 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 )
 
-// patience is how long a test waits for what must happen, and far longer than
-// it takes.
-const patience = 20 * time.Second
+// testTimeout bounds how long a test waits for what must happen. It is far longer
+// than that takes.
+const testTimeout = 20 * time.Second
 
-// service is a TestService of gRPC. A stream of it echoes until the client has
+// service implements gRPC's TestService. Its stream echoes until the client has
 // sent all.
 type service struct {
 	testpb.UnimplementedTestServiceServer
@@ -52,7 +52,7 @@ func (s *service) FullDuplexCall(stream testpb.TestService_FullDuplexCallServer)
 	}
 }
 
-// tested hangs a service into a server.
+// tested returns a service to serve.
 func tested(s *service) Service { return Service{Desc: &testpb.TestService_ServiceDesc, Impl: s} }
 
 // handMade is a service that no proto describes.
@@ -67,23 +67,23 @@ var handMade = grpc.ServiceDesc{
 	}},
 }
 
-// free is a configuration of a quiet server on a free port.
+// free returns the configuration of a server on a free port that logs nothing.
 func free() Config {
 	config := Defaults("test-server")
 	config.Addr = "127.0.0.1:0"
-	config.DrainTimeout = patience
+	config.DrainTimeout = testTimeout
 	config.LogLevel = slog.LevelError + 1
 	return config
 }
 
-// running is a server that serves until it is told to stop.
+// running is a server that serves until stop is called.
 type running struct {
 	*Server
 	stop  context.CancelFunc
 	ended chan error
 }
 
-// serve serves until the test ends, at the latest.
+// serve starts a server, which serves until the test ends at the latest.
 func serve(t *testing.T, config Config, options ...Option) *running {
 	t.Helper()
 	server, err := Listen(config, options...)
@@ -97,19 +97,19 @@ func serve(t *testing.T, config Config, options ...Option) *running {
 	return r
 }
 
-// end is what the server returns, which is told to stop.
+// end waits until the server has stopped, and returns its error.
 func (r *running) end(t *testing.T) error {
 	t.Helper()
 	select {
 	case err := <-r.ended:
 		return err
-	case <-time.After(patience):
+	case <-time.After(testTimeout):
 		t.Fatal("the server doesn't end")
 		return nil
 	}
 }
 
-// dial is a connection to a server, in the clear unless options say otherwise.
+// dial returns a connection to a server, in plaintext unless options change it.
 func dial(t *testing.T, addr string, options ...grpc.DialOption) *grpc.ClientConn {
 	t.Helper()
 	conn, err := grpc.NewClient(addr, append([]grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}, options...)...)
@@ -120,19 +120,19 @@ func dial(t *testing.T, addr string, options ...grpc.DialOption) *grpc.ClientCon
 	return conn
 }
 
-// soon is a context for what must happen.
+// soon returns a context that ends after testTimeout.
 func soon(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 	t.Cleanup(cancel)
 	return ctx
 }
 
-// call is a call under way, which goes on until it is told to finish.
+// call is a call under way, which goes on until finish is called.
 type call struct {
 	testpb.TestService_FullDuplexCallClient
 }
 
-// begin returns once a call has reached its handler.
+// begin starts a call, and returns once it has reached its handler.
 func begin(t *testing.T, conn grpc.ClientConnInterface) call {
 	t.Helper()
 	stream, err := testpb.NewTestServiceClient(conn).FullDuplexCall(soon(t))
@@ -154,7 +154,7 @@ func (c call) echo() error {
 	return err
 }
 
-// finish is nil if the call ends well.
+// finish ends the call, and returns nil if it ends well.
 func (c call) finish() error {
 	if err := c.CloseSend(); err != nil {
 		return err
@@ -165,10 +165,10 @@ func (c call) finish() error {
 	return nil
 }
 
-// refused returns once nothing listens on an address.
-func refused(t *testing.T, addr string) {
+// waitUntilClosed returns once nothing listens on an address.
+func waitUntilClosed(t *testing.T, addr string) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(testTimeout); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		conn, err := net.Dial("tcp", addr)
 		if err != nil {
 			return

@@ -1,6 +1,6 @@
-// Package server runs gRPC services: reachable from this machine only unless
-// told otherwise, bounded in all it takes on, with health and reflection, and
-// with an end that lets calls finish.
+// Package server runs gRPC services. By default a server can be reached from
+// its own machine only. It limits messages, streams and connections, has gRPC's
+// health and reflection services, and lets calls finish when it stops.
 package server
 
 import (
@@ -28,13 +28,13 @@ import (
 	"google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
 )
 
-// Run serves until ctx ends or the process is told to stop by SIGINT or
-// SIGTERM. It then takes no new calls and lets those under way finish, for as
-// long as config allows; a second signal ends them at once. The error is nil
-// if every call could finish.
+// Run serves until ctx ends or the process gets SIGINT or SIGTERM. It then takes
+// no new calls and lets the calls under way finish, for as long as config
+// allows; a second signal ends them at once. The error is nil if every call
+// could finish.
 //
-// Run refuses to start if a proto package of the services that it is given has
-// one that it is not given, unless told [Without] it.
+// Run returns an error at once if a proto package of the given services declares
+// another service that is not given, unless options have [Without] for it.
 func Run(ctx context.Context, config Config, options ...Option) error {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -43,7 +43,7 @@ func Run(ctx context.Context, config Config, options ...Option) error {
 	if err != nil {
 		return err
 	}
-	if err := services.complete(); err != nil {
+	if err := services.checkComplete(); err != nil {
 		return err
 	}
 	server, err := Listen(config, options...)
@@ -53,7 +53,7 @@ func Run(ctx context.Context, config Config, options ...Option) error {
 	return server.serve(ctx, signals)
 }
 
-// Server is a server that listens.
+// Server is a gRPC server that listens on its address.
 type Server struct {
 	config   Config
 	log      *slog.Logger
@@ -65,8 +65,8 @@ type Server struct {
 	needs     []need
 }
 
-// Listen makes a server of services, all of their packages or some, and takes
-// its address. [Server.Serve] has it answer.
+// Listen makes a server of services and listens on its address. Unlike [Run], it
+// doesn't require all services of a proto package. [Server.Serve] answers calls.
 func Listen(config Config, options ...Option) (*Server, error) {
 	if err := config.check(); err != nil {
 		return nil, err
@@ -88,11 +88,11 @@ func Listen(config Config, options ...Option) (*Server, error) {
 		s.grpc.RegisterService(service.Desc, service.Impl)
 		s.health.SetServingStatus(service.Desc.ServiceName, grpc_health_v1.HealthCheckResponse_SERVING)
 	}
-	s.health.ready(len(s.needs) == 0)
+	s.health.setReady(len(s.needs) == 0)
 	s.registerOwn()
 	listener, err := net.Listen("tcp", config.Addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("%s is in use by another program: stop that, or choose another --addr", config.Addr)
+		return nil, fmt.Errorf("%s is in use by another program: stop that program, or choose another --addr", config.Addr)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("--addr %s: %w", config.Addr, err)
@@ -101,8 +101,8 @@ func Listen(config Config, options ...Option) (*Server, error) {
 	return s, nil
 }
 
-// registerOwn adds the server's own services, but for those that the user has
-// an implementation of.
+// registerOwn adds the server's own services, except those that the user
+// implements.
 func (s *Server) registerOwn() {
 	own := []Service{{Desc: &grpc_health_v1.Health_ServiceDesc, Impl: s.health}}
 	if s.config.Reflection {
@@ -113,27 +113,28 @@ func (s *Server) registerOwn() {
 				Impl: reflection.NewServer(reflection.ServerOptions{Services: s.grpc})},
 		)
 	}
-	theirs := s.grpc.GetServiceInfo()
+	registered := s.grpc.GetServiceInfo()
 	for _, service := range own {
-		if _, taken := theirs[service.Desc.ServiceName]; !taken {
+		if _, ok := registered[service.Desc.ServiceName]; !ok {
 			s.grpc.RegisterService(service.Desc, service.Impl)
 		}
 	}
 }
 
-// options are the bounds of the configuration in gRPC's terms.
+// options returns the options of gRPC for the configuration.
 func (s *Server) options() ([]grpc.ServerOption, error) {
-	watch := watch{log: s.log, draining: s.health.draining}
+	interceptor := interceptor{log: s.log, draining: s.health.draining}
 	options := []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(s.config.MaxMessageBytes),
 		grpc.MaxConcurrentStreams(uint32(min(int64(s.config.MaxStreams), math.MaxUint32))),
 		grpc.MaxHeaderListSize(64 << 10),
-		// Draining begins once no connection is just being made.
+		// gRPC drains only once all connections have finished their handshakes,
+		// so one must not take as long as the drain timeout.
 		grpc.ConnectionTimeout(min(10*time.Second, max(2*time.Second, s.config.DrainTimeout/2))),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
-		grpc.UnaryInterceptor(watch.unary),
-		grpc.StreamInterceptor(watch.stream),
+		grpc.UnaryInterceptor(interceptor.unary),
+		grpc.StreamInterceptor(interceptor.stream),
 	}
 	if s.config.TLSCert == "" {
 		return options, nil
@@ -148,13 +149,14 @@ func (s *Server) options() ([]grpc.ServerOption, error) {
 	}))), nil
 }
 
-// Addr is the address that the server listens on, as host:port.
+// Addr returns the address that the server listens on, as host:port.
 func (s *Server) Addr() string { return s.listener.Addr().String() }
 
-// Serve answers until ctx ends, then drains: no new calls, and those under way
-// may finish within the configuration's DrainTimeout, as may what runs
-// [Alongside]. The error is nil if they all did. However it ends, nothing of it
-// runs any more once it returns, but for what it had to cut off.
+// Serve answers calls until ctx ends. Then it drains: it takes no new calls, and
+// lets the calls under way and what runs [Alongside] finish within the
+// configuration's DrainTimeout. The error is nil if all of them did. When Serve
+// returns, nothing that it started is still running, except what it had to cut
+// off.
 func (s *Server) Serve(ctx context.Context) error {
 	return s.serve(ctx, nil)
 }
@@ -166,23 +168,23 @@ func (s *Server) serve(ctx context.Context, signals <-chan os.Signal) error {
 		ended <- s.grpc.Serve(s.listener)
 	}()
 	s.log.Info("serving", "addr", s.Addr(), "tls", s.config.TLSCert != "")
-	company := accompany(ctx, slices.Concat(s.alongside, s.checks()))
+	companions := startAll(ctx, slices.Concat(s.alongside, s.checks()))
 	var failure error
-	patience := 2 // signals until calls are cut off, even if the first ended ctx too
+	signalsLeft := 2 // until calls are cut off: the first signal may have ended ctx, too
 	select {
 	case err := <-ended:
 		failure = fmt.Errorf("serving %s: %w", s.Addr(), err)
-		go s.grpc.Stop() // it ends no handler: drain waits for those
-	case failure = <-company.failed:
-		s.log.Error("what runs alongside has failed", "error", failure)
+		go s.grpc.Stop() // it doesn't end handlers: drain waits for those
+	case failure = <-companions.failed:
+		s.log.Error("a task that runs alongside the server failed", "error", failure)
 	case <-ctx.Done():
-	case told := <-signals:
-		patience--
-		s.log.Info("told to stop", "signal", told.String())
+	case received := <-signals:
+		signalsLeft--
+		s.log.Info("stopping", "signal", received.String())
 	}
-	err := s.drain(company, signals, patience)
+	err := s.drain(companions, signals, signalsLeft)
 	if failure == nil {
-		failure = company.failure()
+		failure = companions.firstError()
 	}
 	if err != nil {
 		return errors.Join(failure, err)
@@ -192,33 +194,33 @@ func (s *Server) serve(ctx context.Context, signals <-chan os.Signal) error {
 	return failure
 }
 
-// drain tells load balancers to go elsewhere and waits for the calls under way
-// and for what runs alongside, unless there come as many signals as there is
-// patience for.
-func (s *Server) drain(company *company, signals <-chan os.Signal, patience int) error {
+// drain sets the health to NOT_SERVING, so that load balancers go elsewhere, and
+// waits for the calls under way and for what runs alongside. It cuts them off
+// after the drain timeout, or once it has received signalsLeft signals.
+func (s *Server) drain(companions *companions, signals <-chan os.Signal, signalsLeft int) error {
 	s.health.drain()
-	company.leave()
+	companions.cancel()
 	finished := make(chan struct{})
 	go func() {
 		s.grpc.GracefulStop()
-		<-company.gone
+		<-companions.ended
 		close(finished)
 	}()
 	timeout := time.After(s.config.DrainTimeout)
-	for patience > 0 {
+	for signalsLeft > 0 {
 		select {
 		case <-finished:
 			return nil
 		case <-timeout:
 			s.grpc.Stop()
-			if running := company.names(); len(running) > 0 {
-				return fmt.Errorf("%s still ran %s after the signal to stop: it was cut off", strings.Join(running, ", "), s.config.DrainTimeout)
+			if running := companions.stillRunning(); len(running) > 0 {
+				return fmt.Errorf("%s still ran %s after the server began to stop: cut off (see --drain-timeout)", strings.Join(running, ", "), s.config.DrainTimeout)
 			}
-			return fmt.Errorf("calls were still under way %s after the signal to stop: they were cut off", s.config.DrainTimeout)
+			return fmt.Errorf("calls were still under way %s after the server began to stop: cut off (see --drain-timeout)", s.config.DrainTimeout)
 		case <-signals:
-			patience--
+			signalsLeft--
 		}
 	}
-	go s.grpc.Stop() // it would wait for connections that are just being made
-	return errors.New("told to stop a second time: the calls under way were cut off")
+	go s.grpc.Stop() // in the background, because it waits for handshakes
+	return errors.New("stopped by a second signal: the calls under way were cut off")
 }

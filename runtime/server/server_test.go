@@ -31,21 +31,21 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-func TestAnAddressInUseIsSaidInOneLine(t *testing.T) {
+func TestAnAddressInUseIsReportedInOneLine(t *testing.T) {
 	config := free()
 	config.Addr = serve(t, config, tested(&service{})).Addr()
 	_, err := Listen(config, tested(&service{}))
 	oneLine(t, err, config.Addr, "in use", "--addr")
 }
 
-func TestAnAddressThatCannotBeTakenIsSaidInOneLine(t *testing.T) {
+func TestAnInvalidAddressIsReportedInOneLine(t *testing.T) {
 	config := free()
 	config.Addr = "localhost:no-such-port"
 	_, err := Listen(config, tested(&service{}))
 	oneLine(t, err, "--addr localhost:no-such-port")
 }
 
-func TestHealthIsToldOfEveryService(t *testing.T) {
+func TestHealthKnowsEveryService(t *testing.T) {
 	running := serve(t, free(), tested(&service{}), Service{Desc: &handMade, Impl: &service{}})
 	health := grpc_health_v1.NewHealthClient(dial(t, running.Addr()))
 	for _, name := range []string{"", "grpc.testing.TestService", "made.by.Hand"} {
@@ -67,7 +67,7 @@ func TestReflectionCanBeTurnedOff(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// A stream that was refused says why when it is received from.
+		// Why a stream was refused is returned by Recv, not by Send.
 		_ = stream.Send(&grpc_reflection_v1.ServerReflectionRequest{
 			MessageRequest: &grpc_reflection_v1.ServerReflectionRequest_ListServices{},
 		})
@@ -88,7 +88,8 @@ func TestReflectionCanBeTurnedOff(t *testing.T) {
 	}
 }
 
-// logged has the log of a server that do starts go to a file, for log to read.
+// logged lets do start a server that logs to a file, and returns a function that
+// reads this log.
 func logged(t *testing.T, do func()) (log func() string) {
 	t.Helper()
 	file, err := os.Create(filepath.Join(t.TempDir(), "log"))
@@ -138,14 +139,14 @@ func TestAPanicEndsTheCallAndNotTheServer(t *testing.T) {
 	}
 	health := grpc_health_v1.NewHealthClient(dial(t, running.Addr()))
 	if _, err := health.Check(soon(t), &grpc_health_v1.HealthCheckRequest{}); err != nil {
-		t.Errorf("the server is gone: %v", err)
+		t.Errorf("the server no longer answers: %v", err)
 	}
 	for _, part := range []string{
 		"method=/grpc.testing.TestService/UnaryCall cause=\"secret one\"", "method=/grpc.testing.TestService/FullDuplexCall cause=\"secret two\"",
 		"(*service).UnaryCall", "(*service).FullDuplexCall", "server_test.go", "code=Internal",
 	} {
 		if !strings.Contains(log(), part) {
-			t.Errorf("the log doesn't say %q:\n%s", part, log())
+			t.Errorf("the log doesn't contain %q:\n%s", part, log())
 		}
 	}
 }
@@ -153,7 +154,7 @@ func TestAPanicEndsTheCallAndNotTheServer(t *testing.T) {
 func TestTheLogShowsWhatTheServerIsToBlameFor(t *testing.T) {
 	for _, test := range []struct {
 		err   error
-		level string // none if it isn't logged by default
+		level string // "" if it isn't logged by default
 		code  string
 	}{
 		{err: nil},
@@ -166,7 +167,7 @@ func TestTheLogShowsWhatTheServerIsToBlameFor(t *testing.T) {
 		{err: errors.New("no"), level: "ERROR", code: "Unknown"},
 	} {
 		var text strings.Builder
-		watch{log: free().withLevel(slog.LevelInfo).Logger(&text)}.done(t.Context(), "/a.B/C", time.Now(), test.err)
+		interceptor{log: free().withLevel(slog.LevelInfo).Logger(&text)}.logCall(t.Context(), "/a.B/C", time.Now(), test.err)
 		if test.level == "" {
 			if text.Len() > 0 {
 				t.Errorf("%v is logged: %s", test.err, &text)
@@ -175,7 +176,7 @@ func TestTheLogShowsWhatTheServerIsToBlameFor(t *testing.T) {
 		}
 		for _, part := range []string{"level=" + test.level, "code=" + test.code, "method=/a.B/C", test.err.Error()} {
 			if !strings.Contains(text.String(), part) {
-				t.Errorf("%v: the log doesn't say %q: %s", test.err, part, &text)
+				t.Errorf("%v: the log doesn't contain %q: %s", test.err, part, &text)
 			}
 		}
 	}
@@ -278,7 +279,7 @@ func TestABoundThatGRPCCannotExpressIsItsLargest(t *testing.T) {
 	}
 }
 
-// certificate writes a new certificate for this machine, which signs itself.
+// certificate writes a new self-signed certificate for this machine.
 func certificate(t *testing.T) (certFile, keyFile string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -325,16 +326,16 @@ func TestTLSFromEndToEnd(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := testpb.NewTestServiceClient(dial(t, running.Addr())).UnaryCall(soon(t), &testpb.SimpleRequest{}); status.Code(err) != codes.Unavailable {
-		t.Errorf("in the clear: %v", err)
+		t.Errorf("in plaintext: %v", err)
 	}
 	conn, err := tls.Dial("tcp", running.Addr(), &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS11})
 	if err == nil {
 		conn.Close()
-		t.Error("TLS 1.1 is spoken")
+		t.Error("the server accepts TLS 1.1")
 	}
 }
 
-func TestCertificatesThatCannotBeUsedAreSaidInOneLine(t *testing.T) {
+func TestCertificatesThatCannotBeUsedAreReportedInOneLine(t *testing.T) {
 	cert, key := certificate(t)
 	_, foreign := certificate(t)
 	missing := filepath.Join(t.TempDir(), "missing.pem")
@@ -361,9 +362,9 @@ func TestCallsUnderWayMayFinish(t *testing.T) {
 	conn := dial(t, running.Addr())
 	call := begin(t, conn)
 	running.stop()
-	refused(t, running.Addr())
+	waitUntilClosed(t, running.Addr())
 
-	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(testTimeout); ; time.Sleep(time.Millisecond) {
 		_, err := testpb.NewTestServiceClient(conn).UnaryCall(soon(t), &testpb.SimpleRequest{})
 		if status.Code(err) == codes.Unavailable {
 			break
@@ -384,7 +385,7 @@ func TestCallsUnderWayMayFinish(t *testing.T) {
 		t.Errorf("the call under way was cut off: %v", err)
 	}
 	if err := running.end(t); err != nil {
-		t.Errorf("every call could finish, and yet: %v", err)
+		t.Errorf("every call could finish, but the error is %v", err)
 	}
 }
 
@@ -398,10 +399,10 @@ func TestAStuckCallIsCutOff(t *testing.T) {
 	if _, err := call.Recv(); status.Code(err) != codes.Unavailable {
 		t.Errorf("the stuck call: %v", err)
 	}
-	refused(t, running.Addr())
+	waitUntilClosed(t, running.Addr())
 }
 
-func TestTheSignalThatEndedTheContextDoesNotHurry(t *testing.T) {
+func TestTheSignalThatEndedTheContextCutsOffNoCall(t *testing.T) {
 	server, err := Listen(free(), tested(&service{}))
 	if err != nil {
 		t.Fatal(err)
@@ -411,7 +412,7 @@ func TestTheSignalThatEndedTheContextDoesNotHurry(t *testing.T) {
 	go func() { ended <- server.serve(ctx, signals) }()
 	call := begin(t, dial(t, server.Addr()))
 	stop()
-	refused(t, server.Addr())
+	waitUntilClosed(t, server.Addr())
 	signals <- os.Interrupt
 	if err := call.finish(); err != nil {
 		t.Errorf("the call under way was cut off: %v", err)
@@ -421,7 +422,7 @@ func TestTheSignalThatEndedTheContextDoesNotHurry(t *testing.T) {
 	}
 }
 
-func TestAServerThatIsToldBeforeItBeginsEndsAndFreesItsAddress(t *testing.T) {
+func TestAServerThatIsStoppedBeforeItServesFreesItsAddress(t *testing.T) {
 	server, err := Listen(free(), tested(&service{}))
 	if err != nil {
 		t.Fatal(err)
@@ -477,7 +478,7 @@ func TestNoServiceIsHealthyWhileDraining(t *testing.T) {
 	}
 }
 
-func TestWhoWatchesTheHealthDoesNotHoldUpTheEnd(t *testing.T) {
+func TestAWatchOfTheHealthDoesNotDelayTheEnd(t *testing.T) {
 	config := free()
 	config.DrainTimeout = time.Hour
 	running := serve(t, config, tested(&service{}))
@@ -500,7 +501,7 @@ func TestWhoWatchesTheHealthDoesNotHoldUpTheEnd(t *testing.T) {
 	}
 }
 
-func TestAConnectionThatSaysNothingIsNotACallUnderWay(t *testing.T) {
+func TestASilentConnectionIsNotACallUnderWay(t *testing.T) {
 	t.Parallel()
 	config := free()
 	config.DrainTimeout = 4 * time.Second
@@ -510,7 +511,7 @@ func TestAConnectionThatSaysNothingIsNotACallUnderWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer silent.Close()
-	if _, err := silent.Read(make([]byte, 1)); err != nil { // the server speaks first
+	if _, err := silent.Read(make([]byte, 1)); err != nil { // the server sends first
 		t.Fatal(err)
 	}
 	running.stop()

@@ -12,8 +12,9 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// ended has Run end as soon as it serves.
-func ended(t *testing.T, options ...Option) error {
+// runOnTakenAddress calls Run with an address that is in use, so that it returns
+// as soon as it listens.
+func runOnTakenAddress(t *testing.T, options ...Option) error {
 	t.Helper()
 	config := free()
 	server, err := Listen(config, tested(&service{}))
@@ -21,11 +22,11 @@ func ended(t *testing.T, options ...Option) error {
 		t.Fatal(err)
 	}
 	defer server.listener.Close()
-	config.Addr = server.Addr() // taken: whoever gets as far as listening is stopped by it
+	config.Addr = server.Addr()
 	return Run(t.Context(), config, options...)
 }
 
-// withoutOthers are the options for a TestService alone.
+// withoutOthers returns the options to serve TestService alone.
 func withoutOthers() (options []Option) {
 	for _, name := range siblings(testpb.TestService_ServiceDesc.ServiceName) {
 		if name != testpb.TestService_ServiceDesc.ServiceName {
@@ -35,11 +36,11 @@ func withoutOthers() (options []Option) {
 	return options
 }
 
-func TestAServiceThatIsLeftOutIsMissedByName(t *testing.T) {
-	err := ended(t, tested(&service{}))
+func TestAMissingServiceIsReportedByName(t *testing.T) {
+	err := runOnTakenAddress(t, tested(&service{}))
 	oneLine(t, err, "grpc.testing.ReconnectService", "grpc.testing.UnimplementedService", "server.Without(\"grpc.testing.")
 	if strings.Contains(err.Error(), "grpc.testing.TestService") {
-		t.Errorf("%q misses what is served", err)
+		t.Errorf("%q names a service that is served", err)
 	}
 	if names := siblings(testpb.TestService_ServiceDesc.ServiceName); strings.Count(err.Error(), "grpc.testing.Hook") != 1 || !slices.Contains(names, "grpc.testing.HookService") {
 		t.Errorf("%q names a service more than once", err)
@@ -49,32 +50,32 @@ func TestAServiceThatIsLeftOutIsMissedByName(t *testing.T) {
 func TestAServiceMayBeLeftOutOnPurpose(t *testing.T) {
 	others := withoutOthers()
 	if len(others) < 2 {
-		t.Fatal("the package has too few services to tell")
+		t.Fatal("the package has too few services for this test")
 	}
-	oneLine(t, ended(t, append(others, tested(&service{}))...), "in use")
+	oneLine(t, runOnTakenAddress(t, append(others, tested(&service{}))...), "in use")
 
 	last := others[len(others)-1].(without)
-	err := ended(t, append(others[:len(others)-1], tested(&service{}))...)
+	err := runOnTakenAddress(t, append(others[:len(others)-1], tested(&service{}))...)
 	oneLine(t, err, "no implementation is served for "+string(last)+":")
 }
 
-func TestAServiceWithoutAProtoStandsAlone(t *testing.T) {
-	oneLine(t, ended(t, Service{Desc: &handMade, Impl: &service{}}), "in use")
+func TestAServiceWithoutAProtoNeedsNoOther(t *testing.T) {
+	oneLine(t, runOnTakenAddress(t, Service{Desc: &handMade, Impl: &service{}}), "in use")
 }
 
 func TestServicesThatCannotBeServedAreRefused(t *testing.T) {
 	for _, test := range []struct {
 		options []Option
-		says    string
+		want    string
 	}{
 		{nil, "no service"},
 		{[]Option{Without("grpc.testing.TestService")}, "no service"},
-		{[]Option{tested(&service{}), tested(&service{})}, "grpc.testing.TestService is served twice"},
-		{[]Option{Service{Desc: &testpb.TestService_ServiceDesc}}, "grpc.testing.TestService is served by nil"},
+		{[]Option{tested(&service{}), tested(&service{})}, "grpc.testing.TestService is given twice"},
+		{[]Option{Service{Desc: &testpb.TestService_ServiceDesc}}, "grpc.testing.TestService has a nil implementation"},
 	} {
 		_, err := Listen(free(), test.options...)
-		oneLine(t, err, test.says)
-		oneLine(t, Run(t.Context(), free(), test.options...), test.says)
+		oneLine(t, err, test.want)
+		oneLine(t, Run(t.Context(), free(), test.options...), test.want)
 	}
 }
 
@@ -95,7 +96,7 @@ func (ownHealth) Check(context.Context, *grpc_health_v1.HealthCheckRequest) (*gr
 	return nil, status.Error(codes.DataLoss, "mine")
 }
 
-func TestTheUsersHealthServiceTakesThePlaceOfOurs(t *testing.T) {
+func TestTheUsersHealthServiceReplacesOurs(t *testing.T) {
 	running := serve(t, free(), Service{Desc: &grpc_health_v1.Health_ServiceDesc, Impl: ownHealth{}})
 	_, err := grpc_health_v1.NewHealthClient(dial(t, running.Addr())).Check(soon(t), &grpc_health_v1.HealthCheckRequest{})
 	if status.Code(err) != codes.DataLoss {

@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"iter"
-	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -14,111 +11,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
-
-	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventid"
-	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 )
-
-// Intake is an RPC that takes events.
-type Intake[Request, Event proto.Message] struct {
-	// Request makes a request that the service accepts, with other events at
-	// each call. If nil, one has a value in every field.
-	Request func() Request
-	// Events are the events of a request.
-	Events func(Request) []Event
-	// ID is the full name of the field that identifies an event; may be empty.
-	ID string
-	// Identity names the fields that two events must share to be taken for one.
-	Identity []string
-	// Serve runs the service on a log and returns how to send it a request.
-	Serve func(testing.TB, eventlog.Log) func(context.Context, Request) error
-}
-
-// TakesEvents tests an RPC that takes events: what it acknowledges is stored,
-// once, and what it can't store it does not acknowledge.
-func TakesEvents[Request, Event proto.Message](t *testing.T, rpc Intake[Request, Event]) {
-	if rpc.Request == nil {
-		rpc.Request = func() Request { return Sample[Request](rpc.ID) }
-	}
-	t.Run("an acknowledged event is stored", rpc.stores)
-	t.Run("many at once are all stored", rpc.storesMany)
-	t.Run("an event sent again is stored once", rpc.storesOnce)
-	t.Run("another event under the same id is refused", rpc.refusesAnother)
-	t.Run("an event that can't be stored is not acknowledged", func(t *testing.T) {
-		err := rpc.Serve(t, broken{Log(t)})(within(t), rpc.Request())
-		if code := status.Code(err); code != codes.Unavailable {
-			t.Errorf("error is %v, want code Unavailable", err)
-		}
-	})
-}
-
-func (rpc Intake[Request, Event]) stores(t *testing.T) {
-	log := Log(t)
-	send, request := rpc.Serve(t, log), rpc.Request()
-	if err := send(within(t), request); err != nil {
-		t.Fatal(err)
-	}
-	checkStored(t, log, rpc.Events(request))
-}
-
-func (rpc Intake[Request, Event]) storesMany(t *testing.T) {
-	const callers = 32
-	log := Log(t)
-	send := rpc.Serve(t, log)
-	var wg sync.WaitGroup
-	for range callers {
-		wg.Go(func() {
-			if err := send(within(t), rpc.Request()); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
-	want := callers * len(rpc.Events(rpc.Request()))
-	if got := len(stored[Event](t, log)); got != want {
-		t.Errorf("the log holds %d events, want %d", got, want)
-	}
-}
-
-func (rpc Intake[Request, Event]) storesOnce(t *testing.T) {
-	log := Log(t)
-	send, request := rpc.Serve(t, log), rpc.Request()
-	ctx := eventid.WithID(within(t), eventid.New())
-	for range 2 {
-		if err := send(ctx, request); err != nil {
-			t.Fatal(err)
-		}
-	}
-	checkStored(t, log, rpc.Events(request))
-}
-
-func (rpc Intake[Request, Event]) refusesAnother(t *testing.T) {
-	log := Log(t)
-	send, request := rpc.Serve(t, log), rpc.Request()
-	ctx := eventid.WithID(within(t), eventid.New())
-	if err := send(ctx, request); err != nil {
-		t.Fatal(err)
-	}
-	other := proto.CloneOf(request)
-	if !change(rpc.Events(other)[0], rpc.Identity) {
-		t.Log("its events have no field by which they could differ")
-		return
-	}
-	if err := send(ctx, other); status.Code(err) != codes.AlreadyExists {
-		t.Errorf("error is %v, want code AlreadyExists", err)
-	}
-	checkStored(t, log, rpc.Events(request))
-}
-
-// checkStored checks that a log holds events and nothing else.
-func checkStored[Event proto.Message](t *testing.T, log eventlog.Log, want []Event) {
-	t.Helper()
-	got := stored[Event](t, log)
-	if !slices.EqualFunc(got, want, func(a, b Event) bool { return proto.Equal(a, b) }) {
-		t.Errorf("the log holds %v, want %v", got, want)
-	}
-}
 
 // Answers tests an RPC of any kind: an empty request and a full one each get an
 // answer, or an error that has a code. A nil sample stands for a request with a
@@ -137,50 +30,6 @@ func Answers[Request proto.Message](t *testing.T, sample func() Request, send fu
 				t.Errorf("error is %v, want one with a code that tells the caller what to do", err)
 			}
 		})
-	}
-}
-
-// Tailing is an RPC that replays the log and follows it.
-type Tailing[Request, Event proto.Message] struct {
-	// Request asks for all there is. If nil, an empty one does.
-	Request func() Request
-	// Append stores an event.
-	Append func(eventlog.Log, Event) error
-	// ID is the full name of the field that identifies an event; may be empty.
-	ID string
-	// Open runs the service on a log, and calls the RPC.
-	Open func(testing.TB, eventlog.Log, Request) (Receiver[Event], error)
-}
-
-// Receiver is the receiving end of a stream.
-type Receiver[M any] interface{ Recv() (M, error) }
-
-// Tails tests an RPC that replays the log and follows it: events come in their
-// order, those that were stored before the call and those that are stored later.
-func Tails[Request, Event proto.Message](t *testing.T, rpc Tailing[Request, Event]) {
-	request := empty[Request]()
-	if rpc.Request != nil {
-		request = rpc.Request()
-	}
-	log := Log(t)
-	before, later := Sample[Event](rpc.ID), Sample[Event](rpc.ID)
-	if err := rpc.Append(log, before); err != nil {
-		t.Fatal(err)
-	}
-	stream, err := rpc.Open(t, log, request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, want := range []Event{before, later} {
-		if i > 0 {
-			if err := rpc.Append(log, want); err != nil {
-				t.Fatal(err)
-			}
-		}
-		got, err := stream.Recv()
-		if err != nil || !proto.Equal(got, want) {
-			t.Fatalf("event %d is %v (%v), want %v", i, got, err, want)
-		}
 	}
 }
 
@@ -230,58 +79,3 @@ func empty[M proto.Message]() M {
 	var none M
 	return none.ProtoReflect().New().Interface().(M)
 }
-
-func stored[Event proto.Message](t testing.TB, log eventlog.Log) (events []Event) {
-	t.Helper()
-	for stored, err := range eventlog.ReplayMessages[Event](t.Context(), log, eventlog.From{}) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		events = append(events, stored.Message)
-	}
-	return events
-}
-
-// change makes an event say another thing, in a field that does not identify
-// it, or returns false if it has none.
-func change(m proto.Message, identity []string) bool {
-	message := m.ProtoReflect()
-	fields := message.Descriptor().Fields()
-	for i := range fields.Len() {
-		fd := fields.Get(i)
-		if fd.IsList() || fd.IsMap() || fd.ContainingOneof() != nil || slices.Contains(identity, string(fd.Name())) {
-			continue
-		}
-		switch value := message.Get(fd); fd.Kind() {
-		case protoreflect.StringKind:
-			message.Set(fd, protoreflect.ValueOfString(value.String()+", or not"))
-			return true
-		case protoreflect.BytesKind:
-			message.Set(fd, protoreflect.ValueOfBytes([]byte("another")))
-			return true
-		case protoreflect.BoolKind:
-			message.Set(fd, protoreflect.ValueOfBool(!value.Bool()))
-			return true
-		}
-	}
-	return false
-}
-
-// broken is a log whose storage is out of reach.
-type broken struct{ eventlog.Log }
-
-var errBroken = &eventlog.Error{Kind: eventlog.ErrUnavailable, Cause: errors.New("broken, for the test")}
-
-func (broken) Append(context.Context, ...eventlog.Event) ([]eventlog.Receipt, error) {
-	return nil, errBroken
-}
-
-func (broken) Read(context.Context, eventlog.From) iter.Seq2[eventlog.Record, error] {
-	return func(yield func(eventlog.Record, error) bool) { yield(eventlog.Record{}, errBroken) }
-}
-
-func (b broken) Tail(ctx context.Context, from eventlog.From) iter.Seq2[eventlog.Record, error] {
-	return b.Read(ctx, from)
-}
-
-func (broken) Check(context.Context) error { return errBroken }

@@ -1,4 +1,4 @@
-// Command authzed writes what protoc would ask a plugin about the services of
+// Command authzed writes the request of protoc for the services of
 // github.com/authzed/authzed-go.
 package main
 

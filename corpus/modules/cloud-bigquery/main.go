@@ -1,4 +1,4 @@
-// Command cloud-bigquery writes what protoc would ask a plugin about the services of
+// Command cloud-bigquery writes the request of protoc for the services of
 // cloud.google.com/go/bigquery.
 package main
 

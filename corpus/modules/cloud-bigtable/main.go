@@ -1,4 +1,4 @@
-// Command cloud-bigtable writes what protoc would ask a plugin about the services of
+// Command cloud-bigtable writes the request of protoc for the services of
 // cloud.google.com/go/bigtable.
 package main
 

@@ -1,4 +1,4 @@
-// Command cloud-cloudtasks writes what protoc would ask a plugin about the services of
+// Command cloud-cloudtasks writes the request of protoc for the services of
 // cloud.google.com/go/cloudtasks.
 package main
 

@@ -1,4 +1,4 @@
-// Command cloud-container writes what protoc would ask a plugin about the services of
+// Command cloud-container writes the request of protoc for the services of
 // cloud.google.com/go/container.
 package main
 

@@ -1,4 +1,4 @@
-// Command cloud-dialogflow writes what protoc would ask a plugin about the services of
+// Command cloud-dialogflow writes the request of protoc for the services of
 // cloud.google.com/go/dialogflow.
 package main
 

@@ -1,4 +1,4 @@
-// Command cloud-firestore writes what protoc would ask a plugin about the services of
+// Command cloud-firestore writes the request of protoc for the services of
 // cloud.google.com/go/firestore.
 package main
 

@@ -1,4 +1,4 @@
-// Command cloud-iam writes what protoc would ask a plugin about the services of
+// Command cloud-iam writes the request of protoc for the services of
 // cloud.google.com/go/iam.
 package main
 

@@ -1,4 +1,4 @@
-// Command cloud-kms writes what protoc would ask a plugin about the services of
+// Command cloud-kms writes the request of protoc for the services of
 // cloud.google.com/go/kms.
 package main
 

@@ -1,4 +1,4 @@
-// Command cloud-logging writes what protoc would ask a plugin about the services of
+// Command cloud-logging writes the request of protoc for the services of
 // cloud.google.com/go/logging.
 package main
 

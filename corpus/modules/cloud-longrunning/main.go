@@ -1,4 +1,4 @@
-// Command cloud-longrunning writes what protoc would ask a plugin about the services of
+// Command cloud-longrunning writes the request of protoc for the services of
 // cloud.google.com/go/longrunning.
 package main
 

@@ -1,4 +1,4 @@
-// Command cloud-monitoring writes what protoc would ask a plugin about the services of
+// Command cloud-monitoring writes the request of protoc for the services of
 // cloud.google.com/go/monitoring.
 package main
 

@@ -1,4 +1,4 @@
-// Command cloud-pubsub writes what protoc would ask a plugin about the services of
+// Command cloud-pubsub writes the request of protoc for the services of
 // cloud.google.com/go/pubsub/v2.
 package main
 

@@ -1,4 +1,4 @@
-// Command cloud-retail writes what protoc would ask a plugin about the services of
+// Command cloud-retail writes the request of protoc for the services of
 // cloud.google.com/go/retail.
 package main
 

@@ -1,4 +1,4 @@
-// Command cloud-run writes what protoc would ask a plugin about the services of
+// Command cloud-run writes the request of protoc for the services of
 // cloud.google.com/go/run.
 package main
 

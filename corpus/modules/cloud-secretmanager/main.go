@@ -1,4 +1,4 @@
-// Command cloud-secretmanager writes what protoc would ask a plugin about the services of
+// Command cloud-secretmanager writes the request of protoc for the services of
 // cloud.google.com/go/secretmanager.
 package main
 

@@ -1,4 +1,4 @@
-// Command cloud-security writes what protoc would ask a plugin about the services of
+// Command cloud-security writes the request of protoc for the services of
 // cloud.google.com/go/security.
 package main
 

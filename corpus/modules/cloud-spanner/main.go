@@ -1,4 +1,4 @@
-// Command cloud-spanner writes what protoc would ask a plugin about the services of
+// Command cloud-spanner writes the request of protoc for the services of
 // cloud.google.com/go/spanner.
 package main
 

@@ -1,4 +1,4 @@
-// Command cloud-trace writes what protoc would ask a plugin about the services of
+// Command cloud-trace writes the request of protoc for the services of
 // cloud.google.com/go/trace.
 package main
 

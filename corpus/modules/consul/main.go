@@ -1,4 +1,4 @@
-// Command consul writes what protoc would ask a plugin about the services of
+// Command consul writes the request of protoc for the services of
 // github.com/hashicorp/consul/proto-public.
 package main
 

@@ -1,4 +1,4 @@
-// Command containerd writes what protoc would ask a plugin about the services of
+// Command containerd writes the request of protoc for the services of
 // github.com/containerd/containerd/api.
 package main
 

@@ -1,4 +1,4 @@
-// Command cri writes what protoc would ask a plugin about the services of
+// Command cri writes the request of protoc for the services of
 // k8s.io/cri-api.
 package main
 

@@ -1,4 +1,4 @@
-// Command csi writes what protoc would ask a plugin about the services of
+// Command csi writes the request of protoc for the services of
 // github.com/container-storage-interface/spec.
 package main
 

@@ -1,4 +1,4 @@
-// Command envoy writes what protoc would ask a plugin about the services of
+// Command envoy writes the request of protoc for the services of
 // github.com/envoyproxy/go-control-plane/envoy.
 package main
 

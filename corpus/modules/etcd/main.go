@@ -1,4 +1,4 @@
-// Command etcd writes what protoc would ask a plugin about the services of
+// Command etcd writes the request of protoc for the services of
 // go.etcd.io/etcd/api/v3.
 package main
 

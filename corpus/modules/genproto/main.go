@@ -1,4 +1,4 @@
-// Command genproto writes what protoc would ask a plugin about the services of
+// Command genproto writes the request of protoc for the services of
 // google.golang.org/genproto.
 package main
 

@@ -1,4 +1,4 @@
-// Command gnmi writes what protoc would ask a plugin about the services of
+// Command gnmi writes the request of protoc for the services of
 // github.com/openconfig/gnmi.
 package main
 

@@ -1,4 +1,4 @@
-// Command go-grpc-middleware writes what protoc would ask a plugin about the services of
+// Command go-grpc-middleware writes the request of protoc for the services of
 // github.com/grpc-ecosystem/go-grpc-middleware/v2.
 package main
 

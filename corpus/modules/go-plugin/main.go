@@ -1,4 +1,4 @@
-// Command go-plugin writes what protoc would ask a plugin about the services of
+// Command go-plugin writes the request of protoc for the services of
 // github.com/hashicorp/go-plugin.
 package main
 

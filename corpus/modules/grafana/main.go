@@ -1,4 +1,4 @@
-// Command grafana writes what protoc would ask a plugin about the services of
+// Command grafana writes the request of protoc for the services of
 // github.com/grafana/grafana-plugin-sdk-go.
 package main
 

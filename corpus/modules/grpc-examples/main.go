@@ -1,4 +1,4 @@
-// Command grpc-examples writes what protoc would ask a plugin about the services of
+// Command grpc-examples writes the request of protoc for the services of
 // google.golang.org/grpc/examples.
 package main
 

@@ -1,4 +1,4 @@
-// Command istio writes what protoc would ask a plugin about the services of
+// Command istio writes the request of protoc for the services of
 // istio.io/api.
 package main
 

@@ -1,4 +1,4 @@
-// Command keto writes what protoc would ask a plugin about the services of
+// Command keto writes the request of protoc for the services of
 // github.com/ory/keto/proto.
 package main
 

@@ -1,4 +1,4 @@
-// Command kms writes what protoc would ask a plugin about the services of
+// Command kms writes the request of protoc for the services of
 // k8s.io/kms.
 package main
 

@@ -1,4 +1,4 @@
-// Command konnectivity writes what protoc would ask a plugin about the services of
+// Command konnectivity writes the request of protoc for the services of
 // sigs.k8s.io/apiserver-network-proxy/konnectivity-client.
 package main
 

@@ -1,4 +1,4 @@
-// Command kratos writes what protoc would ask a plugin about the services of
+// Command kratos writes the request of protoc for the services of
 // github.com/go-kratos/kratos/v2.
 package main
 

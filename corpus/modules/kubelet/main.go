@@ -1,4 +1,4 @@
-// Command kubelet writes what protoc would ask a plugin about the services of
+// Command kubelet writes the request of protoc for the services of
 // k8s.io/kubelet.
 package main
 

@@ -1,4 +1,4 @@
-// Command milvus writes what protoc would ask a plugin about the services of
+// Command milvus writes the request of protoc for the services of
 // github.com/milvus-io/milvus-proto/go-api/v2.
 package main
 

@@ -1,4 +1,4 @@
-// Command openfga writes what protoc would ask a plugin about the services of
+// Command openfga writes the request of protoc for the services of
 // github.com/openfga/api/proto.
 package main
 

@@ -1,4 +1,4 @@
-// Command otlp writes what protoc would ask a plugin about the services of
+// Command otlp writes the request of protoc for the services of
 // go.opentelemetry.io/proto/otlp.
 package main
 

@@ -1,4 +1,4 @@
-// Command pulumi writes what protoc would ask a plugin about the services of
+// Command pulumi writes the request of protoc for the services of
 // github.com/pulumi/pulumi/sdk/v3.
 package main
 

@@ -1,4 +1,4 @@
-// Command qdrant writes what protoc would ask a plugin about the services of
+// Command qdrant writes the request of protoc for the services of
 // github.com/qdrant/go-client.
 package main
 

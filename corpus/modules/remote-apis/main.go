@@ -1,4 +1,4 @@
-// Command remote-apis writes what protoc would ask a plugin about the services of
+// Command remote-apis writes the request of protoc for the services of
 // github.com/bazelbuild/remote-apis.
 package main
 

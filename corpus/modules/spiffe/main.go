@@ -1,4 +1,4 @@
-// Command spiffe writes what protoc would ask a plugin about the services of
+// Command spiffe writes the request of protoc for the services of
 // github.com/spiffe/go-spiffe/v2.
 package main
 

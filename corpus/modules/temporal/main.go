@@ -1,4 +1,4 @@
-// Command temporal writes what protoc would ask a plugin about the services of
+// Command temporal writes the request of protoc for the services of
 // go.temporal.io/api.
 package main
 

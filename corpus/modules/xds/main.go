@@ -1,4 +1,4 @@
-// Command xds writes what protoc would ask a plugin about the services of
+// Command xds writes the request of protoc for the services of
 // github.com/cncf/xds/go.
 package main
 

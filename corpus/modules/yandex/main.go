@@ -1,4 +1,4 @@
-// Command yandex writes what protoc would ask a plugin about the services of
+// Command yandex writes the request of protoc for the services of
 // github.com/yandex-cloud/go-genproto.
 package main
 

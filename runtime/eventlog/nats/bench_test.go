@@ -15,8 +15,8 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 )
 
-// BenchmarkAppend is that of the SQLite engine, on one server in this process
-// that syncs each message before it acknowledges it.
+// BenchmarkAppend measures what the benchmark of the SQLite engine does, with one
+// server in this process that syncs each message before it acknowledges it.
 func BenchmarkAppend(b *testing.B) {
 	data := []byte(strings.Repeat("0123456789", 20))
 	for _, callers := range []int{1, 64, 512} {
@@ -24,7 +24,7 @@ func BenchmarkAppend(b *testing.B) {
 			b.Run(fmt.Sprintf("callers=%d/events=%d", callers, each), func(b *testing.B) {
 				s := start(b, &server.Options{SyncAlways: true, HTTPHost: "127.0.0.1", HTTPPort: -1})
 				log := open(b, "nats://"+hosts(s)+"/EVENTS?monitor=http://"+s.MonitorAddr().String())
-				// As in a server: each call has a context that can end.
+				// Each call has a context that can end, as in a server.
 				ctx, cancel := context.WithCancel(b.Context())
 				defer cancel()
 				b.ReportAllocs()

@@ -17,7 +17,7 @@ import (
 
 var streams atomic.Int64
 
-// newStream names a stream that does not exist yet.
+// newStream returns the name of a stream that does not exist yet.
 func newStream() string { return fmt.Sprint("EVENTS", streams.Add(1)) }
 
 func TestOneServerKeepsTheContract(t *testing.T) {
@@ -32,7 +32,7 @@ func TestOneServerKeepsTheContract(t *testing.T) {
 	})
 }
 
-func TestSyncingServerKeepsTheContract(t *testing.T) {
+func TestServerThatSyncsKeepsTheContract(t *testing.T) {
 	s := start(t, &server.Options{SyncAlways: true, HTTPHost: "127.0.0.1", HTTPPort: -1, JetStreamLimits: server.JSLimitOpts{MaxBatchSize: maxBatch}})
 	eventlogtest.Run(t, eventlogtest.Engine{
 		URL: func(testing.TB) string {
@@ -54,7 +54,8 @@ func TestClusterKeepsTheContract(t *testing.T) {
 	})
 }
 
-// replace deletes the stream of a log; the next to open it creates another one.
+// replace deletes the stream of a log. Whoever opens the log next creates another
+// one.
 func replace(t testing.TB, url string) {
 	t.Helper()
 	js, stream := connect(t, url)
@@ -67,20 +68,20 @@ func replace(t testing.TB, url string) {
 func steal(t testing.TB, url, consumer string) {
 	t.Helper()
 	js, stream := connect(t, url)
-	places, err := js.Stream(t.Context(), stream+"_consumers")
+	consumers, err := js.Stream(t.Context(), stream+"_consumers")
 	if err != nil {
 		t.Fatal(err)
 	}
-	message, err := places.GetLastMsgForSubject(t.Context(), stream+"_consumers.place."+consumer)
+	message, err := consumers.GetLastMsgForSubject(t.Context(), stream+"_consumers.place."+consumer)
 	if err != nil {
 		t.Fatal(err)
 	}
-	place := map[string]any{}
-	if err := json.Unmarshal(message.Data, &place); err != nil {
+	state := map[string]any{}
+	if err := json.Unmarshal(message.Data, &state); err != nil {
 		t.Fatal(err)
 	}
-	place["holder"], place["hold"] = "process 1 on another host", "stolen"
-	data, err := json.Marshal(place)
+	state["holder"], state["hold"] = "process 1 on another host", "stolen"
+	data, err := json.Marshal(state)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +90,7 @@ func steal(t testing.TB, url, consumer string) {
 	}
 }
 
-// connect reaches the stream of a log past it.
+// connect connects to the server of a log, and returns the name of its stream.
 func connect(t testing.TB, url string) (js jetstream.JetStream, stream string) {
 	t.Helper()
 	address, rest, _ := strings.Cut(strings.TrimPrefix(url, "nats://"), "/")

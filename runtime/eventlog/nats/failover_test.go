@@ -22,11 +22,12 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 )
 
-// nodeOptions tells a child process, which is this test program again, to be a
-// server until it is killed.
+// nodeOptions is the variable that makes a child process, which runs this test
+// program, a server until it is killed.
 const nodeOptions = "EVENTLOG_TEST_NATS_NODE"
 
-// long makes the tests of failing servers take minutes rather than seconds.
+// long is the variable that makes the tests of failing servers run for minutes
+// instead of seconds.
 const long = "EVENTLOG_TEST_LONG"
 
 func TestMain(m *testing.M) {
@@ -37,18 +38,19 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// node is what a server has to know.
+// node is a server in a process of its own. The exported fields are its options.
 type node struct {
 	Name     string
 	Port     int
 	Cluster  int      // its port for the other nodes
-	Routes   []string // to them, by links
+	Routes   []string // the addresses of links to them
 	StoreDir string
 
 	process *exec.Cmd
-	links   []*link // from it, and to it
+	links   []*link // from it and to it
 }
 
+// serve runs the server with options, in the child process.
 func serve(text string) {
 	var n node
 	if err := json.Unmarshal([]byte(text), &n); err != nil {
@@ -61,8 +63,8 @@ func serve(text string) {
 		JetStream:  true,
 		StoreDir:   n.StoreDir,
 		NoSigs:     true,
-		// What it tells the others of its address leads nowhere, for there is
-		// no other way than the links.
+		// The address that it advertises to the others leads nowhere, so that
+		// they use the links.
 		Cluster: server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: n.Cluster, Advertise: "127.0.0.1:1"},
 		Routes:  server.RoutesFromStr(strings.Join(n.Routes, ",")),
 	})
@@ -70,7 +72,7 @@ func serve(text string) {
 		panic(err)
 	}
 	s.Start()
-	// The parent holds the other end: it is gone when the parent is.
+	// The other end of stdin is closed when the parent ends.
 	_, _ = os.Stdin.Read(make([]byte, 1))
 }
 
@@ -81,6 +83,7 @@ type cluster struct {
 	js    jetstream.JetStream
 }
 
+// startProcesses starts a cluster of three processes.
 func startProcesses(t *testing.T) *cluster {
 	t.Helper()
 	c := &cluster{}
@@ -112,23 +115,23 @@ func startProcesses(t *testing.T) *cluster {
 	if c.js, err = jetstream.New(c.conn); err != nil {
 		t.Fatal(err)
 	}
-	c.eventually(t, "the cluster is there", func(ctx context.Context) bool {
+	c.eventually(t, "the cluster answers", func(ctx context.Context) bool {
 		_, err := c.js.AccountInfo(ctx)
 		return err == nil
 	})
 	return c
 }
 
-// openAt opens a log that is connected to a node, and knows all others.
+// openAt opens a log that is connected to a node, and knows the addresses of all.
 func (c *cluster) openAt(t *testing.T, at *node) eventlog.Log {
 	t.Helper()
 	var hosts []string
 	for _, n := range c.nodes {
-		way := startLink(t, fmt.Sprint("127.0.0.1:", n.Port))
-		hosts = append(hosts, way.listener.Addr().String())
+		link := startLink(t, fmt.Sprint("127.0.0.1:", n.Port))
+		hosts = append(hosts, link.listener.Addr().String())
 		if n != at {
-			way.cut()
-			defer way.join()
+			link.cut()
+			defer link.join()
 		}
 	}
 	log, err := eventlog.Open(t.Context(), "nats://"+strings.Join(hosts, ",")+"/EVENTS")
@@ -162,14 +165,13 @@ func (n *node) start(t *testing.T) {
 	}
 }
 
-// kill is kill -9, also of a process that is stopped.
+// kill kills a node, even if it is paused.
 func (n *node) kill() {
 	_ = n.process.Process.Kill()
 	_ = n.process.Wait()
 }
 
-// cut leaves a node and its clients alone: they reach each other, and nobody
-// else.
+// cut cuts a node off from the other nodes. Its clients still reach it.
 func (n *node) cut() {
 	for _, link := range n.links {
 		link.cut()
@@ -182,27 +184,28 @@ func (n *node) join() {
 	}
 }
 
-// pause stops a node: it keeps its connections, and answers nothing.
+// pause pauses the process of a node: it keeps its connections, and answers nothing.
 func (n *node) pause() { _ = n.process.Process.Signal(syscall.SIGSTOP) }
 
 func (n *node) resume() { _ = n.process.Process.Signal(syscall.SIGCONT) }
 
-func (c *cluster) eventually(t *testing.T, what string, is func(context.Context) bool) {
+// eventually waits until a condition is true.
+func (c *cluster) eventually(t *testing.T, what string, condition func(context.Context) bool) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		done := is(ctx)
+		done := condition(ctx)
 		cancel()
 		if done {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("it is never so that %s", what)
+			t.Fatalf("after a minute it is still not true that %s", what)
 		}
 	}
 }
 
-// leader is the node that leads a stream, once all of its replicas are there.
+// leader returns the node that leads a stream, once all replicas are up to date.
 func (c *cluster) leader(t *testing.T, stream string) (leader *node) {
 	t.Helper()
 	c.eventually(t, "all replicas have what the leader has", func(ctx context.Context) bool {
@@ -226,12 +229,12 @@ func (c *cluster) leader(t *testing.T, stream string) (leader *node) {
 	return leader
 }
 
-// load appends to a log from many callers, alone and in pairs, and again what
-// was not acknowledged.
+// load appends events to a log from many callers, one or two at a time, and appends
+// again what was not acknowledged.
 type load struct {
 	acknowledged sync.Map // position by id
 	count        atomic.Int64
-	last         atomic.Int64 // a position that was acknowledged
+	last         atomic.Int64 // the position of the last acknowledgement
 	failed       atomic.Int64
 	group        sync.WaitGroup
 	stop         context.CancelFunc
@@ -256,7 +259,7 @@ func startLoad(t *testing.T, log eventlog.Log) *load {
 
 func (l *load) append(t *testing.T, ctx context.Context, log eventlog.Log, events []eventlog.Event) {
 	for ctx.Err() == nil {
-		// Whoever is told to stop waits for what is on its way.
+		// A call that has begun is finished, even if the load is stopped.
 		receipts, err := log.Append(context.WithoutCancel(ctx), events...)
 		switch {
 		case errors.Is(err, eventlog.ErrUnavailable):
@@ -278,8 +281,8 @@ func (l *load) append(t *testing.T, ctx context.Context, log eventlog.Log, event
 	}
 }
 
-// more waits until that many more events are acknowledged.
-func (l *load) more(t *testing.T, count int64) {
+// waitFor waits until that many more events are acknowledged.
+func (l *load) waitFor(t *testing.T, count int64) {
 	t.Helper()
 	began, want := time.Now(), l.count.Load()+count
 	for l.count.Load() < want {
@@ -295,9 +298,9 @@ func event(id string) eventlog.Event {
 	return eventlog.Event{ID: id, Source: "shop", Type: "order.placed", Subject: "jerry", Schema: "shop.v1.OrderEvent", Data: []byte("data of " + id)}
 }
 
-// TestServersFail kills and stops servers, and cuts them off, while events come in. What was
-// acknowledged stays, once and at its position, and whoever tails the log sees
-// all of it, in order.
+// TestServersFail kills, pauses and cuts off servers while events are appended. What
+// was acknowledged stays, once and at its position, and a tail yields all events in
+// order.
 func TestServersFail(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes 20 seconds")
@@ -310,7 +313,7 @@ func TestServersFail(t *testing.T) {
 	defer func() { _ = watching.Close() }()
 	tailing, stopTail := context.WithCancel(t.Context())
 	defer stopTail()
-	tailed, sofar := make(chan []eventlog.Record), atomic.Int64{}
+	tailed, tailedTo := make(chan []eventlog.Record), atomic.Int64{}
 	go func() {
 		var records []eventlog.Record
 		for record, err := range watching.Tail(tailing, eventlog.From{}) {
@@ -321,15 +324,15 @@ func TestServersFail(t *testing.T) {
 				break
 			}
 			records = append(records, record)
-			sofar.Store(int64(record.Position))
+			tailedTo.Store(int64(record.Position))
 		}
 		tailed <- records
 	}()
 
-	// A consumer in another process, as it were.
+	// This consumer has a connection of its own, as if it ran in another process.
 	var handled sync.Map
 	var handledTo atomic.Int64
-	said := &mailer{}
+	consumer := &mailer{}
 	consuming, stopConsumer := context.WithCancel(t.Context())
 	consumed := make(chan error)
 	elsewhere := c.openAt(t, c.nodes[0])
@@ -339,25 +342,25 @@ func TestServersFail(t *testing.T) {
 			handled.Store(record.ID, true)
 			handledTo.Store(int64(record.Position))
 			return nil
-		}, eventlog.Logger(slog.New(slog.NewTextHandler(said, nil))))
+		}, eventlog.Logger(slog.New(slog.NewTextHandler(consumer, nil))))
 	}()
 
 	load := startLoad(t, log)
-	load.more(t, 500)
+	load.waitFor(t, 500)
 	fail := func(how string, n *node, fail, repair func()) {
 		t.Logf("%s %s", how, n.Name)
 		fail()
-		load.more(t, 500)
+		load.waitFor(t, 500)
 		last := load.last.Load()
-		c.eventually(t, "the tail sees what comes meanwhile", func(context.Context) bool { return sofar.Load() >= last })
-		c.eventually(t, "the consumer handles what comes meanwhile", func(context.Context) bool { return handledTo.Load() >= last })
+		c.eventually(t, "the tail yields what was appended meanwhile", func(context.Context) bool { return tailedTo.Load() >= last })
+		c.eventually(t, "the consumer handles what was appended meanwhile", func(context.Context) bool { return handledTo.Load() >= last })
 		repair()
-		load.more(t, 500)
+		load.waitFor(t, 500)
 	}
 	kill := func(n *node) { fail("kill", n, n.kill, func() { n.start(t) }) }
-	pause := func(n *node) { fail("stop", n, n.pause, n.resume) }
+	pause := func(n *node) { fail("pause", n, n.pause, n.resume) }
 	cut := func(n *node) { fail("cut off", n, n.cut, n.join) }
-	cut(c.nodes[0]) // with the log at it
+	cut(c.nodes[0]) // which the log is connected to
 	kill(c.leader(t, "EVENTS"))
 	pause(c.leader(t, "EVENTS"))
 	if os.Getenv(long) != "" {
@@ -386,38 +389,38 @@ func TestServersFail(t *testing.T) {
 			t.Fatal(err)
 		}
 		if found[record.ID] != 0 {
-			t.Errorf("%s stands at %d and at %d", record.ID, found[record.ID], record.Position)
+			t.Errorf("%s is at %d and at %d", record.ID, found[record.ID], record.Position)
 		}
 		if string(record.Data) != "data of "+record.ID {
-			t.Errorf("%s says %q", record.ID, record.Data)
+			t.Errorf("%s has the data %q", record.ID, record.Data)
 		}
 		found[record.ID] = record.Position
 		records = append(records, record)
 	}
 	load.acknowledged.Range(func(id, position any) bool {
 		if found[id.(string)] != position {
-			t.Errorf("%s was acknowledged at %d and stands at %d", id, position, found[id.(string)])
+			t.Errorf("%s was acknowledged at %d and is at %d", id, position, found[id.(string)])
 		}
 		return true
 	})
 	for id := range found {
 		if second := found[id+"-2"]; second != 0 && second != found[id]+1 {
-			t.Errorf("%s stands at %d and its pair at %d", id, found[id], second)
+			t.Errorf("%s is at %d and the other of its pair at %d", id, found[id], second)
 		}
 	}
 	last := records[len(records)-1].Position
-	c.eventually(t, "the tail has seen all", func(context.Context) bool { return sofar.Load() == int64(last) })
+	c.eventually(t, "the tail has yielded all events", func(context.Context) bool { return tailedTo.Load() == int64(last) })
 	stopTail()
-	seen := <-tailed
-	if len(seen) != len(records) {
-		t.Errorf("the tail has seen %d events, want %d", len(seen), len(records))
+	yielded := <-tailed
+	if len(yielded) != len(records) {
+		t.Errorf("the tail has yielded %d events, want %d", len(yielded), len(records))
 	}
-	for i := range min(len(seen), len(records)) {
-		if seen[i].Position != records[i].Position || seen[i].ID != records[i].ID {
-			t.Fatalf("the tail saw %s at %d, want %s at %d", seen[i].ID, seen[i].Position, records[i].ID, records[i].Position)
+	for i := range min(len(yielded), len(records)) {
+		if yielded[i].Position != records[i].Position || yielded[i].ID != records[i].ID {
+			t.Fatalf("the tail yielded %s at %d, want %s at %d", yielded[i].ID, yielded[i].Position, records[i].ID, records[i].Position)
 		}
 	}
-	c.eventually(t, "the consumer has handled all", func(context.Context) bool {
+	c.eventually(t, "the consumer has handled all events", func(context.Context) bool {
 		for _, record := range records {
 			if _, found := handled.Load(record.ID); !found {
 				return false
@@ -429,14 +432,14 @@ func TestServersFail(t *testing.T) {
 	if err := <-consumed; err != nil {
 		t.Errorf("consumer: %v", err)
 	}
-	if said.says("begins with the first event again") {
-		t.Errorf("the consumer took a server that lags behind for another stream: %s", said.said.String())
+	if consumer.hasLogged("begins with the first event again") {
+		t.Errorf("the consumer took a server that lags for another stream: %s", consumer.logged.String())
 	}
 }
 
-// TestCallersWithoutTimeTurnToo: those whose deadlines are shorter than the time
-// after which a server is left.
-func TestCallersWithoutTimeTurnToo(t *testing.T) {
+// The log leaves a server that fails, even if the deadlines of all calls are shorter
+// than the time after which it does so.
+func TestServerIsLeftThoughCallersHaveShortDeadlines(t *testing.T) {
 	c := startProcesses(t)
 	log := c.openAt(t, c.nodes[0])
 	defer func() { _ = log.Close() }()
@@ -444,7 +447,7 @@ func TestCallersWithoutTimeTurnToo(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.nodes[0].cut()
-	c.eventually(t, "an append comes through", func(ctx context.Context) bool { // within a second
+	c.eventually(t, "an append succeeds", func(ctx context.Context) bool { // ctx ends after a second
 		_, err := log.Append(ctx, event("b"))
 		return err == nil
 	})

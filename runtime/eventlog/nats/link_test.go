@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// link is the way that one node has to another. It can be cut, and joined
-// again.
+// link forwards connections to an address. It can be cut and joined again: while it
+// is cut it has no connections.
 type link struct {
 	listener net.Listener
 	to       string
@@ -39,7 +39,7 @@ func (l *link) accept() {
 		if err != nil {
 			return
 		}
-		if !l.hold(from) {
+		if !l.add(from) {
 			continue
 		}
 		to, err := net.Dial("tcp", l.to)
@@ -47,15 +47,16 @@ func (l *link) accept() {
 			l.drop(from)
 			continue
 		}
-		if l.hold(to) {
+		if l.add(to) {
 			go l.carry(from, to)
 			go l.carry(to, from)
 		}
 	}
 }
 
-// hold keeps a connection for it to be cut, or closes it if the link is.
-func (l *link) hold(end net.Conn) bool {
+// add adds a connection to those that cut closes. If the link is cut, it closes the
+// connection and returns false.
+func (l *link) add(end net.Conn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.isCut {
@@ -72,6 +73,7 @@ func (l *link) carry(from, to net.Conn) {
 	l.drop(to)
 }
 
+// drop closes a connection.
 func (l *link) drop(end net.Conn) {
 	_ = end.Close()
 	l.mu.Lock()

@@ -13,12 +13,13 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 )
 
-// seeds are texts that an encoding may trip over.
+// seeds are texts that an encoding may get wrong.
 var seeds = []string{
 	"", "shop", " ", " a ", "a b", "a.b", "*", ">", "a:b", "a%3Ab", "=", "=41", "A", "==", "größe ✓", "\r\n", "\"quoted\"",
 	"\u2028", "~", "\x7f", "a\tb", strings.Repeat("x", 100), strings.Repeat("x", 101), strings.Repeat("ü", 512), strings.Repeat("x", 1023) + "y",
 }
 
+// FuzzMessage checks that any event is read from its message as it was written.
 func FuzzMessage(f *testing.F) {
 	for i, text := range seeds {
 		f.Add(text, seeds[(i+7)%len(seeds)], text+"t", text, int64(i)*1e15, []byte(text))
@@ -50,7 +51,7 @@ func FuzzMessage(f *testing.F) {
 	})
 }
 
-// onTheWire is a header as it comes out of the bytes that it is sent as.
+// onTheWire returns a header as the receiver of its bytes parses it.
 func onTheWire(t *testing.T, header nats.Header) nats.Header {
 	t.Helper()
 	var text strings.Builder
@@ -66,7 +67,7 @@ func onTheWire(t *testing.T, header nats.Header) nats.Header {
 	return parsed
 }
 
-func TestNATSEncodingsDiffer(t *testing.T) {
+func TestDifferentTextsAreEncodedDifferently(t *testing.T) {
 	ids, tokens := map[string][2]string{}, map[string]string{}
 	for _, source := range seeds {
 		token := subjectToken(source)
@@ -87,9 +88,9 @@ func TestNATSEncodingsDiffer(t *testing.T) {
 	}
 }
 
-// The stream is for others to read as well: what an event looks like there
-// never changes.
-func TestNATSMessageIsACloudEvent(t *testing.T) {
+// Other programs read the stream, too, so the format of its messages never
+// changes.
+func TestMessageIsACloudEvent(t *testing.T) {
 	config := &config{events: "EVENTS", partitions: 16}
 	message := config.message(&eventlog.Event{ID: "1:a", Source: "shop:eu", Type: "order placed", Subject: "Jürgen", Schema: "shop.v1.OrderEvent",
 		Time: time.Date(2026, 11, 22, 1, 2, 3, 40, time.FixedZone("", 3600)), Data: []byte("data")})
@@ -111,20 +112,20 @@ func TestNATSMessageIsACloudEvent(t *testing.T) {
 	}
 }
 
-func TestNATSMessageOfAnother(t *testing.T) {
+func TestMessageThatIsNotAnEventIsRefused(t *testing.T) {
 	for name, header := range map[string]nats.Header{
 		"no header":  {},
 		"no type":    {headerID: {"a"}, headerSchema: {"s"}},
 		"bad escape": {headerID: {"%"}, headerType: {"t"}, headerSchema: {"s"}},
 		"bad time":   {headerID: {"a"}, headerType: {"t"}, headerSchema: {"s"}, headerTime: {"yesterday"}},
 	} {
-		if _, err := parseRecord(7, time.Now(), header, nil); err == nil || !strings.Contains(err.Error(), "position 7 is no event") {
+		if _, err := parseRecord(7, time.Now(), header, nil); err == nil || !strings.Contains(err.Error(), "position 7 is not an event") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
 
-func TestNATSURL(t *testing.T) {
+func TestURLIsParsed(t *testing.T) {
 	config, err := parseURL("nats://me:p%40ss%2Fword@one:4222,[::1]:4222,two/ORDERS_1?replicas=5&window=1h&max-age=24h&max-bytes=10MB&partitions=4&timeout=3s&lease=2s&durability=none&monitor=http://one:8222")
 	if err != nil {
 		t.Fatal(err)
@@ -137,7 +138,7 @@ func TestNATSURL(t *testing.T) {
 		t.Errorf("%+v", config)
 	}
 	if got, want := config.String(), "nats://one:4222,[::1]:4222,two/ORDERS_1"; got != want {
-		t.Errorf("it is called %s, want %s", got, want)
+		t.Errorf("its text is %s, want %s", got, want)
 	}
 
 	config, err = parseURL("tls://one/ORDERS")
@@ -169,17 +170,17 @@ func TestNATSURL(t *testing.T) {
 	}
 }
 
-func TestNATSURLRefused(t *testing.T) {
+func TestBadURLIsRefusedWithoutItsPassword(t *testing.T) {
 	for url, want := range map[string]string{
 		"nats:":                        "want nats://HOST",
 		"nats:///ORDERS":               "want nats://HOST",
 		"nats://one":                   "name the stream",
 		"nats://one,/ORDERS":           "want nats://HOST",
-		"nats://me:secret@one/OR.DERS": "a stream's name has letters",
-		"nats://me:secret@one/A/B":     "a stream's name has letters",
+		"nats://me:secret@one/OR.DERS": "the name of a stream may have letters",
+		"nats://me:secret@one/A/B":     "the name of a stream may have letters",
 		"nats://me:secret%@one/ORDERS": "user and password can't be read",
 		"nats://one/" + strings.Repeat("x", maxStreamName+1): "at most 200",
-		"nats://me:secret@one/ORDERS?x=1":                    `there is no parameter "x"; known are ca, cert, creds`,
+		"nats://me:secret@one/ORDERS?x=1":                    `there is no parameter "x"; the known ones are ca, cert, creds`,
 		"nats://me:secret@one/ORDERS?replicas=0":             "parameter replicas=0: want a number from 1 to 5",
 		"nats://me:secret@one/ORDERS?max-bytes=x":            "parameter max-bytes=x: want a number of bytes",
 		"nats://me:secret@one/ORDERS?window=10":              "parameter window=10: want a duration",
@@ -189,7 +190,7 @@ func TestNATSURLRefused(t *testing.T) {
 		"nats://me:secret@one/ORDERS?max-age=20s":            "max-age=20s is less than twice timeout=15s",
 		"nats://me:secret@one/ORDERS?timeout=2s&max-age=3s":  "max-age=3s is less than twice timeout=2s",
 		"nats://me:secret@one/ORDERS?durability=fsync":       "want none",
-		"nats://me:secret@one/ORDERS?cert=a":                 "cert and key come together",
+		"nats://me:secret@one/ORDERS?cert=a":                 "cert and key are needed together",
 		"nats://me:secret@one/ORDERS?a=%":                    "can't be read",
 		"nats://me:secret/ORDERS":                            "want nats://HOST",
 		"nats:me:secret@one/ORDERS":                          "want nats://HOST",
@@ -207,11 +208,11 @@ func TestNATSURLRefused(t *testing.T) {
 	}
 }
 
-func TestNATSLag(t *testing.T) {
+func TestLagCountsEventsThatExist(t *testing.T) {
 	state := jetstream.StreamState{Msgs: 7, FirstSeq: 3, LastSeq: 11, Deleted: []uint64{5, 10}}
-	for place, want := range map[eventlog.Position]int64{0: 7, 2: 7, 3: 6, 5: 5, 9: 1, 10: 1, 11: 0, 20: 0} {
-		if got := lag(state, place); got != want {
-			t.Errorf("behind %d: %d, want %d", place, got, want)
+	for position, want := range map[eventlog.Position]int64{0: 7, 2: 7, 3: 6, 5: 5, 9: 1, 10: 1, 11: 0, 20: 0} {
+		if got := lag(state, position); got != want {
+			t.Errorf("after %d: %d, want %d", position, got, want)
 		}
 	}
 	if lag(jetstream.StreamState{LastSeq: 9}, 0) != 0 {
@@ -219,14 +220,14 @@ func TestNATSLag(t *testing.T) {
 	}
 }
 
-// A password with a sign that ends it is not printed.
+// A password that contains one of the characters that end it is not printed.
 func TestCutPasswordIsNotPrinted(t *testing.T) {
 	for _, url := range []string{
 		"nats://admin:s3cret/x@host/ORDERS", "nats://admin:s3cret?x@host/ORDERS", "nats://admin:s3cret?x=y@host/ORDERS",
 		"nats:admin:s3cret@host/ORDERS", "nats://admin:s3cret/ORDERS", "s3cret@host/ORDERS",
 	} {
 		if _, err := eventlog.Open(t.Context(), url); err == nil || strings.Contains(err.Error(), "s3cret") {
-			t.Errorf("of %s it says %v", url, err)
+			t.Errorf("%s: got %v", url, err)
 		}
 	}
 }

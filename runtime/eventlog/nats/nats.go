@@ -1,3 +1,41 @@
+// Package nats stores events in a stream of NATS JetStream, on a server or
+// cluster of version 2.12 or later. Import it for [eventlog.Open] to know its
+// URLs:
+//
+//	nats://[USER:PASSWORD@]HOST[:PORT],…/STREAM[?PARAMETER=VALUE&…]
+//
+// A user without a password is a token. With tls:// in place of nats:// the
+// connection is always encrypted, otherwise only if the server requires it. Name
+// all servers of a cluster: one that is cut off from the others does not list
+// them. These are the parameters:
+//
+//	replicas         how many servers store an event, at least; default 3, and 1
+//	                 with monitor or durability=none
+//	window           how long an event's id is known, at least; default 10m
+//	max-age          how long events are kept; default: for ever
+//	max-bytes        how much is kept before the log is full, such as 10GB;
+//	                 default: no limit
+//	partitions       how many subjects the events of a source are spread over;
+//	                 default 16
+//	timeout          how long an operation is retried while a cluster repairs
+//	                 itself; default 15s, and at most half of window and max-age
+//	lease            how long a consumer's lease outlives its process; default 15s
+//	monitor          http://HOST:8222, the monitoring address of a single server
+//	durability=none  accept a stream whose events may not be durable
+//	creds, nkey      files with the client's credentials
+//	ca, cert, key    PEM files for TLS
+//
+// An acknowledged event is in most servers of a stream with three or more
+// replicas, though perhaps not on their disks yet ([eventlog.Quorum]), or on the
+// disk of a single server whose monitor reports sync_interval: always
+// ([eventlog.Fsync]). A stream that proves neither is refused. With
+// durability=none every stream is accepted, and nothing is proven
+// ([eventlog.None]).
+//
+// The events are in the stream STREAM, as CloudEvents. The stream
+// STREAM_consumers has the positions, leases and dead letters of the consumers.
+// Streams that don't exist are created; existing ones are checked, and never
+// changed.
 package nats
 
 import (
@@ -17,36 +55,36 @@ import (
 
 func init() { eventlog.Register(open, "nats", "tls") }
 
-// streamLog is a log in a JetStream stream, on a NATS server or cluster. Places
-// and dead letters of its consumers are in a second stream beside it.
+// streamLog is a log whose events are in one JetStream stream, and the state and
+// dead letters of its consumers in another.
 type streamLog struct {
 	*config
 	mode eventlog.Mode
 
 	conn      *nats.Conn
 	jetstream jetstream.JetStream
-	complaint atomic.Value              // error: the last that the connection had, of no call
-	failing   atomic.Pointer[time.Time] // since when nothing succeeds at this server; nil: the last thing did
+	lastError atomic.Value              // *error: the last that the connection reported outside of a call
+	failing   atomic.Pointer[time.Time] // since when nothing has succeeded at this server; nil if the last operation did
 
-	proof   atomic.Pointer[proof] // the last; nil: it has to be proven anew
-	proving chan struct{}         // has an element while it is
+	proof   atomic.Pointer[proof] // of the durability; nil if it has to be proven again
+	proving chan struct{}         // has an element while that happens
 
-	batches chan struct{} // has one element for each batch on its way
+	batches chan struct{} // has an element for each batch in flight
 
 	open  context.Context // ends when the log is closed
 	close context.CancelFunc
 
-	mu      sync.Mutex
-	closed  bool
-	appends int            // on their way
-	bytes   int            // of the appends
-	going   sync.WaitGroup // the appends
-	holds   map[*hold]bool
+	mu       sync.Mutex
+	closed   bool
+	appends  int            // how many are in flight
+	bytes    int            // of the events in flight
+	inFlight sync.WaitGroup // the appends in flight
+	holds    map[*hold]bool
 
 	closing sync.Once
 }
 
-// Version 2.12 was the first to publish batches atomically.
+// The oldest version of a server that stores batches atomically.
 const (
 	minMajor = 2
 	minMinor = 12
@@ -62,9 +100,9 @@ func open(ctx context.Context, url string, mode eventlog.Mode) (eventlog.Log, er
 	if err := log.connect(); err != nil {
 		return nil, fmt.Errorf("%s: %w", config, err)
 	}
-	if err := log.establish(ctx); err != nil {
+	if err := log.openStreams(ctx); err != nil {
 		_ = log.Close()
-		if cause := log.lastComplaint(); cause != nil && !errors.Is(err, cause) {
+		if cause := log.connectionError(); cause != nil && !errors.Is(err, cause) {
 			err = fmt.Errorf("%w (%w)", err, cause)
 		}
 		return nil, fmt.Errorf("%s: %w", config, err)
@@ -72,11 +110,12 @@ func open(ctx context.Context, url string, mode eventlog.Mode) (eventlog.Log, er
 	return log, nil
 }
 
+// connect connects to a server, and returns an error if that is too old.
 func (l *streamLog) connect() (err error) {
 	options := nats.GetDefaultOptions()
 	options.Servers = l.servers
 	options.Name = "event log " + l.events
-	options.AsyncErrorCB = func(_ *nats.Conn, _ *nats.Subscription, err error) { l.complaint.Store(&err) }
+	options.AsyncErrorCB = func(_ *nats.Conn, _ *nats.Subscription, err error) { l.lastError.Store(&err) }
 	for _, set := range l.options() {
 		if err := set(&options); err != nil {
 			return err
@@ -97,10 +136,11 @@ func (l *streamLog) connect() (err error) {
 	return err
 }
 
-// lastComplaint is what the server last refused without an answer to who had
-// asked, as it does where a permission is missing.
-func (l *streamLog) lastComplaint() error {
-	if err, found := l.complaint.Load().(*error); found {
+// connectionError returns the last error that the server reported to the
+// connection and not to the call that caused it, or nil. That is how the server
+// reports a missing permission: the call itself gets no answer.
+func (l *streamLog) connectionError() error {
+	if err, ok := l.lastError.Load().(*error); ok {
 		return *err
 	}
 	return nil
@@ -114,9 +154,9 @@ func (l *streamLog) Close() error {
 		holds := l.holds
 		l.holds = nil
 		l.mu.Unlock()
-		l.going.Wait()
+		l.inFlight.Wait()
 		for hold := range holds {
-			_ = hold.Release() // the lease ends it otherwise
+			_ = hold.Release() // if it fails, the lease expires
 		}
 		l.close()
 		l.conn.Close()
@@ -124,7 +164,7 @@ func (l *streamLog) Close() error {
 	return nil
 }
 
-// refusal is the error of a call that the log can't serve.
+// usable returns the error of a call that the log can't serve, or nil.
 func (l *streamLog) usable(ctx context.Context, changes bool) error {
 	l.mu.Lock()
 	closed := l.closed
@@ -140,24 +180,26 @@ func (l *streamLog) usable(ctx context.Context, changes bool) error {
 	return nil
 }
 
-// do tries an operation until it is decided: it has succeeded, or its error is
-// an [eventlog.Error]. Any other error is that of a server that can't be reached or has
-// no leader at the moment, which a cluster repairs within seconds. After the
-// log's timeout the error is [eventlog.ErrUnavailable], or somewhat before ctx ends: so
-// a caller gets to know what is wrong, and not that its own time was up.
+// do tries an operation until it succeeds or returns an [eventlog.Error]. Any
+// other error means that the server can't be reached or that the stream has no
+// leader at the moment, which a cluster repairs within seconds. After the log's
+// timeout the error is [eventlog.ErrUnavailable]. If ctx ends earlier than that,
+// it is so shortly before the end of ctx: the caller learns what is wrong, and
+// not just that its time is up.
 func (l *streamLog) do(ctx context.Context, try func(context.Context) error) error {
-	patience := l.timeout
-	if deadline, has := ctx.Deadline(); has {
-		patience = min(patience, time.Until(deadline)*4/5)
+	timeout := l.timeout
+	if deadline, ok := ctx.Deadline(); ok {
+		timeout = min(timeout, time.Until(deadline)*4/5)
 	}
-	bounded, cancel := context.WithTimeout(ctx, patience)
+	bounded, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	for wait := 5 * time.Millisecond; ; wait = min(2*wait, 500*time.Millisecond) {
 		began := time.Now()
-		// Who answers late may be gone: another may answer in time.
+		// A server that does not answer may have failed: the next try may reach
+		// another one.
 		attempt, cancel := context.WithTimeout(bounded, l.timeout/4)
 		err := nats.ErrDisconnected
-		if l.conn.IsConnected() || l.conn.IsClosed() { // nats.go never forgets a request that it can't send
+		if l.conn.IsConnected() || l.conn.IsClosed() { // otherwise nats.go would keep the request for ever
 			err = try(attempt)
 		}
 		cancel()
@@ -165,11 +207,11 @@ func (l *streamLog) do(ctx context.Context, try func(context.Context) error) err
 			l.failing.Store(nil)
 			return nil
 		}
-		if err = decided(err); errors.As(err, new(*eventlog.Error)) {
+		if err = classify(err); errors.As(err, new(*eventlog.Error)) {
 			return err
 		}
-		if ctx.Err() == nil { // or it is the caller who has no time
-			l.changeServer(began)
+		if ctx.Err() == nil { // otherwise the caller had too little time
+			l.noteFailure(began)
 		}
 		select {
 		case <-time.After(wait):
@@ -185,11 +227,11 @@ func (l *streamLog) do(ctx context.Context, try func(context.Context) error) err
 	}
 }
 
-// turn notes that what began then has failed. If nothing has succeeded for so
-// long that the cluster should have repaired what there is to, it goes to
-// another server: this one may be cut off from the others, and does not know it
-// or can't say so.
-func (l *streamLog) changeServer(began time.Time) {
+// noteFailure records that an operation which began at a time has failed. If
+// nothing has succeeded for so long that the cluster should have repaired itself,
+// it connects to another server: this one may be cut off from the others without
+// knowing it.
+func (l *streamLog) noteFailure(began time.Time) {
 	l.failing.CompareAndSwap(nil, &began)
 	now, since := time.Now(), l.failing.Load()
 	if since != nil && now.Sub(*since) >= l.timeout/4 && l.conn.IsConnected() && l.isCluster() && len(l.conn.Servers()) > 1 && l.failing.CompareAndSwap(since, &now) {
@@ -197,12 +239,14 @@ func (l *streamLog) changeServer(began time.Time) {
 	}
 }
 
-// isCluster is whether the server is one of several.
+// isCluster reports whether the server is one of a cluster.
 func (l *streamLog) isCluster() bool { return l.conn.ConnectedClusterName() != "" }
 
+// unavailable returns the error of an operation that was given up, with all that
+// is known of the cause.
 func (l *streamLog) unavailable(err error) error {
-	if cause := l.lastComplaint(); cause != nil {
-		err = fmt.Errorf("%w (the last that the server complained of: %w)", err, cause)
+	if cause := l.connectionError(); cause != nil {
+		err = fmt.Errorf("%w (the last error of the connection: %w)", err, cause)
 	}
 	if !l.conn.IsConnected() {
 		err = fmt.Errorf("not connected to %s: %w", l.config, err)
@@ -210,7 +254,7 @@ func (l *streamLog) unavailable(err error) error {
 	return &eventlog.Error{Kind: eventlog.ErrUnavailable, Cause: err}
 }
 
-// The codes of JetStream's errors that mean something here.
+// The codes of JetStream's errors that are handled here.
 const (
 	codeAccountFull    = 10002
 	codeNoPeers        = 10005
@@ -229,41 +273,42 @@ const (
 	codeBatchDuplicate = 10201
 )
 
-// decided makes an [eventlog.Error] of what no other try can change.
-func decided(err error) error {
+// classify returns the [eventlog.Error] for an error that another try would get,
+// too, and any other error as it is.
+func classify(err error) error {
 	if errors.Is(err, nats.ErrMaxPayload) {
-		return &eventlog.Error{Kind: eventlog.ErrInvalid, Detail: "it is larger than the NATS server takes (max_payload)", Cause: err}
+		return &eventlog.Error{Kind: eventlog.ErrInvalid, Detail: "it is larger than the NATS server accepts (max_payload)", Cause: err}
 	}
 	if errors.Is(err, nats.ErrConnectionClosed) {
 		return &eventlog.Error{Kind: eventlog.ErrClosed, Cause: err}
 	}
-	var refusal *jetstream.APIError
-	if !errors.As(err, &refusal) {
+	var apiError *jetstream.APIError
+	if !errors.As(err, &apiError) {
 		return err
 	}
-	switch refusal.ErrorCode {
+	switch apiError.ErrorCode {
 	case codeAccountFull, codeServerFull, codeMemoryFull, codeStorageFull, codeStoreFailed:
 		return &eventlog.Error{Kind: eventlog.ErrFull, Detail: "its stream has no room", Cause: err}
 	case codeTooLarge, codeHeaderTooLarge:
-		return &eventlog.Error{Kind: eventlog.ErrInvalid, Detail: "it is larger than the NATS server takes", Cause: err}
+		return &eventlog.Error{Kind: eventlog.ErrInvalid, Detail: "it is larger than the NATS server accepts", Cause: err}
 	case codeBatchTooLarge:
-		return &eventlog.Error{Kind: eventlog.ErrInvalid, Detail: "an append has more events than the NATS server takes at once (max_batch_size, by default 1000); append them in parts", Cause: err}
+		return &eventlog.Error{Kind: eventlog.ErrInvalid, Detail: "the append has more events than the NATS server accepts in a batch (max_batch_size, by default 1000); append them in parts", Cause: err}
 	case codeSealed, codeBatchesOff:
-		return &eventlog.Error{Kind: eventlog.ErrUnavailable, Detail: "its stream was changed so that it takes no events", Cause: err}
+		return &eventlog.Error{Kind: eventlog.ErrUnavailable, Detail: "its stream was changed and no longer accepts events", Cause: err}
 	}
 	return err
 }
 
-// acknowledgement is how the server acknowledges a message, or refuses it.
+// acknowledgement is the server's answer to a message: it is stored, or refused.
 type acknowledgement struct {
 	Stream    string              `json:"stream"`
 	Sequence  uint64              `json:"seq"`
 	Duplicate bool                `json:"duplicate"`
-	Count     int                 `json:"count"` // how many a batch had
+	Count     int                 `json:"count"` // how many messages the batch had
 	Error     *jetstream.APIError `json:"error"`
 }
 
-// publish sends a message and waits for its acknowledgement.
+// publish sends a message to a stream and waits for its acknowledgement.
 func (l *streamLog) publish(ctx context.Context, stream string, message *nats.Msg) (ack acknowledgement, err error) {
 	reply, err := l.conn.RequestMsgWithContext(ctx, message)
 	if err != nil {
@@ -275,12 +320,12 @@ func (l *streamLog) publish(ctx context.Context, stream string, message *nats.Ms
 	case ack.Error != nil:
 		return acknowledgement{}, ack.Error
 	case ack.Stream != stream || ack.Sequence == 0:
-		return acknowledgement{}, fmt.Errorf("another than stream %s has acknowledged: %.100q", stream, reply.Data)
+		return acknowledgement{}, fmt.Errorf("want an acknowledgement from stream %s, got %.100q", stream, reply.Data)
 	}
 	return ack, nil
 }
 
-// storedMessage is a message as a stream holds it.
+// storedMessage is a message of a stream.
 type storedMessage struct {
 	subject  string
 	sequence uint64
@@ -289,19 +334,17 @@ type storedMessage struct {
 	data     []byte
 }
 
-// get asks the leader of a stream for one message, which is sequence, or the
-// first from it or from a time on that has a subject, or the last of a subject.
-// It returns nil
-// if there is none.
+// get asks the leader of a stream for one message. It returns nil if there is
+// none.
 //
 // The jetstream package would ask any replica where the stream allows that, and
-// one that lags behind does not know what the leader has acknowledged.
-func (l *streamLog) get(ctx context.Context, stream string, which getRequest) (*storedMessage, error) {
-	request, err := json.Marshal(which)
+// one that lags does not know yet what the leader has acknowledged.
+func (l *streamLog) get(ctx context.Context, stream string, request getRequest) (*storedMessage, error) {
+	data, err := json.Marshal(request)
 	if err != nil {
 		return nil, err
 	}
-	reply, err := l.conn.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+stream, request)
+	reply, err := l.conn.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+stream, data)
 	if err != nil {
 		return nil, err
 	}
@@ -330,9 +373,12 @@ func (l *streamLog) get(ctx context.Context, stream string, which getRequest) (*
 	return message, err
 }
 
+// getRequest is a request for one message of a stream: the one with a sequence;
+// or the first with a subject, from a sequence or a time on; or the last with a
+// subject.
 type getRequest struct {
 	Sequence uint64     `json:"seq,omitempty"`
 	Since    *time.Time `json:"start_time,omitempty"`
-	Next     string     `json:"next_by_subj,omitempty"`
-	Last     string     `json:"last_by_subj,omitempty"`
+	Next     string     `json:"next_by_subj,omitempty"` // the subject of the first; it may have wildcards
+	Last     string     `json:"last_by_subj,omitempty"` // the subject of the last
 }

@@ -30,6 +30,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 )
 
+// open opens a log until the end of the test.
 func open(t testing.TB, url string) eventlog.Log {
 	t.Helper()
 	log, err := eventlog.Open(t.Context(), url)
@@ -40,16 +41,16 @@ func open(t testing.TB, url string) eventlog.Log {
 	return log
 }
 
-// refused checks that a log is not opened, and what is said about it.
-func refused(t testing.TB, url string, says ...string) {
+// refused checks that a log is not opened, and that the error contains texts.
+func refused(t testing.TB, url string, want ...string) {
 	t.Helper()
 	log, err := eventlog.Open(t.Context(), url)
 	if err == nil {
 		_ = log.Close()
-		t.Errorf("%s: it is opened", url)
+		t.Errorf("%s: the log is opened", url)
 		return
 	}
-	for _, text := range says {
+	for _, text := range want {
 		if !strings.Contains(err.Error(), text) {
 			t.Errorf("%s: got %v, want %s", url, err, text)
 		}
@@ -59,7 +60,7 @@ func refused(t testing.TB, url string, says ...string) {
 	}
 }
 
-func TestStreamOfAnotherKindIsRefused(t *testing.T) {
+func TestStreamWithOtherSettingsIsRefused(t *testing.T) {
 	s := start(t, &server.Options{})
 	conn, err := nats.Connect(hosts(s))
 	if err != nil {
@@ -78,7 +79,7 @@ func TestStreamOfAnotherKindIsRefused(t *testing.T) {
 	_ = log.Close()
 	for name, test := range map[string]struct {
 		change func(*jetstream.StreamConfig)
-		says   string
+		want   string
 	}{
 		"memory": {func(c *jetstream.StreamConfig) { c.Storage = jetstream.MemoryStorage }, "storage is Memory, want File"},
 		"async": {func(c *jetstream.StreamConfig) {
@@ -101,47 +102,47 @@ func TestStreamOfAnotherKindIsRefused(t *testing.T) {
 			config.Name = newStream()
 			config.Subjects = []string{config.Name + ".*.*"}
 			test.change(&config)
-			made, err := js.CreateStream(t.Context(), config)
+			created, err := js.CreateStream(t.Context(), config)
 			if err != nil {
 				t.Fatal(err)
 			}
-			before := made.CachedInfo().Config
-			refused(t, "nats://"+hosts(s)+"/"+config.Name+"?durability=none", "is left as it is", strings.ReplaceAll(test.says, "STREAM", config.Name))
-			if after, err := made.Info(t.Context()); err != nil || fmt.Sprint(after.Config) != fmt.Sprint(before) {
-				t.Errorf("it was changed to %+v, %v", after.Config, err)
+			before := created.CachedInfo().Config
+			refused(t, "nats://"+hosts(s)+"/"+config.Name+"?durability=none", "was not changed", strings.ReplaceAll(test.want, "STREAM", config.Name))
+			if after, err := created.Info(t.Context()); err != nil || fmt.Sprint(after.Config) != fmt.Sprint(before) {
+				t.Errorf("the stream was changed to %+v, %v", after.Config, err)
 			}
 			if err := js.DeleteStream(t.Context(), config.Name); err != nil {
 				t.Fatal(err)
 			}
 		})
 	}
-	// What is more than was asked for is taken as it is.
+	// A stream may have more than the URL asks for.
 	_ = open(t, "nats://"+hosts(s)+"/GOOD?durability=none&window=1m").Close()
 }
 
-func TestNothingIsPromisedUnproven(t *testing.T) {
-	lax := start(t, &server.Options{HTTPHost: "127.0.0.1", HTTPPort: -1})
-	syncs := start(t, &server.Options{HTTPHost: "127.0.0.1", HTTPPort: -1, SyncAlways: true})
-	refused(t, "nats://"+hosts(lax)+"/"+newStream(), "with 3 replicas can't be made (a single server wants replicas=1")
-	refused(t, "nats://"+hosts(lax)+"/"+newStream()+"?replicas=1", "nothing proves", "durability=none")
-	refused(t, "nats://"+hosts(lax)+"/"+newStream()+"?monitor=http://"+lax.MonitorAddr().String(), "does not write an event to disk", "sync_interval: always")
-	refused(t, "nats://"+hosts(lax)+"/"+newStream()+"?timeout=1s&monitor=http://"+syncs.MonitorAddr().String(), "tells of another server")
-	refused(t, "nats://"+hosts(syncs)+"/"+newStream()+"?timeout=1s&monitor=http://127.0.0.1:1", "127.0.0.1:1")
+func TestUnprovenDurabilityIsRefused(t *testing.T) {
+	unsynced := start(t, &server.Options{HTTPHost: "127.0.0.1", HTTPPort: -1})
+	synced := start(t, &server.Options{HTTPHost: "127.0.0.1", HTTPPort: -1, SyncAlways: true})
+	refused(t, "nats://"+hosts(unsynced)+"/"+newStream(), "with 3 replicas can't be created (a single server needs replicas=1")
+	refused(t, "nats://"+hosts(unsynced)+"/"+newStream()+"?replicas=1", "nothing proves", "durability=none")
+	refused(t, "nats://"+hosts(unsynced)+"/"+newStream()+"?monitor=http://"+unsynced.MonitorAddr().String(), "does not write an event to disk", "sync_interval: always")
+	refused(t, "nats://"+hosts(unsynced)+"/"+newStream()+"?timeout=1s&monitor=http://"+synced.MonitorAddr().String(), "is the address of another server")
+	refused(t, "nats://"+hosts(synced)+"/"+newStream()+"?timeout=1s&monitor=http://127.0.0.1:1", "127.0.0.1:1")
 	secret := "?timeout=1s&monitor=http://me:s3cret@"
-	refused(t, "nats://"+hosts(lax)+"/"+newStream()+secret+syncs.MonitorAddr().String(), "monitor=http://"+syncs.MonitorAddr().String()+" tells of another server")
-	refused(t, "nats://"+hosts(syncs)+"/"+newStream()+secret+"127.0.0.1:1", "monitor=http://127.0.0.1:1: dial tcp")
-	refused(t, "nats://"+hosts(syncs)+"/"+newStream()+"?timeout=1s&monitor=http://s3cret@127.0.0.1:1/s3cret?s3cret", "127.0.0.1:1")
-	refused(t, "nats://"+hosts(syncs)+"/"+newStream()+"?timeout=1s&replicas=2&monitor=http://s3cret@127.0.0.1:1", "127.0.0.1:1")
-	for _, s := range []*server.Server{lax, syncs} {
+	refused(t, "nats://"+hosts(unsynced)+"/"+newStream()+secret+synced.MonitorAddr().String(), "monitor=http://"+synced.MonitorAddr().String()+" is the address of another server")
+	refused(t, "nats://"+hosts(synced)+"/"+newStream()+secret+"127.0.0.1:1", "monitor=http://127.0.0.1:1: dial tcp")
+	refused(t, "nats://"+hosts(synced)+"/"+newStream()+"?timeout=1s&monitor=http://s3cret@127.0.0.1:1/s3cret?s3cret", "127.0.0.1:1")
+	refused(t, "nats://"+hosts(synced)+"/"+newStream()+"?timeout=1s&replicas=2&monitor=http://s3cret@127.0.0.1:1", "127.0.0.1:1")
+	for _, s := range []*server.Server{unsynced, synced} {
 		if stats, err := s.Jsz(nil); err != nil || stats.Streams != 0 {
-			t.Errorf("%+v, %v: want that no stream was made", stats, err)
+			t.Errorf("%+v, %v: want that no stream was created", stats, err)
 		}
 	}
 }
 
-// A server that was started again may not sync any more: then what it
-// acknowledges is not called durable.
-func TestProofEndsWithTheServer(t *testing.T) {
+// A server that was restarted may no longer sync. Then its acknowledgements are not
+// taken as durable.
+func TestDurabilityIsProvenAgainAfterARestart(t *testing.T) {
 	options := server.Options{Port: freePort(t), HTTPHost: "127.0.0.1", HTTPPort: freePort(t), SyncAlways: true, StoreDir: t.TempDir()}
 	first := options
 	s := start(t, &first)
@@ -155,7 +156,7 @@ func TestProofEndsWithTheServer(t *testing.T) {
 	options.SyncAlways = false
 	start(t, &options)
 	if _, err := log.Append(t.Context(), event("b")); !errors.Is(err, eventlog.ErrUnavailable) || !strings.Contains(err.Error(), "does not write an event to disk") {
-		t.Errorf("got %v, want that it is not durable any more", err)
+		t.Errorf("got %v, want that it is no longer durable", err)
 	}
 	if _, err := log.Stats(t.Context()); !errors.Is(err, eventlog.ErrUnavailable) {
 		t.Errorf("stats: got %v", err)
@@ -165,9 +166,9 @@ func TestProofEndsWithTheServer(t *testing.T) {
 	}
 }
 
-// A stream that has lost replicas proves no quorum: this is known by the next
-// check, or when the connection was made anew.
-func TestProofEndsWithTheReplicas(t *testing.T) {
+// A stream that has lost replicas is no longer a quorum. The log notices that at the
+// next check, or after a reconnection.
+func TestDurabilityIsProvenAgainWhenReplicasWereRemoved(t *testing.T) {
 	servers := startCluster(t)
 	for name, notice := range map[string]func(*testing.T, eventlog.Log, string){
 		"check": func(t *testing.T, log eventlog.Log, _ string) {
@@ -195,7 +196,7 @@ func TestProofEndsWithTheReplicas(t *testing.T) {
 				t.Helper()
 				config := stream.CachedInfo().Config
 				config.Replicas = replicas
-				eventually(t, "it is changed", func() bool {
+				eventually(t, "the stream is changed", func() bool {
 					_, err := js.UpdateStream(t.Context(), config)
 					return err == nil
 				})
@@ -209,7 +210,7 @@ func TestProofEndsWithTheReplicas(t *testing.T) {
 				}
 			}
 			change(3)
-			eventually(t, "it is durable again", func() bool {
+			eventually(t, "events are durable again", func() bool {
 				receipts, err := log.Append(t.Context(), event("a"))
 				return err == nil && receipts[0].Duplicate && receipts[0].Durability == eventlog.Quorum
 			})
@@ -217,8 +218,8 @@ func TestProofEndsWithTheReplicas(t *testing.T) {
 	}
 }
 
-// disconnect ends the connection with a name, and waits for another in its place,
-// on any of the servers.
+// disconnect ends the connection with a name, and waits until it is connected again,
+// to any of the servers.
 func disconnect(t *testing.T, servers []*server.Server, name string) {
 	t.Helper()
 	connections := func() (found []string) {
@@ -244,7 +245,7 @@ func disconnect(t *testing.T, servers []*server.Server, name string) {
 	if err := servers[s].DisconnectClientByID(id); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it is connected again", func() bool {
+	eventually(t, "the log is connected again", func() bool {
 		now := connections()
 		return len(now) == 1 && now[0] != before[0]
 	})
@@ -271,7 +272,7 @@ func TestOldServerIsRefused(t *testing.T) {
 	refused(t, "nats://me:s3cret@"+listener.Addr().String()+"/EVENTS", "the server has version 2.11.9, want 2.12 or later")
 }
 
-func TestCredentials(t *testing.T) {
+func TestCredentialsAreUsed(t *testing.T) {
 	t.Run("user and password", func(t *testing.T) {
 		s := start(t, &server.Options{Username: "me", Password: "s3cret/@"})
 		_ = open(t, "nats://me:s3cret%2F%40@"+hosts(s)+"/EVENTS?durability=none")
@@ -303,7 +304,7 @@ func TestCredentials(t *testing.T) {
 		_ = open(t, "tls://"+hosts(s)+"/EVENTS?durability=none&ca="+file)
 		_ = open(t, "nats://"+hosts(s)+"/EVENTS?durability=none&ca="+file)
 		refused(t, "tls://"+hosts(s)+"/EVENTS?durability=none", "certificate signed by unknown authority")
-		// A server that asks for the client's certificate as well.
+		// This server requires a certificate of the client, too.
 		trusted := x509.NewCertPool()
 		leaf, err := x509.ParseCertificate(certificate.Certificate[0])
 		if err != nil {
@@ -326,7 +327,7 @@ func TestCredentials(t *testing.T) {
 		plain := start(t, &server.Options{})
 		refused(t, "tls://"+hosts(plain)+"/EVENTS?durability=none", "secure connection not available")
 	})
-	t.Run("files that are not there", func(t *testing.T) {
+	t.Run("files that do not exist", func(t *testing.T) {
 		s := start(t, &server.Options{})
 		refused(t, "nats://"+hosts(s)+"/EVENTS?durability=none&ca=/none.pem", "none.pem")
 		refused(t, "nats://"+hosts(s)+"/EVENTS?durability=none&cert=/none.pem&key=/none.key", "none.pem")
@@ -344,11 +345,11 @@ func TestCredentials(t *testing.T) {
 	t.Run("no JetStream", func(t *testing.T) {
 		account := server.NewAccount("plain")
 		s := start(t, &server.Options{Accounts: []*server.Account{account}, Users: []*server.User{{Username: "me", Password: "x", Account: account}}})
-		refused(t, "nats://me:x@"+hosts(s)+"/EVENTS?durability=none", "has no JetStream")
+		refused(t, "nats://me:x@"+hosts(s)+"/EVENTS?durability=none", "JetStream is not enabled for this user")
 	})
 }
 
-func TestServerIsAway(t *testing.T) {
+func TestLogSurvivesARestartOfItsServer(t *testing.T) {
 	options := server.Options{Port: freePort(t), StoreDir: t.TempDir()}
 	refused(t, fmt.Sprintf("nats://127.0.0.1:%d/EVENTS?durability=none", options.Port), "no server can be reached")
 	first := options
@@ -368,7 +369,7 @@ func TestServerIsAway(t *testing.T) {
 		t.Errorf("got %v, want that it is unavailable", err)
 	}
 	if text := status.Convert(err).Message(); strings.Contains(text, "127.0.0.1") {
-		t.Errorf("the caller is told where the servers are: %s", text)
+		t.Errorf("the caller's message has the address of the server: %s", text)
 	}
 	if err := log.Check(t.Context()); !errors.Is(err, eventlog.ErrUnavailable) {
 		t.Errorf("check: %v", err)
@@ -379,7 +380,7 @@ func TestServerIsAway(t *testing.T) {
 		t.Errorf("got %v, want that it is unavailable before the deadline has passed", err)
 	}
 	if took := time.Since(began); took > 3*time.Second {
-		t.Errorf("it took %v to say so", took)
+		t.Errorf("it took %v to fail", took)
 	}
 	start(t, &options)
 	for deadline := time.Now().Add(10 * time.Second); ; {
@@ -396,21 +397,21 @@ func TestServerIsAway(t *testing.T) {
 	}
 }
 
-// A server that takes what it is sent and never answers: those who wait are
-// bounded, in number and in time.
-func TestServerIsSlow(t *testing.T) {
+// If a server never answers, the number of calls that wait for it is limited, and
+// so is the time that they wait.
+func TestWaitingCallsAreLimited(t *testing.T) {
 	n := &node{Name: "slow", Port: freePort(t), StoreDir: t.TempDir()}
 	n.start(t)
 	t.Cleanup(n.kill)
 	var log eventlog.Log
-	(&cluster{}).eventually(t, "the server is there", func(ctx context.Context) (opened bool) {
+	(&cluster{}).eventually(t, "the server answers", func(ctx context.Context) (opened bool) {
 		var err error
 		log, err = eventlog.Open(t.Context(), fmt.Sprintf("nats://127.0.0.1:%d/EVENTS?durability=none&timeout=8s", n.Port))
 		return err == nil
 	})
 	defer func() { _ = log.Close() }()
 	n.pause()
-	for i := 0; ; i++ { // the signal may take its time
+	for i := 0; ; i++ { // the signal may take a while to arrive
 		probe, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		_, err := log.Append(probe, event(fmt.Sprint("probe", i)))
 		cancel()
@@ -445,7 +446,7 @@ func TestServerIsSlow(t *testing.T) {
 	}
 }
 
-func TestStreamIsFull(t *testing.T) {
+func TestFullStreamRefusesEvents(t *testing.T) {
 	s := start(t, &server.Options{})
 	log := open(t, "nats://"+hosts(s)+"/EVENTS?durability=none&max-bytes=20000&max-age=1h")
 	stored := 0
@@ -466,11 +467,11 @@ func TestStreamIsFull(t *testing.T) {
 		}
 	}
 	if read != stored-1 {
-		t.Errorf("%d events are there, want %d", read, stored-1)
+		t.Errorf("the log has %d events, want %d", read, stored-1)
 	}
 }
 
-func TestTooLarge(t *testing.T) {
+func TestWhatIsTooLargeIsRefused(t *testing.T) {
 	s := start(t, &server.Options{})
 	log := open(t, "nats://"+hosts(s)+"/EVENTS?durability=none")
 	large := event("large")
@@ -488,7 +489,7 @@ func TestTooLarge(t *testing.T) {
 	if _, err := log.Append(t.Context(), many[:1000]...); err != nil {
 		t.Error(err)
 	}
-	// What is as large as it may be can be a dead letter.
+	// The largest event that is accepted can become a dead letter.
 	large.Data = make([]byte, 1<<20-9<<10)
 	if _, err := log.Append(t.Context(), large); err != nil {
 		t.Fatal(err)
@@ -507,50 +508,7 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
-// The place of a process that has died is free once its lease has ended.
-func TestLeaseEnds(t *testing.T) {
-	s := start(t, &server.Options{})
-	url := "nats://" + hosts(s) + "/EVENTS?durability=none&lease=1s"
-	log := open(t, url)
-	for i := range 7 {
-		if _, err := log.Append(t.Context(), event(fmt.Sprint(i))); err != nil {
-			t.Fatal(err)
-		}
-	}
-	hold, err := log.Hold(t.Context(), "mailer")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := hold.Commit(t.Context(), 7); err != nil {
-		t.Fatal(err)
-	}
-	time.Sleep(2 * time.Second) // it is renewed
-	if _, err := log.Hold(t.Context(), "mailer"); !errors.Is(err, eventlog.ErrHeld) || !strings.Contains(err.Error(), fmt.Sprint("process ", os.Getpid(), " on ")) {
-		t.Errorf("got %v, want that this process has it", err)
-	}
-	steal(t, url, "mailer") // by one that does not renew it
-	if _, err := log.Hold(t.Context(), "mailer"); !errors.Is(err, eventlog.ErrHeld) || !strings.Contains(err.Error(), "process 1 on another host") {
-		t.Errorf("got %v, want that another process has it", err)
-	}
-	began := time.Now()
-	for {
-		if hold, err = log.Hold(t.Context(), "mailer"); err == nil {
-			break
-		}
-		if !errors.Is(err, eventlog.ErrHeld) || time.Since(began) > 10*time.Second {
-			t.Fatal(err)
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	if took := time.Since(began); took < 800*time.Millisecond || took > 3*time.Second {
-		t.Errorf("it was free after %v, want a second", took)
-	}
-	if place, known := hold.Position(); place != 7 || !known {
-		t.Errorf("the place is %d", place)
-	}
-}
-
-// selfSigned is a certificate for the loopback, also in a file.
+// selfSigned returns a certificate for the loopback address, and a file with it.
 func selfSigned(t *testing.T) (tls.Certificate, string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

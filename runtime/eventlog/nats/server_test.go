@@ -1,5 +1,3 @@
-// Package natstest tests the JetStream engine of package eventlog with real
-// servers. It stands apart so that nothing else depends on the server.
 package nats_test
 
 import (
@@ -12,7 +10,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// start runs a server in this process.
+// start starts a server in this process.
 func start(t testing.TB, options *server.Options) *server.Server {
 	t.Helper()
 	options.JetStream = true
@@ -39,7 +37,7 @@ func start(t testing.TB, options *server.Options) *server.Server {
 	return s
 }
 
-// startCluster runs three servers.
+// startCluster starts a cluster of three servers in this process.
 func startCluster(t testing.TB) (servers []*server.Server) {
 	t.Helper()
 	var ports []int
@@ -69,9 +67,10 @@ func startCluster(t testing.TB) (servers []*server.Server) {
 	}
 }
 
-// maxBatch lets an append have as many events as the contract tries.
+// maxBatch allows appends of as many events as the contract has.
 const maxBatch = 5000
 
+// freePort returns a port that nothing listens on.
 func freePort(t testing.TB) int {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -82,7 +81,7 @@ func freePort(t testing.TB) int {
 	return listener.Addr().(*net.TCPAddr).Port
 }
 
-// hosts are the addresses of servers as a URL has them.
+// hosts returns the addresses of servers as a URL has them.
 func hosts(servers ...*server.Server) (hosts string) {
 	for _, s := range servers {
 		if hosts != "" {

@@ -18,7 +18,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 )
 
-// openStream opens a log of five events, and its stream past it.
+// openStream opens a log of five events, and returns its stream, too.
 func openStream(t *testing.T, parameters string) (eventlog.Log, jetstream.JetStream, jetstream.Stream) {
 	t.Helper()
 	s := start(t, &server.Options{})
@@ -44,7 +44,7 @@ func openStream(t *testing.T, parameters string) (eventlog.Log, jetstream.JetStr
 	return log, js, stream
 }
 
-func TestRemovedEvents(t *testing.T) {
+func TestRemovedEventsAreSkipped(t *testing.T) {
 	log, _, stream := openStream(t, "")
 	for _, position := range []uint64{3, 5} {
 		if err := stream.DeleteMsg(t.Context(), position); err != nil {
@@ -63,7 +63,7 @@ func TestRemovedEvents(t *testing.T) {
 		t.Errorf("read %v", ids)
 	}
 	if took := time.Since(began); took > 5*time.Second {
-		t.Errorf("it took %v to see the end", took)
+		t.Errorf("it took %v to reach the end", took)
 	}
 	for since, want := range map[time.Time]int{
 		{}: 3, began.Add(-time.Hour): 3, began.Add(time.Hour): 0,
@@ -90,15 +90,16 @@ func TestRemovedEvents(t *testing.T) {
 	if stats, err := log.Stats(t.Context()); err != nil || stats.Events != 3 || stats.Consumers[0].Lag != 2 {
 		t.Errorf("%+v, %v", stats, err)
 	}
-	// Nobody can tell any more whether this is the same event.
+	// It can't be compared with the original any longer.
 	_, err = log.Append(t.Context(), event("2"))
 	if !errors.Is(err, eventlog.ErrUnavailable) || !strings.Contains(err.Error(), `source "shop", id "2" was stored before at position 3 and has been removed since`) {
 		t.Errorf("got %v, want that its original was removed", err)
 	}
 }
 
-// The horizon within which an event is known again is the stream's window.
-func TestWindow(t *testing.T) {
+// An event is known as a duplicate within the stream's window, and stored again
+// after it.
+func TestDuplicatesAreKnownWithinTheWindow(t *testing.T) {
 	log, _, _ := openStream(t, "&timeout=2s&window=4s")
 	receipts, err := log.Append(t.Context(), event("4"))
 	if err != nil || !receipts[0].Duplicate {
@@ -113,7 +114,7 @@ func TestWindow(t *testing.T) {
 	}
 }
 
-func TestMessageOfAnother(t *testing.T) {
+func TestReadFailsAtAMessageThatIsNotAnEvent(t *testing.T) {
 	log, js, _ := openStream(t, "")
 	if _, err := js.Publish(t.Context(), "EVENTS.0.shop", []byte("hello")); err != nil {
 		t.Fatal(err)
@@ -123,13 +124,13 @@ func TestMessageOfAnother(t *testing.T) {
 	for _, last = range log.Read(t.Context(), eventlog.From{}) {
 		count++
 	}
-	if count != 6 || last == nil || !strings.Contains(last.Error(), "the message at position 6 is no event: somebody else has written to the stream; remove it") {
+	if count != 6 || last == nil || !strings.Contains(last.Error(), "the message at position 6 is not an event: something else has written to the stream; remove it") {
 		t.Errorf("%d records and then %v", count, last)
 	}
 }
 
-// A stream that is changed while a log is open makes the log say so.
-func TestChangedStream(t *testing.T) {
+// If its stream is changed while a log is open, its methods report that.
+func TestChangedStreamIsReported(t *testing.T) {
 	log, js, stream := openStream(t, "")
 	config := stream.CachedInfo().Config
 	config.Discard, config.MaxMsgs = jetstream.DiscardOld, 3
@@ -137,21 +138,21 @@ func TestChangedStream(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := log.Check(t.Context()); !errors.Is(err, eventlog.ErrUnavailable) || !strings.Contains(err.Error(), "max_msgs is 3, want -1") {
-		t.Errorf("got %v, want that it was changed", err)
+		t.Errorf("got %v, want that the stream was changed", err)
 	}
 	if err := js.DeleteStream(t.Context(), "EVENTS"); err != nil {
 		t.Fatal(err)
 	}
 	for _, err := range log.Tail(t.Context(), eventlog.From{}) {
 		if !errors.Is(err, eventlog.ErrUnavailable) {
-			t.Errorf("tail: got %v, want that it is gone", err)
+			t.Errorf("tail: got %v, want that the stream does not exist", err)
 		}
 	}
 }
 
-// A stream that is full gets more room by its configuration, which is no reason
-// to refuse what it takes then.
-func TestMoreRoom(t *testing.T) {
+// A full stream may be given more room by a change of its configuration. That change
+// is not refused as others are.
+func TestFullStreamMayGetMoreRoom(t *testing.T) {
 	log, js, stream := openStream(t, "&max-bytes=20000")
 	var err error
 	for i := 5; err == nil; i++ {
@@ -173,9 +174,9 @@ func TestMoreRoom(t *testing.T) {
 	}
 }
 
-// TestStatsOfABusyLog: a consumer that moves on while it is asked for has not
-// lost its place.
-func TestStatsOfABusyLog(t *testing.T) {
+// Stats of a consumer that commits while they are collected never have an earlier
+// position than before.
+func TestPositionInStatsNeverGoesBack(t *testing.T) {
 	log, _, _ := openStream(t, "")
 	ctx, cancel := context.WithCancel(t.Context())
 	var group sync.WaitGroup
@@ -189,7 +190,7 @@ func TestStatsOfABusyLog(t *testing.T) {
 			_, _ = log.Append(ctx, event(fmt.Sprint(i)))
 		}
 	})
-	for place, asked := eventlog.Position(0), 0; asked < 1000; asked++ {
+	for position, calls := eventlog.Position(0), 0; calls < 1000; calls++ {
 		stats, err := log.Stats(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -197,10 +198,10 @@ func TestStatsOfABusyLog(t *testing.T) {
 		if len(stats.Consumers) == 0 {
 			continue
 		}
-		if now := stats.Consumers[0].Position; now < place {
-			t.Fatalf("its place is %d, and was %d", now, place)
+		if now := stats.Consumers[0].Position; now < position {
+			t.Fatalf("the position is %d, and was %d", now, position)
 		} else {
-			place = now
+			position = now
 		}
 	}
 }

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"crypto/sha256"
 	"log/slog"
 	"path/filepath"
 	"sync/atomic"
@@ -118,5 +119,22 @@ func BenchmarkConsumeMessages(b *testing.B) {
 	log := benchLog(b, data, schema)
 	benchmarkConsume(b, func(ctx context.Context, count func(int)) error {
 		return eventlog.ConsumeMessages(ctx, log, "bench", eventlog.On(func(context.Context, eventlog.Stored[*structpb.Struct]) error { count(1); return nil }), quiet)
+	})
+}
+
+// BenchmarkConsumeWork has a handler that does something: it takes about 20 µs, as
+// one that changes a row in a local database would at the very least.
+func BenchmarkConsumeWork(b *testing.B) {
+	data, schema := benchStruct()
+	log := benchLog(b, data, schema)
+	work := make([]byte, 16<<10)
+	benchmarkConsume(b, func(ctx context.Context, count func(int)) error {
+		return eventlog.ConsumeMessages(ctx, log, "bench", eventlog.On(func(_ context.Context, stored eventlog.Stored[*structpb.Struct]) error {
+			if sum := sha256.Sum256(work); sum[0] == 0 && sum[1] == 0 && stored.Message == nil {
+				b.Error("no message")
+			}
+			count(1)
+			return nil
+		}), quiet)
 	})
 }

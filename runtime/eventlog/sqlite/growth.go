@@ -2,15 +2,16 @@ package sqlite
 
 import "sync"
 
-// growth tells those who wait that a log has more than it had. Its zero value
-// is ready to use.
+// growth notifies waiting tails that a log has grown. Its zero value is ready to
+// use.
 type growth struct {
 	mu     sync.Mutex
 	next   chan struct{} // nil if nobody waits
 	closed bool
 }
 
-// more is closed when the log has more, or is closed, from now on.
+// more returns a channel that is closed once the log has grown from now on, or is
+// closed.
 func (g *growth) more() <-chan struct{} {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -23,7 +24,7 @@ func (g *growth) more() <-chan struct{} {
 	return g.next
 }
 
-// wake tells them.
+// notify notifies all that wait.
 func (g *growth) notify() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -33,7 +34,7 @@ func (g *growth) notify() {
 	}
 }
 
-// close tells them for good.
+// close notifies all that wait, and all that will.
 func (g *growth) close() {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -9,26 +9,25 @@ import (
 	"io"
 	"iter"
 	"math"
-	"strings"
 	"time"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 )
 
-// A page is what Read holds in memory at a time. It ends at the first event
-// that makes it exceed either bound.
+// A page is what Read has in memory at a time. It ends with the first event that
+// makes it reach either limit.
 const (
 	pageEvents = 512
 	pageBytes  = 1 << 20
 )
 
-// pollInterval is how soon a tail sees what another process has appended. What
-// this one appends it sees at once.
+// pollInterval is how soon a tail sees what another process has appended. What this
+// process appends it sees at once.
 const pollInterval = 50 * time.Millisecond
 
-// Read implements [eventlog.Log]. It reads page by page, each in a transaction of its
-// own: one that stayed open while the events are handled would keep SQLite
-// from reusing its write-ahead log, which then grows without bound.
+// Read implements [eventlog.Log]. It reads page by page, each in a transaction of
+// its own: one that stayed open while the events are handled would keep SQLite from
+// reusing its write-ahead log, which would grow without limit.
 func (l *fileLog) Read(ctx context.Context, from eventlog.From) iter.Seq2[eventlog.Record, error] {
 	return func(yield func(eventlog.Record, error) bool) {
 		var pages pager
@@ -59,7 +58,7 @@ func (l *fileLog) Tail(ctx context.Context, from eventlog.From) iter.Seq2[eventl
 			return err
 		})
 		for wanted := true; err == nil && wanted; {
-			more := l.growth.more() // from before it is read what there is
+			more := l.growth.more() // before reading, so that nothing is missed
 			err = pages.read(ctx, l)
 			if err == nil && len(pages.page) == 0 {
 				select {
@@ -76,14 +75,14 @@ func (l *fileLog) Tail(ctx context.Context, from eventlog.From) iter.Seq2[eventl
 	}
 }
 
-// pager is how far reading has come. While a page is yielded the next one
-// is read already, if there is more.
+// pager is how far reading has got. While a page is yielded the next one is read
+// already, if there is one.
 type pager struct {
 	after, end eventlog.Position
-	since      time.Time         // what was recorded before is passed over; zero: nothing
-	page       []eventlog.Record // behind after, as it was read last
+	since      time.Time         // what was recorded before is skipped; zero: nothing
+	page       []eventlog.Record // after the position, as it was read last
 	spare      []eventlog.Record // for the next page
-	ahead      chan error        // receives once spare holds the page behind this; nil if nobody reads it
+	ahead      chan error        // receives once spare has the next page; nil if nobody reads it
 }
 
 // read reads the next page.
@@ -106,7 +105,7 @@ func (p *pager) read(ctx context.Context, l *fileLog) (err error) {
 	return err
 }
 
-// page reads a page into a slice.
+// page reads a page of events into a slice.
 func (l *fileLog) page(ctx context.Context, into []eventlog.Record, after, end eventlog.Position) (page []eventlog.Record, err error) {
 	err = l.use(ctx, func(r *reader) (err error) {
 		page, err = r.page(into[:0], after, end)
@@ -115,8 +114,8 @@ func (l *fileLog) page(ctx context.Context, into []eventlog.Record, after, end e
 	return page, err
 }
 
-// yield yields the page, while it is wanted and ctx has not ended, unless there
-// is an error already.
+// yield yields the page, while it is wanted and ctx has not ended. If there is an
+// error already it returns that.
 func (p *pager) yield(ctx context.Context, yield func(eventlog.Record, error) bool, err error) (wanted bool, _ error) {
 	if err != nil {
 		return true, err
@@ -143,15 +142,15 @@ func (p *pager) yield(ctx context.Context, yield func(eventlog.Record, error) bo
 	return true, nil
 }
 
-// readers are connections for reading, with their statements prepared.
+// readers is a pool of connections for reading, with their statements prepared.
 type readers struct {
 	pool    *sql.DB
 	inUse   chan struct{} // has an element for each reader in use
 	idle    chan *reader  // has room for all
-	closing chan struct{} // closed when there are no more to be had
+	closing chan struct{} // closed when no more are given out
 }
 
-// maxReaders is how many pages may be read at once; they keep a core busy each.
+// maxReaders is how many pages may be read at once; each keeps a core busy.
 const maxReaders = 8
 
 func newReaders(path string) *readers {
@@ -163,7 +162,7 @@ func newReaders(path string) *readers {
 	}
 }
 
-// close waits for those in use.
+// close waits for those in use, and closes all.
 func (r *readers) close() error {
 	close(r.closing)
 	for range maxReaders {
@@ -176,7 +175,7 @@ func (r *readers) close() error {
 	return r.pool.Close()
 }
 
-// refusal is an error, unless the log is closed: that comes first.
+// unlessClosed returns err, or that the log is closed, which comes first.
 func (l *fileLog) unlessClosed(err error) error {
 	select {
 	case <-l.readers.closing:
@@ -186,7 +185,7 @@ func (l *fileLog) unlessClosed(err error) error {
 	}
 }
 
-// use reads.
+// use calls read with a connection for reading.
 func (l *fileLog) use(ctx context.Context, read func(*reader) error) error {
 	if err := l.unlessClosed(nil); err != nil {
 		return err
@@ -224,9 +223,9 @@ func (l *fileLog) use(ctx context.Context, read func(*reader) error) error {
 	}
 }
 
-// reader is a connection for reading. It uses the driver's statements as
-// they are, and has SQLite put all texts of an event into one: what the driver
-// and database/sql do for each value takes most of the time otherwise.
+// reader is a connection for reading. It uses the driver's statements directly, and
+// makes SQLite put all texts of an event into one: what the driver and database/sql
+// do for each value would take most of the time.
 type reader struct {
 	*sql.Conn
 	pages, limits, next statement
@@ -241,8 +240,7 @@ func newReader(ctx context.Context, pool *sql.DB) (*reader, error) {
 	r := &reader{Conn: conn}
 	err = prepareAll(conn, func(prepare prepareFunc) error {
 		return errors.Join(
-			// No text has a NUL.
-			prepare(&r.pages, `SELECT position, concat_ws(char(0), time, recorded, source, id, type, subject, schema), data
+			prepare(&r.pages, `SELECT position, concat_ws(char(0), recorded, `+textList+`), data
 				FROM events WHERE position > ? AND position <= ? ORDER BY position LIMIT ?`),
 			prepare(&r.limits, `SELECT ifnull((SELECT min(position) FROM events), 0), ifnull((SELECT max(position) FROM events), 0)`),
 			prepare(&r.next, `SELECT position, recorded FROM events WHERE position >= ? ORDER BY position LIMIT 1`),
@@ -257,7 +255,7 @@ func newReader(ctx context.Context, pool *sql.DB) (*reader, error) {
 
 func (r *reader) close() { discard(r.Conn, r.pages, r.limits, r.next) }
 
-// rows hands the rows of an answer to each, until that wants no more.
+// rows calls each with the rows of a result, until it wants no more or fails.
 func (r *reader) rows(statement statement, each func(row []driver.Value) (more bool, err error), arguments ...int64) error {
 	return r.Raw(func(any) (err error) {
 		values := make([]driver.NamedValue, len(arguments))
@@ -285,7 +283,7 @@ func (r *reader) rows(statement statement, each func(row []driver.Value) (more b
 	})
 }
 
-// page adds the events behind one position up to another.
+// page adds the events after one position, up to another, to a page.
 func (r *reader) page(page []eventlog.Record, after, end eventlog.Position) ([]eventlog.Record, error) {
 	bytes := 0
 	err := r.rows(r.pages, func(row []driver.Value) (bool, error) {
@@ -301,7 +299,7 @@ func (r *reader) page(page []eventlog.Record, after, end eventlog.Position) ([]e
 	return page, err
 }
 
-// ends are the positions of the first and the last event, 0 if there is none.
+// ends returns the positions of the first and the last event, 0 if there is none.
 func (r *reader) ends() (first, last eventlog.Position, err error) {
 	err = r.rows(r.limits, func(row []driver.Value) (bool, error) {
 		first, last = eventlog.Position(row[0].(int64)), eventlog.Position(row[1].(int64))
@@ -310,15 +308,15 @@ func (r *reader) ends() (first, last eventlog.Position, err error) {
 	return first, last, err
 }
 
-// begin is behind which position to begin, and what to pass over there. It
-// finds a time by halving, as times of recording grow with the positions: where
-// the clock was set back, it begins somewhere among the events of that time.
+// begin returns after which position to begin, and what to skip there. It finds a
+// time by halving, because events are recorded in the order of their positions;
+// where the clock was set back, it begins somewhere among the events of that time.
 func (r *reader) begin(from eventlog.From) (after eventlog.Position, since time.Time, err error) {
 	if from.Since.IsZero() {
 		return from.After, time.Time{}, nil
 	}
 	low, high, err := r.ends()
-	for high++; err == nil && low < high; { // the event is at low or behind it, and before or at high
+	for high++; err == nil && low < high; { // the event is at low or after it, and before high or at it
 		middle := low + (high-low)/2
 		position, recorded := high, time.Time{}
 		err = r.rows(r.next, func(row []driver.Value) (_ bool, err error) {
@@ -334,46 +332,4 @@ func (r *reader) begin(from eventlog.From) (after eventlog.Position, since time.
 		}
 	}
 	return low - 1, from.Since, err
-}
-
-// parseTexts sets what a page's statement puts into one text.
-func parseTexts(record *eventlog.Record, texts string) (err error) {
-	for i, into := range [...]*string{nil, nil, &record.Source, &record.ID, &record.Type, &record.Subject, &record.Schema} {
-		text, rest, _ := strings.Cut(texts, "\x00")
-		switch i {
-		case 0:
-			record.Time, err = parseTime(text)
-		case 1:
-			record.Recorded, err = parseTime(text)
-		default:
-			*into = text
-		}
-		if err != nil {
-			return err
-		}
-		texts = rest
-	}
-	return nil
-}
-
-// parseTime is [time.Parse] for the one format that the table has, in a
-// fraction of the time.
-func parseTime(text string) (time.Time, error) {
-	wrong := len(text) != len(timeFormat)
-	number := func(from, to int) (n int) {
-		if wrong {
-			return 0
-		}
-		for _, c := range []byte(text[from:to]) {
-			wrong = wrong || c < '0' || c > '9'
-			n = 10*n + int(c-'0')
-		}
-		return n
-	}
-	year, month, day := number(0, 4), number(5, 7), number(8, 10)
-	hour, minute, second, nanosecond := number(11, 13), number(14, 16), number(17, 19), number(20, 29)
-	if wrong {
-		return time.Time{}, fmt.Errorf("%q is no time such as %s", text, timeFormat)
-	}
-	return time.Date(year, time.Month(month), day, hour, minute, second, nanosecond, time.UTC), nil
 }

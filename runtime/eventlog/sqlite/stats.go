@@ -7,8 +7,8 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 )
 
-// Stats implements [eventlog.Log]. As positions are given out without gaps, the events
-// are counted by them.
+// Stats implements [eventlog.Log]. It counts events by their positions, which have
+// no gaps.
 func (l *fileLog) Stats(ctx context.Context) (eventlog.Stats, error) {
 	stats := eventlog.Stats{Durability: eventlog.Fsync}
 	var numbers []int64
@@ -57,7 +57,7 @@ func (l *fileLog) Stats(ctx context.Context) (eventlog.Stats, error) {
 	return stats, nil
 }
 
-// bytesInUse is how much of the file is in use.
+// bytesInUse returns how many bytes of the file are in use.
 func bytesInUse(ctx context.Context, conn *sql.Conn) (bytes int64, err error) {
 	err = conn.QueryRowContext(ctx, `SELECT (page_count - freelist_count) * page_size
 		FROM pragma_page_count, pragma_freelist_count, pragma_page_size`).Scan(&bytes)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	sqlite3 "modernc.org/sqlite/lib"
 
@@ -19,33 +20,49 @@ import (
 
 // writer stores batches of appends, each in one transaction.
 //
-// It uses the driver's prepared statements as they are: what database/sql does
-// for each argument costs a good part of what SQLite does with it.
+// It uses the driver's prepared statements directly: what database/sql does for
+// each argument costs a good part of what SQLite does with it.
 type writer struct {
 	path string
-	file os.FileInfo // that stood there when the log was opened
+	file os.FileInfo // as it was when the log was opened
 	pool *sql.DB
-	conn *sql.Conn // nil if what it knows of the file may be wrong
+	conn *sql.Conn // nil if a new one is needed
 
 	begin, commit, rollback statement
 	touch, find             statement
 	inserts                 []insertion // largest first
 
-	// careful is whether the last batch had events that were known already:
-	// then it is likely that the next one has.
+	// careful reports whether the last batch had events that were stored already:
+	// then the next one is likely to have some.
 	careful bool
 	rows    []*entry // to be inserted
-	// repeated are the entries whose original is among the rows. Their
-	// positions are known, and their originals still there, between the commit
-	// and the answers.
+	// repeated has the entries whose original is among the rows. They get its
+	// position after the commit, and before any caller is answered.
 	repeated []*entry
 }
 
-// statement is what a prepared statement of the driver can do.
+// statement is a prepared statement of the driver.
 type statement interface {
 	driver.Stmt
 	driver.StmtExecContext
 	driver.StmtQueryContext
+}
+
+// equals returns the condition that a column equals that of an event whose row is the statement's values.
+func equals(column int) string { return fmt.Sprintf("%s = ?%d", columns[column], column+1) }
+
+// insertStatement returns the statement that inserts a number of events. Its first value
+// is when they are recorded, which is also the time of those that have none.
+func insertStatement(events int) string {
+	row := "(?1"
+	for column := range columnCount {
+		if column == timeColumn {
+			row += ", ifnull(?, ?1)"
+		} else {
+			row += ", ?"
+		}
+	}
+	return "INSERT INTO events (recorded, " + columnList + ") VALUES " + strings.TrimSuffix(strings.Repeat(row+"), ", events), ", ")
 }
 
 // insertion inserts a fixed number of events.
@@ -67,16 +84,15 @@ func newWriter(path string) (*writer, error) {
 	return w, nil
 }
 
-// isThere is nil while the file is the one that was opened. What is written to
-// one that was removed, or replaced by a backup of it, is on no disk once the
-// process ends.
+// checkFile returns nil while the file is the one that was opened. What is written
+// to one that was removed, or replaced by a backup, is lost when the process ends.
 func (w *writer) checkFile() error {
 	file, err := os.Stat(w.path)
 	if err == nil && !os.SameFile(file, w.file) {
-		err = fmt.Errorf("another file stands at %s", w.path)
+		err = fmt.Errorf("there is another file at %s", w.path)
 	}
 	if err != nil {
-		return &eventlog.Error{Kind: eventlog.ErrUnavailable, Detail: "its file was removed or replaced while it was open; stop the server, and start it again", Cause: err}
+		return &eventlog.Error{Kind: eventlog.ErrUnavailable, Detail: "its file was removed or replaced while it was open; stop the server and start it again", Cause: err}
 	}
 	return nil
 }
@@ -96,15 +112,13 @@ func (w *writer) connect() error {
 			prepare(&w.commit, "COMMIT"),
 			prepare(&w.rollback, "ROLLBACK"),
 			prepare(&w.touch, fmt.Sprintf("PRAGMA application_id = %d", applicationID)),
-			prepare(&w.find, `SELECT position, type = ? AND subject = ? AND schema = ? AND data = ?
-				FROM events WHERE source = ? AND id = ?`),
+			prepare(&w.find, fmt.Sprintf("SELECT position, %s AND %s AND %s AND %s FROM events WHERE %s AND %s",
+				equals(typeColumn), equals(subjectColumn), equals(schemaColumn), equals(dataColumn), equals(sourceColumn), equals(idColumn))),
 		}
 		for i := range w.inserts {
 			insert := &w.inserts[i]
-			errs = append(errs, prepare(&insert.statement,
-				`INSERT INTO events (recorded, source, id, type, subject, time, schema, data) VALUES `+
-					strings.TrimSuffix(strings.Repeat("(?1, ?, ?, ?, ?, ifnull(?, ?1), ?, ?), ", insert.events), ", ")))
-			insert.values = make([]driver.NamedValue, 1+7*insert.events)
+			errs = append(errs, prepare(&insert.statement, insertStatement(insert.events)))
+			insert.values = make([]driver.NamedValue, 1+columnCount*insert.events)
 			for j := range insert.values {
 				insert.values[j].Ordinal = j + 1
 			}
@@ -117,8 +131,8 @@ func (w *writer) connect() error {
 	return err
 }
 
-// disconnect ends the prepared statements, without which the connection would
-// stay open, and the connection.
+// disconnect closes the connection, and first its prepared statements, which would
+// keep it open.
 func (w *writer) disconnect() {
 	statements := []statement{w.begin, w.commit, w.rollback, w.touch, w.find}
 	for _, insert := range w.inserts {
@@ -136,7 +150,7 @@ func discard(conn *sql.Conn, statements ...statement) {
 				_ = statement.Close()
 			}
 		}
-		return driver.ErrBadConn // so that its pool does not keep it
+		return driver.ErrBadConn // then its pool does not keep it
 	})
 	_ = conn.Close()
 }
@@ -164,13 +178,12 @@ func (w *writer) close() error {
 	return w.pool.Close()
 }
 
-// store decides a batch: afterwards each append has the positions of its
-// events, or the error for which none of them was stored. It returns the error
-// if that is the storage's fault.
+// store stores a batch: afterwards each append has the positions of its events, or
+// the error because of which none of them was stored. It returns an error if the
+// storage failed.
 //
-// It first inserts everything without a look at what is there. If the index
-// then objects to an event, the transaction is undone and a second one looks
-// before it inserts.
+// It first inserts everything without looking at what is stored. If the index then
+// refuses an event, the transaction is undone, and a second one looks first.
 func (w *writer) store(batch []*appendCall) (failure error) {
 	var err error
 	if w.conn == nil {
@@ -208,12 +221,12 @@ func (w *writer) attempt(batch []*appendCall) (err error) {
 		if w.careful || resultCode(err) == sqlite3.SQLITE_CONSTRAINT_UNIQUE {
 			err = w.transact(batch, w.chooseUnknown)
 		}
-		return nil // for Raw would take some errors as a reason to close the connection
+		return nil // because Raw closes the connection after some errors
 	})
 	return errors.Join(raw, err)
 }
 
-// transact inserts the rows that choose picks from a batch, and commits.
+// transact inserts the rows that choose takes from a batch, and commits.
 func (w *writer) transact(batch []*appendCall, choose func([]*appendCall) error) error {
 	if err := whileBusy(context.Background(), func() error { return w.exec(w.begin) }); err != nil {
 		return err
@@ -234,7 +247,7 @@ func (w *writer) transact(batch []*appendCall, choose func([]*appendCall) error)
 	return err
 }
 
-// all picks every event.
+// chooseAll takes every event.
 func (w *writer) chooseAll(batch []*appendCall) error {
 	w.rows = w.rows[:0]
 	for _, call := range batch {
@@ -248,8 +261,8 @@ func (w *writer) chooseAll(batch []*appendCall) error {
 // eventKey identifies an event.
 type eventKey struct{ source, id driver.Value }
 
-// unknown picks the events that are neither in the table nor earlier in the
-// batch, less those of appends with a conflict.
+// chooseUnknown takes the events that are neither in the table nor earlier in the
+// batch, without those of appends with a conflict.
 func (w *writer) chooseUnknown(batch []*appendCall) error {
 	w.rows, w.repeated, w.careful = w.rows[:0], w.repeated[:0], false
 	picked := make(map[eventKey]*entry)
@@ -260,9 +273,9 @@ func (w *writer) chooseUnknown(batch []*appendCall) error {
 			return err
 		}
 		if conflict != nil {
-			call.err = &eventlog.Error{Kind: eventlog.ErrConflict, Detail: fmt.Sprintf("source %q, id %q", conflict.source, conflict.id)}
+			call.err = &eventlog.Error{Kind: eventlog.ErrConflict, Detail: fmt.Sprintf("source %q, id %q", conflict.row[sourceColumn], conflict.row[idColumn])}
 			for _, entry := range w.rows[before:] {
-				delete(picked, eventKey{entry.source, entry.id})
+				delete(picked, eventKey{entry.row[sourceColumn], entry.row[idColumn]})
 			}
 			w.rows = w.rows[:before]
 		}
@@ -270,12 +283,12 @@ func (w *writer) chooseUnknown(batch []*appendCall) error {
 	return nil
 }
 
-// unknownOf picks the events of one append, or returns one that has another
-// event's source and id.
+// chooseUnknownOf takes those of one append, or returns an event whose source and
+// id another one has.
 func (w *writer) chooseUnknownOf(call *appendCall, picked map[eventKey]*entry) (conflict *entry, err error) {
 	for i := range call.entries {
 		entry := &call.entries[i]
-		key := eventKey{entry.source, entry.id}
+		key := eventKey{entry.row[sourceColumn], entry.row[idColumn]}
 		if original := picked[key]; original != nil {
 			w.careful = true
 			if !original.same(entry) {
@@ -303,17 +316,17 @@ func (w *writer) chooseUnknownOf(call *appendCall, picked map[eventKey]*entry) (
 	return nil, nil
 }
 
-// same is whether two entries of one source and id are the same event.
+// same reports whether two entries of one source and id are the same event.
 func (e *entry) same(other *entry) bool {
-	return e.kind == other.kind && e.subject == other.subject && e.schema == other.schema && bytes.Equal(e.buffer, other.buffer)
+	return e.row[typeColumn] == other.row[typeColumn] && e.row[subjectColumn] == other.row[subjectColumn] &&
+		e.row[schemaColumn] == other.row[schemaColumn] && bytes.Equal(e.data(), other.data())
 }
 
-// lookUp is where the event with an entry's source and id is in the table, 0
-// if it is not, and whether it is the same.
+// lookUp returns the position of the event in the table that has an entry's source
+// and id, 0 if there is none, and whether it is the same event.
 func (w *writer) lookUp(entry *entry) (position eventlog.Position, same bool, err error) {
-	values := []driver.Value{entry.kind, entry.subject, entry.schema, entry.data, entry.source, entry.id}
-	arguments := make([]driver.NamedValue, len(values))
-	for i, value := range values {
+	arguments := make([]driver.NamedValue, columnCount)
+	for i, value := range entry.row {
 		arguments[i] = driver.NamedValue{Ordinal: i + 1, Value: value}
 	}
 	rows, err := w.find.QueryContext(context.Background(), arguments)
@@ -332,9 +345,9 @@ func (w *writer) lookUp(entry *entry) (position eventlog.Position, same bool, er
 	}
 }
 
-// insert stores rows and notes their positions.
+// insert inserts rows, and sets their positions.
 func (w *writer) insert(rows []*entry) error {
-	recorded := now()
+	recorded := formatTime(time.Now())
 	for i := range w.inserts {
 		insert := &w.inserts[i]
 		for len(rows) >= insert.events {
@@ -350,14 +363,9 @@ func (w *writer) insert(rows []*entry) error {
 func (s *insertion) insert(recorded string, rows []*entry) error {
 	s.values[0].Value = recorded
 	for i, row := range rows {
-		values := s.values[1+7*i:][:7]
-		values[0].Value = row.source
-		values[1].Value = row.id
-		values[2].Value = row.kind
-		values[3].Value = row.subject
-		values[4].Value = row.time
-		values[5].Value = row.schema
-		values[6].Value = row.data
+		for column, value := range row.row {
+			s.values[1+columnCount*i+column].Value = value
+		}
 	}
 	result, err := s.ExecContext(context.Background(), s.values)
 	if err != nil {

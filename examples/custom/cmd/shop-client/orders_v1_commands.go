@@ -20,15 +20,15 @@ func init() {
 			Name:    "report",
 			Doc:     "Stores what happened to an order.",
 			Flags: []command.Flag{
-				{Name: "event-id", Field: "event_id", Doc: "Made by who reports it, once."},
-				{Name: "tenant-id", Field: "tenant_id", Doc: "The shop that the order is of."},
+				{Name: "event-id", Field: "event_id", Doc: "Made once, by the sender."},
+				{Name: "tenant-id", Field: "tenant_id", Doc: "The shop that has the order."},
 				{Name: "event-type", Field: "event_type", Doc: "What happened: placed, paid, shipped or returned."},
-				{Name: "user-id", Field: "user_id", Doc: "Who ordered."},
+				{Name: "user-id", Field: "user_id", Doc: "The customer."},
 				{Name: "occurred-at", Field: "occurred_at", Doc: "When it happened."},
-				{Name: "payload", Field: "payload", Doc: "The order, as it is after that."},
-				{Name: "priority", Field: "priority", Doc: "How urgent it is."},
-				{Name: "more", Field: "more", Doc: "What else is known."},
-				{Name: "tags", Field: "tags", Doc: "Words to find it by."},
+				{Name: "payload", Field: "payload", Doc: "The order after the event."},
+				{Name: "priority", Field: "priority", Doc: "How urgent the event is."},
+				{Name: "more", Field: "more", Doc: "Further details."},
+				{Name: "tags", Field: "tags", Doc: "Words to search for."},
 			},
 			Call: command.Unary(shopv1client.Dial, func(ctx context.Context, client *shopv1client.Client, request *shopv1.OrderEvent) (*shopv1.Reported, error) {
 				return client.Orders().Report(ctx, request)
@@ -37,17 +37,17 @@ func init() {
 		command.Command{
 			Service: "shop.v1.Orders",
 			Name:    "report-all",
-			Doc:     "Stores what happened to many, as it comes.",
+			Doc:     "Stores events as they arrive.",
 			Flags: []command.Flag{
-				{Name: "event-id", Field: "event_id", Doc: "Made by who reports it, once."},
-				{Name: "tenant-id", Field: "tenant_id", Doc: "The shop that the order is of."},
+				{Name: "event-id", Field: "event_id", Doc: "Made once, by the sender."},
+				{Name: "tenant-id", Field: "tenant_id", Doc: "The shop that has the order."},
 				{Name: "event-type", Field: "event_type", Doc: "What happened: placed, paid, shipped or returned."},
-				{Name: "user-id", Field: "user_id", Doc: "Who ordered."},
+				{Name: "user-id", Field: "user_id", Doc: "The customer."},
 				{Name: "occurred-at", Field: "occurred_at", Doc: "When it happened."},
-				{Name: "payload", Field: "payload", Doc: "The order, as it is after that."},
-				{Name: "priority", Field: "priority", Doc: "How urgent it is."},
-				{Name: "more", Field: "more", Doc: "What else is known."},
-				{Name: "tags", Field: "tags", Doc: "Words to find it by."},
+				{Name: "payload", Field: "payload", Doc: "The order after the event."},
+				{Name: "priority", Field: "priority", Doc: "How urgent the event is."},
+				{Name: "more", Field: "more", Doc: "Further details."},
+				{Name: "tags", Field: "tags", Doc: "Words to search for."},
 			},
 			Call: command.ClientStream(shopv1client.Dial, func(ctx context.Context, client *shopv1client.Client) (shopv1.Orders_ReportAllClient, error) {
 				return client.Orders().ReportAll(ctx)
@@ -58,8 +58,8 @@ func init() {
 			Name:    "follow",
 			Doc:     "Replays what happened, and follows it.",
 			Flags: []command.Flag{
-				{Name: "after", Field: "after", Doc: "Behind this position."},
-				{Name: "since", Field: "since", Doc: "With what was stored since."},
+				{Name: "after", Field: "after", Doc: "After this position."},
+				{Name: "since", Field: "since", Doc: "With events that were stored since this time."},
 			},
 			Call: command.ServerStream(shopv1client.Dial, func(ctx context.Context, client *shopv1client.Client, request *shopv1.FollowRequest) (shopv1.Orders_FollowClient, error) {
 				return client.Orders().Follow(ctx, request)
@@ -68,7 +68,7 @@ func init() {
 		command.Command{
 			Service: "shop.v1.Orders",
 			Name:    "get",
-			Doc:     "Says how an order stands.",
+			Doc:     "Returns an order in its current state.",
 			Flags: []command.Flag{
 				{Name: "name", Field: "name"},
 			},

@@ -1,5 +1,5 @@
-// Command shop-server runs as every server of this house does: three flags, data
-// in a folder, a log in JSON that says which program it is of.
+// Command shop-server runs as every server of this company does: with three
+// flags, its data in a folder, and a log in JSON that names the program.
 package main
 
 import (

@@ -73,23 +73,23 @@ func (Priority) EnumDescriptor() ([]byte, []int) {
 // Something that happened to an order.
 type OrderEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Made by who reports it, once.
+	// Made once, by the sender.
 	EventId string `protobuf:"bytes,1,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
-	// The shop that the order is of.
+	// The shop that has the order.
 	TenantId string `protobuf:"bytes,2,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
 	// What happened: placed, paid, shipped or returned.
 	EventType string `protobuf:"bytes,3,opt,name=event_type,json=eventType,proto3" json:"event_type,omitempty"`
-	// Who ordered.
+	// The customer.
 	UserId string `protobuf:"bytes,4,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	// When it happened.
 	OccurredAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=occurred_at,json=occurredAt,proto3" json:"occurred_at,omitempty"`
-	// The order, as it is after that.
+	// The order after the event.
 	Payload *Order `protobuf:"bytes,6,opt,name=payload,proto3" json:"payload,omitempty"`
-	// How urgent it is.
+	// How urgent the event is.
 	Priority Priority `protobuf:"varint,7,opt,name=priority,proto3,enum=shop.v1.Priority" json:"priority,omitempty"`
-	// What else is known.
+	// Further details.
 	More *structpb.Struct `protobuf:"bytes,8,opt,name=more,proto3" json:"more,omitempty"`
-	// Words to find it by.
+	// Words to search for.
 	Tags          []string `protobuf:"bytes,9,rep,name=tags,proto3" json:"tags,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -249,7 +249,7 @@ func (x *Order) GetCents() int64 {
 	return 0
 }
 
-// What came of a report.
+// The result of a report.
 type Reported struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// For a person to read.
@@ -298,9 +298,9 @@ func (x *Reported) GetMessage() string {
 // Where to begin.
 type FollowRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Behind this position.
+	// After this position.
 	After uint64 `protobuf:"varint,1,opt,name=after,proto3" json:"after,omitempty"`
-	// With what was stored since.
+	// With events that were stored since this time.
 	Since         *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=since,proto3" json:"since,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -29,16 +29,16 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Takes what happens to orders, and tells it to who wants to know.
+// Records what happens to orders, and sends it to subscribers.
 type OrdersClient interface {
 	// Stores what happened to an order.
 	Report(ctx context.Context, in *OrderEvent, opts ...grpc.CallOption) (*Reported, error)
-	// Stores what happened to many, as it comes.
+	// Stores events as they arrive.
 	ReportAll(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[OrderEvent, Reported], error)
 	// Replays what happened, and follows it.
 	// receiver:tail
 	Follow(ctx context.Context, in *FollowRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[OrderEvent], error)
-	// Says how an order stands.
+	// Returns an order in its current state.
 	Get(ctx context.Context, in *GetRequest, opts ...grpc.CallOption) (*Order, error)
 }
 
@@ -106,16 +106,16 @@ func (c *ordersClient) Get(ctx context.Context, in *GetRequest, opts ...grpc.Cal
 // All implementations must embed UnimplementedOrdersServer
 // for forward compatibility.
 //
-// Takes what happens to orders, and tells it to who wants to know.
+// Records what happens to orders, and sends it to subscribers.
 type OrdersServer interface {
 	// Stores what happened to an order.
 	Report(context.Context, *OrderEvent) (*Reported, error)
-	// Stores what happened to many, as it comes.
+	// Stores events as they arrive.
 	ReportAll(grpc.ClientStreamingServer[OrderEvent, Reported]) error
 	// Replays what happened, and follows it.
 	// receiver:tail
 	Follow(*FollowRequest, grpc.ServerStreamingServer[OrderEvent]) error
-	// Says how an order stands.
+	// Returns an order in its current state.
 	Get(context.Context, *GetRequest) (*Order, error)
 	mustEmbedUnimplementedOrdersServer()
 }

@@ -16,18 +16,19 @@ import (
 	"example.com/shop/internal/receiver-runtime/client"
 )
 
-// exchange is what a call is made with.
+// exchange has what a call needs: the server, its requests, and how to report
+// that it has begun or failed.
 type exchange struct {
 	addr     string
 	options  []client.Option
-	requests func() (proto.Message, error) // gives the next one, io.EOF after the last
-	opened   func()                        // is told by a stream that it stands
+	requests func() (proto.Message, error) // returns the next request, or io.EOF after the last
+	opened   func()                        // is called once a stream is open
 	abort    context.CancelCauseFunc       // cancels the call for a reason on this side
 }
 
 // call makes the call and prints its replies.
-func (c Command) call(asked context.Context, env Env, p *parsed) error {
-	ctx, abort := context.WithCancelCause(asked)
+func (c Command) call(parent context.Context, env Env, p *parsed) error {
+	ctx, abort := context.WithCancelCause(parent)
 	defer abort(nil)
 	ctx, opened, release := c.Call.limit(ctx, p, abort)
 	defer release()
@@ -42,11 +43,11 @@ func (c Command) call(asked context.Context, env Env, p *parsed) error {
 	for reply, err := range c.Call.do(p.context(ctx), x) {
 		switch {
 		case err == nil:
-			err = show(env.Stdout, reply, p.json, p.json || c.Call.manyReplies)
-		case begun && c.Call.manyReplies && errors.Is(asked.Err(), context.Canceled):
+			err = printReply(env.Stdout, reply, p.json, p.json || c.Call.manyReplies)
+		case begun && c.Call.manyReplies && errors.Is(parent.Err(), context.Canceled):
 			return nil
 		default:
-			err = explain(ctx, err)
+			err = callError(ctx, err)
 		}
 		if err != nil {
 			return err
@@ -55,8 +56,9 @@ func (c Command) call(asked context.Context, env Env, p *parsed) error {
 	return nil
 }
 
-// limit has the timeout cancel a call, or abort it if the timeout is only for
-// what comes before opened. What it takes is freed by release.
+// limit makes the timeout cancel a call. If the timeout is for opening a stream
+// only, the call is aborted unless opened is called in time. The caller must call
+// release in the end.
 func (c Call) limit(ctx context.Context, p *parsed, abort context.CancelCauseFunc) (limited context.Context, opened, release func()) {
 	late := fmt.Errorf("no answer from %s within %s (see --timeout)", p.addr, p.timeout)
 	if !p.bounded {
@@ -71,7 +73,8 @@ func (c Call) limit(ctx context.Context, p *parsed, abort context.CancelCauseFun
 	return ctx, func() {}, cancel
 }
 
-// requests gives the one request there is, or those of the standard input.
+// requests returns a function that returns the given request, or those of the
+// standard input if none is given.
 func (c Call) requests(stdin io.Reader, one proto.Message) func() (proto.Message, error) {
 	if one == nil {
 		if stdin == nil {
@@ -83,20 +86,21 @@ func (c Call) requests(stdin io.Reader, one proto.Message) func() (proto.Message
 			return request, in.next(request)
 		}
 	}
-	given := false
+	returned := false
 	return func() (proto.Message, error) {
-		if given {
+		if returned {
 			return nil, io.EOF
 		}
-		given = true
+		returned = true
 		return one, nil
 	}
 }
 
-// explain says what the error of a call means to the person who made it.
-func explain(ctx context.Context, err error) error {
-	if deadline, set := ctx.Deadline(); set && !time.Now().Before(deadline) {
-		<-ctx.Done() // the server knows the deadline, too, and may have been first to say so
+// callError returns the error of a call in the words of the person who made it:
+// for a timeout or a cancellation its cause, else the server's code and message.
+func callError(ctx context.Context, err error) error {
+	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
+		<-ctx.Done() // the server knows the deadline, too, and may have ended the call first
 	}
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)

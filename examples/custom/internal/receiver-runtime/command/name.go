@@ -8,78 +8,79 @@ import (
 	"strings"
 )
 
-// builtin are the words that ask for help. They select no command.
+// builtin are the words that ask for help. They never select a command.
 var builtin = []string{"help", "-h", "-help", "--help"}
 
-// full is a command's longest name, which no other command has.
-func (c Command) full() string {
+// fullName returns a command's longest name, which no other command has.
+func (c Command) fullName() string {
 	if c.Service == "" {
 		return c.Name
 	}
 	return c.Service + "." + c.Name
 }
 
-// checkNames tells a program that is wrong so.
+// checkNames returns an error if the program has two commands of the same name, or
+// one that can't be selected.
 func checkNames(commands []Command) error {
 	seen := make(map[string]bool)
 	for _, c := range commands {
-		name := c.full()
+		name := c.fullName()
 		switch {
 		case seen[name]:
-			return fmt.Errorf("the program is wrong: it has two commands %q", name)
+			return fmt.Errorf("the program has a bug: it has two commands %q", name)
 		case slices.Contains(builtin, name):
-			return fmt.Errorf("the program is wrong: %q is built in, and a command of no service has that name", name)
+			return fmt.Errorf("the program has a bug: %q is built in, but a command without a service has that name", name)
 		}
 		seen[name] = true
 	}
 	return nil
 }
 
-// find returns the command that a word selects, with the shortest name that
-// selects it for its name.
+// find returns the command that a word selects. The name of the result is the
+// shortest that selects it.
 func find(env Env, commands []Command, word string) (Command, error) {
-	switch found := named(commands, word); len(found) {
+	switch matches := named(commands, word); len(matches) {
 	case 0:
 		return Command{}, fmt.Errorf("no command %q; the commands are: %s (run '%s help')", word, list(commands, commands), env.Program)
 	case 1:
-		found[0].Name = shortest(commands, found[0])
-		return found[0], nil
+		matches[0].Name = shortest(commands, matches[0])
+		return matches[0], nil
 	default:
-		return Command{}, fmt.Errorf("%q may be any of: %s (run '%s help')", word, list(commands, found), env.Program)
+		return Command{}, fmt.Errorf("%q may mean any of: %s (run '%s help')", word, list(commands, matches), env.Program)
 	}
 }
 
-// named returns the commands that a word may mean: the one of that full name,
-// or else all that have the word for a shorter one.
+// named returns the commands that a word may mean: the one with that full name, or
+// if there is none, all that have it as a shorter name.
 func named(commands []Command, word string) []Command {
 	if slices.Contains(builtin, word) {
 		return nil
 	}
-	var found []Command
+	var matches []Command
 	for _, c := range commands {
-		if c.full() == word {
+		if c.fullName() == word {
 			return []Command{c}
 		}
-		if c.answers(word) {
-			found = append(found, c)
+		if c.answersTo(word) {
+			matches = append(matches, c)
 		}
 	}
-	return found
+	return matches
 }
 
-// answers reports whether a word is the command's name, with the end of its
-// service's name before it or not.
-func (c Command) answers(word string) bool {
+// answersTo reports whether a word is the command's name, alone or after the end
+// of its service's name.
+func (c Command) answersTo(word string) bool {
 	if word == c.Name {
 		return true
 	}
-	service, qualified := strings.CutSuffix(word, "."+c.Name)
+	service, ok := strings.CutSuffix(word, "."+c.Name)
 	end := len(c.Service) - len(service)
-	return qualified && service != "" && end >= 0 && strings.EqualFold(c.Service[end:], service) &&
+	return ok && service != "" && end >= 0 && strings.EqualFold(c.Service[end:], service) &&
 		(end == 0 || c.Service[end-1] == '.')
 }
 
-// shortest is the shortest name that selects a command and no other.
+// shortest returns the shortest name that selects a command and no other.
 func shortest(commands []Command, c Command) string {
 	name, rest := c.Name, c.Service
 	for rest != "" && !selects(commands, name, c) {
@@ -90,13 +91,14 @@ func shortest(commands []Command, c Command) string {
 }
 
 func selects(commands []Command, name string, c Command) bool {
-	found := named(commands, name)
-	return len(found) == 1 && found[0].full() == c.full()
+	matches := named(commands, name)
+	return len(matches) == 1 && matches[0].fullName() == c.fullName()
 }
 
-func list(commands, found []Command) string {
+// list returns the shortest names of some of the commands.
+func list(commands, some []Command) string {
 	var names []string
-	for _, c := range found {
+	for _, c := range some {
 		names = append(names, shortest(commands, c))
 	}
 	return strings.Join(names, ", ")

@@ -12,11 +12,11 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// format is the text of a reply: "client status: 0 received: Hello, jerry!" if
-// it has an integer field named status and a string field named message,
-// protobuf JSON if it does not or asJSON asks for it. The JSON of a reply is
-// always the same text, and says zero where a script would look for it: only
-// fields that tell unset from zero are left out when they are unset.
+// format returns a reply as text. If it has an integer field named status and a
+// string field named message, the text is "client status: 0 received: Hello,
+// jerry!". Otherwise, or if asJSON is set, it is protobuf JSON. The JSON of a
+// reply is always the same text, and has zero values, where a script looks for
+// them: only fields with presence are left out when they are unset.
 func format(reply proto.Message, asJSON, oneLine bool) (string, error) {
 	if !asJSON {
 		if text, ok := greeting(reply.ProtoReflect()); ok {
@@ -25,9 +25,9 @@ func format(reply proto.Message, asJSON, oneLine bool) (string, error) {
 	}
 	raw, err := protojson.MarshalOptions{AllowPartial: true, EmitDefaultValues: true}.Marshal(reply)
 	if err != nil {
-		return "", fmt.Errorf("the reply can't be shown as JSON: %w", explainProto(err))
+		return "", fmt.Errorf("the reply can't be printed as JSON: %w", readableError(err))
 	}
-	var text bytes.Buffer // protojson's white space differs from program to program
+	var text bytes.Buffer // laid out again, because protojson's white space differs between programs
 	if oneLine {
 		err = json.Compact(&text, raw)
 	} else {
@@ -36,6 +36,7 @@ func format(reply proto.Message, asJSON, oneLine bool) (string, error) {
 	return text.String() + "\n", err
 }
 
+// greeting returns a reply in the form of the Receiver demo, if it has the fields.
 func greeting(reply protoreflect.Message) (string, bool) {
 	fields := reply.Descriptor().Fields()
 	status, message := fields.ByName("status"), fields.ByName("message")

@@ -23,11 +23,6 @@ const (
 	// laneCount is how many queues the sources and subjects are spread over.
 	// Events that share one wait for each other's retries.
 	laneCount = 256
-	// maxShare is how many events a worker takes at once, if its handler is so
-	// fast that taking them one by one would cost more than handling them. It
-	// gives back what it has not come to after maxShareTime.
-	maxShare     = 64
-	maxShareTime = 2 * time.Millisecond
 )
 
 // delivery is a [consumption] while it has the lease of its consumer: events are
@@ -61,7 +56,6 @@ type lane struct {
 	first, last *task
 	busy        bool          // ready, held by a worker, or waiting to try again
 	held        bool          // by a worker
-	stuck       bool          // the worker can't go on with it
 	delay       time.Duration // until the worker's tasks are tried again
 }
 
@@ -252,34 +246,26 @@ func (d *delivery) takeRetries(ctx context.Context) {
 func (d *delivery) handleTasks(ctx context.Context) {
 	var tasks []*task
 	var records []Record
-	share := 1
+	most := 1
 	if d.handleBatch != nil {
-		share = d.batchSize
+		most = d.batchSize
 	}
 	for {
-		if tasks = d.share(tasks[:0], share); len(tasks) == 0 {
+		if tasks = d.next(tasks[:0], most); len(tasks) == 0 {
 			return
 		}
-		switch began := time.Now(); {
-		case d.handleBatch == nil:
-			d.tryEach(ctx, tasks, began)
-			if time.Since(began) < maxShareTime/4 {
-				share = min(2*share, maxShare)
-			} else {
-				share = max(1, share/4)
-			}
-		case tasks[0].isAlone():
+		if d.handleBatch == nil || tasks[0].isAlone() {
 			d.try(ctx, tasks[0])
-		default:
+		} else {
 			records = d.tryBatch(ctx, tasks, records[:0])
 		}
 		d.settle(tasks)
 	}
 }
 
-// share waits for ready lanes and takes tasks out of them, none if delivery
-// stops. What was tried before is taken alone, and so are dead letters.
-func (d *delivery) share(tasks []*task, most int) []*task {
+// next waits for ready lanes and takes tasks out of them, none if the delivery
+// stops. Tasks that were tried before are taken alone, and so are dead letters.
+func (d *delivery) next(tasks []*task, most int) []*task {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for len(d.ready) == 0 && !d.stopping.Load() {
@@ -287,9 +273,6 @@ func (d *delivery) share(tasks []*task, most int) []*task {
 	}
 	if d.stopping.Load() {
 		return nil
-	}
-	if d.handleBatch == nil { // leave some for the others
-		most = min(most, 1+int(d.taken-d.handled)/(2*d.concurrency))
 	}
 	for len(d.ready) > 0 && len(tasks) < most {
 		l := d.ready[0]
@@ -334,21 +317,6 @@ func (l *lane) pop() *task {
 	l.first, t.next = t.next, nil
 	t.outcome, t.delay = untried, 0
 	return t
-}
-
-// tryEach tries tasks one by one. Behind one that failed, those of its lane are
-// left alone.
-func (d *delivery) tryEach(ctx context.Context, tasks []*task, began time.Time) {
-	for i, t := range tasks {
-		switch {
-		case t.lane.stuck:
-		case i > 0 && (d.stopping.Load() || i%8 == 0 && time.Since(began) > maxShareTime):
-			t.lane.stuck = true // give back the rest
-		default:
-			d.try(ctx, t)
-			t.lane.stuck = t.outcome != done
-		}
-	}
 }
 
 // try calls the handler for an event, and updates its dead letter.
@@ -463,7 +431,6 @@ func (d *delivery) settle(tasks []*task) {
 	defer d.mu.Unlock()
 	for _, t := range slices.Backward(tasks) {
 		l := t.lane
-		l.stuck = false
 		if t.outcome == done {
 			d.finish(t)
 			continue

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// Config is how a server runs. [Parse] fills it in from flags and environment;
-// [Defaults] is where it starts.
+// Config is the configuration of a server. [Parse] fills it in from flags and
+// environment, starting from [Defaults].
 type Config struct {
 	// Addr is the host:port to listen on. Port 0 takes a free one.
 	Addr string
@@ -24,23 +24,23 @@ type Config struct {
 	Insecure bool
 	// Events is the URL of the event log, for main to open.
 	Events string
-	// MaxMessageBytes bounds a request, and so what it takes to decode it.
+	// MaxMessageBytes bounds a request, and so the memory to decode it.
 	MaxMessageBytes int
 	// MaxStreams bounds the calls under way on one connection.
 	MaxStreams int
-	// MaxConnections bounds the connections; more of them wait to be accepted.
+	// MaxConnections bounds the connections. Further ones wait to be accepted.
 	MaxConnections int
 	// DrainTimeout bounds how long calls may go on after a signal to stop.
 	DrainTimeout time.Duration
 	// Reflection lets tools ask the server for its services.
 	Reflection bool
-	// LogLevel is the least level that is logged; LogFormat is "text" or "json".
+	// LogLevel is the lowest level that is logged. LogFormat is "text" or "json".
 	LogLevel  slog.Level
 	LogFormat string
 }
 
-// Defaults is the configuration of a program that is told nothing: reachable
-// from this machine only, bounded everywhere.
+// Defaults returns the configuration of a program without flags: reachable from
+// this machine only, with a limit on everything.
 func Defaults(program string) Config {
 	return Config{
 		Addr:            "localhost:50051",
@@ -58,7 +58,7 @@ func Defaults(program string) Config {
 // Parse reads the configuration of a program: from its flags, else from its
 // environment (--drain-timeout of receiver-server is
 // RECEIVER_SERVER_DRAIN_TIMEOUT), else from the defaults. The error is
-// [flag.ErrHelp] if help was asked for; its text has gone to help then.
+// [flag.ErrHelp] if args ask for help; Parse has then written it to help.
 func Parse(program string, args []string, getenv func(string) string, help io.Writer) (Config, error) {
 	config := Defaults(program)
 	flags := flag.NewFlagSet(program, flag.ContinueOnError)
@@ -73,7 +73,7 @@ func Parse(program string, args []string, getenv func(string) string, help io.Wr
 	flags.IntVar(&config.MaxConnections, "max-connections", config.MaxConnections, "most `connections` at once")
 	flags.DurationVar(&config.DrainTimeout, "drain-timeout", config.DrainTimeout, "`how long` calls may go on after a signal to stop")
 	flags.BoolVar(&config.Reflection, "reflection", config.Reflection, "let tools ask for the services")
-	flags.TextVar(&config.LogLevel, "log-level", config.LogLevel, "least `level` logged: debug, info, warn or error")
+	flags.TextVar(&config.LogLevel, "log-level", config.LogLevel, "lowest `level` that is logged: debug, info, warn or error")
 	flags.StringVar(&config.LogFormat, "log-format", config.LogFormat, "`format` of the log: text or json")
 
 	if err := FromEnvironment(flags, program, getenv); err != nil {
@@ -92,20 +92,21 @@ func Parse(program string, args []string, getenv func(string) string, help io.Wr
 	return config, config.check()
 }
 
-// FromEnvironment sets those flags of a program that have a variable.
+// FromEnvironment sets each flag of a program whose environment variable is
+// set.
 func FromEnvironment(flags *flag.FlagSet, program string, getenv func(string) string) (err error) {
 	flags.VisitAll(func(f *flag.Flag) {
 		name := variable(program, f.Name)
 		if value := getenv(name); value != "" && err == nil {
-			if wrong := flags.Set(f.Name, value); wrong != nil {
-				err = fmt.Errorf("%s=%q: %w", name, value, wrong)
+			if invalid := flags.Set(f.Name, value); invalid != nil {
+				err = fmt.Errorf("%s=%q: %w", name, value, invalid)
 			}
 		}
 	})
 	return err
 }
 
-// variable is the environment variable of a flag.
+// variable returns the name of a flag's environment variable.
 func variable(program, flag string) string {
 	return strings.ToUpper(strings.ReplaceAll(program+"_"+flag, "-", "_"))
 }
@@ -117,16 +118,17 @@ func usage(flags *flag.FlagSet, help io.Writer) {
 	flags.PrintDefaults()
 }
 
-// check refuses what can't be served, and what would be served to strangers.
+// check returns an error if the server can't run with this configuration, or if
+// it would serve other machines in plaintext without being asked to.
 func (c Config) check() error {
 	host, _, err := net.SplitHostPort(c.Addr)
 	switch {
 	case err != nil:
-		return fmt.Errorf("--addr %q: want host:port", c.Addr)
+		return fmt.Errorf("--addr %q: want host:port, such as localhost:50051", c.Addr)
 	case (c.TLSCert == "") != (c.TLSKey == ""):
-		return errors.New("--tls-cert and --tls-key go together: one of them is missing")
+		return errors.New("--tls-cert and --tls-key go together: give both of them, or neither")
 	case c.TLSCert == "" && !c.Insecure && !loopback(host):
-		return fmt.Errorf("--addr %s can be reached from other machines: give it --tls-cert and --tls-key, "+
+		return fmt.Errorf("--addr %s can be reached from other machines: give --tls-cert and --tls-key, "+
 			"or allow plaintext with --insecure", c.Addr)
 	case c.MaxMessageBytes <= 0 || c.MaxStreams <= 0 || c.MaxConnections <= 0 || c.DrainTimeout <= 0:
 		return errors.New("--max-message-bytes, --max-streams, --max-connections and --drain-timeout must be more than 0")
@@ -141,8 +143,8 @@ func loopback(host string) bool {
 	return host == "localhost" || net.ParseIP(host).IsLoopback()
 }
 
-// Logger writes what the server has to say, as the configuration wants it. main
-// may make it the default for the rest of the program, too.
+// Logger returns a logger that writes to an io.Writer with the level and format
+// of the configuration. main may make it the default of the whole program.
 func (c Config) Logger(to io.Writer) *slog.Logger {
 	options := &slog.HandlerOptions{Level: c.LogLevel}
 	if c.LogFormat == "json" {

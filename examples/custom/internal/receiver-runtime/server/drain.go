@@ -21,13 +21,14 @@ type drainable struct {
 func (d drainable) Context() context.Context { return d.ctx }
 
 // UntilDrain returns a context that ends with ctx, the context of a stream, or
-// when the server drains: then its cause is an error with code Unavailable, for
-// the client to call another server. It is for streams that have no end of
-// their own, which the server would wait for in vain.
+// when the server drains. In the second case its cause is an error with code
+// Unavailable, so that the client calls another server. Use it in streams that
+// never end by themselves: without it the server would wait for them until its
+// drain timeout.
 func UntilDrain(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	drains, known := ctx.Value(drainKey{}).(context.Context)
-	if !known {
+	drains, ok := ctx.Value(drainKey{}).(context.Context)
+	if !ok {
 		return ctx, func() { cancel(nil) }
 	}
 	stop := context.AfterFunc(drains, func() { cancel(status.Error(codes.Unavailable, "the server is stopping")) })

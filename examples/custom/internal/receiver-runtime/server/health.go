@@ -10,14 +10,15 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 )
 
-// watchedHealth is gRPC's own health service, but for one thing: there a client
-// may watch for as long as it likes, and the server's end would wait for it.
-// Here it is told that the server drains, and its call ends.
+// watchedHealth is gRPC's health service with one change. In gRPC's own, a
+// client may watch for as long as it likes, and a server that drains waits for
+// it. Here the client gets NOT_SERVING when the server drains, and its call
+// ends.
 type watchedHealth struct {
 	*health.Server
 	draining context.Context
-	begin    context.CancelFunc // of draining
-	mu       sync.Mutex         // held while the status of all changes
+	begin    context.CancelFunc // begins draining
+	mu       sync.Mutex         // held while the status of all services changes
 }
 
 func newWatchedHealth() *watchedHealth {
@@ -25,7 +26,7 @@ func newWatchedHealth() *watchedHealth {
 	return &watchedHealth{Server: health.NewServer(), draining: draining, begin: begin}
 }
 
-// drain has every service be NOT_SERVING, and ends the watching.
+// drain sets every service to NOT_SERVING, and ends the calls of Watch.
 func (h *watchedHealth) drain() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -33,8 +34,9 @@ func (h *watchedHealth) drain() {
 	h.begin()
 }
 
-// ready has every service be SERVING, or NOT_SERVING, unless the server drains.
-func (h *watchedHealth) ready(ready bool) {
+// setReady sets every service to SERVING or NOT_SERVING, unless the server
+// drains.
+func (h *watchedHealth) setReady(ready bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
@@ -46,8 +48,8 @@ func (h *watchedHealth) ready(ready bool) {
 	}
 }
 
-// Watch sends the status of a service, and again whenever it changes, until
-// the client leaves or the server drains.
+// Watch sends the status of a service, and sends it again whenever it changes,
+// until the client leaves or the server drains.
 func (h *watchedHealth) Watch(request *grpc_health_v1.HealthCheckRequest, stream grpc_health_v1.Health_WatchServer) error {
 	ctx, cancel := UntilDrain(stream.Context())
 	defer cancel()
@@ -58,7 +60,7 @@ func (h *watchedHealth) Watch(request *grpc_health_v1.HealthCheckRequest, stream
 	return err
 }
 
-// watching is a stream that also ends when the server drains.
+// watching is a stream whose context also ends when the server drains.
 type watching struct {
 	grpc_health_v1.Health_WatchServer
 	ctx context.Context

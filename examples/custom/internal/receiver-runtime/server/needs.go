@@ -8,10 +8,11 @@ import (
 	"time"
 )
 
-// Needs has the server be ready only while a check succeeds, such as that of
-// its event log. It is made about once a second, and must return within five.
-// While it fails the health of all services is NOT_SERVING, so that load
-// balancers send calls elsewhere; those that come are answered all the same.
+// Needs makes the server ready only while a check succeeds, such as the check
+// of its event log. The server calls check about once a second, with a context
+// that ends after five. While it fails, the health of all services is
+// NOT_SERVING, so that load balancers send calls elsewhere; the server still
+// answers the calls that come.
 func Needs(name string, check func(context.Context) error) Option {
 	return need{name, check}
 }
@@ -28,31 +29,32 @@ const (
 	checkTimeout  = 5 * time.Second
 )
 
-// readiness is which needs are met. At first none is.
+// readiness keeps which needs are not met. At first none is met.
 type readiness struct {
 	mu    sync.Mutex
-	unmet map[int]bool // by their indexes
-	tell  func(ready bool)
+	unmet map[int]bool // keys are the indexes of needs
+	set   func(ready bool)
 }
 
-// checks runs alongside, one for each need, until the server drains.
+// checks returns a function to run alongside for each need. It checks the need
+// until the server drains.
 func (s *Server) checks() (checks []companion) {
-	ready := readiness{unmet: map[int]bool{}, tell: s.health.ready}
+	ready := readiness{unmet: map[int]bool{}, set: s.health.setReady}
 	for i, need := range s.needs {
 		ready.unmet[i] = true
 		checks = append(checks, companion{"the check of " + need.name, func(ctx context.Context) error {
-			for said := false; ; {
-				err := need.checked(ctx)
+			for failing := false; ; {
+				err := need.checkInTime(ctx)
 				switch {
 				case ctx.Err() != nil:
 					return nil
-				case err != nil && !said:
+				case err != nil && !failing:
 					s.log.Warn("not ready", "needs", need.name, "error", err)
-				case err == nil && said:
+				case err == nil && failing:
 					s.log.Info("ready again", "needs", need.name)
 				}
-				said = err != nil
-				ready.note(i, err == nil)
+				failing = err != nil
+				ready.record(i, err == nil)
 				select {
 				case <-ctx.Done():
 					return nil
@@ -64,16 +66,16 @@ func (s *Server) checks() (checks []companion) {
 	return checks
 }
 
-// checked is what the check says within its time.
-func (n need) checked(ctx context.Context) error {
+// checkInTime runs the check with its timeout.
+func (n need) checkInTime(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	return n.check(ctx)
 }
 
-// note tells whether all needs are met. Nobody else does meanwhile: what is
-// told last is so.
-func (r *readiness) note(i int, met bool) {
+// record records whether a need is met, and sets whether all are. It holds the
+// lock during both, so that the value that is set last is the current one.
+func (r *readiness) record(i int, met bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if met {
@@ -81,5 +83,5 @@ func (r *readiness) note(i int, met bool) {
 	} else {
 		r.unmet[i] = true
 	}
-	r.tell(len(r.unmet) == 0)
+	r.set(len(r.unmet) == 0)
 }

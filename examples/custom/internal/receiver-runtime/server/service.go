@@ -14,20 +14,21 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 )
 
-// Option says what a server serves, a [Service] or [Without] one, what runs
-// [Alongside], and what it [Needs].
+// Option is a [Service] to serve, a service to start [Without], a function to
+// run [Alongside], or a check that the server [Needs].
 type Option interface{ apply(*services) }
 
-// Service is a gRPC service and what implements it.
+// Service is a gRPC service and its implementation.
 type Service struct {
 	Desc *grpc.ServiceDesc
-	Impl any // of Desc.HandlerType
+	Impl any // implements Desc.HandlerType
 }
 
 func (s Service) apply(all *services) { all.served = append(all.served, s) }
 
-// Without has the server start without a service that its proto package
-// declares, named in full: "shop.v1.Orders". Calls of it are Unimplemented.
+// Without lets the server start without a service that its proto package
+// declares. The name is the full one, such as "shop.v1.Orders". Calls of that
+// service get Unimplemented.
 func Without(name string) Option { return without(name) }
 
 type without string
@@ -47,51 +48,51 @@ func collect(options []Option) (*services, error) {
 		option.apply(all)
 	}
 	if len(all.served) == 0 {
-		return nil, errors.New("there is no service to serve")
+		return nil, errors.New("there is no service to serve: pass at least one")
 	}
 	served := map[string]bool{}
 	for _, service := range all.served {
 		name := service.Desc.ServiceName
 		switch {
 		case service.Impl == nil:
-			return nil, fmt.Errorf("service %s is served by nil", name)
+			return nil, fmt.Errorf("service %s has a nil implementation", name)
 		case served[name]:
-			return nil, fmt.Errorf("service %s is served twice", name)
+			return nil, fmt.Errorf("service %s is given twice: pass one implementation", name)
 		}
 		served[name] = true
 	}
 	return all, nil
 }
 
-// complete refuses a service that was left out by oversight: served proto
-// packages have all their services served.
-func (all *services) complete() error {
-	var missing, known []string
+// checkComplete returns an error if a proto package of the served services
+// declares one that is neither served nor left out on purpose.
+func (all *services) checkComplete() error {
+	var missing, named []string
 	for _, service := range all.served {
-		known = append(known, service.Desc.ServiceName)
+		named = append(named, service.Desc.ServiceName)
 	}
-	known = append(known, all.without...)
+	named = append(named, all.without...)
 	for _, service := range all.served {
 		for _, name := range siblings(service.Desc.ServiceName) {
-			if !slices.Contains(known, name) {
-				missing, known = append(missing, name), append(known, name)
+			if !slices.Contains(named, name) {
+				missing, named = append(missing, name), append(named, name)
 			}
 		}
 	}
 	if len(missing) > 0 {
 		slices.Sort(missing)
-		return fmt.Errorf("no implementation is served for %s: pass one to server.Run, or server.Without(%q)",
+		return fmt.Errorf("no implementation is served for %s: pass one for each to server.Run, or leave it out with server.Without(%q)",
 			strings.Join(missing, ", "), missing[0])
 	}
 	return nil
 }
 
-// siblings names the services that stand in the same proto package, and in the
-// same Go package, as the named one.
+// siblings returns the names of the services in the same proto package and the
+// same Go package as the named one, itself included.
 func siblings(name string) (names []string) {
 	service, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(name))
 	if err != nil {
-		return nil // registered by hand: there is no proto to ask
+		return nil // registered by hand, without a proto
 	}
 	file := service.ParentFile()
 	protoregistry.GlobalFiles.RangeFilesByPackage(file.Package(), func(other protoreflect.FileDescriptor) bool {

@@ -11,6 +11,13 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"example.com/receiver/internal/receiver-runtime/eventlog"
+	"example.com/receiver/internal/receiver-runtime/version"
+)
+
+// If this does not build, this code and the runtime do not fit each other: run protoc-gen-receiver again.
+const (
+	_ = version.RuntimeIsTooOldForThisCode(version.Level - 1)
+	_ = version.ThisCodeIsTooOldForTheRuntime(1 - version.Oldest)
 )
 
 // A Log appends and reads the events of this package. It may be used from many

@@ -4,7 +4,16 @@
 // receiverpb with a server.
 package receiverserver
 
-import "example.com/receiver/internal/receiver-runtime/server"
+import (
+	"example.com/receiver/internal/receiver-runtime/server"
+	"example.com/receiver/internal/receiver-runtime/version"
+)
+
+// If this does not build, this code and the runtime do not fit each other: run protoc-gen-receiver again.
+const (
+	_ = version.RuntimeIsTooOldForThisCode(version.Level - 1)
+	_ = version.ThisCodeIsTooOldForTheRuntime(1 - version.Oldest)
+)
 
 // Service is a service to pass to server.Run. It has these fields:
 //

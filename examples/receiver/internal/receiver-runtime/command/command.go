@@ -4,15 +4,15 @@
 //
 //	PROGRAM COMMAND [flags]
 //
-// A command makes one call. Its flags set the fields of the request, and its
-// reply goes to the standard output. Whatever goes wrong is told in one line
-// on the standard error, with nothing on the standard output and exit code 1.
+// A command makes one call. Its flags set the fields of the request, and it
+// prints the reply on the standard output. An error is printed in one line on
+// the standard error, with nothing on the standard output and exit code 1.
 //
-// A call that takes many requests reads them from the standard input unless
-// flags describe one: protobuf JSON, one value after the other, with any white
-// space between and within them. Each is sent as soon as it is read. The
-// replies of a call that gives many are printed as they arrive, one a line;
-// what goes wrong later does not take them back.
+// A call with many requests reads them from the standard input, unless flags
+// describe one request. The input is protobuf JSON, one value after the other,
+// with any white space between and within them. Each request is sent as soon as
+// it is read. A call with many replies prints each as it arrives, one a line;
+// they stay printed if an error follows.
 //
 //	func main() { os.Exit(command.Main("receiver-client", commands)) }
 package command
@@ -33,33 +33,33 @@ import (
 
 // Command is one subcommand of a program.
 type Command struct {
-	// Name selects it on the command line. Where commands of several services
-	// share a name, and where it is help, which is built in, the end of the
-	// service's name has to go before it, as much as tells the commands apart:
-	// orders.get or v2.orders.get, in capitals or not. That selects it always.
+	// Name selects the command on the command line. If commands of several
+	// services share a name, or if the name is help, which is built in, the end
+	// of the service's name must precede it, as much as makes it unique:
+	// orders.get or v2.orders.get, in any case. That form always selects it.
 	Name       string
-	Service    string // its full name, such as "shop.v1.Orders"; may be empty where no name is shared
-	Doc        string // its first line stands in the list of commands
-	Deprecated bool   // help says so, and nothing else changes
-	Event      bool   // whether the request is an event without an id of its own, so that --event-id is offered
-	Flags      []Flag // beside the ones that every command has
+	Service    string // the full name, such as "shop.v1.Orders"; may be empty if no other command has the name
+	Doc        string // the list of commands shows its first line
+	Deprecated bool   // help shows it; nothing else changes
+	Event      bool   // whether the request is an event without an id, so that there is a flag --event-id
+	Flags      []Flag // without the flags that every command has
 	Call       Call
 }
 
-// Env is what a program is given by its surroundings.
+// Env is the environment of a program: its arguments, variables and streams.
 type Env struct {
-	Program string   // its name, such as "receiver-client"
+	Program string   // the name, such as "receiver-client"
 	Args    []string // the command line after that name
 	Getenv  func(key string) string
-	Stdin   io.Reader // nil is an empty one
-	Stdout  io.Writer // each reply is one Write
+	Stdin   io.Reader // nil means an empty one
+	Stdout  io.Writer // gets each reply in one Write
 }
 
-// Main runs a program in the process it finds itself in and returns the exit
-// code: 0, or 1 after an error, which it prints. The first SIGINT or SIGTERM
-// cancels the call, the second ends the process. To cancel a call is an error
-// unless it gives many replies and has begun: such a call may have no other
-// end, so what was printed is all that was asked for, and the exit code is 0.
+// Main runs a program with the arguments, environment and streams of the process
+// and returns the exit code: 0, or 1 after an error, which it prints. The first
+// SIGINT or SIGTERM cancels the call, the second ends the process. A cancelled
+// call is an error, except that a call with many replies may be cancelled once
+// it has begun: it may never end by itself. Then the exit code is 0.
 func Main(program string, commands []Command) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -72,14 +72,14 @@ func Main(program string, commands []Command) int {
 	return 0
 }
 
-// Run does what the command line says: makes a call and prints its reply, or
-// prints help. Nothing has been printed if it returns an error, unless
-// printing is what went wrong, or the call gives many replies: those that came
-// before the error stay printed. Such a call ends without an error if ctx is
-// cancelled after it has begun.
+// Run runs a command line: it makes a call and prints its reply, or it prints
+// help. If it returns an error it has printed nothing, unless printing failed or
+// the call has many replies: those that came before the error stay printed. A
+// call with many replies ends without an error if ctx is cancelled after it has
+// begun.
 //
-// Run waits for no Read of the standard input: one that is under way when the
-// call ends is left behind, and what it reads is not used.
+// Run does not wait for a Read of the standard input that is under way when the
+// call ends, and does not use what that Read returns.
 func Run(ctx context.Context, env Env, commands []Command) error {
 	if err := checkNames(commands); err != nil {
 		return err
@@ -112,8 +112,8 @@ func (c Command) run(ctx context.Context, env Env, args []string) error {
 	return c.call(ctx, env, parsed)
 }
 
-// show prints a reply.
-func show(stdout io.Writer, reply proto.Message, asJSON, oneLine bool) error {
+// printReply prints a reply.
+func printReply(stdout io.Writer, reply proto.Message, asJSON, oneLine bool) error {
 	text, err := format(reply, asJSON, oneLine)
 	if err != nil {
 		return err
@@ -121,17 +121,17 @@ func show(stdout io.Writer, reply proto.Message, asJSON, oneLine bool) error {
 	return write(stdout, text)
 }
 
-// write is the only one to write to the standard output: help at once, and
-// each reply at once.
+// write prints a text in one Write. Everything on the standard output is printed
+// by it, so that a reply is never printed in part.
 func write(stdout io.Writer, text string) error {
 	if _, err := io.WriteString(stdout, text); err != nil {
-		return fmt.Errorf("the standard output: %w", err)
+		return fmt.Errorf("writing to the standard output: %w", err)
 	}
 	return nil
 }
 
-// printable makes one line of a text that may come from a server: neither line
-// breaks nor what a terminal would obey are left in it.
+// printable returns a text, which may come from a server, with spaces in place
+// of line breaks and of other characters that control a terminal.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {

@@ -15,11 +15,11 @@ import (
 
 var errInvalidUTF8 = errors.New("the text is not valid UTF-8")
 
-// setField sets a field of message from the texts that its flag was given, of
-// which there is at least one.
+// setField sets a field of message from the values of its flag. There is at least
+// one.
 func setField(message protoreflect.Message, field protoreflect.FieldDescriptor, texts []string) error {
 	if field.Message() != nil && field.Cardinality() != protoreflect.Repeated && len(texts) > 1 {
-		return fmt.Errorf("given %d times, and the field holds one message", len(texts))
+		return fmt.Errorf("given %d times, but the field is one message", len(texts))
 	}
 	for _, text := range texts {
 		switch {
@@ -59,31 +59,31 @@ func mergeMap(message protoreflect.Message, field protoreflect.FieldDescriptor, 
 	return nil
 }
 
-// parseValue reads one value of a field, or one element of a repeated one.
-// Zero is the value to start from: if the field holds messages, a new one.
+// parseValue parses one value of a field, or one element of a repeated field. If
+// the field holds messages, zero is the new message to fill.
 func parseValue(field protoreflect.FieldDescriptor, zero protoreflect.Value, text string) (protoreflect.Value, error) {
 	switch kind := field.Kind(); kind {
 	case protoreflect.BoolKind:
 		v, err := strconv.ParseBool(text)
-		return protoreflect.ValueOfBool(v), number(err, kind)
+		return protoreflect.ValueOfBool(v), numberError(err, kind)
 	case protoreflect.Int32Kind, protoreflect.Sint32Kind, protoreflect.Sfixed32Kind:
 		v, err := strconv.ParseInt(text, 10, 32)
-		return protoreflect.ValueOfInt32(int32(v)), number(err, kind)
+		return protoreflect.ValueOfInt32(int32(v)), numberError(err, kind)
 	case protoreflect.Int64Kind, protoreflect.Sint64Kind, protoreflect.Sfixed64Kind:
 		v, err := strconv.ParseInt(text, 10, 64)
-		return protoreflect.ValueOfInt64(v), number(err, kind)
+		return protoreflect.ValueOfInt64(v), numberError(err, kind)
 	case protoreflect.Uint32Kind, protoreflect.Fixed32Kind:
 		v, err := strconv.ParseUint(text, 10, 32)
-		return protoreflect.ValueOfUint32(uint32(v)), number(err, kind)
+		return protoreflect.ValueOfUint32(uint32(v)), numberError(err, kind)
 	case protoreflect.Uint64Kind, protoreflect.Fixed64Kind:
 		v, err := strconv.ParseUint(text, 10, 64)
-		return protoreflect.ValueOfUint64(v), number(err, kind)
+		return protoreflect.ValueOfUint64(v), numberError(err, kind)
 	case protoreflect.FloatKind:
 		v, err := strconv.ParseFloat(text, 32)
-		return protoreflect.ValueOfFloat32(float32(v)), number(err, kind)
+		return protoreflect.ValueOfFloat32(float32(v)), numberError(err, kind)
 	case protoreflect.DoubleKind:
 		v, err := strconv.ParseFloat(text, 64)
-		return protoreflect.ValueOfFloat64(v), number(err, kind)
+		return protoreflect.ValueOfFloat64(v), numberError(err, kind)
 	case protoreflect.StringKind:
 		if !utf8.ValidString(text) {
 			return protoreflect.Value{}, errInvalidUTF8
@@ -98,8 +98,8 @@ func parseValue(field protoreflect.FieldDescriptor, zero protoreflect.Value, tex
 	}
 }
 
-// number says in words of the proto why strconv did not read a text.
-func number(err error, kind protoreflect.Kind) error {
+// numberError returns an error of strconv in terms of the proto.
+func numberError(err error, kind protoreflect.Kind) error {
 	var failed *strconv.NumError
 	switch {
 	case !errors.As(err, &failed):
@@ -107,12 +107,12 @@ func number(err error, kind protoreflect.Kind) error {
 	case errors.Is(err, strconv.ErrRange):
 		return fmt.Errorf("%s is out of the range of %s", failed.Num, kind)
 	default:
-		return fmt.Errorf("%q is no %s", failed.Num, kind)
+		return fmt.Errorf("%q is not a valid %s", failed.Num, kind)
 	}
 }
 
-// parseBytes reads base64 as protobuf JSON does: of either alphabet, padded or
-// not.
+// parseBytes parses base64 as protobuf JSON does: in the standard or the URL
+// alphabet, with or without padding.
 func parseBytes(text string) (protoreflect.Value, error) {
 	encoding := base64.RawStdEncoding
 	if strings.ContainsAny(text, "-_") {
@@ -123,13 +123,13 @@ func parseBytes(text string) (protoreflect.Value, error) {
 	}
 	v, err := encoding.DecodeString(text)
 	if err != nil {
-		return protoreflect.Value{}, fmt.Errorf("%q is no base64", text)
+		return protoreflect.Value{}, fmt.Errorf("%q is not valid base64", text)
 	}
 	return protoreflect.ValueOfBytes(v), nil
 }
 
-// parseEnum reads the name or the number of an enum's value. A number without
-// a name is good for an open enum only.
+// parseEnum parses the name or the number of an enum's value. Only an open enum
+// takes a number without a name.
 func parseEnum(enum protoreflect.EnumDescriptor, text string) (protoreflect.Value, error) {
 	if value := enum.Values().ByName(protoreflect.Name(text)); value != nil {
 		return protoreflect.ValueOfEnum(value.Number()), nil
@@ -137,7 +137,7 @@ func parseEnum(enum protoreflect.EnumDescriptor, text string) (protoreflect.Valu
 	n, err := strconv.ParseInt(text, 10, 32)
 	number := protoreflect.EnumNumber(n)
 	if err != nil || enum.IsClosed() && enum.Values().ByNumber(number) == nil {
-		return protoreflect.Value{}, fmt.Errorf("%q is no %s; there are: %s", text, enum.Name(), valueNames(enum, ", "))
+		return protoreflect.Value{}, fmt.Errorf("%q is not a value of %s; the values are: %s", text, enum.Name(), valueNames(enum, ", "))
 	}
 	return protoreflect.ValueOfEnum(number), nil
 }

@@ -14,13 +14,13 @@ import (
 )
 
 // input reads messages from a text: protobuf JSON, one value after the other,
-// with any white space or none between them. A value is read as soon as it is
-// complete; of a number, that is with the character after it.
+// with or without white space between them. It reads a value as soon as the value
+// is complete. A number is complete with the character after it.
 type input struct {
 	decoder      *json.Decoder
-	ahead        bytes.Buffer // what the decoder has been given of the text that follows the place below
-	passed       int64        // the bytes before that place
-	line, column int          // both from 1, column in characters
+	ahead        bytes.Buffer // text after offset that the decoder has read
+	offset       int64        // of the value to be read next, in bytes
+	line, column int          // of offset, both from 1, column in characters
 }
 
 func newInput(text io.Reader) *input {
@@ -29,8 +29,9 @@ func newInput(text io.Reader) *input {
 	return in
 }
 
-// next reads into an empty message. It returns io.EOF after the last one; any
-// other error says where the text is wrong, and ends the input.
+// next reads the next value into an empty message. It returns io.EOF after the
+// last one. Any other error has the line and column of the mistake, and ends the
+// input.
 func (in *input) next(message proto.Message) error {
 	var text json.RawMessage
 	err := in.decoder.Decode(&text)
@@ -38,13 +39,13 @@ func (in *input) next(message proto.Message) error {
 		return io.EOF
 	}
 	if err == nil {
-		in.pass(in.decoder.InputOffset() - int64(len(text)))
-		err = in.place(unmarshal(string(text), message))
+		in.moveTo(in.decoder.InputOffset() - int64(len(text)))
+		err = in.shift(unmarshal(string(text), message))
 	} else {
-		err = in.malformed(err)
+		err = in.syntaxError(err)
 	}
 	if err == nil {
-		err = in.place(explainProto(proto.CheckInitialized(message)))
+		err = in.shift(readableError(proto.CheckInitialized(message)))
 	}
 	if err != nil {
 		return fmt.Errorf("standard input: %w", err)
@@ -52,10 +53,10 @@ func (in *input) next(message proto.Message) error {
 	return nil
 }
 
-// pass moves on to a place in the text.
-func (in *input) pass(offset int64) {
-	text := in.ahead.Next(int(offset - in.passed))
-	in.passed = offset
+// moveTo moves forward to an offset in the text.
+func (in *input) moveTo(offset int64) {
+	text := in.ahead.Next(int(offset - in.offset))
+	in.offset = offset
 	if lines := bytes.Count(text, []byte("\n")); lines > 0 {
 		in.line += lines
 		in.column = 1
@@ -64,34 +65,34 @@ func (in *input) pass(offset int64) {
 	in.column += utf8.RuneCount(text)
 }
 
-// place makes an error within the value that starts here one within the text.
-// What is at no place in particular is where the value starts.
-func (in *input) place(err error) error {
-	var where *jsonError
-	if !errors.As(err, &where) {
+// shift turns the line and column of an error from those in the value that starts
+// here into those in the text. An error without them gets those of the value.
+func (in *input) shift(err error) error {
+	var at *jsonError
+	if !errors.As(err, &at) {
 		return err
 	}
-	switch where.line {
+	switch at.line {
 	case 0:
-		where.line, where.column = in.line, in.column
+		at.line, at.column = in.line, in.column
 	case 1:
-		where.line, where.column = in.line, in.column+where.column-1
+		at.line, at.column = in.line, in.column+at.column-1
 	default:
-		where.line += in.line - 1
+		at.line += in.line - 1
 	}
 	return err
 }
 
-// malformed says where the text stops being JSON, if that is what is wrong
-// with it.
-func (in *input) malformed(err error) error {
+// syntaxError returns an error of the decoder with line and column, if it is that
+// the text is not JSON.
+func (in *input) syntaxError(err error) error {
 	var syntax *json.SyntaxError
 	switch {
 	case errors.As(err, &syntax):
-		in.pass(syntax.Offset - 1) // the offset counts the offending byte
+		in.moveTo(syntax.Offset - 1) // the offset counts the offending byte
 		return &jsonError{line: in.line, column: in.column, reason: syntax.Error()}
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		in.pass(in.passed + int64(in.ahead.Len()))
+		in.moveTo(in.offset + int64(in.ahead.Len()))
 		return &jsonError{line: in.line, column: in.column, reason: endOfJSON}
 	default:
 		return err

@@ -16,9 +16,9 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// bare are the messages that are a string in protobuf JSON, with what help
-// says of their flags.
-var bare = map[protoreflect.FullName]string{
+// bareStrings are the messages that are a string in protobuf JSON, whose flags take
+// it without quotes, and how help describes their values.
+var bareStrings = map[protoreflect.FullName]string{
 	"google.protobuf.Timestamp":   "timestamp (2026-01-02T15:04:05Z)",
 	"google.protobuf.Duration":    "duration (1.5s)",
 	"google.protobuf.FieldMask":   "field mask (name,homeAddress.city)",
@@ -26,9 +26,9 @@ var bare = map[protoreflect.FullName]string{
 	"google.protobuf.BytesValue":  "base64",
 }
 
-// jsonError is something wrong at a place in a JSON text.
+// jsonError is an error in a JSON text, with its line and column.
 type jsonError struct {
-	line, column int // both from 1, column in characters; 0 for nowhere in particular
+	line, column int // both from 1, column in characters; 0 if unknown
 	reason       string
 }
 
@@ -39,9 +39,9 @@ func (e *jsonError) Error() string {
 	return fmt.Sprintf("line %d, column %d: %s", e.line, e.column, e.reason)
 }
 
-// parseMessage reads protobuf JSON into an empty message.
+// parseMessage parses protobuf JSON into an empty message.
 func parseMessage(message protoreflect.Message, text string) error {
-	if bare[message.Descriptor().FullName()] == "" || strings.HasPrefix(text, `"`) {
+	if bareStrings[message.Descriptor().FullName()] == "" || strings.HasPrefix(text, `"`) {
 		return unmarshal(text, message.Interface())
 	}
 	if !utf8.ValidString(text) {
@@ -52,39 +52,39 @@ func parseMessage(message protoreflect.Message, text string) error {
 		return err
 	}
 	err = unmarshal(string(quoted), message.Interface())
-	var where *jsonError
-	if errors.As(err, &where) {
-		where.line = 0 // a place in a text that nobody typed
+	var at *jsonError
+	if errors.As(err, &at) {
+		at.line = 0 // the user didn't type this text
 	}
 	return err
 }
 
-// parseMap reads a JSON object into a map field of an empty message.
+// parseMap parses a JSON object into a map field of an empty message.
 func parseMap(message protoreflect.Message, field protoreflect.FieldDescriptor, text string) error {
 	if err := checkSyntax(text); err != nil {
 		return err
 	}
 	err := unmarshal(fmt.Sprintf("{%q:\n%s}", field.JSONName(), text), message.Interface())
-	var where *jsonError
-	if errors.As(err, &where) {
-		where.line-- // the text starts on the second line
+	var at *jsonError
+	if errors.As(err, &at) {
+		at.line-- // the text starts on the second line
 	}
 	return err
 }
 
-// unmarshal reads protobuf JSON. Required fields may be missing from it.
+// unmarshal parses protobuf JSON. Required fields may be missing.
 func unmarshal(text string, message proto.Message) error {
 	if err := checkSyntax(text); err != nil {
 		return err
 	}
-	return explainProto(protojson.UnmarshalOptions{AllowPartial: true}.Unmarshal([]byte(text), message))
+	return readableError(protojson.UnmarshalOptions{AllowPartial: true}.Unmarshal([]byte(text), message))
 }
 
-// endOfJSON is what package encoding/json says of a text that stops too early.
+// endOfJSON is the error of package encoding/json for a text that ends too early.
 const endOfJSON = "unexpected end of JSON input"
 
-// checkSyntax reports what is wrong with a JSON text whatever its message, in
-// the words of package encoding/json, which are the better ones.
+// checkSyntax returns an error if a text is not JSON. The error is that of package
+// encoding/json, because those of protojson are less clear.
 func checkSyntax(text string) error {
 	var raw json.RawMessage
 	err := json.Unmarshal([]byte(text), &raw)
@@ -103,21 +103,22 @@ func checkSyntax(text string) error {
 	}
 }
 
-// complaint matches the errors of the protobuf packages. The space after the
-// first colon is of one kind in some programs and of another in the rest.
-var complaint = regexp.MustCompile(`(?s)^proto:[ \x{a0}](?:syntax error )?(?:\(line (\d+):(\d+)\): )?(.*)$`)
+// protoError matches the errors of the protobuf packages. The space after the
+// first colon is an ordinary one in some programs and a no-break space in others:
+// they differ on purpose, so that nobody relies on the text.
+var protoError = regexp.MustCompile(`(?s)^proto:[ \x{a0}](?:syntax error )?(?:\(line (\d+):(\d+)\): )?(.*)$`)
 
-// explainProto says what an error of the protobuf packages means, the same in
-// every program.
-func explainProto(err error) error {
+// readableError returns an error of the protobuf packages as a jsonError, which has
+// the same text in every program.
+func readableError(err error) error {
 	if err == nil {
 		return nil
 	}
-	found := complaint.FindStringSubmatch(err.Error())
-	if found == nil {
+	match := protoError.FindStringSubmatch(err.Error())
+	if match == nil {
 		return err
 	}
-	line, _ := strconv.Atoi(found[1]) // 0 if there is none
-	column, _ := strconv.Atoi(found[2])
-	return &jsonError{line: line, column: column, reason: found[3]}
+	line, _ := strconv.Atoi(match[1]) // 0 if there is none
+	column, _ := strconv.Atoi(match[2])
+	return &jsonError{line: line, column: column, reason: match[3]}
 }

@@ -16,7 +16,8 @@ import (
 )
 
 // line is a stored event as it is printed: the attributes of a CloudEvent in
-// JSON (CloudEvents JSON format 1.0), and where and when it was stored.
+// JSON (CloudEvents JSON format 1.0), and the position and time at which it was
+// stored.
 type line struct {
 	Position     eventlog.Position `json:"position"`
 	Recorded     time.Time         `json:"recordedtime"`
@@ -30,7 +31,7 @@ type line struct {
 	DataInBase64 string            `json:"data_base64,omitempty"`
 }
 
-func lineOf(record eventlog.Record) line {
+func eventLine(record eventlog.Record) line {
 	l := line{
 		Position: record.Position,
 		Recorded: record.Recorded,
@@ -41,7 +42,7 @@ func lineOf(record eventlog.Record) line {
 		Time:     record.Time.UTC(),
 		Schema:   record.Schema,
 	}
-	data, err := inJSON(record)
+	data, err := messageJSON(record)
 	if err != nil {
 		l.DataInBase64 = base64.StdEncoding.EncodeToString(record.Data)
 		return l
@@ -50,8 +51,9 @@ func lineOf(record eventlog.Record) line {
 	return l
 }
 
-// inJSON is the message of an event in JSON, if this program knows its type.
-func inJSON(record eventlog.Record) (json.RawMessage, error) {
+// messageJSON returns the message of an event in JSON. It is an error if this
+// program doesn't know its type.
+func messageJSON(record eventlog.Record) (json.RawMessage, error) {
 	kind, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(record.Schema))
 	if err != nil {
 		return nil, err
@@ -63,7 +65,8 @@ func inJSON(record eventlog.Record) (json.RawMessage, error) {
 	return protojson.MarshalOptions{UseProtoNames: true}.Marshal(message)
 }
 
-// letterLine is a dead letter as it is printed: the event, and why it is dead.
+// letterLine is a dead letter as it is printed: the event, and why its consumer
+// gave up.
 type letterLine struct {
 	Consumer string `json:"consumer"`
 	line
@@ -73,11 +76,11 @@ type letterLine struct {
 	Retrying bool      `json:"retrying"`
 }
 
-func lineOfLetter(letter eventlog.DeadLetter) letterLine {
-	return letterLine{letter.Consumer, lineOf(letter.Record), letter.Tries, letter.Reason, letter.GaveUp, letter.Retrying}
+func deadLetterLine(letter eventlog.DeadLetter) letterLine {
+	return letterLine{letter.Consumer, eventLine(letter.Record), letter.Tries, letter.Reason, letter.GaveUp, letter.Retrying}
 }
 
-// statsLine is what a log holds, as it is printed.
+// statsLine is the state of a log as it is printed.
 type statsLine struct {
 	Events     int64               `json:"events"`
 	Bytes      int64               `json:"bytes"`
@@ -96,7 +99,7 @@ type consumerLine struct {
 	Dead     int64             `json:"dead"`
 }
 
-func lineOfStats(stats eventlog.Stats) statsLine {
+func logLine(stats eventlog.Stats) statsLine {
 	line := statsLine{
 		Events: stats.Events, Bytes: stats.Bytes, First: stats.First, Last: stats.Last,
 		Durability: stats.Durability, Consumers: []consumerLine{},

@@ -2,7 +2,16 @@
 
 package main
 
-import "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/command"
+import (
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/command"
+	runtimeversion "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/version"
+)
+
+// If this does not build, this code and the runtime do not fit each other: run protoc-gen-receiver again.
+const (
+	_ = runtimeversion.RuntimeIsTooOldForThisCode(runtimeversion.Level - 1)
+	_ = runtimeversion.ThisCodeIsTooOldForTheRuntime(1 - runtimeversion.Oldest)
+)
 
 // commands are the subcommands of this program. Each service adds its own, in a
 // file of its own.

@@ -16,6 +16,13 @@ import (
 	"google.golang.org/grpc"
 
 	"example.com/shop/internal/receiver-runtime/client"
+	"example.com/shop/internal/receiver-runtime/version"
+)
+
+// If this does not build, this code and the runtime do not fit each other: run protoc-gen-receiver again.
+const (
+	_ = version.RuntimeIsTooOldForThisCode(version.Level - 1)
+	_ = version.ThisCodeIsTooOldForTheRuntime(1 - version.Oldest)
 )
 
 // Client calls the services over one connection. It may be used from many

@@ -14,6 +14,13 @@ import (
 	"example.com/shop/gen/shop/v1/shopv1server"
 	"example.com/shop/internal/receiver-runtime/server"
 	"example.com/shop/internal/receiver-runtime/servertest"
+	"example.com/shop/internal/receiver-runtime/version"
+)
+
+// If this does not build, this code and the runtime do not fit each other: run protoc-gen-receiver again.
+const (
+	_ = version.RuntimeIsTooOldForThisCode(version.Level - 1)
+	_ = version.ThisCodeIsTooOldForTheRuntime(1 - version.Oldest)
 )
 
 // Serve runs the services in a server until the test ends. It returns a client,

@@ -11,7 +11,7 @@ import (
 
 // Get is not implemented yet.
 //
-// Says how an order stands.
+// Returns an order in its current state.
 func (s *Service) Get(ctx context.Context, request *shopv1.GetRequest) (*shopv1.Order, error) {
 	return nil, status.Error(codes.Unimplemented, "Get is not implemented yet")
 }

@@ -12,7 +12,7 @@ import (
 // ReportAll stores each event as it arrives, and acknowledges all of them at
 // the end.
 //
-// Stores what happened to many, as it comes.
+// Stores events as they arrive.
 func (s *Service) ReportAll(stream shopv1.Orders_ReportAllServer) error {
 	ctx := eventid.Sequence(stream.Context())
 	stored := 0

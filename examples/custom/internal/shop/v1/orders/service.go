@@ -8,7 +8,7 @@ import (
 
 // Service implements shopv1.OrdersServer.
 //
-// Takes what happens to orders, and tells it to who wants to know.
+// Records what happens to orders, and sends it to subscribers.
 type Service struct {
 	shopv1.UnimplementedOrdersServer // answers RPCs that have no method here
 

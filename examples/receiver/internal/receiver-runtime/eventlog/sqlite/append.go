@@ -4,7 +4,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"runtime"
@@ -18,7 +17,7 @@ import (
 )
 
 // How much may wait, and how much of it one transaction takes: at least one
-// append, and no more once either bound is reached.
+// append, and no more once it has reached either limit.
 const (
 	maxWaitingAppends = 8192
 	maxWaitingBytes   = eventlog.MaxAppendBytes
@@ -26,9 +25,9 @@ const (
 	maxCommitBytes    = 8 << 20
 )
 
-// Append implements [eventlog.Log]. Appends that come while others are being committed
-// share the next transaction. Up to 8192 of them, with 64 MiB of events, may
-// be waiting for it; beyond that the error is [eventlog.ErrFull], at once.
+// Append implements [eventlog.Log]. Appends that come while others are being
+// committed share the next transaction. Up to 8192 of them, with 64 MiB of events,
+// may wait for it; for more the error is [eventlog.ErrFull], at once.
 func (l *fileLog) Append(ctx context.Context, events ...eventlog.Event) ([]eventlog.Receipt, error) {
 	if ctx.Err() != nil {
 		return nil, eventlog.Ended(ctx)
@@ -57,35 +56,35 @@ func (l *fileLog) Append(ctx context.Context, events ...eventlog.Event) ([]event
 
 // appendCall is one call of Append on its way through the queue.
 type appendCall struct {
-	entries []entry // none: it tries whether the storage can be written
+	entries []entry // none: it only tries whether the storage can be written
 	bytes   int
 	err     error         // why none of it was stored
 	done    chan struct{} // receives once it is decided
-	left    atomic.Bool   // the caller waits no more
+	left    atomic.Bool   // the caller no longer waits
 }
 
 // entry is one event of an append.
 type entry struct {
-	source, id  driver.Value
-	kind        driver.Value // its type
-	subject     driver.Value
-	time        driver.Value // nil: when it is recorded
-	schema      driver.Value
-	data        driver.Value
-	buffer      []byte // what data is, kept for the next append
+	row         eventRow
 	position    eventlog.Position
 	isDuplicate bool
 	original    *entry // the same event earlier in the transaction
 }
 
-// appendCalls are kept for the next calls: an append would otherwise take as
-// long to allocate as to queue.
+// data returns the event's data, or the buffer of an earlier one.
+func (e *entry) data() []byte {
+	data, _ := e.row[dataColumn].([]byte)
+	return data
+}
+
+// appendCalls keeps calls for later ones: otherwise an append would take as long
+// to allocate as to queue.
 var appendCalls = sync.Pool{New: func() any {
 	return &appendCall{done: make(chan struct{}, 1)}
 }}
 
-// newAppendCall copies the data of the events: the caller may leave, and
-// change it, while the append is waiting.
+// newAppendCall returns a call with a copy of the events' data: their caller may
+// leave, and change it, while the append waits.
 func newAppendCall(events []eventlog.Event, bytes int) *appendCall {
 	call := appendCalls.Get().(*appendCall)
 	call.bytes = bytes
@@ -94,28 +93,19 @@ func newAppendCall(events []eventlog.Event, bytes int) *appendCall {
 	}
 	call.entries = call.entries[:len(events)]
 	for i := range events {
-		event, entry := &events[i], &call.entries[i]
-		entry.source, entry.id, entry.kind = event.Source, event.ID, event.Type
-		entry.subject, entry.schema = event.Subject, event.Schema
-		if !event.Time.IsZero() {
-			entry.time = event.Time.UTC().Format(timeFormat)
-		}
-		entry.buffer = append(entry.buffer[:0], event.Data...)
-		if entry.buffer == nil {
-			entry.buffer = []byte{} // nil would be NULL
-		}
-		entry.data = entry.buffer
+		entry := &call.entries[i]
+		entry.row = newEventRow(&events[i], entry.data()[:0])
 	}
 	return call
 }
 
-// free lets go of an append that neither its caller nor the queue has any more.
+// free keeps a call for later, once neither its caller nor the queue uses it.
 func (a *appendCall) free() {
 	if len(a.entries) > 1 || a.bytes > 64<<10 {
 		return // too large to keep
 	}
 	for i := range a.entries {
-		a.entries[i] = entry{buffer: a.entries[i].buffer}
+		a.entries[i] = entry{row: eventRow{dataColumn: a.entries[i].row[dataColumn]}} // whose buffer is used again
 	}
 	a.err = nil
 	appendCalls.Put(a)
@@ -140,7 +130,7 @@ type appender struct {
 	underWay stopwatch
 
 	mu       sync.Mutex
-	wake     sync.Cond // of mu: something waits, or no more will
+	wake     sync.Cond // of mu: something waits, or nothing will any longer
 	waiting  []*appendCall
 	bytes    int // of waiting
 	stopping bool
@@ -174,7 +164,7 @@ func (a *appender) enqueue(call *appendCall) error {
 	return nil
 }
 
-// refusal is the error of an append for which there is no place in the queue.
+// admit returns the error of an append for which the queue has no room, or nil.
 func (a *appender) admit(bytes int) error {
 	switch {
 	case a.stopping:
@@ -211,14 +201,14 @@ func (a *appender) run() {
 			call.done <- struct{}{}
 			batch[i] = nil
 		}
-		// Those who were answered often have more to append: what they queue
-		// now is in the next transaction, not in the one after it.
+		// Callers that were answered often have more to append: what they queue now
+		// is in the next transaction, not in the one after it.
 		runtime.Gosched()
 	}
 	a.err = a.writer.close()
 }
 
-// note keeps how the last transaction ended.
+// note records how the last transaction ended.
 func (a *appender) note(failure error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -227,10 +217,10 @@ func (a *appender) note(failure error) {
 	}
 }
 
-// stopwatch is since when a transaction is under way on a connection.
+// stopwatch measures how long a transaction has been running on a connection.
 type stopwatch struct {
 	mu    sync.Mutex
-	since time.Time // zero: none is
+	since time.Time // zero: none is running
 }
 
 func (u *stopwatch) start() { u.set(time.Now()) }
@@ -243,21 +233,21 @@ func (u *stopwatch) set(since time.Time) {
 	u.since = since
 }
 
-// tooLong is whether it takes longer than one that waits for others does.
+// tookTooLong reports whether it runs for longer than one that waits for others.
 func (u *stopwatch) tookTooLong() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return !u.since.IsZero() && time.Since(u.since) > maxWait
 }
 
-// probeInterval is how often a log whose storage has failed is tried again, at
-// the most, for the sake of knowing.
+// probeInterval is the shortest time between two tries of a storage that has
+// failed, which are made only to know whether it works again.
 const probeInterval = time.Second
 
-// Check implements [eventlog.Log]. If the last transaction failed it tries a small one
-// of its own, about once a second, so that it is known when the storage works
-// again though nobody appends. While a transaction takes too long, as it does
-// when the device hangs, the log is unavailable.
+// Check implements [eventlog.Log]. If the last transaction failed it tries a small
+// one of its own, about once a second, and so notices that the storage works again
+// although nobody appends. While a transaction takes too long, because the device
+// hangs, the log is unavailable.
 func (l *fileLog) Check(ctx context.Context) error {
 	if l.appender == nil {
 		return l.unlessClosed(&eventlog.Error{Kind: eventlog.ErrReadOnly})
@@ -281,13 +271,13 @@ func (l *fileLog) Check(ctx context.Context) error {
 	}
 }
 
-// probe queues an append of nothing, if it is time to, or returns the error
-// that appends would get.
+// probe queues an append of nothing, if one is due, or returns the error that
+// appends would get.
 func (a *appender) probe() (*appendCall, error) {
 	a.mu.Lock()
 	due := a.failure != nil && time.Since(a.failed) >= probeInterval
 	if due {
-		a.failed = time.Now() // for whoever else checks now
+		a.failed = time.Now() // so that nobody else tries now
 	}
 	failure, full := a.failure, a.admit(0)
 	a.mu.Unlock()
@@ -301,8 +291,9 @@ func (a *appender) probe() (*appendCall, error) {
 	return probe, a.enqueue(probe)
 }
 
-// take waits for appends, and adds those for one transaction to batch, less
-// those whose callers have left. It takes none, and says so, once the appender is stopping and nothing waits any more.
+// take waits for appends, and adds those for one transaction to batch, without
+// those whose callers have left. more is false once the appender stops and nothing
+// waits.
 func (a *appender) take(batch []*appendCall) (_ []*appendCall, more bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -331,7 +322,7 @@ func (a *appender) take(batch []*appendCall) (_ []*appendCall, more bool) {
 	return batch, true
 }
 
-// callerError is what callers get to know of a transaction that failed.
+// callerError returns the error that callers get for a transaction that failed.
 func callerError(err error) error {
 	if known := (*eventlog.Error)(nil); errors.As(err, &known) {
 		return known
@@ -340,9 +331,4 @@ func callerError(err error) error {
 		return &eventlog.Error{Kind: eventlog.ErrFull, Detail: "there is no room on its device", Cause: err}
 	}
 	return &eventlog.Error{Kind: eventlog.ErrUnavailable, Cause: err}
-}
-
-// now is the current time as the table has it.
-func now() string {
-	return time.Now().UTC().Format(timeFormat)
 }

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"iter"
 	"sync"
-	"time"
 
 	"example.com/receiver/internal/receiver-runtime/eventlog"
 )
@@ -42,7 +41,7 @@ func (l *fileLog) change(ctx context.Context, change func(*sql.Conn) error) erro
 	}
 }
 
-// holds are the places that a log has for consumers of this process.
+// holds is the set of leases that a log has for consumers of this process.
 type holds struct {
 	mu     sync.Mutex
 	held   map[*hold]bool
@@ -76,7 +75,7 @@ func (h *holds) has(hold *hold) bool {
 	return h.held[hold]
 }
 
-// close releases all.
+// close releases all of them.
 func (h *holds) close() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -89,7 +88,7 @@ func (h *holds) close() error {
 	return errors.Join(errs...)
 }
 
-// hold is the place of a consumer, which its lock keeps for this process.
+// hold is the lease of a consumer of this process.
 type hold struct {
 	log   *fileLog
 	name  string
@@ -129,7 +128,7 @@ func (l *fileLog) Hold(ctx context.Context, consumer string) (eventlog.Hold, err
 	}
 	hold := &hold{log: l, name: consumer, lease: lock}
 	hold.lost, hold.lose = context.WithCancelCause(context.Background())
-	err = l.use(ctx, func(r *reader) error { // now that nobody else moves it
+	err = l.use(ctx, func(r *reader) error { // now that nobody else commits one
 		return r.QueryRowContext(ctx, "SELECT place FROM consumers WHERE name = ?", consumer).Scan(&hold.position)
 	})
 	if err == nil && !l.holds.add(hold) {
@@ -142,12 +141,12 @@ func (l *fileLog) Hold(ctx context.Context, consumer string) (eventlog.Hold, err
 	return hold, nil
 }
 
-// lockFile is the file that stands for the lock of a consumer.
+// leaseFile returns the file whose lock is the lease of a consumer.
 func (l *fileLog) leaseFile(consumer int64) string {
 	return fmt.Sprintf("%s-consumer-%d", l.path, consumer)
 }
 
-// change makes changes while the place is held.
+// change makes a change while the lease is held.
 func (h *hold) change(ctx context.Context, statement string, values ...any) error {
 	if !h.log.holds.has(h) {
 		return h.log.unlessClosed(eventlog.Held(h.name, ""))
@@ -187,16 +186,8 @@ func (h *hold) Commit(ctx context.Context, to eventlog.Position) error {
 
 // PutDead implements [eventlog.Hold].
 func (h *hold) PutDead(ctx context.Context, letter eventlog.DeadLetter) error {
-	data := letter.Data
-	if data == nil {
-		data = []byte{} // nil would be NULL
-	}
-	return h.change(ctx, `INSERT OR REPLACE INTO dead_letters
-		(consumer, position, source, id, type, subject, time, recorded, schema, data, tries, reason, buried, retrying)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)`,
-		h.name, int64(letter.Position), letter.Source, letter.ID, letter.Type, letter.Subject,
-		letter.Time.UTC().Format(timeFormat), letter.Recorded.UTC().Format(timeFormat), letter.Schema, data,
-		letter.Tries, eventlog.CutReason(letter.Reason), letter.GaveUp.UTC().Format(timeFormat))
+	values := letterValues(h.name, &letter)
+	return h.change(ctx, "INSERT OR REPLACE INTO dead_letters ("+letterColumns+") VALUES ("+placeholders(len(values))+")", values...)
 }
 
 // Retries implements [eventlog.Hold].
@@ -211,19 +202,18 @@ func (h *hold) Retries(ctx context.Context) (letters []eventlog.DeadLetter, err 
 	return letters, err
 }
 
-// retries are the dead letters to be tried again that were read last. They
-// are asked for twice a second, and may take minutes to be handled.
+// retries keeps the dead letters that wait for a retry, as they were read last:
+// they are asked for twice a second, and may take minutes to be handled.
 type retries struct {
 	mu    sync.Mutex
 	known map[letterKey]eventlog.DeadLetter
 }
 
-// letterKey identifies a dead letter: one that is written again has another
-// row.
+// letterKey identifies a dead letter: one that is written again has another row.
 type letterKey struct{ row, position int64 }
 
-// read reads those that it does not know. All together have at least
-// MaxTakenBytes, or there are no more of them, or as many as are read at once.
+// read returns the first letters that wait for a retry, and reads those that it does
+// not know: a page of them, or as many as have MaxTakenBytes together.
 func (r *retries) read(ctx context.Context, reader *reader, consumer string) (letters []eventlog.DeadLetter, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -264,7 +254,7 @@ func (h *hold) Release() error {
 	}
 	h.lose(eventlog.Held(h.name, ""))
 	if err := h.lease.close(); err != nil {
-		return &eventlog.Error{Kind: eventlog.ErrUnavailable, Detail: "releasing the place of a consumer", Cause: err}
+		return &eventlog.Error{Kind: eventlog.ErrUnavailable, Detail: "releasing the lease of a consumer", Cause: err}
 	}
 	return nil
 }
@@ -292,14 +282,14 @@ func (l *fileLog) Dead(ctx context.Context, consumer string) iter.Seq2[eventlog.
 	}
 }
 
-// How many dead letters are read at once: at least one, and no more once either
-// bound is reached.
+// How many dead letters are read at once: at least one, and no more once they have
+// reached either limit.
 const (
 	pageLetters = 100
 	letterBytes = 8 << 20
 )
 
-// letters are the first dead letters for which a condition is true.
+// letters returns the first dead letters for which a condition is true.
 func (l *fileLog) letters(ctx context.Context, condition string, values ...any) (letters []eventlog.DeadLetter, err error) {
 	err = l.use(ctx, func(r *reader) (err error) {
 		letters, err = r.letters(ctx, condition, values...)
@@ -309,8 +299,7 @@ func (l *fileLog) letters(ctx context.Context, condition string, values ...any) 
 }
 
 func (r *reader) letters(ctx context.Context, condition string, values ...any) (letters []eventlog.DeadLetter, err error) {
-	rows, err := r.QueryContext(ctx, `SELECT consumer, position, source, id, type, subject, time, recorded, schema, data,
-		tries, reason, buried, retrying FROM dead_letters WHERE `+condition+` ORDER BY consumer, position LIMIT ?`,
+	rows, err := r.QueryContext(ctx, "SELECT "+letterColumns+" FROM dead_letters WHERE "+condition+" ORDER BY consumer, position LIMIT ?",
 		append(values, pageLetters)...)
 	if err != nil {
 		return nil, err
@@ -327,8 +316,8 @@ func (r *reader) letters(ctx context.Context, condition string, values ...any) (
 	return letters, rows.Err()
 }
 
-// marked are the first dead letters that are to be tried again. Its statement
-// reads an index, and not the letters.
+// marked returns the first dead letters that wait for a retry. It reads an index,
+// and not the letters.
 func (r *reader) marked(ctx context.Context, consumer string) (marked []letterKey, err error) {
 	rows, err := r.QueryContext(ctx, `SELECT rowid, position FROM dead_letters INDEXED BY dead_letters_retrying
 		WHERE consumer = ? AND retrying ORDER BY position LIMIT ?`, consumer, pageLetters)
@@ -344,23 +333,6 @@ func (r *reader) marked(ctx context.Context, consumer string) (marked []letterKe
 		marked = append(marked, letter)
 	}
 	return marked, rows.Err()
-}
-
-func scanLetter(rows *sql.Rows) (letter eventlog.DeadLetter, err error) {
-	var happened, recorded, buried string
-	if err := rows.Scan(&letter.Consumer, &letter.Position, &letter.Source, &letter.ID, &letter.Type, &letter.Subject,
-		&happened, &recorded, &letter.Schema, &letter.Data, &letter.Tries, &letter.Reason, &buried, &letter.Retrying); err != nil {
-		return eventlog.DeadLetter{}, err
-	}
-	for _, t := range []struct {
-		into *time.Time
-		text string
-	}{{&letter.Time, happened}, {&letter.Recorded, recorded}, {&letter.GaveUp, buried}} {
-		if *t.into, err = parseTime(t.text); err != nil {
-			return eventlog.DeadLetter{}, fmt.Errorf("the dead letter of %q at position %d: %w", letter.Consumer, letter.Position, err)
-		}
-	}
-	return letter, nil
 }
 
 // Retry implements [eventlog.Log].

@@ -13,17 +13,17 @@ import (
 	"example.com/receiver/internal/receiver-runtime/eventlog"
 )
 
-// limits is how much a log keeps. Its zero value is everything.
+// limits says how much a log keeps. Its zero value means everything.
 type limits struct {
 	age   time.Duration // since recording; 0: any
-	bytes int64         // that the events have in use of the file; 0: any
+	bytes int64         // of the file that the events use; 0: any
 }
 
 // parseRetention reads the parameters of a URL: max-age=720h, max-bytes=10GB.
 func parseRetention(parameters string) (retention limits, err error) {
 	values, err := url.ParseQuery(parameters)
 	if err != nil {
-		return retention, fmt.Errorf("the parameters behind the ? can't be read: %w", err)
+		return retention, fmt.Errorf("the parameters after the ? can't be read: %w", err)
 	}
 	for name := range values {
 		switch value := values.Get(name); name {
@@ -43,15 +43,15 @@ func parseRetention(parameters string) (retention limits, err error) {
 }
 
 const (
-	// trimInterval is how long after its time an event may be kept.
+	// trimInterval is how long an event may be kept beyond its time.
 	trimInterval = time.Second
-	// One transaction deletes no more than this, as appends wait for it.
+	// One transaction deletes no more than this, because appends wait for it.
 	trimEvents = 200
 	trimBytes  = 8 << 20
 )
 
-// trimmer deletes the oldest events, those that a log keeps no more.
-// Their space in the file is used for the next ones.
+// trimmer deletes the oldest events, which a log no longer keeps. Their space in
+// the file is used for later ones.
 type trimmer struct {
 	log       *fileLog
 	retention limits
@@ -82,8 +82,8 @@ func (t *trimmer) run(ctx context.Context) {
 		case ctx.Err() != nil:
 			return
 		case err != nil && !failing:
-			slog.WarnContext(ctx, "events that are kept no more can't be deleted", "log", t.log.path, "error", err)
-		case more: // but appends have their turn
+			slog.WarnContext(ctx, "events that are no longer kept can't be deleted", "log", t.log.path, "error", err)
+		case more: // and appends have their turn
 			pause = time.Since(began)
 		}
 		failing = err != nil
@@ -111,12 +111,12 @@ func (t *trimmer) trim(ctx context.Context) (more bool, err error) {
 	})
 }
 
-// last is the position up to which to delete, 0 if there is nothing to delete.
+// last returns the position up to which to delete, 0 if there is nothing to delete.
 func (t *trimmer) last(ctx context.Context, r *reader) (last int64, err error) {
 	limit, err := t.surplus(ctx, r)
 	before := "9999" // whenever they were recorded
 	if limit == 0 && t.retention.age > 0 {
-		limit, before = trimEvents, time.Now().Add(-t.retention.age).UTC().Format(timeFormat)
+		limit, before = trimEvents, formatTime(time.Now().Add(-t.retention.age))
 	}
 	if err != nil || limit == 0 {
 		return 0, err
@@ -128,7 +128,7 @@ func (t *trimmer) last(ctx context.Context, r *reader) (last int64, err error) {
 	return last, err
 }
 
-// surplus is how many events to delete because of what all of them take.
+// surplus returns how many events to delete because of the space that all use.
 func (t *trimmer) surplus(ctx context.Context, r *reader) (events int64, err error) {
 	if t.retention.bytes == 0 {
 		return 0, nil
@@ -149,9 +149,8 @@ func (t *trimmer) surplus(ctx context.Context, r *reader) (events int64, err err
 	return min(trimEvents, (bytes-t.retention.bytes)/each+1), nil
 }
 
-// deadUsage knows how much of the file the dead letters have in use. To find
-// out takes a look at each of their pages, so it does that only if there are
-// others than the last time.
+// deadUsage knows how much of the file the dead letters use. To find that out reads
+// all of their pages, so it is done only if they are not the same as the last time.
 type deadUsage struct {
 	which [3]float64
 	used  int64

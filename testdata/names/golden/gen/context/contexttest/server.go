@@ -10,10 +10,17 @@ import (
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/version"
 	"google.golang.org/grpc"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context/contextclient"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context/contextserver"
+)
+
+// If this does not build, this code and the runtime do not fit each other: run protoc-gen-receiver again.
+const (
+	_ = version.RuntimeIsTooOldForThisCode(version.Level - 1)
+	_ = version.ThisCodeIsTooOldForTheRuntime(1 - version.Oldest)
 )
 
 // Serve runs the services in a server until the test ends. It returns a client,

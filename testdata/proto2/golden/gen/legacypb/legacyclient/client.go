@@ -14,7 +14,14 @@ import (
 	"crypto/tls"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/version"
 	"google.golang.org/grpc"
+)
+
+// If this does not build, this code and the runtime do not fit each other: run protoc-gen-receiver again.
+const (
+	_ = version.RuntimeIsTooOldForThisCode(version.Level - 1)
+	_ = version.ThisCodeIsTooOldForTheRuntime(1 - version.Oldest)
 )
 
 // Client calls the services over one connection. It may be used from many

@@ -4,7 +4,16 @@
 // shopv1 with a server.
 package shopv1server
 
-import "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
+import (
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/version"
+)
+
+// If this does not build, this code and the runtime do not fit each other: run protoc-gen-receiver again.
+const (
+	_ = version.RuntimeIsTooOldForThisCode(version.Level - 1)
+	_ = version.ThisCodeIsTooOldForTheRuntime(1 - version.Oldest)
+)
 
 // Service is a service to pass to server.Run. It has these fields:
 //

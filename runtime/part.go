@@ -1,0 +1,147 @@
+package runtime
+
+import (
+	"fmt"
+	"go/ast"
+	"go/doc"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Part is the part of the runtime that a module needs. It is made by [Reached]
+// and does not change.
+type Part struct {
+	packages []string // by their paths below the runtime
+	files    []file
+}
+
+// file is a file of the runtime, as far as it says what it needs.
+type file struct {
+	name     string   // its path below the runtime
+	with     string   // without this package the file is left out; may be empty
+	synopsis string   // the first sentence of the documentation of its package; may be empty
+	packages []string // that it imports, by their paths below the runtime
+	others   []string // the import paths of all other packages that it imports
+}
+
+// Has reports whether the runtime has a package that can be copied. It is named
+// by its path below the runtime, such as "server" or "eventlog/sqlite".
+func Has(pkg string) bool { return slices.Contains(All(), pkg) }
+
+// Reached returns the part of the runtime that code needs which imports the
+// given packages: those, and all that they import themselves. A package is named
+// by its path below the runtime, such as "server" or "eventlog/sqlite".
+//
+// A file that has the line "//runtime:with PACKAGE" above its package clause is
+// left out unless something else needs PACKAGE. So the package servertest brings
+// no event log to a module that has none.
+func Reached(imports ...string) (Part, error) {
+	var part Part
+	var waiting []file
+	for missing := slices.Clone(imports); len(missing) > 0; {
+		pkg := missing[0]
+		missing = missing[1:]
+		if slices.Contains(part.packages, pkg) {
+			continue
+		}
+		files, err := parse(pkg)
+		if err != nil {
+			return Part{}, err
+		}
+		part.packages = append(part.packages, pkg)
+		waiting = slices.DeleteFunc(append(waiting, files...), func(f file) bool {
+			if f.with != "" && !slices.Contains(part.packages, f.with) {
+				return false
+			}
+			part.files = append(part.files, f)
+			missing = append(missing, f.packages...)
+			return true
+		})
+	}
+	slices.Sort(part.packages)
+	slices.SortFunc(part.files, func(a, b file) int { return strings.Compare(a.name, b.name) })
+	return part, nil
+}
+
+// Packages returns the packages of the part, by their paths below the runtime,
+// sorted.
+func (p Part) Packages() []string { return slices.Clone(p.packages) }
+
+// parse reads what the files of a package need. Tests are left out.
+func parse(pkg string) ([]file, error) {
+	if !Has(pkg) {
+		return nil, fmt.Errorf("the runtime has no package %q: it has %s", pkg, strings.Join(All(), ", "))
+	}
+	names, err := fs.Glob(Source, pkg+"/*.go")
+	if err != nil {
+		return nil, err
+	}
+	names = slices.DeleteFunc(names, func(name string) bool { return strings.HasSuffix(name, "_test.go") })
+	files := make([]file, len(names))
+	for i, name := range names {
+		text, err := Source.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		if files[i], err = parseFile(name, text); err != nil {
+			return nil, err
+		}
+	}
+	return files, nil
+}
+
+// directive begins the line that names the package with which a file is needed.
+const directive = "//runtime:with "
+
+// parseFile reads what a file needs.
+func parseFile(name string, text []byte) (file, error) {
+	syntax, err := parser.ParseFile(token.NewFileSet(), name, text, parser.ImportsOnly|parser.ParseComments)
+	if err != nil {
+		return file{}, err
+	}
+	f := file{name: name, with: with(syntax)}
+	if syntax.Doc != nil {
+		f.synopsis = new(doc.Package).Synopsis(syntax.Doc.Text())
+	}
+	for _, spec := range syntax.Imports {
+		imported, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			return file{}, fmt.Errorf("%s: %w", name, err)
+		}
+		if below, ok := strings.CutPrefix(imported, Path+"/"); ok {
+			f.packages = append(f.packages, below)
+		} else {
+			f.others = append(f.others, imported)
+		}
+	}
+	return f, nil
+}
+
+// with returns the package that the directive of a file names, if it has one.
+func with(syntax *ast.File) string {
+	for _, group := range syntax.Comments {
+		for _, comment := range group.List {
+			if pkg, ok := strings.CutPrefix(comment.Text, directive); ok && comment.Pos() < syntax.Package {
+				return pkg
+			}
+		}
+	}
+	return ""
+}
+
+// All returns the packages that can be copied, by their paths below the
+// runtime, sorted.
+func All() (packages []string) {
+	names, _ := fs.Glob(Source, "*/*.go")
+	nested, _ := fs.Glob(Source, "*/*/*.go")
+	for _, name := range append(names, nested...) {
+		packages = append(packages, path.Dir(name))
+	}
+	slices.Sort(packages)
+	return slices.Compact(packages)
+}

@@ -1,0 +1,70 @@
+//runtime:with eventlog
+
+package servertest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog/sqlite"
+)
+
+// Log is an empty event log, for the test to have to itself.
+func Log(t testing.TB) eventlog.Log {
+	t.Helper()
+	log, err := eventlog.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "events.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := log.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return log
+}
+
+// Consume runs a consumer until it has handled all that the log holds. That the
+// test fails if it takes longer than it may, or an event comes to its dead
+// letters, is its only judgement.
+func Consume(t testing.TB, log eventlog.Log, name string, consume func(context.Context) error) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- consume(ctx) }()
+	handled := waitUntilHandled(ctx, log, name)
+	stop()
+	if err := errors.Join(handled, <-ended); err != nil {
+		t.Error(err)
+	}
+}
+
+// patience is how long a consumer may take.
+const patience = 10 * time.Second
+
+// waitUntilHandled waits until a consumer has nothing left to handle.
+func waitUntilHandled(ctx context.Context, log eventlog.Log, name string) error {
+	for begin := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+		stats, err := log.Stats(ctx)
+		if err != nil {
+			return err
+		}
+		for _, consumer := range stats.Consumers {
+			switch {
+			case consumer.Name != name:
+			case consumer.Dead > 0:
+				return fmt.Errorf("consumer %s gave up on %d events", name, consumer.Dead)
+			case consumer.Lag == 0:
+				return nil
+			}
+		}
+		if time.Since(begin) > patience {
+			return fmt.Errorf("consumer %s has not handled everything within %s: %+v", name, patience, stats.Consumers)
+		}
+	}
+}

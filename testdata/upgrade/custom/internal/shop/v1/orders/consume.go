@@ -1,0 +1,25 @@
+package orders
+
+import (
+	"context"
+	"log/slog"
+
+	shopv1 "example.com/shop/gen/shop/v1"
+	"example.com/shop/gen/shop/v1/shopv1events"
+)
+
+// Consume handles the events of these types in the log, whichever service
+// stored them, until ctx ends: each at least once, those of one source and
+// subject in their order.
+func (s *Service) Consume(ctx context.Context) error {
+	return s.events.Consume(ctx, "shop.v1.Orders",
+		shopv1events.OnOrderEvent(s.storedOrderEvent),
+	)
+}
+
+// storedOrderEvent handles a stored event. If it returns an error it is called again,
+// later; after ten tries the event goes to the dead letters.
+func (s *Service) storedOrderEvent(ctx context.Context, event shopv1events.Stored[*shopv1.OrderEvent]) error {
+	slog.InfoContext(ctx, "stored", "position", event.Position, "source", event.Source, "id", event.ID, "type", event.Type, "subject", event.Subject)
+	return nil
+}

@@ -1,0 +1,27 @@
+package orders
+
+import (
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	shopv1 "example.com/shop/gen/shop/v1"
+	"example.com/shop/internal/receiver-runtime/servertest"
+)
+
+// That what comes later is sent, too, is tested by the contract.
+func TestFollow(t *testing.T) {
+	client, events := serve(t)
+	event := servertest.Sample[*shopv1.OrderEvent]("shop.v1.OrderEvent.event_id")
+	if _, err := events.AppendOrderEvent(t.Context(), event); err != nil {
+		t.Fatal(err)
+	}
+	stream, err := client.Follow(t.Context(), new(shopv1.FollowRequest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := stream.Recv()
+	if err != nil || !proto.Equal(got, event) {
+		t.Errorf("the first is %v (%v), want %v", got, err, event)
+	}
+}

@@ -1,0 +1,17 @@
+package orders
+
+import (
+	"context"
+
+	shopv1 "example.com/shop/gen/shop/v1"
+)
+
+// Report stores the event and then acknowledges it.
+//
+// Stores what happened to an order.
+func (s *Service) Report(ctx context.Context, event *shopv1.OrderEvent) (*shopv1.Reported, error) {
+	if _, err := s.events.AppendOrderEvent(ctx, event); err != nil {
+		return nil, err
+	}
+	return &shopv1.Reported{Message: "Hello, " + event.GetUserId() + "!"}, nil
+}

@@ -1,0 +1,35 @@
+package orders
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	shopv1 "example.com/shop/gen/shop/v1"
+	"example.com/shop/internal/receiver-runtime/eventid"
+)
+
+// ReportAll stores the events as they come, and acknowledges them when all have.
+//
+// Stores what happened to many, as it comes.
+func (s *Service) ReportAll(stream shopv1.Orders_ReportAllServer) error {
+	ctx := eventid.Sequence(stream.Context())
+	stored := 0
+	for {
+		event, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		receipts, err := s.events.AppendOrderEvent(ctx, event)
+		if err != nil {
+			return err
+		}
+		stored += len(receipts)
+	}
+	return stream.SendAndClose(&shopv1.Reported{
+		Message: fmt.Sprintf("%d stored", stored),
+	})
+}
