@@ -16,7 +16,7 @@ import (
 // AppendEvent stores events, all of them or none, and returns a receipt for
 // each once they are durable. An event is identified by its source (appid) and
 // id (sent with the call). One that is stored already is not stored again, and
-// its receipt says Duplicate. A different event with the same identity is
+// its receipt has Duplicate set. A different event with the same identity is
 // refused with [ErrConflict].
 func (l *Log) AppendEvent(ctx context.Context, events ...*receiverpb.Event) ([]Receipt, error) {
 	return eventlog.AppendMessages(ctx, l.store, events, func(event *receiverpb.Event) eventlog.Event {

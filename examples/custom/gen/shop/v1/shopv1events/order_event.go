@@ -15,8 +15,8 @@ import (
 // AppendOrderEvent stores events, all of them or none, and returns a receipt
 // for each once they are durable. An event is identified by its source
 // (tenant_id) and id (event_id, or if that is empty, the id sent with the
-// call). One that is stored already is not stored again, and its receipt says
-// Duplicate. A different event with the same identity is refused with
+// call). One that is stored already is not stored again, and its receipt has
+// Duplicate set. A different event with the same identity is refused with
 // [ErrConflict].
 func (l *Log) AppendOrderEvent(ctx context.Context, events ...*shopv1.OrderEvent) ([]Receipt, error) {
 	return eventlog.AppendMessages(ctx, l.store, events, func(event *shopv1.OrderEvent) eventlog.Event {

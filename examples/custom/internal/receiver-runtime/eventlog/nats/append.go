@@ -16,26 +16,25 @@ import (
 	"example.com/shop/internal/receiver-runtime/eventlog"
 )
 
-// How much may wait for an acknowledgement at a time.
+// How much of one log may be in flight: sent, and not acknowledged yet.
 const (
 	maxAppends     = 8192
 	maxAppendBytes = eventlog.MaxAppendBytes
-	// maxBatches is below the 50 that a server allows for one stream, for
-	// other processes publish as well.
+	// maxBatches is less than the 50 that a server allows for one stream, because
+	// other processes publish batches, too.
 	maxBatches = 12
 )
 
-// deadLetterReserve is what the server must take beyond an event for it to become a
-// dead letter.
+// deadLetterReserve is how many bytes larger than an event its dead letter may
+// be. An event is accepted only if the server would accept its dead letter.
 const deadLetterReserve = 8 << 10
 
-// Append implements [eventlog.Log]. A single event is a message, several are an atomic
-// batch. Up to 8192 appends, with 64 MiB of events, may be waiting for their
-// acknowledgement; beyond that the error is [eventlog.ErrFull], at once.
+// Append implements [eventlog.Log]. A single event is sent as a message, several
+// as an atomic batch. Up to 8192 appends, with 64 MiB of events, may be in flight;
+// beyond that the error is [eventlog.ErrFull], at once.
 //
-// What the server does not acknowledge in time is sent again, and stored once:
-// if the first try had come through after all, its receipt is that of a
-// duplicate.
+// What the server does not acknowledge in time is sent again, and stored once. If
+// it had stored the first try after all, the receipt is that of a duplicate.
 func (l *streamLog) Append(ctx context.Context, events ...eventlog.Event) ([]eventlog.Receipt, error) {
 	if err := l.usable(ctx, true); err != nil {
 		return nil, err
@@ -48,7 +47,7 @@ func (l *streamLog) Append(ctx context.Context, events ...eventlog.Event) ([]eve
 		return nil, err
 	}
 	defer l.leave(bytes)
-	if _, err := l.proven(ctx); err != nil {
+	if _, err := l.provenDurability(ctx); err != nil {
 		return nil, err
 	}
 	call, err := l.newAppend(events)
@@ -58,13 +57,14 @@ func (l *streamLog) Append(ctx context.Context, events ...eventlog.Event) ([]eve
 	if err := l.do(ctx, call.try); err != nil {
 		return nil, err
 	}
-	durability, err := l.proven(ctx)
+	durability, err := l.provenDurability(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return call.receipts(durability), nil
 }
 
+// admit counts an append as in flight, or returns why it can't be.
 func (l *streamLog) admit(bytes int) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -72,40 +72,42 @@ func (l *streamLog) admit(bytes int) error {
 	case l.closed:
 		return &eventlog.Error{Kind: eventlog.ErrClosed}
 	case l.appends >= maxAppends || l.appends > 0 && l.bytes+bytes > maxAppendBytes:
-		return &eventlog.Error{Kind: eventlog.ErrFull, Detail: fmt.Sprintf("%d appends are waiting", l.appends)}
+		return &eventlog.Error{Kind: eventlog.ErrFull, Detail: fmt.Sprintf("%d appends are waiting for their acknowledgement", l.appends)}
 	}
 	l.appends++
 	l.bytes += bytes
-	l.going.Add(1)
+	l.inFlight.Add(1)
 	return nil
 }
 
+// leave ends what admit began.
 func (l *streamLog) leave(bytes int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.appends--
 	l.bytes -= bytes
-	l.going.Done()
+	l.inFlight.Done()
 }
 
 // appendCall is one call of Append.
 type appendCall struct {
 	log     *streamLog
 	entries []entry
-	// careful is whether some of the events may be in the stream already, so
-	// that the batch was refused.
-	careful bool
+	// mustLookUp reports whether a batch was refused because some of its events
+	// are in the stream already: then the next try looks up which.
+	mustLookUp bool
 }
 
-// entry is one event of an append. It is stored if it has a position.
+// entry is an event of an append.
 type entry struct {
 	event       *eventlog.Event
 	message     *nats.Msg
-	original    *entry // the same event earlier in the append
-	position    eventlog.Position
+	original    *entry            // the same event earlier in the append; nil if there is none
+	position    eventlog.Position // 0 until it is stored
 	isDuplicate bool
 }
 
+// newAppend returns the call that appends events, or what is wrong with them.
 func (l *streamLog) newAppend(events []eventlog.Event) (*appendCall, error) {
 	call := &appendCall{log: l, entries: make([]entry, len(events))}
 	var known map[string]*entry
@@ -117,7 +119,7 @@ func (l *streamLog) newAppend(events []eventlog.Event) (*appendCall, error) {
 		entry := &call.entries[i]
 		entry.event, entry.message = &events[i], l.message(&events[i])
 		if size := entry.message.Size(); int64(size) > limit {
-			return nil, &eventlog.Error{Kind: eventlog.ErrInvalid, Detail: fmt.Sprintf("event %d of %d has %d bytes with all it says, the NATS server takes %d (max_payload, less what a dead letter adds)", i+1, len(events), size, limit)}
+			return nil, &eventlog.Error{Kind: eventlog.ErrInvalid, Detail: fmt.Sprintf("event %d of %d has %d bytes with its headers, and the NATS server accepts %d (its max_payload, minus what a dead letter adds)", i+1, len(events), size, limit)}
 		}
 		if known == nil {
 			continue
@@ -132,6 +134,7 @@ func (l *streamLog) newAppend(events []eventlog.Event) (*appendCall, error) {
 	return call, nil
 }
 
+// receipts returns the receipts of all events, once they are stored.
 func (a *appendCall) receipts(durability eventlog.Durability) []eventlog.Receipt {
 	receipts := make([]eventlog.Receipt, len(a.entries))
 	for i := range a.entries {
@@ -144,55 +147,55 @@ func (a *appendCall) receipts(durability eventlog.Durability) []eventlog.Receipt
 	return receipts
 }
 
-// try stores what is not stored yet, all of it or nothing.
+// try stores the events that are not stored yet, all of them or none.
 func (a *appendCall) try(ctx context.Context) error {
-	if a.careful {
-		if err := a.find(ctx); err != nil {
+	if a.mustLookUp {
+		if err := a.lookUp(ctx); err != nil {
 			return err
 		}
-		a.careful = false
+		a.mustLookUp = false
 	}
-	rest := a.rest()
-	switch len(rest) {
+	entries := a.unstored()
+	switch len(entries) {
 	case 0:
 		return nil
 	case 1:
-		return a.log.storeOne(ctx, rest[0])
+		return a.log.storeOne(ctx, entries[0])
 	}
-	err := a.log.storeBatch(ctx, rest)
-	a.careful = hasCode(err, codeBatchDuplicate)
+	err := a.log.storeBatch(ctx, entries)
+	a.mustLookUp = hasCode(err, codeBatchDuplicate)
 	return err
 }
 
-// rest is what is not stored yet.
-func (a *appendCall) rest() (rest []*entry) {
+// unstored returns the entries whose events are not stored yet.
+func (a *appendCall) unstored() (entries []*entry) {
 	for i := range a.entries {
 		if entry := &a.entries[i]; entry.position == 0 && entry.original == nil {
-			rest = append(rest, entry)
+			entries = append(entries, entry)
 		}
 	}
-	return rest
+	return entries
 }
 
 // storeOne publishes one event.
 func (l *streamLog) storeOne(ctx context.Context, entry *entry) error {
 	ack, err := l.publish(ctx, l.events, entry.message)
 	if err == nil && ack.Duplicate {
-		return l.recognize(ctx, entry, ack.Sequence)
+		return l.markDuplicate(ctx, entry, ack.Sequence)
 	}
 	entry.position = eventlog.Position(ack.Sequence)
 	return err
 }
 
-// recognize notes that an event is in the stream already, if the one that
-// stands there is the same.
-func (l *streamLog) recognize(ctx context.Context, entry *entry, sequence uint64) error {
+// markDuplicate makes an entry the duplicate of the event at a sequence, which has
+// its source and id. If the two differ otherwise, they are in conflict.
+func (l *streamLog) markDuplicate(ctx context.Context, entry *entry, sequence uint64) error {
 	message, err := l.get(ctx, l.events, getRequest{Sequence: sequence})
 	if err != nil {
 		return err
 	}
 	if message == nil {
-		return &eventlog.Error{Kind: eventlog.ErrUnavailable, Detail: fmt.Sprintf("source %q, id %q was stored before at position %d and has been removed since; it is not stored again within %v", entry.event.Source, entry.event.ID, sequence, l.window)}
+		return &eventlog.Error{Kind: eventlog.ErrUnavailable, Detail: fmt.Sprintf("source %q, id %q was stored before at position %d and has been removed since; it can't be stored again within %v of then (the parameter window)", entry.event.Source, entry.event.ID, sequence, l.window)}
 	}
 	record, err := parseRecord(message.sequence, message.time, message.header, message.data)
 	if err != nil {
@@ -205,8 +208,8 @@ func (l *streamLog) recognize(ctx context.Context, entry *entry, sequence uint64
 	return nil
 }
 
-// storeBatch publishes events as one atomic batch. The server stores them next
-// to each other when it has them all, and acknowledges the last.
+// storeBatch publishes events as one atomic batch. Once the server has all of them
+// it stores them at consecutive sequences, and acknowledges the last.
 func (l *streamLog) storeBatch(ctx context.Context, entries []*entry) error {
 	select {
 	case l.batches <- struct{}{}:
@@ -232,7 +235,7 @@ func (l *streamLog) storeBatch(ctx context.Context, entries []*entry) error {
 		}
 	}
 	if ack.Count != len(entries) {
-		return fmt.Errorf("a batch of %d was acknowledged as one of %d", len(entries), ack.Count)
+		return fmt.Errorf("a batch of %d events was acknowledged as one of %d", len(entries), ack.Count)
 	}
 	for i, entry := range entries {
 		entry.position = eventlog.Position(ack.Sequence) - eventlog.Position(last-i)
@@ -240,29 +243,31 @@ func (l *streamLog) storeBatch(ctx context.Context, entries []*entry) error {
 	return nil
 }
 
-// find looks up which of the events are in the stream already.
+// lookUp finds out which of the events are in the stream already.
 //
-// There is no question for that. But the server looks for duplicates before it
-// refuses the header Nats-Rollup, which the stream does not allow: so it tells
-// a duplicate from a new event, and stores neither.
-func (a *appendCall) find(ctx context.Context) error {
+// JetStream has no request for that. But a server looks for duplicates before it
+// refuses a message with the header Nats-Rollup, which the stream does not allow.
+// So the answer to a message with that header says whether the event is a
+// duplicate, and the server stores nothing in either case. The cost is one
+// message without data for each event.
+func (a *appendCall) lookUp(ctx context.Context) error {
 	ask := func(entry *entry) error {
-		question := nats.Msg{Subject: entry.message.Subject, Header: withHeaders(entry.message.Header, jetstream.MsgRollup, "never")}
-		ack, err := a.log.publish(ctx, a.log.events, &question)
+		probe := nats.Msg{Subject: entry.message.Subject, Header: withHeaders(entry.message.Header, jetstream.MsgRollup, "never")}
+		ack, err := a.log.publish(ctx, a.log.events, &probe)
 		switch {
 		case hasCode(err, codeRollupRefused):
 			return nil
 		case err != nil:
 			return err
 		case !ack.Duplicate:
-			return &eventlog.Error{Kind: eventlog.ErrUnavailable, Detail: fmt.Sprintf("its stream takes what it must refuse: allow_rollup_hdrs was set; remove position %d", ack.Sequence)}
+			return &eventlog.Error{Kind: eventlog.ErrUnavailable, Detail: fmt.Sprintf("its stream was changed to allow rollups, and has stored a message that is not an event; unset allow_rollup_hdrs and remove the message at position %d", ack.Sequence)}
 		}
-		return a.log.recognize(ctx, entry, ack.Sequence)
+		return a.log.markDuplicate(ctx, entry, ack.Sequence)
 	}
-	for some := range slices.Chunk(a.rest(), 64) {
-		errs := make([]error, len(some))
+	for entries := range slices.Chunk(a.unstored(), 64) {
+		errs := make([]error, len(entries))
 		var group sync.WaitGroup
-		for i, entry := range some {
+		for i, entry := range entries {
 			group.Go(func() { errs[i] = ask(entry) })
 		}
 		group.Wait()
@@ -275,7 +280,8 @@ func (a *appendCall) find(ctx context.Context) error {
 	return nil
 }
 
-// withHeaders is a header with more fields.
+// withHeaders returns a copy of a header with more fields, given as names and
+// values.
 func withHeaders(header nats.Header, more ...string) nats.Header {
 	with := make(nats.Header, len(header)+len(more)/2+1)
 	for name, values := range header {
@@ -287,8 +293,8 @@ func withHeaders(header nats.Header, more ...string) nats.Header {
 	return with
 }
 
-// hasCode is whether an error is one of JetStream, with one of the codes.
+// hasCode reports whether an error is one of JetStream's with one of the codes.
 func hasCode(err error, codes ...jetstream.ErrorCode) bool {
-	var refusal *jetstream.APIError
-	return errors.As(err, &refusal) && slices.Contains(codes, refusal.ErrorCode)
+	var apiError *jetstream.APIError
+	return errors.As(err, &apiError) && slices.Contains(codes, apiError.ErrorCode)
 }

@@ -20,45 +20,48 @@ import (
 	"example.com/shop/internal/receiver-runtime/eventlog"
 )
 
-// leaseState is the place of a consumer as its stream holds it, under the
-// subject STREAM_consumers.place.CONSUMER. Every change of it names the message
-// that it replaces, so that of two processes only one can change it.
-type leaseState struct {
+// consumerState is the position and the lease of a consumer, as the message
+// with the subject STREAM_consumers.place.CONSUMER stores them. Every write
+// names the message that it replaces, so of two processes that write at the
+// same time only one succeeds.
+type consumerState struct {
 	Consumer string             `json:"consumer"`
-	Position *eventlog.Position `json:"place,omitempty"`  // nil if it was never moved
-	Stream   time.Time          `json:"stream,omitzero"`  // when that was made whose position it is
-	Holder   string             `json:"holder,omitempty"` // "" if nobody has it
-	Hold     string             `json:"hold,omitempty"`   // tells the holds of one holder apart
-	Lease    string             `json:"lease,omitempty"`  // how long after its message another may take it
+	Position *eventlog.Position `json:"place,omitempty"`  // nil if none was ever committed
+	Stream   time.Time          `json:"stream,omitzero"`  // when the stream was created that Position belongs to
+	Holder   string             `json:"holder,omitempty"` // the process that has the lease; "" if none has
+	Hold     string             `json:"hold,omitempty"`   // distinguishes the leases of one process
+	Lease    string             `json:"lease,omitempty"`  // how long after its message another process may take the lease
 }
 
-// hold is the place of a consumer while this process has it: until the lease
-// ends without having been renewed. By this process's clock that is no later
-// than by the server's, for the lease begins before the message is sent.
+// hold is the lease of a consumer while this process has it: until it expires
+// without having been renewed. By this process's clock that is no later than by
+// the server's, because the lease begins before the message is sent.
 type hold struct {
 	log       *streamLog
 	consumer  string
 	subject   string
-	state     atomic.Pointer[leaseState] // as it was last written
-	restarted string                     // why the consumer begins with the first event again; "" if it does not
+	state     atomic.Pointer[consumerState] // as it was last written
+	restarted string                        // why the consumer begins with the first event again; "" if it does not
 
-	writing  chan struct{} // has an element while the place is written, and guards:
-	sequence uint64        // of the message that holds the place
-	isGone   bool          // another has the place, or it was released
+	writing  chan struct{} // has an element during a write, and guards:
+	sequence uint64        // of the message that has the state
+	ended    bool          // another process has the lease, or it was released
 
-	taken atomic.Pointer[map[letterName]letterName] // by Retries: where they stand, by the plain ones
+	retrying atomic.Pointer[retryingLetters] // what Retries has returned
 
-	lost   context.Context // ends when the place is lost or released, and says why
+	lost   context.Context // ends when the lease is lost or released; its cause says why
 	lose   context.CancelCauseFunc
-	expiry *time.Timer // loses it
+	expiry *time.Timer // loses the lease
 }
 
-func (c *config) leaseSubject(consumer string) string {
+// stateSubject returns the subject of a consumer's state.
+func (c *config) stateSubject(consumer string) string {
 	return c.consumers() + ".place." + subjectToken(consumer)
 }
 
-// Hold implements [eventlog.Log]. The place of a process that has died can be taken when
-// its lease has ended, 15 seconds later.
+// Hold implements [eventlog.Log]. The lease of a process that has died can be
+// taken once it has expired: 15 seconds after its last renewal, unless the
+// parameter lease says otherwise.
 func (l *streamLog) Hold(ctx context.Context, consumer string) (eventlog.Hold, error) {
 	if err := l.usable(ctx, true); err != nil {
 		return nil, err
@@ -66,38 +69,9 @@ func (l *streamLog) Hold(ctx context.Context, consumer string) (eventlog.Hold, e
 	if err := eventlog.ValidateConsumer(consumer); err != nil {
 		return nil, err
 	}
-	h := &hold{log: l, consumer: consumer, subject: l.leaseSubject(consumer), writing: make(chan struct{}, 1)}
-	h.taken.Store(&map[letterName]letterName{})
-	hold := l.conn.NewInbox()[len(nats.InboxPrefix):]
-	doubt := doubt{time: l.doubtTime()}
-	var began time.Time
-	err := l.do(ctx, func(ctx context.Context) error {
-		there, sequence, err := l.leaseAt(ctx, h.subject)
-		if err != nil {
-			return err
-		}
-		if there.Holder != "" && there.Hold != hold { // ours is there if an answer was lost
-			return eventlog.Held(consumer, there.Holder)
-		}
-		info, err := l.info(ctx, l.events)
-		if err != nil {
-			return err
-		}
-		place := leaseState{Consumer: consumer, Position: there.Position, Stream: info.Created, Holder: processName(), Hold: hold, Lease: l.lease.String()}
-		if there.Position != nil {
-			why, err := doubt.replaced(info, there.Stream, *there.Position)
-			if err != nil {
-				return err
-			}
-			if why != "" {
-				place.Position, h.restarted = new(eventlog.Position), why
-			}
-		}
-		h.state.Store(&place)
-		began = time.Now()
-		h.sequence, err = l.writeLease(ctx, h.subject, place, sequence)
-		return err
-	})
+	h := &hold{log: l, consumer: consumer, subject: l.stateSubject(consumer), writing: make(chan struct{}, 1)}
+	h.retrying.Store(&retryingLetters{})
+	began, err := h.acquire(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -109,13 +83,47 @@ func (l *streamLog) Hold(ctx context.Context, consumer string) (eventlog.Hold, e
 	l.holds[h] = true
 	h.lost, h.lose = context.WithCancelCause(context.Background())
 	h.expiry = time.AfterFunc(time.Until(began.Add(l.lease)), func() {
-		h.lose(&eventlog.Error{Kind: eventlog.ErrHeld, Detail: fmt.Sprintf("the lease of consumer %q could not be renewed within %v, and others may have its place", consumer, l.lease)})
+		h.lose(&eventlog.Error{Kind: eventlog.ErrHeld, Detail: fmt.Sprintf("the lease of consumer %q could not be renewed within %v, so another process may have it", consumer, l.lease)})
 	})
-	go h.renew()
+	go h.keepRenewing()
 	return h, nil
 }
 
-// processName names this process.
+// acquire takes the lease, and returns when it began.
+func (h *hold) acquire(ctx context.Context) (began time.Time, err error) {
+	id := h.log.conn.NewInbox()[len(nats.InboxPrefix):]
+	check := lossCheck{certainAfter: h.log.staleLeaderTime()}
+	err = h.log.do(ctx, func(ctx context.Context) error {
+		current, sequence, err := h.log.readState(ctx, h.subject)
+		if err != nil {
+			return err
+		}
+		if current.Holder != "" && current.Hold != id { // it is ours if the answer to an earlier try was lost
+			return eventlog.Held(h.consumer, current.Holder)
+		}
+		info, err := h.log.info(ctx, h.log.events)
+		if err != nil {
+			return err
+		}
+		state := consumerState{Consumer: h.consumer, Position: current.Position, Stream: info.Created, Holder: processName(), Hold: id, Lease: h.log.lease.String()}
+		if current.Position != nil {
+			reason, err := check.replacedReason(info, current.Stream, *current.Position)
+			if err != nil {
+				return err
+			}
+			if reason != "" {
+				state.Position, h.restarted = new(eventlog.Position), reason
+			}
+		}
+		h.state.Store(&state)
+		began = time.Now()
+		h.sequence, err = h.log.publishState(ctx, h.subject, state, sequence)
+		return err
+	})
+	return began, err
+}
+
+// processName returns what the holder of a lease is called in this process.
 func processName() string {
 	host, err := os.Hostname()
 	if err != nil {
@@ -124,36 +132,36 @@ func processName() string {
 	return fmt.Sprintf("process %d on %s", os.Getpid(), host)
 }
 
-// placeAt is a place as it stands, with its holder only if the lease has not
-// ended, and the sequence of its message: 0 if there is none.
+// readState returns the state of a consumer, without the holder if its lease
+// has expired, and the sequence of its message: 0 if there is none.
 //
-// The age of the message is taken by the server's clock alone, for those of the
-// processes may differ.
-func (l *streamLog) leaseAt(ctx context.Context, subject string) (place leaseState, sequence uint64, err error) {
+// The age of the message is measured by the server's clock alone, because the
+// clocks of the processes may differ.
+func (l *streamLog) readState(ctx context.Context, subject string) (state consumerState, sequence uint64, err error) {
 	message, err := l.get(ctx, l.consumers(), getRequest{Last: subject})
 	if err != nil || message == nil {
-		return leaseState{}, 0, err
+		return consumerState{}, 0, err
 	}
-	if err := json.Unmarshal(message.data, &place); err != nil {
-		return leaseState{}, 0, &eventlog.Error{Kind: eventlog.ErrUnavailable, Detail: "the place of a consumer can't be read", Cause: fmt.Errorf("%s: %w", subject, err)}
+	if err := json.Unmarshal(message.data, &state); err != nil {
+		return consumerState{}, 0, &eventlog.Error{Kind: eventlog.ErrUnavailable, Detail: "the position and lease of a consumer can't be read", Cause: fmt.Errorf("%s: %w", subject, err)}
 	}
-	if place.Holder == "" {
-		return place, message.sequence, nil
+	if state.Holder == "" {
+		return state, message.sequence, nil
 	}
 	info, err := l.info(ctx, l.consumers())
 	if err != nil {
-		return leaseState{}, 0, err
+		return consumerState{}, 0, err
 	}
-	if lease, err := time.ParseDuration(place.Lease); err != nil || info.TimeStamp.Sub(message.time) > lease {
-		place.Holder = ""
+	if lease, err := time.ParseDuration(state.Lease); err != nil || info.TimeStamp.Sub(message.time) > lease {
+		state.Holder = ""
 	}
-	return place, message.sequence, nil
+	return state, message.sequence, nil
 }
 
-// putPlace replaces the message with a sequence by one that says something
-// else, and returns its sequence.
-func (l *streamLog) writeLease(ctx context.Context, subject string, place leaseState, sequence uint64) (uint64, error) {
-	data, err := json.Marshal(place)
+// publishState replaces the message with a sequence by one with another state,
+// and returns the sequence of that.
+func (l *streamLog) publishState(ctx context.Context, subject string, state consumerState, sequence uint64) (uint64, error) {
+	data, err := json.Marshal(state)
 	if err != nil {
 		return 0, err
 	}
@@ -165,8 +173,8 @@ func (l *streamLog) writeLease(ctx context.Context, subject string, place leaseS
 
 // Position implements [eventlog.Hold].
 func (h *hold) Position() (position eventlog.Position, ok bool) {
-	if at := h.state.Load().Position; at != nil {
-		return *at, true
+	if committed := h.state.Load().Position; committed != nil {
+		return *committed, true
 	}
 	return 0, false
 }
@@ -179,43 +187,38 @@ func (h *hold) From(after eventlog.Position) eventlog.From {
 // Restarted implements [eventlog.Hold].
 func (h *hold) Restarted() string { return h.restarted }
 
-// Commit implements [eventlog.Hold].
-func (h *hold) Commit(ctx context.Context, to eventlog.Position) error {
-	return h.write(ctx, func(place *leaseState) { place.Position = &to })
-}
-
-// assert makes sure that this process has the place, and renews its lease.
-func (h *hold) confirm(ctx context.Context) error {
-	return h.write(ctx, func(*leaseState) {})
-}
-
 // Lost implements [eventlog.Hold].
 func (h *hold) Lost() context.Context { return h.lost }
 
-// refusal is the error of a call that the hold can't serve.
-func (h *hold) usable(ctx context.Context) error {
-	if err := h.log.usable(ctx, true); err != nil {
-		return err
-	}
-	return context.Cause(h.lost)
+// Commit implements [eventlog.Hold].
+func (h *hold) Commit(ctx context.Context, to eventlog.Position) error {
+	return h.write(ctx, func(state *consumerState) { state.Position = &to })
 }
 
-// while is ctx until the place is lost.
-func (h *hold) while(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(h.lost, func() { cancel(context.Cause(h.lost)) })
-	return ctx, func() {
-		stop()
-		cancel(nil)
+// renew renews the lease. It fails if this process no longer has it.
+func (h *hold) renew(ctx context.Context) error {
+	return h.write(ctx, func(*consumerState) {})
+}
+
+// keepRenewing renews the lease until it is lost or released.
+func (h *hold) keepRenewing() {
+	for wait := h.log.lease / 3; ; {
+		pause(h.lost, wait)
+		if wait = h.log.lease / 3; h.renew(h.lost) != nil {
+			wait = h.log.lease / 20
+		}
+		if h.lost.Err() != nil {
+			return
+		}
 	}
 }
 
-// write changes the place.
-func (h *hold) write(ctx context.Context, change func(*leaseState)) error {
+// write changes the state, which renews the lease.
+func (h *hold) write(ctx context.Context, change func(*consumerState)) error {
 	if err := h.usable(ctx); err != nil {
 		return err
 	}
-	ctx, cancel := h.while(ctx)
+	ctx, cancel := h.untilLost(ctx)
 	defer cancel()
 	select {
 	case h.writing <- struct{}{}:
@@ -223,64 +226,73 @@ func (h *hold) write(ctx context.Context, change func(*leaseState)) error {
 	case <-ctx.Done():
 		return eventlog.Ended(ctx)
 	}
-	if err := context.Cause(h.lost); err != nil { // meanwhile
+	if err := context.Cause(h.lost); err != nil { // it was lost while this waited
 		return err
 	}
 	return h.rewrite(ctx, change)
 }
 
-// put writes the place once, which renews the lease. It leaves time to try again
-// before that ends.
-func (h *hold) writeOnce(ctx context.Context, place leaseState) error {
+// rewrite is write for a caller that has an element in h.writing.
+func (h *hold) rewrite(ctx context.Context, change func(*consumerState)) error {
+	state := *h.state.Load()
+	change(&state)
+	return h.log.do(ctx, func(ctx context.Context) error {
+		err := h.writeOnce(ctx, state)
+		if hasCode(err, codeWrongLast, codeWrongLastNow) {
+			return h.resolveConflict(ctx, err)
+		}
+		return err
+	})
+}
+
+// writeOnce tries to write a state, and renews the lease if it succeeds. It
+// leaves time for other tries before the lease expires.
+func (h *hold) writeOnce(ctx context.Context, state consumerState) error {
 	ctx, cancel := context.WithTimeout(ctx, h.log.lease/4)
 	defer cancel()
 	began := time.Now()
-	sequence, err := h.log.writeLease(ctx, h.subject, place, h.sequence)
+	sequence, err := h.log.publishState(ctx, h.subject, state, h.sequence)
 	if err == nil {
 		h.sequence = sequence
-		h.state.Store(&place)
+		h.state.Store(&state)
 		h.expiry.Reset(time.Until(began.Add(h.log.lease)))
 	}
 	return err
 }
 
-// replace writes the place, and finds out who has it if it can't.
-func (h *hold) rewrite(ctx context.Context, change func(*leaseState)) error {
-	place := *h.state.Load()
-	change(&place)
-	return h.log.do(ctx, func(ctx context.Context) error {
-		err := h.writeOnce(ctx, place)
-		if err == nil {
-			return nil
-		}
-		if !hasCode(err, codeWrongLast, codeWrongLastNow) {
-			return err
-		}
-		// Another has the place, or a try of ours came through after all.
-		there, sequence, lookUp := h.log.leaseAt(ctx, h.subject)
-		if lookUp != nil {
-			return lookUp
-		}
-		if there.Hold != h.state.Load().Hold {
-			h.isGone = true
-			h.lose(eventlog.Held(h.consumer, there.Holder))
-			return context.Cause(h.lost)
-		}
-		h.sequence = sequence
+// resolveConflict finds out whose message is in the way of a write. If it is
+// from an earlier try of this process, whose answer was lost, it returns the
+// write's own error, so that the next try replaces that message. Otherwise the
+// lease is lost.
+func (h *hold) resolveConflict(ctx context.Context, conflict error) error {
+	current, sequence, err := h.log.readState(ctx, h.subject)
+	if err != nil {
 		return err
-	})
+	}
+	if current.Hold != h.state.Load().Hold {
+		h.ended = true
+		h.lose(eventlog.Held(h.consumer, current.Holder))
+		return context.Cause(h.lost)
+	}
+	h.sequence = sequence
+	return conflict
 }
 
-// renew keeps the lease from ending.
-func (h *hold) renew() {
-	for wait := h.log.lease / 3; ; {
-		pause(h.lost, wait)
-		if wait = h.log.lease / 3; h.confirm(h.lost) != nil {
-			wait = h.log.lease / 20
-		}
-		if h.lost.Err() != nil {
-			return
-		}
+// usable returns the error of a call that the hold can't serve, or nil.
+func (h *hold) usable(ctx context.Context) error {
+	if err := h.log.usable(ctx, true); err != nil {
+		return err
+	}
+	return context.Cause(h.lost)
+}
+
+// untilLost returns a context that ends with ctx, and when the lease is lost.
+func (h *hold) untilLost(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(h.lost, func() { cancel(context.Cause(h.lost)) })
+	return ctx, func() {
+		stop()
+		cancel(nil)
 	}
 }
 
@@ -294,14 +306,14 @@ func (h *hold) Release() error {
 	h.writing <- struct{}{}
 	defer func() { <-h.writing }()
 	defer h.expiry.Stop()
-	if h.isGone {
+	if h.ended {
 		return nil
 	}
-	h.isGone = true
+	h.ended = true
 	ctx, cancel := context.WithTimeout(h.log.open, 2*time.Second)
 	defer cancel()
-	err := h.rewrite(ctx, func(place *leaseState) { place.Holder, place.Hold, place.Lease = "", "", "" })
-	if errors.Is(err, eventlog.ErrHeld) { // then it was lost, which is as good
+	err := h.rewrite(ctx, func(state *consumerState) { state.Holder, state.Hold, state.Lease = "", "", "" })
+	if errors.Is(err, eventlog.ErrHeld) { // the lease was lost before, and needs no release
 		return nil
 	}
 	return err
@@ -309,39 +321,39 @@ func (h *hold) Release() error {
 
 // PutDead implements [eventlog.Hold].
 func (h *hold) PutDead(ctx context.Context, letter eventlog.DeadLetter) error {
-	if err := h.confirm(ctx); err != nil {
+	if err := h.renew(ctx); err != nil {
 		return err
 	}
-	ctx, cancel := h.while(ctx)
+	ctx, cancel := h.untilLost(ctx)
 	defer cancel()
 	letter.Consumer = h.consumer
 	return h.log.putDead(ctx, &letter)
 }
 
-// Retries implements [eventlog.Hold]. It only reads, for it is asked all the time; that
-// the place was lost it knows from the lease and its last renewal.
+// Retries implements [eventlog.Hold]. It is called all the time, so it only
+// reads: it learns that the lease was lost from its expiry and last renewal.
 func (h *hold) Retries(ctx context.Context) ([]eventlog.DeadLetter, error) {
 	if err := h.usable(ctx); err != nil {
 		return nil, err
 	}
-	ctx, cancel := h.while(ctx)
+	ctx, cancel := h.untilLost(ctx)
 	defer cancel()
-	taken := maps.Clone(*h.taken.Load())
-	letters, err := h.log.retries(ctx, h.consumer, taken)
+	retrying := maps.Clone(*h.retrying.Load())
+	letters, err := h.log.retries(ctx, h.consumer, retrying)
 	if err != nil {
 		return nil, err
 	}
-	h.taken.Store(&taken)
+	h.retrying.Store(&retrying)
 	return letters, nil
 }
 
 // RemoveDead implements [eventlog.Hold].
 func (h *hold) RemoveDead(ctx context.Context, position eventlog.Position) error {
-	if err := h.confirm(ctx); err != nil {
+	if err := h.renew(ctx); err != nil {
 		return err
 	}
-	ctx, cancel := h.while(ctx)
+	ctx, cancel := h.untilLost(ctx)
 	defer cancel()
-	plain := newLetterName(h.consumer, position)
-	return h.log.removeDead(ctx, cmp.Or((*h.taken.Load())[plain], plain))
+	name := newLetterName(h.consumer, position)
+	return h.log.removeDead(ctx, cmp.Or((*h.retrying.Load())[name], name))
 }

@@ -19,12 +19,12 @@ func (l *streamLog) Stats(ctx context.Context) (stats eventlog.Stats, err error)
 	if err := l.usable(ctx, false); err != nil {
 		return eventlog.Stats{}, err
 	}
-	durability, err := l.proven(ctx)
+	durability, err := l.provenDurability(ctx)
 	if err != nil {
 		return eventlog.Stats{}, err
 	}
 	err = l.do(ctx, func(ctx context.Context) error {
-		places, dead, err := l.leases(ctx) // first, for they move on among the events that there are then
+		states, dead, err := l.consumerStates(ctx) // before the events, so that no position is after the last event
 		if err != nil {
 			return err
 		}
@@ -32,13 +32,13 @@ func (l *streamLog) Stats(ctx context.Context) (stats eventlog.Stats, err error)
 		if err != nil {
 			return err
 		}
-		state := info.State
-		stats = eventlog.Stats{Events: int64(state.Msgs), Bytes: int64(state.Bytes), Durability: durability}
-		if state.Msgs > 0 {
-			stats.First, stats.Last, stats.Oldest = eventlog.Position(state.FirstSeq), eventlog.Position(state.LastSeq), state.FirstTime.UTC()
+		events := info.State
+		stats = eventlog.Stats{Events: int64(events.Msgs), Bytes: int64(events.Bytes), Durability: durability}
+		if events.Msgs > 0 {
+			stats.First, stats.Last, stats.Oldest = eventlog.Position(events.FirstSeq), eventlog.Position(events.LastSeq), events.FirstTime.UTC()
 		}
-		for _, place := range places {
-			stats.Consumers = append(stats.Consumers, place.stats(info, dead))
+		for _, state := range states {
+			stats.Consumers = append(stats.Consumers, state.stats(info, dead))
 		}
 		return nil
 	})
@@ -48,9 +48,9 @@ func (l *streamLog) Stats(ctx context.Context) (stats eventlog.Stats, err error)
 	return stats, nil
 }
 
-// places are those of all consumers, and how many dead letters each has, by the
-// tokens of their names.
-func (l *streamLog) leases(ctx context.Context) (places []leaseState, dead map[string]int64, err error) {
+// consumerStates returns the states of all consumers, by their names, and how many
+// dead letters each has, by the tokens of the names.
+func (l *streamLog) consumerStates(ctx context.Context) (states []consumerState, dead map[string]int64, err error) {
 	info, err := l.info(ctx, l.consumers(), jetstream.WithSubjectFilter(">"))
 	if err != nil {
 		return nil, nil, err
@@ -62,40 +62,41 @@ func (l *streamLog) leases(ctx context.Context) (places []leaseState, dead map[s
 		case len(tokens) == 5 && tokens[4] == "dead":
 			dead[tokens[2]]++
 		case strings.HasPrefix(subject, l.consumers()+".place."):
-			place, _, err := l.leaseAt(ctx, subject)
+			state, _, err := l.readState(ctx, subject)
 			if err != nil {
 				return nil, nil, err
 			}
-			places = append(places, place)
+			states = append(states, state)
 		}
 	}
-	slices.SortFunc(places, func(a, b leaseState) int { return strings.Compare(a.Consumer, b.Consumer) })
-	return places, dead, nil
+	slices.SortFunc(states, func(a, b consumerState) int { return strings.Compare(a.Consumer, b.Consumer) })
+	return states, dead, nil
 }
 
-// stats are those of the place's consumer, with events as they were after it.
-func (p leaseState) stats(events *jetstream.StreamInfo, dead map[string]int64) eventlog.ConsumerStats {
-	consumer := eventlog.ConsumerStats{Name: p.Consumer, Holder: p.Holder, Dead: dead[subjectToken(p.Consumer)]}
-	if p.Position != nil && replaced(events, p.Stream, *p.Position) == "" { // otherwise it will begin anew
-		consumer.Position = *p.Position
+// stats returns the figures of a consumer, given the stream of the events, which
+// was asked for after the state.
+func (s consumerState) stats(events *jetstream.StreamInfo, dead map[string]int64) eventlog.ConsumerStats {
+	consumer := eventlog.ConsumerStats{Name: s.Consumer, Holder: s.Holder, Dead: dead[subjectToken(s.Consumer)]}
+	if s.Position != nil && replacedReason(events, s.Stream, *s.Position) == "" { // otherwise it will begin with the first event again
+		consumer.Position = *s.Position
 	}
 	consumer.Lag = lag(events.State, consumer.Position)
 	return consumer
 }
 
-// lag is how many messages of a stream stand behind a place.
-func lag(state jetstream.StreamState, place eventlog.Position) int64 {
-	last := eventlog.Position(state.LastSeq)
-	if state.Msgs == 0 || place >= last {
+// lag returns how many messages of a stream come after a position.
+func lag(stream jetstream.StreamState, position eventlog.Position) int64 {
+	last := eventlog.Position(stream.LastSeq)
+	if stream.Msgs == 0 || position >= last {
 		return 0
 	}
-	behind := last - max(place, eventlog.Position(state.FirstSeq)-1)
-	for _, removed := range state.Deleted {
-		if eventlog.Position(removed) > place {
-			behind--
+	count := last - max(position, eventlog.Position(stream.FirstSeq)-1)
+	for _, removed := range stream.Deleted {
+		if eventlog.Position(removed) > position {
+			count--
 		}
 	}
-	return int64(behind)
+	return int64(count)
 }
 
 // Check implements [eventlog.Log].
@@ -111,36 +112,36 @@ func (l *streamLog) Check(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		durability, err := l.claim(info)
+		durability, err := l.streamDurability(info)
 		if proof := l.proof.Load(); err != nil || proof != nil && proof.durability != durability {
 			l.proof.Store(nil)
 		}
 		if err != nil {
 			return err
 		}
-		if most := info.Config.MaxBytes; most > 0 && info.State.Bytes >= uint64(most) {
-			return &eventlog.Error{Kind: eventlog.ErrFull, Detail: fmt.Sprintf("its stream holds %d bytes of %d", info.State.Bytes, most)}
+		if limit := info.Config.MaxBytes; limit > 0 && info.State.Bytes >= uint64(limit) {
+			return &eventlog.Error{Kind: eventlog.ErrFull, Detail: fmt.Sprintf("its stream has %d bytes, and its max_bytes is %d", info.State.Bytes, limit)}
 		}
 		if cluster := info.Cluster; cluster != nil && info.Config.Replicas > 1 {
-			there := 1 // the leader, who has answered
+			online := 1 // the leader, which has answered
 			for _, replica := range cluster.Replicas {
 				if !replica.Offline {
-					there++
+					online++
 				}
 			}
-			if there <= info.Config.Replicas/2 {
-				return fmt.Errorf("%d of %d replicas are there", there, info.Config.Replicas)
+			if online <= info.Config.Replicas/2 {
+				return fmt.Errorf("%d of %d replicas are online", online, info.Config.Replicas)
 			}
 		}
 		account, err := l.jetstream.AccountInfo(ctx)
 		if err == nil && account.Limits.MaxStore > 0 && account.Store >= uint64(account.Limits.MaxStore) {
-			return &eventlog.Error{Kind: eventlog.ErrFull, Detail: "its account has no room"}
+			return &eventlog.Error{Kind: eventlog.ErrFull, Detail: "its account has used all of its storage"}
 		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	_, err = l.proven(ctx)
+	_, err = l.provenDurability(ctx)
 	return err
 }

@@ -19,11 +19,11 @@ import (
 	"example.com/shop/internal/receiver-runtime/eventlog"
 )
 
-// partitionsKey is the field of a stream's metadata that says by how many its
-// events are spread.
+// partitionsKey is the key in a stream's metadata of the number of partitions that
+// its events are spread over.
 const partitionsKey = "eventlog_partitions"
 
-// eventStream is how the stream of the events is made.
+// eventStream returns the configuration of the stream of the events.
 func (c *config) eventStream() jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:               c.events,
@@ -31,7 +31,7 @@ func (c *config) eventStream() jetstream.StreamConfig {
 		Subjects:           []string{c.events + ".*.*"},
 		Storage:            jetstream.FileStorage,
 		Retention:          jetstream.LimitsPolicy,
-		Discard:            jetstream.DiscardNew, // a full log says so, and forgets nothing
+		Discard:            jetstream.DiscardNew, // a full log refuses events, and removes none
 		Replicas:           c.replicas,
 		Duplicates:         c.window,
 		MaxAge:             c.maxAge,
@@ -44,12 +44,12 @@ func (c *config) eventStream() jetstream.StreamConfig {
 	}
 }
 
-// consumerStream is how the stream of the consumers' places and dead letters is
-// made. It keeps the last message of each subject.
+// consumerStream returns the configuration of the stream of the consumers' states
+// and dead letters. It keeps the last message of each subject.
 func (c *config) consumerStream() jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:              c.consumers(),
-		Description:       "places and dead letters of the consumers of " + c.events,
+		Description:       "positions, leases and dead letters of the consumers of " + c.events,
 		Subjects:          []string{c.consumers() + ".>"},
 		Storage:           jetstream.FileStorage,
 		Retention:         jetstream.LimitsPolicy,
@@ -63,123 +63,142 @@ func (c *config) consumerStream() jetstream.StreamConfig {
 	}
 }
 
-// consumers is the name of the stream of the consumers.
+// consumers returns the name of the stream of the consumers.
 func (c *config) consumers() string { return c.events + "_consumers" }
 
-// establish finds the streams, or makes them, and makes sure that they keep
-// what the log promises.
-func (l *streamLog) establish(ctx context.Context) error {
+// openStreams finds or creates the streams, and returns an error if they can't
+// keep the log's promises.
+func (l *streamLog) openStreams(ctx context.Context) error {
 	for _, want := range []jetstream.StreamConfig{l.eventStream(), l.consumerStream()} {
-		info, err := l.stream(ctx, want)
+		info, err := l.findOrCreate(ctx, want)
 		if err != nil {
 			return err
 		}
 		if wrong := mismatches(info.Config, want); len(wrong) > 0 {
-			return fmt.Errorf("stream %s is not what this log needs, and is left as it is: %s", want.Name, strings.Join(wrong, "; "))
+			return fmt.Errorf("stream %s does not have the settings that the log needs, and was not changed: %s", want.Name, strings.Join(wrong, "; "))
 		}
 		if err := l.checkDurability(ctx, want.Name, info.Config.Replicas); err != nil {
 			return err
 		}
 	}
-	_, err := l.proven(ctx)
+	_, err := l.provenDurability(ctx)
 	return err
 }
 
-// stream is a stream as it is, made if there is none.
-func (l *streamLog) stream(ctx context.Context, want jetstream.StreamConfig) (*jetstream.StreamInfo, error) {
-	var stream jetstream.Stream
-	find := func(ctx context.Context) (err error) {
-		stream, err = l.jetstream.Stream(ctx, want.Name)
+// findOrCreate returns the stream of that name as it is, and creates it if it does
+// not exist.
+func (l *streamLog) findOrCreate(ctx context.Context, want jetstream.StreamConfig) (*jetstream.StreamInfo, error) {
+	info, err := l.find(ctx, want.Name)
+	switch {
+	case info != nil || err != nil:
+		return info, err
+	case l.mode == eventlog.ReadOnly:
+		return nil, fmt.Errorf("there is no stream %s; name one that exists, or open the log for appending to create it", want.Name)
+	}
+	if err := l.checkDurability(ctx, want.Name, want.Replicas); err != nil {
+		return nil, err // before it creates a stream in vain
+	}
+	return l.create(ctx, want)
+}
+
+// find returns a stream, or nil if it does not exist.
+func (l *streamLog) find(ctx context.Context, name string) (info *jetstream.StreamInfo, err error) {
+	err = l.do(ctx, func(ctx context.Context) error {
+		stream, err := l.jetstream.Stream(ctx, name)
 		switch {
 		case errors.Is(err, jetstream.ErrStreamNotFound):
 			return nil
 		case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
-			return &eventlog.Error{Kind: eventlog.ErrUnavailable, Detail: "the server has no JetStream for this user", Cause: err}
+			return &eventlog.Error{Kind: eventlog.ErrUnavailable, Detail: "JetStream is not enabled for this user; enable it on the server, or in the user's account", Cause: err}
+		case err != nil:
+			return err
 		}
-		return err
-	}
-	if err := l.do(ctx, find); err != nil {
-		return nil, err
-	}
-	if stream != nil {
-		return stream.CachedInfo(), nil
-	}
-	if l.mode == eventlog.ReadOnly {
-		return nil, fmt.Errorf("there is no stream %s; name one that exists, or open the log for appending to make it", want.Name)
-	}
-	if err := l.checkDurability(ctx, want.Name, want.Replicas); err != nil {
-		return nil, err // and leaves no stream behind
-	}
+		info = stream.CachedInfo()
+		return nil
+	})
+	return info, err
+}
+
+// create creates a stream, unless another process was faster.
+func (l *streamLog) create(ctx context.Context, want jetstream.StreamConfig) (*jetstream.StreamInfo, error) {
+	var stream jetstream.Stream
 	var refused error
-	create := func(ctx context.Context) error {
+	err := l.do(ctx, func(ctx context.Context) error {
 		stream, refused = l.jetstream.CreateStream(ctx, want)
 		if hasCode(refused, codeNoPeers) { // servers that have just started don't know each other yet
 			return refused
 		}
 		return nil
-	}
-	err := l.do(ctx, create)
+	})
 	if err == nil {
 		err = refused
 	}
-	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // somebody was faster
+	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 		stream, err = l.jetstream.Stream(ctx, want.Name)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("stream %s with %d replicas can't be made (a single server wants replicas=1 with monitor=…, or durability=none): %w", want.Name, want.Replicas, err)
+		return nil, fmt.Errorf("stream %s with %d replicas can't be created (a single server needs replicas=1 with monitor=…, or durability=none): %w", want.Name, want.Replicas, err)
 	}
 	return stream.CachedInfo(), nil
 }
 
-// replaced is why a position in a stream that was made at some time, zero if
-// that is not known, says nothing of the stream as it is now: "" if it does.
+// replacedReason returns why a stream has other events by now than when a position
+// in it was recorded, or "" if it has the same. created is when the stream of the
+// position was created; it is zero if that is not known.
 //
-// What is removed from a stream does not make its last sequence smaller.
-func replaced(info *jetstream.StreamInfo, made time.Time, position eventlog.Position) string {
+// To remove events from a stream does not make its last sequence smaller, so a
+// smaller one means that events were lost.
+func replacedReason(info *jetstream.StreamInfo, created time.Time, position eventlog.Position) string {
 	switch last := eventlog.Position(info.State.LastSeq); {
-	case !made.IsZero() && !made.Equal(info.Created):
-		return fmt.Sprintf("stream %s was made anew, or restored, at %s", info.Config.Name, info.Created.UTC().Format(time.RFC3339))
+	case isOtherStream(info, created):
+		return fmt.Sprintf("stream %s was deleted and created again, or restored, at %s", info.Config.Name, info.Created.UTC().Format(time.RFC3339))
 	case position > last:
-		return fmt.Sprintf("stream %s ends at position %d and once had %d: it has lost events", info.Config.Name, last, position)
+		return fmt.Sprintf("stream %s ends at position %d and had position %d before: it has lost events", info.Config.Name, last, position)
 	}
 	return ""
 }
 
-// doubt is for how long a stream of several replicas has seemed to have lost
-// events. A leader that was replaced, and does not know it yet, may say so as well.
-type doubt struct {
-	since time.Time
-	time  time.Duration // after which it is certain
+// isOtherStream reports whether a stream is not the one that was created at a time.
+func isOtherStream(info *jetstream.StreamInfo, created time.Time) bool {
+	return !created.IsZero() && !created.Equal(info.Created)
 }
 
-// doubtTime is for how long a leader may not know that it was replaced.
-func (c *config) doubtTime() time.Duration { return min(time.Second, c.timeout/2) }
-
-// astray is [replaced]; its error is that this has to be asked again.
-func (d *doubt) replaced(info *jetstream.StreamInfo, made time.Time, position eventlog.Position) (string, error) {
-	why := replaced(info, made, position)
-	isOther := !made.IsZero() && !made.Equal(info.Created)
-	if why == "" || isOther || info.Config.Replicas == 1 {
-		d.since = time.Time{}
-		return why, nil
-	}
-	if d.since.IsZero() {
-		d.since = time.Now()
-	}
-	if time.Since(d.since) < d.time {
-		return "", errors.New(why)
-	}
-	return why, nil
+// lossCheck finds out whether a stream has lost events. If the stream has several
+// replicas, one answer does not prove it: it may be from a former leader, which
+// does not know yet that it was replaced and that there are more events.
+type lossCheck struct {
+	since        time.Time     // since when all answers agree that events were lost; zero if the last did not
+	certainAfter time.Duration // how long they must agree
 }
 
-// mismatches are the settings of a stream that would break a promise, each
-// with what is wanted and how to come by it.
+// staleLeaderTime returns how long a leader may not know that it was replaced.
+func (c *config) staleLeaderTime() time.Duration { return min(time.Second, c.timeout/2) }
+
+// replacedReason returns what the function replacedReason does. It returns an error
+// while that is not certain; the stream has to be asked again then.
+func (c *lossCheck) replacedReason(info *jetstream.StreamInfo, created time.Time, position eventlog.Position) (string, error) {
+	reason := replacedReason(info, created, position)
+	if reason == "" || isOtherStream(info, created) || info.Config.Replicas == 1 {
+		c.since = time.Time{}
+		return reason, nil
+	}
+	if c.since.IsZero() {
+		c.since = time.Now()
+	}
+	if time.Since(c.since) < c.certainAfter {
+		return "", errors.New(reason)
+	}
+	return reason, nil
+}
+
+// mismatches returns the settings by which a stream would break the log's
+// promises, each with the value that is needed and how to get it.
 func mismatches(have, want jetstream.StreamConfig) (wrong []string) {
 	edit := "nats stream edit " + want.Name
-	fixed := "this can't be changed: name another stream"
+	fixed := "this can't be changed; name another stream"
 	configure := "change the stream's configuration, or name another"
-	check := func(isRight bool, setting string, have, want any, remedy string) {
-		if !isRight {
+	check := func(ok bool, setting string, have, want any, remedy string) {
+		if !ok {
 			wrong = append(wrong, fmt.Sprintf("%s is %v, want %v (%s)", setting, have, want, remedy))
 		}
 	}
@@ -187,7 +206,7 @@ func mismatches(have, want jetstream.StreamConfig) (wrong []string) {
 	check(have.Storage == want.Storage, "storage", have.Storage, want.Storage, fixed)
 	check(have.PersistMode == want.PersistMode, "persist_mode", have.PersistMode, want.PersistMode, fixed)
 	check(have.Retention == want.Retention, "retention", have.Retention, want.Retention, fixed)
-	check(have.Mirror == nil && len(have.Sources) == 0, "fed from other streams", true, false, configure)
+	check(have.Mirror == nil && len(have.Sources) == 0, "mirror or sources", "set", "none", configure)
 	check(slices.Equal(have.Subjects, want.Subjects), "subjects", have.Subjects, want.Subjects, edit+" --subjects="+strings.Join(want.Subjects, ","))
 	check(have.SubjectTransform == nil, "subject_transform", "set", "none", configure)
 	check(have.Replicas >= want.Replicas, "replicas", have.Replicas, fmt.Sprint("at least ", want.Replicas), fmt.Sprintf("%s --replicas=%d", edit, want.Replicas)+parameter("replicas", have.Replicas))
@@ -209,32 +228,32 @@ func mismatches(have, want jetstream.StreamConfig) (wrong []string) {
 	return wrong
 }
 
-// proof is how durable an event is that the stream acknowledges, as it was
-// found out on one connection.
+// proof is what the durability of acknowledged events was found to be, on one
+// connection.
 type proof struct {
 	durability eventlog.Durability
-	connection uint64 // how many there were before it
+	reconnects uint64 // how often the client had reconnected
 }
 
-// proven is how durable an event is that was acknowledged just now. Whenever the
-// connection was made anew, and after [eventlog.Log].Check has found something else, that
-// has to be proven anew: servers may have been started with another
-// configuration, and the stream may have been changed.
-func (l *streamLog) proven(ctx context.Context) (durability eventlog.Durability, err error) {
+// provenDurability returns how durable an event is that was acknowledged just now.
+// It is proven again after each reconnection, and when [eventlog.Log].Check has
+// found it changed: servers may have been restarted with another configuration,
+// and the stream may have been edited.
+func (l *streamLog) provenDurability(ctx context.Context) (durability eventlog.Durability, err error) {
 	if l.durability == eventlog.None {
 		return eventlog.None, nil
 	}
-	if proof := l.lastProof(); proof != nil {
+	if proof := l.validProof(); proof != nil {
 		return proof.durability, nil
 	}
 	err = l.do(ctx, func(ctx context.Context) error {
 		select {
-		case l.proving <- struct{}{}: // once for all who wait
+		case l.proving <- struct{}{}: // by one of the callers, for all of them
 			defer func() { <-l.proving }()
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		proof := l.lastProof()
+		proof := l.validProof()
 		if proof == nil {
 			if proof, err = l.newProof(ctx); err != nil {
 				return err
@@ -250,23 +269,23 @@ func (l *streamLog) proven(ctx context.Context) (durability eventlog.Durability,
 	return durability, nil
 }
 
-// lastProof is the proof that was found, nil if it is none any more.
-func (l *streamLog) lastProof() *proof {
+// validProof returns the last proof, or nil if it is no longer valid.
+func (l *streamLog) validProof() *proof {
 	proof := l.proof.Load()
-	if proof == nil || proof.connection != l.conn.Stats().Reconnects {
+	if proof == nil || proof.reconnects != l.conn.Stats().Reconnects {
 		return nil
 	}
 	return proof
 }
 
-// newProof asks how the stream is now.
+// newProof asks the servers for the durability of events as it is now.
 func (l *streamLog) newProof(ctx context.Context) (*proof, error) {
-	proof := &proof{connection: l.conn.Stats().Reconnects}
+	proof := &proof{reconnects: l.conn.Stats().Reconnects}
 	info, err := l.info(ctx, l.events)
 	if err != nil {
 		return nil, err
 	}
-	if proof.durability, err = l.claim(info); err != nil {
+	if proof.durability, err = l.streamDurability(info); err != nil {
 		return nil, err
 	}
 	if proof.durability == eventlog.Fsync {
@@ -275,23 +294,24 @@ func (l *streamLog) newProof(ctx context.Context) (*proof, error) {
 	return proof, err
 }
 
-// claim is what the stream, as it is now, may prove. It is Fsync only if its
-// server syncs.
-func (l *streamLog) claim(info *jetstream.StreamInfo) (eventlog.Durability, error) {
+// streamDurability returns the durability of events in the stream as it is
+// configured now, or an error if it can't keep the log's promises any longer. Fsync
+// depends on [streamLog.checkSync], too.
+func (l *streamLog) streamDurability(info *jetstream.StreamInfo) (eventlog.Durability, error) {
 	want := l.eventStream()
-	want.MaxBytes, want.MaxAge = info.Config.MaxBytes, info.Config.MaxAge // for a full stream gets more room so
+	want.MaxBytes, want.MaxAge = info.Config.MaxBytes, info.Config.MaxAge // which may be changed to give a full stream more room
 	if wrong := mismatches(info.Config, want); len(wrong) > 0 {
 		return eventlog.None, &eventlog.Error{Kind: eventlog.ErrUnavailable, Detail: "its stream was changed", Cause: fmt.Errorf("stream %s: %s", l.events, strings.Join(wrong, "; "))}
 	}
 	durability, err := l.durabilityOf(l.events, info.Config.Replicas)
 	if err != nil {
-		return eventlog.None, &eventlog.Error{Kind: eventlog.ErrUnavailable, Detail: "its stream was changed, and does not make events durable any more", Cause: err}
+		return eventlog.None, &eventlog.Error{Kind: eventlog.ErrUnavailable, Detail: "its stream was changed, and no longer makes events durable", Cause: err}
 	}
 	return durability, nil
 }
 
-// worth is what a stream of so many replicas may prove, or says that nothing is
-// known to make its events durable.
+// durabilityOf returns the durability of events in a stream with that many
+// replicas, or an error if nothing proves that they are durable.
 func (l *streamLog) durabilityOf(stream string, replicas int) (eventlog.Durability, error) {
 	switch {
 	case l.durability == eventlog.None:
@@ -299,15 +319,15 @@ func (l *streamLog) durabilityOf(stream string, replicas int) (eventlog.Durabili
 	case replicas >= 3:
 		return eventlog.Quorum, nil
 	case l.monitor == "":
-		return eventlog.None, fmt.Errorf("stream %s with %d replica(s): nothing proves that its server writes an event to disk before it acknowledges it; want 3 replicas (replicas=3), or sync_interval: always on a single server and monitor=http://HOST:8222 in the URL to prove it, or durability=none to do without", stream, replicas)
-	case l.conn.ConnectedClusterName() != "" || replicas != 1:
-		return eventlog.None, fmt.Errorf("stream %s with %d replica(s) may be on another server of its cluster than the one that monitor=%s tells of; want 3 replicas (replicas=3)", stream, replicas, l.monitorHost())
+		return eventlog.None, fmt.Errorf("stream %s with %d replica(s): nothing proves that its server writes an event to disk before it acknowledges it; want 3 replicas (replicas=3), or sync_interval: always on a single server and monitor=http://HOST:8222 in the URL to prove it, or durability=none to accept that", stream, replicas)
+	case l.isCluster() || replicas != 1:
+		return eventlog.None, fmt.Errorf("stream %s with %d replica(s) may be on another server of its cluster than monitor=%s is the address of; want 3 replicas (replicas=3)", stream, replicas, l.monitorHost())
 	}
 	return eventlog.Fsync, nil
 }
 
-// prove makes sure that a stream of so many replicas makes what it acknowledges
-// durable.
+// checkDurability returns an error if nothing proves that a stream with that many
+// replicas makes acknowledged events durable.
 func (l *streamLog) checkDurability(ctx context.Context, stream string, replicas int) error {
 	durability, err := l.durabilityOf(stream, replicas)
 	if err == nil && durability == eventlog.Fsync {
@@ -316,16 +336,17 @@ func (l *streamLog) checkDurability(ctx context.Context, stream string, replicas
 	return err
 }
 
-// syncs asks the monitoring endpoint whether the server syncs each write.
+// checkSync asks the monitor of the server, and returns an error unless the server
+// syncs each write.
 func (l *streamLog) checkSync(ctx context.Context) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(l.monitor, "/")+"/jsz", nil)
 	if err != nil {
-		return &eventlog.Error{Kind: eventlog.ErrUnavailable, Detail: "monitor is no URL"} // and the error would repeat it
+		return &eventlog.Error{Kind: eventlog.ErrUnavailable, Detail: "monitor is not a URL"} // err would repeat it
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		var failed *url.Error
-		if errors.As(err, &failed) { // which repeats the URL
+		if errors.As(err, &failed) { // it repeats the URL, which may contain a password
 			err = failed.Err
 		}
 		return fmt.Errorf("monitor=%s: %w", l.monitorHost(), err)
@@ -344,7 +365,7 @@ func (l *streamLog) checkSync(ctx context.Context) error {
 	case !server.Config.SyncAlways:
 		return &eventlog.Error{Kind: eventlog.ErrUnavailable, Detail: "its server does not write an event to disk before it acknowledges it; set sync_interval: always in its jetstream configuration, or durability=none in the URL"}
 	case server.ID != l.conn.ConnectedServerId():
-		return fmt.Errorf("monitor=%s tells of another server than the one that holds the stream", l.monitorHost())
+		return fmt.Errorf("monitor=%s is the address of another server than the one with the stream", l.monitorHost())
 	}
 	return nil
 }

@@ -17,38 +17,36 @@ import (
 	"example.com/shop/internal/receiver-runtime/eventlog"
 )
 
-// config is what a URL says:
-//
-//	nats://[user:password@]host[:port],…/STREAM[?parameter=value&…]
-//
-// With tls:// the connection is encrypted in any case; with nats:// it is if
-// the server wants it.
+// config is what a URL specifies (see the package comment).
 type config struct {
 	servers  []string
 	user     *url.Userinfo // nil: none
 	isSecure bool
-	events   string // the stream that holds them
+	events   string // the name of their stream
 
-	// What the stream is made with, and has to be like if it exists.
-	replicas   int           // at least that many; default 3, or 1 with durability=none or monitor
-	window     time.Duration // how long an id is known, at least; default 10m, and twice timeout or more
-	maxAge     time.Duration // how long an event is kept; default 0, for good; twice timeout or more
-	maxBytes   int64         // how much is kept before the log is full; default -1, no bound
-	partitions int           // how many subjects the events of a source are spread over; default 16
+	// What the stream is created with. An existing one must have the same
+	// settings, or at least as many replicas and as long a window.
+	replicas   int
+	window     time.Duration // how long an id is known; at least twice timeout
+	maxAge     time.Duration // how long an event is kept; 0: for ever; otherwise at least twice timeout
+	maxBytes   int64         // how much is kept before the log is full; -1: no limit
+	partitions int           // how many subjects the events of a source are spread over
 
-	durability eventlog.Durability // None if the URL asks for no proof
-	monitor    string              // where a single server says whether it syncs: http://host:8222
-	timeout    time.Duration       // how long an operation is tried again; default 15s
-	lease      time.Duration       // how long a consumer's place outlives its process; default 15s
+	durability eventlog.Durability // None if the URL asks for no proof, otherwise ""
+	monitor    string              // a URL where a single server reports whether it syncs; "" if there is none
+	timeout    time.Duration       // how long an operation is retried
+	lease      time.Duration       // how long a consumer's lease outlives its process
 
-	creds, nkey   string // files that say who we are
+	creds, nkey   string // files with the client's credentials
 	ca, cert, key string // files for TLS
 }
 
-// maxStreamName is the most bytes of a stream's name: it is part of the names
-// of files on the server, and of subjects.
+// maxStreamName is the most bytes that the name of a stream may have: it is part
+// of subjects, and of the names of files on the server.
 const maxStreamName = 200
 
+// parseURL returns what a URL specifies. Its errors repeat no part of the URL
+// that may be secret.
 func parseURL(text string) (*config, error) {
 	scheme, rest, _ := strings.Cut(text, "://")
 	rest, query, _ := strings.Cut(rest, "?")
@@ -59,24 +57,24 @@ func parseURL(text string) (*config, error) {
 	}
 	if at := strings.LastIndexByte(authority, '@'); at >= 0 {
 		user, err := url.Parse("nats://" + authority[:at+1] + "host")
-		if err != nil { // which would repeat the password
+		if err != nil { // it would repeat the password
 			return nil, errors.New("event log nats:…: user and password can't be read; write @ : / and % in them as %40 %3A %2F and %25")
 		}
 		config.user = user.User
 		authority = authority[at+1:]
 	}
 	for host := range strings.SplitSeq(authority, ",") {
-		if at, err := url.Parse(scheme + "://" + host); err != nil || at.Host != host || at.Hostname() == "" { // it may be a user and password
+		if at, err := url.Parse(scheme + "://" + host); err != nil || at.Host != host || at.Hostname() == "" { // which may be a user and password
 			return nil, errors.New("event log nats:…: want nats://HOST[:PORT],…/STREAM, such as nats://localhost:4222/ORDERS")
 		}
 		config.servers = append(config.servers, scheme+"://"+host)
 	}
-	if err := config.setStream(); err != nil {
+	if err := config.checkStreamName(); err != nil {
 		return nil, err
 	}
 	parameters, err := url.ParseQuery(query)
 	if err != nil {
-		return nil, fmt.Errorf("%s: what follows the ? can't be read: %w", config, err)
+		return nil, fmt.Errorf("%s: the parameters after the ? can't be read: %w", config, err)
 	}
 	if err := config.set(parameters); err != nil {
 		return nil, fmt.Errorf("%s: %w", config, err)
@@ -84,18 +82,18 @@ func parseURL(text string) (*config, error) {
 	return config, nil
 }
 
-// textParameters are the parameters whose values may have an @.
+// textParameters are the parameters whose values may contain an @.
 var textParameters = []string{"monitor", "creds", "nkey", "ca", "cert", "key"}
 
-// cutsPassword is whether what was taken for a stream and parameters is the
-// rest of a password with a / or ? in it.
+// cutsPassword reports whether the stream and parameters of a URL are in fact the
+// rest of a password that contains a / or ?.
 func cutsPassword(stream, query string) bool {
-	before, _, has := strings.Cut(stream+"&"+query, "@")
+	before, _, found := strings.Cut(stream+"&"+query, "@")
 	parameter, _, _ := strings.Cut(before[strings.LastIndexByte(before, '&')+1:], "=")
-	return has && !slices.Contains(textParameters, parameter)
+	return found && !slices.Contains(textParameters, parameter)
 }
 
-// monitorHost is where the monitor is, without what may be secret.
+// monitorHost returns the address of the monitor, without what may be secret.
 func (c *config) monitorHost() string {
 	at, err := url.Parse(c.monitor)
 	if err != nil {
@@ -104,7 +102,8 @@ func (c *config) monitorHost() string {
 	return at.Scheme + "://" + at.Host
 }
 
-// String is the URL without what may be secret. It begins each error of Open.
+// String returns the URL without what may be secret. Each error of Open begins
+// with it.
 func (c *config) String() string {
 	hosts := strings.Join(c.servers, ",")
 	if len(c.servers) > 1 {
@@ -114,20 +113,22 @@ func (c *config) String() string {
 	return hosts + "/" + c.events
 }
 
-func (c *config) setStream() error {
+// checkStreamName checks the name of the stream.
+func (c *config) checkStreamName() error {
 	isBad := func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_'
 	}
 	switch {
 	case c.events == "":
-		return fmt.Errorf("%s: name the stream that holds the events, such as %sORDERS", c, c)
+		return fmt.Errorf("%s: name the stream of the events, such as %sORDERS", c, c)
 	case strings.ContainsFunc(c.events, isBad) || len(c.events) > maxStreamName:
-		return fmt.Errorf("%s: a stream's name has letters, digits, - and _, at most %d of them", c, maxStreamName)
+		return fmt.Errorf("%s: the name of a stream may have letters, digits, - and _, and at most %d of them", c, maxStreamName)
 	}
 	return nil
 }
 
-// set takes over the parameters.
+// set sets the fields that parameters specify, and the number of replicas if none
+// does.
 func (c *config) set(parameters url.Values) error {
 	known := map[string]func(value string) error{
 		"replicas":   setNumber(&c.replicas, 5),
@@ -145,7 +146,7 @@ func (c *config) set(parameters url.Values) error {
 		"key":        setText(&c.key),
 		"durability": func(value string) error {
 			if value != string(eventlog.None) {
-				return fmt.Errorf("want %s, or no such parameter: then it has to be proven", eventlog.None)
+				return fmt.Errorf("want %s; leave the parameter out to have the durability proven", eventlog.None)
 			}
 			c.durability = eventlog.None
 			return nil
@@ -159,19 +160,19 @@ func (c *config) set(parameters url.Values) error {
 	for name, values := range parameters {
 		set := known[name]
 		if set == nil {
-			return fmt.Errorf("there is no parameter %q; known are %s", name, strings.Join(names, ", "))
+			return fmt.Errorf("there is no parameter %q; the known ones are %s", name, strings.Join(names, ", "))
 		}
 		if len(values) > 1 {
 			return fmt.Errorf("parameter %s is given %d times", name, len(values))
 		}
-		if err := set(values[0]); err != nil && name == "monitor" { // which may have a password
+		if err := set(values[0]); err != nil && name == "monitor" { // whose value may contain a password
 			return fmt.Errorf("parameter %s: %w", name, err)
 		} else if err != nil {
 			return fmt.Errorf("parameter %s=%s: %w", name, values[0], err)
 		}
 	}
 	if (c.cert == "") != (c.key == "") {
-		return errors.New("parameters cert and key come together")
+		return errors.New("the parameters cert and key are needed together")
 	}
 	if err := c.setWindow(); err != nil {
 		return err
@@ -183,9 +184,9 @@ func (c *config) set(parameters url.Values) error {
 	return nil
 }
 
-// setWindow makes sure that an id is known for as long as its event may be on
-// its way: it is tried again until timeout, and what was sent then may take as
-// long.
+// setWindow checks that an event's id is known for as long as copies of the event
+// may arrive: it is sent again until timeout, and the last copy may take as long
+// again.
 func (c *config) setWindow() error {
 	least := 2 * c.timeout
 	short := func(name string, value time.Duration) error {
@@ -197,73 +198,76 @@ func (c *config) setWindow() error {
 	case c.maxAge > 0 && c.maxAge < least:
 		return short("max-age", c.maxAge)
 	case c.maxAge > 0:
-		c.window = min(c.window, c.maxAge) // as the server wants it
+		c.window = min(c.window, c.maxAge) // the server accepts no longer window
 	}
 	return nil
 }
 
-func setText(into *string) func(string) error {
+// setText returns a function that sets a field to the value of a parameter. So do
+// the functions below, which parse and check the value first.
+func setText(field *string) func(string) error {
 	return func(value string) error {
-		*into = value
+		*field = value
 		return nil
 	}
 }
 
-func setURL(into *string) func(string) error {
+func setURL(field *string) func(string) error {
 	return func(value string) error {
 		at, err := url.Parse(value)
 		if err != nil || at.Scheme != "http" && at.Scheme != "https" || at.Host == "" {
 			return errors.New("want http://HOST:PORT, such as http://localhost:8222")
 		}
-		*into = value
+		*field = value
 		return nil
 	}
 }
 
-func setNumber(into *int, most int) func(string) error {
+func setNumber(field *int, most int) func(string) error {
 	return func(value string) error {
 		n, err := strconv.Atoi(value)
 		if err != nil || n < 1 || n > most {
 			return fmt.Errorf("want a number from 1 to %d", most)
 		}
-		*into = n
+		*field = n
 		return nil
 	}
 }
 
-func setBytes(into *int64) func(string) error {
+func setBytes(field *int64) func(string) error {
 	return func(value string) error {
 		n, err := eventlog.ParseBytes(value)
 		if err != nil || n < 1 {
 			return errors.New("want a number of bytes, such as 10GB")
 		}
-		*into = n
+		*field = n
 		return nil
 	}
 }
 
-func setDuration(into *time.Duration, least time.Duration) func(string) error {
+func setDuration(field *time.Duration, least time.Duration) func(string) error {
 	return func(value string) error {
 		d, err := time.ParseDuration(value)
 		if err != nil || d < least {
 			return fmt.Errorf("want a duration such as 90s, 10m or 24h, of at least %v", least)
 		}
-		*into = d
+		*field = d
 		return nil
 	}
 }
 
-// options are those of the connection.
+// options returns the options of the connection.
 func (c *config) options() []nats.Option {
 	options := []nats.Option{
-		// Never gives up, and never keeps a message for later: who waits for its
-		// acknowledgement sends it again.
+		// The connection is tried again for ever, and messages are not kept
+		// until it is back: whoever waits for an acknowledgement sends its
+		// message again.
 		nats.MaxReconnects(-1),
 		nats.IgnoreAuthErrorAbort(),
 		nats.ReconnectBufSize(-1),
 		nats.ReconnectWait(200 * time.Millisecond),
 		nats.ReconnectJitter(100*time.Millisecond, 200*time.Millisecond),
-		// A server that is silent is left before the operations on it time out.
+		// A server that stopped answering is left before operations time out.
 		nats.PingInterval(2 * time.Second),
 		nats.MaxPingsOutstanding(2),
 		nats.Timeout(3 * time.Second),
@@ -294,8 +298,8 @@ func (c *config) options() []nats.Option {
 	return options
 }
 
-// nkeyOption reads the key in a file only once the connection is made, as the
-// other options do, so that all their errors come from one place.
+// nkeyOption returns an option that reads the key from a file when it is applied,
+// as the other options do, so that the errors of all come from one place.
 func nkeyOption(file string) nats.Option {
 	return func(options *nats.Options) error {
 		option, err := nats.NkeyOptionFromSeed(file)

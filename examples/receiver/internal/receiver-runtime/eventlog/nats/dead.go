@@ -23,15 +23,16 @@ import (
 	"example.com/receiver/internal/receiver-runtime/eventlog"
 )
 
-// A dead letter is a message with all that its event has, under the subject
+// A dead letter is a message with the data and headers of its event, and the
+// headers below. Its subject is
 //
 //	STREAM_consumers.letter.CONSUMER.POSITION.dead
 //
-// and with what follows in more headers. While the letter waits to be tried
-// again, an empty message with .retry in place of .dead stands beside it.
+// While the letter waits to be tried again, there is also an empty message whose
+// subject ends in .retry in place of .dead.
 //
-// If a former stream had another event at the position, whose letter is there,
-// POSITION ends in a hyphen and a hash of the event.
+// If the position already has a letter, of the event that a former stream had
+// there, POSITION ends in a hyphen and a hash of the event.
 const (
 	headerConsumer = "dead-consumer"
 	headerRecorded = "dead-recorded"
@@ -40,27 +41,36 @@ const (
 	headerGaveUp   = "dead-buried"
 )
 
-// letterName is which letter of which consumer: tokens of subjects.
+// letterName names a letter by two tokens of its subject, CONSUMER and POSITION.
 type letterName struct{ consumer, position string }
 
-func (c *config) letterSubject(letter letterName, kind string) string {
-	return c.consumers() + ".letter." + letter.consumer + "." + letter.position + "." + kind
+// retryingLetters are the letters that wait to be tried again and were returned
+// by Retries, by their names without the hash. So RemoveDead, which is given only
+// a position, knows which of several letters was handled.
+type retryingLetters map[letterName]letterName
+
+// letterSubject returns the subject of a letter's message of a kind: dead, retry,
+// or * for both.
+func (c *config) letterSubject(name letterName, kind string) string {
+	return c.consumers() + ".letter." + name.consumer + "." + name.position + "." + kind
 }
 
+// newLetterName returns the name, without a hash, of the letter at a position.
 func newLetterName(consumer string, position eventlog.Position) letterName {
 	return letterName{subjectToken(consumer), strconv.FormatInt(int64(position), 10)}
 }
 
-// plain is the letter without what tells it from another at its position.
-func (l letterName) plain() letterName {
-	l.position, _, _ = strings.Cut(l.position, "-")
-	return l
+// withoutHash returns the name without the hash that distinguishes it from
+// another one at its position.
+func (n letterName) withoutHash() letterName {
+	n.position, _, _ = strings.Cut(n.position, "-")
+	return n
 }
 
-// bury puts a letter in the stream, or in the place of an older one.
+// putDead stores a letter, in place of an earlier one of that event.
 func (l *streamLog) putDead(ctx context.Context, letter *eventlog.DeadLetter) error {
 	message := l.message(&letter.Event)
-	delete(message.Header, jetstream.MsgIDHeader) // a later account is no duplicate
+	delete(message.Header, jetstream.MsgIDHeader) // a later letter of the event is not a duplicate
 	for name, value := range map[string]string{
 		headerConsumer: escape(letter.Consumer),
 		headerRecorded: letter.Recorded.UTC().Format(time.RFC3339Nano),
@@ -73,13 +83,14 @@ func (l *streamLog) putDead(ctx context.Context, letter *eventlog.DeadLetter) er
 		message.Header[name] = []string{value}
 	}
 	return l.do(ctx, func(ctx context.Context) error {
-		which, err := l.findLetter(ctx, letter, message.Header)
+		name, err := l.letterNameOf(ctx, letter, message.Header)
 		if err != nil {
 			return err
 		}
-		message.Subject = l.letterSubject(which, "dead")
-		// In this order: whoever has seen the letter may ask for another try.
-		if err := l.remove(ctx, l.letterSubject(which, "retry")); err != nil {
+		message.Subject = l.letterSubject(name, "dead")
+		// This is removed first, because whoever sees the letter may ask for
+		// another retry at once.
+		if err := l.purge(ctx, l.letterSubject(name, "retry")); err != nil {
 			return err
 		}
 		_, err = l.publish(ctx, l.consumers(), message)
@@ -87,31 +98,32 @@ func (l *streamLog) putDead(ctx context.Context, letter *eventlog.DeadLetter) er
 	})
 }
 
-// findLetter is where the letter of an event stands, or is to stand.
-func (l *streamLog) findLetter(ctx context.Context, letter *eventlog.DeadLetter, event nats.Header) (letterName, error) {
-	plain := newLetterName(letter.Consumer, letter.Position)
+// letterNameOf returns the name that the letter of an event has, or should get:
+// with a hash if the name without it belongs to another event.
+func (l *streamLog) letterNameOf(ctx context.Context, letter *eventlog.DeadLetter, event nats.Header) (letterName, error) {
+	name := newLetterName(letter.Consumer, letter.Position)
 	hash := sha256.Sum256([]byte(messageID(&letter.Event)))
-	beside := letterName{plain.consumer, plain.position + "-" + hex.EncodeToString(hash[:8])}
-	there, err := l.get(ctx, l.consumers(), getRequest{Last: l.letterSubject(beside, "dead")})
-	if err != nil || there != nil {
-		return beside, err
+	withHash := letterName{name.consumer, name.position + "-" + hex.EncodeToString(hash[:8])}
+	existing, err := l.get(ctx, l.consumers(), getRequest{Last: l.letterSubject(withHash, "dead")})
+	if err != nil || existing != nil {
+		return withHash, err
 	}
-	there, err = l.get(ctx, l.consumers(), getRequest{Last: l.letterSubject(plain, "dead")})
-	if there != nil && (there.header.Get(headerID) != event.Get(headerID) || there.header.Get(headerSource) != event.Get(headerSource)) {
-		return beside, nil
+	existing, err = l.get(ctx, l.consumers(), getRequest{Last: l.letterSubject(name, "dead")})
+	if existing != nil && (existing.header.Get(headerID) != event.Get(headerID) || existing.header.Get(headerSource) != event.Get(headerSource)) {
+		return withHash, nil
 	}
-	return plain, err
+	return name, err
 }
 
-// revive removes a letter, and with it what asks for another try.
-func (l *streamLog) removeDead(ctx context.Context, which letterName) error {
+// removeDead removes a letter, and the request for its retry.
+func (l *streamLog) removeDead(ctx context.Context, name letterName) error {
 	return l.do(ctx, func(ctx context.Context) error {
-		return l.remove(ctx, l.letterSubject(which, "*"))
+		return l.purge(ctx, l.letterSubject(name, "*"))
 	})
 }
 
-// remove removes the messages of a subject.
-func (l *streamLog) remove(ctx context.Context, subject string) error {
+// purge removes all messages with a subject from the stream of the consumers.
+func (l *streamLog) purge(ctx context.Context, subject string) error {
 	stream, err := l.jetstream.Stream(ctx, l.consumers())
 	if err != nil {
 		return err
@@ -119,16 +131,17 @@ func (l *streamLog) remove(ctx context.Context, subject string) error {
 	return stream.Purge(ctx, jetstream.WithPurgeSubject(subject))
 }
 
-// letters are the letters of a consumer, or of all if it is "", by consumer and
-// position: of one kind, dead or retry.
-func (l *streamLog) letters(ctx context.Context, consumer, kind string) (letters []letterName, err error) {
-	which := letterName{"*", "*"}
+// letterNames returns the names of a consumer's letters, or of all consumers' if
+// it is "", by consumer and position: those with a message of a kind, which is
+// dead or retry.
+func (l *streamLog) letterNames(ctx context.Context, consumer, kind string) (names []letterName, err error) {
+	pattern := letterName{"*", "*"}
 	if consumer != "" {
-		which.consumer = subjectToken(consumer)
+		pattern.consumer = subjectToken(consumer)
 	}
 	var subjects map[string]uint64
 	err = l.do(ctx, func(ctx context.Context) error {
-		info, err := l.info(ctx, l.consumers(), jetstream.WithSubjectFilter(l.letterSubject(which, kind)))
+		info, err := l.info(ctx, l.consumers(), jetstream.WithSubjectFilter(l.letterSubject(pattern, kind)))
 		if err == nil {
 			subjects = info.State.Subjects
 		}
@@ -136,75 +149,75 @@ func (l *streamLog) letters(ctx context.Context, consumer, kind string) (letters
 	})
 	for subject := range subjects {
 		if tokens := strings.Split(subject, "."); len(tokens) == 5 {
-			letters = append(letters, letterName{tokens[2], tokens[3]})
+			names = append(names, letterName{tokens[2], tokens[3]})
 		}
 	}
-	slices.SortFunc(letters, func(a, b letterName) int {
-		length := cmp.Compare(len(a.plain().position), len(b.plain().position))
+	slices.SortFunc(names, func(a, b letterName) int {
+		length := cmp.Compare(len(a.withoutHash().position), len(b.withoutHash().position))
 		return cmp.Or(strings.Compare(a.consumer, b.consumer), length, strings.Compare(a.position, b.position))
 	})
-	return letters, err
+	return names, err
 }
 
-// letter reads a letter. It returns nil if there is none any more.
-func (l *streamLog) letter(ctx context.Context, which letterName) (letter *eventlog.DeadLetter, err error) {
+// readLetter returns a letter, or nil if it was removed.
+func (l *streamLog) readLetter(ctx context.Context, name letterName) (letter *eventlog.DeadLetter, err error) {
 	err = l.do(ctx, func(ctx context.Context) error {
-		message, err := l.get(ctx, l.consumers(), getRequest{Last: l.letterSubject(which, "dead")})
+		message, err := l.get(ctx, l.consumers(), getRequest{Last: l.letterSubject(name, "dead")})
 		if err == nil && message != nil {
-			letter, err = parseLetter(which, message)
+			letter, err = parseLetter(name, message)
 		}
 		return err
 	})
 	return letter, err
 }
 
-// parseLetter is the letter in a message.
-func parseLetter(which letterName, message *storedMessage) (*eventlog.DeadLetter, error) {
+// parseLetter returns the letter that a message contains.
+func parseLetter(name letterName, message *storedMessage) (*eventlog.DeadLetter, error) {
 	field := message.header.Get
-	position, positionErr := strconv.ParseUint(which.plain().position, 10, 63)
+	position, positionErr := strconv.ParseUint(name.withoutHash().position, 10, 63)
 	recorded, recordedErr := time.Parse(time.RFC3339Nano, field(headerRecorded))
-	buried, buriedErr := time.Parse(time.RFC3339Nano, field(headerGaveUp))
+	gaveUp, gaveUpErr := time.Parse(time.RFC3339Nano, field(headerGaveUp))
 	tries, triesErr := strconv.Atoi(field(headerTries))
 	consumer, consumerErr := url.PathUnescape(field(headerConsumer))
 	reason, reasonErr := url.PathUnescape(field(headerReason))
 	record, recordErr := parseRecord(position, recorded, message.header, message.data)
-	if err := errors.Join(positionErr, recordedErr, buriedErr, triesErr, consumerErr, reasonErr, recordErr); err != nil {
+	if err := errors.Join(positionErr, recordedErr, gaveUpErr, triesErr, consumerErr, reasonErr, recordErr); err != nil {
 		return nil, &eventlog.Error{Kind: eventlog.ErrUnavailable, Detail: "a dead letter can't be read", Cause: fmt.Errorf("%s: %w", message.subject, err)}
 	}
-	return &eventlog.DeadLetter{Record: record, Consumer: consumer, Tries: tries, Reason: reason, GaveUp: buried.UTC()}, nil
+	return &eventlog.DeadLetter{Record: record, Consumer: consumer, Tries: tries, Reason: reason, GaveUp: gaveUp.UTC()}, nil
 }
 
 // Dead implements [eventlog.Log].
 func (l *streamLog) Dead(ctx context.Context, consumer string) iter.Seq2[eventlog.DeadLetter, error] {
 	return func(yield func(eventlog.DeadLetter, error) bool) {
-		err := l.dead(ctx, consumer, yield)
-		if err != nil {
+		if err := l.yieldDead(ctx, consumer, yield); err != nil {
 			yield(eventlog.DeadLetter{}, err)
 		}
 	}
 }
 
-func (l *streamLog) dead(ctx context.Context, consumer string, yield func(eventlog.DeadLetter, error) bool) error {
+// yieldDead yields the dead letters of a consumer, or of all if it is "".
+func (l *streamLog) yieldDead(ctx context.Context, consumer string, yield func(eventlog.DeadLetter, error) bool) error {
 	if err := l.usable(ctx, false); err != nil {
 		return err
 	}
-	retrying, err := l.letters(ctx, consumer, "retry")
+	retrying, err := l.letterNames(ctx, consumer, "retry")
 	if err != nil {
 		return err
 	}
-	all, err := l.letters(ctx, consumer, "dead")
-	for _, which := range all {
+	all, err := l.letterNames(ctx, consumer, "dead")
+	for _, name := range all {
 		if err := l.usable(ctx, false); err != nil {
 			return err
 		}
-		letter, err := l.letter(ctx, which)
+		letter, err := l.readLetter(ctx, name)
 		if err != nil {
 			return err
 		}
-		if letter == nil { // handled meanwhile
+		if letter == nil { // it was removed after all were listed
 			continue
 		}
-		letter.Retrying = slices.Contains(retrying, which)
+		letter.Retrying = slices.Contains(retrying, name)
 		if !yield(*letter, nil) {
 			return nil
 		}
@@ -212,31 +225,31 @@ func (l *streamLog) dead(ctx context.Context, consumer string, yield func(eventl
 	return err
 }
 
-// maxRetries is how many letters are tried again at a time.
+// maxRetries is how many letters [eventlog.Hold].Retries returns at most.
 const maxRetries = 100
 
-// retries are the letters of a consumer that wait to be tried again: of those at
-// one position the one that was taken before, or the first. It notes in taken,
-// by the plain ones, which it has taken.
-func (l *streamLog) retries(ctx context.Context, consumer string, taken map[letterName]letterName) (letters []eventlog.DeadLetter, err error) {
-	waiting, err := l.letters(ctx, consumer, "retry")
+// retries returns letters of a consumer that wait to be tried again, and updates
+// which they are in retrying. Of several letters at one position it returns one:
+// the one in retrying, or else the first.
+func (l *streamLog) retries(ctx context.Context, consumer string, retrying retryingLetters) (letters []eventlog.DeadLetter, err error) {
+	waiting, err := l.letterNames(ctx, consumer, "retry")
 	if err != nil {
 		return nil, err
 	}
-	maps.DeleteFunc(taken, func(_, which letterName) bool { return !slices.Contains(waiting, which) })
-	for _, which := range waiting {
-		if taken[which.plain()] == (letterName{}) {
-			taken[which.plain()] = which
+	maps.DeleteFunc(retrying, func(_, name letterName) bool { return !slices.Contains(waiting, name) })
+	for _, name := range waiting {
+		if retrying[name.withoutHash()] == (letterName{}) {
+			retrying[name.withoutHash()] = name
 		}
 	}
-	waiting = slices.DeleteFunc(waiting, func(which letterName) bool { return taken[which.plain()] != which })
-	for _, which := range waiting[:min(len(waiting), maxRetries)] {
-		letter, err := l.letter(ctx, which)
+	waiting = slices.DeleteFunc(waiting, func(name letterName) bool { return retrying[name.withoutHash()] != name })
+	for _, name := range waiting[:min(len(waiting), maxRetries)] {
+		letter, err := l.readLetter(ctx, name)
 		if err != nil {
 			return nil, err
 		}
-		if letter == nil { // it was handled before its other try was asked for
-			if err := l.do(ctx, func(ctx context.Context) error { return l.remove(ctx, l.letterSubject(which, "retry")) }); err != nil {
+		if letter == nil { // it was handled and removed before the request for its retry was stored
+			if err := l.do(ctx, func(ctx context.Context) error { return l.purge(ctx, l.letterSubject(name, "retry")) }); err != nil {
 				return nil, err
 			}
 			continue
@@ -255,19 +268,19 @@ func (l *streamLog) Retry(ctx context.Context, consumer string, positions ...eve
 	if err := eventlog.ValidateConsumer(consumer); err != nil {
 		return 0, err
 	}
-	letters, err := l.letters(ctx, consumer, "dead")
+	names, err := l.letterNames(ctx, consumer, "dead")
 	if err != nil {
 		return 0, err
 	}
 	if len(positions) > 0 {
-		isOther := func(letter letterName) bool {
-			return !slices.ContainsFunc(positions, func(p eventlog.Position) bool { return newLetterName(consumer, p) == letter.plain() })
+		isOther := func(name letterName) bool {
+			return !slices.ContainsFunc(positions, func(p eventlog.Position) bool { return newLetterName(consumer, p) == name.withoutHash() })
 		}
-		letters = slices.DeleteFunc(letters, isOther)
+		names = slices.DeleteFunc(names, isOther)
 	}
-	for _, which := range letters {
+	for _, name := range names {
 		err := l.do(ctx, func(ctx context.Context) error {
-			_, err := l.publish(ctx, l.consumers(), &nats.Msg{Subject: l.letterSubject(which, "retry")})
+			_, err := l.publish(ctx, l.consumers(), &nats.Msg{Subject: l.letterSubject(name, "retry")})
 			return err
 		})
 		if err != nil {

@@ -19,18 +19,18 @@ import (
 	"example.com/receiver/internal/receiver-runtime/eventlog"
 )
 
-// The headers of an event: it is a CloudEvent in binary mode, as the CloudEvents
-// binding for NATS has it (version 1.0.3). Its subject on NATS is
+// The headers of an event. Its message is a CloudEvent in binary mode, as the
+// NATS binding of CloudEvents 1.0.3 defines it. The subject of the message is
 //
 //	STREAM.PARTITION.SOURCE
 //
-// where events with one source and subject share a partition. Neither type nor
-// subject of an event is part of it: the server keeps an index of all subjects
-// in memory.
+// where all events with one source and subject have the same partition. The type
+// and subject of the event are not in it, because the server keeps an index of
+// all subjects in memory.
 const (
 	headerSpec    = "ce-specversion"
 	headerID      = "ce-id"
-	headerSource  = "ce-source" // left out if empty, as are subject and time
+	headerSource  = "ce-source" // left out if it is empty; so are subject and time
 	headerType    = "ce-type"
 	headerSubject = "ce-subject"
 	headerTime    = "ce-time"
@@ -38,7 +38,7 @@ const (
 	headerContent = "content-type"
 )
 
-// message is an event on its way to the stream. It refers to the event's data.
+// message returns the message that stores an event. It shares the event's data.
 func (c *config) message(event *eventlog.Event) *nats.Msg {
 	header := nats.Header{
 		headerSpec:    {"1.0"},
@@ -62,14 +62,14 @@ func (c *config) message(event *eventlog.Event) *nats.Msg {
 	return &nats.Msg{Subject: c.subject(event), Header: header, Data: event.Data}
 }
 
-// parseRecord is the event in a message that the stream holds.
+// parseRecord returns the event that a message of the stream contains.
 func parseRecord(sequence uint64, recorded time.Time, header nats.Header, data []byte) (eventlog.Record, error) {
 	record := eventlog.Record{Position: eventlog.Position(sequence), Recorded: recorded.UTC()}
 	record.Data = data
 	for _, attribute := range [...]struct {
-		name  string
-		into  *string
-		isSet bool // has to be
+		name     string
+		value    *string
+		required bool
 	}{
 		{headerID, &record.ID, true},
 		{headerSource, &record.Source, false},
@@ -78,13 +78,13 @@ func parseRecord(sequence uint64, recorded time.Time, header nats.Header, data [
 		{headerSchema, &record.Schema, true},
 	} {
 		value, err := url.PathUnescape(header.Get(attribute.name))
-		if err == nil && value == "" && attribute.isSet {
+		if err == nil && value == "" && attribute.required {
 			err = errors.New("it is missing")
 		}
 		if err != nil {
 			return eventlog.Record{}, notAnEvent(sequence, attribute.name, err)
 		}
-		*attribute.into = value
+		*attribute.value = value
 	}
 	record.Time = record.Recorded
 	if text := header.Get(headerTime); text != "" {
@@ -97,30 +97,30 @@ func parseRecord(sequence uint64, recorded time.Time, header nats.Header, data [
 	return record, nil
 }
 
-// notAnEvent is the error for a message that no log has written.
+// notAnEvent returns the error for a message that was not written by a log.
 func notAnEvent(sequence uint64, header string, err error) error {
-	return &eventlog.Error{Kind: eventlog.ErrUnavailable, Detail: fmt.Sprintf("the message at position %d is no event: somebody else has written to the stream; remove it", sequence), Cause: fmt.Errorf("header %s: %w", header, err)}
+	return &eventlog.Error{Kind: eventlog.ErrUnavailable, Detail: fmt.Sprintf("the message at position %d is not an event: something else has written to the stream; remove it", sequence), Cause: fmt.Errorf("header %s: %w", header, err)}
 }
 
-// messageID is by what the server knows an event: its source and its id, of
-// which the source has no colon.
+// messageID returns the text by which the server finds duplicates of an event:
+// its source and id, separated by the first colon.
 func messageID(event *eventlog.Event) string {
 	return strings.ReplaceAll(escape(event.Source), ":", "%3A") + ":" + escape(event.ID)
 }
 
-// escape is the text as a header holds it: of printable ASCII, everything
-// else percent-encoded, and % and " and the space as well.
+// escape returns a text as a header has it: everything but printable ASCII is
+// percent-encoded, and so are the space, " and %.
 func escape(text string) string {
 	isPlain := func(c byte) bool { return c > ' ' && c <= '~' && c != '"' && c != '%' }
 	return encode(text, '%', isPlain)
 }
 
-// maxToken is the most bytes that one token of a subject has. The server
-// takes no line of more than 4096, and holds all subjects in memory.
+// maxToken is the most bytes that a token of a subject has. The server accepts
+// lines of at most 4096 bytes, and keeps all subjects in memory.
 const maxToken = 100
 
-// subjectToken is a text as one token of a subject, different texts as different
-// tokens. A long one ends in a hash of the whole.
+// subjectToken returns a text as one token of a subject. Different texts have
+// different tokens; that of a long text is cut and ends in a hash of the text.
 func subjectToken(text string) string {
 	isPlain := func(c byte) bool {
 		return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_'
@@ -136,7 +136,8 @@ func subjectToken(text string) string {
 	return token
 }
 
-// encode writes what is not plain as two hexadecimal digits behind a mark.
+// encode returns a text with each byte that is not plain as a mark and two
+// hexadecimal digits.
 func encode(text string, mark byte, isPlain func(byte) bool) string {
 	const digits = "0123456789ABCDEF"
 	others := 0
@@ -159,11 +160,11 @@ func encode(text string, mark byte, isPlain func(byte) bool) string {
 	return string(encoded)
 }
 
-// subject is where an event is published.
+// subject returns the subject that an event is published with.
 func (c *config) subject(event *eventlog.Event) string {
 	hash := fnv.New64a()
 	_, _ = hash.Write([]byte(event.Source))
-	_, _ = hash.Write([]byte{0}) // which is in no attribute
+	_, _ = hash.Write([]byte{0}) // which no attribute contains
 	_, _ = hash.Write([]byte(event.Subject))
 	partition := hash.Sum64() % uint64(c.partitions)
 	return c.events + "." + strconv.FormatUint(partition, 10) + "." + subjectToken(event.Source)

@@ -18,10 +18,10 @@ import (
 	"example.com/receiver/internal/receiver-runtime/eventlog"
 )
 
-// What a reader asks the server for ahead of what it yields.
+// How much a reader requests from the server at a time.
 const (
 	pageEvents = 512
-	pageBytes  = 8 << 20 // or twice what one message may have
+	pageBytes  = 8 << 20 // or twice the largest message, if that is more
 )
 
 // Read implements [eventlog.Log].
@@ -37,13 +37,13 @@ func (l *streamLog) Read(ctx context.Context, from eventlog.From) iter.Seq2[even
 	}
 }
 
-// Tail implements [eventlog.Log]. It outlasts what happens to servers, and gives up if no
-// server is heard of for four times as long as an operation is tried: a minute;
-// or if its stream is another than before, whose positions say nothing of what
-// was yielded.
+// Tail implements [eventlog.Log]. It survives failures of servers. It gives up if
+// it hears from no server for four times the log's timeout, which is a minute
+// unless the URL sets it, or if the stream was replaced, so that its positions
+// have other events than those that were yielded.
 func (l *streamLog) Tail(ctx context.Context, from eventlog.From) iter.Seq2[eventlog.Record, error] {
 	return func(yield func(eventlog.Record, error) bool) {
-		reader := &reader{log: l, from: from, end: endless}
+		reader := &reader{log: l, from: from, end: noEnd}
 		err := reader.expect(from)
 		if err == nil {
 			err = reader.run(ctx, 4*l.timeout, yield)
@@ -54,19 +54,19 @@ func (l *streamLog) Tail(ctx context.Context, from eventlog.From) iter.Seq2[even
 	}
 }
 
-// newReader returns the reader of what the log holds now; done reports whether
-// there is nothing to read.
+// newReader returns a reader of the events that the log has now. done reports
+// whether there is nothing to read.
 func (l *streamLog) newReader(ctx context.Context, from eventlog.From) (_ *reader, done bool, err error) {
-	end, made, err := l.end(ctx)
+	end, created, err := l.end(ctx)
 	if err != nil {
 		return nil, false, err
 	}
-	reader := &reader{log: l, from: from, end: end, made: made}
+	reader := &reader{log: l, from: from, end: end, created: created}
 	if from.Log != "" {
 		if err := reader.expect(from); err != nil {
 			return nil, false, err
 		}
-		return reader, false, nil // even if there is nothing after it, which may be why
+		return reader, false, nil // if nothing comes after it, the reader finds out whether events were lost
 	}
 	done = end <= from.After
 	if !done && !from.Since.IsZero() {
@@ -75,12 +75,12 @@ func (l *streamLog) newReader(ctx context.Context, from eventlog.From) (_ *reade
 	return reader, done, err
 }
 
-// endless is behind all positions.
-const endless = eventlog.Position(1<<63 - 1)
+// noEnd is the end of a reader that has none: it is after all positions.
+const noEnd = eventlog.Position(1<<63 - 1)
 
-// end is the greatest position in the log, 0 if it is empty, and when the stream
-// was made that it is in.
-func (l *streamLog) end(ctx context.Context) (end eventlog.Position, made time.Time, err error) {
+// end returns the last position in the log, 0 if it is empty, and when its stream
+// was created.
+func (l *streamLog) end(ctx context.Context) (end eventlog.Position, created time.Time, err error) {
 	if err := l.usable(ctx, false); err != nil {
 		return 0, time.Time{}, err
 	}
@@ -89,45 +89,45 @@ func (l *streamLog) end(ctx context.Context) (end eventlog.Position, made time.T
 		if err != nil {
 			return err
 		}
-		if made = info.Created; info.State.Msgs > 0 {
+		if created = info.Created; info.State.Msgs > 0 {
 			end = eventlog.Position(info.State.LastSeq)
 		}
 		return nil
 	})
-	return end, made, err
+	return end, created, err
 }
 
-// info asks the leader of a stream how it is.
+// info asks the leader of a stream for its configuration and state.
 func (l *streamLog) info(ctx context.Context, stream string, options ...jetstream.StreamInfoOpt) (*jetstream.StreamInfo, error) {
 	handle, err := l.jetstream.Stream(ctx, stream)
-	if err != nil || len(options) == 0 {
-		if err != nil {
-			return nil, err
-		}
-		return handle.CachedInfo(), nil
+	if err != nil {
+		return nil, err
+	}
+	if len(options) == 0 {
+		return handle.CachedInfo(), nil // which the line above has asked for
 	}
 	return handle.Info(ctx, options...)
 }
 
-// reader yields what stands behind a place, up to an end.
+// reader yields the events after a position, up to an end.
 type reader struct {
-	log   *streamLog
-	from  eventlog.From
-	end   eventlog.Position
-	heard time.Time         // when something was delivered, or there was nothing to deliver
-	made  time.Time         // the stream; zero: any
-	known eventlog.Position // has been in the stream
-	doubt doubt
+	log       *streamLog
+	from      eventlog.From
+	end       eventlog.Position
+	lastHeard time.Time         // when the server last delivered an event, or had none to deliver
+	created   time.Time         // when the stream must have been created; zero if it may be any
+	known     eventlog.Position // the last that is known to have been in the stream
+	check     lossCheck
 }
 
-// run returns nil if it was stopped or came to the end, and gives up when it has
-// heard nothing for a while.
-func (r *reader) run(ctx context.Context, patience time.Duration, yield func(eventlog.Record, error) bool) error {
+// run yields events until the end, or until yield returns false; then it returns
+// nil. It gives up after it has heard nothing from the server for a time.
+func (r *reader) run(ctx context.Context, maxSilence time.Duration, yield func(eventlog.Record, error) bool) error {
 	open, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(r.log.open, cancel)()
-	r.heard = time.Now()
-	r.doubt.time = r.log.doubtTime()
+	r.lastHeard = time.Now()
+	r.check.certainAfter = r.log.staleLeaderTime()
 	for {
 		if err := r.log.usable(ctx, false); err != nil {
 			return err
@@ -140,20 +140,19 @@ func (r *reader) run(ctx context.Context, patience time.Duration, yield func(eve
 			continue
 		case errors.As(err, new(*eventlog.Error)):
 			return err
-		case time.Since(r.heard) > patience, errors.Is(err, jetstream.ErrStreamNotFound):
+		case time.Since(r.lastHeard) > maxSilence, errors.Is(err, jetstream.ErrStreamNotFound):
 			return r.log.unavailable(err)
 		}
-		// Its consumer was lost, with its server or on the way: go on behind
-		// what was yielded.
-		r.log.changeServer(r.heard)
+		// The server or the connection has failed, and with it the delivery. The
+		// next one begins after what was yielded.
+		r.log.noteFailure(r.lastHeard)
 		pause(open, 100*time.Millisecond)
 	}
 }
 
-// follow yields what one consumer on the server delivers, for as long as that
-// is without a gap.
+// follow yields the events of one delivery, until that fails or has a gap.
 func (r *reader) follow(ctx context.Context, yield func(eventlog.Record, error) bool) (done bool, err error) {
-	delivery, err := r.log.deliver(ctx, r.from)
+	delivery, err := r.log.newDelivery(ctx, r.from)
 	if err != nil {
 		return false, err
 	}
@@ -167,21 +166,22 @@ func (r *reader) follow(ctx context.Context, yield func(eventlog.Record, error) 
 			return false, err
 		}
 		if message == nil {
-			// It may be that the end is never reached, for events can be removed;
-			// and that the server is cut off, and knows of no more.
-			if r.end != endless || r.log.isCluster() {
-				behind, err := r.log.isAtEnd(ctx, r.from, r.end)
+			// The event at the end may have been removed, so that it is never
+			// delivered. And a server that is cut off from its cluster may not
+			// know that there are more events.
+			if r.end != noEnd || r.log.isCluster() {
+				atEnd, err := r.log.isAtEnd(ctx, r.from, r.end)
 				if err != nil {
-					return false, fmt.Errorf("it can't be known whether there are more: %v", err) // which may change
+					return false, fmt.Errorf("whether there are more events can't be checked: %v", err) // %v, so that it is tried again
 				}
-				if behind && r.end != endless {
+				if atEnd && r.end != noEnd {
 					return true, nil
 				}
 			}
-			r.heard = time.Now()
+			r.lastHeard = time.Now()
 			continue
 		}
-		r.heard = time.Now()
+		r.lastHeard = time.Now()
 		meta, err := message.Metadata()
 		if err != nil {
 			return false, err
@@ -190,7 +190,7 @@ func (r *reader) follow(ctx context.Context, yield func(eventlog.Record, error) 
 		if position > r.end {
 			return true, nil
 		}
-		// A server that lags behind may begin earlier than it was told to.
+		// A server that lags may begin with an earlier event than requested.
 		if position <= r.from.After || meta.Timestamp.Before(r.from.Since) {
 			continue
 		}
@@ -201,7 +201,7 @@ func (r *reader) follow(ctx context.Context, yield func(eventlog.Record, error) 
 		if !yield(record, nil) || position == r.end {
 			return true, nil
 		}
-		r.heard = time.Now() // what the caller took is not the server's silence
+		r.lastHeard = time.Now() // the time that the caller took does not count as silence
 		r.from, r.known = eventlog.After(position), position
 		if ctx.Err() != nil {
 			return false, ctx.Err()
@@ -209,22 +209,22 @@ func (r *reader) follow(ctx context.Context, yield func(eventlog.Record, error) 
 	}
 }
 
-// expect makes the reader fail if the stream is not the one that a position was
-// in, or has lost what was there.
+// expect makes the reader fail if the stream is not the one that from.Log
+// identifies, or if it has lost the event at from.After.
 func (r *reader) expect(from eventlog.From) error {
 	if from.Log == "" {
 		return nil
 	}
-	made, err := time.Parse(time.RFC3339Nano, from.Log)
+	created, err := time.Parse(time.RFC3339Nano, from.Log)
 	if err != nil {
-		return &eventlog.Error{Kind: eventlog.ErrInvalid, Detail: "From.Log is not of a log in NATS", Cause: err}
+		return &eventlog.Error{Kind: eventlog.ErrInvalid, Detail: "From.Log does not identify a log in NATS; use what Hold.From returns", Cause: err}
 	}
-	r.made, r.known = made, from.After
+	r.created, r.known = created, from.After
 	return nil
 }
 
-// recognize makes sure that what is delivered comes from the stream that was
-// read before, and that this still has what was read.
+// checkStream returns an error if the stream is not the one that was read before,
+// or has lost events that were read.
 func (r *reader) checkStream(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, r.log.timeout/4)
 	defer cancel()
@@ -232,58 +232,59 @@ func (r *reader) checkStream(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	why, err := r.doubt.replaced(info, r.made, r.known)
+	reason, err := r.check.replacedReason(info, r.created, r.known)
 	if err != nil {
 		return err
 	}
-	if why != "" {
-		return &eventlog.Error{Kind: eventlog.ErrUnavailable, Detail: "its events are not those that were read before", Cause: fmt.Errorf("%w: %s", eventlog.ErrReplaced, why)}
+	if reason != "" {
+		return &eventlog.Error{Kind: eventlog.ErrUnavailable, Detail: "its events are not those that were read before", Cause: fmt.Errorf("%w: %s", eventlog.ErrReplaced, reason)}
 	}
-	r.made = info.Created
+	r.created = info.Created
 	return nil
 }
 
-// isBehind is whether nothing stands between where reading begins and an end.
-func (l *streamLog) isAtEnd(ctx context.Context, from eventlog.From, end eventlog.Position) (is bool, err error) {
-	which := getRequest{Sequence: uint64(from.After) + 1, Next: ">"}
+// isAtEnd reports whether the stream has no event from where reading begins up to
+// an end.
+func (l *streamLog) isAtEnd(ctx context.Context, from eventlog.From, end eventlog.Position) (atEnd bool, err error) {
+	request := getRequest{Sequence: uint64(from.After) + 1, Next: ">"}
 	switch year := from.Since.Year(); {
 	case from.Since.IsZero():
 	case year > 9999:
 		return true, nil
 	case year >= 1970:
-		which = getRequest{Since: &from.Since, Next: ">"}
+		request = getRequest{Since: &from.Since, Next: ">"}
 	}
 	err = l.do(ctx, func(ctx context.Context) error {
-		next, err := l.get(ctx, l.events, which)
-		is = err == nil && (next == nil || eventlog.Position(next.sequence) > end)
+		next, err := l.get(ctx, l.events, request)
+		atEnd = err == nil && (next == nil || eventlog.Position(next.sequence) > end)
 		return err
 	})
-	return is, err
+	return atEnd, err
 }
 
-// delivery is what a consumer on the server delivers. It asks for one page
-// after the other.
+// delivery receives events through a consumer on the server, one page after the
+// other.
 //
-// The iterator of the jetstream package would do, but for a request that comes
-// to the consumer's server before that has told the others of the consumer: it
-// is lost, and noticed only when nothing was heard for seconds.
+// The iterator of the jetstream package would do the same, except in one case: a
+// request that reaches the consumer's server before the other servers know the
+// consumer is lost, and the iterator notices only after seconds of silence.
 type delivery struct {
 	log       *streamLog
-	consumer  string
+	consumer  string // on the server
 	messages  chan *nats.Msg
 	inbox     *nats.Subscription // of all pages
-	delivered uint64             // how many messages came, which the server counts as well
-	page      string             // where the server answers for the page
-	missing   int                // how many are still to come of the page
+	delivered uint64             // how many messages were received; the server counts them, too
+	page      string             // the subject of the server's answers to the current request
+	pending   int                // how many messages of the page were not received yet
 }
 
-// maxSilence is after how long without a word a consumer is given up. The
-// server says every second that it has nothing.
-const maxSilence = 2500 * time.Millisecond
+// deliveryTimeout is how long a delivery waits for a message of any kind. A server
+// that has no events sends a heartbeat every second.
+const deliveryTimeout = 2500 * time.Millisecond
 
-// deliver makes a consumer on the server. It acknowledges nothing, and the
-// server forgets it when nobody has asked it for a while.
-func (l *streamLog) deliver(ctx context.Context, from eventlog.From) (*delivery, error) {
+// newDelivery creates a consumer on the server. Its messages need no
+// acknowledgement, and the server removes it after a minute without requests.
+func (l *streamLog) newDelivery(ctx context.Context, from eventlog.From) (*delivery, error) {
 	config := jetstream.ConsumerConfig{
 		Name:              "reader-" + l.conn.NewInbox()[len(nats.InboxPrefix):],
 		DeliverPolicy:     jetstream.DeliverAllPolicy,
@@ -313,8 +314,8 @@ func (l *streamLog) deliver(ctx context.Context, from eventlog.From) (*delivery,
 	return d, nil
 }
 
-// ask asks for a page.
-func (d *delivery) ask() error {
+// requestPage requests the next page.
+func (d *delivery) requestPage() error {
 	request, err := json.Marshal(map[string]any{
 		"batch":          pageEvents,
 		"max_bytes":      max(pageBytes, 2*d.log.conn.MaxPayload()),
@@ -325,17 +326,17 @@ func (d *delivery) ask() error {
 		return err
 	}
 	d.page = strings.TrimSuffix(d.inbox.Subject, "*") + strconv.FormatUint(d.delivered, 10)
-	d.missing = pageEvents
+	d.pending = pageEvents
 	return d.log.conn.PublishRequest("$JS.API.CONSUMER.MSG.NEXT."+d.log.events+"."+d.consumer, d.page, request)
 }
 
-// next is the next message, or none if the server has nothing for now.
+// next returns the next message, or nil if the server has none at the moment.
 func (d *delivery) next(ctx context.Context) (*nats.Msg, error) {
-	silence := time.NewTimer(maxSilence)
-	defer silence.Stop()
+	timeout := time.NewTimer(deliveryTimeout)
+	defer timeout.Stop()
 	for {
-		if d.missing == 0 {
-			if err := d.ask(); err != nil {
+		if d.pending == 0 {
+			if err := d.requestPage(); err != nil {
 				return nil, err
 			}
 		}
@@ -344,22 +345,22 @@ func (d *delivery) next(ctx context.Context) (*nats.Msg, error) {
 		case message = <-d.messages:
 		case <-ctx.Done():
 			return nil, ctx.Err()
-		case <-silence.C:
-			return nil, errors.New("nothing was heard of the reader's consumer")
+		case <-timeout.C:
+			return nil, fmt.Errorf("the server has sent nothing for %v", deliveryTimeout)
 		}
 		status := message.Header.Get("Status")
 		switch {
-		case message.Reply != "": // where others acknowledge it
+		case message.Reply != "": // only an event has one, for its acknowledgement
 			return message, d.count(message)
-		case message.Subject != d.page: // the server is done with an earlier page
-		case status == "100": // it has nothing
-			return nil, d.compare(message.Header.Get("Nats-Last-Consumer"))
-		case status == "404", status == "408": // and has waited for long
-			d.missing = 0
+		case message.Subject != d.page: // it is about an earlier page
+		case status == "100": // a heartbeat: there is no event
+			return nil, d.checkCount(message.Header.Get("Nats-Last-Consumer"))
+		case status == "404", status == "408": // the request has expired
+			d.pending = 0
 		case status == "409" && message.Header.Get("Description") == "Batch Completed":
-			d.missing = 0
-		case status == "503": // the consumer is not known everywhere yet
-			d.missing = 0
+			d.pending = 0
+		case status == "503": // not all servers know the consumer yet
+			d.pending = 0
 			pause(ctx, 5*time.Millisecond)
 		default:
 			return nil, fmt.Errorf("the reader's consumer: %s %s", status, message.Header.Get("Description"))
@@ -367,28 +368,30 @@ func (d *delivery) next(ctx context.Context) (*nats.Msg, error) {
 	}
 }
 
-// count makes sure that no message was lost before this one.
+// count counts an event, and returns an error if one before it was lost.
 func (d *delivery) count(message *nats.Msg) error {
 	meta, err := message.Metadata()
 	if err != nil {
 		return err
 	}
 	d.delivered++
-	d.missing--
-	return d.compare(strconv.FormatUint(meta.Sequence.Consumer, 10))
+	d.pending--
+	return d.checkCount(strconv.FormatUint(meta.Sequence.Consumer, 10))
 }
 
-// compare makes sure that as many messages came as the server has sent.
-func (d *delivery) compare(sent string) error {
-	if came := strconv.FormatUint(d.delivered, 10); sent != came {
-		return fmt.Errorf("%s messages came of %s", came, sent)
+// checkCount returns an error if the server has sent another number of events than
+// was received.
+func (d *delivery) checkCount(sent string) error {
+	if received := strconv.FormatUint(d.delivered, 10); sent != received {
+		return fmt.Errorf("%s of %s messages were received", received, sent)
 	}
 	return nil
 }
 
+// stop ends the delivery and removes its consumer.
 func (d *delivery) stop() {
 	_ = d.inbox.Unsubscribe()
-	go func() { // if it fails the server forgets it a minute later
+	go func() { // if it fails, the server removes the consumer a minute later
 		ctx, cancel := context.WithTimeout(d.log.open, d.log.timeout)
 		defer cancel()
 		_ = d.log.jetstream.DeleteConsumer(ctx, d.log.events, d.consumer)

@@ -17,7 +17,7 @@ import (
 // AppendMeasurement stores events, all of them or none, and returns a receipt
 // for each once they are durable. An event is identified by its source (sensor)
 // and id (number, or if that is empty, the id sent with the call). One that is
-// stored already is not stored again, and its receipt says Duplicate. A
+// stored already is not stored again, and its receipt has Duplicate set. A
 // different event with the same identity is refused with [ErrConflict].
 func (l *Log) AppendMeasurement(ctx context.Context, events ...*commentspb.Measurement) ([]Receipt, error) {
 	return eventlog.AppendMessages(ctx, l.store, events, func(event *commentspb.Measurement) eventlog.Event {

@@ -16,7 +16,7 @@ import (
 // AppendPressEvent stores events, all of them or none, and returns a receipt
 // for each once they are durable. An event is identified by its source (source)
 // and id (event_id, or if that is empty, the id sent with the call). One that
-// is stored already is not stored again, and its receipt says Duplicate. A
+// is stored already is not stored again, and its receipt has Duplicate set. A
 // different event with the same identity is refused with [ErrConflict].
 func (l *Log) AppendPressEvent(ctx context.Context, events ...*editionspb.PressEvent) ([]Receipt, error) {
 	return eventlog.AppendMessages(ctx, l.store, events, func(event *editionspb.PressEvent) eventlog.Event {

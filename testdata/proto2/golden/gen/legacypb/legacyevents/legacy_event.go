@@ -16,8 +16,8 @@ import (
 // AppendLegacyEvent stores events, all of them or none, and returns a receipt
 // for each once they are durable. An event is identified by its source (source)
 // and id (sent with the call). One that is stored already is not stored again,
-// and its receipt says Duplicate. A different event with the same identity is
-// refused with [ErrConflict].
+// and its receipt has Duplicate set. A different event with the same identity
+// is refused with [ErrConflict].
 func (l *Log) AppendLegacyEvent(ctx context.Context, events ...*legacypb.LegacyEvent) ([]Receipt, error) {
 	return eventlog.AppendMessages(ctx, l.store, events, func(event *legacypb.LegacyEvent) eventlog.Event {
 		return eventlog.Event{

@@ -58,8 +58,8 @@ func Insecure() Option { return client.Insecure() }
 // those of the system.
 func RootCAs(file string) Option { return client.RootCAs(file) }
 
-// TLS returns an option to connect with TLS as config says, such as with a client
-// certificate.
+// TLS returns an option to connect with this TLS configuration, for example one
+// with a client certificate.
 func TLS(config *tls.Config) Option { return client.TLS(config) }
 
 // With returns an option that passes options of gRPC on.

@@ -51,19 +51,17 @@ func (l *Log) Close() error { return l.store.Close() }
 // least 1, and each later event has a greater one. 0 is before all events.
 type Position = eventlog.Position
 
-// From says where reading begins; From{} is before the first event. It has these
-// fields:
+// From is where reading begins: From{} is the first event. It has these fields:
 //
 //	After Position  // begin after this position
 //	Since time.Time // if not zero, begin with the first event stored then or later
 //	Log   string    // which events After is a position of; "" for those in the store
 type From = eventlog.From
 
-// After returns a From that begins with the first event after a position.
+// After returns a From that begins after a position.
 func After(position Position) From { return eventlog.After(position) }
 
-// Since returns a From that begins with the first event that was stored at t or
-// later.
+// Since returns a From that begins with the first event stored at t or later.
 func Since(t time.Time) From { return eventlog.Since(t) }
 
 // Receipt acknowledges an appended event. It has these fields:
@@ -87,7 +85,7 @@ type Durability = eventlog.Durability
 //	Source   string    // where it comes from
 //	Type     string    // what happened
 //	Subject  string    // to whom or to what it happened
-//	Time     time.Time // when it happened; Recorded if it did not say
+//	Time     time.Time // when it happened, or Recorded if that is unknown
 //	Schema   string    // full name of its message type
 //	Data     []byte    // the bytes of Message, as they are stored
 type Stored[M proto.Message] = eventlog.Stored[M]

@@ -15,8 +15,8 @@ import (
 
 // AppendEvent stores events, all of them or none, and returns a receipt for
 // each once they are durable. An event is identified by its id (sent with the
-// call). One that is stored already is not stored again, and its receipt says
-// Duplicate. A different event with the same identity is refused with
+// call). One that is stored already is not stored again, and its receipt has
+// Duplicate set. A different event with the same identity is refused with
 // [ErrConflict].
 func (l *Log) AppendEvent(ctx context.Context, events ...*shopv2.Event) ([]Receipt, error) {
 	return eventlog.AppendMessages(ctx, l.store, events, func(event *shopv2.Event) eventlog.Event {

@@ -17,7 +17,7 @@ import (
 // AppendReadingEvent stores events, all of them or none, and returns a receipt
 // for each once they are durable. An event is identified by its id (sent with
 // the call). One that is stored already is not stored again, and its receipt
-// says Duplicate. A different event with the same identity is refused with
+// has Duplicate set. A different event with the same identity is refused with
 // [ErrConflict].
 func (l *Log) AppendReadingEvent(ctx context.Context, events ...*fleetpb.ReadingEvent) ([]Receipt, error) {
 	return eventlog.AppendMessages(ctx, l.store, events, func(event *fleetpb.ReadingEvent) eventlog.Event {

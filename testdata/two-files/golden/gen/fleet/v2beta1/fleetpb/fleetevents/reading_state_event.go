@@ -16,8 +16,8 @@ import (
 // AppendReading_StateEvent stores events, all of them or none, and returns a
 // receipt for each once they are durable. An event is identified by its id
 // (sent with the call). One that is stored already is not stored again, and its
-// receipt says Duplicate. A different event with the same identity is refused
-// with [ErrConflict].
+// receipt has Duplicate set. A different event with the same identity is
+// refused with [ErrConflict].
 func (l *Log) AppendReading_StateEvent(ctx context.Context, events ...*fleetpb.Reading_StateEvent) ([]Receipt, error) {
 	return eventlog.AppendMessages(ctx, l.store, events, func(event *fleetpb.Reading_StateEvent) eventlog.Event {
 		return eventlog.Event{
