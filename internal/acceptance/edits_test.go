@@ -155,7 +155,7 @@ var (
 		"cmd/shop-client/desk_v1_commands.go")
 	stockGen = paths("gen/stock/v1/stockv1", "client/stock.go", "server/stock.go", "test/stock.go", "test/stock_count.go")
 	// stockShared is generated as long as the package has a service.
-	stockShared = paths("gen/stock/v1/stockv1", "client/client.go", "events/consume.go", "events/log.go", "events/stock_event.go", "server/server.go", "test/server.go", "test/stock_event.go")
+	stockShared = paths("gen/stock/v1/stockv1", "client/client.go", "events/consume.go", "events/engines.go", "events/log.go", "events/stock_event.go", "server/server.go", "test/server.go", "test/stock_event.go")
 )
 
 const (

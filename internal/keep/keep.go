@@ -60,7 +60,8 @@ type Module struct {
 	folders sync.Map // of func() *folder, by folder
 	joined  map[*model.Service]*joined
 	added   map[model.Element]bool // elements for which this run writes a file of yours
-	made    map[string]bool        // paths of what this run makes
+	made    map[string]bool        // paths of what this run makes, or would if it were not there
+	written map[string]bool        // paths of those that it writes
 	// mains are the folders for which this run writes a func main, and stranded
 	// the paths of what it does not make because there is none.
 	mains, stranded map[string]bool
@@ -75,7 +76,7 @@ func At(root, modulePath string, all bool) *Module {
 	return &Module{
 		root: root, path: modulePath, all: all,
 		joined: map[*model.Service]*joined{}, added: map[model.Element]bool{},
-		made: map[string]bool{}, mains: map[string]bool{}, stranded: map[string]bool{},
+		made: map[string]bool{}, written: map[string]bool{}, mains: map[string]bool{}, stranded: map[string]bool{},
 	}
 }
 
@@ -124,6 +125,7 @@ func (m *Module) Decide(outputs []Output) (files []File, err error) {
 		}
 		errs = append(errs, d.err)
 		if d.writes() {
+			m.written[outputs[i].Path] = true
 			files = append(files, File{Path: outputs[i].Path, Content: d.content})
 		}
 	}

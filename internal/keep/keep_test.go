@@ -648,7 +648,7 @@ func TestWhatIsNoLongerMade(t *testing.T) {
 	events := []string{"gen/shoppb/shopevents/order_event.go", "gen/shoppb/shoptest/order_event.go"}
 	commands := []string{"cmd/shop-client/orders_commands.go"}
 	services := []string{client, "gen/shoppb/shopserver/orders.go", "gen/shoppb/shoptest/orders.go", find, "gen/shoppb/shoptest/orders_take.go"}
-	shared := []string{"gen/shoppb/shopclient/client.go", "gen/shoppb/shopevents/consume.go", "gen/shoppb/shopevents/log.go", "gen/shoppb/shopserver/server.go", "gen/shoppb/shoptest/server.go"}
+	shared := []string{"gen/shoppb/shopclient/client.go", "gen/shoppb/shopevents/consume.go", "gen/shoppb/shopevents/engines.go", "gen/shoppb/shopevents/log.go", "gen/shoppb/shopserver/server.go", "gen/shoppb/shoptest/server.go"}
 	old := "internal/receiver-runtime/eventlog/old.go"
 	older := "internal/receiver-runtime/metrics/metrics.go"
 	foreign := "gen/shoppb/shopclient/others.go"
@@ -710,7 +710,7 @@ func TestWhatIsNoLongerMade(t *testing.T) {
 				h.remove("gen/shoppb/shopclient/" + at)
 			}
 			return strings.Replace(orders, "gen/shoppb", "gen/shoppb;store", 1)
-		}, slices.Concat(slices.DeleteFunc(slices.Clone(services), func(at string) bool { return at == client }), events[:1], shared[4:])},
+		}, slices.Concat(slices.DeleteFunc(slices.Clone(services), func(at string) bool { return at == client }), events[:1], shared[5:])},
 		"of a program by its name before": {func(disk) string {
 			return strings.Replace(orders, "package shop;", "package store;", 1)
 		}, commands},
@@ -852,16 +852,21 @@ func TestLeftoversOfEveryEnding(t *testing.T) {
 	}
 }
 
-// TestTheClientOfADeletedMain is not made, since nothing would build it.
+// The client of a deleted main is not made, because nothing would build it, and what
+// it alone needs of the runtime goes with it.
 func TestTheClientOfADeletedMain(t *testing.T) {
 	const commands, own, mine = "cmd/shop-client/commands.go", "cmd/shop-client/orders_commands.go", "cmd/shop-client/main.go"
+	commandFiles := 0
 	leftovers := func(h disk, options ...string) (paths []string, text string) {
 		files, _, err := h.dry(orders, options...)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, file := range files {
-			if file.Leftover {
+			switch {
+			case file.Leftover && strings.HasPrefix(file.Path, model.RuntimeDir+"/command/"):
+				commandFiles++
+			case file.Leftover:
 				paths, text = append(paths, file.Path), string(file.Content)
 			}
 		}
@@ -872,6 +877,9 @@ func TestTheClientOfADeletedMain(t *testing.T) {
 	h.remove(mine)
 	if paths, text := leftovers(h); !slices.Equal(paths, []string{commands, own}) || !strings.HasSuffix(text, "\n\n//go:build ignore\n\npackage main\n") {
 		t.Errorf("leftovers are %q, the last of them\n%s", paths, text)
+	}
+	if commandFiles < 5 {
+		t.Errorf("%d files of the package command are leftovers, want all", commandFiles)
 	}
 	for range 2 { // and main does not come back, nor does anything that was deleted
 		if _, err := h.generate(orders); err != nil || h.has(mine) || strings.Contains(h.read(own), "func") {

@@ -132,7 +132,7 @@ func (s *survey) folder(dir string) {
 		switch {
 		case entry.IsDir() && (s.visit[at] || !passedOver(entry.Name())):
 			s.folder(at)
-		case entry.Type().IsRegular() && !s.module.made[at] && path.Ext(at) != template:
+		case entry.Type().IsRegular() && !s.module.written[at] && path.Ext(at) != template:
 			s.file(at)
 		}
 	}
@@ -165,7 +165,7 @@ func (s *survey) file(at string) {
 	case path.Ext(at) == ".go":
 		s.imports[at] = s.runtimeImports(at, head)
 	}
-	if !bytes.Contains(head, []byte(Marker)) {
+	if s.module.made[at] || !bytes.Contains(head, []byte(Marker)) {
 		return
 	}
 	if path.Ext(at) != ".go" || !model.Generated(path.Dir(at)) {
