@@ -31,7 +31,7 @@ type Store = eventlog.Log
 func New(store Store) *Log { return &Log{store: store} }
 
 // Open opens the store at a URL, such as "sqlite:data/events.db". Other processes
-// may have it open too. The program must import the engine of the URL.
+// may have it open too.
 func Open(ctx context.Context, url string) (*Log, error) {
 	store, err := eventlog.Open(ctx, url)
 	if err != nil {
