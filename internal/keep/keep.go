@@ -65,9 +65,8 @@ type Module struct {
 	// mains are the folders for which this run writes a func main, and stranded
 	// the paths of what it does not make because there is none.
 	mains, stranded map[string]bool
-	// imported are the packages of the runtime that code on disk imports, and
-	// runtimeFiles the files in the folder of its copy.
-	imported, runtimeFiles []string
+	imported        map[string][]string // folders of this module that a Go file on disk imports, by its path
+	runtimeFiles    []string            // paths of what is in the folder of its copy
 }
 
 // At returns the module of a path whose go.mod is in root. With all, files of yours

@@ -37,10 +37,13 @@ func (m *Module) Leftovers(target *model.Module) (files []File, err error) {
 			return nil, err
 		}
 	}
+	var unused []File
 	for _, common := range slices.Sorted(maps.Keys(packages)) {
 		files = append(files, packages[common].leftovers(m)...)
+		unused = append(unused, packages[common].unused...)
 	}
-	files = append(files, m.leftoversElsewhere(protos, files)...)
+	files = append(files, m.leftoversElsewhere(protos, slices.Concat(files, unused))...)
+	files = append(files, m.notImported(unused)...)
 	m.lines = append(m.lines, m.removedServices(files)...)
 	return files, nil
 }
@@ -80,6 +83,7 @@ type packageFiles struct {
 	ended  []File // made for an element of a proto, of which nothing is made now
 	shared []File // made for the package as a whole
 	needed bool   // whether the shared ones are
+	unused []File // made for the events of the package, of which there are none now
 }
 
 // leftovers returns the files that are no longer made. The shared ones go when no
@@ -87,15 +91,32 @@ type packageFiles struct {
 // if nothing is left of a folder that they import.
 func (p *packageFiles) leftovers(m *Module) []File {
 	files := p.ended
+	if !p.needed {
+		p.shared, p.unused = append(p.shared, p.unused...), nil
+	}
 	stays := func(file File) bool { return p.needed && !m.lacksImport(file, files) }
 	return append(files, slices.DeleteFunc(p.shared, stays)...)
 }
 
-// add looks through a folder.
+// add adds the files in a folder.
 func (p *packageFiles) add(m *Module, protos model.Protos, dir string) error {
-	entries, err := m.list(dir)
+	files, err := m.packageFiles(protos, dir)
 	if err != nil {
 		return err
+	}
+	if strings.HasSuffix(dir, "events") && protos.Folders[dir] && !files.needed && !m.shared(protos, dir) {
+		files.unused, files.shared = files.shared, nil
+	}
+	p.ended, p.shared, p.unused = append(p.ended, files.ended...), append(p.shared, files.shared...), append(p.unused, files.unused...)
+	p.needed = p.needed || files.needed
+	return nil
+}
+
+// packageFiles looks through a folder.
+func (m *Module) packageFiles(protos model.Protos, dir string) (files packageFiles, err error) {
+	entries, err := m.list(dir)
+	if err != nil {
+		return files, err
 	}
 	for _, entry := range entries {
 		at := path.Join(dir, entry.Name())
@@ -103,25 +124,25 @@ func (p *packageFiles) add(m *Module, protos model.Protos, dir string) error {
 			continue
 		}
 		if m.made[at] {
-			p.needed = true
+			files.needed = true
 			continue
 		}
 		text, err := m.read(at)
 		if err != nil {
-			return err
+			return files, err
 		}
 		switch source := sourceOf(text); {
 		case !Marked(at, text):
-			p.needed = true
+			files.needed = true
 		case m.stranded[at] || isEmptied(at, text) || source.proto() != "" && m.ended(protos, at, text, source):
-			p.ended = append(p.ended, m.leftover(at, text))
+			files.ended = append(files.ended, m.leftover(at, text))
 		case source.proto() == "":
-			p.shared = append(p.shared, m.leftover(at, text))
+			files.shared = append(files.shared, m.leftover(at, text))
 		default:
-			p.needed = true
+			files.needed = true
 		}
 	}
-	return nil
+	return files, nil
 }
 
 // lacksImport reports whether a file of ours imports a folder of one of a

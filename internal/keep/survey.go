@@ -27,8 +27,8 @@ type survey struct {
 	others map[string]bool
 	// messages are the protos of which there is Go code of messages.
 	messages map[string]bool
-	// imports are the packages of the runtime that Go files import which this run
-	// does not make.
+	// imports are the folders of this module that the Go files import which this
+	// run does not write.
 	imports map[string][]string
 }
 
@@ -60,16 +60,59 @@ func (m *Module) leftoversElsewhere(protos model.Protos, known []File) (files []
 	for _, file := range slices.Concat(known, files) {
 		delete(s.imports, file.Path)
 	}
-	for _, packages := range s.imports {
-		m.imported = append(m.imported, packages...)
-	}
+	m.imported = s.imports
 	return files
 }
 
 // RuntimeImports returns the packages of the runtime, by their paths below it,
 // that code on disk imports, besides what this run writes. [Module.Leftovers] must
 // have been called.
-func (m *Module) RuntimeImports() []string { return m.imported }
+func (m *Module) RuntimeImports() (packages []string) {
+	for _, folders := range m.imported {
+		for _, dir := range folders {
+			if pkg, ok := strings.CutPrefix(dir, model.RuntimeDir+"/"); ok {
+				packages = append(packages, pkg)
+			}
+		}
+	}
+	return packages
+}
+
+// notImported returns those of some files in whose folders no code on disk needs
+// them: a file that was to go with them stays if it does. The others are noted as
+// code on disk.
+func (m *Module) notImported(unused []File) (files []File) {
+	for _, file := range unused {
+		used := false
+		for _, folders := range m.imported {
+			used = used || slices.Contains(folders, path.Dir(file.Path))
+		}
+		if !used {
+			files = append(files, file)
+		}
+	}
+	for _, file := range unused {
+		if text, err := m.read(file.Path); err == nil && !slices.ContainsFunc(files, func(f File) bool { return f.Path == file.Path }) {
+			m.imported[file.Path] = Imports(text, m.path)
+		}
+	}
+	return files
+}
+
+// Yours returns the Go files of yours that import a package of the runtime.
+// [Module.Leftovers] must have been called.
+func (m *Module) Yours(pkg string) (files []File) {
+	for at, folders := range m.imported {
+		if !slices.Contains(folders, path.Join(model.RuntimeDir, pkg)) {
+			continue
+		}
+		if text, err := m.read(at); err == nil && !Marked(at, text) {
+			files = append(files, File{Path: at, Content: text})
+		}
+	}
+	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
+	return files
+}
 
 // RuntimeLeftovers returns the files of the copy of the runtime that are not made:
 // those of another version, and of packages that nothing needs. The copy must have
@@ -163,7 +206,7 @@ func (s *survey) file(at string) {
 		s.module.runtimeFiles = append(s.module.runtimeFiles, at)
 		return
 	case path.Ext(at) == ".go":
-		s.imports[at] = s.runtimeImports(at, head)
+		s.imports[at] = s.importsOf(at, head)
 	}
 	if s.module.made[at] || !bytes.Contains(head, []byte(Marker)) {
 		return
@@ -181,18 +224,18 @@ func (s *survey) file(at string) {
 	}
 }
 
-// runtimeImports returns the packages of the runtime that a Go file needs. One that
-// its owner has taken over from the copy needs the rest of its package.
-func (s *survey) runtimeImports(at string, head []byte) []string {
+// importsOf returns the folders of this module that a Go file needs. One of the
+// runtime that its owner has taken over needs the rest of its package.
+func (s *survey) importsOf(at string, head []byte) []string {
 	text := head
 	if len(head) == headSize { // the imports may be longer
 		text, _ = s.module.read(at)
 	}
-	packages := Imports(text, s.module.path+"/"+model.RuntimeDir)
-	if dir, ok := strings.CutPrefix(path.Dir(at), model.RuntimeDir+"/"); ok {
-		packages = append(packages, dir)
+	folders := Imports(text, s.module.path)
+	if dir := path.Dir(at); strings.HasPrefix(dir, model.RuntimeDir+"/") {
+		folders = append(folders, dir)
 	}
-	return packages
+	return folders
 }
 
 // head reads the beginning of a file.

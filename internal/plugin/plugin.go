@@ -93,7 +93,7 @@ func (r *Result) addRuntime(target *model.Module, disk *keep.Module) error {
 	r.Files = slices.Concat(r.Files, copied, disk.RuntimeLeftovers())
 	slices.SortStableFunc(r.Files, func(a, b keep.File) int { return strings.Compare(a.Path, b.Path) })
 	r.Missing = r.GoMod.Missing(part.Requirements())
-	r.Lines = outdated(r.GoMod, part)
+	r.Lines = append(outdated(r.GoMod, part), renames(target, disk)...)
 	return nil
 }
 

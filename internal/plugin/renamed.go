@@ -1,0 +1,138 @@
+package plugin
+
+import (
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/importer"
+	"go/parser"
+	"go/token"
+	"go/types"
+	"io/fs"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/keep"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime"
+)
+
+// renamed are the fields and methods of package eventlog that have another name
+// than in a released version, and that code of users may use.
+var renamed = map[string]string{
+	"ConsumerStats.Place": "Position",
+	"DeadLetter.Buried":   "GaveUp",
+	"Hold.Place":          "Position",
+	"Hold.Move":           "Commit",
+	"Hold.Bury":           "PutDead",
+	"Hold.Revive":         "RemoveDead",
+}
+
+// oldNames matches text that may use one of the old names.
+var oldNames = regexp.MustCompile(`\.(Place|Buried|Move|Bury|Revive)\b`)
+
+// renames returns a line for each place where code of the user has a name of the
+// runtime that is another now. The compiler reports it, too, but not the new name.
+//
+// Only types tell a Place of package eventlog from any other, so a folder with such
+// a name is type-checked, as far as that is possible without its dependencies.
+func renames(target *model.Module, disk *keep.Module) (lines []string) {
+	folders := map[string][]keep.File{}
+	for _, file := range disk.Yours("eventlog") {
+		if oldNames.Match(file.Content) {
+			folders[path.Dir(file.Path)] = append(folders[path.Dir(file.Path)], file)
+		}
+	}
+	if len(folders) == 0 {
+		return nil
+	}
+	check := newRenameCheck(target.Runtime)
+	for _, files := range folders {
+		lines = append(lines, check.folder(files)...)
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// renameCheck type-checks code that imports package eventlog.
+type renameCheck struct {
+	fset     *token.FileSet
+	path     string // by which code imports it
+	eventlog *types.Package
+	standard types.Importer
+}
+
+func newRenameCheck(runtimePath string) *renameCheck {
+	c := &renameCheck{fset: token.NewFileSet(), path: runtimePath + "/eventlog"}
+	c.standard = importer.ForCompiler(c.fset, "source", nil)
+	var files []*ast.File
+	names, _ := fs.Glob(runtime.Source, "eventlog/*.go")
+	for _, name := range names {
+		text, err := fs.ReadFile(runtime.Source, name)
+		if err != nil || strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		if file, err := parser.ParseFile(c.fset, name, text, parser.SkipObjectResolution); err == nil {
+			files = append(files, file)
+		}
+	}
+	c.eventlog = c.check(c.path, files, &types.Info{})
+	return c
+}
+
+// check type-checks files, and ignores what can't be resolved.
+func (c *renameCheck) check(path string, files []*ast.File, info *types.Info) *types.Package {
+	config := types.Config{Importer: c, Error: func(error) {}}
+	pkg, _ := config.Check(path, c.fset, files, info)
+	return pkg
+}
+
+// Import implements [types.Importer] for package eventlog and the standard library.
+func (c *renameCheck) Import(path string) (*types.Package, error) {
+	first, _, _ := strings.Cut(path, "/")
+	switch {
+	case path == c.path && c.eventlog != nil:
+		return c.eventlog, nil
+	case strings.Contains(first, "."):
+		return nil, errors.New("its source is not looked for")
+	}
+	return c.standard.Import(path)
+}
+
+// folder returns the lines about some files of a package.
+func (c *renameCheck) folder(files []keep.File) (lines []string) {
+	var parsed []*ast.File
+	for _, file := range files {
+		if syntax, err := parser.ParseFile(c.fset, file.Path, file.Content, parser.SkipObjectResolution); err == nil {
+			parsed = append(parsed, syntax)
+		}
+	}
+	info := &types.Info{Types: map[ast.Expr]types.TypeAndValue{}}
+	c.check("checked", parsed, info)
+	for _, file := range parsed {
+		ast.Inspect(file, func(node ast.Node) bool {
+			if selector, ok := node.(*ast.SelectorExpr); ok {
+				if old := c.member(info.Types[selector.X].Type, selector.Sel.Name); renamed[old] != "" {
+					lines = append(lines, fmt.Sprintf("%s: eventlog.%s has another name: write %s", c.fset.Position(selector.Sel.Pos()), old, renamed[old]))
+				}
+			}
+			return true
+		})
+	}
+	return lines
+}
+
+// member returns what a field or method of a type is called in full, if the type is
+// one of package eventlog.
+func (c *renameCheck) member(of types.Type, name string) string {
+	if pointer, ok := of.(*types.Pointer); ok {
+		of = pointer.Elem()
+	}
+	named, ok := of.(*types.Named)
+	if !ok || named.Obj().Pkg() != c.eventlog {
+		return ""
+	}
+	return named.Obj().Name() + "." + name
+}
