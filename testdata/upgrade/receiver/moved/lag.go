@@ -44,3 +44,8 @@ func gaveUp(ctx context.Context, log eventlog.Log) error {
 	}
 	return nil
 }
+
+// drop moves an event to the dead letters.
+func drop(ctx context.Context, hold eventlog.Hold, event eventlog.Record) error {
+	return hold.Bury(ctx, eventlog.DeadLetter{Record: event, Tries: 1, Reason: "dropped by hand"})
+}

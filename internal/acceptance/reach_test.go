@@ -1,0 +1,124 @@
+package acceptance
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const plainProto = `syntax = "proto3";
+package notes.v1;
+option go_package = "example.com/notes/gen/notes/v1;notesv1";
+
+service Notes {
+  rpc Get(GetRequest) returns (Note);
+  rpc Watch(GetRequest) returns (stream Note);
+}
+
+message GetRequest { string name = 1; }
+message Note { string name = 1; string text = 2; }
+`
+
+const eventProto = `
+service Intake {
+  rpc Take(NoteEvent) returns (Taken);
+}
+
+message NoteEvent { string event_type = 1; string user_id = 2; string text = 3; }
+message Taken { string message = 1; }
+`
+
+// A module gets what its code reaches of the runtime, and in go.mod what that needs:
+// without events no event log and no database. An event brings them; when the last
+// one is removed, and what is yours of it, they go.
+func TestAModuleGetsWhatItUses(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	generate := func() {
+		t.Helper()
+		run(t, dir, "protoc-gen-receiver", "generate", "notes.proto")
+		run(t, dir, "go", "mod", "tidy")
+		run(t, dir, "go", "vet", "./...")
+	}
+	copied := func() (lines int) {
+		for _, text := range goFiles(t, filepath.Join(dir, "internal/receiver-runtime")) {
+			lines += bytes.Count(text, []byte("\n"))
+		}
+		return lines
+	}
+	reaches := func(word string) bool {
+		t.Helper()
+		return strings.Contains(run(t, dir, "go", "list", "-deps", "-test", "./..."), word)
+	}
+	write("go.mod", "module example.com/notes\n\ngo 1.26\n")
+	write("notes.proto", plainProto)
+	generate()
+	checkPlain := func() {
+		t.Helper()
+		for _, word := range []string{"sqlite", "nats", "eventlog", "operate"} {
+			if reaches(word) {
+				t.Errorf("without events it depends on %s", word)
+			}
+		}
+		gomod, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+		if err != nil || bytes.Contains(gomod, []byte("sqlite")) || bytes.Contains(gomod, []byte("nats")) {
+			t.Errorf("without events go.mod is\n%s", gomod)
+		}
+		lines := copied()
+		t.Logf("without events %d lines of the runtime are copied", lines)
+		if lines > 3500 {
+			t.Errorf("without events %d lines are copied, want at most 3500", lines)
+		}
+	}
+	checkPlain()
+	run(t, dir, "go", "test", "./...")
+
+	write("notes.proto", plainProto+eventProto)
+	if err := os.Remove(filepath.Join(dir, "cmd/notes-server/main.go")); err != nil { // so that it comes again, with a log
+		t.Fatal(err)
+	}
+	run(t, dir, "protoc-gen-receiver", "generate", "--receiver_opt=scaffold=all", "notes.proto")
+	generate()
+	if !reaches("modernc.org/sqlite") || !reaches("github.com/nats-io/nats.go") || !reaches("eventlog/memory") {
+		t.Error("with an event it lacks an engine")
+	}
+	t.Logf("with events %d lines are copied", copied())
+	run(t, dir, "go", "test", "./...")
+
+	write("notes.proto", plainProto)
+	for _, name := range []string{"internal/notes/v1/intake", "cmd/notes-server/main.go"} {
+		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run(t, dir, "protoc-gen-receiver", "generate", "--receiver_opt=scaffold=all", "notes.proto")
+	generate()
+	checkPlain()
+}
+
+// A library in go.mod that is too old for the code to build is reported, with the
+// command that mends it.
+func TestAnOldLibraryIsReported(t *testing.T) {
+	dir := newModule(t)
+	run(t, dir, "go", "mod", "edit", "-require=modernc.org/sqlite@v1.44.3", "-require=google.golang.org/grpc@v1.60.0")
+	output := run(t, dir, "protoc-gen-receiver", "generate", "receiver.proto")
+	want := "go.mod requires google.golang.org/grpc v1.60.0, modernc.org/sqlite v1.44.3, which is too old for the code to build: go get "
+	_, args, ok := strings.Cut(output, want)
+	if !ok {
+		t.Fatalf("it prints\n%s\nwant %s", output, want)
+	}
+	args, _, _ = strings.Cut(args, "\n")
+	run(t, dir, "go", append([]string{"get"}, strings.Fields(args)...)...)
+	run(t, dir, "go", "mod", "tidy")
+	run(t, dir, "go", "build", "./...")
+	if output := run(t, dir, "protoc-gen-receiver", "generate", "receiver.proto"); output != "" {
+		t.Errorf("with newer ones it prints\n%s", output)
+	}
+}

@@ -1,0 +1,147 @@
+package acceptance
+
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// before returns a module as the version before generated it, with code that its users
+// have edited (see testdata/upgrade).
+func before(t *testing.T, name, modulePath string) (dir string) {
+	t.Helper()
+	from, dir := filepath.Join(repository(t), "testdata/upgrade"), t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join(from, name))); err != nil {
+		t.Fatal(err)
+	}
+	runtime := filepath.Join(dir, "internal/receiver-runtime")
+	if err := os.CopyFS(runtime, os.DirFS(filepath.Join(from, "runtime"))); err != nil {
+		t.Fatal(err)
+	}
+	for at, text := range goFiles(t, runtime) {
+		moved := bytes.ReplaceAll(text, []byte(`"example.com/receiver/internal/`), []byte(`"`+modulePath+`/internal/`))
+		if err := os.WriteFile(at, moved, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.RemoveAll(filepath.Join(dir, "moved")); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// goFiles returns the Go files below a folder.
+func goFiles(t *testing.T, dir string) map[string][]byte {
+	t.Helper()
+	files := map[string][]byte{}
+	err := filepath.WalkDir(dir, func(at string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || filepath.Ext(at) != ".go" {
+			return err
+		}
+		files[at], err = os.ReadFile(at)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// yoursIn returns the Go files of a module that are the user's.
+func yoursIn(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	for at, text := range goFiles(t, dir) {
+		if !bytes.Contains(text, []byte("DO NOT EDIT.")) {
+			files[at] = string(text)
+		}
+	}
+	return files
+}
+
+// A module of the version before is generated again without an edit of what is its
+// user's: nothing of that changes, all of it builds, and its tests pass.
+func TestUpgrade(t *testing.T) {
+	for name, module := range map[string]struct {
+		path string
+		args []string
+	}{
+		"receiver": {"example.com/receiver", []string{"generate", "receiver.proto"}},
+		"custom":   {"example.com/shop", []string{"generate", "--receiver_opt=templates=templates", "shop/v1/shop.proto"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := before(t, name, module.path)
+			run(t, dir, "go", "vet", "./...") // or the testdata is not what it says
+			yours := yoursIn(t, dir)
+			output := run(t, dir, "protoc-gen-receiver", module.args...)
+			for line := range strings.Lines(output) {
+				if !strings.HasSuffix(line, ": deleted, because it is no longer generated\n") {
+					t.Errorf("it prints %q", line)
+				}
+			}
+			after := yoursIn(t, dir)
+			for at, text := range yours {
+				if after[at] != text {
+					t.Errorf("%s was changed or deleted", at)
+				}
+			}
+			if len(after) != len(yours) {
+				t.Errorf("it has %d files of yours, want the same %d", len(after), len(yours))
+			}
+			run(t, dir, "go", "build", "./...")
+			run(t, dir, "go", "vet", "./...")
+			run(t, dir, "go", "test", "./...")
+			if output := run(t, dir, "protoc-gen-receiver", module.args...); output != "" {
+				t.Errorf("the second run prints\n%s", output)
+			}
+		})
+	}
+}
+
+// What the user's code names and what has another name now is reported with its
+// position and the new name, on every run, until that is written there.
+func TestUpgradeReportsOtherNames(t *testing.T) {
+	dir := before(t, "receiver", "example.com/receiver")
+	moved, err := os.ReadFile(filepath.Join(repository(t), "testdata/upgrade/receiver/moved/lag.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const at = "cmd/receiver-server/lag.go"
+	if err := os.WriteFile(filepath.Join(dir, at), moved, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	run(t, dir, "go", "vet", "./...")
+	run(t, dir, "protoc-gen-receiver", "generate", "receiver.proto")
+	if output, err := try(t, dir, "go", "vet", "./..."); err == nil {
+		t.Fatalf("it builds, so that nothing is shown:\n%s", output)
+	}
+	output := run(t, dir, "protoc-gen-receiver", "generate", "receiver.proto")
+	reports := regexp.MustCompile(`(?m)^protoc-gen-receiver: (.*):(\d+):(\d+): eventlog\.\w+\.(\w+) has another name: write (\w+)$`).FindAllStringSubmatch(output, -1)
+	if len(reports) != 6 || strings.Count(output, "\n") != 6 {
+		t.Fatalf("it prints\n%s\nwant six other names", output)
+	}
+	lines := strings.Split(string(moved), "\n")
+	slices.Reverse(reports) // from the end, so that columns stay right
+	for _, report := range reports {
+		line, _ := strconv.Atoi(report[2])
+		column, _ := strconv.Atoi(report[3])
+		text := lines[line-1]
+		if report[1] != at || !strings.HasPrefix(text[column-1:], report[4]) {
+			t.Fatalf("%s: there is no %s at that position", report[0], report[4])
+		}
+		lines[line-1] = text[:column-1] + report[5] + strings.TrimPrefix(text[column-1:], report[4])
+	}
+	if err := os.WriteFile(filepath.Join(dir, at), []byte(strings.Join(lines, "\n")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if output := run(t, dir, "protoc-gen-receiver", "generate", "receiver.proto"); output != "" {
+		t.Errorf("with the new names it prints\n%s", output)
+	}
+	run(t, dir, "go", "vet", "./...")
+}
