@@ -748,14 +748,14 @@ func TestWhatIsNoLongerMade(t *testing.T) {
 // templates of a user, for files of ours in every scope: in Go, and in other
 // languages.
 var templates = map[string]string{
-	"module/Dockerfile.tmpl":                  "# " + keep.Marker + "\nFROM scratch\n",
-	"module/.github/workflows/ci.yaml.tmpl":   "# " + keep.Marker + "\non: push\n",
-	"program/deploy/{app}.yaml.tmpl":          "# " + keep.Marker + "\napp: {{.Name}}\n",
-	"package/{gen}/{base}house/names.go.tmpl": "// " + keep.Marker + "\n\npackage {{.Base}}disk\n",
-	"service/docs/{service}.md.tmpl":          "<!-- " + keep.Marker + " -->\n# {{.Name}}\n",
-	"service/internal/{path}/names.go.tmpl":   "// " + keep.Marker + "\n\npackage {{.Impl.Name}}\n\nconst name = {{printf \"%q\" .Name}}\n",
-	"event/schemas/{event}.yaml.tmpl":         "# " + keep.Marker + "\nevent: {{.Name}}\n",
-	"method/docs/{service}/{method}.md.tmpl":  "<!-- " + keep.Marker + " -->\n# {{.Name}}\n",
+	"module/Dockerfile.tmpl":                 "# " + keep.Marker + "\nFROM scratch\n",
+	"module/.github/workflows/ci.yaml.tmpl":  "# " + keep.Marker + "\non: push\n",
+	"program/deploy/{app}.yaml.tmpl":         "# " + keep.Marker + "\napp: {{.Name}}\n",
+	"package/{gen}/{base}own/names.go.tmpl":  "// " + keep.Marker + "\n\npackage {{.Base}}own\n",
+	"service/docs/{service}.md.tmpl":         "<!-- " + keep.Marker + " -->\n# {{.Name}}\n",
+	"service/internal/{path}/names.go.tmpl":  "// " + keep.Marker + "\n\npackage {{.Impl.Name}}\n\nconst name = {{printf \"%q\" .Name}}\n",
+	"event/schemas/{event}.yaml.tmpl":        "# " + keep.Marker + "\nevent: {{.Name}}\n",
+	"method/docs/{service}/{method}.md.tmpl": "<!-- " + keep.Marker + " -->\n# {{.Name}}\n",
 }
 
 // What they make of orders.
@@ -763,7 +763,7 @@ const (
 	dockerfile = "Dockerfile"
 	workflow   = ".github/workflows/ci.yaml"
 	deployed   = "deploy/shop.yaml"
-	ownNames   = "gen/shoppb/shophouse/names.go"
+	ownNames   = "gen/shoppb/shopown/names.go"
 	document   = "docs/orders.md"
 	implNames  = impl + "names.go"
 	schema     = "schemas/order_event.yaml"
@@ -809,7 +809,7 @@ func TestLeftoversOfEveryEnding(t *testing.T) {
 			}
 			h.write("copy/Dockerfile", text)
 			h.write("own/own.go", "// "+keep.Marker+"\npackage own\n") // without a source
-			h.write("house/module/Dockerfile.tmpl", text)              // to begin a template with
+			h.write("overrides/module/Dockerfile.tmpl", text)          // to begin a template with
 		}, orders, append(without(), "copy/Dockerfile")},
 	} {
 		t.Run(name, func(t *testing.T) {

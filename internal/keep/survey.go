@@ -30,6 +30,7 @@ type survey struct {
 	// imports are the folders of this module that the Go files import which this
 	// run does not write.
 	imports map[string][]string
+	buffer  [headSize]byte
 }
 
 // leftoversElsewhere returns the leftovers of any ending, in any folder, that
@@ -170,11 +171,14 @@ func (s *survey) folder(dir string) {
 	if err != nil || dir != "." && slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == "go.mod" }) {
 		return
 	}
+	read := s.module.readBefore(dir)
 	for _, entry := range entries {
 		at := path.Join(dir, entry.Name())
 		switch {
 		case entry.IsDir() && (s.visit[at] || !passedOver(entry.Name())):
 			s.folder(at)
+		case read[at] != nil:
+			s.imports[at] = s.importsOf(at, read[at].importPaths())
 		case entry.Type().IsRegular() && !s.module.written[at] && path.Ext(at) != template:
 			s.file(at)
 		}
@@ -195,7 +199,7 @@ const headSize = 8 << 10
 
 // file looks at the head of a file. One that can't be read is not ours.
 func (s *survey) file(at string) {
-	head, err := s.module.head(at)
+	head, err := s.module.head(at, s.buffer[:])
 	if err != nil {
 		return
 	}
@@ -206,7 +210,11 @@ func (s *survey) file(at string) {
 		s.module.runtimeFiles = append(s.module.runtimeFiles, at)
 		return
 	case path.Ext(at) == ".go":
-		s.imports[at] = s.importsOf(at, head)
+		text := head
+		if len(head) == headSize { // the imports may be longer
+			text, _ = s.module.read(at)
+		}
+		s.imports[at] = s.importsOf(at, text)
 	}
 	if s.module.made[at] || !bytes.Contains(head, []byte(Marker)) {
 		return
@@ -226,31 +234,48 @@ func (s *survey) file(at string) {
 
 // importsOf returns the folders of this module that a Go file needs. One of the
 // runtime that its owner has taken over needs the rest of its package.
-func (s *survey) importsOf(at string, head []byte) []string {
-	text := head
-	if len(head) == headSize { // the imports may be longer
-		text, _ = s.module.read(at)
-	}
-	folders := Imports(text, s.module.path)
+func (s *survey) importsOf(at string, importPaths []byte) []string {
+	folders := Imports(importPaths, s.module.path)
 	if dir := path.Dir(at); strings.HasPrefix(dir, model.RuntimeDir+"/") {
 		folders = append(folders, dir)
 	}
 	return folders
 }
 
-// head reads the beginning of a file.
-func (m *Module) head(at string) ([]byte, error) {
+// head reads the beginning of a file, as much as the buffer holds.
+func (m *Module) head(at string, buffer []byte) ([]byte, error) {
 	file, err := os.Open(m.file(at))
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	head := make([]byte, headSize)
-	n, err := io.ReadFull(file, head)
+	n, err := io.ReadFull(file, buffer)
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
 		err = nil
 	}
-	return head[:n], err
+	return buffer[:n], err
+}
+
+// readBefore returns the Go files of yours in a folder that was read before: they
+// need not be opened again.
+func (m *Module) readBefore(dir string) map[string]*goFile {
+	yours := map[string]*goFile{}
+	if read, ok := m.folders.Load(dir); ok {
+		for _, file := range read.(func() *folder)().files {
+			if !file.ours {
+				yours[file.at] = file
+			}
+		}
+	}
+	return yours
+}
+
+// importPaths returns the import paths of a file, in quotes.
+func (f *goFile) importPaths() (paths []byte) {
+	for _, spec := range f.syntax.Imports {
+		paths = append(paths, spec.Path.Value...)
+	}
+	return paths
 }
 
 // user returns the place in code of yours that uses what a Go file of ours
