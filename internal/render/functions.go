@@ -29,25 +29,6 @@ var ours = []Function{
 	{Name: "comment", Doc: "a text as a Go comment, with long lines wrapped", Example: `comment "Takes orders."`},
 }
 
-// mentioned returns the functions whose names are words of a template's text. To
-// add all functions to a template takes longer than to parse it.
-func mentioned(text string) template.FuncMap {
-	some := perFile(nil)
-	for i := 0; i < len(text); i++ {
-		begin := i
-		for i < len(text) && inName(text[i]) {
-			i++
-		}
-		if function := allowed[text[begin:i]]; function != nil {
-			some[text[begin:i]] = function
-		}
-	}
-	return some
-}
-
-// inName reports whether a byte can be part of a function's name.
-func inName(c byte) bool { return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' }
-
 // perFile returns the functions that depend on the file's imports. For parsing,
 // imports may be nil.
 func perFile(imports *imports) template.FuncMap {

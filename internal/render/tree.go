@@ -189,7 +189,7 @@ func (s *source) parse() (err error) {
 	if s.owner, err = owner(s.pattern, s.file.Text); err != nil {
 		return &Error{At: s.file.At, Line: 1, Text: err.Error()}
 	}
-	s.parsed, err = template.New(s.file.At).Funcs(mentioned(s.file.Text)).Option("missingkey=error").Parse(s.file.Text)
+	s.parsed, err = template.New(s.file.At).Funcs(allowed).Funcs(perFile(nil)).Option("missingkey=error").Parse(s.file.Text)
 	if err != nil {
 		return parseFailure(s.file.At, err)
 	}
