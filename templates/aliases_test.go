@@ -15,7 +15,7 @@ import (
 )
 
 // TestAliasesListTheFieldsOfTheirTypes: go doc shows of an alias only the name of
-// the internal type that it stands for, so its comment lists the fields.
+// the internal type that it is for, so its comment lists the fields.
 func TestAliasesListTheFieldsOfTheirTypes(t *testing.T) {
 	for alias, test := range map[string]struct {
 		template string

@@ -205,7 +205,7 @@ func TestANewRPCBringsItsFileAndTest(t *testing.T) {
 }
 
 // TestAServiceOfAnotherNameIsNew, even if the code that is made of its messages
-// stands where it stood.
+// is where it was.
 func TestAServiceOfAnotherNameIsNew(t *testing.T) {
 	h := newDisk(t, orders)
 	lines, err := h.generate(strings.Replace(orders, "package shop;", "package depot;", 1))
@@ -538,7 +538,7 @@ func TestWhatCannotBeReadFailsTheRun(t *testing.T) {
 	h.write(impl+"broken.go", "package orders\n<<<<<<< HEAD\n")
 	h.remove(main)
 	if _, err := h.generate(orders, "scaffold=all"); err == nil || !strings.Contains(err.Error(), impl+"broken.go:2:1") {
-		t.Errorf("a main is written though there is no telling what makes its services: %v", err)
+		t.Errorf("a main is written though nobody knows what makes its services: %v", err)
 	}
 	// Where nothing is to be decided on it, it is only reported.
 	h = newDisk(t, orders)
@@ -589,7 +589,7 @@ func TestDriftIsReported(t *testing.T) {
 			h.write(main, "package main\n\nfunc main() {}\n")
 			return orders + "service Stock { rpc Count(Query) returns (Reply); }"
 		}, nil},
-		"no more events": {func(h disk) string { return strings.ReplaceAll(orders, "OrderEvent", "Order") }, []string{
+		"without events from now on": {func(h disk) string { return strings.ReplaceAll(orders, "OrderEvent", "Order") }, []string{
 			impl + "service_test.go:14: newService has the signature func(testing.TB, *shopevents.Log) *Service, but the contract needs func(testing.TB) *Service",
 			impl + "take.go:10: Take has the signature func(context.Context, *shoppb.OrderEvent) (*shoppb.Reply, error), but rpc Take needs func(context.Context, *shoppb.Order) (*shoppb.Reply, error)",
 		}},

@@ -16,7 +16,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
 )
 
-// verdict is whether a file may be written, and why not.
+// verdict says that a file may be written, or why not.
 type verdict struct {
 	may  bool
 	line string // why not, for the user; "" where that goes without saying

@@ -48,7 +48,7 @@ func TestForeignPackagesThatShareAProtoPackageStandApart(t *testing.T) {
 	want := []string{"gen/shared/v1client", "gen/shared/v1/v1client", "gen/shared/two/v1/v1client"}
 	for i, pkg := range app.Packages {
 		if pkg.Client.Dir != want[i] {
-			t.Errorf("the client of %s stands in %s, want %s", pkg.Messages.Path, pkg.Client.Dir, want[i])
+			t.Errorf("the client of %s is in %s, want %s", pkg.Messages.Path, pkg.Client.Dir, want[i])
 		}
 	}
 }

@@ -131,7 +131,7 @@ var mustBe = map[string]string{
 	"data":    "it must be one message, bytes or string",
 }
 
-// unit returns the unit of an integer that holds a time: said by its comment, else
+// unit returns the unit of an integer that holds a time: given by its comment, else
 // by its name's ending, else seconds in 32 bits, else unknown.
 func (b *builder) unit(from *protogen.Message, fd protoreflect.FieldDescriptor) string {
 	for _, u := range units {

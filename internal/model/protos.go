@@ -9,7 +9,7 @@ import (
 )
 
 // Protos are the files that a run generates for: what there is to know of them
-// beside their services, to tell what earlier runs made of them.
+// beside their services, to know what earlier runs made of them.
 type Protos struct {
 	// Declares has, for each file, the elements that it declares, as
 	// [Element.String] names them.

@@ -36,8 +36,8 @@ var oldNames = regexp.MustCompile(`\.(Place|Buried|Move|Bury|Revive)\b`)
 // renames returns a line for each place where code of the user has a name of the
 // runtime that is another now. The compiler reports it, too, but not the new name.
 //
-// Only types tell a Place of package eventlog from any other, so a folder with such
-// a name is type-checked, as far as that is possible without its dependencies.
+// Only its type shows whether a Place is one of package eventlog, so a folder with
+// such a name is type-checked, as far as that is possible without its dependencies.
 func renames(target *model.Module, disk *keep.Module) (lines []string) {
 	folders := map[string][]keep.File{}
 	for _, file := range disk.Yours("eventlog") {

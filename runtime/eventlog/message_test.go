@@ -97,7 +97,7 @@ func TestReplayMessagesAhead(t *testing.T) {
 		"until nobody wants more":  {stop: 70, last: 70},
 		"until the context's end":  {cancel: 70, last: 70, wantErr: context.Canceled.Error()},
 		"nothing":                  {from: all},
-		"one that is none, alone":  {from: wrong - 1, wantErr: "position 777 is no"},
+		"one that is none, alone":  {from: wrong - 1, wantErr: "the event at position 777 is not a "},
 		"up to one before a chunk": {from: all - 63, last: all},
 		"up to a chunk":            {from: all - 64, last: all},
 	} {

@@ -107,7 +107,7 @@ func (e Engine) consumes(t *testing.T) {
 	t.Run("a dead letter is handled again when asked for", e.handlesDeadLettersAgain)
 	t.Run("another process takes over", e.takesOver)
 	t.Run("what was begun is finished", e.finishesWhatItBegan)
-	t.Run("no more is taken than the window has room for", e.keepsToTheWindow)
+	t.Run("events are taken as far as the window has room", e.keepsToTheWindow)
 	t.Run("batches", e.consumesBatches)
 	t.Run("closing the log ends it", e.endsWithTheLog)
 }
@@ -296,7 +296,7 @@ func (e Engine) handlesDeadLettersAgain(t *testing.T) {
 	if took := time.Since(began); took > 3*time.Second {
 		t.Errorf("it took %v", took)
 	}
-	eventually(t, "it is no dead letter any more", func() bool { return len(letters(t, another, "")) == 0 })
+	eventually(t, "its dead letter is removed", func() bool { return len(letters(t, another, "")) == 0 })
 	consumer.stop(t)
 }
 

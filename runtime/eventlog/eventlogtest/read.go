@@ -92,7 +92,7 @@ func (e Engine) reads(t *testing.T) {
 			if err != nil || record.ID != "0" {
 				t.Errorf("first: %q, %v", record.ID, err)
 			}
-			break // and no more is yielded
+			break // and nothing else is yielded
 		}
 	})
 	t.Run("a context that ends", func(t *testing.T) {

@@ -21,7 +21,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 )
 
-// childURL tells a child process, which is this test program again, to append
+// childURL makes a child process, which is this test program again, to append
 // to a log until it is killed.
 const childURL = "EVENTLOG_TEST_CHILD_URL"
 
@@ -95,7 +95,7 @@ func consumeUntilKilled(ctx context.Context, log eventlog.Log) {
 	os.Exit(1)
 }
 
-// rounds is how often a test kills: a few times, or as often as it is told to.
+// rounds is how often a test kills: a few times, or as often as the environment says.
 func rounds(t *testing.T, few int) int {
 	t.Helper()
 	text := os.Getenv("EVENTLOG_CRASH_ROUNDS")
@@ -140,7 +140,7 @@ func startChild(t *testing.T, url, task string) *process {
 	return child
 }
 
-// wholeLines splits into lines, less a last one that is cut off.
+// wholeLines splits into lines, without a last one that is cut off.
 func wholeLines(data []byte, atEOF bool) (advance int, token []byte, err error) {
 	if atEOF && bytes.IndexByte(data, '\n') < 0 {
 		return len(data), nil, nil
@@ -149,7 +149,7 @@ func wholeLines(data []byte, atEOF bool) (advance int, token []byte, err error) 
 }
 
 // workUntilKilled has the child do its task for some time, ends it by kill -9,
-// and returns what it said: positions by ids.
+// and returns what it acknowledged: positions by ids.
 func (p *process) workUntilKilled(t *testing.T, after time.Duration) map[string]eventlog.Position {
 	if _, err := p.in.Write([]byte("\n")); err != nil {
 		t.Error(err)
@@ -191,7 +191,7 @@ func checkAcknowledged(t *testing.T, log *fileLog, acknowledged map[string]event
 	}
 	for id, position := range acknowledged {
 		if found[id] != position {
-			t.Errorf("%s was acknowledged at %d and stands at %d", id, position, found[id])
+			t.Errorf("%s was acknowledged at %d and is at %d", id, position, found[id])
 		}
 	}
 	for id := range found {

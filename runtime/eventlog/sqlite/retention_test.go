@@ -30,7 +30,7 @@ func TestEventsAreKeptForAnAge(t *testing.T) {
 	mustAppend(t, log, event("new"))
 	await(t, "only the new one is kept", func() bool { return len(mustRead(t, log, 0)) == 1 })
 	if got := mustAppend(t, log, event("old"))[0]; got.Duplicate || got.Position <= last {
-		t.Errorf("what is kept no more is new again: receipt %+v", got)
+		t.Errorf("what is no longer kept is new again: receipt %+v", got)
 	}
 	for letter, err := range log.Dead(t.Context(), "mailer") {
 		if err != nil || letter.ID != "old" || string(letter.Data) != "data of old" {

@@ -233,7 +233,7 @@ func TestNeighboursInATransaction(t *testing.T) {
 				}
 				for j, receipt := range receipts[i] {
 					if id := test.appends[i][j].ID; receipt.Position != positions[id] {
-						t.Errorf("append %d: %s has receipt %+v and stands at %d", i, id, receipt, positions[id])
+						t.Errorf("append %d: %s has receipt %+v and is at %d", i, id, receipt, positions[id])
 					}
 				}
 			}
@@ -374,7 +374,7 @@ func TestStorageFails(t *testing.T) {
 	}
 }
 
-// A device that hangs lets no call fail: only the time it takes tells.
+// A device that hangs lets no call fail: only the time that it takes shows it.
 func TestALogIsUnavailableWhileACommitTakesTooLong(t *testing.T) {
 	for name, test := range map[string]struct {
 		underWay func(*fileLog) *stopwatch
@@ -546,7 +546,7 @@ func TestFilesArePrivate(t *testing.T) {
 	}
 }
 
-// A file is no safer than the directories that lead to it.
+// A file is only as safe as the directories that lead to it.
 func TestNewDirectoriesAreSynced(t *testing.T) {
 	sync := syncDirectory
 	t.Cleanup(func() { syncDirectory = sync })
@@ -768,7 +768,7 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// No test can cut the power, so this one looks at what SQLite was told.
+// No test can cut the power, so this one looks at SQLite's settings.
 func TestCommitsAreSynced(t *testing.T) {
 	log := mustOpen(t, newURL(t))
 	for pragma, want := range map[string]string{
@@ -800,8 +800,8 @@ func TestWriteAheadLogStaysBounded(t *testing.T) {
 	}
 }
 
-// TestNothingIsAcknowledgedIntoAFileThatIsGone, nor into one that stands there no
-// more since a backup was put in its place.
+// TestNothingIsAcknowledgedIntoAFileThatIsGone checks that a log notices that its file
+// was removed, or replaced.
 func TestNothingIsAcknowledgedIntoAFileThatIsGone(t *testing.T) {
 	for name, lose := range map[string]func(path string) error{
 		"removed":            os.Remove,
