@@ -22,7 +22,7 @@ var (
 	// ErrConflict is the error for an event whose source and id belong to a
 	// different event.
 	ErrConflict = errors.New("another event has this source and id")
-	// ErrFull is the error of a log that can take no more for now: too many
+	// ErrFull is the error of a log that can't take events for now: too many
 	// appends are waiting, or its storage has no room.
 	ErrFull = errors.New("the event log is full")
 	// ErrUnavailable is the error of a log that can't reach its storage.
@@ -44,7 +44,7 @@ var (
 type Error struct {
 	Kind   error  // one of the errors above
 	Detail string // what was wrong, fit for the caller to see
-	Cause  error  // what the storage said, for the operator's log; may be nil
+	Cause  error  // the error of the storage, for the operator's log; may be nil
 }
 
 // Error returns everything that is known, the cause included.

@@ -17,7 +17,7 @@ import (
 )
 
 // Answers tests an RPC of any kind: an empty request and a full one each get an
-// answer, or an error that has a code. A nil sample stands for a request with a
+// answer, or an error that has a code. A nil sample means a request with a
 // value in every field.
 func Answers[Request proto.Message](t *testing.T, sample func() Request, send func(context.Context, Request) error) {
 	if sample == nil {
@@ -30,7 +30,7 @@ func Answers[Request proto.Message](t *testing.T, sample func() Request, send fu
 		t.Run(name, func(t *testing.T) {
 			switch err := send(within(t), request); status.Code(err) {
 			case codes.Unknown, codes.Internal, codes.DeadlineExceeded:
-				t.Errorf("error is %v, want one with a code that tells the caller what to do", err)
+				t.Errorf("error is %v, want one with a code that shows the caller what to do", err)
 			}
 		})
 	}
@@ -42,7 +42,7 @@ func Upload[Request, Reply any](stream interface {
 	Send(*Request) error
 	CloseAndRecv() (*Reply, error)
 }, request *Request) error {
-	_ = stream.Send(request) // what went wrong is told by the reply
+	_ = stream.Send(request) // what went wrong is in the reply
 	_, err := stream.CloseAndRecv()
 	return err
 }
@@ -54,7 +54,7 @@ func Exchange[Request, Reply any](stream interface {
 	Recv() (*Reply, error)
 	CloseSend() error
 }, request *Request) error {
-	_ = stream.Send(request) // what went wrong is told by the reply
+	_ = stream.Send(request) // what went wrong is in the reply
 	if err := stream.CloseSend(); err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ const (
 )
 
 // Engine opens the logs of one kind of storage. The URL may contain secrets, so
-// its errors repeat no more of it than what names the log.
+// its errors repeat only the part that names the log.
 type Engine func(ctx context.Context, url string, mode Mode) (Log, error)
 
 var engines = struct {

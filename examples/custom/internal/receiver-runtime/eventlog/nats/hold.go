@@ -35,7 +35,7 @@ type consumerState struct {
 }
 
 // hold is the lease of a consumer while this process has it: until it expires
-// without having been renewed. By this process's clock that is no later than by
+// without having been renewed. By this process's clock that is not later than by
 // the server's, because the lease begins before the message is sent.
 type hold struct {
 	log       *streamLog

@@ -83,7 +83,7 @@ func (l *fileLog) Tail(ctx context.Context, from eventlog.From) iter.Seq2[eventl
 type pager struct {
 	after, end eventlog.Position
 	since      time.Time         // what was recorded before is skipped; zero: nothing
-	page       []eventlog.Record // after the position, as it was read last
+	page       []eventlog.Record // after the position, from the last read
 	spare      []eventlog.Record // for the next page
 	ahead      chan error        // receives once spare has the next page; nil if nobody reads it
 }
@@ -150,7 +150,7 @@ type readers struct {
 	pool    *sql.DB
 	inUse   chan struct{} // has an element for each reader in use
 	idle    chan *reader  // has room for all
-	closing chan struct{} // closed when no more are given out
+	closing chan struct{} // closed when none is given out any longer
 }
 
 // maxReaders is how many pages may be read at once; each keeps a core busy.
@@ -258,7 +258,7 @@ func newReader(ctx context.Context, pool *sql.DB) (*reader, error) {
 
 func (r *reader) close() { discard(r.Conn, r.pages, r.limits, r.next) }
 
-// rows calls each with the rows of a result, until it wants no more or fails.
+// rows calls each with the rows of a result, until it has enough or fails.
 func (r *reader) rows(statement statement, each func(row []driver.Value) (more bool, err error), arguments ...int64) error {
 	return r.Raw(func(any) (err error) {
 		values := make([]driver.NamedValue, len(arguments))

@@ -18,7 +18,7 @@ import (
 )
 
 // How much may wait, and how much of it one transaction takes: at least one
-// append, and no more once it has reached either limit.
+// append, and none after it has reached either limit.
 const (
 	maxWaitingAppends = 8192
 	maxWaitingBytes   = eventlog.MaxAppendBytes

@@ -283,7 +283,7 @@ func (l *fileLog) Dead(ctx context.Context, consumer string) iter.Seq2[eventlog.
 	}
 }
 
-// How many dead letters are read at once: at least one, and no more once they have
+// How many dead letters are read at once: at least one, and none after they have
 // reached either limit.
 const (
 	pageLetters = 100
