@@ -732,6 +732,7 @@ var fileEdits = []edit{
 			s.write(runtimeCopy+"README.md", "mine\n")
 		}),
 		made: shipBoth,
+		told: []string{runtimeCopy + "README.md: left alone, because it is yours now"},
 	},
 	{
 		name:    "conflicts are in a file of yours, and an RPC is added",
@@ -781,8 +782,8 @@ var ourEdits = []edit{
 		name:   "an engine is left out",
 		change: func(shop) {},
 		option: "engines=sqlite",
-		gone: paths(runtimeCopy+"eventlog/", "nats.go", "nats_append.go", "nats_dead.go", "nats_hold.go", "nats_message.go", "nats_read.go",
-			"nats_stats.go", "nats_stream.go", "nats_url.go"),
+		gone: paths(runtimeCopy+"eventlog/nats/", "append.go", "dead.go", "hold.go", "message.go", "nats.go", "read.go",
+			"stats.go", "stream.go", "url.go"),
 	},
 	{
 		name:   "a file of ours is deleted",
