@@ -230,7 +230,8 @@ func servedBy(service *model.Service) string {
 
 // consumedBy returns what to do as well, if the service has a consumer.
 func consumedBy(service *model.Service) string {
-	if !service.Code.Consumes {
+	code := service.Code
+	if !code.Consumes || code.New != "" && code.Made == "" { // the interface that New returns has no such method
 		return ""
 	}
 	return fmt.Sprintf("; and server.Alongside(%q, %s.%s), which handles the stored events", "consumer "+service.FullName, madeBy(service), service.ConsumeName())
