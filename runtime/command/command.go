@@ -1,4 +1,4 @@
-// Package command turns a command line into calls of RPCs:
+// Package command turns a command line into calls of RPCs.
 //
 //	PROGRAM COMMAND [flags]
 //
