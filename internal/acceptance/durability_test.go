@@ -36,6 +36,9 @@ import (
 // stored, and none twice, although callers send again what failed.
 func TestNoAcknowledgedEventIsLostWhenTheServerIsKilled(t *testing.T) {
 	rounds := 5
+	if testing.Short() {
+		rounds = 1
+	}
 	if all := os.Getenv("CRASH_ROUNDS"); all != "" {
 		rounds, _ = strconv.Atoi(all)
 	}
@@ -263,6 +266,9 @@ func TestAServerSurvivesAFailingDisk(t *testing.T) {
 		"hanging syncs": {"fsync,fdatasync:delay_enter=60s", codes.DeadlineExceeded}, // the callers' deadline
 	} {
 		t.Run(name, func(t *testing.T) {
+			if testing.Short() && test.code == codes.DeadlineExceeded {
+				t.Skip("short mode does not wait for the callers' deadline, ten seconds")
+			}
 			t.Parallel()
 			database := filepath.Join(t.TempDir(), "events.db")
 			outlast(t, database, test.code, func(server *victim) (repair func()) {

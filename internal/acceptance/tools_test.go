@@ -136,6 +136,7 @@ func call(t testing.TB, dir, name string, args ...string) *exec.Cmd {
 		}
 	}
 	command.Dir = dir
-	command.Env = append(os.Environ(), "PATH="+path, "GOWORK=off")
+	// With -trimpath, modules in different folders share what the Go command has built.
+	command.Env = append(os.Environ(), "PATH="+path, "GOWORK=off", "GOFLAGS="+strings.TrimSpace(os.Getenv("GOFLAGS")+" -trimpath"))
 	return command
 }

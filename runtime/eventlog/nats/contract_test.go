@@ -21,6 +21,7 @@ var streams atomic.Int64
 func newStream() string { return fmt.Sprint("EVENTS", streams.Add(1)) }
 
 func TestOneServerKeepsTheContract(t *testing.T) {
+	t.Parallel()
 	s := start(t, &server.Options{JetStreamLimits: server.JSLimitOpts{MaxBatchSize: maxBatch}})
 	eventlogtest.Run(t, eventlogtest.Engine{
 		URL: func(testing.TB) string {
@@ -33,6 +34,7 @@ func TestOneServerKeepsTheContract(t *testing.T) {
 }
 
 func TestServerThatSyncsKeepsTheContract(t *testing.T) {
+	t.Parallel()
 	s := start(t, &server.Options{SyncAlways: true, HTTPHost: "127.0.0.1", HTTPPort: -1, JetStreamLimits: server.JSLimitOpts{MaxBatchSize: maxBatch}})
 	eventlogtest.Run(t, eventlogtest.Engine{
 		URL: func(testing.TB) string {
@@ -45,6 +47,7 @@ func TestServerThatSyncsKeepsTheContract(t *testing.T) {
 }
 
 func TestClusterKeepsTheContract(t *testing.T) {
+	t.Parallel()
 	servers := startCluster(t)
 	eventlogtest.Run(t, eventlogtest.Engine{
 		URL:        func(testing.TB) string { return "nats://" + hosts(servers...) + "/" + newStream() },

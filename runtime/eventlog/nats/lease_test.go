@@ -73,6 +73,7 @@ func (n *network) cut() (mend func()) {
 // A process that is cut off gives up its consumers' leases before other processes
 // can take them, and takes them again only when they are free.
 func TestHolderThatIsCutOffLosesItsLease(t *testing.T) {
+	t.Parallel()
 	s := start(t, &server.Options{})
 	network := startNetwork(t, s)
 	const stream = "/EVENTS?durability=none&lease=2s"
@@ -153,6 +154,7 @@ func TestHolderThatIsCutOffLosesItsLease(t *testing.T) {
 
 // The lease of a process that has died is free once it has expired.
 func TestLeaseExpires(t *testing.T) {
+	t.Parallel()
 	s := start(t, &server.Options{})
 	url := "nats://" + hosts(s) + "/EVENTS?durability=none&lease=1s"
 	log := open(t, url)

@@ -61,6 +61,7 @@ func refused(t testing.TB, url string, want ...string) {
 }
 
 func TestStreamWithOtherSettingsIsRefused(t *testing.T) {
+	t.Parallel()
 	s := start(t, &server.Options{})
 	conn, err := nats.Connect(hosts(s))
 	if err != nil {
@@ -121,6 +122,7 @@ func TestStreamWithOtherSettingsIsRefused(t *testing.T) {
 }
 
 func TestUnprovenDurabilityIsRefused(t *testing.T) {
+	t.Parallel()
 	unsynced := start(t, &server.Options{HTTPHost: "127.0.0.1", HTTPPort: -1})
 	synced := start(t, &server.Options{HTTPHost: "127.0.0.1", HTTPPort: -1, SyncAlways: true})
 	refused(t, "nats://"+hosts(unsynced)+"/"+newStream(), "with 3 replicas can't be created (a single server needs replicas=1")
@@ -143,6 +145,7 @@ func TestUnprovenDurabilityIsRefused(t *testing.T) {
 // A server that was restarted may no longer sync. Then its acknowledgements are not
 // taken as durable.
 func TestDurabilityIsProvenAgainAfterARestart(t *testing.T) {
+	t.Parallel()
 	options := server.Options{Port: freePort(t), HTTPHost: "127.0.0.1", HTTPPort: freePort(t), SyncAlways: true, StoreDir: t.TempDir()}
 	first := options
 	s := start(t, &first)
@@ -169,6 +172,7 @@ func TestDurabilityIsProvenAgainAfterARestart(t *testing.T) {
 // A stream that has lost replicas is no longer a quorum. The log notices that at the
 // next check, or after a reconnection.
 func TestDurabilityIsProvenAgainWhenReplicasWereRemoved(t *testing.T) {
+	t.Parallel()
 	servers := startCluster(t)
 	for name, notice := range map[string]func(*testing.T, eventlog.Log, string){
 		"check": func(t *testing.T, log eventlog.Log, _ string) {
@@ -252,6 +256,7 @@ func disconnect(t *testing.T, servers []*server.Server, name string) {
 }
 
 func TestOldServerIsRefused(t *testing.T) {
+	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -273,6 +278,7 @@ func TestOldServerIsRefused(t *testing.T) {
 }
 
 func TestCredentialsAreUsed(t *testing.T) {
+	t.Parallel()
 	t.Run("user and password", func(t *testing.T) {
 		s := start(t, &server.Options{Username: "me", Password: "s3cret/@"})
 		_ = open(t, "nats://me:s3cret%2F%40@"+hosts(s)+"/EVENTS?durability=none")
@@ -350,6 +356,7 @@ func TestCredentialsAreUsed(t *testing.T) {
 }
 
 func TestLogSurvivesARestartOfItsServer(t *testing.T) {
+	t.Parallel()
 	options := server.Options{Port: freePort(t), StoreDir: t.TempDir()}
 	refused(t, fmt.Sprintf("nats://127.0.0.1:%d/EVENTS?durability=none", options.Port), "no server can be reached")
 	first := options
@@ -400,6 +407,7 @@ func TestLogSurvivesARestartOfItsServer(t *testing.T) {
 // If a server never answers, the number of calls that wait for it is limited, and
 // so is the time that they wait.
 func TestWaitingCallsAreLimited(t *testing.T) {
+	t.Parallel()
 	n := &node{Name: "slow", Port: freePort(t), StoreDir: t.TempDir()}
 	n.start(t)
 	t.Cleanup(n.kill)
@@ -447,6 +455,7 @@ func TestWaitingCallsAreLimited(t *testing.T) {
 }
 
 func TestFullStreamRefusesEvents(t *testing.T) {
+	t.Parallel()
 	s := start(t, &server.Options{})
 	log := open(t, "nats://"+hosts(s)+"/EVENTS?durability=none&max-bytes=20000&max-age=1h")
 	stored := 0
@@ -472,6 +481,7 @@ func TestFullStreamRefusesEvents(t *testing.T) {
 }
 
 func TestWhatIsTooLargeIsRefused(t *testing.T) {
+	t.Parallel()
 	s := start(t, &server.Options{})
 	log := open(t, "nats://"+hosts(s)+"/EVENTS?durability=none")
 	large := event("large")

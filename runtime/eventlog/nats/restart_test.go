@@ -101,6 +101,7 @@ func recreate(t *testing.T, log eventlog.Log, js jetstream.JetStream, stream jet
 // A stream that was deleted and created again has other events at its positions. So
 // a consumer begins with the first, whether it was running at that time or not.
 func TestConsumerBeginsAgainWhenItsStreamWasReplaced(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		runs bool
 		ids  []string
@@ -148,6 +149,7 @@ func TestConsumerBeginsAgainWhenItsStreamWasReplaced(t *testing.T) {
 
 // A tail fails when its stream was replaced, and yields none of the new events.
 func TestTailFailsWhenItsStreamWasReplaced(t *testing.T) {
+	t.Parallel()
 	log, js, stream := openStream(t, "")
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -171,6 +173,7 @@ func TestTailFailsWhenItsStreamWasReplaced(t *testing.T) {
 // A stream that ends before a consumer's position has lost its last events, and may
 // have others at their positions by now. So the consumer begins with the first.
 func TestConsumerBeginsAgainWhenItsStreamHasLostEvents(t *testing.T) {
+	t.Parallel()
 	servers := startCluster(t)
 	for name, url := range map[string]string{
 		"one server": "nats://" + hosts(servers[0]) + "/" + newStream() + "?durability=none",
@@ -256,6 +259,7 @@ func remove(t *testing.T, url string, position eventlog.Position) {
 // A position that a former version has written does not say which stream it belongs
 // to.
 func TestPositionOfAFormerVersionIsUsed(t *testing.T) {
+	t.Parallel()
 	log, js, _ := openStream(t, "")
 	for position, want := range map[eventlog.Position]eventlog.Position{3: 3, 5: 5, 6: 0} {
 		data, err := json.Marshal(map[string]any{"consumer": "mailer", "place": position})
@@ -277,6 +281,7 @@ func TestPositionOfAFormerVersionIsUsed(t *testing.T) {
 // The dead letters of a former stream are complete. They stay, even if a new event
 // at the same position becomes a dead letter, and each can be tried again.
 func TestDeadLettersOfAFormerStreamStay(t *testing.T) {
+	t.Parallel()
 	log, js, stream := openStream(t, "")
 	hold, err := log.Hold(t.Context(), "mailer")
 	if err != nil {

@@ -45,6 +45,7 @@ func openStream(t *testing.T, parameters string) (eventlog.Log, jetstream.JetStr
 }
 
 func TestRemovedEventsAreSkipped(t *testing.T) {
+	t.Parallel()
 	log, _, stream := openStream(t, "")
 	for _, position := range []uint64{3, 5} {
 		if err := stream.DeleteMsg(t.Context(), position); err != nil {
@@ -100,6 +101,7 @@ func TestRemovedEventsAreSkipped(t *testing.T) {
 // An event is known as a duplicate within the stream's window, and stored again
 // after it.
 func TestDuplicatesAreKnownWithinTheWindow(t *testing.T) {
+	t.Parallel()
 	log, _, _ := openStream(t, "&timeout=2s&window=4s")
 	receipts, err := log.Append(t.Context(), event("4"))
 	if err != nil || !receipts[0].Duplicate {
@@ -115,6 +117,7 @@ func TestDuplicatesAreKnownWithinTheWindow(t *testing.T) {
 }
 
 func TestReadFailsAtAMessageThatIsNotAnEvent(t *testing.T) {
+	t.Parallel()
 	log, js, _ := openStream(t, "")
 	if _, err := js.Publish(t.Context(), "EVENTS.0.shop", []byte("hello")); err != nil {
 		t.Fatal(err)
@@ -131,6 +134,7 @@ func TestReadFailsAtAMessageThatIsNotAnEvent(t *testing.T) {
 
 // If its stream is changed while a log is open, its methods report that.
 func TestChangedStreamIsReported(t *testing.T) {
+	t.Parallel()
 	log, js, stream := openStream(t, "")
 	config := stream.CachedInfo().Config
 	config.Discard, config.MaxMsgs = jetstream.DiscardOld, 3
@@ -153,6 +157,7 @@ func TestChangedStreamIsReported(t *testing.T) {
 // A full stream may be given more room by a change of its configuration. That change
 // is not refused as others are.
 func TestFullStreamMayGetMoreRoom(t *testing.T) {
+	t.Parallel()
 	log, js, stream := openStream(t, "&max-bytes=20000")
 	var err error
 	for i := 5; err == nil; i++ {
@@ -177,6 +182,7 @@ func TestFullStreamMayGetMoreRoom(t *testing.T) {
 // Stats of a consumer that commits while they are collected never have an earlier
 // position than before.
 func TestPositionInStatsNeverGoesBack(t *testing.T) {
+	t.Parallel()
 	log, _, _ := openStream(t, "")
 	ctx, cancel := context.WithCancel(t.Context())
 	var group sync.WaitGroup
