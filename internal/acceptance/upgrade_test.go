@@ -76,6 +76,9 @@ func TestUpgrade(t *testing.T) {
 		"custom":   {"example.com/shop", []string{"generate", "--receiver_opt=templates=templates", "shop/v1/shop.proto"}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if testing.Short() && name != "receiver" {
+				t.Skip("one module of the version before is enough in short mode")
+			}
 			dir := before(t, name, module.path)
 			run(t, dir, "go", "vet", "./...") // or the testdata is not what it says
 			yours := yoursIn(t, dir)
@@ -107,6 +110,9 @@ func TestUpgrade(t *testing.T) {
 // What the user's code names and what has another name now is reported with its
 // position and the new name, on every run, until that is written there.
 func TestUpgradeReportsOtherNames(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it builds a module three times")
+	}
 	dir := before(t, "receiver", "example.com/receiver")
 	moved, err := os.ReadFile(filepath.Join(repository(t), "testdata/upgrade/receiver/moved/lag.go"))
 	if err != nil {
