@@ -47,8 +47,8 @@ func Consume(t testing.TB, log eventlog.Log, name string, consume func(context.C
 	}
 }
 
-// patience is how long a consumer may take.
-const patience = 10 * time.Second
+// consumeTimeout is how long a consumer may take.
+const consumeTimeout = 10 * time.Second
 
 // waitUntilHandled waits until a consumer has nothing left to handle.
 func waitUntilHandled(ctx context.Context, log eventlog.Log, name string) error {
@@ -66,8 +66,8 @@ func waitUntilHandled(ctx context.Context, log eventlog.Log, name string) error 
 				return nil
 			}
 		}
-		if time.Since(begin) > patience {
-			return fmt.Errorf("consumer %s has not handled everything within %s: %+v", name, patience, stats.Consumers)
+		if time.Since(begin) > consumeTimeout {
+			return fmt.Errorf("consumer %s has not handled everything within %s: %+v", name, consumeTimeout, stats.Consumers)
 		}
 	}
 }

@@ -44,8 +44,8 @@ type writer struct {
 	repeated []*entry
 }
 
-// statement is a prepared statement of the driver.
-type statement interface {
+// statement is a prepared statement of the driver, which implements all three.
+type statement struct {
 	driver.Stmt
 	driver.StmtExecContext
 	driver.StmtQueryContext
@@ -142,14 +142,15 @@ func (w *writer) disconnect() {
 		statements = append(statements, insert.statement)
 	}
 	discard(w.conn, statements...)
-	w.conn, w.begin, w.commit, w.rollback, w.touch, w.find, w.inserts = nil, nil, nil, nil, nil, nil, nil
+	w.conn, w.inserts = nil, nil
+	w.begin, w.commit, w.rollback, w.touch, w.find = statement{}, statement{}, statement{}, statement{}, statement{}
 }
 
 // discard closes a connection that has prepared statements.
 func discard(conn *sql.Conn, statements ...statement) {
 	_ = conn.Raw(func(any) error {
 		for _, statement := range statements {
-			if statement != nil {
+			if statement.Stmt != nil {
 				_ = statement.Close()
 			}
 		}
@@ -167,7 +168,7 @@ func prepareAll(conn *sql.Conn, prepare func(prepareFunc) error) error {
 		return prepare(func(into *statement, query string) error {
 			prepared, err := preparer.PrepareContext(context.Background(), query)
 			if err == nil {
-				*into = prepared.(statement)
+				*into = statement{prepared, prepared.(driver.StmtExecContext), prepared.(driver.StmtQueryContext)}
 			}
 			return err
 		})
