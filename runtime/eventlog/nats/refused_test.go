@@ -355,8 +355,7 @@ func TestCredentialsAreUsed(t *testing.T) {
 	})
 }
 
-func TestLogSurvivesARestartOfItsServer(t *testing.T) {
-	t.Parallel()
+func TestLogSurvivesARestartOfItsServer(t *testing.T) { // not parallel: a caller's deadline has to be met
 	options := server.Options{Port: freePort(t), StoreDir: t.TempDir()}
 	refused(t, fmt.Sprintf("nats://127.0.0.1:%d/EVENTS?durability=none", options.Port), "no server can be reached")
 	first := options
@@ -381,12 +380,12 @@ func TestLogSurvivesARestartOfItsServer(t *testing.T) {
 	if err := log.Check(t.Context()); !errors.Is(err, eventlog.ErrUnavailable) {
 		t.Errorf("check: %v", err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 900*time.Millisecond)
 	defer cancel()
 	if _, err := log.Append(ctx, event("b")); !errors.Is(err, eventlog.ErrUnavailable) || ctx.Err() != nil {
 		t.Errorf("got %v, want that it is unavailable before the deadline has passed", err)
 	}
-	if took := time.Since(began); took > 3*time.Second {
+	if took := time.Since(began); took > 6*time.Second {
 		t.Errorf("it took %v to fail", took)
 	}
 	start(t, &options)
