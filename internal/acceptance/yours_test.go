@@ -373,12 +373,19 @@ var lineOfMain = regexp.MustCompile(`^(cmd/\S+/main\.go):[0-9]+`)
 func (s shop) prints(e edit, output string) {
 	s.Helper()
 	want := slices.Clone(e.told)
+	ofRuntime := 0
 	for _, name := range e.gone {
-		if s.deletes {
+		switch {
+		case s.deletes && strings.HasPrefix(name, runtimeCopy):
+			ofRuntime++
+		case s.deletes:
 			want = append(want, name+": deleted, because it is no longer generated")
-		} else {
+		default:
 			want = append(want, name+": no longer generated: delete it")
 		}
+	}
+	if ofRuntime > 0 {
+		want = append(want, fmt.Sprintf("internal/receiver-runtime: deleted %d files that nothing needs any longer", ofRuntime))
 	}
 	output = strings.ReplaceAll(strings.TrimSpace(output), "protoc-gen-receiver: ", "")
 	for _, line := range slices.Compact(slices.Sorted(strings.SplitSeq(output, "\n"))) { // buf may run it for each folder

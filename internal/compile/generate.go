@@ -168,10 +168,8 @@ func (c *command) generate(ctx context.Context, out, stderr io.Writer) error {
 	if c.check || c.diff || result.Options.Check {
 		return c.compare(result.Options.Root, files, result.Missing, out)
 	}
-	for _, file := range files {
-		if file.Leftover {
-			warn(file.Path + ": deleted, because it is no longer generated")
-		}
+	for _, line := range deleted(files) {
+		warn(line)
 	}
 	if err := put(result.Options.Root, files); err != nil {
 		return err
@@ -181,6 +179,25 @@ func (c *command) generate(ctx context.Context, out, stderr io.Writer) error {
 	}
 	warn("go.mod: added the versions that the generated code was tested with: " + plugin.Versions(result.Missing))
 	return result.GoMod.Require(result.Missing)
+}
+
+// deleted returns a line for each file that is deleted, and one for all of the
+// runtime: which those are depends on what the module's code imports.
+func deleted(files []keep.File) (lines []string) {
+	ofRuntime := 0
+	for _, file := range files {
+		switch {
+		case !file.Leftover:
+		case strings.HasPrefix(file.Path, model.RuntimeDir+"/"):
+			ofRuntime++
+		default:
+			lines = append(lines, file.Path+": deleted, because it is no longer generated")
+		}
+	}
+	if ofRuntime > 0 {
+		lines = append(lines, fmt.Sprintf("%s: deleted %d files that nothing needs any longer", model.RuntimeDir, ofRuntime))
+	}
+	return lines
 }
 
 // put writes the files that would change, if all of them can be written.

@@ -15,7 +15,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/keep"
 )
 
-// write writes files below root, and deletes those that are gone. It doesn't touch a
+// write writes files below root, and deletes leftovers. It doesn't touch a
 // file that already has the content, and replaces others by renaming, so that nobody
 // sees half a file. It stages all files, each in its folder under a temporary name,
 // before it renames the first: if the disk is full, or a folder is not writable,
@@ -48,6 +48,7 @@ func write(root string, files []keep.File) (err error) {
 // staged is a file under a temporary name, ready to be renamed.
 type staged struct {
 	at        string
+	root      string   // above which no folder is removed
 	temporary string   // "" if the file is to be deleted
 	made      []string // folders that stage made
 }
@@ -61,7 +62,7 @@ func stage(root string, file keep.File) (_ *staged, err error) {
 	if file.Change(root) == "" {
 		return nil, nil
 	}
-	one := &staged{at: filepath.Join(root, filepath.FromSlash(file.Path))}
+	one := &staged{at: filepath.Join(root, filepath.FromSlash(file.Path)), root: filepath.Clean(root)}
 	if file.Leftover {
 		return one, nil
 	}
@@ -108,14 +109,21 @@ func (s *staged) makeDir(dir string) error {
 	return err
 }
 
-// commit renames the file to its path, or deletes it, and its folder if that is then
-// empty.
+// commit renames the file to its path, or deletes it, and the folders above it that
+// are then empty.
 func (s *staged) commit() error {
 	if s.temporary != "" {
 		return os.Rename(s.temporary, s.at)
 	}
 	err := os.Remove(s.at)
-	_ = os.Remove(filepath.Dir(s.at)) // fails if the folder is not empty
+	for dir := filepath.Dir(s.at); dir != s.root; dir = filepath.Dir(dir) {
+		if info, err := os.Lstat(dir); err != nil || !info.IsDir() { // a link is its owner's
+			break
+		}
+		if os.Remove(dir) != nil { // it is not empty
+			break
+		}
+	}
 	return err
 }
 

@@ -79,25 +79,38 @@ func (m *Module) RuntimeImports() (packages []string) {
 	return packages
 }
 
-// notImported returns those of some files in whose folders no code on disk needs
-// them: a file that was to go with them stays if it does. The others are noted as
-// code on disk.
+// notImported returns the files whose folders no Go file on disk imports. It notes
+// what the others import.
 func (m *Module) notImported(unused []File) (files []File) {
-	for _, file := range unused {
-		used := false
-		for _, folders := range m.imported {
-			used = used || slices.Contains(folders, path.Dir(file.Path))
-		}
-		if !used {
-			files = append(files, file)
+	needed := map[string]bool{}
+	for _, folders := range m.imported {
+		for _, dir := range folders {
+			needed[dir] = true
 		}
 	}
 	for _, file := range unused {
-		if text, err := m.read(file.Path); err == nil && !slices.ContainsFunc(files, func(f File) bool { return f.Path == file.Path }) {
+		if !needed[path.Dir(file.Path)] {
+			files = append(files, file)
+		} else if text, err := m.read(file.Path); err == nil {
 			m.imported[file.Path] = Imports(text, m.path)
 		}
 	}
 	return files
+}
+
+// YoursOfRuntime returns the Go files of yours that import the copy of the runtime.
+// [Module.Leftovers] must have been called.
+func (m *Module) YoursOfRuntime() (paths []string) {
+	for at, folders := range m.imported {
+		if slices.ContainsFunc(folders, func(dir string) bool { return strings.HasPrefix(dir, model.RuntimeDir+"/") }) &&
+			!strings.HasPrefix(at, model.RuntimeDir+"/") {
+			if text, err := m.read(at); err == nil && !Marked(at, text) {
+				paths = append(paths, at)
+			}
+		}
+	}
+	slices.Sort(paths)
+	return paths
 }
 
 // Yours returns the Go files of yours that import a package of the runtime.
@@ -115,12 +128,16 @@ func (m *Module) Yours(pkg string) (files []File) {
 	return files
 }
 
-// RuntimeLeftovers returns the files of the copy of the runtime that are not made:
-// those of another version, and of packages that nothing needs. The copy must have
-// been decided before, by [Module.Decide].
-func (m *Module) RuntimeLeftovers() (files []File) {
+// RuntimeLeftovers returns the files of ours in the copy of the runtime that are not
+// among the outputs of a copy: those of another version, and of packages that nothing
+// needs.
+func (m *Module) RuntimeLeftovers(copied []Output) (files []File) {
+	needed := map[string]bool{}
+	for _, output := range copied {
+		needed[output.Path] = true
+	}
 	for _, at := range m.runtimeFiles {
-		if text, err := m.read(at); err == nil && !m.made[at] && Marked(at, text) {
+		if text, err := m.read(at); err == nil && !needed[at] && Marked(at, text) {
 			files = append(files, m.leftover(at, text))
 		}
 	}
@@ -177,7 +194,7 @@ func (s *survey) folder(dir string) {
 		switch {
 		case entry.IsDir() && (s.visit[at] || !passedOver(entry.Name())):
 			s.folder(at)
-		case read[at] != nil:
+		case read[at] != nil && !strings.HasSuffix(at, ".pb.go"):
 			s.imports[at] = s.importsOf(at, read[at].importPaths())
 		case entry.Type().IsRegular() && !s.module.written[at] && path.Ext(at) != template:
 			s.file(at)

@@ -66,18 +66,25 @@ func Run(request *pluginpb.CodeGeneratorRequest) (*Result, error) {
 		return nil, err
 	}
 	result := &Result{Options: options, GoMod: gomod, Files: append(files, leftovers...)}
-	if target.Copied && len(target.Packages) > 0 {
-		if err := result.addRuntime(target, disk); err != nil {
-			return nil, err
-		}
+	if err := result.addRuntime(target, disk); err != nil {
+		return nil, err
 	}
 	result.Lines = slices.Concat(foreignMessages(target, gomod), disk.Lines(), result.Lines)
 	return result, nil
 }
 
 // addRuntime adds the copy of what the module's code reaches of the runtime, and
-// the modules that it needs.
+// the modules that it needs. Where this run makes no copy, one that nothing imports
+// any longer is a leftover.
 func (r *Result) addRuntime(target *model.Module, disk *keep.Module) error {
+	if !target.Copied || len(target.Packages) == 0 {
+		if len(disk.RuntimeImports()) == 0 {
+			r.Files = append(r.Files, disk.RuntimeLeftovers(nil)...)
+		} else if !target.Copied {
+			r.Lines = otherRuntime(target, disk)
+		}
+		return nil
+	}
 	part, err := reached(target, r.Files, disk.RuntimeImports())
 	if err != nil {
 		return err
@@ -90,7 +97,7 @@ func (r *Result) addRuntime(target *model.Module, disk *keep.Module) error {
 	if err != nil {
 		return err
 	}
-	r.Files = slices.Concat(r.Files, copied, disk.RuntimeLeftovers())
+	r.Files = slices.Concat(r.Files, copied, disk.RuntimeLeftovers(outputs))
 	slices.SortStableFunc(r.Files, func(a, b keep.File) int { return strings.Compare(a.Path, b.Path) })
 	r.Missing = r.GoMod.Missing(part.Requirements())
 	r.Lines = append(outdated(r.GoMod, part), renames(target, disk)...)

@@ -31,7 +31,7 @@ var renamed = map[string]string{
 }
 
 // oldNames matches text that may use one of the old names.
-var oldNames = regexp.MustCompile(`\.(Place|Buried|Move|Bury|Revive)\b`)
+var oldNames = regexp.MustCompile(`\b(Place|Buried|Move|Bury|Revive)\b`)
 
 // renames returns a line for each place where code of the user has a name of the
 // runtime that is another now. The compiler reports it, too, but not the new name.
@@ -113,9 +113,16 @@ func (c *renameCheck) folder(files []keep.File) (lines []string) {
 	c.check("checked", parsed, info)
 	for _, file := range parsed {
 		ast.Inspect(file, func(node ast.Node) bool {
-			if selector, ok := node.(*ast.SelectorExpr); ok {
-				if old := c.member(info.Types[selector.X].Type, selector.Sel.Name); renamed[old] != "" {
-					lines = append(lines, fmt.Sprintf("%s: eventlog.%s has another name: write %s", c.fset.Position(selector.Sel.Pos()), old, renamed[old]))
+			switch node := node.(type) {
+			case *ast.SelectorExpr:
+				lines = append(lines, c.line(info.Types[node.X].Type, node.Sel)...)
+			case *ast.CompositeLit:
+				for _, element := range node.Elts {
+					if pair, ok := element.(*ast.KeyValueExpr); ok {
+						if field, ok := pair.Key.(*ast.Ident); ok {
+							lines = append(lines, c.line(info.Types[node].Type, field)...)
+						}
+					}
 				}
 			}
 			return true
@@ -124,15 +131,35 @@ func (c *renameCheck) folder(files []keep.File) (lines []string) {
 	return lines
 }
 
-// member returns what a field or method of a type is called in full, if the type is
-// one of package eventlog.
+// line returns a line about a field or method of a type, if it has another name now.
+func (c *renameCheck) line(of types.Type, name *ast.Ident) []string {
+	old := c.member(of, name.Name)
+	if old == "" {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s: eventlog.%s has another name: write %s", c.fset.Position(name.Pos()), old, renamed[old])}
+}
+
+// member returns the full name of a renamed field or method of a type, if package
+// eventlog declares the type or one that it embeds, and "" otherwise.
 func (c *renameCheck) member(of types.Type, name string) string {
+	of = types.Unalias(of)
 	if pointer, ok := of.(*types.Pointer); ok {
-		of = pointer.Elem()
+		of = types.Unalias(pointer.Elem())
 	}
 	named, ok := of.(*types.Named)
-	if !ok || named.Obj().Pkg() != c.eventlog {
+	if !ok {
 		return ""
 	}
-	return named.Obj().Name() + "." + name
+	if full := named.Obj().Name() + "." + name; named.Obj().Pkg() == c.eventlog && renamed[full] != "" {
+		return full
+	}
+	if structure, ok := named.Underlying().(*types.Struct); ok {
+		for field := range structure.Fields() {
+			if full := c.member(field.Type(), name); field.Embedded() && full != "" {
+				return full
+			}
+		}
+	}
+	return ""
 }

@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"fmt"
 	"path"
 	"strings"
 
@@ -50,6 +51,15 @@ func outdated(gomod *GoMod, part runtime.Part) (lines []string) {
 			required[i] = one.Path + " " + gomod.required(one.Path)
 		}
 		lines = append(lines, gomod.at+" requires "+strings.Join(required, ", ")+", which is too old for the code to build: go get "+Versions(old))
+	}
+	return lines
+}
+
+// otherRuntime returns a line for each file of yours that imports the copy of the
+// runtime though the generated code imports another one.
+func otherRuntime(target *model.Module, disk *keep.Module) (lines []string) {
+	for _, at := range disk.YoursOfRuntime() {
+		lines = append(lines, fmt.Sprintf("%s: imports %s, but the generated code imports %s (option runtime): change the imports", at, model.RuntimeDir, target.Runtime))
 	}
 	return lines
 }
