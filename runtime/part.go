@@ -20,7 +20,7 @@ type Part struct {
 	files    []file
 }
 
-// file is a file of the runtime, as far as it says what it needs.
+// file says what a file of the runtime needs.
 type file struct {
 	name     string   // its path below the runtime
 	with     string   // without this package the file is left out; may be empty
@@ -33,8 +33,8 @@ type file struct {
 // by its path below the runtime, such as "server" or "eventlog/sqlite".
 func Has(pkg string) bool { return slices.Contains(All(), pkg) }
 
-// Reached returns the part of the runtime that code needs which imports the
-// given packages: those, and all that they import themselves. A package is named
+// Reached returns the part of the runtime that code which imports the given
+// packages needs: those, and all that they import, directly or not. A package is named
 // by its path below the runtime, such as "server" or "eventlog/sqlite".
 //
 // A file that has the line "//runtime:with PACKAGE" above its package clause is
@@ -54,14 +54,16 @@ func Reached(imports ...string) (Part, error) {
 			return Part{}, err
 		}
 		part.packages = append(part.packages, pkg)
-		waiting = slices.DeleteFunc(append(waiting, files...), func(f file) bool {
+		candidates := append(waiting, files...)
+		waiting = nil
+		for _, f := range candidates {
 			if f.with != "" && !slices.Contains(part.packages, f.with) {
-				return false
+				waiting = append(waiting, f)
+				continue
 			}
 			part.files = append(part.files, f)
 			missing = append(missing, f.packages...)
-			return true
-		})
+		}
 	}
 	slices.Sort(part.packages)
 	slices.SortFunc(part.files, func(a, b file) int { return strings.Compare(a.name, b.name) })

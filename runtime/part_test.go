@@ -142,7 +142,7 @@ func TestCopyHasReadme(t *testing.T) {
 		"[`client`](client) connects ",
 		"[`eventid`](eventid) gives ",
 		"`runtime=IMPORT/PATH`",
-		"Delete its line `// marker`",
+		"Delete its line with `marker`",
 	} {
 		if !strings.Contains(readme, want) {
 			t.Errorf("README.md lacks %q:\n%s", want, readme)

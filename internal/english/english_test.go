@@ -97,7 +97,7 @@ func TestRules(t *testing.T) {
 }
 
 // texts returns the names of the files to check. It skips hidden folders, testdata,
-// and what is not swept yet.
+
 func texts(root string) (names []string, err error) {
 	err = filepath.WalkDir(root, func(at string, entry fs.DirEntry, err error) error {
 		if err != nil {

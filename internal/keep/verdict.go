@@ -66,7 +66,7 @@ func (m *Module) decideOurs(output Output) decision {
 }
 
 func (m *Module) decideYours(output Output) decision {
-	for _, question := range []func(Output) verdict{m.inTheWay, m.isNew, m.fits} {
+	for _, question := range []func(Output) verdict{m.byPath, m.byHistory, m.fits} {
 		if v := question(output); !v.may {
 			return decision{verdict: v}
 		}
@@ -97,10 +97,10 @@ func (m *Module) takenOver(output Output) verdict {
 	return verdict{line: output.Path + ": left alone, because it is yours now: it does not have the marker"}
 }
 
-// inTheWay returns the verdict on a file of yours by what is at its path. If
+// byPath returns the verdict on a file of yours by what is at its path. If
 // that was to implement an RPC that is new, and does not, nor does any other,
 // there is a line about it.
-func (m *Module) inTheWay(output Output) verdict {
+func (m *Module) byPath(output Output) verdict {
 	if _, err := os.Lstat(m.file(output.Path)); errors.Is(err, fs.ErrNotExist) {
 		return write
 	} else if err != nil {
@@ -114,8 +114,10 @@ func (m *Module) inTheWay(output Output) verdict {
 	if j.err != nil || j.names()["."+rpc.Name] {
 		return leave
 	}
-	if known, err := m.known(rpc); err != nil || known {
+	if known, err := m.known(rpc); err != nil {
 		return verdict{err: err}
+	} else if known {
+		return leave
 	}
 	if v := m.fitsImplementation(output, j, rpc); !v.may {
 		return v
@@ -123,11 +125,15 @@ func (m *Module) inTheWay(output Output) verdict {
 	return withhold(output, "the file exists and does not implement %s: write %s", rpc, rpc.Name)
 }
 
-// isNew returns the verdict on a file of yours by what earlier runs knew: what was
+// byHistory returns the verdict on a file of yours by what earlier runs knew: what was
 // deleted since comes back only if all are wanted.
-func (m *Module) isNew(output Output) verdict {
-	if known, err := m.known(output.Element); err != nil || known && !m.all {
+func (m *Module) byHistory(output Output) verdict {
+	known, err := m.known(output.Element)
+	switch {
+	case err != nil:
 		return verdict{err: err}
+	case known && !m.all:
+		return leave
 	}
 	return write
 }

@@ -2,8 +2,8 @@ package model
 
 import "strings"
 
-// Code is what the implementation of a service is called where it is. It is the
-// one part of the model that depends on what is on disk, not on the protos:
+// Code has the names that the implementation of a service, and its parts, have in
+// the user's code. It is the one part of the model that depends on what is on disk, not on the protos:
 // [Build] fills in what our templates call it, and package keep sets it to what
 // its owner calls it. Package keep does so before a template is chosen, and again
 // when it knows which files of the service's own the run adds, before it renders

@@ -27,8 +27,8 @@ func ReadGoMod(root string) (*GoMod, error) {
 	at := filepath.Join(root, "go.mod")
 	text, err := os.ReadFile(at)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("no go.mod in %s: run go mod init there, or say with root=DIR where the module is "+
-			"(and make that the output, too)", nameOf(root))
+		return nil, fmt.Errorf("no go.mod in %s: run go mod init there, or set root=DIR to the folder of go.mod, "+
+			"and make it the output folder, too", nameOf(root))
 	}
 	if err != nil {
 		return nil, err

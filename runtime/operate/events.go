@@ -1,5 +1,5 @@
-// Package operate is a server's command events, with which an operator prints the
-// stored events and retries dead letters, also while the server runs.
+// Package operate implements a server's subcommand events, which prints stored
+// events and retries dead letters, also while the server runs.
 package operate
 
 import (

@@ -3,6 +3,7 @@ package eventlogtest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"slices"
 	"strings"
@@ -76,14 +77,14 @@ func (e Engine) holds(t *testing.T) {
 		must(t, hold.Release())
 		checkLost(t, hold, eventlog.ErrHeld)
 		must(t, hold.Release())
-		if err := hold.Commit(within(t), 1); err == nil {
-			t.Error("a position can be committed after the release")
+		if err := hold.Commit(within(t), 1); !errors.Is(err, eventlog.ErrHeld) {
+			t.Errorf("after the release: got %v, want that the lease is not held", err)
 		}
 		hold = mustHold(t, another, "mailer")
 		closeLog(t, another) // releases it
-		checkLost(t, hold, eventlog.ErrHeld, eventlog.ErrClosed)
-		if err := hold.Commit(within(t), 1); err == nil {
-			t.Error("a position can be committed after the log was closed")
+		checkLost(t, hold, eventlog.ErrClosed)
+		if err := hold.Commit(within(t), 1); !errors.Is(err, eventlog.ErrClosed) {
+			t.Errorf("after the log was closed: got %v, want that it is closed", err)
 		}
 		must(t, mustHold(t, one, "mailer").Release())
 	})
@@ -344,6 +345,30 @@ func (e Engine) keepsDeadLetters(t *testing.T) {
 		}
 		put(hold, records[7], "it failed at last")
 		checkRetries(2)
+	})
+	t.Run("retries are not too many bytes at once", func(t *testing.T) {
+		log := e.empty(t)
+		for i := range 4 {
+			large := event(fmt.Sprint(i))
+			large.Data = make([]byte, 30<<20)
+			if _, err := log.Append(within(t), large); errors.Is(err, eventlog.ErrInvalid) {
+				t.Skip("it takes no events of this size")
+			} else if err != nil {
+				t.Fatal(err)
+			}
+		}
+		hold := mustHold(t, log, "mailer")
+		for record, err := range log.Read(within(t), eventlog.From{}) {
+			must(t, err)
+			put(hold, record, "too large")
+		}
+		if n, err := log.Retry(within(t), "mailer"); n != 4 || err != nil {
+			t.Fatalf("%d letters, %v", n, err)
+		}
+		retries, err := hold.Retries(within(t))
+		if must(t, err); len(retries) == 0 || len(retries) > 3 {
+			t.Errorf("%d letters of 30 MiB, want at least one, and not all four", len(retries))
+		}
 	})
 	t.Run("after closing", func(t *testing.T) {
 		closeLog(t, log)

@@ -436,9 +436,11 @@ func (h *journalHold) Retries(ctx context.Context) (retries []eventlog.DeadLette
 	if h.lost.Err() != nil {
 		return nil, context.Cause(h.lost)
 	}
+	bytes := 0
 	for _, letter := range h.log.letters(h.name) {
-		if letter.Retrying {
+		if letter.Retrying && bytes < eventlog.MaxTakenBytes {
 			retries = append(retries, letter)
+			bytes += letter.Size()
 		}
 	}
 	return retries, nil

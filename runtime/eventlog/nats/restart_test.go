@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 )
@@ -165,7 +167,7 @@ func TestTailFailsWhenItsStreamWasReplaced(t *testing.T) {
 			t.Errorf("%s is yielded after the events of the former stream", record.ID)
 		}
 	}
-	if !errors.Is(last, eventlog.ErrUnavailable) || !strings.Contains(last.Error(), "deleted and created again") {
+	if !errors.Is(last, eventlog.ErrReplaced) || status.Code(last) != codes.FailedPrecondition || !strings.Contains(last.Error(), "deleted and created again") {
 		t.Errorf("got %v, want that the stream was created again", last)
 	}
 }
