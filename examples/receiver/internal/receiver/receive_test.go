@@ -7,7 +7,7 @@ import (
 	"example.com/receiver/internal/receiver-runtime/servertest"
 )
 
-// TestContract checks that events are stored exactly once; check the reply here.
+// TestReceive checks the reply. TestContract checks that events are stored exactly once.
 func TestReceive(t *testing.T) {
 	client, _ := serve(t)
 	event := servertest.Sample[*receiverpb.Event]()

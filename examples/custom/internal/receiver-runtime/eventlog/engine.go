@@ -14,7 +14,7 @@ import (
 	"unicode/utf8"
 )
 
-// This file is what engines are registered and built with.
+// This file has what the authors of engines need.
 
 // Mode is what a log is opened for.
 type Mode int
@@ -110,8 +110,8 @@ const (
 	// MaxAppendBytes is the most bytes that the events of one append may have
 	// together, as [Event.Size] counts them.
 	MaxAppendBytes = 64 << 20
-	// MaxTakenBytes is how many bytes of events a consumer holds in memory that
-	// are not handled yet. [Hold].Retries returns about that much at most.
+	// MaxTakenBytes is how many bytes of events a consumer has in memory that are
+	// not handled yet, and about how many [Hold].Retries returns at most.
 	MaxTakenBytes = 64 << 20
 	// maxReason is the most bytes that the reason of a dead letter has.
 	maxReason = 1 << 10
@@ -123,8 +123,9 @@ func (e *Event) Size() int {
 	return len(e.Data) + len(e.ID) + len(e.Source) + len(e.Type) + len(e.Subject) + len(e.Schema) + 256
 }
 
-// Same reports whether two events of one source and id say the same: then one is
-// a duplicate of the other, and otherwise they are in conflict.
+// Same reports whether two events with one source and id have the same type,
+// subject, schema and data: then one is a duplicate of the other. If not, they are
+// in conflict.
 func (e *Event) Same(other *Event) bool {
 	return e.Type == other.Type && e.Subject == other.Subject && e.Schema == other.Schema && bytes.Equal(e.Data, other.Data)
 }

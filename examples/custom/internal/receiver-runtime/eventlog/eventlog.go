@@ -50,7 +50,7 @@ type Event struct {
 	Data []byte
 }
 
-// Record is an event as the log stores it.
+// Record is an event as the log stores it. Its data belongs to whoever reads it.
 type Record struct {
 	Event // its Time is never zero
 	// Position is the event's position in the log.
@@ -72,8 +72,9 @@ type From struct {
 	// was recorded at or after that time, and After is not used.
 	Since time.Time
 	// Log identifies the events that After is a position of, as [Hold.From] sets
-	// it. If the log has other events by now, reading fails with [ErrReplaced].
-	// Empty means: whichever events the log has. The text is the engine's own.
+	// it. If the log has other events by now, reading fails with [ErrReplaced]. If
+	// it is empty, that is not checked. Only engines whose events can be replaced
+	// set it, each in its own form; the others ignore it.
 	Log string
 }
 
@@ -120,7 +121,7 @@ type Receipt struct {
 // that the caller should see (see [Error]).
 type Log interface {
 	// Append stores events, all of them or none, and returns one receipt for
-	// each, in their order, once they are durable.
+	// each, in their order, once they are durable. Without events there are none.
 	//
 	// An event whose source and id are in the log is not stored again. If it
 	// has the same type, subject, schema and data, its receipt is that of a
@@ -141,12 +142,14 @@ type Log interface {
 	// error.
 	Tail(ctx context.Context, from From) iter.Seq2[Record, error]
 
-	// Hold takes the lease of a named consumer, which one process has at a
-	// time, until it is released, the log is closed, or the process ends. If
-	// another process has it the error is [ErrHeld], and says which.
+	// Hold takes the lease of a named consumer. It has one holder at a time, in
+	// whichever process, this one included, until it is released, the log is
+	// closed, or the process ends. If there is another holder the error is
+	// [ErrHeld], and names it.
 	Hold(ctx context.Context, consumer string) (Hold, error)
 
-	// Dead yields the dead letters of a consumer, or of all if it is "".
+	// Dead yields the dead letters of a consumer by their positions, or those of
+	// all consumers if it is "".
 	Dead(ctx context.Context, consumer string) iter.Seq2[DeadLetter, error]
 
 	// Retry makes a consumer handle dead letters again, those at the given
@@ -166,19 +169,20 @@ type Log interface {
 	Close() error
 }
 
-// Hold is the lease of a named consumer: the right to run it. What its methods
-// change is durable when they return. Once the lease is lost or released, they
-// fail with [ErrHeld].
+// Hold is the lease of a named consumer: the right to run it. Its methods may be
+// called from many goroutines at once. What they change is durable when they
+// return. They fail with [ErrHeld] once the lease is lost or released, and with
+// [ErrClosed] once the log is closed.
 type Hold interface {
 	// Position returns the position up to which the consumer has handled
 	// everything. ok is false if none was ever committed: the consumer is new.
 	Position() (position Position, ok bool)
 
 	// Restarted returns why the consumer begins with the first event again
-	// though a position was committed: the log has other events by now, so it
-	// says nothing of them. Then Position returns 0 and true. It is "" if the
-	// consumer goes on where it was, as it always does in a log whose events
-	// can't be replaced.
+	// although a position was committed: the log has other events by now, so that
+	// position is not one of theirs. Then Position returns 0 and true. It returns
+	// "" if the consumer goes on where it was, as it always does in a log whose
+	// events can't be replaced.
 	Restarted() string
 
 	// From returns where to read what comes after a position: in the events that
@@ -189,15 +193,19 @@ type Hold interface {
 	// or the log is closed. Its cause says why, as [ErrHeld] or [ErrClosed].
 	Lost() context.Context
 
-	// Commit records that the consumer has handled everything up to a position.
+	// Commit records that the consumer has handled everything up to a position,
+	// which may be before the last one.
 	Commit(ctx context.Context, position Position) error
 
-	// PutDead stores a dead letter, in place of an earlier one of that event.
-	// The consumer is this one, and the letter waits for no retry.
+	// PutDead stores a dead letter, in place of an earlier one of that event. The
+	// letter's Consumer and Retrying are ignored: it is one of this consumer, and
+	// waits for no retry.
 	PutDead(ctx context.Context, letter DeadLetter) error
 
-	// Retries returns the dead letters that [Log].Retry has asked for: the first
-	// of them, if there are many.
+	// Retries returns the dead letters that [Log].Retry has asked for, by their
+	// positions: the first of them, until they have [MaxTakenBytes] together, or
+	// as many as the engine reads at once. It returns each again until PutDead or
+	// RemoveDead was called for it.
 	Retries(ctx context.Context) ([]DeadLetter, error)
 
 	// RemoveDead removes the dead letter of an event that has been handled.

@@ -61,8 +61,8 @@ func Exchange[Request, Reply any](stream interface {
 	return First(stream)
 }
 
-// First waits for the first message of a stream, and returns the error if there
-// is none; that the stream ends without is none.
+// First waits for the first message of a stream and returns the stream's error. A
+// stream that ends without a message is not an error.
 func First[Reply any](stream interface{ Recv() (*Reply, error) }) error {
 	_, err := stream.Recv()
 	if errors.Is(err, io.EOF) {
@@ -71,7 +71,7 @@ func First[Reply any](stream interface{ Recv() (*Reply, error) }) error {
 	return err
 }
 
-// within is a context that bounds a call of a test, with no id of an event.
+// within returns a context with a deadline of 30 seconds, and without an event id.
 func within(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(metadata.NewOutgoingContext(t.Context(), nil), 30*time.Second)
 	t.Cleanup(cancel)

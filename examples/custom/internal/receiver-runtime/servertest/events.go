@@ -177,8 +177,8 @@ func stored[Event proto.Message](t testing.TB, log eventlog.Log) (events []Event
 	return events
 }
 
-// change makes an event say another thing, in a field that does not identify
-// it, or returns false if it has none.
+// change changes a field that does not identify the event. It returns false if the
+// event has none.
 func change(m proto.Message, identity []string) bool {
 	message := m.ProtoReflect()
 	fields := message.Descriptor().Fields()

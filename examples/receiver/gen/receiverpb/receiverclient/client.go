@@ -20,7 +20,7 @@ import (
 	"example.com/receiver/internal/receiver-runtime/version"
 )
 
-// If this does not build, this code and the runtime do not fit each other: run protoc-gen-receiver again.
+// This does not build if this code and the runtime do not fit each other: then run protoc-gen-receiver again.
 const (
 	_ = version.RuntimeIsTooOldForThisCode(version.Level - 1)
 	_ = version.ThisCodeIsTooOldForTheRuntime(1 - version.Oldest)
@@ -68,6 +68,7 @@ func With(options ...grpc.DialOption) Option { return client.With(options...) }
 
 // WithEventID returns a context for a call that sends an event: the event gets
 // this id. An event that is sent twice with the same id is stored once.
+// The nth event of a batch or a stream gets id/n.
 func WithEventID(ctx context.Context, id string) context.Context {
 	return client.WithEventID(ctx, id)
 }

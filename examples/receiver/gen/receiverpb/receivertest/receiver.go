@@ -14,7 +14,7 @@ import (
 
 // ReceiverContract tests what callers of the service Receiver rely on: an
 // acknowledged event is stored exactly once; any other request gets an answer,
-// or an error whose code says what to do.
+// or an error whose code is neither Unknown nor Internal.
 type ReceiverContract struct {
 	// NewService makes the service to test, as main does.
 	NewService func(testing.TB, *receiverevents.Log) receiverpb.ReceiverServer

@@ -19,8 +19,8 @@ import (
 //
 // A new consumer begins with the first event of the log (see [FromNow]). Several
 // events are handled at once (see [Concurrency]), but those of one source and
-// subject one after the other, in their order; so are all events of a source
-// that have no subject.
+// subject one after the other, in their order. Events of a source without a subject
+// are one such sequence.
 //
 // If the handler returns an error, or panics, it is called again: after about
 // 200 ms, then after twice as long each time, up to a minute (see [Backoff] and
@@ -75,8 +75,8 @@ func Tries(tries int) ConsumeOption {
 	return func(c *consumption) { c.tries = max(1, tries) }
 }
 
-// Backoff sets how long to wait after the first try, and at most. The defaults are
-// 200 ms and a minute.
+// Backoff sets how long to wait after the first try; each later wait is twice as
+// long, up to most. The defaults are 200 ms and a minute.
 func Backoff(first, most time.Duration) ConsumeOption {
 	return func(c *consumption) { c.first, c.most = first, most }
 }
@@ -95,12 +95,12 @@ func FromNow() ConsumeOption { return func(c *consumption) { c.fromNow = true } 
 // default is [slog.Default].
 func Logger(logger *slog.Logger) ConsumeOption { return func(c *consumption) { c.logger = logger } }
 
-// RetryAfter returns the error by which a handler is called again after some time
-// of its choice, if that is positive. It counts as a try.
+// RetryAfter returns an error for a handler to return: the event is tried again
+// after delay, or after the usual wait if delay is not positive. It counts as a try.
 func RetryAfter(err error, delay time.Duration) error { return &advice{err, delay, false} }
 
-// GiveUp returns the error by which a handler sends an event to the dead letters
-// at once, because no further try can help.
+// GiveUp returns an error for a handler to return: the event goes to the dead
+// letters without another try.
 func GiveUp(err error) error { return &advice{err, 0, true} }
 
 // advice is a handler's error, and what the handler wants done about it.
@@ -166,7 +166,7 @@ func (c *consumption) run(ctx context.Context) error {
 		if !errors.Is(err, ErrHeld) && !errors.Is(err, ErrReplaced) {
 			return fmt.Errorf("consumer %q: %w", c.name, err)
 		}
-		c.logger.WarnContext(ctx, "the consumer's lease is lost", "error", err)
+		c.logger.WarnContext(ctx, "the consumer stops, and begins again", "error", err)
 	}
 }
 

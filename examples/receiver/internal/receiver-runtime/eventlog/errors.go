@@ -17,8 +17,9 @@ import (
 
 // What a log's methods fail with, for [errors.Is].
 var (
-	// ErrInvalid is the error for an event that lacks what every event needs.
-	ErrInvalid = errors.New("the event is not valid")
+	// ErrInvalid is the error for an event, or the name of a consumer, that no log
+	// can take.
+	ErrInvalid = errors.New("not valid")
 	// ErrConflict is the error for an event whose source and id belong to a
 	// different event.
 	ErrConflict = errors.New("another event has this source and id")
@@ -29,9 +30,9 @@ var (
 	ErrUnavailable = errors.New("the event log is unavailable")
 	// ErrReadOnly is the error of every change to a log that [OpenReader] opened.
 	ErrReadOnly = errors.New("the event log is open for reading only")
-	// ErrHeld is the error for the lease of a consumer that another process has,
-	// or that was given up.
-	ErrHeld = errors.New("the consumer runs elsewhere")
+	// ErrHeld is the error for the lease of a consumer that has another holder, or
+	// that was lost or released.
+	ErrHeld = errors.New("the consumer's lease is not held here")
 	// ErrReplaced is the error of reading on in a log that has other events by
 	// now: it was deleted and created again, or has lost events.
 	ErrReplaced = errors.New("the log has other events at its positions")
@@ -93,7 +94,7 @@ func (e *Error) code() codes.Code {
 		return codes.InvalidArgument
 	case ErrConflict:
 		return codes.AlreadyExists
-	case ErrReadOnly, ErrHeld:
+	case ErrReadOnly, ErrHeld, ErrReplaced:
 		return codes.FailedPrecondition
 	case ErrFull:
 		return codes.ResourceExhausted

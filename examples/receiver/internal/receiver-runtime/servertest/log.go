@@ -17,7 +17,7 @@ import (
 	_ "example.com/receiver/internal/receiver-runtime/eventlog/sqlite"
 )
 
-// Log is an empty event log, for the test to have to itself.
+// Log opens an empty event log, and closes it when the test ends.
 func Log(t testing.TB) eventlog.Log {
 	t.Helper()
 	log, err := eventlog.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "events.db"))
@@ -32,9 +32,8 @@ func Log(t testing.TB) eventlog.Log {
 	return log
 }
 
-// Consume runs a consumer until it has handled all that the log holds. That the
-// test fails if it takes longer than it may, or an event comes to its dead
-// letters, is its only judgement.
+// Consume runs a consumer until it has handled every event in the log. The test
+// fails if that takes more than 10 seconds, or if an event goes to the dead letters.
 func Consume(t testing.TB, log eventlog.Log, name string, consume func(context.Context) error) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
@@ -47,7 +46,7 @@ func Consume(t testing.TB, log eventlog.Log, name string, consume func(context.C
 	}
 }
 
-// consumeTimeout is how long a consumer may take.
+// consumeTimeout is how long a consumer may take to handle everything.
 const consumeTimeout = 10 * time.Second
 
 // waitUntilHandled waits until a consumer has nothing left to handle.

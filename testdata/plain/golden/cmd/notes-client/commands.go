@@ -8,7 +8,7 @@ import (
 	runtimeversion "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/version"
 )
 
-// If this does not build, this code and the runtime do not fit each other: run protoc-gen-receiver again.
+// This does not build if this code and the runtime do not fit each other: then run protoc-gen-receiver again.
 const (
 	_ = runtimeversion.RuntimeIsTooOldForThisCode(runtimeversion.Level - 1)
 	_ = runtimeversion.ThisCodeIsTooOldForTheRuntime(1 - runtimeversion.Oldest)

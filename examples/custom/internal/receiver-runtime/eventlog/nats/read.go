@@ -238,7 +238,7 @@ func (r *reader) checkStream(ctx context.Context) error {
 		return err
 	}
 	if reason != "" {
-		return &eventlog.Error{Kind: eventlog.ErrUnavailable, Detail: "its events are not those that were read before", Cause: fmt.Errorf("%w: %s", eventlog.ErrReplaced, reason)}
+		return &eventlog.Error{Kind: eventlog.ErrReplaced, Cause: errors.New(reason)}
 	}
 	r.created = info.Created
 	return nil

@@ -62,7 +62,7 @@ func (h *holds) add(one *hold) bool {
 	return true
 }
 
-// remove reports whether it was there.
+// remove removes a lease, and reports whether it was in the set.
 func (h *holds) remove(one *hold) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -224,8 +224,8 @@ func (r *retries) read(ctx context.Context, reader *reader, consumer string) (le
 	}
 	known := map[letterKey]eventlog.DeadLetter{}
 	for bytes := 0; len(marked) > 0 && bytes < eventlog.MaxTakenBytes; marked = marked[1:] {
-		letter, is := r.known[marked[0]]
-		if !is {
+		letter, ok := r.known[marked[0]]
+		if !ok {
 			found, err := reader.letters(ctx, "rowid = ? AND position = ? AND retrying", marked[0].row, marked[0].position)
 			if err != nil {
 				return nil, err

@@ -9,7 +9,7 @@ import (
 	"example.com/shop/internal/receiver-runtime/servertest"
 )
 
-// TestContract checks that new events are sent too; check what is replayed here.
+// TestFollow checks what is replayed. TestContract checks that new events are sent, too.
 func TestFollow(t *testing.T) {
 	client, events := serve(t)
 	event := servertest.Sample[*shopv1.OrderEvent]("shop.v1.OrderEvent.event_id")

@@ -10,7 +10,7 @@ import (
 	"example.com/shop/internal/receiver-runtime/servertest"
 )
 
-// Get is not implemented yet, so it must answer Unimplemented.
+// TestGet expects Unimplemented until Get is implemented.
 func TestGet(t *testing.T) {
 	client, _ := serve(t)
 	_, err := client.Get(t.Context(), servertest.Sample[*shopv1.GetRequest]())

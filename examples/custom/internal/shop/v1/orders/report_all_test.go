@@ -7,7 +7,7 @@ import (
 	"example.com/shop/internal/receiver-runtime/servertest"
 )
 
-// TestContract checks that events are stored exactly once; check the reply here.
+// TestReportAll checks the reply. TestContract checks that events are stored exactly once.
 func TestReportAll(t *testing.T) {
 	client, _ := serve(t)
 	stream, err := client.ReportAll(t.Context())

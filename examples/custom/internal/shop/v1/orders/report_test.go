@@ -7,7 +7,7 @@ import (
 	"example.com/shop/internal/receiver-runtime/servertest"
 )
 
-// TestContract checks that events are stored exactly once; check the reply here.
+// TestReport checks the reply. TestContract checks that events are stored exactly once.
 func TestReport(t *testing.T) {
 	client, _ := serve(t)
 	event := servertest.Sample[*shopv1.OrderEvent]("shop.v1.OrderEvent.event_id")

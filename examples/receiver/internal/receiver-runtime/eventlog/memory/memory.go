@@ -370,9 +370,11 @@ func (h *hold) PutDead(ctx context.Context, letter eventlog.DeadLetter) error {
 // Retries implements [eventlog.Hold].
 func (h *hold) Retries(ctx context.Context) (letters []eventlog.DeadLetter, err error) {
 	err = h.change(ctx, func(c *consumer) {
+		bytes := 0
 		for _, position := range slices.Sorted(maps.Keys(c.dead)) {
-			if letter := c.dead[position]; letter.Retrying {
+			if letter := c.dead[position]; letter.Retrying && bytes < eventlog.MaxTakenBytes {
 				letters = append(letters, letter)
+				bytes += letter.Size()
 			}
 		}
 	})

@@ -244,7 +244,11 @@ func (l *streamLog) retries(ctx context.Context, consumer string, retrying retry
 		}
 	}
 	waiting = slices.DeleteFunc(waiting, func(name letterName) bool { return retrying[name.withoutHash()] != name })
+	bytes := 0
 	for _, name := range waiting[:min(len(waiting), maxRetries)] {
+		if bytes >= eventlog.MaxTakenBytes {
+			break
+		}
 		letter, err := l.readLetter(ctx, name)
 		if err != nil {
 			return nil, err
@@ -257,6 +261,7 @@ func (l *streamLog) retries(ctx context.Context, consumer string, retrying retry
 		}
 		letter.Retrying = true
 		letters = append(letters, *letter)
+		bytes += letter.Size()
 	}
 	return letters, nil
 }

@@ -159,6 +159,7 @@ func (l *streamLog) Close() error {
 		l.mu.Unlock()
 		l.inFlight.Wait()
 		for hold := range holds {
+			hold.lose(&eventlog.Error{Kind: eventlog.ErrClosed})
 			_ = hold.Release() // if it fails, the lease expires
 		}
 		l.close()

@@ -8,7 +8,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/comments/golden/gen/commentspb"
 )
 
-// TestContract checks that events are stored exactly once; check the reply here.
+// TestCalibrate checks the reply. TestContract checks that events are stored exactly once.
 func TestCalibrate(t *testing.T) {
 	client, _ := serve(t)
 	event := servertest.Sample[*commentspb.Calibration]()

@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/comments/golden/gen/commentspb"
 )
 
-// Reset is not implemented yet, so it must answer Unimplemented.
+// TestReset expects Unimplemented until Reset is implemented.
 func TestReset(t *testing.T) {
 	client, _ := serve(t)
 	_, err := client.Reset(t.Context(), servertest.Sample[*commentspb.ResetEvent]())

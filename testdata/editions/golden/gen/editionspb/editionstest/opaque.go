@@ -15,7 +15,7 @@ import (
 
 // OpaqueContract tests what callers of the service editions.Opaque rely on: an
 // acknowledged event is stored exactly once; any other request gets an answer,
-// or an error whose code says what to do.
+// or an error whose code is neither Unknown nor Internal.
 type OpaqueContract struct {
 	// NewService makes the service to test, as main does.
 	NewService func(testing.TB, *editionsevents.Log) editionspb.OpaqueServer

@@ -8,7 +8,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/editions/golden/gen/editionspb"
 )
 
-// TestContract checks that events are stored exactly once; check the reply here.
+// TestGet checks the reply. TestContract checks that events are stored exactly once.
 func TestGet(t *testing.T) {
 	client, _ := serve(t)
 	request := servertest.Sample[*editionspb.Presses]("editions.PressEvent.event_id")

@@ -8,7 +8,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/editions/golden/gen/editionspb"
 )
 
-// TestContract checks that events are stored exactly once; check the reply here.
+// TestTakeMany checks the reply. TestContract checks that events are stored exactly once.
 func TestTakeMany(t *testing.T) {
 	client, _ := serve(t)
 	stream, err := client.TakeMany(t.Context())

@@ -8,7 +8,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/editions/golden/gen/editionspb"
 )
 
-// TestContract checks that events are stored exactly once; check the reply here.
+// TestTake checks the reply. TestContract checks that events are stored exactly once.
 func TestTake(t *testing.T) {
 	client, _ := serve(t)
 	event := servertest.Sample[*editionspb.PressEvent]("editions.PressEvent.event_id")

@@ -16,7 +16,7 @@ import (
 
 // IntakeContract tests what callers of the service kinds.v1.Intake rely on: an
 // acknowledged event is stored exactly once; any other request gets an answer,
-// or an error whose code says what to do.
+// or an error whose code is neither Unknown nor Internal.
 type IntakeContract struct {
 	// NewService makes the service to test, as main does.
 	NewService func(testing.TB, *kindsevents.Log) kindspb.IntakeServer

@@ -11,7 +11,8 @@ import (
 )
 
 // OtherContract tests what callers of the service kinds.v1.Other rely on: each
-// request gets an answer, or an error whose code says what to do.
+// request gets an answer, or an error whose code is neither Unknown nor
+// Internal.
 type OtherContract struct {
 	// NewService makes the service to test, as main does.
 	NewService func(testing.TB) kindspb.OtherServer

@@ -15,8 +15,8 @@ import (
 
 // ClientContract tests what callers of the service
 // internal.aux.testdata.v1.Client rely on: an acknowledged event is stored
-// exactly once; any other request gets an answer, or an error whose code says
-// what to do.
+// exactly once; any other request gets an answer, or an error whose code is
+// neither Unknown nor Internal.
 type ClientContract struct {
 	// NewService makes the service to test, as main does.
 	NewService func(testing.TB, *contextevents.Log) context.ClientServer

@@ -12,7 +12,7 @@ import (
 
 // CommandsContract tests what callers of the service
 // internal.aux.testdata.v1.Commands rely on: each request gets an answer, or an
-// error whose code says what to do.
+// error whose code is neither Unknown nor Internal.
 type CommandsContract struct {
 	// NewService makes the service to test, as main does.
 	NewService func(testing.TB) context.CommandsServer

@@ -12,7 +12,7 @@ import (
 
 // ContextContract tests what callers of the service
 // internal.aux.testdata.v1.Context rely on: each request gets an answer, or an
-// error whose code says what to do.
+// error whose code is neither Unknown nor Internal.
 type ContextContract struct {
 	// NewService makes the service to test, as main does.
 	NewService func(testing.TB) context.ContextServer

@@ -12,7 +12,7 @@ import (
 
 // DocumentationContract tests what callers of the service
 // internal.aux.testdata.v1.Documentation rely on: each request gets an answer,
-// or an error whose code says what to do.
+// or an error whose code is neither Unknown nor Internal.
 type DocumentationContract struct {
 	// NewService makes the service to test, as main does.
 	NewService func(testing.TB) context.DocumentationServer

@@ -12,7 +12,7 @@ import (
 
 // InternalContract tests what callers of the service
 // internal.aux.testdata.v1.Internal rely on: each request gets an answer, or an
-// error whose code says what to do.
+// error whose code is neither Unknown nor Internal.
 type InternalContract struct {
 	// NewService makes the service to test, as main does.
 	NewService func(testing.TB) context.InternalServer

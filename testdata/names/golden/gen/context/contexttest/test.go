@@ -11,7 +11,8 @@ import (
 )
 
 // TestContract tests what callers of the service internal.aux.testdata.v1.Test
-// rely on: each request gets an answer, or an error whose code says what to do.
+// rely on: each request gets an answer, or an error whose code is neither
+// Unknown nor Internal.
 type TestContract struct {
 	// NewService makes the service to test, as main does.
 	NewService func(testing.TB) context.TestServer

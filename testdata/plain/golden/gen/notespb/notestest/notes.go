@@ -11,7 +11,8 @@ import (
 )
 
 // NotesContract tests what callers of the service notes.Notes rely on: each
-// request gets an answer, or an error whose code says what to do.
+// request gets an answer, or an error whose code is neither Unknown nor
+// Internal.
 type NotesContract struct {
 	// NewService makes the service to test, as main does.
 	NewService func(testing.TB) notespb.NotesServer

@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/plain/golden/gen/notespb"
 )
 
-// Create is not implemented yet, so it must answer Unimplemented.
+// TestCreate expects Unimplemented until Create is implemented.
 func TestCreate(t *testing.T) {
 	client := serve(t)
 	_, err := client.Create(t.Context(), servertest.Sample[*notespb.Note]())

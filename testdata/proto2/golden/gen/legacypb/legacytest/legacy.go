@@ -15,7 +15,7 @@ import (
 
 // LegacyContract tests what callers of the service legacy.Legacy rely on: an
 // acknowledged event is stored exactly once; any other request gets an answer,
-// or an error whose code says what to do.
+// or an error whose code is neither Unknown nor Internal.
 type LegacyContract struct {
 	// NewService makes the service to test, as main does.
 	NewService func(testing.TB, *legacyevents.Log) legacypb.LegacyServer

@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/proto2/golden/gen/legacypb"
 )
 
-// Get is not implemented yet, so it must answer Unimplemented.
+// TestGet expects Unimplemented until Get is implemented.
 func TestGet(t *testing.T) {
 	client, _ := serve(t)
 	_, err := client.Get(t.Context(), servertest.Sample[*legacypb.Receipt]())

@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/proto2/golden/gen/legacypb"
 )
 
-// TestContract checks that events are stored exactly once; check the reply here.
+// TestSend checks the reply. TestContract checks that events are stored exactly once.
 func TestSend(t *testing.T) {
 	client, _ := serve(t)
 	stream, err := client.Send(t.Context())

@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/proto2/golden/gen/legacypb"
 )
 
-// Take is not implemented yet, so it must answer Unimplemented.
+// TestTake expects Unimplemented until Take is implemented.
 func TestTake(t *testing.T) {
 	client, _ := serve(t)
 	_, err := client.Take(t.Context(), servertest.Sample[*legacypb.LegacyEvent]())

@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/proto2/golden/gen/legacypb"
 )
 
-// Watch is not implemented yet, so it must answer Unimplemented.
+// TestWatch expects Unimplemented until Watch is implemented.
 func TestWatch(t *testing.T) {
 	client, _ := serve(t)
 	stream, err := client.Watch(t.Context(), servertest.Sample[*legacypb.Receipt]())

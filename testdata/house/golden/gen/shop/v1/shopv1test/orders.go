@@ -15,7 +15,7 @@ import (
 
 // OrdersContract tests what callers of the service shop.v1.Orders rely on: an
 // acknowledged event is stored exactly once; any other request gets an answer,
-// or an error whose code says what to do.
+// or an error whose code is neither Unknown nor Internal.
 type OrdersContract struct {
 	// NewService makes the service to test, as main does.
 	NewService func(testing.TB, *shopv1events.Log) shopv1.OrdersServer

@@ -11,7 +11,8 @@ import (
 )
 
 // PricesContract tests what callers of the service shop.v1.Prices rely on: each
-// request gets an answer, or an error whose code says what to do.
+// request gets an answer, or an error whose code is neither Unknown nor
+// Internal.
 type PricesContract struct {
 	// NewService makes the service to test, as main does.
 	NewService func(testing.TB) shopv1.PricesServer

@@ -8,7 +8,7 @@ import (
 	shopv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/house/golden/gen/shop/v1"
 )
 
-// TestContract checks that events are stored exactly once; check the reply here.
+// TestTakeMany checks the reply. TestContract checks that events are stored exactly once.
 func TestTakeMany(t *testing.T) {
 	client, _ := serve(t)
 	request := servertest.Sample[*shopv1.TakeManyRequest]("shop.v1.OrderEvent.event_id")

@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
 )
 
-// TestContract checks that events are stored exactly once; check the reply here.
+// TestExchangeBatches checks the reply. TestContract checks that events are stored exactly once.
 func TestExchangeBatches(t *testing.T) {
 	client, _ := serve(t)
 	stream, err := client.ExchangeBatches(t.Context())

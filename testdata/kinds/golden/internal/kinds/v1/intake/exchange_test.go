@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
 )
 
-// TestContract checks that events are stored exactly once; check the reply here.
+// TestExchange checks the reply. TestContract checks that events are stored exactly once.
 func TestExchange(t *testing.T) {
 	client, _ := serve(t)
 	stream, err := client.Exchange(t.Context())

@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
 )
 
-// TestContract checks that new events are sent too; check what is replayed here.
+// TestFollowAll checks what is replayed. TestContract checks that new events are sent, too.
 func TestFollowAll(t *testing.T) {
 	client, events := serve(t)
 	event := servertest.Sample[*kindspb.ClickEvent]()

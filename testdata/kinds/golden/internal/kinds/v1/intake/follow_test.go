@@ -9,7 +9,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
 )
 
-// TestContract checks that new events are sent too; check what is replayed here.
+// TestFollow checks what is replayed. TestContract checks that new events are sent, too.
 func TestFollow(t *testing.T) {
 	client, events := serve(t)
 	event := servertest.Sample[*kindspb.ClickEvent]()

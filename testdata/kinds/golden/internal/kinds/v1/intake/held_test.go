@@ -8,7 +8,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
 )
 
-// TestContract checks that events are stored exactly once; check the reply here.
+// TestHeld checks the reply. TestContract checks that events are stored exactly once.
 func TestHeld(t *testing.T) {
 	client, _ := serve(t)
 	request := servertest.Sample[*kindspb.HeldRequest]()

@@ -8,7 +8,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
 )
 
-// TestContract checks that events are stored exactly once; check the reply here.
+// TestOne checks the reply. TestContract checks that events are stored exactly once.
 func TestOne(t *testing.T) {
 	client, _ := serve(t)
 	event := servertest.Sample[*kindspb.ClickEvent]()

@@ -8,7 +8,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
 )
 
-// TestContract checks that events are stored exactly once; check the reply here.
+// TestUploadHeld checks the reply. TestContract checks that events are stored exactly once.
 func TestUploadHeld(t *testing.T) {
 	client, _ := serve(t)
 	stream, err := client.UploadHeld(t.Context())

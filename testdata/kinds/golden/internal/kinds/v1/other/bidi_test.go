@@ -7,7 +7,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Bidi is not implemented yet, so it must answer Unimplemented.
+// TestBidi expects Unimplemented until Bidi is implemented.
 func TestBidi(t *testing.T) {
 	client := serve(t)
 	stream, err := client.Bidi(t.Context())

@@ -7,7 +7,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// ClientStream is not implemented yet, so it must answer Unimplemented.
+// TestClientStream expects Unimplemented until ClientStream is implemented.
 func TestClientStream(t *testing.T) {
 	client := serve(t)
 	stream, err := client.ClientStream(t.Context())

@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
 )
 
-// NotHeld is not implemented yet, so it must answer Unimplemented.
+// TestNotHeld expects Unimplemented until NotHeld is implemented.
 func TestNotHeld(t *testing.T) {
 	client := serve(t)
 	_, err := client.NotHeld(t.Context(), servertest.Sample[*kindspb.UpdateRequest]())

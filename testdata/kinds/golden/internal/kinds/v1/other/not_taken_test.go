@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
 )
 
-// NotTaken is not implemented yet, so it must answer Unimplemented.
+// TestNotTaken expects Unimplemented until NotTaken is implemented.
 func TestNotTaken(t *testing.T) {
 	client := serve(t)
 	_, err := client.NotTaken(t.Context(), servertest.Sample[*kindspb.ClickEvent]())

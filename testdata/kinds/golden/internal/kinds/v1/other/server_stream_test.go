@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
 )
 
-// ServerStream is not implemented yet, so it must answer Unimplemented.
+// TestServerStream expects Unimplemented until ServerStream is implemented.
 func TestServerStream(t *testing.T) {
 	client := serve(t)
 	stream, err := client.ServerStream(t.Context(), servertest.Sample[*kindspb.ClickEvent]())

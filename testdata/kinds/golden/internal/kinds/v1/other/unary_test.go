@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
 )
 
-// Unary is not implemented yet, so it must answer Unimplemented.
+// TestUnary expects Unimplemented until Unary is implemented.
 func TestUnary(t *testing.T) {
 	client := serve(t)
 	_, err := client.Unary(t.Context(), servertest.Sample[*kindspb.Reply]())

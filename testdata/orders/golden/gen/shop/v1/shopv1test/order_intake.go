@@ -15,7 +15,7 @@ import (
 
 // OrderIntakeContract tests what callers of the service shop.v1.OrderIntake
 // rely on: an acknowledged event is stored exactly once; any other request gets
-// an answer, or an error whose code says what to do.
+// an answer, or an error whose code is neither Unknown nor Internal.
 type OrderIntakeContract struct {
 	// NewService makes the service to test, as main does.
 	NewService func(testing.TB, *shopv1events.Log) shopv1.OrderIntakeServer

@@ -10,7 +10,7 @@ import (
 	shopv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/orders/golden/gen/shop/v1"
 )
 
-// DropHTTPOrder is not implemented yet, so it must answer Unimplemented.
+// TestDropHTTPOrder expects Unimplemented until DropHTTPOrder is implemented.
 func TestDropHTTPOrder(t *testing.T) {
 	client, _ := serve(t)
 	_, err := client.DropHTTPOrder(t.Context(), servertest.Sample[*shopv1.GetOrderRequest]())

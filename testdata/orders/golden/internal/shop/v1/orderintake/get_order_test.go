@@ -10,7 +10,7 @@ import (
 	shopv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/orders/golden/gen/shop/v1"
 )
 
-// GetOrder is not implemented yet, so it must answer Unimplemented.
+// TestGetOrder expects Unimplemented until GetOrder is implemented.
 func TestGetOrder(t *testing.T) {
 	client, _ := serve(t)
 	_, err := client.GetOrder(t.Context(), servertest.Sample[*shopv1.GetOrderRequest]())

@@ -8,7 +8,7 @@ import (
 	shopv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/orders/golden/gen/shop/v1"
 )
 
-// TestContract checks that events are stored exactly once; check the reply here.
+// TestTakeOrder checks the reply. TestContract checks that events are stored exactly once.
 func TestTakeOrder(t *testing.T) {
 	client, _ := serve(t)
 	event := servertest.Sample[*shopv1.OrderEvent]("shop.v1.OrderEvent.event_id")

@@ -8,7 +8,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/two-files/golden/gen/fleet/v2beta1/fleetpb"
 )
 
-// TestContract checks that events are stored exactly once; check the reply here.
+// TestReport checks the reply. TestContract checks that events are stored exactly once.
 func TestReport(t *testing.T) {
 	client, _ := serve(t)
 	event := servertest.Sample[*fleetpb.Reading_StateEvent]()

@@ -8,7 +8,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/two-files/golden/gen/fleet/v2beta1/fleetpb"
 )
 
-// TestContract checks that events are stored exactly once; check the reply here.
+// TestSend checks the reply. TestContract checks that events are stored exactly once.
 func TestSend(t *testing.T) {
 	client, _ := serve(t)
 	event := servertest.Sample[*fleetpb.ReadingEvent]()

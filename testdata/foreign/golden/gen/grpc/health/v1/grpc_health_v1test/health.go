@@ -12,7 +12,8 @@ import (
 )
 
 // HealthContract tests what callers of the service grpc.health.v1.Health rely
-// on: each request gets an answer, or an error whose code says what to do.
+// on: each request gets an answer, or an error whose code is neither Unknown
+// nor Internal.
 type HealthContract struct {
 	// NewService makes the service to test, as main does.
 	NewService func(testing.TB) grpc_health_v1.HealthServer

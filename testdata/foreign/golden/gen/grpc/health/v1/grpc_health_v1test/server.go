@@ -18,7 +18,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/gen/grpc/health/v1/grpc_health_v1server"
 )
 
-// If this does not build, this code and the runtime do not fit each other: run protoc-gen-receiver again.
+// This does not build if this code and the runtime do not fit each other: then run protoc-gen-receiver again.
 const (
 	_ = version.RuntimeIsTooOldForThisCode(version.Level - 1)
 	_ = version.ThisCodeIsTooOldForTheRuntime(1 - version.Oldest)

@@ -14,7 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// If this does not build, this code and the runtime do not fit each other: run protoc-gen-receiver again.
+// This does not build if this code and the runtime do not fit each other: then run protoc-gen-receiver again.
 const (
 	_ = version.RuntimeIsTooOldForThisCode(version.Level - 1)
 	_ = version.ThisCodeIsTooOldForTheRuntime(1 - version.Oldest)
@@ -55,7 +55,7 @@ type Position = eventlog.Position
 //
 //	After Position  // begin after this position
 //	Since time.Time // if not zero, begin with the first event stored then or later
-//	Log   string    // which events After is a position of; "" for those in the store
+//	Log   string    // leave it empty
 type From = eventlog.From
 
 // After returns a From that begins after a position.
@@ -72,8 +72,8 @@ func Since(t time.Time) From { return eventlog.Since(t) }
 type Receipt = eventlog.Receipt
 
 // Durability is what a stored event survives, as a string: "fsync" a loss of
-// power, "quorum" the loss of a minority of a cluster's servers, "none" perhaps
-// nothing.
+// power, "quorum" the loss of a minority of a cluster's servers, "none" nothing
+// for certain.
 type Durability = eventlog.Durability
 
 // Stored is an event that was read from the store. It has these fields:

@@ -17,7 +17,7 @@ import (
 
 // ShopContract tests what callers of the service house.shop.v2.Shop rely on: an
 // acknowledged event is stored exactly once; any other request gets an answer,
-// or an error whose code says what to do.
+// or an error whose code is neither Unknown nor Internal.
 type ShopContract struct {
 	// NewService makes the service to test, as main does.
 	NewService func(testing.TB, *shopv2events.Log) shopv2.ShopServer

@@ -9,7 +9,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Check is not implemented yet, so it must answer Unimplemented.
+// TestCheck expects Unimplemented until Check is implemented.
 func TestCheck(t *testing.T) {
 	client := serve(t)
 	_, err := client.Check(t.Context(), servertest.Sample[*grpc_health_v1.HealthCheckRequest]())

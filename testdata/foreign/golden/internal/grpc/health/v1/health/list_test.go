@@ -9,7 +9,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// List is not implemented yet, so it must answer Unimplemented.
+// TestList expects Unimplemented until List is implemented.
 func TestList(t *testing.T) {
 	client := serve(t)
 	_, err := client.List(t.Context(), servertest.Sample[*grpc_health_v1.HealthListRequest]())

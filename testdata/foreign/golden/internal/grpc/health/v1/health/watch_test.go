@@ -9,7 +9,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Watch is not implemented yet, so it must answer Unimplemented.
+// TestWatch expects Unimplemented until Watch is implemented.
 func TestWatch(t *testing.T) {
 	client := serve(t)
 	stream, err := client.Watch(t.Context(), servertest.Sample[*grpc_health_v1.HealthCheckRequest]())

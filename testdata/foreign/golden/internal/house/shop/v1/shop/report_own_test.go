@@ -8,7 +8,7 @@ import (
 	shopv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/gen/house/shop/v1"
 )
 
-// TestContract checks that events are stored exactly once; check the reply here.
+// TestReportOwn checks the reply. TestContract checks that events are stored exactly once.
 func TestReportOwn(t *testing.T) {
 	client, _ := serve(t)
 	event := servertest.Sample[*shopv1.Event]()

@@ -9,7 +9,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 )
 
-// Ping is not implemented yet, so it must answer Unimplemented.
+// TestPing expects Unimplemented until Ping is implemented.
 func TestPing(t *testing.T) {
 	client, _ := serve(t)
 	_, err := client.Ping(t.Context(), servertest.Sample[*emptypb.Empty]())

@@ -8,7 +8,7 @@ import (
 	shopv2 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/gen/house/shop/v2"
 )
 
-// TestContract checks that events are stored exactly once; check the reply here.
+// TestReportOwn checks the reply. TestContract checks that events are stored exactly once.
 func TestReportOwn(t *testing.T) {
 	client, _ := serve(t)
 	event := servertest.Sample[*shopv2.Event]()

@@ -8,7 +8,7 @@ import (
 	commonv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/gen/house/common/v1"
 )
 
-// TestContract checks that events are stored exactly once; check the reply here.
+// TestReport checks the reply. TestContract checks that events are stored exactly once.
 func TestReport(t *testing.T) {
 	client, _ := serve(t)
 	event := servertest.Sample[*commonv1.Event]()

@@ -15,7 +15,7 @@ import (
 
 // DevicesContract tests what callers of the service fleet.v2beta1.Devices rely
 // on: an acknowledged event is stored exactly once; any other request gets an
-// answer, or an error whose code says what to do.
+// answer, or an error whose code is neither Unknown nor Internal.
 type DevicesContract struct {
 	// NewService makes the service to test, as main does.
 	NewService func(testing.TB, *fleetevents.Log) fleetpb.DevicesServer

@@ -10,7 +10,7 @@ import (
 	context2 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// Context is not implemented yet, so it must answer Unimplemented.
+// TestContext expects Unimplemented until Context is implemented.
 func TestContext(t *testing.T) {
 	client := serve(t)
 	_, err := client.Context(t.Context(), servertest.Sample[*context2.Err]())

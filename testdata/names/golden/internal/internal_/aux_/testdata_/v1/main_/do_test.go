@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// Do is not implemented yet, so it must answer Unimplemented.
+// TestDo expects Unimplemented until Do is implemented.
 func TestDo(t *testing.T) {
 	client := serve(t)
 	_, err := client.Do(t.Context(), servertest.Sample[*context.Err]())

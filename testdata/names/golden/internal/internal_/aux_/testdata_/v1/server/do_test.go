@@ -8,7 +8,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// TestContract checks that events are stored exactly once; check the reply here.
+// TestDo checks the reply. TestContract checks that events are stored exactly once.
 func TestDo(t *testing.T) {
 	client, _ := serve(t)
 	event := servertest.Sample[*context.ClientEvent]()

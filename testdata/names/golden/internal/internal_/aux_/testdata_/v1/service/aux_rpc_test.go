@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// Aux is not implemented yet, so it must answer Unimplemented.
+// TestAux expects Unimplemented until Aux is implemented.
 func TestAux(t *testing.T) {
 	client := serve(t)
 	_, err := client.Aux(t.Context(), servertest.Sample[*context.Err]())

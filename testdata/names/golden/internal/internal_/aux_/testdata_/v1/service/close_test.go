@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// Close is not implemented yet, so it must answer Unimplemented.
+// TestClose expects Unimplemented until Close is implemented.
 func TestClose(t *testing.T) {
 	client := serve(t)
 	_, err := client.Close(t.Context(), servertest.Sample[*context.Err]())

@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// Con is not implemented yet, so it must answer Unimplemented.
+// TestCon expects Unimplemented until Con is implemented.
 func TestCon(t *testing.T) {
 	client := serve(t)
 	_, err := client.Con(t.Context(), servertest.Sample[*context.Err]())

@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// Consume is not implemented yet, so it must answer Unimplemented.
+// TestConsumeRPC expects Unimplemented until Consume is implemented.
 func TestConsumeRPC(t *testing.T) {
 	client := serve(t)
 	_, err := client.Consume(t.Context(), servertest.Sample[*context.Err]())

@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// Contract is not implemented yet, so it must answer Unimplemented.
+// TestContractRPC expects Unimplemented until Contract is implemented.
 func TestContractRPC(t *testing.T) {
 	client := serve(t)
 	_, err := client.Contract(t.Context(), servertest.Sample[*context.Err]())

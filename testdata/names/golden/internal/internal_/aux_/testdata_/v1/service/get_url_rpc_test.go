@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// GetUrl is not implemented yet, so it must answer Unimplemented.
+// TestGetUrl expects Unimplemented until GetUrl is implemented.
 func TestGetUrl(t *testing.T) {
 	client := serve(t)
 	_, err := client.GetUrl(t.Context(), servertest.Sample[*context.Err]())

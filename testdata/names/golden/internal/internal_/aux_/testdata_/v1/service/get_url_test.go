@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// GetURL is not implemented yet, so it must answer Unimplemented.
+// TestGetURL expects Unimplemented until GetURL is implemented.
 func TestGetURL(t *testing.T) {
 	client := serve(t)
 	_, err := client.GetURL(t.Context(), servertest.Sample[*context.Err]())

@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// GetUrlX is not implemented yet, so it must answer Unimplemented.
+// TestGetUrlX expects Unimplemented until GetUrlX is implemented.
 func TestGetUrlX(t *testing.T) {
 	client := serve(t)
 	_, err := client.GetUrlX(t.Context(), servertest.Sample[*context.Err]())

@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// Help is not implemented yet, so it must answer Unimplemented.
+// TestHelp expects Unimplemented until Help is implemented.
 func TestHelp(t *testing.T) {
 	client := serve(t)
 	_, err := client.Help(t.Context(), servertest.Sample[*context.Err]())

@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// Main is not implemented yet, so it must answer Unimplemented.
+// TestMainRPC expects Unimplemented until Main is implemented.
 func TestMainRPC(t *testing.T) {
 	client := serve(t)
 	_, err := client.Main(t.Context(), servertest.Sample[*context.Err]())

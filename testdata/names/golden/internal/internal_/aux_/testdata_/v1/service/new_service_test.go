@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// NewService is not implemented yet, so it must answer Unimplemented.
+// TestNewService expects Unimplemented until NewService is implemented.
 func TestNewService(t *testing.T) {
 	client := serve(t)
 	_, err := client.NewService(t.Context(), servertest.Sample[*context.Err]())

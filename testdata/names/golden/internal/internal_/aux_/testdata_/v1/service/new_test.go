@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// New is not implemented yet, so it must answer Unimplemented.
+// TestNew expects Unimplemented until New is implemented.
 func TestNew(t *testing.T) {
 	client := serve(t)
 	_, err := client.New(t.Context(), servertest.Sample[*context.Err]())

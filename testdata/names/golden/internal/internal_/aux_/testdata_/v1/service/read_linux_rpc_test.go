@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// ReadLinux is not implemented yet, so it must answer Unimplemented.
+// TestReadLinux expects Unimplemented until ReadLinux is implemented.
 func TestReadLinux(t *testing.T) {
 	client := serve(t)
 	_, err := client.ReadLinux(t.Context(), servertest.Sample[*context.Err]())

@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// Read is not implemented yet, so it must answer Unimplemented.
+// TestRead expects Unimplemented until Read is implemented.
 func TestRead(t *testing.T) {
 	client := serve(t)
 	_, err := client.Read(t.Context(), servertest.Sample[*context.Err]())

@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// ReadTest is not implemented yet, so it must answer Unimplemented.
+// TestReadTest expects Unimplemented until ReadTest is implemented.
 func TestReadTest(t *testing.T) {
 	client := serve(t)
 	_, err := client.ReadTest(t.Context(), servertest.Sample[*context.Err]())

@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// Register is not implemented yet, so it must answer Unimplemented.
+// TestRegister expects Unimplemented until Register is implemented.
 func TestRegister(t *testing.T) {
 	client := serve(t)
 	_, err := client.Register(t.Context(), servertest.Sample[*context.Err]())

@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// Serve is not implemented yet, so it must answer Unimplemented.
+// TestServe expects Unimplemented until Serve is implemented.
 func TestServe(t *testing.T) {
 	client := serve(t)
 	_, err := client.Serve(t.Context(), servertest.Sample[*context.Err]())

@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// Service is not implemented yet, so it must answer Unimplemented.
+// TestService expects Unimplemented until Service is implemented.
 func TestService(t *testing.T) {
 	client := serve(t)
 	_, err := client.Service(t.Context(), servertest.Sample[*context.Err]())

@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// ServiceTest is not implemented yet, so it must answer Unimplemented.
+// TestServiceTest expects Unimplemented until ServiceTest is implemented.
 func TestServiceTest(t *testing.T) {
 	client := serve(t)
 	_, err := client.ServiceTest(t.Context(), servertest.Sample[*context.Err]())

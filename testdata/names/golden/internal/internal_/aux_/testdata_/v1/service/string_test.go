@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// String is not implemented yet, so it must answer Unimplemented.
+// TestString expects Unimplemented until String is implemented.
 func TestString(t *testing.T) {
 	client := serve(t)
 	_, err := client.String(t.Context(), servertest.Sample[*context.Err]())

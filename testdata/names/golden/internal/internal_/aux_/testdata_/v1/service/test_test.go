@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// Test is not implemented yet, so it must answer Unimplemented.
+// TestTest expects Unimplemented until Test is implemented.
 func TestTest(t *testing.T) {
 	client := serve(t)
 	_, err := client.Test(t.Context(), servertest.Sample[*context.Err]())

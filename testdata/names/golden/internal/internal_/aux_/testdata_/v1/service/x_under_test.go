@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// XUnder is not implemented yet, so it must answer Unimplemented.
+// TestXUnder expects Unimplemented until XUnder is implemented.
 func TestXUnder(t *testing.T) {
 	client := serve(t)
 	_, err := client.XUnder(t.Context(), servertest.Sample[*context.Err]())
