@@ -454,6 +454,9 @@ func TestANewMainFitsItsServices(t *testing.T) {
 				t.Errorf("main is\n%s\nwant in it %s", h.read(main), test.want)
 			}
 			fits := !strings.Contains(test.want, "Without")
+			if engines := strings.Contains(h.read(main), "shopevents\"\n"); !engines { // or Open would know no URL
+				t.Errorf("main does not import the engines:\n%s", h.read(main))
+			}
 			if h.has(impl+"service_test.go") != fits || strings.Contains(lines, "service_test.go: not written") == fits {
 				t.Errorf("service_test.go: %t, and it prints %q", h.has(impl+"service_test.go"), lines)
 			}

@@ -59,6 +59,23 @@ func (p *Program) UsesEvents() bool {
 	return slices.ContainsFunc(p.Packages, (*Package).UsesEvents)
 }
 
+// Engines returns the import path of a package that main has to import for the
+// engines of the event log, "" if it imports one anyway: an events package, which
+// it uses for a service that takes the log.
+func (p *Program) Engines() string {
+	engines := ""
+	for _, pkg := range p.Packages {
+		if !pkg.UsesEvents() {
+			continue
+		}
+		engines = pkg.Events.Path
+		if slices.ContainsFunc(pkg.Services, func(s *Service) bool { return s.Code.New != "" && s.Code.TakesLog }) {
+			return ""
+		}
+	}
+	return engines
+}
+
 // GoPackage is a Go package of the module or of another one.
 type GoPackage struct {
 	Path string // import path
