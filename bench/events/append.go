@@ -18,6 +18,7 @@ import (
 	_ "modernc.org/sqlite"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog/nats"
 	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog/sqlite"
 )
 
