@@ -136,6 +136,47 @@ func with(syntax *ast.File) string {
 	return ""
 }
 
+// Conditional returns the text by which code uses what only some packages bring, and
+// those packages: of the files that have the directive "//runtime:with", what they
+// declare, such as "servertest.Log(" with "eventlog".
+func Conditional() map[string]string {
+	uses := map[string]string{}
+	names, _ := fs.Glob(Source, "*/*.go")
+	for _, name := range names {
+		text, err := Source.ReadFile(name)
+		if err != nil || !strings.HasPrefix(string(text), directive) {
+			continue
+		}
+		syntax, err := parser.ParseFile(token.NewFileSet(), name, text, parser.ParseComments|parser.SkipObjectResolution)
+		if err != nil {
+			continue
+		}
+		for _, decl := range syntax.Decls {
+			for _, declared := range exported(decl) {
+				uses[syntax.Name.Name+"."+declared] = with(syntax)
+			}
+		}
+	}
+	return uses
+}
+
+// exported returns the exported names that a declaration has at the top level.
+func exported(decl ast.Decl) (names []string) {
+	switch decl := decl.(type) {
+	case *ast.FuncDecl:
+		if decl.Recv == nil && decl.Name.IsExported() {
+			names = append(names, decl.Name.Name)
+		}
+	case *ast.GenDecl:
+		for _, spec := range decl.Specs {
+			if spec, ok := spec.(*ast.TypeSpec); ok && spec.Name.IsExported() {
+				names = append(names, spec.Name.Name)
+			}
+		}
+	}
+	return names
+}
+
 // All returns the packages that can be copied, by their paths below the
 // runtime, sorted.
 func All() (packages []string) {

@@ -782,7 +782,7 @@ var ourEdits = []edit{
 		name:   "an engine is left out",
 		change: func(shop) {},
 		option: "engines=sqlite",
-		gone: paths(runtimeCopy+"eventlog/nats/", "append.go", "dead.go", "hold.go", "message.go", "nats.go", "read.go",
+		unneeded: paths(runtimeCopy+"eventlog/nats/", "append.go", "dead.go", "hold.go", "message.go", "nats.go", "read.go",
 			"stats.go", "stream.go", "url.go"),
 	},
 	{

@@ -54,10 +54,13 @@ type edit struct {
 	// unprivileged runs the tool as a user who may not write everywhere.
 	unprivileged bool
 
-	made    []string // files of yours that the run writes
-	gone    []string // files of ours that are no longer made
-	told    []string // how each line begins that it prints, except those about gone
-	refused string   // part of the error, if it fails
+	made []string // files of yours that the run writes
+	gone []string // files of ours that are no longer made
+	// unneeded are files of the runtime that nothing needs. Where they can't be
+	// deleted they stay as they are, and a line for their folder names them.
+	unneeded []string
+	told     []string // how each line begins that it prints, except those about gone
+	refused  string   // part of the error, if it fails
 	// broken are the files of yours, or folders of them, that don't build because
 	// of the edit itself.
 	broken []string
@@ -225,7 +228,11 @@ func (e edit) survives(t *testing.T, by generator) {
 	}
 	s.same(before, after, yours)
 	s.wants("files of yours that it writes", e.made, s.written(before, after))
-	s.wants("files of ours that are no longer made", e.gone, s.gone(before, after))
+	gone := e.gone
+	if s.deletes {
+		gone = append(slices.Clone(gone), e.unneeded...)
+	}
+	s.wants("files of ours that are no longer made", gone, s.gone(before, after))
 	s.prints(e, output)
 	again, err := s.generate(e)
 	if err != nil {
@@ -383,6 +390,15 @@ func (s shop) prints(e edit, output string) {
 		default:
 			want = append(want, name+": no longer generated: delete it")
 		}
+	}
+	if s.deletes {
+		ofRuntime += len(e.unneeded)
+	} else if len(e.unneeded) > 0 {
+		line := filepath.Dir(e.unneeded[0]) + ": nothing needs these files any longer: delete"
+		for _, name := range e.unneeded {
+			line += " " + filepath.Base(name)
+		}
+		want = append(want, line)
 	}
 	if ofRuntime > 0 {
 		want = append(want, fmt.Sprintf("internal/receiver-runtime: deleted %d files that nothing needs any longer", ofRuntime))

@@ -45,7 +45,8 @@ func Unwritable(root string, files []File) error {
 		existing, err := os.OpenFile(at, os.O_WRONLY, 0)
 		if err == nil {
 			err = existing.Close()
-		} else if errors.Is(err, fs.ErrNotExist) {
+		}
+		if err == nil && file.Leftover || errors.Is(err, fs.ErrNotExist) {
 			folder := existingFolder(filepath.Dir(at))
 			if _, ok := tried[folder]; !ok {
 				tried[folder] = tryFolder(folder)

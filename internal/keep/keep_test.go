@@ -800,7 +800,7 @@ func TestLeftoversOfEveryEnding(t *testing.T) {
 		"a program by its name before":   {func(disk) {}, strings.Replace(orders, "package shop;", "package store;", 1), []string{deployed, implNames}},
 		"a template beside other protos": {func(h disk) { none(h); other(h) }, orders, []string{document, implNames, "docs/orders/find.md", "docs/orders/take.md"}},
 		"without the marker":             {edited(dockerfile, "# "+keep.Marker+"\n", ""), orders, without(dockerfile)},
-		"without the source":             {edited(document, "<!-- source: shop.proto, service shop.Orders -->\n", ""), orders, without(document)},
+		"without the source":             {edited(document, "<!-- source: shop.proto, service shop.Orders; path: docs/orders.md -->\n", ""), orders, without(document)},
 		"used by yours":                  {func(h disk) { none(h); h.write(impl+"own.go", "package orders\n\nvar own = name\n") }, orders, without(implNames)},
 		"named like a field":             {func(h disk) { none(h); h.write(impl+"own.go", "package orders\n\nvar own = other.name\n") }, orders, all},
 		"copies": {func(h disk) {
@@ -811,9 +811,11 @@ func TestLeftoversOfEveryEnding(t *testing.T) {
 				h.write(dir+"/Dockerfile", text)
 			}
 			h.write("copy/Dockerfile", text)
+			h.write("docs/how.md", "# How\n\n```\n"+text+"```\n")
+			h.write("my.patch", " "+strings.ReplaceAll(text, "\n", "\n "))
 			h.write("own/own.go", "// "+keep.Marker+"\npackage own\n") // without a source
 			h.write("overrides/module/Dockerfile.tmpl", text)          // to begin a template with
-		}, orders, append(without(), "copy/Dockerfile")},
+		}, orders, without()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := disk{t, t.TempDir()}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"maps"
 	"path"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -114,6 +115,9 @@ func (p *packageFiles) add(m *Module, protos model.Protos, dir string) error {
 
 // packageFiles looks through a folder.
 func (m *Module) packageFiles(protos model.Protos, dir string) (files packageFiles, err error) {
+	if m.isOutside(dir) {
+		return packageFiles{needed: true}, nil // a link leads there
+	}
 	entries, err := m.list(dir)
 	if err != nil {
 		return files, err
@@ -143,6 +147,20 @@ func (m *Module) packageFiles(protos model.Protos, dir string) (files packageFil
 		}
 	}
 	return files, nil
+}
+
+// isOutside reports whether links lead from a folder to one that is not in the module.
+func (m *Module) isOutside(dir string) bool {
+	root, err := filepath.EvalSymlinks(m.root)
+	if err != nil {
+		return false
+	}
+	real, err := filepath.EvalSymlinks(m.file(dir))
+	if err != nil {
+		return false
+	}
+	relative, err := filepath.Rel(root, real)
+	return err != nil || !filepath.IsLocal(relative)
 }
 
 // lacksImport reports whether a file of ours imports a folder of one of a

@@ -2,11 +2,14 @@ package keep
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"go/parser"
 	"go/token"
 	"path"
 	"strings"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
 )
 
 // Marker is the line by which a file of ours is known, after whatever begins a
@@ -62,8 +65,18 @@ func markedGo(text []byte) (bool, error) {
 
 // source is what a file of ours is made of: an element, and the proto file that
 // declares it, or, if it is declared in none alone, the template that is executed
-// for it.
-type source struct{ file, element string }
+// for it. A file that is not in a folder of ours has its own path, too, so that a
+// copy or a quotation of it is not taken for it.
+type source struct{ file, element, at string }
+
+// newSource returns the source of an output.
+func newSource(output Output) source {
+	s := source{file: cmp.Or(output.Element.Declared(), output.Template), element: output.Element.String()}
+	if !model.Generated(path.Dir(output.Path)) {
+		s.at = output.Path
+	}
+	return s
+}
 
 // proto returns the proto file, or "" if there is none.
 func (s source) proto() string {
@@ -73,8 +86,12 @@ func (s source) proto() string {
 	return s.file
 }
 
-// sourceLine begins the line below the marker that says what a file is made of.
-const sourceLine = "source: "
+// sourceLine begins the line below the marker that says what a file is made of, and
+// pathMark what follows in it.
+const (
+	sourceLine = "source: "
+	pathMark   = "; path: "
+)
 
 // withSource adds that line to a file that is made for an element.
 func withSource(content []byte, s source) []byte {
@@ -84,7 +101,11 @@ func withSource(content []byte, s source) []byte {
 	}
 	begin := bytes.LastIndexByte(content[:i], '\n') + 1
 	marker, rest, _ := bytes.Cut(content[begin:], []byte("\n"))
-	line := strings.Replace(string(marker), Marker, sourceLine+s.file+", "+s.element, 1)
+	text := sourceLine + s.file + ", " + s.element
+	if s.at != "" {
+		text += pathMark + s.at
+	}
+	line := strings.Replace(string(marker), Marker, text, 1)
 	return bytes.Join([][]byte{content[:begin], marker, []byte("\n"), []byte(line), []byte("\n"), rest}, nil)
 }
 
@@ -93,12 +114,13 @@ func sourceOf(text []byte) source {
 	_, rest, _ := bytes.Cut(text, []byte(Marker))
 	_, rest, _ = bytes.Cut(rest, []byte("\n"))
 	line, _, _ := strings.Cut(string(rest), "\n")
-	_, of, found := strings.Cut(line, sourceLine)
+	_, of, found := strings.Cut(strings.TrimSuffix(strings.TrimSpace(line), " -->"), sourceLine)
+	of, at, _ := strings.Cut(of, pathMark)
 	i := strings.LastIndex(of, ", ")
 	if !found || i < 0 {
 		return source{}
 	}
-	return source{of[:i], strings.TrimSuffix(strings.TrimSpace(of[i+2:]), " -->")}
+	return source{of[:i], of[i+2:], at}
 }
 
 // emptied returns what a Go file of ours becomes that is no longer made and that

@@ -2,10 +2,12 @@ package keep
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"go/ast"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"slices"
@@ -52,7 +54,7 @@ func (m *Module) leftoversElsewhere(protos model.Protos, known []File) (files []
 		if err != nil || !Marked(at, text) || !s.ended(at, text) {
 			continue
 		}
-		if user := m.user(at, text); user != "" {
+		if user := cmp.Or(m.user(at, text), s.importer(at)); user != "" {
 			m.lines = append(m.lines, fmt.Sprintf("%s: no longer generated, but left alone because %s uses it: remove that use", at, user))
 			continue
 		}
@@ -169,8 +171,8 @@ func (s *survey) ended(at string, text []byte) bool {
 	switch {
 	case s.module.stranded[at] || isEmptied(at, text):
 		return true
-	case source.file == "":
-		return false
+	case source.file == "" || source.at != at && !model.Generated(path.Dir(at)):
+		return false // it is a copy of such a file, or quotes one
 	case proto == "":
 		return len(s.others) == 0
 	case !run:
@@ -223,7 +225,7 @@ func (s *survey) file(at string) {
 	switch {
 	case strings.HasSuffix(at, ".pb.go"):
 		s.messages[messagesOf(head)] = true
-	case strings.HasPrefix(at, model.RuntimeDir+"/") && bytes.Contains(head, []byte(Marker)):
+	case strings.HasPrefix(at, model.RuntimeDir+"/") && s.isMarked(at, head):
 		s.module.runtimeFiles = append(s.module.runtimeFiles, at)
 		return
 	case path.Ext(at) == ".go":
@@ -247,6 +249,30 @@ func (s *survey) file(at string) {
 	if text, err := s.module.read(at); err == nil && Marked(at, text) && !s.module.orphaned(proto, at, text) {
 		s.others[proto] = true
 	}
+}
+
+// isMarked reports whether a file has the marker, of which the head is read.
+func (s *survey) isMarked(at string, head []byte) bool {
+	if !bytes.Contains(head, []byte(Marker)) {
+		return false
+	}
+	text, err := s.module.read(at)
+	return err == nil && Marked(at, text)
+}
+
+// importer returns a Go file in another folder that imports the package of a Go
+// file; "" if there is none, or the package has files of yours as well.
+func (s *survey) importer(at string) string {
+	isYours := func(file *goFile) bool { return !file.ours }
+	if path.Ext(at) != ".go" || slices.ContainsFunc(s.module.folder(path.Dir(at)).files, isYours) {
+		return ""
+	}
+	for _, other := range slices.Sorted(maps.Keys(s.imports)) {
+		if path.Dir(other) != path.Dir(at) && slices.Contains(s.imports[other], path.Dir(at)) {
+			return other
+		}
+	}
+	return ""
 }
 
 // importsOf returns the folders of this module that a Go file needs. One of the

@@ -2,7 +2,6 @@ package keep
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"go/ast"
@@ -60,7 +59,7 @@ func (m *Module) decideOurs(output Output) decision {
 		return decision{verdict: verdict{err: err}}
 	}
 	if content != nil && output.Element != nil {
-		content = withSource(content, source{cmp.Or(output.Element.Declared(), output.Template), output.Element.String()})
+		content = withSource(content, newSource(output))
 	}
 	return decision{verdict: write, content: content}
 }

@@ -2,11 +2,11 @@ package plugin
 
 import (
 	"fmt"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
 
+	"golang.org/x/mod/module"
 	"google.golang.org/protobuf/types/descriptorpb"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
@@ -87,7 +87,7 @@ var options = []option{
 	{"runtime=IMPORT/PATH", "imports the runtime from there instead of copying it into the module",
 		func(o *Options, _, value string) bool {
 			o.Runtime = value
-			return path.Clean(value) == value && !strings.HasPrefix(value, "/") && !strings.HasPrefix(value, ".")
+			return module.CheckImportPath(value) == nil
 		}},
 	{"paths=import|source_relative", asProtocGenGo, func(o *Options, part, value string) bool {
 		o.protogen = append(o.protogen, part)

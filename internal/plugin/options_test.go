@@ -42,6 +42,7 @@ func TestAWrongOptionIsAnErrorThatSaysWhatIsRight(t *testing.T) {
 		"check=perhaps":     `option "check=perhaps": want check=false|true`,
 		"engines=nats":      `option "engines=nats": want engines=sqlite+nats|sqlite`,
 		"runtime=../there":  `option "runtime=../there": want runtime=IMPORT/PATH`,
+		"runtime=a b":       `option "runtime=a b": want runtime=IMPORT/PATH`,
 		"paths=elsewhere":   `option "paths=elsewhere": want paths=import|source_relative`,
 		"root":              `option "root" has no value: want root=DIR`,
 		"M=example.com/a":   `option "M=example.com/a" is unknown: want one of `,

@@ -6,6 +6,7 @@ package plugin
 import (
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -78,18 +79,14 @@ func Run(request *pluginpb.CodeGeneratorRequest) (*Result, error) {
 // any longer is a leftover.
 func (r *Result) addRuntime(target *model.Module, disk *keep.Module) error {
 	if !target.Copied || len(target.Packages) == 0 {
-		if len(disk.RuntimeImports()) == 0 {
-			r.Files = append(r.Files, disk.RuntimeLeftovers(nil)...)
+		if leftovers := disk.RuntimeLeftovers(nil); len(leftovers) > 0 && !anyUse(r.Files, disk) {
+			r.Files = append(r.Files, leftovers...)
 		} else if !target.Copied {
 			r.Lines = otherRuntime(target, disk)
 		}
 		return nil
 	}
-	part, err := reached(target, r.Files, disk.RuntimeImports())
-	if err != nil {
-		return err
-	}
-	outputs, err := copies(target, part)
+	part, outputs, err := neededRuntime(target, r.Files, disk)
 	if err != nil {
 		return err
 	}
@@ -147,9 +144,13 @@ func (r *Result) refused() error {
 }
 
 // written returns the files that a plugin writes. It can't delete leftovers, and
-// makes those that are in Go empty packages.
+// makes those that are in Go empty packages. It leaves those of the runtime as they
+// are that this version has: nothing needs them, but they break nothing, and another
+// run, on other protos at the same time, may need and write them.
 func (r *Result) written() []keep.File {
-	return slices.DeleteFunc(slices.Clone(r.Files), func(file keep.File) bool { return file.Content == nil })
+	return slices.DeleteFunc(slices.Clone(r.Files), func(file keep.File) bool {
+		return file.Content == nil || file.Leftover && ofRuntime(file.Path)
+	})
 }
 
 // lines returns what a plugin prints: the lines of the run, and what it leaves to
@@ -159,8 +160,14 @@ func (r *Result) lines() []string {
 	if r.Options.Check {
 		return lines
 	}
+	unneeded := map[string]bool{}
 	for _, file := range r.Files {
 		switch {
+		case file.Leftover && ofRuntime(file.Path):
+			if dir := path.Dir(file.Path); !unneeded[dir] {
+				unneeded[dir] = true
+				lines = append(lines, unneededRuntime(r.Files, dir))
+			}
 		case file.Leftover && file.Content != nil:
 			lines = append(lines, file.Path+": no longer generated: delete it (until then it is an empty package)")
 		case file.Leftover:

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"go/ast"
-	"go/importer"
 	"go/parser"
 	"go/token"
 	"go/types"
@@ -37,7 +36,8 @@ var oldNames = regexp.MustCompile(`\b(Place|Buried|Move|Bury|Revive)\b`)
 // runtime that is another now. The compiler reports it, too, but not the new name.
 //
 // Only its type shows whether a Place is one of package eventlog, so a folder with
-// such a name is type-checked, as far as that is possible without its dependencies.
+// such a name is type-checked, as far as that is possible without its dependencies:
+// of them it has package eventlog, and iter, for what that yields.
 func renames(target *model.Module, disk *keep.Module) (lines []string) {
 	folders := map[string][]keep.File{}
 	for _, file := range disk.Yours("eventlog") {
@@ -61,12 +61,14 @@ type renameCheck struct {
 	fset     *token.FileSet
 	path     string // by which code imports it
 	eventlog *types.Package
-	standard types.Importer
+	iter     *types.Package
 }
 
 func newRenameCheck(runtimePath string) *renameCheck {
 	c := &renameCheck{fset: token.NewFileSet(), path: runtimePath + "/eventlog"}
-	c.standard = importer.ForCompiler(c.fset, "source", nil)
+	if file, err := parser.ParseFile(c.fset, "iter.go", iterSource, 0); err == nil {
+		c.iter = c.check("iter", []*ast.File{file}, &types.Info{})
+	}
 	var files []*ast.File
 	names, _ := fs.Glob(runtime.Source, "eventlog/*.go")
 	for _, name := range names {
@@ -82,23 +84,28 @@ func newRenameCheck(runtimePath string) *renameCheck {
 	return c
 }
 
+// iterSource is what package eventlog uses of package iter.
+const iterSource = `package iter
+
+type Seq2[K, V any] func(yield func(K, V) bool)
+`
+
 // check type-checks files, and ignores what can't be resolved.
 func (c *renameCheck) check(path string, files []*ast.File, info *types.Info) *types.Package {
-	config := types.Config{Importer: c, Error: func(error) {}}
+	config := types.Config{Importer: c, Error: func(error) {}, FakeImportC: true}
 	pkg, _ := config.Check(path, c.fset, files, info)
 	return pkg
 }
 
-// Import implements [types.Importer] for package eventlog and the standard library.
+// Import implements [types.Importer].
 func (c *renameCheck) Import(path string) (*types.Package, error) {
-	first, _, _ := strings.Cut(path, "/")
 	switch {
 	case path == c.path && c.eventlog != nil:
 		return c.eventlog, nil
-	case strings.Contains(first, "."):
-		return nil, errors.New("its source is not looked for")
+	case path == "iter" && c.iter != nil:
+		return c.iter, nil
 	}
-	return c.standard.Import(path)
+	return nil, errors.New("it is not needed")
 }
 
 // folder returns the lines about some files of a package.

@@ -2,7 +2,9 @@ package plugin
 
 import (
 	"fmt"
+	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/keep"
@@ -26,6 +28,68 @@ func reached(target *model.Module, files []keep.File, onDisk []string) (runtime.
 		}
 	}
 	return runtime.Reached(known...)
+}
+
+// neededRuntime returns the part of the runtime that the module needs, and its files.
+// Before any that are there are dropped, all code is searched for a use of them.
+func neededRuntime(target *model.Module, files []keep.File, disk *keep.Module) (part runtime.Part, outputs []keep.Output, err error) {
+	packages := disk.RuntimeImports()
+	for searched := false; ; searched = true {
+		if part, err = reached(target, files, packages); err != nil {
+			return part, nil, err
+		}
+		if outputs, err = copies(target, part); err != nil {
+			return part, nil, err
+		}
+		if searched || !slices.ContainsFunc(disk.RuntimeLeftovers(outputs), func(file keep.File) bool { return ofRuntime(file.Path) }) {
+			return part, outputs, nil
+		}
+		packages = append(packages, uses(files, disk)...)
+	}
+}
+
+// anyUse reports whether any code uses the copy of the runtime.
+func anyUse(files []keep.File, disk *keep.Module) bool {
+	return len(disk.RuntimeImports()) > 0 || len(uses(files, disk)) > 0
+}
+
+// uses returns the packages of the runtime that any code may use: all, if some of it
+// can't be read.
+func uses(files []keep.File, disk *keep.Module) []string {
+	var leftovers []keep.File
+	for _, file := range files {
+		if file.Leftover {
+			leftovers = append(leftovers, file)
+		}
+	}
+	packages, complete := disk.RuntimeMentions(leftovers, runtime.Conditional())
+	if !complete {
+		return runtime.All()
+	}
+	return packages
+}
+
+// ofRuntime reports whether a path is that of a file that the runtime has in this
+// version.
+func ofRuntime(at string) bool {
+	name, ok := strings.CutPrefix(at, model.RuntimeDir+"/")
+	if !ok {
+		return false
+	}
+	_, err := fs.Stat(runtime.Source, name)
+	return err == nil || name == "README.md" || name == "LICENSE.md"
+}
+
+// unneededRuntime returns the line about those leftovers that are in a folder of the
+// runtime.
+func unneededRuntime(files []keep.File, dir string) string {
+	var names []string
+	for _, file := range files {
+		if file.Leftover && path.Dir(file.Path) == dir {
+			names = append(names, path.Base(file.Path))
+		}
+	}
+	return fmt.Sprintf("%s: nothing needs these files any longer: delete %s", dir, strings.Join(names, " "))
 }
 
 // copies returns the files of a part of the runtime, as files of the module.

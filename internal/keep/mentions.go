@@ -1,0 +1,102 @@
+package keep
+
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
+)
+
+// RuntimeMentions returns the packages of the runtime that any Go file below the
+// module's root may use, by their paths below it, and whether all could be read. It
+// looks much further than [Module.Leftovers] does, since it is asked before packages
+// are dropped: into nested modules, folders that the Go command passes over and
+// links, and also at comments. Files that this run writes or deletes are left out.
+//
+// Of the names that only some packages bring, such as those of a test package's
+// files for events, uses has the text by which code uses them, and the package.
+func (m *Module) RuntimeMentions(leftovers []File, uses map[string]string) (packages []string, complete bool) {
+	s := mentions{module: m, skip: map[string]bool{}, seen: map[string]bool{}, uses: uses, complete: true}
+	for _, file := range leftovers {
+		s.skip[file.Path] = true
+	}
+	s.folder(".")
+	return s.packages, s.complete
+}
+
+type mentions struct {
+	module   *Module
+	skip     map[string]bool
+	seen     map[string]bool // folders, as they really are: links may lead in circles
+	uses     map[string]string
+	packages []string
+	complete bool
+}
+
+// folder looks through a folder and all below it.
+func (s *mentions) folder(dir string) {
+	real, err := filepath.EvalSymlinks(s.module.file(dir))
+	if err != nil || s.seen[real] {
+		return
+	}
+	s.seen[real] = true
+	entries, err := os.ReadDir(real)
+	if err != nil {
+		s.complete = false
+		return
+	}
+	for _, entry := range entries {
+		at := path.Join(dir, entry.Name())
+		info, err := os.Stat(s.module.file(at))
+		switch {
+		case err != nil || entry.Name() == ".git":
+		case info.IsDir():
+			s.folder(at)
+		case info.Mode().IsRegular() && path.Ext(at) == ".go" && !s.skip[at] && !s.module.written[at]:
+			s.file(at, info)
+		}
+	}
+}
+
+// maxSource is the most bytes of a file that is taken for source code.
+const maxSource = 64 << 20
+
+// file looks at a Go file.
+func (s *mentions) file(at string, info fs.FileInfo) {
+	if info.Size() > maxSource {
+		return
+	}
+	text, err := s.module.read(at)
+	if err != nil {
+		s.complete = false
+		return
+	}
+	if strings.HasPrefix(at, model.RuntimeDir+"/") && Marked(at, text) {
+		return
+	}
+	prefix := []byte(s.module.path + "/" + model.RuntimeDir + "/")
+	if !bytes.Contains(text, prefix) {
+		return
+	}
+	for use, pkg := range s.uses {
+		if bytes.Contains(text, []byte(use)) {
+			s.packages = append(s.packages, pkg)
+		}
+	}
+	for rest := text; ; {
+		_, after, found := bytes.Cut(rest, prefix)
+		if !found {
+			return
+		}
+		end := bytes.IndexFunc(after, func(r rune) bool { return (r < 'a' || r > 'z') && r != '/' })
+		if end < 0 {
+			end = len(after)
+		}
+		s.packages = append(s.packages, strings.TrimSuffix(string(after[:end]), "/"))
+		rest = after
+	}
+}
