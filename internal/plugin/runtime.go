@@ -15,18 +15,20 @@ import (
 // reached returns the part of the runtime that a module's code reaches: what this
 // run writes, and what is on disk besides.
 func reached(target *model.Module, files []keep.File, onDisk []string) (runtime.Part, error) {
-	packages := onDisk
+	imported := map[string]bool{}
+	for _, pkg := range onDisk {
+		imported[pkg] = true
+	}
 	for _, file := range files {
-		if !file.Leftover {
-			packages = append(packages, keep.Imports(file.Content, target.Runtime)...)
+		if file.Leftover {
+			continue
+		}
+		for _, pkg := range keep.Imports(file.Content, target.Runtime) {
+			imported[pkg] = true
 		}
 	}
-	var known []string // code may import what there never was: the compiler reports it
-	for _, pkg := range packages {
-		if runtime.Has(pkg) {
-			known = append(known, pkg)
-		}
-	}
+	// Code may import what there never was: the compiler reports it.
+	known := slices.DeleteFunc(runtime.All(), func(pkg string) bool { return !imported[pkg] })
 	return runtime.Reached(known...)
 }
 
