@@ -112,6 +112,10 @@ func (j *journal) load(path string) (err error) {
 	}
 }
 
+// maxJournalData is the most data of an event. An engine may take less than the 64
+// MiB that package eventlog allows.
+const maxJournalData = 1 << 20
+
 // store appends a line to the file, and returns once it is on the disk.
 func (j *journal) store(c change) error {
 	line, err := json.Marshal(c)
@@ -146,6 +150,9 @@ func (l *journalLog) Append(ctx context.Context, events ...eventlog.Event) ([]ev
 	}
 	if _, err := eventlog.Validate(events); err != nil {
 		return nil, err
+	}
+	if slices.ContainsFunc(events, func(event eventlog.Event) bool { return len(event.Data) > maxJournalData }) {
+		return nil, &eventlog.Error{Kind: eventlog.ErrInvalid, Detail: "an event has more data than a line should have"}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
