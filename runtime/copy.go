@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"bytes"
-	"path"
 	"strings"
 	"text/template"
 
@@ -28,7 +27,7 @@ func (p Part) Copy(importPath, marker string) ([]File, error) {
 		}
 		files = append(files, File{file.name, copied(text, importPath, marker)})
 	}
-	readme, err := p.readme(marker)
+	about, err := readme(marker)
 	if err != nil {
 		return nil, err
 	}
@@ -38,7 +37,7 @@ func (p Part) Copy(importPath, marker string) ([]File, error) {
 	}
 	return append(files,
 		File{"LICENSE.md", markdown(license, marker)},
-		File{"README.md", markdown(readme, marker)}), nil
+		File{"README.md", markdown(about, marker)}), nil
 }
 
 // copied returns a Go file with its import paths changed.
@@ -52,32 +51,18 @@ func markdown(text []byte, marker string) []byte {
 	return append([]byte("<!-- "+marker+" -->\n\n"), text...)
 }
 
-// readme returns the README of a copy.
-func (p Part) readme(marker string) ([]byte, error) {
-	readme, err := template.ParseFS(beside, "copied/README.md")
+// readme returns the README of a copy. It is the same for all parts, so that runs
+// that each see a part of a module agree on it.
+func readme(marker string) ([]byte, error) {
+	about, err := template.ParseFS(beside, "copied/README.md")
 	if err != nil {
 		return nil, err
 	}
 	var text bytes.Buffer
-	err = readme.Execute(&text, map[string]any{
-		"Release":  version.Release,
-		"Path":     Path,
-		"Marker":   marker,
-		"Packages": p.described(),
+	err = about.Execute(&text, map[string]any{
+		"Release": version.Release,
+		"Path":    Path,
+		"Marker":  marker,
 	})
 	return text.Bytes(), err
-}
-
-// description says what a package does.
-type description struct{ Path, Does string }
-
-// described returns the packages, each with what the first sentence of its
-// documentation says of it.
-func (p Part) described() (packages []description) {
-	for _, file := range p.files {
-		if _, does, ok := strings.Cut(strings.TrimPrefix(file.synopsis, "Package "), " "); ok {
-			packages = append(packages, description{path.Dir(file.name), does})
-		}
-	}
-	return packages
 }

@@ -3,7 +3,6 @@ package runtime
 import (
 	"fmt"
 	"go/ast"
-	"go/doc"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -24,7 +23,6 @@ type Part struct {
 type file struct {
 	name     string   // its path below the runtime
 	with     string   // without this package the file is left out; may be empty
-	synopsis string   // the first sentence of the documentation of its package; may be empty
 	packages []string // that it imports, by their paths below the runtime
 	others   []string // the import paths of all other packages that it imports
 }
@@ -107,9 +105,6 @@ func parseFile(name string, text []byte) (file, error) {
 		return file{}, err
 	}
 	f := file{name: name, with: with(syntax)}
-	if syntax.Doc != nil {
-		f.synopsis = new(doc.Package).Synopsis(syntax.Doc.Text())
-	}
 	for _, spec := range syntax.Imports {
 		imported, err := strconv.Unquote(spec.Path.Value)
 		if err != nil {
