@@ -49,3 +49,41 @@ func TestMemoryCountsNoBytesOfWhatItRefuses(t *testing.T) {
 		t.Errorf("%d bytes with one more, %v; want more than %d", bytes(), err, before)
 	}
 }
+
+// TestMemoryGivesDeadLettersAway checks that who reads a dead letter may change its
+// data: the log has its own.
+func TestMemoryGivesDeadLettersAway(t *testing.T) {
+	log, err := eventlog.Open(t.Context(), fmt.Sprint("memory:", memories.Add(1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	event := eventlog.Event{ID: "1", Type: "order.placed", Schema: "shop.v1.OrderEvent", Data: []byte("some")}
+	receipts, err := log.Append(t.Context(), event)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hold, err := log.Hold(t.Context(), "mailer")
+	if err != nil {
+		t.Fatal(err)
+	}
+	letter := eventlog.DeadLetter{Record: eventlog.Record{Event: event, Position: receipts[0].Position}}
+	if err := hold.PutDead(t.Context(), letter); err != nil {
+		t.Fatal(err)
+	}
+	for letter, err := range log.Dead(t.Context(), "mailer") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		copy(letter.Data, "dead")
+	}
+	if _, err := log.Retry(t.Context(), "mailer"); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		letters, err := hold.Retries(t.Context())
+		if err != nil || len(letters) != 1 || string(letters[0].Data) != "some" {
+			t.Fatalf("got %v, %v; want one letter with the data that was stored", letters, err)
+		}
+		copy(letters[0].Data, "again")
+	}
+}
