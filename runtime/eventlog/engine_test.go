@@ -57,7 +57,7 @@ func TestBytesOfURLs(t *testing.T) {
 			t.Errorf("%s: got %d, %v; want %d", text, got, err, want)
 		}
 	}
-	for _, text := range []string{"", "GB", "1.5GB", "10 GB", "10gb", "9999999999TB", "9223372036854775808"} {
+	for _, text := range []string{"", "GB", "1.5GB", "10 GB", "10gb", "9999999999TB", "9223372036854775808", "-1", "-9223372036854775807TB"} {
 		if got, err := eventlog.ParseBytes(text); err == nil {
 			t.Errorf("%q: got %d, want an error", text, got)
 		}
