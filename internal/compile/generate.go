@@ -168,17 +168,20 @@ func (c *command) generate(ctx context.Context, out, stderr io.Writer) error {
 	if c.check || c.diff || result.Options.Check {
 		return c.compare(result.Options.Root, files, result.Missing, out)
 	}
-	for _, line := range deleted(files) {
-		warn(line)
-	}
 	if err := put(result.Options.Root, files); err != nil {
 		return err
+	}
+	for _, line := range deleted(files) {
+		warn(line)
 	}
 	if len(result.Missing) == 0 {
 		return nil
 	}
+	if err := result.GoMod.Require(result.Missing); err != nil {
+		return err
+	}
 	warn("go.mod: added the versions that the generated code was tested with: " + plugin.Versions(result.Missing))
-	return result.GoMod.Require(result.Missing)
+	return nil
 }
 
 // deleted returns a line for each file that is deleted, and one for all of the
