@@ -78,8 +78,9 @@ func (j *joined) implementation() *implementation {
 				if !ok || spec.Assign.IsValid() || isInterface(spec.Type) {
 					continue
 				}
-				if impl := j.methodsOf(spec, file); j.score(impl) > most {
-					best, most = impl, j.score(impl)
+				impl := j.methodsOf(spec, file)
+				if points := j.score(impl); points > most {
+					best, most = impl, points
 				}
 			}
 		}
