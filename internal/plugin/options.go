@@ -63,7 +63,7 @@ var options = []option{
 			o.Events = value
 			return slices.Contains([]string{model.EventsAuto, model.EventsNames, model.EventsOff}, value)
 		}},
-	{"scaffold=new|all", "all writes files of yours again that were deleted",
+	{"scaffold=new|all", "all also writes your files again if they were deleted",
 		func(o *Options, _, value string) bool {
 			o.Scaffold = value
 			return value == ScaffoldNew || value == ScaffoldAll
@@ -182,7 +182,7 @@ func OptionTable() string {
 func (o Options) GoPackage(file *descriptorpb.FileDescriptorProto) string {
 	goPackage := file.GetOptions().GetGoPackage()
 	for _, option := range o.protogen {
-		if mapped, found := strings.CutPrefix(option, "M"+file.GetName()+"="); found {
+		if mapped, found := strings.CutPrefix(option, mapping+file.GetName()+"="); found {
 			goPackage = mapped
 		}
 	}

@@ -269,7 +269,7 @@ func foreignMessages(target *model.Module, gomod *GoMod) (lines []string) {
 	for _, pkg := range target.Packages {
 		if !gomod.Provides(pkg.Messages.Path) {
 			lines = append(lines, fmt.Sprintf("%s: its messages get no Go code, because their go_package %s is neither in the module %s nor in one that go.mod requires: "+
-				"change go_package, or go get that module", pkg.Services[0].Declared(), pkg.Messages.Path, gomod.Path()))
+				"change go_package, or run go get for that module", pkg.Services[0].Declared(), pkg.Messages.Path, gomod.Path()))
 		}
 	}
 	return lines
