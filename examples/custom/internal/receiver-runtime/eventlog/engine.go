@@ -217,7 +217,7 @@ func ParseBytes(text string) (int64, error) {
 		}
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
-	if err == nil && n > (1<<62)/unit {
+	if err == nil && (n < 0 || n > (1<<62)/unit) {
 		err = strconv.ErrRange
 	}
 	return n * unit, err

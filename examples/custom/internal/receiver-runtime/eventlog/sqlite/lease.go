@@ -4,6 +4,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -48,7 +49,7 @@ func takeLease(ctx context.Context, file string) (_ *lease, holder string, err e
 			return nil, "", err
 		}
 		if time.Now().After(deadline) {
-			return nil, fmt.Sprintf("process %d", lock.pid(ctx)), nil
+			return nil, cmp.Or(lock.lastHolder(ctx), "another process"), nil
 		}
 	}
 	// The commit leaves the process id where others see it, and waits for those
@@ -61,7 +62,7 @@ func takeLease(ctx context.Context, file string) (_ *lease, holder string, err e
 		err = lock.exec(ctx, 0, "BEGIN IMMEDIATE")
 	}
 	if resultCode(err)&0xff == sqlite3.SQLITE_BUSY {
-		return nil, fmt.Sprintf("process %d", lock.pid(ctx)), nil
+		return nil, cmp.Or(lock.lastHolder(ctx), "another process"), nil
 	}
 	if err != nil {
 		return nil, "", err
@@ -80,15 +81,15 @@ func leaseHolder(ctx context.Context, file string) string {
 		return ""
 	}
 	defer func() { _ = lock.close() }()
-	pid := lock.pid(ctx)
-	if pid == 0 {
+	holder := lock.lastHolder(ctx)
+	if holder == "" {
 		return ""
 	}
 	// That process had it last, and may have ended.
 	if err := lock.exec(ctx, 0, "BEGIN IMMEDIATE"); resultCode(err)&0xff != sqlite3.SQLITE_BUSY {
 		return ""
 	}
-	return fmt.Sprintf("process %d", pid)
+	return holder
 }
 
 func openLease(ctx context.Context, file string) (*lease, error) {
@@ -109,11 +110,16 @@ func (l *lease) exec(ctx context.Context, wait int, statement string) error {
 	return err
 }
 
-// pid returns the id of the process that had the lease last, 0 if none had.
-func (l *lease) pid(ctx context.Context) (pid int) {
+// lastHolder returns which process had the lease last, "" if none had or that can't
+// be found out.
+func (l *lease) lastHolder(ctx context.Context) string {
+	var pid int
 	_, _ = l.conn.ExecContext(ctx, "PRAGMA busy_timeout = 1000")
 	_ = l.conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&pid)
-	return pid
+	if pid == 0 {
+		return ""
+	}
+	return fmt.Sprintf("process %d", pid)
 }
 
 // close gives the lease up. The file stays: to remove it could pull it away from

@@ -12,7 +12,6 @@
 package memory
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"iter"
@@ -253,7 +252,9 @@ func (m *memory) letters(consumer string) (letters []eventlog.DeadLetter) {
 		}
 		dead := m.consumers[name].dead
 		for _, position := range slices.Sorted(maps.Keys(dead)) {
-			letters = append(letters, dead[position])
+			letter := dead[position]
+			letter.Data = slices.Clone(letter.Data)
+			letters = append(letters, letter)
 		}
 	}
 	return letters
@@ -362,7 +363,7 @@ func (h *hold) Commit(ctx context.Context, to eventlog.Position) error {
 // PutDead implements [eventlog.Hold].
 func (h *hold) PutDead(ctx context.Context, letter eventlog.DeadLetter) error {
 	letter.Consumer, letter.Retrying = h.name, false
-	letter.Data, letter.GaveUp = bytes.Clone(letter.Data), letter.GaveUp.UTC()
+	letter.Data, letter.GaveUp = slices.Clone(letter.Data), letter.GaveUp.UTC()
 	letter.Reason = eventlog.CutReason(letter.Reason)
 	return h.change(ctx, func(c *consumer) { c.dead[letter.Position] = letter })
 }
@@ -370,11 +371,12 @@ func (h *hold) PutDead(ctx context.Context, letter eventlog.DeadLetter) error {
 // Retries implements [eventlog.Hold].
 func (h *hold) Retries(ctx context.Context) (letters []eventlog.DeadLetter, err error) {
 	err = h.change(ctx, func(c *consumer) {
-		bytes := 0
+		size := 0
 		for _, position := range slices.Sorted(maps.Keys(c.dead)) {
-			if letter := c.dead[position]; letter.Retrying && bytes < eventlog.MaxTakenBytes {
+			if letter := c.dead[position]; letter.Retrying && size < eventlog.MaxTakenBytes {
+				letter.Data = slices.Clone(letter.Data)
 				letters = append(letters, letter)
-				bytes += letter.Size()
+				size += letter.Size()
 			}
 		}
 	})
