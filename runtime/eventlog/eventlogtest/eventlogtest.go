@@ -41,6 +41,8 @@ func Run(t *testing.T, engine Engine) {
 		{"read", Engine.reads},
 		{"tail", Engine.tails},
 		{"leases", Engine.holds},
+		{"failures", Engine.storesFailures},
+		{"deleted consumers", Engine.deletesConsumers},
 		{"replaced", Engine.noticesThatItIsReplaced},
 		{"dead letters", Engine.keepsDeadLetters},
 		{"stats", Engine.counts},

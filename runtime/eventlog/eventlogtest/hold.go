@@ -164,6 +164,95 @@ func (e Engine) holds(t *testing.T) {
 	})
 }
 
+// storesFailures tests that it can be asked what a consumer fails at, by whom it is
+// not running.
+func (e Engine) storesFailures(t *testing.T) {
+	url := e.URL(t)
+	log, another := open(t, url), open(t, url)
+	receipts := mustAppend(t, log, events("", 3)...)
+	hold := mustHold(t, log, "mailer")
+	check := func(log eventlog.Log, want eventlog.Failure) {
+		t.Helper()
+		stats := mustStats(t, log)
+		if len(stats.Consumers) != 1 || stats.Consumers[0].Failure != want {
+			t.Errorf("the consumers are %+v, want one that fails at %+v", stats.Consumers, want)
+		}
+	}
+	failure := eventlog.Failure{Position: receipts[1].Position, Source: "größe", ID: "1", Tries: 3, Reason: "no route",
+		Since: time.Date(2026, 1, 2, 3, 4, 5, 6789, time.UTC)}
+	check(another, eventlog.Failure{})
+	must(t, hold.SetFailure(within(t), failure))
+	check(another, failure)
+	must(t, hold.Commit(within(t), receipts[0].Position)) // which changes nothing about it
+	failure.Tries, failure.Reason = 4, "no \"route\"\n"
+	must(t, hold.SetFailure(within(t), failure))
+	check(another, failure)
+	long := failure
+	long.Reason = strings.Repeat("ü", 1000) + "\xff\x00"
+	must(t, hold.SetFailure(within(t), long))
+	long.Reason = strings.Repeat("ü", 512)
+	check(another, long)
+	must(t, hold.Release())
+	if err := hold.SetFailure(within(t), failure); !errors.Is(err, eventlog.ErrHeld) {
+		t.Errorf("after the release: got %v, want that the lease is not held", err)
+	}
+	closeLog(t, log)
+	closeLog(t, another)
+	log = open(t, url)
+	check(log, long)
+	hold = mustHold(t, log, "mailer")
+	check(log, long)
+	must(t, hold.SetFailure(within(t), eventlog.Failure{}))
+	check(log, eventlog.Failure{})
+}
+
+// deletesConsumers tests that nothing is left of a consumer, and that one of its
+// name is new.
+func (e Engine) deletesConsumers(t *testing.T) {
+	url := e.URL(t)
+	log, another := open(t, url), open(t, url)
+	mustAppend(t, log, events("", 3)...)
+	records := mustRead(t, log, eventlog.From{})
+	for _, name := range []string{"mailer", "biller"} {
+		hold := mustHold(t, log, name)
+		must(t, hold.Commit(within(t), records[1].Position))
+		must(t, hold.SetFailure(within(t), eventlog.Failure{Position: records[2].Position, Tries: 1}))
+		must(t, hold.PutDead(within(t), eventlog.DeadLetter{Record: records[0], Tries: 1, GaveUp: time.Now()}))
+		must(t, hold.Release())
+	}
+	if _, err := log.Retry(within(t), "mailer"); err != nil {
+		t.Fatal(err)
+	}
+	hold := mustHold(t, another, "mailer")
+	must(t, hold.Delete(within(t)))
+	checkLost(t, hold, eventlog.ErrHeld)
+	for _, err := range []error{hold.Commit(within(t), 1), hold.Delete(within(t))} {
+		if !errors.Is(err, eventlog.ErrHeld) {
+			t.Errorf("after it was deleted: got %v, want that the lease is not held", err)
+		}
+	}
+	must(t, hold.Release())
+	for _, log := range []eventlog.Log{log, another} {
+		stats := mustStats(t, log)
+		if len(stats.Consumers) != 1 || stats.Consumers[0].Name != "biller" || stats.Consumers[0].Dead != 1 {
+			t.Errorf("the consumers are %+v, want only biller", stats.Consumers)
+		}
+		if got := letters(t, log, ""); len(got) != 1 || got[0].Consumer != "biller" {
+			t.Errorf("the dead letters are %+v, want that of biller", got)
+		}
+	}
+	hold = mustHold(t, log, "mailer")
+	checkPosition(t, hold, 0, false)
+	if retries, err := hold.Retries(within(t)); err != nil || len(retries) != 0 {
+		t.Errorf("a new one has to retry %v, %v", retries, err)
+	}
+	must(t, hold.Commit(within(t), records[0].Position))
+	must(t, hold.Release())
+	closeLog(t, log)
+	closeLog(t, another)
+	checkPosition(t, mustHold(t, open(t, url), "mailer"), records[0].Position, true)
+}
+
 // noticesThatItIsReplaced tests that positions are not taken for those of other
 // events.
 func (e Engine) noticesThatItIsReplaced(t *testing.T) {
@@ -292,7 +381,7 @@ func (e Engine) keepsDeadLetters(t *testing.T) {
 		if got := letters(t, log, "mailer")[0].Reason; got != strings.Repeat("ü", 512) {
 			t.Errorf("the reason has %d bytes, want 1024", len(got))
 		}
-		put(hold, records[2], "not\xff UTF-8")
+		put(hold, records[2], "not\xff UTF\x00-8")
 		if got := letters(t, log, "mailer")[0].Reason; got != "not UTF-8" {
 			t.Errorf("the reason is %q", got)
 		}
@@ -345,6 +434,43 @@ func (e Engine) keepsDeadLetters(t *testing.T) {
 		}
 		put(hold, records[7], "it failed at last")
 		checkRetries(2)
+	})
+	t.Run("discarded, by another process", func(t *testing.T) {
+		another := open(t, url)
+		before := positions(letters(t, log, "mailer"))
+		for _, i := range []int{0, 5, 6} {
+			put(hold, records[i], "to be discarded")
+		}
+		for _, name := range []string{"", "a\x00b"} {
+			if n, err := another.Discard(within(t), name); n != 0 || !errors.Is(err, eventlog.ErrInvalid) {
+				t.Errorf("%q: %d letters, %v; want that the name is not valid", name, n, err)
+			}
+		}
+		discard := func(want int, consumer string, positions ...eventlog.Position) {
+			t.Helper()
+			if n, err := another.Discard(within(t), consumer, positions...); err != nil || n != want {
+				t.Errorf("%d letters, %v; want %d", n, err, want)
+			}
+		}
+		discard(0, "nobody")
+		discard(0, "mailer", records[9].Position)
+		if _, err := another.Retry(within(t), "mailer", records[6].Position); err != nil {
+			t.Fatal(err)
+		}
+		discard(3, "mailer", records[0].Position, records[5].Position, records[6].Position, records[9].Position)
+		if got := positions(letters(t, log, "mailer")); !slices.Equal(got, before) {
+			t.Errorf("the dead letters are at %v, want %v", got, before)
+		}
+		checkRetries(2) // and not 6
+		check(log, "biller", 2)
+		biller := mustHold(t, log, "biller")
+		put(biller, records[3], "")
+		must(t, biller.Release())
+		discard(2, "biller")
+		check(log, "biller")
+		if got := positions(letters(t, log, "mailer")); !slices.Equal(got, before) {
+			t.Errorf("the dead letters of another are at %v, want %v", got, before)
+		}
 	})
 	t.Run("retries are not too many bytes at once", func(t *testing.T) {
 		log := e.empty(t)

@@ -46,7 +46,9 @@ type journal struct {
 // journalConsumer is a consumer as the journal has it; Lease is not in the file.
 type journalConsumer struct {
 	Position *eventlog.Position
+	Failure  eventlog.Failure
 	Dead     map[eventlog.Position]eventlog.DeadLetter
+	Deleted  bool `json:",omitempty"`
 	lease    *journalHold
 }
 
@@ -106,7 +108,11 @@ func (j *journal) load(path string) (err error) {
 			return errors.Join(err, j.file.Close())
 		}
 		j.records = append(j.records, c.Records...)
-		if c.Consumer != nil {
+		switch {
+		case c.Consumer == nil:
+		case c.Consumer.Deleted:
+			delete(j.consumers, c.Name)
+		default:
 			j.consumers[c.Name] = c.Consumer
 		}
 	}
@@ -319,7 +325,21 @@ func (j *journal) letters(name string) (letters []eventlog.DeadLetter) {
 	return letters
 }
 
-func (l *journalLog) Retry(ctx context.Context, consumer string, positions ...eventlog.Position) (count int, err error) {
+func (l *journalLog) Retry(ctx context.Context, consumer string, positions ...eventlog.Position) (int, error) {
+	return l.changeLetters(ctx, consumer, positions, func(c *journalConsumer, letter eventlog.DeadLetter) {
+		letter.Retrying = true
+		c.Dead[letter.Position] = letter
+	})
+}
+
+func (l *journalLog) Discard(ctx context.Context, consumer string, positions ...eventlog.Position) (int, error) {
+	return l.changeLetters(ctx, consumer, positions, func(c *journalConsumer, letter eventlog.DeadLetter) {
+		delete(c.Dead, letter.Position)
+	})
+}
+
+func (l *journalLog) changeLetters(ctx context.Context, consumer string, positions []eventlog.Position,
+	edit func(*journalConsumer, eventlog.DeadLetter)) (count int, err error) {
 	if err := l.usable(ctx, true); err != nil {
 		return 0, err
 	}
@@ -334,8 +354,7 @@ func (l *journalLog) Retry(ctx context.Context, consumer string, positions ...ev
 	}
 	for position, letter := range c.Dead {
 		if len(positions) == 0 || slices.Contains(positions, position) {
-			letter.Retrying = true
-			c.Dead[position] = letter
+			edit(c, letter)
 			count++
 		}
 	}
@@ -357,7 +376,7 @@ func (l *journalLog) Stats(ctx context.Context) (eventlog.Stats, error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(l.consumers)) {
 		c := l.consumers[name]
-		consumer := eventlog.ConsumerStats{Name: name, Dead: int64(len(c.Dead))}
+		consumer := eventlog.ConsumerStats{Name: name, Dead: int64(len(c.Dead)), Failure: c.Failure}
 		if c.Position != nil {
 			consumer.Position = *c.Position
 		}
@@ -428,6 +447,22 @@ func (h *journalHold) change(ctx context.Context, edit func(*journalConsumer)) e
 
 func (h *journalHold) Commit(ctx context.Context, position eventlog.Position) error {
 	return h.change(ctx, func(c *journalConsumer) { c.Position = &position })
+}
+
+func (h *journalHold) SetFailure(ctx context.Context, failure eventlog.Failure) error {
+	failure.Reason = eventlog.CutReason(failure.Reason)
+	return h.change(ctx, func(c *journalConsumer) { c.Failure = failure })
+}
+
+func (h *journalHold) Delete(ctx context.Context) error {
+	err := h.change(ctx, func(c *journalConsumer) {
+		*c = journalConsumer{Deleted: true}
+		delete(h.log.consumers, h.name)
+	})
+	if err == nil {
+		h.lose(eventlog.Held(h.name, ""))
+	}
+	return err
 }
 
 func (h *journalHold) PutDead(ctx context.Context, letter eventlog.DeadLetter) error {

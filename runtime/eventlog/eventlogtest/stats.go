@@ -74,9 +74,10 @@ func (e Engine) closes(t *testing.T) {
 		for _, dead = range log.Dead(t.Context(), "") {
 		}
 		_, retried := log.Retry(t.Context(), "mailer")
+		_, discarded := log.Discard(t.Context(), "mailer")
 		_, counted := log.Stats(t.Context())
 		for name, err := range map[string]error{
-			"Append": appended, "Read": read, "Tail": tailed, "Hold": held, "Dead": dead, "Retry": retried,
+			"Append": appended, "Read": read, "Tail": tailed, "Hold": held, "Dead": dead, "Retry": retried, "Discard": discarded,
 			"Stats": counted, "Check": log.Check(t.Context()),
 		} {
 			if !errors.Is(err, eventlog.ErrClosed) || status.Code(err) != codes.Unavailable {
