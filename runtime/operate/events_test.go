@@ -19,6 +19,7 @@ import (
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog/sqlite"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 )
 
 // openLog opens a log, as a running server does, and returns it and its URL.
@@ -181,14 +182,127 @@ func TestStatsAndDeadLetters(t *testing.T) {
 	}
 }
 
+// fail makes a consumer fail at every event until the test ends or stop is called.
+func fail(t *testing.T, log eventlog.Log, consumer string, reason error) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- eventlog.Consume(ctx, log, consumer, func(context.Context, eventlog.Record) error { return reason },
+			eventlog.Backoff(time.Millisecond, time.Millisecond), eventlog.Tries(1_000_000), eventlog.Logger(slog.New(slog.DiscardHandler)))
+	}()
+	return func() {
+		t.Helper()
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestConsumersAreListedMovedAndDeleted(t *testing.T) {
+	log, url := openLog(t)
+	receipts := mustAppend(t, log, known(t, "a"), known(t, "b"), known(t, "c"))
+	stop := fail(t, log, "mailer", errors.New("no route"))
+	list := func() map[string]any {
+		t.Helper()
+		all := lines(t, url, "consumers", "list")
+		if len(all) != 1 || all[0]["name"] != "mailer" {
+			t.Fatalf("got %v, want the consumer mailer", all)
+		}
+		return all[0]
+	}
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline) && len(lines(t, url, "consumers", "list")) == 0; {
+		time.Sleep(5 * time.Millisecond)
+	}
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline) && list()["failing"] == nil; {
+		time.Sleep(5 * time.Millisecond)
+	}
+	consumer := list()
+	failing, _ := consumer["failing"].(map[string]any)
+	if failing["position"] != float64(receipts[0].Position) || failing["id"] != "a" || failing["source"] != "shop" || failing["reason"] != "no route" ||
+		failing["tries"] == 0.0 || failing["since"] == nil {
+		t.Errorf("it fails at %v, want the event a", failing)
+	}
+	if got := lines(t, url, "stats")[0]["consumers"].([]any)[0].(map[string]any)["failing"]; got == nil {
+		t.Error("stats does not say what it fails at")
+	}
+	for _, args := range []string{"consumers reset --consumer mailer --end", "consumers delete --consumer mailer"} {
+		if _, err := run(t, url, strings.Fields(args)...); !errors.Is(err, eventlog.ErrHeld) || !strings.Contains(err.Error(), "stop the server that runs it first") {
+			t.Errorf("%s, while it runs: %v", args, err)
+		}
+	}
+	stop()
+	for _, test := range []struct {
+		args string
+		want eventlog.Position
+	}{
+		{"--end", receipts[2].Position},
+		{"--after 0", 0},
+		{fmt.Sprintf("--after %d", receipts[1].Position), receipts[1].Position},
+		{"--since 1h", 0},
+		{"--since 2999-01-01T00:00:00Z", receipts[2].Position},
+	} {
+		got := lines(t, url, append([]string{"consumers", "reset", "--consumer", "mailer"}, strings.Fields(test.args)...)...)
+		if got[0]["position"] != float64(test.want) || list()["position"] != float64(test.want) || list()["failing"] != nil {
+			t.Errorf("%s: %v, and then it is listed as %v; want position %d", test.args, got, list(), test.want)
+		}
+	}
+	if _, err := run(t, url, "consumers", "reset", "--consumer", "mailer", "--after", "4"); err == nil || !strings.Contains(err.Error(), "its last is 3") {
+		t.Errorf("after a position that is not there: %v", err)
+	}
+	if got := lines(t, url, "consumers", "delete", "--consumer", "mailer"); got[0]["deleted"] != "mailer" {
+		t.Errorf("got %v", got)
+	}
+	if got := lines(t, url, "consumers", "list"); len(got) != 0 {
+		t.Errorf("after it was deleted: %v", got)
+	}
+}
+
+func TestDeadLettersAreDiscarded(t *testing.T) {
+	log, url := openLog(t)
+	receipts := mustAppend(t, log, known(t, "a"), known(t, "b"), known(t, "c"))
+	stop := fail(t, log, "mailer", eventlog.GiveUp(errors.New("no route")))
+	for deadline := time.Now().Add(20 * time.Second); len(lines(t, url, "dead", "list")) < 3 && time.Now().Before(deadline); {
+		time.Sleep(5 * time.Millisecond)
+	}
+	stop()
+	if got := lines(t, url, "dead", "discard", "--consumer", "mailer", "--position", fmt.Sprint(receipts[1].Position)); got[0]["discarded"] != 1.0 {
+		t.Errorf("got %v", got)
+	}
+	if got := lines(t, url, "dead", "list"); len(got) != 2 || got[0]["id"] != "a" || got[1]["id"] != "c" {
+		t.Errorf("left: %v, want a and c", got)
+	}
+	if got := lines(t, url, "dead", "discard", "--consumer", "mailer", "--all"); got[0]["discarded"] != 2.0 {
+		t.Errorf("got %v", got)
+	}
+	if got := lines(t, url, "dead", "list"); len(got) != 0 {
+		t.Errorf("left: %v", got)
+	}
+}
+
+func TestServersHelpNamesIt(t *testing.T) {
+	var help bytes.Buffer
+	if _, err := server.Parse("shop-server", []string{"--help"}, func(string) string { return "" }, &help); !errors.Is(err, flag.ErrHelp) {
+		t.Error(err)
+	}
+	if !strings.Contains(help.String(), "shop-server events: prints and operates the event log (see shop-server events --help)") {
+		t.Errorf("the help of the server is\n%s", &help)
+	}
+}
+
 func TestHelp(t *testing.T) {
 	for args, want := range map[string]string{
-		"--help":            "dead retry  Makes a consumer",
-		"replay --help":     "Usage: shop-server events replay [flags]",
-		"tail --help":       "-since time",
-		"stats --help":      "-events URL",
-		"dead list --help":  "-consumer consumer",
-		"dead retry --help": "-position position",
+		"--help":                  "dead retry       Makes a consumer",
+		"replay --help":           "Usage: shop-server events replay [flags]",
+		"tail --help":             "-since time",
+		"stats --help":            "-events URL",
+		"dead list --help":        "-consumer consumer",
+		"dead retry --help":       "-position position",
+		"dead discard --help":     "-all",
+		"consumers list --help":   "Prints the consumers",
+		"consumers reset --help":  "-end",
+		"consumers delete --help": "-consumer consumer",
 	} {
 		out, err := run(t, "", strings.Fields(args)...)
 		if !errors.Is(err, flag.ErrHelp) || !strings.Contains(out, want) {
@@ -200,7 +314,7 @@ func TestHelp(t *testing.T) {
 func TestMistakesAreReported(t *testing.T) {
 	_, url := openLog(t)
 	for args, want := range map[string]string{
-		"":                            "want shop-server events replay|tail|stats|dead list|dead retry",
+		"":                            "want shop-server events replay|tail|stats|consumers list|consumers reset|consumers delete|dead list|dead retry|dead discard",
 		"dead":                        "want shop-server events replay|",
 		"replay all":                  `unexpected argument "all"`,
 		"replay --until 1":            "see shop-server events replay --help",
@@ -209,6 +323,16 @@ func TestMistakesAreReported(t *testing.T) {
 		"dead retry":                  "--consumer is missing",
 		"dead retry --position first": "want a number",
 		"dead retry --consumer mailer --events sqlite:/no/such/events.db": "there is no event log here",
+		"dead discard --consumer mailer":                                  "--position once or several times, or --all",
+		"dead discard --consumer mailer --all --position 1":               "--position once or several times, or --all",
+		"dead discard --all":                                              "--consumer is missing",
+		"dead discard --consumer mailer --all":                            "has no such dead letters",
+		"consumers reset --after 0":                                       "--consumer is missing",
+		"consumers reset --consumer mailer":                               "one of --after, --since and --end",
+		"consumers reset --consumer mailer --after 0 --end":               "one of --after, --since and --end",
+		"consumers reset --consumer mailer --after 0":                     `no consumer "mailer"`,
+		"consumers delete":                                                "--consumer is missing",
+		"consumers delete --consumer mailer":                              `no consumer "mailer"`,
 	} {
 		if _, err := run(t, url, strings.Fields(args)...); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %v, want %q", args, err, want)
