@@ -164,10 +164,10 @@ func TestTheLogShowsWhatTheServerIsToBlameFor(t *testing.T) {
 		{err: fmt.Errorf("storing: %w", context.DeadlineExceeded), level: "WARN", code: "DeadlineExceeded"},
 		{err: status.Error(codes.Unavailable, "no"), level: "WARN", code: "Unavailable"},
 		{err: status.Error(codes.DataLoss, "no"), level: "ERROR", code: "DataLoss"},
-		{err: errors.New("no"), level: "ERROR", code: "Unknown"},
+		{err: errors.New("no"), level: "ERROR", code: "Internal"},
 	} {
 		var text strings.Builder
-		interceptor{log: free().withLevel(slog.LevelInfo).Logger(&text)}.logCall(t.Context(), "/a.B/C", time.Now(), test.err)
+		interceptor{log: free().withLevel(slog.LevelInfo).Logger(&text)}.answer(t.Context(), "/a.B/C", time.Now(), test.err)
 		if test.level == "" {
 			if text.Len() > 0 {
 				t.Errorf("%v is logged: %s", test.err, &text)
@@ -181,6 +181,59 @@ func TestTheLogShowsWhatTheServerIsToBlameFor(t *testing.T) {
 		}
 	}
 }
+
+func TestCallersSeeOnlyErrorsMadeForThem(t *testing.T) {
+	secret := errors.New("pq: password=hunter2")
+	detailed, err := status.New(codes.NotFound, "no such order").WithDetails(&testpb.Empty{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		err     error
+		code    codes.Code
+		message string
+	}{
+		{secret, codes.Internal, "internal error"},
+		{errors.New(""), codes.Internal, "internal error"},
+		{fmt.Errorf("storing: %w", secret), codes.Internal, "internal error"},
+		{status.Error(codes.InvalidArgument, "amount is negative"), codes.InvalidArgument, "amount is negative"},
+		{detailed.Err(), codes.NotFound, "no such order"},
+		{fmt.Errorf("%w: %w", secret, detailed.Err()), codes.NotFound, "no such order"},
+		{fmt.Errorf("%w: %w", secret, context.DeadlineExceeded), codes.DeadlineExceeded, "context deadline exceeded"},
+		{fmt.Errorf("%w: %w", secret, context.Canceled), codes.Canceled, "context canceled"},
+		{status.Error(codes.Unknown, "who knows"), codes.Unknown, "who knows"},
+		{succeeded{secret}, codes.Internal, "internal error"},
+	} {
+		failing := &service{
+			unary:  func(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error) { return nil, test.err },
+			stream: func(testpb.TestService_FullDuplexCallServer) error { return test.err },
+		}
+		var running *running
+		log := logged(t, func() { running = serve(t, free().withLevel(slog.LevelInfo), tested(failing)) })
+		client := testpb.NewTestServiceClient(dial(t, running.Addr()))
+		_, unary := client.UnaryCall(soon(t), &testpb.SimpleRequest{})
+		stream, err := client.FullDuplexCall(soon(t))
+		if err == nil {
+			_, err = stream.Recv()
+		}
+		for _, got := range []error{unary, err} {
+			if status.Code(got) != test.code || status.Convert(got).Message() != test.message {
+				t.Errorf("%v: callers see %v, want %v: %s", test.err, got, test.code, test.message)
+			}
+		}
+		if test.code == codes.NotFound && len(status.Convert(unary).Details()) != 1 {
+			t.Errorf("%v: the details are %v", test.err, status.Convert(unary).Details())
+		}
+		if test.code == codes.Internal && strings.Count(log(), test.err.Error()) < 2 {
+			t.Errorf("%v: the log is\n%s", test.err, log())
+		}
+	}
+}
+
+// succeeded is an error that claims to be a success.
+type succeeded struct{ error }
+
+func (succeeded) GRPCStatus() *status.Status { return status.New(codes.OK, "") }
 
 func TestTheLogHasTheFormatAskedFor(t *testing.T) {
 	for format, want := range map[string]string{"text": " msg=hello", "json": `,"msg":"hello"`} {
