@@ -5,6 +5,7 @@ import (
 	"go/ast"
 	"go/types"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
@@ -37,6 +38,9 @@ func (j *joined) code() model.Code {
 	code.Field = j.impl.field("*" + j.service.Package.Events.Path + ".Log")
 	code.New, code.Made, code.TakesLog = j.constructor()
 	code.Consumes = j.consumes()
+	if !j.names()[model.ConsumerName] {
+		code.Consumer = strconv.Quote(j.service.FullName)
+	}
 	for _, rpc := range j.service.Methods {
 		if _, ok := j.impl.methods[rpc.Name]; ok {
 			code.Written = append(code.Written, rpc.Name)

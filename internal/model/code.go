@@ -18,12 +18,16 @@ type Code struct {
 	Made     string   // what that function returns: "*Service"; "" for the interface of protoc-gen-go-grpc
 	TakesLog bool     // whether that function takes the log
 	Consumes bool     // whether it has the method that handles stored events
+	Consumer string   // the expression for the name of its consumer: "consumerName", or a text in quotes
 	Written  []string // the RPCs that it has already, as Go spells them
 }
 
+// ConsumerName is the constant for the name of a consumer in our templates.
+const ConsumerName = "consumerName"
+
 // CodeOfTemplates returns what our templates call the implementation of a service.
 func CodeOfTemplates(s *Service) Code {
-	code := Code{Package: s.impl.Name, Type: "Service", Pointer: true, Self: "s", New: "New", Made: "*Service", TakesLog: s.UsesEvents(), Consumes: s.TakesEvents()}
+	code := Code{Package: s.impl.Name, Type: "Service", Pointer: true, Self: "s", New: "New", Made: "*Service", TakesLog: s.UsesEvents(), Consumes: s.TakesEvents(), Consumer: ConsumerName}
 	if s.UsesEvents() {
 		code.Field = "events"
 	}

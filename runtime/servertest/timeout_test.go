@@ -1,0 +1,130 @@
+package servertest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	testpb "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/status"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog/memory"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
+)
+
+// silent is a service that answers nothing until the call ends.
+type silent struct {
+	testpb.UnimplementedTestServiceServer
+}
+
+func (silent) UnaryCall(ctx context.Context, _ *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func (silent) FullDuplexCall(stream testpb.TestService_FullDuplexCallServer) error {
+	<-stream.Context().Done()
+	return stream.Context().Err()
+}
+
+// short makes a timeout short for a test.
+func short(t *testing.T, timeout *time.Duration, value time.Duration) {
+	before := *timeout
+	*timeout = value
+	t.Cleanup(func() { *timeout = before })
+}
+
+// A test that waits for what never comes ends by itself, and says what it waited for.
+func TestCallsWithoutADeadlineEnd(t *testing.T) {
+	short(t, &callTimeout, 100*time.Millisecond)
+	address := Serve(t, server.Service{Desc: &testpb.TestService_ServiceDesc, Impl: silent{}})
+	conn, err := grpc.NewClient(address, append(Deadlines(), grpc.WithTransportCredentials(insecure.NewCredentials()))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	client := testpb.NewTestServiceClient(conn)
+	_, unary := client.UnaryCall(t.Context(), &testpb.SimpleRequest{})
+	stream, err := client.FullDuplexCall(t.Context())
+	if err == nil {
+		_, err = stream.Recv()
+	}
+	for method, err := range map[string]error{"UnaryCall": unary, "FullDuplexCall": err} {
+		if status.Code(err) != codes.DeadlineExceeded || !strings.Contains(err.Error(), "/grpc.testing.TestService/"+method+" did not answer within 100ms") {
+			t.Errorf("%s ends with %v", method, err)
+		}
+	}
+
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond) // one of its own
+	defer cancel()
+	if _, err := client.UnaryCall(ctx, &testpb.SimpleRequest{}); status.Code(err) != codes.DeadlineExceeded || strings.Contains(err.Error(), "did not answer") {
+		t.Errorf("with a deadline of its own it ends with %v", err)
+	}
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := client.UnaryCall(canceled, &testpb.SimpleRequest{}); status.Code(err) != codes.Canceled {
+		t.Errorf("canceled, it ends with %v", err)
+	}
+}
+
+// recorder is a test that notes its errors.
+type recorder struct {
+	testing.TB
+	errors []string
+}
+
+func (r *recorder) Error(values ...any) { r.errors = append(r.errors, fmt.Sprint(values...)) }
+func (r *recorder) Errorf(format string, values ...any) {
+	r.errors = append(r.errors, fmt.Sprintf(format, values...))
+}
+
+func TestConsumeEndsAndSaysWhy(t *testing.T) {
+	short(t, &consumeTimeout, 500*time.Millisecond)
+	short(t, &endTimeout, 100*time.Millisecond)
+	release := make(chan struct{})
+	defer close(release)
+	for _, test := range []struct {
+		name     string
+		consumer string
+		handle   func(context.Context, eventlog.Record) error
+		want     []string // parts of the errors
+	}{
+		{"a handler that works", "mailer", func(context.Context, eventlog.Record) error { return nil }, nil},
+		{"a handler that does not return", "mailer", func(context.Context, eventlog.Record) error { <-release; return nil },
+			[]string{"it came to position 0 of 1", "a handler does not return"}},
+		{"a handler that fails", "mailer", func(context.Context, eventlog.Record) error { return errors.New("no route") },
+			[]string{`the event "a" at position 1 failed`}},
+		{"a handler that gives up", "mailer", func(context.Context, eventlog.Record) error { return eventlog.GiveUp(errors.New("no route")) },
+			[]string{"gave up on 1 events"}},
+		{"another name", "biller", func(context.Context, eventlog.Record) error { return nil }, []string{"there is no consumer biller"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			log, err := eventlog.Open(t.Context(), "memory:")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := log.Append(t.Context(), eventlog.Event{ID: "a", Type: "t", Schema: "s"}); err != nil {
+				t.Fatal(err)
+			}
+			r := &recorder{TB: t}
+			Consume(r, log, test.consumer, func(ctx context.Context) error {
+				return eventlog.Consume(ctx, log, "mailer", test.handle)
+			})
+			if len(r.errors) != len(test.want) {
+				t.Fatalf("the errors are %q, want %q", r.errors, test.want)
+			}
+			for i, part := range test.want {
+				if !strings.Contains(r.errors[i], part) {
+					t.Errorf("the error is %q, want %q", r.errors[i], part)
+				}
+			}
+		})
+	}
+}
