@@ -157,6 +157,11 @@ type Log interface {
 	// many there were. The consumer must be named: "" is [ErrInvalid].
 	Retry(ctx context.Context, consumer string, positions ...Position) (int, error)
 
+	// Discard removes dead letters of a consumer for good, those at the given
+	// positions or all. It returns how many there were. The consumer must be named:
+	// "" is [ErrInvalid]. One that the consumer is just trying again may come back.
+	Discard(ctx context.Context, consumer string, positions ...Position) (int, error)
+
 	// Stats returns how much the log stores, and how far its consumers are.
 	Stats(ctx context.Context) (Stats, error)
 
@@ -197,6 +202,10 @@ type Hold interface {
 	// which may be before the last one.
 	Commit(ctx context.Context, position Position) error
 
+	// SetFailure stores what the consumer fails at, for [Log].Stats to show, in
+	// place of what was stored before. The zero value means nothing.
+	SetFailure(ctx context.Context, failure Failure) error
+
 	// PutDead stores a dead letter, in place of an earlier one of that event. The
 	// letter's Consumer and Retrying are ignored: it is one of this consumer, and
 	// waits for no retry.
@@ -211,8 +220,22 @@ type Hold interface {
 	// RemoveDead removes the dead letter of an event that has been handled.
 	RemoveDead(ctx context.Context, position Position) error
 
+	// Delete removes the consumer, its position and its dead letters, and releases
+	// the lease. A consumer of that name which runs later is a new one.
+	Delete(ctx context.Context) error
+
 	// Release gives the lease up. To release it again does nothing.
 	Release() error
+}
+
+// Failure is an event that a consumer could not handle yet, and tries again.
+type Failure struct {
+	Position Position  // of the event
+	Source   string    // its source
+	ID       string    // its id
+	Tries    int       // how often it was tried
+	Reason   string    // the error of the last try, cut as [CutReason] does
+	Since    time.Time // when it failed first, in UTC
 }
 
 // DeadLetter is an event that a consumer gave up on.
@@ -242,4 +265,5 @@ type ConsumerStats struct {
 	Lag      int64    // how many events come after that
 	Holder   string   // which process runs it; "" if none does
 	Dead     int64    // how many dead letters it has
+	Failure  Failure  // what it fails at, as [Hold.SetFailure] stored it
 }

@@ -2,7 +2,8 @@
 // It comes from the runtime of protoc-gen-receiver v0.1.0.
 
 // Package operate implements a server's subcommand events, which prints stored
-// events and retries dead letters, also while the server runs.
+// events, moves consumers, and retries or discards dead letters, also while the
+// server runs. A program that imports it has that subcommand in its help.
 package operate
 
 import (
@@ -44,10 +45,16 @@ type action func(ctx context.Context, log eventlog.Log, print func(any) error) e
 var commands = []command{
 	{"replay", "Prints the stored events.", false, false, replay},
 	{"tail", "Prints the stored events and then each new one, until it is interrupted.", false, true, tail},
-	{"stats", "Prints how much is in the log, and how far its consumers are.", false, false, stats},
+	{"stats", "Prints how much is in the log, how far its consumers are, and what they fail at.", false, false, stats},
+	{"consumers list", "Prints the consumers: how far they are, and what they fail at.", false, false, listConsumers},
+	{"consumers reset", "Makes a consumer that does not run begin somewhere else when it next does. Its dead letters stay.", true, false, resetConsumer},
+	{"consumers delete", "Deletes a consumer that does not run, its position and its dead letters.", true, false, deleteConsumer},
 	{"dead list", "Prints the dead letters: events that a consumer gave up on.", false, false, listDead},
 	{"dead retry", "Makes a consumer handle dead letters again: within about a second if it is running, else when it starts.", true, false, retryDead},
+	{"dead discard", "Deletes dead letters for good.", true, false, discardDead},
 }
+
+func init() { server.Subcommand("events", "prints and operates the event log") }
 
 // Events runs the subcommand that args name, such as "replay", which prints each
 // stored event as a line of JSON. It opens the log that the server itself would
@@ -119,7 +126,7 @@ func names() (names []string) {
 func overview(program string, out io.Writer) {
 	fmt.Fprintf(out, "Usage: %s events COMMAND [flags]\n\nCommands:\n", program)
 	for _, command := range commands {
-		fmt.Fprintf(out, "  %-11s %s\n", command.name, command.about)
+		fmt.Fprintf(out, "  %-16s %s\n", command.name, command.about)
 	}
 	fmt.Fprintf(out, "\nFlags of a command: %s events COMMAND --help\n", program)
 }
@@ -183,32 +190,66 @@ func listDead(flags *flag.FlagSet) action {
 }
 
 func retryDead(flags *flag.FlagSet) action {
-	consumer := flags.String("consumer", "", "the `consumer` that gave up on them")
-	var positions []eventlog.Position
-	flags.Func("position", "retry only the event at this `position`; may be given several times", func(text string) error {
-		position, err := strconv.ParseInt(text, 10, 64)
-		if err != nil {
-			return errors.New("want a number, such as 17")
-		}
-		positions = append(positions, eventlog.Position(position))
-		return nil
-	})
+	letters := lettersFromFlags(flags)
 	return func(ctx context.Context, log eventlog.Log, print func(any) error) error {
-		if *consumer == "" {
-			return errors.New("--consumer is missing: dead list prints the consumers that have dead letters")
-		}
-		count, err := log.Retry(ctx, *consumer, positions...)
+		count, err := letters.change(ctx, log.Retry)
 		if err != nil {
 			return err
-		}
-		if count == 0 {
-			return fmt.Errorf("consumer %q has no such dead letters: dead list prints those there are", *consumer)
 		}
 		return print(struct {
 			Consumer string `json:"consumer"`
 			Retrying int    `json:"retrying"`
-		}{*consumer, count})
+		}{*letters.consumer, count})
 	}
+}
+
+func discardDead(flags *flag.FlagSet) action {
+	letters := lettersFromFlags(flags)
+	all := flags.Bool("all", false, "discard all dead letters of the consumer")
+	return func(ctx context.Context, log eventlog.Log, print func(any) error) error {
+		if *all == (len(letters.positions) > 0) {
+			return errors.New("say which to discard: give --position once or several times, or --all")
+		}
+		count, err := letters.change(ctx, log.Discard)
+		if err != nil {
+			return err
+		}
+		return print(struct {
+			Consumer  string `json:"consumer"`
+			Discarded int    `json:"discarded"`
+		}{*letters.consumer, count})
+	}
+}
+
+// letters are the dead letters that flags name.
+type letters struct {
+	consumer  *string
+	positions []eventlog.Position
+}
+
+func lettersFromFlags(flags *flag.FlagSet) *letters {
+	l := &letters{consumer: flags.String("consumer", "", "the `consumer` that gave up on them")}
+	flags.Func("position", "only the event at this `position`; may be given several times", func(text string) error {
+		position, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return errors.New("want a number, such as 17")
+		}
+		l.positions = append(l.positions, eventlog.Position(position))
+		return nil
+	})
+	return l
+}
+
+// change changes the dead letters, at least one.
+func (l *letters) change(ctx context.Context, change func(context.Context, string, ...eventlog.Position) (int, error)) (int, error) {
+	if *l.consumer == "" {
+		return 0, errors.New("--consumer is missing: dead list prints the consumers that have dead letters")
+	}
+	count, err := change(ctx, *l.consumer, l.positions...)
+	if err == nil && count == 0 {
+		err = fmt.Errorf("consumer %q has no such dead letters: dead list prints those there are", *l.consumer)
+	}
+	return count, err
 }
 
 // fromFlags defines the flags for where to begin, and returns a function that reads

@@ -98,6 +98,26 @@ type consumerLine struct {
 	Lag      int64             `json:"lag"`
 	Holder   string            `json:"holder,omitempty"`
 	Dead     int64             `json:"dead"`
+	Failing  *failureLine      `json:"failing,omitempty"`
+}
+
+// failureLine is what a consumer fails at as it is printed.
+type failureLine struct {
+	Position eventlog.Position `json:"position"`
+	Source   string            `json:"source"`
+	ID       string            `json:"id"`
+	Tries    int               `json:"tries"`
+	Reason   string            `json:"reason"`
+	Since    time.Time         `json:"since"`
+}
+
+func newConsumerLine(consumer eventlog.ConsumerStats) consumerLine {
+	line := consumerLine{Name: consumer.Name, Position: consumer.Position, Lag: consumer.Lag, Holder: consumer.Holder, Dead: consumer.Dead}
+	if consumer.Failure != (eventlog.Failure{}) {
+		failing := failureLine(consumer.Failure)
+		line.Failing = &failing
+	}
+	return line
 }
 
 func logLine(stats eventlog.Stats) statsLine {
@@ -109,7 +129,7 @@ func logLine(stats eventlog.Stats) statsLine {
 		line.Oldest = &stats.Oldest
 	}
 	for _, consumer := range stats.Consumers {
-		line.Consumers = append(line.Consumers, consumerLine(consumer))
+		line.Consumers = append(line.Consumers, newConsumerLine(consumer))
 	}
 	return line
 }

@@ -5,6 +5,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"runtime/debug"
 	"time"
@@ -14,8 +15,9 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// interceptor intercepts every call: a panic ends the call but not the server, and
-// what goes wrong on the server's side is logged.
+// interceptor intercepts every call: a panic ends the call but not the server, what
+// goes wrong on the server's side is logged, and callers see only errors that were
+// made for them.
 type interceptor struct {
 	log      *slog.Logger
 	draining context.Context // ends when the server drains
@@ -27,7 +29,7 @@ func (i interceptor) unary(ctx context.Context, request any, info *grpc.UnarySer
 		if cause := recover(); cause != nil {
 			reply, err = nil, i.panicked(ctx, info.FullMethod, cause)
 		}
-		i.logCall(ctx, info.FullMethod, begin, err)
+		err = i.answer(ctx, info.FullMethod, begin, err)
 	}()
 	return next(ctx, request)
 }
@@ -38,24 +40,52 @@ func (i interceptor) stream(server any, stream grpc.ServerStream, info *grpc.Str
 		if cause := recover(); cause != nil {
 			err = i.panicked(stream.Context(), info.FullMethod, cause)
 		}
-		i.logCall(stream.Context(), info.FullMethod, begin, err)
+		err = i.answer(stream.Context(), info.FullMethod, begin, err)
 	}()
 	return next(server, drainable{stream, context.WithValue(stream.Context(), drainKey{}, i.draining)})
 }
 
-// panicked logs a panic and returns the error for the caller, which doesn't show
-// the cause: it may hold data that the caller must not see.
+// answer logs how a call ended, and returns the error for the caller.
+func (i interceptor) answer(ctx context.Context, method string, begin time.Time, err error) error {
+	if err == nil {
+		i.logCall(ctx, method, begin, codes.OK, nil)
+		return nil
+	}
+	public := publicError(err)
+	i.logCall(ctx, method, begin, status.Code(public), err)
+	return public
+}
+
+// errInternal is what callers see of a panic, and of an error without a status.
+var errInternal = status.Error(codes.Internal, "internal error")
+
+// publicError returns what callers see of a handler's error: the status that it is or
+// wraps, without what it is wrapped in. Everything else may contain data that they
+// must not see, such as a password in the address of a database.
+func publicError(err error) error {
+	var known interface{ GRPCStatus() *status.Status }
+	switch {
+	case errors.As(err, &known) && known.GRPCStatus().Code() != codes.OK:
+		return known.GRPCStatus().Err()
+	case errors.Is(err, context.DeadlineExceeded):
+		return status.FromContextError(context.DeadlineExceeded).Err()
+	case errors.Is(err, context.Canceled):
+		return status.FromContextError(context.Canceled).Err()
+	}
+	return errInternal
+}
+
+// panicked logs a panic and returns the error for the caller.
 func (i interceptor) panicked(ctx context.Context, method string, cause any) error {
 	i.log.LogAttrs(ctx, slog.LevelError, "panic in a handler",
 		slog.String("method", method), slog.Any("cause", cause), slog.String("stack", string(debug.Stack())))
-	return status.Error(codes.Internal, "internal error")
+	return errInternal
 }
 
-// logCall logs a call. If the server is to blame, the level is one that is logged
+// logCall logs a call: the code that the caller gets, and the whole error. If the server is to blame, the level is one that is logged
 // by default.
-func (i interceptor) logCall(ctx context.Context, method string, begin time.Time, err error) {
+func (i interceptor) logCall(ctx context.Context, method string, begin time.Time, code codes.Code, err error) {
 	level := slog.LevelDebug
-	code := codeOf(err)
 	switch code {
 	case codes.Unknown, codes.Internal, codes.DataLoss:
 		level = slog.LevelError
@@ -72,12 +102,4 @@ func (i interceptor) logCall(ctx context.Context, method string, begin time.Time
 		attrs = append(attrs, slog.String("error", err.Error()))
 	}
 	i.log.LogAttrs(ctx, level, "call", attrs...)
-}
-
-// codeOf returns the code with which gRPC answers for a handler's error.
-func codeOf(err error) codes.Code {
-	if known, ok := status.FromError(err); ok {
-		return known.Code()
-	}
-	return status.FromContextError(err).Code()
 }

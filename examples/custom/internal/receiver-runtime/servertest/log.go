@@ -7,7 +7,6 @@ package servertest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"testing"
@@ -33,7 +32,8 @@ func Log(t testing.TB) eventlog.Log {
 }
 
 // Consume runs a consumer until it has handled every event in the log. The test
-// fails if that takes more than 10 seconds, or if an event goes to the dead letters.
+// fails if that takes more than 10 seconds, if an event goes to the dead letters, or
+// if a handler has not returned 5 seconds after that.
 func Consume(t testing.TB, log eventlog.Log, name string, consume func(context.Context) error) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
@@ -41,13 +41,40 @@ func Consume(t testing.TB, log eventlog.Log, name string, consume func(context.C
 	go func() { ended <- consume(ctx) }()
 	handled := waitUntilHandled(ctx, log, name)
 	stop()
-	if err := errors.Join(handled, <-ended); err != nil {
-		t.Error(err)
+	if handled != nil {
+		t.Error(handled)
+	}
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(endTimeout):
+		t.Errorf("consumer %s has not ended within %s: a handler does not return", name, endTimeout)
 	}
 }
 
 // consumeTimeout is how long a consumer may take to handle everything.
-const consumeTimeout = 10 * time.Second
+var consumeTimeout = 10 * time.Second
+
+// endTimeout is how long a handler may go on after that.
+var endTimeout = 5 * time.Second
+
+// notHandled returns the error that says how far a consumer came.
+func notHandled(name string, stats eventlog.Stats) error {
+	for _, consumer := range stats.Consumers {
+		switch failure := consumer.Failure; {
+		case consumer.Name != name:
+		case failure.Tries > 0:
+			return fmt.Errorf("consumer %s has not handled everything within %s: the event %q at position %d failed %d times: %s",
+				name, consumeTimeout, failure.ID, failure.Position, failure.Tries, failure.Reason)
+		default:
+			return fmt.Errorf("consumer %s has not handled everything within %s: it came to position %d of %d, and the next events have no result yet",
+				name, consumeTimeout, consumer.Position, stats.Last)
+		}
+	}
+	return fmt.Errorf("there is no consumer %s after %s: is it the name that Consume uses?", name, consumeTimeout)
+}
 
 // waitUntilHandled waits until a consumer has nothing left to handle.
 func waitUntilHandled(ctx context.Context, log eventlog.Log, name string) error {
@@ -66,7 +93,7 @@ func waitUntilHandled(ctx context.Context, log eventlog.Log, name string) error 
 			}
 		}
 		if time.Since(begin) > consumeTimeout {
-			return fmt.Errorf("consumer %s has not handled everything within %s: %+v", name, consumeTimeout, stats.Consumers)
+			return notHandled(name, stats)
 		}
 	}
 }

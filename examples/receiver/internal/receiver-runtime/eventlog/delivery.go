@@ -50,6 +50,8 @@ type delivery struct {
 	progress                 chan struct{} // has an element if handled has grown
 	hurry                    chan struct{} // has an element if half the window is handled
 	retrying                 map[Position]bool
+	failing                  map[Position]*Failure // events that are tried again, without dead letters
+	reported                 Failure               // the one of them that was stored last
 }
 
 // lane is a queue of events that are handled one after the other.
@@ -67,6 +69,7 @@ type task struct {
 	next    *task       // in its lane
 	letter  *DeadLetter // that the event was taken from; nil for a slot
 	tries   int
+	logged  bool          // whether it was logged that it failed
 	reason  error         // why to give up; nil: not yet
 	outcome outcome       // of the last try
 	delay   time.Duration // until the next
@@ -86,7 +89,10 @@ func newDelivery(c *consumption, hold Hold) *delivery {
 		consumption: c, hold: hold, seed: maphash.MakeSeed(),
 		slots:    make([]task, c.window),
 		progress: make(chan struct{}, 1), hurry: make(chan struct{}, 1),
-		retrying: map[Position]bool{},
+		retrying: map[Position]bool{}, failing: map[Position]*Failure{},
+	}
+	if _, ok := hold.Position(); ok {
+		d.reported.Position = -1 // it is not known what the process before stored
 	}
 	d.work.L, d.room.L = &d.mu, &d.mu
 	return d
@@ -334,6 +340,7 @@ func (d *delivery) try(ctx context.Context, t *task) {
 			d.judge(ctx, t, err)
 		}
 		if err != nil && t.reason == nil {
+			d.fail(ctx, t, err)
 			return
 		}
 	}
@@ -365,6 +372,28 @@ func (d *delivery) judge(ctx context.Context, t *task, err error) {
 	}
 }
 
+// fail notes that an event failed and is tried again, and logs it the first time.
+func (d *delivery) fail(ctx context.Context, t *task, err error) {
+	reason := CutReason(err.Error())
+	if !t.logged {
+		t.logged = true
+		d.logger.WarnContext(ctx, "the handler failed; the event is tried again", "position", t.Position, "source", t.Source,
+			"id", t.ID, "try", t.tries, "of", d.tries, "after", t.delay.Round(time.Millisecond), "error", reason)
+	}
+	if t.letter != nil {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	failure := d.failing[t.Position]
+	if failure == nil {
+		failure = &Failure{Position: t.Position, Source: t.Source, ID: t.ID, Since: time.Now().UTC()}
+		d.failing[t.Position] = failure
+	}
+	failure.Tries, failure.Reason = t.tries, reason
+	notify(d.progress)
+}
+
 // backoff returns how long to wait after a number of tries, give or take a fifth,
 // so that what failed together is not tried again together.
 func (d *delivery) backoff(tries int) time.Duration {
@@ -383,16 +412,23 @@ func (d *delivery) tryBatch(ctx context.Context, tasks []*task, records []Record
 		records = append(records, t.Record)
 	}
 	err := d.call(ctx, &tasks[0].Record, func() error { return d.handleBatch(ctx, records) })
+	if err != nil && len(tasks) > 1 {
+		d.logger.WarnContext(ctx, "the handler failed; each event of the batch is tried again in a batch of its own",
+			"events", len(tasks), "first", tasks[0].Position, "last", tasks[len(tasks)-1].Position, "error", CutReason(err.Error()))
+	}
 	for _, t := range tasks {
 		t.outcome = done
 		if err == nil {
 			continue
 		}
 		t.tries++
-		if d.judge(ctx, t, err); len(tasks) > 1 {
+		switch d.judge(ctx, t, err); {
+		case len(tasks) > 1:
 			t.reason = nil // it may be another's fault
-		} else if t.reason != nil {
+		case t.reason != nil:
 			t.delay = 0
+		default:
+			d.fail(ctx, t, err)
 		}
 	}
 	clear(records)
@@ -421,7 +457,7 @@ func (d *delivery) giveUp(ctx context.Context, t *task) error {
 		return err
 	}
 	d.logger.ErrorContext(ctx, "gave up on an event: it is in the dead letters now",
-		"position", t.Position, "source", t.Source, "id", t.ID, "tries", letter.Tries, "error", t.reason)
+		"position", t.Position, "source", t.Source, "id", t.ID, "tries", letter.Tries, "error", CutReason(letter.Reason))
 	return nil
 }
 
@@ -464,6 +500,10 @@ func (d *delivery) finish(t *task) {
 		return
 	}
 	d.room.Signal() // only take waits for it
+	if len(d.failing) > 0 {
+		delete(d.failing, t.Position)
+		notify(d.progress)
+	}
 	d.bytes -= t.Size()
 	t.Event, t.handled = Event{}, true
 	window := int64(len(d.slots))
@@ -521,8 +561,36 @@ func (d *delivery) recordLast(ctx context.Context) {
 	}
 }
 
-// commit commits the position up to which everything is handled.
+// commit stores how far everything is handled, and what fails.
 func (d *delivery) commit(ctx context.Context) error {
+	if err := d.commitPosition(ctx); err != nil {
+		return err
+	}
+	return d.commitFailure(ctx)
+}
+
+// commitFailure stores the first event that fails, unless it is stored.
+func (d *delivery) commitFailure(ctx context.Context) error {
+	var first Failure
+	d.mu.Lock()
+	for position, failure := range d.failing {
+		if first.Position == 0 || position < first.Position {
+			first = *failure
+		}
+	}
+	d.mu.Unlock()
+	if first == d.reported {
+		return nil
+	}
+	err := d.hold.SetFailure(ctx, first)
+	if err == nil {
+		d.reported = first
+	}
+	return err
+}
+
+// commitPosition commits the position up to which everything is handled.
+func (d *delivery) commitPosition(ctx context.Context) error {
 	d.mu.Lock()
 	handled := d.handled
 	position := d.slots[max(0, handled-1)%int64(len(d.slots))].Position

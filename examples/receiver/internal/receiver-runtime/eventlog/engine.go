@@ -198,13 +198,13 @@ func ValidateConsumer(name string) error {
 	return nil
 }
 
-// CutReason returns a reason as dead letters have it: valid UTF-8 of at most
-// 1024 bytes. So a dead letter always fits where its event did.
+// CutReason returns a reason as dead letters and logs have it: valid UTF-8 without
+// NUL, of at most 1024 bytes. So a dead letter always fits where its event did.
 func CutReason(reason string) string {
 	if len(reason) > maxReason {
 		reason = reason[:maxReason]
 	}
-	return strings.ToValidUTF8(reason, "")
+	return strings.ReplaceAll(strings.ToValidUTF8(reason, ""), "\x00", "")
 }
 
 // ParseBytes parses a number of bytes as URLs have it: 5000, 64KB, 500MB, 10GB,

@@ -112,9 +112,22 @@ func variable(program, flag string) string {
 	return strings.ToUpper(strings.ReplaceAll(program+"_"+flag, "-", "_"))
 }
 
+// subcommands are what a program can do instead of serving.
+var subcommands []struct{ name, about string }
+
+// Subcommand adds a subcommand to the help that [Parse] prints. Packages that
+// implement one call it when they are imported; main runs it.
+func Subcommand(name, about string) {
+	subcommands = append(subcommands, struct{ name, about string }{name, about})
+}
+
 func usage(flags *flag.FlagSet, help io.Writer) {
-	fmt.Fprintf(help, "Usage: %s [flags]\n\nA flag can also be set by an environment variable: --addr by %s.\n\nFlags:\n",
-		flags.Name(), variable(flags.Name(), "addr"))
+	fmt.Fprintf(help, "Usage: %s [flags]\n", flags.Name())
+	for _, command := range subcommands {
+		fmt.Fprintf(help, "       %s %s: %s (see %[1]s %[2]s --help)\n", flags.Name(), command.name, command.about)
+	}
+	fmt.Fprintf(help, "\nA flag can also be set by an environment variable: --addr by %s.\n\nFlags:\n",
+		variable(flags.Name(), "addr"))
 	flags.SetOutput(help)
 	flags.PrintDefaults()
 }

@@ -46,6 +46,7 @@ type memory struct {
 type consumer struct {
 	position  eventlog.Position
 	committed bool
+	failure   eventlog.Failure
 	holder    *hold // nil if there is none
 	dead      map[eventlog.Position]eventlog.DeadLetter
 }
@@ -192,31 +193,25 @@ func (l *openLog) yield(ctx context.Context, records []eventlog.Record, yield fu
 	return true, l.usable(ctx, false)
 }
 
-// consumer returns a consumer, and creates it if there is none.
-func (m *memory) consumer(name string) *consumer {
-	c := m.consumers[name]
-	if c == nil {
-		c = &consumer{dead: map[eventlog.Position]eventlog.DeadLetter{}}
-		m.consumers[name] = c
-	}
-	return c
-}
-
 // Hold implements [eventlog.Log].
-func (l *openLog) Hold(ctx context.Context, consumer string) (eventlog.Hold, error) {
+func (l *openLog) Hold(ctx context.Context, name string) (eventlog.Hold, error) {
 	if err := l.usable(ctx, true); err != nil {
 		return nil, err
 	}
-	if err := eventlog.ValidateConsumer(consumer); err != nil {
+	if err := eventlog.ValidateConsumer(name); err != nil {
 		return nil, err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c := l.consumer(consumer)
-	if c.holder != nil && c.holder.log.usable(context.Background(), false) == nil {
-		return nil, eventlog.Held(consumer, processName())
+	c := l.consumers[name]
+	if c == nil {
+		c = &consumer{dead: map[eventlog.Position]eventlog.DeadLetter{}}
+		l.consumers[name] = c
 	}
-	hold := &hold{log: l, name: consumer}
+	if c.holder != nil && c.holder.log.usable(context.Background(), false) == nil {
+		return nil, eventlog.Held(name, processName())
+	}
+	hold := &hold{log: l, name: name, consumer: c}
 	hold.lost, hold.lose = context.WithCancelCause(l.open)
 	c.holder = hold
 	return hold, nil
@@ -261,7 +256,18 @@ func (m *memory) letters(consumer string) (letters []eventlog.DeadLetter) {
 }
 
 // Retry implements [eventlog.Log].
-func (l *openLog) Retry(ctx context.Context, consumer string, positions ...eventlog.Position) (count int, err error) {
+func (l *openLog) Retry(ctx context.Context, consumer string, positions ...eventlog.Position) (int, error) {
+	return l.changeLetters(ctx, consumer, positions, func(dead map[eventlog.Position]eventlog.DeadLetter, position eventlog.Position) {
+		letter := dead[position]
+		letter.Retrying = true
+		dead[position] = letter
+	})
+}
+
+// changeLetters changes the dead letters of a consumer at positions, or all if there
+// are none, and returns how many there were.
+func (l *openLog) changeLetters(ctx context.Context, consumer string, positions []eventlog.Position,
+	change func(dead map[eventlog.Position]eventlog.DeadLetter, position eventlog.Position)) (count int, err error) {
 	if err := l.usable(ctx, true); err != nil {
 		return 0, err
 	}
@@ -274,14 +280,20 @@ func (l *openLog) Retry(ctx context.Context, consumer string, positions ...event
 	if c == nil {
 		return 0, nil
 	}
-	for position, letter := range c.dead {
+	for position := range c.dead {
 		if len(positions) == 0 || slices.Contains(positions, position) {
-			letter.Retrying = true
-			c.dead[position] = letter
+			change(c.dead, position)
 			count++
 		}
 	}
 	return count, nil
+}
+
+// Discard implements [eventlog.Log].
+func (l *openLog) Discard(ctx context.Context, consumer string, positions ...eventlog.Position) (int, error) {
+	return l.changeLetters(ctx, consumer, positions, func(dead map[eventlog.Position]eventlog.DeadLetter, position eventlog.Position) {
+		delete(dead, position)
+	})
 }
 
 // Stats implements [eventlog.Log].
@@ -297,7 +309,7 @@ func (l *openLog) Stats(ctx context.Context) (eventlog.Stats, error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(l.consumers)) {
 		c := l.consumers[name]
-		consumer := eventlog.ConsumerStats{Name: name, Position: c.position, Lag: int64(stats.Last - min(c.position, stats.Last)), Dead: int64(len(c.dead))}
+		consumer := eventlog.ConsumerStats{Name: name, Position: c.position, Lag: int64(stats.Last - min(c.position, stats.Last)), Dead: int64(len(c.dead)), Failure: c.failure}
 		if c.holder != nil && c.holder.log.usable(ctx, false) == nil {
 			consumer.Holder = processName()
 		}
@@ -317,10 +329,11 @@ func (l *openLog) Close() error {
 
 // hold is the lease of a consumer.
 type hold struct {
-	log  *openLog
-	name string
-	lost context.Context
-	lose context.CancelCauseFunc
+	log      *openLog
+	name     string
+	consumer *consumer
+	lost     context.Context
+	lose     context.CancelCauseFunc
 }
 
 // change changes the consumer, if this is still its lease.
@@ -330,11 +343,10 @@ func (h *hold) change(ctx context.Context, change func(*consumer)) error {
 	}
 	h.log.mu.Lock()
 	defer h.log.mu.Unlock()
-	c := h.log.consumer(h.name)
-	if c.holder != h {
+	if h.consumer.holder != h {
 		return eventlog.Held(h.name, "")
 	}
-	change(c)
+	change(h.consumer)
 	return nil
 }
 
@@ -342,8 +354,7 @@ func (h *hold) change(ctx context.Context, change func(*consumer)) error {
 func (h *hold) Position() (position eventlog.Position, ok bool) {
 	h.log.mu.Lock()
 	defer h.log.mu.Unlock()
-	c := h.log.consumer(h.name)
-	return c.position, c.committed
+	return h.consumer.position, h.consumer.committed
 }
 
 // Restarted implements [eventlog.Hold].
@@ -358,6 +369,24 @@ func (h *hold) Lost() context.Context { return h.lost }
 // Commit implements [eventlog.Hold].
 func (h *hold) Commit(ctx context.Context, to eventlog.Position) error {
 	return h.change(ctx, func(c *consumer) { c.position, c.committed = to, true })
+}
+
+// SetFailure implements [eventlog.Hold].
+func (h *hold) SetFailure(ctx context.Context, failure eventlog.Failure) error {
+	failure.Reason = eventlog.CutReason(failure.Reason)
+	return h.change(ctx, func(c *consumer) { c.failure = failure })
+}
+
+// Delete implements [eventlog.Hold].
+func (h *hold) Delete(ctx context.Context) error {
+	err := h.change(ctx, func(c *consumer) {
+		c.holder = nil
+		delete(h.log.consumers, h.name)
+	})
+	if err == nil {
+		h.lose(eventlog.Held(h.name, ""))
+	}
+	return err
 }
 
 // PutDead implements [eventlog.Hold].
@@ -392,8 +421,8 @@ func (h *hold) RemoveDead(ctx context.Context, position eventlog.Position) error
 func (h *hold) Release() error {
 	h.log.mu.Lock()
 	defer h.log.mu.Unlock()
-	if c := h.log.consumer(h.name); c.holder == h {
-		c.holder = nil
+	if h.consumer.holder == h {
+		h.consumer.holder = nil
 	}
 	h.lose(eventlog.Held(h.name, ""))
 	return nil

@@ -267,7 +267,24 @@ func (l *streamLog) retries(ctx context.Context, consumer string, retrying retry
 }
 
 // Retry implements [eventlog.Log].
-func (l *streamLog) Retry(ctx context.Context, consumer string, positions ...eventlog.Position) (count int, err error) {
+func (l *streamLog) Retry(ctx context.Context, consumer string, positions ...eventlog.Position) (int, error) {
+	return l.changeLetters(ctx, consumer, positions, func(ctx context.Context, name letterName) error {
+		_, err := l.publish(ctx, l.consumers(), &nats.Msg{Subject: l.letterSubject(name, "retry")})
+		return err
+	})
+}
+
+// Discard implements [eventlog.Log].
+func (l *streamLog) Discard(ctx context.Context, consumer string, positions ...eventlog.Position) (int, error) {
+	return l.changeLetters(ctx, consumer, positions, func(ctx context.Context, name letterName) error {
+		return l.purge(ctx, l.letterSubject(name, "*"))
+	})
+}
+
+// changeLetters changes the dead letters of a consumer at positions, or all if there
+// are none, and returns how many there were.
+func (l *streamLog) changeLetters(ctx context.Context, consumer string, positions []eventlog.Position,
+	change func(context.Context, letterName) error) (count int, err error) {
 	if err := l.usable(ctx, true); err != nil {
 		return 0, err
 	}
@@ -285,11 +302,7 @@ func (l *streamLog) Retry(ctx context.Context, consumer string, positions ...eve
 		names = slices.DeleteFunc(names, isOther)
 	}
 	for _, name := range names {
-		err := l.do(ctx, func(ctx context.Context) error {
-			_, err := l.publish(ctx, l.consumers(), &nats.Msg{Subject: l.letterSubject(name, "retry")})
-			return err
-		})
-		if err != nil {
+		if err := l.do(ctx, func(ctx context.Context) error { return change(ctx, name) }); err != nil {
 			return count, err
 		}
 		count++

@@ -52,6 +52,7 @@ var migrations = []string{
 		UNIQUE (consumer, position)
 	);
 	CREATE INDEX dead_letters_retrying ON dead_letters (consumer, position) WHERE retrying`,
+	`ALTER TABLE consumers ADD COLUMN failure TEXT`, // what it fails at, in JSON; NULL: nothing
 }
 
 // schemaVersion returns the version of the schema in a file, 0 if it is empty, or

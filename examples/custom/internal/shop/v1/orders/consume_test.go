@@ -16,5 +16,5 @@ func TestConsume(t *testing.T) {
 		t.Fatal(err)
 	}
 	service := newService(t, events)
-	servertest.Consume(t, log, "shop.v1.Orders", service.Consume)
+	servertest.Consume(t, log, consumerName, service.Consume)
 }

@@ -28,6 +28,7 @@ import (
 type consumerState struct {
 	Consumer string             `json:"consumer"`
 	Position *eventlog.Position `json:"place,omitempty"`  // nil if none was ever committed
+	Failure  eventlog.Failure   `json:"failure,omitzero"` // what the consumer fails at
 	Stream   time.Time          `json:"stream,omitzero"`  // when the stream was created that Position belongs to
 	Holder   string             `json:"holder,omitempty"` // the process that has the lease; "" if none has
 	Hold     string             `json:"hold,omitempty"`   // distinguishes the leases of one process
@@ -106,7 +107,7 @@ func (h *hold) acquire(ctx context.Context) (began time.Time, err error) {
 		if err != nil {
 			return err
 		}
-		state := consumerState{Consumer: h.consumer, Position: current.Position, Stream: info.Created, Holder: processName(), Hold: id, Lease: h.log.lease.String()}
+		state := consumerState{Consumer: h.consumer, Position: current.Position, Failure: current.Failure, Stream: info.Created, Holder: processName(), Hold: id, Lease: h.log.lease.String()}
 		if current.Position != nil {
 			reason, err := check.replacedReason(info, current.Stream, *current.Position)
 			if err != nil {
@@ -194,6 +195,12 @@ func (h *hold) Lost() context.Context { return h.lost }
 // Commit implements [eventlog.Hold].
 func (h *hold) Commit(ctx context.Context, to eventlog.Position) error {
 	return h.write(ctx, func(state *consumerState) { state.Position = &to })
+}
+
+// SetFailure implements [eventlog.Hold].
+func (h *hold) SetFailure(ctx context.Context, failure eventlog.Failure) error {
+	failure.Reason = eventlog.CutReason(failure.Reason)
+	return h.write(ctx, func(state *consumerState) { state.Failure = failure })
 }
 
 // renew renews the lease. It fails if this process no longer has it.
@@ -295,6 +302,33 @@ func (h *hold) untilLost(ctx context.Context) (context.Context, context.CancelFu
 		stop()
 		cancel(nil)
 	}
+}
+
+// Delete implements [eventlog.Hold]. The state is removed last: until then another
+// process waits for the lease.
+func (h *hold) Delete(ctx context.Context) error {
+	if err := h.renew(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := h.untilLost(ctx)
+	defer cancel()
+	letters := letterName{subjectToken(h.consumer), "*"}
+	if err := h.log.do(ctx, func(ctx context.Context) error { return h.log.purge(ctx, h.log.letterSubject(letters, "*")) }); err != nil {
+		return err
+	}
+	h.writing <- struct{}{}
+	defer func() { <-h.writing }()
+	err := h.log.do(ctx, func(ctx context.Context) error { return h.log.purge(ctx, h.subject) })
+	if err != nil {
+		return err
+	}
+	h.ended = true
+	h.lose(eventlog.Held(h.consumer, ""))
+	h.expiry.Stop()
+	h.log.mu.Lock()
+	defer h.log.mu.Unlock()
+	delete(h.log.holds, h)
+	return nil
 }
 
 // Release implements [eventlog.Hold].

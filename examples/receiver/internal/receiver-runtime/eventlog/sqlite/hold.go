@@ -6,6 +6,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -130,7 +131,11 @@ func (l *fileLog) Hold(ctx context.Context, consumer string) (eventlog.Hold, err
 	hold := &hold{log: l, name: consumer, lease: lock}
 	hold.lost, hold.lose = context.WithCancelCause(context.Background())
 	err = l.use(ctx, func(r *reader) error { // now that nobody else commits one
-		return r.QueryRowContext(ctx, "SELECT place FROM consumers WHERE name = ?", consumer).Scan(&hold.position)
+		err := r.QueryRowContext(ctx, "SELECT place FROM consumers WHERE number = ? AND name = ?", number, consumer).Scan(&hold.position)
+		if errors.Is(err, sql.ErrNoRows) { // deleted meanwhile
+			return eventlog.Held(consumer, "")
+		}
+		return err
 	})
 	if err == nil && !l.holds.add(hold) {
 		err = &eventlog.Error{Kind: eventlog.ErrClosed}
@@ -183,6 +188,19 @@ func (h *hold) Commit(ctx context.Context, to eventlog.Position) error {
 		h.position = sql.NullInt64{Int64: int64(to), Valid: true}
 	}
 	return err
+}
+
+// SetFailure implements [eventlog.Hold].
+func (h *hold) SetFailure(ctx context.Context, failure eventlog.Failure) error {
+	if failure == (eventlog.Failure{}) {
+		return h.change(ctx, "UPDATE consumers SET failure = NULL WHERE name = ?", h.name)
+	}
+	failure.Reason = eventlog.CutReason(failure.Reason)
+	text, err := json.Marshal(failure)
+	if err != nil {
+		return err
+	}
+	return h.change(ctx, "UPDATE consumers SET failure = ? WHERE name = ?", string(text), h.name)
 }
 
 // PutDead implements [eventlog.Hold].
@@ -246,6 +264,26 @@ func (r *retries) read(ctx context.Context, reader *reader, consumer string) (le
 // RemoveDead implements [eventlog.Hold].
 func (h *hold) RemoveDead(ctx context.Context, position eventlog.Position) error {
 	return h.change(ctx, "DELETE FROM dead_letters WHERE consumer = ? AND position = ?", h.name, int64(position))
+}
+
+// Delete implements [eventlog.Hold]. The file whose lock is the lease stays: another
+// process may be waiting for it.
+func (h *hold) Delete(ctx context.Context) error {
+	if !h.log.holds.has(h) {
+		return h.log.unlessClosed(eventlog.Held(h.name, ""))
+	}
+	err := h.log.change(ctx, func(conn *sql.Conn) error {
+		for _, statement := range []string{"DELETE FROM dead_letters WHERE consumer = ?", "DELETE FROM consumers WHERE name = ?"} {
+			if _, err := conn.ExecContext(ctx, statement, h.name); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return h.Release()
 }
 
 // Release implements [eventlog.Hold].
@@ -337,15 +375,25 @@ func (r *reader) marked(ctx context.Context, consumer string) (marked []letterKe
 }
 
 // Retry implements [eventlog.Log].
-func (l *fileLog) Retry(ctx context.Context, consumer string, positions ...eventlog.Position) (count int, err error) {
+func (l *fileLog) Retry(ctx context.Context, consumer string, positions ...eventlog.Position) (int, error) {
+	return l.changeLetters(ctx, "UPDATE dead_letters SET retrying = 1", consumer, positions)
+}
+
+// Discard implements [eventlog.Log].
+func (l *fileLog) Discard(ctx context.Context, consumer string, positions ...eventlog.Position) (int, error) {
+	return l.changeLetters(ctx, "DELETE FROM dead_letters", consumer, positions)
+}
+
+// changeLetters runs a statement for the dead letters of a consumer at positions, or
+// for all if there are none, and returns how many there were.
+func (l *fileLog) changeLetters(ctx context.Context, statement, consumer string, positions []eventlog.Position) (count int, err error) {
 	if err := eventlog.ValidateConsumer(consumer); err != nil {
 		return 0, err
 	}
 	err = l.change(ctx, func(conn *sql.Conn) error {
 		count = 0
-		mark := func(condition string, values ...any) error {
-			result, err := conn.ExecContext(ctx, "UPDATE dead_letters SET retrying = 1 WHERE consumer = ? AND "+condition,
-				append([]any{consumer}, values...)...)
+		where := func(condition string, values ...any) error {
+			result, err := conn.ExecContext(ctx, statement+" WHERE consumer = ? AND "+condition, append([]any{consumer}, values...)...)
 			if err != nil {
 				return err
 			}
@@ -354,10 +402,10 @@ func (l *fileLog) Retry(ctx context.Context, consumer string, positions ...event
 			return err
 		}
 		if len(positions) == 0 {
-			return mark("true")
+			return where("true")
 		}
 		for _, position := range positions {
-			if err := mark("position = ?", int64(position)); err != nil {
+			if err := where("position = ?", int64(position)); err != nil {
 				return err
 			}
 		}

@@ -6,6 +6,8 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
+	"fmt"
 
 	"example.com/receiver/internal/receiver-runtime/eventlog"
 )
@@ -32,7 +34,7 @@ func (l *fileLog) Stats(ctx context.Context) (eventlog.Stats, error) {
 		if stats.Bytes, err = bytesInUse(ctx, r.Conn); err != nil {
 			return err
 		}
-		rows, err := r.QueryContext(ctx, `SELECT number, name, ifnull(place, 0),
+		rows, err := r.QueryContext(ctx, `SELECT number, name, ifnull(place, 0), ifnull(failure, '{}'),
 			(SELECT count(*) FROM dead_letters WHERE consumer = name) FROM consumers ORDER BY name`)
 		if err != nil {
 			return err
@@ -41,8 +43,12 @@ func (l *fileLog) Stats(ctx context.Context) (eventlog.Stats, error) {
 		for rows.Next() {
 			var number int64
 			var consumer eventlog.ConsumerStats
-			if err := rows.Scan(&number, &consumer.Name, &consumer.Position, &consumer.Dead); err != nil {
+			var failure []byte
+			if err := rows.Scan(&number, &consumer.Name, &consumer.Position, &failure, &consumer.Dead); err != nil {
 				return err
+			}
+			if err := json.Unmarshal(failure, &consumer.Failure); err != nil {
+				return fmt.Errorf("the failure of consumer %q: %w", consumer.Name, err)
 			}
 			if stats.Events > 0 {
 				consumer.Lag = max(0, int64(stats.Last-max(consumer.Position, stats.First-1)))

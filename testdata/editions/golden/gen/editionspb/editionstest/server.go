@@ -20,19 +20,20 @@ import (
 
 // This does not build if this code and the runtime do not fit each other: then run protoc-gen-receiver again.
 const (
-	_ = version.RuntimeIsTooOldForThisCode(version.Level - 1)
-	_ = version.ThisCodeIsTooOldForTheRuntime(1 - version.Oldest)
+	_ = version.RuntimeIsTooOldForThisCode(version.Level - 2)
+	_ = version.ThisCodeIsTooOldForTheRuntime(2 - version.Oldest)
 )
 
 // Serve runs the services in a server until the test ends. It returns a client,
-// which does not retry.
+// which does not retry. A call whose context has no deadline gets one of 10 seconds.
 func Serve(t testing.TB, services ...editionsserver.Service) *editionsclient.Client {
 	t.Helper()
 	options := make([]server.Option, len(services))
 	for i, service := range services {
 		options[i] = service
 	}
-	client, err := editionsclient.Dial(t.Context(), servertest.Serve(t, options...), editionsclient.With(grpc.WithDisableRetry()))
+	with := append(servertest.Deadlines(), grpc.WithDisableRetry())
+	client, err := editionsclient.Dial(t.Context(), servertest.Serve(t, options...), editionsclient.With(with...))
 	if err != nil {
 		t.Fatal(err)
 	}

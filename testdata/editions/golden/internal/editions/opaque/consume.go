@@ -8,11 +8,15 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/editions/golden/gen/editionspb/editionsevents"
 )
 
+// consumerName is the name by which the log knows what was handled. A consumer of
+// another name begins with the first event.
+const consumerName = "editions.Opaque"
+
 // Consume handles stored events until ctx ends, each at least once, and those of
 // one source and subject in order. It gets all events of these types in the log,
 // whichever service stored them.
 func (s *Service) Consume(ctx context.Context) error {
-	return s.events.Consume(ctx, "editions.Opaque",
+	return s.events.Consume(ctx, consumerName,
 		editionsevents.OnPressEvent(s.storedPressEvent),
 	)
 }

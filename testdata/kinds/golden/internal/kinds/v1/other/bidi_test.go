@@ -14,6 +14,9 @@ func TestBidi(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := stream.CloseSend(); err != nil {
+		t.Fatal(err)
+	}
 	_, err = stream.Recv()
 	if status.Code(err) != codes.Unimplemented {
 		t.Errorf("error is %v, want code Unimplemented", err)

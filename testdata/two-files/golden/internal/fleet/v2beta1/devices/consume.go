@@ -8,11 +8,15 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/two-files/golden/gen/fleet/v2beta1/fleetpb/fleetevents"
 )
 
+// consumerName is the name by which the log knows what was handled. A consumer of
+// another name begins with the first event.
+const consumerName = "fleet.v2beta1.Devices"
+
 // Consume handles stored events until ctx ends, each at least once, and those of
 // one source and subject in order. It gets all events of these types in the log,
 // whichever service stored them.
 func (s *Service) Consume(ctx context.Context) error {
-	return s.events.Consume(ctx, "fleet.v2beta1.Devices",
+	return s.events.Consume(ctx, consumerName,
 		fleetevents.OnReading_StateEvent(s.storedReading_StateEvent),
 	)
 }

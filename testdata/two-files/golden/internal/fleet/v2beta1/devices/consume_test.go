@@ -17,5 +17,5 @@ func TestConsume(t *testing.T) {
 		t.Fatal(err)
 	}
 	service := newService(t, events)
-	servertest.Consume(t, log, "fleet.v2beta1.Devices", service.Consume)
+	servertest.Consume(t, log, consumerName, service.Consume)
 }

@@ -9,11 +9,15 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/gen/house/shop/v1/shopv1events"
 )
 
+// consumerName is the name by which the log knows what was handled. A consumer of
+// another name begins with the first event.
+const consumerName = "house.shop.v1.Shop"
+
 // Consume handles stored events until ctx ends, each at least once, and those of
 // one source and subject in order. It gets all events of these types in the log,
 // whichever service stored them.
 func (s *Service) Consume(ctx context.Context) error {
-	return s.events.Consume(ctx, "house.shop.v1.Shop",
+	return s.events.Consume(ctx, consumerName,
 		shopv1events.OnCommonv1Event(s.storedCommonv1Event),
 		shopv1events.OnEvent(s.storedEvent),
 	)

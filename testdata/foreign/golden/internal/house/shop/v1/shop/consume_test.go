@@ -20,5 +20,5 @@ func TestConsume(t *testing.T) {
 		t.Fatal(err)
 	}
 	service := newService(t, events)
-	servertest.Consume(t, log, "house.shop.v1.Shop", service.Consume)
+	servertest.Consume(t, log, consumerName, service.Consume)
 }
