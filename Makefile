@@ -59,6 +59,10 @@ crash: ## kill servers, appenders, consumers and NATS nodes under load, 20 times
 matrix: plugins ## change a module in many ways, generate again with every tool, and check that no file of yours is touched (2 minutes)
 	MATRIX=all $(GO) test -count=1 -timeout 30m -run NoRunTouches ./internal/acceptance
 
+.PHONY: strangers
+strangers: plugins ## run the tests of all that was reported, and print a table: what they did, what came of it, what comes of it now
+	$(GO) run ./internal/strangers
+
 .PHONY: fuzz
 fuzz: ## generate from random protos for a minute, and type-check the generated code
 	$(GO) test ./internal/fuzz -run '^$$' -fuzz FuzzGenerate -fuzztime 60s -fuzzminimizetime 10x
