@@ -55,13 +55,25 @@ func Generate(ctx context.Context, args []string, out, stderr io.Writer) error {
 }
 
 // Explain runs the command explain. It takes the arguments of generate, and prints
-// how each RPC is read and which files it would get.
+// how each RPC is read and which files it would get. It returns the error that
+// generate would end with, except one of protoc-gen-go and protoc-gen-go-grpc, which
+// it does not run.
 func Explain(ctx context.Context, args []string, out io.Writer) error {
 	command, err := load(ctx, "explain", args)
 	if err != nil {
 		return err
 	}
-	return plugin.Explain(command.request, out)
+	result, err := plugin.Explain(command.request, out)
+	switch {
+	case err != nil:
+		return err
+	case result.GoMod == nil:
+		return result.Skipped
+	}
+	if err := command.checkGoPackages(result); err != nil {
+		return err
+	}
+	return keep.Unwritable(result.Options.Root, changed(result.Options.Root, result.Files))
 }
 
 // command is a parsed command line and the compiled protos.
@@ -205,11 +217,16 @@ func deleted(files []keep.File) (lines []string) {
 
 // put writes the files that would change, if all of them can be written.
 func put(root string, files []keep.File) error {
-	changed := slices.DeleteFunc(slices.Clone(files), func(file keep.File) bool { return file.Change(root) == "" })
-	if err := keep.Unwritable(root, changed); err != nil {
+	files = changed(root, files)
+	if err := keep.Unwritable(root, files); err != nil {
 		return err
 	}
-	return write(root, changed)
+	return write(root, files)
+}
+
+// changed returns the files that differ from what is on disk.
+func changed(root string, files []keep.File) []keep.File {
+	return slices.DeleteFunc(slices.Clone(files), func(file keep.File) bool { return file.Change(root) == "" })
 }
 
 // runTools runs protoc-gen-go and protoc-gen-go-grpc, and returns their files.

@@ -24,7 +24,7 @@ var update = flag.Bool("update", false, "replace what is checked in by what is g
 
 // TestGolden runs generate on each case of testdata. A case is a folder with protos,
 // and with the expected files in golden or the expected error in error.txt. It may
-// have options for generate in options.txt, and a user's templates in templates.
+// have what is printed in printed.txt, options for generate in options.txt, and a user's templates in templates.
 func TestGolden(t *testing.T) {
 	toolsOnPath(t)
 	cases, err := filepath.Glob("../../testdata/*")
@@ -39,8 +39,8 @@ func TestGolden(t *testing.T) {
 				return
 			}
 			compareTrees(t, filepath.Join(dir, "golden"), root)
-			if printed != "" {
-				t.Errorf("it prints %s", printed)
+			if want, _ := os.ReadFile(filepath.Join(dir, "printed.txt")); printed != string(want) {
+				t.Errorf("it prints\n%swant\n%s", printed, want)
 			}
 		})
 	}
