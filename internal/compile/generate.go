@@ -6,6 +6,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -64,6 +66,7 @@ func Explain(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	result, err := plugin.Explain(command.request, out)
+	err = errors.Join(command.unread, err)
 	switch {
 	case err != nil:
 		return err
@@ -82,6 +85,7 @@ type command struct {
 	request     *pluginpb.CodeGeneratorRequest
 	toolOptions map[string]*list // the options of protoc-gen-go and protoc-gen-go-grpc
 	check, diff bool
+	unread      error // comments that the request does not contain
 }
 
 // load parses a command line and compiles its protos.
@@ -120,7 +124,28 @@ func load(ctx context.Context, name string, args []string) (*command, error) {
 		return nil, err
 	}
 	c.request.Parameter = proto.String(strings.Join(receiver, ","))
+	c.unread = unread(c.request, importPaths)
 	return c, nil
+}
+
+// unread complains about comments for this plugin that a compiler does not pass on.
+func unread(request *pluginpb.CodeGeneratorRequest, importPaths []string) error {
+	if options, err := plugin.ParseOptions(request.GetParameter()); err != nil || options.Events != model.EventsAuto {
+		return nil // in which case comments are not read
+	}
+	var all []error
+	for _, file := range request.GetProtoFile() {
+		if !slices.Contains(request.GetFileToGenerate(), file.GetName()) {
+			continue
+		}
+		for _, dir := range importPaths {
+			if text, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(file.GetName()))); err == nil {
+				all = append(all, model.Unread(file, string(text)))
+				break
+			}
+		}
+	}
+	return errors.Join(all...)
 }
 
 // parse parses flags and returns the files. As in protoc, flags may follow files,
@@ -156,7 +181,7 @@ func (l *list) Set(value string) error {
 // it would write.
 func (c *command) generate(ctx context.Context, out, stderr io.Writer) error {
 	result, err := plugin.Run(c.request)
-	if err != nil {
+	if err := errors.Join(c.unread, err); err != nil {
 		return err
 	}
 	if result.GoMod == nil {

@@ -425,3 +425,25 @@ func TestExportedTemplatesMakeTheSame(t *testing.T) {
 		compareTrees(t, filepath.Join(dir, "golden"), root)
 	}
 }
+
+// A comment that no compiler passes on is reported by generate and by explain.
+func TestACommentBehindABraceIsReported(t *testing.T) {
+	root := t.TempDir()
+	writeFile(t, filepath.Join(root, "go.mod"), "module example.com/meters\n")
+	writeFile(t, filepath.Join(root, "meters.proto"), `syntax = "proto3";
+package meters;
+option go_package = "example.com/meters/gen/meterspb";
+service Meters {
+  rpc Measure(Reading) returns (Reading) {} // receiver:event
+}
+message Reading { string sensor = 1; }
+`)
+	args := []string{"--receiver_opt=root=" + root, "-I", root}
+	const want = "meters.proto:5:45: the comment receiver:event is attached to nothing: write it on a line of its own, directly above a message, a field or an rpc"
+	if err := compile.Generate(context.Background(), args, io.Discard, io.Discard); err == nil || err.Error() != want {
+		t.Errorf("generate ends with %v, want %s", err, want)
+	}
+	if err := compile.Explain(context.Background(), args, io.Discard); err == nil || err.Error() != want {
+		t.Errorf("explain ends with %v, want %s", err, want)
+	}
+}
