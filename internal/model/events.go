@@ -374,6 +374,9 @@ func (b *builder) heldIn(from *protogen.Message, verb string) (held found) {
 		if field.Desc.Message() == nil || field.Desc.IsMap() || field.Desc.ContainingOneof() != nil && !field.Desc.ContainingOneof().IsSynthetic() {
 			continue
 		}
+		if !b.mayBeEvent(field.Message) {
+			continue
+		}
 		event := b.asReported(field.Message, "", verb)
 		switch {
 		case event == nil:
@@ -384,6 +387,13 @@ func (b *builder) heldIn(from *protogen.Message, verb string) (held found) {
 		}
 	}
 	return held
+}
+
+// mayBeEvent reports whether a message has the name of an event, or a comment that
+// makes it one.
+func (b *builder) mayBeEvent(message *protogen.Message) bool {
+	return strings.HasSuffix(string(message.Desc.Name()), "Event") || b.forced[message.Desc.FullName()] ||
+		b.stance(message.Desc, message.Comments, onMessage, "event", "plain") == "event"
 }
 
 // in returns the event that a field of a message holds.
@@ -426,7 +436,7 @@ func (b *builder) takes(from *protogen.Method, said string) found {
 	case name != "":
 		field := fieldOf(from.Input, name)
 		if field == nil || field.Message == nil || field.Desc.IsMap() {
-			b.complaints.add(from.Desc, "the comment %s%s of %s: %s has no field %s that is a message or a list of messages",
+			b.complaints.put(b.placeOfComment(from, said), "the comment %s%s of %s: %s has no field %s that is a message or a list of messages",
 				prefix, said, named(from.Desc), named(from.Input.Desc), name)
 			return found{}
 		}
@@ -454,6 +464,16 @@ func (b *builder) contradicts(from *protogen.Method, message *protogen.Message) 
 		named(from.Desc), named(message.Desc))
 }
 
+// placeOfComment returns the place of what is written about an RPC.
+func (b *builder) placeOfComment(from *protogen.Method, text string) Complaint {
+	for _, one := range b.directives(from.Desc, from.Comments, onMethod) {
+		if one.text == text {
+			return one.at
+		}
+	}
+	return placeOf(from.Desc)
+}
+
 func fieldOf(message *protogen.Message, name string) *protogen.Field {
 	if fd := message.Desc.Fields().ByName(protoreflect.Name(name)); fd != nil {
 		return message.Fields[fd.Index()]
@@ -475,13 +495,17 @@ func (b *builder) spread(from *protogen.Method) {
 		b.quietly(func() { in = b.takes(from, said) })
 	}
 	taken := in.event != nil && (said != "" || len(in.beside) == 0)
-	if taken && said != "" {
+	if taken && said != "" && (in.holder == nil || said != "event") {
 		b.forced[in.from.Desc.FullName()] = true
 	}
 	for _, one := range roles {
 		word, name, _ := strings.Cut(one.text, "=")
 		if !taken {
-			b.complaints.put(one.at, "the comment %s%s names a field of an event, but %s takes none: also write // %sevent above it", prefix, one.text, named(from.Desc), prefix)
+			do := "also write // " + prefix + "event above it"
+			if said != "" {
+				do = "remove one of its comments"
+			}
+			b.complaints.put(one.at, "the comment %s%s names a field of an event, but %s takes none: %s", prefix, one.text, named(from.Desc), do)
 			continue
 		}
 		name, unit, timed := strings.Cut(name, ":")
@@ -511,7 +535,7 @@ func (b *builder) intake(method *Method, from *protogen.Method, said string) {
 	client, server := from.Desc.IsStreamingClient(), from.Desc.IsStreamingServer()
 	if server && !client {
 		if said != "" {
-			b.complaints.add(from.Desc, "%s can't take events: it takes one request and returns a stream; "+
+			b.complaints.put(b.placeOfComment(from, said), "%s can't take events: it takes one request and returns a stream; "+
 				"to replay and follow the log, write // receiver:tail", named(from.Desc))
 		}
 		return

@@ -15,7 +15,7 @@ import (
 // what to write if it should.
 type near struct {
 	nearness nearness
-	taking   bool // whether its name begins as that of an RPC does that takes what happened
+	always   bool // to be reported in each run, because it can't be meant
 	text     string
 }
 
@@ -32,7 +32,7 @@ const (
 // sent, where their author may expect it: one for each new service that takes none
 // though something says so, or else one for all of them, and one for each RPC whose
 // request holds an event beside other fields, if it is new or its name says that it
-// takes what happened. written reports whether a file is written in this run.
+// takes what happened. It also has each that comments prepare for it. written reports whether a file is written in this run.
 func NotRecognised(m *Module, written func(path string) bool) (lines []string) {
 	var first *Method // that may take events, as far as anybody can see
 	for _, service := range m.Services() {
@@ -44,7 +44,7 @@ func NotRecognised(m *Module, written func(path string) bool) (lines []string) {
 				lines = append(lines, fmt.Sprintf("%s: rpc %s stores %s alone, as its comment says: %s beside it %s acknowledged, but not stored",
 					method.At, method.ProtoName, method.Holder.ProtoName, list(method.dropped), isOrAre(method.dropped)))
 			case near == nil:
-			case near.nearness == held && (isNew || near.taking):
+			case near.always || near.nearness == held && isNew:
 				lines = append(lines, fmt.Sprintf("%s: rpc %s takes no events: %s", method.At, method.ProtoName, near.text))
 			case near.nearness != held && isNew && (nearest == nil || near.nearness > nearest.near.nearness):
 				nearest = method
@@ -79,9 +79,12 @@ func (b *builder) nearly(method *Method, from *protogen.Method, in found) {
 	}
 	event := &Event{Message: b.message(message)}
 	b.quietly(func() { b.roles(event, message, false) })
-	when := momentIn(message)
+	when, commented := momentIn(message), hasComment(event) && !b.forced[message.Desc.FullName()]
 	nearness := nearnessOf(from, message, event, when != nil, message != from.Input && !beside)
-	if nearness == 0 {
+	switch {
+	case commented:
+		nearness = likely
+	case nearness == 0:
 		return
 	}
 	var why []string
@@ -95,7 +98,10 @@ func (b *builder) nearly(method *Method, from *protogen.Method, in found) {
 		why = append(why, "no field has the name of a source, a subject or a time")
 	}
 	text := fmt.Sprintf("%s is not taken for an event, because %s. If it is one, write ", named(message.Desc), list(why))
-	if nearness == maybe {
+	switch {
+	case commented:
+		text = fmt.Sprintf("comments give fields of %s roles of an event, but nothing says that it is one. If it is, write ", named(message.Desc))
+	case nearness == maybe:
 		text = fmt.Sprintf("nothing says that it takes events. If %s is one, write ", named(message.Desc))
 	}
 	if beside {
@@ -110,8 +116,17 @@ func (b *builder) nearly(method *Method, from *protogen.Method, in found) {
 			text += ", and " + b.toWrite("time"+unit, when)
 		}
 	}
-	method.near = &near{nearness, isTaking(from), text}
+	method.near = &near{nearness, commented, text}
 	method.Why = text
+}
+
+// hasComment reports whether a comment gives a field of an event its role.
+func hasComment(event *Event) bool {
+	roles := []*Role{event.ID, event.Source, event.Type, event.Subject, event.Data}
+	if event.Time != nil {
+		roles = append(roles, &event.Time.Role)
+	}
+	return slices.ContainsFunc(roles, func(role *Role) bool { return role != nil && role.Why == "by comment" })
 }
 
 // quietStance returns what is stated about a message, without complaining.

@@ -146,6 +146,8 @@ func TestWhatAnRPCTakes(t *testing.T) {
 			want: "unary-event AEvent source=source:m.GetSource() type=type:m.GetType()"},
 		"event_id is before id": {comment: "receiver:event", request: "R; message R { string id = 1; string event_id = 2; }",
 			want: "unary-event R id=event_id:m.GetEventId()"},
+		"id of an event by its name, in a marked request": {comment: "receiver:event", request: "R; message R { AEvent inner = 1; } message AEvent { string id = 1; string type = 2; string source = 3; }",
+			want: "unary-event AEvent in inner source=source:m.GetSource() type=type:m.GetType()"},
 		"no id": {comment: "receiver:event", request: "R; message R { string id = 1; // receiver:none\n }",
 			want: "unary-event R"},
 		"a number is not an id by its name": {comment: "receiver:event", request: "R; message R { int64 id = 1; }",
@@ -303,6 +305,8 @@ func TestTheFileOfCommentsIsChecked(t *testing.T) {
 		"two fields of a role":  {"shop.v1.Reading receiver:event\nshop.v1.Reading.sensor_id receiver:time\nshop.v1.Reading.taken_at receiver:time", "events.txt:2:1: field sensor_id can't be the event's time: it must be a google.protobuf.Timestamp, or an integer with its unit in the comment: receiver:time=s, ms, us or ns\nevents.txt:3:1: field sensor_id and field taken_at are both marked as the event's time: remove one of the comments"},
 		"none and another role": {"shop.v1.Reading receiver:event\nshop.v1.Reading.sensor_id receiver:none receiver:source", "events.txt:2:1: the comments receiver:none and receiver:source on field sensor_id contradict each other"},
 		"roles of no event":     {"shop.v1.Shop.Other receiver:source=sensor_id", "events.txt:1:1: the comment receiver:source=sensor_id names a field of an event, but rpc Other takes none: also write // receiver:event above it"},
+		"roles of a plain rpc":  {"shop.v1.Shop.Do receiver:source=name", "events.txt:1:1: the comment receiver:source=name names a field of an event, but rpc Do takes none: remove one of its comments"},
+		"no field to hold it":   {"shop.v1.Shop.Other receiver:event=celsius", "events.txt:1:1: the comment receiver:event=celsius of rpc Other: message Reading has no field celsius that is a message or a list of messages"},
 		"an unknown field":      {"shop.v1.Shop.Other receiver:event receiver:source=sensor", "events.txt:1:1: the comment receiver:source=sensor of rpc Other: message Reading has no field sensor"},
 		"an unknown unit":       {"shop.v1.Shop.Other receiver:event receiver:time=sensor_id:m", "events.txt:1:1: the comment receiver:time=sensor_id:m of rpc Other: want receiver:time=FIELD, or to give the unit of a time receiver:time=FIELD:s, ms, us or ns"},
 	} {
@@ -340,6 +344,9 @@ func TestNotRecognised(t *testing.T) {
 		"beside an event, known": {known: "do", text: "service Shop { rpc Do(R) returns (Reply); }\nmessage R { string parent = 1; ClickEvent click = 2; }"},
 		"beside an event, known, and a verb": {known: "write", text: "service Shop { rpc Write(R) returns (Reply); }\nmessage R { string parent = 1; ClickEvent click = 2; }", want: []string{
 			"shop.proto:9:16: rpc Write takes no events: its request holds an event, in click, but parent beside it would not be stored. To store the whole request, write // receiver:event above rpc Write (shop.proto:9:16); to store click alone, // receiver:event=click; or else // receiver:plain"}},
+		"roles without an event, known": {known: "get", text: "service Shop { rpc Get(R) returns (Reply); }\nmessage R { string device = 1; // receiver:source\n }", want: []string{
+			"shop.proto:9:16: rpc Get takes no events: comments give fields of message R roles of an event, but nothing says that it is one. If it is, write // receiver:event above message R (shop.proto:10:1)"}},
+		"roles of what another rpc takes": {text: "service Shop {\n  rpc Check(R) returns (Reply);\n  // receiver:event\n  rpc Take(R) returns (Reply);\n}\nmessage R { string device = 1; // receiver:source\n }"},
 		"dropped": {text: "service Shop {\n  // receiver:event=click\n  rpc Do(R) returns (Reply);\n}\nmessage R { string parent = 1; ClickEvent click = 2; }", want: []string{
 			"shop.proto:11:3: rpc Do stores click alone, as its comment says: parent beside it is acknowledged, but not stored"}},
 	} {
