@@ -30,7 +30,7 @@ var (
 // allow reports whether a text is one of the words, with a name for capitals.
 func (w words) allow(text string) bool {
 	word, value, named := strings.Cut(text, "=")
-	return slices.Contains(w, text) || named && value != "" && !strings.ContainsAny(value, " \t=") && w.takesName(word)
+	return slices.Contains(w, text) || named && value != "" && !strings.Contains(value, "=") && w.takesName(word)
 }
 
 // takesName reports whether a word takes a name.
@@ -222,7 +222,7 @@ func meantForUs(comment string) (all []line) {
 
 // asWritten is a line that is nothing but a word like our prefix, something like a
 // colon, a word, and perhaps its value.
-var asWritten = regexp.MustCompile(`^([A-Za-z]+)(\s*[:=]+\s*|[-./])([A-Za-z]+)(?:\s*[:=]\s*([\w.]+))?$`)
+var asWritten = regexp.MustCompile(`^([A-Za-z]+)(\s*[:=]+\s*|[-./])([A-Za-z_]+)(?:\s*[:=]\s*([\w.]+))?$`)
 
 // misspelt returns what was meant by a line that is nothing but a misspelt directive,
 // or "": prose is not.
@@ -237,23 +237,20 @@ func misspelt(written string) (text string) {
 	if off > 2 || slices.Contains(common, first) && between != ":" {
 		return ""
 	}
-	stances := []string{"event", "plain", "tail"}
-	known := append([]string{"id", "source", "type", "subject", "time", "data", "none"}, stances...)
 	switch strings.TrimSpace(between) {
 	case "-", ".", "/": // as in names of things that are received, unless the word is not such a thing
-		known = stances
-		if !slices.Contains(known, word) {
+		if !slices.Contains([]string{"event", "plain", "tail"}, word) {
 			return ""
 		}
 	}
-	i := slices.IndexFunc(known, func(one string) bool { return spelling.Distance(word, one) <= (len(one)-1)/3 })
-	if i < 0 {
-		return ""
+	least := 0
+	for _, one := range slices.Concat(onMethod, onMessage, onField) {
+		one, _, _ = strings.Cut(one, "=")
+		if off := spelling.Distance(word, one); off <= (len(one)-1)/3 && (text == "" || off < least) {
+			text, least = one, off
+		}
 	}
-	if slices.Contains(known, word) {
-		i = slices.Index(known, word)
-	}
-	if text = known[i]; value != "" {
+	if text != "" && value != "" {
 		if onField.allow(text + "=" + strings.ToLower(value)) {
 			value = strings.ToLower(value)
 		}
