@@ -168,8 +168,10 @@ func (b *builder) belongs(d protoreflect.Descriptor) func(text string) string {
 // belongs says where a text belongs, or returns "" if it is not a word for any.
 func belongs(text string) string {
 	switch {
-	case onMessage.allow(text):
+	case onMessage.allow(text) && onMethod.allow(text):
 		return "write it above a message or an rpc"
+	case onMessage.allow(text):
+		return "write it above a message"
 	case onField.allow(text):
 		return "write it above a field of a message"
 	case onMethod.allow(text):
@@ -224,10 +226,18 @@ func meantForUs(comment string) (all []line) {
 // colon, a word, and perhaps its value.
 var asWritten = regexp.MustCompile(`^([A-Za-z]+)(\s*[:=]+\s*|[-./])([A-Za-z_]+)(?:\s*[:=]\s*([\w.]+))?$`)
 
+// longest is how many spaces such a line has at most, if one is at each end of what is
+// like a colon.
+const longest = 4
+
 // misspelt returns what was meant by a line that is nothing but a misspelt directive,
 // or "": prose is not.
 func misspelt(written string) (text string) {
-	parts := asWritten.FindStringSubmatch(strings.Trim(written, " \t\r`'\"@+#*/-()[]{}<>.,;!"))
+	written = strings.Trim(written, " \t\r`'\"@+#*/-()[]{}<>.,;!")
+	if strings.Count(written, " ") > longest {
+		return "" // as most prose, without the cost of a look at it
+	}
+	parts := asWritten.FindStringSubmatch(written)
 	if parts == nil {
 		return ""
 	}
