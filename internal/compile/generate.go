@@ -6,6 +6,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -55,13 +57,26 @@ func Generate(ctx context.Context, args []string, out, stderr io.Writer) error {
 }
 
 // Explain runs the command explain. It takes the arguments of generate, and prints
-// how each RPC is read and which files it would get.
+// how each RPC is read and which files it would get. It returns the error that
+// generate would end with, except one of protoc-gen-go and protoc-gen-go-grpc, which
+// it does not run.
 func Explain(ctx context.Context, args []string, out io.Writer) error {
 	command, err := load(ctx, "explain", args)
 	if err != nil {
 		return err
 	}
-	return plugin.Explain(command.request, out)
+	result, err := plugin.Explain(command.request, out)
+	err = errors.Join(command.unread, err)
+	switch {
+	case err != nil:
+		return err
+	case result.GoMod == nil:
+		return result.Skipped
+	}
+	if err := command.checkGoPackages(result); err != nil {
+		return err
+	}
+	return keep.Unwritable(result.Options.Root, changed(result.Options.Root, result.Files))
 }
 
 // command is a parsed command line and the compiled protos.
@@ -70,6 +85,7 @@ type command struct {
 	request     *pluginpb.CodeGeneratorRequest
 	toolOptions map[string]*list // the options of protoc-gen-go and protoc-gen-go-grpc
 	check, diff bool
+	unread      error // comments that the request does not contain
 }
 
 // load parses a command line and compiles its protos.
@@ -108,7 +124,28 @@ func load(ctx context.Context, name string, args []string) (*command, error) {
 		return nil, err
 	}
 	c.request.Parameter = proto.String(strings.Join(receiver, ","))
+	c.unread = unread(c.request, importPaths)
 	return c, nil
+}
+
+// unread complains about comments for this plugin that a compiler does not pass on.
+func unread(request *pluginpb.CodeGeneratorRequest, importPaths []string) error {
+	if options, err := plugin.ParseOptions(request.GetParameter()); err != nil || options.Events != model.EventsAuto {
+		return nil // in which case comments are not read
+	}
+	var all []error
+	for _, file := range request.GetProtoFile() {
+		if !slices.Contains(request.GetFileToGenerate(), file.GetName()) {
+			continue
+		}
+		for _, dir := range importPaths {
+			if text, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(file.GetName()))); err == nil {
+				all = append(all, model.Unread(file, string(text)))
+				break
+			}
+		}
+	}
+	return errors.Join(all...)
 }
 
 // parse parses flags and returns the files. As in protoc, flags may follow files,
@@ -144,7 +181,7 @@ func (l *list) Set(value string) error {
 // it would write.
 func (c *command) generate(ctx context.Context, out, stderr io.Writer) error {
 	result, err := plugin.Run(c.request)
-	if err != nil {
+	if err := errors.Join(c.unread, err); err != nil {
 		return err
 	}
 	if result.GoMod == nil {
@@ -205,11 +242,16 @@ func deleted(files []keep.File) (lines []string) {
 
 // put writes the files that would change, if all of them can be written.
 func put(root string, files []keep.File) error {
-	changed := slices.DeleteFunc(slices.Clone(files), func(file keep.File) bool { return file.Change(root) == "" })
-	if err := keep.Unwritable(root, changed); err != nil {
+	files = changed(root, files)
+	if err := keep.Unwritable(root, files); err != nil {
 		return err
 	}
-	return write(root, changed)
+	return write(root, files)
+}
+
+// changed returns the files that differ from what is on disk.
+func changed(root string, files []keep.File) []keep.File {
+	return slices.DeleteFunc(slices.Clone(files), func(file keep.File) bool { return file.Change(root) == "" })
 }
 
 // runTools runs protoc-gen-go and protoc-gen-go-grpc, and returns their files.

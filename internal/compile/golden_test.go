@@ -24,7 +24,7 @@ var update = flag.Bool("update", false, "replace what is checked in by what is g
 
 // TestGolden runs generate on each case of testdata. A case is a folder with protos,
 // and with the expected files in golden or the expected error in error.txt. It may
-// have options for generate in options.txt, and a user's templates in templates.
+// have what is printed in printed.txt, options for generate in options.txt, and a user's templates in templates.
 func TestGolden(t *testing.T) {
 	toolsOnPath(t)
 	cases, err := filepath.Glob("../../testdata/*")
@@ -39,8 +39,8 @@ func TestGolden(t *testing.T) {
 				return
 			}
 			compareTrees(t, filepath.Join(dir, "golden"), root)
-			if printed != "" {
-				t.Errorf("it prints %s", printed)
+			if want, _ := os.ReadFile(filepath.Join(dir, "printed.txt")); printed != string(want) {
+				t.Errorf("it prints\n%swant\n%s", printed, want)
 			}
 		})
 	}
@@ -68,6 +68,102 @@ func TestExplain(t *testing.T) {
 				t.Errorf("it explains\n%swant\n%s", out.String(), want)
 			}
 		})
+	}
+}
+
+// TestExplainEndsAsGenerateDoes runs both on the cases of testdata that are refused.
+func TestExplainEndsAsGenerateDoes(t *testing.T) {
+	cases, err := filepath.Glob("../../testdata/*/error.txt")
+	if err != nil || len(cases) == 0 {
+		t.Fatal(err, cases)
+	}
+	for _, at := range cases {
+		t.Run(filepath.Base(filepath.Dir(at)), func(t *testing.T) {
+			args := arguments(t, filepath.Dir(at), t.TempDir())
+			refused := compile.Generate(context.Background(), args, io.Discard, io.Discard)
+			if err := compile.Explain(context.Background(), args, io.Discard); err == nil || err.Error() != refused.Error() {
+				t.Errorf("explain ends with %v, generate with %v", err, refused)
+			}
+		})
+	}
+}
+
+// TestExplainOfWhatIsRefused shows what could be read.
+func TestExplainOfWhatIsRefused(t *testing.T) {
+	var out bytes.Buffer
+	err := compile.Explain(context.Background(), arguments(t, "../../testdata/wrong-comments", t.TempDir()), &out)
+	const want = "  wrong.proto:12:3: rpc Unknown takes an event: its request is an event"
+	if err == nil || !strings.Contains(out.String(), want) {
+		t.Errorf("it explains %q and ends with %v, want %q and an error", out.String(), err, want)
+	}
+}
+
+// TestExplainLooksAtTheDisk has what only a look at the module shows.
+func TestExplainLooksAtTheDisk(t *testing.T) {
+	toolsOnPath(t)
+	for name, spoil := range map[string]func(root string) error{
+		"code that can't be read": func(root string) error {
+			return os.WriteFile(filepath.Join(root, "internal/receiver/service.go"), []byte("<<<<<<< mine"), 0o644)
+		},
+		"a folder in the way": func(root string) error {
+			at := filepath.Join(root, "gen/receiverpb/receiverclient/client.go")
+			return errors.Join(os.Remove(at), os.MkdirAll(filepath.Join(at, "x"), 0o755))
+		},
+		"messages of a module that is not required": func(root string) error {
+			at := filepath.Join(root, "receiver.proto")
+			text, err := os.ReadFile(at)
+			return errors.Join(err, os.WriteFile(at, bytes.Replace(text, []byte("example.com/receiver/gen"), []byte("example.com/other/gen"), 1), 0o644))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root, _ := demo(t)
+			if err := errors.Join(os.RemoveAll(filepath.Join(root, "internal/receiver/receive.go")), spoil(root)); err != nil {
+				t.Fatal(err)
+			}
+			args := []string{"--receiver_opt=root=" + root + ",scaffold=all", "-I", root}
+			refused := compile.Generate(context.Background(), args, io.Discard, io.Discard)
+			err := compile.Explain(context.Background(), args, io.Discard)
+			if refused == nil || err == nil || err.Error() != refused.Error() {
+				t.Errorf("explain ends with %v, generate with %v", err, refused)
+			}
+		})
+	}
+}
+
+// TestTheFileOfComments is found from the module's folder. What is wrong with it is
+// reported.
+func TestTheFileOfComments(t *testing.T) {
+	toolsOnPath(t)
+	root := t.TempDir()
+	for name, text := range map[string]string{
+		"go.mod":           "module example.com/meters\n",
+		"api/meters.proto": "syntax = \"proto3\"; package meters; option go_package = \"example.com/meters/gen/meterspb\";\nservice Meters { rpc Measure(Reading) returns (Reading); }\nmessage Reading { string sensor = 1; }\n",
+		"api/events.txt":   "# Of the meters.\nmeters.Reading receiver:event\nmeters.Reading.sensor receiver:source\n",
+		"api/wrong.txt":    "meters.Reading receiver:even\n",
+	} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		writeFile(t, filepath.Join(root, name), text)
+	}
+	generate := func(options string) error {
+		return compile.Generate(context.Background(), []string{"--receiver_opt=root=" + root + "," + options, "-I", filepath.Join(root, "api")}, io.Discard, io.Discard)
+	}
+	for options, want := range map[string]string{
+		"comments=api/wrong.txt":             "api/wrong.txt:1:1: receiver:even is unknown on message Reading: did you mean receiver:event?",
+		"comments=none.txt":                  `option "comments=none.txt": open ` + filepath.Join(root, "none.txt") + ": no such file or directory",
+		"comments=api/events.txt,events=off": `option "comments=api/events.txt": with events=off nothing is read that says which RPCs take events; remove one of the two`,
+	} {
+		if err := generate(options); err == nil || err.Error() != want {
+			t.Errorf("with %s the error is %v, want %s", options, err, want)
+		}
+	}
+	if err := generate("comments=api/events.txt"); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(root, "gen/meterspb/metersevents/reading.go"))
+	if want := "Source: event.GetSensor(),"; err != nil || !strings.Contains(string(text), want) {
+		t.Errorf("the log of readings is\n%s\n(%v), want in it %q", text, err, want)
 	}
 }
 
@@ -327,5 +423,27 @@ func TestExportedTemplatesMakeTheSame(t *testing.T) {
 			t.Fatal(err)
 		}
 		compareTrees(t, filepath.Join(dir, "golden"), root)
+	}
+}
+
+// A comment that no compiler passes on is reported by generate and by explain.
+func TestACommentBehindABraceIsReported(t *testing.T) {
+	root := t.TempDir()
+	writeFile(t, filepath.Join(root, "go.mod"), "module example.com/meters\n")
+	writeFile(t, filepath.Join(root, "meters.proto"), `syntax = "proto3";
+package meters;
+option go_package = "example.com/meters/gen/meterspb";
+service Meters {
+  rpc Measure(Reading) returns (Reading) {} // receiver:event
+}
+message Reading { string sensor = 1; }
+`)
+	args := []string{"--receiver_opt=root=" + root, "-I", root}
+	const want = "meters.proto:5:45: the comment receiver:event is attached to nothing: write it on a line of its own, directly above a message, a field or an rpc"
+	if err := compile.Generate(context.Background(), args, io.Discard, io.Discard); err == nil || err.Error() != want {
+		t.Errorf("generate ends with %v, want %s", err, want)
+	}
+	if err := compile.Explain(context.Background(), args, io.Discard); err == nil || err.Error() != want {
+		t.Errorf("explain ends with %v, want %s", err, want)
 	}
 }

@@ -14,9 +14,9 @@ import (
 )
 
 // Build reads the services of the files to generate, and their events by what
-// events says. A wrong proto is an error of type [Complaints], with all there
-// is to complain about.
-func Build(module Module, plugin *protogen.Plugin, events string) (*Module, error) {
+// events says, and marks. A wrong proto is an error of type [Complaints], with all
+// there is to complain about, beside what could be read.
+func Build(module Module, plugin *protogen.Plugin, events string, marks ...Mark) (*Module, error) {
 	module.protos = Protos{Declares: map[string]map[string]bool{}, Folders: map[string]bool{}}
 	b := builder{
 		plugin:   plugin,
@@ -27,11 +27,24 @@ func Build(module Module, plugin *protogen.Plugin, events string) (*Module, erro
 		files:    map[string]bool{},
 		claims:   map[string]protoreflect.Descriptor{},
 		clashing: map[[2]protoreflect.Descriptor]bool{},
+		marks:    map[protoreflect.FullName][]directive{},
+		forced:   map[protoreflect.FullName]bool{},
+		reading:  map[protoreflect.FullName]bool{},
 	}
 	files := slices.Clone(plugin.Files)
 	slices.SortFunc(files, func(a, b *protogen.File) int { return cmp.Compare(a.Desc.Path(), b.Desc.Path()) })
 	b.folders(files)
 	b.identifiers(files)
+	b.mark(marks)
+	for _, file := range files {
+		if file.Generate {
+			for _, service := range file.Services {
+				for _, method := range service.Methods {
+					b.spread(method)
+				}
+			}
+		}
+	}
 	for _, file := range files {
 		if file.Generate && len(file.Services) > 0 {
 			b.file(file)
@@ -40,6 +53,7 @@ func Build(module Module, plugin *protogen.Plugin, events string) (*Module, erro
 	for _, file := range files {
 		if file.Generate {
 			b.protos(file)
+			b.commentsOf(file)
 		}
 	}
 	slices.SortFunc(b.module.Packages, func(a, b *Package) int { return cmp.Compare(a.Messages.Path, b.Messages.Path) })
@@ -72,8 +86,11 @@ type builder struct {
 	module     *Module
 	packages   map[protogen.GoImportPath]*Package
 	messages   map[protoreflect.FullName]*Message
-	files      map[string]bool                    // that are made already, without their endings
-	claims     map[string]protoreflect.Descriptor // what each name became
+	files      map[string]bool                       // that are made already, without their endings
+	claims     map[string]protoreflect.Descriptor    // what each name became
+	marks      map[protoreflect.FullName][]directive // what marks state about elements
+	forced     map[protoreflect.FullName]bool        // messages that the comment of an rpc makes events
+	reading    map[protoreflect.FullName]bool        // messages that are being read as events
 	clashing   map[[2]protoreflect.Descriptor]bool
 	complaints Complaints
 }
@@ -88,17 +105,23 @@ func (b *builder) file(file *protogen.File) {
 	for _, service := range file.Services {
 		pkg.Services = append(pkg.Services, b.service(pkg, service))
 	}
+}
+
+// commentsOf complains about comments of a file's elements, also of those that no
+// RPC takes: they were meant to be read.
+func (b *builder) commentsOf(file *protogen.File) {
 	for _, message := range file.Messages {
 		b.comments(message)
 	}
+	if b.events == EventsAuto {
+		b.misplaced(file)
+	}
 }
 
-// comments complains about comments of messages, also of those that no RPC
-// takes: they were meant to be read.
 func (b *builder) comments(message *protogen.Message) {
-	b.directive(message.Desc, message.Comments, onMessage)
+	b.stance(message.Desc, message.Comments, onMessage, "event", "plain")
 	for _, field := range message.Fields {
-		b.directive(field.Desc, field.Comments, onField)
+		b.directives(field.Desc, field.Comments, onField)
 	}
 	for _, inner := range message.Messages {
 		b.comments(inner)
@@ -190,7 +213,7 @@ func (b *builder) programs() {
 }
 
 func (b *builder) service(pkg *Package, from *protogen.Service) *Service {
-	b.directive(from.Desc, from.Comments, nil)
+	b.directives(from.Desc, from.Comments, nil)
 	options, _ := from.Desc.Options().(*descriptorpb.ServiceOptions)
 	impl := b.impl(pkg, from)
 	service := &Service{
@@ -351,7 +374,9 @@ func (b *builder) message(from *protogen.Message) *Message {
 		})
 	}
 	taken := general
-	if event := b.quietly(func() *Event { return b.asEvent(from, "") }); event != nil && event.ID == nil {
+	var event *Event
+	b.quietly(func() { event = b.asEvent(from, "") })
+	if event != nil && event.ID == nil {
 		taken = append(slices.Clone(general), eventID)
 	}
 	flags(message.Fields, taken)
@@ -382,13 +407,12 @@ func protoType(fd protoreflect.FieldDescriptor) string {
 	return fd.Kind().String()
 }
 
-// quietly looks at an event without complaining about it: that is done where
-// the event is used.
-func (b *builder) quietly(look func() *Event) *Event {
+// quietly looks at something without complaining about it: that is done where it is
+// used.
+func (b *builder) quietly(look func()) {
 	before := len(b.complaints)
-	event := look()
+	look()
 	b.complaints = b.complaints[:before]
-	return event
 }
 
 // open reports whether a message has fields that can be set by name.

@@ -134,6 +134,8 @@ func named(d protoreflect.Descriptor) string {
 		return "enum value " + string(d.Name())
 	case protoreflect.FieldDescriptor:
 		return "field " + string(d.Name())
+	case protoreflect.OneofDescriptor:
+		return "oneof " + string(d.Name())
 	case protoreflect.FileDescriptor:
 		return "file " + d.Path()
 	}
@@ -143,9 +145,5 @@ func named(d protoreflect.Descriptor) string {
 // at returns the place of a descriptor: file:line:column, or the file alone where
 // the request has no positions.
 func (b *builder) at(d protoreflect.Descriptor) string {
-	c := placeOf(d)
-	if c.Line == 0 {
-		return c.File
-	}
-	return fmt.Sprintf("%s:%d:%d", c.File, c.Line, c.Column)
+	return placeOf(d).place()
 }

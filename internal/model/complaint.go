@@ -19,10 +19,15 @@ type Complaint struct {
 
 // Error returns the complaint as compilers write it: file:line:column: text.
 func (c Complaint) Error() string {
+	return c.place() + ": " + c.Text
+}
+
+// place returns file:line:column, or the file alone where there are no positions.
+func (c Complaint) place() string {
 	if c.Line == 0 {
-		return fmt.Sprintf("%s: %s", c.File, c.Text)
+		return c.File
 	}
-	return fmt.Sprintf("%s:%d:%d: %s", c.File, c.Line, c.Column, c.Text)
+	return fmt.Sprintf("%s:%d:%d", c.File, c.Line, c.Column)
 }
 
 // Complaints are all that is wrong, in the order of their places.
@@ -39,10 +44,14 @@ func (cs Complaints) Error() string {
 
 // add complains about a descriptor, once.
 func (cs *Complaints) add(d protoreflect.Descriptor, format string, args ...any) {
-	c := placeOf(d)
-	c.Text = fmt.Sprintf(format, args...)
-	if !slices.Contains(*cs, c) {
-		*cs = append(*cs, c)
+	cs.put(placeOf(d), format, args...)
+}
+
+// put complains about a place, once.
+func (cs *Complaints) put(at Complaint, format string, args ...any) {
+	at.Text = fmt.Sprintf(format, args...)
+	if !slices.Contains(*cs, at) {
+		*cs = append(*cs, at)
 	}
 }
 

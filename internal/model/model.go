@@ -10,6 +10,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 // Module is the Go module that is generated into, and everything that one run
@@ -212,6 +214,9 @@ type Method struct {
 	Holder *Field
 	Reply  Reply
 	From   From
+
+	dropped []string // fields beside the holder, which are not stored
+	near    *near    // why it is not one that takes events, though something says so
 }
 
 // Written reports whether the user's code has the RPC already.
@@ -252,6 +257,9 @@ func (m *Method) Given() string {
 // "Receive stores the event.", and then what the proto says of the RPC.
 func (m *Method) Comment(does string) string {
 	text := m.Name + " " + does
+	if len(m.dropped) > 0 {
+		text += " What the request has beside " + m.Holder.ProtoName + " is not stored: " + list(m.dropped) + "."
+	}
 	if m.Doc != "" {
 		text += "\n\n" + m.Doc
 	}
@@ -266,7 +274,7 @@ func (m *Method) Greeting() string {
 	if m.Event == nil || m.Event.Subject == nil || m.Event.Subject.Text != Plain || m.Many() {
 		return `"Hello!"`
 	}
-	return fmt.Sprintf(`"Hello, " + %s.%s() + "!"`, m.Given(), m.Event.Subject.Getter)
+	return fmt.Sprintf(`"Hello, " + %s + "!"`, m.Event.Subject.Get(m.Given()))
 }
 
 // Streams returns which side streams: "client", "server", "both" or "".
@@ -408,11 +416,27 @@ type Event struct {
 	proto string // the file that declares it
 }
 
-// Role is a field that is an attribute of a CloudEvent.
+// Role is a field that is an attribute of a CloudEvent: one of the event, or of a
+// message in it.
 type Role struct {
 	*Field
 	Why string // by name, or by comment
+
+	path     string // that leads to it from the event; "" for a field of the event
+	through  string // Go for that, without the last step: ".GetUser()"
+	fullName protoreflect.FullName
 }
+
+// Path names the field, from the event: "source", or "user.id" for a field of a
+// message in it.
+func (r *Role) Path() string { return cmp.Or(r.path, r.ProtoName) }
+
+// Get returns the Go expression for the field's value, in an event of the given name.
+func (r *Role) Get(event string) string { return event + r.through + "." + r.Getter + "()" }
+
+// Expr returns the Go expression for the field's value as text, in an event of the
+// given name.
+func (r *Role) Expr(event string) string { return r.Field.Expr(event + r.through) }
 
 // Time is the field that says when an event happened.
 type Time struct {
@@ -428,7 +452,7 @@ func (e *Event) Unique() string {
 	if e.ID == nil {
 		return ""
 	}
-	return e.FullName + "." + e.ID.ProtoName
+	return string(e.ID.fullName)
 }
 
 // Identity returns in words what identifies an event: "source (appid) and id (sent
@@ -436,18 +460,18 @@ func (e *Event) Unique() string {
 func (e *Event) Identity() string {
 	id := "id (sent with the call)"
 	if e.ID != nil {
-		id = fmt.Sprintf("id (%s, or if that is empty, the id sent with the call)", e.ID.ProtoName)
+		id = fmt.Sprintf("id (%s, or if that is empty, the id sent with the call)", e.ID.Path())
 	}
 	if e.Source != nil {
-		return fmt.Sprintf("source (%s) and %s", e.Source.ProtoName, id)
+		return fmt.Sprintf("source (%s) and %s", e.Source.Path(), id)
 	}
 	return id
 }
 
-// Identifying lists the proto names of the fields that identify an event.
+// Identifying lists the proto names of the event's own fields that identify it.
 func (e *Event) Identifying() (names []string) {
 	for _, role := range []*Role{e.Source, e.ID} {
-		if role != nil {
+		if role != nil && role.path == "" {
 			names = append(names, role.ProtoName)
 		}
 	}

@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -13,37 +14,48 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
 )
 
-// Explain writes how each RPC of a request was read, and which files a run
-// would make, whatever is on disk.
-func Explain(request *pluginpb.CodeGeneratorRequest, out io.Writer) error {
+// Explain writes how each RPC of a request was read, and which files a run would
+// make, whatever is on disk. Where a run would end with an error, it returns that
+// error, after it wrote what could be read.
+func Explain(request *pluginpb.CodeGeneratorRequest, out io.Writer) (*Result, error) {
 	options, err := ParseOptions(request.GetParameter())
 	if err != nil {
-		return err
-	}
-	_, target, err := read(request, options)
-	if err != nil {
-		return err
-	}
-	files, err := made(target, options)
-	if err != nil {
-		return err
+		return nil, err
 	}
 	var text strings.Builder
+	gomod, target, err := read(request, options)
+	if err != nil && !hasServices(request) {
+		return &Result{Options: options, GoMod: gomod, Skipped: err}, nil
+	}
+	if target != nil {
+		explainServices(&text, target)
+	}
+	var result *Result
+	if err == nil {
+		files, unmade := made(target, options)
+		if unmade == nil {
+			explainFiles(&text, files)
+		}
+		result, err = Run(request)
+		err = cmp.Or(err, unmade)
+	}
+	_, unwritten := io.WriteString(out, text.String())
+	return result, cmp.Or(err, unwritten)
+}
+
+func explainServices(out *strings.Builder, target *model.Module) {
 	for _, pkg := range target.Packages {
 		for _, service := range pkg.Services {
-			fmt.Fprintf(&text, "service %s, implemented in %s\n", service.FullName, service.Impl().Dir)
+			fmt.Fprintf(out, "service %s, implemented in %s\n", service.FullName, service.Impl().Dir)
 			for _, method := range service.Methods {
-				explainMethod(&text, method)
+				explainMethod(out, method)
 			}
-			text.WriteString("\n")
+			out.WriteString("\n")
 		}
 		for _, event := range pkg.EventTypes {
-			explainEvent(&text, event)
+			explainEvent(out, event)
 		}
 	}
-	explainFiles(&text, files)
-	_, err = io.WriteString(out, text.String())
-	return err
 }
 
 // kinds has words for what becomes of an RPC.
@@ -103,7 +115,7 @@ func explainEvent(out *strings.Builder, event *model.Event) {
 		if row.name == "time" && event.Time.Unit != "" {
 			unit = ", in units of " + event.Time.Unit
 		}
-		fmt.Fprintf(out, "  %-8s %s, %s%s\n", row.name, row.role.ProtoName, row.role.Why, unit)
+		fmt.Fprintf(out, "  %-8s %s, %s%s\n", row.name, row.role.Path(), row.role.Why, unit)
 	}
 	out.WriteString("\n")
 }

@@ -2,6 +2,8 @@ package plugin
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,6 +29,9 @@ type Options struct {
 	// Events says what is read to find the RPCs that take events: one of
 	// model.EventsAuto, EventsNames and EventsOff.
 	Events string
+	// Comments is a file that says about elements of protos what comments there
+	// would say, relative to Root; "" for none.
+	Comments string
 	// Check has the run fail if it would write anything, and write nothing.
 	Check bool
 	// Engines are those of the event log that the copy of the runtime has.
@@ -62,6 +67,11 @@ var options = []option{
 		func(o *Options, _, value string) bool {
 			o.Events = value
 			return slices.Contains([]string{model.EventsAuto, model.EventsNames, model.EventsOff}, value)
+		}},
+	{"comments=FILE", "what comments can't say in protos of others, in a file below root: lines such as `acme.v1.Reading receiver:event` or `acme.v1.Reading.taken_at receiver:time`, with the full name of a message, a field or an RPC",
+		func(o *Options, _, value string) bool {
+			o.Comments = value
+			return true
 		}},
 	{"scaffold=new|all", "all also writes your files again if they were deleted",
 		func(o *Options, _, value string) bool {
@@ -175,6 +185,25 @@ func OptionTable() string {
 		fmt.Fprintf(&text, "| `%s` | %s |\n", strings.ReplaceAll(one.usage, "|", `\|`), one.doc)
 	}
 	return text.String()
+}
+
+// marks reads the file of the option comments.
+func (o Options) marks() ([]model.Mark, error) {
+	if o.Comments == "" {
+		return nil, nil
+	}
+	if o.Events == model.EventsOff {
+		return nil, fmt.Errorf("option %q: with events=off nothing is read that says which RPCs take events; remove one of the two", "comments="+o.Comments)
+	}
+	at := filepath.FromSlash(o.Comments)
+	if !filepath.IsAbs(at) {
+		at = filepath.Join(o.Root, at)
+	}
+	text, err := os.ReadFile(at)
+	if err != nil {
+		return nil, fmt.Errorf("option %q: %w", "comments="+o.Comments, err)
+	}
+	return model.ParseMarks(o.Comments, string(text))
 }
 
 // GoPackage returns the import path of a file's messages: by an option M, else by

@@ -70,8 +70,13 @@ func Run(request *pluginpb.CodeGeneratorRequest) (*Result, error) {
 	if err := result.addRuntime(target, disk); err != nil {
 		return nil, err
 	}
-	result.Lines = slices.Concat(foreignMessages(target, gomod), disk.Lines(), result.Lines)
+	result.Lines = slices.Concat(foreignMessages(target, gomod), model.NotRecognised(target, result.writes), disk.Lines(), result.Lines)
 	return result, nil
+}
+
+// writes reports whether a file is among those to be written.
+func (r *Result) writes(at string) bool {
+	return slices.ContainsFunc(r.Files, func(file keep.File) bool { return file.Path == at && !file.Leftover })
 }
 
 // addRuntime adds the copy of what the module's code reaches of the runtime, and
@@ -204,8 +209,9 @@ func upToDate(root string, files []keep.File) error {
 	return fmt.Errorf("not up to date with the protos; a run without check=true would%s", strings.Join(changes, ""))
 }
 
-// read reads go.mod, and makes the model of a request. With an error there is
-// no model, and no go.mod if that is what is wrong.
+// read reads go.mod, and makes the model of a request. With an error there is no
+// go.mod if that is what is wrong, and no model, unless what is wrong are only protos
+// and some of them can be read.
 func read(request *pluginpb.CodeGeneratorRequest, options Options) (*GoMod, *model.Module, error) {
 	gomod, err := ReadGoMod(options.Root)
 	if err != nil {
@@ -230,7 +236,11 @@ func read(request *pluginpb.CodeGeneratorRequest, options Options) (*GoMod, *mod
 	if target.Runtime == "" {
 		target.Runtime, target.Copied = target.Path+"/"+model.RuntimeDir, true
 	}
-	built, err := model.Build(target, plugin, options.Events)
+	marks, err := options.marks()
+	if err != nil {
+		return gomod, nil, err
+	}
+	built, err := model.Build(target, plugin, options.Events, marks...)
 	return gomod, built, err
 }
 
