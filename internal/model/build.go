@@ -44,6 +44,7 @@ func Build(module Module, plugin *protogen.Plugin, events string) (*Module, erro
 	}
 	slices.SortFunc(b.module.Packages, func(a, b *Package) int { return cmp.Compare(a.Messages.Path, b.Messages.Path) })
 	b.programs()
+	b.formerNames()
 	return b.module, b.complaints.err()
 }
 
@@ -97,6 +98,7 @@ func (b *builder) file(file *protogen.File) {
 // takes: they were meant to be read.
 func (b *builder) comments(message *protogen.Message) {
 	b.directive(message.Desc, message.Comments, onMessage)
+	b.former(message)
 	for _, field := range message.Fields {
 		b.directive(field.Desc, field.Comments, onField)
 	}

@@ -15,7 +15,7 @@ const prefix = "receiver:"
 // The directives that are allowed, by what they are above.
 var (
 	onMethod  = []string{"event", "plain", "tail"}
-	onMessage = []string{"event", "plain"}
+	onMessage = []string{"event", "plain", was + "OLD.NAME"}
 	onField   = []string{"id", "source", "type", "subject", "time", "time=s", "time=ms", "time=us", "time=ns", "data", "none"}
 )
 
@@ -35,6 +35,7 @@ func (b *builder) directive(d protoreflect.Descriptor, comments protogen.Comment
 	_, lines := cut(string(comments.Leading) + "\n" + string(comments.Trailing))
 	for _, line := range lines {
 		switch {
+		case strings.HasPrefix(line, was) && slices.Contains(allowed, was+"OLD.NAME"): // see former
 		case len(allowed) == 0:
 			b.complaints.add(d, "the comment %s%s has no meaning on %s", prefix, line, named(d))
 		case !slices.Contains(allowed, line):

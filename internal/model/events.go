@@ -63,7 +63,7 @@ func (b *builder) asEvent(from *protogen.Message, forced string) *Event {
 		return nil
 	}
 	comment := b.directive(from.Desc, from.Comments, onMessage)
-	event := &Event{Message: b.message(from), Why: forced, At: b.at(from.Desc), proto: from.Desc.ParentFile().Path()}
+	event := &Event{Message: b.message(from), Why: forced, At: b.at(from.Desc), Was: b.former(from), proto: from.Desc.ParentFile().Path(), desc: from.Desc}
 	b.roles(event, from)
 	switch byName := strings.HasSuffix(string(from.Desc.Name()), "Event"); {
 	case comment == "plain":

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 // Module is the Go module that is generated into, and everything that one run
@@ -404,8 +406,10 @@ type Event struct {
 	Subject *Role
 	Time    *Time
 	Data    *Role
+	Was     []string // full names that it had before, under which events are stored
 
 	proto string // the file that declares it
+	desc  protoreflect.MessageDescriptor
 }
 
 // Role is a field that is an attribute of a CloudEvent.

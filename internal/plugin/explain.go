@@ -80,6 +80,9 @@ func fieldName(field *model.Field) string {
 
 func explainEvent(out *strings.Builder, event *model.Event) {
 	fmt.Fprintf(out, "event %s (%s): %s\n", event.FullName, event.At, event.Why)
+	if len(event.Was) > 0 {
+		fmt.Fprintf(out, "  was      %s: what is stored under that is read, too\n", strings.Join(event.Was, ", "))
+	}
 	var when *model.Role
 	if event.Time != nil {
 		when = &event.Time.Role

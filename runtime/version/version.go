@@ -20,7 +20,7 @@ const Release = "v0.1.0"
 // Level counts the changes of the runtime that generated code can notice. It
 // grows by one when generated code begins to use something new of the runtime,
 // and when the runtime no longer builds with code that was generated before.
-const Level = 1
+const Level = 2
 
 // Oldest is the level of the oldest generated code that builds with the
 // runtime. It becomes the new Level when the runtime changes or removes
