@@ -349,6 +349,7 @@ func (b *builder) message(from *protogen.Message) *Message {
 			Doc:       strings.Join(strings.Fields(doc(field.Comments)), " "),
 			GoType:    integers[field.Desc.Kind()],
 			List:      field.Desc.IsList(),
+			Optional:  singular(field.Desc) && field.Desc.Message() == nil && field.Desc.Kind() != protoreflect.BytesKind && field.Desc.HasPresence() && outsideOneof(field.Desc),
 			Text:      textOf(field.Desc),
 		})
 	}

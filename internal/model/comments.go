@@ -16,7 +16,8 @@ const prefix = "receiver:"
 var (
 	onMethod  = []string{"event", "plain", "tail"}
 	onMessage = []string{"event", "plain", was + "OLD.NAME"}
-	onField   = []string{"id", "source", "type", "subject", "time", "time=s", "time=ms", "time=us", "time=ns", "data", "none"}
+	onField   = []string{"id", "source", "type", "subject", "time", "time=s", "time=ms", "time=us", "time=ns", "data",
+		"position", "event_id", "duplicate", "recorded_time", "recorded_time=s", "recorded_time=ms", "recorded_time=us", "recorded_time=ns", "none"}
 )
 
 // directive returns what the lines of an element's comment that are meant for

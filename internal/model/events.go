@@ -26,12 +26,10 @@ var (
 	dataNames    = []protoreflect.Name{"xcontext", "data", "payload", "properties"}
 )
 
-// The names by which a field says where a tail begins, and how many events a
-// reply is about.
+// The names by which a field says where a tail begins.
 var (
 	positionNames = []protoreflect.Name{"after", "position", "after_position", "from_position"}
 	sinceNames    = []protoreflect.Name{"since", "from", "from_time", "start_time"}
-	countNames    = []protoreflect.Name{"count", "received", "accepted", "stored"}
 )
 
 // units are the endings by which an integer's name says its unit, and the
@@ -137,7 +135,7 @@ func (b *builder) unit(from *protogen.Message, fd protoreflect.FieldDescriptor) 
 	for _, u := range units {
 		if b.events == EventsAuto && isInteger(fd) {
 			_, directives := cut(string(from.Fields[fd.Index()].Comments.Leading) + "\n" + string(from.Fields[fd.Index()].Comments.Trailing))
-			if slices.Contains(directives, u.value) {
+			if slices.Contains(directives, u.value) || slices.Contains(directives, "recorded_"+u.value) {
 				return u.unit
 			}
 		}
@@ -274,10 +272,7 @@ func (b *builder) intake(method *Method, from *protogen.Method, marked bool) {
 	if in.event == nil {
 		return
 	}
-	if field := required(from.Output.Desc); field != nil {
-		method.Why = fmt.Sprintf("its reply has the required field %s, which only you can fill", field.Name())
-		return
-	}
+	plain := *method
 	method.Event, method.Holder, method.Retry = in.event, in.holder, true
 	method.Why = "its request is an event"
 	if in.holder != nil {
@@ -293,7 +288,17 @@ func (b *builder) intake(method *Method, from *protogen.Method, marked bool) {
 	default:
 		method.Kind = UnaryEvent
 	}
-	method.Reply = replyOf(method.Output, from.Output)
+	method.Reply = b.reply(method, from.Output)
+	b.checkRequired(method, from, plain)
+}
+
+// checkRequired makes an RPC as it was before, for its owner to write, if its reply
+// has a required field that the skeleton can't fill in.
+func (b *builder) checkRequired(method *Method, from *protogen.Method, plain Method) {
+	if field := method.unfilled(from.Output.Desc); field != nil {
+		*method = plain
+		method.Why = fmt.Sprintf("its reply has the required field %s, which only you can fill", field.Name())
+	}
 }
 
 // tail makes an RPC one that replays and follows the log.
@@ -302,13 +307,17 @@ func (b *builder) tail(method *Method, from *protogen.Method) {
 		b.complaints.add(from.Desc, "%s can't be a tail: a tail takes one request and returns a stream", named(from.Desc))
 		return
 	}
-	out := b.eventIn(from.Output)
-	if out.event == nil || out.holder != nil {
-		b.complaints.add(from.Desc, "%s: a tail must return a stream of events, and %s is not an event: add // receiver:event above it (%s)",
+	out := found{event: b.asEvent(from.Output, "")}
+	if out.event == nil {
+		out = b.wrappedEvent(from.Output)
+	}
+	if out.event == nil {
+		b.complaints.add(from.Desc, "%s: a tail must return a stream of events, and %s is not an event and does not wrap one, which would be its only field of a message type: add // receiver:event above it (%s), or above the message that it holds",
 			named(from.Desc), named(from.Output.Desc), b.at(from.Output.Desc))
 		return
 	}
-	method.Kind, method.Event, method.Why = Tail, out.event, "its comment says so"
+	plain := *method
+	method.Kind, method.Event, method.Holder, method.Why = Tail, out.event, out.holder, "its comment says so"
 	fields := from.Input.Desc.Fields()
 	for _, name := range positionNames {
 		if fd := fields.ByName(name); fd != nil && singular(fd) && isInteger(fd) && method.From.Position == nil {
@@ -319,6 +328,10 @@ func (b *builder) tail(method *Method, from *protogen.Method) {
 		if fd := fields.ByName(name); fd != nil && singular(fd) && isTimestamp(fd) && method.From.Time == nil {
 			method.From.Time = method.Input.Fields[fd.Index()]
 		}
+	}
+	if method.Holder != nil {
+		method.Reply = b.reply(method, from.Output)
+		b.checkRequired(method, from, plain)
 	}
 }
 
@@ -332,34 +345,4 @@ func plainKind(client, server bool) Kind {
 		return ServerStream
 	}
 	return Unary
-}
-
-// replyOf finds what a skeleton can fill in: fields of the open API that are not
-// pointers.
-func replyOf(message *Message, from *protogen.Message) (reply Reply) {
-	if !open(from) {
-		return Reply{}
-	}
-	fits := func(fd protoreflect.FieldDescriptor) bool {
-		return fd != nil && singular(fd) && !fd.HasPresence() && fd.ContainingOneof() == nil
-	}
-	if fd := from.Desc.Fields().ByName("message"); fits(fd) && isString(fd) {
-		reply.Message = message.Fields[fd.Index()]
-	}
-	for _, name := range countNames {
-		if fd := from.Desc.Fields().ByName(name); fits(fd) && isInteger(fd) && reply.Count == nil {
-			reply.Count = message.Fields[fd.Index()]
-		}
-	}
-	return reply
-}
-
-// required returns a field that a message must have, or nil.
-func required(message protoreflect.MessageDescriptor) protoreflect.FieldDescriptor {
-	for i := range message.Fields().Len() {
-		if fd := message.Fields().Get(i); fd.Cardinality() == protoreflect.Required {
-			return fd
-		}
-	}
-	return nil
 }

@@ -68,6 +68,13 @@ func explainMethod(out *strings.Builder, method *model.Method) {
 		fmt.Fprintf(out, "    starts after the position in %s, with what was stored since %s\n",
 			fieldName(method.From.Position), fieldName(method.From.Time))
 	}
+	if ignored := method.Ignored(); len(ignored) > 0 {
+		names := make([]string, len(ignored))
+		for i, field := range ignored {
+			names[i] = field.ProtoName
+		}
+		fmt.Fprintf(out, "    ignores %s in the request\n", strings.Join(names, ", "))
+	}
 	fmt.Fprintf(out, "    yours: %s.go, %s_test.go\n", path.Join(method.Service.Impl().Dir, method.File), method.File)
 }
 

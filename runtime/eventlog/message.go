@@ -40,7 +40,11 @@ func AppendMessages[M proto.Message](ctx context.Context, log Log, messages []M,
 		}
 		events[i].Schema, events[i].Data = string(message.ProtoReflect().Descriptor().FullName()), data
 	}
-	return log.Append(ctx, events...)
+	receipts, err := log.Append(ctx, events...)
+	for i := range min(len(receipts), len(events)) {
+		receipts[i].ID = events[i].ID
+	}
+	return receipts, err
 }
 
 // Stored is an event as it is read back: what the log holds, and the message
