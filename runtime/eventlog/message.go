@@ -63,6 +63,7 @@ func ReplayMessages[M proto.Message](ctx context.Context, log Log, from From) it
 // TailMessages yields what [ReplayMessages] does, and then each event soon after it
 // is stored, until ctx ends, which is its last error.
 func TailMessages[M proto.Message](ctx context.Context, log Log, from From) iter.Seq2[Stored[M], error] {
+	newSchema[M]().warnOfUnread(ctx, log)
 	return messages[M](log.Tail(ctx, from))
 }
 

@@ -3,9 +3,11 @@ package eventlog
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"sync"
+	"time"
 )
 
 // How much is read of a log to find out which schemas its events have. Up to
@@ -75,36 +77,64 @@ func (c *schemaCounts) add(ctx context.Context, log Log, after Position, events,
 // warnedOf are the schemas that this process has warned of.
 var warnedOf sync.Map
 
-// warnOfUnread warns, in the background and once in a process, of each schema of
-// stored events that no message type of this program is read as: most likely the
-// message was renamed. It returns a function that ends it.
+// warnOfUnread warns, once in a process, of each schema of stored events that no
+// message type of this program is read as: most likely the message was renamed.
+func warnOfUnread(ctx context.Context, log Log, logger *slog.Logger, isRead func(schema string) bool) {
+	counts, err := countSchemas(ctx, log)
+	if err != nil {
+		logger.DebugContext(ctx, "it is not known which schemas the stored events have", "error", err)
+		return
+	}
+	for _, schema := range slices.Sorted(maps.Keys(counts.events)) {
+		if isRead(schema) {
+			continue
+		}
+		if _, warned := warnedOf.LoadOrStore(schema, true); !warned {
+			logger.WarnContext(ctx, fmt.Sprintf("%s stored, and nothing here reads them; "+
+				`if that message was renamed, write "// receiver:was=%s" above it and generate again`, counts.of(schema), schema))
+		}
+	}
+}
+
+// of returns in words how many events there are of a schema, and that they are.
+func (c schemaCounts) of(schema string) string {
+	switch n := c.events[schema]; {
+	case !c.exact:
+		return fmt.Sprintf("about %d events of %s are", n, schema)
+	case n == 1:
+		return fmt.Sprintf("1 event of %s is", schema)
+	default:
+		return fmt.Sprintf("%d events of %s are", n, schema)
+	}
+}
+
+// warnOfUnread does that in the background, and returns a function that ends it.
 func (c *consumption) warnOfUnread(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
-	running.Go(func() {
-		counts, err := countSchemas(ctx, c.log)
-		if err != nil {
-			c.logger.DebugContext(ctx, "it is not known which schemas the stored events have", "error", err)
-			return
-		}
-		about := "about "
-		if counts.exact {
-			about = ""
-		}
-		for _, schema := range slices.Sorted(maps.Keys(counts.events)) {
-			if c.isRead(schema) {
-				continue
-			}
-			if _, warned := warnedOf.LoadOrStore(schema, true); !warned {
-				c.logger.WarnContext(ctx, fmt.Sprintf("%s%d events of %s are stored, and nothing here reads them; "+
-					`if that message was renamed, write "// receiver:was=%[3]s" above it and generate again`, about, counts.events[schema], schema))
-			}
-		}
-	})
+	running.Go(func() { warnOfUnread(ctx, c.log, c.logger, c.isRead) })
 	return func() {
 		cancel()
 		running.Wait()
 	}
+}
+
+// firstTail is done once the first tail of the process has warned of events that
+// nothing reads: a program may have no consumer that would.
+var firstTail sync.Once
+
+// warnOfUnread does that in the background, unless a tail has done so before.
+func (s schema[M]) warnOfUnread(ctx context.Context, log Log) {
+	firstTail.Do(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+		go func() {
+			defer cancel()
+			warnOfUnread(ctx, log, slog.Default(), func(schema string) bool {
+				_, found := FindMessage(schema)
+				return found || slices.Contains(s.names, schema)
+			})
+		}()
+	})
 }
 
 // isRead reports whether this program reads events of a schema, this consumer or

@@ -58,6 +58,7 @@ func consumeDurations(t *testing.T, log eventlog.Log, name, until string) string
 // TestEventsThatNothingReadsAreReported: with their count when the consumer starts,
 // once in a process, and with the first position when it passes over them.
 func TestEventsThatNothingReadsAreReported(t *testing.T) {
+	eventlog.ForgetWarnings()
 	eventlog.RegisterMessage[*wrapperspb.BoolValue]("unread.Before")
 	log, err := eventlog.Open(t.Context(), "memory:")
 	if err != nil {
@@ -66,7 +67,7 @@ func TestEventsThatNothingReadsAreReported(t *testing.T) {
 	for i, schema := range []string{"google.protobuf.Duration", "google.protobuf.BoolValue", "unread.Before", "unread.Old", "unread.Old", "unread.Older", "unread.Old"} {
 		mustAppend(t, log, eventlog.Event{ID: fmt.Sprint(i), Type: "t", Schema: schema})
 	}
-	const old, older = `msg="3 events of unread.Old are stored, and nothing here reads them; `, `msg="1 events of unread.Older are stored, and`
+	const old, older = `msg="3 events of unread.Old are stored, and nothing here reads them; `, `msg="1 event of unread.Older is stored, and`
 	logged := consumeDurations(t, log, "a", older)
 	for text, want := range map[string]int{
 		old: 1, older: 1, `receiver:was=unread.Old\"`: 1, "schema=unread.Old first=4\n": 1, "schema=unread.Older first=6\n": 1, "level=WARN": 4,
@@ -76,7 +77,7 @@ func TestEventsThatNothingReadsAreReported(t *testing.T) {
 		}
 	}
 	logged = consumeDurations(t, log, "b", "schema=unread.Older first=6\n")
-	if strings.Contains(logged, "are stored") {
+	if strings.Contains(logged, "nothing here reads them") {
 		t.Errorf("a second consumer counts them again:\n%s", logged)
 	}
 }
@@ -84,6 +85,7 @@ func TestEventsThatNothingReadsAreReported(t *testing.T) {
 // TestTheSchemasOfALargeLogAreEstimated: reading all of it would take too long, and
 // what is first or last in it is not missed.
 func TestTheSchemasOfALargeLogAreEstimated(t *testing.T) {
+	eventlog.ForgetWarnings()
 	log, err := eventlog.Open(t.Context(), "memory:")
 	if err != nil {
 		t.Fatal(err)
@@ -118,5 +120,27 @@ func TestTheSchemasOfALargeLogAreEstimated(t *testing.T) {
 	}
 	if about < most/5 || about > most*3/10 {
 		t.Errorf("about %d events of a quarter of %d", about, most)
+	}
+}
+
+// TestTheFirstTailReportsEventsThatNothingReads, since a program that only tails the
+// log has no consumer that would.
+func TestTheFirstTailReportsEventsThatNothingReads(t *testing.T) {
+	logged := &lines{}
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(logged, nil)))
+	defer slog.SetDefault(before)
+	log, err := eventlog.Open(t.Context(), "memory:")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustAppend(t, log, eventlog.Event{ID: "1", Type: "t", Schema: "tailed.Old"}, eventlog.Event{ID: "2", Type: "t", Schema: "google.protobuf.Duration"})
+	eventlog.ForgetWarnings()
+	for range eventlog.TailMessages[*durationpb.Duration](t.Context(), log, eventlog.From{}) {
+		break
+	}
+	await(t, "the event is reported", func() bool { return strings.Contains(logged.String(), "1 event of tailed.Old is stored") })
+	if strings.Contains(logged.String(), "Duration") {
+		t.Errorf("what it tails is reported, too:\n%s", logged)
 	}
 }
