@@ -49,7 +49,7 @@ func (r Reply) Sums() bool {
 // Fill is a field of a reply, and the Go expression that a skeleton sets it to.
 type Fill struct {
 	Name  string // of the field, as Go spells it
-	Value string
+	Value string // what it is set to, in Go
 }
 
 // fill returns the Go expression for a field that is set to a value.
