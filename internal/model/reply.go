@@ -246,15 +246,28 @@ func isLong(fd protoreflect.FieldDescriptor) bool {
 	return strings.HasSuffix(integers[fd.Kind()], "64")
 }
 
+// Filled returns the fields of the reply that the skeleton fills in, in their order.
+func (m *Method) Filled() (fields []*Field) {
+	if m.Event == nil {
+		return nil
+	}
+	fills := m.Fills()
+	for _, field := range m.Output.Fields {
+		wraps := m.Kind == Tail && field == m.Holder
+		if wraps || slices.ContainsFunc(fills, func(f Fill) bool { return f.Name == field.Name }) {
+			fields = append(fields, field)
+		}
+	}
+	return fields
+}
+
 // unfilled returns a field that a message must have and that a skeleton does not
 // fill in, or nil.
 func (m *Method) unfilled(message protoreflect.MessageDescriptor) protoreflect.FieldDescriptor {
-	fills := m.Fills()
+	filled := m.Filled()
 	for i := range message.Fields().Len() {
 		fd := message.Fields().Get(i)
-		name := m.Output.Fields[i].Name
-		wraps := m.Kind == Tail && m.Holder != nil && m.Holder.Name == name
-		if fd.Cardinality() == protoreflect.Required && !wraps && !slices.ContainsFunc(fills, func(f Fill) bool { return f.Name == name }) {
+		if fd.Cardinality() == protoreflect.Required && !slices.Contains(filled, m.Output.Fields[i]) {
 			return fd
 		}
 	}

@@ -69,13 +69,20 @@ func explainMethod(out *strings.Builder, method *model.Method) {
 			fieldName(method.From.Position), fieldName(method.From.Time))
 	}
 	if ignored := method.Ignored(); len(ignored) > 0 {
-		names := make([]string, len(ignored))
-		for i, field := range ignored {
-			names[i] = field.ProtoName
-		}
-		fmt.Fprintf(out, "    ignores %s in the request\n", strings.Join(names, ", "))
+		fmt.Fprintf(out, "    ignores %s in the request\n", fieldNames(ignored))
+	}
+	if filled := method.Filled(); len(filled) > 0 {
+		fmt.Fprintf(out, "    fills in %s of the reply\n", fieldNames(filled))
 	}
 	fmt.Fprintf(out, "    yours: %s.go, %s_test.go\n", path.Join(method.Service.Impl().Dir, method.File), method.File)
+}
+
+func fieldNames(fields []*model.Field) string {
+	names := make([]string, len(fields))
+	for i, field := range fields {
+		names[i] = field.ProtoName
+	}
+	return strings.Join(names, ", ")
 }
 
 func fieldName(field *model.Field) string {
