@@ -15,9 +15,9 @@ import (
 // sampleSpots samples are taken, spread evenly from its first event to its last, of
 // sampleEvents events and about sampleBytes each.
 const (
-	maxCounted      = 50_000
+	maxCounted      = 20_000
 	maxCountedBytes = 64 << 20
-	sampleSpots     = 64
+	sampleSpots     = 24
 	sampleEvents    = 256
 	sampleBytes     = 512 << 10
 )
