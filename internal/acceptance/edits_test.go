@@ -165,6 +165,10 @@ const (
 
 var edits = slices.Concat([]edit{{name: "nothing happens", change: func(shop) {}}}, protoEdits, codeEdits, fileEdits, ourEdits, checks)
 
+// unreadStock begins the line about the event of the stock, if a run no longer knows it.
+const unreadStock = "event stock.v1.StockEvent is no longer generated: what is stored under that name is not read any longer; " +
+	`if it was renamed, write "// receiver:was=stock.v1.StockEvent" above `
+
 // protoEdits are changes of the protos, and of what belongs to them.
 var protoEdits = []edit{
 	{
@@ -274,7 +278,10 @@ var protoEdits = []edit{
 		name:   "an event is renamed",
 		change: func(s shop) { s.edit(stockProto, "StockEvent", "CountEvent") },
 		gone:   []string{"gen/stock/v1/stockv1events/stock_event.go", "gen/stock/v1/stockv1test/stock_event.go"},
-		told:   []string{stockCode + "count.go:10: Count has the signature func(context.Context, *stockv1.StockEvent) (*stockv1.StockReply, error), but rpc Count needs func(context.Context, *stockv1.CountEvent) (*stockv1.StockReply, error)"},
+		told: []string{
+			stockCode + "count.go:10: Count has the signature func(context.Context, *stockv1.StockEvent) (*stockv1.StockReply, error), but rpc Count needs func(context.Context, *stockv1.CountEvent) (*stockv1.StockReply, error)",
+			unreadStock + "message CountEvent (stock/v1/stock.proto:11:1)",
+		},
 		broken: []string{stockCode},
 	},
 	{
@@ -353,6 +360,7 @@ var protoEdits = []edit{
 		change: func(s shop) { s.cut(stockProto, "service Stock") },
 		gone:   slices.Concat([]string{"cmd/stock-client/stock_v1_commands.go"}, stockGen, stockShared),
 		told: []string{
+			unreadStock + "its message",
 			"cmd/stock-server/main.go$: service stock.v1.Stock is no longer in the protos: stop serving it",
 			stockCode + "service.go:11: service stock.v1.Stock is no longer in the protos, and nothing calls its implementation: delete it, or move what it does",
 		},
@@ -365,6 +373,7 @@ var protoEdits = []edit{
 			s.remove("internal/stock", "cmd/stock-server", "cmd/stock-client")
 		},
 		gone: slices.Concat(stockGen, stockShared),
+		told: []string{unreadStock + "its message"},
 	},
 	{
 		name:   "a proto is removed",
@@ -424,6 +433,16 @@ var protoEdits = []edit{
 		gone:   []string{"cmd/stock-client/stock_v1_commands.go"},
 		made: slices.Concat(paths("internal/depot/v1/stock/", "consume.go", "consume_test.go", "count.go", "count_test.go", "service.go", "service_test.go"),
 			[]string{"cmd/depot-client/main.go", "cmd/depot-server/main.go"}),
+		told: []string{unreadStock + "message StockEvent (stock/v1/stock.proto:11:1)"},
+	},
+	{
+		name: "package is changed, and its event is read under the old name",
+		change: func(s shop) {
+			s.edit(stockProto, "package stock.v1", "package depot.v1", "message StockEvent", "// receiver:was=stock.v1.StockEvent\nmessage StockEvent")
+		},
+		gone: []string{"cmd/stock-client/stock_v1_commands.go"},
+		made: slices.Concat(paths("internal/depot/v1/stock/", "consume.go", "consume_test.go", "count.go", "count_test.go", "service.go", "service_test.go"),
+			[]string{"cmd/depot-client/main.go", "cmd/depot-server/main.go"}),
 	},
 }
 
@@ -449,7 +468,7 @@ func (s shop) cut(name, begin string) {
 var codeEdits = []edit{
 	{
 		name:   "an implementation is edited",
-		change: alsoShip(func(s shop) { s.edit(ordersCode+"place.go", "Hello", "Welcome") }),
+		change: alsoShip(func(s shop) { s.edit(ordersCode+"place.go", `"stored"`, `"welcome"`) }),
 		made:   shipBoth,
 	},
 	{
@@ -742,7 +761,7 @@ var fileEdits = []edit{
 	{
 		name:    "conflicts are in a test of yours, and an RPC is added",
 		change:  alsoShip(func(s shop) { s.write(ordersCode+"place_test.go", s.read(ordersCode+"place_test.go")+conflict) }),
-		refused: ordersCode + "place_test.go:22:1: ",
+		refused: ordersCode + "place_test.go:25:1: ",
 	},
 	{
 		name:   "conflicts are in a file of yours, and nothing is added",

@@ -261,7 +261,8 @@ func short(name string) string { return name[:min(len(name), 100)] }
 
 func join(scope, name string) string { return strings.TrimPrefix(scope+"."+name, ".") }
 
-var fieldComments = []string{"id", "source", "type", "subject", "time", "time=s", "time=ms", "time=us", "time=ns", "data", "none", "when", ""}
+var fieldComments = []string{"id", "source", "type", "subject", "time", "time=s", "time=ms", "time=us", "time=ns", "data",
+	"position", "event_id", "duplicate", "recorded_time", "recorded_time=us", "none", "when", ""}
 
 // comment writes a comment, or none, or one with a line for the plugin.
 func (g *generator) comment(out *strings.Builder, indent string, often int, directives ...string) {
@@ -301,6 +302,8 @@ var roles = [][2]string{
 	{"type", "string"}, {"source", "string"}, {"user_id", "string"}, {"event_time", ".google.protobuf.Timestamp"}, {"xwhat", "string"}, {"xwho", "string"},
 	{"xwhen", "int32"}, {"event_id", "string"}, {"appid", "string"}, {"timestamp_ms", "int64"}, {"time", "int64"}, {"payload", "bytes"}, {"data", "string"},
 	{"subject", "int64"}, {"occurred_at_nanos", "uint64"}, {"tenant", "bytes"}, {"event_name", "string"}, {"time_s", "fixed32"},
+	{"position", "uint64"}, {"duplicate", "bool"}, {"duplicates", "sint32"}, {"recorded_time", ".google.protobuf.Timestamp"}, {"recorded_time_ms", "int64"},
+	{"message", "string"}, {"count", "int32"},
 }
 
 var replies = [][2]string{

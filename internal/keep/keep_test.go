@@ -209,8 +209,8 @@ func TestANewRPCBringsItsFileAndTest(t *testing.T) {
 func TestAServiceOfAnotherNameIsNew(t *testing.T) {
 	h := newDisk(t, orders)
 	lines, err := h.generate(strings.Replace(orders, "package shop;", "package depot;", 1))
-	if err != nil || len(lines) > 0 {
-		t.Errorf("it prints %q (%v)", lines, err)
+	if err != nil || len(lines) != 1 || !strings.HasPrefix(lines[0], "event shop.OrderEvent is no longer generated") {
+		t.Errorf("it prints %q (%v), want a line about the event alone", lines, err)
 	}
 	for _, name := range []string{"cmd/depot-server/main.go", "internal/depot/orders/service.go", "internal/depot/orders/take.go"} {
 		if !h.has(name) {
@@ -593,6 +593,7 @@ func TestDriftIsReported(t *testing.T) {
 			return orders + "service Stock { rpc Count(Query) returns (Reply); }"
 		}, nil},
 		"without events from now on": {func(h disk) string { return strings.ReplaceAll(orders, "OrderEvent", "Order") }, []string{
+			`event shop.OrderEvent is no longer generated: what is stored under that name is not read any longer; if it was renamed, write "// receiver:was=shop.OrderEvent" above its message`,
 			impl + "service_test.go:14: newService has the signature func(testing.TB, *shopevents.Log) *Service, but the contract needs func(testing.TB) *Service",
 			impl + "take.go:10: Take has the signature func(context.Context, *shoppb.OrderEvent) (*shoppb.Reply, error), but rpc Take needs func(context.Context, *shoppb.Order) (*shoppb.Reply, error)",
 		}},
@@ -1015,6 +1016,42 @@ func TestAModuleIsKnownByAnyOfItsClients(t *testing.T) {
 			}
 			if err != nil || !slices.Equal(written, test.want) {
 				t.Errorf("it writes %q (%v), want %q", written, err, test.want)
+			}
+		})
+	}
+}
+
+// TestEventsThatAreNoLongerRead: what was stored under the name of an event that a
+// run no longer knows would be hidden, so the run says so, and what reads it again.
+func TestEventsThatAreNoLongerRead(t *testing.T) {
+	const unread = "event shop.OrderEvent is no longer generated: what is stored under that name is not read any longer; " +
+		`if it was renamed, write "// receiver:was=shop.OrderEvent" above `
+	replace := func(oldNew ...string) string { return strings.NewReplacer(oldNew...).Replace(orders) }
+	for name, test := range map[string]struct{ proto, want string }{
+		"nothing changed":        {orders, ""},
+		"the message is renamed": {replace("OrderEvent", "SaleEvent"), unread + "message SaleEvent (shop.proto:4:1)"},
+		"the package is renamed": {replace("package shop;", "package depot;"), unread + "message OrderEvent (shop.proto:4:1)"},
+		"the package and its Go package are renamed": {
+			replace("package shop;", "package depot;", "gen/shoppb", "elsewhere/depotpb"), unread + "message OrderEvent (shop.proto:4:1)"},
+		"it is renamed beside a new one": {
+			replace("package shop;", "package depot;", "rpc Find(Query)", "rpc Find(FindEvent)", "message Query", "message FindEvent { string event_type = 1; string source = 2; }\nmessage Query"),
+			unread + "message OrderEvent (shop.proto:4:1)"},
+		"one of two new ones": {
+			replace("OrderEvent", "SaleEvent", "rpc Find(Query)", "rpc Find(FindEvent)", "message Query", "message FindEvent { string event_type = 1; string source = 2; }\nmessage Query"),
+			unread + "its message"},
+		"it is no longer an event":       {replace("string event_type = 2;", ""), unread + "its message"},
+		"it is read under its old name":  {replace("package shop;", "package depot;", "message OrderEvent", "// receiver:was=shop.OrderEvent\nmessage OrderEvent"), ""},
+		"one among several former names": {replace("message OrderEvent", "// receiver:was=older.E, shop.OrderEvent\nmessage SaleEvent", "OrderEvent", "SaleEvent"), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newDisk(t, orders)
+			lines, err := h.generate(test.proto)
+			if err != nil {
+				t.Fatal(err)
+			}
+			lines = slices.DeleteFunc(lines, func(line string) bool { return !strings.HasPrefix(line, "event ") })
+			if got := strings.Join(lines, "\n"); got != test.want {
+				t.Errorf("it prints\n%s\nwant\n%s", got, test.want)
 			}
 		})
 	}

@@ -43,9 +43,11 @@ func (m *Module) Leftovers(target *model.Module) (files []File, err error) {
 		files = append(files, packages[common].leftovers(m)...)
 		unused = append(unused, packages[common].unused...)
 	}
-	files = append(files, m.leftoversElsewhere(protos, slices.Concat(files, unused))...)
+	known := m.knownEvents(folders, files)
+	files = append(files, m.leftoversElsewhere(protos, known, slices.Concat(files, unused))...)
 	files = append(files, m.notImported(unused)...)
 	m.lines = append(m.lines, m.removedServices(files)...)
+	m.lines = append(m.lines, unreadEvents(target, known)...)
 	return files, nil
 }
 
@@ -207,7 +209,7 @@ func (m *Module) ended(protos model.Protos, at string, text []byte, source sourc
 	if !run {
 		return m.orphaned(source.file, at, text)
 	}
-	event := strings.HasPrefix(source.element, "event ")
+	event := strings.HasPrefix(source.element, eventElement)
 	return !event || !declares[source.element] || !m.shared(protos, path.Dir(at))
 }
 

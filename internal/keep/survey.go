@@ -29,6 +29,8 @@ type survey struct {
 	others map[string]bool
 	// messages are the protos of which there is Go code of messages.
 	messages map[string]bool
+	// events are the folders of events that the previous run knew, by their names.
+	events map[string]string
 	// imports are the folders of this module that the Go files import which this
 	// run does not write.
 	imports map[string][]string
@@ -37,11 +39,12 @@ type survey struct {
 
 // leftoversElsewhere returns the leftovers of any ending, in any folder, that
 // are not Go files in folders of packages' roles: those are known. It notes what
-// the code that stays imports of the runtime.
-func (m *Module) leftoversElsewhere(protos model.Protos, known []File) (files []File) {
+// the code that stays imports of the runtime, and adds to the events those that were
+// generated where their go_package was before.
+func (m *Module) leftoversElsewhere(protos model.Protos, events map[string]string, known []File) (files []File) {
 	s := survey{
 		module: m, protos: protos, visit: map[string]bool{".github": true},
-		others: map[string]bool{}, messages: map[string]bool{}, imports: map[string][]string{},
+		others: map[string]bool{}, events: events, messages: map[string]bool{}, imports: map[string][]string{},
 	}
 	for at := range m.made {
 		for dir := path.Dir(at); dir != "." && !s.visit[dir]; dir = path.Dir(dir) {
@@ -177,7 +180,7 @@ func (s *survey) ended(at string, text []byte) bool {
 		return len(s.others) == 0
 	case !run:
 		return !s.others[proto] && !s.messages[proto]
-	case strings.HasPrefix(source.element, "event ") && declares[source.element]:
+	case strings.HasPrefix(source.element, eventElement) && declares[source.element]:
 		return len(s.others) == 0 // one of those may take the event
 	}
 	return true
@@ -242,7 +245,11 @@ func (s *survey) file(at string) {
 		s.ours = append(s.ours, at)
 		return
 	}
-	proto := sourceOf(head).proto()
+	source := sourceOf(head)
+	proto := source.proto()
+	if name, ok := strings.CutPrefix(source.element, eventElement); ok && s.protos.Declares[proto] != nil && !s.protos.Declares[proto][source.element] && !isEmptied(at, head) {
+		s.events[name] = path.Dir(at)
+	}
 	if proto == "" || s.protos.Declares[proto] != nil || s.others[proto] {
 		return
 	}

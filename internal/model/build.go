@@ -27,7 +27,7 @@ func Build(module Module, plugin *protogen.Plugin, events string, marks ...Mark)
 		files:    map[string]bool{},
 		claims:   map[string]protoreflect.Descriptor{},
 		clashing: map[[2]protoreflect.Descriptor]bool{},
-		marks:    map[protoreflect.FullName][]directive{},
+		outside:  map[protoreflect.FullName][]directive{},
 		forced:   map[protoreflect.FullName]bool{},
 		reading:  map[protoreflect.FullName]bool{},
 	}
@@ -58,6 +58,7 @@ func Build(module Module, plugin *protogen.Plugin, events string, marks ...Mark)
 	}
 	slices.SortFunc(b.module.Packages, func(a, b *Package) int { return cmp.Compare(a.Messages.Path, b.Messages.Path) })
 	b.programs()
+	b.formerNames()
 	return b.module, b.complaints.err()
 }
 
@@ -88,7 +89,7 @@ type builder struct {
 	messages   map[protoreflect.FullName]*Message
 	files      map[string]bool                       // that are made already, without their endings
 	claims     map[string]protoreflect.Descriptor    // what each name became
-	marks      map[protoreflect.FullName][]directive // what marks state about elements
+	outside    map[protoreflect.FullName][]directive // what marks state about elements
 	forced     map[protoreflect.FullName]bool        // messages that the comment of an rpc makes events
 	reading    map[protoreflect.FullName]bool        // messages that are being read as events
 	clashing   map[[2]protoreflect.Descriptor]bool
@@ -120,6 +121,7 @@ func (b *builder) commentsOf(file *protogen.File) {
 
 func (b *builder) comments(message *protogen.Message) {
 	b.stance(message.Desc, message.Comments, onMessage, "event", "plain")
+	b.former(message)
 	for _, field := range message.Fields {
 		b.directives(field.Desc, field.Comments, onField)
 	}
@@ -370,6 +372,7 @@ func (b *builder) message(from *protogen.Message) *Message {
 			Doc:       strings.Join(strings.Fields(doc(field.Comments)), " "),
 			GoType:    integers[field.Desc.Kind()],
 			List:      field.Desc.IsList(),
+			Optional:  singular(field.Desc) && field.Desc.Message() == nil && field.Desc.Kind() != protoreflect.BytesKind && field.Desc.HasPresence() && outsideOneof(field.Desc),
 			Text:      textOf(field.Desc),
 		})
 	}

@@ -23,8 +23,9 @@ type words []string
 var (
 	onMethod = words{"event", "event=FIELD", "plain", "tail",
 		"id=FIELD", "source=FIELD", "type=FIELD", "subject=FIELD", "time=FIELD", "data=FIELD", "none=FIELD"}
-	onMessage = words{"event", "plain"}
-	onField   = words{"id", "source", "type", "subject", "time", "time=s", "time=ms", "time=us", "time=ns", "data", "none"}
+	onMessage = words{"event", "plain", was + "OLD.NAME"}
+	onField   = words{"id", "source", "type", "subject", "time", "time=s", "time=ms", "time=us", "time=ns", "data",
+		"position", "event_id", "duplicate", "recorded_time", "recorded_time=s", "recorded_time=ms", "recorded_time=us", "recorded_time=ns", "none"}
 )
 
 // allow reports whether a text is one of the words, with a name for capitals.
@@ -81,7 +82,7 @@ func (b *builder) directives(d protoreflect.Descriptor, comments protogen.Commen
 			all = append(all, directive{text, placeOf(d)})
 		}
 	}
-	for _, mark := range b.marks[d.FullName()] {
+	for _, mark := range b.outside[d.FullName()] {
 		if !slices.ContainsFunc(all, func(one directive) bool { return one.text == mark.text }) {
 			all = append(all, mark)
 		}

@@ -27,12 +27,10 @@ var (
 	dataNames    = []protoreflect.Name{"xcontext", "data", "payload", "properties"}
 )
 
-// The names by which a field says where a tail begins, and how many events a
-// reply is about.
+// The names by which a field says where a tail begins.
 var (
 	positionNames = []protoreflect.Name{"after", "position", "after_position", "from_position"}
 	sinceNames    = []protoreflect.Name{"since", "from", "from_time", "start_time"}
-	countNames    = []protoreflect.Name{"count", "received", "accepted", "stored"}
 )
 
 // units are the endings by which an integer's name says its unit, and the
@@ -74,7 +72,7 @@ func (b *builder) asReported(from *protogen.Message, forced, verb string) *Event
 	defer delete(b.reading, from.Desc.FullName())
 	said := b.stance(from.Desc, from.Comments, onMessage, "event", "plain")
 	byComment := said == "event" || forced != "" || b.forced[from.Desc.FullName()]
-	event := &Event{Message: message, Why: forced, At: b.at(from.Desc), proto: from.Desc.ParentFile().Path()}
+	event := &Event{Message: message, Why: forced, At: b.at(from.Desc), Was: b.former(from), proto: from.Desc.ParentFile().Path(), desc: from.Desc}
 	called := strings.HasSuffix(string(from.Desc.Name()), "Event")
 	b.roles(event, from, byComment)
 	switch kind := enumOfType(from); {
@@ -281,7 +279,7 @@ func (b *builder) unit(from *protogen.Message, fd protoreflect.FieldDescriptor) 
 	if isInteger(fd) {
 		said := b.directives(fd, from.Fields[fd.Index()].Comments, onField)
 		for _, u := range units {
-			if slices.ContainsFunc(said, func(one directive) bool { return one.text == u.value }) {
+			if slices.ContainsFunc(said, func(one directive) bool { return one.text == u.value || one.text == "recorded_"+u.value }) {
 				return u.unit
 			}
 		}
@@ -524,8 +522,8 @@ func (b *builder) spread(from *protogen.Method) {
 			b.complaints.put(one.at, "the comment %s%s of %s: %s has no field %s", prefix, one.text, named(from.Desc), named(in.from.Desc), name)
 		case !onField.allow(text):
 			b.complaints.put(one.at, "the comment %s%s of %s: want %s, or to give the unit of a time %stime=FIELD:s, ms, us or ns", prefix, one.text, named(from.Desc), prefix+word+"=FIELD", prefix)
-		case !slices.ContainsFunc(b.marks[field.Desc.FullName()], func(other directive) bool { return other.text == text }):
-			b.marks[field.Desc.FullName()] = append(b.marks[field.Desc.FullName()], directive{text, one.at})
+		case !slices.ContainsFunc(b.outside[field.Desc.FullName()], func(other directive) bool { return other.text == text }):
+			b.outside[field.Desc.FullName()] = append(b.outside[field.Desc.FullName()], directive{text, one.at})
 		}
 	}
 }
@@ -545,10 +543,7 @@ func (b *builder) intake(method *Method, from *protogen.Method, said string) {
 		b.nearly(method, from, in)
 		return
 	}
-	if field := required(from.Output.Desc); field != nil {
-		method.Why = fmt.Sprintf("its reply has the required field %s, which only you can fill", field.Name())
-		return
-	}
+	plain := *method
 	method.Event, method.Holder, method.Retry, method.dropped = in.event, in.holder, true, in.beside
 	method.Why = "its request is an event"
 	if in.holder != nil {
@@ -567,7 +562,17 @@ func (b *builder) intake(method *Method, from *protogen.Method, said string) {
 	if len(in.beside) > 0 {
 		method.Why += ", and its comment says that " + list(in.beside) + " " + isOrAre(in.beside) + " not stored"
 	}
-	method.Reply = replyOf(method.Output, from.Output)
+	method.Reply = b.reply(method, from.Output)
+	b.checkRequired(method, from, plain)
+}
+
+// checkRequired makes an RPC as it was before, for its owner to write, if its reply
+// has a required field that the skeleton can't fill in.
+func (b *builder) checkRequired(method *Method, from *protogen.Method, plain Method) {
+	if field := method.unfilled(from.Output.Desc); field != nil {
+		*method = plain
+		method.Why = fmt.Sprintf("its reply has the required field %s, which only you can fill", field.Name())
+	}
 }
 
 // tail makes an RPC one that replays and follows the log.
@@ -576,13 +581,17 @@ func (b *builder) tail(method *Method, from *protogen.Method) {
 		b.complaints.add(from.Desc, "%s can't be a tail: a tail takes one request and returns a stream", named(from.Desc))
 		return
 	}
-	out := b.eventIn(from.Output)
-	if out.event == nil || out.holder != nil {
-		b.complaints.add(from.Desc, "%s: a tail must return a stream of events, and %s is not an event: add // receiver:event above it (%s)",
+	out := found{event: b.asEvent(from.Output, "")}
+	if out.event == nil {
+		out = b.wrappedEvent(from.Output)
+	}
+	if out.event == nil {
+		b.complaints.add(from.Desc, "%s: a tail must return a stream of events, and %s is not an event and does not wrap one, which would be its only field of a message type: add // receiver:event above it (%s), or above the message that it holds",
 			named(from.Desc), named(from.Output.Desc), b.at(from.Output.Desc))
 		return
 	}
-	method.Kind, method.Event, method.Why = Tail, out.event, "its comment says so"
+	plain := *method
+	method.Kind, method.Event, method.Holder, method.Why = Tail, out.event, out.holder, "its comment says so"
 	fields := from.Input.Desc.Fields()
 	for _, name := range positionNames {
 		if fd := fields.ByName(name); fd != nil && singular(fd) && isInteger(fd) && method.From.Position == nil {
@@ -593,6 +602,10 @@ func (b *builder) tail(method *Method, from *protogen.Method) {
 		if fd := fields.ByName(name); fd != nil && singular(fd) && isTimestamp(fd) && method.From.Time == nil {
 			method.From.Time = method.Input.Fields[fd.Index()]
 		}
+	}
+	if method.Holder != nil {
+		method.Reply = b.reply(method, from.Output)
+		b.checkRequired(method, from, plain)
 	}
 }
 
@@ -606,34 +619,4 @@ func plainKind(client, server bool) Kind {
 		return ServerStream
 	}
 	return Unary
-}
-
-// replyOf finds what a skeleton can fill in: fields of the open API that are not
-// pointers.
-func replyOf(message *Message, from *protogen.Message) (reply Reply) {
-	if !open(from) {
-		return Reply{}
-	}
-	fits := func(fd protoreflect.FieldDescriptor) bool {
-		return fd != nil && singular(fd) && !fd.HasPresence() && fd.ContainingOneof() == nil
-	}
-	if fd := from.Desc.Fields().ByName("message"); fits(fd) && isString(fd) {
-		reply.Message = message.Fields[fd.Index()]
-	}
-	for _, name := range countNames {
-		if fd := from.Desc.Fields().ByName(name); fits(fd) && isInteger(fd) && reply.Count == nil {
-			reply.Count = message.Fields[fd.Index()]
-		}
-	}
-	return reply
-}
-
-// required returns a field that a message must have, or nil.
-func required(message protoreflect.MessageDescriptor) protoreflect.FieldDescriptor {
-	for i := range message.Fields().Len() {
-		if fd := message.Fields().Get(i); fd.Cardinality() == protoreflect.Required {
-			return fd
-		}
-	}
-	return nil
 }

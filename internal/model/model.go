@@ -254,11 +254,20 @@ func (m *Method) Given() string {
 }
 
 // Comment returns the text of the doc comment of its skeleton, which does something:
-// "Receive stores the event.", and then what the proto says of the RPC.
+// "Receive stores the event.", which fields of the request it ignores, and then what
+// the proto says of the RPC.
 func (m *Method) Comment(does string) string {
 	text := m.Name + " " + does
-	if len(m.dropped) > 0 {
-		text += " What the request has beside " + m.Holder.ProtoName + " is not stored: " + list(m.dropped) + "."
+	if ignored := m.Ignored(); len(ignored) > 0 {
+		names := make([]string, len(ignored))
+		for i, field := range ignored {
+			names[i] = "request." + field.Name
+		}
+		that := "that"
+		if len(names) > 1 {
+			that = "those"
+		}
+		text += fmt.Sprintf(" It ignores %s: write what %s should do.", strings.Join(names, ", "), that)
 	}
 	if m.Doc != "" {
 		text += "\n\n" + m.Doc
@@ -269,10 +278,11 @@ func (m *Method) Comment(does string) string {
 	return text
 }
 
-// Greeting returns the Go expression for a greeting of who sent an event.
+// Greeting returns the Go expression for the message that answers an event. That of
+// the demo, whose events say xwho they are about, greets whoever that is.
 func (m *Method) Greeting() string {
-	if m.Event == nil || m.Event.Subject == nil || m.Event.Subject.Text != Plain || m.Many() {
-		return `"Hello!"`
+	if m.Event == nil || m.Event.Subject == nil || m.Event.Subject.ProtoName != "xwho" || m.Event.Subject.Text != Plain {
+		return `"stored"`
 	}
 	return fmt.Sprintf(`"Hello, " + %s + "!"`, m.Event.Subject.Get(m.Given()))
 }
@@ -314,16 +324,6 @@ func article(noun string) string {
 	}
 	return "a " + noun
 }
-
-// Reply is what a skeleton can fill in of the answer to events. A field that
-// the message does not have is nil.
-type Reply struct {
-	Message *Field // text for a person: string message
-	Count   *Field // how many events were stored: an integer called count, received, accepted or stored
-}
-
-// Counts reports whether the reply says how many events were stored.
-func (r Reply) Counts() bool { return r.Count != nil || r.Message != nil }
 
 // From is where a tail begins, by the fields of its request. One that it does
 // not have is nil.
@@ -368,6 +368,7 @@ type Field struct {
 	Doc       string // its comment in the proto, on one line
 	GoType    string // of a singular scalar: "int32"; "" for any other
 	List      bool   // whether it is repeated, and not a map
+	Optional  bool   // whether it is a singular scalar, outside a oneof, that Go holds by a pointer
 	Text      Text   // how its value becomes text
 }
 
@@ -412,8 +413,10 @@ type Event struct {
 	Subject *Role
 	Time    *Time
 	Data    *Role
+	Was     []string // full names that it had before, under which events are stored
 
 	proto string // the file that declares it
+	desc  protoreflect.MessageDescriptor
 }
 
 // Role is a field that is an attribute of a CloudEvent: one of the event, or of a

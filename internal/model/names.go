@@ -77,7 +77,11 @@ func (b *builder) stem(dir, name, what string, reserved ...string) string {
 
 // packageName spells a Go name as the name of a package, and of its folder.
 func packageName(name string) string {
-	return dirName(short(strings.ReplaceAll(strings.ToLower(name), "_", "")))
+	plain := strings.ReplaceAll(strings.ToLower(name), "_", "")
+	if plain != "" && unicode.IsDigit(rune(plain[0])) {
+		plain = "x" + plain
+	}
+	return dirName(short(plain))
 }
 
 // dirName returns a name for a folder that has no special meaning to the Go

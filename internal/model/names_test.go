@@ -42,3 +42,11 @@ func TestBase(t *testing.T) {
 		}
 	}
 }
+
+func TestPackageName(t *testing.T) {
+	for name, want := range map[string]string{"Order_Intake": "orderintake", "Main": "main_", "_1": "x1", "X1": "x1", "_": "x_"} {
+		if got := packageName(name); got != want {
+			t.Errorf("packageName(%q) = %q, want %q", name, got, want)
+		}
+	}
+}

@@ -197,15 +197,6 @@ func TestAMarkedMessageHasOneIdentity(t *testing.T) {
 	}
 }
 
-// A skeleton says what is not stored of its request.
-func TestASkeletonSaysWhatIsDropped(t *testing.T) {
-	module := mustBuild(t, "service Shop {\n  // receiver:event=click\n  rpc Do(R) returns (Reply);\n}\nmessage R { string parent = 1; ClickEvent click = 2; bool validate_only = 3; }", "", nil)
-	const want = "Do stores the event. What the request has beside click is not stored: parent and validate_only."
-	if got := module.Services()[0].Methods[0].Comment("stores the event."); got != want {
-		t.Errorf("it says %q, want %q", got, want)
-	}
-}
-
 const cloudEvents = `syntax = "proto3";
 package io.cloudevents.v1;
 import "google/protobuf/any.proto";

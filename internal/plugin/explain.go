@@ -80,7 +80,21 @@ func explainMethod(out *strings.Builder, method *model.Method) {
 		fmt.Fprintf(out, "    starts after the position in %s, with what was stored since %s\n",
 			fieldName(method.From.Position), fieldName(method.From.Time))
 	}
+	if ignored := method.Ignored(); len(ignored) > 0 {
+		fmt.Fprintf(out, "    ignores %s in the request\n", fieldNames(ignored))
+	}
+	if filled := method.Filled(); len(filled) > 0 {
+		fmt.Fprintf(out, "    fills in %s of the reply\n", fieldNames(filled))
+	}
 	fmt.Fprintf(out, "    yours: %s.go, %s_test.go\n", path.Join(method.Service.Impl().Dir, method.File), method.File)
+}
+
+func fieldNames(fields []*model.Field) string {
+	names := make([]string, len(fields))
+	for i, field := range fields {
+		names[i] = field.ProtoName
+	}
+	return strings.Join(names, ", ")
 }
 
 func fieldName(field *model.Field) string {
@@ -92,6 +106,9 @@ func fieldName(field *model.Field) string {
 
 func explainEvent(out *strings.Builder, event *model.Event) {
 	fmt.Fprintf(out, "event %s (%s): %s\n", event.FullName, event.At, event.Why)
+	if len(event.Was) > 0 {
+		fmt.Fprintf(out, "  was      %s: what is stored under that is read, too\n", strings.Join(event.Was, ", "))
+	}
 	var when *model.Role
 	if event.Time != nil {
 		when = &event.Time.Role

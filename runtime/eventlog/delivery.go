@@ -179,6 +179,9 @@ func (d *delivery) waitAfter(ctx context.Context, what string, err error, known 
 func (d *delivery) put(record Record) bool {
 	bytes := record.Size()
 	wanted := d.wants == nil || d.wants(&record)
+	if !wanted {
+		d.passOver(&record)
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for !d.stopping.Load() && (d.taken-d.recorded >= int64(len(d.slots)) || (d.bytes > 0 && d.bytes+bytes > MaxTakenBytes)) {

@@ -123,8 +123,14 @@ func (e *Event) Size() int {
 // Same reports whether two events with one source and id have the same type,
 // subject, schema and data: then one is a duplicate of the other. If not, they are
 // in conflict.
+//
+// An event that was stored under a former name of the other's schema (see
+// [RegisterMessage]) has the same schema. If it has no type of its own, so that the
+// type is the name of the schema, it has the same type, too.
 func (e *Event) Same(other *Event) bool {
-	return e.Type == other.Type && e.Subject == other.Subject && e.Schema == other.Schema && bytes.Equal(e.Data, other.Data)
+	sameType := e.Type == other.Type || e.Type == e.Schema && other.Type == other.Schema
+	sameSchema := e.Schema == other.Schema || slices.Contains(FormerNames(other.Schema), e.Schema)
+	return sameType && sameSchema && e.Subject == other.Subject && bytes.Equal(e.Data, other.Data)
 }
 
 // Validate returns how many bytes the events of an append count for, or the

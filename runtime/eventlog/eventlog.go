@@ -109,6 +109,9 @@ type Receipt struct {
 	Duplicate bool
 	// Durability is what the log has made sure of.
 	Durability Durability
+	// ID is the id of the event. [AppendMessages] sets it, since the id may have come
+	// with the call; a [Log], whose caller knows it, need not.
+	ID string
 }
 
 // Log stores events. Its methods may be called from many goroutines at once,

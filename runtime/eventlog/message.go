@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 	"strconv"
 	"time"
 
@@ -39,7 +40,11 @@ func AppendMessages[M proto.Message](ctx context.Context, log Log, messages []M,
 		}
 		events[i].Schema, events[i].Data = string(message.ProtoReflect().Descriptor().FullName()), data
 	}
-	return log.Append(ctx, events...)
+	receipts, err := log.Append(ctx, events...)
+	for i := range min(len(receipts), len(events)) {
+		receipts[i].ID = events[i].ID
+	}
+	return receipts, err
 }
 
 // Stored is an event as it is read back: what the log holds, and the message
@@ -58,6 +63,7 @@ func ReplayMessages[M proto.Message](ctx context.Context, log Log, from From) it
 // TailMessages yields what [ReplayMessages] does, and then each event soon after it
 // is stored, until ctx ends, which is its last error.
 func TailMessages[M proto.Message](ctx context.Context, log Log, from From) iter.Seq2[Stored[M], error] {
+	newSchema[M]().warnOfUnread(ctx, log)
 	return messages[M](log.Tail(ctx, from))
 }
 
@@ -66,12 +72,14 @@ func TailMessages[M proto.Message](ctx context.Context, log Log, from From) iter
 func On[M proto.Message](handle func(context.Context, Stored[M]) error) ConsumeOption {
 	schema := newSchema[M]()
 	return func(c *consumption) {
-		c.handlers[schema.name] = func(ctx context.Context, record Record) error {
-			stored, err := schema.stored(record)
-			if err != nil {
-				return GiveUp(err)
+		for _, name := range schema.names {
+			c.handlers[name] = func(ctx context.Context, record Record) error {
+				stored, err := schema.stored(record)
+				if err != nil {
+					return GiveUp(err)
+				}
+				return handle(ctx, stored)
 			}
-			return handle(ctx, stored)
 		}
 	}
 }
@@ -107,25 +115,31 @@ func ConsumeMessageBatches[M proto.Message](ctx context.Context, log Log, name s
 
 // schema is a message type.
 type schema[M proto.Message] struct {
-	name string
-	kind protoreflect.MessageType
+	names []string // its own, and then the former ones
+	kind  protoreflect.MessageType
 }
 
 func newSchema[M proto.Message]() schema[M] {
 	var none M
 	kind := none.ProtoReflect().Type()
-	return schema[M]{string(kind.Descriptor().FullName()), kind}
+	name := string(kind.Descriptor().FullName())
+	return schema[M]{append([]string{name}, FormerNames(name)...), kind}
+}
+
+// has reports whether an event is of the type.
+func (s schema[M]) has(record *Record) bool {
+	return record.Schema == s.names[0] || slices.Contains(s.names[1:], record.Schema)
 }
 
 // wanted makes a consumer handle only events of the type.
 func (s schema[M]) wanted(c *consumption) {
-	c.wants = func(record *Record) bool { return record.Schema == s.name }
+	c.wants = s.has
 }
 
 func (s schema[M]) stored(record Record) (Stored[M], error) {
 	stored := Stored[M]{Record: record, Message: s.kind.New().Interface().(M)}
 	if err := proto.Unmarshal(record.Data, stored.Message); err != nil {
-		return stored, fmt.Errorf("the event at position %d is not a %s: %w", record.Position, s.name, err)
+		return stored, fmt.Errorf("the event at position %d is not a %s: %w", record.Position, s.names[0], err)
 	}
 	return stored, nil
 }
@@ -135,7 +149,7 @@ func messages[M proto.Message](records iter.Seq2[Record, error]) iter.Seq2[Store
 	schema := newSchema[M]()
 	return func(yield func(Stored[M], error) bool) {
 		for record, err := range records {
-			if err == nil && record.Schema != schema.name {
+			if err == nil && !schema.has(&record) {
 				continue
 			}
 			stored := Stored[M]{Record: record}
@@ -170,7 +184,7 @@ func messagesAhead[M proto.Message](ctx context.Context, records iter.Seq2[Recor
 		var next chunk[M]
 		bytes := 0
 		for record, err := range records {
-			if err == nil && record.Schema != schema.name {
+			if err == nil && !schema.has(&record) {
 				continue
 			}
 			next.events, next.err = append(next.events, Stored[M]{Record: record}), err

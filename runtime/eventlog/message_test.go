@@ -218,6 +218,78 @@ func TestHandlersShareAConsumer(t *testing.T) {
 	}
 }
 
+// TestARenamedMessageIsReadUnderItsFormerNames: replays, tails and consumers get what
+// was stored before the message was renamed, and only those of that message.
+func TestARenamedMessageIsReadUnderItsFormerNames(t *testing.T) {
+	eventlog.RegisterMessage[*wrapperspb.BytesValue]("old.Renamed", "older.Renamed")
+	log, err := eventlog.Open(t.Context(), "memory:")
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := proto.Marshal(wrapperspb.Bytes([]byte("x")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, schema := range []string{"older.Renamed", "another.Renamed", "old.Renamed", "google.protobuf.BytesValue"} {
+		mustAppend(t, log, eventlog.Event{ID: strconv.Itoa(i), Type: "t", Schema: schema, Data: data})
+	}
+	want := []string{"0", "2", "3"}
+	check := func(how string, got []string) {
+		t.Helper()
+		if !slices.Equal(got, want) {
+			t.Errorf("%s %v, want %v", how, got, want)
+		}
+	}
+	var got []string
+	for stored, err := range eventlog.ReplayMessages[*wrapperspb.BytesValue](t.Context(), log, eventlog.From{}) {
+		if err != nil || string(stored.Message.GetValue()) != "x" {
+			t.Fatal(stored, err)
+		}
+		got = append(got, stored.ID)
+	}
+	check("replayed", got)
+	got = nil
+	for stored, err := range eventlog.TailMessages[*wrapperspb.BytesValue](t.Context(), log, eventlog.From{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got = append(got, stored.ID); stored.ID == "3" {
+			break
+		}
+	}
+	check("tailed", got)
+	type consume = func(context.Context, eventlog.ConsumeOption, func(...eventlog.Stored[*wrapperspb.BytesValue])) error
+	for name, consume := range map[string]consume{
+		"one by one": func(ctx context.Context, quiet eventlog.ConsumeOption, note func(...eventlog.Stored[*wrapperspb.BytesValue])) error {
+			return eventlog.ConsumeMessages(ctx, log, "one by one", quiet, eventlog.Concurrency(1), eventlog.On(func(_ context.Context, stored eventlog.Stored[*wrapperspb.BytesValue]) error {
+				note(stored)
+				return nil
+			}))
+		},
+		"in batches": func(ctx context.Context, quiet eventlog.ConsumeOption, note func(...eventlog.Stored[*wrapperspb.BytesValue])) error {
+			return eventlog.ConsumeMessageBatches(ctx, log, "in batches", func(_ context.Context, stored []eventlog.Stored[*wrapperspb.BytesValue]) error {
+				note(stored...)
+				return nil
+			}, quiet)
+		},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		var got []string
+		err := consume(ctx, eventlog.Logger(slog.New(slog.DiscardHandler)), func(stored ...eventlog.Stored[*wrapperspb.BytesValue]) {
+			for _, one := range stored {
+				if got = append(got, one.ID); one.ID == "3" {
+					cancel()
+				}
+			}
+		})
+		cancel()
+		if err != nil {
+			t.Fatal(err)
+		}
+		check("consumed "+name, got)
+	}
+}
+
 func mustAppend(t testing.TB, log eventlog.Log, events ...eventlog.Event) {
 	t.Helper()
 	if _, err := log.Append(t.Context(), events...); err != nil {

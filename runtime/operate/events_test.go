@@ -339,3 +339,15 @@ func TestMistakesAreReported(t *testing.T) {
 		}
 	}
 }
+
+// An event of a message that was renamed is printed as what it is.
+func TestAnEventUnderAFormerNameIsPrinted(t *testing.T) {
+	eventlog.RegisterMessage[*durationpb.Duration]("old.Duration")
+	log, url := openLog(t)
+	event := known(t, "a")
+	event.Schema = "old.Duration"
+	mustAppend(t, log, event)
+	if got := lines(t, url, "replay")[0]; got["data"] != "90s" || got["dataschema"] != "old.Duration" {
+		t.Errorf("printed %v, want the data as 90s, under the name that it was stored with", got)
+	}
+}

@@ -52,9 +52,12 @@ func eventLine(record eventlog.Record) line {
 // messageJSON returns the message of an event in JSON. It is an error if this
 // program doesn't know its type.
 func messageJSON(record eventlog.Record) (json.RawMessage, error) {
-	kind, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(record.Schema))
-	if err != nil {
-		return nil, err
+	kind, found := eventlog.FindMessage(record.Schema) // which knows former names, too
+	if !found {
+		var err error
+		if kind, err = protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(record.Schema)); err != nil {
+			return nil, err
+		}
 	}
 	message := kind.New().Interface()
 	if err := proto.Unmarshal(record.Data, message); err != nil {

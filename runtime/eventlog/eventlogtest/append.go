@@ -14,6 +14,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 )
@@ -170,6 +171,45 @@ func (e Engine) storesOnce(t *testing.T) {
 		again(log)
 		if got := ids(t, log); len(got) != 2 {
 			t.Errorf("stored %v, want two", got)
+		}
+	})
+	t.Run("sent again under the new name of its schema", func(t *testing.T) {
+		eventlog.RegisterMessage[*wrapperspb.StringValue]("eventlogtest.Former")
+		const present = "google.protobuf.StringValue"
+		log := e.empty(t)
+		named := func(id, schema string) eventlog.Event {
+			event := event(id)
+			event.Schema = schema
+			return event
+		}
+		untyped := func(schema string) eventlog.Event {
+			event := named("untyped", schema)
+			event.Type = schema
+			return event
+		}
+		stored := mustAppend(t, log, named("a", "eventlogtest.Former"), untyped("eventlogtest.Former"))
+		receipts := mustAppend(t, log, named("a", present), untyped(present), named("b", present))
+		for i, first := range stored {
+			if got := receipts[i]; !got.Duplicate || got.Position != first.Position {
+				t.Errorf("event %d: receipt %+v, want that of a duplicate of %+v", i, got, first)
+			}
+		}
+		if receipts[2].Duplicate {
+			t.Error("a new event is a duplicate")
+		}
+		if got := mustAppend(t, log, named("a", present))[0]; !got.Duplicate || got.Position != stored[0].Position {
+			t.Errorf("alone: receipt %+v, want that of a duplicate of %+v", got, stored[0])
+		}
+		changed := named("a", present)
+		changed.Data = []byte("something else")
+		if _, err := log.Append(within(t), changed); !errors.Is(err, eventlog.ErrConflict) {
+			t.Errorf("with other data: got %v, want a conflict", err)
+		}
+		if _, err := log.Append(within(t), named("a", "eventlogtest.Stranger")); !errors.Is(err, eventlog.ErrConflict) {
+			t.Errorf("under a name that it never had: got %v, want a conflict", err)
+		}
+		if got := ids(t, log); !slices.Equal(got, []string{"a", "untyped", "b"}) {
+			t.Errorf("stored %v, want [a untyped b]", got)
 		}
 	})
 	t.Run("source and id are not run together", func(t *testing.T) {

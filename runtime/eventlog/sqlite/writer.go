@@ -324,10 +324,32 @@ func (e *entry) same(other *entry) bool {
 }
 
 // lookUp returns the position of the event in the table that has an entry's source
-// and id, 0 if there is none, and whether it is the same event.
+// and id, 0 if there is none, and whether it is the same event. It may be stored
+// under a former name of its schema.
 func (w *writer) lookUp(entry *entry) (position eventlog.Position, same bool, err error) {
+	position, same, err = w.findRow(entry.row)
+	if err != nil || position == 0 || same {
+		return position, same, err
+	}
+	schema := entry.row[schemaColumn]
+	for _, former := range eventlog.FormerNames(schema.(string)) {
+		row := entry.row
+		row[schemaColumn] = former
+		if row[typeColumn] == schema { // it has no type of its own
+			row[typeColumn] = former
+		}
+		if position, same, err = w.findRow(row); err != nil || same {
+			break
+		}
+	}
+	return position, same, err
+}
+
+// findRow returns the position of the event in the table that has a row's source
+// and id, 0 if there is none, and whether the rest is the same, too.
+func (w *writer) findRow(values eventRow) (position eventlog.Position, same bool, err error) {
 	arguments := make([]driver.NamedValue, columnCount)
-	for i, value := range entry.row {
+	for i, value := range values {
 		arguments[i] = driver.NamedValue{Ordinal: i + 1, Value: value}
 	}
 	rows, err := w.find.QueryContext(context.Background(), arguments)
