@@ -27,7 +27,7 @@ func Build(module Module, plugin *protogen.Plugin, events string, marks ...Mark)
 		files:    map[string]bool{},
 		claims:   map[string]protoreflect.Descriptor{},
 		clashing: map[[2]protoreflect.Descriptor]bool{},
-		marks:    map[protoreflect.FullName][]directive{},
+		outside:  map[protoreflect.FullName][]directive{},
 		forced:   map[protoreflect.FullName]bool{},
 		reading:  map[protoreflect.FullName]bool{},
 	}
@@ -88,7 +88,7 @@ type builder struct {
 	messages   map[protoreflect.FullName]*Message
 	files      map[string]bool                       // that are made already, without their endings
 	claims     map[string]protoreflect.Descriptor    // what each name became
-	marks      map[protoreflect.FullName][]directive // what marks state about elements
+	outside    map[protoreflect.FullName][]directive // what marks state about elements
 	forced     map[protoreflect.FullName]bool        // messages that the comment of an rpc makes events
 	reading    map[protoreflect.FullName]bool        // messages that are being read as events
 	clashing   map[[2]protoreflect.Descriptor]bool

@@ -81,7 +81,7 @@ func (b *builder) directives(d protoreflect.Descriptor, comments protogen.Commen
 			all = append(all, directive{text, placeOf(d)})
 		}
 	}
-	for _, mark := range b.marks[d.FullName()] {
+	for _, mark := range b.outside[d.FullName()] {
 		if !slices.ContainsFunc(all, func(one directive) bool { return one.text == mark.text }) {
 			all = append(all, mark)
 		}

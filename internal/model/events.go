@@ -524,8 +524,8 @@ func (b *builder) spread(from *protogen.Method) {
 			b.complaints.put(one.at, "the comment %s%s of %s: %s has no field %s", prefix, one.text, named(from.Desc), named(in.from.Desc), name)
 		case !onField.allow(text):
 			b.complaints.put(one.at, "the comment %s%s of %s: want %s, or to give the unit of a time %stime=FIELD:s, ms, us or ns", prefix, one.text, named(from.Desc), prefix+word+"=FIELD", prefix)
-		case !slices.ContainsFunc(b.marks[field.Desc.FullName()], func(other directive) bool { return other.text == text }):
-			b.marks[field.Desc.FullName()] = append(b.marks[field.Desc.FullName()], directive{text, one.at})
+		case !slices.ContainsFunc(b.outside[field.Desc.FullName()], func(other directive) bool { return other.text == text }):
+			b.outside[field.Desc.FullName()] = append(b.outside[field.Desc.FullName()], directive{text, one.at})
 		}
 	}
 }

@@ -81,16 +81,16 @@ func (b *builder) mark(marks []Mark) {
 		case earlier != nil:
 			b.complaints.put(mark.at, "%s%s is written about %s already (%s): remove one of the two", prefix, mark.text, mark.name, earlier.at.place())
 		default:
-			b.marks[mark.name] = append(b.marks[mark.name], mark.directive)
+			b.outside[mark.name] = append(b.outside[mark.name], mark.directive)
 		}
 	}
 }
 
 // marked returns the earlier mark that says the same, or nil.
 func (b *builder) marked(mark Mark) *directive {
-	for i, earlier := range b.marks[mark.name] {
+	for i, earlier := range b.outside[mark.name] {
 		if earlier.text == mark.text {
-			return &b.marks[mark.name][i]
+			return &b.outside[mark.name][i]
 		}
 	}
 	return nil
