@@ -158,12 +158,18 @@ func TestTheFileOfComments(t *testing.T) {
 			t.Errorf("with %s the error is %v, want %s", options, err, want)
 		}
 	}
-	if err := generate("comments=api/events.txt"); err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(filepath.Join(root, "gen/meterspb/metersevents/reading.go"))
-	if want := "Source: event.GetSensor(),"; err != nil || !strings.Contains(string(text), want) {
-		t.Errorf("the log of readings is\n%s\n(%v), want in it %q", text, err, want)
+	for _, options := range []string{"comments=api/events.txt", "comments=api/events.txt,events=names"} {
+		if err := generate(options); err != nil {
+			t.Fatal(err)
+		}
+		at := filepath.Join(root, "gen/meterspb/metersevents/reading.go")
+		text, err := os.ReadFile(at)
+		if want := "Source: event.GetSensor(),"; err != nil || !strings.Contains(string(text), want) {
+			t.Errorf("with %s the log of readings is\n%s\n(%v), want in it %q", options, text, err, want)
+		}
+		if err := os.RemoveAll(filepath.Join(root, "gen")); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

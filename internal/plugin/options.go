@@ -68,7 +68,7 @@ var options = []option{
 			o.Events = value
 			return slices.Contains([]string{model.EventsAuto, model.EventsNames, model.EventsOff}, value)
 		}},
-	{"comments=FILE", "what comments can't say in protos of others, in a file below root: lines such as `acme.v1.Reading receiver:event` or `acme.v1.Reading.taken_at receiver:time`, with the full name of a message, a field or an RPC",
+	{"comments=FILE", "what comments can't say in protos of others, in a file below root: lines such as `acme.v1.Reading receiver:event` or `acme.v1.Reading.taken_at receiver:time`, with the full name of a message, a field or an RPC; it is also read with events=names",
 		func(o *Options, _, value string) bool {
 			o.Comments = value
 			return true
