@@ -107,8 +107,19 @@ func load(ctx context.Context, name string, args []string) (*command, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.request.Parameter = proto.String(strings.Join(receiver, ","))
+	c.request.Parameter = proto.String(strings.Join(append(receiver, c.apiLevels()...), ","))
 	return c, nil
+}
+
+// apiLevels returns the options of protoc-gen-go that choose the API of messages:
+// what is generated for them depends on it.
+func (c *command) apiLevels() (options []string) {
+	for option := range strings.SplitSeq(c.toolOptions["protoc-gen-go"].String(), ",") {
+		if strings.HasPrefix(option, "default_api_level=") || strings.HasPrefix(option, "apilevelM") {
+			options = append(options, option)
+		}
+	}
+	return options
 }
 
 // parse parses flags and returns the files. As in protoc, flags may follow files,
@@ -222,7 +233,11 @@ func (c *command) runTools(ctx context.Context, result *plugin.Result) (files []
 		if err != nil {
 			return nil, err
 		}
-		response, err := tool.run(ctx, program, request, options.ForGo(gomod.Path(), *c.toolOptions[tool.name()]))
+		own := *c.toolOptions[tool.name()]
+		if tool.name() == "protoc-gen-go" {
+			own = append(options.APILevels(), own...)
+		}
+		response, err := tool.run(ctx, program, request, options.ForGo(gomod.Path(), own))
 		if err != nil {
 			return nil, err
 		}

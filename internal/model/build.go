@@ -333,12 +333,17 @@ func (b *builder) message(from *protogen.Message) *Message {
 		FullName: string(from.Desc.FullName()),
 		Doc:      doc(from.Comments),
 		Go:       GoPackage{Path: string(file.GoImportPath), Name: string(file.GoPackageName)},
+		Built:    from.APILevel != gofeaturespb.GoFeatures_API_OPEN,
 	}
 	b.messages[from.Desc.FullName()] = message
 	for _, field := range from.Fields {
 		getter, _ := field.MethodName("Get")
+		name := field.GoName
+		if message.Built {
+			name = field.BuilderFieldName()
+		}
 		message.Fields = append(message.Fields, &Field{
-			Name:      field.GoName,
+			Name:      name,
 			ProtoName: string(field.Desc.Name()),
 			JSONName:  field.Desc.JSONName(),
 			Kind:      kindOf(field.Desc),
@@ -389,9 +394,4 @@ func (b *builder) quietly(look func() *Event) *Event {
 	event := look()
 	b.complaints = b.complaints[:before]
 	return event
-}
-
-// open reports whether a message has fields that can be set by name.
-func open(message *protogen.Message) bool {
-	return message.APILevel != gofeaturespb.GoFeatures_API_OPAQUE
 }

@@ -334,12 +334,8 @@ func plainKind(client, server bool) Kind {
 	return Unary
 }
 
-// replyOf finds what a skeleton can fill in: fields of the open API that are not
-// pointers.
+// replyOf finds what a skeleton can fill in: fields that are not pointers.
 func replyOf(message *Message, from *protogen.Message) (reply Reply) {
-	if !open(from) {
-		return Reply{}
-	}
 	fits := func(fd protoreflect.FieldDescriptor) bool {
 		return fd != nil && singular(fd) && !fd.HasPresence() && fd.ContainingOneof() == nil
 	}

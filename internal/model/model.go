@@ -106,6 +106,14 @@ type Package struct {
 // UsesEvents reports whether an RPC of the package takes or reads events.
 func (p *Package) UsesEvents() bool { return len(p.EventTypes) > 0 }
 
+// Methods returns the RPCs of all services of the package.
+func (p *Package) Methods() (all []*Method) {
+	for _, service := range p.Services {
+		all = append(all, service.Methods...)
+	}
+	return all
+}
+
 // Service is a service of a proto.
 type Service struct {
 	Package    *Package
@@ -344,13 +352,16 @@ type Message struct {
 	Doc      string // its comment in the proto
 	Go       GoPackage
 	Fields   []*Field
+	// Built reports whether protoc-gen-go makes a builder for it: it has the opaque
+	// or the hybrid API, or will have.
+	Built bool
 }
 
 func (m *Message) String() string { return m.FullName }
 
 // Field is a field of a message.
 type Field struct {
-	Name      string // as Go spells it: "Xwho"
+	Name      string // as Go spells it in a literal of the message or its builder: "Xwho"
 	ProtoName string // as the proto spells it: "xwho"
 	JSONName  string // as JSON spells it: "xwho"
 	Kind      string // of its value: "string", "int32", "enum", "message"; of a map "map"

@@ -33,6 +33,9 @@ type Result struct {
 	Lines []string
 	// Missing are the modules that the files import and go.mod does not require.
 	Missing []module.Version
+	// OtherAPI are lines about messages with another API than the files suppose. Who
+	// runs protoc-gen-go at the same time knows better than what is on disk.
+	OtherAPI []string
 	// Skipped is what is wrong where there are no services: since nothing is
 	// made then, it is not an error.
 	Skipped error
@@ -67,6 +70,7 @@ func Run(request *pluginpb.CodeGeneratorRequest) (*Result, error) {
 		return nil, err
 	}
 	result := &Result{Options: options, GoMod: gomod, Files: append(files, leftovers...)}
+	result.OtherAPI = result.otherAPI(target)
 	if err := result.addRuntime(target, disk); err != nil {
 		return nil, err
 	}
@@ -156,7 +160,7 @@ func (r *Result) written() []keep.File {
 // lines returns what a plugin prints: the lines of the run, and what it leaves to
 // the user because it can neither delete a file nor write go.mod.
 func (r *Result) lines() []string {
-	lines := slices.Clone(r.Lines)
+	lines := slices.Concat(r.Lines, r.OtherAPI)
 	if r.Options.Check {
 		return lines
 	}
@@ -219,7 +223,7 @@ func read(request *pluginpb.CodeGeneratorRequest, options Options) (*GoMod, *mod
 	}
 	plugin, err := protogen.Options{}.New(&pluginpb.CodeGeneratorRequest{
 		FileToGenerate:  request.GetFileToGenerate(),
-		Parameter:       proto.String(strings.Join(options.protogen, ",")),
+		Parameter:       proto.String(strings.Join(slices.Concat(options.protogen, options.levels), ",")),
 		ProtoFile:       request.GetProtoFile(),
 		CompilerVersion: request.GetCompilerVersion(),
 	})
