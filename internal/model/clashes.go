@@ -36,9 +36,6 @@ func (b *builder) identifiers(files []*protogen.File) {
 		if !served[file.GoImportPath] {
 			continue
 		}
-		if name := path.Base(file.Desc.Path()); strings.HasPrefix(name, "_") || strings.HasPrefix(name, ".") {
-			b.complaints.add(file.Desc, "Go ignores files whose names begin as %s does, and with them what protoc-gen-go makes of the proto: rename it", name)
-		}
 		b.ident(file.GoDescriptorIdent, file.Desc)
 		b.extensions(file.Extensions)
 		for _, enum := range file.Enums {
@@ -53,6 +50,26 @@ func (b *builder) identifiers(files []*protogen.File) {
 			for _, service := range file.Services {
 				b.stubs(file, service)
 			}
+		}
+	}
+}
+
+// ignored refuses protos of whose names protoc-gen-go makes names of files that the
+// Go command passes over, on all systems or on all but one. A file for linux, say,
+// would be noticed elsewhere only.
+func (b *builder) ignored(files []*protogen.File) {
+	for _, file := range files {
+		if _, ours := b.module.dir(string(file.GoImportPath)); !ours {
+			continue
+		}
+		name := path.Base(file.Desc.Path())
+		made := strings.TrimSuffix(name, ".proto") + ".pb.go"
+		switch only := onlyFor(made); {
+		case strings.HasPrefix(name, "_") || strings.HasPrefix(name, "."):
+			b.complaints.add(file.Desc, "Go ignores files whose names begin as %s does, and with them what protoc-gen-go makes of the proto: rename it", name)
+		case only != "":
+			b.complaints.add(file.Desc, "Go builds %s, which protoc-gen-go makes of the proto, for %s alone: rename the proto, say to %s",
+				made, only, strings.TrimSuffix(name, ".proto")+"_types.proto")
 		}
 	}
 }
