@@ -282,6 +282,8 @@ func (b *builder) method(service *Service, from *protogen.Method) *Method {
 		method.TestName += "RPC"
 	}
 	b.claim(service.FullName+"."+method.TestName, from.Desc, "%s", method.TestName)
+	b.sendable(from.Desc, from.Input.Desc)
+	b.sendable(from.Desc, from.Output.Desc)
 	b.classify(method, from)
 	if method.Event != nil {
 		method.Event = b.eventType(pkg, method.Event, from)
