@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -24,7 +25,7 @@ import (
 // request that protoc would send to a plugin. If a file doesn't compile, the error
 // has a line for each mistake.
 func Request(ctx context.Context, importPaths, files []string) (*pluginpb.CodeGeneratorRequest, error) {
-	var mistakes []error
+	var mistakes []reporter.ErrorWithPos
 	compiler := protocompile.Compiler{
 		Resolver:       protocompile.WithStandardImports(&protocompile.SourceResolver{ImportPaths: importPaths}),
 		SourceInfoMode: protocompile.SourceInfoStandard,
@@ -35,7 +36,7 @@ func Request(ctx context.Context, importPaths, files []string) (*pluginpb.CodeGe
 	}
 	compiled, err := compiler.Compile(ctx, files...)
 	if len(mistakes) > 0 {
-		return nil, errors.Join(mistakes...)
+		return nil, together(mistakes, importPaths)
 	}
 	if err != nil {
 		return nil, err
@@ -46,6 +47,47 @@ func Request(ctx context.Context, importPaths, files []string) (*pluginpb.CodeGe
 		add(request, file, added)
 	}
 	return request, nil
+}
+
+// newest is the newest edition that the compiler reads.
+const newest = "2023"
+
+var editionOf = regexp.MustCompile(`(?m)^[ \t]*edition[ \t]*=[ \t]*["'](\w+)["']`)
+
+// together returns all mistakes as one error. Files of an edition that the compiler
+// does not read are a line of their own, with the way out, instead of what it makes
+// of their syntax.
+func together(mistakes []reporter.ErrorWithPos, importPaths []string) error {
+	var newer []string // files
+	var lines []error
+	edition := ""
+	for _, mistake := range mistakes {
+		name := mistake.GetPosition().Filename
+		if slices.Contains(newer, name) {
+			continue
+		}
+		if match := editionOf.FindStringSubmatch(contentOf(name, importPaths)); match != nil && match[1] > newest {
+			newer, edition = append(newer, name), match[1]
+			continue
+		}
+		lines = append(lines, mistake)
+	}
+	if len(newer) > 0 {
+		slices.Sort(newer)
+		lines = append(lines, fmt.Errorf("%s: generate reads no edition after %s, and this is %s: run the plugins with buf generate (buf 1.75 or newer) "+
+			"or with protoc (32 or newer), which make the same files", strings.Join(newer, ", "), newest, edition))
+	}
+	return errors.Join(lines...)
+}
+
+// contentOf returns the text of a proto, "" if it can't be read.
+func contentOf(name string, importPaths []string) string {
+	for _, root := range importPaths {
+		if text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name))); err == nil {
+			return string(text)
+		}
+	}
+	return ""
 }
 
 // add adds a file after those that it imports.
