@@ -50,8 +50,13 @@ func (b *builder) directive(d protoreflect.Descriptor, comments protogen.Comment
 }
 
 // doc returns what a proto says about an element, before it or else after it,
-// without the lines that are meant for this plugin.
-func doc(comments protogen.CommentSet) string {
+// without the lines that are meant for this plugin. What protobuf's own files say
+// of theirs is not used: protoc, buf and generate have different releases of them,
+// and what they make is to be the same.
+func doc(d protoreflect.Descriptor, comments protogen.CommentSet) string {
+	if strings.HasPrefix(d.ParentFile().Path(), "google/protobuf/") {
+		return ""
+	}
 	leading, _ := cut(string(comments.Leading))
 	trailing, _ := cut(string(comments.Trailing))
 	return cmp.Or(leading, trailing)

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/descriptorpb"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/compile"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/plugin"
@@ -74,5 +75,68 @@ func TestARequestWithoutCommentsIsRefused(t *testing.T) {
 		if (response.GetError() != "") != refused || (len(response.GetFile()) > 0) == refused {
 			t.Errorf("with events=%s the error is %q, and there are %d files", events, response.GetError(), len(response.GetFile()))
 		}
+	}
+}
+
+// TestCommentsOfWellKnownTypesAreNotUsed: protoc, buf and generate have different
+// releases of google/protobuf, with other comments. A test of the routes would need
+// all of them.
+func TestCommentsOfWellKnownTypesAreNotUsed(t *testing.T) {
+	root := t.TempDir()
+	for name, text := range map[string]string{
+		"go.mod": "module example.com/well\n",
+		"well.proto": `syntax = "proto3";
+package well;
+option go_package = "example.com/well/gen/wellpb";
+import "google/protobuf/api.proto";
+import "google/protobuf/duration.proto";
+service Well {
+  // receiver:event
+  rpc Put(google.protobuf.Api) returns (google.protobuf.Duration);
+  rpc Get(google.protobuf.Duration) returns (google.protobuf.Api);
+  rpc Hold(Held) returns (Held);
+}
+message Held {
+  // Said by us.
+  google.protobuf.Api api = 1;
+}
+`,
+	} {
+		if err := os.WriteFile(filepath.Join(root, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	request, err := compile.Request(context.Background(), []string{root}, []string{"well.proto"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Parameter = proto.String("root=" + root)
+	ours := plugin.Respond(request, func(string) {})
+	said := false
+	for _, file := range ours.GetFile() {
+		said = said || strings.Contains(file.GetContent(), "Said by us.")
+	}
+	if ours.GetError() != "" || !said {
+		t.Fatalf("the error is %q, and our own comment is used: %t", ours.GetError(), said)
+	}
+	for _, file := range request.GetProtoFile() {
+		if !strings.HasPrefix(file.GetName(), "google/protobuf/") {
+			continue
+		}
+		file.SourceCodeInfo = &descriptorpb.SourceCodeInfo{} // which is all that the built-in ones have
+		comment := func(path ...int32) {
+			file.SourceCodeInfo.Location = append(file.SourceCodeInfo.Location, &descriptorpb.SourceCodeInfo_Location{
+				Path: path, Span: []int32{1, 2, 3}, LeadingComments: proto.String(" Another release."),
+			})
+		}
+		for i, message := range file.GetMessageType() {
+			comment(4, int32(i))
+			for j := range message.GetField() {
+				comment(4, int32(i), 2, int32(j))
+			}
+		}
+	}
+	if theirs := plugin.Respond(request, func(string) {}); !proto.Equal(ours, theirs) {
+		t.Error("with other comments in google/protobuf, other files are made")
 	}
 }
