@@ -32,6 +32,7 @@ func Build(module Module, plugin *protogen.Plugin, events string) (*Module, erro
 	slices.SortFunc(files, func(a, b *protogen.File) int { return cmp.Compare(a.Desc.Path(), b.Desc.Path()) })
 	b.folders(files)
 	b.ignored(files)
+	b.linked(files)
 	b.identifiers(files)
 	for _, file := range files {
 		if file.Generate && len(file.Services) > 0 {
