@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"path"
 	"slices"
 	"strings"
 
@@ -258,12 +259,19 @@ func (c *command) checkGoPackages(result *plugin.Result) error {
 		if len(file.GetService()) == 0 || !slices.Contains(c.request.GetFileToGenerate(), file.GetName()) || gomod.Provides(goPackage) {
 			continue
 		}
-		complaints.OfGoPackage(file, "go_package %q is neither in the module %s nor in one that go.mod requires: change it, or run go get for that module", goPackage, gomod.Path())
+		complaints.OfGoPackage("foreign "+owner(goPackage), file, "go_package %q is neither in the module %s nor in one that go.mod requires: change it, or run go get for that module", goPackage, gomod.Path())
 	}
 	if len(complaints) == 0 {
 		return nil
 	}
 	return complaints
+}
+
+// owner returns the beginning of an import path that is likely to be one module, or
+// modules of one owner.
+func owner(importPath string) string {
+	parts := strings.SplitN(importPath, "/", 3)
+	return path.Join(parts[:min(2, len(parts))]...)
 }
 
 // compare shows what a run would change. It returns an error if there is a change.

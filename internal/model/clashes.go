@@ -19,8 +19,24 @@ func (b *builder) claim(name string, d protoreflect.Descriptor, format string, a
 	}
 	if pair := [2]protoreflect.Descriptor{d, other}; other != d && !b.clashing[pair] {
 		b.clashing[pair] = true
+		if goPackage := b.shared(d, other); goPackage != "" {
+			one, two := string(other.ParentFile().Package()), string(d.ParentFile().Package())
+			b.complaints.addFor("go_package "+goPackage, d, "the proto packages %q and %q have one go_package, in which %s and %s (%s) both become %s: give one of the packages another",
+				one, two, named(d), named(other), b.at(other), fmt.Sprintf(format, args...))
+			return
+		}
 		b.complaints.add(d, "%s and %s (%s) both become %s: rename one of them", named(d), named(other), b.at(other), fmt.Sprintf(format, args...))
 	}
+}
+
+// shared returns the Go package that the proto packages of two descriptors have in
+// common; "" if they have none, or are one proto package.
+func (b *builder) shared(d, other protoreflect.Descriptor) string {
+	one, two := b.plugin.FilesByPath[d.ParentFile().Path()], b.plugin.FilesByPath[other.ParentFile().Path()]
+	if one.Desc.Package() == two.Desc.Package() || one.GoImportPath != two.GoImportPath {
+		return ""
+	}
+	return string(one.GoImportPath)
 }
 
 // identifiers claims what protoc-gen-go makes of messages and enums in the Go

@@ -47,7 +47,7 @@ func (b *builder) linked(files []*protogen.File) {
 			continue
 		}
 		if linked, found := Linked[file.Desc.Path()]; found {
-			b.complaints.OfGoPackage(file.Proto, "go_package %q: every program with gRPC links %s already, from %s, and panics at its start if there are two: "+
+			b.complaints.OfGoPackage("", file.Proto, "go_package %q: every program with gRPC links %s already, from %s, and panics at its start if there are two: "+
 				"make go_package %[3]q, or pass M%[2]s=%[3]s to every plugin", string(file.GoImportPath), file.Desc.Path(), linked.GoPackage)
 			continue
 		}
@@ -56,7 +56,7 @@ func (b *builder) linked(files []*protogen.File) {
 			names := TopLevel(file.Desc)
 			i := slices.IndexFunc(names, func(name protoreflect.Name) bool { return slices.Contains(linked.Names, string(name)) })
 			if linked.Package == string(file.Desc.Package()) && i >= 0 {
-				b.complaints.OfGoPackage(file.Proto, "go_package %q: every program with gRPC links %s.%s already, from %s, and panics at its start if there are two: "+
+				b.complaints.OfGoPackage("", file.Proto, "go_package %q: every program with gRPC links %s.%s already, from %s, and panics at its start if there are two: "+
 					"import the proto of that package, make go_package %[4]q, or rename package %[2]s", string(file.GoImportPath), linked.Package, names[i], linked.GoPackage)
 				break
 			}

@@ -268,15 +268,24 @@ func tree(dir string) (*render.Tree, error) {
 	return tree, err
 }
 
-// foreignMessages returns lines about the packages whose messages nobody makes.
-func foreignMessages(target *model.Module, gomod *GoMod) (lines []string) {
+// foreignMessages returns a line about the packages whose messages nobody makes.
+func foreignMessages(target *model.Module, gomod *GoMod) []string {
+	var line string
+	var others []string
 	for _, pkg := range target.Packages {
-		if !gomod.Provides(pkg.Messages.Path) {
-			lines = append(lines, fmt.Sprintf("%s: its messages get no Go code, because their go_package %s is neither in the module %s nor in one that go.mod requires: "+
-				"change go_package, or run go get for that module", pkg.Services[0].Declared(), pkg.Messages.Path, gomod.Path()))
+		switch {
+		case gomod.Provides(pkg.Messages.Path):
+		case line == "":
+			line = fmt.Sprintf("%s: its messages get no Go code, because their go_package %s is neither in the module %s nor in one that go.mod requires: "+
+				"change go_package, or run go get for that module", pkg.Services[0].Declared(), pkg.Messages.Path, gomod.Path())
+		default:
+			others = append(others, pkg.Services[0].Declared())
 		}
 	}
-	return lines
+	if line == "" {
+		return nil
+	}
+	return []string{line + model.More(others)}
 }
 
 func hasServices(request *pluginpb.CodeGeneratorRequest) bool {
