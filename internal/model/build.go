@@ -124,7 +124,7 @@ func (b *builder) packageOf(file *protogen.File) *Package {
 	}
 	role := func(name string) GoPackage { return module.sub(path.Join(dir, base+name), base+name) }
 	pkg := &Package{
-		program:  program(protoPackage, file.Desc.Path()),
+		program:  b.program(file),
 		dir:      dir,
 		Proto:    protoPackage,
 		Base:     base,
@@ -149,6 +149,11 @@ func (b *builder) packageOf(file *protogen.File) *Package {
 	b.packages[file.GoImportPath] = pkg
 	b.module.Packages = append(b.module.Packages, pkg)
 	return pkg
+}
+
+// program returns the name of the program that serves the services of a file.
+func (b *builder) program(file *protogen.File) string {
+	return cmp.Or(b.module.OneProgram, program(string(file.Desc.Package()), file.Desc.Path()))
 }
 
 // foreignDir returns the folder of what is generated for a package of another
@@ -200,7 +205,7 @@ func (b *builder) service(pkg *Package, from *protogen.Service) *Service {
 		Name:       from.GoName,
 		FullName:   string(from.Desc.FullName()),
 		File:       b.stem(pkg.dir+" "+pkg.Base, from.GoName, "service", "client", "server", "log"),
-		Commands:   b.stem("cmd/"+pkg.program, strings.Trim(from.GoName+"_"+versionOf(pkg.Proto), "_")+"_commands", "service"),
+		Commands:   b.stem("cmd/"+pkg.program, b.commands(pkg, from), "service"),
 		Func:       unless(from.GoName, "Service"),
 		Accessor:   unless(from.GoName, "Close"),
 		Doc:        doc(from.Desc, from.Comments),
@@ -215,6 +220,16 @@ func (b *builder) service(pkg *Package, from *protogen.Service) *Service {
 	}
 	service.Code = CodeOfTemplates(service)
 	return service
+}
+
+// commands returns the name of the file with the subcommands of a service. Another
+// run may generate another service into the same program: those of one proto package
+// differ by their names and versions, and those of several by the package, too.
+func (b *builder) commands(pkg *Package, from *protogen.Service) string {
+	if b.module.OneProgram != "" {
+		return strings.ReplaceAll(string(from.Desc.FullName()), ".", "_") + "_commands"
+	}
+	return strings.Trim(from.GoName+"_"+versionOf(pkg.Proto), "_") + "_commands"
 }
 
 // impl returns the package of a service's implementation, where nothing else is.

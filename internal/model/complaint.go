@@ -60,7 +60,7 @@ func (cs Complaints) others(first Complaint) (places []string) {
 	return places
 }
 
-// More returns what ends a line that stands for others: how many they are, and where
+// More returns what ends a line that replaces others: how many they are, and where
 // some of them are; "" for none.
 func More(places []string) string {
 	const some = 3

@@ -15,12 +15,15 @@ import (
 // Module is the Go module that is generated into, and everything that one run
 // generates from.
 type Module struct {
-	Path     string     // its module path, as in go.mod
-	Runtime  string     // import path of the runtime: a folder of the module, or elsewhere
-	Copied   bool       // whether the runtime is copied into the module
-	Engines  []string   // of the event log, besides memory: folders of the runtime's eventlog
-	Packages []*Package // in the order of their import paths
-	Programs []*Program // in the order of their packages
+	Path    string   // its module path, as in go.mod
+	Runtime string   // import path of the runtime: a folder of the module, or elsewhere
+	Copied  bool     // whether the runtime is copied into the module
+	Engines []string // of the event log, besides memory: folders of the runtime's eventlog
+	// OneProgram is the name of the program that serves all packages; "" if there is
+	// one for each proto package.
+	OneProgram string
+	Packages   []*Package // in the order of their import paths
+	Programs   []*Program // in the order of their packages
 
 	protos Protos
 }
@@ -47,7 +50,7 @@ func (m *Module) UsesEvents() bool {
 }
 
 // Program is a server and its client: one for each proto package, its versions
-// taken together.
+// taken together, or one for all packages of a run.
 type Program struct {
 	Module   *Module // that it is of
 	Name     string  // "receiver" for cmd/receiver-server and cmd/receiver-client

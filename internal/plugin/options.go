@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,6 +32,9 @@ type Options struct {
 	Check bool
 	// Engines are those of the event log that the copy of the runtime has.
 	Engines []string
+	// Program is the name of the one program that serves all services of the run; ""
+	// for one for each proto package.
+	Program string
 	// Templates is a folder of templates that are laid over ours, relative to
 	// the working folder; "" for none.
 	Templates string
@@ -77,6 +81,11 @@ var options = []option{
 			o.Check, err = strconv.ParseBool(value)
 			return err == nil
 		}},
+	{"program=NAME", "makes one program of all services, `cmd/NAME-server` and `cmd/NAME-client`, instead of one of each proto package",
+		func(o *Options, _, value string) bool {
+			o.Program = value
+			return programName.MatchString(value)
+		}},
 	{"templates=DIR", "lays a folder of your templates over ours",
 		func(o *Options, _, value string) bool {
 			o.Templates = value
@@ -112,6 +121,8 @@ func setLevel(o *Options, part, value string) bool {
 	o.levels = append(o.levels, part)
 	return slices.Contains(strings.Split(levels, "|"), value)
 }
+
+var programName = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 
 const (
 	asProtocGenGo = "as protoc-gen-go takes it"

@@ -230,7 +230,7 @@ func read(request *pluginpb.CodeGeneratorRequest, options Options) (*GoMod, *mod
 	if err != nil {
 		return gomod, nil, model.Misread(request, err)
 	}
-	target := model.Module{Path: gomod.Path(), Runtime: options.Runtime, Engines: options.Engines}
+	target := model.Module{Path: gomod.Path(), Runtime: options.Runtime, Engines: options.Engines, OneProgram: options.Program}
 	if target.Runtime == "" {
 		target.Runtime, target.Copied = target.Path+"/"+model.RuntimeDir, true
 	}

@@ -97,7 +97,7 @@ service Well {
   rpc Hold(Held) returns (Held);
 }
 message Held {
-  // Said by us.
+  // Ours.
   google.protobuf.Api api = 1;
 }
 `,
@@ -112,12 +112,12 @@ message Held {
 	}
 	request.Parameter = proto.String("root=" + root)
 	ours := plugin.Respond(request, func(string) {})
-	said := false
+	used := false
 	for _, file := range ours.GetFile() {
-		said = said || strings.Contains(file.GetContent(), "Said by us.")
+		used = used || strings.Contains(file.GetContent(), "Ours.")
 	}
-	if ours.GetError() != "" || !said {
-		t.Fatalf("the error is %q, and our own comment is used: %t", ours.GetError(), said)
+	if ours.GetError() != "" || !used {
+		t.Fatalf("the error is %q, and our own comment is used: %t", ours.GetError(), used)
 	}
 	for _, file := range request.GetProtoFile() {
 		if !strings.HasPrefix(file.GetName(), "google/protobuf/") {
