@@ -31,8 +31,10 @@ func Build(module Module, plugin *protogen.Plugin, events string) (*Module, erro
 	files := slices.Clone(plugin.Files)
 	slices.SortFunc(files, func(a, b *protogen.File) int { return cmp.Compare(a.Desc.Path(), b.Desc.Path()) })
 	b.folders(files)
-	b.ignored(files)
-	b.linked(files)
+	if slices.ContainsFunc(files, func(file *protogen.File) bool { return file.Generate && len(file.Services) > 0 }) {
+		b.ignored(files)
+		b.linked(files)
+	}
 	b.identifiers(files)
 	for _, file := range files {
 		if file.Generate && len(file.Services) > 0 {

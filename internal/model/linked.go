@@ -38,15 +38,21 @@ func TopLevel(file protoreflect.FileDescriptor) (names []protoreflect.Name) {
 	return names
 }
 
-// linked refuses protos of the module that its programs link anyway, as a part of
-// grpc-go or protobuf: Go registers the names of all protos of a program, and one with
-// two of a name builds, but panics when it starts.
+// linked refuses protos of the module, and those with services that it serves, that
+// its programs link anyway, as a part of grpc-go or protobuf, from another Go package:
+// Go registers the names of all protos of a program, and one with two of a name
+// builds, but panics when it starts.
 func (b *builder) linked(files []*protogen.File) {
 	for _, file := range files {
-		if _, ours := b.module.dir(string(file.GoImportPath)); !ours {
+		_, ours := b.module.dir(string(file.GoImportPath))
+		if served := file.Generate && len(file.Services) > 0; !ours && !served {
 			continue
 		}
-		if linked, found := Linked[file.Desc.Path()]; found {
+		linked, found := Linked[file.Desc.Path()]
+		if found && linked.GoPackage == string(file.GoImportPath) {
+			continue
+		}
+		if found {
 			b.complaints.OfGoPackage("", file.Proto, "go_package %q: every program with gRPC links %s already, from %s, and panics at its start if there are two: "+
 				"make go_package %[3]q, or pass M%[2]s=%[3]s to every plugin", string(file.GoImportPath), file.Desc.Path(), linked.GoPackage)
 			continue
@@ -55,7 +61,7 @@ func (b *builder) linked(files []*protogen.File) {
 			linked := Linked[path]
 			names := TopLevel(file.Desc)
 			i := slices.IndexFunc(names, func(name protoreflect.Name) bool { return slices.Contains(linked.Names, string(name)) })
-			if linked.Package == string(file.Desc.Package()) && i >= 0 {
+			if linked.Package == string(file.Desc.Package()) && linked.GoPackage != string(file.GoImportPath) && i >= 0 {
 				b.complaints.OfGoPackage("", file.Proto, "go_package %q: every program with gRPC links %s.%s already, from %s, and panics at its start if there are two: "+
 					"import the proto of that package, make go_package %[4]q, or rename package %[2]s", string(file.GoImportPath), linked.Package, names[i], linked.GoPackage)
 				break
