@@ -77,8 +77,8 @@ func (c *goPackages) check(file *descriptorpb.FileDescriptorProto, imported bool
 	if !named {
 		name = path.Base(importPath)
 	}
-	complain := func(format string, args ...any) {
-		c.complaints.at(file, atGoPackage, "go_package %q: "+format, append([]any{goPackage}, args...)...)
+	complain := func(format string, args ...any) { // in one line for all files of the Go package
+		c.complaints.OfGoPackage(format+importPath, file, "go_package %q: "+format, append([]any{goPackage}, args...)...)
 	}
 	switch err := module.CheckImportPath(importPath); {
 	case goPackage == "":

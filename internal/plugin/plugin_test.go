@@ -140,3 +140,28 @@ message Held {
 		t.Error("with other comments in google/protobuf, other files are made")
 	}
 }
+
+// TestForeignMessagesAreOneLine: a plugin can only warn of messages in other modules,
+// and of many of them once.
+func TestForeignMessagesAreOneLine(t *testing.T) {
+	root := t.TempDir()
+	if err := os.WriteFile(filepath.Join(root, "go.mod"), []byte("module example.com/other\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	request, err := compile.Request(context.Background(), []string{"../../testdata/many-foreign"}, []string{"a.proto", "b.proto", "c.proto", "d.proto", "e.proto", "f.proto"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Parameter = proto.String("root=" + root)
+	var got []string
+	response := plugin.Respond(request, func(line string) {
+		if strings.Contains(line, "get no Go code") {
+			got = append(got, line)
+		}
+	})
+	const want = "a.proto: its messages get no Go code, because their go_package example.org/apis/a/v1 is neither in the module example.com/other nor in one that go.mod requires: " +
+		"change go_package, or run go get for that module (and 5 more: b.proto, c.proto, d.proto, …)"
+	if response.GetError() != "" || len(got) != 1 || got[0] != want {
+		t.Errorf("it prints %q (error %q), want %q", got, response.GetError(), want)
+	}
+}
