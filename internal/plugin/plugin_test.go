@@ -2,6 +2,9 @@ package plugin_test
 
 import (
 	"context"
+	"fmt"
+	"go/build"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -163,5 +166,52 @@ func TestForeignMessagesAreOneLine(t *testing.T) {
 		"change go_package, or run go get for that module (and 5 more: b.proto, c.proto, d.proto, …)"
 	if response.GetError() != "" || len(got) != 1 || got[0] != want {
 		t.Errorf("it prints %q (error %q), want %q", got, response.GetError(), want)
+	}
+}
+
+// TestGoBuildsEveryFileEverywhere: whatever names a proto has, the Go command passes
+// over none of the files, on no system, and takes none for a test that is not one.
+func TestGoBuildsEveryFileEverywhere(t *testing.T) {
+	root := t.TempDir()
+	names := []string{"DevWindows", "dev_windows", "A_linux_amd64", "PutTest", "put_test", "Windows", "Test", "Js_wasm_test", "_Hidden", "_windows"}
+	var proto3 strings.Builder
+	proto3.WriteString("syntax = \"proto3\";\npackage some_linux.x_test;\noption go_package = \"example.com/odd/gen/all_windows;all_windows\";\nmessage Reply {}\n")
+	for i, name := range names {
+		fmt.Fprintf(&proto3, "message E%d_%s { string event_type = 1; string source = 2; }\nservice S%[1]d_%[2]s {\n", i, name)
+		for j, rpc := range names {
+			if rpc != "dev_windows" && rpc != "put_test" { // one Go method with DevWindows
+				fmt.Fprintf(&proto3, "  // receiver:event\n  rpc %s(E%d_%s) returns (Reply);\n", rpc, j, names[j])
+			}
+		}
+		proto3.WriteString("}\n")
+	}
+	proto3.WriteString("service linux { rpc test(Reply) returns (Reply); }\nservice _arm64 { rpc _386(Reply) returns (Reply); }\n")
+	for name, text := range map[string]string{"go.mod": "module example.com/odd\n", "x_test.proto": proto3.String()} {
+		if err := os.WriteFile(filepath.Join(root, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	request, err := compile.Request(context.Background(), []string{root}, []string{"x_test.proto"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Parameter = proto.String("root=" + root)
+	response := plugin.Respond(request, func(string) {})
+	if response.GetError() != "" || len(response.GetFile()) < 200 {
+		t.Fatal(response.GetError(), len(response.GetFile()))
+	}
+	elsewhere := build.Default
+	elsewhere.GOOS, elsewhere.GOARCH = "elsewhere", "elsewhere"
+	for _, file := range response.GetFile() {
+		if filepath.Ext(file.GetName()) != ".go" || strings.HasPrefix(file.GetName(), "internal/receiver-runtime/") {
+			continue
+		}
+		elsewhere.OpenFile = func(string) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(file.GetContent())), nil }
+		if matches, err := elsewhere.MatchFile(".", filepath.Base(file.GetName())); err != nil || !matches {
+			t.Errorf("Go does not build %s everywhere (%v)", file.GetName(), err)
+		}
+		if strings.HasSuffix(file.GetName(), "_test.go") && !strings.Contains(file.GetContent(), "(t *testing.T)") && !strings.Contains(file.GetContent(), "(t testing.TB") {
+			t.Errorf("Go takes %s for a test", file.GetName())
+		}
 	}
 }
