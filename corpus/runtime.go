@@ -5,6 +5,8 @@ package main
 import (
 	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/command"
+	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog/nats"
+	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog/sqlite"
 	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/operate"
 	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"

@@ -16,6 +16,9 @@ type Requirement struct {
 	Least   string // the oldest version with which they build and keep what they promise
 }
 
+// Go is what the runtime needs of the line go in go.mod.
+var Go = Requirement{Path: "go", Version: "1.26.0", Least: "1.25.0"}
+
 // requirements are all of them. Tests compare them with go.mod and with the
 // imports of the runtime, and build it with the least versions.
 var requirements = []Requirement{

@@ -44,6 +44,9 @@ func TestRequirementsAreOfGoMod(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if got := gomod.Go.Version; got != runtime.Go.Version {
+		t.Errorf("go.mod requires go %s, but the runtime asks for %s", got, runtime.Go.Version)
+	}
 	for _, need := range runtime.Requirements() {
 		i := slices.IndexFunc(gomod.Require, func(r *modfile.Require) bool { return r.Mod.Path == need.Path })
 		if i < 0 || gomod.Require[i].Mod.Version != need.Version {
@@ -157,7 +160,7 @@ func module(t *testing.T, part runtime.Part, version func(runtime.Requirement) s
 	for _, file := range files {
 		write(t, filepath.Join(root, "runtime", file.Path), file.Content)
 	}
-	gomod := "module example.com/orders\n\ngo 1.26.0\n"
+	gomod := "module example.com/orders\n\ngo " + runtime.Go.Least + "\n" // go vet reports what is newer
 	for _, need := range part.Requirements() {
 		gomod += "\nrequire " + need.Path + " " + version(need) + "\n"
 	}

@@ -129,3 +129,29 @@ func write(t *testing.T, at, text string) {
 		t.Fatal(err)
 	}
 }
+
+// TestBufGeneratesFromEdition2024 generates with buf from protos that the compiler of
+// generate can't read yet, and tests what comes of them.
+func TestBufGeneratesFromEdition2024(t *testing.T) {
+	tool(t, "buf", fromMake)
+	dir := t.TempDir()
+	copyProtos(t, filepath.Join(repository(t), "testdata/edition-2024"), dir)
+	module := thisRepository + "/testdata/edition-2024/golden"
+	write(t, filepath.Join(dir, "go.mod"), "module "+module+"\n\ngo 1.26\n")
+	write(t, filepath.Join(dir, "buf.yaml"), "version: v2\n")
+	write(t, filepath.Join(dir, "buf.gen.yaml"), strings.ReplaceAll(`version: v2
+plugins:
+  - local: protoc-gen-go
+    out: .
+    opt: module=MODULE
+  - local: protoc-gen-go-grpc
+    out: .
+    opt: module=MODULE
+  - local: protoc-gen-receiver
+    out: .
+`, "MODULE", module))
+	_, args, _ := strings.Cut(run(t, dir, "buf", "generate"), "go get ")
+	run(t, dir, "go", append([]string{"get"}, strings.Fields(args)...)...)
+	run(t, dir, "go", "mod", "tidy")
+	run(t, dir, "go", "test", "./...")
+}

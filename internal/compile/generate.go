@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -123,7 +124,7 @@ func load(ctx context.Context, name string, args []string) (*command, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.request.Parameter = proto.String(strings.Join(receiver, ","))
+	c.request.Parameter = proto.String(strings.Join(append(receiver, c.apiLevels()...), ","))
 	c.unread = unread(c.request, importPaths)
 	return c, nil
 }
@@ -146,6 +147,17 @@ func unread(request *pluginpb.CodeGeneratorRequest, importPaths []string) error 
 		}
 	}
 	return errors.Join(all...)
+}
+
+// apiLevels returns the options of protoc-gen-go that choose the API of messages:
+// what is generated for them depends on it.
+func (c *command) apiLevels() (options []string) {
+	for option := range strings.SplitSeq(c.toolOptions["protoc-gen-go"].String(), ",") {
+		if strings.HasPrefix(option, "default_api_level=") || strings.HasPrefix(option, "apilevelM") {
+			options = append(options, option)
+		}
+	}
+	return options
 }
 
 // parse parses flags and returns the files. As in protoc, flags may follow files,
@@ -264,7 +276,11 @@ func (c *command) runTools(ctx context.Context, result *plugin.Result) (files []
 		if err != nil {
 			return nil, err
 		}
-		response, err := tool.run(ctx, program, request, options.ForGo(gomod.Path(), *c.toolOptions[tool.name()]))
+		own := *c.toolOptions[tool.name()]
+		if tool.name() == "protoc-gen-go" {
+			own = append(options.APILevels(), own...)
+		}
+		response, err := tool.run(ctx, program, request, options.ForGo(gomod.Path(), own))
 		if err != nil {
 			return nil, err
 		}
@@ -285,12 +301,19 @@ func (c *command) checkGoPackages(result *plugin.Result) error {
 		if len(file.GetService()) == 0 || !slices.Contains(c.request.GetFileToGenerate(), file.GetName()) || gomod.Provides(goPackage) {
 			continue
 		}
-		complaints.OfGoPackage(file, "go_package %q is neither in the module %s nor in one that go.mod requires: change it, or run go get for that module", goPackage, gomod.Path())
+		complaints.OfGoPackage("foreign "+owner(goPackage), file, "go_package %q is neither in the module %s nor in one that go.mod requires: change it, or run go get for that module", goPackage, gomod.Path())
 	}
 	if len(complaints) == 0 {
 		return nil
 	}
 	return complaints
+}
+
+// owner returns the beginning of an import path that is likely to be one module, or
+// modules of one owner.
+func owner(importPath string) string {
+	parts := strings.SplitN(importPath, "/", 3)
+	return path.Join(parts[:min(2, len(parts))]...)
 }
 
 // compare shows what a run would change. It returns an error if there is a change.

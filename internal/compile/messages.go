@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/keep"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/plugin"
 )
 
@@ -21,12 +22,21 @@ import (
 // because it doesn't look at files that it doesn't make.
 func (c *command) checkMessages(result *plugin.Result, made []keep.File) (warnings []string) {
 	options, modulePath := result.Options, result.GoMod.Path()
+	var unnamed string // the first proto that is imported and not named, and the others
+	var others []string
 	for _, file := range c.request.GetProtoFile() {
 		dir, ok := folderOf(options.GoPackage(file), modulePath)
 		if !ok || slices.Contains(c.request.GetFileToGenerate(), file.GetName()) || slices.Contains(slices.Collect(maps.Values(protosIn(options.Root, dir))), file.GetName()) {
 			continue
 		}
-		warnings = append(warnings, fmt.Sprintf("%s: it is imported, but its messages are not in %s: name it, too", file.GetName(), dir))
+		if unnamed == "" {
+			unnamed = fmt.Sprintf("%s: it is imported, but its messages are not in %s: name it, too", file.GetName(), dir)
+		} else {
+			others = append(others, file.GetName())
+		}
+	}
+	if unnamed != "" {
+		warnings = append(warnings, unnamed+model.More(others))
 	}
 	folders := map[string]bool{}
 	for _, file := range made {

@@ -3,6 +3,7 @@ package compile_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -48,4 +49,27 @@ func TestMessagesThatDoNotFitAreReported(t *testing.T) {
 		t.Fatal(err)
 	}
 	prints("")
+}
+
+// TestImportsThatAreNotNamedAreOneLine imports five protos, and names none of them.
+func TestImportsThatAreNotNamedAreOneLine(t *testing.T) {
+	toolsOnPath(t)
+	root := t.TempDir()
+	copyFile(t, "../../examples/receiver/go.mod", filepath.Join(root, "go.mod"))
+	imports, fields := "", ""
+	for i, name := range []string{"a", "b", "c", "d", "e"} {
+		writeFile(t, filepath.Join(root, name+".proto"), fmt.Sprintf("syntax = \"proto3\";\npackage %[1]s;\noption go_package = \"example.com/receiver/gen/%[1]spb\";\nmessage M {}\n", name))
+		imports += fmt.Sprintf("import \"%s.proto\";\n", name)
+		fields += fmt.Sprintf("  %s.M %[1]s = %d;\n", name, i+1)
+	}
+	writeFile(t, filepath.Join(root, "all.proto"), "syntax = \"proto3\";\npackage all;\n"+imports+
+		"option go_package = \"example.com/receiver/gen/allpb\";\nservice All { rpc Put(Request) returns (Request); }\nmessage Request {\n"+fields+"}\n")
+	var out, stderr bytes.Buffer
+	if err := compile.Generate(context.Background(), []string{"--receiver_opt=root=" + root, "-I", root, "all.proto"}, &out, &stderr); err != nil {
+		t.Fatal(err)
+	}
+	const want = "protoc-gen-receiver: a.proto: it is imported, but its messages are not in gen/apb: name it, too (and 4 more: b.proto, c.proto, d.proto, …)\n"
+	if got := stderr.String(); got != want {
+		t.Errorf("it prints %q, want %q", got, want)
+	}
 }

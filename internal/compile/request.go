@@ -9,10 +9,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/bufbuild/protocompile"
+	"github.com/bufbuild/protocompile/ast"
 	"github.com/bufbuild/protocompile/linker"
 	"github.com/bufbuild/protocompile/protoutil"
 	"github.com/bufbuild/protocompile/reporter"
@@ -24,7 +27,7 @@ import (
 // request that protoc would send to a plugin. If a file doesn't compile, the error
 // has a line for each mistake.
 func Request(ctx context.Context, importPaths, files []string) (*pluginpb.CodeGeneratorRequest, error) {
-	var mistakes []error
+	var mistakes []reporter.ErrorWithPos
 	compiler := protocompile.Compiler{
 		Resolver:       protocompile.WithStandardImports(&protocompile.SourceResolver{ImportPaths: importPaths}),
 		SourceInfoMode: protocompile.SourceInfoStandard,
@@ -35,10 +38,10 @@ func Request(ctx context.Context, importPaths, files []string) (*pluginpb.CodeGe
 	}
 	compiled, err := compiler.Compile(ctx, files...)
 	if len(mistakes) > 0 {
-		return nil, errors.Join(mistakes...)
+		return nil, together(mistakes, importPaths)
 	}
 	if err != nil {
-		return nil, err
+		return nil, notFound(err, importPaths)
 	}
 	request := &pluginpb.CodeGeneratorRequest{FileToGenerate: files}
 	added := map[string]bool{}
@@ -46,6 +49,120 @@ func Request(ctx context.Context, importPaths, files []string) (*pluginpb.CodeGe
 		add(request, file, added)
 	}
 	return request, nil
+}
+
+// notFound returns an error that says where an imported file was looked for, if that
+// is what is wrong.
+func notFound(err error, importPaths []string) error {
+	var where reporter.ErrorWithPos
+	var at *fs.PathError
+	if !errors.Is(err, fs.ErrNotExist) || !errors.As(err, &where) || !errors.As(err, &at) {
+		return err
+	}
+	name := at.Path
+	for _, root := range importPaths { // the shortest of its names is the imported one
+		if relative, err := filepath.Rel(root, at.Path); err == nil && filepath.IsLocal(relative) && len(relative) < len(name) {
+			name = relative
+		}
+	}
+	return fmt.Errorf("%s: %s is not below %s: name with -I the folder that it is relative to", where.GetPosition(), filepath.ToSlash(name), strings.Join(importPaths, ", "))
+}
+
+// newest is the newest edition that the compiler reads.
+const newest = "2023"
+
+var editionOf = regexp.MustCompile(`(?m)^[ \t]*edition[ \t]*=[ \t]*["'](\w+)["']`)
+
+// together returns all mistakes as one error. Files of an edition that the compiler
+// does not read are a line of their own, with the way out, instead of what it makes
+// of their syntax.
+func together(mistakes []reporter.ErrorWithPos, importPaths []string) error {
+	var newer []string // files
+	var lines []error
+	var twice []*both
+	edition := ""
+	for _, mistake := range mistakes {
+		name := mistake.GetPosition().Filename
+		if slices.Contains(newer, name) {
+			continue
+		}
+		if match := editionOf.FindStringSubmatch(contentOf(name, importPaths)); match != nil && match[1] > newest {
+			newer, edition = append(newer, name), match[1]
+			continue
+		}
+		if found := bothOf(mistake); found != nil {
+			twice = found.joined(twice)
+			continue
+		}
+		lines = append(lines, mistake)
+	}
+	for _, one := range twice {
+		lines = append(lines, one)
+	}
+	if len(newer) > 0 {
+		slices.Sort(newer)
+		lines = append(lines, fmt.Errorf("%s: generate reads no edition after %s, and this is %s: run the plugins with buf generate (buf 1.75 or newer) "+
+			"or with protoc (32 or newer), which make the same files", strings.Join(newer, ", "), newest, edition))
+	}
+	return errors.Join(lines...)
+}
+
+// both is the error for two files that define the same names: often they are one
+// file by two paths. Which of them is compiled first is up to chance.
+type both struct {
+	name  string           // the first of the names
+	at    [2]ast.SourcePos // where it is defined, in the order of the files' names
+	names int
+}
+
+var alreadyDefined = regexp.MustCompile(`^symbol "([^"]+)" already defined at (.+):(\d+):(\d+)`)
+
+// bothOf returns what a mistake says of a name that is defined twice; nil for any
+// other mistake.
+func bothOf(mistake reporter.ErrorWithPos) *both {
+	match := alreadyDefined.FindStringSubmatch(mistake.Unwrap().Error())
+	if match == nil || match[2] == mistake.GetPosition().Filename {
+		return nil
+	}
+	line, _ := strconv.Atoi(match[3])
+	column, _ := strconv.Atoi(match[4])
+	found := &both{match[1], [2]ast.SourcePos{mistake.GetPosition(), {Filename: match[2], Line: line, Col: column}}, 1}
+	if found.at[0].Filename > found.at[1].Filename {
+		slices.Reverse(found.at[:])
+	}
+	return found
+}
+
+// joined returns all with one more, which becomes a part of the one for its files.
+func (b *both) joined(all []*both) []*both {
+	for _, known := range all {
+		if known.at[0].Filename == b.at[0].Filename && known.at[1].Filename == b.at[1].Filename {
+			known.names++
+			if b.at[0].Line < known.at[0].Line {
+				known.name, known.at = b.name, b.at
+			}
+			return all
+		}
+	}
+	return append(all, b)
+}
+
+func (b *both) Error() string {
+	more := ""
+	if b.names > 1 {
+		more = fmt.Sprintf(" (and %d names more)", b.names-1)
+	}
+	return fmt.Sprintf("%s: %s is also defined at %s%s: if this is one file by two paths, name it by one of them, and only one of its folders with -I", b.at[0], b.name, b.at[1], more)
+}
+
+// contentOf returns the text of a proto, "" if it can't be read.
+func contentOf(name string, importPaths []string) string {
+	for _, root := range importPaths {
+		if text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name))); err == nil {
+			return string(text)
+		}
+	}
+	return ""
 }
 
 // add adds a file after those that it imports.

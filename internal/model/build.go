@@ -34,6 +34,10 @@ func Build(module Module, plugin *protogen.Plugin, events string, marks ...Mark)
 	files := slices.Clone(plugin.Files)
 	slices.SortFunc(files, func(a, b *protogen.File) int { return cmp.Compare(a.Desc.Path(), b.Desc.Path()) })
 	b.folders(files)
+	if slices.ContainsFunc(files, func(file *protogen.File) bool { return file.Generate && len(file.Services) > 0 }) {
+		b.ignored(files)
+		b.linked(files)
+	}
 	b.identifiers(files)
 	b.mark(marks)
 	for _, file := range files {
@@ -147,7 +151,7 @@ func (b *builder) packageOf(file *protogen.File) *Package {
 	}
 	role := func(name string) GoPackage { return module.sub(path.Join(dir, base+name), base+name) }
 	pkg := &Package{
-		program:  program(protoPackage, file.Desc.Path()),
+		program:  b.program(file),
 		dir:      dir,
 		Proto:    protoPackage,
 		Base:     base,
@@ -172,6 +176,11 @@ func (b *builder) packageOf(file *protogen.File) *Package {
 	b.packages[file.GoImportPath] = pkg
 	b.module.Packages = append(b.module.Packages, pkg)
 	return pkg
+}
+
+// program returns the name of the program that serves the services of a file.
+func (b *builder) program(file *protogen.File) string {
+	return cmp.Or(b.module.OneProgram, program(string(file.Desc.Package()), file.Desc.Path()))
 }
 
 // foreignDir returns the folder of what is generated for a package of another
@@ -223,10 +232,10 @@ func (b *builder) service(pkg *Package, from *protogen.Service) *Service {
 		Name:       from.GoName,
 		FullName:   string(from.Desc.FullName()),
 		File:       b.stem(pkg.dir+" "+pkg.Base, from.GoName, "service", "client", "server", "log"),
-		Commands:   b.stem("cmd/"+pkg.program, strings.Trim(from.GoName+"_"+versionOf(pkg.Proto), "_")+"_commands", "service"),
+		Commands:   b.stem("cmd/"+pkg.program, b.commands(pkg, from), "service"),
 		Func:       unless(from.GoName, "Service"),
 		Accessor:   unless(from.GoName, "Close"),
-		Doc:        doc(from.Comments),
+		Doc:        doc(from.Desc, from.Comments),
 		Deprecated: options.GetDeprecated(),
 		impl:       impl,
 		proto:      from.Desc.ParentFile().Path(),
@@ -238,6 +247,16 @@ func (b *builder) service(pkg *Package, from *protogen.Service) *Service {
 	}
 	service.Code = CodeOfTemplates(service)
 	return service
+}
+
+// commands returns the name of the file with the subcommands of a service. Another
+// run may generate another service into the same program: those of one proto package
+// differ by their names and versions, and those of several by the package, too.
+func (b *builder) commands(pkg *Package, from *protogen.Service) string {
+	if b.module.OneProgram != "" {
+		return strings.ReplaceAll(string(from.Desc.FullName()), ".", "_") + "_commands"
+	}
+	return strings.Trim(from.GoName+"_"+versionOf(pkg.Proto), "_") + "_commands"
 }
 
 // impl returns the package of a service's implementation, where nothing else is.
@@ -296,7 +315,7 @@ func (b *builder) method(service *Service, from *protogen.Method) *Method {
 		TestName:   "Test" + from.GoName,
 		TestFile:   b.stem(pkg.dir+" "+pkg.Base, short(service.File)+"_"+snake(from.GoName), "rpc", "server"),
 		Command:    b.command(service, from),
-		Doc:        doc(from.Comments),
+		Doc:        doc(from.Desc, from.Comments),
 		Deprecated: options.GetDeprecated(),
 		Retry:      options.GetIdempotencyLevel() != descriptorpb.MethodOptions_IDEMPOTENCY_UNKNOWN,
 		Input:      b.message(from.Input),
@@ -306,6 +325,8 @@ func (b *builder) method(service *Service, from *protogen.Method) *Method {
 		method.TestName += "RPC"
 	}
 	b.claim(service.FullName+"."+method.TestName, from.Desc, "%s", method.TestName)
+	b.sendable(from.Desc, from.Input.Desc)
+	b.sendable(from.Desc, from.Output.Desc)
 	b.classify(method, from)
 	if method.Event != nil {
 		method.Event = b.eventType(pkg, method.Event, from)
@@ -356,20 +377,25 @@ func (b *builder) message(from *protogen.Message) *Message {
 	message := &Message{
 		Name:     from.GoIdent.GoName,
 		FullName: string(from.Desc.FullName()),
-		Doc:      doc(from.Comments),
+		Doc:      doc(from.Desc, from.Comments),
 		Go:       GoPackage{Path: string(file.GoImportPath), Name: string(file.GoPackageName)},
+		Built:    from.APILevel != gofeaturespb.GoFeatures_API_OPEN,
 	}
 	b.messages[from.Desc.FullName()] = message
 	for _, field := range from.Fields {
 		getter, _ := field.MethodName("Get")
+		name := field.GoName
+		if message.Built {
+			name = field.BuilderFieldName()
+		}
 		message.Fields = append(message.Fields, &Field{
-			Name:      field.GoName,
+			Name:      name,
 			ProtoName: string(field.Desc.Name()),
 			JSONName:  field.Desc.JSONName(),
 			Kind:      kindOf(field.Desc),
 			ProtoType: protoType(field.Desc),
 			Getter:    getter,
-			Doc:       strings.Join(strings.Fields(doc(field.Comments)), " "),
+			Doc:       strings.Join(strings.Fields(doc(field.Desc, field.Comments)), " "),
 			GoType:    integers[field.Desc.Kind()],
 			List:      field.Desc.IsList(),
 			Optional:  singular(field.Desc) && field.Desc.Message() == nil && field.Desc.Kind() != protoreflect.BytesKind && field.Desc.HasPresence() && outsideOneof(field.Desc),
@@ -416,9 +442,4 @@ func (b *builder) quietly(look func()) {
 	before := len(b.complaints)
 	look()
 	b.complaints = b.complaints[:before]
-}
-
-// open reports whether a message has fields that can be set by name.
-func open(message *protogen.Message) bool {
-	return message.APILevel != gofeaturespb.GoFeatures_API_OPAQUE
 }

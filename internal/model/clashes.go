@@ -19,8 +19,24 @@ func (b *builder) claim(name string, d protoreflect.Descriptor, format string, a
 	}
 	if pair := [2]protoreflect.Descriptor{d, other}; other != d && !b.clashing[pair] {
 		b.clashing[pair] = true
+		if goPackage := b.shared(d, other); goPackage != "" {
+			one, two := string(other.ParentFile().Package()), string(d.ParentFile().Package())
+			b.complaints.addFor("go_package "+goPackage, d, "the proto packages %q and %q have one go_package, in which %s and %s (%s) both become %s: give one of the packages another",
+				one, two, named(d), named(other), b.at(other), fmt.Sprintf(format, args...))
+			return
+		}
 		b.complaints.add(d, "%s and %s (%s) both become %s: rename one of them", named(d), named(other), b.at(other), fmt.Sprintf(format, args...))
 	}
+}
+
+// shared returns the Go package that the proto packages of two descriptors have in
+// common; "" if they have none, or are one proto package.
+func (b *builder) shared(d, other protoreflect.Descriptor) string {
+	one, two := b.plugin.FilesByPath[d.ParentFile().Path()], b.plugin.FilesByPath[other.ParentFile().Path()]
+	if one.Desc.Package() == two.Desc.Package() || one.GoImportPath != two.GoImportPath {
+		return ""
+	}
+	return string(one.GoImportPath)
 }
 
 // identifiers claims what protoc-gen-go makes of messages and enums in the Go
@@ -36,9 +52,6 @@ func (b *builder) identifiers(files []*protogen.File) {
 		if !served[file.GoImportPath] {
 			continue
 		}
-		if name := path.Base(file.Desc.Path()); strings.HasPrefix(name, "_") || strings.HasPrefix(name, ".") {
-			b.complaints.add(file.Desc, "Go ignores files whose names begin as %s does, and with them what protoc-gen-go makes of the proto: rename it", name)
-		}
 		b.ident(file.GoDescriptorIdent, file.Desc)
 		b.extensions(file.Extensions)
 		for _, enum := range file.Enums {
@@ -53,6 +66,26 @@ func (b *builder) identifiers(files []*protogen.File) {
 			for _, service := range file.Services {
 				b.stubs(file, service)
 			}
+		}
+	}
+}
+
+// ignored refuses protos of whose names protoc-gen-go makes names of files that the
+// Go command passes over, on all systems or on all but one. A file for linux, say,
+// would be noticed elsewhere only.
+func (b *builder) ignored(files []*protogen.File) {
+	for _, file := range files {
+		if _, ours := b.module.dir(string(file.GoImportPath)); !ours {
+			continue
+		}
+		name := path.Base(file.Desc.Path())
+		made := strings.TrimSuffix(name, ".proto") + ".pb.go"
+		switch only := onlyFor(made); {
+		case strings.HasPrefix(name, "_") || strings.HasPrefix(name, "."):
+			b.complaints.add(file.Desc, "Go ignores files whose names begin as %s does, and with them what protoc-gen-go makes of the proto: rename it", name)
+		case only != "":
+			b.complaints.add(file.Desc, "Go builds %s, which protoc-gen-go makes of the proto, for %s alone: rename the proto, say to %s",
+				made, only, strings.TrimSuffix(name, ".proto")+"_types.proto")
 		}
 	}
 }

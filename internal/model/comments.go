@@ -182,8 +182,13 @@ func belongs(text string) string {
 }
 
 // doc returns what a proto says about an element, before it or else after it,
-// without the lines that are meant for this plugin.
-func doc(comments protogen.CommentSet) string {
+// without the lines that are meant for this plugin. What protobuf's own files say
+// of theirs is not used: protoc, buf and generate have different releases of them,
+// and what they make is to be the same.
+func doc(d protoreflect.Descriptor, comments protogen.CommentSet) string {
+	if strings.HasPrefix(d.ParentFile().Path(), "google/protobuf/") {
+		return ""
+	}
 	return cmp.Or(withoutOurs(string(comments.Leading)), withoutOurs(string(comments.Trailing)))
 }
 

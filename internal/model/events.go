@@ -620,3 +620,38 @@ func plainKind(client, server bool) Kind {
 	}
 	return Unary
 }
+
+// cycle returns the fields by which a message requires itself, or one that does:
+// no message of it is valid. It returns nil for one that does not. fine are the
+// messages that do not; way leads to the message.
+func cycle(message protoreflect.MessageDescriptor, fine map[protoreflect.FullName]bool, way ...protoreflect.FieldDescriptor) []protoreflect.FieldDescriptor {
+	for i := range message.Fields().Len() {
+		fd := message.Fields().Get(i)
+		if fd.Cardinality() != protoreflect.Required || fd.Message() == nil || fine[fd.Message().FullName()] {
+			continue
+		}
+		longer := append(slices.Clone(way), fd)
+		if slices.ContainsFunc(longer, func(on protoreflect.FieldDescriptor) bool { return on.ContainingMessage() == fd.Message() }) {
+			return longer
+		}
+		if found := cycle(fd.Message(), fine, longer...); found != nil {
+			return found
+		}
+	}
+	fine[message.FullName()] = true
+	return nil
+}
+
+// sendable refuses a message of an RPC that requires itself.
+func (b *builder) sendable(method protoreflect.MethodDescriptor, message protoreflect.MessageDescriptor) {
+	way := cycle(message, map[protoreflect.FullName]bool{})
+	if way == nil {
+		return
+	}
+	fields := make([]string, len(way))
+	for i, fd := range way {
+		fields[i] = strings.TrimPrefix(string(fd.FullName()), string(fd.ParentFile().Package())+".")
+	}
+	b.complaints.add(method, "%s: no %s can be sent, because it requires itself without end, by %s: make one of these fields optional (%s)",
+		named(method), message.Name(), strings.Join(fields, ", "), b.at(way[len(way)-1]))
+}

@@ -47,9 +47,10 @@ func Misread(request *pluginpb.CodeGeneratorRequest, err error) error {
 	return err
 }
 
-// OfGoPackage adds what is wrong with a file's go_package.
-func (c *Complaints) OfGoPackage(file *descriptorpb.FileDescriptorProto, format string, args ...any) {
-	c.at(file, atGoPackage, format, args...)
+// OfGoPackage adds what is wrong with a file's go_package. The cause is the same for
+// files that have it in common; "" for one that is alone.
+func (cs *Complaints) OfGoPackage(cause string, file *descriptorpb.FileDescriptorProto, format string, args ...any) {
+	cs.atFor(cause, file, atGoPackage, format, args...)
 }
 
 // goPackages checks the Go packages of files.
@@ -76,12 +77,12 @@ func (c *goPackages) check(file *descriptorpb.FileDescriptorProto, imported bool
 	if !named {
 		name = path.Base(importPath)
 	}
-	complain := func(format string, args ...any) {
-		c.complaints.at(file, atGoPackage, "go_package %q: "+format, append([]any{goPackage}, args...)...)
+	complain := func(format string, args ...any) { // in one line for all files of the Go package
+		c.complaints.OfGoPackage(format+importPath, file, "go_package %q: "+format, append([]any{goPackage}, args...)...)
 	}
 	switch err := module.CheckImportPath(importPath); {
 	case goPackage == "":
-		c.complaints.at(file, nil, "there is no go_package: add the line  option go_package = %q;  "+
+		c.complaints.atFor("no go_package", file, nil, "there is no go_package: add the line  option go_package = %q;  "+
 			"or pass the option M%s=%s to every plugin", suggestion, file.GetName(), suggestion)
 	case !imported: // nothing of it is used
 	case !strings.ContainsAny(importPath, "./"):

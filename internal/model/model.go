@@ -17,12 +17,15 @@ import (
 // Module is the Go module that is generated into, and everything that one run
 // generates from.
 type Module struct {
-	Path     string     // its module path, as in go.mod
-	Runtime  string     // import path of the runtime: a folder of the module, or elsewhere
-	Copied   bool       // whether the runtime is copied into the module
-	Engines  []string   // of the event log, besides memory: folders of the runtime's eventlog
-	Packages []*Package // in the order of their import paths
-	Programs []*Program // in the order of their packages
+	Path    string   // its module path, as in go.mod
+	Runtime string   // import path of the runtime: a folder of the module, or elsewhere
+	Copied  bool     // whether the runtime is copied into the module
+	Engines []string // of the event log, besides memory: folders of the runtime's eventlog
+	// OneProgram is the name of the program that serves all packages; "" if there is
+	// one for each proto package.
+	OneProgram string
+	Packages   []*Package // in the order of their import paths
+	Programs   []*Program // in the order of their packages
 
 	protos Protos
 }
@@ -49,7 +52,7 @@ func (m *Module) UsesEvents() bool {
 }
 
 // Program is a server and its client: one for each proto package, its versions
-// taken together.
+// taken together, or one for all packages of a run.
 type Program struct {
 	Module   *Module // that it is of
 	Name     string  // "receiver" for cmd/receiver-server and cmd/receiver-client
@@ -107,6 +110,14 @@ type Package struct {
 
 // UsesEvents reports whether an RPC of the package takes or reads events.
 func (p *Package) UsesEvents() bool { return len(p.EventTypes) > 0 }
+
+// Methods returns the RPCs of all services of the package.
+func (p *Package) Methods() (all []*Method) {
+	for _, service := range p.Services {
+		all = append(all, service.Methods...)
+	}
+	return all
+}
 
 // Service is a service of a proto.
 type Service struct {
@@ -352,13 +363,16 @@ type Message struct {
 	Doc      string // its comment in the proto
 	Go       GoPackage
 	Fields   []*Field
+	// Built reports whether protoc-gen-go makes a builder for it: it has the opaque
+	// or the hybrid API, or will have.
+	Built bool
 }
 
 func (m *Message) String() string { return m.FullName }
 
 // Field is a field of a message.
 type Field struct {
-	Name      string // as Go spells it: "Xwho"
+	Name      string // as Go spells it in a literal of the message or its builder: "Xwho"
 	ProtoName string // as the proto spells it: "xwho"
 	JSONName  string // as JSON spells it: "xwho"
 	Kind      string // of its value: "string", "int32", "enum", "message"; of a map "map"

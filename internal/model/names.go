@@ -58,6 +58,18 @@ var constrained = regexp.MustCompile(`_(test|aix|android|darwin|dragonfly|freebs
 // its name without the ending.
 func Constrained(stem string) bool { return constrained.MatchString(stem) }
 
+// onlyFor returns the system or processor for which alone the Go command builds a
+// file of a name, "" for any. It reads the name up to the first dot, and not an
+// ending for tests there: dev_windows.pb.go is for windows.
+func onlyFor(name string) string {
+	stem, _, _ := strings.Cut(name, ".")
+	only := constrained.FindStringSubmatch(strings.TrimSuffix(stem, "_test"))
+	if only == nil || only[1] == "test" {
+		return ""
+	}
+	return only[1]
+}
+
 // stem returns the name of a Go file, without its ending, for something with a Go
 // name: one that means nothing to the Go command, and that no other file of its
 // folder has, on a disk that ignores case either. If its own name won't do, what

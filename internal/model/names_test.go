@@ -1,6 +1,11 @@
 package model
 
-import "testing"
+import (
+	"go/build"
+	"io"
+	"strings"
+	"testing"
+)
 
 func TestSnake(t *testing.T) {
 	for name, want := range map[string]string{
@@ -47,6 +52,27 @@ func TestPackageName(t *testing.T) {
 	for name, want := range map[string]string{"Order_Intake": "orderintake", "Main": "main_", "_1": "x1", "X1": "x1", "_": "x_"} {
 		if got := packageName(name); got != want {
 			t.Errorf("packageName(%q) = %q, want %q", name, got, want)
+		}
+	}
+}
+
+// TestOnlyFor compares names of files with what the Go command makes of them.
+func TestOnlyFor(t *testing.T) {
+	elsewhere := build.Default
+	elsewhere.GOOS, elsewhere.GOARCH = "elsewhere", "elsewhere"
+	elsewhere.OpenFile = func(string) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("package p\n")), nil }
+	for _, name := range []string{
+		"dev_windows", "dev_windows_test", "dev_linux_amd64", "a_b_arm64", "dev_test", "windows", "linux_amd64", "amd64", "test",
+		"windows_test", "dev_test_test", "dev_windows_x", "windows_dev", "dev_unix", "dev_Windows", "dev.v1_windows", "dev_windows.v1",
+	} {
+		for _, ending := range []string{".pb.go", "_grpc.pb.go", "_protoopaque.pb.go"} {
+			matches, err := elsewhere.MatchFile(".", name+ending)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if only := onlyFor(name + ending); (only == "") != matches {
+				t.Errorf("of %s it says that Go builds it for %q alone; that Go builds it anywhere is %t", name+ending, only, matches)
+			}
 		}
 	}
 }

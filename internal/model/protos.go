@@ -48,7 +48,7 @@ func (b *builder) protos(file *protogen.File) {
 	for _, role := range roles {
 		b.module.protos.Folders[path.Join(dir, base+role)] = true
 	}
-	b.module.protos.Folders["cmd/"+program(string(file.Desc.Package()), file.Desc.Path())+"-client"] = true
+	b.module.protos.Folders["cmd/"+b.program(file)+"-client"] = true
 }
 
 // roles are what the packages that are generated for one of messages add to

@@ -158,9 +158,6 @@ var replyRoles = map[string]string{
 // reply finds what a skeleton can fill in of what an RPC sends: by comment, else by
 // name.
 func (b *builder) reply(method *Method, from *protogen.Message) (reply Reply) {
-	if !open(from) {
-		return Reply{}
-	}
 	marked := b.marks(from)
 	several := method.Many() || method.Kind == ClientStreamEvent
 	lists := method.Kind != ClientStreamEvent // whose reply would grow with the stream
@@ -277,9 +274,6 @@ func (m *Method) unfilled(message protoreflect.MessageDescriptor) protoreflect.F
 // wrappedEvent finds the event that a tail's reply holds: in its only field of a
 // message type, besides a time of recording.
 func (b *builder) wrappedEvent(from *protogen.Message) found {
-	if !open(from) {
-		return found{}
-	}
 	recorded := b.marks(from)["recorded_time"]
 	var holder *protogen.Field
 	for _, field := range from.Fields {

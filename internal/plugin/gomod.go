@@ -3,6 +3,7 @@ package plugin
 import (
 	"errors"
 	"fmt"
+	"go/version"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -89,28 +90,67 @@ func (m *GoMod) Tool(path string) bool {
 // go mod tidy would choose their newest versions, with which nothing was tested.
 func (m *GoMod) Missing(needs []runtime.Requirement) (missing []module.Version) {
 	for _, need := range needs {
-		if m.required(need.Path) == "" {
-			missing = append(missing, module.Version{Path: need.Path, Version: need.Version})
+		if version := (module.Version{Path: need.Path, Version: need.Version}); m.required(need.Path) == "" && !m.excludes(version) {
+			missing = append(missing, version)
 		}
 	}
 	return missing
 }
 
-// Outdated returns those of the modules that a run needs which go.mod requires
-// in a version too old to build with, at the versions that were tested: what
-// go get takes to mend it. A module that go.mod replaces is not judged.
+// The packages of ofRPC were in monolith until they became a module of their own:
+// Go calls an import ambiguous that both of them have.
+const (
+	monolith = "google.golang.org/genproto"
+	ofRPC    = "google.golang.org/genproto/googleapis/rpc"
+	split    = "v0.0.0-20230526203410-71b5a4ffd15e" // the first monolith without them
+)
+
+// Outdated returns what go.mod requires in a version too old to build with what a
+// run needs, at the versions that were tested: what go get takes to mend it. Go is
+// one of them.
 func (m *GoMod) Outdated(needs []runtime.Requirement) (outdated []module.Version) {
-	for _, need := range needs {
-		required := m.required(need.Path)
-		if required != "" && semver.Compare(required, need.Least) < 0 && !m.replaces(need.Path) {
+	if m.file.Go != nil && version.Compare("go"+m.file.Go.Version, "go"+runtime.Go.Least) < 0 {
+		outdated = append(outdated, module.Version{Path: "go", Version: runtime.Go.Version})
+	}
+	judge := func(need runtime.Requirement) {
+		if required := m.required(need.Path); required != "" && semver.Compare(required, need.Least) < 0 && m.replacement(need.Path) == nil {
 			outdated = append(outdated, module.Version{Path: need.Path, Version: need.Version})
+		}
+	}
+	for _, need := range needs {
+		judge(need)
+		if need.Path == ofRPC {
+			judge(runtime.Requirement{Path: monolith, Version: need.Version, Least: split})
 		}
 	}
 	return outdated
 }
 
-// required returns the version in which go.mod requires a module, or "".
+// Obstacles returns a line for each directive of go.mod, other than a requirement,
+// that keeps what a run needs from its build: one that replaces a module by a
+// version that is too old, or excludes the version that was tested. What replaces
+// a module by a folder or another module is not judged.
+func (m *GoMod) Obstacles(needs []runtime.Requirement) (lines []string) {
+	for _, need := range needs {
+		tested := module.Version{Path: need.Path, Version: need.Version}
+		if r := m.replacement(need.Path); r != nil && r.New.Path == need.Path && semver.Compare(r.New.Version, need.Least) < 0 {
+			old := strings.TrimSuffix(r.Old.Path+"@"+r.Old.Version, "@")
+			lines = append(lines, fmt.Sprintf("%s replaces %s by %s, which is too old for the code to build: go mod edit -dropreplace=%s, then go get %s",
+				m.at, need.Path, r.New.Version, old, tested))
+		}
+		if required := m.required(need.Path); m.excludes(tested) && (required == "" || required == need.Version) {
+			lines = append(lines, fmt.Sprintf("%s excludes %s, with which the code was tested: require a newer version, or go mod edit -dropexclude=%s, then go get %s",
+				m.at, tested, tested, tested))
+		}
+	}
+	return lines
+}
+
+// required returns the version in which go.mod requires a module, or of Go; or "".
 func (m *GoMod) required(path string) string {
+	if path == "go" && m.file.Go != nil {
+		return m.file.Go.Version
+	}
 	for _, r := range m.file.Require {
 		if r.Mod.Path == path {
 			return r.Mod.Version
@@ -119,9 +159,22 @@ func (m *GoMod) required(path string) string {
 	return ""
 }
 
-// replaces reports whether go.mod has another module or folder for a module.
-func (m *GoMod) replaces(path string) bool {
-	return slices.ContainsFunc(m.file.Replace, func(r *modfile.Replace) bool { return r.Old.Path == path })
+// replacement returns what go.mod has instead of the required version of a module;
+// nil for nothing.
+func (m *GoMod) replacement(path string) *modfile.Replace {
+	required := m.required(path)
+	i := slices.IndexFunc(m.file.Replace, func(r *modfile.Replace) bool {
+		return r.Old.Path == path && (r.Old.Version == "" || r.Old.Version == required)
+	})
+	if i < 0 {
+		return nil
+	}
+	return m.file.Replace[i]
+}
+
+// excludes reports whether go.mod excludes a version of a module.
+func (m *GoMod) excludes(version module.Version) bool {
+	return slices.ContainsFunc(m.file.Exclude, func(e *modfile.Exclude) bool { return e.Mod == version })
 }
 
 // Require writes go.mod with requirements added.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,12 +37,18 @@ type Options struct {
 	Check bool
 	// Engines are those of the event log that the copy of the runtime has.
 	Engines []string
+	// Program is the name of the one program that serves all services of the run; ""
+	// for one for each proto package.
+	Program string
 	// Templates is a folder of templates that are laid over ours, relative to
 	// the working folder; "" for none.
 	Templates string
 
 	// protogen are the options paths, module and M…, which protogen reads.
 	protogen []string
+	// levels are the options default_api_level and apilevelM…, which protogen
+	// reads, too, but of the other plugins only protoc-gen-go needs.
+	levels []string
 }
 
 // Values of [Options.Scaffold].
@@ -84,6 +91,11 @@ var options = []option{
 			o.Check, err = strconv.ParseBool(value)
 			return err == nil
 		}},
+	{"program=NAME", "makes one program of all services, `cmd/NAME-server` and `cmd/NAME-client`, instead of one of each proto package",
+		func(o *Options, _, value string) bool {
+			o.Program = value
+			return programName.MatchString(value)
+		}},
 	{"templates=DIR", "lays a folder of your templates over ours",
 		func(o *Options, _, value string) bool {
 			o.Templates = value
@@ -107,15 +119,25 @@ var options = []option{
 		o.protogen = append(o.protogen, part)
 		return true
 	}},
-	{mapping + "FILE.proto=IMPORT/PATH", asProtocGenGo, func(o *Options, part, _ string) bool {
+	{"M" + anyProto + "=IMPORT/PATH", asProtocGenGo, func(o *Options, part, _ string) bool {
 		o.protogen = append(o.protogen, part)
 		return true
 	}},
+	{"default_api_level=" + levels, "as protoc-gen-go takes it; `generate` passes it on, protoc and buf must give it to both", setLevel},
+	{"apilevelM" + anyProto + "=" + levels, asProtocGenGo, setLevel},
 }
+
+func setLevel(o *Options, part, value string) bool {
+	o.levels = append(o.levels, part)
+	return slices.Contains(strings.Split(levels, "|"), value)
+}
+
+var programName = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 
 const (
 	asProtocGenGo = "as protoc-gen-go takes it"
-	mapping       = "M" // begins an option that has the name of a proto file in its own
+	anyProto      = "FILE.proto" // ends the name of an option that has the name of a proto file in its own
+	levels        = "API_OPEN|API_HYBRID|API_OPAQUE"
 )
 
 // ParseOptions reads a parameter. An option that is unknown or wrong is an
@@ -143,8 +165,8 @@ func ParseOptions(parameter string) (Options, error) {
 // is reports whether an option has a name.
 func (o option) is(name string) bool {
 	own, _, _ := strings.Cut(o.usage, "=")
-	if strings.HasPrefix(own, mapping) {
-		return strings.HasPrefix(name, mapping) && name != mapping
+	if prefix, ok := strings.CutSuffix(own, anyProto); ok {
+		return strings.HasPrefix(name, prefix) && name != prefix
 	}
 	return own == name
 }
@@ -211,7 +233,7 @@ func (o Options) marks() ([]model.Mark, error) {
 func (o Options) GoPackage(file *descriptorpb.FileDescriptorProto) string {
 	goPackage := file.GetOptions().GetGoPackage()
 	for _, option := range o.protogen {
-		if mapped, found := strings.CutPrefix(option, mapping+file.GetName()+"="); found {
+		if mapped, found := strings.CutPrefix(option, "M"+file.GetName()+"="); found {
 			goPackage = mapped
 		}
 	}
@@ -237,3 +259,6 @@ func (o Options) ForGo(modulePath string, own []string) []string {
 	}
 	return all
 }
+
+// APILevels returns the options by which protoc-gen-go chooses the API of messages.
+func (o Options) APILevels() []string { return o.levels }

@@ -48,12 +48,20 @@ func TestAWrongOptionIsAnErrorThatSaysWhatIsRight(t *testing.T) {
 		"M=example.com/a":   `option "M=example.com/a" is unknown: want one of `,
 		"Ma.proto=":         `option "Ma.proto=" has no value: want MFILE.proto=IMPORT/PATH`,
 		"events=off,,top=1": `option "top=1" is unknown: want one of `,
+
+		"program=Otel":                `option "program=Otel": want program=NAME`,
+		"program=a/b":                 `option "program=a/b": want program=NAME`,
+		"program=-a":                  `option "program=-a": want program=NAME`,
+		"default_api_level=OPAQUE":    `option "default_api_level=OPAQUE": want default_api_level=API_OPEN|API_HYBRID|API_OPAQUE`,
+		"apilevelMa.proto=API_CLOSED": `option "apilevelMa.proto=API_CLOSED": want apilevelMFILE.proto=API_OPEN|API_HYBRID|API_OPAQUE`,
+		"apilevelM=API_OPEN":          `option "apilevelM=API_OPEN" is unknown: want one of `,
 	} {
 		if _, err := plugin.ParseOptions(parameter); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("the error of %s is %v, want %s", parameter, err, want)
 		}
 	}
-	for _, parameter := range []string{"", "engines=nats+sqlite,check=1", "Ma.proto=example.com/a,paths=import,module=example.com/b"} {
+	for _, parameter := range []string{"", "engines=nats+sqlite,check=1", "Ma.proto=example.com/a,paths=import,module=example.com/b",
+		"default_api_level=API_HYBRID,apilevelMa.proto=API_OPAQUE", "program=otel-2"} {
 		if _, err := plugin.ParseOptions(parameter); err != nil {
 			t.Errorf("the error of %q is %v", parameter, err)
 		}

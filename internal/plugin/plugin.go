@@ -33,6 +33,9 @@ type Result struct {
 	Lines []string
 	// Missing are the modules that the files import and go.mod does not require.
 	Missing []module.Version
+	// OtherAPI are lines about messages with another API than the files suppose. Who
+	// runs protoc-gen-go at the same time knows better than what is on disk.
+	OtherAPI []string
 	// Skipped is what is wrong where there are no services: since nothing is
 	// made then, it is not an error.
 	Skipped error
@@ -67,6 +70,7 @@ func Run(request *pluginpb.CodeGeneratorRequest) (*Result, error) {
 		return nil, err
 	}
 	result := &Result{Options: options, GoMod: gomod, Files: append(files, leftovers...)}
+	result.OtherAPI = result.otherAPI(target)
 	if err := result.addRuntime(target, disk); err != nil {
 		return nil, err
 	}
@@ -161,7 +165,7 @@ func (r *Result) written() []keep.File {
 // lines returns what a plugin prints: the lines of the run, and what it leaves to
 // the user because it can neither delete a file nor write go.mod.
 func (r *Result) lines() []string {
-	lines := slices.Clone(r.Lines)
+	lines := slices.Concat(r.Lines, r.OtherAPI)
 	if r.Options.Check {
 		return lines
 	}
@@ -225,14 +229,14 @@ func read(request *pluginpb.CodeGeneratorRequest, options Options) (*GoMod, *mod
 	}
 	plugin, err := protogen.Options{}.New(&pluginpb.CodeGeneratorRequest{
 		FileToGenerate:  request.GetFileToGenerate(),
-		Parameter:       proto.String(strings.Join(options.protogen, ",")),
+		Parameter:       proto.String(strings.Join(slices.Concat(options.protogen, options.levels), ",")),
 		ProtoFile:       request.GetProtoFile(),
 		CompilerVersion: request.GetCompilerVersion(),
 	})
 	if err != nil {
 		return gomod, nil, model.Misread(request, err)
 	}
-	target := model.Module{Path: gomod.Path(), Runtime: options.Runtime, Engines: options.Engines}
+	target := model.Module{Path: gomod.Path(), Runtime: options.Runtime, Engines: options.Engines, OneProgram: options.Program}
 	if target.Runtime == "" {
 		target.Runtime, target.Copied = target.Path+"/"+model.RuntimeDir, true
 	}
@@ -274,15 +278,24 @@ func tree(dir string) (*render.Tree, error) {
 	return tree, err
 }
 
-// foreignMessages returns lines about the packages whose messages nobody makes.
-func foreignMessages(target *model.Module, gomod *GoMod) (lines []string) {
+// foreignMessages returns a line about the packages whose messages nobody makes.
+func foreignMessages(target *model.Module, gomod *GoMod) []string {
+	var line string
+	var others []string
 	for _, pkg := range target.Packages {
-		if !gomod.Provides(pkg.Messages.Path) {
-			lines = append(lines, fmt.Sprintf("%s: its messages get no Go code, because their go_package %s is neither in the module %s nor in one that go.mod requires: "+
-				"change go_package, or run go get for that module", pkg.Services[0].Declared(), pkg.Messages.Path, gomod.Path()))
+		switch {
+		case gomod.Provides(pkg.Messages.Path):
+		case line == "":
+			line = fmt.Sprintf("%s: its messages get no Go code, because their go_package %s is neither in the module %s nor in one that go.mod requires: "+
+				"change go_package, or run go get for that module", pkg.Services[0].Declared(), pkg.Messages.Path, gomod.Path())
+		default:
+			others = append(others, pkg.Services[0].Declared())
 		}
 	}
-	return lines
+	if line == "" {
+		return nil
+	}
+	return []string{line + model.More(others)}
 }
 
 func hasServices(request *pluginpb.CodeGeneratorRequest) bool {

@@ -108,8 +108,8 @@ func copies(target *model.Module, part runtime.Part) ([]keep.Output, error) {
 	return outputs, err
 }
 
-// outdated returns lines about libraries in go.mod that are too old for a part of
-// the runtime.
+// outdated returns lines about what in go.mod keeps a part of the runtime from its
+// build: libraries that are too old.
 func outdated(gomod *GoMod, part runtime.Part) (lines []string) {
 	if old := gomod.Outdated(part.Requirements()); len(old) > 0 {
 		required := make([]string, len(old))
@@ -118,7 +118,7 @@ func outdated(gomod *GoMod, part runtime.Part) (lines []string) {
 		}
 		lines = append(lines, gomod.at+" requires "+strings.Join(required, ", ")+", which is too old for the code to build: go get "+Versions(old))
 	}
-	return lines
+	return append(lines, gomod.Obstacles(part.Requirements())...)
 }
 
 // otherRuntime returns a line for each file of yours that imports the copy of the

@@ -26,15 +26,30 @@ func Functions() []Function { return slices.Concat(ours, fromSprig) }
 var ours = []Function{
 	{Name: "pkg", Doc: "the name of a package (a GoPackage), which it also imports into a Go file: `{{pkg .Impl}}.New()`"},
 	{Name: "type", Doc: "the Go type of a Message, whose package it also imports into a Go file: `*{{type .Input}}`"},
+	{Name: "open", Doc: "what begins a new Message, before its fields: `&shopv1.Reply{`, or `shopv1.Reply_builder{` if it has the opaque or the hybrid API"},
+	{Name: "close", Doc: "what ends it: `}`, or `}.Build()`"},
 	{Name: "comment", Doc: "a text as a Go comment, with long lines wrapped", Example: `comment "Takes orders."`},
 }
 
 // perFile returns the functions that depend on the file's imports. For parsing,
 // imports may be nil.
 func perFile(imports *imports) template.FuncMap {
+	typeOf := func(m *model.Message) string { return imports.use(m.Go) + "." + m.Name }
 	return template.FuncMap{
 		"pkg":  func(p model.GoPackage) string { return imports.use(p) },
-		"type": func(m *model.Message) string { return imports.use(m.Go) + "." + m.Name },
+		"type": typeOf,
+		"open": func(m *model.Message) string {
+			if m.Built {
+				return typeOf(m) + "_builder{"
+			}
+			return "&" + typeOf(m) + "{"
+		},
+		"close": func(m *model.Message) string {
+			if m.Built {
+				return "}.Build()"
+			}
+			return "}"
+		},
 	}
 }
 
