@@ -21,12 +21,20 @@ import (
 //
 // Equal messages are stored as equal bytes, so an event that is sent again is
 // recognised as a duplicate.
+//
+// A message that some client could not read back is [ErrInvalid]: one in which
+// more than 99 messages are nested, or a Timestamp or Duration is out of its
+// range, or a text is not valid UTF-8. What has no form in protobuf JSON, such as
+// NaN in a Struct, is stored.
 func AppendMessages[M proto.Message](ctx context.Context, log Log, messages []M, attributes func(M) Event) ([]Receipt, error) {
 	events := make([]Event, len(messages))
 	next := eventid.Next(ctx, len(messages))
 	for i, message := range messages {
 		if !message.ProtoReflect().IsValid() {
 			return nil, &Error{Kind: ErrInvalid, Detail: "the message is missing"}
+		}
+		if err := checkBounds(message.ProtoReflect()); err != nil {
+			return nil, &Error{Kind: ErrInvalid, Detail: err.Error()}
 		}
 		data, err := proto.MarshalOptions{Deterministic: true}.MarshalAppend([]byte{}, message)
 		if err != nil {
