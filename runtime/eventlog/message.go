@@ -2,9 +2,12 @@ package eventlog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
+	"log/slog"
 	"strconv"
+	"sync"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -58,15 +61,72 @@ type Stored[M proto.Message] struct {
 }
 
 // ReplayMessages yields the stored events of one message type, as [Log].Read does,
-// and skips the others.
+// and skips the others. An event whose data is not such a message, because the
+// type has changed, is yielded with [ErrUnreadable], and without a message; the
+// next one follows unless the loop ends.
 func ReplayMessages[M proto.Message](ctx context.Context, log Log, from From) iter.Seq2[Stored[M], error] {
 	return messagesAhead[M](ctx, log.Read(ctx, from))
 }
 
-// TailMessages yields what [ReplayMessages] does, and then each event soon after it
-// is stored, until ctx ends, which is its last error.
+// TailMessages yields the stored events of one message type, and then each soon
+// after it is stored, until ctx ends, which is its last error. Whoever follows the
+// log can't do anything about an event whose data is not such a message, because
+// the type has changed: it is logged by slog.Default and passed over.
 func TailMessages[M proto.Message](ctx context.Context, log Log, from From) iter.Seq2[Stored[M], error] {
-	return messages[M](log.Tail(ctx, from))
+	schema := newSchema[M]()
+	return func(yield func(Stored[M], error) bool) {
+		for record, err := range log.Tail(ctx, from) {
+			if err == nil && record.Schema != schema.name {
+				continue
+			}
+			stored := Stored[M]{Record: record}
+			if err == nil {
+				stored, err = schema.stored(record)
+			}
+			if errors.Is(err, ErrUnreadable) {
+				logUnreadable(ctx, &record, err)
+				continue
+			}
+			if !yield(stored, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// unreadable has how many events of each message type could not be read, and the
+// last one's position.
+var unreadable struct {
+	sync.Mutex
+	types map[string]unreadableType
+}
+
+type unreadableType struct {
+	count int64
+	last  Position
+}
+
+// logUnreadable logs that an event is passed over: once, whoever follows the log,
+// and of many events of one type the 1st, 10th, 100th and so on.
+func logUnreadable(ctx context.Context, record *Record, err error) {
+	unreadable.Lock()
+	defer unreadable.Unlock()
+	known := unreadable.types[record.Schema]
+	if record.Position <= known.last {
+		return
+	}
+	known = unreadableType{known.count + 1, record.Position}
+	if unreadable.types == nil {
+		unreadable.types = make(map[string]unreadableType)
+	}
+	unreadable.types[record.Schema] = known
+	power := known.count
+	for power%10 == 0 {
+		power /= 10
+	}
+	if power == 1 {
+		slog.ErrorContext(ctx, "a tail passes over an event that can't be read", "error", err, "of this type so far", known.count)
+	}
 }
 
 // On makes a consumer handle the events of one message type, as [Stored] of it. An
@@ -133,28 +193,10 @@ func (s schema[M]) wanted(c *consumption) {
 func (s schema[M]) stored(record Record) (Stored[M], error) {
 	stored := Stored[M]{Record: record, Message: s.kind.New().Interface().(M)}
 	if err := proto.Unmarshal(record.Data, stored.Message); err != nil {
-		return stored, fmt.Errorf("the event at position %d is not a %s: %w", record.Position, s.name, err)
+		stored.Message = s.kind.Zero().Interface().(M) // and not half of it
+		return stored, &Error{Kind: ErrUnreadable, Detail: fmt.Sprintf("the event at position %d is not a %s", record.Position, s.name), Cause: err}
 	}
 	return stored, nil
-}
-
-// messages yields the records of one message type.
-func messages[M proto.Message](records iter.Seq2[Record, error]) iter.Seq2[Stored[M], error] {
-	schema := newSchema[M]()
-	return func(yield func(Stored[M], error) bool) {
-		for record, err := range records {
-			if err == nil && record.Schema != schema.name {
-				continue
-			}
-			stored := Stored[M]{Record: record}
-			if err == nil {
-				stored, err = schema.stored(record)
-			}
-			if !yield(stored, err) || err != nil {
-				return
-			}
-		}
-	}
 }
 
 // How much one goroutine unmarshals, and how many of them there are.
@@ -164,8 +206,8 @@ const (
 	maxChunks      = 3
 )
 
-// messagesAhead yields the records of one message type, as [messages] does, and
-// unmarshals the next ones while one is yielded.
+// messagesAhead yields the records of one message type, and unmarshals the next
+// ones while one is yielded.
 func messagesAhead[M proto.Message](ctx context.Context, records iter.Seq2[Record, error]) iter.Seq2[Stored[M], error] {
 	schema := newSchema[M]()
 	return func(yield func(Stored[M], error) bool) {
@@ -198,13 +240,15 @@ func messagesAhead[M proto.Message](ctx context.Context, records iter.Seq2[Recor
 	}
 }
 
-// chunk is some consecutive events, the last one with an error if err is set.
+// chunk is some consecutive events, the last one with an error of the log if err
+// is set.
 type chunk[M proto.Message] struct {
-	events []Stored[M]
-	err    error
+	events     []Stored[M]
+	unreadable map[int]error // of events that have no message
+	err        error
 }
 
-// unmarshal sends the chunk with its messages, up to the first event that has none.
+// unmarshal sends the chunk with its messages.
 func (c chunk[M]) unmarshal(schema schema[M]) chan chunk[M] {
 	done := make(chan chunk[M], 1)
 	go func() {
@@ -214,8 +258,10 @@ func (c chunk[M]) unmarshal(schema schema[M]) chan chunk[M] {
 			}
 			var err error
 			if c.events[i], err = schema.stored(event.Record); err != nil {
-				c.events, c.err = c.events[:i+1], err
-				break
+				if c.unreadable == nil {
+					c.unreadable = make(map[int]error)
+				}
+				c.unreadable[i] = err
 			}
 		}
 		done <- c
@@ -233,7 +279,7 @@ func (c chunk[M]) yield(ctx context.Context, yield func(Stored[M], error) bool) 
 			yield(event, c.err)
 			return false
 		}
-		if !yield(event, nil) {
+		if !yield(event, c.unreadable[i]) {
 			return false
 		}
 	}
