@@ -22,11 +22,11 @@ import (
 	"os"
 	"os/signal"
 	"slices"
-	"strings"
 	"syscall"
-	"unicode"
 
 	"google.golang.org/protobuf/proto"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/terminal"
 )
 
 // Command is one subcommand of a program.
@@ -64,7 +64,7 @@ func Main(program string, commands []Command) int {
 	context.AfterFunc(ctx, stop)
 	env := Env{Program: program, Args: os.Args[1:], Getenv: os.Getenv, Stdin: os.Stdin, Stdout: os.Stdout}
 	if err := Run(ctx, env, commands); err != nil {
-		fmt.Fprintf(os.Stderr, "%s: %s\n", program, printable(err.Error()))
+		fmt.Fprintf(os.Stderr, "%s: %s\n", program, terminal.Text(err.Error()))
 		return 1
 	}
 	return 0
@@ -126,15 +126,4 @@ func write(stdout io.Writer, text string) error {
 		return fmt.Errorf("writing to the standard output: %w", err)
 	}
 	return nil
-}
-
-// printable returns a text, which may come from a server, with spaces in place
-// of line breaks and of other characters that control a terminal.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
-		}
-		return r
-	}, text)
 }
