@@ -125,7 +125,7 @@ const maxReceive = 65 << 20
 // where gRPC waits up to two minutes between attempts.
 var reconnecting = grpc.ConnectParams{
 	Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 1500 * time.Millisecond},
-	MinConnectTimeout: 5 * time.Second,
+	MinConnectTimeout: 20 * time.Second, // as by default
 }
 
 // withDeadline gives a call a deadline if it has none. (The timeout of a service

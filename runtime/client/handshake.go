@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strings"
 	"sync"
 	"time"
 
@@ -62,9 +61,9 @@ func (s *seen) explain(ctx context.Context, target string, reason error) error {
 		return fmt.Errorf("the certificate of the server at %s is not accepted: %w (--ca, or RootCAs(), names the certificates to trust)", target, certificate.Err)
 	case err != nil:
 		return fmt.Errorf("TLS with the server at %s: %w", target, err)
-	case strings.Contains(reason.Error(), "remote error: tls: "): // after the handshake of TLS 1.3
-		return fmt.Errorf("the server at %s refuses this client's TLS: %w", target, reason)
-	case !s.encrypts && usesTLS(ctx, remote):
+	case s.encrypts: // TLS 1.3 has no refusal of a client in its handshake
+		return fmt.Errorf("the server at %s ended the connection after the TLS handshake: it may want a certificate of the client (see TLS()), or be no gRPC server: %w", target, reason)
+	case usesTLS(ctx, remote):
 		return fmt.Errorf("the server at %s uses TLS, but this client does not: name the certificates to trust (--ca, or RootCAs()), or those of the system by TLS()", target)
 	default:
 		return fmt.Errorf("no gRPC server at %s: %w", target, reason)

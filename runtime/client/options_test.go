@@ -120,7 +120,7 @@ func TestTheServerMustHaveACertificateThatIsTrusted(t *testing.T) {
 		"for a name of the caller's choice": {elsewhere, []Option{RootCAs(trustedByName), TLS(&tls.Config{ServerName: "example.com"})}, ""},
 		"of another version":                {encrypted, []Option{TLS(&tls.Config{MaxVersion: tls.VersionTLS11})}, "TLS with the server at %s: tls: no supported versions"},
 		"none":                              {plain, []Option{RootCAs(trusted)}, "the server at %s does not use TLS, but this client does: give the server a certificate, or connect without TLS"},
-		"though the client has none":        {mutual, []Option{RootCAs(trusted)}, "the server at %s refuses this client's TLS: "},
+		"though the client has none":        {mutual, []Option{RootCAs(trusted)}, "the server at %s ended the connection after the TLS handshake: it may want a certificate of the client"},
 		"though the client is plain":        {encrypted, nil, "the server at %s uses TLS, but this client does not: name the certificates to trust"},
 		"one that wants another, and plain": {mutual, nil, "the server at %s uses TLS, but this client does not: name the certificates to trust"},
 		"of a server that hangs up":         {rude, nil, "no gRPC server at %s: "},
