@@ -105,15 +105,11 @@ func (p *progress) note(err error) string {
 }
 
 func (p *progress) callsNote() string {
-	thing := "request"
-	if p.command.Batch != "" || p.command.Event {
-		thing = "event"
-	}
 	answered := p.calls
 	if p.failed {
 		answered--
 	}
-	note := fmt.Sprintf("%s acknowledged in %s", counted(p.acknowledged, thing), counted(answered, "call"))
+	note := fmt.Sprintf("%s acknowledged in %s", counted(p.acknowledged, "event"), counted(answered, "call"))
 	if p.failed {
 		note += fmt.Sprintf("; go on with line %d of the standard input", p.requests.first)
 		if p.command.Event {

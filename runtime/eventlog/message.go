@@ -125,7 +125,7 @@ func logUnreadable(ctx context.Context, record *Record, err error) {
 		power /= 10
 	}
 	if power == 1 {
-		slog.ErrorContext(ctx, "a tail passes over an event that can't be read", "error", err, "of this type so far", known.count)
+		slog.ErrorContext(ctx, "a tail passes over an event that can't be read", "error", err, "count", known.count)
 	}
 }
 
