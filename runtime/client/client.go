@@ -57,8 +57,8 @@ func Dial(ctx context.Context, target string, services []Service, options ...Opt
 	handshakes := newHandshakes(credentials)
 	dial := []grpc.DialOption{
 		grpc.WithTransportCredentials(handshakes),
-		grpc.WithChainUnaryInterceptor(withDeadline, withValidID, newRetrier(services).call),
-		grpc.WithChainStreamInterceptor(streamWithValidID),
+		grpc.WithChainUnaryInterceptor(newRetrier(services).intercept),
+		grpc.WithChainStreamInterceptor(openStream),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReceive)),
 		grpc.WithConnectParams(reconnecting),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
@@ -128,39 +128,34 @@ var reconnecting = grpc.ConnectParams{
 	MinConnectTimeout: 20 * time.Second, // as by default
 }
 
-// withDeadline gives a call a deadline if it has none. (The timeout of a service
-// config would also shorten longer deadlines.)
-func withDeadline(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, call grpc.UnaryInvoker, options ...grpc.CallOption) error {
+// intercept gives a call a deadline if it has none, and makes it. (The timeout of a
+// service config would also shorten longer deadlines.)
+func (r retrier) intercept(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, call grpc.UnaryInvoker, options ...grpc.CallOption) error {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, DefaultTimeout)
 		defer cancel()
 	}
-	return call(ctx, method, request, reply, conn, options...)
+	return explainID(ctx, r.call(ctx, method, request, reply, conn, call, options...))
 }
 
-// withValidID and streamWithValidID refuse an event id that metadata can't carry,
-// for which gRPC's own error is Internal and does not say which id.
-func withValidID(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, call grpc.UnaryInvoker, options ...grpc.CallOption) error {
-	if err := checkID(ctx); err != nil {
+// openStream opens a stream, which has no deadline by default.
+func openStream(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string, open grpc.Streamer, options ...grpc.CallOption) (grpc.ClientStream, error) {
+	stream, err := open(ctx, desc, conn, method, options...)
+	return stream, explainID(ctx, err)
+}
+
+// explainID returns the error of a call, or if its event id can't be sent, an error
+// with that id: gRPC's is Internal, and does not say what is wrong with it.
+func explainID(ctx context.Context, err error) error {
+	if status.Code(err) != codes.Internal {
 		return err
 	}
-	return call(ctx, method, request, reply, conn, options...)
-}
-
-func streamWithValidID(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string, open grpc.Streamer, options ...grpc.CallOption) (grpc.ClientStream, error) {
-	if err := checkID(ctx); err != nil {
-		return nil, err
-	}
-	return open(ctx, desc, conn, method, options...)
-}
-
-func checkID(ctx context.Context) error {
 	sent, _ := metadata.FromOutgoingContext(ctx)
 	for _, id := range sent.Get(eventid.Key) {
-		if err := eventid.Check(id); err != nil {
-			return status.Error(codes.InvalidArgument, err.Error())
+		if invalid := eventid.Check(id); invalid != nil {
+			return status.Error(codes.InvalidArgument, invalid.Error())
 		}
 	}
-	return nil
+	return err
 }

@@ -356,9 +356,8 @@ func TestAnIDThatMetadataCannotCarryIsRefused(t *testing.T) {
 	addr := serve(t, service{empty: called, unary: func(ctx context.Context, _ *testpb.SimpleRequest) error { return called(ctx) }})
 	client := testpb.NewTestServiceClient(connected(t, addr, events))
 	for id, want := range map[string]string{
-		"é":        `the event id "é" has a character that is not printable ASCII`,
-		"a\n":      `the event id "a\n" has a character that is not printable ASCII`,
-		"order-1 ": `the event id "order-1 " begins or ends with a space`,
+		"é":   `the event id "é" has a character that is not printable ASCII`,
+		"a\n": `the event id "a\n" has a character that is not printable ASCII`,
 	} {
 		ctx := WithEventID(soon(t), id)
 		_, unary := client.UnaryCall(ctx, &testpb.SimpleRequest{})

@@ -103,10 +103,10 @@ func TestNumbersThatAreExactAreTaken(t *testing.T) {
 func TestNumbersWithinMessages(t *testing.T) {
 	within := descriptorOf(t, "replies.proto", "Within")
 	for text, want := range map[string]string{
-		`{"structs": [{}, {"a": 9007199254740993}]}`:                   "line 1, column 24: 9007199254740993 would be rounded",
-		`{"by_name": {"9": {"a": [9007199254740993]}}}`:                "line 1, column 26: 9007199254740993 would be rounded",
+		`{"structs": [{}, {"a": 9007199254740993}]}`:                 "line 1, column 24: 9007199254740993 would be rounded",
+		`{"by_name": {"9": {"a": [9007199254740993]}}}`:              "line 1, column 26: 9007199254740993 would be rounded",
 		`{"byName": {"9": {}}, "next": {"value": 9007199254740993}}`: "line 1, column 41: 9007199254740993 would be rounded",
-		`{"number": 9007199254740993, "structs": []}`:                  "<nil>",
+		`{"number": 9007199254740993, "structs": []}`:                "<nil>",
 	} {
 		err := unmarshal(text, messageOf(t, within, "{}"))
 		if !strings.HasPrefix(fmt.Sprint(err), want) {
