@@ -180,7 +180,7 @@ func TestACallIsRetriedWhereThatDoesNoHarm(t *testing.T) {
 		"a call that succeeds":              {tries: &tries{}, services: events, retry: true, code: codes.OK, want: 1},
 		"one failure":                       {tries: &tries{code: codes.Unavailable, fails: 1}, services: events, retry: true, code: codes.OK, want: 2},
 		"more failures than gRPC bears":     {tries: &tries{code: codes.Unavailable, fails: 6, pushback: "1"}, services: events, retry: true, code: codes.OK, want: 7},
-		"a server that wants no more tries": {tries: &tries{code: codes.Unavailable, fails: 9, pushback: "-1"}, services: events, retry: true, code: codes.Unavailable, want: 1},
+		"a server that wants no other try":  {tries: &tries{code: codes.Unavailable, fails: 9, pushback: "-1"}, services: events, retry: true, code: codes.Unavailable, want: 1},
 		"one that says nothing clear":       {tries: &tries{code: codes.Unavailable, fails: 9, pushback: "later"}, services: events, retry: true, code: codes.Unavailable, want: 1},
 		"one that wants them too late":      {tries: &tries{code: codes.Unavailable, fails: 9, pushback: "60000"}, services: events, retry: true, code: codes.Unavailable, want: 1},
 		"a method that isn't tried again":   {tries: &tries{code: codes.Unavailable, fails: 1}, services: events, code: codes.Unavailable, want: 1},

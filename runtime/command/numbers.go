@@ -31,7 +31,7 @@ type numbers struct {
 	text    string
 }
 
-// shape is what a JSON value stands for: a message, the elements of a list of it, or
+// shape is what a JSON value means: a message, the elements of a list of it, or
 // a map to it. Without a message it is nothing that can have a Struct in it.
 type shape struct {
 	message protoreflect.MessageDescriptor

@@ -53,7 +53,7 @@ func (r *requests) next() (proto.Message, error) {
 }
 
 // nextBatch returns a request with the next elements: until there are enough, or
-// until no more have arrived. It returns an error only before the first: what was
+// until nothing else has arrived. It returns an error only before the first: what was
 // read before a mistake is sent.
 func (r *requests) nextBatch() (proto.Message, error) {
 	request := proto.Clone(r.filled)
