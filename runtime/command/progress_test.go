@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"google.golang.org/grpc/codes"
@@ -282,10 +283,9 @@ func TestAnEarlyEndIsReported(t *testing.T) {
 // TestTheLastAnswerIsPrinted: a call that was tried until its timeout shows what
 // the server had answered.
 func TestTheLastAnswerIsPrinted(t *testing.T) {
-	answered := false
+	var answered atomic.Bool
 	addr := serve(t, func(ctx context.Context, request *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
-		if !answered {
-			answered = true
+		if !answered.Swap(true) {
 			return nil, status.Error(codes.Unavailable, "the log is away")
 		}
 		return block(ctx, request)
