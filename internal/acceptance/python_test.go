@@ -45,10 +45,12 @@ func TestPythonInteroperates(t *testing.T) {
 		t.Run("two equal events without an id are two", w.withoutID)
 		t.Run("two equal events with one id are one", w.withOneID)
 		t.Run("another event with the id of a stored one is refused", w.conflict)
+		t.Run("an event that Python could not read back is refused", w.tooDeep)
 	})
 	t.Run("generated client, Python server", func(t *testing.T) {
 		t.Run("the seed's event arrives and its reply is shown", w.seedArrives)
 		t.Run("every kind of value arrives unchanged", w.structArrives)
+		t.Run("the deepest Struct that is stored can be read", w.deepestArrives)
 		t.Run("each event has a new id, or the one that it is given", w.idArrives)
 	})
 }
@@ -109,6 +111,27 @@ func (w *wire) conflict(t *testing.T) {
 	if events := w.stored(t, server); len(events) != 2 {
 		t.Errorf("stored: %s\nwant two events, because the ids of another application are different ones", show(t, events))
 	}
+}
+
+// structs returns the JSON of this many Structs in each other.
+func structs(levels int) string {
+	return strings.Repeat(`{"a":`, levels) + "null" + strings.Repeat("}", levels)
+}
+
+func (w *wire) tooDeep(t *testing.T) {
+	server := w.serveGo(t)
+	w.sendPython(t, server, "--xcontext", structs(33))
+	output, err := w.python3(t, "client.py", "--addr", server.addr, "--xcontext", structs(34))
+	if err == nil || !strings.HasPrefix(output, "INVALID_ARGUMENT: not valid: xcontext.") {
+		t.Errorf("the client ended with %v and printed %q, want exit status 1 and INVALID_ARGUMENT", err, output)
+	}
+	checkContext(t, only(t, w.stored(t, server)).Data, structs(33))
+}
+
+func (w *wire) deepestArrives(t *testing.T) {
+	server := w.servePython(t)
+	w.sendGo(t, server, structs(33))
+	checkContext(t, only(t, arrived(t, server, 1)).Data, structs(33))
 }
 
 func (w *wire) seedArrives(t *testing.T) {

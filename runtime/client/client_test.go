@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventid"
@@ -139,6 +140,8 @@ type tries struct {
 	code  codes.Code
 	fails int // how many calls get the code
 
+	pushback string // goes with the code unless it is empty
+
 	mu  sync.Mutex
 	ids []string
 }
@@ -148,6 +151,9 @@ func (t *tries) answer(ctx context.Context) error {
 	defer t.mu.Unlock()
 	t.ids = append(t.ids, eventid.Of(ctx, ""))
 	if len(t.ids) <= t.fails {
+		if t.pushback != "" {
+			grpc.SetTrailer(ctx, metadata.Pairs("grpc-retry-pushback-ms", t.pushback))
+		}
 		return status.Error(t.code, "not now")
 	}
 	return nil
@@ -173,8 +179,10 @@ func TestACallIsRetriedWhereThatDoesNoHarm(t *testing.T) {
 	}{
 		"a call that succeeds":              {tries: &tries{}, services: events, retry: true, code: codes.OK, want: 1},
 		"one failure":                       {tries: &tries{code: codes.Unavailable, fails: 1}, services: events, retry: true, code: codes.OK, want: 2},
-		"as many failures as are borne":     {tries: &tries{code: codes.Unavailable, fails: 4}, services: events, retry: true, code: codes.OK, want: 5},
-		"one failure more":                  {tries: &tries{code: codes.Unavailable, fails: 9}, services: events, retry: true, code: codes.Unavailable, want: 5},
+		"more failures than gRPC bears":     {tries: &tries{code: codes.Unavailable, fails: 6, pushback: "1"}, services: events, retry: true, code: codes.OK, want: 7},
+		"a server that wants no other try":  {tries: &tries{code: codes.Unavailable, fails: 9, pushback: "-1"}, services: events, retry: true, code: codes.Unavailable, want: 1},
+		"one that says nothing clear":       {tries: &tries{code: codes.Unavailable, fails: 9, pushback: "later"}, services: events, retry: true, code: codes.Unavailable, want: 1},
+		"one that wants them too late":      {tries: &tries{code: codes.Unavailable, fails: 9, pushback: "60000"}, services: events, retry: true, code: codes.Unavailable, want: 1},
 		"a method that isn't tried again":   {tries: &tries{code: codes.Unavailable, fails: 1}, services: events, code: codes.Unavailable, want: 1},
 		"a service the client doesn't know": {tries: &tries{code: codes.Unavailable, fails: 1}, retry: true, code: codes.Unavailable, want: 1},
 		"Internal":                          {tries: &tries{code: codes.Internal, fails: 1}, services: events, retry: true, code: codes.Internal, want: 1},
@@ -229,6 +237,180 @@ func TestALargeRequestIsRetriedToo(t *testing.T) {
 	if _, err := client.UnaryCall(soon(t), &testpb.SimpleRequest{Payload: &testpb.Payload{Body: make([]byte, 3<<20)}}); err != nil {
 		t.Error(err)
 	}
+}
+
+// roundRobin is a service config of the caller's own.
+const roundRobin = `{"loadBalancingConfig": [{"round_robin": {}}]}`
+
+func TestACallersServiceConfigLeavesTheRetries(t *testing.T) {
+	tries := &tries{code: codes.Unavailable, fails: 1}
+	addr := serve(t, service{unary: func(ctx context.Context, _ *testpb.SimpleRequest) error { return tries.answer(ctx) }})
+	client := testpb.NewTestServiceClient(connected(t, addr, events, With(grpc.WithDefaultServiceConfig(roundRobin))))
+	if _, err := client.UnaryCall(soon(t), &testpb.SimpleRequest{}); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestACallOutlastsAnOutage: the server goes away after the connection is made, and
+// comes back while the call is tried again.
+func TestACallOutlastsAnOutage(t *testing.T) {
+	listener := listen(t)
+	addr := listener.Addr().String()
+	first := grpc.NewServer()
+	testpb.RegisterTestServiceServer(first, greeting)
+	go first.Serve(listener)
+	conn := connected(t, addr, events)
+	first.Stop()
+	tried := make(chan struct{})
+	result := make(chan error, 1)
+	go func() {
+		close(tried)
+		_, err := testpb.NewTestServiceClient(conn).UnaryCall(soon(t), &testpb.SimpleRequest{})
+		result <- err
+	}()
+	<-tried
+	time.Sleep(1700 * time.Millisecond) // gRPC's own retries end before that
+	again, err := net.Listen("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := grpc.NewServer()
+	testpb.RegisterTestServiceServer(second, greeting)
+	go second.Serve(again)
+	t.Cleanup(second.Stop)
+	if err := <-result; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestAConnectionIsTriedAgainSoon: eight attempts take four seconds, and with
+// gRPC's own waits, of up to two minutes, 26.
+func TestAConnectionIsTriedAgainSoon(t *testing.T) {
+	t.Parallel()
+	connections, attempts := make(chan net.Conn, 1), make(chan struct{}, 100)
+	conn := connected(t, serve(t, greeting), events, With(grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+		select {
+		case connections <- conn:
+			return conn, err
+		default: // all but the first fail
+			conn.Close()
+			attempts <- struct{}{}
+			return nil, errors.New("away")
+		}
+	})))
+	first := <-connections
+	connections <- first
+	first.Close()
+	ctx := soon(t)
+	go testpb.NewTestServiceClient(conn).UnaryCall(ctx, &testpb.SimpleRequest{})
+	for attempt := range 8 {
+		select {
+		case <-attempts:
+		case <-ctx.Done():
+			t.Fatalf("%d attempts in %v, want 8", attempt, testTimeout)
+		}
+	}
+}
+
+func TestTheWaitBetweenTries(t *testing.T) {
+	for _, test := range []struct {
+		tries       int
+		left        time.Duration
+		least, most time.Duration // 0 for no other try
+	}{
+		{1, time.Minute, 80 * time.Millisecond, 120 * time.Millisecond},
+		{2, time.Minute, 160 * time.Millisecond, 240 * time.Millisecond},
+		{5, time.Minute, 1280 * time.Millisecond, 1920 * time.Millisecond},
+		{6, time.Minute, 1600 * time.Millisecond, 2400 * time.Millisecond},
+		{1 << 40, time.Minute, 1600 * time.Millisecond, 2400 * time.Millisecond},
+		{1 << 40, time.Second, 400 * time.Millisecond, 500 * time.Millisecond},
+		{1 << 40, 90 * time.Millisecond, 0, 0},
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), test.left)
+		waits := map[time.Duration]bool{}
+		for range 100 {
+			wait, ok := waitBefore(ctx, test.tries, nil)
+			if ok != (test.most > 0) || ok && (wait < test.least || wait > test.most) {
+				t.Errorf("after %d tries with %v left it waits %v, %v, want %v to %v", test.tries, test.left, wait, ok, test.least, test.most)
+			}
+			waits[wait] = true
+		}
+		if len(waits) < 2 && test.most > 0 {
+			t.Errorf("after %d tries all clients wait %v", test.tries, waits)
+		}
+		cancel()
+	}
+}
+
+// TestTheLastAnswerIsKept: the error of a call that was tried until its deadline
+// shows what the server answered.
+func TestTheLastAnswerIsKept(t *testing.T) {
+	calls := make(chan struct{}, 2)
+	addr := serve(t, service{unary: func(ctx context.Context, _ *testpb.SimpleRequest) error {
+		calls <- struct{}{}
+		if len(calls) == 1 {
+			return status.Error(codes.Unavailable, "the disk is away")
+		}
+		<-ctx.Done()
+		return ctx.Err()
+	}})
+	client := testpb.NewTestServiceClient(connected(t, addr, events))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	_, err := client.UnaryCall(ctx, &testpb.SimpleRequest{})
+	if status.Code(err) != codes.DeadlineExceeded {
+		t.Errorf("the code is %v, want DeadlineExceeded", status.Code(err))
+	}
+	oneLine(t, err, "the last answer of 2 tries: Unavailable: the disk is away")
+	if answer, ok := LastAnswer(fmt.Errorf("calling: %w", err)); !ok || answer.Code() != codes.Unavailable || answer.Message() != "the disk is away" {
+		t.Errorf("the last answer is %v, %v", answer, ok)
+	}
+	if answer, ok := LastAnswer(status.Error(codes.Unavailable, "one try")); ok {
+		t.Errorf("an error without another try has the answer %v", answer)
+	}
+}
+
+// TestAnIDThatMetadataCannotCarryIsRefused: before anything is sent, with the
+// reason.
+func TestAnIDThatMetadataCannotCarryIsRefused(t *testing.T) {
+	called := func(context.Context) error { t.Error("it is sent"); return nil }
+	addr := serve(t, service{empty: called, unary: func(ctx context.Context, _ *testpb.SimpleRequest) error { return called(ctx) }})
+	client := testpb.NewTestServiceClient(connected(t, addr, events))
+	for id, want := range map[string]string{
+		"é":   `the event id "é" has a character that is not printable ASCII`,
+		"a\n": `the event id "a\n" has a character that is not printable ASCII`,
+	} {
+		ctx := WithEventID(soon(t), id)
+		_, unary := client.UnaryCall(ctx, &testpb.SimpleRequest{})
+		_, stream := client.FullDuplexCall(ctx)
+		for _, err := range []error{unary, stream} {
+			oneLine(t, err, want)
+			if status.Code(err) != codes.InvalidArgument {
+				t.Errorf("the code is %v, want InvalidArgument", status.Code(err))
+			}
+		}
+	}
+}
+
+func TestALargeReplyIsReceived(t *testing.T) {
+	addr := serve(t, large{})
+	if _, err := testpb.NewTestServiceClient(connected(t, addr, nil)).UnaryCall(soon(t), &testpb.SimpleRequest{}); err != nil {
+		t.Error(err)
+	}
+	bounded := connected(t, addr, nil, With(grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(1000))))
+	if _, err := testpb.NewTestServiceClient(bounded).UnaryCall(soon(t), &testpb.SimpleRequest{}); status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("with a bound of the caller: %v, want ResourceExhausted", err)
+	}
+}
+
+// large answers with more than gRPC receives by default.
+type large struct {
+	testpb.UnimplementedTestServiceServer
+}
+
+func (large) UnaryCall(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+	return &testpb.SimpleResponse{Payload: &testpb.Payload{Body: make([]byte, 5<<20)}}, nil
 }
 
 func TestTriesEndWithTheDeadline(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"google.golang.org/grpc"
@@ -82,7 +83,7 @@ func TestAConnectionToAnotherMachineIsNotPlaintext(t *testing.T) {
 	const target = "passthrough:///example.com:1"
 	addr := serve(t, greeting)
 	_, err := Dial(soon(t), target, nil, elsewhere(addr))
-	oneLine(t, err, "no server at "+target, "tls")
+	oneLine(t, err, "the server at "+target+" does not use TLS, but this client does")
 
 	conn := connected(t, target, nil, elsewhere(addr), Insecure())
 	if _, err := testpb.NewTestServiceClient(conn).UnaryCall(soon(t), &testpb.SimpleRequest{}); err != nil {
@@ -96,26 +97,39 @@ func TestTheServerMustHaveACertificateThatIsTrusted(t *testing.T) {
 	named, trustedByName := certificate(t, "example.com")
 	encrypted := serve(t, greeting, grpc.Creds(credentials.NewServerTLSFromCert(&cert)))
 	elsewhere := serve(t, greeting, grpc.Creds(credentials.NewServerTLSFromCert(&named)))
+	mutual := serve(t, greeting, grpc.Creds(credentials.NewTLS(&tls.Config{Certificates: []tls.Certificate{cert}, ClientAuth: tls.RequireAnyClientCert})))
 	plain := serve(t, greeting)
+	hangsUp := listen(t)
+	go func() {
+		for conn, err := hangsUp.Accept(); err == nil; conn, err = hangsUp.Accept() {
+			conn.Close()
+		}
+	}()
+	rude := hangsUp.Addr().String()
 	for name, test := range map[string]struct {
 		addr    string
 		options []Option
-		want    string // part of the error, or "" if a call succeeds
+		want    string // part of the error, where %s is the address, or "" if a call succeeds
 	}{
 		"by its root":                       {encrypted, []Option{RootCAs(trusted)}, ""},
 		"by its root, and Insecure is moot": {encrypted, []Option{Insecure(), RootCAs(trusted)}, ""},
-		"by another root":                   {encrypted, []Option{RootCAs(foreign)}, "certificate signed by unknown authority"},
-		"by the system's roots":             {encrypted, []Option{TLS(&tls.Config{})}, "certificate signed by unknown authority"},
+		"by another root":                   {encrypted, []Option{RootCAs(foreign)}, "the certificate of the server at %s is not accepted: x509: certificate signed by unknown authority"},
+		"by the system's roots":             {encrypted, []Option{TLS(&tls.Config{})}, "the certificate of the server at %s is not accepted: x509: certificate signed by unknown authority"},
 		"unchecked":                         {encrypted, []Option{TLS(&tls.Config{InsecureSkipVerify: true})}, ""},
-		"for another name":                  {elsewhere, []Option{RootCAs(trustedByName)}, "127.0.0.1"},
+		"for another name":                  {elsewhere, []Option{RootCAs(trustedByName)}, "the certificate of the server at %s is not accepted: x509: cannot validate certificate for 127.0.0.1"},
 		"for a name of the caller's choice": {elsewhere, []Option{RootCAs(trustedByName), TLS(&tls.Config{ServerName: "example.com"})}, ""},
-		"none":                              {plain, []Option{RootCAs(trusted)}, "tls"},
+		"of another version":                {encrypted, []Option{TLS(&tls.Config{MaxVersion: tls.VersionTLS11})}, "TLS with the server at %s: tls: no supported versions"},
+		"none":                              {plain, []Option{RootCAs(trusted)}, "the server at %s does not use TLS, but this client does: give the server a certificate, or connect without TLS"},
+		"though the client has none":        {mutual, []Option{RootCAs(trusted)}, "the server at %s ended the connection after the TLS handshake: it may want a certificate of the client"},
+		"though the client is plain":        {encrypted, nil, "the server at %s uses TLS, but this client does not: name the certificates to trust"},
+		"one that wants another, and plain": {mutual, nil, "the server at %s uses TLS, but this client does not: name the certificates to trust"},
+		"of a server that hangs up":         {rude, nil, "no gRPC server at %s: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx := soon(t)
 			conn, err := Dial(ctx, test.addr, nil, test.options...)
 			if test.want != "" {
-				oneLine(t, err, "no server at "+test.addr, test.want)
+				oneLine(t, err, strings.ReplaceAll(test.want, "%s", test.addr))
 				return
 			}
 			if err != nil {

@@ -52,7 +52,7 @@ func listen(t *testing.T) net.Listener {
 
 // serve starts a server, which serves until the test ends, and returns its
 // address.
-func serve(t *testing.T, s service, options ...grpc.ServerOption) string {
+func serve(t *testing.T, s testpb.TestServiceServer, options ...grpc.ServerOption) string {
 	t.Helper()
 	listener := listen(t)
 	server := grpc.NewServer(options...)

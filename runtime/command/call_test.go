@@ -262,7 +262,7 @@ func TestProcess(t *testing.T) {
 		{"help", 0, "Usage: receiver-client COMMAND [flags]\n", ""},
 		{"echo --json --addr " + serve(t, mirror), 0, `{"username":"",`, ""},
 		{"", 1, "", "receiver-client: no command given (run 'receiver-client help')\n"},
-		{"echo --addr " + hostile, 1, "", "receiver-client: echo: Internal: two lines [31m\n"},
+		{"echo --addr " + hostile, 1, "", "receiver-client: echo: Internal: two\\nlines\\x1b[31m\n"},
 	} {
 		t.Run(test.args, func(t *testing.T) {
 			cmd, stdout, stderr := program(strings.Fields(test.args)...)

@@ -45,6 +45,8 @@ func TestInputIsOneValueAfterTheOther(t *testing.T) {
 		{"\r\n{\"city\":\r\n\t\"Rome\"\r\n}\r\n\r\n{}", address, []string{`{"city": "Rome"}`, `{}`}},
 		{`{}{"city":"}{"}{"next":{"next":{}}}`, address, []string{`{}`, `{"city":"}{"}`, `{"next":{"next":{}}}`}},
 		{"1 2\n\"3\"4", count, []string{"1", "2", "3", "4"}},
+		{"\ufeff", address, nil},
+		{"\ufeff{\"city\": \"Rome\"}\n{}", address, []string{`{"city": "Rome"}`, `{}`}},
 	} {
 		t.Run(test.text, func(t *testing.T) {
 			for name, text := range map[string]io.Reader{"at once": strings.NewReader(test.text), "a byte at a time": iotest.OneByteReader(strings.NewReader(test.text))} {
@@ -78,6 +80,15 @@ func TestErrorsOfInputHaveAPosition(t *testing.T) {
 		{"{\"city\": \"Ro\nme\"}", address, 0, `line 1, column 13: invalid character '\n' in string literal`},
 		{`{}{"city": "Rome"`, address, 1, "line 1, column 18: unexpected end of JSON input"},
 		{"{}\n{\n", address, 1, "line 3, column 1: unexpected end of JSON input"},
+
+		{"\ufeff{\"town\": 1}", address, 0, `line 1, column 2: unknown field "town"`},
+		{"{}\ufeff{}", address, 1, "line 1, column 3: invalid character 'ï' looking for beginning of value"},
+		{"\xff\xfe{\x00}\x00", address, 0, "the text is UTF-16, and must be UTF-8: convert it, for example by iconv -f UTF-16 -t UTF-8"},
+		{"\xfe\xff\x00{\x00}", address, 0, "the text is UTF-16, and must be UTF-8: convert it, for example by iconv -f UTF-16 -t UTF-8"},
+		{"{\x00}\x00", address, 0, "the text is UTF-16, and must be UTF-8: convert it, for example by iconv -f UTF-16 -t UTF-8"},
+		{"\x00{\x00}", address, 0, "the text is UTF-16, and must be UTF-8: convert it, for example by iconv -f UTF-16 -t UTF-8"},
+		{"\xff", address, 0, "line 1, column 1: invalid character 'ÿ' looking for beginning of value"},
+		{"{} {\"city\": \"a\\ud83db\"}", address, 1, `line 1, column 15: \ud83d is half of a surrogate pair, and no character`},
 
 		{`{"town": 1}`, address, 0, `line 1, column 2: unknown field "town"`},
 		{"{}\n\n  {\"city\": \"Köln\", \"town\": 1}", address, 1, `line 3, column 20: unknown field "town"`},

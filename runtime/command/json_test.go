@@ -44,6 +44,17 @@ func TestJSONErrorsHaveAPosition(t *testing.T) {
 		{"by_number", `{"x": {}}`, `line 1, column 2: invalid value for int64 key: "x"`},
 		{"by_bool", `{"true": "RED", "false": "BLUE"}`, `line 1, column 26: invalid value for enum field value: "BLUE"`},
 
+		{"struct", `{"a": "\ud800"}`, `line 1, column 8: \ud800 is half of a surrogate pair, and no character`},
+		{"struct", `{"\ud83d\ude00 \\ud800 \udc00": 1}`, `line 1, column 24: \udc00 is half of a surrogate pair, and no character`},
+		{"address", `{"city": "\uD83D\u0041"}`, `line 1, column 11: \uD83D is half of a surrogate pair, and no character`},
+
+		{"struct", "{\"id\":\n 9007199254740993}", `line 2, column 2: 9007199254740993 would be rounded: the numbers of a Struct are doubles (write it as a string)`},
+		{"struct", `{"a": [{"b": -1234567890123456789}]}`, `line 1, column 14: -1234567890123456789 would be rounded: the numbers of a Struct are doubles (write it as a string)`},
+		{"value", `9007199254740993`, `line 1, column 1: 9007199254740993 would be rounded: the numbers of a Struct are doubles (write it as a string)`},
+		{"list", `[1, 9007199254740993]`, `line 1, column 5: 9007199254740993 would be rounded: the numbers of a Struct are doubles (write it as a string)`},
+		{"any", `{"value": {"a": 9007199254740993}, "@type": "type.googleapis.com/google.protobuf.Struct"}`,
+			`line 1, column 17: 9007199254740993 would be rounded: the numbers of a Struct are doubles (write it as a string)`},
+
 		{"any", `{"@type": "type.googleapis.com/no.Such"}`, `line 1, column 11: unable to resolve "type.googleapis.com/no.Such": "not found"`},
 	} {
 		t.Run(test.flag+" "+test.text, func(t *testing.T) {
@@ -67,6 +78,39 @@ func TestProtoErrorsReadTheSameInEveryProgram(t *testing.T) {
 			if got := readableError(fmt.Errorf("%s", text)); got.Error() != want {
 				t.Errorf("%q reads %q, want %q", text, got, want)
 			}
+		}
+	}
+}
+
+// Only integers that would become others are refused, and only where they become
+// doubles without a word about it in the proto.
+func TestNumbersThatAreExactAreTaken(t *testing.T) {
+	for flag, text := range map[string]string{
+		"struct":  `{"a": 9007199254740992, "b": "9007199254740993", "c": 9007199254740994, "d": 1234567890.1234567890123456, "e": 9007199254740993e0, "9007199254740993": {}}`,
+		"int64":   "9007199254740993",
+		"address": `{"city": "9007199254740993", "next": {"city": "1234567890123456789"}}`,
+		"counts":  `{"9007199254740993": 1}`,
+		"any":     `{"@type": "type.googleapis.com/google.protobuf.Int64Value", "value": 9007199254740993}`,
+	} {
+		if _, err := parseLine(commandOf(descriptorOf(t, "every.proto", "Every")), "--"+flag, text); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Within other messages, lists and maps, too. The types of the flags' test have no
+// Struct within them.
+func TestNumbersWithinMessages(t *testing.T) {
+	within := descriptorOf(t, "replies.proto", "Within")
+	for text, want := range map[string]string{
+		`{"structs": [{}, {"a": 9007199254740993}]}`:                 "line 1, column 24: 9007199254740993 would be rounded",
+		`{"by_name": {"9": {"a": [9007199254740993]}}}`:              "line 1, column 26: 9007199254740993 would be rounded",
+		`{"byName": {"9": {}}, "next": {"value": 9007199254740993}}`: "line 1, column 41: 9007199254740993 would be rounded",
+		`{"number": 9007199254740993, "structs": []}`:                "<nil>",
+	} {
+		err := unmarshal(text, messageOf(t, within, "{}"))
+		if !strings.HasPrefix(fmt.Sprint(err), want) {
+			t.Errorf("%s: %v, want %s", text, err, want)
 		}
 	}
 }

@@ -1,8 +1,10 @@
 package command
 
 import (
+	"encoding/base64"
 	"testing"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
@@ -17,7 +19,10 @@ func TestReplies(t *testing.T) {
 		{"receiver.proto", "Reply", `{"message": "Hello, jerry!"}`,
 			"client status: 0 received: Hello, jerry!\n", `{"status":0,"message":"Hello, jerry!"}` + "\n"},
 		{"receiver.proto", "Reply", `{"status": -3, "message": "no <b>\n"}`,
-			"client status: -3 received: no <b>\n\n", `{"status":-3,"message":"no <b>\n"}` + "\n"},
+			"client status: -3 received: no <b>\\n\n", `{"status":-3,"message":"no <b>\n"}` + "\n"},
+		{"receiver.proto", "Reply", `{"message": "x\nclient status: 0 received: Hello, forged!\u001b]0;t\u0007\u009b2J\u202e"}`,
+			`client status: 0 received: x\nclient status: 0 received: Hello, forged!\x1b]0;t\a\u009b2J\u202e` + "\n",
+			`{"status":0,"message":"x\nclient status: 0 received: Hello, forged!\u001b]0;t\u0007\u009b2J\u202e"}` + "\n"},
 		{"replies.proto", "Unsigned", `{"status": "18446744073709551615", "message": "full"}`,
 			"client status: 18446744073709551615 received: full\n", `{"status":"18446744073709551615","message":"full","more":[]}` + "\n"},
 		{"replies.proto", "StatusAlone", `{"status": 1}`, "{\n  \"status\": 1\n}\n", "{\"status\":1}\n"},
@@ -41,12 +46,30 @@ func TestReplies(t *testing.T) {
 	}
 }
 
-func TestReplyThatHasNoJSON(t *testing.T) {
+func TestAReplyThatHasNoJSONIsShownRaw(t *testing.T) {
 	every := descriptorOf(t, "every.proto", "Every")
 	reply := messageOf(t, every, "{}")
 	reply.ProtoReflect().Mutable(every.Fields().ByName("value")) // a Value that holds nothing
-	const want = "the reply can't be printed as JSON: google.protobuf.Value: none of the oneof fields is set"
-	if text, err := format(reply, true, true); text != "" || err == nil || err.Error() != want {
-		t.Errorf("%q, error %v", text, err)
+	data, err := proto.Marshal(reply)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"type":"every.Every","data_base64":"` + base64.StdEncoding.EncodeToString(data) +
+		`","error":"google.protobuf.Value: none of the oneof fields is set"}` + "\n"
+	for _, asJSON := range []bool{false, true} {
+		if text, err := format(reply, asJSON, asJSON); text != want || err != nil {
+			t.Errorf("%q, error %v, want %q", text, err, want)
+		}
+	}
+}
+
+func TestARawReplyHasItsPosition(t *testing.T) {
+	wrapper := descriptorOf(t, "replies.proto", "Followed")
+	reply := messageOf(t, wrapper, `{"position": "17"}`)
+	event := reply.ProtoReflect().Mutable(wrapper.Fields().ByName("event")).Message()
+	event.Set(event.Descriptor().Fields().ByName("type_url"), protoreflect.ValueOfString("no slash"))
+	text, err := format(reply, true, true)
+	if want := `{"position":17,"type":"replies.Followed","data_base64":"CBESCgoIbm8gc2xhc2g=","error":"google.protobuf.Any: unable to resolve \"no slash\": not found"}` + "\n"; text != want || err != nil {
+		t.Errorf("%s, error %v, want\n%s", text, err, want)
 	}
 }

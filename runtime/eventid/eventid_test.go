@@ -156,3 +156,14 @@ func TestAServerReadsTheIDThatAClientSends(t *testing.T) {
 		}
 	}
 }
+
+func TestCheck(t *testing.T) {
+	for id, ok := range map[string]bool{
+		"": true, "order-1": true, "a b/~!": true,
+		"é": false, "a\n": false, "\x7f": false, "a\xff": false, " a": false, "a ": false,
+	} {
+		if err := Check(id); (err == nil) != ok {
+			t.Errorf("%q: %v", id, err)
+		}
+	}
+}

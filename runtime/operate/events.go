@@ -5,6 +5,7 @@ package operate
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,6 +23,7 @@ import (
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/terminal"
 )
 
 // command is a subcommand of a server's "events".
@@ -90,10 +92,14 @@ func Events(ctx context.Context, program string, args []string, getenv func(stri
 		return err
 	}
 	buffered := bufio.NewWriter(out)
-	lines := json.NewEncoder(buffered)
-	lines.SetEscapeHTML(false)
 	err = act(ctx, log, func(line any) error {
-		err := lines.Encode(line)
+		var text bytes.Buffer
+		encoder := json.NewEncoder(&text)
+		encoder.SetEscapeHTML(false)
+		err := encoder.Encode(line)
+		if err == nil {
+			_, err = buffered.Write(terminal.JSON(text.Bytes()))
+		}
 		if err == nil && command.follows {
 			err = buffered.Flush()
 		}

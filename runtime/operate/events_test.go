@@ -9,13 +9,18 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog/sqlite"
@@ -93,7 +98,7 @@ func TestReplayPrintsEventsBesideTheServer(t *testing.T) {
 		all[0]["source"] != "shop" || all[0]["type"] != "order.placed" || all[0]["subject"] != "jerry" || all[0]["dataschema"] != "google.protobuf.Duration" {
 		t.Errorf("got %v", all)
 	}
-	if all[1]["data"] != nil || all[1]["data_base64"] != "CFo=" {
+	if all[1]["data"] != nil || all[1]["data_base64"] != "CFo=" || all[1]["error"] != "this program does not know the type not.known.Here" || all[0]["error"] != nil {
 		t.Errorf("an event of an unknown type: %v", all[1])
 	}
 	for args, want := range map[string]int{
@@ -105,6 +110,43 @@ func TestReplayPrintsEventsBesideTheServer(t *testing.T) {
 		if got := lines(t, url, append([]string{"replay"}, strings.Fields(args)...)...); len(got) != want {
 			t.Errorf("%s: %d events, want %d", args, len(got), want)
 		}
+	}
+}
+
+// TestAnEventThatHasNoJSONIsPrintedRaw: neither it nor text that controls a terminal
+// keeps anybody from reading the events after it.
+func TestAnEventThatHasNoJSONIsPrintedRaw(t *testing.T) {
+	log, url := openLog(t)
+	for id, message := range map[string]proto.Message{
+		"google.protobuf.Value: none of the oneof fields is set":                                 &structpb.Value{},
+		"google.protobuf.Value.number_value: invalid NaN value":                                  structpb.NewNumberValue(math.NaN()),
+		`google.protobuf.Any: unable to resolve "type.googleapis.com/other.v1.Thing": not found`: &anypb.Any{TypeUrl: "type.googleapis.com/other.v1.Thing"},
+		`google.protobuf.Any: unable to resolve "no slash": not found`:                           &anypb.Any{TypeUrl: "no slash"},
+		"google.protobuf.Timestamp: seconds out of range 253402300800":                           &timestamppb.Timestamp{Seconds: 253402300800},
+		"string field contains invalid UTF-8":                                                    wrapperspb.Bytes([]byte{0xff}),
+	} {
+		data, err := proto.Marshal(message)
+		if err != nil {
+			t.Fatal(err)
+		}
+		schema := string(message.ProtoReflect().Descriptor().FullName())
+		if schema == "google.protobuf.BytesValue" {
+			schema = "google.protobuf.StringValue" // as it is after bytes became string
+		}
+		mustAppend(t, log, eventlog.Event{ID: id, Type: "odd\u009b\u202e", Schema: schema, Data: data})
+	}
+	mustAppend(t, log, known(t, "last"))
+	all := lines(t, url, "replay")
+	if len(all) != 7 || all[6]["data"] != "90s" {
+		t.Fatalf("got %v", all)
+	}
+	for _, line := range all[:6] {
+		if reason, _ := line["error"].(string); !strings.Contains(reason, line["id"].(string)) || line["data"] != nil || line["type"] != "odd\u009b\u202e" {
+			t.Errorf("got %v", line)
+		}
+	}
+	if out, err := run(t, url, "replay"); err != nil || strings.ContainsAny(out, "\u009b\u202e") {
+		t.Errorf("it prints what controls a terminal: %q, %v", out, err)
 	}
 }
 

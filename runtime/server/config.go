@@ -22,7 +22,8 @@ type Config struct {
 	Insecure bool
 	// Events is the URL of the event log, for main to open.
 	Events string
-	// MaxMessageBytes bounds a request, and so the memory to decode it.
+	// MaxMessageBytes bounds a request, and so the memory to decode it, whether it
+	// comes compressed or not.
 	MaxMessageBytes int
 	// MaxStreams bounds the calls under way on one connection.
 	MaxStreams int
@@ -41,9 +42,11 @@ type Config struct {
 // this machine only, with a limit on everything.
 func Defaults(program string) Config {
 	return Config{
-		Addr:            "localhost:50051",
-		Events:          "sqlite:data/" + strings.TrimSuffix(program, "-server") + ".db",
-		MaxMessageBytes: 4 << 20,
+		Addr:   "localhost:50051",
+		Events: "sqlite:data/" + strings.TrimSuffix(program, "-server") + ".db",
+		// Clients receive 4 MiB by default, in all languages. What a tail sends
+		// back may have a position and more beside the event.
+		MaxMessageBytes: 4<<20 - 4<<10,
 		MaxStreams:      1024,
 		MaxConnections:  4096,
 		DrainTimeout:    10 * time.Second,

@@ -1,0 +1,131 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+)
+
+// How long to wait before a call is tried again: at first, at most, and the least
+// that is still worth another try before the deadline. Each wait is twice as long
+// as the one before, and up to a fifth longer or shorter, so that many clients
+// don't come back at once.
+const (
+	firstWait = 100 * time.Millisecond
+	mostWait  = 2 * time.Second
+	leastWait = firstWait / 2
+)
+
+// pushback is the key of the trailer by which a server says after how many
+// milliseconds to try again, or that nobody should if it is negative. See
+// https://github.com/grpc/proposal/blob/master/A6-client-retries.md.
+const pushback = "grpc-retry-pushback-ms"
+
+// retrier tries the calls of some methods again while the server is unavailable.
+// gRPC's own retries end after five attempts, which an outage of two seconds
+// outlasts, and they are lost if the caller has a service config.
+type retrier map[string]bool // the methods that may be tried again, as "/shop.v1.Orders/Place"
+
+func newRetrier(services []Service) retrier {
+	methods := make(retrier)
+	for _, service := range services {
+		for _, method := range service.Methods {
+			if method.Retry {
+				methods["/"+service.Name+"/"+method.Name] = true
+			}
+		}
+	}
+	return methods
+}
+
+// call makes a call, and tries it again until its deadline.
+func (r retrier) call(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, call grpc.UnaryInvoker, options ...grpc.CallOption) error {
+	if !r[method] || ctx.Value(onceKey{}) != nil {
+		return call(ctx, method, request, reply, conn, options...)
+	}
+	var last error // the server's last answer
+	for tries := 1; ; tries++ {
+		var trailer metadata.MD
+		err := call(ctx, method, request, reply, conn, append(options[:len(options):len(options)], grpc.Trailer(&trailer))...)
+		if err == nil {
+			return nil
+		}
+		if status.Code(err) != codes.Unavailable {
+			return withAnswer(err, last, tries)
+		}
+		last = err
+		wait, ok := waitBefore(ctx, tries, trailer)
+		if !ok {
+			return err
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return withAnswer(status.FromContextError(ctx.Err()).Err(), last, tries)
+		}
+	}
+}
+
+// waitBefore returns how long to wait after a number of tries. It returns false if
+// the call should not be tried again: the server says so, or too little is left
+// until the deadline.
+func waitBefore(ctx context.Context, tries int, trailer metadata.MD) (wait time.Duration, ok bool) {
+	left := time.Duration(1<<63 - 1)
+	if deadline, ok := ctx.Deadline(); ok {
+		left = time.Until(deadline)
+	}
+	if asked := trailer.Get(pushback); len(asked) > 0 {
+		ms, err := strconv.ParseUint(asked[0], 10, 31)
+		wait = time.Duration(ms) * time.Millisecond
+		return wait, err == nil && wait < left
+	}
+	wait = mostWait
+	if shift := tries - 1; shift < 5 {
+		wait = min(mostWait, firstWait<<shift)
+	}
+	wait = min(wait*time.Duration(800+rand.IntN(401))/1000, left/2)
+	return wait, wait >= leastWait
+}
+
+// onceKey is the key of a context whose calls are not tried again.
+type onceKey struct{}
+
+// unanswered is the error of a call that ended, by its deadline or a cancellation,
+// while it was tried again.
+type unanswered struct {
+	status *status.Status
+	answer error // the server's last one
+}
+
+// withAnswer adds to the error of a call that ended what the server had answered
+// before. Any other error is an answer itself.
+func withAnswer(err, answer error, tries int) error {
+	code := status.Code(err)
+	if answer == nil || code != codes.DeadlineExceeded && code != codes.Canceled {
+		return err
+	}
+	last := status.Convert(answer)
+	return &unanswered{answer: answer, status: status.New(code, fmt.Sprintf("%s (the last answer of %d tries: %s: %s)",
+		status.Convert(err).Message(), tries, last.Code(), last.Message()))}
+}
+
+func (u *unanswered) Error() string              { return u.status.String() }
+func (u *unanswered) GRPCStatus() *status.Status { return u.status }
+
+// LastAnswer returns what the server last answered, if err is the error of a call
+// that was tried again until its deadline.
+func LastAnswer(err error) (answer *status.Status, ok bool) {
+	var tried *unanswered
+	if !errors.As(err, &tried) {
+		return nil, false
+	}
+	return status.Convert(tried.answer), true
+}

@@ -1,0 +1,132 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventid"
+)
+
+// progress knows how far a command with many requests has come, so that nobody has
+// to guess after an error what was stored.
+type progress struct {
+	command  Command
+	parsed   *parsed
+	requests *requests
+
+	id      string       // of the call under way, or of the stream; "" if it has none
+	sent    atomic.Int64 // requests of a stream
+	ended   atomic.Bool  // whether the requests of a stream have ended
+	replies int
+
+	calls        int // with one request and one reply, that were begun
+	acknowledged int // events or requests of the calls that were answered
+	failed       bool
+}
+
+// next returns the next request.
+func (p *progress) next() (proto.Message, error) {
+	request, err := p.requests.next()
+	if errors.Is(err, io.EOF) {
+		p.ended.Store(true)
+	}
+	return request, err
+}
+
+// context returns the context of a call, with the event id of the command line. A
+// stream of events gets one here if there is none, so that it can be reported.
+func (p *progress) context(ctx context.Context) context.Context {
+	if p.parsed.calls {
+		return ctx // each call has its own
+	}
+	p.id = p.parsed.eventID
+	if p.id == "" && p.parsed.reads && p.command.Event {
+		p.id = eventid.New()
+	}
+	return withID(ctx, p.id)
+}
+
+func withID(ctx context.Context, id string) context.Context {
+	if id == "" {
+		return ctx
+	}
+	return client.WithEventID(ctx, id)
+}
+
+// each begins a call of a command that makes one for each request: with its own
+// timeout and event id. The id that was given is that of the first call, and with
+// "/2" and so on of the later ones.
+func (p *progress) each(ctx context.Context) (context.Context, func(error) error) {
+	if !p.parsed.calls {
+		return ctx, func(err error) error { return err }
+	}
+	p.calls++
+	switch {
+	case p.parsed.eventID == "" && p.command.Event:
+		p.id = eventid.New()
+	case p.calls == 1:
+		p.id = p.parsed.eventID
+	default:
+		p.id = fmt.Sprintf("%s/%d", p.parsed.eventID, p.calls)
+	}
+	limited, cancel := context.WithTimeoutCause(withID(ctx, p.id), p.parsed.timeout, p.parsed.late())
+	return limited, func(err error) error {
+		defer cancel()
+		if err != nil {
+			p.failed = true
+			return callError(limited, err)
+		}
+		p.acknowledged += p.requests.elements
+		return nil
+	}
+}
+
+// note returns what to report when the command ends, with an error or without: how
+// much was sent, and what to do about the rest. It is empty if there was only one
+// request.
+func (p *progress) note(err error) string {
+	switch {
+	case !p.parsed.reads:
+		return ""
+	case p.parsed.calls:
+		return p.callsNote()
+	case err != nil:
+		return p.streamNote()
+	case !p.ended.Load():
+		return fmt.Sprintf("the server ended the call after %s, before the end of the standard input", counted(int(p.sent.Load()), "request"))
+	}
+	return ""
+}
+
+func (p *progress) callsNote() string {
+	answered := p.calls
+	if p.failed {
+		answered--
+	}
+	note := fmt.Sprintf("%s acknowledged in %s", counted(p.acknowledged, "event"), counted(answered, "call"))
+	if p.failed {
+		note += fmt.Sprintf("; go on with line %d of the standard input", p.requests.first)
+		if p.command.Event {
+			note += fmt.Sprintf(", and with --event-id %s: what is stored already is then not stored twice", p.id)
+		}
+	}
+	return note
+}
+
+func (p *progress) streamNote() string {
+	sent := int(p.sent.Load())
+	if sent == 0 {
+		return ""
+	}
+	note := fmt.Sprintf("%s sent, %s received", counted(sent, "request"), counted(p.replies, "reply"))
+	if p.command.Event {
+		note += fmt.Sprintf("; send all of them again with --event-id %s: what is stored already is then not stored twice", p.id)
+	}
+	return note
+}
