@@ -121,5 +121,8 @@ func (l *fileLog) migrate(ctx context.Context) error {
 	if journal != "wal" {
 		return fmt.Errorf("%s: its file system can't hold a write-ahead log; choose a path on a local disk", l.path)
 	}
+	// Then the header of the file is not that of a backup which it was restored from,
+	// and another backup over it is noticed (see wal.go). Others may keep it from that.
+	_, _ = conn.ExecContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)")
 	return nil
 }

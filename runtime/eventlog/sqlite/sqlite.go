@@ -90,6 +90,9 @@ func openReader(ctx context.Context, path string) (_ *fileLog, err error) {
 	case err != nil:
 		return nil, openError(path, err)
 	}
+	if hasForeignWAL(ctx, path) {
+		return nil, fmt.Errorf("%s: the -wal beside it belongs to another file, which was here before: move it away, or start the server, which does that", path)
+	}
 	log := &fileLog{path: path, readers: newReaders(path)}
 	defer func() {
 		if err != nil {
@@ -120,6 +123,9 @@ func openWriter(ctx context.Context, path string, retention limits) (_ *fileLog,
 	// Two names of one file must share the leases of its consumers.
 	if path, err = filepath.EvalSymlinks(path); err != nil {
 		return nil, openError(path, err)
+	}
+	if err := setAsideForeignWAL(ctx, path); err != nil {
+		return nil, err
 	}
 	log := &fileLog{path: path, readers: newReaders(path), changes: newWriterPool(path)}
 	defer func() {
@@ -156,7 +162,10 @@ func (l *fileLog) close() error {
 	l.growth.close()
 	errs = append(errs, l.readers.close())
 	if l.changes != nil {
-		errs = append(errs, l.holds.close(), l.changes.Close())
+		errs = append(errs, l.holds.close())
+		if l.appender == nil || !l.appender.writer.watch.isLost() { // see [writer.close]
+			errs = append(errs, l.changes.Close())
+		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return &eventlog.Error{Kind: eventlog.ErrUnavailable, Detail: "closing it", Cause: err}
