@@ -49,6 +49,11 @@ var migrations = []string{
 		UNIQUE (consumer, position)
 	);
 	CREATE INDEX dead_letters_retrying ON dead_letters (consumer, position) WHERE retrying`,
+	`CREATE TABLE clock ( -- by which max-age counts; it has rows once the wall clock has jumped while the log was open
+		position INTEGER NOT NULL, -- of the last event then
+		time     TEXT NOT NULL, -- that the clock showed, in the format of events
+		ahead    INTEGER NOT NULL -- by how many nanoseconds the wall clock was ahead of it from then on
+	)`,
 }
 
 // schemaVersion returns the version of the schema in a file, 0 if it is empty, or

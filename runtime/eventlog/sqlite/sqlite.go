@@ -15,6 +15,11 @@
 // stay, and do not count: they come on top of max-bytes. The file does not shrink;
 // its space is used again. A duplicate is recognised as long as its event is kept.
 //
+// Ages do not depend on a right wall clock. While a log is open they count the time
+// that passes, whatever becomes of the wall clock; a time in which the log was closed
+// counts once a new event shows it. What is in doubt is kept. What is deleted is logged, with a warning for each consumer
+// that has not handled it.
+//
 // In the table "events" the column "data" is a protobuf message. The subcommand
 // "events replay" of a server prints it as JSON.
 package sqlite
@@ -140,7 +145,11 @@ func openWriter(ctx context.Context, path string, retention limits) (_ *fileLog,
 		return nil, openError(path, err)
 	}
 	if retention != (limits{}) {
-		log.trimmer = startTrimmer(log, retention)
+		trimmer := newTrimmer(log, retention)
+		if err := trimmer.start(ctx); err != nil {
+			return nil, openError(path, err)
+		}
+		log.trimmer = trimmer
 	}
 	return log, nil
 }

@@ -373,4 +373,3 @@ func TestWhatBelongsTogetherIsReplayed(t *testing.T) {
 		})
 	}
 }
-
