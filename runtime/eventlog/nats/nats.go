@@ -146,6 +146,9 @@ func (l *streamLog) connectionError() error {
 	return nil
 }
 
+// newID returns a text that is different each time, as part of a subject may be.
+func (l *streamLog) newID() string { return l.conn.NewInbox()[len(nats.InboxPrefix):] }
+
 // Close implements [eventlog.Log].
 func (l *streamLog) Close() error {
 	l.closing.Do(func() {
