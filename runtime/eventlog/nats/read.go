@@ -130,12 +130,16 @@ func (r *reader) run(ctx context.Context, maxSilence time.Duration, yield func(e
 		if err := r.log.usable(ctx, false); err != nil {
 			return err
 		}
+		began := time.Now()
 		done, err := r.follow(open, yield)
+		denied := r.log.denied(began)
 		switch {
 		case done:
 			return nil
 		case r.log.usable(ctx, false) != nil:
 			continue
+		case denied != nil:
+			return denied
 		case errors.As(err, new(*eventlog.Error)):
 			return err
 		case time.Since(r.lastHeard) > maxSilence, errors.Is(err, jetstream.ErrStreamNotFound):
