@@ -3,44 +3,17 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"log/slog"
 	"maps"
-	"net/url"
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 )
 
 // limits says how much a log keeps. Its zero value means everything.
 type limits struct {
 	age   time.Duration // since recording; 0: any
 	bytes int64         // of the file that the events use; 0: any
-}
-
-// parseRetention reads the parameters of a URL: max-age=720h, max-bytes=10GB.
-func parseRetention(parameters string) (retention limits, err error) {
-	values, err := url.ParseQuery(parameters)
-	if err != nil {
-		return retention, fmt.Errorf("the parameters after the ? can't be read: %w", err)
-	}
-	for name := range values {
-		switch value := values.Get(name); name {
-		case "max-age":
-			if retention.age, err = time.ParseDuration(value); err != nil || retention.age <= 0 {
-				return retention, fmt.Errorf("max-age=%s: want a duration, such as 720h", value)
-			}
-		case "max-bytes":
-			if retention.bytes, err = eventlog.ParseBytes(value); err != nil || retention.bytes <= 0 {
-				return retention, fmt.Errorf("max-bytes=%s: want a number of bytes, such as 10GB", value)
-			}
-		default:
-			return retention, fmt.Errorf("there is no parameter %q, only max-age and max-bytes", name)
-		}
-	}
-	return retention, nil
 }
 
 const (
