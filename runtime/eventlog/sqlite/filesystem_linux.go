@@ -2,7 +2,7 @@ package sqlite
 
 import "syscall"
 
-// magics are the numbers by which the system tells file systems apart (statfs(2)).
+// magics are the numbers by which the system distinguishes file systems (statfs(2)).
 var magics = map[uint32]string{
 	0x6969:     "nfs",
 	0x517b:     "smb",

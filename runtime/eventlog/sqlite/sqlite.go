@@ -9,8 +9,8 @@
 // transaction. Several processes may have the file open; a consumer's lease is a
 // lock on a file beside it.
 //
-// A path on a network file system is refused, where the system tells (on Linux, macOS
-// and FreeBSD): locks and shared memory can't be relied on there. With filesystem=any it
+// A path on a network file system is refused on Linux, macOS and FreeBSD, where that can
+// be found out: locks and shared memory can't be relied on there. With filesystem=any it
 // is accepted.
 //
 // A log keeps all events, unless its URL limits them. Then the oldest events are
@@ -21,8 +21,8 @@
 //
 // Ages do not depend on a right wall clock. While a log is open they count the time
 // that passes, whatever becomes of the wall clock; a time in which the log was closed
-// counts once a new event shows it. What is in doubt is kept. What is deleted is logged, with a warning for each consumer
-// that has not handled it.
+// counts once a new event shows it. What is in doubt is kept. What is deleted is
+// logged, with a warning for each consumer that has not handled it.
 //
 // In the table "events" the column "data" is a protobuf message. The subcommand
 // "events replay" of a server prints it as JSON.
