@@ -17,7 +17,7 @@ func (l *fileLog) change(ctx context.Context, change func(*sql.Conn) error) erro
 		return l.unlessClosed(&eventlog.Error{Kind: eventlog.ErrReadOnly})
 	}
 	files := l.appender.writer.watch
-	if err := files.check(false); err != nil {
+	if err := files.known(); err != nil {
 		return l.unlessClosed(err)
 	}
 	conn, err := connect(ctx, l.changes)

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -30,6 +31,9 @@ const (
 	walMagic        = 0x377f0682 // or one more
 )
 
+// buffers has room for headers, which are read after each commit.
+var buffers = sync.Pool{New: func() any { return new([walHeaderSize]byte) }}
+
 // generation identifies what is in a write-ahead log since SQLite began at its
 // start again.
 type generation struct {
@@ -40,7 +44,8 @@ type generation struct {
 // readGeneration returns the generation of a write-ahead log. ok is false if it has
 // no header: it is empty, or was truncated.
 func readGeneration(wal io.ReaderAt) (g generation, ok bool) {
-	var header [walHeaderSize]byte
+	header := buffers.Get().(*[walHeaderSize]byte)
+	defer buffers.Put(header)
 	if _, err := wal.ReadAt(header[:], 0); err != nil || binary.BigEndian.Uint32(header[:])&^1 != walMagic {
 		return generation{}, false
 	}
@@ -52,8 +57,9 @@ func readGeneration(wal io.ReaderAt) (g generation, ok bool) {
 // frame returns which page the nth frame has. ok is false if that frame is not one of
 // the generation.
 func (g generation) frame(wal io.ReaderAt, n int64) (page uint32, ok bool) {
-	var header [frameHeaderSize]byte
-	if _, err := wal.ReadAt(header[:], g.offset(n)); err != nil {
+	header := buffers.Get().(*[walHeaderSize]byte)
+	defer buffers.Put(header)
+	if _, err := wal.ReadAt(header[:frameHeaderSize], g.offset(n)); err != nil {
 		return 0, false
 	}
 	return binary.BigEndian.Uint32(header[:]), bytes.Equal(header[8:16], g.salts[:])

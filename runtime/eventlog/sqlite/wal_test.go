@@ -97,10 +97,16 @@ func TestLostFilesAreNoticedAndSaved(t *testing.T) {
 		for when, notice := range map[string]func(*fileLog) error{
 			"by an append": func(log *fileLog) error {
 				_, err := log.Append(t.Context(), event("late"))
+				if err == nil && name == "the -shm is removed" { // which loses nothing at once
+					err = log.Check(t.Context())
+				}
 				return err
 			},
 			"by a change": func(log *fileLog) error {
 				_, err := log.Hold(t.Context(), "mailer")
+				if err == nil && name == "the -shm is removed" {
+					err = log.Check(t.Context())
+				}
 				return err
 			},
 			"while nothing happens": func(log *fileLog) (err error) {
@@ -158,8 +164,14 @@ func TestATruncatedWALIsNoticed(t *testing.T) {
 			if err := os.Truncate(log.path+"-wal", size); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := log.Append(t.Context(), event("c")); !errors.Is(err, eventlog.ErrUnavailable) || !strings.Contains(err.Error(), "its -wal was truncated or overwritten while it was open") {
-				t.Errorf("append: got %v, want that it was truncated", err)
+			appended := 0
+			await(t, "it is noticed", func() bool {
+				_, err = log.Append(t.Context(), event(fmt.Sprint("c", appended)))
+				appended++
+				return err != nil
+			})
+			if appended > 100 || !errors.Is(err, eventlog.ErrUnavailable) || !strings.Contains(err.Error(), "its -wal was truncated or overwritten while it was open") {
+				t.Errorf("after %d appends: %v, want that it was truncated", appended, err)
 			}
 			if err := log.Check(t.Context()); !errors.Is(err, eventlog.ErrUnavailable) {
 				t.Errorf("check: %v", err)

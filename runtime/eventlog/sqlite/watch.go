@@ -22,10 +22,16 @@ type watch struct {
 	walFile  *os.File
 	current  generation
 	frames   int64       // of the current generation that were seen
+	followed time.Time   // when they were looked for
 	base     *fileHeader // of the file when the generation began; nil if that is not known
 	sound    time.Time   // when the file was last written, when it was found to belong to the write-ahead log
 	loss     *loss       // nil while there is none
 }
+
+// followInterval is the shortest time between two looks into the write-ahead log, which
+// cost more than a commit may. What was cut off from it is lost in any case; that it was
+// removed is noticed at each commit.
+const followInterval = 2 * time.Millisecond
 
 // loss is why a log can't be used any longer.
 type loss struct {
@@ -97,6 +103,16 @@ func (w *watch) check(committed bool) error {
 	return nil
 }
 
+// known returns the error of check, if a loss is known.
+func (w *watch) known() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.loss != nil {
+		return w.loss.unavailable()
+	}
+	return nil
+}
+
 func (w *watch) find(committed bool) *loss {
 	for _, file := range [...]struct {
 		suffix, name string
@@ -104,9 +120,9 @@ func (w *watch) find(committed bool) *loss {
 	}{
 		{"", "file", w.database},
 		{"-wal", "-wal", w.wal},
-		{"-shm", "-shm", w.shm},
+		{"-shm", "-shm", w.shm}, // without it only a further process does harm, so this is not looked for at each commit
 	} {
-		if file.opened == nil {
+		if file.opened == nil || committed && file.suffix == "-shm" {
 			continue
 		}
 		info, err := os.Stat(w.path + file.suffix)
@@ -117,9 +133,10 @@ func (w *watch) find(committed bool) *loss {
 			return &loss{what: "its " + file.name + " was removed or replaced while it was open", cause: err, isIntact: file.suffix != "" && !w.isForeign()}
 		}
 	}
-	if w.walFile == nil {
+	if w.walFile == nil || committed && time.Since(w.followed) < followInterval {
 		return nil
 	}
+	w.followed = time.Now()
 	return w.follow(committed)
 }
 

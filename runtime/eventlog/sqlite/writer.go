@@ -205,13 +205,15 @@ func (w *writer) close() error {
 // It first inserts everything without looking at what is stored. If the index then
 // refuses an event, the transaction is undone, and a second one looks first.
 func (w *writer) store(batch []*appendCall) (failure error) {
-	err := w.watch.check(false)
+	err := w.watch.known()
 	if err == nil && w.conn == nil {
 		err = w.connect()
 	}
 	if err == nil {
 		if err = w.attempt(batch); err == nil {
 			err = w.watch.check(true)
+		} else if lost := w.watch.check(false); lost != nil { // before the connection may be closed
+			err = lost
 		}
 	}
 	if err != nil {
