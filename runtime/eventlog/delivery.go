@@ -144,7 +144,9 @@ func (d *delivery) run(ctx context.Context) error {
 func (d *delivery) take(ctx context.Context) {
 	after, _ := d.hold.Position()
 	for failing := false; ctx.Err() == nil; {
-		for record, err := range d.log.Tail(ctx, d.hold.From(after)) {
+		from := d.hold.From(after)
+		from.Logger = d.logger
+		for record, err := range d.log.Tail(ctx, from) {
 			if err != nil {
 				failing = d.waitAfter(ctx, "the log can't be read", err, failing)
 				break

@@ -2,8 +2,10 @@ package eventlog
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strconv"
 	"strings"
@@ -188,6 +190,25 @@ func textFlaw(name, text string) string {
 	}
 	return ""
 }
+
+// LogDeleted logs that events were deleted before they were read, if the next one has a
+// later position than the one after f.After. It is for engines that leave out no
+// numbers.
+func (f From) LogDeleted(ctx context.Context, next Position) {
+	if f.After > 0 && f.Since.IsZero() && next > f.After+1 {
+		f.logger().WarnContext(ctx, "events were deleted before they were read, and are passed over",
+			"first", f.After+1, "last", next-1, "count", next-1-f.After)
+	}
+}
+
+// LogForeign logs that what is at a position is not an event, and why. Reading goes on
+// after it.
+func (f From) LogForeign(ctx context.Context, position Position, why error) {
+	f.logger().WarnContext(ctx, "what is stored at a position is not an event, and is passed over: something else has written to the event log",
+		"position", position, "error", why)
+}
+
+func (f From) logger() *slog.Logger { return cmp.Or(f.Logger, slog.Default()) }
 
 // ValidateConsumer returns the error that says what is wrong with the name of a
 // consumer, or nil.

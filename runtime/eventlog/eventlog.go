@@ -19,6 +19,7 @@ package eventlog
 import (
 	"context"
 	"iter"
+	"log/slog"
 	"time"
 )
 
@@ -73,6 +74,10 @@ type From struct {
 	// it is empty, that is not checked. Only engines whose events can be replaced
 	// set it, each in its own form; the others ignore it.
 	Log string
+	// Logger is where reading logs what it passes over, once: events after After
+	// that were deleted before they were read, and what is in the storage but is
+	// not an event. If it is nil, that is [slog.Default].
+	Logger *slog.Logger
 }
 
 // After returns where to begin in order to read what comes after a position.

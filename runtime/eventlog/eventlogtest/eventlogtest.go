@@ -25,6 +25,9 @@ type Engine struct {
 	// its positions will be those of other events. It is nil if that can't
 	// happen to the log of a URL, since consumers' positions go with the events.
 	Replace func(t testing.TB, url string)
+	// Delete deletes the events of a log up to a position, as the limit of its age
+	// or size does. It is nil if the log has none.
+	Delete func(t testing.TB, url string, last eventlog.Position)
 }
 
 // Run tests an engine. A log that is opened twice takes the place of one that
@@ -40,6 +43,7 @@ func Run(t *testing.T, engine Engine) {
 		{"validation", Engine.refusesInvalid},
 		{"read", Engine.reads},
 		{"tail", Engine.tails},
+		{"deleted", Engine.passesOverDeletedEvents},
 		{"leases", Engine.holds},
 		{"failures", Engine.storesFailures},
 		{"deleted consumers", Engine.deletesConsumers},

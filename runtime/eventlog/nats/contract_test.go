@@ -30,6 +30,7 @@ func TestOneServerKeepsTheContract(t *testing.T) {
 		Durability: eventlog.None,
 		Steal:      steal,
 		Replace:    replace,
+		Delete:     removeFirst,
 	})
 }
 
@@ -43,6 +44,7 @@ func TestServerThatSyncsKeepsTheContract(t *testing.T) {
 		Durability: eventlog.Fsync,
 		Steal:      steal,
 		Replace:    replace,
+		Delete:     removeFirst,
 	})
 }
 
@@ -54,6 +56,7 @@ func TestClusterKeepsTheContract(t *testing.T) {
 		Durability: eventlog.Quorum,
 		Steal:      steal,
 		Replace:    replace,
+		Delete:     removeFirst,
 	})
 }
 
@@ -63,6 +66,19 @@ func replace(t testing.TB, url string) {
 	t.Helper()
 	js, stream := connect(t, url)
 	if err := js.DeleteStream(t.Context(), stream); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// removeFirst removes the first messages of the stream of a log, as max-age does.
+func removeFirst(t testing.TB, url string, last eventlog.Position) {
+	t.Helper()
+	js, name := connect(t, url)
+	stream, err := js.Stream(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Purge(t.Context(), jetstream.WithPurgeSequence(uint64(last)+1)); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -116,19 +116,65 @@ func TestDuplicatesAreKnownWithinTheWindow(t *testing.T) {
 	}
 }
 
-func TestReadFailsAtAMessageThatIsNotAnEvent(t *testing.T) {
+// TestMessagesThatAreNotEventsArePassedOver checks that what another program has
+// published to the stream stops nobody: it is logged once by each who reads.
+func TestMessagesThatAreNotEventsArePassedOver(t *testing.T) {
 	t.Parallel()
 	log, js, _ := openStream(t, "")
-	if _, err := js.Publish(t.Context(), "EVENTS.0.shop", []byte("hello")); err != nil {
+	publish := func() {
+		t.Helper()
+		if _, err := js.Publish(t.Context(), "EVENTS.0.shop", []byte("hello")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish()
+	if _, err := log.Append(t.Context(), event("5")); err != nil {
 		t.Fatal(err)
 	}
-	var last error
-	count := 0
-	for _, last = range log.Read(t.Context(), eventlog.From{}) {
-		count++
-	}
-	if count != 6 || last == nil || !strings.Contains(last.Error(), "the message at position 6 is not an event: something else has written to the stream; remove it") {
-		t.Errorf("%d records and then %v", count, last)
+	publish()
+	want := []string{"0", "1", "2", "3", "4", "5"}
+	for name, read := range map[string]func(*slog.Logger) []string{
+		"read": func(logger *slog.Logger) (ids []string) {
+			for record, err := range log.Read(t.Context(), eventlog.From{Logger: logger}) {
+				if err != nil {
+					t.Error(err)
+				}
+				ids = append(ids, record.ID)
+			}
+			return ids
+		},
+		"tail": func(logger *slog.Logger) (ids []string) {
+			for record, err := range log.Tail(t.Context(), eventlog.From{Logger: logger}) {
+				if err != nil {
+					t.Error(err)
+				}
+				if ids = append(ids, record.ID); len(ids) == 6 {
+					break
+				}
+			}
+			return ids
+		},
+		"consume": func(logger *slog.Logger) (ids []string) {
+			ctx, cancel := context.WithCancel(t.Context())
+			err := eventlog.Consume(ctx, log, "mailer", func(_ context.Context, record eventlog.Record) error {
+				if ids = append(ids, record.ID); len(ids) == 6 {
+					cancel()
+				}
+				return nil
+			}, eventlog.Logger(logger), eventlog.Concurrency(1))
+			if err != nil {
+				t.Error(err)
+			}
+			return ids
+		},
+	} {
+		var out strings.Builder
+		if got := read(slog.New(slog.NewTextHandler(&out, nil))); !slices.Equal(got, want) {
+			t.Errorf("%s: got %v, want %v", name, got, want)
+		}
+		if lines := out.String(); strings.Count(lines, "level=WARN") != strings.Count(lines, "not an event, and is passed over") || strings.Count(lines, "position=6 ") != 1 || strings.Count(lines, "position=8 ") > 1 {
+			t.Errorf("%s: logged\n%s", name, lines)
+		}
 	}
 }
 

@@ -84,7 +84,7 @@ func BenchmarkBaseline(b *testing.B) {
 func benchmarkBaseline(b *testing.B, rows int) {
 	ctx := b.Context()
 	path := filepath.Join(b.TempDir(), "events.db")
-	log, err := openWriter(ctx, path, limits{})
+	log, err := openWriter(ctx, path, parameters{})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -179,6 +179,9 @@ func checkAcknowledged(t *testing.T, log *fileLog, acknowledged map[string]event
 	if err := log.changes.QueryRowContext(t.Context(), "PRAGMA integrity_check").Scan(&verdict); err != nil || verdict != "ok" {
 		t.Errorf("integrity: %s, %v", verdict, err)
 	}
+	if names := stale(t, log.path); len(names) > 0 {
+		t.Errorf("set aside: %v", names)
+	}
 	found := map[string]eventlog.Position{}
 	for _, record := range mustRead(t, log, 0) {
 		if found[record.ID] != 0 {

@@ -623,7 +623,7 @@ func TestRefusedURLs(t *testing.T) {
 	for name, test := range map[string]struct{ url, says string }{
 		"no path":                  {"sqlite:", "want sqlite:PATH"},
 		"host":                     {"sqlite://events.db", "want sqlite:PATH"},
-		"unknown parameter":        {"sqlite:" + dir + "/p.db?mode=memory", `no parameter "mode", only max-age and max-bytes`},
+		"unknown parameter":        {"sqlite:" + dir + "/p.db?mode=memory", `no parameter "mode", only max-age, max-bytes and filesystem`},
 		"an age without a unit":    {"sqlite:" + dir + "/p.db?max-age=30", "max-age=30: want a duration, such as 720h"},
 		"a size below zero":        {"sqlite:" + dir + "/p.db?max-bytes=-1GB", "max-bytes=-1GB: want a number of bytes, such as 10GB"},
 		"a size beyond all":        {"sqlite:" + dir + "/p.db?max-bytes=9999999999TB", "want a number of bytes"},
@@ -633,7 +633,7 @@ func TestRefusedURLs(t *testing.T) {
 		"not a database at length": {"sqlite:" + file("longer", strings.Repeat("This is not a database.", 1000)), "is not a SQLite database"},
 		"another application's":    {"sqlite:" + database("foreign", "PRAGMA application_id = 1; CREATE TABLE t (x)"), "database of another application"},
 		"an anonymous one":         {"sqlite:" + database("anonymous", "CREATE TABLE t (x)"), "database of another application"},
-		"newer schema":             {"sqlite:" + database("newer", own+"PRAGMA user_version = 999"), "has version 999 and this program knows versions up to 2"},
+		"newer schema":             {"sqlite:" + database("newer", own+"PRAGMA user_version = 999"), "has version 999 and this program knows versions up to 4"},
 	} {
 		for open, log := range map[string]func(context.Context, string) (eventlog.Log, error){"to append": eventlog.Open, "to read": eventlog.OpenReader} {
 			t.Run(name+"/"+open, func(t *testing.T) {
@@ -761,7 +761,7 @@ func TestTable(t *testing.T) {
 		&got.time, &got.recorded, &got.schema, &got.data, &got.dataType); err != nil {
 		t.Fatal(err)
 	}
-	if got.application != applicationID || got.version != 2 || got.position != 1 || got.source != "shop" || got.id != "a" ||
+	if got.application != applicationID || got.version != 4 || got.position != 1 || got.source != "shop" || got.id != "a" ||
 		got.kind != "order.placed" || got.subject != "jerry" || got.time != "2026-11-22T16:05:00.000000070Z" ||
 		len(got.recorded) != len(timeFormat) || got.schema != "shop.v1.OrderEvent" || string(got.data) != "data of a" || got.dataType != "blob" {
 		t.Errorf("the row is %+v", got)

@@ -1,0 +1,5 @@
+//go:build !linux && !darwin && !freebsd
+
+package sqlite
+
+func statFileSystem(string) string { return "" }
