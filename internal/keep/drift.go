@@ -40,7 +40,7 @@ func (j *joined) drift() (lines []string) {
 			lines = append(lines, j.misfit(method, j.service.Methods[at])...)
 		}
 	}
-	return append(lines, j.staleTests()...)
+	return lines
 }
 
 // misfit returns a line if a method does not have the signature that its RPC needs.

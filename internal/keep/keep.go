@@ -65,6 +65,9 @@ type Module struct {
 	// mains are the folders for which this run writes a func main, and stranded
 	// the paths of what it does not make because there is none.
 	mains, stranded map[string]bool
+	// awaited are the paths of files of yours that are to come, though an earlier run
+	// knew what they are for, and undone those with steps for their owner.
+	awaited, undone map[string]bool
 	imported        map[string][]string // folders of this module that a Go file on disk imports, by its path
 	runtimeFiles    []string            // paths of what is in the folder of its copy
 }
@@ -76,6 +79,7 @@ func At(root, modulePath string, all bool) *Module {
 		root: root, path: modulePath, all: all,
 		joined: map[*model.Service]*joined{}, added: map[model.Element]bool{},
 		made: map[string]bool{}, written: map[string]bool{}, mains: map[string]bool{}, stranded: map[string]bool{},
+		awaited: map[string]bool{}, undone: map[string]bool{},
 	}
 }
 
@@ -116,6 +120,7 @@ func (m *Module) Decide(outputs []Output) (files []File, err error) {
 		m.joinAdded(outputs, decisions, stage)
 	}
 	m.strand(outputs, decisions)
+	m.withAwaited(outputs, decisions)
 	var errs []error
 	for i, d := range decisions {
 		m.made[outputs[i].Path] = outputs[i].Owner == Yours || d.writes()

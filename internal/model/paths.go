@@ -98,6 +98,10 @@ func (s *Service) Traces() []Trace {
 	}
 }
 
+// Contract returns the file of ours with the tests that every implementation of the
+// service must pass.
+func (s *Service) Contract() string { return s.Package.Test.Dir + "/" + s.File + ".go" }
+
 func (s *Service) client() string { return s.Package.Client.Dir + "/" + s.File + ".go" }
 
 // Declared returns the file that declares the service.
