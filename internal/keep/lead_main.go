@@ -58,7 +58,7 @@ type serving struct {
 	program  *model.Program
 	function *ast.FuncDecl
 	run      *ast.CallExpr // of server.Run
-	// statement is the one in the function's body that has the call.
+	// statement is the first in the function's body that needs the log.
 	statement ast.Stmt
 	log       string // what the event log is called
 	opens     bool   // whether it is opened
@@ -194,8 +194,8 @@ func (s *serving) service(l *lead, service *model.Service) bool {
 		arguments := s.text[s.fset.Position(call.Args[0].Pos()).Offset:s.fset.Position(call.Rparen).Offset]
 		expression = fmt.Sprintf("%s(%s, %s)", s.source(call.Fun), events, arguments)
 	}
-	argument := s.argument(service)
-	if argument == nil || !s.onOwnLines(argument, ",") {
+	argument, first := s.argument(service), s.statementOf(call)
+	if made != "" && first == nil || argument == nil || !s.onOwnLines(argument, ",") {
 		s.edits.add(s.line(s.run.Pos()), 0, fmt.Sprintf("%s takes events now: serve it by %s.%s(%s), where %s is the event log, opened by eventlog.Open%s", service, pkg.Server.Name, service.Func, expression, s.log, consumedBy(service)), think, "")
 		return false
 	}
@@ -203,6 +203,9 @@ func (s *serving) service(l *lead, service *model.Service) bool {
 		made = service.Variable
 		s.above += fmt.Sprintf("\t%s := %s\n", made, expression)
 	} else {
+		if first.Pos() < s.statement.Pos() {
+			s.statement = first
+		}
 		line := s.line(call.Pos())
 		text := strings.Split(s.text, "\n")[line-1]
 		s.edits.add(line, 0, service.String()+" takes the log now", replaceLines, strings.Replace(text, s.source(call), expression, 1))
@@ -216,6 +219,18 @@ func (s *serving) service(l *lead, service *model.Service) bool {
 	s.imports(pkg.Server.Path, s.nameFor(pkg.Server))
 	s.imports(impl.Path, s.nameFor(impl))
 	return true
+}
+
+// statementOf returns the statement in the body of the function that has a call; nil if
+// none has.
+func (s *serving) statementOf(call *ast.CallExpr) ast.Stmt {
+	i := slices.IndexFunc(s.function.Body.List, func(one ast.Stmt) bool {
+		return call != nil && one.Pos() <= call.Pos() && call.End() <= one.End()
+	})
+	if i < 0 {
+		return nil
+	}
+	return s.function.Body.List[i]
 }
 
 // argument returns the argument of server.Run that serves a service, or leaves it out.
