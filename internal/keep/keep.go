@@ -65,6 +65,7 @@ type Module struct {
 	// mains are the folders for which this run writes a func main, and stranded
 	// the paths of what it does not make because there is none.
 	mains, stranded map[string]bool
+	yours           map[string]bool // paths of Go files of yours that this run could write
 	// awaited are the paths of files of yours that are to come, though an earlier run
 	// knew what they are for, and undone those with steps for their owner.
 	awaited, undone map[string]bool
@@ -79,7 +80,7 @@ func At(root, modulePath string, all bool) *Module {
 		root: root, path: modulePath, all: all,
 		joined: map[*model.Service]*joined{}, added: map[model.Element]bool{},
 		made: map[string]bool{}, written: map[string]bool{}, mains: map[string]bool{}, stranded: map[string]bool{},
-		awaited: map[string]bool{}, undone: map[string]bool{},
+		yours: map[string]bool{}, awaited: map[string]bool{}, undone: map[string]bool{},
 	}
 }
 

@@ -223,6 +223,7 @@ func TestAServiceOfAnotherNameIsNew(t *testing.T) {
 func TestANewMainCallsNothingThatIsNotThere(t *testing.T) {
 	h := newDisk(t, orders)
 	h.remove("cmd", "internal/shop")
+	h.edit(client, "source: shop.proto", "source: before.proto") // then the program is new
 	h.grow()
 	if text := h.read(main); !strings.Contains(text, `server.Without("shop.Orders"),`) || strings.Contains(text, "internal/shop") {
 		t.Errorf("main is\n%s", text)
@@ -471,11 +472,8 @@ func TestANewMainFitsItsServices(t *testing.T) {
 // was all of the program.
 func TestANewMainOfServicesThatNothingImplements(t *testing.T) {
 	h := newDisk(t, orders)
-	for _, dir := range []string{impl, "cmd"} {
-		if err := os.RemoveAll(filepath.Join(h.root, dir)); err != nil {
-			t.Fatal(err)
-		}
-	}
+	h.remove(impl, "cmd")
+	h.edit(client, "source: shop.proto", "source: before.proto") // then the program is new
 	if _, err := h.generate(orders); err != nil {
 		t.Fatal(err)
 	}
@@ -920,6 +918,74 @@ func TestTheClientOfADeletedMain(t *testing.T) {
 	h.remove("cmd/shop-client")
 	if _, err := h.generate(orders, "scaffold=all"); err != nil || !h.has(mine) || !h.has(commands) {
 		t.Errorf("with scaffold=all main is there: %t, and the commands: %t (%v)", h.has(mine), h.has(commands), err)
+	}
+}
+
+// TestDeletedMains: they stay deleted, also both, and what is left of ours is built
+// whenever there is a main, and only then.
+func TestDeletedMains(t *testing.T) {
+	const server, commands, own = "cmd/shop-client/main.go", "cmd/shop-client/commands.go", "cmd/shop-client/orders_commands.go"
+	to := func(name, begin string) func(disk) {
+		return func(h disk) {
+			text := h.read(server)
+			h.remove(server)
+			h.write("cmd/shop-client/"+name, begin+text)
+		}
+	}
+	for name, test := range map[string]struct {
+		change func(disk)
+		want   string // constraint of the commands; "none" if they are not made
+	}{
+		"none is":                      {func(disk) {}, ""},
+		"the client's":                 {func(h disk) { h.remove(server) }, "none"},
+		"both":                         {func(h disk) { h.remove(server, main) }, "none"},
+		"all of cmd":                   {func(h disk) { h.remove("cmd") }, "none"},
+		"one with our marker":          {to("main.go", "// "+keep.Marker+"\n\n"), ""},
+		"one that nothing builds":      {to("main.go", "//go:build ignore\n\n"), "ignore"},
+		"one for a system by its name": {to("run_windows_amd64.go", ""), "windows && amd64"},
+		"one by its name and a tag":    {to("run_linux.go", "//go:build !race\n\n"), "linux && (!race)"},
+		"one tagged beside another":    {func(h disk) { h.write("cmd/shop-client/b.go", "//go:build race\n\n"+h.read(server)) }, ""},
+		"one tagged beside one of a test": {func(h disk) {
+			to("main.go", "//go:build race\n\n")(h)
+			h.write("cmd/shop-client/own_test.go", "package main\n")
+		}, "race"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newDisk(t, orders)
+			test.change(h)
+			hadMain := h.has(main)
+			for range 3 {
+				files, _, err := h.dry(orders)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, file := range files {
+					if file.Leftover {
+						h.remove(file.Path)
+					} else {
+						h.write(file.Path, string(file.Content))
+					}
+				}
+			}
+			if h.has(main) != hadMain || name == "the client's" && h.has(server) {
+				t.Errorf("the mains are there: %t, %t", h.has(main), h.has(server))
+			}
+			for _, at := range []string{commands, own} {
+				switch {
+				case !h.has(at):
+					if test.want != "none" {
+						t.Errorf("%s is not there", at)
+					}
+				case test.want == "none":
+					t.Errorf("%s is there", at)
+				default:
+					_, expr, _ := strings.Cut(h.read(at), "\n//go:build ")
+					if expr, _, _ = strings.Cut(expr, "\n"); expr != test.want {
+						t.Errorf("%s is built if %q, want %q", at, expr, test.want)
+					}
+				}
+			}
+		})
 	}
 }
 
