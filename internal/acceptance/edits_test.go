@@ -402,9 +402,7 @@ var protoEdits = []edit{
 		name:   "go_package is changed",
 		change: func(s shop) { s.edit(stockProto, "gen/stock/v1;stockv1", "gen/stockpb") },
 		told: []string{
-			"cmd/stock-server/main.go$: service stock.v1.Stock is not served: pass stockserver.Stock(stock.New(…)) to server.Run, or server.Without(\"stock.v1.Stock\")",
-			stockCode + "count.go:10: Count has the signature func(context.Context, *stockv1.StockEvent) (*stockv1.StockReply, error), but rpc Count needs func(context.Context, *stockpb.StockEvent) (*stockpb.StockReply, error)",
-			stockCode + "service_test.go:14: newService has the signature func(testing.TB, *stockv1events.Log) *Service, but the contract needs func(testing.TB, *stockevents.Log) *Service",
+			stockCode + "service.go:10: the go_package of stock/v1/stock.proto is example.com/shop/gen/stockpb now, and the code imports example.com/shop/gen/stock/v1. Change these imports in ",
 		},
 	},
 	{
@@ -422,8 +420,12 @@ var protoEdits = []edit{
 		name:   "package is changed",
 		change: func(s shop) { s.edit(stockProto, "package stock.v1", "package depot.v1") },
 		gone:   []string{"cmd/stock-client/stock_v1_commands.go"},
-		made: slices.Concat(paths("internal/depot/v1/stock/", "consume.go", "consume_test.go", "count.go", "count_test.go", "service.go", "service_test.go"),
-			[]string{"cmd/depot-client/main.go", "cmd/depot-server/main.go"}),
+		made:   []string{"cmd/depot-client/main.go"},
+		told: []string{
+			"internal/stock/v1/stock: this is the code of service depot.v1.Stock, by its former name",
+			"cmd/stock-server/main.go$: it imports that code; replace this line with:",
+			"service depot.v1.Stock: run the generator again",
+		},
 	},
 }
 

@@ -15,6 +15,9 @@ type joined struct {
 	*folder
 	service *model.Service
 	impl    *implementation // nil if there is none
+	// renamedFrom is the folder of the code if the service had another full name
+	// when that was written; "" otherwise.
+	renamedFrom string
 }
 
 // join finds the implementation of a service in a folder.

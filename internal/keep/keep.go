@@ -99,7 +99,9 @@ func (m *Module) Join(target *model.Module) {
 		j.service.Code = j.code()
 	}
 	for _, j := range all {
+		m.findRenamed(j)
 		m.lines = append(m.lines, j.drift()...)
+		m.lines = append(m.lines, m.moved(j)...)
 	}
 	for _, program := range target.Programs {
 		m.lines = append(m.lines, m.unserved(program)...)

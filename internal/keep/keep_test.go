@@ -208,13 +208,75 @@ func TestANewRPCBringsItsFileAndTest(t *testing.T) {
 // is where it was.
 func TestAServiceOfAnotherNameIsNew(t *testing.T) {
 	h := newDisk(t, orders)
-	lines, err := h.generate(strings.Replace(orders, "package shop;", "package depot;", 1))
-	if err != nil || len(lines) > 0 {
+	lines, err := h.generate(strings.ReplaceAll(orders, "Orders", "Stock"))
+	if err != nil || len(lines) != 3 || !strings.Contains(strings.Join(lines, "\n"), "service shop.Orders is no longer in the protos") {
 		t.Errorf("it prints %q (%v)", lines, err)
 	}
-	for _, name := range []string{"cmd/depot-server/main.go", "internal/depot/orders/service.go", "internal/depot/orders/take.go"} {
-		if !h.has(name) {
-			t.Errorf("%s did not come", name)
+	for _, at := range []string{"internal/shop/stock/service.go", "internal/shop/stock/take.go"} {
+		if !h.has(at) {
+			t.Errorf("%s did not come", at)
+		}
+	}
+}
+
+// TestAServiceOfAnotherPackageIsTheSame: its code, by its former name, is to be moved,
+// and until it is, none is written beside it.
+func TestAServiceOfAnotherPackageIsTheSame(t *testing.T) {
+	depot := strings.Replace(withShip, "package shop;", "package depot;", 1)
+	moved := []string{"cmd/depot-server/main.go", "internal/depot/orders/ship.go", "internal/depot/orders/ship_test.go"}
+	for name, test := range map[string]struct {
+		answer func(disk) // to what is printed
+		want   []string   // of yours that the next run writes
+	}{
+		"which is moved": {func(h disk) {
+			if err := os.MkdirAll(filepath.Join(h.root, "internal/depot"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Rename(filepath.Join(h.root, impl), filepath.Join(h.root, "internal/depot/orders")); err != nil {
+				t.Fatal(err)
+			}
+		}, moved},
+		"which is deleted": {func(h disk) { h.remove(impl) }, slices.Concat(moved, []string{"internal/depot/orders/service.go", "internal/depot/orders/take.go"})},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newDisk(t, orders)
+			want := []string{
+				"internal/shop/orders: this is the code of service depot.Orders, by its former name, so no other is written (to have another, delete this one, and run again). Move it; run:\n\tmkdir -p internal/depot && mv internal/shop/orders internal/depot/orders",
+				main + ":17: it imports that code; replace this line with:\n\t\t\"example.com/shop/internal/depot/orders\"",
+				"service depot.Orders: run the generator again, which then writes Ship",
+			}
+			for range 2 {
+				if lines, err := h.generate(depot); err != nil || !slices.Equal(lines, want) || h.has("internal/depot") || h.has(moved[0]) {
+					t.Fatalf("it prints %q (%v), want %q", lines, err, want)
+				}
+			}
+			test.answer(h)
+			if _, err := h.generate(depot); err != nil {
+				t.Fatal(err)
+			}
+			for _, at := range test.want {
+				if !h.has(at) {
+					t.Errorf("%s did not come", at)
+				}
+			}
+		})
+	}
+}
+
+// TestAMovedGoPackageIsOneLine, with the imports to change, whatever the code has of it.
+func TestAMovedGoPackageIsOneLine(t *testing.T) {
+	h := newDisk(t, orders)
+	want := impl + "service.go:10: the go_package of shop.proto is example.com/shop/gen/storepb now, and the code imports example.com/shop/gen/shoppb. " +
+		"Change these imports in internal/shop/orders/consume.go internal/shop/orders/consume_test.go internal/shop/orders/find.go internal/shop/orders/find_test.go " +
+		"internal/shop/orders/service.go internal/shop/orders/service_test.go internal/shop/orders/take.go internal/shop/orders/take_test.go cmd/shop-server/main.go, and then delete gen/shoppb:\n" +
+		"\t\"example.com/shop/gen/shoppb\" becomes shoppb \"example.com/shop/gen/storepb\"\n" +
+		"\t\"example.com/shop/gen/shoppb/shopevents\" becomes shopevents \"example.com/shop/gen/storepb/storeevents\"\n" +
+		"\t\"example.com/shop/gen/shoppb/shopserver\" becomes shopserver \"example.com/shop/gen/storepb/storeserver\"\n" +
+		"\t\"example.com/shop/gen/shoppb/shoptest\" becomes shoptest \"example.com/shop/gen/storepb/storetest\""
+	for range 2 {
+		lines, err := h.generate(strings.Replace(orders, "gen/shoppb", "gen/storepb", 1))
+		if err != nil || !slices.Equal(lines, []string{want}) {
+			t.Errorf("it prints (%v)\n%s\nwant\n%s", err, strings.Join(lines, "\n"), want)
 		}
 	}
 }

@@ -28,6 +28,9 @@ func (m *Module) Lead(target *model.Module, outputs func(*model.Module) ([]Outpu
 		}
 		behind[service.FullName] = m.joined[service].behind()
 	}
+	if err := m.leadRenamed(target, outputs); err != nil {
+		return err
+	}
 	programs := slices.DeleteFunc(slices.Clone(target.Programs), func(program *model.Program) bool { return !m.isBehind(program, behind) })
 	l := &lead{module: m, files: map[string]*versions{}, edits: map[string]*edits{}}
 	for _, variation := range variations {
@@ -70,7 +73,7 @@ func (m *Module) Lead(target *model.Module, outputs func(*model.Module) ([]Outpu
 		lines = slices.Insert(lines, 0, "your code was written before there were events, and does not store them all. Do these steps, in this order, and run the generator again:")
 	}
 	for _, service := range target.Services() {
-		if j := m.joined[service]; j.impl != nil && !l.renews(j, "newService") {
+		if j := m.joined[service]; j.impl != nil && j.movedFrom() == "" && !l.renews(j, "newService") {
 			m.lines = append(m.lines, j.staleTests()...)
 		}
 	}
@@ -126,25 +129,6 @@ func (f *goFile) uses() (paths []string) {
 		return true
 	})
 	return paths
-}
-
-// movedFrom returns the import path of the package from which the implementation has
-// what it embeds, if that is another than the one of the service's messages: its
-// go_package has changed.
-func (j *joined) movedFrom() string {
-	if j.impl == nil {
-		return ""
-	}
-	for _, embedded := range j.impl.embedded() {
-		text, certain := j.impl.file.spell(embedded)
-		for _, prefix := range []string{"Unimplemented", "Unsafe"} {
-			from, ok := strings.CutSuffix(text, "."+prefix+j.service.Name+"Server")
-			if ok && certain && from != j.service.Package.Messages.Path {
-				return from
-			}
-		}
-	}
-	return ""
 }
 
 // isUnimplemented reports whether a function does nothing but return the code

@@ -154,7 +154,7 @@ func (m *Module) fitsAwaited(output Output) verdict {
 		services = append(services, element.Service)
 	}
 	for _, service := range services {
-		if j := m.joined[service]; j.impl != nil && j.lacksLog() {
+		if j := m.joined[service]; j.renamedFrom != "" || j.impl != nil && j.lacksLog() {
 			return leave // a step leads to it
 		}
 	}
