@@ -18,6 +18,7 @@ type joined struct {
 	// renamedFrom is the folder of the code if the service had another full name
 	// when that was written; "" otherwise.
 	renamedFrom string
+	selectors   map[string]bool // see [joined.selected]
 }
 
 // join finds the implementation of a service in a folder.

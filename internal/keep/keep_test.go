@@ -503,6 +503,8 @@ func TestANewMainFitsItsServices(t *testing.T) {
 		"as generated":   {"", "", "ordersService := orders.New(shopevents.New(log))\n", ") *Service {"},
 		"another name":   {"func New(", "func NewOrders(", "ordersService := orders.NewOrders(shopevents.New(log))\n", ") *Service {"},
 		"without a log":  {"New(events *shopevents.Log)", "New()", "ordersService := orders.New()\n", ") *Service {"},
+		"with options":   {"New(events *shopevents.Log)", "New(events *shopevents.Log, names ...string)", "ordersService := orders.New(shopevents.New(log))\n", ") *Service {"},
+		"options alone":  {"New(events *shopevents.Log)", "New(names ...string)", "ordersService := orders.New()\n", ") *Service {"},
 		"a value":        {"*Service {", "Service {", "ordersService := orders.New(shopevents.New(log))\n", ") Service {"},
 		"an interface":   {"*Service {", "shoppb.OrdersServer {", "shopserver.Orders(orders.New(shopevents.New(log))),\n", ") shoppb.OrdersServer {"},
 		"more arguments": {"New(events *shopevents.Log)", "New(events *shopevents.Log, db int)", `server.Without("shop.Orders"),`, ""},

@@ -196,24 +196,31 @@ func (j *joined) storesNothing(method method, rpc *model.Method) bool {
 	if rpc.Kind != model.UnaryEvent && rpc.Kind != model.UnaryBatch || method.decl.Body == nil || isUnimplemented(method.decl) {
 		return false
 	}
-	field := j.service.Code.Field
-	stores := false
-	look := func(in ast.Node, names ...string) {
-		ast.Inspect(in, func(node ast.Node) bool {
-			selector, ok := node.(*ast.SelectorExpr)
-			stores = stores || ok && slices.Contains(names, selector.Sel.Name)
-			return true
-		})
-	}
-	if field != "" {
-		look(method.decl.Body, field)
-	}
-	for _, file := range j.files {
-		if !file.test {
-			look(file.syntax, "Append"+rpc.Event.Title)
+	return !selects(method.decl.Body, func(name string) bool { return name == j.service.Code.Field }) && !j.selected()["Append"+rpc.Event.Title]
+}
+
+// selected returns the names that follow a dot in the code of a service, tests aside.
+func (j *joined) selected() map[string]bool {
+	if j.selectors == nil {
+		j.selectors = map[string]bool{}
+		for _, file := range j.files {
+			if !file.test {
+				selects(file.syntax, func(name string) bool { j.selectors[name] = true; return false })
+			}
 		}
 	}
-	return !stores
+	return j.selectors
+}
+
+// selects reports whether code has a name that follows a dot and is one of those asked for.
+func selects(in ast.Node, is func(name string) bool) (found bool) {
+	ast.Inspect(in, func(node ast.Node) bool {
+		if selector, ok := node.(*ast.SelectorExpr); ok {
+			found = is(selector.Sel.Name) || found
+		}
+		return true
+	})
+	return found
 }
 
 // append adds the step that stores the events of a request before anything else is done.

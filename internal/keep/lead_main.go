@@ -13,12 +13,13 @@ import (
 // isBehind reports whether a service of a program is, or its main makes a service
 // without the log that takes it, or leaves one out that steps lead to.
 func (m *Module) isBehind(program *model.Program, behind map[string]bool) bool {
+	if !program.UsesEvents() {
+		return false
+	}
+	calls := m.calls("cmd/" + program.Name + "-server")
 	for _, pkg := range program.Packages {
 		for _, service := range pkg.Services {
-			if !service.UsesEvents() {
-				continue
-			}
-			if behind[service.FullName] || m.mainLacks(program, service) {
+			if behind[service.FullName] || service.UsesEvents() && m.mainLacks(program, service, calls) {
 				return true
 			}
 		}
@@ -28,8 +29,8 @@ func (m *Module) isBehind(program *model.Program, behind map[string]bool) bool {
 
 // mainLacks reports whether a program's main makes a service without the log that it
 // takes, or leaves it out though it is awaited there.
-func (m *Module) mainLacks(program *model.Program, service *model.Service) bool {
-	calls, code := m.calls("cmd/"+program.Name+"-server"), service.Code
+func (m *Module) mainLacks(program *model.Program, service *model.Service, calls calls) bool {
+	code := service.Code
 	if code.New == "" || !code.TakesLog {
 		return false
 	}
@@ -71,10 +72,10 @@ func (l *lead) serve(program *model.Program, e *edits, behind map[string]bool) {
 	if s == nil {
 		return
 	}
-	changed := false
+	changed, calls := false, l.module.calls("cmd/"+program.Name+"-server")
 	for _, pkg := range program.Packages {
 		for _, service := range pkg.Services {
-			if service.UsesEvents() && (behind[service.FullName] || l.module.mainLacks(program, service)) {
+			if service.UsesEvents() && (behind[service.FullName] || l.module.mainLacks(program, service, calls)) {
 				changed = s.service(l, service) || changed
 			}
 		}

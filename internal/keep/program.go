@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"go/build/constraint"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -27,7 +28,7 @@ func (m *Module) strand(outputs []Output, decisions []decision) {
 		}
 	}
 	for i, d := range decisions {
-		if !d.writes() || outputs[i].Owner != Ours || !outputs[i].isGo() || !ofProgram(outputs[i].Path, d.content) {
+		if !d.writes() || outputs[i].Owner != Ours || !outputs[i].isGo() || !ofProgram(d.content) {
 			continue
 		}
 		dir := path.Dir(outputs[i].Path)
@@ -42,14 +43,19 @@ func (m *Module) strand(outputs []Output, decisions []decision) {
 
 // declaresMain reports whether a Go file is of a program and has its func main.
 func declaresMain(at string, content []byte) bool {
+	if !ofProgram(content) || !bytes.Contains(content, []byte("func main()")) {
+		return false
+	}
 	file, err := parseGo(at, content)
-	return err == nil && file.syntax.Name.Name == "main" && !file.test && file.names()["main"]
+	return err == nil && !file.test && file.names()["main"]
 }
 
+// programClause matches the package clause of a program.
+var programClause = regexp.MustCompile(`(?m)^package main\b`)
+
 // ofProgram reports whether a Go file is of a package main.
-func ofProgram(at string, content []byte) bool {
-	file, err := parseGo(at, content)
-	return err == nil && file.syntax.Name.Name == "main"
+func ofProgram(content []byte) bool {
+	return bytes.Contains(content, []byte("package main")) && programClause.Match(content)
 }
 
 // hasMain reports whether a folder has a func main: of yours on disk, whatever it has in
