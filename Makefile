@@ -55,6 +55,10 @@ crash: ## kill servers, appenders, consumers and NATS nodes under load, 20 times
 	CRASH_ROUNDS=20 $(GO) test -count=1 -timeout 10m -v -run Killed ./internal/acceptance
 	EVENTLOG_TEST_LONG=1 $(GO) test -count=1 -timeout 15m -v -run ServersFail ./runtime/eventlog/nats
 
+.PHONY: newcomer
+newcomer: plugins ## mark an event when the code is there, do literally what is printed, and check that events are stored (a minute)
+	$(GO) test -count=1 -v -run Newcomer ./internal/acceptance
+
 .PHONY: matrix
 matrix: plugins ## change a module in many ways, generate again with every tool, and check that no file of yours is touched (2 minutes)
 	MATRIX=all $(GO) test -count=1 -timeout 30m -run NoRunTouches ./internal/acceptance

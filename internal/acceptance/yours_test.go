@@ -416,7 +416,7 @@ func (s shop) prints(e edit, output string) {
 	}
 	output = strings.ReplaceAll(strings.TrimSpace(output), "protoc-gen-receiver: ", "")
 	for _, line := range slices.Compact(slices.Sorted(strings.SplitSeq(output, "\n"))) { // buf may run it for each folder
-		if line == "" {
+		if line == "" || strings.HasPrefix(line, "\t") { // the code of a step
 			continue
 		}
 		line = lineOfMain.ReplaceAllString(line, "$1$$")

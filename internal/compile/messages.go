@@ -2,7 +2,6 @@ package compile
 
 import (
 	"fmt"
-	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -16,7 +15,8 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/plugin"
 )
 
-// checkMessages returns warnings about .pb.go files that keep the module from
+// checkMessages returns warnings about .pb.go files, those of protoc-gen-go-grpc among
+// them, that keep the module from
 // building: those that are missing because their proto was not named, and those that
 // are left over from a proto that no longer exists. protoc-gen-go reports neither,
 // because it doesn't look at files that it doesn't make.
@@ -26,7 +26,7 @@ func (c *command) checkMessages(result *plugin.Result, made []keep.File) (warnin
 	var others []string
 	for _, file := range c.request.GetProtoFile() {
 		dir, ok := folderOf(options.GoPackage(file), modulePath)
-		if !ok || slices.Contains(c.request.GetFileToGenerate(), file.GetName()) || slices.Contains(slices.Collect(maps.Values(protosIn(options.Root, dir))), file.GetName()) {
+		if !ok || slices.Contains(c.request.GetFileToGenerate(), file.GetName()) || hasMessages(options.Root, dir, file.GetName()) {
 			continue
 		}
 		if unnamed == "" {
@@ -70,13 +70,23 @@ func (c *command) hasProto(name string) bool {
 	})
 }
 
+// hasMessages reports whether a folder has the messages of a proto.
+func hasMessages(root, dir, proto string) bool {
+	for at, of := range protosIn(root, dir) {
+		if of == proto && !strings.HasSuffix(at, "_grpc.pb.go") {
+			return true
+		}
+	}
+	return false
+}
+
 // protosIn returns the proto from which each .pb.go file in a folder was made. The
 // keys are the paths of the files.
 func protosIn(root, dir string) map[string]string {
 	protos := map[string]string{}
 	entries, _ := os.ReadDir(filepath.Join(root, filepath.FromSlash(dir)))
 	for _, entry := range entries {
-		if !strings.HasSuffix(entry.Name(), ".pb.go") || strings.HasSuffix(entry.Name(), "_grpc.pb.go") {
+		if !strings.HasSuffix(entry.Name(), ".pb.go") {
 			continue
 		}
 		text, _ := os.ReadFile(filepath.Join(root, filepath.FromSlash(dir), entry.Name()))

@@ -49,6 +49,14 @@ func TestMessagesThatDoNotFitAreReported(t *testing.T) {
 		t.Fatal(err)
 	}
 	prints("")
+	if err := os.Rename(filepath.Join(root, "receiver.proto"), filepath.Join(root, "intake.proto")); err != nil {
+		t.Fatal(err)
+	}
+	var lines strings.Builder
+	for _, at := range []string{"receiver.pb.go", "receiver_grpc.pb.go"} {
+		lines.WriteString("protoc-gen-receiver: gen/receiverpb/" + at + ": it was made from receiver.proto, which is not below ROOT: if that proto no longer exists, delete this file\n")
+	}
+	prints(lines.String())
 }
 
 // TestImportsThatAreNotNamedAreOneLine imports five protos, and names none of them.

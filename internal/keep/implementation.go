@@ -16,6 +16,10 @@ type joined struct {
 	*folder
 	service *model.Service
 	impl    *implementation // nil if there is none
+	// renamedFrom is the folder of the code if the service had another full name
+	// when that was written; "" otherwise.
+	renamedFrom string
+	selectors   map[string]bool // see [joined.selected]
 }
 
 // join finds the implementation of a service in a folder.
@@ -288,7 +292,7 @@ func (j *joined) constructor() (name, made string, takesLog bool) {
 			if !ok || function.Recv != nil || function.Type.TypeParams != nil || !ast.IsExported(function.Name.Name) {
 				continue
 			}
-			in, _ := file.spellList(function.Type.Params)
+			in, _ := file.spellList(required(function.Type.Params))
 			out, _ := file.spellList(function.Type.Results)
 			log := len(in) == 1 && in[0] == "*"+j.service.Package.Events.Path+".Log" && j.service.UsesEvents()
 			if len(out) != 1 || !slices.Contains(results, out[0]) || len(in) > 0 && !log {
@@ -303,6 +307,19 @@ func (j *joined) constructor() (name, made string, takesLog bool) {
 		made = ""
 	}
 	return name, made, takesLog
+}
+
+// required returns parameters without a variadic one, for which a call need have
+// nothing.
+func required(parameters *ast.FieldList) *ast.FieldList {
+	n := len(parameters.List)
+	if n == 0 {
+		return parameters
+	}
+	if _, variadic := parameters.List[n-1].Type.(*ast.Ellipsis); !variadic {
+		return parameters
+	}
+	return &ast.FieldList{List: parameters.List[:n-1]}
 }
 
 // server returns the interface that the implementation needs, with the import path

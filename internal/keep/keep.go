@@ -65,6 +65,10 @@ type Module struct {
 	// mains are the folders for which this run writes a func main, and stranded
 	// the paths of what it does not make because there is none.
 	mains, stranded map[string]bool
+	yours           map[string]bool // paths of Go files of yours that this run could write
+	// awaited are the paths of files of yours that are to come, though an earlier run
+	// knew what they are for, and undone those with steps for their owner.
+	awaited, undone map[string]bool
 	imported        map[string][]string // folders of this module that a Go file on disk imports, by its path
 	runtimeFiles    []string            // paths of what is in the folder of its copy
 }
@@ -76,6 +80,7 @@ func At(root, modulePath string, all bool) *Module {
 		root: root, path: modulePath, all: all,
 		joined: map[*model.Service]*joined{}, added: map[model.Element]bool{},
 		made: map[string]bool{}, written: map[string]bool{}, mains: map[string]bool{}, stranded: map[string]bool{},
+		yours: map[string]bool{}, awaited: map[string]bool{}, undone: map[string]bool{},
 	}
 }
 
@@ -94,7 +99,9 @@ func (m *Module) Join(target *model.Module) {
 		j.service.Code = j.code()
 	}
 	for _, j := range all {
+		m.findRenamed(j)
 		m.lines = append(m.lines, j.drift()...)
+		m.lines = append(m.lines, m.moved(j)...)
 	}
 	for _, program := range target.Programs {
 		m.lines = append(m.lines, m.unserved(program)...)
@@ -116,6 +123,7 @@ func (m *Module) Decide(outputs []Output) (files []File, err error) {
 		m.joinAdded(outputs, decisions, stage)
 	}
 	m.strand(outputs, decisions)
+	m.withAwaited(outputs, decisions)
 	var errs []error
 	for i, d := range decisions {
 		m.made[outputs[i].Path] = outputs[i].Owner == Yours || d.writes()

@@ -208,13 +208,77 @@ func TestANewRPCBringsItsFileAndTest(t *testing.T) {
 // is where it was.
 func TestAServiceOfAnotherNameIsNew(t *testing.T) {
 	h := newDisk(t, orders)
-	lines, err := h.generate(strings.Replace(orders, "package shop;", "package depot;", 1))
-	if err != nil || len(lines) != 1 || !strings.HasPrefix(lines[0], "event shop.OrderEvent is no longer generated") {
-		t.Errorf("it prints %q (%v), want a line about the event alone", lines, err)
+	lines, err := h.generate(strings.ReplaceAll(orders, "Orders", "Stock"))
+	if err != nil || len(lines) != 3 || !strings.Contains(strings.Join(lines, "\n"), "service shop.Orders is no longer in the protos") {
+		t.Errorf("it prints %q (%v)", lines, err)
 	}
-	for _, name := range []string{"cmd/depot-server/main.go", "internal/depot/orders/service.go", "internal/depot/orders/take.go"} {
-		if !h.has(name) {
-			t.Errorf("%s did not come", name)
+	for _, at := range []string{"internal/shop/stock/service.go", "internal/shop/stock/take.go"} {
+		if !h.has(at) {
+			t.Errorf("%s did not come", at)
+		}
+	}
+}
+
+// TestAServiceOfAnotherPackageIsTheSame: its code, by its former name, is to be moved,
+// and until it is, none is written beside it.
+func TestAServiceOfAnotherPackageIsTheSame(t *testing.T) {
+	depot := strings.Replace(withShip, "package shop;", "package depot;", 1)
+	moved := []string{"cmd/depot-server/main.go", "internal/depot/orders/ship.go", "internal/depot/orders/ship_test.go"}
+	for name, test := range map[string]struct {
+		answer func(disk) // to what is printed
+		want   []string   // of yours that the next run writes
+	}{
+		"which is moved": {func(h disk) {
+			if err := os.MkdirAll(filepath.Join(h.root, "internal/depot"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Rename(filepath.Join(h.root, impl), filepath.Join(h.root, "internal/depot/orders")); err != nil {
+				t.Fatal(err)
+			}
+		}, moved},
+		"which is deleted": {func(h disk) { h.remove(impl) }, slices.Concat(moved, []string{"internal/depot/orders/service.go", "internal/depot/orders/take.go"})},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newDisk(t, orders)
+			want := []string{
+				"internal/shop/orders: this is the code of service depot.Orders, by its former name, so no other is written (to have another, delete this one, and run again). Move it; run:\n\tmkdir -p internal/depot && mv internal/shop/orders internal/depot/orders",
+				main + ":17: it imports that code; replace this line with:\n\t\t\"example.com/shop/internal/depot/orders\"",
+				"service depot.Orders: run the generator again, which then writes Ship",
+				"event shop.OrderEvent is no longer generated: what is stored under that name is not read any longer; " +
+					"if it was renamed, write \"// receiver:was=shop.OrderEvent\" above message OrderEvent (shop.proto:4:1)",
+			}
+			for range 2 {
+				if lines, err := h.generate(depot); err != nil || !slices.Equal(lines, want) || h.has("internal/depot") || h.has(moved[0]) {
+					t.Fatalf("it prints %q (%v), want %q", lines, err, want)
+				}
+			}
+			test.answer(h)
+			if _, err := h.generate(depot); err != nil {
+				t.Fatal(err)
+			}
+			for _, at := range test.want {
+				if !h.has(at) {
+					t.Errorf("%s did not come", at)
+				}
+			}
+		})
+	}
+}
+
+// TestAMovedGoPackageIsOneLine, with the imports to change, whatever the code has of it.
+func TestAMovedGoPackageIsOneLine(t *testing.T) {
+	h := newDisk(t, orders)
+	want := impl + "service.go:10: the go_package of shop.proto is example.com/shop/gen/storepb now, and the code imports example.com/shop/gen/shoppb. " +
+		"Change these imports in internal/shop/orders/consume.go internal/shop/orders/consume_test.go internal/shop/orders/find.go internal/shop/orders/find_test.go " +
+		"internal/shop/orders/service.go internal/shop/orders/service_test.go internal/shop/orders/take.go internal/shop/orders/take_test.go cmd/shop-server/main.go, and then delete gen/shoppb:\n" +
+		"\t\"example.com/shop/gen/shoppb\" becomes shoppb \"example.com/shop/gen/storepb\"\n" +
+		"\t\"example.com/shop/gen/shoppb/shopevents\" becomes shopevents \"example.com/shop/gen/storepb/storeevents\"\n" +
+		"\t\"example.com/shop/gen/shoppb/shopserver\" becomes shopserver \"example.com/shop/gen/storepb/storeserver\"\n" +
+		"\t\"example.com/shop/gen/shoppb/shoptest\" becomes shoptest \"example.com/shop/gen/storepb/storetest\""
+	for range 2 {
+		lines, err := h.generate(strings.Replace(orders, "gen/shoppb", "gen/storepb", 1))
+		if err != nil || !slices.Equal(lines, []string{want}) {
+			t.Errorf("it prints (%v)\n%s\nwant\n%s", err, strings.Join(lines, "\n"), want)
 		}
 	}
 }
@@ -223,6 +287,7 @@ func TestAServiceOfAnotherNameIsNew(t *testing.T) {
 func TestANewMainCallsNothingThatIsNotThere(t *testing.T) {
 	h := newDisk(t, orders)
 	h.remove("cmd", "internal/shop")
+	h.edit(client, "source: shop.proto", "source: before.proto") // then the program is new
 	h.grow()
 	if text := h.read(main); !strings.Contains(text, `server.Without("shop.Orders"),`) || strings.Contains(text, "internal/shop") {
 		t.Errorf("main is\n%s", text)
@@ -440,6 +505,8 @@ func TestANewMainFitsItsServices(t *testing.T) {
 		"as generated":   {"", "", "ordersService := orders.New(shopevents.New(log))\n", ") *Service {"},
 		"another name":   {"func New(", "func NewOrders(", "ordersService := orders.NewOrders(shopevents.New(log))\n", ") *Service {"},
 		"without a log":  {"New(events *shopevents.Log)", "New()", "ordersService := orders.New()\n", ") *Service {"},
+		"with options":   {"New(events *shopevents.Log)", "New(events *shopevents.Log, names ...string)", "ordersService := orders.New(shopevents.New(log))\n", ") *Service {"},
+		"options alone":  {"New(events *shopevents.Log)", "New(names ...string)", "ordersService := orders.New()\n", ") *Service {"},
 		"a value":        {"*Service {", "Service {", "ordersService := orders.New(shopevents.New(log))\n", ") Service {"},
 		"an interface":   {"*Service {", "shoppb.OrdersServer {", "shopserver.Orders(orders.New(shopevents.New(log))),\n", ") shoppb.OrdersServer {"},
 		"more arguments": {"New(events *shopevents.Log)", "New(events *shopevents.Log, db int)", `server.Without("shop.Orders"),`, ""},
@@ -471,11 +538,8 @@ func TestANewMainFitsItsServices(t *testing.T) {
 // was all of the program.
 func TestANewMainOfServicesThatNothingImplements(t *testing.T) {
 	h := newDisk(t, orders)
-	for _, dir := range []string{impl, "cmd"} {
-		if err := os.RemoveAll(filepath.Join(h.root, dir)); err != nil {
-			t.Fatal(err)
-		}
-	}
+	h.remove(impl, "cmd")
+	h.edit(client, "source: shop.proto", "source: before.proto") // then the program is new
 	if _, err := h.generate(orders); err != nil {
 		t.Fatal(err)
 	}
@@ -689,6 +753,21 @@ func TestWhatIsNoLongerMade(t *testing.T) {
 			h.write("gen/shoppb/shop.pb.go", "// Code generated by protoc-gen-go. DO NOT EDIT.\n// source: shop.proto\n\npackage shoppb\n")
 			return orders
 		}, []string{"cmd/depot-client/others_commands.go"}},
+		"of another proto of the same name": {func(h disk) string {
+			h.write("cmd/depot-client/others_commands.go", "// "+keep.Marker+"\n// source: shop.proto, service depot.Others\n\npackage main\n\nimport \"example.com/shop/gen/depotpb/depotclient\"\n")
+			h.write("gen/depotpb/depotclient/client.go", "// "+keep.Marker+"\n\npackage depotclient\n")
+			h.write("gen/depotpb/shop.pb.go", "// Code generated by protoc-gen-go. DO NOT EDIT.\n// source: shop.proto\n\npackage depotpb\n")
+			return orders
+		}, nil},
+		"of another proto of the same name whose code is gone": {func(h disk) string {
+			h.write("cmd/depot-client/others_commands.go", "// "+keep.Marker+"\n// source: shop.proto, service depot.Others\n\npackage main\n\nimport \"example.com/shop/gen/depotpb/depotclient\"\n")
+			return orders
+		}, []string{"cmd/depot-client/others_commands.go"}},
+		"of another proto of the same name for another module's messages": {func(h disk) string {
+			h.write("gen/depotclient/others.go", "// "+keep.Marker+"\n// source: shop.proto, service depot.Others\n\npackage depotclient\n\nimport \"example.com/depot/depotpb\"\n")
+			h.write("gen/depotclient/client.go", "// "+keep.Marker+"\n\npackage depotclient\n")
+			return strings.NewReplacer("package shop;\n", "", "example.com/shop/gen/", "example.com/other/").Replace(orders)
+		}, nil},
 		"of the last service":               {func(disk) string { return head }, slices.Concat(commands, services, events, shared)},
 		"of the last service and its event": {func(disk) string { return strings.Replace(head, "message OrderEvent", "message Order", 1) }, slices.Concat(commands, services, events, shared)},
 		"of all events":                     {func(disk) string { return strings.ReplaceAll(orders, "string event_type = 2;", "") }, events},
@@ -906,6 +985,74 @@ func TestTheClientOfADeletedMain(t *testing.T) {
 	h.remove("cmd/shop-client")
 	if _, err := h.generate(orders, "scaffold=all"); err != nil || !h.has(mine) || !h.has(commands) {
 		t.Errorf("with scaffold=all main is there: %t, and the commands: %t (%v)", h.has(mine), h.has(commands), err)
+	}
+}
+
+// TestDeletedMains: they stay deleted, also both, and what is left of ours is built
+// whenever there is a main, and only then.
+func TestDeletedMains(t *testing.T) {
+	const server, commands, own = "cmd/shop-client/main.go", "cmd/shop-client/commands.go", "cmd/shop-client/orders_commands.go"
+	to := func(name, begin string) func(disk) {
+		return func(h disk) {
+			text := h.read(server)
+			h.remove(server)
+			h.write("cmd/shop-client/"+name, begin+text)
+		}
+	}
+	for name, test := range map[string]struct {
+		change func(disk)
+		want   string // constraint of the commands; "none" if they are not made
+	}{
+		"none is":                      {func(disk) {}, ""},
+		"the client's":                 {func(h disk) { h.remove(server) }, "none"},
+		"both":                         {func(h disk) { h.remove(server, main) }, "none"},
+		"all of cmd":                   {func(h disk) { h.remove("cmd") }, "none"},
+		"one with our marker":          {to("main.go", "// "+keep.Marker+"\n\n"), ""},
+		"one that nothing builds":      {to("main.go", "//go:build ignore\n\n"), "ignore"},
+		"one for a system by its name": {to("run_windows_amd64.go", ""), "windows && amd64"},
+		"one by its name and a tag":    {to("run_linux.go", "//go:build !race\n\n"), "linux && (!race)"},
+		"one tagged beside another":    {func(h disk) { h.write("cmd/shop-client/b.go", "//go:build race\n\n"+h.read(server)) }, ""},
+		"one tagged beside one of a test": {func(h disk) {
+			to("main.go", "//go:build race\n\n")(h)
+			h.write("cmd/shop-client/own_test.go", "package main\n")
+		}, "race"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newDisk(t, orders)
+			test.change(h)
+			hadMain := h.has(main)
+			for range 3 {
+				files, _, err := h.dry(orders)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, file := range files {
+					if file.Leftover {
+						h.remove(file.Path)
+					} else {
+						h.write(file.Path, string(file.Content))
+					}
+				}
+			}
+			if h.has(main) != hadMain || name == "the client's" && h.has(server) {
+				t.Errorf("the mains are there: %t, %t", h.has(main), h.has(server))
+			}
+			for _, at := range []string{commands, own} {
+				switch {
+				case !h.has(at):
+					if test.want != "none" {
+						t.Errorf("%s is not there", at)
+					}
+				case test.want == "none":
+					t.Errorf("%s is there", at)
+				default:
+					_, expr, _ := strings.Cut(h.read(at), "\n//go:build ")
+					if expr, _, _ = strings.Cut(expr, "\n"); expr != test.want {
+						t.Errorf("%s is built if %q, want %q", at, expr, test.want)
+					}
+				}
+			}
+		})
 	}
 }
 

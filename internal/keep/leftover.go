@@ -189,12 +189,7 @@ func (m *Module) lacksImport(file File, leftovers []File) bool {
 // imports returns the folders of this module that a file imports, without those of
 // the runtime.
 func (m *Module) imports(at string, text []byte) (folders []string) {
-	file, err := parser.ParseFile(token.NewFileSet(), at, text, parser.ImportsOnly|parser.SkipObjectResolution)
-	if err != nil {
-		return nil
-	}
-	for _, spec := range file.Imports {
-		importPath, _ := strconv.Unquote(spec.Path.Value)
+	for _, importPath := range importPaths(at, text) {
 		if dir, found := strings.CutPrefix(importPath, m.path+"/"); found && !strings.HasPrefix(dir, model.RuntimeDir+"/") {
 			folders = append(folders, dir)
 		}
@@ -202,15 +197,67 @@ func (m *Module) imports(at string, text []byte) (folders []string) {
 	return folders
 }
 
+// importPaths returns what a file imports.
+func importPaths(at string, text []byte) (paths []string) {
+	file, err := parser.ParseFile(token.NewFileSet(), at, text, parser.ImportsOnly|parser.SkipObjectResolution)
+	if err != nil {
+		return nil
+	}
+	for _, spec := range file.Imports {
+		importPath, _ := strconv.Unquote(spec.Path.Value)
+		paths = append(paths, importPath)
+	}
+	return paths
+}
+
 // ended reports whether nothing is made any longer of the element of a proto that
 // a Go file of ours, which this run does not make, was made of.
 func (m *Module) ended(protos model.Protos, at string, text []byte, source source) bool {
-	declares, run := protos.Declares[source.file]
-	if !run {
+	proto, run := protos.Files[source.file]
+	switch {
+	case !run:
 		return m.orphaned(source.file, at, text)
+	case !proto.Declares[source.element] && m.ofNamesake(proto, at, text):
+		return m.orphaned(source.file, at, text) || m.isEmpty(model.ClientOf(m.base(at, text)))
+	case strings.HasPrefix(source.element, eventElement) && proto.Declares[source.element]:
+		return !m.shared(protos, path.Dir(at))
 	}
-	event := strings.HasPrefix(source.element, eventElement)
-	return !event || !declares[source.element] || !m.shared(protos, path.Dir(at))
+	return true
+}
+
+// ofNamesake reports whether a Go file of ours was made of another proto than the
+// one of the same name that this run is on: it is for another Go package. (Or the
+// proto has got another go_package since: then the file can be built for as long as
+// the folder of that package is there.)
+func (m *Module) ofNamesake(proto model.Proto, at string, text []byte) bool {
+	base := m.base(at, text)
+	if base == "" || base == proto.Base {
+		return false
+	}
+	if path.Dir(base) != path.Dir(proto.Base) {
+		return true
+	}
+	return !proto.InModule && !slices.Contains(importPaths(at, text), proto.Messages)
+}
+
+// base returns what the folders of the roles have in common that belong to the Go
+// package which a file of ours is for; "" if it is for none.
+func (m *Module) base(at string, text []byte) string {
+	if dir := path.Dir(at); !strings.HasPrefix(dir, "cmd/") && model.WithoutRole(dir) != "" {
+		return model.WithoutRole(dir)
+	}
+	for _, dir := range m.imports(at, text) {
+		if base := model.WithoutRole(dir); base != "" && dir == model.ClientOf(base) {
+			return base
+		}
+	}
+	return ""
+}
+
+// isEmpty reports whether there is no Go file in a folder, or no folder.
+func (m *Module) isEmpty(dir string) bool {
+	entries, err := m.list(dir)
+	return err == nil && !slices.ContainsFunc(entries, func(entry fs.DirEntry) bool { return path.Ext(entry.Name()) == ".go" })
 }
 
 // shared reports whether a package has services of protos that this run is not
@@ -222,7 +269,8 @@ func (m *Module) shared(protos model.Protos, dir string) bool {
 		at := path.Join(client, entry.Name())
 		text, _ := m.read(at)
 		proto := sourceOf(text).proto()
-		return proto != "" && protos.Declares[proto] == nil && Marked(at, text) && !m.orphaned(proto, at, text)
+		_, run := protos.Files[proto]
+		return proto != "" && !run && Marked(at, text) && !m.orphaned(proto, at, text)
 	})
 }
 

@@ -86,6 +86,14 @@ func (s source) proto() string {
 	return s.file
 }
 
+// parent returns the element, or the service of an RPC.
+func (s source) parent() string {
+	if rpc, ok := strings.CutPrefix(s.element, "rpc "); ok {
+		return "service " + rpc[:max(0, strings.LastIndexByte(rpc, '.'))]
+	}
+	return s.element
+}
+
 // sourceLine begins the line below the marker that says what a file is made of, and
 // pathMark what follows in it.
 const (

@@ -2,36 +2,117 @@ package keep
 
 import (
 	"bytes"
+	"go/build/constraint"
 	"path"
+	"regexp"
 	"slices"
+	"strings"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
 )
 
 // strand takes back the files of ours that belong to a program without a func
 // main, neither on disk nor by this run: its owner has deleted it, and what is
-// left would not build.
+// left would not build. Those of a program whose main is not always built are
+// built when it is.
 func (m *Module) strand(outputs []Output, decisions []decision) {
-	for i, d := range decisions {
-		if d.writes() && outputs[i].isGo() && ofProgram(d.content) && bytes.Contains(d.content, []byte("\nfunc main() {")) {
-			m.mains[path.Dir(outputs[i].Path)] = true
+	for i, output := range outputs {
+		if !output.isGo() {
+			continue
+		}
+		if output.Owner == Yours {
+			m.yours[output.Path] = true
+		}
+		if decisions[i].writes() && declaresMain(output.Path, decisions[i].content) {
+			m.mains[path.Dir(output.Path)] = true
 		}
 	}
 	for i, d := range decisions {
-		if d.writes() && outputs[i].Owner == Ours && outputs[i].isGo() && ofProgram(d.content) && !m.hasMain(path.Dir(outputs[i].Path)) {
+		if !d.writes() || outputs[i].Owner != Ours || !outputs[i].isGo() || !ofProgram(d.content) {
+			continue
+		}
+		dir := path.Dir(outputs[i].Path)
+		if !m.hasMain(dir) {
 			decisions[i] = decision{}
 			m.stranded[outputs[i].Path] = true
+		} else if expr := m.constraintOfMain(dir); expr != "" && !bytes.Contains(d.content, []byte("\n//go:build ")) {
+			decisions[i].content = bytes.Replace(d.content, []byte("\npackage main\n"), []byte("\n//go:build "+expr+"\n\npackage main\n"), 1)
 		}
 	}
 }
+
+// declaresMain reports whether a Go file is of a program and has its func main.
+func declaresMain(at string, content []byte) bool {
+	if !ofProgram(content) || !bytes.Contains(content, []byte("func main()")) {
+		return false
+	}
+	file, err := parseGo(at, content)
+	return err == nil && !file.test && file.names()["main"]
+}
+
+// programClause matches the package clause of a program.
+var programClause = regexp.MustCompile(`(?m)^package main\b`)
 
 // ofProgram reports whether a Go file is of a package main.
 func ofProgram(content []byte) bool {
-	return bytes.HasPrefix(content, []byte("package main\n")) || bytes.Contains(content, []byte("\npackage main\n"))
+	return bytes.Contains(content, []byte("package main")) && programClause.Match(content)
 }
 
-// hasMain reports whether a folder has a func main: of yours on disk, or by this
-// run. Where that can't be read it is taken to be there.
+// hasMain reports whether a folder has a func main: of yours on disk, whatever it has in
+// its comments, or by this run. Where that can't be read it is taken to be there.
 func (m *Module) hasMain(dir string) bool {
-	there := m.folder(dir)
-	return m.mains[dir] || there.err != nil ||
-		slices.ContainsFunc(there.files, func(file *goFile) bool { return !file.test && !file.ours && file.names()["main"] })
+	return m.mains[dir] || m.folder(dir).err != nil || len(m.mainFiles(dir)) > 0
+}
+
+// mainFiles returns the files of yours in a folder that have a func main.
+func (m *Module) mainFiles(dir string) (files []*goFile) {
+	for _, file := range m.folder(dir).files {
+		if !file.test && (!file.ours || m.yours[file.at]) && file.names()["main"] {
+			files = append(files, file)
+		}
+	}
+	return files
+}
+
+// constraintOfMain returns the build constraint under which a folder has a func main; ""
+// if it has one without, or that is not known.
+func (m *Module) constraintOfMain(dir string) string {
+	if m.mains[dir] || m.folder(dir).err != nil {
+		return ""
+	}
+	var all []string
+	for _, file := range m.mainFiles(dir) {
+		expr := m.constraintOf(file)
+		if expr == "" {
+			return ""
+		}
+		all = append(all, expr)
+	}
+	switch len(all) {
+	case 0:
+		return ""
+	case 1:
+		return all[0]
+	}
+	slices.Sort(all)
+	return "(" + strings.Join(all, ") || (") + ")"
+}
+
+// constraintOf returns the constraint that a file has by its line //go:build and its name.
+func (m *Module) constraintOf(file *goFile) string {
+	expr := model.Constraint(strings.TrimSuffix(path.Base(file.at), ".go"))
+	text, err := m.read(file.at)
+	if err != nil {
+		return expr
+	}
+	for line := range strings.Lines(string(text[:file.fset.Position(file.syntax.Package).Offset])) {
+		if line = strings.TrimSpace(line); constraint.IsGoBuild(line) {
+			if built, err := constraint.Parse(line); err == nil && expr == "" {
+				expr = built.String()
+			} else if err == nil {
+				expr += " && (" + built.String() + ")"
+			}
+		}
+	}
+	return expr
 }

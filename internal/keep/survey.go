@@ -25,8 +25,8 @@ type survey struct {
 	// packages' roles, which are looked at together.
 	ours []string
 	// others are the protos that this run is not on, and of which there are
-	// files in those folders.
-	others map[string]bool
+	// files in those folders: by their names the elements that these are made of.
+	others map[string]map[string]bool
 	// messages are the protos of which there is Go code of messages.
 	messages map[string]bool
 	// events are the folders of events that the previous run knew, by their names.
@@ -44,7 +44,7 @@ type survey struct {
 func (m *Module) leftoversElsewhere(protos model.Protos, events map[string]string, known []File) (files []File) {
 	s := survey{
 		module: m, protos: protos, visit: map[string]bool{".github": true},
-		others: map[string]bool{}, events: events, messages: map[string]bool{}, imports: map[string][]string{},
+		others: map[string]map[string]bool{}, events: events, messages: map[string]bool{}, imports: map[string][]string{},
 	}
 	for at := range m.made {
 		for dir := path.Dir(at); dir != "." && !s.visit[dir]; dir = path.Dir(dir) {
@@ -169,18 +169,20 @@ func Imports(text []byte, importPath string) (packages []string) {
 // runs would have to be on protos of which there is nothing.
 func (s *survey) ended(at string, text []byte) bool {
 	source := sourceOf(text)
-	proto := source.proto()
-	declares, run := s.protos.Declares[proto]
+	name := source.proto()
+	proto, run := s.protos.Files[name]
 	switch {
 	case s.module.stranded[at] || isEmptied(at, text):
 		return true
 	case source.file == "" || source.at != at && !model.Generated(path.Dir(at)):
 		return false // it is a copy of such a file, or quotes one
-	case proto == "":
+	case name == "":
 		return len(s.others) == 0
 	case !run:
-		return !s.others[proto] && !s.messages[proto]
-	case strings.HasPrefix(source.element, eventElement) && declares[source.element]:
+		return s.others[name] == nil && !s.messages[name]
+	case !proto.Declares[source.element] && !proto.Declares[source.parent()]:
+		return !s.others[name][source.parent()] // of a proto that only has the same name
+	case strings.HasPrefix(source.element, eventElement) && proto.Declares[source.element]:
 		return len(s.others) == 0 // one of those may take the event
 	}
 	return true
@@ -246,15 +248,18 @@ func (s *survey) file(at string) {
 		return
 	}
 	source := sourceOf(head)
-	proto := source.proto()
-	if name, ok := strings.CutPrefix(source.element, eventElement); ok && s.protos.Declares[proto] != nil && !s.protos.Declares[proto][source.element] && !isEmptied(at, head) {
+	proto, run := s.protos.Files[source.proto()]
+	if name, ok := strings.CutPrefix(source.element, eventElement); ok && run && !proto.Declares[source.element] && !isEmptied(at, head) {
 		s.events[name] = path.Dir(at)
 	}
-	if proto == "" || s.protos.Declares[proto] != nil || s.others[proto] {
+	if source.proto() == "" || proto.Declares[source.element] || proto.Declares[source.parent()] || s.others[source.file][source.parent()] {
 		return
 	}
-	if text, err := s.module.read(at); err == nil && Marked(at, text) && !s.module.orphaned(proto, at, text) {
-		s.others[proto] = true
+	if text, err := s.module.read(at); err == nil && Marked(at, text) && !s.module.ended(s.protos, at, text, source) {
+		if s.others[source.file] == nil {
+			s.others[source.file] = map[string]bool{}
+		}
+		s.others[source.file][source.parent()] = true
 	}
 }
 

@@ -131,8 +131,32 @@ func (m *Module) byHistory(output Output) verdict {
 	switch {
 	case err != nil:
 		return verdict{err: err}
+	case m.awaited[output.Path]:
+		return m.fitsAwaited(output)
 	case known && !m.all:
 		return leave
+	}
+	return write
+}
+
+// fitsAwaited returns the verdict on a file of yours that is awaited: it is written
+// when the code has the log.
+func (m *Module) fitsAwaited(output Output) verdict {
+	var services []*model.Service
+	switch element := output.Element.(type) {
+	case *model.Program:
+		for _, pkg := range element.Packages {
+			services = append(services, pkg.Services...)
+		}
+	case *model.Service:
+		services = append(services, element)
+	case *model.Method:
+		services = append(services, element.Service)
+	}
+	for _, service := range services {
+		if j := m.joined[service]; j.renamedFrom != "" || j.impl != nil && j.lacksLog() {
+			return leave // a step leads to it
+		}
 	}
 	return write
 }
@@ -237,7 +261,7 @@ func (m *Module) fitsSkeleton(output Output, j *joined, rpc *model.Method) verdi
 func (m *Module) fitsTests(output Output, j *joined, rpc *model.Method) verdict {
 	again := m.all && rpc.Written() && rpc.Skeleton() == rpc.Kind && rpc.Event != nil
 	switch {
-	case !m.added[rpc] && !again:
+	case !m.added[rpc] && !again && !m.awaited[output.Path]:
 		return leave
 	case j.err != nil:
 		return verdict{err: j.failure()}

@@ -17,7 +17,7 @@ import (
 // events says, and marks. A wrong proto is an error of type [Complaints], with all
 // there is to complain about, beside what could be read.
 func Build(module Module, plugin *protogen.Plugin, events string, marks ...Mark) (*Module, error) {
-	module.protos = Protos{Declares: map[string]map[string]bool{}, Folders: map[string]bool{}}
+	module.protos = Protos{Files: map[string]Proto{}, Folders: map[string]bool{}}
 	b := builder{
 		plugin:   plugin,
 		events:   events,

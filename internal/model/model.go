@@ -135,8 +135,9 @@ type Service struct {
 	Code    Code
 	Methods []*Method
 
-	impl  GoPackage
-	proto string // the file that declares it
+	impl   GoPackage
+	proto  string // the file that declares it
+	hasLog bool   // whether it has the log though no RPC takes or reads events
 }
 
 // Impl returns the package of its implementation, which the user owns.
@@ -146,7 +147,7 @@ func (s *Service) Impl() GoPackage {
 
 // UsesEvents reports whether an RPC of the service takes or reads events.
 func (s *Service) UsesEvents() bool {
-	return slices.ContainsFunc(s.Methods, func(m *Method) bool { return m.Event != nil })
+	return s.hasLog || slices.ContainsFunc(s.Methods, func(m *Method) bool { return m.Event != nil })
 }
 
 // TakesEvents reports whether an RPC of the service takes events.

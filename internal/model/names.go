@@ -70,6 +70,19 @@ func onlyFor(name string) string {
 	return only[1]
 }
 
+// Constraint returns the build constraint that a Go file has by its name without the
+// ending; "" if it has none.
+func Constraint(stem string) (expr string) {
+	for constrained.MatchString(stem) {
+		i := strings.LastIndexByte(stem, '_')
+		if expr != "" {
+			expr = " && " + expr
+		}
+		stem, expr = stem[:i], stem[i+1:]+expr
+	}
+	return expr
+}
+
 // stem returns the name of a Go file, without its ending, for something with a Go
 // name: one that means nothing to the Go command, and that no other file of its
 // folder has, on a disk that ignores case either. If its own name won't do, what

@@ -61,12 +61,16 @@ func (m *Module) String() string { return "module " + m.Path }
 // Variant returns the variant of a program with events, or without.
 func (p *Program) Variant(bool) string { return variant(p.UsesEvents()) }
 
-// Traces returns the client's table of subcommands, and where the server's main
-// calls what serves a package: a client without a main has no such table.
+// Traces returns the client's table of subcommands, where the server's main calls what
+// serves a package, and the clients of the services: both mains may have been deleted.
 func (p *Program) Traces() []Trace {
 	traces := []Trace{{Path: "cmd/" + p.Name + "-client/commands.go"}}
 	for _, pkg := range p.Packages {
 		traces = append(traces, Trace{Path: "cmd/" + p.Name + "-server/*.go", Text: fmt.Sprintf("%q", pkg.Server.Path)})
+		for _, service := range pkg.Services {
+			// The name of the program comes from the proto package, or the file.
+			traces = append(traces, Trace{Path: service.client(), Text: "source: " + service.proto + ", " + service.String() + "\n"})
+		}
 	}
 	return traces
 }
@@ -97,6 +101,10 @@ func (s *Service) Traces() []Trace {
 		{Path: s.Package.Server.Dir + "/" + s.File + ".go", Text: "the service " + s.FullName + "."},
 	}
 }
+
+// Contract returns the file of ours with the tests that every implementation of the
+// service must pass.
+func (s *Service) Contract() string { return s.Package.Test.Dir + "/" + s.File + ".go" }
 
 func (s *Service) client() string { return s.Package.Client.Dir + "/" + s.File + ".go" }
 

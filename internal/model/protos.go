@@ -11,12 +11,21 @@ import (
 // Protos are the files that a run generates for: what there is to know of them
 // beside their services, to know what earlier runs made of them.
 type Protos struct {
-	// Declares has, for each file, the elements that it declares, as
-	// [Element.String] names them.
-	Declares map[string]map[string]bool
+	Files map[string]Proto // by their names
 	// Folders are those with files of ours that are generated for the files, or
 	// would be if they had services.
 	Folders map[string]bool
+}
+
+// Proto is one of the files. Its name does not identify it: a run with another -I may
+// be on another proto of that name.
+type Proto struct {
+	Declares map[string]bool // the elements that it declares, as [Element.String] names them
+	Messages string          // import path of its messages
+	// Base is what the folders of its package's roles have in common: "gen/shoppb/shop".
+	Base string
+	// InModule reports whether the messages are in the module, and the folders beside them.
+	InModule bool
 }
 
 // ProtosOf returns the files that a run generates a module from.
@@ -36,17 +45,17 @@ func (b *builder) protos(file *protogen.File) {
 		declares["event "+string(messages[i].Desc.FullName())] = true
 		messages = append(messages, messages[i].Messages...)
 	}
-	b.module.protos.Declares[file.Desc.Path()] = declares
-
 	base := base(string(file.GoPackageName))
-	dir, found := b.module.dir(string(file.GoImportPath))
+	dir, inModule := b.module.dir(string(file.GoImportPath))
 	if pkg := b.packages[file.GoImportPath]; pkg != nil {
 		dir = pkg.dir
-	} else if !found {
+	} else if !inModule {
 		dir = path.Join("gen", protoDir(string(file.Desc.Package())))
 	}
+	common := path.Join(dir, base)
+	b.module.protos.Files[file.Desc.Path()] = Proto{Declares: declares, Messages: string(file.GoImportPath), Base: common, InModule: inModule}
 	for _, role := range roles {
-		b.module.protos.Folders[path.Join(dir, base+role)] = true
+		b.module.protos.Folders[common+role] = true
 	}
 	b.module.protos.Folders["cmd/"+b.program(file)+"-client"] = true
 }
@@ -66,7 +75,11 @@ func Generated(dir string) bool {
 
 // ClientBeside returns the folder of the client that belongs with a folder of
 // one of a package's roles.
-func ClientBeside(dir string) string { return WithoutRole(dir) + "client" }
+func ClientBeside(dir string) string { return ClientOf(WithoutRole(dir)) }
+
+// ClientOf returns the folder of the client, of what it has in common with the
+// folders of the other roles.
+func ClientOf(base string) string { return base + "client" }
 
 // ServerBeside returns the folder of the server that belongs with it.
 func ServerBeside(dir string) string { return WithoutRole(dir) + "server" }

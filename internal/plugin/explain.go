@@ -140,7 +140,11 @@ func explainEvent(out *strings.Builder, event *model.Event) {
 // made returns the outputs of a module, without those that its templates leave out,
 // and with the copy of the runtime.
 func made(target *model.Module, options Options) ([]keep.Output, error) {
-	all, err := outputs(target, options.Templates)
+	tree, err := tree(options.Templates)
+	if err != nil {
+		return nil, err
+	}
+	all, err := outputs(target, tree)
 	var made []keep.Output
 	var files []keep.File
 	for _, output := range all {

@@ -57,8 +57,15 @@ func Run(request *pluginpb.CodeGeneratorRequest) (*Result, error) {
 	}
 	disk := keep.At(options.Root, gomod.Path(), options.Scaffold == ScaffoldAll)
 	disk.Join(target)
-	outputs, err := outputs(target, options.Templates)
+	tree, err := tree(options.Templates)
 	if err != nil {
+		return nil, err
+	}
+	outputs, err := outputs(target, tree)
+	if err != nil {
+		return nil, err
+	}
+	if err := disk.Lead(target, tree.Outputs); err != nil {
 		return nil, err
 	}
 	files, err := disk.Decide(outputs)
@@ -248,13 +255,8 @@ func read(request *pluginpb.CodeGeneratorRequest, options Options) (*GoMod, *mod
 	return gomod, built, err
 }
 
-// outputs returns all files that templates make for a module, those of a user's
-// folder among them, by their paths.
-func outputs(target *model.Module, dir string) ([]keep.Output, error) {
-	tree, err := tree(dir)
-	if err != nil {
-		return nil, err
-	}
+// outputs returns all files that templates make for a module, by their paths.
+func outputs(target *model.Module, tree *render.Tree) ([]keep.Output, error) {
 	outputs, err := tree.Outputs(target)
 	slices.SortFunc(outputs, func(a, b keep.Output) int { return strings.Compare(a.Path, b.Path) })
 	return outputs, err

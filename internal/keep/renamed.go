@@ -1,0 +1,244 @@
+package keep
+
+import (
+	"bytes"
+	"fmt"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
+)
+
+// movedFrom returns the import path of the package from which the implementation has
+// what it embeds, if that is another than the one of the service's messages: its
+// go_package has changed.
+func (j *joined) movedFrom() string {
+	if j.impl == nil {
+		return ""
+	}
+	for _, embedded := range j.impl.embedded() {
+		text, certain := j.impl.file.spell(embedded)
+		for _, prefix := range []string{"Unimplemented", "Unsafe"} {
+			from, ok := strings.CutSuffix(text, "."+prefix+j.service.Name+"Server")
+			if ok && certain && from != j.service.Package.Messages.Path {
+				return from
+			}
+		}
+	}
+	return ""
+}
+
+// moved returns the line about code of yours that imports the packages of a go_package
+// which has changed: the imports to change, and into which.
+func (m *Module) moved(j *joined) []string {
+	from := j.movedFrom()
+	if from == "" {
+		return nil
+	}
+	pkg, old := j.service.Package, path.Base(from)
+	if name := j.impl.file.nameOf(from); name != "" {
+		old = name
+	}
+	to := map[string]model.GoPackage{from: pkg.Messages}
+	for role, now := range map[string]model.GoPackage{"client": pkg.Client, "server": pkg.Server, "events": pkg.Events, "test": pkg.Test} {
+		for _, base := range []string{old, strings.TrimSuffix(old, "pb")} {
+			to[from+"/"+base+role] = now
+		}
+	}
+	program := "cmd/" + pkg.Program.Name + "-"
+	var files, changes []string
+	for _, dir := range []string{j.dir, program + "server", program + "client"} {
+		for _, file := range m.folder(dir).files {
+			found := false
+			for _, spec := range file.syntax.Imports {
+				importPath, _ := strconv.Unquote(spec.Path.Value)
+				now, ok := to[importPath]
+				if !ok || file.ours {
+					continue
+				}
+				found = true
+				name := file.nameOf(importPath)
+				change := fmt.Sprintf("\t%s becomes %s", spec.Path.Value, strconv.Quote(now.Path))
+				if name != now.Name {
+					change = fmt.Sprintf("\t%s becomes %s %s", spec.Path.Value, name, strconv.Quote(now.Path))
+				}
+				if !slices.Contains(changes, change) {
+					changes = append(changes, change)
+				}
+			}
+			if found {
+				files = append(files, file.at)
+			}
+		}
+	}
+	slices.Sort(changes)
+	remove := ""
+	if dir, ok := strings.CutPrefix(from, m.path+"/"); ok {
+		remove = ", and then delete " + dir
+	}
+	return []string{fmt.Sprintf("%s: the go_package of %s is %s now, and the code imports %s. Change these imports in %s%s:\n%s",
+		j.impl.file.place(j.impl.spec), j.service.Declared(), pkg.Messages.Path, from, strings.Join(files, " "), remove, strings.Join(changes, "\n"))}
+}
+
+// nameOf returns the name under which a file imports a package: "" if it does not.
+func (f *goFile) nameOf(importPath string) string {
+	for name, has := range f.imports {
+		if has == importPath && !majorVersion.MatchString(name) {
+			return name
+		}
+	}
+	return ""
+}
+
+// findRenamed looks for the code of a service that its own folder does not have, in
+// folders of the same name: the service had another full name when that was written.
+func (m *Module) findRenamed(j *joined) {
+	service := j.service
+	if j.impl != nil || j.err != nil || len(j.files) > 0 {
+		return
+	}
+	// Those that a run knew, and whose code its owner has moved or deleted, stay so.
+	if known, err := m.known(service); err != nil || m.readAwaited(service) != nil || known && !m.awaited[j.dir+"/service.go"] {
+		return
+	}
+	embeds := []byte("Unimplemented" + service.Name + "Server")
+	_ = filepath.WalkDir(m.file("internal"), func(at string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.IsDir() || j.renamedFrom != "" {
+			return nil
+		}
+		relative, err := filepath.Rel(m.root, at)
+		if err != nil {
+			return nil
+		}
+		dir := filepath.ToSlash(relative)
+		if dir == model.RuntimeDir || entry.Name() == "testdata" {
+			return fs.SkipDir
+		}
+		if path.Base(dir) != path.Base(j.dir) || dir == j.dir || m.joinedAt(dir) || !m.mentionsText(dir, embeds) {
+			return nil
+		}
+		if there := join(m.folder(dir), service); there.impl != nil && there.movedFrom() == "" && there.embedsStub() {
+			j.renamedFrom = dir
+		}
+		return nil
+	})
+}
+
+// joinedAt reports whether a folder is that of a service of this run.
+func (m *Module) joinedAt(dir string) bool {
+	for service := range m.joined {
+		if service.Impl().Dir == dir {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *Module) mentionsText(dir string, text []byte) bool {
+	entries, _ := m.list(dir)
+	return slices.ContainsFunc(entries, func(entry fs.DirEntry) bool {
+		content, _ := m.read(path.Join(dir, entry.Name()))
+		return path.Ext(entry.Name()) == ".go" && bytes.Contains(content, text)
+	})
+}
+
+// embedsStub reports whether the implementation embeds what implementations of the
+// service embed.
+func (j *joined) embedsStub() bool {
+	for _, embedded := range j.impl.embedded() {
+		if j.isStub(j.impl.file, embedded) {
+			return true
+		}
+	}
+	return false
+}
+
+// isRenamed reports whether a folder has the code of a service by its former name.
+func (m *Module) isRenamed(dir string) bool {
+	for _, j := range m.joined {
+		if j.renamedFrom == dir {
+			return true
+		}
+	}
+	return false
+}
+
+// leadRenamed adds the steps that move the code of services which have another full
+// name now. No skeleton is written beside it.
+func (m *Module) leadRenamed(target *model.Module, outputs func(*model.Module) ([]Output, error)) error {
+	if !slices.ContainsFunc(target.Services(), func(s *model.Service) bool { return m.joined[s].renamedFrom != "" }) {
+		return nil
+	}
+	all, err := outputs(target)
+	if err != nil {
+		return err
+	}
+	for _, service := range target.Services() {
+		j := m.joined[service]
+		if j.renamedFrom == "" {
+			continue
+		}
+		main := "cmd/" + service.Package.Program.Name + "-server"
+		for _, output := range all {
+			if _, err := os.Lstat(m.file(output.Path)); err != nil && output.Owner == Yours && (path.Dir(output.Path) == j.dir || path.Dir(output.Path) == main) {
+				m.awaited[output.Path] = true
+			}
+		}
+		m.lines = append(m.lines, m.moves(j)...)
+	}
+	return nil
+}
+
+// moves returns the steps that move the code of a service.
+func (m *Module) moves(j *joined) (lines []string) {
+	from, to := j.renamedFrom, j.service.Impl()
+	lines = append(lines, fmt.Sprintf("%s: this is the code of %s, by its former name, so no other is written (to have another, delete this one, and run again). Move it; run:\n\tmkdir -p %s && mv %s %s",
+		from, j.service, path.Dir(to.Dir), from, to.Dir))
+	mains, _ := fs.Glob(os.DirFS(m.root), "cmd/*")
+	for _, dir := range mains {
+		for _, file := range m.folder(dir).files {
+			for _, spec := range file.syntax.Imports {
+				if importPath, _ := strconv.Unquote(spec.Path.Value); importPath != m.path+"/"+from {
+					continue
+				}
+				code := strconv.Quote(to.Path)
+				if name := m.folder(from).name; spec.Name != nil {
+					code = spec.Name.Name + " " + code
+				} else if name != path.Base(to.Path) {
+					code = name + " " + code
+				}
+				if text, err := m.read(file.at); err == nil {
+					if e := newEdits(file.at, text); e != nil && e.hasParen() {
+						code = "\t" + code
+					} else {
+						code = "import " + code
+					}
+				}
+				lines = append(lines, fmt.Sprintf("%s: it imports that code; replace this line with:\n\t%s", file.place(spec), code))
+			}
+		}
+	}
+	var missing []string
+	there := join(m.folder(from), j.service)
+	for _, rpc := range j.service.Methods {
+		if _, ok := there.impl.methods[rpc.Name]; !ok {
+			missing = append(missing, rpc.Name)
+		}
+	}
+	last := "run the generator again"
+	if len(missing) > 0 {
+		last += ", which then writes " + strings.Join(missing, ", ")
+	}
+	return append(lines, j.service.String()+": "+last)
+}
+
+// hasParen reports whether the imports of a file are in parentheses.
+func (e *edits) hasParen() bool {
+	return strings.Contains(e.text, token.IMPORT.String()+" (")
+}
