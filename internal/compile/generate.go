@@ -161,14 +161,27 @@ func (c *command) generate(ctx context.Context, out, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	for _, line := range c.checkMessages(result, pbFiles) {
+	root, err := keep.OpenRoot(result.Options.Root)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	for _, line := range c.checkMessages(result, root, pbFiles) {
 		warn(line)
 	}
 	files := append(result.Files, pbFiles...)
 	if c.check || c.diff || result.Options.Check {
-		return c.compare(result.Options.Root, files, result.Missing, out)
+		return c.compare(root, files, result.Missing, out)
 	}
-	if err := put(result.Options.Root, files); err != nil {
+	if len(result.Missing) > 0 {
+		gomod, err := result.GoMod.Require(result.Missing)
+		if err != nil {
+			return err
+		}
+		files = append(files, gomod)
+	}
+	keep.Sort(files)
+	if err := put(root, files); err != nil {
 		return err
 	}
 	for _, line := range deleted(files) {
@@ -176,9 +189,6 @@ func (c *command) generate(ctx context.Context, out, stderr io.Writer) error {
 	}
 	if len(result.Missing) == 0 {
 		return nil
-	}
-	if err := result.GoMod.Require(result.Missing); err != nil {
-		return err
 	}
 	warn("go.mod: added the versions that the generated code was tested with: " + plugin.Versions(result.Missing))
 	return nil
@@ -201,15 +211,6 @@ func deleted(files []keep.File) (lines []string) {
 		lines = append(lines, fmt.Sprintf("%s: deleted %d files that nothing needs any longer", model.RuntimeDir, ofRuntime))
 	}
 	return lines
-}
-
-// put writes the files that would change, if all of them can be written.
-func put(root string, files []keep.File) error {
-	changed := slices.DeleteFunc(slices.Clone(files), func(file keep.File) bool { return file.Change(root) == "" })
-	if err := keep.Unwritable(root, changed); err != nil {
-		return err
-	}
-	return write(root, changed)
 }
 
 // runTools runs protoc-gen-go and protoc-gen-go-grpc, and returns their files.
@@ -252,7 +253,7 @@ func (c *command) checkGoPackages(result *plugin.Result) error {
 }
 
 // compare shows what a run would change. It returns an error if there is a change.
-func (c *command) compare(root string, files []keep.File, missing []module.Version, out io.Writer) error {
+func (c *command) compare(root *keep.Root, files []keep.File, missing []module.Version, out io.Writer) error {
 	changes, err := show(root, files, c.diff, out)
 	if err != nil {
 		return err

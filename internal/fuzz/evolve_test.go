@@ -513,8 +513,17 @@ func (r *run) again() error {
 	if err != nil {
 		return fmt.Errorf("the second time there is an error: %w", err)
 	}
+	root, err := keep.OpenRoot(r.root)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
 	for _, file := range result.Files {
-		if change := file.Change(r.root); change != "" && (change != "delete" || r.deletes) {
+		change, err := file.Change(root)
+		if err != nil {
+			return err
+		}
+		if change != "" && (change != "delete" || r.deletes) {
 			return fmt.Errorf("a second run would %s %s", change, file.Path)
 		}
 	}

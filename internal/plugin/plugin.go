@@ -27,7 +27,7 @@ type Result struct {
 	Options Options
 	// GoMod is nil if there are no services and go.mod can't be read.
 	GoMod *GoMod
-	// Files are to be written, those that are leftovers to be deleted.
+	// Files are to be written, in this order, those that are leftovers to be deleted.
 	Files []keep.File
 	// Lines are for the user to read, though nothing is wrong.
 	Lines []string
@@ -66,11 +66,16 @@ func Run(request *pluginpb.CodeGeneratorRequest) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	absent, err := disk.Absent(target)
+	if err != nil {
+		return nil, err
+	}
 	result := &Result{Options: options, GoMod: gomod, Files: append(files, leftovers...)}
 	if err := result.addRuntime(target, disk); err != nil {
 		return nil, err
 	}
-	result.Lines = slices.Concat(foreignMessages(target, gomod), disk.Lines(), result.Lines)
+	keep.Sort(result.Files)
+	result.Lines = slices.Concat(foreignMessages(target, gomod), disk.Lines(), absent, result.Lines)
 	return result, nil
 }
 
@@ -95,7 +100,6 @@ func (r *Result) addRuntime(target *model.Module, disk *keep.Module) error {
 		return err
 	}
 	r.Files = slices.Concat(r.Files, copied, disk.RuntimeLeftovers(outputs))
-	slices.SortStableFunc(r.Files, func(a, b keep.File) int { return strings.Compare(a.Path, b.Path) })
 	r.Missing = r.GoMod.Missing(part.Requirements())
 	r.Lines = append(outdated(r.GoMod, part), renames(target, disk)...)
 	return nil
@@ -137,10 +141,15 @@ func Respond(request *pluginpb.CodeGeneratorRequest, warn func(line string)) *pl
 // refused returns the error for which a plugin answers with no file: there are
 // changes and the option check, or a file can't be written.
 func (r *Result) refused() error {
-	if r.Options.Check {
-		return upToDate(r.Options.Root, r.written())
+	root, err := keep.OpenRoot(r.Options.Root)
+	if err != nil {
+		return err
 	}
-	return keep.Unwritable(r.Options.Root, r.written())
+	defer root.Close()
+	if r.Options.Check {
+		return upToDate(root, r.written())
+	}
+	return keep.Unwritable(root, r.written())
 }
 
 // written returns the files that a plugin writes. It can't delete leftovers, and
@@ -148,9 +157,13 @@ func (r *Result) refused() error {
 // are that this version has: nothing needs them, but they break nothing, and another
 // run, on other protos at the same time, may need and write them.
 func (r *Result) written() []keep.File {
-	return slices.DeleteFunc(slices.Clone(r.Files), func(file keep.File) bool {
+	files := slices.DeleteFunc(slices.Clone(r.Files), func(file keep.File) bool {
 		return file.Content == nil || file.Leftover && ofRuntime(file.Path)
 	})
+	for i := range files {
+		files[i].Leftover = false // it is written over
+	}
+	return files
 }
 
 // lines returns what a plugin prints: the lines of the run, and what it leaves to
@@ -190,11 +203,14 @@ func Versions(modules []module.Version) string {
 }
 
 // upToDate returns the error that lists what a run would change below root.
-func upToDate(root string, files []keep.File) error {
+func upToDate(root *keep.Root, files []keep.File) error {
 	var changes []string
 	for _, file := range files {
-		file.Leftover = false // it can only be emptied
-		if change := file.Change(root); change != "" {
+		change, err := file.Change(root)
+		if err != nil {
+			return err
+		}
+		if change != "" {
 			changes = append(changes, "\n\t"+change+" "+file.Path)
 		}
 	}
