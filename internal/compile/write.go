@@ -119,7 +119,9 @@ func stage(root *keep.Root, file keep.File) (_ *staged, err error) {
 		return nil, err
 	}
 	one.temporary = temporary
-	_, err = disk.Write(file.Content)
+	if err = step(); err == nil {
+		_, err = disk.Write(file.Content)
+	}
 	return one, errors.Join(err, disk.Chmod(0o644), disk.Close())
 }
 
@@ -141,13 +143,15 @@ func (s *staged) makeDir(dir string) error {
 	return err
 }
 
-// step is called before each file gets its name, or is deleted.
-var step = func() {}
+// step is called before each change of the disk. Tests replace it, to end a run there.
+var step = func() error { return nil }
 
 // commit renames the file to its path, or deletes it, and the folders above it that
 // are then empty.
 func (s *staged) commit() error {
-	step()
+	if err := step(); err != nil {
+		return err
+	}
 	if s.temporary != "" {
 		return s.root.Rename(s.temporary, s.at)
 	}
