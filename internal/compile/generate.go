@@ -166,6 +166,9 @@ func (c *command) generate(ctx context.Context, out, stderr io.Writer) error {
 		return err
 	}
 	defer root.Close()
+	if err := keep.Nested(root, pbFiles); err != nil {
+		return err
+	}
 	for _, line := range c.checkMessages(result, root, pbFiles) {
 		warn(line)
 	}

@@ -75,6 +75,9 @@ func Run(request *pluginpb.CodeGeneratorRequest) (*Result, error) {
 		return nil, err
 	}
 	keep.Sort(result.Files)
+	if err := result.nested(); err != nil {
+		return nil, err
+	}
 	result.Lines = slices.Concat(foreignMessages(target, gomod), disk.Lines(), absent, result.Lines)
 	return result, nil
 }
@@ -103,6 +106,16 @@ func (r *Result) addRuntime(target *model.Module, disk *keep.Module) error {
 	r.Missing = r.GoMod.Missing(part.Requirements())
 	r.Lines = append(outdated(r.GoMod, part), renames(target, disk)...)
 	return nil
+}
+
+// nested returns an error if files would be part of another module.
+func (r *Result) nested() error {
+	root, err := keep.OpenRoot(r.Options.Root)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return keep.Nested(root, r.Files)
 }
 
 // Respond answers a request. What the user should know though nothing is wrong
