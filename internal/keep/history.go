@@ -22,7 +22,8 @@ const (
 //
 // The traces of a run are in files of ours that protoc and buf may write before those
 // of yours, so they do not show whether those were written. The record, which comes
-// last, does. Releases that wrote no records left traces that name none.
+// last, does. Releases that wrote no records left traces that name none. Without a
+// trace, as where our own files were deleted, the element is new.
 func (m *Module) history(element model.Element) (history, error) {
 	if element == nil {
 		return unknown, nil
@@ -32,18 +33,18 @@ func (m *Module) history(element model.Element) (history, error) {
 			return unknown, err // what is there is of a service of another name
 		}
 	}
-	record, err := m.record(element.Record())
-	if err != nil || record == listed {
-		return finished, err
-	}
 	traced, awaits, err := m.traced(element)
-	switch {
-	case err != nil || !traced:
+	if err != nil || !traced {
 		return unknown, err
-	case record == incomplete || record == absent && !awaits:
-		return finished, nil // a run that is cut off while it writes the record has written the rest
 	}
-	return interrupted, nil
+	record, err := m.record(element.Record())
+	switch {
+	case err != nil:
+		return unknown, err
+	case record == silent || record == absent && awaits:
+		return interrupted, nil
+	}
+	return finished, nil // also if the record was cut off: all else was written before
 }
 
 // record is what a record says of an element.

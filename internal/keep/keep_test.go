@@ -239,7 +239,7 @@ func TestAServiceOfAnotherNameIsNew(t *testing.T) {
 // TestANewMainCallsNothingThatIsNotThere, of code that was moved elsewhere.
 func TestANewMainCallsNothingThatIsNotThere(t *testing.T) {
 	h := newDisk(t, orders)
-	h.remove("cmd", "internal/shop", programRecord)
+	h.remove("cmd", "internal/shop")
 	h.grow()
 	if text := h.read(main); !strings.Contains(text, `server.Without("shop.Orders"),`) || strings.Contains(text, "internal/shop") {
 		t.Errorf("main is\n%s", text)
@@ -488,7 +488,7 @@ func TestANewMainFitsItsServices(t *testing.T) {
 // was all of the program.
 func TestANewMainOfServicesThatNothingImplements(t *testing.T) {
 	h := newDisk(t, orders)
-	h.remove(impl, "cmd", programRecord)
+	h.remove(impl, "cmd")
 	if _, err := h.generate(orders); err != nil {
 		t.Fatal(err)
 	}
