@@ -51,7 +51,7 @@ const (
 var paysMore = strings.Replace(pays, "service Pays {", "service Pays { rpc Undo(PayEvent) returns (Reply);", 1) + refunds
 
 // TestTheNextRunCompletesOneThatWasKilled kills generate at each change of the disk, or
-// tells it there that the disk is full. The next run makes the module whole, without a
+// has it find the disk full there. The next run makes the module whole, without a
 // temporary file, and nothing is written or deleted that would not be otherwise.
 func TestTheNextRunCompletesOneThatWasKilled(t *testing.T) {
 	toolsOnPath(t)

@@ -135,7 +135,7 @@ func (m *Module) Absent(target *model.Module) (lines []string, err error) {
 			return nil, err
 		} else if history == finished {
 			lines = append(lines, fmt.Sprintf("%s: nothing implements %s, of which an earlier run knew: run once with scaffold=all to have what is yours written again, "+
-				"or pass server.Without(%q) to server.Run in %s", dir, service, service.FullName, main.dir))
+				"or pass server.Without(%q) to server.Run in %s in its place", dir, service, service.FullName, main.dir))
 		}
 	}
 	return lines, nil

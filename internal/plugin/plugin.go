@@ -4,6 +4,7 @@
 package plugin
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path"
@@ -310,12 +311,17 @@ func hasServices(request *pluginpb.CodeGeneratorRequest) bool {
 	})
 }
 
-// fits refuses a module= that is not the module generated into.
+// fits refuses a module= that is not the module generated into, and a runtime= that the
+// module may not import.
 func (o Options) fits(gomod *GoMod) error {
 	for _, option := range o.protogen {
 		if name, found := strings.CutPrefix(option, "module="); found && name != gomod.Path() {
 			return fmt.Errorf("option %q: the module is %s, by %s", option, gomod.Path(), gomod.at)
 		}
+	}
+	above, _, internal := strings.Cut("/"+o.Runtime+"/", "/internal/")
+	if above = strings.Trim(above, "/"); internal && above != gomod.Path() && !strings.HasPrefix(above, gomod.Path()+"/") && !strings.HasPrefix(gomod.Path()+"/", above+"/") {
+		return fmt.Errorf("option %q: packages of %s can't import what is internal to %s", "runtime="+o.Runtime, gomod.Path(), cmp.Or(above, "Go itself"))
 	}
 	return nil
 }
