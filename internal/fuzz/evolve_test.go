@@ -483,7 +483,10 @@ func (r *run) apply(files []keep.File) error {
 		if _, ok := r.tree[file.Path]; ok && r.yours[file.Path] {
 			return fmt.Errorf("it overwrites a file of yours: %s", file.Path)
 		}
-		if !keep.Marked(file.Path, file.Content) {
+		if file.Leftover && file.Content == nil && !r.deletes {
+			continue // a plugin can neither delete nor empty it
+		}
+		if !file.Leftover && !keep.Marked(file.Path, file.Content) {
 			if r.adds && !r.all && r.deleted[file.Path] {
 				return fmt.Errorf("a deleted file comes back: %s", file.Path)
 			}

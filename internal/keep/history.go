@@ -71,11 +71,11 @@ func (m *Module) record(at model.Trace) (record, error) {
 		if text == nil {
 			continue
 		}
-		lines := slices.Collect(strings.Lines(strings.ReplaceAll(string(text), "\r\n", "\n")))
+		whole := strings.ReplaceAll(string(text), "\r\n", "\n")
 		switch {
-		case at.Text == "" && len(text) > 0 || slices.Contains(lines, at.Text+"\n"):
+		case at.Text == "" && len(text) > 0 || strings.Contains(whole, "\n"+at.Text+"\n"):
 			return listed, nil
-		case len(lines) == 0 || !strings.HasPrefix(lines[len(lines)-1], "# ") || !strings.HasSuffix(lines[len(lines)-1], ".\n"):
+		case !strings.HasSuffix(whole, endOfRecord):
 			says = incomplete
 		default:
 			says = silent
@@ -83,6 +83,9 @@ func (m *Module) record(at model.Trace) (record, error) {
 	}
 	return says, err
 }
+
+// endOfRecord is how a whole record ends.
+const endOfRecord = "delete this file.\n"
 
 // traced reports whether an element has a trace, and whether one of its traces names
 // a record.

@@ -67,6 +67,22 @@ func TestWhatAReleaseWithoutRecordsWroteIsKnown(t *testing.T) {
 	}
 }
 
+// TestWithoutItsRecordWhatWasDeletedComesBack, as the record says.
+func TestWithoutItsRecordWhatWasDeletedComesBack(t *testing.T) {
+	h := newDisk(t, orders)
+	want := h.files()
+	deleted := []string{impl + "take.go", impl + "take_test.go", impl + "find_test.go", impl + "consume.go"}
+	for _, again := range []bool{false, true} {
+		h.remove(deleted...)
+		if again {
+			h.remove(serviceRecord)
+		}
+		if _, err := h.generate(orders); err != nil || (len(difference(want, h.files())) == 0) != again {
+			t.Errorf("without its record (%t) there is another difference: %q (%v)", again, difference(want, h.files()), err)
+		}
+	}
+}
+
 // TestAnEmptyFileOfYoursIsWrittenAgain: nobody wants it, and it breaks the build.
 func TestAnEmptyFileOfYoursIsWrittenAgain(t *testing.T) {
 	h := newDisk(t, orders)
