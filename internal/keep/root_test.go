@@ -145,6 +145,30 @@ func TestARootFollowsLinksWithinIt(t *testing.T) {
 	}
 }
 
+// TestTheTemporaryFileOfAnotherRunIsLeftAlone: it has the marker, and is not made by this
+// one.
+func TestTheTemporaryFileOfAnotherRunIsLeftAlone(t *testing.T) {
+	h := newDisk(t, orders)
+	for _, like := range []string{"cmd/shop-client/commands.go", client, serviceRecord} {
+		at, file, err := h.open().CreateTemporary(filepath.Dir(like))
+		if err == nil {
+			_, err = file.WriteString(h.read(like))
+		}
+		if err := errors.Join(err, file.Close()); err != nil {
+			t.Fatal(err)
+		}
+		files, _, err := h.dry(orders)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			if file.Leftover {
+				t.Errorf("beside %s, it would delete %s", at, file.Path)
+			}
+		}
+	}
+}
+
 // TestTemporaryFilesOfKilledRunsAreRemoved, and no others.
 func TestTemporaryFilesOfKilledRunsAreRemoved(t *testing.T) {
 	h := disk{t, t.TempDir()}

@@ -192,6 +192,7 @@ func (s *survey) folder(dir string) {
 	for _, entry := range entries {
 		at := path.Join(dir, entry.Name())
 		switch {
+		case temporaryName.MatchString(entry.Name()): // of another run
 		case entry.IsDir() && (s.visit[at] || !passedOver(entry.Name())):
 			s.folder(at)
 		case read[at] != nil && !strings.HasSuffix(at, ".pb.go"):
