@@ -599,7 +599,8 @@ var codeEdits = []edit{
 		name:   "all code of a service is deleted",
 		change: alsoShip(func(s shop) { s.withoutDesk() }),
 		made:   shipBoth,
-		told:   []string{shopMain + `$: service shop.v1.Desk is not served: pass shopv1server.Desk(desk.New()) to server.Run, or server.Without("shop.v1.Desk")`},
+		told: []string{shopMain + `$: service shop.v1.Desk is not served: pass shopv1server.Desk(desk.New()) to server.Run, or server.Without("shop.v1.Desk")`,
+			"internal/shop/v1/desk: nothing implements service shop.v1.Desk, of which an earlier run knew: run once with scaffold=all"},
 	},
 	{
 		name: "a service is refused",
@@ -673,9 +674,13 @@ var fileEdits = []edit{
 			for _, at := range s.files(ordersCode, ".go") {
 				s.outside(at)
 			}
-			s.outside(shopMain)
 		}),
-		made: shipBoth,
+		refused: ".go leads out of the module, to ",
+	},
+	{
+		name:   "other files of yours are links out of the module",
+		change: alsoShip(func(s shop) { s.write("docs/own.go", "package docs\n"); s.outside("docs/own.go") }),
+		made:   shipBoth,
 	},
 	{
 		name:   "a file of yours is where a skeleton would be",
@@ -852,9 +857,9 @@ var ourEdits = []edit{
 		made: shipBoth,
 	},
 	{
-		name:   "files of ours are links out of the module",
-		change: alsoShip(func(s shop) { s.outside(shopGen + "client/orders.go"); s.outside(runtimeCopy + "server/server.go") }),
-		made:   shipBoth,
+		name:    "files of ours are links out of the module",
+		change:  alsoShip(func(s shop) { s.outside(shopGen + "client/orders.go"); s.outside(runtimeCopy + "server/server.go") }),
+		refused: shopGen + "client/orders.go leads out of the module, to ",
 	},
 	{
 		name:   "conflicts are in a file of ours, below the marker",

@@ -77,7 +77,16 @@ func Explain(ctx context.Context, args []string, out io.Writer) error {
 	if err := command.checkGoPackages(result); err != nil {
 		return err
 	}
-	return keep.Unwritable(result.Options.Root, changed(result.Options.Root, result.Files))
+	root, err := keep.OpenRoot(result.Options.Root)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	changed, err := changed(root, result.Files)
+	if err != nil {
+		return err
+	}
+	return keep.Unwritable(root, changed)
 }
 
 // command is a parsed command line and the compiled protos.
@@ -210,14 +219,30 @@ func (c *command) generate(ctx context.Context, out, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	for _, line := range c.checkMessages(result, pbFiles) {
+	root, err := keep.OpenRoot(result.Options.Root)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	if err := keep.Nested(root, pbFiles); err != nil {
+		return err
+	}
+	for _, line := range c.checkMessages(result, root, pbFiles) {
 		warn(line)
 	}
 	files := append(result.Files, pbFiles...)
 	if c.check || c.diff || result.Options.Check {
-		return c.compare(result.Options.Root, files, result.Missing, out)
+		return c.compare(root, files, result.Missing, out)
 	}
-	if err := put(result.Options.Root, files); err != nil {
+	if len(result.Missing) > 0 {
+		gomod, err := result.GoMod.Require(result.Missing)
+		if err != nil {
+			return err
+		}
+		files = append(files, gomod)
+	}
+	keep.Sort(files)
+	if err := put(root, files); err != nil {
 		return err
 	}
 	for _, line := range deleted(files) {
@@ -225,9 +250,6 @@ func (c *command) generate(ctx context.Context, out, stderr io.Writer) error {
 	}
 	if len(result.Missing) == 0 {
 		return nil
-	}
-	if err := result.GoMod.Require(result.Missing); err != nil {
-		return err
 	}
 	warn("go.mod: added the versions that the generated code was tested with: " + plugin.Versions(result.Missing))
 	return nil
@@ -250,20 +272,6 @@ func deleted(files []keep.File) (lines []string) {
 		lines = append(lines, fmt.Sprintf("%s: deleted %d files that nothing needs any longer", model.RuntimeDir, ofRuntime))
 	}
 	return lines
-}
-
-// put writes the files that would change, if all of them can be written.
-func put(root string, files []keep.File) error {
-	files = changed(root, files)
-	if err := keep.Unwritable(root, files); err != nil {
-		return err
-	}
-	return write(root, files)
-}
-
-// changed returns the files that differ from what is on disk.
-func changed(root string, files []keep.File) []keep.File {
-	return slices.DeleteFunc(slices.Clone(files), func(file keep.File) bool { return file.Change(root) == "" })
 }
 
 // runTools runs protoc-gen-go and protoc-gen-go-grpc, and returns their files.
@@ -317,7 +325,7 @@ func owner(importPath string) string {
 }
 
 // compare shows what a run would change. It returns an error if there is a change.
-func (c *command) compare(root string, files []keep.File, missing []module.Version, out io.Writer) error {
+func (c *command) compare(root *keep.Root, files []keep.File, missing []module.Version, out io.Writer) error {
 	changes, err := show(root, files, c.diff, out)
 	if err != nil {
 		return err

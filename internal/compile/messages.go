@@ -20,13 +20,13 @@ import (
 // building: those that are missing because their proto was not named, and those that
 // are left over from a proto that no longer exists. protoc-gen-go reports neither,
 // because it doesn't look at files that it doesn't make.
-func (c *command) checkMessages(result *plugin.Result, made []keep.File) (warnings []string) {
+func (c *command) checkMessages(result *plugin.Result, root *keep.Root, made []keep.File) (warnings []string) {
 	options, modulePath := result.Options, result.GoMod.Path()
 	var unnamed string // the first proto that is imported and not named, and the others
 	var others []string
 	for _, file := range c.request.GetProtoFile() {
 		dir, ok := folderOf(options.GoPackage(file), modulePath)
-		if !ok || slices.Contains(c.request.GetFileToGenerate(), file.GetName()) || hasMessages(options.Root, dir, file.GetName()) {
+		if !ok || slices.Contains(c.request.GetFileToGenerate(), file.GetName()) || hasMessages(root, dir, file.GetName()) {
 			continue
 		}
 		if unnamed == "" {
@@ -43,7 +43,7 @@ func (c *command) checkMessages(result *plugin.Result, made []keep.File) (warnin
 		folders[path.Dir(file.Path)] = true
 	}
 	for dir := range folders {
-		for at, proto := range protosIn(options.Root, dir) {
+		for at, proto := range protosIn(root, dir) {
 			if !c.hasProto(proto) {
 				warnings = append(warnings, fmt.Sprintf("%s: it was made from %s, which is not below %s: if that proto no longer exists, delete this file", at, proto, strings.Join(c.importPaths, ", ")))
 			}
@@ -71,7 +71,7 @@ func (c *command) hasProto(name string) bool {
 }
 
 // hasMessages reports whether a folder has the messages of a proto.
-func hasMessages(root, dir, proto string) bool {
+func hasMessages(root *keep.Root, dir, proto string) bool {
 	for at, of := range protosIn(root, dir) {
 		if of == proto && !strings.HasSuffix(at, "_grpc.pb.go") {
 			return true
@@ -82,14 +82,14 @@ func hasMessages(root, dir, proto string) bool {
 
 // protosIn returns the proto from which each .pb.go file in a folder was made. The
 // keys are the paths of the files.
-func protosIn(root, dir string) map[string]string {
+func protosIn(root *keep.Root, dir string) map[string]string {
 	protos := map[string]string{}
-	entries, _ := os.ReadDir(filepath.Join(root, filepath.FromSlash(dir)))
+	entries, _ := root.List(dir)
 	for _, entry := range entries {
 		if !strings.HasSuffix(entry.Name(), ".pb.go") {
 			continue
 		}
-		text, _ := os.ReadFile(filepath.Join(root, filepath.FromSlash(dir), entry.Name()))
+		text, _ := root.Read(path.Join(dir, entry.Name()))
 		_, rest, _ := strings.Cut(strings.ReplaceAll(string(text), "\r\n", "\n"), "\n// source: ")
 		if proto, _, ok := strings.Cut(rest, "\n"); ok {
 			protos[path.Join(dir, entry.Name())] = proto

@@ -185,31 +185,86 @@ func add(request *pluginpb.CodeGeneratorRequest, file protoreflect.FileDescripto
 // findProtos returns the protos below the folders, by the names with which they are
 // imported. It skips hidden folders, those of package managers, and testdata.
 func findProtos(importPaths []string) (files []string, err error) {
+	search := protoSearch{seen: map[string]bool{}}
 	for _, root := range importPaths {
-		err := filepath.WalkDir(root, func(at string, entry fs.DirEntry, err error) error {
-			if err != nil {
-				return err
-			}
-			name := entry.Name()
-			if entry.IsDir() && at != root && (strings.HasPrefix(name, ".") || name == "vendor" || name == "node_modules" || name == "testdata") {
-				return fs.SkipDir
-			}
-			if !entry.IsDir() && filepath.Ext(name) == ".proto" {
-				imported, err := filepath.Rel(root, at)
-				files = append(files, filepath.ToSlash(imported))
-				return err
-			}
-			return nil
-		})
-		if err != nil {
+		search.root, search.links = root, nil
+		if err := search.folder("."); err != nil {
 			return nil, err
 		}
+		for len(search.links) > 0 {
+			link := search.links[0]
+			search.links = search.links[1:]
+			if err := search.follow(link); err != nil {
+				return nil, err
+			}
+		}
 	}
-	if len(files) == 0 {
+	if len(search.files) == 0 {
 		return nil, fmt.Errorf("no .proto file below %s: name the files, or the folder with -I", strings.Join(importPaths, ", "))
 	}
-	slices.Sort(files)
-	return slices.Compact(files), nil
+	slices.Sort(search.files)
+	return slices.Compact(search.files), nil
+}
+
+// protoSearch looks for protos. It follows links to folders after all else, and only to
+// folders that it has not seen: otherwise a proto could have two names, and links could
+// lead in circles.
+type protoSearch struct {
+	root  string
+	seen  map[string]bool // folders, without links in their paths
+	links []string        // below root
+	files []string
+}
+
+// folder looks through a folder, and notes the links in it.
+func (s *protoSearch) folder(dir string) error {
+	real, err := realPath(filepath.Join(s.root, dir))
+	if err != nil {
+		return err
+	}
+	s.seen[real] = true
+	entries, err := os.ReadDir(real)
+	for _, entry := range entries {
+		name, at := entry.Name(), filepath.Join(dir, entry.Name())
+		passed := strings.HasPrefix(name, ".") || name == "vendor" || name == "node_modules" || name == "testdata"
+		switch isLink := entry.Type()&fs.ModeSymlink != 0; {
+		case isLink && !passed && isFolder(filepath.Join(real, name)):
+			s.links = append(s.links, at)
+		case entry.IsDir() && !passed:
+			err = errors.Join(err, s.folder(at))
+		case (isLink || entry.Type().IsRegular()) && filepath.Ext(name) == ".proto":
+			s.files = append(s.files, filepath.ToSlash(at))
+		}
+	}
+	return err
+}
+
+// follow looks through the folder that a link leads to, unless it was looked through, or
+// contains the link.
+func (s *protoSearch) follow(link string) error {
+	real, err := realPath(filepath.Join(s.root, link))
+	if err != nil {
+		return err
+	}
+	for seen := range s.seen {
+		if within, err := filepath.Rel(real, seen); seen == real || err == nil && filepath.IsLocal(within) {
+			return nil
+		}
+	}
+	return s.folder(link)
+}
+
+func realPath(at string) (string, error) {
+	real, err := filepath.EvalSymlinks(at)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Abs(real)
+}
+
+func isFolder(at string) bool {
+	info, err := os.Stat(at)
+	return err == nil && info.IsDir()
 }
 
 // importNames returns the names with which files on disk are imported. As in protoc,

@@ -2,10 +2,11 @@ package compile
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"io/fs"
 	"path"
 	"path/filepath"
 	"slices"
@@ -15,12 +16,57 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/keep"
 )
 
-// write writes files below root, and deletes leftovers. It doesn't touch a
-// file that already has the content, and replaces others by renaming, so that nobody
-// sees half a file. It stages all files, each in its folder under a temporary name,
-// before it renames the first: if the disk is full, or a folder is not writable,
-// nothing has changed.
-func write(root string, files []keep.File) (err error) {
+// put writes the files that would change, in their order, if all of them can be
+// written, and deletes leftovers. First it removes what killed runs left under
+// temporary names.
+func put(root *keep.Root, files []keep.File) error {
+	if err := removeTemporary(root, files); err != nil {
+		return err
+	}
+	changed, err := changed(root, files)
+	if err != nil {
+		return fmt.Errorf("%w\nNothing was written", err)
+	}
+	if err := keep.Unwritable(root, changed); err != nil {
+		return err
+	}
+	return write(root, changed)
+}
+
+// removeTemporary removes what killed runs left in the folders of files, and above them.
+func removeTemporary(root *keep.Root, files []keep.File) error {
+	done := map[string]bool{}
+	var errs []error
+	for _, file := range files {
+		for dir := path.Dir(file.Path); !done[dir]; dir = path.Dir(dir) {
+			done[dir] = true
+			errs = append(errs, root.RemoveTemporary(dir))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// changed returns the files that are not on disk as they should be.
+func changed(root *keep.Root, files []keep.File) (changed []keep.File, err error) {
+	for _, file := range files {
+		if !filepath.IsLocal(filepath.FromSlash(file.Path)) {
+			return nil, fmt.Errorf("%s is outside of the module", file.Path)
+		}
+		change, err := file.Change(root)
+		if err != nil {
+			return nil, err
+		}
+		if change != "" {
+			changed = append(changed, file)
+		}
+	}
+	return changed, nil
+}
+
+// write replaces files by renaming, so that nobody sees half a file. It stages all
+// of them, each in its folder under a temporary name, before it renames the first: if
+// the disk is full, or a folder is not writable, nothing has changed.
+func write(root *keep.Root, files []keep.File) (err error) {
 	var all []*staged
 	defer func() {
 		for _, one := range slices.Backward(all) {
@@ -32,13 +78,11 @@ func write(root string, files []keep.File) (err error) {
 		if err != nil {
 			return fmt.Errorf("%w\nNothing was written", err)
 		}
-		if one != nil {
-			all = append(all, one)
-		}
+		all = append(all, one)
 	}
 	for i, one := range all {
 		if err := one.commit(); err != nil {
-			return errors.Join(err, fmt.Errorf("%d of %d files were written before that", i, len(all)))
+			return fmt.Errorf("%w\nOf %d files %d were written: run it again for the rest", err, len(all), i)
 		}
 	}
 	all = nil
@@ -47,82 +91,81 @@ func write(root string, files []keep.File) (err error) {
 
 // staged is a file under a temporary name, ready to be renamed.
 type staged struct {
+	root      *keep.Root
 	at        string
-	root      string   // above which no folder is removed
 	temporary string   // "" if the file is to be deleted
 	made      []string // folders that stage made
 }
 
-// stage writes a file under a temporary name in its folder. It returns nil if there is
-// nothing to do.
-func stage(root string, file keep.File) (_ *staged, err error) {
-	if !filepath.IsLocal(filepath.FromSlash(file.Path)) {
-		return nil, fmt.Errorf("%s is outside of %s", file.Path, root)
-	}
-	if file.Change(root) == "" {
-		return nil, nil
-	}
-	one := &staged{at: filepath.Join(root, filepath.FromSlash(file.Path)), root: filepath.Clean(root)}
+// stage writes a file under a temporary name in its folder.
+func stage(root *keep.Root, file keep.File) (_ *staged, err error) {
+	one := &staged{root: root, at: file.Path}
 	if file.Leftover {
 		return one, nil
 	}
-	if target, err := filepath.EvalSymlinks(one.at); err == nil {
-		one.at = target
-	}
-	if info, err := os.Stat(one.at); err == nil && info.IsDir() {
-		return nil, fmt.Errorf("%s is a folder, but a file must be written there: move the folder away", one.at)
+	if one.at, err = root.Resolve(file.Path); err != nil { // a link stays one
+		return nil, err
 	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, one.discard())
 		}
 	}()
-	if err := one.makeDir(filepath.Dir(one.at)); err != nil {
+	if err := one.makeDir(path.Dir(one.at)); err != nil {
 		return nil, err
 	}
-	temporary, err := os.CreateTemp(filepath.Dir(one.at), "."+filepath.Base(one.at)+"-*")
+	temporary, disk, err := root.CreateTemporary(path.Dir(one.at))
 	if err != nil {
 		return nil, err
 	}
-	one.temporary = temporary.Name()
-	_, err = temporary.Write(file.Content)
-	return one, errors.Join(err, temporary.Chmod(0o644), temporary.Close())
+	one.temporary = temporary
+	if err = step(); err == nil {
+		_, err = disk.Write(file.Content)
+	}
+	return one, errors.Join(err, disk.Chmod(0o644), disk.Close())
 }
 
 // makeDir makes a folder and its parents, and records those that did not exist.
 func (s *staged) makeDir(dir string) error {
-	if _, err := os.Stat(dir); err == nil {
+	if _, err := s.root.Stat(dir); err == nil || dir == "." {
 		return nil
 	}
-	if above := filepath.Dir(dir); above != dir {
-		if err := s.makeDir(above); err != nil {
-			return err
-		}
+	if err := s.makeDir(path.Dir(dir)); err != nil {
+		return err
 	}
-	err := os.Mkdir(dir, 0o777)
+	err := s.root.Mkdir(dir)
 	if err == nil {
 		s.made = append(s.made, dir)
 	}
-	if errors.Is(err, os.ErrExist) {
+	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}
 	return err
 }
 
+// step is called before each change of the disk. Tests replace it, to end a run there.
+var step = func() error { return nil }
+
 // commit renames the file to its path, or deletes it, and the folders above it that
 // are then empty.
 func (s *staged) commit() error {
-	if s.temporary != "" {
-		return os.Rename(s.temporary, s.at)
+	if err := step(); err != nil {
+		return err
 	}
-	err := os.Remove(s.at)
-	for dir := filepath.Dir(s.at); dir != s.root; dir = filepath.Dir(dir) {
-		if info, err := os.Lstat(dir); err != nil || !info.IsDir() { // a link is its owner's
+	if s.temporary != "" {
+		return s.root.Rename(s.temporary, s.at)
+	}
+	err := s.root.Remove(s.at)
+	for dir := path.Dir(s.at); dir != "."; dir = path.Dir(dir) {
+		if info, err := s.root.Lstat(dir); err != nil || !info.IsDir() { // a link is its owner's
 			break
 		}
-		if os.Remove(dir) != nil { // it is not empty
+		if s.root.Remove(dir) != nil { // it is not empty
 			break
 		}
+	}
+	if errors.Is(err, fs.ErrNotExist) { // another run was faster
+		return nil
 	}
 	return err
 }
@@ -130,21 +173,26 @@ func (s *staged) commit() error {
 // discard undoes stage, unless the file has been committed.
 func (s *staged) discard() error {
 	if s.temporary != "" {
-		if err := os.Remove(s.temporary); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := s.root.Remove(s.temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
-	for i := len(s.made) - 1; i >= 0; i-- {
-		_ = os.Remove(s.made[i]) // fails if the folder is not empty
+	for _, dir := range slices.Backward(s.made) {
+		_ = s.root.Remove(dir) // fails if the folder is not empty
 	}
 	return nil
 }
 
 // show prints what a run would change below root: a line for each file, followed by
 // its diff if diff is set. It returns the number of files.
-func show(root string, files []keep.File, diff bool, out io.Writer) (changes int, err error) {
+func show(root *keep.Root, files []keep.File, diff bool, out io.Writer) (changes int, err error) {
+	files = slices.Clone(files)
+	slices.SortStableFunc(files, func(a, b keep.File) int { return cmp.Compare(a.Path, b.Path) })
 	for _, file := range files {
-		change := file.Change(root)
+		change, err := file.Change(root)
+		if err != nil {
+			return changes, err
+		}
 		if change == "" {
 			continue
 		}
@@ -162,8 +210,8 @@ func show(root string, files []keep.File, diff bool, out io.Writer) (changes int
 }
 
 // showDiff prints how a file would change, as a unified diff.
-func showDiff(root string, file keep.File, out io.Writer) error {
-	old, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(file.Path)))
+func showDiff(root *keep.Root, file keep.File, out io.Writer) error {
+	old, err := root.Read(file.Path)
 	before, after := path.Join("a", file.Path), path.Join("b", file.Path)
 	if err != nil {
 		before = "/dev/null"

@@ -24,6 +24,7 @@ import (
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/compile"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/keep"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/plugin"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime"
 )
@@ -227,6 +228,9 @@ func (o *outcome) paths(modulePath string, messages map[string][]string, respons
 			}
 		}
 		o.path(name, rest)
+		if path.Dir(name) == model.RecordDir {
+			continue // it is not for Go
+		}
 		if o.build(name, file.GetContent()); path.Ext(name) != ".go" {
 			o.fault("a file of another kind: %s", name)
 		}
@@ -274,6 +278,9 @@ func (o *outcome) build(name, text string) {
 func (o *outcome) code(code *goModule, response *pluginpb.CodeGeneratorResponse) {
 	var made []string
 	for _, file := range response.File {
+		if path.Dir(file.GetName()) == model.RecordDir {
+			continue
+		}
 		importPath, name := path.Join(code.path, path.Dir(file.GetName())), path.Base(file.GetName())
 		if code.checked[importPath] != nil {
 			o.fault("%s joins a package of messages", file.GetName())

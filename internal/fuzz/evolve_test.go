@@ -483,7 +483,10 @@ func (r *run) apply(files []keep.File) error {
 		if _, ok := r.tree[file.Path]; ok && r.yours[file.Path] {
 			return fmt.Errorf("it overwrites a file of yours: %s", file.Path)
 		}
-		if !keep.Marked(file.Path, file.Content) {
+		if file.Leftover && file.Content == nil && !r.deletes {
+			continue // a plugin can neither delete nor empty it
+		}
+		if !file.Leftover && !keep.Marked(file.Path, file.Content) {
 			if r.adds && !r.all && r.deleted[file.Path] {
 				return fmt.Errorf("a deleted file comes back: %s", file.Path)
 			}
@@ -513,8 +516,17 @@ func (r *run) again() error {
 	if err != nil {
 		return fmt.Errorf("the second time there is an error: %w", err)
 	}
+	root, err := keep.OpenRoot(r.root)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
 	for _, file := range result.Files {
-		if change := file.Change(r.root); change != "" && (change != "delete" || r.deletes) {
+		change, err := file.Change(root)
+		if err != nil {
+			return err
+		}
+		if change != "" && (change != "delete" || r.deletes) {
 			return fmt.Errorf("a second run would %s %s", change, file.Path)
 		}
 	}

@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"go/ast"
-	"io/fs"
-	"os"
 	"path"
 	"regexp"
 	"slices"
@@ -206,7 +204,7 @@ func (m *Module) removedServices(leftovers []File) (lines []string) {
 		if err != nil {
 			continue
 		}
-		mains, _ := fs.Glob(os.DirFS(m.root), "cmd/*-server")
+		mains, _ := m.files("cmd/*-server")
 		for _, main := range mains {
 			for name := range made.names() {
 				for _, at := range m.calls(main)[m.path+"/"+dir+"."+name] {

@@ -2,11 +2,14 @@ package keep
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
+	"slices"
 )
 
 // File is a file that a run writes.
@@ -17,39 +20,59 @@ type File struct {
 	// should be deleted. Where that can't be, Content makes it an empty package;
 	// it is nil if the file is not in Go.
 	Leftover bool
+
+	turn turn
+}
+
+// turn says when a file is written, so that a run that is cut off leaves nothing by
+// which the next one takes for done what is not.
+type turn int
+
+const (
+	ofYourTests turn = iota - 2 // the next run writes the test of an RPC with its skeleton alone
+	ofYours
+	ofOurs
+	ofTraces
+	ofRecords
+)
+
+// Sort puts files into the order in which they are to be written: what is yours,
+// then what is ours, and last what shows the next run that this one had an element.
+func Sort(files []File) {
+	slices.SortStableFunc(files, func(a, b File) int {
+		return cmp.Or(cmp.Compare(a.turn, b.turn), cmp.Compare(a.Path, b.Path))
+	})
 }
 
 // Change returns what writing the file below root would do: "add", "change" or
 // "delete"; "" if it would do nothing.
-func (f File) Change(root string) string {
-	existing, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(f.Path)))
+func (f File) Change(root *Root) (string, error) {
+	existing, err := root.Read(f.Path)
 	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "add", nil
 	case err != nil:
-		return "add"
+		return "", err
 	case f.Leftover:
-		return "delete"
+		return "delete", nil
 	case !bytes.Equal(existing, f.Content):
-		return "change"
+		return "change", nil
 	}
-	return ""
+	return "", nil
 }
 
 // Unwritable returns an error that names the files below root that can't be
 // written, or nil if all can be. protoc and buf write one file after the other,
 // and stop half way at the first that they can't write.
-func Unwritable(root string, files []File) error {
+func Unwritable(root *Root, files []File) error {
 	var errs []error
 	tried := map[string]error{} // folders
 	for _, file := range files {
-		at := filepath.Join(root, filepath.FromSlash(file.Path))
-		existing, err := os.OpenFile(at, os.O_WRONLY, 0)
-		if err == nil {
-			err = existing.Close()
-		}
+		err := root.writable(file.Path)
 		if err == nil && file.Leftover || errors.Is(err, fs.ErrNotExist) {
-			folder := existingFolder(filepath.Dir(at))
+			folder := root.existingFolder(path.Dir(file.Path))
 			if _, ok := tried[folder]; !ok {
-				tried[folder] = tryFolder(folder)
+				tried[folder] = root.tryFolder(folder)
 			}
 			err = tried[folder]
 		}
@@ -63,32 +86,38 @@ func Unwritable(root string, files []File) error {
 	return fmt.Errorf("%w\nNothing was written", errors.Join(errs...))
 }
 
+// writable returns an error if a file does not exist or can't be written.
+func (r *Root) writable(at string) error {
+	return r.open(at, os.O_WRONLY, func(*os.File, int64) error { return nil })
+}
+
 // existingFolder returns the first folder on the way up that exists.
-func existingFolder(folder string) string {
+func (r *Root) existingFolder(dir string) string {
 	for {
-		_, err := os.Stat(folder)
-		above := filepath.Dir(folder)
-		if !errors.Is(err, fs.ErrNotExist) || above == folder {
-			return folder
+		if _, err := r.Stat(dir); !errors.Is(err, fs.ErrNotExist) || dir == "." {
+			return dir
 		}
-		folder = above
+		dir = path.Dir(dir)
 	}
 }
 
 // tryFolder makes a file in a folder and removes it: on some systems only that
 // shows whether files can be made there.
-func tryFolder(folder string) error {
-	file, err := os.CreateTemp(folder, ".protoc-gen-receiver-*")
+func (r *Root) tryFolder(dir string) error {
+	at, file, err := r.CreateTemporary(dir)
 	if err != nil {
-		return fmt.Errorf("%s: %w", folder, cause(err))
+		return fmt.Errorf("%s: %w", filepath.Join(r.dir, filepath.FromSlash(dir)), cause(err))
 	}
-	return errors.Join(file.Close(), os.Remove(file.Name()))
+	return errors.Join(file.Close(), r.Remove(at))
 }
 
 // cause returns what is wrong with a path that the message names already.
 func cause(err error) error {
-	if failed, ok := err.(*fs.PathError); ok {
-		return failed.Err
+	switch err := err.(type) {
+	case *fs.PathError:
+		return err.Err
+	case refusal:
+		return errors.New(err.why)
 	}
 	return err
 }

@@ -56,9 +56,15 @@ func (m *Module) scan(dir string) *folder {
 		if err == nil && text == nil {
 			err = fmt.Errorf("%s: a broken link", at)
 		}
+		if err == nil && len(text) == 0 {
+			continue // it counts as missing
+		}
 		var file *goFile
 		if err == nil {
 			file, err = parseGo(at, text)
+		}
+		if err != nil && Marked(at, text) {
+			continue // it is made again, or no longer
 		}
 		if err != nil {
 			if there.err == nil {
@@ -92,16 +98,17 @@ func (f *folder) settle() {
 	f.files = slices.DeleteFunc(f.files, func(file *goFile) bool { return file.syntax.Name.Name != f.name })
 }
 
-// with returns a copy of the folder with one more file.
+// with returns a copy of the folder with one more file, or another one in its place.
 func (f *folder) with(file *goFile) *folder {
-	more := &folder{dir: f.dir, files: append(slices.Clone(f.files), file), err: f.err}
+	others := slices.DeleteFunc(slices.Clone(f.files), func(other *goFile) bool { return other.at == file.at })
+	more := &folder{dir: f.dir, files: append(others, file), err: f.err}
 	more.settle()
 	return more
 }
 
 // failure returns the error of a run that must know what a folder holds, and can't.
 func (f *folder) failure() error {
-	return fmt.Errorf("%w\nNothing was written, because it is not known what the package in %s declares: repair the file and run again", f.err, f.dir)
+	return fmt.Errorf("%w\nNothing was written, because it is not known what the package in %s declares: repair the file, or delete it if a run was cut off there, and run again", f.err, f.dir)
 }
 
 // names returns the names that the package declares. Those of methods begin with

@@ -9,9 +9,8 @@ package keep
 import (
 	"errors"
 	"io/fs"
-	"os"
+	"maps"
 	"path"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -53,6 +52,7 @@ func (o Output) joins(service *model.Service) bool { return path.Dir(o.Path) == 
 // Module is a module on disk.
 type Module struct {
 	root string
+	open func() (*Root, error) // opens the root once
 	path string
 	all  bool // whether files of yours are written again that were deleted
 
@@ -77,7 +77,7 @@ type Module struct {
 // that were deleted are written again.
 func At(root, modulePath string, all bool) *Module {
 	return &Module{
-		root: root, path: modulePath, all: all,
+		root: root, open: sync.OnceValues(func() (*Root, error) { return OpenRoot(root) }), path: modulePath, all: all,
 		joined: map[*model.Service]*joined{}, added: map[model.Element]bool{},
 		made: map[string]bool{}, written: map[string]bool{}, mains: map[string]bool{}, stranded: map[string]bool{},
 		yours: map[string]bool{}, awaited: map[string]bool{}, undone: map[string]bool{},
@@ -125,6 +125,7 @@ func (m *Module) Decide(outputs []Output) (files []File, err error) {
 	m.strand(outputs, decisions)
 	m.withAwaited(outputs, decisions)
 	var errs []error
+	traces := traces(outputs)
 	for i, d := range decisions {
 		m.made[outputs[i].Path] = outputs[i].Owner == Yours || d.writes()
 		if d.line != "" {
@@ -133,13 +134,49 @@ func (m *Module) Decide(outputs []Output) (files []File, err error) {
 		errs = append(errs, d.err)
 		if d.writes() {
 			m.written[outputs[i].Path] = true
-			files = append(files, File{Path: outputs[i].Path, Content: d.content})
+			files = append(files, File{Path: outputs[i].Path, Content: d.content, turn: turnOf(outputs[i], traces)})
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
 	return files, nil
+}
+
+// turnOf returns when an output is to be written.
+func turnOf(output Output, traces map[string]bool) turn {
+	switch {
+	case output.Owner == Yours && output.test():
+		return ofYourTests
+	case output.Owner == Yours:
+		return ofYours
+	case path.Dir(output.Path) == model.RecordDir:
+		return ofRecords
+	case traces[output.Path]:
+		return ofTraces
+	}
+	return ofOurs
+}
+
+// traces returns the paths of those outputs that are traces.
+func traces(outputs []Output) map[string]bool {
+	patterns := map[string]bool{}
+	for _, output := range outputs {
+		if output.Element != nil {
+			for _, trace := range output.Element.Traces() {
+				patterns[trace.Path] = true
+			}
+		}
+	}
+	globs := slices.DeleteFunc(slices.Collect(maps.Keys(patterns)), func(pattern string) bool { return !strings.Contains(pattern, "*") })
+	found := map[string]bool{}
+	for _, output := range outputs {
+		found[output.Path] = patterns[output.Path] || slices.ContainsFunc(globs, func(glob string) bool {
+			matches, _ := path.Match(glob, output.Path)
+			return matches
+		})
+	}
+	return found
 }
 
 // Outputs are decided in stages, because those of a later stage join or call the
@@ -212,12 +249,13 @@ func each(n int, do func(i int)) {
 
 // read returns the content of a file, or nil if it does not exist.
 func (m *Module) read(at string) ([]byte, error) {
-	text, err := os.ReadFile(m.file(at))
+	root, err := m.open()
+	if err != nil {
+		return nil, err
+	}
+	text, err := root.Read(at)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
-	}
-	if err == nil && text == nil {
-		text = []byte{}
 	}
 	return text, err
 }
@@ -230,11 +268,22 @@ func (m *Module) list(dir string) ([]fs.DirEntry, error) {
 
 // entries returns what is in a folder, or nil if it does not exist.
 func (m *Module) entries(dir string) ([]fs.DirEntry, error) {
-	entries, err := os.ReadDir(m.file(dir))
+	root, err := m.open()
+	if err != nil {
+		return nil, err
+	}
+	entries, err := root.List(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	return entries, err
 }
 
-func (m *Module) file(at string) string { return filepath.Join(m.root, filepath.FromSlash(at)) }
+// lacks reports whether there is nothing at a path.
+func (m *Module) lacks(at string) bool {
+	root, err := m.open()
+	if err == nil {
+		_, err = root.Lstat(at)
+	}
+	return err != nil
+}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"go/ast"
-	"os"
 	"path"
 	"slices"
 	"strings"
@@ -334,7 +333,7 @@ func (l *lead) await(j *joined) (lines []string) {
 	}
 	hadEvents := l.module.hadEvents(j.service)
 	for _, at := range l.of(j.dir) {
-		if _, err := os.Lstat(l.module.file(at)); err == nil {
+		if !l.module.lacks(at) {
 			continue
 		}
 		output := l.files[at].after
@@ -409,8 +408,7 @@ func (m *Module) isAwaited(at string, outputs []Output) bool {
 	if m.undone[at] || i < 0 {
 		return m.undone[at]
 	}
-	_, err := os.Lstat(m.file(at))
-	return err != nil && !m.fitsAwaited(outputs[i]).may
+	return m.lacks(at) && !m.fitsAwaited(outputs[i]).may
 }
 
 // hadEvents reports whether an earlier run knew a service as one with events.

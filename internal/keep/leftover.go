@@ -1,12 +1,12 @@
 package keep
 
 import (
+	"errors"
 	"go/parser"
 	"go/token"
 	"io/fs"
 	"maps"
 	"path"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -153,16 +153,11 @@ func (m *Module) packageFiles(protos model.Protos, dir string) (files packageFil
 
 // isOutside reports whether links lead from a folder to one that is not in the module.
 func (m *Module) isOutside(dir string) bool {
-	root, err := filepath.EvalSymlinks(m.root)
-	if err != nil {
-		return false
+	root, err := m.open()
+	if err == nil {
+		_, err = root.Stat(dir)
 	}
-	real, err := filepath.EvalSymlinks(m.file(dir))
-	if err != nil {
-		return false
-	}
-	relative, err := filepath.Rel(root, real)
-	return err != nil || !filepath.IsLocal(relative)
+	return err != nil && !errors.Is(err, fs.ErrNotExist)
 }
 
 // lacksImport reports whether a file of ours imports a folder of one of a

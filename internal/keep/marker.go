@@ -36,6 +36,17 @@ func Marked(at string, text []byte) bool {
 	return false
 }
 
+// cutInHead reports whether a file has the beginning of one of ours and nothing else: a run
+// was cut off while it was written.
+func cutInHead(at string, text []byte) bool {
+	for _, comment := range []string{"// ", "# ", "<!-- "} {
+		if begin := []byte(comment + Marker); len(text) > 0 && bytes.HasPrefix(begin, text) {
+			return true
+		}
+	}
+	return path.Ext(at) == ".go" && bytes.HasPrefix(text, []byte("// "+Marker)) && !bytes.Contains(text, []byte("\npackage"))
+}
+
 // unclear returns an error for a Go file of which it is not known whether it has
 // the marker: the line is there, but what is before the package clause is not Go.
 func unclear(at string, text []byte) error {

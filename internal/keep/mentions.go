@@ -3,9 +3,7 @@ package keep
 import (
 	"bytes"
 	"io/fs"
-	"os"
 	"path"
-	"path/filepath"
 	"strings"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
@@ -39,19 +37,24 @@ type mentions struct {
 
 // folder looks through a folder and all below it.
 func (s *mentions) folder(dir string) {
-	real, err := filepath.EvalSymlinks(s.module.file(dir))
-	if err != nil || s.seen[real] {
+	root, err := s.module.open()
+	if err != nil {
+		s.complete = false
 		return
 	}
+	real, err := root.Resolve(dir)
+	if err != nil || s.seen[real] {
+		return // a link that leads out of the module is passed over
+	}
 	s.seen[real] = true
-	entries, err := os.ReadDir(real)
+	entries, err := root.List(real)
 	if err != nil {
 		s.complete = false
 		return
 	}
 	for _, entry := range entries {
 		at := path.Join(dir, entry.Name())
-		info, err := os.Stat(s.module.file(at))
+		info, err := root.Stat(at)
 		switch {
 		case err != nil || entry.Name() == ".git":
 		case info.IsDir():

@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"go/token"
 	"io/fs"
-	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -107,27 +105,29 @@ func (m *Module) findRenamed(j *joined) {
 	if known, err := m.known(service); err != nil || m.readAwaited(service) != nil || known && !m.awaited[j.dir+"/service.go"] {
 		return
 	}
-	embeds := []byte("Unimplemented" + service.Name + "Server")
-	_ = filepath.WalkDir(m.file("internal"), func(at string, entry fs.DirEntry, err error) error {
-		if err != nil || !entry.IsDir() || j.renamedFrom != "" {
-			return nil
+	j.renamedFrom = m.renamedBelow("internal", j)
+}
+
+// renamedBelow returns the first folder below one that has such code of a service, "" if
+// none has.
+func (m *Module) renamedBelow(parent string, j *joined) string {
+	embeds := []byte("Unimplemented" + j.service.Name + "Server")
+	entries, _ := m.entries(parent)
+	for _, entry := range entries {
+		dir := path.Join(parent, entry.Name())
+		if !entry.IsDir() || dir == model.RuntimeDir || entry.Name() == "testdata" {
+			continue
 		}
-		relative, err := filepath.Rel(m.root, at)
-		if err != nil {
-			return nil
+		if path.Base(dir) == path.Base(j.dir) && dir != j.dir && !m.joinedAt(dir) && m.mentionsText(dir, embeds) {
+			if there := join(m.folder(dir), j.service); there.impl != nil && there.movedFrom() == "" && there.embedsStub() {
+				return dir
+			}
 		}
-		dir := filepath.ToSlash(relative)
-		if dir == model.RuntimeDir || entry.Name() == "testdata" {
-			return fs.SkipDir
+		if below := m.renamedBelow(dir, j); below != "" {
+			return below
 		}
-		if path.Base(dir) != path.Base(j.dir) || dir == j.dir || m.joinedAt(dir) || !m.mentionsText(dir, embeds) {
-			return nil
-		}
-		if there := join(m.folder(dir), service); there.impl != nil && there.movedFrom() == "" && there.embedsStub() {
-			j.renamedFrom = dir
-		}
-		return nil
-	})
+	}
+	return ""
 }
 
 // joinedAt reports whether a folder is that of a service of this run.
@@ -186,7 +186,7 @@ func (m *Module) leadRenamed(target *model.Module, outputs func(*model.Module) (
 		}
 		main := "cmd/" + service.Package.Program.Name + "-server"
 		for _, output := range all {
-			if _, err := os.Lstat(m.file(output.Path)); err != nil && output.Owner == Yours && (path.Dir(output.Path) == j.dir || path.Dir(output.Path) == main) {
+			if m.lacks(output.Path) && output.Owner == Yours && (path.Dir(output.Path) == j.dir || path.Dir(output.Path) == main) {
 				m.awaited[output.Path] = true
 			}
 		}
@@ -200,7 +200,7 @@ func (m *Module) moves(j *joined) (lines []string) {
 	from, to := j.renamedFrom, j.service.Impl()
 	lines = append(lines, fmt.Sprintf("%s: this is the code of %s, by its former name, so no other is written (to have another, delete this one, and run again). Move it; run:\n\tmkdir -p %s && mv %s %s",
 		from, j.service, path.Dir(to.Dir), from, to.Dir))
-	mains, _ := fs.Glob(os.DirFS(m.root), "cmd/*")
+	mains, _ := m.files("cmd/*")
 	for _, dir := range mains {
 		for _, file := range m.folder(dir).files {
 			for _, spec := range file.syntax.Imports {

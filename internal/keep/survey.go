@@ -5,10 +5,8 @@ import (
 	"cmp"
 	"fmt"
 	"go/ast"
-	"io"
 	"io/fs"
 	"maps"
-	"os"
 	"path"
 	"slices"
 	"strings"
@@ -199,6 +197,7 @@ func (s *survey) folder(dir string) {
 	for _, entry := range entries {
 		at := path.Join(dir, entry.Name())
 		switch {
+		case temporaryName.MatchString(entry.Name()): // of another run
 		case entry.IsDir() && (s.visit[at] || !passedOver(entry.Name())):
 			s.folder(at)
 		case read[at] != nil && !strings.HasSuffix(at, ".pb.go"):
@@ -299,16 +298,11 @@ func (s *survey) importsOf(at string, importPaths []byte) []string {
 
 // head reads the beginning of a file, as much as the buffer holds.
 func (m *Module) head(at string, buffer []byte) ([]byte, error) {
-	file, err := os.Open(m.file(at))
+	root, err := m.open()
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close()
-	n, err := io.ReadFull(file, buffer)
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		err = nil
-	}
-	return buffer[:n], err
+	return root.Head(at, buffer)
 }
 
 // readBefore returns the Go files of yours in a folder that was read before: they

@@ -7,10 +7,8 @@ import (
 	"go/ast"
 	"io/fs"
 	"maps"
-	"os"
 	"path"
 	"slices"
-	"strings"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
 )
@@ -51,21 +49,40 @@ func (m *Module) decide(output Output) decision {
 }
 
 func (m *Module) decideOurs(output Output) decision {
-	if v := m.takenOver(output); !v.may {
-		return decision{verdict: v}
-	}
-	content, err := output.Render()
+	text, err := m.read(output.Path)
 	if err != nil {
 		return decision{verdict: verdict{err: err}}
+	}
+	v := takenOver(output, text)
+	content, err := []byte(nil), error(nil)
+	if v.may || len(text) < cutLength {
+		content, err = output.Render()
 	}
 	if content != nil && output.Element != nil {
 		content = withSource(content, newSource(output))
 	}
+	switch {
+	case !v.may && (content == nil || err != nil || !bytes.HasPrefix(content, text)):
+		return decision{verdict: v}
+	case err != nil:
+		return decision{verdict: verdict{err: err}}
+	}
 	return decision{verdict: write, content: content}
 }
 
+// cutLength is how long a file of ours is at most that was cut off before its marker.
+const cutLength = 8 << 10
+
 func (m *Module) decideYours(output Output) decision {
-	for _, question := range []func(Output) verdict{m.byPath, m.byHistory, m.fits} {
+	there, cut, err := m.cutOff(output)
+	if err != nil {
+		return decision{verdict: verdict{err: err}}
+	}
+	questions := []func(Output) verdict{m.byPath, m.byHistory, m.fits}
+	if cut {
+		questions = questions[2:]
+	}
+	for _, question := range questions {
 		if v := question(output); !v.may {
 			return decision{verdict: v}
 		}
@@ -74,20 +91,45 @@ func (m *Module) decideYours(output Output) decision {
 	if err != nil {
 		return decision{verdict: verdict{err: err}}
 	}
-	if content == nil || !output.isGo() {
+	if cut && (!bytes.HasPrefix(content, there) || len(there) == len(content)) {
+		return decision{verdict: leave}
+	}
+	if content == nil || !output.isGo() || len(there) > 0 {
 		return decision{verdict: write, content: content}
 	}
 	return decision{verdict: m.fitsRendered(output, content), content: content}
 }
 
+// cutOff reports whether a file of yours may be one that a run began to write, and
+// returns what is there: nothing, or what that run would have written, up to somewhere.
+// An empty file counts as missing, and nobody deletes a file like that.
+func (m *Module) cutOff(output Output) (there []byte, cut bool, err error) {
+	root, err := m.open()
+	if err != nil {
+		return nil, false, err
+	}
+	info, err := root.Lstat(output.Path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, false, nil
+	case err != nil || !info.Mode().IsRegular():
+		return nil, false, err
+	case info.Size() == 0:
+		return nil, true, nil
+	}
+	if history, err := m.history(output.Element); err != nil || history != interrupted {
+		return nil, false, err
+	}
+	if there, err = m.read(output.Path); err != nil || len(there) == 0 {
+		return nil, false, err
+	}
+	return there, true, nil
+}
+
 // takenOver returns the verdict on a file of ours by what is on disk: without the
 // marker its owner has taken it over.
-func (m *Module) takenOver(output Output) verdict {
-	text, err := m.read(output.Path)
-	switch {
-	case err != nil:
-		return verdict{err: err}
-	case text == nil || Marked(output.Path, text):
+func takenOver(output Output, text []byte) verdict {
+	if len(text) == 0 || Marked(output.Path, text) || cutInHead(output.Path, text) {
 		return write
 	}
 	if err := unclear(output.Path, text); err != nil {
@@ -100,7 +142,11 @@ func (m *Module) takenOver(output Output) verdict {
 // that was to implement an RPC that is new, and does not, nor does any other,
 // there is a line about it.
 func (m *Module) byPath(output Output) verdict {
-	if _, err := os.Lstat(m.file(output.Path)); errors.Is(err, fs.ErrNotExist) {
+	root, err := m.open()
+	if err == nil {
+		_, err = root.Lstat(output.Path)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
 		return write
 	} else if err != nil {
 		return verdict{err: err}
@@ -113,9 +159,9 @@ func (m *Module) byPath(output Output) verdict {
 	if j.err != nil || j.names()["."+rpc.Name] {
 		return leave
 	}
-	if known, err := m.known(rpc); err != nil {
+	if history, err := m.history(rpc); err != nil {
 		return verdict{err: err}
-	} else if known {
+	} else if history == finished {
 		return leave
 	}
 	if v := m.fitsImplementation(output, j, rpc); !v.may {
@@ -127,13 +173,13 @@ func (m *Module) byPath(output Output) verdict {
 // byHistory returns the verdict on a file of yours by what earlier runs knew: what was
 // deleted since comes back only if all are wanted.
 func (m *Module) byHistory(output Output) verdict {
-	known, err := m.known(output.Element)
+	history, err := m.history(output.Element)
 	switch {
 	case err != nil:
 		return verdict{err: err}
 	case m.awaited[output.Path]:
 		return m.fitsAwaited(output)
-	case known && !m.all:
+	case history == finished && !m.all:
 		return leave
 	}
 	return write
@@ -159,39 +205,6 @@ func (m *Module) fitsAwaited(output Output) verdict {
 		}
 	}
 	return write
-}
-
-// known reports whether an earlier run had an element.
-func (m *Module) known(element model.Element) (bool, error) {
-	if element == nil {
-		return false, nil
-	}
-	if rpc, ok := element.(*model.Method); ok {
-		if known, err := m.known(rpc.Service); err != nil || !known {
-			return false, err // what is there is of a service of another name
-		}
-	}
-	for _, trace := range element.Traces() {
-		places := []string{trace.Path}
-		if strings.Contains(trace.Path, "*") {
-			var err error
-			if places, err = fs.Glob(os.DirFS(m.root), trace.Path); err != nil {
-				return false, err
-			}
-		}
-		for _, at := range places {
-			if found, err := m.holds(at, trace.Text); err != nil || found {
-				return found, err
-			}
-		}
-	}
-	return false, nil
-}
-
-// holds reports whether a file has a text, and was not emptied.
-func (m *Module) holds(at, text string) (bool, error) {
-	content, err := m.read(at)
-	return content != nil && bytes.Contains(content, []byte(text)) && !isEmptied(at, content), err
 }
 
 // fits returns the verdict on a file of yours that is new, by the code that it
@@ -257,11 +270,15 @@ func (m *Module) fitsSkeleton(output Output, j *joined, rpc *model.Method) verdi
 }
 
 // fitsTests returns the verdict on the test of an RPC: it comes with the
-// skeleton, or to replace one that was deleted where all are wanted.
+// skeleton, after it if a run was cut off between them, or to replace one that was
+// deleted where all are wanted.
 func (m *Module) fitsTests(output Output, j *joined, rpc *model.Method) verdict {
 	again := m.all && rpc.Written() && rpc.Skeleton() == rpc.Kind && rpc.Event != nil
+	history, err := m.history(rpc)
 	switch {
-	case !m.added[rpc] && !again && !m.awaited[output.Path]:
+	case err != nil:
+		return verdict{err: err}
+	case !m.added[rpc] && !again && !m.awaited[output.Path] && (history != interrupted || !rpc.Written()):
 		return leave
 	case j.err != nil:
 		return verdict{err: j.failure()}

@@ -12,6 +12,9 @@ type Element interface {
 	// Traces are what a run that knew the element has left in files of ours:
 	// one of them is enough to know.
 	Traces() []Trace
+	// Record is where a run notes, after all else, that it has written what is
+	// yours for the element; its Path is "" for an element that has none.
+	Record() Trace
 	// Declared is the proto file that declares the element, "" for one that is
 	// declared in none alone.
 	Declared() string
@@ -39,6 +42,17 @@ var (
 // path may have stars for any name, as in [path.Match]: one of the files is enough.
 type Trace struct{ Path, Text string }
 
+// RecordDir is the folder of the records of what was written of yours. protoc and
+// buf write files in the order of their paths, and may be cut off: what is in this
+// folder comes after all that is yours. The hyphens keep it out of the way of proto
+// packages.
+const RecordDir = "internal/zz-receiver-scaffold"
+
+// record returns the record of an element in a file of that folder.
+func record(file string, element Element) Trace {
+	return Trace{Path: RecordDir + "/" + file + ".txt", Text: element.String()}
+}
+
 // Variant, Trace and String make the module an [Element]. Its variant is that
 // of one with events, or without.
 func (m *Module) Variant(bool) string { return variant(m.UsesEvents()) }
@@ -52,6 +66,9 @@ func (m *Module) Traces() []Trace {
 	}
 	return traces
 }
+
+// Record returns the record of any program.
+func (m *Module) Record() Trace { return Trace{Path: RecordDir + "/program-*.txt"} }
 
 // Declared returns "".
 func (m *Module) Declared() string { return "" }
@@ -75,6 +92,9 @@ func (p *Program) Traces() []Trace {
 	return traces
 }
 
+// Record returns the record of the program.
+func (p *Program) Record() Trace { return record("program-"+p.Name, p) }
+
 // Declared returns "".
 func (p *Program) Declared() string { return "" }
 
@@ -85,6 +105,9 @@ func (p *Package) Variant(bool) string { return variant(p.UsesEvents()) }
 
 // Traces returns the client of the package.
 func (p *Package) Traces() []Trace { return []Trace{{Path: p.Client.Dir + "/client.go"}} }
+
+// Record returns none: the package is known by its traces.
+func (p *Package) Record() Trace { return Trace{} }
 
 // Declared returns "".
 func (p *Package) Declared() string { return "" }
@@ -108,6 +131,12 @@ func (s *Service) Contract() string { return s.Package.Test.Dir + "/" + s.File +
 
 func (s *Service) client() string { return s.Package.Client.Dir + "/" + s.File + ".go" }
 
+// Record returns the record of the service.
+func (s *Service) Record() Trace { return record(s.RecordFile(), s) }
+
+// RecordFile returns the base name of the service's record. Its RPCs are there, too.
+func (s *Service) RecordFile() string { return "service-" + short(s.FullName) }
+
 // Declared returns the file that declares the service.
 func (s *Service) Declared() string { return s.proto }
 
@@ -118,6 +147,9 @@ func (e *Event) Variant(bool) string { return "" }
 
 // Traces returns the log of the event type.
 func (e *Event) Traces() []Trace { return []Trace{{Path: e.Package.Events.Dir + "/" + e.File + ".go"}} }
+
+// Record returns none: the event is known by its trace.
+func (e *Event) Record() Trace { return Trace{} }
 
 // Declared returns the file that declares the message.
 func (e *Event) Declared() string { return e.proto }
@@ -140,6 +172,9 @@ func (m *Method) Traces() []Trace {
 		{Path: m.Service.Package.Test.Dir + "/" + m.TestFile + ".go"},
 	}
 }
+
+// Record returns the RPC's line in the record of its service.
+func (m *Method) Record() Trace { return record(m.Service.RecordFile(), m) }
 
 // Declared returns the file that declares the service.
 func (m *Method) Declared() string { return m.Service.proto }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/mod/module"
 	"golang.org/x/mod/semver"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/keep"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime"
 )
 
@@ -26,7 +27,7 @@ type GoMod struct {
 // ReadGoMod reads the go.mod in a folder.
 func ReadGoMod(root string) (*GoMod, error) {
 	at := filepath.Join(root, "go.mod")
-	text, err := os.ReadFile(at)
+	text, err := readGoMod(root)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("no go.mod in %s: run go mod init there, or set root=DIR to the folder of go.mod, "+
 			"and make it the output folder, too", nameOf(root))
@@ -42,6 +43,15 @@ func ReadGoMod(root string) (*GoMod, error) {
 		return nil, fmt.Errorf("%s names no module: add the line module PATH", at)
 	}
 	return &GoMod{at: at, file: file}, nil
+}
+
+func readGoMod(root string) ([]byte, error) {
+	disk, err := keep.OpenRoot(root)
+	if err != nil {
+		return nil, err
+	}
+	defer disk.Close()
+	return disk.Read("go.mod")
 }
 
 func nameOf(root string) string {
@@ -177,17 +187,14 @@ func (m *GoMod) excludes(version module.Version) bool {
 	return slices.ContainsFunc(m.file.Exclude, func(e *modfile.Exclude) bool { return e.Mod == version })
 }
 
-// Require writes go.mod with requirements added.
-func (m *GoMod) Require(missing []module.Version) error {
+// Require returns go.mod with requirements added.
+func (m *GoMod) Require(missing []module.Version) (keep.File, error) {
 	for _, need := range missing {
 		if err := m.file.AddRequire(need.Path, need.Version); err != nil {
-			return err
+			return keep.File{}, err
 		}
 	}
 	m.file.Cleanup()
 	text, err := m.file.Format()
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(m.at, text, 0o644)
+	return keep.File{Path: "go.mod", Content: text}, err
 }

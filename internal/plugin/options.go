@@ -109,7 +109,7 @@ var options = []option{
 	{"runtime=IMPORT/PATH", "imports the runtime from there instead of copying it into the module",
 		func(o *Options, _, value string) bool {
 			o.Runtime = value
-			return module.CheckImportPath(value) == nil
+			return true
 		}},
 	{"paths=import|source_relative", asProtocGenGo, func(o *Options, part, value string) bool {
 		o.protogen = append(o.protogen, part)
@@ -158,6 +158,9 @@ func ParseOptions(parameter string) (Options, error) {
 		case !options[i].set(&o, part, value):
 			return o, fmt.Errorf("option %q: want %s", part, options[i].usage)
 		}
+	}
+	if err := module.CheckImportPath(o.Runtime); o.Runtime != "" && err != nil {
+		return o, fmt.Errorf("option %q: %w", "runtime="+o.Runtime, err)
 	}
 	return o, nil
 }

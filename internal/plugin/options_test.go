@@ -38,16 +38,17 @@ func TestReadmeHasTheTableOfOptions(t *testing.T) {
 
 func TestAWrongOptionIsAnErrorThatSaysWhatIsRight(t *testing.T) {
 	for parameter, want := range map[string]string{
-		"colour=red":        `option "colour=red" is unknown: want one of root=DIR, events=auto|names|off, `,
-		"check=perhaps":     `option "check=perhaps": want check=false|true`,
-		"engines=nats":      `option "engines=nats": want engines=sqlite+nats|sqlite`,
-		"runtime=../there":  `option "runtime=../there": want runtime=IMPORT/PATH`,
-		"runtime=a b":       `option "runtime=a b": want runtime=IMPORT/PATH`,
-		"paths=elsewhere":   `option "paths=elsewhere": want paths=import|source_relative`,
-		"root":              `option "root" has no value: want root=DIR`,
-		"M=example.com/a":   `option "M=example.com/a" is unknown: want one of `,
-		"Ma.proto=":         `option "Ma.proto=" has no value: want MFILE.proto=IMPORT/PATH`,
-		"events=off,,top=1": `option "top=1" is unknown: want one of `,
+		"colour=red":             `option "colour=red" is unknown: want one of root=DIR, events=auto|names|off, `,
+		"check=perhaps":          `option "check=perhaps": want check=false|true`,
+		"engines=nats":           `option "engines=nats": want engines=sqlite+nats|sqlite`,
+		"runtime=../there":       `option "runtime=../there": malformed import path "../there": invalid path element ".."`,
+		"runtime=a b":            `option "runtime=a b": malformed import path "a b": invalid char ' '`,
+		"runtime=example.com/r/": `option "runtime=example.com/r/": malformed import path "example.com/r/": trailing slash`,
+		"paths=elsewhere":        `option "paths=elsewhere": want paths=import|source_relative`,
+		"root":                   `option "root" has no value: want root=DIR`,
+		"M=example.com/a":        `option "M=example.com/a" is unknown: want one of `,
+		"Ma.proto=":              `option "Ma.proto=" has no value: want MFILE.proto=IMPORT/PATH`,
+		"events=off,,top=1":      `option "top=1" is unknown: want one of `,
 
 		"program=Otel":                `option "program=Otel": want program=NAME`,
 		"program=a/b":                 `option "program=a/b": want program=NAME`,

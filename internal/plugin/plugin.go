@@ -4,6 +4,7 @@
 package plugin
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path"
@@ -27,7 +28,7 @@ type Result struct {
 	Options Options
 	// GoMod is nil if there are no services and go.mod can't be read.
 	GoMod *GoMod
-	// Files are to be written, those that are leftovers to be deleted.
+	// Files are to be written, in this order, those that are leftovers to be deleted.
 	Files []keep.File
 	// Lines are for the user to read, though nothing is wrong.
 	Lines []string
@@ -76,12 +77,20 @@ func Run(request *pluginpb.CodeGeneratorRequest) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	absent, err := disk.Absent(target)
+	if err != nil {
+		return nil, err
+	}
 	result := &Result{Options: options, GoMod: gomod, Files: append(files, leftovers...)}
 	result.OtherAPI = result.otherAPI(target)
 	if err := result.addRuntime(target, disk); err != nil {
 		return nil, err
 	}
-	result.Lines = slices.Concat(foreignMessages(target, gomod), model.NotRecognised(target, result.writes), disk.Lines(), result.Lines)
+	keep.Sort(result.Files)
+	if err := result.nested(); err != nil {
+		return nil, err
+	}
+	result.Lines = slices.Concat(foreignMessages(target, gomod), model.NotRecognised(target, result.writes), disk.Lines(), absent, result.Lines)
 	return result, nil
 }
 
@@ -111,10 +120,19 @@ func (r *Result) addRuntime(target *model.Module, disk *keep.Module) error {
 		return err
 	}
 	r.Files = slices.Concat(r.Files, copied, disk.RuntimeLeftovers(outputs))
-	slices.SortStableFunc(r.Files, func(a, b keep.File) int { return strings.Compare(a.Path, b.Path) })
 	r.Missing = r.GoMod.Missing(part.Requirements())
 	r.Lines = append(outdated(r.GoMod, part), renames(target, disk)...)
 	return nil
+}
+
+// nested returns an error if files would be part of another module.
+func (r *Result) nested() error {
+	root, err := keep.OpenRoot(r.Options.Root)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return keep.Nested(root, r.Files)
 }
 
 // Respond answers a request. What the user should know though nothing is wrong
@@ -153,10 +171,15 @@ func Respond(request *pluginpb.CodeGeneratorRequest, warn func(line string)) *pl
 // refused returns the error for which a plugin answers with no file: there are
 // changes and the option check, or a file can't be written.
 func (r *Result) refused() error {
-	if r.Options.Check {
-		return upToDate(r.Options.Root, r.written())
+	root, err := keep.OpenRoot(r.Options.Root)
+	if err != nil {
+		return err
 	}
-	return keep.Unwritable(r.Options.Root, r.written())
+	defer root.Close()
+	if r.Options.Check {
+		return upToDate(root, r.written())
+	}
+	return keep.Unwritable(root, r.written())
 }
 
 // written returns the files that a plugin writes. It can't delete leftovers, and
@@ -164,9 +187,13 @@ func (r *Result) refused() error {
 // are that this version has: nothing needs them, but they break nothing, and another
 // run, on other protos at the same time, may need and write them.
 func (r *Result) written() []keep.File {
-	return slices.DeleteFunc(slices.Clone(r.Files), func(file keep.File) bool {
+	files := slices.DeleteFunc(slices.Clone(r.Files), func(file keep.File) bool {
 		return file.Content == nil || file.Leftover && ofRuntime(file.Path)
 	})
+	for i := range files {
+		files[i].Leftover = false // it is written over
+	}
+	return files
 }
 
 // lines returns what a plugin prints: the lines of the run, and what it leaves to
@@ -206,11 +233,14 @@ func Versions(modules []module.Version) string {
 }
 
 // upToDate returns the error that lists what a run would change below root.
-func upToDate(root string, files []keep.File) error {
+func upToDate(root *keep.Root, files []keep.File) error {
 	var changes []string
 	for _, file := range files {
-		file.Leftover = false // it can only be emptied
-		if change := file.Change(root); change != "" {
+		change, err := file.Change(root)
+		if err != nil {
+			return err
+		}
+		if change != "" {
 			changes = append(changes, "\n\t"+change+" "+file.Path)
 		}
 	}
@@ -306,12 +336,17 @@ func hasServices(request *pluginpb.CodeGeneratorRequest) bool {
 	})
 }
 
-// fits refuses a module= that is not the module generated into.
+// fits refuses a module= that is not the module generated into, and a runtime= that the
+// module may not import.
 func (o Options) fits(gomod *GoMod) error {
 	for _, option := range o.protogen {
 		if name, found := strings.CutPrefix(option, "module="); found && name != gomod.Path() {
 			return fmt.Errorf("option %q: the module is %s, by %s", option, gomod.Path(), gomod.at)
 		}
+	}
+	above, _, internal := strings.Cut("/"+o.Runtime+"/", "/internal/")
+	if above = strings.Trim(above, "/"); internal && above != gomod.Path() && !strings.HasPrefix(above, gomod.Path()+"/") && !strings.HasPrefix(gomod.Path()+"/", above+"/") {
+		return fmt.Errorf("option %q: packages of %s can't import what is internal to %s", "runtime="+o.Runtime, gomod.Path(), cmp.Or(above, "Go itself"))
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/descriptorpb"
+	"google.golang.org/protobuf/types/pluginpb"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/compile"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/plugin"
@@ -60,8 +61,50 @@ func TestSameBytesWhateverTheOrder(t *testing.T) {
 	}
 }
 
-func TestARequestWithoutCommentsIsRefused(t *testing.T) {
-	root := t.TempDir()
+// TestTheResponseEndsWithWhatShowsTheNextRun that all of it was written.
+func TestTheResponseEndsWithWhatShowsTheNextRun(t *testing.T) {
+	request, root := demoRequest(t)
+	request.Parameter = proto.String("root=" + root)
+	var turns []string
+	for _, file := range plugin.Respond(request, func(string) {}).GetFile() {
+		turn := "ours"
+		switch name := file.GetName(); {
+		case strings.HasPrefix(name, "internal/zz-receiver-scaffold/"):
+			turn = "record"
+		case strings.HasPrefix(name, "internal/receiver/") && strings.HasSuffix(name, "_test.go"):
+			turn = "your test"
+		case strings.HasPrefix(name, "internal/receiver/") || strings.HasSuffix(name, "/main.go"):
+			turn = "yours"
+		case slices.Contains([]string{"cmd/receiver-client/commands.go", "gen/receiverpb/receiverclient/client.go", "gen/receiverpb/receiverclient/receiver.go", "gen/receiverpb/receiverevents/event.go",
+			"gen/receiverpb/receiverserver/receiver.go", "gen/receiverpb/receivertest/receiver_receive.go"}, name):
+			turn = "trace"
+		}
+		turns = append(turns, turn)
+	}
+	if want := []string{"your test", "yours", "ours", "trace", "record"}; !slices.Equal(slices.Compact(turns), want) {
+		t.Errorf("it writes %q, want %q", slices.Compact(turns), want)
+	}
+}
+
+// TestARuntimeThatCannotBeImportedIsRefused, because it is internal to another module.
+func TestARuntimeThatCannotBeImportedIsRefused(t *testing.T) {
+	request, root := demoRequest(t)
+	for path, refused := range map[string]bool{
+		"example.com/receiver/internal/r": false, "example.com/internal/r": false, "example.com/r": false, "internal/r": true,
+		"example.com/other/internal": true, "example.com/other/internal/r": true, "example.com/receiver2/internal/r": true,
+	} {
+		request.Parameter = proto.String("root=" + root + ",runtime=" + path)
+		response := plugin.Respond(proto.CloneOf(request), func(string) {})
+		if got := strings.HasPrefix(response.GetError(), `option "runtime=`+path+`": packages of example.com/receiver can't import what is internal to `); got != refused || !refused && response.GetError() != "" {
+			t.Errorf("the error of runtime=%s is %q", path, response.GetError())
+		}
+	}
+}
+
+// demoRequest returns a request for the demo, and an empty module for it.
+func demoRequest(t *testing.T) (request *pluginpb.CodeGeneratorRequest, root string) {
+	t.Helper()
+	root = t.TempDir()
 	if err := os.WriteFile(filepath.Join(root, "go.mod"), []byte("module example.com/receiver\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -69,6 +112,11 @@ func TestARequestWithoutCommentsIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return request, root
+}
+
+func TestARequestWithoutCommentsIsRefused(t *testing.T) {
+	request, root := demoRequest(t)
 	for _, file := range request.GetProtoFile() {
 		file.SourceCodeInfo = nil
 	}
