@@ -244,6 +244,10 @@ func (m *Method) Many() bool { return m.Holder != nil && m.Holder.List }
 // its id.
 func (m *Method) NeedsEventID() bool { return m.TakesEvents() && m.Event.ID == nil }
 
+// ReadsEvents reports whether the client's command reads events from the standard
+// input and calls the RPC for each, or for batches of them if there are [Method.Many].
+func (m *Method) ReadsEvents() bool { return m.TakesEvents() && m.Streams() == "" }
+
 // Param names the request, or what comes in a stream of them.
 func (m *Method) Param() string {
 	if m.TakesEvents() && m.Holder == nil {
