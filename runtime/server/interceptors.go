@@ -35,7 +35,9 @@ func (i interceptor) stream(server any, stream grpc.ServerStream, info *grpc.Str
 		if cause := recover(); cause != nil {
 			err = i.panicked(stream.Context(), info.FullMethod, cause)
 		}
-		i.logCall(stream.Context(), info.FullMethod, begin, err)
+		if stream, ok := stream.(*boundedStream); !ok || !stream.wasCut() { // notices log that
+			i.logCall(stream.Context(), info.FullMethod, begin, err)
+		}
 	}()
 	return next(server, drainable{stream, context.WithValue(stream.Context(), drainKey{}, i.draining)})
 }
