@@ -248,6 +248,7 @@ func (c *call) receive(stream grpc.ServerStream, into any) error {
 		return codec.CodecV2.Unmarshal(raw.data, into)
 	}
 	length, weight := int64(encoded.Len()), int64(0)
+	c.limits.sawMessage(length)
 	if length >= weighFrom {
 		scale := scale{most: mostWeight * most, batch: c.limits.config.MaxBatch}
 		if err := scale.weigh(message.ProtoReflect().Descriptor(), encoded.ReadOnlyData(), 0); err != nil {

@@ -71,7 +71,7 @@ func Defaults(program string) Config {
 		MaxConnections:        4096,
 		MaxAddressConnections: 3072,
 		MaxCalls:              4096,
-		MaxTails:              256,
+		MaxTails:              128,
 		MaxMemoryBytes:        256 << 20,
 		MaxBatch:              50_000,
 		ReceiveTimeout:        15 * time.Second,

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/tap"
+	"google.golang.org/protobuf/proto"
 )
 
 // limits are what all calls share. The memory that clients can make a server use
@@ -18,14 +19,16 @@ import (
 type limits struct {
 	config      Config
 	notices     *notices
-	memory      *memory
+	memory      *memory // of requests
+	tailMemory  *memory // of what tails send
 	connections *connections
 	draining    context.Context
 	kinds       map[string]kind // of RPCs, by /service/method
 	peers       sync.Map        // from net.Addr, as gRPC knows a client, to *connection
 
 	calls, tails atomic.Int64
-	endUploads   atomic.Bool // halfway through the drain timeout
+	endUploads   atomic.Bool  // halfway through the drain timeout
+	largest      atomic.Int64 // message that was received or that a tail sent; 0 if none was
 }
 
 // kind is what limits need to know about an RPC.
@@ -36,7 +39,7 @@ type kind struct {
 
 func newLimits(config Config, notices *notices, draining context.Context) *limits {
 	return &limits{
-		config: config, notices: notices, memory: newMemory(config.MaxMemoryBytes),
+		config: config, notices: notices, memory: newMemory(config.MaxMemoryBytes), tailMemory: newMemory(config.MaxMemoryBytes),
 		draining: draining, kinds: map[string]kind{},
 	}
 }
@@ -175,6 +178,9 @@ func (l *limits) bound(desc *grpc.ServiceDesc, i interceptor, ours bool) *grpc.S
 		stream.Handler = func(impl any, stream grpc.ServerStream) error {
 			s := l.begin(stream)
 			defer s.finish()
+			if err := s.beginTail(); err != nil {
+				return err
+			}
 			return i.stream(impl, s, info, handler)
 		}
 		bound.Streams = append(bound.Streams, stream)
@@ -186,6 +192,21 @@ func (l *limits) bound(desc *grpc.ServiceDesc, i interceptor, ours bool) *grpc.S
 type boundedStream struct {
 	grpc.ServerStream
 	call *call // nil if the call came by another way than the server's listener
+
+	// Only tails use these.
+	start *time.Timer
+	mu    sync.Mutex
+	begun bool  // to send
+	held  int64 // of the memory
+}
+
+// sawMessage notes the length of a message.
+func (l *limits) sawMessage(length int64) {
+	for largest := l.largest.Load(); length > largest; largest = l.largest.Load() {
+		if l.largest.CompareAndSwap(largest, length) {
+			return
+		}
+	}
 }
 
 // begin begins to handle a call.
@@ -196,7 +217,7 @@ func (l *limits) begin(s grpc.ServerStream) *boundedStream {
 		call.started = true
 		call.of.mu.Unlock()
 	}
-	return &boundedStream{s, call}
+	return &boundedStream{ServerStream: s, call: call}
 }
 
 func (s *boundedStream) finish() {
@@ -204,6 +225,13 @@ func (s *boundedStream) finish() {
 		return
 	}
 	s.call.release()
+	if s.start != nil {
+		s.start.Stop()
+		s.mu.Lock()
+		s.begun = true
+		s.give(s.held)
+		s.mu.Unlock()
+	}
 	s.call.of.mu.Lock()
 	s.call.of.remove(s.call.stream)
 	s.call.of.mu.Unlock()
@@ -226,9 +254,79 @@ func (s *boundedStream) RecvMsg(into any) error {
 	return s.call.receive(s.ServerStream, into)
 }
 
+// tailStart is how long a tail may take to find the first event to send.
+const tailStart = time.Second
+
+// beginTail waits until there is memory for the largest event that a tail may
+// begin with, since it is read before its size is known. So however many tails
+// begin at the same time, those whose clients don't read what is sent keep the
+// others from reading more. A tail that finds nothing to send gives it back.
+func (s *boundedStream) beginTail() error {
+	if s.call == nil || !s.call.tail {
+		return nil
+	}
+	largest := s.call.limits.largest.Load()
+	if largest == 0 {
+		largest = int64(s.call.limits.config.MaxMessageBytes)
+	}
+	if err := s.holdTail(messageForms * largest); err != nil {
+		return err
+	}
+	s.start = time.AfterFunc(tailStart, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if !s.begun {
+			s.give(s.held)
+		}
+	})
+	return nil
+}
+
+// holdTail makes a tail hold some memory for what it sends, and waits for it. It
+// holds it until it sends the next message, which gRPC takes once the client has
+// room for it.
+func (s *boundedStream) holdTail(bytes int64) error {
+	if bytes <= messageFree {
+		bytes = 0
+	}
+	l := s.call.limits
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	missing := min(bytes, l.tailMemory.size) - s.held
+	if missing <= 0 {
+		s.give(-missing)
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(s.call, l.config.ReceiveTimeout)
+	defer cancel()
+	got, err := l.tailMemory.take(ctx, s.call.of, missing)
+	if err != nil {
+		l.notices.reached("--max-memory-bytes", s.call.of.from)
+		return status.Error(codes.ResourceExhausted, "other clients don't read what the server sends, which takes all the memory for that (--max-memory-bytes): try again later")
+	}
+	s.held += got
+	return nil
+}
+
+// give gives back some of the memory. The lock is held.
+func (s *boundedStream) give(bytes int64) {
+	s.call.limits.tailMemory.give(s.call.of, bytes)
+	s.held -= bytes
+}
+
 func (s *boundedStream) SendMsg(message any) error {
 	if s.call == nil {
 		return s.ServerStream.SendMsg(message)
+	}
+	if message, ok := message.(proto.Message); ok && s.call.tail {
+		length := int64(proto.Size(message))
+		s.call.limits.sawMessage(length)
+		s.mu.Lock()
+		s.begun = true
+		s.mu.Unlock()
+		if err := s.holdTail(messageForms * length); err != nil {
+			return err
+		}
 	}
 	s.call.sends.Add(1)
 	defer s.call.sends.Add(1)

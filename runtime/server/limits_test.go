@@ -301,6 +301,47 @@ func TestTailsAreBounded(t *testing.T) {
 	}
 }
 
+// Tails whose clients don't read share the memory that flags allow. The others
+// are refused before they read anything.
+func TestUnreadTailsAreBounded(t *testing.T) {
+	config := free()
+	config.MaxMessageBytes = 2 * megabyte
+	config.MaxMemoryBytes = 33 * megabyte // of four events of two megabytes
+	config.ReceiveTimeout = 100 * time.Millisecond
+	begun := make(chan struct{}, 12)
+	running := serve(t, config, tested(&service{tail: func(stream testpb.TestService_StreamingOutputCallServer) error {
+		begun <- struct{}{}
+		for {
+			if err := stream.Send(&testpb.StreamingOutputCallResponse{Payload: &testpb.Payload{Body: make([]byte, 2*megabyte-100)}}); err != nil {
+				return err
+			}
+		}
+	}}))
+	client := testpb.NewTestServiceClient(dial(t, running.Addr()))
+	refused := make(chan error, 12)
+	for range 12 {
+		stream, err := client.StreamingOutputCall(soon(t), &testpb.StreamingOutputCallRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			header, _ := stream.Header() // comes with the first message
+			if header == nil {
+				_, err := stream.Recv()
+				refused <- err
+			}
+		}()
+	}
+	for range 8 {
+		if err := <-refused; status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), "--max-memory-bytes") {
+			t.Errorf("one too many ends with %v", err)
+		}
+	}
+	if n := len(begun); n != 4 {
+		t.Errorf("%d have read something, want 4", n)
+	}
+}
+
 func TestIdleConnectionsLockNobodyOut(t *testing.T) {
 	config := free()
 	config.MaxConnections = 4
