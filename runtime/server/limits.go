@@ -27,6 +27,7 @@ type limits struct {
 	peers       sync.Map        // from net.Addr, as gRPC knows a client, to *connection
 
 	calls, tails atomic.Int64
+	noRoom       atomic.Int64 // when there was no room for a call, in Unix nanoseconds
 	endUploads   atomic.Bool  // halfway through the drain timeout
 	largest      atomic.Int64 // message that was received or that a tail sent; 0 if none was
 }
@@ -84,10 +85,18 @@ func (l *limits) letIn(ctx context.Context, info *tap.Info) (context.Context, er
 	return call, nil
 }
 
+// noRoomFor is how long a server that is full of calls at work is taken to be.
+const noRoomFor = 10 * time.Millisecond
+
 // makeRoomForCall forgets calls that ended before their handler began, or else
 // ends the call that has waited for its client for longest, of the connection with
-// most calls that wait. It reports whether there was one.
+// most calls that wait. It reports whether there was one. If there was none a
+// moment ago, it doesn't look again.
 func (l *limits) makeRoomForCall() bool {
+	now := time.Now().UnixNano()
+	if now-l.noRoom.Load() < int64(noRoomFor) {
+		return false
+	}
 	var longest *call
 	most, room := 0, false
 	for _, c := range l.connections.all() {
@@ -110,8 +119,12 @@ func (l *limits) makeRoomForCall() bool {
 		}
 		c.mu.Unlock()
 	}
-	if room || longest == nil {
-		return room
+	if room {
+		return true
+	}
+	if longest == nil {
+		l.noRoom.Store(now)
+		return false
 	}
 	longest.of.mu.Lock()
 	defer longest.of.mu.Unlock()

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/net/http2"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/encoding/gzip"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/reflection/grpc_reflection_v1"
@@ -90,6 +91,28 @@ func TestLargeRequestsWaitForMemoryAndAllGetThrough(t *testing.T) {
 	}
 	if calls, tails := running.limits.calls.Load(), running.limits.tails.Load(); calls != 0 || tails != 0 {
 		t.Errorf("%d calls and %d tails are still counted", calls, tails)
+	}
+}
+
+// How long a compressed request is is known once it has been decompressed.
+func TestCompressedRequestsTakeTheMemoryOfWhatTheyBecome(t *testing.T) {
+	config := free()
+	config.MaxMemoryBytes = 20 * megabyte
+	running := serve(t, config, tested(&service{unary: func(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+		return &testpb.SimpleResponse{}, nil
+	}}))
+	client := testpb.NewTestServiceClient(dial(t, running.Addr()))
+	var group sync.WaitGroup
+	for range 16 {
+		group.Go(func() {
+			if _, err := client.UnaryCall(soon(t), request(2*megabyte), grpc.UseCompressor(gzip.Name)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	if _, err := client.UnaryCall(soon(t), request(5*megabyte), grpc.UseCompressor(gzip.Name)); status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("one that becomes too long: %v", err)
 	}
 }
 
