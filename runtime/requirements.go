@@ -24,12 +24,11 @@ var Go = Requirement{Path: "go", Version: "1.26.0", Least: "1.25.0"}
 var requirements = []Requirement{
 	{"github.com/google/uuid", "v1.6.0", "v1.6.0"},       // for NewV7
 	{"github.com/nats-io/nats.go", "v1.55.0", "v1.55.0"}, // older ones call it a closed connection if a request is cut off
-	{"golang.org/x/net", "v0.60.0", "v0.22.0"},           // as the least grpc requires it
 	{"google.golang.org/genproto/googleapis/rpc", // as the least grpc requires it
-		"v0.0.0-20260817212433-ac3dfec99bb1", "v0.0.0-20240318140521-94a12d6c2237"},
-	{"google.golang.org/grpc", "v1.85.0", "v1.64.0"},      // for SupportPackageIsVersion9 in generated code
-	{"google.golang.org/protobuf", "v1.36.12", "v1.36.6"}, // for proto.CloneOf
-	{"modernc.org/sqlite", "v1.61.1", "v1.56.0"},          // for NewConnector
+		"v0.0.0-20260817212433-ac3dfec99bb1", "v0.0.0-20260706201446-f0a921348800"},
+	{"google.golang.org/grpc", "v1.85.0", "v1.84.0"},       // older ones keep 60 bytes for each byte that a client sends in a frame of its own
+	{"google.golang.org/protobuf", "v1.36.12", "v1.36.11"}, // as the least grpc requires it
+	{"modernc.org/sqlite", "v1.61.1", "v1.56.0"},           // for NewConnector
 }
 
 // Requirements returns the modules that the whole runtime and generated code

@@ -86,6 +86,7 @@ var Linked = map[string]LinkedProto{
 	"google/protobuf/duration.proto":    {"google.golang.org/protobuf/types/known/durationpb", "google.protobuf", strings.Fields(`Duration`)},
 	"google/protobuf/empty.proto":       {"google.golang.org/protobuf/types/known/emptypb", "google.protobuf", strings.Fields(`Empty`)},
 	"google/protobuf/go_features.proto": {"google.golang.org/protobuf/types/gofeaturespb", "pb", strings.Fields(`GoFeatures go`)},
+	"google/protobuf/struct.proto":      {"google.golang.org/protobuf/types/known/structpb", "google.protobuf", []string{"ListValue", "NULL_VALUE", "NullValue", "Struct", "Value"}},
 	"google/protobuf/timestamp.proto":   {"google.golang.org/protobuf/types/known/timestamppb", "google.protobuf", strings.Fields(`Timestamp`)},
 	"google/rpc/error_details.proto": {"google.golang.org/genproto/googleapis/rpc/errdetails", "google.rpc", strings.Fields(`
 		BadRequest DebugInfo ErrorInfo Help LocalizedMessage PreconditionFailure QuotaFailure RequestInfo ResourceInfo RetryInfo

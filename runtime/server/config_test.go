@@ -52,12 +52,14 @@ func TestFlagsBeatEnvironmentBeatsDefaults(t *testing.T) {
 func TestEveryFieldHasAFlagAndAVariable(t *testing.T) {
 	want := Config{
 		Addr: "0.0.0.0:1", TLSCert: "c", TLSKey: "k", Insecure: true, Events: "nats://h", MaxMessageBytes: 1, MaxStreams: 2,
-		MaxConnections: 3, DrainTimeout: 4, Reflection: false, LogLevel: slog.LevelWarn, LogFormat: "json",
+		MaxConnections: 3, MaxAddressConnections: 5, MaxCalls: 6, MaxTails: 7, MaxMemoryBytes: 8, MaxBatch: 9,
+		ReceiveTimeout: 10, IdleTimeout: 11, MaxConnectionAge: 12, DrainTimeout: 4, Reflection: false, LogLevel: slog.LevelWarn, LogFormat: "json",
 	}
 	var args, variables []string
 	for _, set := range []string{
 		"addr=0.0.0.0:1", "tls-cert=c", "tls-key=k", "insecure=true", "events=nats://h", "max-message-bytes=1", "max-streams=2",
-		"max-connections=3", "drain-timeout=4ns", "reflection=false", "log-level=warn", "log-format=json",
+		"max-connections=3", "max-connections-per-address=5", "max-calls=6", "max-tails=7", "max-memory-bytes=8", "max-batch=9",
+		"receive-timeout=10ns", "idle-timeout=11ns", "max-connection-age=12ns", "drain-timeout=4ns", "reflection=false", "log-level=warn", "log-format=json",
 	} {
 		name, value, _ := strings.Cut(set, "=")
 		args = append(args, "--"+set)
@@ -89,6 +91,15 @@ func TestEachMistakeIsReportedInOneLineThatNamesIt(t *testing.T) {
 		{args: []string{"--max-streams", "-1"}, names: "--max-streams"},
 		{args: []string{"--max-streams", "99999999999999999999"}, names: "-max-streams"},
 		{args: []string{"--max-connections", "0"}, names: "--max-connections"},
+		{args: []string{"--max-connections-per-address", "-1"}, names: "--max-connections-per-address"},
+		{args: []string{"--max-calls", "0"}, names: "--max-calls"},
+		{args: []string{"--max-tails", "0"}, names: "--max-tails"},
+		{args: []string{"--max-memory-bytes", "256MiB"}, names: "-max-memory-bytes"},
+		{args: []string{"--max-memory-bytes", "0"}, names: "--max-memory-bytes"},
+		{args: []string{"--max-batch", "0"}, names: "--max-batch"},
+		{args: []string{"--receive-timeout", "0s"}, names: "--receive-timeout"},
+		{args: []string{"--idle-timeout", "-1s"}, names: "--idle-timeout"},
+		{args: []string{"--max-connection-age", "-1s"}, names: "--max-connection-age"},
 		{args: []string{"--drain-timeout", "10"}, names: "-drain-timeout"},
 		{args: []string{"--drain-timeout", "0s"}, names: "--drain-timeout"},
 		{args: []string{"--reflection=x"}, names: "-reflection"},
@@ -136,6 +147,8 @@ func TestHelpNamesEveryFlagAndAVariable(t *testing.T) {
 		for _, part := range []string{
 			"Usage: receiver-server [flags]", "RECEIVER_SERVER_ADDR", "-addr host:port", `(default "localhost:50051")`, "-tls-cert file", "-tls-key file",
 			"-insecure", "-events URL", "-max-message-bytes bytes", "-max-streams calls", "-max-connections connections",
+			"-max-connections-per-address connections", "-max-calls calls", "-max-tails calls", "-max-memory-bytes bytes",
+			"-max-batch elements", "-receive-timeout how long", "-idle-timeout how long", "-max-connection-age how long",
 			"-drain-timeout how long", "-reflection", "-log-level level", "-log-format format",
 		} {
 			if !strings.Contains(help.String(), part) {

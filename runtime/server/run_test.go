@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+	testpb "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/status"
 )
 
@@ -45,7 +47,36 @@ func program(kind string) error {
 	if err != nil {
 		return err
 	}
-	return Run(ctx, config, append(withoutOthers(), tested(&service{}))...)
+	// A call works until it is cut off, or as long as its request says, or answers
+	// how much memory the program has.
+	works := func(ctx context.Context, request *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+		if request.FillUsername {
+			var memory runtime.MemStats
+			runtime.ReadMemStats(&memory)
+			return &testpb.SimpleResponse{Username: fmt.Sprint(memory.Sys)}, nil
+		}
+		fmt.Fprintln(os.Stderr, "msg=working")
+		if request.ResponseSize == 0 {
+			<-ctx.Done()
+		}
+		time.Sleep(time.Duration(request.ResponseSize) * time.Millisecond)
+		return &testpb.SimpleResponse{}, ctx.Err()
+	}
+	return Run(ctx, config, append(withoutOthers(), tested(&service{unary: works}))...)
+}
+
+// work makes a call that works for some milliseconds, 0 for ever, and returns
+// where its error comes once it has begun.
+func (p *process) work(t *testing.T, milliseconds int32) <-chan error {
+	t.Helper()
+	ended := make(chan error, 1)
+	client, ctx := testpb.NewTestServiceClient(dial(t, p.addr)), soon(t)
+	go func() {
+		_, err := client.UnaryCall(ctx, &testpb.SimpleRequest{ResponseSize: milliseconds})
+		ended <- err
+	}()
+	p.waitForLog(t, "msg=working")
+	return ended
 }
 
 // process is a server in a process of its own.
@@ -59,10 +90,10 @@ type process struct {
 }
 
 // start starts a process and returns once it serves.
-func start(t *testing.T, kind string) *process {
+func start(t *testing.T, kind string, flags ...string) *process {
 	t.Helper()
 	p := &process{
-		Cmd:   exec.Command(os.Args[0], "--addr", "127.0.0.1:0", "--drain-timeout", "1h"),
+		Cmd:   exec.Command(os.Args[0], append([]string{"--addr", "127.0.0.1:0", "--drain-timeout", "1h"}, flags...)...),
 		ended: make(chan error, 1),
 	}
 	p.Env = append(os.Environ(), programVariable+"="+kind)
@@ -151,17 +182,60 @@ func TestASecondSignalEndsAtOnce(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			p := start(t, kind)
-			call := begin(t, dial(t, p.addr))
+			call := p.work(t, 0)
 			p.signal(t, os.Interrupt)
 			waitUntilClosed(t, p.addr)
+			time.Sleep(secondSignal)
 			p.signal(t, syscall.SIGTERM)
 			if err := p.end(t); err == nil {
 				t.Error("a call was cut off, but the process ended without an error")
 			}
 			p.waitForLog(t, "test-server: stopped by a second signal")
-			if _, err := call.Recv(); status.Code(err) != codes.Unavailable {
+			if err := <-call; status.Code(err) != codes.Unavailable {
 				t.Errorf("the call under way: %v", err)
 			}
 		})
+	}
+}
+
+// timeout sends a signal to the process and to its group, and a terminal that is
+// closed sends SIGHUP.
+func TestTheSameSignalAgainCutsOffNoCall(t *testing.T) {
+	for name, sent := range map[string][]os.Signal{
+		"timeout":  {syscall.SIGTERM, syscall.SIGTERM},
+		"terminal": {syscall.SIGHUP, syscall.SIGHUP},
+		"both":     {syscall.SIGTERM, syscall.SIGHUP, syscall.SIGTERM},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := start(t, "plain")
+			call := p.work(t, 300)
+			for _, s := range sent {
+				p.signal(t, s)
+			}
+			if err := <-call; err != nil {
+				t.Errorf("the call under way: %v", err)
+			}
+			if err := p.end(t); err != nil {
+				t.Errorf("every call could finish, but the error is %v", err)
+			}
+			p.waitForLog(t, "msg=stopped")
+		})
+	}
+}
+
+func TestALateHangUpIsNotASecondSignal(t *testing.T) {
+	t.Parallel()
+	p := start(t, "plain")
+	call := p.work(t, 2500)
+	p.signal(t, syscall.SIGTERM)
+	waitUntilClosed(t, p.addr)
+	time.Sleep(secondSignal)
+	p.signal(t, syscall.SIGHUP)
+	if err := <-call; err != nil {
+		t.Errorf("the call under way: %v", err)
+	}
+	if err := p.end(t); err != nil {
+		t.Errorf("every call could finish, but the error is %v", err)
 	}
 }

@@ -25,6 +25,23 @@ type service struct {
 	testpb.UnimplementedTestServiceServer
 	unary  func(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error)
 	stream func(testpb.TestService_FullDuplexCallServer) error
+	tail   func(testpb.TestService_StreamingOutputCallServer) error
+}
+
+func (s *service) StreamingOutputCall(_ *testpb.StreamingOutputCallRequest, stream testpb.TestService_StreamingOutputCallServer) error {
+	return s.tail(stream)
+}
+
+// StreamingInputCall takes all that comes.
+func (s *service) StreamingInputCall(stream testpb.TestService_StreamingInputCallServer) error {
+	for {
+		if _, err := stream.Recv(); err != nil {
+			if errors.Is(err, io.EOF) {
+				return stream.SendAndClose(&testpb.StreamingInputCallResponse{})
+			}
+			return err
+		}
+	}
 }
 
 func (s *service) UnaryCall(ctx context.Context, request *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
@@ -127,26 +144,26 @@ func soon(t *testing.T) context.Context {
 	return ctx
 }
 
-// call is a call under way, which goes on until finish is called.
-type call struct {
+// conversation is a call under way, which goes on until finish is called.
+type conversation struct {
 	testpb.TestService_FullDuplexCallClient
 }
 
 // begin starts a call, and returns once it has reached its handler.
-func begin(t *testing.T, conn grpc.ClientConnInterface) call {
+func begin(t *testing.T, conn grpc.ClientConnInterface) conversation {
 	t.Helper()
 	stream, err := testpb.NewTestServiceClient(conn).FullDuplexCall(soon(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := call{stream}
+	c := conversation{stream}
 	if err := c.echo(); err != nil {
 		t.Fatal(err)
 	}
 	return c
 }
 
-func (c call) echo() error {
+func (c conversation) echo() error {
 	if err := c.Send(&testpb.StreamingOutputCallRequest{}); err != nil {
 		return err
 	}
@@ -155,7 +172,7 @@ func (c call) echo() error {
 }
 
 // finish ends the call, and returns nil if it ends well.
-func (c call) finish() error {
+func (c conversation) finish() error {
 	if err := c.CloseSend(); err != nil {
 		return err
 	}

@@ -284,24 +284,6 @@ func TestMetadataIsBounded(t *testing.T) {
 	}
 }
 
-func TestConnectionsAreBounded(t *testing.T) {
-	config := free()
-	config.MaxConnections = 1
-	running := serve(t, config, tested(&service{}))
-	first, second := dial(t, running.Addr()), dial(t, running.Addr())
-	begin(t, first)
-
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-	defer cancel()
-	if _, err := testpb.NewTestServiceClient(second).UnaryCall(ctx, &testpb.SimpleRequest{}); status.Code(err) != codes.DeadlineExceeded {
-		t.Errorf("a second connection: %v, want it to wait", err)
-	}
-	first.Close()
-	if _, err := testpb.NewTestServiceClient(second).UnaryCall(soon(t), &testpb.SimpleRequest{}, grpc.WaitForReady(true)); err != nil {
-		t.Errorf("a second connection after the first: %v", err)
-	}
-}
-
 func TestCallsOfAConnectionAreBounded(t *testing.T) {
 	config := free()
 	config.MaxStreams = 1

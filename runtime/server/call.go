@@ -1,0 +1,391 @@
+package server
+
+import (
+	"context"
+	"encoding/binary"
+	"io"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/encoding"
+	_ "google.golang.org/grpc/encoding/proto" // registers the codec
+	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+)
+
+const (
+	// A message of up to smallMessage arrives without being asked for, within
+	// the window of its stream; a larger one only once there is memory for it.
+	smallMessage = 16 << 10
+	// What a message takes of the memory: its length, for each of the forms in
+	// which it exists until it is stored. Up to messageFree is part of what each
+	// call may have, which MaxCalls bounds.
+	messageForms = 4
+	messageFree  = messageForms * smallMessage
+	// What gzip can make of a byte.
+	decompressed = 1032
+	// An encoded message is weighed from this length on.
+	weighFrom = 1 << 10
+	// A request may weigh as much as this many of the longest messages.
+	mostWeight = 24
+	// A message that is still arriving gets the whole timeout again each time
+	// that this much more of it has arrived.
+	progressBytes = 256 << 10
+	// A stream on which nothing comes for this long ends while the server drains.
+	drainGrace = 500 * time.Millisecond
+)
+
+// call is a call under way. It is also the context of its stream, so that its
+// handler finds it there.
+type call struct {
+	context.Context
+	kind
+	of     *connection
+	stream uint32
+	limits *limits
+
+	// The lock of the connection guards these.
+	started   bool // its handler
+	prefix    [messagePrefixLength]byte
+	have      int              // bytes of the prefix
+	left      int64            // bytes of the message that are yet to arrive
+	messages  []messagePrefix  // begun, and not given to the handler yet
+	first     [1]messagePrefix // has room for them
+	whole     int              // of them, have arrived
+	ended     bool             // the client has sent all
+	since     int64            // bytes since progress
+	progress  time.Time
+	receiving bool          // memory is set aside for a message that arrives
+	waiting   bool          // the handler waits for the client
+	waits     time.Time     // since when
+	wake      chan struct{} // wakes the handler
+	gone      bool          // the client reset the call, or closed the connection
+	cut       error         // why the call had to end
+
+	held  int64         // of the memory; only the handler's goroutine uses it
+	raw   received      // likewise
+	sends atomic.Uint64 // begun, plus ended
+}
+
+type messagePrefix struct {
+	length     int64
+	compressed bool
+}
+
+type callKey struct{}
+
+// Value implements [context.Context].
+func (c *call) Value(key any) any {
+	if key == (callKey{}) {
+		return c
+	}
+	return c.Context.Value(key)
+}
+
+// arrived takes note of bytes of the call's messages, and of their end.
+func (c *call) arrived(bytes []byte, ended bool) {
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	begun := c.begun()
+	c.since += int64(len(bytes))
+	for len(bytes) > 0 {
+		if c.left == 0 {
+			n := copy(c.prefix[c.have:], bytes)
+			c.have += n
+			bytes = bytes[n:]
+			if c.have < messagePrefixLength {
+				break
+			}
+			begun, c.have = false, 0
+			c.left = int64(binary.BigEndian.Uint32(c.prefix[1:]))
+			c.messages = append(c.messages, messagePrefix{c.left, c.prefix[0] == compressedMessage})
+			if c.left == 0 {
+				c.whole++
+			}
+			continue
+		}
+		n := min(c.left, int64(len(bytes)))
+		bytes = bytes[n:]
+		if c.left -= n; c.left == 0 {
+			c.whole++
+		}
+	}
+	if c.begun() && (!begun || c.since >= progressBytes) {
+		c.progress, c.since = time.Now(), 0
+	}
+	c.ended = c.ended || ended
+}
+
+// begun reports whether part of a message has arrived.
+func (c *call) begun() bool { return c.have > 0 || c.left > 0 }
+
+// idle reports whether nothing of a message has arrived that the handler has not
+// had.
+func (c *call) idle() bool { return c.have == 0 && len(c.messages) == 0 }
+
+// leave notes that the client no longer waits for the call.
+func (c *call) leave() {
+	c.of.mu.Lock()
+	c.gone = true
+	c.of.mu.Unlock()
+}
+
+// stir wakes the handler if it need not wait any longer.
+func (c *call) stir() {
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	if _, _, ok := c.ready(); ok && !c.receiving {
+		c.wakeUp()
+	}
+}
+
+// wakeUp wakes the handler if it waits. The lock is held.
+func (c *call) wakeUp() {
+	if c.waiting {
+		c.waiting = false
+		c.wake <- struct{}{}
+	}
+}
+
+// wait waits until something wakes the handler, or done is closed, and reports
+// which of them. The lock is held, except while it waits.
+func (c *call) wait(done <-chan struct{}) (isDone bool) {
+	if c.wake == nil {
+		c.wake = make(chan struct{}, 1)
+	}
+	c.waiting = true
+	c.of.mu.Unlock()
+	if done == nil {
+		<-c.wake
+		c.of.mu.Lock()
+		return false
+	}
+	select {
+	case <-c.wake:
+		c.of.mu.Lock()
+		return false
+	case <-done:
+	}
+	c.of.mu.Lock()
+	if !c.waiting {
+		<-c.wake
+	}
+	c.waiting = false
+	return true
+}
+
+// end ends a call that waits for its client. The lock is held.
+func (c *call) end(why error) {
+	c.cut = why
+	c.wakeUp()
+}
+
+// check ends a call that has waited for its client for too long, which for one on
+// which nothing comes depends on whether the server drains, since when. The lock
+// is held.
+func (c *call) check(now, draining time.Time) {
+	if !c.waiting {
+		return
+	}
+	timeout := c.limits.config.ReceiveTimeout
+	switch idle := c.idle(); {
+	case c.Err() != nil:
+		c.wakeUp()
+	case idle && !draining.IsZero() && now.Sub(draining) >= drainGrace && now.Sub(c.waits) >= drainGrace:
+		c.end(errStopping)
+	case idle && c.uploads:
+	case now.Sub(c.progress) >= timeout:
+		c.limits.notices.reached("--receive-timeout", c.of.from)
+		c.end(status.Errorf(codes.DeadlineExceeded, "the request did not arrive within %s (--receive-timeout of the server)", timeout))
+	}
+}
+
+var errStopping = status.Error(codes.Unavailable, "the server is stopping")
+
+// receive receives the next message into another, and holds memory for it until
+// the handler wants the next one or returns.
+func (c *call) receive(stream grpc.ServerStream, into any) error {
+	c.release()
+	next, arrived, err := c.next()
+	if err != nil {
+		return err
+	}
+	most := int64(c.limits.config.MaxMessageBytes)
+	if next.length <= most {
+		length := next.length
+		if next.compressed {
+			length = min(most, length*decompressed)
+		}
+		if err := c.hold(length * messageForms); err != nil {
+			return err
+		}
+	}
+	raw := &c.raw
+	raw.data = nil
+	if arrived {
+		err = stream.RecvMsg(raw)
+	} else {
+		raw = new(received) // gRPC may use it after the call
+		err = c.receiveSlowly(stream, raw)
+	}
+	if err != nil {
+		return err
+	}
+	c.of.mu.Lock()
+	if len(c.messages) > 0 {
+		c.messages = c.messages[1:]
+		c.whole--
+	}
+	c.of.mu.Unlock()
+	defer raw.data.Free()
+	encoded := raw.data.MaterializeToBuffer(mem.DefaultBufferPool())
+	defer encoded.Free()
+	message, ok := into.(proto.Message)
+	if !ok {
+		return codec.CodecV2.Unmarshal(raw.data, into)
+	}
+	length, weight := int64(encoded.Len()), int64(0)
+	c.limits.sawMessage(length)
+	if length >= weighFrom {
+		scale := scale{most: mostWeight * most, batch: c.limits.config.MaxBatch}
+		if err := scale.weigh(message.ProtoReflect().Descriptor(), encoded.ReadOnlyData(), 0); err != nil {
+			c.limits.notices.reached("--max-batch", c.of.from)
+			return status.Error(codes.InvalidArgument, err.Error())
+		}
+		weight = scale.weight
+	}
+	if err := c.hold(max(messageForms*length, (messageForms-1)*length+weight)); err != nil {
+		return err
+	}
+	if err := proto.Unmarshal(encoded.ReadOnlyData(), message); err != nil {
+		return status.Errorf(codes.Internal, "grpc: failed to unmarshal the received message: %v", err)
+	}
+	return nil
+}
+
+// next waits for the next message, and returns its prefix and whether gRPC can
+// receive it without waiting. That is so, too, if there is none, or one that gRPC
+// refuses.
+func (c *call) next() (next messagePrefix, arrived bool, err error) {
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	for {
+		if c.cut == nil && c.uploads && c.limits.endUploads.Load() {
+			c.cut = errStopping
+		}
+		if c.cut != nil {
+			return next, false, c.cut
+		}
+		if next, arrived, ok := c.ready(); ok {
+			return next, arrived, nil
+		}
+		c.waits = time.Now()
+		if !c.uploads && c.progress.IsZero() {
+			c.progress = c.waits
+		}
+		c.wait(nil)
+	}
+}
+
+// ready returns what next does, or false if it has to wait. The lock is held.
+func (c *call) ready() (next messagePrefix, arrived, ok bool) {
+	if len(c.messages) > 0 {
+		next = c.messages[0]
+		switch {
+		case next.length > int64(c.limits.config.MaxMessageBytes), c.whole > 0 && (c.uploads || c.ended || c.whole > 1):
+			return next, true, true
+		case next.length > smallMessage:
+			return next, false, true
+		}
+	}
+	ended := c.ended || c.gone || c.Err() != nil // gRPC says why
+	return messagePrefix{}, ended, ended
+}
+
+// receiveSlowly receives a message that has not arrived yet.
+func (c *call) receiveSlowly(stream grpc.ServerStream, into any) error {
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		err = stream.RecvMsg(into)
+	}()
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	c.waits, c.since = time.Now(), 0
+	c.receiving, c.progress = true, c.waits
+	defer func() { c.receiving = false }()
+	for c.cut == nil {
+		if c.wait(done) {
+			return err
+		}
+	}
+	return c.cut
+}
+
+// hold makes the call hold as much of the memory as its message takes. It waits
+// for what it doesn't hold yet.
+func (c *call) hold(bytes int64) error {
+	if bytes <= messageFree {
+		bytes = 0
+	}
+	missing := bytes - c.held
+	if missing <= 0 {
+		c.limits.memory.give(c.of, -missing)
+		c.held = bytes
+		return nil
+	}
+	// One that holds memory already keeps others waiting, which may hold what it
+	// waits for: so it waits for a moment only.
+	timeout := c.limits.config.ReceiveTimeout
+	if c.held > 0 {
+		timeout = min(timeout, time.Second)
+	}
+	ctx, cancel := context.WithTimeout(c, timeout)
+	defer cancel()
+	var relief *time.Timer
+	relief = time.AfterFunc(slowAfter/2, func() {
+		c.limits.makeRoomForMessage()
+		relief.Reset(slowAfter / 20)
+	})
+	defer relief.Stop()
+	got, err := c.limits.memory.take(ctx, c.of, missing)
+	if err != nil {
+		c.limits.notices.reached("--max-memory-bytes", c.of.from)
+		c.cut = status.Error(codes.ResourceExhausted, "the server has no memory left for requests of this size (--max-memory-bytes): try again later")
+		return c.cut
+	}
+	c.held += got
+	return nil
+}
+
+// release gives back the memory that the call holds.
+func (c *call) release() {
+	c.limits.memory.give(c.of, c.held)
+	c.held = 0
+}
+
+// received is a message as it arrived, decompressed.
+type received struct{ data mem.BufferSlice }
+
+// rawCodec is gRPC's own codec, except that it leaves a message as it is if that
+// is asked for.
+type rawCodec struct{ encoding.CodecV2 }
+
+var codec = rawCodec{encoding.GetCodecV2("proto")}
+
+func (c rawCodec) Unmarshal(data mem.BufferSlice, into any) error {
+	raw, ok := into.(*received)
+	if !ok {
+		return c.CodecV2.Unmarshal(data, into)
+	}
+	if raw.data != nil {
+		return io.ErrUnexpectedEOF // a second message
+	}
+	data.Ref()
+	raw.data = data
+	return nil
+}

@@ -1,0 +1,153 @@
+package server
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"net"
+
+	"google.golang.org/grpc/credentials"
+)
+
+// Kinds and flags of HTTP/2 frames (RFC 9113, section 6), and the length of
+// their header and of the preface that comes before the first.
+const (
+	frameData, frameHeaders, frameReset       = 0x0, 0x1, 0x3
+	flagEndStream, flagPadded                 = 0x1, 0x8
+	frameHeaderLength                         = 9
+	prefaceLength                             = 24
+	readBuffer                                = 32 << 10
+	messagePrefixLength                       = 5 // compressed or not, and the length
+	compressedMessage                         = 1
+	connectionWindow                    int32 = 1 << 20
+	streamWindow                        int32 = 64 << 10
+)
+
+// follower follows what a client sends on a connection, at the pace at which
+// gRPC reads it: which call each frame belongs to, and where its messages begin
+// and end. gRPC shows a message only once all of it has arrived. What a call
+// has begun to send, and for how long, can be seen only here.
+type follower struct {
+	net.Conn // without TLS
+	of       *connection
+	buffered *bufio.Reader
+
+	skip    int // bytes of the preface that are left
+	header  [frameHeaderLength]byte
+	have    int   // bytes of header
+	payload int   // bytes of the frame that are left
+	padding int   // of them, bytes at the end that are padding
+	padded  bool  // whether the next byte is the length of the padding
+	call    *call // that the frame belongs to; nil if none
+	stirred *call // whose handler to wake once gRPC has handled the frame; nil if none
+}
+
+func follow(c *connection, unencrypted net.Conn) *follower {
+	return &follower{of: c, Conn: unencrypted, buffered: bufio.NewReaderSize(unencrypted, readBuffer), skip: prefaceLength}
+}
+
+func (f *follower) Read(into []byte) (int, error) {
+	if f.stirred != nil {
+		f.stirred.stir()
+		f.stirred = nil
+	}
+	n, err := f.buffered.Read(into)
+	f.see(into[:n])
+	return n, err
+}
+
+// see takes note of bytes that gRPC is about to read.
+func (f *follower) see(bytes []byte) {
+	if n := min(f.skip, len(bytes)); n > 0 {
+		f.skip -= n
+		bytes = bytes[n:]
+	}
+	for len(bytes) > 0 {
+		if f.payload == 0 {
+			n := copy(f.header[f.have:], bytes)
+			f.have += n
+			bytes = bytes[n:]
+			if f.have < frameHeaderLength {
+				return
+			}
+			f.begin()
+			continue
+		}
+		n := min(f.payload, len(bytes))
+		f.take(bytes[:n])
+		bytes = bytes[n:]
+	}
+}
+
+// begin begins a frame, whose header is complete.
+func (f *follower) begin() {
+	f.have, f.call, f.padding = 0, nil, 0
+	f.payload = int(binary.BigEndian.Uint32(f.header[:]) >> 8)
+	kind, flags := f.header[3], f.header[4]
+	stream := binary.BigEndian.Uint32(f.header[5:]) &^ (1 << 31)
+	f.padded = kind == frameData && flags&flagPadded != 0
+	switch kind {
+	case frameHeaders:
+		f.of.beginCall(stream, flags&flagEndStream != 0)
+	case frameData:
+		f.call = f.of.callOf(stream)
+		if f.payload == 0 && f.call != nil {
+			f.call.arrived(nil, flags&flagEndStream != 0)
+			f.stirred = f.call
+		}
+	case frameReset:
+		if call := f.of.callOf(stream); call != nil {
+			call.leave()
+			f.stirred = call
+		}
+	}
+}
+
+// take takes bytes of the payload of a frame.
+func (f *follower) take(bytes []byte) {
+	f.payload -= len(bytes)
+	if f.call == nil {
+		return
+	}
+	if f.padded {
+		f.padded = false
+		f.padding, bytes = int(bytes[0]), bytes[1:]
+	}
+	if beyond := min(len(bytes), f.padding-f.payload); beyond > 0 {
+		bytes = bytes[:len(bytes)-beyond]
+	}
+	f.call.arrived(bytes, f.payload == 0 && f.header[4]&flagEndStream != 0)
+	f.stirred = f.call
+}
+
+// handshake makes gRPC read each connection through a follower, after the
+// handshake of TLS if there is one.
+type handshake struct {
+	credentials.TransportCredentials // of TLS; nil for plaintext
+}
+
+func (h handshake) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	unencrypted, info := raw, credentials.AuthInfo(nil)
+	if h.TransportCredentials != nil {
+		var err error
+		if unencrypted, info, err = h.TransportCredentials.ServerHandshake(raw); err != nil {
+			return nil, nil, err
+		}
+	}
+	return follow(raw.(*connection), unencrypted), info, nil
+}
+
+func (h handshake) ClientHandshake(context.Context, string, net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	panic("a server's credentials are not for clients")
+}
+
+func (h handshake) Info() credentials.ProtocolInfo {
+	if h.TransportCredentials == nil {
+		return credentials.ProtocolInfo{SecurityProtocol: "insecure"}
+	}
+	return h.TransportCredentials.Info()
+}
+
+func (h handshake) Clone() credentials.TransportCredentials { return h }
+
+func (h handshake) OverrideServerName(string) error { return nil }

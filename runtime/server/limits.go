@@ -1,0 +1,415 @@
+package server
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/tap"
+	"google.golang.org/protobuf/proto"
+)
+
+// limits are what all calls share. The memory that clients can make a server use
+// follows from them: see the README.
+type limits struct {
+	config      Config
+	notices     *notices
+	memory      *memory // of requests
+	tailMemory  *memory // of what tails send
+	connections *connections
+	draining    context.Context
+	kinds       map[string]kind // of RPCs, by /service/method
+	peers       sync.Map        // from net.Addr, as gRPC knows a client, to *connection
+
+	calls, tails atomic.Int64
+	noRoom       atomic.Int64 // when there was no room for a call, in Unix nanoseconds
+	endUploads   atomic.Bool  // halfway through the drain timeout
+	largest      atomic.Int64 // message that was received or that a tail sent; 0 if none was
+}
+
+// kind is what limits need to know about an RPC.
+type kind struct {
+	uploads bool // the client sends a stream
+	tail    bool // the server sends a stream, for as long as the client likes
+}
+
+func newLimits(config Config, notices *notices, draining context.Context) *limits {
+	return &limits{
+		config: config, notices: notices, memory: newMemory(config.MaxMemoryBytes), tailMemory: newMemory(config.MaxMemoryBytes),
+		draining: draining, kinds: map[string]kind{},
+	}
+}
+
+// letIn lets a call in, or not, once gRPC has its headers.
+func (l *limits) letIn(ctx context.Context, info *tap.Info) (context.Context, error) {
+	from, _ := peer.FromContext(ctx)
+	value, known := l.peers.Load(from.Addr)
+	kind, served := l.kinds[info.FullMethodName]
+	if !known || !served {
+		return ctx, nil // gRPC answers Unimplemented at once
+	}
+	c := value.(*connection)
+	if l.calls.Add(1) > int64(l.config.MaxCalls) && !l.makeRoomForCall() {
+		l.calls.Add(-1)
+		l.notices.reached("--max-calls", c.from)
+		return nil, status.Errorf(codes.ResourceExhausted, "the server has %d calls under way, as many as it takes (--max-calls): try again later", l.config.MaxCalls)
+	}
+	call := &call{Context: ctx, of: c, limits: l, kind: kind}
+	call.messages = call.first[:0]
+	if kind.tail {
+		most := int64(l.config.MaxTails)
+		c.mu.Lock()
+		all := l.tails.Add(1)
+		full := all > most || c.tails > 0 && int64(c.tails) >= most/2
+		if full {
+			l.tails.Add(-1)
+		} else {
+			c.tails++
+		}
+		c.mu.Unlock()
+		if full {
+			l.calls.Add(-1)
+			l.notices.reached("--max-tails", c.from)
+			return nil, status.Errorf(codes.ResourceExhausted, "the server sends as many streams as it may (--max-tails is %d, half of them for one connection): try again later", most)
+		}
+	}
+	c.mu.Lock()
+	call.stream, call.ended = c.stream, c.complete
+	c.calls[call.stream] = call
+	c.mu.Unlock()
+	return call, nil
+}
+
+// noRoomFor is how long a server that is full of calls at work is taken to be.
+const noRoomFor = 10 * time.Millisecond
+
+// makeRoomForCall forgets calls that ended before their handler began, or else
+// ends the call that has waited for its client for longest, of the connection with
+// most calls that wait. It reports whether there was one. If there was none a
+// moment ago, it doesn't look again.
+func (l *limits) makeRoomForCall() bool {
+	now := time.Now().UnixNano()
+	if now-l.noRoom.Load() < int64(noRoomFor) {
+		return false
+	}
+	var longest *call
+	most, room := 0, false
+	for _, c := range l.connections.all() {
+		c.mu.Lock()
+		waiting, first := 0, (*call)(nil)
+		for id, call := range c.calls {
+			switch {
+			case !call.started && call.Err() != nil:
+				c.remove(id)
+				room = true
+			case call.waiting && call.cut == nil:
+				waiting++
+				if first == nil || call.waits.Before(first.waits) {
+					first = call
+				}
+			}
+		}
+		if waiting > most {
+			longest, most = first, waiting
+		}
+		c.mu.Unlock()
+	}
+	if room {
+		return true
+	}
+	if longest == nil {
+		l.noRoom.Store(now)
+		return false
+	}
+	longest.of.mu.Lock()
+	defer longest.of.mu.Unlock()
+	if !longest.waiting {
+		return false // no longer
+	}
+	l.notices.reached("--max-calls", longest.of.from)
+	longest.end(status.Errorf(codes.ResourceExhausted, "the server has %d calls under way, as many as it takes (--max-calls), and this one waited for its client", l.config.MaxCalls))
+	return true
+}
+
+// slowAfter is how long a message may bring nothing while others wait for the
+// memory that is set aside for it.
+const slowAfter = 2 * time.Second
+
+// makeRoomForMessage ends the call whose message has brought nothing for longest,
+// of the connection whose messages have most memory, if that is long.
+func (l *limits) makeRoomForMessage() {
+	c, _ := l.memory.most()
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var slowest *call
+	for _, call := range c.calls {
+		if call.receiving && call.cut == nil && (slowest == nil || call.progress.Before(slowest.progress)) {
+			slowest = call
+		}
+	}
+	if slowest != nil && time.Since(slowest.progress) > slowAfter {
+		slowest.end(status.Error(codes.ResourceExhausted, "the request arrives too slowly for a server that has no memory left for others (--max-memory-bytes): try again later"))
+	}
+}
+
+// bound returns a service whose calls keep to the limits. Unary RPCs become
+// streams of one message each way, since that is how the server gets to see a
+// request before gRPC has received and decoded all of it.
+func (l *limits) bound(desc *grpc.ServiceDesc, i interceptor, ours bool) *grpc.ServiceDesc {
+	bound := *desc
+	bound.Methods, bound.Streams = nil, nil
+	for _, method := range desc.Methods {
+		l.kinds["/"+desc.ServiceName+"/"+method.MethodName] = kind{}
+		bound.Streams = append(bound.Streams, grpc.StreamDesc{
+			StreamName: method.MethodName,
+			Handler: func(impl any, stream grpc.ServerStream) error {
+				s := l.begin(stream)
+				defer s.finish()
+				reply, err := method.Handler(impl, s.Context(), s.RecvMsg, i.unary)
+				if err != nil {
+					return err
+				}
+				return s.SendMsg(reply)
+			},
+		})
+	}
+	for _, stream := range desc.Streams {
+		handler := stream.Handler
+		info := &grpc.StreamServerInfo{
+			FullMethod:     "/" + desc.ServiceName + "/" + stream.StreamName,
+			IsClientStream: stream.ClientStreams, IsServerStream: stream.ServerStreams,
+		}
+		l.kinds[info.FullMethod] = kind{uploads: stream.ClientStreams, tail: stream.ServerStreams && !stream.ClientStreams && !ours}
+		stream.Handler = func(impl any, stream grpc.ServerStream) error {
+			s := l.begin(stream)
+			defer s.finish()
+			if err := s.beginTail(); err != nil {
+				return err
+			}
+			return i.stream(impl, s, info, handler)
+		}
+		bound.Streams = append(bound.Streams, stream)
+	}
+	return &bound
+}
+
+// boundedStream is a stream that keeps to the limits.
+type boundedStream struct {
+	grpc.ServerStream
+	call *call // nil if the call came by another way than the server's listener
+
+	// Only tails use these.
+	start *time.Timer
+	mu    sync.Mutex
+	begun bool  // to send
+	held  int64 // of the memory
+}
+
+// sawMessage notes the length of a message.
+func (l *limits) sawMessage(length int64) {
+	for largest := l.largest.Load(); length > largest; largest = l.largest.Load() {
+		if l.largest.CompareAndSwap(largest, length) {
+			return
+		}
+	}
+}
+
+// begin begins to handle a call.
+func (l *limits) begin(s grpc.ServerStream) *boundedStream {
+	call, _ := s.Context().Value(callKey{}).(*call)
+	if call != nil {
+		call.of.mu.Lock()
+		call.started = true
+		call.of.mu.Unlock()
+	}
+	return &boundedStream{ServerStream: s, call: call}
+}
+
+func (s *boundedStream) finish() {
+	if s.call == nil {
+		return
+	}
+	s.call.release()
+	if s.start != nil {
+		s.start.Stop()
+		s.mu.Lock()
+		s.begun = true
+		s.give(s.held)
+		s.mu.Unlock()
+	}
+	s.call.of.mu.Lock()
+	s.call.of.remove(s.call.stream)
+	s.call.of.mu.Unlock()
+}
+
+// wasCut reports whether the limits or a drain ended the call.
+func (s *boundedStream) wasCut() bool {
+	if s.call == nil {
+		return false
+	}
+	s.call.of.mu.Lock()
+	defer s.call.of.mu.Unlock()
+	return s.call.cut != nil
+}
+
+func (s *boundedStream) RecvMsg(into any) error {
+	if s.call == nil {
+		return s.ServerStream.RecvMsg(into)
+	}
+	return s.call.receive(s.ServerStream, into)
+}
+
+// tailStart is how long a tail may take to find the first event to send.
+const tailStart = time.Second
+
+// beginTail waits until there is memory for the largest event that a tail may
+// begin with, since it is read before its size is known. So however many tails
+// begin at the same time, those whose clients don't read what is sent keep the
+// others from reading more. A tail that finds nothing to send gives it back.
+func (s *boundedStream) beginTail() error {
+	if s.call == nil || !s.call.tail {
+		return nil
+	}
+	largest := s.call.limits.largest.Load()
+	if largest == 0 {
+		largest = int64(s.call.limits.config.MaxMessageBytes)
+	}
+	if err := s.holdTail(messageForms * largest); err != nil {
+		return err
+	}
+	s.start = time.AfterFunc(tailStart, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if !s.begun {
+			s.give(s.held)
+		}
+	})
+	return nil
+}
+
+// holdTail makes a tail hold some memory for what it sends, and waits for it. It
+// holds it until it sends the next message, which gRPC takes once the client has
+// room for it.
+func (s *boundedStream) holdTail(bytes int64) error {
+	if bytes <= messageFree {
+		bytes = 0
+	}
+	l := s.call.limits
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	missing := min(bytes, l.tailMemory.size) - s.held
+	if missing <= 0 {
+		s.give(-missing)
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(s.call, l.config.ReceiveTimeout)
+	defer cancel()
+	got, err := l.tailMemory.take(ctx, s.call.of, missing)
+	if err != nil {
+		l.notices.reached("--max-memory-bytes", s.call.of.from)
+		return status.Error(codes.ResourceExhausted, "other clients don't read what the server sends, which takes all the memory for that (--max-memory-bytes): try again later")
+	}
+	s.held += got
+	return nil
+}
+
+// give gives back some of the memory. The lock is held.
+func (s *boundedStream) give(bytes int64) {
+	s.call.limits.tailMemory.give(s.call.of, bytes)
+	s.held -= bytes
+}
+
+func (s *boundedStream) SendMsg(message any) error {
+	if s.call == nil {
+		return s.ServerStream.SendMsg(message)
+	}
+	if message, ok := message.(proto.Message); ok && s.call.tail {
+		length := int64(proto.Size(message))
+		s.call.limits.sawMessage(length)
+		s.mu.Lock()
+		s.begun = true
+		s.mu.Unlock()
+		if err := s.holdTail(messageForms * length); err != nil {
+			return err
+		}
+	}
+	s.call.sends.Add(1)
+	defer s.call.sends.Add(1)
+	return s.ServerStream.SendMsg(message)
+}
+
+const (
+	checkEvery      = 500 * time.Millisecond
+	checkEveryDrain = 100 * time.Millisecond
+	drainQuiet      = 10 // checks
+)
+
+// watch ends calls that wait for their clients for too long, until ended is
+// closed. While the server drains, it also ends what the server would wait for in
+// vain. It closes the connections of clients that for a second neither have a call
+// nor read what their calls send. Streams of clients that send on and on end
+// between two messages, halfway through the drain timeout.
+func (l *limits) watch(ended <-chan struct{}) {
+	tick := time.NewTicker(checkEvery)
+	defer tick.Stop()
+	drains, since := l.draining.Done(), time.Time{}
+	quiet := map[*connection]*activity{}
+	for {
+		select {
+		case <-ended:
+			return
+		case <-drains:
+			drains, since = nil, time.Now()
+			tick.Reset(checkEveryDrain)
+		case now := <-tick.C:
+			if !since.IsZero() && now.Sub(since) >= l.config.DrainTimeout/2 {
+				l.endUploads.Store(true)
+			}
+			for _, c := range l.connections.all() {
+				c.mu.Lock()
+				for _, call := range c.calls {
+					call.check(now, since)
+				}
+				c.mu.Unlock()
+				if since.IsZero() {
+					continue
+				}
+				quiet[c] = c.activity(quiet[c])
+				if quiet[c].quiet >= drainQuiet {
+					c.Close()
+				}
+			}
+		}
+	}
+}
+
+// activity is what was last seen of a connection while the server drains.
+type activity struct {
+	quiet   int // checks that found it unchanged, and no call at work
+	written int64
+	sends   map[*call]uint64
+}
+
+func (c *connection) activity(last *activity) *activity {
+	now := &activity{written: c.written.Load(), sends: map[*call]uint64{}}
+	unchanged := last != nil && now.written == last.written
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, call := range c.calls {
+		sends := call.sends.Load()
+		now.sends[call] = sends
+		unchanged = unchanged && sends%2 == 1 && last.sends[call] == sends // in SendMsg
+	}
+	if unchanged {
+		now.quiet = last.quiet + 1
+	}
+	return now
+}

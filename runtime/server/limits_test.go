@@ -1,0 +1,552 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/encoding/gzip"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	testpb "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/reflection/grpc_reflection_v1"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+)
+
+const (
+	unaryMethod = "/grpc.testing.TestService/UnaryCall"
+	bidiMethod  = "/grpc.testing.TestService/FullDuplexCall"
+	megabyte    = 1 << 20
+)
+
+func request(bytes int) *testpb.SimpleRequest {
+	return &testpb.SimpleRequest{Payload: &testpb.Payload{Body: make([]byte, bytes)}}
+}
+
+// What one client can make a server hold follows from its flags, however many
+// requests it begins.
+func TestHalfSentRequestsTakeTheMemoryThatFlagsAllow(t *testing.T) {
+	t.Parallel()
+	const requests, length = 300, 4 * megabyte
+	p := start(t, "plain", "--max-memory-bytes", "33554432", "--receive-timeout", "1h")
+	a := attack(t, p.addr)
+	left := map[uint32]int{}
+	for i := range requests {
+		stream := uint32(1 + 2*i)
+		a.open(t, stream, unaryMethod, length)
+		left[stream] = length
+	}
+	sent := a.flood(t, left)
+	// Two messages of four megabytes take all of it, four times each; the others
+	// have the windows of their streams.
+	if most := 2*length + requests*int(streamWindow); sent > most || sent < 2*length-2 {
+		t.Errorf("the server took %d bytes of %d requests, want about %d", sent, requests, most)
+	}
+	reply, err := grpc_health_v1.NewHealthClient(dial(t, p.addr)).Check(soon(t), &grpc_health_v1.HealthCheckRequest{})
+	if err != nil || reply.Status != grpc_health_v1.HealthCheckResponse_SERVING {
+		t.Errorf("another client meanwhile: %v, %v", reply, err)
+	}
+	// What a program has had from its system never becomes less.
+	measured, err := testpb.NewTestServiceClient(dial(t, p.addr)).UnaryCall(soon(t), &testpb.SimpleRequest{FillUsername: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	peak, err := strconv.Atoi(measured.Username)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if peak > 150*megabyte {
+		t.Errorf("the server took %d MiB", peak/megabyte)
+	}
+}
+
+func TestLargeRequestsWaitForMemoryAndAllGetThrough(t *testing.T) {
+	config := free()
+	config.MaxMemoryBytes = 20 * megabyte
+	running := serve(t, config, tested(&service{}))
+	var group sync.WaitGroup
+	for range 4 {
+		client := testpb.NewTestServiceClient(dial(t, running.Addr()))
+		for range 16 {
+			group.Go(func() {
+				if _, err := client.UnaryCall(soon(t), request(2*megabyte)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+	group.Wait()
+	if used := running.limits.memory.used; used != 0 {
+		t.Errorf("%d bytes are still set aside", used)
+	}
+	if calls, tails := running.limits.calls.Load(), running.limits.tails.Load(); calls != 0 || tails != 0 {
+		t.Errorf("%d calls and %d tails are still counted", calls, tails)
+	}
+}
+
+// How long a compressed request is is known once it has been decompressed.
+func TestCompressedRequestsTakeTheMemoryOfWhatTheyBecome(t *testing.T) {
+	config := free()
+	config.MaxMemoryBytes = 20 * megabyte
+	running := serve(t, config, tested(&service{unary: func(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+		return &testpb.SimpleResponse{}, nil
+	}}))
+	client := testpb.NewTestServiceClient(dial(t, running.Addr()))
+	var group sync.WaitGroup
+	for range 16 {
+		group.Go(func() {
+			if _, err := client.UnaryCall(soon(t), request(2*megabyte), grpc.UseCompressor(gzip.Name)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	if _, err := client.UnaryCall(soon(t), request(5*megabyte), grpc.UseCompressor(gzip.Name)); status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("one that becomes too long: %v", err)
+	}
+}
+
+func TestARequestThatDoesNotArriveEnds(t *testing.T) {
+	config := free()
+	config.ReceiveTimeout = 50 * time.Millisecond
+	running := serve(t, config, tested(&service{}))
+	for name, test := range map[string]struct {
+		method string
+		length int // of the message; negative for none
+		sent   int
+	}{
+		"no message":                      {unaryMethod, -1, 0},
+		"a prefix":                        {unaryMethod, 100, 0},
+		"a small one":                     {unaryMethod, 100, 99},
+		"a small one without its end":     {unaryMethod, 100, 100},
+		"a large one":                     {unaryMethod, megabyte, 60 << 10},
+		"part of one of a stream":         {bidiMethod, 100, 99},
+		"part of a large one of a stream": {bidiMethod, megabyte, 60 << 10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := attack(t, running.Addr())
+			a.open(t, 1, test.method, test.length)
+			a.send(t, 1, make([]byte, test.sent))
+			a.await(t, "the end of the call", func() bool { return a.status[1] != "" })
+			if code := a.status[1]; code != "4" {
+				t.Errorf("its code is %s, want 4, DeadlineExceeded", code)
+			}
+		})
+	}
+}
+
+func TestASlowRequestArrives(t *testing.T) {
+	t.Parallel()
+	config := free()
+	config.ReceiveTimeout = time.Second
+	running := serve(t, config, tested(&service{unary: func(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+		return &testpb.SimpleResponse{}, nil
+	}}))
+	a := attack(t, running.Addr())
+	const length, piece = megabyte, 32 << 10
+	a.open(t, 1, unaryMethod, length)
+	message, err := proto.Marshal(request(length - 8))
+	if err != nil || len(message) != length {
+		t.Fatal(len(message), err)
+	}
+	for begin := time.Now(); len(message) > 0; message = message[piece:] {
+		a.await(t, "the window of the stream", func() bool { return a.window[1] >= piece })
+		a.send(t, 1, message[:piece])
+		if sent := length - len(message) + piece; sent < length {
+			time.Sleep(time.Until(begin.Add(1600 * time.Millisecond * time.Duration(sent) / length))) // 400 ms for 256 KiB
+		}
+	}
+	if err := a.framer.WriteData(1, true, nil); err != nil {
+		t.Fatal(err)
+	}
+	a.await(t, "the end of the call", func() bool { return a.status[1] != "" })
+	if code := a.status[1]; code != "0" {
+		t.Errorf("its code is %s, want 0, OK", code)
+	}
+}
+
+func TestAnIdleStreamIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	config := free()
+	config.ReceiveTimeout = 10 * time.Millisecond
+	call := begin(t, dial(t, serve(t, config, tested(&service{})).Addr()))
+	time.Sleep(2 * checkEvery)
+	if err := call.echo(); err != nil {
+		t.Error(err)
+	}
+	if err := call.finish(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAClientThatLeavesEndsItsCall(t *testing.T) {
+	begun, ended := make(chan struct{}, 2), make(chan error, 2)
+	running := serve(t, free(), tested(&service{stream: func(stream testpb.TestService_FullDuplexCallServer) error {
+		begun <- struct{}{}
+		_, err := stream.Recv()
+		ended <- err
+		return err
+	}}))
+	for name, leave := range map[string]func(*attacker) error{
+		"the call":       func(a *attacker) error { return a.framer.WriteRSTStream(1, http2.ErrCodeCancel) },
+		"the connection": func(a *attacker) error { return a.Close() },
+	} {
+		a := attack(t, running.Addr())
+		a.open(t, 1, bidiMethod, -1)
+		<-begun
+		if err := leave(a); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-ended; status.Code(err) != codes.Canceled {
+			t.Errorf("%s: the handler gets %v", name, err)
+		}
+	}
+}
+
+func TestABatchIsBounded(t *testing.T) {
+	config := free()
+	config.MaxBatch = 200
+	client := testpb.NewTestServiceClient(dial(t, serve(t, config, tested(&service{})).Addr()))
+	for n, want := range map[int]codes.Code{200: codes.OK, 600: codes.InvalidArgument} {
+		stream, err := client.FullDuplexCall(soon(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts := make([]*testpb.ResponseParameters, n)
+		for i := range parts {
+			parts[i] = &testpb.ResponseParameters{Size: 1 << 20, IntervalUs: 1}
+		}
+		if err := stream.Send(&testpb.StreamingOutputCallRequest{ResponseParameters: parts}); err != nil {
+			t.Fatal(err)
+		}
+		_, err = stream.Recv()
+		if status.Code(err) != want {
+			t.Errorf("%d elements: %v, want %v", n, err, want)
+		}
+		if want != codes.OK {
+			oneLine(t, err, "response_parameters has more than 200 elements", "--max-batch")
+		}
+	}
+}
+
+func TestCallsAreBounded(t *testing.T) {
+	config := free()
+	config.MaxCalls = 3
+	working, finish := make(chan struct{}), make(chan struct{})
+	running := serve(t, config, tested(&service{unary: func(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+		working <- struct{}{}
+		<-finish
+		return &testpb.SimpleResponse{}, nil
+	}}))
+	many, other := dial(t, running.Addr()), dial(t, running.Addr())
+	oldest, newer := begin(t, many), begin(t, many)
+	ended := make(chan error)
+	work := func() {
+		_, err := testpb.NewTestServiceClient(other).UnaryCall(soon(t), &testpb.SimpleRequest{})
+		ended <- err
+	}
+	go work()
+	<-working
+	go work()
+	<-working // in the place of the call that has waited for longest
+	if _, err := oldest.Recv(); status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("the call that has waited for longest: %v", err)
+	}
+	go work()
+	<-working
+	if _, err := newer.Recv(); status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("the next one: %v", err)
+	}
+	if _, err := testpb.NewTestServiceClient(many).UnaryCall(soon(t), &testpb.SimpleRequest{}); status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("a call when all others work: %v", err)
+	} else {
+		oneLine(t, err, "3 calls", "--max-calls")
+	}
+	close(finish)
+	for range 3 {
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestTailsAreBounded(t *testing.T) {
+	config := free()
+	config.MaxTails = 4
+	endless := &service{tail: func(stream testpb.TestService_StreamingOutputCallServer) error {
+		if err := stream.Send(&testpb.StreamingOutputCallResponse{}); err != nil {
+			return err
+		}
+		<-stream.Context().Done()
+		return nil
+	}}
+	running := serve(t, config, tested(endless))
+	open := func(conn *grpc.ClientConn) error {
+		stream, err := testpb.NewTestServiceClient(conn).StreamingOutputCall(soon(t), &testpb.StreamingOutputCallRequest{})
+		if err == nil {
+			_, err = stream.Recv()
+		}
+		return err
+	}
+	first, second, third := dial(t, running.Addr()), dial(t, running.Addr()), dial(t, running.Addr())
+	for i, test := range []struct {
+		conn *grpc.ClientConn
+		want codes.Code
+	}{
+		{first, codes.OK}, {first, codes.OK}, {first, codes.ResourceExhausted}, {second, codes.OK}, {second, codes.OK}, {third, codes.ResourceExhausted},
+	} {
+		err := open(test.conn)
+		if status.Code(err) != test.want {
+			t.Errorf("%d: %v, want %v", i, err, test.want)
+		}
+		if test.want != codes.OK {
+			oneLine(t, err, "--max-tails")
+		}
+	}
+	if err := second.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(testTimeout); open(third) != nil; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("there is no room after others ended")
+		}
+	}
+}
+
+// Tails whose clients don't read share the memory that flags allow. The others
+// are refused before they read anything.
+func TestUnreadTailsAreBounded(t *testing.T) {
+	config := free()
+	config.MaxMessageBytes = 2 * megabyte
+	config.MaxMemoryBytes = 33 * megabyte // of four events of two megabytes
+	config.ReceiveTimeout = 100 * time.Millisecond
+	begun := make(chan struct{}, 12)
+	running := serve(t, config, tested(&service{tail: func(stream testpb.TestService_StreamingOutputCallServer) error {
+		begun <- struct{}{}
+		for {
+			if err := stream.Send(&testpb.StreamingOutputCallResponse{Payload: &testpb.Payload{Body: make([]byte, 2*megabyte-100)}}); err != nil {
+				return err
+			}
+		}
+	}}))
+	client := testpb.NewTestServiceClient(dial(t, running.Addr()))
+	refused := make(chan error, 12)
+	for range 12 {
+		stream, err := client.StreamingOutputCall(soon(t), &testpb.StreamingOutputCallRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			header, _ := stream.Header() // comes with the first message
+			if header == nil {
+				_, err := stream.Recv()
+				refused <- err
+			}
+		}()
+	}
+	for range 8 {
+		if err := <-refused; status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), "--max-memory-bytes") {
+			t.Errorf("one too many ends with %v", err)
+		}
+	}
+	if n := len(begun); n != 4 {
+		t.Errorf("%d have read something, want 4", n)
+	}
+}
+
+func TestIdleConnectionsLockNobodyOut(t *testing.T) {
+	config := free()
+	config.MaxConnections = 4
+	running := serve(t, config, tested(&service{}))
+	working := begin(t, dial(t, running.Addr()))
+	var idle []*attacker
+	for range 8 {
+		a := attack(t, running.Addr())
+		a.settle(t)
+		idle = append(idle, a)
+	}
+	reply, err := grpc_health_v1.NewHealthClient(dial(t, running.Addr())).Check(soon(t), &grpc_health_v1.HealthCheckRequest{})
+	if err != nil || reply.Status != grpc_health_v1.HealthCheckResponse_SERVING {
+		t.Errorf("a new client: %v, %v", reply, err)
+	}
+	for i, a := range idle[:6] {
+		a.await(t, "the end of an old idle connection", func() bool { return a.closed })
+		_ = i
+	}
+	if err := working.finish(); err != nil {
+		t.Errorf("a call of a connection that is not idle: %v", err)
+	}
+}
+
+func TestConnectionsWithCallsAreNotClosedForNewOnes(t *testing.T) {
+	config := free()
+	config.MaxConnections = 1
+	running := serve(t, config, tested(&service{}))
+	first, second := dial(t, running.Addr()), dial(t, running.Addr())
+	call := begin(t, first)
+	if _, err := testpb.NewTestServiceClient(second).UnaryCall(soon(t), &testpb.SimpleRequest{}); status.Code(err) != codes.Unavailable {
+		t.Errorf("a second connection: %v, want it to be refused", err)
+	}
+	if err := call.finish(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := testpb.NewTestServiceClient(second).UnaryCall(soon(t), &testpb.SimpleRequest{}, grpc.WaitForReady(true)); err != nil {
+		t.Errorf("a second connection once the first is idle: %v", err)
+	}
+}
+
+func TestOneAddressLeavesRoomForOthers(t *testing.T) {
+	config := free()
+	config.MaxConnections, config.MaxAddressConnections = 3, 2
+	l := listenWithin(&limits{config: config, notices: newNotices(slog.New(slog.DiscardHandler))}, nil)
+	from := func(address string) *connection {
+		server, client := net.Pipe()
+		t.Cleanup(func() { client.Close() })
+		return &connection{Conn: server, of: l, from: address, idle: time.Now(), calls: map[uint32]*call{1: nil}}
+	}
+	for i, test := range []struct {
+		address string
+		want    bool
+	}{{"a", true}, {"a", true}, {"a", false}, {"b", true}, {"b", false}, {"a", false}} {
+		if got := l.admit(from(test.address)); got != test.want {
+			t.Errorf("%d: a connection from %s is let in: %v", i, test.address, got)
+		}
+	}
+}
+
+func TestAnAddressIsWhatOneClientHas(t *testing.T) {
+	for addr, want := range map[net.Addr]string{
+		&net.TCPAddr{IP: net.ParseIP("192.0.2.1"), Port: 1}:             "192.0.2.1",
+		&net.TCPAddr{IP: net.ParseIP("::ffff:192.0.2.1"), Port: 2}:      "192.0.2.1",
+		&net.TCPAddr{IP: net.ParseIP("2001:db8:1:2:3:4:5:6"), Port: 1}:  "2001:db8:1:2::/64",
+		&net.TCPAddr{IP: net.ParseIP("fe80::1"), Port: 1, Zone: "eth0"}: "fe80::/64",
+		&net.TCPAddr{IP: net.IPv6loopback, Port: 1}:                     "::1",
+		&net.UnixAddr{Name: "/run/receiver.sock", Net: "unix"}:          "",
+	} {
+		if got := origin(addr); got != want {
+			t.Errorf("%v: %q, want %q", addr, got, want)
+		}
+	}
+}
+
+func TestALimitThatIsReachedIsLoggedOnceInAWhile(t *testing.T) {
+	config := free().withLevel(slog.LevelInfo)
+	config.MaxConnections = 1
+	var running *running
+	log := logged(t, func() { running = serve(t, config, tested(&service{})) })
+	begin(t, dial(t, running.Addr()))
+	for range 5 {
+		attack(t, running.Addr()).await(t, "the end of the connection", func() bool { return true })
+	}
+	attackers := attack(t, running.Addr())
+	attackers.await(t, "the end of the connection", func() bool { return attackers.closed })
+	if n := strings.Count(log(), `level=WARN msg="a limit was reached" limit=--max-connections times=1 last_address=127.0.0.1`); n != 1 {
+		t.Errorf("%d lines, want 1:\n%s", n, log())
+	}
+}
+
+// A client that is idle, or that does not read, does not delay a restart.
+func TestIdleCallsDoNotDelayTheEnd(t *testing.T) {
+	endless := &service{tail: func(stream testpb.TestService_StreamingOutputCallServer) error {
+		ctx, stop := UntilDrain(stream.Context())
+		defer stop()
+		for ctx.Err() == nil {
+			if err := stream.Send(&testpb.StreamingOutputCallResponse{Payload: &testpb.Payload{Body: make([]byte, 100<<10)}}); err != nil {
+				return err
+			}
+		}
+		return context.Cause(ctx)
+	}}
+	for name, open := range map[string]func(*testing.T, *grpc.ClientConn) (recv func() error, want codes.Code){
+		"a bidi stream": func(t *testing.T, conn *grpc.ClientConn) (func() error, codes.Code) {
+			call := begin(t, conn)
+			return func() error { _, err := call.Recv(); return err }, codes.Unavailable
+		},
+		"an upload": func(t *testing.T, conn *grpc.ClientConn) (func() error, codes.Code) {
+			stream, err := testpb.NewTestServiceClient(conn).StreamingInputCall(soon(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return func() error { return stream.RecvMsg(new(testpb.StreamingInputCallResponse)) }, codes.Unavailable
+		},
+		"reflection": func(t *testing.T, conn *grpc.ClientConn) (func() error, codes.Code) {
+			stream, err := grpc_reflection_v1.NewServerReflectionClient(conn).ServerReflectionInfo(soon(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := stream.Send(&grpc_reflection_v1.ServerReflectionRequest{MessageRequest: &grpc_reflection_v1.ServerReflectionRequest_ListServices{}}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := stream.Recv(); err != nil {
+				t.Fatal(err)
+			}
+			return func() error { _, err := stream.Recv(); return err }, codes.Unavailable
+		},
+		"a tail that is not read": func(t *testing.T, conn *grpc.ClientConn) (func() error, codes.Code) {
+			stream, err := testpb.NewTestServiceClient(conn).StreamingOutputCall(soon(t), &testpb.StreamingOutputCallRequest{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := stream.Recv(); err != nil {
+				t.Fatal(err)
+			}
+			return func() error {
+				for {
+					if _, err := stream.Recv(); err != nil {
+						return err
+					}
+				}
+			}, codes.Unavailable
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			config := free()
+			config.DrainTimeout = time.Hour
+			running := serve(t, config, tested(endless))
+			recv, want := open(t, dial(t, running.Addr()))
+			running.stop()
+			if err := running.end(t); err != nil {
+				t.Error(err)
+			}
+			if err := recv(); status.Code(err) != want {
+				t.Errorf("its client gets %v, want %v", err, want)
+			}
+		})
+	}
+}
+
+func TestAStreamThatSendsOnAndOnEndsBetweenTwoMessages(t *testing.T) {
+	t.Parallel()
+	config := free()
+	config.DrainTimeout = 3 * time.Second
+	running := serve(t, config, tested(&service{}))
+	call := begin(t, dial(t, running.Addr()))
+	running.stop()
+	var err error
+	echoed := 0
+	for ; err == nil; echoed++ {
+		err = call.echo()
+		time.Sleep(time.Millisecond)
+	}
+	if errors.Is(err, io.EOF) {
+		_, err = call.Recv()
+	}
+	if status.Code(err) != codes.Unavailable || echoed < 10 {
+		t.Errorf("it ends with %v after %d messages", err, echoed)
+	}
+	if err := running.end(t); err != nil {
+		t.Error(err)
+	}
+}

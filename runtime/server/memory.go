@@ -1,0 +1,108 @@
+package server
+
+import (
+	"container/list"
+	"context"
+	"sync"
+)
+
+// memory is a budget of bytes that messages under way share. A message that
+// finds no room waits. When there is room again, the next one is of the
+// connection that has least, so that a connection with many waits for its own.
+type memory struct {
+	size int64
+
+	mu      sync.Mutex
+	used    int64
+	by      map[*connection]int64
+	waiting list.List // of *claim, oldest first
+}
+
+type claim struct {
+	bytes   int64
+	of      *connection
+	granted chan struct{}
+}
+
+func newMemory(size int64) *memory { return &memory{size: size, by: map[*connection]int64{}} }
+
+// take takes bytes for a connection, and waits for them until ctx ends. What is
+// more than the whole budget takes all of it. It returns what give gives back.
+func (m *memory) take(ctx context.Context, of *connection, bytes int64) (int64, error) {
+	bytes = min(bytes, m.size)
+	m.mu.Lock()
+	if m.waiting.Len() == 0 && m.used+bytes <= m.size {
+		m.grant(of, bytes)
+		m.mu.Unlock()
+		return bytes, nil
+	}
+	c := &claim{bytes, of, make(chan struct{})}
+	place := m.waiting.PushBack(c)
+	m.serve()
+	m.mu.Unlock()
+	select {
+	case <-c.granted:
+		return bytes, nil
+	case <-ctx.Done():
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	select {
+	case <-c.granted:
+		return bytes, nil
+	default:
+	}
+	m.waiting.Remove(place)
+	m.serve() // it may have kept smaller ones waiting
+	return 0, ctx.Err()
+}
+
+// give gives bytes back.
+func (m *memory) give(of *connection, bytes int64) {
+	if bytes == 0 {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.grant(of, -bytes)
+	m.serve()
+}
+
+func (m *memory) grant(of *connection, bytes int64) {
+	m.used += bytes
+	if m.by[of] += bytes; m.by[of] == 0 {
+		delete(m.by, of)
+	}
+}
+
+// serve grants claims for as long as there is room for the next. The lock is
+// held.
+func (m *memory) serve() {
+	for m.waiting.Len() > 0 {
+		next := m.waiting.Front()
+		for e := next.Next(); e != nil; e = e.Next() {
+			if m.by[e.Value.(*claim).of] < m.by[next.Value.(*claim).of] {
+				next = e
+			}
+		}
+		c := next.Value.(*claim)
+		if m.used+c.bytes > m.size {
+			return
+		}
+		m.waiting.Remove(next)
+		m.grant(c.of, c.bytes)
+		close(c.granted)
+	}
+}
+
+// most returns the connection that has most, and how much.
+func (m *memory) most() (most *connection, bytes int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for c, has := range m.by {
+		if has > bytes {
+			most, bytes = c, has
+		}
+	}
+	return most, bytes
+}

@@ -1,0 +1,78 @@
+package server
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestMemoryGoesToTheConnectionThatHasLeast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(100)
+		greedy, modest := new(connection), new(connection)
+		take := func(c *connection, bytes int64) <-chan error {
+			taken := make(chan error, 1)
+			go func() {
+				_, err := m.take(t.Context(), c, bytes)
+				taken <- err
+			}()
+			synctest.Wait()
+			return taken
+		}
+		is := func(what string, taken <-chan error, want bool) {
+			t.Helper()
+			synctest.Wait()
+			if got := len(taken) == 1; got != want {
+				t.Errorf("%s has its memory: %v", what, got)
+			}
+		}
+		first, second := take(greedy, 50), take(greedy, 50)
+		is("the first", first, true)
+		is("the second", second, true)
+		third, other := take(greedy, 50), take(modest, 50)
+		is("the third", third, false)
+		is("the other", other, false)
+		m.give(greedy, 50)
+		is("the third", third, false)
+		is("the other", other, true)
+		m.give(greedy, 50)
+		is("the third", third, true)
+		all := take(modest, 1000) // more than there is
+		m.give(greedy, 50)
+		is("all", all, false)
+		m.give(modest, 50)
+		is("all", all, true)
+		m.give(modest, 100)
+		if m.used != 0 || len(m.by) != 0 {
+			t.Errorf("%d bytes are in use, by %v", m.used, m.by)
+		}
+	})
+}
+
+func TestWhoNoLongerWaitsForMemoryKeepsNobodyWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(100)
+		if _, err := m.take(t.Context(), new(connection), 60); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		large, small := make(chan error, 1), make(chan error, 1)
+		go func() {
+			_, err := m.take(ctx, new(connection), 50)
+			large <- err
+		}()
+		synctest.Wait()
+		go func() {
+			_, err := m.take(t.Context(), new(connection), 40)
+			small <- err
+		}()
+		if err := <-large; err == nil {
+			t.Error("it got what there was not")
+		}
+		if err := <-small; err != nil {
+			t.Error(err)
+		}
+	})
+}
