@@ -6,6 +6,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -168,6 +169,13 @@ func (e *edits) update(before [][]byte, after []byte) {
 			}
 			e.add(first, is.last, name+" is still as it was generated, and must be another now", replaceLines, with)
 			code += to.text + "\n"
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(wanted)) {
+		_, method, _ := strings.Cut(name, ".")
+		if _, has := here[name]; !has && method != "" && strings.Contains(code, "."+method) {
+			e.add(strings.Count(strings.TrimRight(e.text, "\n"), "\n")+1, 0, name+" is new, and called above", addBelow, "\n"+wanted[name].doc+wanted[name].text)
+			code += wanted[name].text + "\n"
 		}
 	}
 	if code != "" {
