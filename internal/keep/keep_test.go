@@ -319,6 +319,42 @@ func TestStepsLeadToTheLog(t *testing.T) {
 	}
 }
 
+// TestStepsForOddCode: there may be none that can be told, but no run fails.
+func TestStepsForOddCode(t *testing.T) {
+	plain := strings.ReplaceAll(orders, "string event_type = 2;", "")
+	for name, change := range map[string]func(disk){
+		"no body":        func(h disk) { h.edit(impl+"service.go", " {\n\treturn &Service{}\n}", "") },
+		"a line comment": func(h disk) { h.edit(impl+"service.go", "func New", "//line other.go:900\nfunc New") },
+		"one line":       func(h disk) { h.edit(impl+"service.go", "{\n\treturn &Service{}\n}", "{ return &Service{} }") },
+		"no struct": func(h disk) {
+			h.write(impl+"service.go", "package orders\n\ntype Service int\n\nfunc New() Service { return 0 }\n")
+		},
+		"a generic one": func(h disk) { h.edit(impl+"service.go", "type Service struct", "type Service[T any] struct") },
+		"no arguments":  func(h disk) { h.edit(main, "config,\n", "config)\n\t_ = any(nil) //\n") },
+		"an empty struct": func(h disk) {
+			h.write(impl+"service.go", "package orders\n\ntype Service struct{}\n\nfunc New() *Service { return new(Service) }\n")
+		},
+		"no receiver": func(h disk) {
+			h.edit(impl+"take.go", "(s *Service)", "(*Service)", "return nil, ", "_ = 1\n\treturn nil, ")
+		},
+		"no names": func(h disk) {
+			h.edit(impl+"take.go", "ctx context.Context, request *", "context.Context, *", "return nil, ", "_ = 1\n\treturn nil, ")
+		},
+		"tests without": func(h disk) {
+			h.edit(impl+"service_test.go", "func newService(testing.TB) *Service {\n\treturn New()\n}", "func newService(testing.TB) *Service")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newDisk(t, plain)
+			change(h)
+			_, err := h.generate(orders)
+			if err != nil && name != "no arguments" {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // TestAMovedGoPackageIsOneLine, with the imports to change, whatever the code has of it.
 func TestAMovedGoPackageIsOneLine(t *testing.T) {
 	h := newDisk(t, orders)

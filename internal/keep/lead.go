@@ -167,11 +167,11 @@ var variations = []struct {
 	change func(s *model.Service, stubs []string)
 }{
 	{false, func(s *model.Service, _ []string) {
-		s.ForgetEvents(false, func(*model.Method) bool { return true })
+		model.ForgetEvents(s, false, func(*model.Method) bool { return true })
 		withoutLog(&s.Code)
 	}},
 	{false, func(s *model.Service, stubs []string) {
-		s.ForgetEvents(true, func(rpc *model.Method) bool { return slices.Contains(stubs, rpc.Name) })
+		model.ForgetEvents(s, true, func(rpc *model.Method) bool { return slices.Contains(stubs, rpc.Name) })
 	}},
 	{false, func(s *model.Service, _ []string) { withoutLog(&s.Code) }}, // stubs that joined code without a log
 	{true, func(s *model.Service, _ []string) {

@@ -62,7 +62,7 @@ func (p *Package) has(event *Event) bool {
 
 // ForgetEvents makes RPCs of a service ones that have nothing to do with events. With
 // hasLog the service still has the log.
-func (s *Service) ForgetEvents(hasLog bool, which func(*Method) bool) {
+func ForgetEvents(s *Service, hasLog bool, which func(*Method) bool) {
 	s.hasLog = hasLog
 	for _, method := range s.Methods {
 		if which(method) {
