@@ -610,8 +610,9 @@ var codeEdits = []edit{
 		},
 	},
 	{
-		name:   "the programs are deleted",
+		name:   "the programs are deleted, and asked for again",
 		change: alsoShip(func(s shop) { s.remove("cmd") }),
+		option: "scaffold=all",
 		made:   append(paths("cmd/", "shop-client/main.go", "shop-server/main.go", "stock-client/main.go", "stock-server/main.go"), shipBoth...),
 	},
 	{

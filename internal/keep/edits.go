@@ -6,6 +6,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -60,18 +61,21 @@ func (e *edits) add(first, last int, why, do, code string) {
 	e.steps = append(e.steps, step{first, last, why, do, strings.TrimRight(code, "\n")})
 }
 
+// position returns where a position is in the file, whatever //line comments say.
+func (e *edits) position(pos token.Pos) token.Position { return e.fset.PositionFor(pos, false) }
+
 // line returns the line of a position.
-func (e *edits) line(pos token.Pos) int { return e.fset.Position(pos).Line }
+func (e *edits) line(pos token.Pos) int { return e.position(pos).Line }
 
 // source returns the text of a node.
 func (e *edits) source(node ast.Node) string {
-	return e.text[e.fset.Position(node.Pos()).Offset:e.fset.Position(node.End()).Offset]
+	return e.text[e.position(node.Pos()).Offset:e.position(node.End()).Offset]
 }
 
 // onOwnLines reports whether nothing else is in the lines of a node, except for what
 // follows it there and is in allowed.
 func (e *edits) onOwnLines(node ast.Node, allowed string) bool {
-	begin, end := e.fset.Position(node.Pos()).Offset, e.fset.Position(node.End()).Offset
+	begin, end := e.position(node.Pos()).Offset, e.position(node.End()).Offset
 	before := e.text[strings.LastIndexByte(e.text[:begin], '\n')+1 : begin]
 	after, _, _ := strings.Cut(e.text[end:], "\n")
 	after, _, _ = strings.Cut(after, "//")
@@ -168,6 +172,13 @@ func (e *edits) update(before [][]byte, after []byte) {
 			}
 			e.add(first, is.last, name+" is still as it was generated, and must be another now", replaceLines, with)
 			code += to.text + "\n"
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(wanted)) {
+		_, method, _ := strings.Cut(name, ".")
+		if _, has := here[name]; !has && method != "" && strings.Contains(code, "."+method) {
+			e.add(strings.Count(strings.TrimRight(e.text, "\n"), "\n")+1, 0, name+" is new, and called above", addBelow, "\n"+wanted[name].doc+wanted[name].text)
+			code += wanted[name].text + "\n"
 		}
 	}
 	if code != "" {

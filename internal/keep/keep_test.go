@@ -282,6 +282,98 @@ func TestAServiceOfAnotherPackageIsTheSame(t *testing.T) {
 	}
 }
 
+// TestStepsLeadToTheLog: what is still as generated is to be deleted, and comes again;
+// what was deleted before does not, and code that has the log in its own way is left alone.
+func TestStepsLeadToTheLog(t *testing.T) {
+	const first = "your code was written before there were events, and does not store them all. Do these steps, in this order, and run the generator again:"
+	rm := func(n, names string) []string {
+		return []string{first, n + " of yours are still as generated; delete, and the next run writes what events need; run:\n\trm " + impl + strings.Join(strings.Fields(names), " "+impl)}
+	}
+	for name, test := range map[string]struct {
+		change  func(disk)
+		want    []string
+		removed string // what the steps remove
+		comes   map[string]string
+	}{
+		"an RPC of a service that has the log": {func(disk) {}, rm("4 files", "consume.go consume_test.go find.go find_test.go"), "consume.go consume_test.go find.go find_test.go",
+			map[string]string{"find.go": "s.events.AppendQuery(ctx, event)", "consume.go": "shopevents.OnQuery(s.storedQuery)", "find_test.go": "checks the reply", "consume_test.go": "AppendQuery"}},
+		"one that was deleted": {func(h disk) { h.remove(impl+"find.go", impl+"find_test.go") }, nil, "", nil},
+		"one that its owner wrote": {func(h disk) {
+			h.edit(impl+"find.go", `return nil, status.Error(codes.Unimplemented, "Find is not implemented yet")`, "return new(shoppb.Reply), nil",
+				"\t\"google.golang.org/grpc/codes\"\n\t\"google.golang.org/grpc/status\"\n\n", "")
+			h.edit(impl+"find_test.go", "Unimplemented {", "OK {")
+		}, []string{first, impl + "find.go:10: rpc shop.Orders.Find takes events now, and this stores none (if it should not, write // receiver:plain above the RPC, shop.proto:10:9); add below this line:\n" +
+			"\t\tif _, err := s.events.AppendQuery(ctx, request); err != nil {\n\t\t\treturn nil, err\n\t\t}",
+			"the lines above may not be in the form of gofmt; run:\n\tgofmt -w " + impl + "find.go", rm("2 files", "consume.go consume_test.go")[1]}, "", nil},
+		"one that its owner wrote and that stores": {func(h disk) {
+			h.edit(impl+"find.go", `return nil, status.Error(codes.Unimplemented, "Find is not implemented yet")`, "return s.keep(ctx, request, s.events)",
+				"\t\"google.golang.org/grpc/codes\"\n\t\"google.golang.org/grpc/status\"\n\n", "")
+		}, nil, "", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newDisk(t, orders)
+			test.change(h)
+			marked := strings.Replace(orders, "message Query", "// receiver:event\nmessage Query", 1)
+			for range 2 {
+				if lines, err := h.generate(marked); err != nil || !slices.Equal(lines, test.want) {
+					t.Fatalf("it prints (%v)\n%s\nwant\n%s", err, strings.Join(lines, "\n"), strings.Join(test.want, "\n"))
+				}
+			}
+			for _, at := range strings.Fields(test.removed) {
+				h.remove(impl + at)
+			}
+			lines, err := h.generate(marked)
+			if test.removed != "" && (err != nil || len(lines) > 0) {
+				t.Errorf("when that is done it prints %q (%v)", lines, err)
+			}
+			for at, text := range test.comes {
+				if !strings.Contains(h.read(impl+at), text) {
+					t.Errorf("%s does not have %q:\n%s", at, text, h.read(impl+at))
+				}
+			}
+			if name == "one that was deleted" && h.has(impl+"find.go") {
+				t.Error("a deleted file is back")
+			}
+		})
+	}
+}
+
+// TestStepsForOddCode: there may be none that can be told, but no run fails.
+func TestStepsForOddCode(t *testing.T) {
+	plain := strings.ReplaceAll(orders, "string event_type = 2;", "")
+	for name, change := range map[string]func(disk){
+		"no body":        func(h disk) { h.edit(impl+"service.go", " {\n\treturn &Service{}\n}", "") },
+		"a line comment": func(h disk) { h.edit(impl+"service.go", "func New", "//line other.go:900\nfunc New") },
+		"one line":       func(h disk) { h.edit(impl+"service.go", "{\n\treturn &Service{}\n}", "{ return &Service{} }") },
+		"no struct": func(h disk) {
+			h.write(impl+"service.go", "package orders\n\ntype Service int\n\nfunc New() Service { return 0 }\n")
+		},
+		"a generic one": func(h disk) { h.edit(impl+"service.go", "type Service struct", "type Service[T any] struct") },
+		"no arguments":  func(h disk) { h.edit(main, "config,\n", "config)\n\t_ = any(nil) //\n") },
+		"an empty struct": func(h disk) {
+			h.write(impl+"service.go", "package orders\n\ntype Service struct{}\n\nfunc New() *Service { return new(Service) }\n")
+		},
+		"no receiver": func(h disk) {
+			h.edit(impl+"take.go", "(s *Service)", "(*Service)", "return nil, ", "_ = 1\n\treturn nil, ")
+		},
+		"no names": func(h disk) {
+			h.edit(impl+"take.go", "ctx context.Context, request *", "context.Context, *", "return nil, ", "_ = 1\n\treturn nil, ")
+		},
+		"tests without": func(h disk) {
+			h.edit(impl+"service_test.go", "func newService(testing.TB) *Service {\n\treturn New()\n}", "func newService(testing.TB) *Service")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newDisk(t, plain)
+			change(h)
+			_, err := h.generate(orders)
+			if err != nil && name != "no arguments" {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // TestAMovedGoPackageIsOneLine, with the imports to change, whatever the code has of it.
 func TestAMovedGoPackageIsOneLine(t *testing.T) {
 	h := newDisk(t, orders)

@@ -20,12 +20,13 @@ import (
 // though deleted files do not otherwise. It must be called between [Module.Join] and
 // [Module.Decide].
 func (m *Module) Lead(target *model.Module, outputs func(*model.Module) ([]Output, error)) error {
-	behind := map[string]bool{} // full names of services
+	behind, stubs := map[string]bool{}, map[string][]string{} // by full names of services
 	for _, service := range target.Services() {
 		if err := m.readAwaited(service); err != nil {
 			return err
 		}
 		behind[service.FullName] = m.joined[service].behind()
+		stubs[service.FullName] = m.joined[service].stubs()
 	}
 	if err := m.leadRenamed(target, outputs); err != nil {
 		return err
@@ -38,7 +39,7 @@ func (m *Module) Lead(target *model.Module, outputs func(*model.Module) ([]Outpu
 		}
 		changed := model.Variation(target, func(s *model.Service) {
 			if s.UsesEvents() && (behind[s.FullName] || s.Code.Field == "") {
-				variation.change(s)
+				variation.change(s, stubs[s.FullName])
 			}
 		})
 		all, err := outputs(changed)
@@ -97,10 +98,7 @@ func (j *joined) behind() bool {
 	case j.lacksLog() || len(j.staleTests()) > 0:
 		return true
 	}
-	return j.service.Code.Field != "" && slices.ContainsFunc(j.service.Methods, func(rpc *model.Method) bool {
-		method, ok := j.impl.methods[rpc.Name]
-		return ok && rpc.Event != nil && (isUnimplemented(method.decl) || j.storesNothing(method, rpc))
-	})
+	return j.service.Code.Field != "" && len(j.stubs()) > 0
 }
 
 // lacksLog reports whether the implementation of a service with events has no field for
@@ -130,6 +128,19 @@ func (f *goFile) uses() (paths []string) {
 	return paths
 }
 
+// stubs returns the RPCs that have to do with events and whose code does not use the log.
+func (j *joined) stubs() (names []string) {
+	for _, rpc := range j.service.Methods {
+		if j.impl == nil || rpc.Event == nil {
+			continue
+		}
+		if method, ok := j.impl.methods[rpc.Name]; ok && (isUnimplemented(method.decl) || j.storesNothing(method, rpc)) {
+			names = append(names, rpc.Name)
+		}
+	}
+	return names
+}
+
 // isUnimplemented reports whether a function does nothing but return the code
 // Unimplemented.
 func isUnimplemented(function *ast.FuncDecl) (does bool) {
@@ -152,12 +163,17 @@ func isUnimplemented(function *ast.FuncDecl) (does bool) {
 // it should be made.
 var variations = []struct {
 	after  bool
-	change func(*model.Service)
+	change func(s *model.Service, stubs []string)
 }{
-	{false, func(s *model.Service) { s.ForgetEvents(false); withoutLog(&s.Code) }},
-	{false, func(s *model.Service) { s.ForgetEvents(true) }},
-	{false, func(s *model.Service) { withoutLog(&s.Code) }}, // stubs that joined code without a log
-	{true, func(s *model.Service) {
+	{false, func(s *model.Service, _ []string) {
+		model.ForgetEvents(s, false, func(*model.Method) bool { return true })
+		withoutLog(&s.Code)
+	}},
+	{false, func(s *model.Service, stubs []string) {
+		model.ForgetEvents(s, true, func(rpc *model.Method) bool { return slices.Contains(stubs, rpc.Name) })
+	}},
+	{false, func(s *model.Service, _ []string) { withoutLog(&s.Code) }}, // stubs that joined code without a log
+	{true, func(s *model.Service, _ []string) {
 		code := model.CodeOfTemplates(s)
 		if s.Code.Field != "" {
 			code.Field = s.Code.Field

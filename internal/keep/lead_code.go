@@ -32,7 +32,7 @@ func (l *lead) field(j *joined) {
 			e.add(closing, 0, j.impl.name+" needs a field for the event log", addAbove, fmt.Sprintf("\t%s *%s.Log", j.newField(), e.nameFor(events)))
 		} else {
 			head, _, _ := strings.Cut(e.source(spec), "{")
-			inner := strings.TrimSpace(e.text[e.fset.Position(structure.Fields.Opening).Offset+1 : e.fset.Position(structure.Fields.Closing).Offset])
+			inner := strings.TrimSpace(e.text[e.position(structure.Fields.Opening).Offset+1 : e.position(structure.Fields.Closing).Offset])
 			if inner != "" {
 				inner = "\t" + inner + "\n"
 			}
@@ -101,7 +101,7 @@ func (l *lead) constructor(j *joined) {
 		return
 	}
 	function := e.function("", name)
-	if function == nil || e.line(function.Pos()) != e.line(function.Body.Lbrace) {
+	if function == nil || function.Body == nil || e.line(function.Pos()) != e.line(function.Body.Lbrace) {
 		return
 	}
 	events, field := j.service.Package.Events, j.newField()
@@ -111,7 +111,7 @@ func (l *lead) constructor(j *joined) {
 		parameter += ", "
 	}
 	text := strings.Split(e.text, "\n")[e.line(function.Pos())-1]
-	offset := e.fset.Position(function.Type.Params.Opening)
+	offset := e.position(function.Type.Params.Opening)
 	changed := text[:offset.Column] + parameter + text[offset.Column:]
 	var literal *ast.CompositeLit
 	ast.Inspect(function.Body, func(node ast.Node) bool {
@@ -141,7 +141,7 @@ func (l *lead) constructor(j *joined) {
 		if len(literal.Elts) > 0 {
 			set += ", "
 		}
-		column := e.fset.Position(literal.Lbrace).Column
+		column := e.position(literal.Lbrace).Column
 		e.add(first, 0, name+" must set the field", replaceLines, line[:column]+set+line[column:])
 	}
 	e.add(e.line(function.Pos()), 0, name+" must take the event log", replaceLines, changed)
@@ -280,7 +280,7 @@ func (l *lead) newService(j *joined) {
 		return
 	}
 	function, events := e.function("", "newService"), j.service.Package.Events
-	if !e.opens(function) || len(parameters(function)) > 1 || function.Type.Results == nil {
+	if function == nil || function.Body == nil || !e.opens(function) || len(parameters(function)) > 1 || function.Type.Results == nil {
 		return
 	}
 	parameter := strings.Join(append(parameters(function), "_")[:1], "")
@@ -294,7 +294,7 @@ func (l *lead) newService(j *joined) {
 			return true
 		}
 		if called, ok := call.Fun.(*ast.Ident); ok && called.Name == name {
-			line, column := e.line(call.Lparen), e.fset.Position(call.Lparen).Column
+			line, column := e.line(call.Lparen), e.position(call.Lparen).Column
 			text := strings.Split(e.text, "\n")[line-1]
 			log := "events"
 			if len(call.Args) > 0 {

@@ -192,7 +192,7 @@ func (s *serving) service(l *lead, service *model.Service) bool {
 	}
 	expression := fmt.Sprintf("%s.%s(%s)", s.nameFor(impl), name, events)
 	if call != nil && len(call.Args) > 0 {
-		arguments := s.text[s.fset.Position(call.Args[0].Pos()).Offset:s.fset.Position(call.Rparen).Offset]
+		arguments := s.text[s.position(call.Args[0].Pos()).Offset:s.position(call.Rparen).Offset]
 		expression = fmt.Sprintf("%s(%s, %s)", s.source(call.Fun), events, arguments)
 	}
 	argument, first := s.argument(service), s.statementOf(call)

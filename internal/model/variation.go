@@ -60,12 +60,14 @@ func (p *Package) has(event *Event) bool {
 	return false
 }
 
-// ForgetEvents makes the RPCs of a service ones that have nothing to do with events.
-// With hasLog the service still has the log, as for an RPC that it has lost.
-func (s *Service) ForgetEvents(hasLog bool) {
+// ForgetEvents makes RPCs of a service ones that have nothing to do with events. With
+// hasLog the service still has the log.
+func ForgetEvents(s *Service, hasLog bool, which func(*Method) bool) {
 	s.hasLog = hasLog
 	for _, method := range s.Methods {
-		method.Kind = method.Kind.withoutEvents()
-		method.Event, method.Holder, method.Reply, method.From = nil, nil, Reply{}, From{}
+		if which(method) {
+			method.Kind = method.Kind.withoutEvents()
+			method.Event, method.Holder, method.Reply, method.From = nil, nil, Reply{}, From{}
+		}
 	}
 }
