@@ -19,6 +19,7 @@ func init() {
 			Service: "shop.v1.Orders",
 			Name:    "report",
 			Doc:     "Stores what happened to an order.",
+			Reads:   true,
 			Flags: []command.Flag{
 				{Name: "event-id", Field: "event_id", Doc: "Made once, by the sender."},
 				{Name: "tenant-id", Field: "tenant_id", Doc: "The shop that has the order."},

@@ -20,6 +20,7 @@ func init() {
 			Name:    "receive",
 			Doc:     "Sends an Event to Receiver and prints the Reply.",
 			Event:   true,
+			Reads:   true,
 			Flags: []command.Flag{
 				{Name: "appid", Field: "appid"},
 				{Name: "xwhen", Field: "xwhen"},

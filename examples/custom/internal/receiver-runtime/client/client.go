@@ -8,17 +8,20 @@ package client
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/emptypb"
+
+	"example.com/shop/internal/receiver-runtime/eventid"
 )
 
 // DefaultTimeout bounds a unary call whose context has no deadline of its own.
@@ -42,8 +45,9 @@ type Method struct {
 
 // Dial connects to target, such as "localhost:50051", and returns once it is
 // connected. It returns an error if no address of target answers or ctx ends
-// first. While the server is unavailable, calls of methods that allow it are
-// retried up to four times within their deadline.
+// first. While the server is unavailable, calls of methods that allow it are tried
+// again until their deadline, also those of a caller that has a service config. A
+// connection that is lost is back within about two seconds after the server is.
 func Dial(ctx context.Context, target string, services []Service, options ...Option) (*grpc.ClientConn, error) {
 	settings := settings{target: target}
 	for _, option := range options {
@@ -53,10 +57,13 @@ func Dial(ctx context.Context, target string, services []Service, options ...Opt
 	if err != nil {
 		return nil, err
 	}
+	handshakes := newHandshakes(credentials)
 	dial := []grpc.DialOption{
-		grpc.WithTransportCredentials(credentials),
-		grpc.WithDefaultServiceConfig(serviceConfig(services)),
-		grpc.WithChainUnaryInterceptor(withDefaults),
+		grpc.WithTransportCredentials(handshakes),
+		grpc.WithChainUnaryInterceptor(newRetrier(services).intercept),
+		grpc.WithChainStreamInterceptor(openStream),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReceive)),
+		grpc.WithConnectParams(reconnecting),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
 	}
 	if local(target) {
@@ -68,14 +75,14 @@ func Dial(ctx context.Context, target string, services []Service, options ...Opt
 	if err != nil {
 		return nil, fmt.Errorf("%q is not a target that gRPC can dial: %w", target, err)
 	}
-	if err := connect(ctx, conn); err != nil {
+	if err := connect(ctx, conn, handshakes.seen); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
 	return conn, nil
 }
 
 // connect waits until the connection is ready or has failed.
-func connect(ctx context.Context, conn *grpc.ClientConn) error {
+func connect(ctx context.Context, conn *grpc.ClientConn, seen *seen) error {
 	for {
 		state := conn.GetState()
 		switch state {
@@ -85,7 +92,10 @@ func connect(ctx context.Context, conn *grpc.ClientConn) error {
 			conn.Connect()
 		case connectivity.TransientFailure:
 			if err := dialError(ctx, conn); err != nil {
-				return fmt.Errorf("no server at %s: %w", conn.Target(), err)
+				if ctx.Err() != nil {
+					return fmt.Errorf("no answer from %s: %w", conn.Target(), err)
+				}
+				return seen.explain(ctx, conn.Target(), err)
 			}
 		}
 		if !conn.WaitForStateChange(ctx, state) {
@@ -98,7 +108,8 @@ func connect(ctx context.Context, conn *grpc.ClientConn) error {
 // meanwhile. gRPC gives the reason only to a call. It can be any call, because
 // without a connection it never leaves this machine.
 func dialError(ctx context.Context, conn *grpc.ClientConn) error {
-	err := conn.Invoke(ctx, "/grpc.health.v1.Health/Check", &emptypb.Empty{}, &emptypb.Empty{}, grpc.WaitForReady(false))
+	once := context.WithValue(ctx, onceKey{}, true)
+	err := conn.Invoke(once, "/grpc.health.v1.Health/Check", &emptypb.Empty{}, &emptypb.Empty{}, grpc.WaitForReady(false))
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -109,60 +120,45 @@ func dialError(ctx context.Context, conn *grpc.ClientConn) error {
 	}
 }
 
-// withDefaults gives a call a deadline if it has none. (The timeout of a service
-// config would also shorten longer deadlines.) It also keeps requests of any
-// size for a retry, where gRPC by default keeps only small ones.
-func withDefaults(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, call grpc.UnaryInvoker, options ...grpc.CallOption) error {
+// maxReceive bounds a reply. It is more than an event of any log has (see
+// eventlog.Event): a tail must get beyond the largest that its server accepts.
+const maxReceive = 65 << 20
+
+// reconnecting is how a connection is made again: soon after the server is back,
+// where gRPC waits up to two minutes between attempts.
+var reconnecting = grpc.ConnectParams{
+	Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 1500 * time.Millisecond},
+	MinConnectTimeout: 20 * time.Second, // as by default
+}
+
+// intercept gives a call a deadline if it has none, and makes it. (The timeout of a
+// service config would also shorten longer deadlines.)
+func (r retrier) intercept(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, call grpc.UnaryInvoker, options ...grpc.CallOption) error {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, DefaultTimeout)
 		defer cancel()
 	}
-	options = append([]grpc.CallOption{grpc.MaxRetryRPCBufferSize(math.MaxInt)}, options...)
-	return call(ctx, method, request, reply, conn, options...)
+	return explainID(ctx, r.call(ctx, method, request, reply, conn, call, options...))
 }
 
-// serviceConfig returns gRPC's configuration of retries, in JSON. See
-// https://github.com/grpc/grpc/blob/master/doc/service_config.md.
-func serviceConfig(services []Service) string {
-	var retried []methodName
-	for _, service := range services {
-		for _, method := range service.Methods {
-			if method.Retry {
-				retried = append(retried, methodName{Service: service.Name, Method: method.Name})
-			}
+// openStream opens a stream, which has no deadline by default.
+func openStream(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string, open grpc.Streamer, options ...grpc.CallOption) (grpc.ClientStream, error) {
+	stream, err := open(ctx, desc, conn, method, options...)
+	return stream, explainID(ctx, err)
+}
+
+// explainID returns the error of a call, or if its event id can't be sent, an error
+// with that id: gRPC's is Internal, and does not say what is wrong with it.
+func explainID(ctx context.Context, err error) error {
+	if status.Code(err) != codes.Internal {
+		return err
+	}
+	sent, _ := metadata.FromOutgoingContext(ctx)
+	for _, id := range sent.Get(eventid.Key) {
+		if invalid := eventid.Check(id); invalid != nil {
+			return status.Error(codes.InvalidArgument, invalid.Error())
 		}
 	}
-	text, err := json.Marshal(map[string][]methodConfig{"methodConfig": {{
-		Name: retried,
-		RetryPolicy: retryPolicy{
-			MaxAttempts:          5,
-			InitialBackoff:       "0.1s",
-			MaxBackoff:           "2s",
-			BackoffMultiplier:    2,
-			RetryableStatusCodes: []string{"UNAVAILABLE"},
-		},
-	}}})
-	if err != nil {
-		panic(err) // strings and numbers always marshal
-	}
-	return string(text)
-}
-
-type methodConfig struct {
-	Name        []methodName `json:"name"`
-	RetryPolicy retryPolicy  `json:"retryPolicy"`
-}
-
-type methodName struct {
-	Service string `json:"service"`
-	Method  string `json:"method"`
-}
-
-type retryPolicy struct {
-	MaxAttempts          int      `json:"maxAttempts"`
-	InitialBackoff       string   `json:"initialBackoff"`
-	MaxBackoff           string   `json:"maxBackoff"`
-	BackoffMultiplier    float64  `json:"backoffMultiplier"`
-	RetryableStatusCodes []string `json:"retryableStatusCodes"`
+	return err
 }

@@ -4,7 +4,6 @@
 package command
 
 import (
-	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -18,6 +17,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"example.com/shop/internal/receiver-runtime/client"
+	"example.com/shop/internal/receiver-runtime/eventid"
 )
 
 // Flag sets a field of the request. The type of the field says what it takes:
@@ -59,7 +59,10 @@ type parsed struct {
 	eventID  string
 	insecure bool
 	ca       string
-	request  proto.Message // nil if requests are to be read from the standard input
+
+	reads   bool          // whether requests, or the elements of batches, are read from the standard input
+	calls   bool          // whether each of them, or each batch, is a call of its own
+	request proto.Message // nil if it is read; what the elements are added to if they are
 }
 
 // define adds the general flags of a command to a set.
@@ -71,8 +74,13 @@ func (p *parsed) define(set *flag.FlagSet, env Env, c Command) {
 	}
 	set.StringVar(&p.addr, "addr", addr, "`HOST:PORT` of the server (default $"+variable+", or else localhost:50051)")
 	timeoutUsage, jsonUsage := "`DURATION` that connecting and the call may take together (default 10s)", "print the reply as JSON, in one line"
-	if c.Call.manyReplies {
+	switch {
+	case c.Call.manyReplies || c.Call.manyRequests:
 		timeoutUsage = "`DURATION` that connecting and the call may take together (default 10s for connecting, no limit for the call)"
+	case c.Reads || c.Batch != "":
+		timeoutUsage = "`DURATION` that each call may take, and the first together with connecting (default 10s)"
+	}
+	if c.Call.manyReplies {
 		jsonUsage = "print each reply as JSON, in one line"
 	}
 	set.DurationVar(&p.timeout, "timeout", 10*time.Second, timeoutUsage)
@@ -102,14 +110,10 @@ func (p *parsed) check() error {
 	case p.insecure && p.ca != "":
 		return errors.New("--insecure and --ca exclude each other: give only one of them")
 	}
-	return nil
-}
-
-func (p *parsed) context(ctx context.Context) context.Context {
-	if p.eventID == "" {
-		return ctx
+	if err := eventid.Check(p.eventID); err != nil {
+		return fmt.Errorf("--event-id: %w", err)
 	}
-	return client.WithEventID(ctx, p.eventID)
+	return nil
 }
 
 func (p *parsed) options() []client.Option {
@@ -128,7 +132,7 @@ func (c Command) parse(env Env, args []string) (*parsed, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &parsed{bounded: !c.Call.manyReplies}
+	p := &parsed{bounded: !c.Call.manyReplies && !c.Call.manyRequests}
 	set := flag.NewFlagSet(c.Name, flag.ContinueOnError)
 	set.SetOutput(io.Discard)
 	p.define(set, env, c)
@@ -155,7 +159,14 @@ func (c Command) parse(env Env, args []string) (*parsed, error) {
 		return nil, c.misused(env, err)
 	}
 	set.Visit(func(f *flag.Flag) { p.bounded = p.bounded || f.Name == "timeout" })
-	if c.Call.manyRequests && len(given) == 0 {
+	switch {
+	case c.Call.manyRequests, c.Reads && redirected(env.Stdin):
+		p.reads = len(given) == 0
+	case c.Batch != "":
+		p.reads = c.batchIsRead(given)
+	}
+	p.calls = p.reads && !c.Call.manyRequests
+	if p.reads && c.Batch == "" {
 		return p, nil
 	}
 	p.request = c.Call.request()
@@ -163,6 +174,17 @@ func (c Command) parse(env Env, args []string) (*parsed, error) {
 		return nil, err
 	}
 	return p, nil
+}
+
+// batchIsRead reports whether the elements of a batch are read from the standard
+// input: unless their flag is given.
+func (c Command) batchIsRead(given map[string][]string) bool {
+	for _, f := range c.Flags {
+		if f.Field == c.Batch {
+			return len(given[f.Name]) == 0
+		}
+	}
+	return true
 }
 
 // misused adds to an error how to get help.
@@ -184,6 +206,9 @@ func (c Command) fields() ([]protoreflect.FieldDescriptor, error) {
 		return nil, errors.New("the program has a bug: the command has no call")
 	}
 	request := c.Call.request().ProtoReflect().Descriptor()
+	if field := request.Fields().ByName(protoreflect.Name(c.Batch)); c.Batch != "" && (field == nil || !field.IsList() || field.Message() == nil) {
+		return nil, fmt.Errorf("the program has a bug: %s has no repeated field %q of messages", request.FullName(), c.Batch)
+	}
 	used := append(c.general(), "help", "h")
 	var fields []protoreflect.FieldDescriptor
 	for _, f := range c.Flags {

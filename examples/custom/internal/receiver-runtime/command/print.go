@@ -11,22 +11,29 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"example.com/shop/internal/receiver-runtime/terminal"
 )
 
 // format returns a reply as text. If it has an integer field named status and a
 // string field named message, the text is "client status: 0 received: Hello,
-// jerry!". Otherwise, or if asJSON is set, it is protobuf JSON. The JSON of a
-// reply is always the same text, and has zero values, where a script looks for
-// them: only fields with presence are left out when they are unset.
+// jerry!", in one line whatever the message is. Otherwise, or if asJSON is set, it
+// is protobuf JSON. The JSON of a reply is always the same text, and has zero
+// values, where a script looks for them: only fields with presence are left out
+// when they are unset. A reply that has no JSON is shown raw, see [rawLine].
 func format(reply proto.Message, asJSON, oneLine bool) (string, error) {
 	if !asJSON {
 		if text, ok := greeting(reply.ProtoReflect()); ok {
-			return text + "\n", nil
+			return terminal.Text(text) + "\n", nil
 		}
 	}
 	raw, err := protojson.MarshalOptions{AllowPartial: true, EmitDefaultValues: true}.Marshal(reply)
 	if err != nil {
-		return "", fmt.Errorf("the reply can't be printed as JSON: %w", readableError(err))
+		data, marshal := proto.MarshalOptions{AllowPartial: true, Deterministic: true}.Marshal(reply)
+		if marshal != nil {
+			return "", fmt.Errorf("the reply can't be printed: %w", readableError(marshal))
+		}
+		return rawLine(reply, data, readableError(err))
 	}
 	var text bytes.Buffer // laid out again, because protojson's white space differs between programs
 	if oneLine {
@@ -34,7 +41,25 @@ func format(reply proto.Message, asJSON, oneLine bool) (string, error) {
 	} else {
 		err = json.Indent(&text, raw, "", "  ")
 	}
-	return text.String() + "\n", err
+	return string(terminal.JSON(text.Bytes())) + "\n", err
+}
+
+// rawLine returns a reply that can't be shown as what it is, in a line of JSON: its
+// position, if it has one, its type, its bytes, and why. So one event that has no
+// JSON, such as one with NaN in a Struct, does not end a stream of them.
+func rawLine(reply proto.Message, data []byte, reason error) (string, error) {
+	message := reply.ProtoReflect()
+	raw := struct {
+		Position any    `json:"position,omitempty"`
+		Type     string `json:"type"`
+		Data     []byte `json:"data_base64"`
+		Error    string `json:"error"`
+	}{Type: string(message.Descriptor().FullName()), Data: data, Error: reason.Error()}
+	if position := message.Descriptor().Fields().ByName("position"); isInteger(position) && message.Has(position) {
+		raw.Position = message.Get(position).Interface()
+	}
+	text, err := json.Marshal(raw)
+	return string(terminal.JSON(text)) + "\n", err
 }
 
 // greeting returns a reply in the form of the Receiver demo, if it has the fields.

@@ -183,6 +183,9 @@ func (s stream) sendAll(ctx context.Context, x exchange, sending *sync.Mutex) {
 		}
 		sending.Lock()
 		err = s.sendOne(request, err)
+		if err == nil {
+			x.sent()
+		}
 		if err != nil && !errors.Is(err, io.EOF) {
 			x.abort(err)
 		}

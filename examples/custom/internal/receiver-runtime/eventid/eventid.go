@@ -11,6 +11,8 @@ package eventid
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
 	"github.com/google/uuid"
 	"google.golang.org/grpc/metadata"
@@ -25,8 +27,21 @@ func New() string {
 	return uuid.Must(uuid.NewV7()).String()
 }
 
-// WithID returns a context whose calls carry the given id, which must be printable
-// ASCII.
+// Check returns an error for an id that a call can't carry: it is not of printable
+// ASCII, or begins or ends with a space.
+func Check(id string) error {
+	for _, r := range id {
+		if r < ' ' || r > '~' {
+			return fmt.Errorf("the event id %q has a character that is not printable ASCII: metadata of gRPC can't carry it", id)
+		}
+	}
+	if strings.TrimSpace(id) != id {
+		return fmt.Errorf("the event id %q begins or ends with a space: metadata of gRPC does not keep it", id)
+	}
+	return nil
+}
+
+// WithID returns a context whose calls carry the given id, which must pass [Check].
 func WithID(ctx context.Context, id string) context.Context {
 	md, ok := metadata.FromOutgoingContext(ctx) // a copy
 	if !ok {

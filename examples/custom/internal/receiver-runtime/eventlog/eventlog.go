@@ -22,6 +22,7 @@ package eventlog
 import (
 	"context"
 	"iter"
+	"log/slog"
 	"time"
 )
 
@@ -76,6 +77,10 @@ type From struct {
 	// it is empty, that is not checked. Only engines whose events can be replaced
 	// set it, each in its own form; the others ignore it.
 	Log string
+	// Logger is where reading logs what it passes over, once: events after After
+	// that were deleted before they were read, and what is in the storage but is
+	// not an event. If it is nil, that is [slog.Default].
+	Logger *slog.Logger
 }
 
 // After returns where to begin in order to read what comes after a position.
@@ -112,6 +117,9 @@ type Receipt struct {
 	Duplicate bool
 	// Durability is what the log has made sure of.
 	Durability Durability
+	// ID is the id of the event. [AppendMessages] sets it, since the id may have come
+	// with the call; a [Log], whose caller knows it, need not.
+	ID string
 }
 
 // Log stores events. Its methods may be called from many goroutines at once,

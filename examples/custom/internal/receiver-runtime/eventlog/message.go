@@ -5,9 +5,13 @@ package eventlog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
+	"log/slog"
+	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -24,12 +28,20 @@ import (
 //
 // Equal messages are stored as equal bytes, so an event that is sent again is
 // recognised as a duplicate.
+//
+// A message that some client could not read back is [ErrInvalid]: one in which
+// more than 99 messages are nested, or a Timestamp or Duration is out of its
+// range, or a text is not valid UTF-8. What has no form in protobuf JSON, such as
+// NaN in a Struct, is stored.
 func AppendMessages[M proto.Message](ctx context.Context, log Log, messages []M, attributes func(M) Event) ([]Receipt, error) {
 	events := make([]Event, len(messages))
 	next := eventid.Next(ctx, len(messages))
 	for i, message := range messages {
 		if !message.ProtoReflect().IsValid() {
 			return nil, &Error{Kind: ErrInvalid, Detail: "the message is missing"}
+		}
+		if err := checkBounds(message.ProtoReflect()); err != nil {
+			return nil, &Error{Kind: ErrInvalid, Detail: err.Error()}
 		}
 		data, err := proto.MarshalOptions{Deterministic: true}.MarshalAppend([]byte{}, message)
 		if err != nil {
@@ -42,7 +54,11 @@ func AppendMessages[M proto.Message](ctx context.Context, log Log, messages []M,
 		}
 		events[i].Schema, events[i].Data = string(message.ProtoReflect().Descriptor().FullName()), data
 	}
-	return log.Append(ctx, events...)
+	receipts, err := log.Append(ctx, events...)
+	for i := range min(len(receipts), len(events)) {
+		receipts[i].ID = events[i].ID
+	}
+	return receipts, err
 }
 
 // Stored is an event as it is read back: what the log holds, and the message
@@ -53,15 +69,73 @@ type Stored[M proto.Message] struct {
 }
 
 // ReplayMessages yields the stored events of one message type, as [Log].Read does,
-// and skips the others.
+// and skips the others. An event whose data is not such a message, because the
+// type has changed, is yielded with [ErrUnreadable], and without a message; the
+// next one follows unless the loop ends.
 func ReplayMessages[M proto.Message](ctx context.Context, log Log, from From) iter.Seq2[Stored[M], error] {
 	return messagesAhead[M](ctx, log.Read(ctx, from))
 }
 
-// TailMessages yields what [ReplayMessages] does, and then each event soon after it
-// is stored, until ctx ends, which is its last error.
+// TailMessages yields the stored events of one message type, and then each soon
+// after it is stored, until ctx ends, which is its last error. Whoever follows the
+// log can't do anything about an event whose data is not such a message, because
+// the type has changed: it is logged by slog.Default and passed over.
 func TailMessages[M proto.Message](ctx context.Context, log Log, from From) iter.Seq2[Stored[M], error] {
-	return messages[M](log.Tail(ctx, from))
+	schema := newSchema[M]()
+	schema.warnOfUnread(ctx, log)
+	return func(yield func(Stored[M], error) bool) {
+		for record, err := range log.Tail(ctx, from) {
+			if err == nil && !schema.has(&record) {
+				continue
+			}
+			stored := Stored[M]{Record: record}
+			if err == nil {
+				stored, err = schema.stored(record)
+			}
+			if errors.Is(err, ErrUnreadable) {
+				logUnreadable(ctx, &record, err)
+				continue
+			}
+			if !yield(stored, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// unreadable has how many events of each message type could not be read, and the
+// last one's position.
+var unreadable struct {
+	sync.Mutex
+	types map[string]unreadableType
+}
+
+type unreadableType struct {
+	count int64
+	last  Position
+}
+
+// logUnreadable logs that an event is passed over: once, whoever follows the log,
+// and of many events of one type the 1st, 10th, 100th and so on.
+func logUnreadable(ctx context.Context, record *Record, err error) {
+	unreadable.Lock()
+	defer unreadable.Unlock()
+	known := unreadable.types[record.Schema]
+	if record.Position <= known.last {
+		return
+	}
+	known = unreadableType{known.count + 1, record.Position}
+	if unreadable.types == nil {
+		unreadable.types = make(map[string]unreadableType)
+	}
+	unreadable.types[record.Schema] = known
+	power := known.count
+	for power%10 == 0 {
+		power /= 10
+	}
+	if power == 1 {
+		slog.ErrorContext(ctx, "a tail passes over an event that can't be read", "error", err, "count", known.count)
+	}
 }
 
 // On makes a consumer handle the events of one message type, as [Stored] of it. An
@@ -69,12 +143,14 @@ func TailMessages[M proto.Message](ctx context.Context, log Log, from From) iter
 func On[M proto.Message](handle func(context.Context, Stored[M]) error) ConsumeOption {
 	schema := newSchema[M]()
 	return func(c *consumption) {
-		c.handlers[schema.name] = func(ctx context.Context, record Record) error {
-			stored, err := schema.stored(record)
-			if err != nil {
-				return GiveUp(err)
+		for _, name := range schema.names {
+			c.handlers[name] = func(ctx context.Context, record Record) error {
+				stored, err := schema.stored(record)
+				if err != nil {
+					return GiveUp(err)
+				}
+				return handle(ctx, stored)
 			}
-			return handle(ctx, stored)
 		}
 	}
 }
@@ -110,46 +186,34 @@ func ConsumeMessageBatches[M proto.Message](ctx context.Context, log Log, name s
 
 // schema is a message type.
 type schema[M proto.Message] struct {
-	name string
-	kind protoreflect.MessageType
+	names []string // its own, and then the former ones
+	kind  protoreflect.MessageType
 }
 
 func newSchema[M proto.Message]() schema[M] {
 	var none M
 	kind := none.ProtoReflect().Type()
-	return schema[M]{string(kind.Descriptor().FullName()), kind}
+	name := string(kind.Descriptor().FullName())
+	return schema[M]{append([]string{name}, FormerNames(name)...), kind}
+}
+
+// has reports whether an event is of the type.
+func (s schema[M]) has(record *Record) bool {
+	return record.Schema == s.names[0] || slices.Contains(s.names[1:], record.Schema)
 }
 
 // wanted makes a consumer handle only events of the type.
 func (s schema[M]) wanted(c *consumption) {
-	c.wants = func(record *Record) bool { return record.Schema == s.name }
+	c.wants = s.has
 }
 
 func (s schema[M]) stored(record Record) (Stored[M], error) {
 	stored := Stored[M]{Record: record, Message: s.kind.New().Interface().(M)}
 	if err := proto.Unmarshal(record.Data, stored.Message); err != nil {
-		return stored, fmt.Errorf("the event at position %d is not a %s: %w", record.Position, s.name, err)
+		stored.Message = s.kind.Zero().Interface().(M) // and not half of it
+		return stored, &Error{Kind: ErrUnreadable, Detail: fmt.Sprintf("the event at position %d is not a %s", record.Position, s.names[0]), Cause: err}
 	}
 	return stored, nil
-}
-
-// messages yields the records of one message type.
-func messages[M proto.Message](records iter.Seq2[Record, error]) iter.Seq2[Stored[M], error] {
-	schema := newSchema[M]()
-	return func(yield func(Stored[M], error) bool) {
-		for record, err := range records {
-			if err == nil && record.Schema != schema.name {
-				continue
-			}
-			stored := Stored[M]{Record: record}
-			if err == nil {
-				stored, err = schema.stored(record)
-			}
-			if !yield(stored, err) || err != nil {
-				return
-			}
-		}
-	}
 }
 
 // How much one goroutine unmarshals, and how many of them there are.
@@ -159,8 +223,8 @@ const (
 	maxChunks      = 3
 )
 
-// messagesAhead yields the records of one message type, as [messages] does, and
-// unmarshals the next ones while one is yielded.
+// messagesAhead yields the records of one message type, and unmarshals the next
+// ones while one is yielded.
 func messagesAhead[M proto.Message](ctx context.Context, records iter.Seq2[Record, error]) iter.Seq2[Stored[M], error] {
 	schema := newSchema[M]()
 	return func(yield func(Stored[M], error) bool) {
@@ -173,7 +237,7 @@ func messagesAhead[M proto.Message](ctx context.Context, records iter.Seq2[Recor
 		var next chunk[M]
 		bytes := 0
 		for record, err := range records {
-			if err == nil && record.Schema != schema.name {
+			if err == nil && !schema.has(&record) {
 				continue
 			}
 			next.events, next.err = append(next.events, Stored[M]{Record: record}), err
@@ -193,13 +257,15 @@ func messagesAhead[M proto.Message](ctx context.Context, records iter.Seq2[Recor
 	}
 }
 
-// chunk is some consecutive events, the last one with an error if err is set.
+// chunk is some consecutive events, the last one with an error of the log if err
+// is set.
 type chunk[M proto.Message] struct {
-	events []Stored[M]
-	err    error
+	events     []Stored[M]
+	unreadable map[int]error // of events that have no message
+	err        error
 }
 
-// unmarshal sends the chunk with its messages, up to the first event that has none.
+// unmarshal sends the chunk with its messages.
 func (c chunk[M]) unmarshal(schema schema[M]) chan chunk[M] {
 	done := make(chan chunk[M], 1)
 	go func() {
@@ -209,8 +275,10 @@ func (c chunk[M]) unmarshal(schema schema[M]) chan chunk[M] {
 			}
 			var err error
 			if c.events[i], err = schema.stored(event.Record); err != nil {
-				c.events, c.err = c.events[:i+1], err
-				break
+				if c.unreadable == nil {
+					c.unreadable = make(map[int]error)
+				}
+				c.unreadable[i] = err
 			}
 		}
 		done <- c
@@ -228,7 +296,7 @@ func (c chunk[M]) yield(ctx context.Context, yield func(Stored[M], error) bool) 
 			yield(event, c.err)
 			return false
 		}
-		if !yield(event, nil) {
+		if !yield(event, c.unreadable[i]) {
 			return false
 		}
 	}

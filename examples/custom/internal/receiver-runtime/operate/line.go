@@ -6,6 +6,8 @@ package operate
 import (
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protojson"
@@ -18,7 +20,7 @@ import (
 
 // line is a stored event as it is printed: the attributes of a CloudEvent in
 // JSON (CloudEvents JSON format 1.0), and the position and time at which it was
-// stored.
+// stored. A message that has no JSON is printed in base64, with the reason.
 type line struct {
 	Position     eventlog.Position `json:"position"`
 	Recorded     time.Time         `json:"recordedtime"`
@@ -30,6 +32,7 @@ type line struct {
 	Schema       string            `json:"dataschema"`
 	Data         json.RawMessage   `json:"data,omitempty"`
 	DataInBase64 string            `json:"data_base64,omitempty"`
+	Error        string            `json:"error,omitempty"`
 }
 
 func eventLine(record eventlog.Record) line {
@@ -45,19 +48,29 @@ func eventLine(record eventlog.Record) line {
 	}
 	data, err := messageJSON(record)
 	if err != nil {
-		l.DataInBase64 = base64.StdEncoding.EncodeToString(record.Data)
+		l.DataInBase64, l.Error = base64.StdEncoding.EncodeToString(record.Data), unshown(err)
 		return l
 	}
 	l.Data = data
 	return l
 }
 
+// unshown returns why a message has no JSON. The errors of the protobuf packages
+// begin with a space that differs from one program to the next.
+func unshown(err error) string {
+	return strings.TrimLeft(strings.TrimPrefix(err.Error(), "proto:"), " \u00a0")
+}
+
 // messageJSON returns the message of an event in JSON. It is an error if this
-// program doesn't know its type.
+// program doesn't know its type, or if the message has no JSON: because it has NaN
+// in a Struct or an Any of unknown type, or its type has changed.
 func messageJSON(record eventlog.Record) (json.RawMessage, error) {
-	kind, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(record.Schema))
-	if err != nil {
-		return nil, err
+	kind, found := eventlog.FindMessage(record.Schema) // which knows former names, too
+	if !found {
+		var err error
+		if kind, err = protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(record.Schema)); err != nil {
+			return nil, fmt.Errorf("this program does not know the type %s", record.Schema)
+		}
 	}
 	message := kind.New().Interface()
 	if err := proto.Unmarshal(record.Data, message); err != nil {

@@ -25,12 +25,36 @@ type Config struct {
 	Insecure bool
 	// Events is the URL of the event log, for main to open.
 	Events string
-	// MaxMessageBytes bounds a request, and so the memory to decode it.
+	// MaxMessageBytes bounds a request, and so the memory to decode it, whether it
+	// comes compressed or not.
 	MaxMessageBytes int
 	// MaxStreams bounds the calls under way on one connection.
 	MaxStreams int
-	// MaxConnections bounds the connections. Further ones wait to be accepted.
+	// MaxConnections bounds the connections. For a further one, that which has
+	// been without a call for longest is closed, or else the new one.
 	MaxConnections int
+	// MaxAddressConnections bounds those from one address (of IPv6: one /64) in
+	// the same way. 0 means no bound.
+	MaxAddressConnections int
+	// MaxCalls bounds the calls under way. For a further one, that which has
+	// waited for its client for longest is ended, or else the new one.
+	MaxCalls int
+	// MaxTails bounds the calls under way in which only the server sends a
+	// stream. Half of them may be on one connection.
+	MaxTails int
+	// MaxMemoryBytes bounds the memory of the requests under way: four times
+	// their length, or more if they consist of many small parts. Requests of up
+	// to 16 KiB are not counted. Further ones wait.
+	MaxMemoryBytes int64
+	// MaxBatch bounds the elements in a list of messages of a request.
+	MaxBatch int
+	// ReceiveTimeout bounds how long a request may take to arrive. It begins
+	// again with each 256 KiB.
+	ReceiveTimeout time.Duration
+	// IdleTimeout closes connections that have no call for that long, and
+	// MaxConnectionAge those that are that old, once their calls have had the
+	// DrainTimeout to end. 0 means never.
+	IdleTimeout, MaxConnectionAge time.Duration
 	// DrainTimeout bounds how long calls may go on after a signal to stop.
 	DrainTimeout time.Duration
 	// Reflection lets tools ask the server for its services.
@@ -44,15 +68,24 @@ type Config struct {
 // this machine only, with a limit on everything.
 func Defaults(program string) Config {
 	return Config{
-		Addr:            "localhost:50051",
-		Events:          "sqlite:data/" + strings.TrimSuffix(program, "-server") + ".db",
-		MaxMessageBytes: 4 << 20,
-		MaxStreams:      1024,
-		MaxConnections:  4096,
-		DrainTimeout:    10 * time.Second,
-		Reflection:      true,
-		LogLevel:        slog.LevelInfo,
-		LogFormat:       "text",
+		Addr:   "localhost:50051",
+		Events: "sqlite:data/" + strings.TrimSuffix(program, "-server") + ".db",
+		// Clients receive 4 MiB by default, in all languages. What a tail sends
+		// back may have a position and more beside the event.
+		MaxMessageBytes:       4<<20 - 4<<10,
+		MaxStreams:            1024,
+		MaxConnections:        4096,
+		MaxAddressConnections: 3072,
+		MaxCalls:              4096,
+		MaxTails:              128,
+		MaxMemoryBytes:        256 << 20,
+		MaxBatch:              50_000,
+		ReceiveTimeout:        15 * time.Second,
+		IdleTimeout:           15 * time.Minute,
+		DrainTimeout:          10 * time.Second,
+		Reflection:            true,
+		LogLevel:              slog.LevelInfo,
+		LogFormat:             "text",
 	}
 }
 
@@ -72,6 +105,14 @@ func Parse(program string, args []string, getenv func(string) string, help io.Wr
 	flags.IntVar(&config.MaxMessageBytes, "max-message-bytes", config.MaxMessageBytes, "largest request, in `bytes`")
 	flags.IntVar(&config.MaxStreams, "max-streams", config.MaxStreams, "most `calls` at once on one connection")
 	flags.IntVar(&config.MaxConnections, "max-connections", config.MaxConnections, "most `connections` at once")
+	flags.IntVar(&config.MaxAddressConnections, "max-connections-per-address", config.MaxAddressConnections, "most `connections` at once from one address; 0 for no bound")
+	flags.IntVar(&config.MaxCalls, "max-calls", config.MaxCalls, "most `calls` at once")
+	flags.IntVar(&config.MaxTails, "max-tails", config.MaxTails, "most `calls` at once that send a stream to their client")
+	flags.Int64Var(&config.MaxMemoryBytes, "max-memory-bytes", config.MaxMemoryBytes, "memory of all requests under way, in `bytes`; one takes four times its length")
+	flags.IntVar(&config.MaxBatch, "max-batch", config.MaxBatch, "most `elements` in a list of a request, such as events")
+	flags.DurationVar(&config.ReceiveTimeout, "receive-timeout", config.ReceiveTimeout, "`how long` a request, or the next 256 KiB of it, may take to arrive")
+	flags.DurationVar(&config.IdleTimeout, "idle-timeout", config.IdleTimeout, "`how long` a connection may have no call; 0 for no bound")
+	flags.DurationVar(&config.MaxConnectionAge, "max-connection-age", config.MaxConnectionAge, "`how long` a connection may last, so that clients connect again; 0 for no bound")
 	flags.DurationVar(&config.DrainTimeout, "drain-timeout", config.DrainTimeout, "`how long` calls may go on after a signal to stop")
 	flags.BoolVar(&config.Reflection, "reflection", config.Reflection, "let tools ask for the services")
 	flags.TextVar(&config.LogLevel, "log-level", config.LogLevel, "lowest `level` that is logged: debug, info, warn or error")
@@ -146,6 +187,10 @@ func (c Config) check() error {
 			"or allow plaintext with --insecure", c.Addr)
 	case c.MaxMessageBytes <= 0 || c.MaxStreams <= 0 || c.MaxConnections <= 0 || c.DrainTimeout <= 0:
 		return errors.New("--max-message-bytes, --max-streams, --max-connections and --drain-timeout must be more than 0")
+	case c.MaxCalls <= 0 || c.MaxTails <= 0 || c.MaxMemoryBytes <= 0 || c.MaxBatch <= 0 || c.ReceiveTimeout <= 0:
+		return errors.New("--max-calls, --max-tails, --max-memory-bytes, --max-batch and --receive-timeout must be more than 0")
+	case c.MaxAddressConnections < 0 || c.IdleTimeout < 0 || c.MaxConnectionAge < 0:
+		return errors.New("--max-connections-per-address, --idle-timeout and --max-connection-age must not be less than 0")
 	case c.LogFormat != "text" && c.LogFormat != "json":
 		return fmt.Errorf("--log-format %q: want text or json", c.LogFormat)
 	}

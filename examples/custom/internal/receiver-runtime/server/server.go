@@ -21,7 +21,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/net/netutil"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health/grpc_health_v1"
@@ -31,16 +30,20 @@ import (
 	"google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
 )
 
-// Run serves until ctx ends or the process gets SIGINT or SIGTERM. It then takes
-// no new calls and lets the calls under way finish, for as long as config
-// allows; a second signal ends them at once. The error is nil if every call
-// could finish.
+// Run serves until ctx ends or the process gets SIGINT, SIGTERM or SIGHUP (unless
+// that is ignored, as nohup does). It then takes no new calls and lets the calls
+// under way finish, for as long as config allows. Streams on which nothing comes
+// end, with code Unavailable. A second SIGINT or SIGTERM, a second or more after
+// the first, ends all calls at once. The error is nil if every call could finish.
 //
 // Run returns an error at once if a proto package of the given services declares
 // another service that is not given, unless options have [Without] for it.
 func Run(ctx context.Context, config Config, options ...Option) error {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	defer signal.Stop(signals)
 	services, err := collect(options)
 	if err != nil {
@@ -62,6 +65,7 @@ type Server struct {
 	log      *slog.Logger
 	grpc     *grpc.Server
 	health   *watchedHealth
+	limits   *limits
 	listener net.Listener
 
 	alongside []companion
@@ -82,13 +86,14 @@ func Listen(config Config, options ...Option) (*Server, error) {
 		config: config, log: config.Logger(os.Stderr), health: newWatchedHealth(),
 		alongside: services.alongside, needs: services.needs,
 	}
+	s.limits = newLimits(config, newNotices(s.log), s.health.draining)
 	serverOptions, err := s.options()
 	if err != nil {
 		return nil, err
 	}
 	s.grpc = grpc.NewServer(serverOptions...)
 	for _, service := range services.served {
-		s.grpc.RegisterService(service.Desc, service.Impl)
+		s.register(service, false)
 		s.health.SetServingStatus(service.Desc.ServiceName, grpc_health_v1.HealthCheckResponse_SERVING)
 	}
 	s.health.setReady(len(s.needs) == 0)
@@ -100,8 +105,15 @@ func Listen(config Config, options ...Option) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--addr %s: %w", config.Addr, err)
 	}
-	s.listener = netutil.LimitListener(listener, config.MaxConnections)
+	s.limits.connections = listenWithin(s.limits, listener)
+	s.listener = s.limits.connections
 	return s, nil
+}
+
+// register adds a service, ours or one of the user's.
+func (s *Server) register(service Service, ours bool) {
+	interceptor := interceptor{log: s.log, draining: s.health.draining}
+	s.grpc.RegisterService(s.limits.bound(service.Desc, interceptor, ours), service.Impl)
 }
 
 // registerOwn adds the server's own services, except those that the user
@@ -119,37 +131,45 @@ func (s *Server) registerOwn() {
 	registered := s.grpc.GetServiceInfo()
 	for _, service := range own {
 		if _, ok := registered[service.Desc.ServiceName]; !ok {
-			s.grpc.RegisterService(service.Desc, service.Impl)
+			s.register(service, true)
 		}
 	}
 }
 
 // options returns the options of gRPC for the configuration.
 func (s *Server) options() ([]grpc.ServerOption, error) {
-	interceptor := interceptor{log: s.log, draining: s.health.draining}
 	options := []grpc.ServerOption{
+		grpc.InTapHandle(s.limits.letIn),
+		grpc.ForceServerCodecV2(codec),
+		grpc.ReadBufferSize(0), // a follower has the buffer
+		// Without these gRPC lets a client send up to 16 MiB for each call that
+		// nobody has asked for yet.
+		grpc.InitialWindowSize(streamWindow),
+		grpc.InitialConnWindowSize(connectionWindow),
 		grpc.MaxRecvMsgSize(s.config.MaxMessageBytes),
 		grpc.MaxConcurrentStreams(uint32(min(int64(s.config.MaxStreams), math.MaxUint32))),
 		grpc.MaxHeaderListSize(64 << 10),
 		// gRPC drains only once all connections have finished their handshakes,
 		// so one must not take as long as the drain timeout.
 		grpc.ConnectionTimeout(min(10*time.Second, max(2*time.Second, s.config.DrainTimeout/2))),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			Time: time.Minute, Timeout: 20 * time.Second,
+			MaxConnectionIdle: s.config.IdleTimeout,
+			MaxConnectionAge:  s.config.MaxConnectionAge, MaxConnectionAgeGrace: s.config.DrainTimeout,
+		}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
-		grpc.UnaryInterceptor(interceptor.unary),
-		grpc.StreamInterceptor(interceptor.stream),
 	}
 	if s.config.TLSCert == "" {
-		return options, nil
+		return append(options, grpc.Creds(handshake{})), nil
 	}
 	certificate, err := tls.LoadX509KeyPair(s.config.TLSCert, s.config.TLSKey)
 	if err != nil {
 		return nil, fmt.Errorf("--tls-cert %s, --tls-key %s: %w", s.config.TLSCert, s.config.TLSKey, err)
 	}
-	return append(options, grpc.Creds(credentials.NewTLS(&tls.Config{
+	return append(options, grpc.Creds(handshake{credentials.NewTLS(&tls.Config{
 		Certificates: []tls.Certificate{certificate},
 		MinVersion:   tls.VersionTLS12,
-	}))), nil
+	})})), nil
 }
 
 // Addr returns the address that the server listens on, as host:port.
@@ -170,10 +190,12 @@ func (s *Server) serve(ctx context.Context, signals <-chan os.Signal) error {
 		defer close(ended)
 		ended <- s.grpc.Serve(s.listener)
 	}()
+	stopWatching := make(chan struct{})
+	defer close(stopWatching)
+	go s.limits.watch(stopWatching)
 	s.log.Info("serving", "addr", s.Addr(), "tls", s.config.TLSCert != "")
 	companions := startAll(ctx, slices.Concat(s.alongside, s.checks()))
 	var failure error
-	signalsLeft := 2 // until calls are cut off: the first signal may have ended ctx, too
 	select {
 	case err := <-ended:
 		failure = fmt.Errorf("serving %s: %w", s.Addr(), err)
@@ -182,10 +204,9 @@ func (s *Server) serve(ctx context.Context, signals <-chan os.Signal) error {
 		s.log.Error("a task that runs alongside the server failed", "error", failure)
 	case <-ctx.Done():
 	case received := <-signals:
-		signalsLeft--
 		s.log.Info("stopping", "signal", received.String())
 	}
-	err := s.drain(companions, signals, signalsLeft)
+	err := s.drain(companions, signals)
 	if failure == nil {
 		failure = companions.firstError()
 	}
@@ -197,10 +218,16 @@ func (s *Server) serve(ctx context.Context, signals <-chan os.Signal) error {
 	return failure
 }
 
+// secondSignal is how long after a server has begun to drain a signal is a second
+// one. Before, it is the first again: the one that also ended the context, or that
+// came to the process and to its group, as timeout sends it.
+const secondSignal = time.Second
+
 // drain sets the health to NOT_SERVING, so that load balancers go elsewhere, and
 // waits for the calls under way and for what runs alongside. It cuts them off
-// after the drain timeout, or once it has received signalsLeft signals.
-func (s *Server) drain(companions *companions, signals <-chan os.Signal, signalsLeft int) error {
+// after the drain timeout, or when it receives a second signal.
+func (s *Server) drain(companions *companions, signals <-chan os.Signal) error {
+	begin := time.Now()
 	s.health.drain()
 	companions.cancel()
 	finished := make(chan struct{})
@@ -210,7 +237,7 @@ func (s *Server) drain(companions *companions, signals <-chan os.Signal, signals
 		close(finished)
 	}()
 	timeout := time.After(s.config.DrainTimeout)
-	for signalsLeft > 0 {
+	for {
 		select {
 		case <-finished:
 			return nil
@@ -220,10 +247,12 @@ func (s *Server) drain(companions *companions, signals <-chan os.Signal, signals
 				return fmt.Errorf("%s still ran %s after the server began to stop: cut off (see --drain-timeout)", strings.Join(running, ", "), s.config.DrainTimeout)
 			}
 			return fmt.Errorf("calls were still under way %s after the server began to stop: cut off (see --drain-timeout)", s.config.DrainTimeout)
-		case <-signals:
-			signalsLeft--
+		case received := <-signals:
+			if received == syscall.SIGHUP || time.Since(begin) < secondSignal {
+				continue
+			}
+			go s.grpc.Stop() // in the background, because it waits for handshakes
+			return errors.New("stopped by a second signal: the calls under way were cut off")
 		}
 	}
-	go s.grpc.Stop() // in the background, because it waits for handshakes
-	return errors.New("stopped by a second signal: the calls under way were cut off")
 }

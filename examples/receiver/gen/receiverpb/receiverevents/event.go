@@ -13,6 +13,11 @@ import (
 	"example.com/receiver/internal/receiver-runtime/eventlog"
 )
 
+// init makes the type known as one that is read.
+func init() {
+	eventlog.RegisterMessage[*receiverpb.Event]()
+}
+
 // AppendEvent stores events, all of them or none, and returns a receipt for
 // each once they are durable. An event is identified by its source (appid) and
 // id (sent with the call). One that is stored already is not stored again, and
@@ -30,13 +35,15 @@ func (l *Log) AppendEvent(ctx context.Context, events ...*receiverpb.Event) ([]R
 }
 
 // ReplayEvent yields the stored events in order, beginning at from, up to the
-// end of the log or an error.
+// end of the log or an error. An event that the type, which has changed, can't
+// read any longer is yielded with [ErrUnreadable]; the others follow.
 func (l *Log) ReplayEvent(ctx context.Context, from From) iter.Seq2[Stored[*receiverpb.Event], error] {
 	return eventlog.ReplayMessages[*receiverpb.Event](ctx, l.store, from)
 }
 
 // TailEvent yields the events that ReplayEvent yields, and then each new event
-// soon after it is stored. When ctx ends it yields the error of ctx, and ends.
+// soon after it is stored. One that can't be read is logged and left out. When
+// ctx ends it yields the error of ctx, and ends.
 func (l *Log) TailEvent(ctx context.Context, from From) iter.Seq2[Stored[*receiverpb.Event], error] {
 	return eventlog.TailMessages[*receiverpb.Event](ctx, l.store, from)
 }

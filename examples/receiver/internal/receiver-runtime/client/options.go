@@ -54,8 +54,8 @@ func With(options ...grpc.DialOption) Option {
 	return func(s *settings) { s.dial = append(s.dial, options...) }
 }
 
-// WithEventID returns a context whose calls send their event with the given id.
-// An event that is sent twice with the same id is stored once.
+// WithEventID returns a context whose calls send their event with the given id, of
+// printable ASCII. An event that is sent twice with the same id is stored once.
 func WithEventID(ctx context.Context, id string) context.Context {
 	return eventid.WithID(ctx, id)
 }

@@ -5,6 +5,7 @@ package command
 
 import (
 	"context"
+	"errors"
 	"io"
 	"iter"
 
@@ -23,7 +24,7 @@ type Call struct {
 }
 
 // Unary returns a call of an RPC with one request and one reply. The connection
-// that dial makes is used for this call only. Request is a pointer to a generated
+// that dial makes is used for this command only. Request is a pointer to a generated
 // message, such as *receiverpb.Event.
 func Unary[Client io.Closer, Request, Reply proto.Message](
 	dial func(ctx context.Context, target string, options ...client.Option) (Client, error),
@@ -31,29 +32,51 @@ func Unary[Client io.Closer, Request, Reply proto.Message](
 ) Call {
 	return Call{
 		request: empty[Request],
-		do: once(func(ctx context.Context, addr string, options []client.Option, request proto.Message) (proto.Message, error) {
-			c, err := dial(ctx, addr, options...)
-			if err != nil {
-				return nil, err
+		do: func(ctx context.Context, x exchange) iter.Seq2[proto.Message, error] {
+			return func(yield func(proto.Message, error) bool) {
+				var c Client
+				dialed := false
+				one := once(func(ctx context.Context, addr string, options []client.Option, request proto.Message) (proto.Message, error) {
+					if !dialed {
+						var err error
+						if c, err = dial(ctx, addr, options...); err != nil {
+							return nil, err
+						}
+						dialed = true
+					}
+					return call(ctx, c, request.(Request))
+				})
+				one(ctx, x)(yield)
+				if dialed {
+					c.Close()
+				}
 			}
-			defer c.Close()
-			return call(ctx, c, request.(Request))
-		}),
+		},
 	}
 }
 
-// once returns the do of a Call with one request and one reply.
+// once returns the do of a Call with one reply to each request.
 func once(
 	do func(ctx context.Context, addr string, options []client.Option, request proto.Message) (reply proto.Message, err error),
 ) func(context.Context, exchange) iter.Seq2[proto.Message, error] {
 	return func(ctx context.Context, x exchange) iter.Seq2[proto.Message, error] {
 		return func(yield func(proto.Message, error) bool) {
-			request, err := x.requests()
-			if err != nil {
-				yield(nil, err)
-				return
+			for {
+				request, err := x.requests()
+				if errors.Is(err, io.EOF) {
+					return
+				}
+				if err != nil {
+					yield(nil, err)
+					return
+				}
+				within, done := x.each(ctx)
+				reply, err := do(within, x.addr, x.options, request)
+				err = done(err)
+				if !yield(reply, err) || err != nil {
+					return
+				}
 			}
-			yield(do(ctx, x.addr, x.options, request))
 		}
 	}
 }

@@ -15,6 +15,9 @@
 // it is read. A call with many replies prints each as it arrives, one a line;
 // they stay printed if an error follows.
 //
+// A command of an RPC that takes one event, or a batch of them, reads events in the
+// same way and calls the RPC as often as it takes: see [Command].Reads and Batch.
+//
 //	func main() { os.Exit(command.Main("receiver-client", commands)) }
 package command
 
@@ -25,11 +28,11 @@ import (
 	"os"
 	"os/signal"
 	"slices"
-	"strings"
 	"syscall"
-	"unicode"
 
 	"google.golang.org/protobuf/proto"
+
+	"example.com/receiver/internal/receiver-runtime/terminal"
 )
 
 // Command is one subcommand of a program.
@@ -45,6 +48,14 @@ type Command struct {
 	Event      bool   // whether the request is an event without an id, so that there is a flag --event-id
 	Flags      []Flag // without the flags that every command has
 	Call       Call
+	// Reads makes a command with one request read any number of them from the
+	// standard input, and make a call for each, if no flag is given and the input
+	// is a file or a pipe.
+	Reads bool
+	// Batch is a repeated field of messages of the request. If it is set and its
+	// flag is not given, its elements are read from the standard input. Each call
+	// has those that have arrived, up to 500 or a megabyte.
+	Batch string
 }
 
 // Env is the environment of a program: its arguments, variables and streams.
@@ -54,6 +65,7 @@ type Env struct {
 	Getenv  func(key string) string
 	Stdin   io.Reader // nil means an empty one
 	Stdout  io.Writer // gets each reply in one Write
+	Stderr  io.Writer // gets a line about how much was sent; nil means that nobody wants it
 }
 
 // Main runs a program with the arguments, environment and streams of the process
@@ -65,9 +77,9 @@ func Main(program string, commands []Command) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
-	env := Env{Program: program, Args: os.Args[1:], Getenv: os.Getenv, Stdin: os.Stdin, Stdout: os.Stdout}
+	env := Env{Program: program, Args: os.Args[1:], Getenv: os.Getenv, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
 	if err := Run(ctx, env, commands); err != nil {
-		fmt.Fprintf(os.Stderr, "%s: %s\n", program, printable(err.Error()))
+		fmt.Fprintf(os.Stderr, "%s: %s\n", program, terminal.Text(err.Error()))
 		return 1
 	}
 	return 0
@@ -75,8 +87,8 @@ func Main(program string, commands []Command) int {
 
 // Run runs a command line: it makes a call and prints its reply, or it prints
 // help. If it returns an error it has printed nothing, unless printing failed or
-// the call has many replies: those that came before the error stay printed. A
-// call with many replies ends without an error if ctx is cancelled after it has
+// there are many replies: those that came before the error stay printed. A call
+// with many replies ends without an error if ctx is cancelled after it has
 // begun.
 //
 // Run does not wait for a Read of the standard input that is under way when the
@@ -113,9 +125,15 @@ func (c Command) run(ctx context.Context, env Env, args []string) error {
 	return c.call(ctx, env, parsed)
 }
 
-// printReply prints a reply.
-func printReply(stdout io.Writer, reply proto.Message, asJSON, oneLine bool) error {
-	text, err := format(reply, asJSON, oneLine)
+// printReply prints a reply, raw if it is one of those that could not be read.
+func printReply(stdout io.Writer, replies *codec, reply proto.Message, asJSON, oneLine bool) error {
+	var text string
+	var err error
+	if raw, ok := replies.take(reply); ok {
+		text, err = rawLine(reply, raw.data, raw.reason)
+	} else {
+		text, err = format(reply, asJSON, oneLine)
+	}
 	if err != nil {
 		return err
 	}
@@ -129,15 +147,4 @@ func write(stdout io.Writer, text string) error {
 		return fmt.Errorf("writing to the standard output: %w", err)
 	}
 	return nil
-}
-
-// printable returns a text, which may come from a server, with spaces in place
-// of line breaks and of other characters that control a terminal.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
-		}
-		return r
-	}, text)
 }

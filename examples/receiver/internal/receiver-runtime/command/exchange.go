@@ -7,10 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"strings"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
@@ -24,49 +23,67 @@ type exchange struct {
 	options  []client.Option
 	requests func() (proto.Message, error) // returns the next request, or io.EOF after the last
 	opened   func()                        // is called once a stream is open
+	sent     func()                        // is called after each request that a stream has sent
 	abort    context.CancelCauseFunc       // cancels the call for a reason on this side
+	// each is called before each call of an RPC with one request and one reply. It
+	// returns the context for it, and a function for its error to pass through.
+	each func(context.Context) (context.Context, func(error) error)
 }
 
-// call makes the call and prints its replies.
+// call makes the call, or as many as there are requests for, and prints the
+// replies.
 func (c Command) call(parent context.Context, env Env, p *parsed) error {
+	requests := c.requests(env, p)
 	ctx, abort := context.WithCancelCause(parent)
 	defer abort(nil)
 	ctx, opened, release := c.Call.limit(ctx, p, abort)
 	defer release()
 	begun := false
+	progress := progress{command: c, parsed: p, requests: requests}
+	replies := new(codec)
 	x := exchange{
 		addr:     p.addr,
-		options:  p.options(),
-		requests: c.Call.requests(env.Stdin, p.request),
+		options:  append(p.options(), client.With(grpc.WithDefaultCallOptions(grpc.ForceCodec(replies)))),
+		requests: progress.next,
 		opened:   func() { begun = true; opened() },
+		sent:     func() { progress.sent.Add(1) },
 		abort:    abort,
+		each:     progress.each,
 	}
-	for reply, err := range c.Call.do(p.context(ctx), x) {
+	var err error
+	for reply, failure := range c.Call.do(progress.context(ctx), x) {
 		switch {
-		case err == nil:
-			err = printReply(env.Stdout, reply, p.json, p.json || c.Call.manyReplies)
+		case failure == nil:
+			progress.replies++
+			err = printReply(env.Stdout, replies, reply, p.json, p.json || p.calls || c.Call.manyReplies)
 		case begun && c.Call.manyReplies && errors.Is(parent.Err(), context.Canceled):
 			return nil
 		default:
-			err = callError(ctx, err)
+			err = callError(ctx, failure)
 		}
 		if err != nil {
-			return err
+			break
 		}
 	}
-	return nil
+	if note := progress.note(err); note != "" && env.Stderr != nil {
+		fmt.Fprintf(env.Stderr, "%s: %s: %s\n", env.Program, c.Name, note)
+	}
+	return err
 }
 
 // limit makes the timeout cancel a call. If the timeout is for opening a stream
-// only, the call is aborted unless opened is called in time. The caller must call
-// release in the end.
+// only, the call is aborted unless opened is called in time. A command with many
+// calls has it for each, see progress. The caller must call release in the end.
 func (c Call) limit(ctx context.Context, p *parsed, abort context.CancelCauseFunc) (limited context.Context, opened, release func()) {
-	late := fmt.Errorf("no answer from %s within %s (see --timeout)", p.addr, p.timeout)
+	if p.calls {
+		return ctx, func() {}, func() {}
+	}
 	if !p.bounded {
-		timer := time.AfterFunc(p.timeout, func() { abort(late) })
+		timer := time.AfterFunc(p.timeout, func() { abort(p.late()) })
 		stop := func() { timer.Stop() }
 		return ctx, stop, stop
 	}
+	late := p.late()
 	if c.manyRequests || c.manyReplies {
 		late = fmt.Errorf("the call to %s did not end within %s (see --timeout)", p.addr, p.timeout)
 	}
@@ -74,37 +91,24 @@ func (c Call) limit(ctx context.Context, p *parsed, abort context.CancelCauseFun
 	return ctx, func() {}, cancel
 }
 
-// requests returns a function that returns the given request, or those of the
-// standard input if none is given.
-func (c Call) requests(stdin io.Reader, one proto.Message) func() (proto.Message, error) {
-	if one == nil {
-		if stdin == nil {
-			stdin = strings.NewReader("")
-		}
-		in := newInput(stdin)
-		return func() (proto.Message, error) {
-			request := c.request()
-			return request, in.next(request)
-		}
-	}
-	returned := false
-	return func() (proto.Message, error) {
-		if returned {
-			return nil, io.EOF
-		}
-		returned = true
-		return one, nil
-	}
+// late returns the error of a call that takes longer than its timeout.
+func (p *parsed) late() error {
+	return fmt.Errorf("no answer from %s within %s (see --timeout)", p.addr, p.timeout)
 }
 
 // callError returns the error of a call in the words of the person who made it:
-// for a timeout or a cancellation its cause, else the server's code and message.
+// for a timeout or a cancellation its cause, with what the server answered to
+// earlier tries, else the server's code and message.
 func callError(ctx context.Context, err error) error {
 	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
 		<-ctx.Done() // the server knows the deadline, too, and may have ended the call first
 	}
 	if ctx.Err() != nil {
+		answer, ok := client.LastAnswer(err)
 		err = context.Cause(ctx)
+		if ok {
+			err = fmt.Errorf("%w; its last answer was %s: %s", err, answer.Code(), answer.Message())
+		}
 	}
 	if s, ok := status.FromError(err); ok {
 		return fmt.Errorf("%s: %s", s.Code(), s.Message())

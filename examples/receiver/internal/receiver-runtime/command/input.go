@@ -4,11 +4,13 @@
 package command
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/proto"
@@ -16,26 +18,70 @@ import (
 
 // input reads messages from a text: protobuf JSON, one value after the other,
 // with or without white space between them. It reads a value as soon as the value
-// is complete. A number is complete with the character after it.
+// is complete. A number is complete with the character after it. The text is UTF-8,
+// with or without a byte order mark.
 type input struct {
-	decoder      *json.Decoder
-	ahead        bytes.Buffer // text after offset that the decoder has read
-	offset       int64        // of the value to be read next, in bytes
-	line, column int          // of offset, both from 1, column in characters
+	text         *bufio.Reader
+	decoder      *json.Decoder // nil before the first value
+	failed       error         // to be returned next
+	ahead        bytes.Buffer  // text after offset that the decoder has read
+	offset       int64         // of the value to be read next, in bytes
+	line, column int           // of offset, both from 1, column in characters
 }
 
 func newInput(text io.Reader) *input {
-	in := &input{line: 1, column: 1}
-	in.decoder = json.NewDecoder(io.TeeReader(text, &in.ahead))
-	return in
+	return &input{text: bufio.NewReaderSize(text, 64<<10), line: 1, column: 1}
+}
+
+// arrived reports whether some of the next value can be read without waiting.
+func (in *input) arrived() bool {
+	if in.text.Buffered() > 0 {
+		return true
+	}
+	rest, err := io.ReadAll(in.decoder.Buffered())
+	return err == nil && len(bytes.TrimSpace(rest)) > 0
+}
+
+const byteOrderMark = "\ufeff"
+
+var errUTF16 = errors.New("the text is UTF-16, and must be UTF-8: convert it, for example by iconv -f UTF-16 -t UTF-8")
+
+// begin skips a byte order mark. It returns an error if that of another encoding is
+// there.
+func (in *input) begin() error {
+	first, err := in.text.Peek(1) // more may not be there yet
+	if err != nil {
+		first = []byte{0} // reading returns the error again
+	}
+	switch first[0] {
+	case byteOrderMark[0]:
+		if mark, _ := in.text.Peek(len(byteOrderMark)); string(mark) == byteOrderMark {
+			in.text.Discard(len(byteOrderMark))
+		}
+	case 0xff, 0xfe:
+		if mark, _ := in.text.Peek(2); string(mark) == "\xff\xfe" || string(mark) == "\xfe\xff" {
+			return errUTF16
+		}
+	}
+	in.decoder = json.NewDecoder(io.TeeReader(in.text, &in.ahead))
+	return nil
 }
 
 // next reads the next value into an empty message. It returns io.EOF after the
 // last one. Any other error has the line and column of the mistake, and ends the
 // input.
 func (in *input) next(message proto.Message) error {
+	err := in.failed
+	if err == nil && in.decoder == nil {
+		if err = in.begin(); err != nil {
+			err = fmt.Errorf("standard input: %w", err)
+		}
+	}
+	if err != nil {
+		return err
+	}
 	var text json.RawMessage
-	err := in.decoder.Decode(&text)
+	err = in.decoder.Decode(&text)
 	if errors.Is(err, io.EOF) {
 		return io.EOF
 	}
@@ -89,6 +135,8 @@ func (in *input) shift(err error) error {
 func (in *input) syntaxError(err error) error {
 	var syntax *json.SyntaxError
 	switch {
+	case errors.As(err, &syntax) && strings.Contains(err.Error(), `'\x00'`): // in every other byte, without a mark
+		return errUTF16
 	case errors.As(err, &syntax):
 		in.moveTo(syntax.Offset - 1) // the offset counts the offending byte
 		return &jsonError{line: in.line, column: in.column, reason: syntax.Error()}

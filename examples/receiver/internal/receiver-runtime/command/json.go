@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protojson"
@@ -42,6 +43,7 @@ func (e *jsonError) Error() string {
 
 // parseMessage parses protobuf JSON into an empty message.
 func parseMessage(message protoreflect.Message, text string) error {
+	text = strings.TrimPrefix(text, byteOrderMark)
 	if bareStrings[message.Descriptor().FullName()] == "" || strings.HasPrefix(text, `"`) {
 		return unmarshal(text, message.Interface())
 	}
@@ -62,6 +64,7 @@ func parseMessage(message protoreflect.Message, text string) error {
 
 // parseMap parses a JSON object into a map field of an empty message.
 func parseMap(message protoreflect.Message, field protoreflect.FieldDescriptor, text string) error {
+	text = strings.TrimPrefix(text, byteOrderMark)
 	if err := checkSyntax(text); err != nil {
 		return err
 	}
@@ -78,7 +81,53 @@ func unmarshal(text string, message proto.Message) error {
 	if err := checkSyntax(text); err != nil {
 		return err
 	}
-	return readableError(protojson.UnmarshalOptions{AllowPartial: true}.Unmarshal([]byte(text), message))
+	if at := loneSurrogate(text); at >= 0 {
+		return jsonErrorAt(text, at, text[at:at+6]+" is half of a surrogate pair, and no character")
+	}
+	if err := (protojson.UnmarshalOptions{AllowPartial: true}).Unmarshal([]byte(text), message); err != nil {
+		return readableError(err)
+	}
+	return checkNumbers(text, message.ProtoReflect().Descriptor())
+}
+
+// jsonErrorAt returns an error for what is at an offset of a text.
+func jsonErrorAt(text string, offset int, reason string) error {
+	before := text[:offset]
+	return &jsonError{
+		line:   strings.Count(before, "\n") + 1,
+		column: utf8.RuneCountInString(before[strings.LastIndex(before, "\n")+1:]) + 1,
+		reason: reason,
+	}
+}
+
+// loneSurrogate returns the offset of an escape in a valid JSON text that is half of
+// a surrogate pair, or -1. For it protojson says that the text ends too early.
+func loneSurrogate(text string) int {
+	for at := 0; at < len(text); at++ {
+		if text[at] != '\\' {
+			continue
+		}
+		if text[at+1] != 'u' {
+			at++ // the character may be another backslash
+			continue
+		}
+		unit := hexRune(text[at+2 : at+6])
+		if !utf16.IsSurrogate(unit) {
+			continue
+		}
+		rest := text[at+6:]
+		if !strings.HasPrefix(rest, `\u`) || utf16.DecodeRune(unit, hexRune(rest[2:6])) == utf8.RuneError {
+			return at
+		}
+		at += len(`\ud83d\ude00`) - 1
+	}
+	return -1
+}
+
+// hexRune returns the value of four hexadecimal digits.
+func hexRune(digits string) rune {
+	unit, _ := strconv.ParseUint(digits, 16, 16)
+	return rune(unit)
 }
 
 // endOfJSON is the error of package encoding/json for a text that ends too early.
@@ -93,15 +142,11 @@ func checkSyntax(text string) error {
 	if !errors.As(err, &syntax) {
 		return err
 	}
-	before := text[:syntax.Offset]
+	offset := int(syntax.Offset)
 	if syntax.Error() != endOfJSON {
-		before = text[:syntax.Offset-1] // the offset counts the offending byte
+		offset-- // it counts the offending byte
 	}
-	return &jsonError{
-		line:   strings.Count(before, "\n") + 1,
-		column: utf8.RuneCountInString(before[strings.LastIndex(before, "\n")+1:]) + 1,
-		reason: syntax.Error(),
-	}
+	return jsonErrorAt(text, offset, syntax.Error())
 }
 
 // protoError matches the errors of the protobuf packages. The space after the

@@ -124,6 +124,7 @@ type consumption struct {
 	concurrency, batchSize, tries, window int
 	first, most                           time.Duration
 	fromNow                               bool
+	passedOver                            map[string]bool // schemas of which an event was passed over
 	logger                                *slog.Logger
 }
 
@@ -132,8 +133,8 @@ func newConsumption(log Log, name string, options []ConsumeOption) *consumption 
 		log: log, name: name,
 		concurrency: 8, batchSize: 256, tries: 10, window: 4096,
 		first: 200 * time.Millisecond, most: time.Minute,
-		handlers: map[string]func(context.Context, Record) error{},
-		logger:   slog.Default(),
+		handlers: map[string]func(context.Context, Record) error{}, passedOver: map[string]bool{},
+		logger: slog.Default(),
 	}
 	for _, option := range options {
 		option(c)
@@ -148,6 +149,9 @@ const storageRetryInterval = time.Second
 
 // run consumes while it has the consumer's lease, as often as it gets it.
 func (c *consumption) run(ctx context.Context) error {
+	if c.wants != nil {
+		defer c.warnOfUnread(ctx)()
+	}
 	for {
 		hold, err := c.hold(ctx)
 		if err != nil {

@@ -147,7 +147,9 @@ func (d *delivery) run(ctx context.Context) error {
 func (d *delivery) take(ctx context.Context) {
 	after, _ := d.hold.Position()
 	for failing := false; ctx.Err() == nil; {
-		for record, err := range d.log.Tail(ctx, d.hold.From(after)) {
+		from := d.hold.From(after)
+		from.Logger = d.logger
+		for record, err := range d.log.Tail(ctx, from) {
 			if err != nil {
 				failing = d.waitAfter(ctx, "the log can't be read", err, failing)
 				break
@@ -182,6 +184,9 @@ func (d *delivery) waitAfter(ctx context.Context, what string, err error, known 
 func (d *delivery) put(record Record) bool {
 	bytes := record.Size()
 	wanted := d.wants == nil || d.wants(&record)
+	if !wanted {
+		d.passOver(&record)
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for !d.stopping.Load() && (d.taken-d.recorded >= int64(len(d.slots)) || (d.bytes > 0 && d.bytes+bytes > MaxTakenBytes)) {

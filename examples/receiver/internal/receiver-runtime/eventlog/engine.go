@@ -5,8 +5,10 @@ package eventlog
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strconv"
 	"strings"
@@ -126,8 +128,14 @@ func (e *Event) Size() int {
 // Same reports whether two events with one source and id have the same type,
 // subject, schema and data: then one is a duplicate of the other. If not, they are
 // in conflict.
+//
+// An event that was stored under a former name of the other's schema (see
+// [RegisterMessage]) has the same schema. If it has no type of its own, so that the
+// type is the name of the schema, it has the same type, too.
 func (e *Event) Same(other *Event) bool {
-	return e.Type == other.Type && e.Subject == other.Subject && e.Schema == other.Schema && bytes.Equal(e.Data, other.Data)
+	sameType := e.Type == other.Type || e.Type == e.Schema && other.Type == other.Schema
+	sameSchema := e.Schema == other.Schema || slices.Contains(FormerNames(other.Schema), e.Schema)
+	return sameType && sameSchema && e.Subject == other.Subject && bytes.Equal(e.Data, other.Data)
 }
 
 // Validate returns how many bytes the events of an append count for, or the
@@ -185,6 +193,25 @@ func textFlaw(name, text string) string {
 	}
 	return ""
 }
+
+// LogDeleted logs that events were deleted before they were read, if the next one has a
+// later position than the one after f.After. It is for engines that leave out no
+// numbers.
+func (f From) LogDeleted(ctx context.Context, next Position) {
+	if f.After > 0 && f.Since.IsZero() && next > f.After+1 {
+		f.logger().WarnContext(ctx, "events were deleted before they were read, and are passed over",
+			"first", f.After+1, "last", next-1, "count", next-1-f.After)
+	}
+}
+
+// LogForeign logs that what is at a position is not an event, and why. Reading goes on
+// after it.
+func (f From) LogForeign(ctx context.Context, position Position, why error) {
+	f.logger().WarnContext(ctx, "what is stored at a position is not an event, and is passed over: something else has written to the event log",
+		"position", position, "error", why)
+}
+
+func (f From) logger() *slog.Logger { return cmp.Or(f.Logger, slog.Default()) }
 
 // ValidateConsumer returns the error that says what is wrong with the name of a
 // consumer, or nil.

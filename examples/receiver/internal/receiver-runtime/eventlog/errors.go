@@ -36,6 +36,9 @@ var (
 	// ErrReplaced is the error of reading on in a log that has other events by
 	// now: it was deleted and created again, or has lost events.
 	ErrReplaced = errors.New("the log has other events at its positions")
+	// ErrUnreadable is the error for a stored event whose data is not a message of
+	// the type that its schema names, because that type has changed.
+	ErrUnreadable = errors.New("the stored event can't be read")
 	// ErrClosed is the error of every call on a closed log.
 	ErrClosed = errors.New("the event log is closed")
 )

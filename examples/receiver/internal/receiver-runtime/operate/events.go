@@ -8,6 +8,7 @@ package operate
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,6 +26,7 @@ import (
 
 	"example.com/receiver/internal/receiver-runtime/eventlog"
 	"example.com/receiver/internal/receiver-runtime/server"
+	"example.com/receiver/internal/receiver-runtime/terminal"
 )
 
 // command is a subcommand of a server's "events".
@@ -93,10 +95,14 @@ func Events(ctx context.Context, program string, args []string, getenv func(stri
 		return err
 	}
 	buffered := bufio.NewWriter(out)
-	lines := json.NewEncoder(buffered)
-	lines.SetEscapeHTML(false)
 	err = act(ctx, log, func(line any) error {
-		err := lines.Encode(line)
+		var text bytes.Buffer
+		encoder := json.NewEncoder(&text)
+		encoder.SetEscapeHTML(false)
+		err := encoder.Encode(line)
+		if err == nil {
+			_, err = buffered.Write(terminal.JSON(text.Bytes()))
+		}
 		if err == nil && command.follows {
 			err = buffered.Flush()
 		}

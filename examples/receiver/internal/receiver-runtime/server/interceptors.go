@@ -40,17 +40,17 @@ func (i interceptor) stream(server any, stream grpc.ServerStream, info *grpc.Str
 		if cause := recover(); cause != nil {
 			err = i.panicked(stream.Context(), info.FullMethod, cause)
 		}
-		err = i.answer(stream.Context(), info.FullMethod, begin, err)
+		if bounded, ok := stream.(*boundedStream); ok && bounded.wasCut() { // notices log that
+			err = publicError(err)
+		} else {
+			err = i.answer(stream.Context(), info.FullMethod, begin, err)
+		}
 	}()
 	return next(server, drainable{stream, context.WithValue(stream.Context(), drainKey{}, i.draining)})
 }
 
 // answer logs how a call ended, and returns the error for the caller.
 func (i interceptor) answer(ctx context.Context, method string, begin time.Time, err error) error {
-	if err == nil {
-		i.logCall(ctx, method, begin, codes.OK, nil)
-		return nil
-	}
 	public := publicError(err)
 	i.logCall(ctx, method, begin, status.Code(public), err)
 	return public
@@ -65,6 +65,8 @@ var errInternal = status.Error(codes.Internal, "internal error")
 func publicError(err error) error {
 	var known interface{ GRPCStatus() *status.Status }
 	switch {
+	case err == nil:
+		return nil
 	case errors.As(err, &known) && known.GRPCStatus().Code() != codes.OK:
 		return known.GRPCStatus().Err()
 	case errors.Is(err, context.DeadlineExceeded):

@@ -137,6 +137,30 @@ type Tailing[Request, Event proto.Message] struct {
 // Receiver is the receiving end of a stream.
 type Receiver[M any] interface{ Recv() (M, error) }
 
+// Held returns the receiving end of the events that the replies of a stream hold.
+func Held[Reply, Event any](stream Receiver[Reply], events func(Reply) []Event) Receiver[Event] {
+	return &held[Reply, Event]{stream: stream, events: events}
+}
+
+type held[Reply, Event any] struct {
+	stream Receiver[Reply]
+	events func(Reply) []Event
+	next   []Event
+}
+
+// Recv returns the next event.
+func (h *held[Reply, Event]) Recv() (event Event, err error) {
+	for len(h.next) == 0 {
+		reply, err := h.stream.Recv()
+		if err != nil {
+			return event, err
+		}
+		h.next = h.events(reply)
+	}
+	event, h.next = h.next[0], h.next[1:]
+	return event, nil
+}
+
 // Tails tests an RPC that replays the log and follows it: events come in their
 // order, those that were stored before the call and those that are stored later.
 func Tails[Request, Event proto.Message](t *testing.T, rpc Tailing[Request, Event]) {

@@ -20,20 +20,46 @@ const maxDepth = 4
 // Sample makes a message with a value in every field, always the same: text
 // says the name of its field, numbers are 1, lists and maps have one element,
 // of a oneof the first member is set. Only the fields with the full names in
-// unique have another value each time.
+// unique have another value each time. A field of a type that requires itself
+// (proto2) stays unset: no message of that type is valid.
 func Sample[M proto.Message](unique ...string) M {
 	message := empty[M]()
-	filler{unique: unique}.fill(message.ProtoReflect(), maxDepth)
+	filler{unique: unique, endless: map[protoreflect.FullName]bool{}}.fill(message.ProtoReflect(), maxDepth)
 	return message
 }
 
-type filler struct{ unique []string }
+type filler struct {
+	unique  []string
+	endless map[protoreflect.FullName]bool // messages that were looked at: whether they require themselves
+}
+
+// requiresItself reports whether a message can't be filled: it requires itself, or
+// one that does.
+func (f filler) requiresItself(message protoreflect.MessageDescriptor) bool {
+	if message == nil {
+		return false
+	}
+	if endless, known := f.endless[message.FullName()]; known {
+		return endless
+	}
+	f.endless[message.FullName()] = true // if it is met again on the way down
+	endless := false
+	for i := range message.Fields().Len() {
+		fd := message.Fields().Get(i)
+		endless = endless || fd.Cardinality() == protoreflect.Required && f.requiresItself(fd.Message())
+	}
+	f.endless[message.FullName()] = endless
+	return endless
+}
 
 func (f filler) fill(m protoreflect.Message, depth int) {
 	fields := m.Descriptor().Fields()
 	for i := range fields.Len() {
 		fd := fields.Get(i)
 		if oneof := fd.ContainingOneof(); oneof != nil && oneof.Fields().Get(0) != fd {
+			continue
+		}
+		if held := fd.Message(); held != nil && (f.requiresItself(held) || fd.IsMap() && f.requiresItself(fd.MapValue().Message())) {
 			continue
 		}
 		switch {

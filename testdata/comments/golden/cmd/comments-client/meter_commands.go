@@ -20,6 +20,7 @@ func init() {
 			Service: "comments.Meter",
 			Name:    "measure",
 			Doc:     "Takes a measurement.",
+			Reads:   true,
 			Flags: []command.Flag{
 				{Name: "sensor", Field: "sensor"},
 				{Name: "number", Field: "number", Doc: "The number of the measurement."},
@@ -38,6 +39,7 @@ func init() {
 			Name:    "calibrate",
 			Doc:     "Sends a Calibration to Meter and prints the Measured.",
 			Event:   true,
+			Reads:   true,
 			Flags: []command.Flag{
 				{Name: "payload", Field: "payload"},
 			},

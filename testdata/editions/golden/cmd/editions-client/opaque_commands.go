@@ -20,6 +20,7 @@ func init() {
 			Service: "editions.Opaque",
 			Name:    "take",
 			Doc:     "Sends a PressEvent to Opaque and prints the Reply.",
+			Reads:   true,
 			Flags: []command.Flag{
 				{Name: "event-id", Field: "event_id"},
 				{Name: "event-type", Field: "event_type"},
@@ -45,6 +46,7 @@ func init() {
 			Service: "editions.Opaque",
 			Name:    "get",
 			Doc:     "Sends a Presses to Opaque and prints the Reply.",
+			Batch:   "presses",
 			Flags: []command.Flag{
 				{Name: "presses", Field: "presses"},
 			},

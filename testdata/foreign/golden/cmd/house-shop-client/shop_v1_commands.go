@@ -23,6 +23,7 @@ func init() {
 			Name:    "report",
 			Doc:     "Sends an Event to Shop and prints the Empty.",
 			Event:   true,
+			Reads:   true,
 			Flags: []command.Flag{
 				{Name: "type", Field: "type"},
 				{Name: "subject", Field: "subject"},
@@ -36,6 +37,7 @@ func init() {
 			Name:    "report-own",
 			Doc:     "Sends an Event to Shop and prints the Empty.",
 			Event:   true,
+			Reads:   true,
 			Flags: []command.Flag{
 				{Name: "type", Field: "type"},
 				{Name: "subject", Field: "subject"},

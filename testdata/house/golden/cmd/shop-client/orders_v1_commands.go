@@ -20,6 +20,7 @@ func init() {
 			Service: "shop.v1.Orders",
 			Name:    "take",
 			Doc:     "Stores an order.",
+			Reads:   true,
 			Flags: []command.Flag{
 				{Name: "event-id", Field: "event_id"},
 				{Name: "event-type", Field: "event_type"},
@@ -35,6 +36,7 @@ func init() {
 			Service: "shop.v1.Orders",
 			Name:    "take-many",
 			Doc:     "Sends a TakeManyRequest to Orders and prints the Reply.",
+			Batch:   "events",
 			Flags: []command.Flag{
 				{Name: "events", Field: "events"},
 			},

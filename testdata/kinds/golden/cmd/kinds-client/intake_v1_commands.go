@@ -22,6 +22,7 @@ func init() {
 			Name:    "one",
 			Doc:     "Sends a ClickEvent to Intake and prints the Reply.",
 			Event:   true,
+			Reads:   true,
 			Flags: []command.Flag{
 				{Name: "type", Field: "type"},
 				{Name: "user-id", Field: "user_id"},
@@ -36,8 +37,8 @@ func init() {
 			Name:    "held",
 			Doc:     "Sends a HeldRequest to Intake and prints the Reply.",
 			Event:   true,
+			Reads:   true,
 			Flags: []command.Flag{
-				{Name: "parent", Field: "parent"},
 				{Name: "event", Field: "event"},
 			},
 			Call: command.Unary(kindsclient.Dial, func(ctx context.Context, client *kindsclient.Client, request *kindspb.HeldRequest) (*kindspb.Reply, error) {
@@ -49,6 +50,7 @@ func init() {
 			Name:    "batch",
 			Doc:     "Sends a BatchRequest to Intake and prints the Reply.",
 			Event:   true,
+			Batch:   "events",
 			Flags: []command.Flag{
 				{Name: "events", Field: "events"},
 			},
@@ -76,7 +78,6 @@ func init() {
 			Doc:     "Sends HeldRequest messages to Intake and prints the Empty.",
 			Event:   true,
 			Flags: []command.Flag{
-				{Name: "parent", Field: "parent"},
 				{Name: "event", Field: "event"},
 			},
 			Call: command.ClientStream(kindsclient.Dial, func(ctx context.Context, client *kindsclient.Client) (kindspb.Intake_UploadHeldClient, error) {

@@ -85,8 +85,7 @@ func (x *ClickEvent) GetEventTime() *timestamppb.Timestamp {
 
 type HeldRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Parent        string                 `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
-	Event         *ClickEvent            `protobuf:"bytes,2,opt,name=event,proto3" json:"event,omitempty"`
+	Event         *ClickEvent            `protobuf:"bytes,1,opt,name=event,proto3" json:"event,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -119,13 +118,6 @@ func (x *HeldRequest) ProtoReflect() protoreflect.Message {
 // Deprecated: Use HeldRequest.ProtoReflect.Descriptor instead.
 func (*HeldRequest) Descriptor() ([]byte, []int) {
 	return file_kinds_proto_rawDescGZIP(), []int{1}
-}
-
-func (x *HeldRequest) GetParent() string {
-	if x != nil {
-		return x.Parent
-	}
-	return ""
 }
 
 func (x *HeldRequest) GetEvent() *ClickEvent {
@@ -179,7 +171,7 @@ func (x *BatchRequest) GetEvents() []*ClickEvent {
 	return nil
 }
 
-// Holds two messages: which is the event can't be told.
+// Holds more than the event, which would be lost.
 type UpdateRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Event         *ClickEvent            `protobuf:"bytes,1,opt,name=event,proto3" json:"event,omitempty"`
@@ -346,10 +338,9 @@ const file_kinds_proto_rawDesc = "" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x17\n" +
 	"\auser_id\x18\x02 \x01(\tR\x06userId\x129\n" +
 	"\n" +
-	"event_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\teventTime\"Q\n" +
-	"\vHeldRequest\x12\x16\n" +
-	"\x06parent\x18\x01 \x01(\tR\x06parent\x12*\n" +
-	"\x05event\x18\x02 \x01(\v2\x14.kinds.v1.ClickEventR\x05event\"<\n" +
+	"event_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\teventTime\"9\n" +
+	"\vHeldRequest\x12*\n" +
+	"\x05event\x18\x01 \x01(\v2\x14.kinds.v1.ClickEventR\x05event\"<\n" +
 	"\fBatchRequest\x12,\n" +
 	"\x06events\x18\x01 \x03(\v2\x14.kinds.v1.ClickEventR\x06events\"l\n" +
 	"\rUpdateRequest\x12*\n" +

@@ -21,6 +21,7 @@ func init() {
 			Name:    "do",
 			Doc:     "Sends a ClientEvent to Server and prints the Err.",
 			Event:   true,
+			Reads:   true,
 			Flags: []command.Flag{
 				{Name: "type", Field: "type"},
 				{Name: "source", Field: "source"},

@@ -20,6 +20,7 @@ func init() {
 			Service: "shop.v1.OrderIntake",
 			Name:    "take-order",
 			Doc:     "Takes one event.",
+			Reads:   true,
 			Flags: []command.Flag{
 				{Name: "event-id", Field: "event_id", Doc: "Identifies the event; made by the shop."},
 				{Name: "tenant-id", Field: "tenant_id"},

@@ -32,6 +32,7 @@ func init() {
 			Name:    "report",
 			Doc:     "Sends a Reading_StateEvent to Devices and prints the Ack.",
 			Event:   true,
+			Reads:   true,
 			Flags: []command.Flag{
 				{Name: "event-name", Field: "event_name"},
 				{Name: "subject", Field: "subject"},

@@ -21,6 +21,7 @@ func init() {
 			Name:    "send",
 			Doc:     "Sends a ReadingEvent to Readings and prints the Ack.",
 			Event:   true,
+			Reads:   true,
 			Flags: []command.Flag{
 				{Name: "type", Field: "type"},
 				{Name: "timestamp-ms", Field: "timestamp_ms"},

@@ -12,6 +12,11 @@ import (
 	"example.com/shop/internal/receiver-runtime/eventlog"
 )
 
+// init makes the type known as one that is read.
+func init() {
+	eventlog.RegisterMessage[*shopv1.OrderEvent]()
+}
+
 // AppendOrderEvent stores events, all of them or none, and returns a receipt
 // for each once they are durable. An event is identified by its source
 // (tenant_id) and id (event_id, or if that is empty, the id sent with the
@@ -31,14 +36,15 @@ func (l *Log) AppendOrderEvent(ctx context.Context, events ...*shopv1.OrderEvent
 }
 
 // ReplayOrderEvent yields the stored events in order, beginning at from, up to
-// the end of the log or an error.
+// the end of the log or an error. An event that the type, which has changed,
+// can't read any longer is yielded with [ErrUnreadable]; the others follow.
 func (l *Log) ReplayOrderEvent(ctx context.Context, from From) iter.Seq2[Stored[*shopv1.OrderEvent], error] {
 	return eventlog.ReplayMessages[*shopv1.OrderEvent](ctx, l.store, from)
 }
 
 // TailOrderEvent yields the events that ReplayOrderEvent yields, and then each
-// new event soon after it is stored. When ctx ends it yields the error of ctx,
-// and ends.
+// new event soon after it is stored. One that can't be read is logged and left
+// out. When ctx ends it yields the error of ctx, and ends.
 func (l *Log) TailOrderEvent(ctx context.Context, from From) iter.Seq2[Stored[*shopv1.OrderEvent], error] {
 	return eventlog.TailMessages[*shopv1.OrderEvent](ctx, l.store, from)
 }

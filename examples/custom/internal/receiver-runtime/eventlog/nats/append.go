@@ -218,7 +218,7 @@ func (l *streamLog) storeBatch(ctx context.Context, entries []*entry) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	id := l.conn.NewInbox()[len("_INBOX."):]
+	id := l.newID()
 	last := len(entries) - 1
 	var ack acknowledgement
 	for i, entry := range entries {

@@ -93,7 +93,7 @@ func (l *streamLog) Hold(ctx context.Context, consumer string) (eventlog.Hold, e
 
 // acquire takes the lease, and returns when it began.
 func (h *hold) acquire(ctx context.Context) (began time.Time, err error) {
-	id := h.log.conn.NewInbox()[len(nats.InboxPrefix):]
+	id := h.log.newID()
 	check := lossCheck{certainAfter: h.log.staleLeaderTime()}
 	err = h.log.do(ctx, func(ctx context.Context) error {
 		current, sequence, err := h.log.readState(ctx, h.subject)

@@ -134,11 +134,7 @@ func (l *streamLog) Check(ctx context.Context) error {
 				return fmt.Errorf("%d of %d replicas are online", online, info.Config.Replicas)
 			}
 		}
-		account, err := l.jetstream.AccountInfo(ctx)
-		if err == nil && account.Limits.MaxStore > 0 && account.Store >= uint64(account.Limits.MaxStore) {
-			return &eventlog.Error{Kind: eventlog.ErrFull, Detail: "its account has used all of its storage"}
-		}
-		return err
+		return l.checkAccount(ctx)
 	})
 	if err != nil {
 		return err

@@ -150,6 +150,7 @@ func startAppender(path string, growth *growth) (*appender, error) {
 	a := &appender{writer: writer, growth: growth, stopped: make(chan struct{})}
 	a.wake.L = &a.mu
 	go a.run()
+	go a.watch()
 	return a, nil
 }
 
@@ -209,6 +210,34 @@ func (a *appender) run() {
 	a.err = a.writer.close()
 }
 
+// watchInterval is how soon it is noticed that a file was removed while nobody
+// appends, and contentInterval that it was overwritten.
+const (
+	watchInterval   = 200 * time.Millisecond
+	contentInterval = time.Second
+)
+
+// watch checks the files until the appender stops. If one was lost, it has the writer
+// save what it can.
+func (a *appender) watch() {
+	files := a.writer.watch
+	for last := time.Now(); ; {
+		select {
+		case <-a.stopped:
+			return
+		case <-time.After(watchInterval):
+		}
+		err := files.check(false)
+		if err == nil && time.Since(last) >= contentInterval {
+			err, last = files.checkContent(), time.Now()
+		}
+		if err != nil {
+			_ = a.enqueue(&appendCall{done: make(chan struct{}, 1)}) // it is full of others that do the same, or stops
+			return
+		}
+	}
+}
+
 // note records how the last transaction ended.
 func (a *appender) note(failure error) {
 	a.mu.Lock()
@@ -256,7 +285,7 @@ func (l *fileLog) Check(ctx context.Context) error {
 	if l.appender.underWay.tookTooLong() || l.underWay.tookTooLong() {
 		return &eventlog.Error{Kind: eventlog.ErrUnavailable, Detail: fmt.Sprintf("its storage has not answered for %s", maxWait)}
 	}
-	if err := l.appender.writer.checkFile(); err != nil {
+	if err := l.appender.writer.watch.check(false); err != nil {
 		return l.unlessClosed(err)
 	}
 	probe, err := l.appender.probe()

@@ -20,11 +20,18 @@ func (l *fileLog) change(ctx context.Context, change func(*sql.Conn) error) erro
 	if l.changes == nil {
 		return l.unlessClosed(&eventlog.Error{Kind: eventlog.ErrReadOnly})
 	}
+	files := l.appender.writer.watch
+	if err := files.known(); err != nil {
+		return l.unlessClosed(err)
+	}
 	conn, err := connect(ctx, l.changes)
 	if err == nil {
 		l.underWay.start()
 		err = transact(ctx, conn, func() error { return change(conn) })
 		l.underWay.stop()
+		if err == nil {
+			err = files.check(true)
+		}
 		if isBroken(err) {
 			discard(conn)
 		} else {

@@ -53,6 +53,11 @@ var migrations = []string{
 	);
 	CREATE INDEX dead_letters_retrying ON dead_letters (consumer, position) WHERE retrying`,
 	`ALTER TABLE consumers ADD COLUMN failure TEXT`, // what it fails at, in JSON; NULL: nothing
+	`CREATE TABLE clock ( -- by which max-age counts; it has rows once the wall clock has jumped while the log was open
+		position INTEGER NOT NULL, -- of the last event then
+		time     TEXT NOT NULL, -- that the clock showed, in the format of events
+		ahead    INTEGER NOT NULL -- by how many nanoseconds the wall clock was ahead of it from then on
+	)`,
 }
 
 // schemaVersion returns the version of the schema in a file, 0 if it is empty, or
@@ -125,5 +130,8 @@ func (l *fileLog) migrate(ctx context.Context) error {
 	if journal != "wal" {
 		return fmt.Errorf("%s: its file system can't hold a write-ahead log; choose a path on a local disk", l.path)
 	}
+	// Then the header of the file is not that of a backup which it was restored from,
+	// and another backup over it is noticed (see wal.go). Others may keep it from that.
+	_, _ = conn.ExecContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)")
 	return nil
 }

@@ -5,18 +5,27 @@
 // Import it for [eventlog.Open] to know its URLs:
 //
 //	sqlite:PATH
-//	sqlite:PATH?max-age=720h&max-bytes=10GB
+//	sqlite:PATH?max-age=720h&max-bytes=10GB&filesystem=any
 //
 // An acknowledged event is on the disk: write-ahead log, synchronous=FULL, so the
 // durability is [eventlog.Fsync]. Appends that wait at the same time share a
 // transaction. Several processes may have the file open; a consumer's lease is a
 // lock on a file beside it.
 //
+// A path on a network file system is refused on Linux, macOS and FreeBSD, where that can
+// be found out: locks and shared memory can't be relied on there. With filesystem=any it
+// is accepted.
+//
 // A log keeps all events, unless its URL limits them. Then the oldest events are
 // deleted soon after they are older than max-age, or soon after they use more than
 // max-bytes of the file, whether consumers have handled them or not. Dead letters
 // stay, and do not count: they come on top of max-bytes. The file does not shrink;
 // its space is used again. A duplicate is recognised as long as its event is kept.
+//
+// Ages do not depend on a right wall clock. While a log is open they count the time
+// that passes, whatever becomes of the wall clock; a time in which the log was closed
+// counts once a new event shows it. What is in doubt is kept. What is deleted is
+// logged, with a warning for each consumer that has not handled it.
 //
 // In the table "events" the column "data" is a protobuf message. The subcommand
 // "events replay" of a server prints it as JSON.
@@ -28,9 +37,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"example.com/shop/internal/receiver-runtime/eventlog"
 )
@@ -57,41 +68,88 @@ type fileLog struct {
 func init() { eventlog.Register(open, "sqlite") }
 
 func open(ctx context.Context, url string, mode eventlog.Mode) (eventlog.Log, error) {
-	path, limits, err := parseURL(url)
+	path, parameters, err := parseURL(url)
 	if err != nil {
 		return nil, err
 	}
 	if mode == eventlog.ReadOnly {
-		return openReader(ctx, path)
+		return openReader(ctx, path, parameters)
 	}
-	return openWriter(ctx, path, limits)
+	return openWriter(ctx, path, parameters)
 }
 
 // parseURL returns the absolute path that a URL names, so that the log stays
-// where it is when the working directory changes, and the limits of what is kept.
-func parseURL(url string) (path string, retention limits, err error) {
-	path, parameters, _ := strings.Cut(strings.TrimPrefix(url, "sqlite:"), "?")
+// where it is when the working directory changes, and the parameters.
+func parseURL(url string) (path string, parsed parameters, err error) {
+	path, query, _ := strings.Cut(strings.TrimPrefix(url, "sqlite:"), "?")
 	if strings.HasPrefix(path, "///") {
 		path = path[len("//"):]
 	}
 	if path == "" || strings.HasPrefix(path, "//") {
-		return "", retention, fmt.Errorf("event log %q: want sqlite:PATH, such as sqlite:events.db or sqlite:/var/lib/orders/events.db", url)
+		return "", parsed, fmt.Errorf("event log %q: want sqlite:PATH, such as sqlite:events.db or sqlite:/var/lib/orders/events.db", url)
 	}
 	if path, err = filepath.Abs(path); err == nil {
-		retention, err = parseRetention(parameters)
+		parsed, err = parseParameters(query)
 	}
 	if err != nil {
-		return "", retention, fmt.Errorf("event log %q: %w", url, err)
+		return "", parsed, fmt.Errorf("event log %q: %w", url, err)
 	}
-	return path, retention, nil
+	return path, parsed, nil
 }
 
-func openReader(ctx context.Context, path string) (_ *fileLog, err error) {
+// parameters are what a URL sets.
+type parameters struct {
+	limits
+	anyFileSystem bool // the file may be on another machine
+}
+
+// parseParameters reads max-age=720h, max-bytes=10GB and filesystem=any.
+func parseParameters(query string) (parsed parameters, err error) {
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return parsed, fmt.Errorf("the parameters after the ? can't be read: %w", err)
+	}
+	for name := range values {
+		switch value := values.Get(name); name {
+		case "max-age":
+			if parsed.age, err = time.ParseDuration(value); err != nil || parsed.age <= 0 {
+				return parsed, fmt.Errorf("max-age=%s: want a duration, such as 720h", value)
+			}
+		case "max-bytes":
+			if parsed.bytes, err = eventlog.ParseBytes(value); err != nil || parsed.bytes <= 0 {
+				return parsed, fmt.Errorf("max-bytes=%s: want a number of bytes, such as 10GB", value)
+			}
+		case "filesystem":
+			if parsed.anyFileSystem = value == "any"; !parsed.anyFileSystem {
+				return parsed, fmt.Errorf("filesystem=%s: want any; leave the parameter out to have network file systems refused", value)
+			}
+		default:
+			return parsed, fmt.Errorf("there is no parameter %q, only max-age, max-bytes and filesystem", name)
+		}
+	}
+	return parsed, nil
+}
+
+// refuse returns an error if a file is where the parameters don't allow it.
+func (p parameters) refuse(path string) error {
+	if p.anyFileSystem {
+		return nil
+	}
+	return refuseRemote(path)
+}
+
+func openReader(ctx context.Context, path string, parameters parameters) (_ *fileLog, err error) {
 	switch err := findCreated(path); {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("%s: there is no event log here; name one that exists (a server creates its own when it starts)", path)
 	case err != nil:
 		return nil, openError(path, err)
+	}
+	if err := parameters.refuse(path); err != nil {
+		return nil, err
+	}
+	if hasForeignWAL(ctx, path) {
+		return nil, fmt.Errorf("%s: the -wal beside it belongs to another file, which was here before: move it away, or start the server, which does that", path)
 	}
 	log := &fileLog{path: path, readers: newReaders(path)}
 	defer func() {
@@ -113,9 +171,12 @@ func openReader(ctx context.Context, path string) (_ *fileLog, err error) {
 	return log, nil
 }
 
-func openWriter(ctx context.Context, path string, retention limits) (_ *fileLog, err error) {
+func openWriter(ctx context.Context, path string, parameters parameters) (_ *fileLog, err error) {
 	if err := makeDirectory(filepath.Dir(path)); err != nil {
 		return nil, openError(path, err)
+	}
+	if err := parameters.refuse(path); err != nil { // before a file is left there
+		return nil, err
 	}
 	if err := createPrivate(path); err != nil {
 		return nil, openError(path, err)
@@ -123,6 +184,12 @@ func openWriter(ctx context.Context, path string, retention limits) (_ *fileLog,
 	// Two names of one file must share the leases of its consumers.
 	if path, err = filepath.EvalSymlinks(path); err != nil {
 		return nil, openError(path, err)
+	}
+	if err := parameters.refuse(path); err != nil {
+		return nil, err
+	}
+	if err := setAsideForeignWAL(ctx, path); err != nil {
+		return nil, err
 	}
 	log := &fileLog{path: path, readers: newReaders(path), changes: newWriterPool(path)}
 	defer func() {
@@ -136,8 +203,12 @@ func openWriter(ctx context.Context, path string, retention limits) (_ *fileLog,
 	if log.appender, err = startAppender(path, &log.growth); err != nil {
 		return nil, openError(path, err)
 	}
-	if retention != (limits{}) {
-		log.trimmer = startTrimmer(log, retention)
+	if parameters.limits != (limits{}) {
+		trimmer := newTrimmer(log, parameters.limits)
+		if err := trimmer.start(ctx); err != nil {
+			return nil, openError(path, err)
+		}
+		log.trimmer = trimmer
 	}
 	return log, nil
 }
@@ -159,7 +230,10 @@ func (l *fileLog) close() error {
 	l.growth.close()
 	errs = append(errs, l.readers.close())
 	if l.changes != nil {
-		errs = append(errs, l.holds.close(), l.changes.Close())
+		errs = append(errs, l.holds.close())
+		if l.appender == nil || !l.appender.writer.watch.isLost() { // see [writer.close]
+			errs = append(errs, l.changes.Close())
+		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return &eventlog.Error{Kind: eventlog.ErrUnavailable, Detail: "closing it", Cause: err}

@@ -11,7 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -26,10 +26,9 @@ import (
 // It uses the driver's prepared statements directly: what database/sql does for
 // each argument costs a good part of what SQLite does with it.
 type writer struct {
-	path string
-	file os.FileInfo // as it was when the log was opened
-	pool *sql.DB
-	conn *sql.Conn // nil if a new one is needed
+	watch *watch
+	pool  *sql.DB
+	conn  *sql.Conn // nil if a new one is needed
 
 	begin, commit, rollback statement
 	touch, find             statement
@@ -76,28 +75,39 @@ type insertion struct {
 }
 
 func newWriter(path string) (*writer, error) {
-	w := &writer{path: path, pool: newWriterPool(path)}
-	err := whileBusy(context.Background(), w.connect)
-	if err == nil {
-		w.file, err = os.Stat(path)
-	}
-	if err != nil {
+	w := &writer{watch: &watch{path: path}, pool: newWriterPool(path)}
+	if err := whileBusy(context.Background(), w.connect); err != nil {
 		return nil, errors.Join(err, w.close())
 	}
 	return w, nil
 }
 
-// checkFile returns nil while the file is the one that was opened. What is written
-// to one that was removed, or replaced by a backup, is lost when the process ends.
-func (w *writer) checkFile() error {
-	file, err := os.Stat(w.path)
-	if err == nil && !os.SameFile(file, w.file) {
-		err = fmt.Errorf("there is another file at %s", w.path)
+// save moves what the write-ahead log has into the file, if that log was removed or
+// replaced while it was open: it is lost when the process ends.
+func (w *writer) save() {
+	loss := w.watch.saving()
+	if loss == nil || w.conn == nil {
+		return
 	}
-	if err != nil {
-		return &eventlog.Error{Kind: eventlog.ErrUnavailable, Detail: "its file was removed or replaced while it was open; stop the server and start it again", Cause: err}
+	ctx, cancel := context.WithTimeout(context.Background(), maxWait)
+	defer cancel()
+	var busy, frames, moved int
+	for moved = -1; moved < frames; pause(ctx, 5*time.Millisecond) { // as far as those that read allow it
+		if err := w.conn.QueryRowContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)").Scan(&busy, &frames, &moved); err != nil {
+			slog.ErrorContext(ctx, "what is acknowledged could not be saved in the event log's file, and is lost when this process ends", "log", w.watch.path, "cause", loss.cause, "error", err)
+			return
+		}
 	}
-	return nil
+	w.watch.saved()
+	slog.ErrorContext(ctx, "the event log takes no events any longer: "+loss.what+"; what was acknowledged was saved in its file", "log", w.watch.path, "cause", loss.cause)
+}
+
+// pause waits for a duration, or the end of ctx.
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
 }
 
 // connect opens the connection and prepares its statements.
@@ -128,6 +138,9 @@ func (w *writer) connect() error {
 		}
 		return errors.Join(errs...)
 	})
+	if err == nil {
+		err = w.watch.start()
+	}
 	if err != nil {
 		w.disconnect()
 	}
@@ -137,6 +150,7 @@ func (w *writer) connect() error {
 // disconnect closes the connection, and first its prepared statements, which would
 // keep it open.
 func (w *writer) disconnect() {
+	w.watch.stop()
 	statements := []statement{w.begin, w.commit, w.rollback, w.touch, w.find}
 	for _, insert := range w.inserts {
 		statements = append(statements, insert.statement)
@@ -175,7 +189,12 @@ func prepareAll(conn *sql.Conn, prepare func(prepareFunc) error) error {
 	})
 }
 
+// close closes the connection, unless a file was lost: the last connection that is
+// closed moves the write-ahead log into the file, and deletes what has its name.
 func (w *writer) close() error {
+	if w.watch.isLost() {
+		return nil
+	}
 	if w.conn != nil {
 		w.disconnect()
 	}
@@ -189,17 +208,19 @@ func (w *writer) close() error {
 // It first inserts everything without looking at what is stored. If the index then
 // refuses an event, the transaction is undone, and a second one looks first.
 func (w *writer) store(batch []*appendCall) (failure error) {
-	var err error
-	if w.conn == nil {
+	err := w.watch.known()
+	if err == nil && w.conn == nil {
 		err = w.connect()
 	}
 	if err == nil {
-		err = w.attempt(batch)
-	}
-	if err == nil {
-		err = w.checkFile()
+		if err = w.attempt(batch); err == nil {
+			err = w.watch.check(true)
+		} else if lost := w.watch.check(false); lost != nil { // before the connection may be closed
+			err = lost
+		}
 	}
 	if err != nil {
+		w.save()
 		failure = callerError(err)
 		for _, call := range batch {
 			call.err = failure
@@ -327,10 +348,32 @@ func (e *entry) same(other *entry) bool {
 }
 
 // lookUp returns the position of the event in the table that has an entry's source
-// and id, 0 if there is none, and whether it is the same event.
+// and id, 0 if there is none, and whether it is the same event. It may be stored
+// under a former name of its schema.
 func (w *writer) lookUp(entry *entry) (position eventlog.Position, same bool, err error) {
+	position, same, err = w.findRow(entry.row)
+	if err != nil || position == 0 || same {
+		return position, same, err
+	}
+	schema := entry.row[schemaColumn]
+	for _, former := range eventlog.FormerNames(schema.(string)) {
+		row := entry.row
+		row[schemaColumn] = former
+		if row[typeColumn] == schema { // it has no type of its own
+			row[typeColumn] = former
+		}
+		if position, same, err = w.findRow(row); err != nil || same {
+			break
+		}
+	}
+	return position, same, err
+}
+
+// findRow returns the position of the event in the table that has a row's source
+// and id, 0 if there is none, and whether the rest is the same, too.
+func (w *writer) findRow(values eventRow) (position eventlog.Position, same bool, err error) {
 	arguments := make([]driver.NamedValue, columnCount)
-	for i, value := range entry.row {
+	for i, value := range values {
 		arguments[i] = driver.NamedValue{Ordinal: i + 1, Value: value}
 	}
 	rows, err := w.find.QueryContext(context.Background(), arguments)

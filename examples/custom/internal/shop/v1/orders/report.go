@@ -13,5 +13,5 @@ func (s *Service) Report(ctx context.Context, event *shopv1.OrderEvent) (*shopv1
 	if _, err := s.events.AppendOrderEvent(ctx, event); err != nil {
 		return nil, err
 	}
-	return &shopv1.Reported{Message: "Hello, " + event.GetUserId() + "!"}, nil
+	return &shopv1.Reported{Message: "stored"}, nil
 }

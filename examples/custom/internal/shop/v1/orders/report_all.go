@@ -7,6 +7,7 @@ import (
 
 	shopv1 "example.com/shop/gen/shop/v1"
 	"example.com/shop/internal/receiver-runtime/eventid"
+	"example.com/shop/internal/receiver-runtime/eventlog"
 )
 
 // ReportAll stores each event as it arrives, and acknowledges all of them at
@@ -15,7 +16,7 @@ import (
 // Stores events as they arrive.
 func (s *Service) ReportAll(stream shopv1.Orders_ReportAllServer) error {
 	ctx := eventid.Sequence(stream.Context())
-	stored := 0
+	var stored eventlog.Sum
 	for {
 		event, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
@@ -28,9 +29,9 @@ func (s *Service) ReportAll(stream shopv1.Orders_ReportAllServer) error {
 		if err != nil {
 			return err
 		}
-		stored += len(receipts)
+		stored.Add(receipts...)
 	}
 	return stream.SendAndClose(&shopv1.Reported{
-		Message: fmt.Sprintf("%d stored", stored),
+		Message: fmt.Sprintf("%d stored", stored.Events),
 	})
 }

@@ -172,9 +172,9 @@ func (l *openLog) after(from eventlog.From) ([]eventlog.Record, <-chan struct{})
 	defer l.mu.Unlock()
 	first := int(min(max(from.After, 0), eventlog.Position(len(l.records))))
 	if !from.Since.IsZero() {
-		first = max(0, slices.IndexFunc(l.records, func(r eventlog.Record) bool { return !r.Recorded.Before(from.Since) }))
-		if n := len(l.records); n > 0 && l.records[first].Recorded.Before(from.Since) {
-			first = n
+		first = slices.IndexFunc(l.records, func(r eventlog.Record) bool { return !r.Recorded.Before(from.Since) })
+		if first < 0 {
+			first = len(l.records)
 		}
 	}
 	return l.records[first:len(l.records):len(l.records)], l.grown

@@ -100,7 +100,7 @@ func parseRecord(sequence uint64, recorded time.Time, header nats.Header, data [
 
 // notAnEvent returns the error for a message that was not written by a log.
 func notAnEvent(sequence uint64, header string, err error) error {
-	return &eventlog.Error{Kind: eventlog.ErrUnavailable, Detail: fmt.Sprintf("the message at position %d is not an event: something else has written to the stream; remove it", sequence), Cause: fmt.Errorf("header %s: %w", header, err)}
+	return &eventlog.Error{Kind: eventlog.ErrUnavailable, Detail: fmt.Sprintf("the message at position %d is not an event: something else has written to the stream", sequence), Cause: fmt.Errorf("header %s: %w", header, err)}
 }
 
 // messageID returns the text by which the server finds duplicates of an event:

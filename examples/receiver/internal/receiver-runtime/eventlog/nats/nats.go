@@ -67,6 +67,7 @@ type streamLog struct {
 	conn      *nats.Conn
 	jetstream jetstream.JetStream
 	lastError atomic.Value              // *error: the last that the connection reported outside of a call
+	denial    atomic.Pointer[denial]    // the last; nil if there was none
 	failing   atomic.Pointer[time.Time] // since when nothing has succeeded at this server; nil if the last operation did
 
 	proof   atomic.Pointer[proof] // of the durability; nil if it has to be proven again
@@ -76,6 +77,9 @@ type streamLog struct {
 
 	open  context.Context // ends when the log is closed
 	close context.CancelFunc
+
+	account        context.Context // ends once the user turns out not to have access to it
+	withoutAccount context.CancelFunc
 
 	mu       sync.Mutex
 	closed   bool
@@ -100,6 +104,7 @@ func open(ctx context.Context, url string, mode eventlog.Mode) (eventlog.Log, er
 	}
 	log := &streamLog{config: config, mode: mode, batches: make(chan struct{}, maxBatches), proving: make(chan struct{}, 1), holds: map[*hold]bool{}}
 	log.open, log.close = context.WithCancel(context.Background())
+	log.account, log.withoutAccount = context.WithCancel(log.open)
 	if err := log.connect(); err != nil {
 		return nil, fmt.Errorf("%s: %w", config, err)
 	}
@@ -118,7 +123,7 @@ func (l *streamLog) connect() (err error) {
 	options := nats.GetDefaultOptions()
 	options.Servers = l.servers
 	options.Name = "event log " + l.events
-	options.AsyncErrorCB = func(_ *nats.Conn, _ *nats.Subscription, err error) { l.lastError.Store(&err) }
+	options.AsyncErrorCB = func(_ *nats.Conn, _ *nats.Subscription, err error) { l.noteError(err) }
 	for _, set := range l.options() {
 		if err := set(&options); err != nil {
 			return err
@@ -148,6 +153,9 @@ func (l *streamLog) connectionError() error {
 	}
 	return nil
 }
+
+// newID returns a text that is different each time, as part of a subject may be.
+func (l *streamLog) newID() string { return l.conn.NewInbox()[len(nats.InboxPrefix):] }
 
 // Close implements [eventlog.Log].
 func (l *streamLog) Close() error {
@@ -213,6 +221,9 @@ func (l *streamLog) do(ctx context.Context, try func(context.Context) error) err
 		}
 		if err = classify(err); errors.As(err, new(*eventlog.Error)) {
 			return err
+		}
+		if denied := l.denied(began); denied != nil {
+			return denied
 		}
 		if ctx.Err() == nil { // otherwise the caller had too little time
 			l.noteFailure(began)

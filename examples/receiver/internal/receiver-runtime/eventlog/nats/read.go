@@ -133,12 +133,16 @@ func (r *reader) run(ctx context.Context, maxSilence time.Duration, yield func(e
 		if err := r.log.usable(ctx, false); err != nil {
 			return err
 		}
+		began := time.Now()
 		done, err := r.follow(open, yield)
+		denied := r.log.denied(began)
 		switch {
 		case done:
 			return nil
 		case r.log.usable(ctx, false) != nil:
 			continue
+		case denied != nil:
+			return denied
 		case errors.As(err, new(*eventlog.Error)):
 			return err
 		case time.Since(r.lastHeard) > maxSilence, errors.Is(err, jetstream.ErrStreamNotFound):
@@ -195,15 +199,18 @@ func (r *reader) follow(ctx context.Context, yield func(eventlog.Record, error) 
 		if position <= r.from.After || meta.Timestamp.Before(r.from.Since) {
 			continue
 		}
-		record, err := parseRecord(meta.Sequence.Stream, meta.Timestamp, message.Header, message.Data)
-		if err != nil {
-			return false, err
+		r.from.LogDeleted(ctx, position)
+		wanted := true
+		if record, err := parseRecord(meta.Sequence.Stream, meta.Timestamp, message.Header, message.Data); err == nil {
+			wanted = yield(record, nil)
+		} else {
+			r.from.LogForeign(ctx, position, err)
 		}
-		if !yield(record, nil) || position == r.end {
+		if !wanted || position == r.end {
 			return true, nil
 		}
 		r.lastHeard = time.Now() // the time that the caller took does not count as silence
-		r.from, r.known = eventlog.After(position), position
+		r.from, r.known = eventlog.From{After: position, Logger: r.from.Logger}, position
 		if ctx.Err() != nil {
 			return false, ctx.Err()
 		}
@@ -287,7 +294,7 @@ const deliveryTimeout = 2500 * time.Millisecond
 // acknowledgement, and the server removes it after a minute without requests.
 func (l *streamLog) newDelivery(ctx context.Context, from eventlog.From) (*delivery, error) {
 	config := jetstream.ConsumerConfig{
-		Name:              "reader-" + l.conn.NewInbox()[len(nats.InboxPrefix):],
+		Name:              "reader-" + l.newID(),
 		DeliverPolicy:     jetstream.DeliverAllPolicy,
 		AckPolicy:         jetstream.AckNonePolicy,
 		MemoryStorage:     true,

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/receiver/internal/receiver-runtime/eventlog"
@@ -126,7 +127,7 @@ func (l *streamLog) create(ctx context.Context, want jetstream.StreamConfig) (*j
 	var refused error
 	err := l.do(ctx, func(ctx context.Context) error {
 		stream, refused = l.jetstream.CreateStream(ctx, want)
-		if hasCode(refused, codeNoPeers) { // servers that have just started don't know each other yet
+		if hasCode(refused, codeNoPeers) || errors.Is(refused, context.DeadlineExceeded) { // servers that have just started don't know each other yet
 			return refused
 		}
 		return nil
@@ -136,6 +137,9 @@ func (l *streamLog) create(ctx context.Context, want jetstream.StreamConfig) (*j
 	}
 	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 		stream, err = l.jetstream.Stream(ctx, want.Name)
+	}
+	if errors.Is(err, nats.ErrPermissionViolation) {
+		return nil, err
 	}
 	if err != nil {
 		return nil, fmt.Errorf("stream %s with %d replicas can't be created (a single server needs replicas=1 with monitor=…, or durability=none): %w", want.Name, want.Replicas, err)

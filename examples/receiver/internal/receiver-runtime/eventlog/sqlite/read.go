@@ -33,7 +33,7 @@ const pollInterval = 50 * time.Millisecond
 // reusing its write-ahead log, which would grow without limit.
 func (l *fileLog) Read(ctx context.Context, from eventlog.From) iter.Seq2[eventlog.Record, error] {
 	return func(yield func(eventlog.Record, error) bool) {
-		var pages pager
+		pages := pager{from: from}
 		err := l.use(ctx, func(r *reader) (err error) {
 			if _, pages.end, err = r.ends(); err == nil {
 				pages.after, pages.since, err = r.begin(from)
@@ -55,7 +55,7 @@ func (l *fileLog) Read(ctx context.Context, from eventlog.From) iter.Seq2[eventl
 // Tail implements [eventlog.Log].
 func (l *fileLog) Tail(ctx context.Context, from eventlog.From) iter.Seq2[eventlog.Record, error] {
 	return func(yield func(eventlog.Record, error) bool) {
-		pages := pager{end: math.MaxInt64}
+		pages := pager{from: from, end: math.MaxInt64}
 		err := l.use(ctx, func(r *reader) (err error) {
 			pages.after, pages.since, err = r.begin(from)
 			return err
@@ -81,6 +81,7 @@ func (l *fileLog) Tail(ctx context.Context, from eventlog.From) iter.Seq2[eventl
 // pager is how far reading has got. While a page is yielded the next one is read
 // already, if there is one.
 type pager struct {
+	from       eventlog.From
 	after, end eventlog.Position
 	since      time.Time         // what was recorded before is skipped; zero: nothing
 	page       []eventlog.Record // after the position, from the last read
@@ -95,6 +96,10 @@ func (p *pager) read(ctx context.Context, l *fileLog) (err error) {
 	} else {
 		err = <-p.ahead
 		p.page, p.spare, p.ahead = p.spare, p.page, nil
+	}
+	if err == nil && len(p.page) > 0 && p.since.IsZero() {
+		p.from.After, p.from.Since = p.after, time.Time{}
+		p.from.LogDeleted(ctx, p.page[0].Position)
 	}
 	if err == nil && len(p.page) == pageEvents {
 		ahead, after := make(chan error, 1), p.page[pageEvents-1].Position

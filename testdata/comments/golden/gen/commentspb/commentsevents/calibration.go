@@ -12,6 +12,11 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/comments/golden/gen/commentspb"
 )
 
+// init makes the type known as one that is read.
+func init() {
+	eventlog.RegisterMessage[*commentspb.Calibration]()
+}
+
 // AppendCalibration stores events, all of them or none, and returns a receipt
 // for each once they are durable. An event is identified by its id (sent with
 // the call). One that is stored already is not stored again, and its receipt
@@ -26,14 +31,15 @@ func (l *Log) AppendCalibration(ctx context.Context, events ...*commentspb.Calib
 }
 
 // ReplayCalibration yields the stored events in order, beginning at from, up to
-// the end of the log or an error.
+// the end of the log or an error. An event that the type, which has changed,
+// can't read any longer is yielded with [ErrUnreadable]; the others follow.
 func (l *Log) ReplayCalibration(ctx context.Context, from From) iter.Seq2[Stored[*commentspb.Calibration], error] {
 	return eventlog.ReplayMessages[*commentspb.Calibration](ctx, l.store, from)
 }
 
 // TailCalibration yields the events that ReplayCalibration yields, and then
-// each new event soon after it is stored. When ctx ends it yields the error of
-// ctx, and ends.
+// each new event soon after it is stored. One that can't be read is logged and
+// left out. When ctx ends it yields the error of ctx, and ends.
 func (l *Log) TailCalibration(ctx context.Context, from From) iter.Seq2[Stored[*commentspb.Calibration], error] {
 	return eventlog.TailMessages[*commentspb.Calibration](ctx, l.store, from)
 }

@@ -14,6 +14,11 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/comments/golden/gen/commentspb"
 )
 
+// init makes the type known as one that is read.
+func init() {
+	eventlog.RegisterMessage[*commentspb.Measurement]()
+}
+
 // AppendMeasurement stores events, all of them or none, and returns a receipt
 // for each once they are durable. An event is identified by its source (sensor)
 // and id (number, or if that is empty, the id sent with the call). One that is
@@ -32,14 +37,15 @@ func (l *Log) AppendMeasurement(ctx context.Context, events ...*commentspb.Measu
 }
 
 // ReplayMeasurement yields the stored events in order, beginning at from, up to
-// the end of the log or an error.
+// the end of the log or an error. An event that the type, which has changed,
+// can't read any longer is yielded with [ErrUnreadable]; the others follow.
 func (l *Log) ReplayMeasurement(ctx context.Context, from From) iter.Seq2[Stored[*commentspb.Measurement], error] {
 	return eventlog.ReplayMessages[*commentspb.Measurement](ctx, l.store, from)
 }
 
 // TailMeasurement yields the events that ReplayMeasurement yields, and then
-// each new event soon after it is stored. When ctx ends it yields the error of
-// ctx, and ends.
+// each new event soon after it is stored. One that can't be read is logged and
+// left out. When ctx ends it yields the error of ctx, and ends.
 func (l *Log) TailMeasurement(ctx context.Context, from From) iter.Seq2[Stored[*commentspb.Measurement], error] {
 	return eventlog.TailMessages[*commentspb.Measurement](ctx, l.store, from)
 }

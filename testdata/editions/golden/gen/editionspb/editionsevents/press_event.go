@@ -13,6 +13,11 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/editions/golden/gen/editionspb"
 )
 
+// init makes the type known as one that is read.
+func init() {
+	eventlog.RegisterMessage[*editionspb.PressEvent]()
+}
+
 // AppendPressEvent stores events, all of them or none, and returns a receipt
 // for each once they are durable. An event is identified by its source (source)
 // and id (event_id, or if that is empty, the id sent with the call). One that
@@ -29,14 +34,15 @@ func (l *Log) AppendPressEvent(ctx context.Context, events ...*editionspb.PressE
 }
 
 // ReplayPressEvent yields the stored events in order, beginning at from, up to
-// the end of the log or an error.
+// the end of the log or an error. An event that the type, which has changed,
+// can't read any longer is yielded with [ErrUnreadable]; the others follow.
 func (l *Log) ReplayPressEvent(ctx context.Context, from From) iter.Seq2[Stored[*editionspb.PressEvent], error] {
 	return eventlog.ReplayMessages[*editionspb.PressEvent](ctx, l.store, from)
 }
 
 // TailPressEvent yields the events that ReplayPressEvent yields, and then each
-// new event soon after it is stored. When ctx ends it yields the error of ctx,
-// and ends.
+// new event soon after it is stored. One that can't be read is logged and left
+// out. When ctx ends it yields the error of ctx, and ends.
 func (l *Log) TailPressEvent(ctx context.Context, from From) iter.Seq2[Stored[*editionspb.PressEvent], error] {
 	return eventlog.TailMessages[*editionspb.PressEvent](ctx, l.store, from)
 }

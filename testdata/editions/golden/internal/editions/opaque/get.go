@@ -2,6 +2,7 @@ package opaque
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventid"
 
@@ -10,8 +11,11 @@ import (
 
 // Get stores the events, all or none, and then acknowledges them.
 func (s *Service) Get(ctx context.Context, request *editionspb.Presses) (*editionspb.Reply, error) {
-	if _, err := s.events.AppendPressEvent(eventid.Sequence(ctx), request.GetPresses()...); err != nil {
+	receipts, err := s.events.AppendPressEvent(eventid.Sequence(ctx), request.GetPresses()...)
+	if err != nil {
 		return nil, err
 	}
-	return &editionspb.Reply{}, nil
+	return editionspb.Reply_builder{
+		Message: fmt.Sprintf("%d stored", len(receipts)),
+	}.Build(), nil
 }

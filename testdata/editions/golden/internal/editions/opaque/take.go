@@ -11,5 +11,5 @@ func (s *Service) Take(ctx context.Context, event *editionspb.PressEvent) (*edit
 	if _, err := s.events.AppendPressEvent(ctx, event); err != nil {
 		return nil, err
 	}
-	return &editionspb.Reply{}, nil
+	return editionspb.Reply_builder{Message: "stored"}.Build(), nil
 }

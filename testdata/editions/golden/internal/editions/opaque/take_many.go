@@ -2,9 +2,11 @@ package opaque
 
 import (
 	"errors"
+	"fmt"
 	"io"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventid"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/editions/golden/gen/editionspb"
 )
@@ -13,6 +15,7 @@ import (
 // end.
 func (s *Service) TakeMany(stream editionspb.Opaque_TakeManyServer) error {
 	ctx := eventid.Sequence(stream.Context())
+	var stored eventlog.Sum
 	for {
 		request, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
@@ -21,9 +24,13 @@ func (s *Service) TakeMany(stream editionspb.Opaque_TakeManyServer) error {
 		if err != nil {
 			return err
 		}
-		if _, err := s.events.AppendPressEvent(ctx, request.GetPresses()...); err != nil {
+		receipts, err := s.events.AppendPressEvent(ctx, request.GetPresses()...)
+		if err != nil {
 			return err
 		}
+		stored.Add(receipts...)
 	}
-	return stream.SendAndClose(&editionspb.Reply{})
+	return stream.SendAndClose(editionspb.Reply_builder{
+		Message: fmt.Sprintf("%d stored", stored.Events),
+	}.Build())
 }

@@ -12,8 +12,11 @@ import (
 func TestTake(t *testing.T) {
 	client, _ := serve(t)
 	event := servertest.Sample[*editionspb.PressEvent]("editions.PressEvent.event_id")
-	_, err := client.Take(t.Context(), event)
+	reply, err := client.Take(t.Context(), event)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if got, want := reply.GetMessage(), "stored"; got != want {
+		t.Errorf("message is %q, want %q", got, want)
 	}
 }

@@ -13,6 +13,11 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
 )
 
+// init makes the type known as one that is read.
+func init() {
+	eventlog.RegisterMessage[*kindspb.ClickEvent]()
+}
+
 // AppendClickEvent stores events, all of them or none, and returns a receipt
 // for each once they are durable. An event is identified by its id (sent with
 // the call). One that is stored already is not stored again, and its receipt
@@ -29,14 +34,15 @@ func (l *Log) AppendClickEvent(ctx context.Context, events ...*kindspb.ClickEven
 }
 
 // ReplayClickEvent yields the stored events in order, beginning at from, up to
-// the end of the log or an error.
+// the end of the log or an error. An event that the type, which has changed,
+// can't read any longer is yielded with [ErrUnreadable]; the others follow.
 func (l *Log) ReplayClickEvent(ctx context.Context, from From) iter.Seq2[Stored[*kindspb.ClickEvent], error] {
 	return eventlog.ReplayMessages[*kindspb.ClickEvent](ctx, l.store, from)
 }
 
 // TailClickEvent yields the events that ReplayClickEvent yields, and then each
-// new event soon after it is stored. When ctx ends it yields the error of ctx,
-// and ends.
+// new event soon after it is stored. One that can't be read is logged and left
+// out. When ctx ends it yields the error of ctx, and ends.
 func (l *Log) TailClickEvent(ctx context.Context, from From) iter.Seq2[Stored[*kindspb.ClickEvent], error] {
 	return eventlog.TailMessages[*kindspb.ClickEvent](ctx, l.store, from)
 }

@@ -35,7 +35,8 @@ type Client struct{ conn *grpc.ClientConn }
 //
 // The connection uses TLS, unless the server is on this machine or an option
 // says otherwise. A call without a deadline gets one of 30 seconds. Calls that
-// are safe to repeat are retried while the server is unavailable.
+// are safe to repeat are retried until their deadline while the server is
+// unavailable.
 func Dial(ctx context.Context, target string, options ...Option) (*Client, error) {
 	conn, err := client.Dial(ctx, target, services, options...)
 	if err != nil {
@@ -66,8 +67,8 @@ func TLS(config *tls.Config) Option { return client.TLS(config) }
 func With(options ...grpc.DialOption) Option { return client.With(options...) }
 
 // WithEventID returns a context for a call that sends an event: the event gets
-// this id. An event that is sent twice with the same id is stored once.
-// The nth event of a batch or a stream gets id/n.
+// this id, of printable ASCII. An event that is sent twice with the same id is
+// stored once. The nth event of a batch or a stream gets id/n.
 func WithEventID(ctx context.Context, id string) context.Context {
 	return client.WithEventID(ctx, id)
 }

@@ -13,6 +13,11 @@ import (
 	context2 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
+// init makes the type known as one that is read.
+func init() {
+	eventlog.RegisterMessage[*context2.LogEvent]()
+}
+
 // AppendLogEvent stores events, all of them or none, and returns a receipt for
 // each once they are durable. An event is identified by its source (source) and
 // id (sent with the call). One that is stored already is not stored again, and
@@ -28,14 +33,15 @@ func (l *Log) AppendLogEvent(ctx context.Context, events ...*context2.LogEvent) 
 }
 
 // ReplayLogEvent yields the stored events in order, beginning at from, up to
-// the end of the log or an error.
+// the end of the log or an error. An event that the type, which has changed,
+// can't read any longer is yielded with [ErrUnreadable]; the others follow.
 func (l *Log) ReplayLogEvent(ctx context.Context, from From) iter.Seq2[Stored[*context2.LogEvent], error] {
 	return eventlog.ReplayMessages[*context2.LogEvent](ctx, l.store, from)
 }
 
 // TailLogEvent yields the events that ReplayLogEvent yields, and then each new
-// event soon after it is stored. When ctx ends it yields the error of ctx, and
-// ends.
+// event soon after it is stored. One that can't be read is logged and left out.
+// When ctx ends it yields the error of ctx, and ends.
 func (l *Log) TailLogEvent(ctx context.Context, from From) iter.Seq2[Stored[*context2.LogEvent], error] {
 	return eventlog.TailMessages[*context2.LogEvent](ctx, l.store, from)
 }

@@ -13,5 +13,5 @@ func (s *Service) Take(ctx context.Context, event *shopv1.OrderEvent) (*shopv1.R
 	if _, err := s.events.AppendOrderEvent(ctx, event); err != nil {
 		return nil, err
 	}
-	return &shopv1.Reply{Message: "Hello, " + event.GetUserId() + "!"}, nil
+	return &shopv1.Reply{Message: "stored"}, nil
 }

@@ -16,7 +16,7 @@ func TestTake(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := reply.GetMessage(), "Hello, "+event.GetUserId()+"!"; got != want {
+	if got, want := reply.GetMessage(), "stored"; got != want {
 		t.Errorf("message is %q, want %q", got, want)
 	}
 }

@@ -23,7 +23,7 @@ func (s *Service) Exchange(stream kindspb.Intake_ExchangeServer) error {
 		if _, err := s.events.AppendClickEvent(ctx, event); err != nil {
 			return err
 		}
-		if err := stream.Send(&kindspb.Reply{Message: "Hello, " + event.GetUserId() + "!"}); err != nil {
+		if err := stream.Send(&kindspb.Reply{Count: 1, Message: "stored"}); err != nil {
 			return err
 		}
 	}

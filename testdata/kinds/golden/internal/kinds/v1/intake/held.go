@@ -11,5 +11,5 @@ func (s *Service) Held(ctx context.Context, request *kindspb.HeldRequest) (*kind
 	if _, err := s.events.AppendClickEvent(ctx, request.GetEvent()); err != nil {
 		return nil, err
 	}
-	return &kindspb.Reply{Message: "Hello, " + request.GetEvent().GetUserId() + "!"}, nil
+	return &kindspb.Reply{Count: 1, Message: "stored"}, nil
 }

@@ -16,7 +16,10 @@ func TestHeld(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := reply.GetMessage(), "Hello, "+request.GetEvent().GetUserId()+"!"; got != want {
+	if got, want := reply.GetMessage(), "stored"; got != want {
 		t.Errorf("message is %q, want %q", got, want)
+	}
+	if got := reply.GetCount(); got != 1 {
+		t.Errorf("count is %d, want 1", got)
 	}
 }

@@ -11,5 +11,5 @@ func (s *Service) One(ctx context.Context, event *kindspb.ClickEvent) (*kindspb.
 	if _, err := s.events.AppendClickEvent(ctx, event); err != nil {
 		return nil, err
 	}
-	return &kindspb.Reply{Message: "Hello, " + event.GetUserId() + "!"}, nil
+	return &kindspb.Reply{Count: 1, Message: "stored"}, nil
 }

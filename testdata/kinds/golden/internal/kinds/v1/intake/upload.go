@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventid"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
 )
@@ -14,7 +15,7 @@ import (
 // end.
 func (s *Service) Upload(stream kindspb.Intake_UploadServer) error {
 	ctx := eventid.Sequence(stream.Context())
-	stored := 0
+	var stored eventlog.Sum
 	for {
 		event, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
@@ -27,10 +28,10 @@ func (s *Service) Upload(stream kindspb.Intake_UploadServer) error {
 		if err != nil {
 			return err
 		}
-		stored += len(receipts)
+		stored.Add(receipts...)
 	}
 	return stream.SendAndClose(&kindspb.Reply{
-		Count:   uint32(stored),
-		Message: fmt.Sprintf("%d stored", stored),
+		Count:   uint32(stored.Events),
+		Message: fmt.Sprintf("%d stored", stored.Events),
 	})
 }

@@ -40,6 +40,12 @@ func Open(ctx context.Context, url string) (*Log, error) {
 	return New(store), nil
 }
 
+// RecordedTime returns when the event of a receipt was recorded, which it reads from
+// the store.
+func (l *Log) RecordedTime(ctx context.Context, receipt Receipt) (time.Time, error) {
+	return eventlog.RecordedTime(ctx, l.store, receipt)
+}
+
 // Check returns nil if the store can take an event now, and otherwise the error
 // that an append would get.
 func (l *Log) Check(ctx context.Context) error { return l.store.Check(ctx) }
@@ -69,6 +75,7 @@ func Since(t time.Time) From { return eventlog.Since(t) }
 //	Position   Position   // of the event in the store
 //	Duplicate  bool       // whether the same event was stored before
 //	Durability Durability // what the stored event survives
+//	ID         string     // of the event: its own, or the one that came with the call
 type Receipt = eventlog.Receipt
 
 // Durability is what a stored event survives, as a string: "fsync" a loss of
@@ -100,5 +107,6 @@ var (
 	ErrReadOnly    = eventlog.ErrReadOnly    // the store is open for reading only
 	ErrHeld        = eventlog.ErrHeld        // the consumer runs in another process
 	ErrReplaced    = eventlog.ErrReplaced    // the store was created again, or has lost events
+	ErrUnreadable  = eventlog.ErrUnreadable  // the stored event is not of its message type any longer
 	ErrClosed      = eventlog.ErrClosed      // the store is closed
 )

@@ -12,8 +12,11 @@ import (
 func TestReport(t *testing.T) {
 	client, _ := serve(t)
 	event := servertest.Sample[*fleetpb.Reading_StateEvent]()
-	_, err := client.Report(t.Context(), event)
+	reply, err := client.Report(t.Context(), event)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if got, want := reply.GetMessage(), "stored"; got != want {
+		t.Errorf("message is %q, want %q", got, want)
 	}
 }

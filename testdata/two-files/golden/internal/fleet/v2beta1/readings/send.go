@@ -3,6 +3,8 @@ package readings
 import (
 	"context"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/two-files/golden/gen/fleet/v2beta1/fleetpb"
 )
 
@@ -11,5 +13,5 @@ func (s *Service) Send(ctx context.Context, event *fleetpb.ReadingEvent) (*fleet
 	if _, err := s.events.AppendReadingEvent(ctx, event); err != nil {
 		return nil, err
 	}
-	return &fleetpb.Ack{}, nil
+	return &fleetpb.Ack{Message: proto.String("stored")}, nil
 }

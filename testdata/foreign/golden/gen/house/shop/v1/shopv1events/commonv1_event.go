@@ -13,6 +13,11 @@ import (
 	commonv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/gen/house/common/v1"
 )
 
+// init makes the type known as one that is read.
+func init() {
+	eventlog.RegisterMessage[*commonv1.Event]()
+}
+
 // AppendCommonv1Event stores events, all of them or none, and returns a receipt
 // for each once they are durable. An event is identified by its id (sent with
 // the call). One that is stored already is not stored again, and its receipt
@@ -28,14 +33,15 @@ func (l *Log) AppendCommonv1Event(ctx context.Context, events ...*commonv1.Event
 }
 
 // ReplayCommonv1Event yields the stored events in order, beginning at from, up
-// to the end of the log or an error.
+// to the end of the log or an error. An event that the type, which has changed,
+// can't read any longer is yielded with [ErrUnreadable]; the others follow.
 func (l *Log) ReplayCommonv1Event(ctx context.Context, from From) iter.Seq2[Stored[*commonv1.Event], error] {
 	return eventlog.ReplayMessages[*commonv1.Event](ctx, l.store, from)
 }
 
 // TailCommonv1Event yields the events that ReplayCommonv1Event yields, and then
-// each new event soon after it is stored. When ctx ends it yields the error of
-// ctx, and ends.
+// each new event soon after it is stored. One that can't be read is logged and
+// left out. When ctx ends it yields the error of ctx, and ends.
 func (l *Log) TailCommonv1Event(ctx context.Context, from From) iter.Seq2[Stored[*commonv1.Event], error] {
 	return eventlog.TailMessages[*commonv1.Event](ctx, l.store, from)
 }

@@ -13,6 +13,11 @@ import (
 	shopv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/gen/house/shop/v1"
 )
 
+// init makes the type known as one that is read.
+func init() {
+	eventlog.RegisterMessage[*shopv1.Event]()
+}
+
 // AppendEvent stores events, all of them or none, and returns a receipt for
 // each once they are durable. An event is identified by its id (sent with the
 // call). One that is stored already is not stored again, and its receipt has
@@ -28,13 +33,15 @@ func (l *Log) AppendEvent(ctx context.Context, events ...*shopv1.Event) ([]Recei
 }
 
 // ReplayEvent yields the stored events in order, beginning at from, up to the
-// end of the log or an error.
+// end of the log or an error. An event that the type, which has changed, can't
+// read any longer is yielded with [ErrUnreadable]; the others follow.
 func (l *Log) ReplayEvent(ctx context.Context, from From) iter.Seq2[Stored[*shopv1.Event], error] {
 	return eventlog.ReplayMessages[*shopv1.Event](ctx, l.store, from)
 }
 
 // TailEvent yields the events that ReplayEvent yields, and then each new event
-// soon after it is stored. When ctx ends it yields the error of ctx, and ends.
+// soon after it is stored. One that can't be read is logged and left out. When
+// ctx ends it yields the error of ctx, and ends.
 func (l *Log) TailEvent(ctx context.Context, from From) iter.Seq2[Stored[*shopv1.Event], error] {
 	return eventlog.TailMessages[*shopv1.Event](ctx, l.store, from)
 }

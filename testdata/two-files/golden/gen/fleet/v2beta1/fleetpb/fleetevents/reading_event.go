@@ -14,6 +14,11 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/two-files/golden/gen/fleet/v2beta1/fleetpb"
 )
 
+// init makes the type known as one that is read.
+func init() {
+	eventlog.RegisterMessage[*fleetpb.ReadingEvent]()
+}
+
 // AppendReadingEvent stores events, all of them or none, and returns a receipt
 // for each once they are durable. An event is identified by its id (sent with
 // the call). One that is stored already is not stored again, and its receipt
@@ -29,14 +34,15 @@ func (l *Log) AppendReadingEvent(ctx context.Context, events ...*fleetpb.Reading
 }
 
 // ReplayReadingEvent yields the stored events in order, beginning at from, up
-// to the end of the log or an error.
+// to the end of the log or an error. An event that the type, which has changed,
+// can't read any longer is yielded with [ErrUnreadable]; the others follow.
 func (l *Log) ReplayReadingEvent(ctx context.Context, from From) iter.Seq2[Stored[*fleetpb.ReadingEvent], error] {
 	return eventlog.ReplayMessages[*fleetpb.ReadingEvent](ctx, l.store, from)
 }
 
 // TailReadingEvent yields the events that ReplayReadingEvent yields, and then
-// each new event soon after it is stored. When ctx ends it yields the error of
-// ctx, and ends.
+// each new event soon after it is stored. One that can't be read is logged and
+// left out. When ctx ends it yields the error of ctx, and ends.
 func (l *Log) TailReadingEvent(ctx context.Context, from From) iter.Seq2[Stored[*fleetpb.ReadingEvent], error] {
 	return eventlog.TailMessages[*fleetpb.ReadingEvent](ctx, l.store, from)
 }

@@ -13,6 +13,11 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/two-files/golden/gen/fleet/v2beta1/fleetpb"
 )
 
+// init makes the type known as one that is read.
+func init() {
+	eventlog.RegisterMessage[*fleetpb.Reading_StateEvent]()
+}
+
 // AppendReading_StateEvent stores events, all of them or none, and returns a
 // receipt for each once they are durable. An event is identified by its id
 // (sent with the call). One that is stored already is not stored again, and its
@@ -28,14 +33,17 @@ func (l *Log) AppendReading_StateEvent(ctx context.Context, events ...*fleetpb.R
 }
 
 // ReplayReading_StateEvent yields the stored events in order, beginning at
-// from, up to the end of the log or an error.
+// from, up to the end of the log or an error. An event that the type, which has
+// changed, can't read any longer is yielded with [ErrUnreadable]; the others
+// follow.
 func (l *Log) ReplayReading_StateEvent(ctx context.Context, from From) iter.Seq2[Stored[*fleetpb.Reading_StateEvent], error] {
 	return eventlog.ReplayMessages[*fleetpb.Reading_StateEvent](ctx, l.store, from)
 }
 
 // TailReading_StateEvent yields the events that ReplayReading_StateEvent
-// yields, and then each new event soon after it is stored. When ctx ends it
-// yields the error of ctx, and ends.
+// yields, and then each new event soon after it is stored. One that can't be
+// read is logged and left out. When ctx ends it yields the error of ctx, and
+// ends.
 func (l *Log) TailReading_StateEvent(ctx context.Context, from From) iter.Seq2[Stored[*fleetpb.Reading_StateEvent], error] {
 	return eventlog.TailMessages[*fleetpb.Reading_StateEvent](ctx, l.store, from)
 }

@@ -1,0 +1,48 @@
+// Command replies-server receives events and stores them, until it is stopped.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/operate"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/replies/golden/gen/repliespb/repliesevents"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/replies/golden/gen/repliespb/repliesserver"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/replies/golden/internal/replies/v1/intake"
+)
+
+func main() {
+	if err := run(context.Background(), os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "replies-server:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	if len(args) > 0 && args[0] == "events" {
+		return operate.Events(ctx, "replies-server", args[1:], os.Getenv, os.Stdout)
+	}
+	config, err := server.Parse("replies-server", args, os.Getenv, os.Stdout)
+	if err != nil {
+		return err
+	}
+	slog.SetDefault(config.Logger(os.Stderr))
+	log, err := eventlog.Open(ctx, config.Events)
+	if err != nil {
+		return err
+	}
+	intakeService := intake.New(repliesevents.New(log))
+	err = server.Run(ctx, config,
+		repliesserver.Intake(intakeService),
+		server.Alongside("consumer replies.v1.Intake", intakeService.Consume),
+		server.Needs("event log", log.Check),
+	)
+	return errors.Join(err, log.Close())
+}

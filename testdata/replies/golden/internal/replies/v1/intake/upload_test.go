@@ -1,0 +1,33 @@
+package intake
+
+import (
+	"testing"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/replies/golden/gen/repliespb"
+)
+
+// TestUpload checks the reply. TestContract checks that events are stored exactly once.
+func TestUpload(t *testing.T) {
+	client, _ := serve(t)
+	stream, err := client.Upload(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if err := stream.Send(servertest.Sample[*repliespb.SaleEvent]()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reply, err := stream.CloseAndRecv()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := reply.GetCount(); got != 3 {
+		t.Errorf("count is %d, want 3", got)
+	}
+	if got := reply.GetPosition(); got != 3 {
+		t.Errorf("position is %d, want that of the last event", got)
+	}
+}
