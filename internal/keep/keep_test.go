@@ -338,7 +338,7 @@ func TestStepsLeadToTheLog(t *testing.T) {
 	}
 }
 
-// TestStepsForOddCode: there may be none that can be told, but no run fails.
+// TestStepsForOddCode: there may be none to print, but no run fails.
 func TestStepsForOddCode(t *testing.T) {
 	plain := strings.ReplaceAll(orders, "string event_type = 2;", "")
 	for name, change := range map[string]func(disk){

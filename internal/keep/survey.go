@@ -249,7 +249,9 @@ func (s *survey) file(at string) {
 	source := sourceOf(head)
 	proto, run := s.protos.Files[source.proto()]
 	if name, ok := strings.CutPrefix(source.element, eventElement); ok && run && !proto.Declares[source.element] && !isEmptied(at, head) {
-		s.events[name] = path.Dir(at)
+		if text, err := s.module.read(at); err == nil && s.module.ended(s.protos, at, text, source) {
+			s.events[name] = path.Dir(at)
+		}
 	}
 	if source.proto() == "" || proto.Declares[source.element] || proto.Declares[source.parent()] || s.others[source.file][source.parent()] {
 		return
