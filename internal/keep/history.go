@@ -28,6 +28,17 @@ func (m *Module) history(element model.Element) (history, error) {
 	if element == nil {
 		return unknown, nil
 	}
+	if known, ok := m.histories.Load(element); ok {
+		return known.(history), nil
+	}
+	of, err := m.readHistory(element)
+	if err == nil {
+		m.histories.Store(element, of)
+	}
+	return of, err
+}
+
+func (m *Module) readHistory(element model.Element) (history, error) {
 	if rpc, ok := element.(*model.Method); ok {
 		if of, err := m.history(rpc.Service); err != nil || of == unknown {
 			return unknown, err // what is there is of a service of another name

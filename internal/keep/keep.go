@@ -58,10 +58,12 @@ type Module struct {
 
 	lines   []string
 	folders sync.Map // of func() *folder, by folder
-	joined  map[*model.Service]*joined
-	added   map[model.Element]bool // elements for which this run writes a file of yours
-	made    map[string]bool        // paths of what this run makes, or would if it were not there
-	written map[string]bool        // paths of those that it writes
+	// histories are of elements, once they have been looked up.
+	histories sync.Map
+	joined    map[*model.Service]*joined
+	added     map[model.Element]bool // elements for which this run writes a file of yours
+	made      map[string]bool        // paths of what this run makes, or would if it were not there
+	written   map[string]bool        // paths of those that it writes
 	// mains are the folders for which this run writes a func main, and stranded
 	// the paths of what it does not make because there is none.
 	mains, stranded map[string]bool

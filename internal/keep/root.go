@@ -24,10 +24,11 @@ type Root struct {
 
 	mutex   sync.Mutex
 	folders map[string]*os.Root // those that are read, so that a path is walked once
+	missing map[string]bool     // those that do not exist
 }
 
 // maxFolders is how many folders are kept open.
-const maxFolders = 200
+const maxFolders = 800
 
 // OpenRoot opens the folder of a module.
 func OpenRoot(dir string) (*Root, error) {
@@ -42,7 +43,7 @@ func OpenRoot(dir string) (*Root, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Root{dir: dir, real: real, disk: disk, folders: map[string]*os.Root{}}, nil
+	return &Root{dir: dir, real: real, disk: disk, folders: map[string]*os.Root{}, missing: map[string]bool{}}, nil
 }
 
 // Close releases the folder.
@@ -57,25 +58,31 @@ func (r *Root) Close() error {
 	return errors.Join(errs...)
 }
 
-// near returns the folder of a path, if it exists and can be kept open, and what is left
-// of the path then; else the module's folder and the path.
-func (r *Root) near(at string) (*os.Root, string) {
+// near returns the folder of a path, if it can be kept open, and what is left of the
+// path then; else the module's folder and the path. It is an error if there is no such
+// folder.
+func (r *Root) near(at string) (folder *os.Root, name string, err error) {
 	dir, name := filepath.Split(at)
 	if dir == "" || name == "" {
-		return r.disk, at
+		return r.disk, at, nil
 	}
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
-	folder := r.folders[dir]
-	if folder == nil && len(r.folders) < maxFolders {
-		if opened, err := r.disk.OpenRoot(dir); err == nil {
-			folder, r.folders[dir] = opened, opened
-		}
+	if folder = r.folders[dir]; folder != nil {
+		return folder, name, nil
 	}
-	if folder == nil {
-		return r.disk, at
+	if !r.missing[dir] && len(r.folders) < maxFolders {
+		folder, err = r.disk.OpenRoot(dir)
+		r.missing[dir] = errors.Is(err, fs.ErrNotExist)
 	}
-	return folder, name
+	switch {
+	case r.missing[dir]:
+		return nil, "", &fs.PathError{Op: "open", Path: at, Err: fs.ErrNotExist}
+	case folder == nil:
+		return r.disk, at, nil
+	}
+	r.folders[dir] = folder
+	return folder, name, nil
 }
 
 // refusal is what is wrong with a path, so that it is not read or written.
@@ -178,9 +185,15 @@ func (r *Root) Head(at string, buffer []byte) (head []byte, err error) {
 // opened otherwise before somebody opens the other end; for files it means nothing.
 func (r *Root) open(at string, flag int, use func(file *os.File, size int64) error) error {
 	return r.within(at, func(local string) error {
-		folder, name := r.near(local)
-		file, err := folder.OpenFile(name, flag|syscall.O_NONBLOCK, 0)
+		folder, name, err := r.near(local)
 		if err != nil {
+			return err
+		}
+		file, err := folder.OpenFile(name, flag|syscall.O_NONBLOCK, 0)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return err
+		case err != nil:
 			if info, statErr := folder.Stat(name); statErr == nil && mustBeFile(at, info) != nil { // it may not be opened then
 				return mustBeFile(at, info)
 			}
@@ -217,8 +230,10 @@ func mustBeFile(at string, info fs.FileInfo) error {
 // Stat returns what is at a path, after links.
 func (r *Root) Stat(at string) (info fs.FileInfo, err error) {
 	err = r.within(at, func(at string) error {
-		folder, name := r.near(at)
-		info, err = folder.Stat(name)
+		folder, name, err := r.near(at)
+		if err == nil {
+			info, err = folder.Stat(name)
+		}
 		return err
 	})
 	return info, err
@@ -227,8 +242,10 @@ func (r *Root) Stat(at string) (info fs.FileInfo, err error) {
 // Lstat returns what is at a path: a link is not followed there.
 func (r *Root) Lstat(at string) (info fs.FileInfo, err error) {
 	err = r.within(at, func(at string) error {
-		folder, name := r.near(at)
-		info, err = folder.Lstat(name)
+		folder, name, err := r.near(at)
+		if err == nil {
+			info, err = folder.Lstat(name)
+		}
 		return err
 	})
 	return info, err
@@ -237,9 +254,12 @@ func (r *Root) Lstat(at string) (info fs.FileInfo, err error) {
 // List returns what is in a folder, in the order of the names.
 func (r *Root) List(dir string) (entries []fs.DirEntry, err error) {
 	err = r.within(dir, func(at string) error {
-		parent, name := r.disk, at
-		if near, _ := r.near(filepath.Join(at, "_")); near != r.disk {
-			parent, name = near, "."
+		parent, name, err := r.near(filepath.Join(at, "_"))
+		if err != nil {
+			return err
+		}
+		if name = "."; parent == r.disk {
+			name = at
 		}
 		folder, err := parent.Open(name)
 		if err != nil {
@@ -263,6 +283,9 @@ func (r *Root) Create(at string, mode fs.FileMode) (file *os.File, err error) {
 
 // Mkdir makes a folder.
 func (r *Root) Mkdir(dir string) error {
+	r.mutex.Lock()
+	clear(r.missing)
+	r.mutex.Unlock()
 	return r.within(dir, func(at string) error { return r.disk.Mkdir(at, 0o777) })
 }
 

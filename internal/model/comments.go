@@ -77,7 +77,7 @@ func (b *builder) directives(d protoreflect.Descriptor, comments protogen.Commen
 	if b.events == EventsOff {
 		return nil
 	}
-	if b.events == EventsAuto {
+	if b.events == EventsAuto && anyMeantForUs(comments) { // without which the place would be looked up for nothing
 		for _, text := range b.lines(placeOf(d), named(d), b.belongs(d), comments, allowed) {
 			all = append(all, directive{text, placeOf(d)})
 		}
@@ -226,6 +226,13 @@ func meantForUs(comment string) (all []line) {
 		}
 	}
 	return all
+}
+
+// anyMeantForUs reports whether any line of an element's comments is meant for this
+// plugin.
+func anyMeantForUs(comments protogen.CommentSet) bool {
+	is := func(comment protogen.Comments) bool { return comment != "" && len(meantForUs(string(comment))) > 0 }
+	return is(comments.Leading) || is(comments.Trailing) || slices.ContainsFunc(comments.LeadingDetached, is)
 }
 
 // asWritten is a line that is nothing but a word like our prefix, something like a
