@@ -154,15 +154,28 @@ func (w *watch) follow(committed bool) *loss {
 			w.note()
 		}
 		if ok && (w.frames == 0 || w.isThere(w.frames-1)) {
-			for w.isThere(w.frames) {
-				w.frames++
-			}
+			w.countFrames()
 			return nil
 		}
 		if tries == 3 { // otherwise another process may have begun a generation just now
 			return &loss{what: "its -wal was truncated or overwritten while it was open", cause: errors.New("what was committed is not in it")}
 		}
 		time.Sleep(time.Millisecond)
+	}
+}
+
+// countFrames counts the frames of the generation, which are the first of the file, by
+// looking at few of the new ones: there are several for each commit.
+func (w *watch) countFrames() {
+	step := int64(1)
+	for w.isThere(w.frames + step - 1) {
+		w.frames += step
+		step *= 2
+	}
+	for step /= 2; step > 0; step /= 2 {
+		if w.isThere(w.frames + step - 1) {
+			w.frames += step
+		}
 	}
 }
 
