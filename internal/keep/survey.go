@@ -249,7 +249,8 @@ func (s *survey) file(at string) {
 	source := sourceOf(head)
 	proto, run := s.protos.Files[source.proto()]
 	if name, ok := strings.CutPrefix(source.element, eventElement); ok && run && !proto.Declares[source.element] && !isEmptied(at, head) {
-		if text, err := s.module.read(at); err == nil && s.module.ended(s.protos, at, text, source) {
+		text, err := s.module.read(at)
+		if err == nil && (renamed(proto, name) || s.module.ended(s.protos, at, text, source)) {
 			s.events[name] = path.Dir(at)
 		}
 	}
@@ -262,6 +263,18 @@ func (s *survey) file(at string) {
 		}
 		s.others[source.file][source.parent()] = true
 	}
+}
+
+// renamed reports whether a proto declares an event of the same name in another package:
+// so it was renamed, and is not another proto that only has the same name.
+func renamed(proto model.Proto, event string) bool {
+	short := event[strings.LastIndexByte(event, '.')+1:]
+	for element := range proto.Declares {
+		if name, ok := strings.CutPrefix(element, eventElement); ok && name[strings.LastIndexByte(name, '.')+1:] == short {
+			return true
+		}
+	}
+	return false
 }
 
 // isMarked reports whether a file has the marker, of which the head is read.
