@@ -2,7 +2,8 @@
 // project without knowing it: what they did, what came of it, and what comes of
 // it now. It prints a table, and fails if any of these tests fails or is missing.
 //
-// With arguments it runs the reports whose text contains one of them.
+// With arguments it runs the reports whose text contains one of them. Long tests are
+// sampled, as by make test; make test-all runs the whole of them.
 package main
 
 import (
@@ -81,7 +82,8 @@ func run(reports []report) (results map[string]string, err error) {
 
 // runPackage runs tests of a package, and adds how each ended.
 func runPackage(pkg string, tests []string, results map[string]string) error {
-	command := exec.Command("go", "test", "-json", "-count=1", "-vet=off", "-run", "^("+strings.Join(tests, "|")+")$", "./"+pkg)
+	command := exec.Command("go", "test", "-json", "-short", "-count=1", "-vet=off", "-run", "^("+strings.Join(tests, "|")+")$", ".")
+	command.Dir = pkg // which may be in a module of its own
 	command.Stderr = os.Stderr
 	out, err := command.StdoutPipe()
 	if err != nil {
