@@ -15,7 +15,7 @@ import (
 )
 
 // limits are what all calls share. The memory that clients can make a server use
-// follows from them: see the README.
+// follows from them.
 type limits struct {
 	config      Config
 	notices     *notices
