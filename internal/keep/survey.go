@@ -101,26 +101,27 @@ func (m *Module) notImported(unused []File) (files []File) {
 	return files
 }
 
-// YoursOfRuntime returns the Go files of yours that import the copy of the runtime.
-// [Module.Leftovers] must have been called.
+// YoursOfRuntime returns the paths of the Go files of yours that import the copy of the
+// runtime. [Module.Leftovers] must have been called.
 func (m *Module) YoursOfRuntime() (paths []string) {
-	for at, folders := range m.imported {
-		if slices.ContainsFunc(folders, func(dir string) bool { return strings.HasPrefix(dir, model.RuntimeDir+"/") }) &&
-			!strings.HasPrefix(at, model.RuntimeDir+"/") {
-			if text, err := m.read(at); err == nil && !Marked(at, text) {
-				paths = append(paths, at)
-			}
+	for _, file := range m.importers(func(dir string) bool { return strings.HasPrefix(dir, model.RuntimeDir+"/") }) {
+		if !strings.HasPrefix(file.Path, model.RuntimeDir+"/") {
+			paths = append(paths, file.Path)
 		}
 	}
-	slices.Sort(paths)
 	return paths
 }
 
 // Yours returns the Go files of yours that import a package of the runtime.
 // [Module.Leftovers] must have been called.
-func (m *Module) Yours(pkg string) (files []File) {
+func (m *Module) Yours(pkg string) []File {
+	return m.importers(func(dir string) bool { return dir == path.Join(model.RuntimeDir, pkg) })
+}
+
+// importers returns the Go files of yours that import one of some folders.
+func (m *Module) importers(of func(dir string) bool) (files []File) {
 	for at, folders := range m.imported {
-		if !slices.Contains(folders, path.Join(model.RuntimeDir, pkg)) {
+		if !slices.ContainsFunc(folders, of) {
 			continue
 		}
 		if text, err := m.read(at); err == nil && !Marked(at, text) {
