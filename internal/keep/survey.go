@@ -250,7 +250,7 @@ func (s *survey) file(at string) {
 	source := sourceOf(head)
 	proto, run := s.protos.Files[source.proto()]
 	if name, ok := strings.CutPrefix(source.element, eventElement); ok && run && !proto.Declares[source.element] && !isEmptied(at, head) {
-		if text, err := s.module.read(at); err == nil && s.module.ended(s.protos, at, text, source) {
+		if text, err := s.module.read(at); err == nil && (s.module.ended(s.protos, at, text, source) || s.replaces(proto, name)) {
 			s.events[name] = path.Dir(at)
 		}
 	}
@@ -263,6 +263,19 @@ func (s *survey) file(at string) {
 		}
 		s.others[source.file][source.parent()] = true
 	}
+}
+
+// replaces reports whether a proto declares a message that the previous run did not know
+// and that may be an event of a name: both its proto package and its go_package may have
+// been renamed.
+func (s *survey) replaces(proto model.Proto, name string) bool {
+	for element := range proto.Declares {
+		other, ok := strings.CutPrefix(element, eventElement)
+		if ok && s.events[other] == "" && lastName(other) == lastName(name) {
+			return true
+		}
+	}
+	return false
 }
 
 // isMarked reports whether a file has the marker, of which the head is read.

@@ -80,7 +80,7 @@ func successor(name, dir string, added []*model.Event) *model.Event {
 			return events[0]
 		}
 		sameName := slices.DeleteFunc(slices.Clone(events), func(event *model.Event) bool {
-			return protoreflect.FullName(event.FullName).Name() != protoreflect.FullName(name).Name()
+			return lastName(event.FullName) != lastName(name)
 		})
 		if len(sameName) == 1 {
 			return sameName[0]
@@ -88,3 +88,6 @@ func successor(name, dir string, added []*model.Event) *model.Event {
 	}
 	return nil
 }
+
+// lastName returns a full name without the package, and without the messages around it.
+func lastName(fullName string) protoreflect.Name { return protoreflect.FullName(fullName).Name() }
