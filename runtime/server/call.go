@@ -251,7 +251,11 @@ func (c *call) decode(data mem.BufferSlice, into any) error {
 	if length >= weighFrom {
 		scale := scale{most: mostWeight * int64(c.limits.config.MaxMessageBytes), batch: c.limits.config.MaxBatch}
 		if err := scale.weigh(message.ProtoReflect().Descriptor(), encoded.ReadOnlyData(), 0); err != nil {
-			c.limits.notices.reached("--max-batch", c.of.from)
+			limit := "--max-batch"
+			if scale.isTooHeavy() {
+				limit = "--max-message-bytes"
+			}
+			c.limits.notices.reached(limit, c.of.from)
 			return status.Error(codes.InvalidArgument, err.Error())
 		}
 		weight = scale.weight

@@ -111,8 +111,11 @@ func (s *scale) weighMessage(field protoreflect.FieldDescriptor, kind protowire.
 
 // tooHeavy returns an error if the message weighs more than a request may.
 func (s *scale) tooHeavy() error {
-	if s.weight <= s.most {
+	if !s.isTooHeavy() {
 		return nil
 	}
-	return fmt.Errorf("the request would take more than %d bytes of memory, since it has so many small parts: send fewer at once", s.most)
+	return fmt.Errorf("the request would take more than %d bytes of memory, %d times --max-message-bytes of the server, since it has so many small parts: send fewer at once",
+		s.most, mostWeight)
 }
+
+func (s *scale) isTooHeavy() bool { return s.weight > s.most }
