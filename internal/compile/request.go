@@ -150,7 +150,7 @@ func (b *both) joined(all []*both) []*both {
 func (b *both) Error() string {
 	more := ""
 	if b.names > 1 {
-		more = fmt.Sprintf(" (and %d names more)", b.names-1)
+		more = fmt.Sprintf(" (and %d more names)", b.names-1)
 	}
 	return fmt.Sprintf("%s: %s is also defined at %s%s: if this is one file by two paths, name it by one of them, and only one of its folders with -I", b.at[0], b.name, b.at[1], more)
 }

@@ -134,8 +134,8 @@ func (j *joined) short(signature string, in *goFile) string {
 		names[pkg.Path] = pkg.Name
 	}
 	for _, spec := range in.syntax.Imports {
-		if importPath, _ := strconv.Unquote(spec.Path.Value); spec.Name != nil {
-			names[importPath] = spec.Name.Name
+		if spec.Name != nil {
+			names[importPathOf(spec)] = spec.Name.Name
 		}
 	}
 	return "func" + qualified.ReplaceAllStringFunc(signature, func(text string) string {
@@ -148,7 +148,7 @@ func (j *joined) short(signature string, in *goFile) string {
 // serve, or whose consumer it does not run. If main serves none, it may leave
 // that to another package, and there is no line.
 func (m *Module) unserved(program *model.Program) (lines []string) {
-	main := m.folder("cmd/" + program.Name + "-server")
+	main := m.folder(program.ServerDir())
 	if main.err != nil {
 		return []string{fmt.Sprintf("%v: it is not known whether the program in %s serves all services", main.err, main.dir)}
 	}

@@ -183,10 +183,8 @@ func (e *edits) update(before [][]byte, after []byte) {
 	}
 	if code != "" {
 		for _, spec := range next.syntax.Imports {
-			name := nameOf(spec)
-			if uses(code, name) {
-				importPath, _ := strconv.Unquote(spec.Path.Value)
-				e.imports(importPath, name)
+			if name := nameOf(spec); uses(code, name) {
+				e.imports(importPathOf(spec), name)
 			}
 		}
 		e.dropImports(here)
@@ -195,11 +193,10 @@ func (e *edits) update(before [][]byte, after []byte) {
 
 // nameOf returns the name under which a file of templates imports a package.
 func nameOf(spec *ast.ImportSpec) string {
-	importPath, _ := strconv.Unquote(spec.Path.Value)
 	if spec.Name != nil {
 		return spec.Name.Name
 	}
-	return beforeVersion(importPath)
+	return beforeVersion(importPathOf(spec))
 }
 
 // uses reports whether code uses a package.
@@ -210,7 +207,7 @@ func uses(code, name string) bool {
 // imports adds the step that imports a package under a name, unless the file does.
 func (e *edits) imports(importPath, name string) {
 	for _, spec := range e.syntax.Imports {
-		if has, _ := strconv.Unquote(spec.Path.Value); has == importPath && (spec.Name == nil || spec.Name.Name == name) {
+		if importPathOf(spec) == importPath && (spec.Name == nil || spec.Name.Name == name) {
 			return
 		}
 	}

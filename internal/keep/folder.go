@@ -135,7 +135,7 @@ func parseGo(at string, text []byte) (*goFile, error) {
 	file.tagged = bytes.Contains(text[:fset.Position(syntax.Package).Offset], []byte("//go:build")) ||
 		model.Constrained(strings.TrimSuffix(strings.TrimSuffix(path.Base(at), ".go"), "_test"))
 	for _, spec := range syntax.Imports {
-		importPath, _ := strconv.Unquote(spec.Path.Value)
+		importPath := importPathOf(spec)
 		switch {
 		case spec.Name == nil:
 			// A version in the end may be the name, or not.
@@ -146,6 +146,12 @@ func parseGo(at string, text []byte) (*goFile, error) {
 		}
 	}
 	return file, nil
+}
+
+// importPathOf returns the path that a file imports.
+func importPathOf(spec *ast.ImportSpec) string {
+	importPath, _ := strconv.Unquote(spec.Path.Value)
+	return importPath
 }
 
 var majorVersion = regexp.MustCompile(`^v[0-9]+$`)

@@ -147,7 +147,7 @@ func (m *Module) files(pattern string) ([]string, error) {
 func (m *Module) Absent(target *model.Module) (lines []string, err error) {
 	for _, service := range target.Services() {
 		dir := service.Impl().Dir
-		main := m.folder("cmd/" + service.Package.Program.Name + "-server")
+		main := m.folder(service.Package.Program.ServerDir())
 		if m.added[service] || len(m.folder(dir).files) > 0 || m.folder(dir).err != nil || !m.hasMain(main.dir) || m.servedElsewhere(service, main) {
 			continue
 		}

@@ -353,6 +353,7 @@ func TestStepsForOddCode(t *testing.T) {
 		"an empty struct": func(h disk) {
 			h.write(impl+"service.go", "package orders\n\ntype Service struct{}\n\nfunc New() *Service { return new(Service) }\n")
 		},
+		"no results": func(h disk) { h.edit(impl+"service.go", "func New", "func Reset() () {}\n\nfunc New") },
 		"no receiver": func(h disk) {
 			h.edit(impl+"take.go", "(s *Service)", "(*Service)", "return nil, ", "_ = 1\n\treturn nil, ")
 		},

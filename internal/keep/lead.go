@@ -33,10 +33,24 @@ func (m *Module) Lead(target *model.Module, outputs func(*model.Module) ([]Outpu
 	}
 	programs := slices.DeleteFunc(slices.Clone(target.Programs), func(program *model.Program) bool { return !m.isBehind(program, behind) })
 	l := &lead{module: m, files: map[string]*versions{}, edits: map[string]*edits{}}
-	for _, variation := range variations {
-		if len(programs) == 0 {
-			break
+	if len(programs) > 0 {
+		if err := l.render(target, outputs, behind, stubs); err != nil {
+			return err
 		}
+	}
+	lines := l.steps(programs, behind)
+	for _, service := range target.Services() {
+		if j := m.joined[service]; j.impl != nil && j.movedFrom() == "" && !l.renews(j, "newService") {
+			m.lines = append(m.lines, j.staleTests()...)
+		}
+	}
+	m.lines = append(m.lines, lines...)
+	return nil
+}
+
+// render notes what the templates make of each variation of a module.
+func (l *lead) render(target *model.Module, outputs func(*model.Module) ([]Output, error), behind map[string]bool, stubs map[string][]string) error {
+	for _, variation := range variations {
 		changed := model.Variation(target, func(s *model.Service) {
 			if s.UsesEvents() && (behind[s.FullName] || s.Code.Field == "") {
 				variation.change(s, stubs[s.FullName])
@@ -50,12 +64,16 @@ func (m *Module) Lead(target *model.Module, outputs func(*model.Module) ([]Outpu
 			l.add(output, variation.after)
 		}
 	}
-	var lines []string
+	return nil
+}
+
+// steps returns what to print for programs: each step, in the order in which to do them.
+func (l *lead) steps(programs []*model.Program, behind map[string]bool) (lines []string) {
 	for _, program := range programs {
 		for _, pkg := range program.Packages {
 			for _, service := range pkg.Services {
 				if behind[service.FullName] {
-					lines = append(lines, l.service(m.joined[service])...)
+					lines = append(lines, l.service(l.module.joined[service])...)
 				}
 			}
 		}
@@ -72,13 +90,7 @@ func (m *Module) Lead(target *model.Module, outputs func(*model.Module) ([]Outpu
 	if len(lines) > 0 {
 		lines = slices.Insert(lines, 0, "your code was written before there were events, and does not store them all. Do these steps, in this order, and run the generator again:")
 	}
-	for _, service := range target.Services() {
-		if j := m.joined[service]; j.impl != nil && j.movedFrom() == "" && !l.renews(j, "newService") {
-			m.lines = append(m.lines, j.staleTests()...)
-		}
-	}
-	m.lines = append(m.lines, lines...)
-	return nil
+	return lines
 }
 
 func filesAre(n int) string {
@@ -404,7 +416,7 @@ func (m *Module) withAwaited(outputs []Output, decisions []decision) {
 		}
 		var paths []string
 		for at := range m.awaited {
-			ofService := path.Dir(at) == service.Impl().Dir || path.Dir(at) == "cmd/"+service.Package.Program.Name+"-server"
+			ofService := path.Dir(at) == service.Impl().Dir || path.Dir(at) == service.Package.Program.ServerDir()
 			if ofService && service.UsesEvents() && m.isAwaited(at, outputs) {
 				paths = append(paths, at)
 			}

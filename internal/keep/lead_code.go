@@ -6,7 +6,6 @@ import (
 	"go/token"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
@@ -57,7 +56,7 @@ func (j *joined) newField() string {
 // nameFor returns the name that a file has, or gets, for a package.
 func (e *edits) nameFor(pkg model.GoPackage) string {
 	for _, spec := range e.syntax.Imports {
-		if importPath, _ := strconv.Unquote(spec.Path.Value); importPath == pkg.Path && spec.Name != nil {
+		if importPathOf(spec) == pkg.Path && spec.Name != nil {
 			return spec.Name.Name
 		}
 	}
@@ -84,7 +83,7 @@ func (j *joined) maker() (at, name string) {
 				continue
 			}
 			out, _ := file.spellList(function.Type.Results)
-			if slices.Contains([]string{j.impl.name, "*" + j.impl.name, j.server()}, out[0]) && (name == "" || function.Name.Name == "New") {
+			if len(out) > 0 && slices.Contains([]string{j.impl.name, "*" + j.impl.name, j.server()}, out[0]) && (name == "" || function.Name.Name == "New") {
 				at, name = file.at, function.Name.Name
 			}
 		}
@@ -183,8 +182,8 @@ func (l *lead) skeleton(j *joined, rpc *model.Method, e *edits, stub *ast.FuncDe
 	code := next.source(function)
 	e.add(e.line(stub.Pos()), e.line(stub.End()), rpc.String()+" takes or reads events now, and this answers Unimplemented", replaceLines, code)
 	for _, spec := range next.syntax.Imports {
-		if importPath, _ := strconv.Unquote(spec.Path.Value); uses(code, nameOf(spec)) {
-			e.imports(importPath, nameOf(spec))
+		if uses(code, nameOf(spec)) {
+			e.imports(importPathOf(spec), nameOf(spec))
 		}
 	}
 	e.dropImports(here)

@@ -3,6 +3,7 @@ package keep
 import (
 	"fmt"
 	"go/ast"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,7 +17,7 @@ func (m *Module) isBehind(program *model.Program, behind map[string]bool) bool {
 	if !program.UsesEvents() {
 		return false
 	}
-	calls := m.calls("cmd/" + program.Name + "-server")
+	calls := m.calls(program.ServerDir())
 	for _, pkg := range program.Packages {
 		for _, service := range pkg.Services {
 			if behind[service.FullName] || service.UsesEvents() && m.mainLacks(program, service, calls) {
@@ -35,13 +36,13 @@ func (m *Module) mainLacks(program *model.Program, service *model.Service, calls
 		return false
 	}
 	served := len(calls[service.Impl().Path+"."+code.New]) > 0
-	without := len(calls[strconv.Quote(service.FullName)]) > 0 && !served && m.awaited["cmd/"+program.Name+"-server/main.go"]
+	without := len(calls[strconv.Quote(service.FullName)]) > 0 && !served && m.awaited[program.ServerDir()+"/main.go"]
 	return without || served && len(calls[program.Module.Runtime+"/eventlog.Open"]) == 0 && len(calls[service.Package.Events.Path+".New"]) == 0
 }
 
 // main returns the steps for the main of a program's server.
 func (l *lead) main(program *model.Program, behind map[string]bool) []string {
-	dir := "cmd/" + program.Name + "-server"
+	dir := program.ServerDir()
 	l.update(dir)
 	var paths []string
 	for _, file := range l.module.folder(dir).files {
@@ -72,7 +73,7 @@ func (l *lead) serve(program *model.Program, e *edits, behind map[string]bool) {
 	if s == nil {
 		return
 	}
-	changed, calls := false, l.module.calls("cmd/"+program.Name+"-server")
+	changed, calls := false, l.module.calls(program.ServerDir())
 	for _, pkg := range program.Packages {
 		for _, service := range pkg.Services {
 			if service.UsesEvents() && (behind[service.FullName] || l.module.mainLacks(program, service, calls)) {
@@ -131,8 +132,8 @@ func (e *edits) isCall(call *ast.CallExpr, importPath, name string) bool {
 	}
 	of, ok := selector.X.(*ast.Ident)
 	return ok && slices.ContainsFunc(e.syntax.Imports, func(spec *ast.ImportSpec) bool {
-		has, _ := strconv.Unquote(spec.Path.Value)
-		return has == importPath && (spec.Name == nil && slices.Contains([]string{beforeVersion(has), has[strings.LastIndexByte(has, '/')+1:]}, of.Name) ||
+		has := importPathOf(spec)
+		return has == importPath && (spec.Name == nil && slices.Contains([]string{beforeVersion(has), path.Base(has)}, of.Name) ||
 			spec.Name != nil && spec.Name.Name == of.Name)
 	})
 }
@@ -212,7 +213,7 @@ func (s *serving) service(l *lead, service *model.Service) bool {
 		s.edits.add(line, 0, service.String()+" takes the log now", replaceLines, strings.Replace(text, s.source(call), expression, 1))
 	}
 	code := fmt.Sprintf("\t\t%s.%s(%s),", s.nameFor(pkg.Server), service.Func, made)
-	if (service.Code.Consumes || l.comes(service)) && !strings.Contains(s.text, made+"."+service.ConsumeName()) {
+	if (service.Code.Consumes || l.consumerComes(service)) && !strings.Contains(s.text, made+"."+service.ConsumeName()) {
 		code += fmt.Sprintf("\n\t\tserver.Alongside(%q, %s.%s),", "consumer "+service.FullName, made, service.ConsumeName())
 	}
 	s.edits.add(s.line(argument.Pos()), s.line(argument.End()), service.String()+" takes events now", replaceLines, code)
@@ -249,8 +250,8 @@ func (s *serving) argument(service *model.Service) (found ast.Expr) {
 	return found
 }
 
-// comes reports whether the method that handles stored events is in a file that comes.
-func (l *lead) comes(service *model.Service) bool {
+// consumerComes reports whether a later run writes the method that handles stored events.
+func (l *lead) consumerComes(service *model.Service) bool {
 	at := service.Impl().Dir + "/consume.go"
 	return service.TakesEvents() && l.module.awaited[at] && !l.module.undone[at]
 }

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
@@ -199,8 +198,7 @@ func importPaths(at string, text []byte) (paths []string) {
 		return nil
 	}
 	for _, spec := range file.Imports {
-		importPath, _ := strconv.Unquote(spec.Path.Value)
-		paths = append(paths, importPath)
+		paths = append(paths, importPathOf(spec))
 	}
 	return paths
 }

@@ -101,26 +101,27 @@ func (m *Module) notImported(unused []File) (files []File) {
 	return files
 }
 
-// YoursOfRuntime returns the Go files of yours that import the copy of the runtime.
-// [Module.Leftovers] must have been called.
+// YoursOfRuntime returns the paths of the Go files of yours that import the copy of the
+// runtime. [Module.Leftovers] must have been called.
 func (m *Module) YoursOfRuntime() (paths []string) {
-	for at, folders := range m.imported {
-		if slices.ContainsFunc(folders, func(dir string) bool { return strings.HasPrefix(dir, model.RuntimeDir+"/") }) &&
-			!strings.HasPrefix(at, model.RuntimeDir+"/") {
-			if text, err := m.read(at); err == nil && !Marked(at, text) {
-				paths = append(paths, at)
-			}
+	for _, file := range m.importers(func(dir string) bool { return strings.HasPrefix(dir, model.RuntimeDir+"/") }) {
+		if !strings.HasPrefix(file.Path, model.RuntimeDir+"/") {
+			paths = append(paths, file.Path)
 		}
 	}
-	slices.Sort(paths)
 	return paths
 }
 
 // Yours returns the Go files of yours that import a package of the runtime.
 // [Module.Leftovers] must have been called.
-func (m *Module) Yours(pkg string) (files []File) {
+func (m *Module) Yours(pkg string) []File {
+	return m.importers(func(dir string) bool { return dir == path.Join(model.RuntimeDir, pkg) })
+}
+
+// importers returns the Go files of yours that import one of some folders.
+func (m *Module) importers(of func(dir string) bool) (files []File) {
 	for at, folders := range m.imported {
-		if !slices.Contains(folders, path.Join(model.RuntimeDir, pkg)) {
+		if !slices.ContainsFunc(folders, of) {
 			continue
 		}
 		if text, err := m.read(at); err == nil && !Marked(at, text) {
@@ -249,8 +250,7 @@ func (s *survey) file(at string) {
 	source := sourceOf(head)
 	proto, run := s.protos.Files[source.proto()]
 	if name, ok := strings.CutPrefix(source.element, eventElement); ok && run && !proto.Declares[source.element] && !isEmptied(at, head) {
-		text, err := s.module.read(at)
-		if err == nil && (renamed(proto, name) || s.module.ended(s.protos, at, text, source)) {
+		if text, err := s.module.read(at); err == nil && (s.module.ended(s.protos, at, text, source) || s.replaces(proto, name)) {
 			s.events[name] = path.Dir(at)
 		}
 	}
@@ -265,12 +265,13 @@ func (s *survey) file(at string) {
 	}
 }
 
-// renamed reports whether a proto declares an event of the same name in another package:
-// so it was renamed, and is not another proto that only has the same name.
-func renamed(proto model.Proto, event string) bool {
-	short := event[strings.LastIndexByte(event, '.')+1:]
+// replaces reports whether a proto declares a message that the previous run did not know
+// and that may be an event of a name: both its proto package and its go_package may have
+// been renamed.
+func (s *survey) replaces(proto model.Proto, name string) bool {
 	for element := range proto.Declares {
-		if name, ok := strings.CutPrefix(element, eventElement); ok && name[strings.LastIndexByte(name, '.')+1:] == short {
+		other, ok := strings.CutPrefix(element, eventElement)
+		if ok && s.events[other] == "" && lastName(other) == lastName(name) {
 			return true
 		}
 	}

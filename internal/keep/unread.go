@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"google.golang.org/protobuf/reflect/protoreflect"
+
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
 )
 
@@ -78,7 +80,7 @@ func successor(name, dir string, added []*model.Event) *model.Event {
 			return events[0]
 		}
 		sameName := slices.DeleteFunc(slices.Clone(events), func(event *model.Event) bool {
-			return event.FullName[strings.LastIndexByte(event.FullName, '.')+1:] != name[strings.LastIndexByte(name, '.')+1:]
+			return lastName(event.FullName) != lastName(name)
 		})
 		if len(sameName) == 1 {
 			return sameName[0]
@@ -86,3 +88,6 @@ func successor(name, dir string, added []*model.Event) *model.Event {
 	}
 	return nil
 }
+
+// lastName returns a full name without the package, and without the messages around it.
+func lastName(fullName string) protoreflect.Name { return protoreflect.FullName(fullName).Name() }

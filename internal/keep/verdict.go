@@ -54,7 +54,7 @@ func (m *Module) decideOurs(output Output) decision {
 		return decision{verdict: verdict{err: err}}
 	}
 	v := takenOver(output, text)
-	content, err := []byte(nil), error(nil)
+	var content []byte
 	if v.may || len(text) < cutLength {
 		content, err = output.Render()
 	}

@@ -355,10 +355,7 @@ type found struct {
 	beside []string          // the other fields of a message that holds it
 }
 
-// eventIn finds the event in a message.
-func (b *builder) eventIn(from *protogen.Message) found { return b.reportedIn(from, "") }
-
-// reportedIn is eventIn for what an rpc takes, with the verb in its name.
+// reportedIn finds the event in what an rpc takes, with the verb in its name.
 func (b *builder) reportedIn(from *protogen.Message, verb string) found {
 	if event := b.asReported(from, "", verb); event != nil {
 		return found{event: event, from: from}

@@ -283,7 +283,7 @@ func (m *Method) Comment(does string) string {
 		if len(names) > 1 {
 			that = "those"
 		}
-		text += fmt.Sprintf(" It ignores %s: write what %s should do.", strings.Join(names, ", "), that)
+		text += fmt.Sprintf(" It ignores %s: write what %s should do.", list(names), that)
 	}
 	if m.Doc != "" {
 		text += "\n\n" + m.Doc

@@ -29,10 +29,16 @@ const (
 )
 
 // NotRecognised returns lines about RPCs that take no events, or not all of what is
-// sent, where their author may expect it: one for each new service that takes none
-// though something says so, or else one for all of them, and one for each RPC whose
-// request holds an event beside other fields, if it is new or its name says that it
-// takes what happened. It also has each that comments prepare for it. written reports whether a file is written in this run.
+// sent, where their author may expect it:
+//
+//   - one for each new service that takes none though something says so, or else one
+//     for all of them,
+//   - one for each RPC whose request holds an event beside other fields, if the RPC is
+//     new or its name says that it takes what happened,
+//   - one for each RPC that comments prepare for events,
+//   - one for each new RPC whose comment says that other fields are not stored.
+//
+// written reports whether a file is written in this run.
 func NotRecognised(m *Module, written func(path string) bool) (lines []string) {
 	var first *Method // that may take events, as far as anybody can see
 	for _, service := range m.Services() {
@@ -172,9 +178,9 @@ var (
 		"Create", "Add", "Set", "Put", "Update", "Patch", "Delete", "Remove", "Cancel", "Validate", "Login", "Ping", "Say", "Start", "Stop", "Run"}
 )
 
-// nearnessOf says how much speaks for it that an RPC takes events: messages that were
-// read as an event. dated reports whether it has something like a time, alone whether it is all
-// that its request holds.
+// nearnessOf returns how much speaks for it that an RPC takes a message as an event, 0
+// for nothing. event is the message read as one. dated is true if a field of it may say
+// when something happened, and alone if the request holds nothing else.
 func nearnessOf(from *protogen.Method, message *protogen.Message, event *Event, dated, alone bool) nearness {
 	hasRole := event.Type != nil || event.Source != nil || event.Subject != nil || event.Time != nil
 	switch {

@@ -53,8 +53,7 @@ func record(file string, element Element) Trace {
 	return Trace{Path: RecordDir + "/" + file + ".txt", Text: element.String()}
 }
 
-// Variant, Trace and String make the module an [Element]. Its variant is that
-// of one with events, or without.
+// Variant returns the variant of a module with events, or without.
 func (m *Module) Variant(bool) string { return variant(m.UsesEvents()) }
 
 // Traces returns the traces of the programs, and the table of subcommands of any
@@ -81,9 +80,9 @@ func (p *Program) Variant(bool) string { return variant(p.UsesEvents()) }
 // Traces returns the client's table of subcommands, where the server's main calls what
 // serves a package, and the clients of the services: both mains may have been deleted.
 func (p *Program) Traces() []Trace {
-	traces := []Trace{{Path: "cmd/" + p.Name + "-client/commands.go"}}
+	traces := []Trace{{Path: p.ClientDir() + "/commands.go"}}
 	for _, pkg := range p.Packages {
-		traces = append(traces, Trace{Path: "cmd/" + p.Name + "-server/*.go", Text: fmt.Sprintf("%q", pkg.Server.Path)})
+		traces = append(traces, Trace{Path: p.ServerDir() + "/*.go", Text: fmt.Sprintf("%q", pkg.Server.Path)})
 		for _, service := range pkg.Services {
 			// The name of the program comes from the proto package, or the file.
 			traces = append(traces, Trace{Path: service.client(), Text: "source: " + service.proto + ", " + service.String() + "\n"})
@@ -91,6 +90,12 @@ func (p *Program) Traces() []Trace {
 	}
 	return traces
 }
+
+// ServerDir returns the folder of the server's main.
+func (p *Program) ServerDir() string { return "cmd/" + p.Name + "-server" }
+
+// ClientDir returns the folder of the client's main and its subcommands.
+func (p *Program) ClientDir() string { return "cmd/" + p.Name + "-client" }
 
 // Record returns the record of the program.
 func (p *Program) Record() Trace { return record("program-"+p.Name, p) }

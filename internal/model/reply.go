@@ -69,81 +69,114 @@ func (f *Field) fill(value string) Fill {
 // sum, stored; for a tail what was read, stored; and recorded, if the reply has when
 // that was.
 func (m *Method) Fills() (fills []Fill) {
-	r, several := m.Reply, m.Many() || m.Kind == ClientStreamEvent
-	add := func(f *Field, format string, arguments ...any) {
+	add := func(f *Field, value func() string) {
 		if f != nil {
-			fills = append(fills, f.fill(fmt.Sprintf(format, arguments...)))
+			fills = append(fills, f.fill(value()))
 		}
 	}
-	one := "receipts[0]"
-	count := "len(receipts)"
-	switch {
-	case m.Kind == Tail:
-		one = "stored"
-	case m.Kind == ClientStreamEvent:
-		one, count = "stored.Last", "stored.Events"
-	case several:
-		one = "stored.Last"
-	}
+	r := m.Reply
 	if m.Kind != Tail {
-		switch {
-		case r.Count == nil:
-		case several:
-			add(r.Count, "%s(%s)", r.Count.GoType, count)
-		default:
-			add(r.Count, "1")
-		}
-		if several {
-			add(r.Message, `fmt.Sprintf("%%d stored", %s)`, count)
-		} else {
-			add(r.Message, "%s", m.Greeting())
-		}
+		add(r.Count, m.count)
+		add(r.Message, m.message)
 	}
-	switch {
-	case r.Position == nil:
-	case !r.Position.List:
-		add(r.Position, "%s(%s.Position)", r.Position.GoType, one)
-	case m.Kind == Tail:
-		add(r.Position, "[]%s{%[1]s(stored.Position)}", r.Position.GoType)
-	default:
-		add(r.Position, "eventlog.Positions[%s](receipts)", r.Position.GoType)
-	}
-	switch {
-	case r.EventID == nil:
-	case !r.EventID.List:
-		add(r.EventID, "%s.ID", one)
-	case m.Kind == Tail:
-		add(r.EventID, "[]string{stored.ID}")
-	default:
-		add(r.EventID, "eventlog.IDs(receipts)")
-	}
-	switch {
-	case r.Duplicate == nil || m.Kind == Tail:
-	case r.Duplicate.List:
-		add(r.Duplicate, "eventlog.Duplicates(receipts)")
-	case r.Duplicate.GoType != "":
-		add(r.Duplicate, "%s(stored.Duplicates)", r.Duplicate.GoType)
-	case several:
-		add(r.Duplicate, "stored.Duplicate()")
-	default:
-		add(r.Duplicate, "receipts[0].Duplicate")
+	add(r.Position, m.position)
+	add(r.EventID, m.eventID)
+	if m.Kind != Tail {
+		add(r.Duplicate, m.duplicate)
 	}
 	if r.Recorded != nil {
-		recorded := "recorded"
-		if m.Kind == Tail {
-			recorded = "stored.Recorded"
-		}
-		if r.Recorded.Unit == "" {
-			add(r.Recorded.Field, "eventlog.Timestamp(%s)", recorded)
-		} else {
-			number := fmt.Sprintf("eventlog.UnixNumber(%s, %s)", recorded, r.Recorded.Unit)
-			if r.Recorded.GoType != "int64" {
-				number = r.Recorded.GoType + "(" + number + ")"
-			}
-			add(r.Recorded.Field, "%s", number)
-		}
+		add(r.Recorded.Field, m.recorded)
 	}
 	return fills
+}
+
+// answersSeveral reports whether a reply is about any number of events.
+func (m *Method) answersSeveral() bool { return m.Many() || m.Kind == ClientStreamEvent }
+
+// last returns the Go expression for the receipt of the last event, or for what a tail
+// has read.
+func (m *Method) last() string {
+	switch {
+	case m.Kind == Tail:
+		return "stored"
+	case m.answersSeveral():
+		return "stored.Last"
+	}
+	return "receipts[0]"
+}
+
+// number returns the Go expression for the number of events.
+func (m *Method) number() string {
+	if m.Kind == ClientStreamEvent {
+		return "stored.Events"
+	}
+	return "len(receipts)"
+}
+
+// count returns the Go expression for the field Count of the reply, and the following
+// ones those for the other fields.
+func (m *Method) count() string {
+	if m.answersSeveral() {
+		return fmt.Sprintf("%s(%s)", m.Reply.Count.GoType, m.number())
+	}
+	return "1"
+}
+
+func (m *Method) message() string {
+	if m.answersSeveral() {
+		return fmt.Sprintf(`fmt.Sprintf("%%d stored", %s)`, m.number())
+	}
+	return m.Greeting()
+}
+
+func (m *Method) position() string {
+	switch field := m.Reply.Position; {
+	case !field.List:
+		return fmt.Sprintf("%s(%s.Position)", field.GoType, m.last())
+	case m.Kind == Tail:
+		return fmt.Sprintf("[]%s{%[1]s(stored.Position)}", field.GoType)
+	default:
+		return fmt.Sprintf("eventlog.Positions[%s](receipts)", field.GoType)
+	}
+}
+
+func (m *Method) eventID() string {
+	switch {
+	case !m.Reply.EventID.List:
+		return m.last() + ".ID"
+	case m.Kind == Tail:
+		return "[]string{stored.ID}"
+	default:
+		return "eventlog.IDs(receipts)"
+	}
+}
+
+func (m *Method) duplicate() string {
+	switch field := m.Reply.Duplicate; {
+	case field.List:
+		return "eventlog.Duplicates(receipts)"
+	case field.GoType != "":
+		return field.GoType + "(stored.Duplicates)"
+	case m.answersSeveral():
+		return "stored.Duplicate()"
+	default:
+		return "receipts[0].Duplicate"
+	}
+}
+
+func (m *Method) recorded() string {
+	field, recorded := m.Reply.Recorded, "recorded"
+	if m.Kind == Tail {
+		recorded = "stored.Recorded"
+	}
+	if field.Unit == "" {
+		return fmt.Sprintf("eventlog.Timestamp(%s)", recorded)
+	}
+	number := fmt.Sprintf("eventlog.UnixNumber(%s, %s)", recorded, field.Unit)
+	if field.GoType != "int64" {
+		number = field.GoType + "(" + number + ")"
+	}
+	return number
 }
 
 // replyRoles are the roles of a reply's fields that a comment can give, and the types
@@ -158,7 +191,7 @@ var replyRoles = map[string]string{
 // reply finds what a skeleton can fill in of what an RPC sends: by comment, else by
 // name.
 func (b *builder) reply(method *Method, from *protogen.Message) (reply Reply) {
-	marked := b.marks(from)
+	marked := b.commented(from)
 	several := method.Many() || method.Kind == ClientStreamEvent
 	lists := method.Kind != ClientStreamEvent // whose reply would grow with the stream
 	listOr := func(is func(protoreflect.FieldDescriptor) bool) func(protoreflect.FieldDescriptor) bool {
@@ -208,8 +241,8 @@ func (b *builder) reply(method *Method, from *protogen.Message) (reply Reply) {
 	return reply
 }
 
-// marks returns the fields of a reply that have a role by comment, by their roles.
-func (b *builder) marks(from *protogen.Message) map[string][]*protogen.Field {
+// commented returns the fields of a reply that have a role by comment, by their roles.
+func (b *builder) commented(from *protogen.Message) map[string][]*protogen.Field {
 	marked := map[string][]*protogen.Field{}
 	for _, field := range from.Fields {
 		for _, comment := range b.directives(field.Desc, field.Comments, onField) {
@@ -274,7 +307,7 @@ func (m *Method) unfilled(message protoreflect.MessageDescriptor) protoreflect.F
 // wrappedEvent finds the event that a tail's reply holds: in its only field of a
 // message type, besides a time of recording.
 func (b *builder) wrappedEvent(from *protogen.Message) found {
-	recorded := b.marks(from)["recorded_time"]
+	recorded := b.commented(from)["recorded_time"]
 	var holder *protogen.Field
 	for _, field := range from.Fields {
 		isRecorded := isTimestamp(field.Desc) && (slices.Contains(recorded, field) || slices.Contains(recordedNames, field.Desc.Name()))

@@ -69,9 +69,9 @@ func TestSkeletonsNameWhatTheyIgnore(t *testing.T) {
 	all := methods(t, "../../testdata/replies", "replies.proto")
 	for name, want := range map[string]string{
 		"One":    "One stores it.",
-		"Held":   "Held stores it. It ignores request.Parent, request.DryRun: write what those should do.",
+		"Held":   "Held stores it. It ignores request.Parent and request.DryRun: write what those should do.",
 		"Batch":  "Batch stores it.",
-		"Follow": "Follow stores it. It ignores request.Filter, request.PageSize: write what those should do.",
+		"Follow": "Follow stores it. It ignores request.Filter and request.PageSize: write what those should do.",
 	} {
 		if got := all[name].Comment("stores it."); got != want {
 			t.Errorf("the comment is %q, want %q", got, want)

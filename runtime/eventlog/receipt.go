@@ -3,11 +3,9 @@ package eventlog
 import (
 	"context"
 	"time"
-
-	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// This file has what RPCs say of receipts in their replies.
+// This file has what skeletons write about receipts into their replies.
 
 // Sum adds up the receipts of several events.
 type Sum struct {
@@ -74,23 +72,4 @@ func RecordedTime(ctx context.Context, log Log, receipt Receipt) (time.Time, err
 		break
 	}
 	return time.Time{}, nil
-}
-
-// Timestamp returns a time as a message, nil for the zero time: it undoes
-// [TimestampTime].
-func Timestamp(t time.Time) *timestamppb.Timestamp {
-	if t.IsZero() {
-		return nil
-	}
-	return timestamppb.New(t)
-}
-
-// UnixNumber returns how many whole units a time is after 1970, 0 for the zero time:
-// it undoes [UnixTime].
-func UnixNumber(t time.Time, unit time.Duration) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	perSecond := int64(time.Second / unit)
-	return t.Unix()*perSecond + int64(t.Nanosecond())/int64(unit)
 }

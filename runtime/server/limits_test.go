@@ -240,6 +240,34 @@ func TestABatchIsBounded(t *testing.T) {
 	}
 }
 
+// Two bytes make an element of hundreds: the limit that this reaches is the one that is
+// named and logged, and not that of a batch.
+func TestARequestOfManySmallPartsIsRefused(t *testing.T) {
+	config := free().withLevel(slog.LevelInfo)
+	config.MaxMessageBytes = 64 << 10
+	var running *running
+	log := logged(t, func() { running = serve(t, config, tested(&service{})) })
+	stream, err := testpb.NewTestServiceClient(dial(t, running.Addr())).FullDuplexCall(soon(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := make([]*testpb.ResponseParameters, 4000)
+	for i := range parts {
+		parts[i] = &testpb.ResponseParameters{}
+	}
+	if err := stream.Send(&testpb.StreamingOutputCallRequest{ResponseParameters: parts}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = stream.Recv()
+	if status.Code(err) != codes.InvalidArgument {
+		t.Errorf("got %v, want InvalidArgument", err)
+	}
+	oneLine(t, err, "more than 1572864 bytes of memory", "--max-message-bytes")
+	if text := log(); !strings.Contains(text, "limit=--max-message-bytes") || strings.Contains(text, "limit=--max-batch") {
+		t.Errorf("it logs\n%s", text)
+	}
+}
+
 func TestCallsAreBounded(t *testing.T) {
 	config := free()
 	config.MaxCalls = 3

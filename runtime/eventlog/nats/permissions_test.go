@@ -15,7 +15,7 @@ import (
 )
 
 // needed are the subjects that the user of a log must be allowed to publish to, as
-// README lists them, and what does not work without one. The last two are needed
+// docs/operations.md lists them, and what does not work without one. The last two are needed
 // only to create the streams.
 var needed = []struct{ subject, without string }{
 	{"EVENTS.*.*", "append"},

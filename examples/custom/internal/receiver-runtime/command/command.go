@@ -12,7 +12,7 @@
 // A call with many requests reads them from the standard input, unless flags
 // describe one request. The input is protobuf JSON, one value after the other,
 // with any white space between and within them. Each request is sent as soon as
-// it is read. A call with many replies prints each as it arrives, one a line;
+// it is read. A call with many replies prints each as it arrives, in one line;
 // they stay printed if an error follows.
 //
 // A command of an RPC that takes one event, or a batch of them, reads events in the
@@ -29,8 +29,6 @@ import (
 	"os/signal"
 	"slices"
 	"syscall"
-
-	"google.golang.org/protobuf/proto"
 
 	"example.com/shop/internal/receiver-runtime/terminal"
 )
@@ -123,28 +121,4 @@ func (c Command) run(ctx context.Context, env Env, args []string) error {
 		return c.help(env)
 	}
 	return c.call(ctx, env, parsed)
-}
-
-// printReply prints a reply, raw if it is one of those that could not be read.
-func printReply(stdout io.Writer, replies *codec, reply proto.Message, asJSON, oneLine bool) error {
-	var text string
-	var err error
-	if raw, ok := replies.take(reply); ok {
-		text, err = rawLine(reply, raw.data, raw.reason)
-	} else {
-		text, err = format(reply, asJSON, oneLine)
-	}
-	if err != nil {
-		return err
-	}
-	return write(stdout, text)
-}
-
-// write prints a text in one Write. Everything on the standard output is printed
-// by it, so that a reply is never printed in part.
-func write(stdout io.Writer, text string) error {
-	if _, err := io.WriteString(stdout, text); err != nil {
-		return fmt.Errorf("writing to the standard output: %w", err)
-	}
-	return nil
 }

@@ -52,7 +52,7 @@ func (o *outOfBounds) Error() string {
 	return fmt.Sprintf("%s%s: %s", strings.Join(path, "."), more, o.reason)
 }
 
-// in adds the field that the error is in.
+// in adds the field that has the message.
 func (o *outOfBounds) in(field string) *outOfBounds {
 	if o != nil {
 		o.path = append(o.path, field)
@@ -60,14 +60,16 @@ func (o *outOfBounds) in(field string) *outOfBounds {
 	return o
 }
 
-var errDepth = fmt.Sprintf("more than %d messages are nested in each other, which is more than all clients can read", maxDepth)
+// tooDeep is the reason for a message that is nested deeper than maxDepth.
+var tooDeep = fmt.Sprintf("more than %d messages are nested in each other, which is more than all clients can read", maxDepth)
 
+// checkMessage checks a message that is nested in a number of others.
 func checkMessage(m protoreflect.Message, depth int) *outOfBounds {
 	if depth > maxDepth {
-		return &outOfBounds{reason: errDepth}
+		return &outOfBounds{reason: tooDeep}
 	}
 	if unknown := m.GetUnknown(); len(unknown) > 0 && depth+groupDepth(unknown) > maxDepth {
-		return &outOfBounds{reason: errDepth}
+		return &outOfBounds{reason: tooDeep}
 	}
 	switch known := m.Interface().(type) {
 	case *timestamppb.Timestamp:
@@ -81,7 +83,7 @@ func checkMessage(m protoreflect.Message, depth int) *outOfBounds {
 	case *structpb.ListValue:
 		return checkList(known, depth)
 	}
-	for _, field := range boundedOf(m.Descriptor()) {
+	for _, field := range fieldsToCheck(m.Descriptor()) {
 		if !m.Has(field) {
 			continue
 		}
@@ -97,7 +99,7 @@ func checkMessage(m protoreflect.Message, depth int) *outOfBounds {
 
 func checkExtensions(m protoreflect.Message, depth int) (out *outOfBounds) {
 	m.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
-		if field.IsExtension() && bounded(field) {
+		if field.IsExtension() && mayBeOut(field) {
 			out = checkField(field, value, depth).in(fmt.Sprintf("[%s]", field.FullName()))
 		}
 		return out == nil
@@ -105,25 +107,26 @@ func checkExtensions(m protoreflect.Message, depth int) (out *outOfBounds) {
 	return out
 }
 
-// boundedFields has the fields of each message descriptor that must be looked at.
-var boundedFields sync.Map // of protoreflect.MessageDescriptor to []protoreflect.FieldDescriptor
+// knownFields has for each message descriptor what fieldsToCheck returned.
+var knownFields sync.Map // of protoreflect.MessageDescriptor to []protoreflect.FieldDescriptor
 
-func boundedOf(message protoreflect.MessageDescriptor) []protoreflect.FieldDescriptor {
-	if known, ok := boundedFields.Load(message); ok {
+// fieldsToCheck returns the fields of a message whose values may be out of bounds.
+func fieldsToCheck(message protoreflect.MessageDescriptor) []protoreflect.FieldDescriptor {
+	if known, ok := knownFields.Load(message); ok {
 		return known.([]protoreflect.FieldDescriptor)
 	}
 	var fields []protoreflect.FieldDescriptor
 	for i := range message.Fields().Len() {
-		if field := message.Fields().Get(i); bounded(field) {
+		if field := message.Fields().Get(i); mayBeOut(field) {
 			fields = append(fields, field)
 		}
 	}
-	boundedFields.Store(message, fields)
+	knownFields.Store(message, fields)
 	return fields
 }
 
-// bounded reports whether a field's value may be out of bounds.
-func bounded(field protoreflect.FieldDescriptor) bool {
+// mayBeOut reports whether a field's value may be out of bounds.
+func mayBeOut(field protoreflect.FieldDescriptor) bool {
 	return field.Message() != nil || uncheckedText(field)
 }
 
@@ -153,10 +156,10 @@ func checkField(field protoreflect.FieldDescriptor, value protoreflect.Value, de
 // checkMap checks a map with entries, which are at the given depth.
 func checkMap(field protoreflect.FieldDescriptor, entries protoreflect.Map, depth int) (out *outOfBounds) {
 	if depth > maxDepth {
-		return &outOfBounds{reason: errDepth}
+		return &outOfBounds{reason: tooDeep}
 	}
 	value := field.MapValue()
-	if !bounded(value) && !uncheckedText(field.MapKey()) {
+	if !mayBeOut(value) && !uncheckedText(field.MapKey()) {
 		return nil
 	}
 	entries.Range(func(key protoreflect.MapKey, entry protoreflect.Value) bool {

@@ -150,7 +150,7 @@ const storageRetryInterval = time.Second
 // run consumes while it has the consumer's lease, as often as it gets it.
 func (c *consumption) run(ctx context.Context) error {
 	if c.wants != nil {
-		defer c.warnOfUnread(ctx)()
+		defer c.warnInBackground(ctx)()
 	}
 	for {
 		hold, err := c.hold(ctx)

@@ -5,11 +5,15 @@ package server
 
 import (
 	"context"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
+
+// errStopping ends calls so that their clients call another server.
+var errStopping = status.Error(codes.Unavailable, "the server is stopping")
 
 type drainKey struct{}
 
@@ -32,9 +36,80 @@ func UntilDrain(ctx context.Context) (context.Context, context.CancelFunc) {
 	if !ok {
 		return ctx, func() { cancel(nil) }
 	}
-	stop := context.AfterFunc(drains, func() { cancel(status.Error(codes.Unavailable, "the server is stopping")) })
+	stop := context.AfterFunc(drains, func() { cancel(errStopping) })
 	return ctx, func() {
 		stop()
 		cancel(nil)
 	}
+}
+
+const (
+	checkEvery      = 500 * time.Millisecond
+	checkEveryDrain = 100 * time.Millisecond
+	// A stream on which nothing comes for this long ends while the server drains.
+	drainGrace = 500 * time.Millisecond
+	// A connection on which nothing happens in this many checks is closed then.
+	drainQuiet = 10
+)
+
+// watch ends calls that wait for their clients for too long, until ended is
+// closed. While the server drains, it also ends what the server would wait for in
+// vain. It closes the connections of clients that for a second neither have a call
+// nor read what their calls send. Streams of clients that send on and on end
+// between two messages, halfway through the drain timeout.
+func (l *limits) watch(ended <-chan struct{}) {
+	tick := time.NewTicker(checkEvery)
+	defer tick.Stop()
+	drains, since := l.draining.Done(), time.Time{}
+	quiet := map[*connection]*activity{}
+	for {
+		select {
+		case <-ended:
+			return
+		case <-drains:
+			drains, since = nil, time.Now()
+			tick.Reset(checkEveryDrain)
+		case now := <-tick.C:
+			if !since.IsZero() && now.Sub(since) >= l.config.DrainTimeout/2 {
+				l.endUploads.Store(true)
+			}
+			for _, c := range l.connections.all() {
+				c.mu.Lock()
+				for _, call := range c.calls {
+					call.check(now, since)
+				}
+				c.mu.Unlock()
+				if since.IsZero() {
+					continue
+				}
+				quiet[c] = c.activity(quiet[c])
+				if quiet[c].quiet >= drainQuiet {
+					c.Close()
+				}
+			}
+		}
+	}
+}
+
+// activity is what was last seen of a connection while the server drains.
+type activity struct {
+	quiet   int // checks that found it unchanged, and no call at work
+	written int64
+	sends   map[*call]uint64
+}
+
+func (c *connection) activity(last *activity) *activity {
+	now := &activity{written: c.written.Load(), sends: map[*call]uint64{}}
+	unchanged := last != nil && now.written == last.written
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, call := range c.calls {
+		sends := call.sends.Load()
+		now.sends[call] = sends
+		unchanged = unchanged && sends%2 == 1 && last.sends[call] == sends // in SendMsg
+	}
+	if unchanged {
+		now.quiet = last.quiet + 1
+	}
+	return now
 }

@@ -84,8 +84,8 @@ func (i interceptor) panicked(ctx context.Context, method string, cause any) err
 	return errInternal
 }
 
-// logCall logs a call: the code that the caller gets, and the whole error. If the server is to blame, the level is one that is logged
-// by default.
+// logCall logs a call: the code that the caller gets, and the whole error. If the
+// server is to blame, the level is one that is logged by default.
 func (i interceptor) logCall(ctx context.Context, method string, begin time.Time, code codes.Code, err error) {
 	level := slog.LevelDebug
 	switch code {

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -14,6 +15,30 @@ import (
 
 	"example.com/receiver/internal/receiver-runtime/terminal"
 )
+
+// printReply prints a reply, raw if it is one of those that could not be read.
+func printReply(stdout io.Writer, replies *codec, reply proto.Message, asJSON, oneLine bool) error {
+	var text string
+	var err error
+	if raw, ok := replies.take(reply); ok {
+		text, err = rawLine(reply, raw.data, raw.reason)
+	} else {
+		text, err = format(reply, asJSON, oneLine)
+	}
+	if err != nil {
+		return err
+	}
+	return write(stdout, text)
+}
+
+// write prints a text in one Write. Everything on the standard output is printed
+// by it, so that a reply is never printed in part.
+func write(stdout io.Writer, text string) error {
+	if _, err := io.WriteString(stdout, text); err != nil {
+		return fmt.Errorf("writing to the standard output: %w", err)
+	}
+	return nil
+}
 
 // format returns a reply as text. If it has an integer field named status and a
 // string field named message, the text is "client status: 0 received: Hello,

@@ -133,3 +133,14 @@ func (p *progress) streamNote() string {
 	}
 	return note
 }
+
+// counted returns a number of things in words.
+func counted(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	if thing == "reply" {
+		thing = "replie"
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}

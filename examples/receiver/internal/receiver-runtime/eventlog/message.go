@@ -8,15 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"log/slog"
 	"slices"
-	"strconv"
-	"sync"
-	"time"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"example.com/receiver/internal/receiver-runtime/eventid"
 )
@@ -82,7 +77,7 @@ func ReplayMessages[M proto.Message](ctx context.Context, log Log, from From) it
 // the type has changed: it is logged by slog.Default and passed over.
 func TailMessages[M proto.Message](ctx context.Context, log Log, from From) iter.Seq2[Stored[M], error] {
 	schema := newSchema[M]()
-	schema.warnOfUnread(ctx, log)
+	schema.warnAtFirstTail(ctx, log)
 	return func(yield func(Stored[M], error) bool) {
 		for record, err := range log.Tail(ctx, from) {
 			if err == nil && !schema.has(&record) {
@@ -100,41 +95,6 @@ func TailMessages[M proto.Message](ctx context.Context, log Log, from From) iter
 				return
 			}
 		}
-	}
-}
-
-// unreadable has how many events of each message type could not be read, and the
-// last one's position.
-var unreadable struct {
-	sync.Mutex
-	types map[string]unreadableType
-}
-
-type unreadableType struct {
-	count int64
-	last  Position
-}
-
-// logUnreadable logs that an event is passed over: once, whoever follows the log,
-// and of many events of one type the 1st, 10th, 100th and so on.
-func logUnreadable(ctx context.Context, record *Record, err error) {
-	unreadable.Lock()
-	defer unreadable.Unlock()
-	known := unreadable.types[record.Schema]
-	if record.Position <= known.last {
-		return
-	}
-	known = unreadableType{known.count + 1, record.Position}
-	if unreadable.types == nil {
-		unreadable.types = make(map[string]unreadableType)
-	}
-	unreadable.types[record.Schema] = known
-	power := known.count
-	for power%10 == 0 {
-		power /= 10
-	}
-	if power == 1 {
-		slog.ErrorContext(ctx, "a tail passes over an event that can't be read", "error", err, "count", known.count)
 	}
 }
 
@@ -301,33 +261,4 @@ func (c chunk[M]) yield(ctx context.Context, yield func(Stored[M], error) bool) 
 		}
 	}
 	return true
-}
-
-// UnixTime returns the time that is a number of units after 1970, or none for 0.
-func UnixTime(n int64, unit time.Duration) time.Time {
-	if n == 0 {
-		return time.Time{}
-	}
-	perSecond := int64(time.Second / unit)
-	return time.Unix(n/perSecond, n%perSecond*int64(unit))
-}
-
-// TimestampTime returns the time of a timestamp, or none for nil.
-func TimestampTime(t *timestamppb.Timestamp) time.Time {
-	if t == nil {
-		return time.Time{}
-	}
-	return t.AsTime()
-}
-
-// Number returns the text of a number, or none for 0.
-func Number[N int32 | int64 | uint32 | uint64](n N) string {
-	switch {
-	case n == 0:
-		return ""
-	case n < 0:
-		return strconv.FormatInt(int64(n), 10)
-	default:
-		return strconv.FormatUint(uint64(n), 10)
-	}
 }

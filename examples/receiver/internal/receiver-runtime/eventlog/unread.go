@@ -111,8 +111,8 @@ func (c schemaCounts) of(schema string) string {
 	}
 }
 
-// warnOfUnread does that in the background, and returns a function that ends it.
-func (c *consumption) warnOfUnread(ctx context.Context) (stop func()) {
+// warnInBackground warns of unread events, and returns a function that ends it.
+func (c *consumption) warnInBackground(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	running.Go(func() { warnOfUnread(ctx, c.log, c.logger, c.isRead) })
@@ -126,8 +126,8 @@ func (c *consumption) warnOfUnread(ctx context.Context) (stop func()) {
 // nothing reads: a program may have no consumer that would.
 var firstTail sync.Once
 
-// warnOfUnread does that in the background, unless a tail has done so before.
-func (s schema[M]) warnOfUnread(ctx context.Context, log Log) {
+// warnAtFirstTail warns of unread events in the background, if this is the first tail.
+func (s schema[M]) warnAtFirstTail(ctx context.Context, log Log) {
 	firstTail.Do(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 		go func() {
@@ -156,5 +156,40 @@ func (d *delivery) passOver(record *Record) {
 	d.passedOver[record.Schema] = true
 	if !d.isRead(record.Schema) {
 		d.logger.Warn("the consumer passes over events of a message type that nothing here reads", "schema", record.Schema, "first", record.Position)
+	}
+}
+
+// unreadable has how many events of each message type could not be read, and the
+// last one's position.
+var unreadable struct {
+	sync.Mutex
+	types map[string]unreadableType
+}
+
+type unreadableType struct {
+	count int64
+	last  Position
+}
+
+// logUnreadable logs that an event is passed over: once, whoever follows the log,
+// and of many events of one type the 1st, 10th, 100th and so on.
+func logUnreadable(ctx context.Context, record *Record, err error) {
+	unreadable.Lock()
+	defer unreadable.Unlock()
+	known := unreadable.types[record.Schema]
+	if record.Position <= known.last {
+		return
+	}
+	known = unreadableType{known.count + 1, record.Position}
+	if unreadable.types == nil {
+		unreadable.types = make(map[string]unreadableType)
+	}
+	unreadable.types[record.Schema] = known
+	power := known.count
+	for power%10 == 0 {
+		power /= 10
+	}
+	if power == 1 {
+		slog.ErrorContext(ctx, "a tail passes over an event that can't be read", "error", err, "count", known.count)
 	}
 }

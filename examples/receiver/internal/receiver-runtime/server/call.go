@@ -6,14 +6,11 @@ package server
 import (
 	"context"
 	"encoding/binary"
-	"io"
 	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/encoding"
-	_ "google.golang.org/grpc/encoding/proto" // registers the codec
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -37,8 +34,6 @@ const (
 	// A message that is still arriving gets the whole timeout again each time
 	// that this much more of it has arrived.
 	progressBytes = 256 << 10
-	// A stream on which nothing comes for this long ends while the server drains.
-	drainGrace = 500 * time.Millisecond
 )
 
 // call is a call under way. It is also the context of its stream, so that its
@@ -206,8 +201,6 @@ func (c *call) check(now, draining time.Time) {
 	}
 }
 
-var errStopping = status.Error(codes.Unavailable, "the server is stopping")
-
 // receive receives the next message into another, and holds memory for it until
 // the handler wants the next one or returns.
 func (c *call) receive(stream grpc.ServerStream, into any) error {
@@ -244,18 +237,28 @@ func (c *call) receive(stream grpc.ServerStream, into any) error {
 	}
 	c.of.mu.Unlock()
 	defer raw.data.Free()
-	encoded := raw.data.MaterializeToBuffer(mem.DefaultBufferPool())
-	defer encoded.Free()
+	return c.decode(raw.data, into)
+}
+
+// decode decodes a message that was received. It weighs the message before, and holds
+// the memory that it will take.
+func (c *call) decode(data mem.BufferSlice, into any) error {
 	message, ok := into.(proto.Message)
 	if !ok {
-		return codec.CodecV2.Unmarshal(raw.data, into)
+		return codec.CodecV2.Unmarshal(data, into)
 	}
+	encoded := data.MaterializeToBuffer(mem.DefaultBufferPool())
+	defer encoded.Free()
 	length, weight := int64(encoded.Len()), int64(0)
 	c.limits.sawMessage(length)
 	if length >= weighFrom {
-		scale := scale{most: mostWeight * most, batch: c.limits.config.MaxBatch}
+		scale := scale{most: mostWeight * int64(c.limits.config.MaxMessageBytes), batch: c.limits.config.MaxBatch}
 		if err := scale.weigh(message.ProtoReflect().Descriptor(), encoded.ReadOnlyData(), 0); err != nil {
-			c.limits.notices.reached("--max-batch", c.of.from)
+			limit := "--max-batch"
+			if scale.isTooHeavy() {
+				limit = "--max-message-bytes"
+			}
+			c.limits.notices.reached(limit, c.of.from)
 			return status.Error(codes.InvalidArgument, err.Error())
 		}
 		weight = scale.weight
@@ -369,26 +372,4 @@ func (c *call) hold(bytes int64) error {
 func (c *call) release() {
 	c.limits.memory.give(c.of, c.held)
 	c.held = 0
-}
-
-// received is a message as it arrived, decompressed.
-type received struct{ data mem.BufferSlice }
-
-// rawCodec is gRPC's own codec, except that it leaves a message as it is if that
-// is asked for.
-type rawCodec struct{ encoding.CodecV2 }
-
-var codec = rawCodec{encoding.GetCodecV2("proto")}
-
-func (c rawCodec) Unmarshal(data mem.BufferSlice, into any) error {
-	raw, ok := into.(*received)
-	if !ok {
-		return c.CodecV2.Unmarshal(data, into)
-	}
-	if raw.data != nil {
-		return io.ErrUnexpectedEOF // a second message
-	}
-	data.Ref()
-	raw.data = data
-	return nil
 }

@@ -14,11 +14,10 @@ import (
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/tap"
-	"google.golang.org/protobuf/proto"
 )
 
 // limits are what all calls share. The memory that clients can make a server use
-// follows from them: see the README.
+// follows from them.
 type limits struct {
 	config      Config
 	notices     *notices
@@ -64,28 +63,29 @@ func (l *limits) letIn(ctx context.Context, info *tap.Info) (context.Context, er
 	}
 	call := &call{Context: ctx, of: c, limits: l, kind: kind}
 	call.messages = call.first[:0]
-	if kind.tail {
-		most := int64(l.config.MaxTails)
-		c.mu.Lock()
-		all := l.tails.Add(1)
-		full := all > most || c.tails > 0 && int64(c.tails) >= most/2
-		if full {
-			l.tails.Add(-1)
-		} else {
-			c.tails++
-		}
-		c.mu.Unlock()
-		if full {
-			l.calls.Add(-1)
-			l.notices.reached("--max-tails", c.from)
-			return nil, status.Errorf(codes.ResourceExhausted, "the server sends as many streams as it may (--max-tails is %d, half of them for one connection): try again later", most)
-		}
+	if kind.tail && !l.letTailIn(c) {
+		l.calls.Add(-1)
+		l.notices.reached("--max-tails", c.from)
+		return nil, status.Errorf(codes.ResourceExhausted, "the server sends as many streams as it may (--max-tails is %d, half of them for one connection): try again later", l.config.MaxTails)
 	}
 	c.mu.Lock()
 	call.stream, call.ended = c.stream, c.complete
 	c.calls[call.stream] = call
 	c.mu.Unlock()
 	return call, nil
+}
+
+// letTailIn counts a tail of a connection, and reports whether there is room for it.
+func (l *limits) letTailIn(c *connection) bool {
+	most := int64(l.config.MaxTails)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if l.tails.Add(1) > most || c.tails > 0 && int64(c.tails) >= most/2 {
+		l.tails.Add(-1)
+		return false
+	}
+	c.tails++
+	return true
 }
 
 // noRoomFor is how long a server that is full of calls at work is taken to be.
@@ -204,18 +204,6 @@ func (l *limits) bound(desc *grpc.ServiceDesc, i interceptor, ours bool) *grpc.S
 	return &bound
 }
 
-// boundedStream is a stream that keeps to the limits.
-type boundedStream struct {
-	grpc.ServerStream
-	call *call // nil if the call came by another way than the server's listener
-
-	// Only tails use these.
-	start *time.Timer
-	mu    sync.Mutex
-	begun bool  // to send
-	held  int64 // of the memory
-}
-
 // sawMessage notes the length of a message.
 func (l *limits) sawMessage(length int64) {
 	for largest := l.largest.Load(); length > largest; largest = l.largest.Load() {
@@ -223,196 +211,4 @@ func (l *limits) sawMessage(length int64) {
 			return
 		}
 	}
-}
-
-// begin begins to handle a call.
-func (l *limits) begin(s grpc.ServerStream) *boundedStream {
-	call, _ := s.Context().Value(callKey{}).(*call)
-	if call != nil {
-		call.of.mu.Lock()
-		call.started = true
-		call.of.mu.Unlock()
-	}
-	return &boundedStream{ServerStream: s, call: call}
-}
-
-func (s *boundedStream) finish() {
-	if s.call == nil {
-		return
-	}
-	s.call.release()
-	if s.start != nil {
-		s.start.Stop()
-		s.mu.Lock()
-		s.begun = true
-		s.give(s.held)
-		s.mu.Unlock()
-	}
-	s.call.of.mu.Lock()
-	s.call.of.remove(s.call.stream)
-	s.call.of.mu.Unlock()
-}
-
-// wasCut reports whether the limits or a drain ended the call.
-func (s *boundedStream) wasCut() bool {
-	if s.call == nil {
-		return false
-	}
-	s.call.of.mu.Lock()
-	defer s.call.of.mu.Unlock()
-	return s.call.cut != nil
-}
-
-func (s *boundedStream) RecvMsg(into any) error {
-	if s.call == nil {
-		return s.ServerStream.RecvMsg(into)
-	}
-	return s.call.receive(s.ServerStream, into)
-}
-
-// tailStart is how long a tail may take to find the first event to send.
-const tailStart = time.Second
-
-// beginTail waits until there is memory for the largest event that a tail may
-// begin with, since it is read before its size is known. So however many tails
-// begin at the same time, those whose clients don't read what is sent keep the
-// others from reading more. A tail that finds nothing to send gives it back.
-func (s *boundedStream) beginTail() error {
-	if s.call == nil || !s.call.tail {
-		return nil
-	}
-	largest := s.call.limits.largest.Load()
-	if largest == 0 {
-		largest = int64(s.call.limits.config.MaxMessageBytes)
-	}
-	if err := s.holdTail(messageForms * largest); err != nil {
-		return err
-	}
-	s.start = time.AfterFunc(tailStart, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if !s.begun {
-			s.give(s.held)
-		}
-	})
-	return nil
-}
-
-// holdTail makes a tail hold some memory for what it sends, and waits for it. It
-// holds it until it sends the next message, which gRPC takes once the client has
-// room for it.
-func (s *boundedStream) holdTail(bytes int64) error {
-	if bytes <= messageFree {
-		bytes = 0
-	}
-	l := s.call.limits
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	missing := min(bytes, l.tailMemory.size) - s.held
-	if missing <= 0 {
-		s.give(-missing)
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(s.call, l.config.ReceiveTimeout)
-	defer cancel()
-	got, err := l.tailMemory.take(ctx, s.call.of, missing)
-	if err != nil {
-		l.notices.reached("--max-memory-bytes", s.call.of.from)
-		return status.Error(codes.ResourceExhausted, "other clients don't read what the server sends, which takes all the memory for that (--max-memory-bytes): try again later")
-	}
-	s.held += got
-	return nil
-}
-
-// give gives back some of the memory. The lock is held.
-func (s *boundedStream) give(bytes int64) {
-	s.call.limits.tailMemory.give(s.call.of, bytes)
-	s.held -= bytes
-}
-
-func (s *boundedStream) SendMsg(message any) error {
-	if s.call == nil {
-		return s.ServerStream.SendMsg(message)
-	}
-	if message, ok := message.(proto.Message); ok && s.call.tail {
-		length := int64(proto.Size(message))
-		s.call.limits.sawMessage(length)
-		s.mu.Lock()
-		s.begun = true
-		s.mu.Unlock()
-		if err := s.holdTail(messageForms * length); err != nil {
-			return err
-		}
-	}
-	s.call.sends.Add(1)
-	defer s.call.sends.Add(1)
-	return s.ServerStream.SendMsg(message)
-}
-
-const (
-	checkEvery      = 500 * time.Millisecond
-	checkEveryDrain = 100 * time.Millisecond
-	drainQuiet      = 10 // checks
-)
-
-// watch ends calls that wait for their clients for too long, until ended is
-// closed. While the server drains, it also ends what the server would wait for in
-// vain. It closes the connections of clients that for a second neither have a call
-// nor read what their calls send. Streams of clients that send on and on end
-// between two messages, halfway through the drain timeout.
-func (l *limits) watch(ended <-chan struct{}) {
-	tick := time.NewTicker(checkEvery)
-	defer tick.Stop()
-	drains, since := l.draining.Done(), time.Time{}
-	quiet := map[*connection]*activity{}
-	for {
-		select {
-		case <-ended:
-			return
-		case <-drains:
-			drains, since = nil, time.Now()
-			tick.Reset(checkEveryDrain)
-		case now := <-tick.C:
-			if !since.IsZero() && now.Sub(since) >= l.config.DrainTimeout/2 {
-				l.endUploads.Store(true)
-			}
-			for _, c := range l.connections.all() {
-				c.mu.Lock()
-				for _, call := range c.calls {
-					call.check(now, since)
-				}
-				c.mu.Unlock()
-				if since.IsZero() {
-					continue
-				}
-				quiet[c] = c.activity(quiet[c])
-				if quiet[c].quiet >= drainQuiet {
-					c.Close()
-				}
-			}
-		}
-	}
-}
-
-// activity is what was last seen of a connection while the server drains.
-type activity struct {
-	quiet   int // checks that found it unchanged, and no call at work
-	written int64
-	sends   map[*call]uint64
-}
-
-func (c *connection) activity(last *activity) *activity {
-	now := &activity{written: c.written.Load(), sends: map[*call]uint64{}}
-	unchanged := last != nil && now.written == last.written
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, call := range c.calls {
-		sends := call.sends.Load()
-		now.sends[call] = sends
-		unchanged = unchanged && sends%2 == 1 && last.sends[call] == sends // in SendMsg
-	}
-	if unchanged {
-		now.quiet = last.quiet + 1
-	}
-	return now
 }

@@ -40,7 +40,7 @@ func (m *memory) take(ctx context.Context, of *connection, bytes int64) (int64, 
 		return bytes, nil
 	}
 	c := &claim{bytes, of, make(chan struct{})}
-	place := m.waiting.PushBack(c)
+	element := m.waiting.PushBack(c)
 	m.serve()
 	m.mu.Unlock()
 	select {
@@ -55,7 +55,7 @@ func (m *memory) take(ctx context.Context, of *connection, bytes int64) (int64, 
 		return bytes, nil
 	default:
 	}
-	m.waiting.Remove(place)
+	m.waiting.Remove(element)
 	m.serve() // it may have kept smaller ones waiting
 	return 0, ctx.Err()
 }

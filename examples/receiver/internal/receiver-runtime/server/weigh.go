@@ -41,7 +41,6 @@ func (s *scale) weigh(of protoreflect.MessageDescriptor, encoded []byte, depth i
 		s.weight += deepWeight * int64(len(encoded))
 		encoded = nil
 	}
-	fields := of.Fields()
 	elements := map[protowire.Number]int(nil)
 	for len(encoded) > 0 {
 		if err := s.tooHeavy(); err != nil {
@@ -58,18 +57,12 @@ func (s *scale) weigh(of protoreflect.MessageDescriptor, encoded []byte, depth i
 		}
 		value := encoded[:n]
 		encoded = encoded[n:]
-		field := fields.ByNumber(number)
+		field := of.Fields().ByNumber(number)
 		if field == nil {
 			continue
 		}
 		if field.Message() == nil {
-			switch {
-			case !field.IsList():
-			case kind == protowire.BytesType && field.Kind() != protoreflect.StringKind && field.Kind() != protoreflect.BytesKind:
-				s.weight += 8 * int64(len(value)) // packed
-			default:
-				s.weight += elementWeight
-			}
+			s.weighScalar(field, kind, value)
 			continue
 		}
 		if depth == 0 && field.IsList() {
@@ -83,29 +76,49 @@ func (s *scale) weigh(of protoreflect.MessageDescriptor, encoded []byte, depth i
 			}
 			s.weight += batchWeight
 		}
-		switch kind {
-		case protowire.BytesType:
-			value, _ = protowire.ConsumeBytes(value)
-		case protowire.StartGroupType:
-			value, _ = protowire.ConsumeGroup(number, value)
-		default:
-			continue
-		}
-		if field.IsMap() {
-			s.weight += entryWeight
-		} else {
-			s.weight += messageWeight + fieldWeight*int64(field.Message().Fields().Len())
-		}
-		if err := s.weigh(field.Message(), value, depth+1); err != nil {
+		if err := s.weighMessage(field, kind, value, depth+1); err != nil {
 			return err
 		}
 	}
 	return s.tooHeavy()
 }
 
-func (s *scale) tooHeavy() error {
-	if s.weight <= s.most {
+// weighScalar adds the weight of the elements of a list of scalars.
+func (s *scale) weighScalar(field protoreflect.FieldDescriptor, kind protowire.Type, value []byte) {
+	switch {
+	case !field.IsList():
+	case kind == protowire.BytesType && field.Kind() != protoreflect.StringKind && field.Kind() != protoreflect.BytesKind:
+		s.weight += 8 * int64(len(value)) // packed
+	default:
+		s.weight += elementWeight
+	}
+}
+
+// weighMessage adds the weight of a message in a field, or of an entry of a map.
+func (s *scale) weighMessage(field protoreflect.FieldDescriptor, kind protowire.Type, value []byte, depth int) error {
+	switch kind {
+	case protowire.BytesType:
+		value, _ = protowire.ConsumeBytes(value)
+	case protowire.StartGroupType:
+		value, _ = protowire.ConsumeGroup(field.Number(), value)
+	default:
 		return nil
 	}
-	return fmt.Errorf("the request would take more than %d bytes of memory, since it has so many small parts: send fewer at once", s.most)
+	if field.IsMap() {
+		s.weight += entryWeight
+	} else {
+		s.weight += messageWeight + fieldWeight*int64(field.Message().Fields().Len())
+	}
+	return s.weigh(field.Message(), value, depth)
 }
+
+// tooHeavy returns an error if the message weighs more than a request may.
+func (s *scale) tooHeavy() error {
+	if !s.isTooHeavy() {
+		return nil
+	}
+	return fmt.Errorf("the request would take more than %d bytes of memory, %d times --max-message-bytes of the server, since it has so many small parts: send fewer at once",
+		s.most, mostWeight)
+}
+
+func (s *scale) isTooHeavy() bool { return s.weight > s.most }

@@ -9,8 +9,8 @@ import (
 )
 
 // Follow sends the stored events after the requested position, and then each
-// new one. It ignores request.Filter, request.PageSize: write what those should
-// do.
+// new one. It ignores request.Filter and request.PageSize: write what those
+// should do.
 func (s *Service) Follow(request *repliespb.FollowRequest, stream repliespb.Intake_FollowServer) error {
 	ctx, stop := server.UntilDrain(stream.Context())
 	defer stop()

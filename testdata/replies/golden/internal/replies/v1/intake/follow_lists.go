@@ -9,8 +9,8 @@ import (
 )
 
 // FollowLists sends the stored events after the requested position, and then
-// each new one. It ignores request.Filter, request.PageSize: write what those
-// should do.
+// each new one. It ignores request.Filter and request.PageSize: write what
+// those should do.
 func (s *Service) FollowLists(request *repliespb.FollowRequest, stream repliespb.Intake_FollowListsServer) error {
 	ctx, stop := server.UntilDrain(stream.Context())
 	defer stop()

@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/replies/golden/gen/repliespb"
 )
 
-// Held stores the event and then acknowledges it. It ignores request.Parent,
+// Held stores the event and then acknowledges it. It ignores request.Parent and
 // request.DryRun: write what those should do.
 func (s *Service) Held(ctx context.Context, request *repliespb.HeldRequest) (*repliespb.OptionalReply, error) {
 	receipts, err := s.events.AppendSaleEvent(ctx, request.GetEvent())

@@ -12,15 +12,15 @@ import (
 	"testing"
 )
 
-// readmeSQL finds the statements that README gives to the program sqlite3, and
-// readmeRestore the commands by which a backup is restored.
+// documentedSQL finds the statements that docs/operations.md gives to the program
+// sqlite3, and documentedRestore the commands by which a backup is restored.
 var (
-	readmeSQL     = regexp.MustCompile(`(?m)^sqlite3 -readonly data/receiver\.db (?:'([^']+)'|"([^"]+)")`)
-	readmeRestore = regexp.MustCompile(`(?m)^mkdir before .*\n(?:.+\n)*?cp .*$`)
+	documentedSQL     = regexp.MustCompile(`(?m)^sqlite3 -readonly data/receiver\.db (?:'([^']+)'|"([^"]+)")`)
+	documentedRestore = regexp.MustCompile(`(?m)^mkdir before .*\n(?:.+\n)*?cp .*$`)
 )
 
-// runSQL runs a statement on data/receiver.db in a directory as README does: with the
-// program sqlite3 or, where that is missing, with the driver.
+// runSQL runs a statement on data/receiver.db in a directory as the documentation does:
+// with the program sqlite3 or, where that is missing, with the driver.
 func runSQL(t *testing.T, dir, statement string) (lines int) {
 	t.Helper()
 	if program, err := exec.LookPath("sqlite3"); err == nil {
@@ -48,20 +48,20 @@ func runSQL(t *testing.T, dir, statement string) (lines int) {
 	return lines
 }
 
-// TestReadmeBacksUpAndRestores checks that what README says of SQLite works beside
-// a log to which is appended all the time, and that the backup is whole.
-func TestReadmeBacksUpAndRestores(t *testing.T) {
-	readme, err := os.ReadFile("../../../README.md")
+// TestDocumentedBackupIsRestored checks that what docs/operations.md says of SQLite
+// works beside a log to which is appended all the time, and that the backup is whole.
+func TestDocumentedBackupIsRestored(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/operations.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var statements []string
-	for _, match := range readmeSQL.FindAllStringSubmatch(string(readme), -1) {
+	for _, match := range documentedSQL.FindAllStringSubmatch(string(page), -1) {
 		statements = append(statements, match[1]+match[2])
 	}
-	restore := readmeRestore.FindString(string(readme))
+	restore := documentedRestore.FindString(string(page))
 	if len(statements) != 2 || !strings.HasPrefix(statements[1], "VACUUM INTO") || restore == "" {
-		t.Fatalf("README has the statements %q and the commands %q", statements, restore)
+		t.Fatalf("the page has the statements %q and the commands %q", statements, restore)
 	}
 
 	dir := t.TempDir()
