@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"modernc.org/sqlite"
 
@@ -182,6 +183,54 @@ func TestATruncatedWALIsNoticed(t *testing.T) {
 				t.Errorf("%v are left, want those of before at least", got)
 			}
 			checkIntegrity(t, again)
+		})
+	}
+}
+
+// TestAFailingDiskIsNoLoss checks that nothing is concluded from files that can't be
+// read for a while: the log works again by itself once they can be.
+func TestAFailingDiskIsNoLoss(t *testing.T) {
+	log := mustOpen(t, newURL(t))
+	appendNumbered(t, log, "a", 20, 100)
+	files := log.appender.writer.watch
+	loop := filepath.Join(t.TempDir(), "loop")
+	if err := os.Symlink(loop, loop); err != nil {
+		t.Fatal(err)
+	}
+	for name, fail := range map[string]func() (repair func()){
+		"the -wal can't be read": func() (repair func()) {
+			open := files.walFile
+			closed, err := os.Open(os.DevNull)
+			if err := errors.Join(err, closed.Close()); err != nil {
+				t.Fatal(err)
+			}
+			files.walFile = closed // reading it is an error, and not its end
+			return func() { files.walFile = open }
+		},
+		"the files can't be found out about": func() (repair func()) {
+			path := files.path
+			files.path = filepath.Join(loop, "events.db")
+			return func() { files.path = path }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			files.mu.Lock()
+			repair := fail()
+			files.followed = time.Time{}
+			for _, committed := range []bool{true, false} {
+				if loss := files.find(committed); loss != nil {
+					t.Errorf("it is taken for a loss, committed %v: %s (%v)", committed, loss.what, loss.cause)
+				}
+			}
+			if files.isForeign() {
+				t.Error("the file is taken for another one")
+			}
+			repair()
+			files.mu.Unlock()
+			if err := errors.Join(log.Check(t.Context()), files.checkContent()); err != nil {
+				t.Error(err)
+			}
+			appendNumbered(t, log, name, 5, 100)
 		})
 	}
 }

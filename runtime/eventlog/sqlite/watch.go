@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"sync"
 	"time"
@@ -126,8 +127,11 @@ func (w *watch) find(committed bool) *loss {
 			continue
 		}
 		info, err := os.Stat(w.path + file.suffix)
-		if err == nil && !os.SameFile(info, file.opened) {
+		switch {
+		case err == nil && !os.SameFile(info, file.opened):
 			err = fmt.Errorf("there is another file at %s%s", w.path, file.suffix)
+		case !errors.Is(err, fs.ErrNotExist): // the disk may fail for a while, which is no loss
+			err = nil
 		}
 		if err != nil {
 			return &loss{what: "its " + file.name + " was removed or replaced while it was open", cause: err, isIntact: file.suffix != "" && !w.isForeign()}
@@ -144,8 +148,8 @@ func (w *watch) find(committed bool) *loss {
 // those before them are still there.
 func (w *watch) follow(committed bool) *loss {
 	for tries := 0; ; tries++ {
-		g, ok := readGeneration(w.walFile)
-		if !ok && !committed { // a checkpoint may have emptied it
+		g, ok, err := readGeneration(w.walFile)
+		if err == nil && !ok && !committed { // a checkpoint may have emptied it
 			w.current, w.frames, w.base = generation{}, 0, nil
 			return nil
 		}
@@ -153,11 +157,11 @@ func (w *watch) follow(committed bool) *loss {
 			w.current, w.frames, w.base = g, 0, nil
 			w.note()
 		}
-		if ok && (w.frames == 0 || w.isThere(w.frames-1)) {
-			for w.isThere(w.frames) {
-				w.frames++
-			}
-			return nil
+		if ok {
+			ok, err = w.seeFrames()
+		}
+		if err != nil || ok {
+			return nil // of a disk that fails, SQLite reports it
 		}
 		if tries == 3 { // otherwise another process may have begun a generation just now
 			return &loss{what: "its -wal was truncated or overwritten while it was open", cause: errors.New("what was committed is not in it")}
@@ -166,9 +170,20 @@ func (w *watch) follow(committed bool) *loss {
 	}
 }
 
-func (w *watch) isThere(frame int64) bool {
-	_, ok := w.current.frame(w.walFile, frame)
-	return ok
+// seeFrames counts the frames that were added. It returns false if those before them
+// are not there.
+func (w *watch) seeFrames() (ok bool, err error) {
+	if w.frames > 0 {
+		if _, ok, err = w.current.frame(w.walFile, w.frames-1); err != nil || !ok {
+			return false, err
+		}
+	}
+	for {
+		if _, ok, err = w.current.frame(w.walFile, w.frames); err != nil || !ok {
+			return err == nil, err
+		}
+		w.frames++
+	}
 }
 
 // note notes the header of the file as it is when a generation begins. If that may be
@@ -181,11 +196,14 @@ func (w *watch) note() {
 	}
 	ctx := context.Background()
 	header, err := readFileHeader(ctx, w.path)
-	if err != nil || w.current.has(w.walFile, header) {
+	if err != nil {
+		return
+	}
+	if has, err := w.current.has(w.walFile, header); err != nil || has {
 		return
 	}
 	again, err := readFileHeader(ctx, w.path)
-	if now, ok := readGeneration(w.walFile); err != nil || again != header || !ok || now != w.current {
+	if now, ok, failed := readGeneration(w.walFile); err != nil || again != header || failed != nil || !ok || now != w.current {
 		return
 	}
 	if writeNote(w.path, w.current, header) == nil { // without it, nothing is concluded
