@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -53,6 +54,13 @@ func isBroken(err error) bool {
 		return true
 	}
 	return false
+}
+
+// isDamage reports whether an error of reading the first page of a file says that the
+// file is not, or no longer, a whole database.
+func isDamage(err error) bool {
+	code := resultCode(err) & 0xff
+	return code == sqlite3.SQLITE_CORRUPT || code == sqlite3.SQLITE_NOTADB || errors.Is(err, sql.ErrNoRows)
 }
 
 // resultCode returns SQLite's result code in an error, or 0.
