@@ -59,9 +59,11 @@ func isBroken(err error) bool {
 // isDamage reports whether an error of reading the first page of a file says that the
 // file is not, or no longer, a whole database.
 func isDamage(err error) bool {
-	code := resultCode(err) & 0xff
-	return code == sqlite3.SQLITE_CORRUPT || code == sqlite3.SQLITE_NOTADB || errors.Is(err, sql.ErrNoRows)
+	return resultCode(err)&0xff == sqlite3.SQLITE_CORRUPT || isNoDatabase(err) || errors.Is(err, sql.ErrNoRows)
 }
+
+// isNoDatabase reports whether an error says that a file is something else.
+func isNoDatabase(err error) bool { return resultCode(err)&0xff == sqlite3.SQLITE_NOTADB }
 
 // resultCode returns SQLite's result code in an error, or 0.
 func resultCode(err error) int {

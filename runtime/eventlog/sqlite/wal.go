@@ -164,11 +164,11 @@ func isForeign(ctx context.Context, path string, wal io.ReaderAt, base func(gene
 		if err != nil || !ok {
 			return false
 		}
+		original, known := base(g)
 		header, err := readFileHeader(ctx, path)
 		if err != nil {
-			return false
+			return known && isNoDatabase(err) // which the file was when it was noted
 		}
-		original, known := base(g)
 		if !known || header == original {
 			return false
 		}

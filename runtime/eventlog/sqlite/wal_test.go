@@ -459,6 +459,23 @@ func TestAWALWithoutItsFileIsKept(t *testing.T) {
 	}
 }
 
+// TestAWALIsNotReplayedOverWhatIsNoDatabase checks that the pages of a write-ahead log
+// don't make a database of half of them.
+func TestAWALIsNotReplayedOverWhatIsNoDatabase(t *testing.T) {
+	log := mustOpen(t, newURL(t))
+	appendNumbered(t, log, "a", 5, 100)
+	killed := image(t, log.path)
+	if err := os.WriteFile(killed, []byte(strings.Repeat("no database ", 1000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := eventlog.Open(t.Context(), "sqlite:"+killed); err == nil || !strings.Contains(err.Error(), "this file is not a SQLite database") {
+		t.Errorf("got %v, want that it is none", err)
+	}
+	if names := stale(t, killed); len(names) != 1 {
+		t.Errorf("set aside: %v", names)
+	}
+}
+
 // TestWhatBelongsTogetherIsReplayed checks that nothing is set aside that a killed
 // process has left, whatever was checkpointed, noted or damaged by then.
 func TestWhatBelongsTogetherIsReplayed(t *testing.T) {
