@@ -338,6 +338,44 @@ func TestStepsLeadToTheLog(t *testing.T) {
 	}
 }
 
+// TestStepsForServicesOfTheirOwn: the tests of a service whose New takes something are
+// led to the log as others are, and events are stored after the checks of a request.
+func TestStepsForServicesOfTheirOwn(t *testing.T) {
+	plain := strings.NewReplacer(`string event_type = 2;`, "", `Reply { string message = 1; }`, `Reply { string message = 1; int64 position = 2; }`).Replace(orders)
+	h := newDisk(t, plain)
+	h.edit(impl+"service.go", "func New()", "func New(currency string)", "&Service{}", "&Service{currency: currency}",
+		"Service struct {", "Service struct {\n\tcurrency string")
+	h.edit(impl+"service_test.go", "return New()", `return New("EUR")`)
+	h.edit(main, "orders.New()", `orders.New("EUR")`)
+	const refused = "return nil, status.Error(codes.Unimplemented, \"Take is not implemented yet\")"
+	h.edit(impl+"take.go", refused, `if err := check(request); err != nil {
+		return nil, err
+	}
+	if request.GetTenant() == "" {
+		return nil, status.Error(codes.InvalidArgument, "tenant is missing")
+	}
+	if s.currency == "" {
+		return new(shoppb.Reply), nil
+	}
+	return new(shoppb.Reply), nil`)
+	lines, err := h.generate(strings.Replace(plain, "message OrderEvent", "// receiver:event\nmessage OrderEvent", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	printed := strings.Join(lines, "\n")
+	for _, want := range []string{
+		impl + "service_test.go:22-26: TestContract is still as it was generated, and must be another now; replace these lines with:\n\tfunc TestContract",
+		impl + "service_test.go:16-19: serve is still as it was generated, and must be another now; replace these lines with:\n\t// serve runs",
+		impl + "service_test.go:13: New takes the log now; replace this line with:\n\t\treturn New(events, \"EUR\")\n",
+		impl + "take.go:19: rpc shop.Orders.Take takes events now, and this stores none (if it should not, write // receiver:plain above the RPC, shop.proto:9:9); " +
+			"the receipts that AppendOrderEvent returns have what the reply says of its events; add below this line:\n\t\tif _, err := s.events.AppendOrderEvent(ctx, request); err != nil {\n",
+	} {
+		if !strings.Contains(printed, want) {
+			t.Errorf("it does not print %q, but\n%s", want, printed)
+		}
+	}
+}
+
 // TestStepsForOddCode: there may be none to print, but no run fails.
 func TestStepsForOddCode(t *testing.T) {
 	plain := strings.ReplaceAll(orders, "string event_type = 2;", "")
