@@ -140,6 +140,8 @@ func TestWhatAnRPCTakes(t *testing.T) {
 			want: "unary-event ClickEvent type=event_type:m.GetEventType() time=event_time:m.GetEventTime()"},
 		"source and subject in one field": {comment: "receiver:event", request: "R; message R {\n  // receiver:source\n  // receiver:subject\n  string device = 1; }",
 			want: "unary-event R source=device:m.GetDevice() subject=device:m.GetDevice()"},
+		"source and subject in one line": {comment: "receiver:event", request: "R; message R { string device = 1; // receiver:source receiver:subject\n }",
+			want: "unary-event R source=device:m.GetDevice() subject=device:m.GetDevice()"},
 		"id of a marked message": {comment: "receiver:event", request: "R; message R { string id = 1; }",
 			want: "unary-event R id=id:m.GetId()"},
 		"id of a message that is an event by its name": {request: "AEvent; message AEvent { string id = 1; string type = 2; string source = 3; }",
