@@ -261,10 +261,12 @@ func TestAServiceOfAnotherPackageIsTheSame(t *testing.T) {
 				"internal/shop/orders: this is the code of service depot.Orders, by its former name, so no other is written (to have another, delete this one, and run again). Move it; run:\n\tmkdir -p internal/depot && mv internal/shop/orders internal/depot/orders",
 				main + ":17: it imports that code; replace this line with:\n\t\t\"example.com/shop/internal/depot/orders\"",
 				"service depot.Orders: run the generator again, which then writes Ship",
+				"program shop is no longer generated: delete cmd/shop-server and cmd/shop-client once you have moved what is yours there; " +
+					"a program of another name finds the stored events by --events sqlite:data/shop.db",
 				"event shop.OrderEvent is no longer generated: what is stored under that name is not read any longer; " +
 					"if it was renamed, write \"// receiver:was=shop.OrderEvent\" above message OrderEvent (shop.proto:4:1)",
 			}
-			for _, want := range [][]string{want, want[:3]} { // what it deletes is reported once
+			for _, want := range [][]string{want, want[:4]} { // what it empties is reported once
 				if lines, err := h.generate(depot); err != nil || !slices.Equal(lines, want) || h.has("internal/depot") || h.has(moved[0]) {
 					t.Fatalf("it prints %q (%v), want %q", lines, err, want)
 				}
