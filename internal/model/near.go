@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -172,6 +173,9 @@ var (
 		"Create", "Add", "Set", "Put", "Update", "Patch", "Delete", "Remove", "Cancel", "Validate", "Login", "Ping", "Say", "Start", "Stop", "Run"}
 )
 
+// happened matches the name of a message that says what happened, such as OrderPlaced.
+var happened = regexp.MustCompile(`[a-z0-9]([A-Z][a-z]*[^e]ed|Made|Sent|Paid|Sold|Bought|Lost|Found|Won|Left|Taken|Given|Written|Begun|Built)$`)
+
 // nearnessOf says how much speaks for it that an RPC takes events: messages that were
 // read as an event. dated reports whether it has something like a time, alone whether it is all
 // that its request holds.
@@ -186,6 +190,8 @@ func nearnessOf(from *protogen.Method, message *protogen.Message, event *Event, 
 		return likely
 	case isRequest(message) || begins(from, otherWords):
 		return 0
+	case happened.MatchString(string(message.Desc.Name())):
+		return likely
 	case dated && message == from.Input:
 		return likely
 	case message == from.Input:
