@@ -136,7 +136,7 @@ func (w *watch) find(committed bool) *loss {
 		switch {
 		case err == nil && !os.SameFile(info, file.opened):
 			err = fmt.Errorf("there is another file at %s%s", w.path, file.suffix)
-		case !errors.Is(err, fs.ErrNotExist): // the disk may fail for a while, which is no loss
+		case !errors.Is(err, fs.ErrNotExist): // the disk may fail for a while, and then nothing is lost
 			err = nil
 		}
 		if err != nil {
