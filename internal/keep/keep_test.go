@@ -261,10 +261,12 @@ func TestAServiceOfAnotherPackageIsTheSame(t *testing.T) {
 				"internal/shop/orders: this is the code of service depot.Orders, by its former name, so no other is written (to have another, delete this one, and run again). Move it; run:\n\tmkdir -p internal/depot && mv internal/shop/orders internal/depot/orders",
 				main + ":17: it imports that code; replace this line with:\n\t\t\"example.com/shop/internal/depot/orders\"",
 				"service depot.Orders: run the generator again, which then writes Ship",
+				"program shop is no longer generated: delete cmd/shop-server and cmd/shop-client once you have moved what is yours there; " +
+					"a program of another name finds the stored events by --events sqlite:data/shop.db",
 				"event shop.OrderEvent is no longer generated: what is stored under that name is not read any longer; " +
 					"if it was renamed, write \"// receiver:was=shop.OrderEvent\" above message OrderEvent (shop.proto:4:1)",
 			}
-			for _, want := range [][]string{want, want[:3]} { // what it deletes is reported once
+			for _, want := range [][]string{want, want[:4]} { // what it empties is reported once
 				if lines, err := h.generate(depot); err != nil || !slices.Equal(lines, want) || h.has("internal/depot") || h.has(moved[0]) {
 					t.Fatalf("it prints %q (%v), want %q", lines, err, want)
 				}
@@ -335,6 +337,44 @@ func TestStepsLeadToTheLog(t *testing.T) {
 				t.Error("a deleted file is back")
 			}
 		})
+	}
+}
+
+// TestStepsForServicesOfTheirOwn: the tests of a service whose New takes something are
+// led to the log as others are, and events are stored after the checks of a request.
+func TestStepsForServicesOfTheirOwn(t *testing.T) {
+	plain := strings.NewReplacer(`string event_type = 2;`, "", `Reply { string message = 1; }`, `Reply { string message = 1; int64 position = 2; }`).Replace(orders)
+	h := newDisk(t, plain)
+	h.edit(impl+"service.go", "func New()", "func New(currency string)", "&Service{}", "&Service{currency: currency}",
+		"Service struct {", "Service struct {\n\tcurrency string")
+	h.edit(impl+"service_test.go", "return New()", `return New("EUR")`)
+	h.edit(main, "orders.New()", `orders.New("EUR")`)
+	const refused = "return nil, status.Error(codes.Unimplemented, \"Take is not implemented yet\")"
+	h.edit(impl+"take.go", refused, `if err := check(request); err != nil {
+		return nil, err
+	}
+	if request.GetTenant() == "" {
+		return nil, status.Error(codes.InvalidArgument, "tenant is missing")
+	}
+	if s.currency == "" {
+		return new(shoppb.Reply), nil
+	}
+	return new(shoppb.Reply), nil`)
+	lines, err := h.generate(strings.Replace(plain, "message OrderEvent", "// receiver:event\nmessage OrderEvent", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	printed := strings.Join(lines, "\n")
+	for _, want := range []string{
+		impl + "service_test.go:22-26: TestContract is still as it was generated, and must be another now; replace these lines with:\n\tfunc TestContract",
+		impl + "service_test.go:16-19: serve is still as it was generated, and must be another now; replace these lines with:\n\t// serve runs",
+		impl + "service_test.go:13: New takes the log now; replace this line with:\n\t\treturn New(events, \"EUR\")\n",
+		impl + "take.go:19: rpc shop.Orders.Take takes events now, and this stores none (if it should not, write // receiver:plain above the RPC, shop.proto:9:9); " +
+			"the receipts that AppendOrderEvent returns have what the reply says of its events; add below this line:\n\t\tif _, err := s.events.AppendOrderEvent(ctx, request); err != nil {\n",
+	} {
+		if !strings.Contains(printed, want) {
+			t.Errorf("it does not print %q, but\n%s", want, printed)
+		}
 	}
 }
 

@@ -179,12 +179,13 @@ var variations = []struct {
 }{
 	{false, func(s *model.Service, _ []string) {
 		model.ForgetEvents(s, false, func(*model.Method) bool { return true })
-		withoutLog(&s.Code)
+		withoutLog(s)
 	}},
 	{false, func(s *model.Service, stubs []string) {
 		model.ForgetEvents(s, true, func(rpc *model.Method) bool { return slices.Contains(stubs, rpc.Name) })
+		withNew(s)
 	}},
-	{false, func(s *model.Service, _ []string) { withoutLog(&s.Code) }}, // stubs that joined code without a log
+	{false, func(s *model.Service, _ []string) { withoutLog(s) }}, // stubs that joined code without a log
 	{true, func(s *model.Service, _ []string) {
 		code := model.CodeOfTemplates(s)
 		if s.Code.Field != "" {
@@ -198,7 +199,20 @@ var variations = []struct {
 	}},
 }
 
-func withoutLog(code *model.Code) { code.Field, code.TakesLog, code.Consumes = "", false, false }
+func withoutLog(s *model.Service) {
+	s.Code.Field, s.Code.TakesLog, s.Code.Consumes = "", false, false
+	withNew(s)
+}
+
+// withNew names the function that makes the service as templates do, if the code has
+// none that tests could call. Without a name the file would be no Go, and what its owner
+// has not changed would not be known.
+func withNew(s *model.Service) {
+	if s.Code.New == "" {
+		code := model.CodeOfTemplates(s)
+		s.Code.New, s.Code.Made = code.New, code.Made
+	}
+}
 
 // lead finds the steps of a run.
 type lead struct {

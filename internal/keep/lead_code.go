@@ -222,7 +222,8 @@ func selects(in ast.Node, is func(name string) bool) (found bool) {
 	return found
 }
 
-// append adds the step that stores the events of a request before anything else is done.
+// append adds the step that stores the events of a request, after the checks that the
+// code begins with and before anything else is done.
 func (l *lead) append(j *joined, rpc *model.Method, e *edits, function *ast.FuncDecl) {
 	names := parameters(function)
 	field := j.service.Code.Field
@@ -246,9 +247,48 @@ func (l *lead) append(j *joined, rpc *model.Method, e *edits, function *ast.Func
 		ctx, given = "eventid.Sequence("+ctx+")", given+"..."
 		e.imports(rpc.Service.Package.Program.Module.Runtime+"/eventid", "eventid")
 	}
-	e.add(e.line(function.Body.Lbrace), 0, fmt.Sprintf("%s takes events now, and this stores none (if it should not, write // receiver:plain above the RPC, %s)", rpc, rpc.At),
-		addBelow, fmt.Sprintf("\tif _, err := %s.%s.Append%s(%s, %s); err != nil {\n\t\treturn nil, err\n\t}",
-			function.Recv.List[0].Names[0].Name, field, rpc.Event.Title, ctx, given))
+	why := fmt.Sprintf("%s takes events now, and this stores none (if it should not, write // receiver:plain above the RPC, %s)", rpc, rpc.At)
+	if rpc.Reply.Receipts() {
+		why += fmt.Sprintf("; the receipts that Append%s returns have what the reply says of its events", rpc.Event.Title)
+	}
+	e.add(e.checked(function), 0, why, addBelow, fmt.Sprintf("\tif _, err := %s.%s.Append%s(%s, %s); err != nil {\n\t\treturn nil, err\n\t}",
+		function.Recv.List[0].Names[0].Name, field, rpc.Event.Title, ctx, given))
+}
+
+// checked returns the last line of the checks that a function begins with. A check may
+// return an error, and has nothing to do with the receiver: so it changes nothing, and
+// what it lets pass is still to be stored.
+func (e *edits) checked(function *ast.FuncDecl) (line int) {
+	line = e.line(function.Body.Lbrace)
+	for _, statement := range function.Body.List {
+		check, ok := statement.(*ast.IfStmt)
+		if !ok || !e.onOwnLines(check, "") || !refuses(check, function.Recv.List[0].Names[0].Name) {
+			break
+		}
+		line = e.line(check.End())
+	}
+	return line
+}
+
+// refuses reports whether all that a statement returns are errors, and whether it does
+// without a variable.
+func refuses(statement *ast.IfStmt, variable string) bool {
+	returns, other := false, false
+	ast.Inspect(statement, func(node ast.Node) bool {
+		switch node := node.(type) {
+		case *ast.Ident:
+			other = other || node.Name == variable
+		case *ast.ReturnStmt:
+			returns = true
+			if len(node.Results) != 2 {
+				other = true
+			} else if err, ok := node.Results[1].(*ast.Ident); ok {
+				other = other || err.Name == "nil"
+			}
+		}
+		return true
+	})
+	return returns && !other
 }
 
 // opens reports whether the first line of a function is its signature, and its body is

@@ -2,6 +2,7 @@ package keep
 
 import (
 	"errors"
+	"fmt"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -46,8 +47,28 @@ func (m *Module) Leftovers(target *model.Module) (files []File, err error) {
 	files = append(files, m.leftoversElsewhere(protos, known, slices.Concat(files, unused))...)
 	files = append(files, m.notImported(unused)...)
 	m.lines = append(m.lines, m.removedServices(files)...)
+	m.lines = append(m.lines, m.removedPrograms(target, files)...)
 	m.lines = append(m.lines, unreadEvents(target, known)...)
 	return files, nil
+}
+
+// removedPrograms returns a line for each program that is no longer generated, and
+// whose server's main is there: a proto package that was renamed, or program=, has
+// given it another name, by which its log is another, too.
+func (m *Module) removedPrograms(target *model.Module, leftovers []File) (lines []string) {
+	for _, file := range leftovers {
+		name, ok := strings.CutPrefix(strings.TrimSuffix(file.Path, ".txt"), model.RecordDir+"/program-")
+		server := "cmd/" + name + "-server"
+		if !ok || m.isEmpty(server) {
+			continue
+		}
+		line := fmt.Sprintf("program %s is no longer generated: delete %s and cmd/%s-client once you have moved what is yours there", name, server, name)
+		if len(m.calls(server)[target.Runtime+"/eventlog.Open"]) > 0 {
+			line += fmt.Sprintf("; a program of another name finds the stored events by --events sqlite:data/%s.db", name)
+		}
+		lines = append(lines, line)
+	}
+	return lines
 }
 
 // leftover returns a file of ours that is no longer made.

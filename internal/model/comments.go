@@ -209,6 +209,12 @@ func ours(line string) (text string, ours bool) {
 	return text, ours && text != "" && text == strings.TrimSpace(text)
 }
 
+// isOther reports whether a word is not meant for this plugin.
+func isOther(word string) bool {
+	_, ours := ours(word)
+	return !ours
+}
+
 // line is a line of a comment that is meant for this plugin.
 type line struct {
 	text  string // that it says, without the prefix, or should say
@@ -219,7 +225,11 @@ type line struct {
 // those that are misspelt.
 func meantForUs(comment string) (all []line) {
 	for written := range strings.SplitSeq(comment, "\n") {
-		if text, ours := ours(written); ours {
+		if words := strings.Fields(written); len(words) > 1 && !slices.ContainsFunc(words, isOther) {
+			for _, word := range words { // several in one line, as in a file of comments=
+				all = append(all, line{text: word[len(prefix):]})
+			}
+		} else if text, ours := ours(written); ours {
 			all = append(all, line{text: text})
 		} else if text := misspelt(written); text != "" {
 			all = append(all, line{text, strings.TrimSpace(written)})

@@ -92,6 +92,7 @@ func TestCommentsAtWrongPlaces(t *testing.T) {
 		"a nested field":        {"message R { message S {\n  string a = 1; // reciever:source\n} }", "shop.proto:10:3: the comment reciever:source on field a is misspelt: write receiver:source"},
 		"another value":         {"message R {\n  string a = 1; // receiver:source=a\n}", "shop.proto:10:3: the comment receiver:source=a has no meaning on field a: write it above an rpc"},
 		"a tail that says more": {"service Shop {\n  // receiver:tail=x\n  rpc Do(Reading) returns (Reply); }", "shop.proto:11:3: the comment receiver:tail=x is unknown on rpc Do: did you mean receiver:tail?"},
+		"one of several":        {"message R {\n  string a = 1; // receiver:source receiver:tail\n}", "shop.proto:10:3: the comment receiver:tail has no meaning on field a: write it above an rpc"},
 		"a field that is not":   {"service Shop {\n  // receiver:event=reading\n  rpc Do(Reading) returns (Reply); }", "shop.proto:11:3: the comment receiver:event=reading of rpc Do: message Reading has no field reading that is a message or a list of messages"},
 	} {
 		t.Run(name, func(t *testing.T) {

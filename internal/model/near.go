@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -178,6 +179,9 @@ var (
 		"Create", "Add", "Set", "Put", "Update", "Patch", "Delete", "Remove", "Cancel", "Validate", "Login", "Ping", "Say", "Start", "Stop", "Run"}
 )
 
+// happened matches the name of a message that says what happened, such as OrderPlaced.
+var happened = regexp.MustCompile(`[a-z0-9]([A-Z][a-z]*[^e]ed|Made|Sent|Paid|Sold|Bought|Lost|Found|Won|Left|Taken|Given|Written|Begun|Built)$`)
+
 // nearnessOf returns how much speaks for it that an RPC takes a message as an event, 0
 // for nothing. event is the message read as one. dated is true if a field of it may say
 // when something happened, and alone if the request holds nothing else.
@@ -192,6 +196,8 @@ func nearnessOf(from *protogen.Method, message *protogen.Message, event *Event, 
 		return likely
 	case isRequest(message) || begins(from, otherWords):
 		return 0
+	case happened.MatchString(string(message.Desc.Name())):
+		return likely
 	case dated && message == from.Input:
 		return likely
 	case message == from.Input:

@@ -140,6 +140,8 @@ func TestWhatAnRPCTakes(t *testing.T) {
 			want: "unary-event ClickEvent type=event_type:m.GetEventType() time=event_time:m.GetEventTime()"},
 		"source and subject in one field": {comment: "receiver:event", request: "R; message R {\n  // receiver:source\n  // receiver:subject\n  string device = 1; }",
 			want: "unary-event R source=device:m.GetDevice() subject=device:m.GetDevice()"},
+		"source and subject in one line": {comment: "receiver:event", request: "R; message R { string device = 1; // receiver:source receiver:subject\n }",
+			want: "unary-event R source=device:m.GetDevice() subject=device:m.GetDevice()"},
 		"id of a marked message": {comment: "receiver:event", request: "R; message R { string id = 1; }",
 			want: "unary-event R id=id:m.GetId()"},
 		"id of a message that is an event by its name": {request: "AEvent; message AEvent { string id = 1; string type = 2; string source = 3; }",
@@ -323,6 +325,9 @@ func TestNotRecognised(t *testing.T) {
 			"shop.proto:9:16: no rpc of service shop.v1.Shop takes events. The nearest is rpc Measure: message Reading is not taken for an event, because its name does not end in Event, no string is called event_type, type or the like and no field has the name of a source, a subject or a time. If it is one, write // receiver:event above message Reading (shop.proto:7:1), and // receiver:time above field taken_at (shop.proto:7:61)"}},
 		"in a request that is taken": {text: "service Shop { rpc RecordReading(RecordReadingRequest) returns (Reply); }\nmessage RecordReadingRequest { string parent = 1; Reading reading = 2; }", want: []string{
 			"shop.proto:9:16: no rpc of service shop.v1.Shop takes events. The nearest is rpc RecordReading: message Reading is not taken for an event, because its name does not end in Event, no string is called event_type, type or the like and no field has the name of a source, a subject or a time. If it is one, write // receiver:event above rpc RecordReading (shop.proto:9:16)"}},
+		"called what happened, in a request": {text: "service Shop { rpc PlaceOrder(PlaceOrderRequest) returns (Reply); }\nmessage PlaceOrderRequest { OrderPlaced order = 1; string request_id = 2; }\nmessage OrderPlaced { string id = 1; }", want: []string{
+			"shop.proto:9:16: no rpc of service shop.v1.Shop takes events. The nearest is rpc PlaceOrder: message OrderPlaced is not taken for an event, because its name does not end in Event, no string is called event_type, type or the like and no field has the name of a source, a subject or a time. If it is one, write // receiver:event above rpc PlaceOrder (shop.proto:9:16)"}},
+		"called a thing, in a request": {text: "service Shop { rpc PlaceOrder(PlaceOrderRequest) returns (Reply); }\nmessage PlaceOrderRequest { NewsFeed feed = 1; string request_id = 2; }\nmessage NewsFeed { string id = 1; }"},
 		"nothing speaks against it": {text: "service Shop { rpc Place(Order) returns (Reply); }\nmessage Order { string item = 1; }", want: []string{
 			"shop.proto:9:16: no rpc takes events. The nearest is rpc Place: nothing says that it takes events. If message Order is one, write // receiver:event above message Order (shop.proto:10:1)"}},
 		"things that are kept": {text: "service Shop { rpc GetOrder(GetOrderRequest) returns (Order); rpc CreateOrder(CreateOrderRequest) returns (Order); rpc Update(Order) returns (Order); }\n" +

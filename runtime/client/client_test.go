@@ -8,11 +8,13 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -280,6 +282,52 @@ func TestACallOutlastsAnOutage(t *testing.T) {
 	t.Cleanup(second.Stop)
 	if err := <-result; err != nil {
 		t.Error(err)
+	}
+}
+
+// TestACallIsTriedOnceTheConnectionIsBack: and not only when its own wait is over, which
+// would come on top of that of the connection.
+func TestACallIsTriedOnceTheConnectionIsBack(t *testing.T) {
+	t.Parallel()
+	addr := serve(t, greeting)
+	var away atomic.Bool
+	dialer := func(ctx context.Context, addr string) (net.Conn, error) {
+		if away.Load() {
+			return nil, errors.New("away")
+		}
+		return new(net.Dialer).DialContext(ctx, "tcp", addr)
+	}
+	conns := make(chan net.Conn, 1)
+	conn := connected(t, addr, events, With(grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
+		conn, err := dialer(ctx, addr)
+		select {
+		case conns <- conn:
+		default:
+		}
+		return conn, err
+	})))
+	away.Store(true)
+	(<-conns).Close()
+	ctx := soon(t)
+	for state := conn.GetState(); state != connectivity.TransientFailure; state = conn.GetState() {
+		conn.Connect()
+		if !conn.WaitForStateChange(ctx, state) {
+			t.Fatal("the connection is not lost")
+		}
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		pause(ctx, conn, time.Hour)
+	}()
+	away.Store(false)
+	select {
+	case <-ended:
+	case <-ctx.Done():
+		t.Fatal("it waits although the connection is back")
+	}
+	if state := conn.GetState(); state != connectivity.Ready {
+		t.Errorf("the connection is %s", state)
 	}
 }
 

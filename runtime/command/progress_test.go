@@ -3,6 +3,7 @@ package command
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
@@ -137,6 +139,42 @@ func TestABatchIsSentWhenNothingMoreHasCome(t *testing.T) {
 }
 
 // TestALargeBatchIsSplit: it is bounded by its bytes, too.
+// TestACommandThatWaitsForInputCanBeInterrupted: what reads a pipe may wait for the next
+// event for as long as it likes.
+func TestACommandThatWaitsForInputCanBeInterrupted(t *testing.T) {
+	for name, batch := range map[string]string{"batches": "response_parameters", "single events": ""} {
+		t.Run(name, func(t *testing.T) {
+			var s store
+			c, _, closed := s.command(batch)
+			ctx, cancel := context.WithCancelCause(soon(t))
+			stdin := io.MultiReader(strings.NewReader("{}\n{}\n{}\n"), readerFunc(func([]byte) (int, error) {
+				cancel(errors.New("interrupt signal received"))
+				select {} // until the process ends
+			}))
+			var out, errs bytes.Buffer
+			env := envOf(stdin, &out, c.Name)
+			env.Stderr = &errs
+			ended := make(chan error, 1)
+			go func() { ended <- Run(ctx, env, []Command{c}) }()
+			select {
+			case err := <-ended:
+				if want := c.Name + ": interrupt signal received"; fmt.Sprint(err) != want {
+					t.Errorf("the error is %v, want %s", err, want)
+				}
+			case <-time.After(testTimeout):
+				t.Fatal("it goes on waiting for the standard input")
+			}
+			if !strings.Contains(errs.String(), " acknowledged in ") || *closed != min(len(s.sizes), 1) {
+				t.Errorf("it prints %q, and closes its connection %d times", errs.String(), *closed)
+			}
+		})
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
 func TestALargeBatchIsSplit(t *testing.T) {
 	r := requests{
 		in: newInput(strings.NewReader(strings.Repeat(`{"body": "`+strings.Repeat("A", 400<<10)+"\"}\n", 8))), whole: true,

@@ -109,13 +109,13 @@ func (a *attacker) settle(t *testing.T) {
 }
 
 // open begins a call with the prefix of a message, if its length is not negative.
-func (a *attacker) open(t *testing.T, stream uint32, method string, length int) {
+func (a *attacker) open(t *testing.T, stream uint32, method string, length int, more ...[2]string) {
 	t.Helper()
 	var block bytes.Buffer
 	encoder := hpack.NewEncoder(&block)
-	for _, field := range [][2]string{
+	for _, field := range append([][2]string{
 		{":method", "POST"}, {":scheme", "http"}, {":path", method}, {":authority", "x"}, {"content-type", "application/grpc"}, {"te", "trailers"},
-	} {
+	}, more...) {
 		if err := encoder.WriteField(hpack.HeaderField{Name: field[0], Value: field[1]}); err != nil {
 			t.Fatal(err)
 		}

@@ -25,6 +25,7 @@ import (
 
 const (
 	unaryMethod = "/grpc.testing.TestService/UnaryCall"
+	tailMethod  = "/grpc.testing.TestService/StreamingOutputCall"
 	bidiMethod  = "/grpc.testing.TestService/FullDuplexCall"
 	megabyte    = 1 << 20
 )
@@ -352,6 +353,31 @@ func TestTailsAreBounded(t *testing.T) {
 	}
 }
 
+// A call that gRPC refuses takes no room of others, however long its connection lasts.
+func TestRefusedCallsAreForgotten(t *testing.T) {
+	config := free()
+	config.MaxTails = 4
+	running := serve(t, config, tested(&service{tail: func(testpb.TestService_StreamingOutputCallServer) error { return nil }}))
+	a := attack(t, running.Addr())
+	for _, stream := range []uint32{1, 3} { // as many as one connection may have
+		a.open(t, stream, tailMethod, 0, [2]string{"grpc-encoding", "unknown"})
+		a.await(t, "the end of the call", func() bool { return a.status[stream] != "" })
+		if code := a.status[stream]; code != "12" {
+			t.Fatalf("the code of a compression that the server does not know is %s, want 12, Unimplemented", code)
+		}
+	}
+	for deadline, stream := time.Now().Add(testTimeout), uint32(5); a.status[stream-2] != "0"; stream += 2 {
+		if time.Now().After(deadline) {
+			t.Fatalf("there is no room after calls were refused: the code is %s", a.status[stream-2])
+		}
+		a.open(t, stream, tailMethod, 0)
+		if err := a.framer.WriteData(stream, true, nil); err != nil {
+			t.Fatal(err)
+		}
+		a.await(t, "the end of the call", func() bool { return a.status[stream] != "" })
+	}
+}
+
 // Tails whose clients don't read share the memory that flags allow. The others
 // are refused before they read anything.
 func TestUnreadTailsAreBounded(t *testing.T) {
@@ -552,6 +578,107 @@ func TestIdleCallsDoNotDelayTheEnd(t *testing.T) {
 				t.Errorf("its client gets %v, want %v", err, want)
 			}
 		})
+	}
+}
+
+// Requests that never arrive whole do not delay a restart, nor do those that wait for
+// the memory that they take.
+func TestHalfSentRequestsDoNotDelayTheEnd(t *testing.T) {
+	const length = megabyte
+	for name, method := range map[string]string{"unary": unaryMethod, "of a stream": bidiMethod} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			config := free()
+			config.DrainTimeout, config.ReceiveTimeout = time.Hour, time.Hour
+			config.MaxMemoryBytes = 2 * messageForms * length // for two of them
+			running := serve(t, config, tested(&service{}))
+			a := attack(t, running.Addr())
+			for stream := uint32(1); stream < 12; stream += 2 {
+				a.open(t, stream, method, length)
+				a.send(t, stream, make([]byte, 20<<10))
+			}
+			a.open(t, 13, method, 100)
+			a.send(t, 13, make([]byte, 99))
+			a.settle(t)
+			running.stop()
+			if err := running.end(t); err != nil {
+				t.Error(err)
+			}
+			for stream := uint32(1); stream < 14; stream += 2 {
+				a.await(t, "the end of the call", func() bool { return a.status[stream] != "" })
+				if code := a.status[stream]; code != "14" {
+					t.Errorf("the code of %d is %s, want 14, Unavailable", stream, code)
+				}
+			}
+		})
+	}
+}
+
+// A request that arrives while the server drains is waited for until half of the
+// drain timeout, and then ends: nobody has handled it.
+func TestARequestThatArrivesOnAndOnEndsInTime(t *testing.T) {
+	t.Parallel()
+	config := free()
+	config.DrainTimeout, config.ReceiveTimeout = 4*time.Second, time.Hour
+	running := serve(t, config, tested(&service{}))
+	a := attack(t, running.Addr())
+	a.open(t, 1, unaryMethod, 64<<10)
+	a.settle(t)
+	running.stop()
+	begin := time.Now()
+	for code := ""; code == ""; {
+		a.send(t, 1, []byte{0})
+		time.Sleep(20 * time.Millisecond)
+		a.mu.Lock()
+		code = a.status[1]
+		a.mu.Unlock()
+		if code != "" && code != "14" {
+			t.Errorf("its code is %s, want 14, Unavailable", code)
+		}
+	}
+	if took := time.Since(begin); took < config.DrainTimeout/2 {
+		t.Errorf("it ended after %v, want half of %v at least", took, config.DrainTimeout)
+	}
+	if err := running.end(t); err != nil {
+		t.Error(err)
+	}
+}
+
+// Tails that wait for the memory that those hold whose clients don't read.
+func TestTailsWithoutMemoryDoNotDelayTheEnd(t *testing.T) {
+	t.Parallel()
+	const length = megabyte
+	config := free()
+	config.DrainTimeout, config.ReceiveTimeout = time.Hour, time.Hour
+	config.MaxMemoryBytes = messageForms * 2 * length
+	endless := &service{tail: func(stream testpb.TestService_StreamingOutputCallServer) error {
+		for {
+			if err := stream.Send(&testpb.StreamingOutputCallResponse{Payload: &testpb.Payload{Body: make([]byte, length)}}); err != nil {
+				return err
+			}
+		}
+	}}
+	running := serve(t, config, tested(endless))
+	client := testpb.NewTestServiceClient(dial(t, running.Addr()))
+	for range 8 {
+		if _, err := client.StreamingOutputCall(soon(t), &testpb.StreamingOutputCallRequest{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for deadline := time.Now().Add(testTimeout); ; time.Sleep(time.Millisecond) {
+		running.limits.tailMemory.mu.Lock()
+		waiting := running.limits.tailMemory.waiting.Len()
+		running.limits.tailMemory.mu.Unlock()
+		if waiting > 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("no tail waits for memory")
+		}
+	}
+	running.stop()
+	if err := running.end(t); err != nil {
+		t.Error(err)
 	}
 }
 

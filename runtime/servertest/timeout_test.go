@@ -5,15 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/status"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog/memory"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
@@ -45,14 +45,15 @@ func short(t *testing.T, timeout *time.Duration, value time.Duration) {
 func TestCallsWithoutADeadlineEnd(t *testing.T) {
 	short(t, &callTimeout, 100*time.Millisecond)
 	address := Serve(t, server.Service{Desc: &testpb.TestService_ServiceDesc, Impl: silent{}})
-	conn, err := grpc.NewClient(address, append(Deadlines(), grpc.WithTransportCredentials(insecure.NewCredentials()))...)
+	methods := []client.Method{{Name: "UnaryCall", Retry: true}}
+	conn, err := client.Dial(t.Context(), address, []client.Service{{Name: "grpc.testing.TestService", Methods: methods}}, Dialing()...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	client := testpb.NewTestServiceClient(conn)
-	_, unary := client.UnaryCall(t.Context(), &testpb.SimpleRequest{})
-	stream, err := client.FullDuplexCall(t.Context())
+	service := testpb.NewTestServiceClient(conn)
+	_, unary := service.UnaryCall(t.Context(), &testpb.SimpleRequest{})
+	stream, err := service.FullDuplexCall(t.Context())
 	if err == nil {
 		_, err = stream.Recv()
 	}
@@ -64,13 +65,43 @@ func TestCallsWithoutADeadlineEnd(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond) // one of its own
 	defer cancel()
-	if _, err := client.UnaryCall(ctx, &testpb.SimpleRequest{}); status.Code(err) != codes.DeadlineExceeded || strings.Contains(err.Error(), "did not answer") {
+	if _, err := service.UnaryCall(ctx, &testpb.SimpleRequest{}); status.Code(err) != codes.DeadlineExceeded || strings.Contains(err.Error(), "did not answer") {
 		t.Errorf("with a deadline of its own it ends with %v", err)
 	}
 	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := client.UnaryCall(canceled, &testpb.SimpleRequest{}); status.Code(err) != codes.Canceled {
+	if _, err := service.UnaryCall(canceled, &testpb.SimpleRequest{}); status.Code(err) != codes.Canceled {
 		t.Errorf("canceled, it ends with %v", err)
+	}
+}
+
+// away is a service that is unavailable, and counts its calls.
+type away struct {
+	testpb.UnimplementedTestServiceServer
+	calls atomic.Int32
+}
+
+func (a *away) UnaryCall(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+	a.calls.Add(1)
+	return nil, status.Error(codes.Unavailable, "away")
+}
+
+// A test sees the first answer of a server, also from an RPC that other clients try
+// again until its deadline.
+func TestCallsAreMadeOnce(t *testing.T) {
+	service := new(away)
+	address := Serve(t, server.Service{Desc: &testpb.TestService_ServiceDesc, Impl: service})
+	methods := []client.Method{{Name: "UnaryCall", Retry: true}}
+	conn, err := client.Dial(t.Context(), address, []client.Service{{Name: "grpc.testing.TestService", Methods: methods}}, Dialing()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	_, err = testpb.NewTestServiceClient(conn).UnaryCall(ctx, &testpb.SimpleRequest{})
+	if calls := service.calls.Load(); status.Code(err) != codes.Unavailable || calls != 1 {
+		t.Errorf("after %d calls it ends with %v, want code Unavailable after one call", calls, err)
 	}
 }
 

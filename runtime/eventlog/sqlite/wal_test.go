@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"modernc.org/sqlite"
 
@@ -186,6 +187,54 @@ func TestATruncatedWALIsNoticed(t *testing.T) {
 	}
 }
 
+// TestAFailingDiskIsNoLoss checks that nothing is concluded from files that can't be
+// read for a while: the log works again by itself once they can be.
+func TestAFailingDiskIsNoLoss(t *testing.T) {
+	log := mustOpen(t, newURL(t))
+	appendNumbered(t, log, "a", 20, 100)
+	files := log.appender.writer.watch
+	loop := filepath.Join(t.TempDir(), "loop")
+	if err := os.Symlink(loop, loop); err != nil {
+		t.Fatal(err)
+	}
+	for name, fail := range map[string]func() (repair func()){
+		"the -wal can't be read": func() (repair func()) {
+			open := files.walFile
+			closed, err := os.Open(os.DevNull)
+			if err := errors.Join(err, closed.Close()); err != nil {
+				t.Fatal(err)
+			}
+			files.walFile = closed // reading it is an error, and not its end
+			return func() { files.walFile = open }
+		},
+		"the files can't be found out about": func() (repair func()) {
+			path := files.path
+			files.path = filepath.Join(loop, "events.db")
+			return func() { files.path = path }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			files.mu.Lock()
+			repair := fail()
+			files.followed = time.Time{}
+			for _, committed := range []bool{true, false} {
+				if loss := files.find(committed); loss != nil {
+					t.Errorf("it is taken for a loss, committed %v: %s (%v)", committed, loss.what, loss.cause)
+				}
+			}
+			if files.isForeign() {
+				t.Error("the file is taken for another one")
+			}
+			repair()
+			files.mu.Unlock()
+			if err := errors.Join(log.Check(t.Context()), files.checkContent()); err != nil {
+				t.Error(err)
+			}
+			appendNumbered(t, log, name, 5, 100)
+		})
+	}
+}
+
 // TestCheckpointsOfOthersAreNoLoss checks that what operators may do is not taken for
 // damage.
 func TestCheckpointsOfOthersAreNoLoss(t *testing.T) {
@@ -208,6 +257,82 @@ func TestCheckpointsOfOthersAreNoLoss(t *testing.T) {
 	}
 }
 
+// TestACommitWithoutAChangeIsNoLoss checks that an empty write-ahead log is not taken
+// for one that lost something when a commit had nothing to write: after a backup was
+// restored, whose first append or consumer is known already, and after a checkpoint.
+func TestACommitWithoutAChangeIsNoLoss(t *testing.T) {
+	commits := map[string]func(*fileLog) error{
+		"of a consumer that is known": func(log *fileLog) error {
+			hold, err := log.Hold(t.Context(), "mailer")
+			if err != nil {
+				return err
+			}
+			return hold.Release()
+		},
+		"of an event that is known": func(log *fileLog) error {
+			receipts, err := log.Append(t.Context(), event("a"))
+			if err == nil && !receipts[0].Duplicate {
+				err = errors.New("it is stored again")
+			}
+			return err
+		},
+	}
+	log := mustOpen(t, newURL(t))
+	mustAppend(t, log, event("a"))
+	if err := commits["of a consumer that is known"](log); err != nil {
+		t.Fatal(err)
+	}
+	for name, commit := range commits {
+		saved := filepath.Join(t.TempDir(), "backup.db")
+		onDatabase(t, log.path, "VACUUM INTO '"+saved+"'")
+		restored := mustOpen(t, "sqlite:"+saved)
+		if err := errors.Join(commit(restored), restored.Check(t.Context())); err != nil {
+			t.Errorf("%s, after a restore: %v", name, err)
+		}
+		onDatabase(t, log.path, "PRAGMA wal_checkpoint(TRUNCATE)")
+		log.appender.writer.watch.mu.Lock()
+		log.appender.writer.watch.followed = time.Time{}
+		log.appender.writer.watch.mu.Unlock()
+		if err := errors.Join(commit(log), log.Check(t.Context())); err != nil {
+			t.Errorf("%s, after a checkpoint: %v", name, err)
+		}
+	}
+}
+
+// TestAFileThatIsReplacedUnderLoadIsNoticed checks that a file which is overwritten or
+// truncated between two commits is noticed by the second, and so before a checkpoint
+// mixes what was there with what is now.
+func TestAFileThatIsReplacedUnderLoadIsNoticed(t *testing.T) {
+	for name, lose := range map[string]func(t *testing.T, path, backup string) error{
+		"overwritten": func(t *testing.T, path, backup string) error { copyFile(t, backup, path); return nil },
+		"truncated":   func(_ *testing.T, path, _ string) error { return os.Truncate(path, 8192) },
+		"emptied":     func(_ *testing.T, path, _ string) error { return os.Truncate(path, 0) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			log := mustOpen(t, newURL(t))
+			appendNumbered(t, log, "a", 200, 3000)
+			saved := filepath.Join(t.TempDir(), "backup.db")
+			onDatabase(t, log.path, "VACUUM INTO '"+saved+"'")
+			appendNumbered(t, log, "b", 5, 100)
+			if err := log.appender.writer.watch.checkContent(); err != nil {
+				t.Fatal(err)
+			}
+			// Not by what looks at it from time to time.
+			files := log.appender.writer.watch
+			files.mu.Lock()
+			if err := lose(t, log.path, saved); err != nil {
+				t.Fatal(err)
+			}
+			files.followed, files.next = time.Time{}, time.Time{}
+			loss := files.find(true)
+			files.mu.Unlock()
+			if loss == nil || loss.isIntact || !strings.Contains(loss.what, "its file was overwritten or truncated while it was open") {
+				t.Errorf("the next commit finds %+v", loss)
+			}
+		})
+	}
+}
+
 // TestAnOverwrittenFileIsNoticed checks that a log whose file was overwritten while it
 // was open takes nothing any longer, and does not write into what is there now.
 func TestAnOverwrittenFileIsNoticed(t *testing.T) {
@@ -218,7 +343,7 @@ func TestAnOverwrittenFileIsNoticed(t *testing.T) {
 	appendNumbered(t, log, "b", 50, 10_000)
 	copyFile(t, backup, log.path)
 	await(t, "it is noticed", func() bool { return log.Check(t.Context()) != nil })
-	if _, err := log.Append(t.Context(), event("c")); !errors.Is(err, eventlog.ErrUnavailable) || !strings.Contains(err.Error(), "its file was overwritten while it was open") {
+	if _, err := log.Append(t.Context(), event("c")); !errors.Is(err, eventlog.ErrUnavailable) || !strings.Contains(err.Error(), "its file was overwritten or truncated while it was open") {
 		t.Errorf("got %v, want that it was overwritten", err)
 	}
 	mustClose(t, log)
@@ -329,6 +454,23 @@ func TestAWALWithoutItsFileIsKept(t *testing.T) {
 	}
 	again := mustOpen(t, "sqlite:"+killed)
 	mustAppend(t, again, event("b"))
+	if names := stale(t, killed); len(names) != 1 {
+		t.Errorf("set aside: %v", names)
+	}
+}
+
+// TestAWALIsNotReplayedOverWhatIsNoDatabase checks that the pages of a write-ahead log
+// don't make a database of half of them.
+func TestAWALIsNotReplayedOverWhatIsNoDatabase(t *testing.T) {
+	log := mustOpen(t, newURL(t))
+	appendNumbered(t, log, "a", 5, 100)
+	killed := image(t, log.path)
+	if err := os.WriteFile(killed, []byte(strings.Repeat("no database ", 1000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := eventlog.Open(t.Context(), "sqlite:"+killed); err == nil || !strings.Contains(err.Error(), "this file is not a SQLite database") {
+		t.Errorf("got %v, want that it is none", err)
+	}
 	if names := stale(t, killed); len(names) != 1 {
 		t.Errorf("set aside: %v", names)
 	}
