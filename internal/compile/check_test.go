@@ -3,6 +3,7 @@ package compile_test
 import (
 	"bytes"
 	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -193,5 +194,13 @@ func TestAFileOfARemovedTemplate(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(root, name)); (err == nil) != want {
 			t.Errorf("%s is there: %t, want %t", name, err == nil, want)
 		}
+	}
+}
+
+// TestAnOptionGivenAsAFlag: the error says how options are given.
+func TestAnOptionGivenAsAFlag(t *testing.T) {
+	err := compile.Generate(t.Context(), []string{"--program=all"}, io.Discard, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "-program (an option is given as --receiver_opt=NAME=VALUE;") {
+		t.Errorf("the error is %v", err)
 	}
 }

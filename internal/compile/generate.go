@@ -179,7 +179,7 @@ func parse(flags *flag.FlagSet, args []string) (files []string, err error) {
 		if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 			return nil, err
 		} else if err != nil {
-			return nil, fmt.Errorf("%w (see protoc-gen-receiver help)", err)
+			return nil, fmt.Errorf("%w (an option is given as --receiver_opt=NAME=VALUE; see protoc-gen-receiver help)", err)
 		}
 		if args = flags.Args(); len(args) > 0 {
 			files, args = append(files, args[0]), args[1:]

@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -13,6 +14,7 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/spelling"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime"
 )
 
@@ -140,6 +142,16 @@ const (
 	levels        = "API_OPEN|API_HYBRID|API_OPAQUE"
 )
 
+// meant returns the usage of the option whose name is most similar to another, or "".
+func meant(name string) string {
+	usages := map[string]string{}
+	for _, one := range options {
+		known, _, _ := strings.Cut(one.usage, "=")
+		usages[known] = one.usage
+	}
+	return usages[spelling.Nearest(name, slices.Sorted(maps.Keys(usages)))]
+}
+
 // ParseOptions reads a parameter. An option that is unknown or wrong is an
 // error that names it, and what there is.
 func ParseOptions(parameter string) (Options, error) {
@@ -152,7 +164,11 @@ func ParseOptions(parameter string) (Options, error) {
 		i := slices.IndexFunc(options, func(one option) bool { return one.is(name) })
 		switch {
 		case i < 0:
-			return o, fmt.Errorf("option %q is unknown: want one of %s", part, usages())
+			want := "want one of " + usages()
+			if near := meant(name); near != "" {
+				want = "did you mean " + near + "?"
+			}
+			return o, fmt.Errorf("option %q is unknown: %s", part, want)
 		case value == "":
 			return o, fmt.Errorf("option %q has no value: want %s", part, options[i].usage)
 		case !options[i].set(&o, part, value):

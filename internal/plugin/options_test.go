@@ -38,6 +38,7 @@ func TestReadmeHasTheTableOfOptions(t *testing.T) {
 
 func TestAWrongOptionIsAnErrorThatSaysWhatIsRight(t *testing.T) {
 	for parameter, want := range map[string]string{
+		"progam=all":             `option "progam=all" is unknown: did you mean program=NAME?`,
 		"colour=red":             `option "colour=red" is unknown: want one of root=DIR, events=auto|names|off, `,
 		"check=perhaps":          `option "check=perhaps": want check=false|true`,
 		"engines=nats":           `option "engines=nats": want engines=sqlite+nats|sqlite`,

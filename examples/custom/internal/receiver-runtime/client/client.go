@@ -57,10 +57,14 @@ func Dial(ctx context.Context, target string, services []Service, options ...Opt
 	if err != nil {
 		return nil, err
 	}
+	calls := newRetrier(services).intercept
+	if settings.once {
+		calls = callOnce
+	}
 	handshakes := newHandshakes(credentials)
 	dial := []grpc.DialOption{
 		grpc.WithTransportCredentials(handshakes),
-		grpc.WithChainUnaryInterceptor(newRetrier(services).intercept),
+		grpc.WithChainUnaryInterceptor(calls),
 		grpc.WithChainStreamInterceptor(openStream),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReceive)),
 		grpc.WithConnectParams(reconnecting),
@@ -140,6 +144,11 @@ func (r retrier) intercept(ctx context.Context, method string, request, reply an
 		defer cancel()
 	}
 	return explainID(ctx, r.call(ctx, method, request, reply, conn, call, options...))
+}
+
+// callOnce makes a call as it is.
+func callOnce(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, call grpc.UnaryInvoker, options ...grpc.CallOption) error {
+	return explainID(ctx, call(ctx, method, request, reply, conn, options...))
 }
 
 // openStream opens a stream, which has no deadline by default.

@@ -10,19 +10,22 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"example.com/shop/internal/receiver-runtime/client"
 )
 
 // callTimeout is how long a call may take whose context has no deadline.
 var callTimeout = 10 * time.Second
 
-// Deadlines returns options for the client of a test: a call whose context has no
-// deadline ends after 10 seconds with DeadlineExceeded and the name of its method,
-// so that a test does not wait for what never comes.
-func Deadlines() []grpc.DialOption {
-	return []grpc.DialOption{
+// Dialing returns options for the client of a test: it makes each call once, and a
+// call whose context has no deadline ends after 10 seconds with DeadlineExceeded and
+// the name of its method, so that a test does not wait for what never comes.
+func Dialing() []client.Option {
+	return []client.Option{client.Once(), client.With(
+		grpc.WithDisableRetry(),
 		grpc.WithChainUnaryInterceptor(unaryDeadline),
 		grpc.WithChainStreamInterceptor(streamDeadline),
-	}
+	)}
 }
 
 func unaryDeadline(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, options ...grpc.CallOption) error {

@@ -9,8 +9,6 @@ package receivertest
 import (
 	"testing"
 
-	"google.golang.org/grpc"
-
 	"example.com/receiver/gen/receiverpb/receiverclient"
 	"example.com/receiver/gen/receiverpb/receiverserver"
 	"example.com/receiver/internal/receiver-runtime/server"
@@ -25,15 +23,14 @@ const (
 )
 
 // Serve runs the services in a server until the test ends. It returns a client,
-// which does not retry. A call whose context has no deadline gets one of 10 seconds.
+// which makes each call once. A call whose context has no deadline gets one of 10 seconds.
 func Serve(t testing.TB, services ...receiverserver.Service) *receiverclient.Client {
 	t.Helper()
 	options := make([]server.Option, len(services))
 	for i, service := range services {
 		options[i] = service
 	}
-	with := append(servertest.Deadlines(), grpc.WithDisableRetry())
-	client, err := receiverclient.Dial(t.Context(), servertest.Serve(t, options...), receiverclient.With(with...))
+	client, err := receiverclient.Dial(t.Context(), servertest.Serve(t, options...), servertest.Dialing()...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,6 +28,7 @@ type settings struct {
 	insecure bool
 	rootCAs  string
 	tls      *tls.Config
+	once     bool
 	dial     []grpc.DialOption
 }
 
@@ -52,6 +53,12 @@ func TLS(config *tls.Config) Option {
 // With passes gRPC's own options to the connection.
 func With(options ...grpc.DialOption) Option {
 	return func(s *settings) { s.dial = append(s.dial, options...) }
+}
+
+// Once makes each call once, and gives it no deadline. It is for tests, which must
+// see what the server answers at first.
+func Once() Option {
+	return func(s *settings) { s.once = true }
 }
 
 // WithEventID returns a context whose calls send their event with the given id, of

@@ -12,7 +12,6 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/version"
-	"google.golang.org/grpc"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/plain/golden/gen/notespb/notesclient"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/plain/golden/gen/notespb/notesserver"
@@ -25,15 +24,14 @@ const (
 )
 
 // Serve runs the services in a server until the test ends. It returns a client,
-// which does not retry. A call whose context has no deadline gets one of 10 seconds.
+// which makes each call once. A call whose context has no deadline gets one of 10 seconds.
 func Serve(t testing.TB, services ...notesserver.Service) *notesclient.Client {
 	t.Helper()
 	options := make([]server.Option, len(services))
 	for i, service := range services {
 		options[i] = service
 	}
-	with := append(servertest.Deadlines(), grpc.WithDisableRetry())
-	client, err := notesclient.Dial(t.Context(), servertest.Serve(t, options...), notesclient.With(with...))
+	client, err := notesclient.Dial(t.Context(), servertest.Serve(t, options...), servertest.Dialing()...)
 	if err != nil {
 		t.Fatal(err)
 	}
