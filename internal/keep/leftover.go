@@ -310,6 +310,13 @@ func (m *Module) messages(dir, proto string) (has, messages bool) {
 // messagesOf returns the proto of which a file of protoc-gen-go was made.
 func messagesOf(text []byte) (proto string) {
 	head, _, _ := strings.Cut(strings.ReplaceAll(string(text), "\r\n", "\n"), "\npackage ")
+// MadeOf returns the proto of which a file of protoc-gen-go or protoc-gen-go-grpc was
+// made; "" if there is no such file.
+func (m *Module) MadeOf(at string) string {
+	text, _ := m.read(at)
+	return messagesOf(text)
+}
+
 	_, rest, _ := strings.Cut(head, "// source: ")
 	proto, _, _ = strings.Cut(rest, "\n")
 	return proto
