@@ -746,6 +746,22 @@ func TestDriftIsReported(t *testing.T) {
 		"a renamed RPC": {proto("rpc Find(", "rpc Search("), []string{impl + "find.go:13: Find looks like an RPC, but service shop.Orders has no RPC of that name: nothing calls it (if the RPC is now called Search, rename the method and delete the new file that implements it)"}},
 		"other types":   {proto("rpc Find(Query)", "rpc Find(Reply)"), []string{impl + "find.go:13: Find has the signature func(context.Context, *shoppb.Query) (*shoppb.Reply, error), but rpc Find needs func(context.Context, *shoppb.Reply) (*shoppb.Reply, error)"}},
 		"a stream":      {proto("returns (Reply);\n}", "returns (stream Reply);\n}"), []string{impl + "find.go:13: Find has the signature func(context.Context, *shoppb.Query) (*shoppb.Reply, error), but rpc Find needs func(*shoppb.Query, shoppb.Orders_FindServer) error"}},
+		"an RPC that another service has now": {func(h disk) string {
+			two := orders + "service Stock {\n\trpc Count(Query) returns (Reply);\n}\n"
+			for _, text := range []string{orders, two} {
+				if _, err := h.generate(text); err != nil {
+					t.Fatal(err)
+				}
+			}
+			h.edit(main, "config,\n", "config, server.Without(\"shop.Stock\"),\n")
+			find := "\trpc Find(Query) returns (Reply);\n"
+			return strings.Replace(strings.Replace(two, find, "", 1), "Stock {\n", "Stock {\n"+find, 1)
+		}, []string{impl + "find.go:13: Find looks like an RPC, but service shop.Orders has no RPC of that name: nothing calls it"}},
+		"an RPC of another service that the type implements, too": {func(h disk) string {
+			h.edit(impl+"service.go", "shoppb.UnimplementedOrdersServer", "shoppb.UnimplementedOrdersServer\n\tshoppb.UnimplementedStockServer")
+			h.edit(main, "config,\n", "config, server.Without(\"shop.Stock\"),\n")
+			return strings.Replace(orders, "\trpc Find(Query) returns (Reply);\n", "", 1) + "service Stock { rpc Find(Query) returns (Reply); }"
+		}, nil},
 		"a new service": {func(disk) string { return orders + "service Stock { rpc Count(Query) returns (Reply); }" }, []string{main + `:41: service shop.Stock is not served: pass shopserver.Stock(stock.New()) to server.Run, or server.Without("shop.Stock")`}},
 		"one refused": {func(h disk) string {
 			h.edit(main, "config,\n", "config, server.Without(\"shop.Stock\"),\n")
