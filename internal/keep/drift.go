@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"go/ast"
+	"io/fs"
 	"path"
 	"regexp"
 	"slices"
@@ -225,6 +226,53 @@ func (m *Module) removedServices(leftovers []File) (lines []string) {
 		}
 	}
 	slices.Sort(lines)
+	return lines
+}
+
+// endedPrograms returns a line for each program on disk of which no service is left: its
+// proto package, or the option program, is another now. Its mains are yours, and stay.
+func (m *Module) endedPrograms(target *model.Module, leftovers []File) (lines []string) {
+	ended := map[string]bool{}
+	for _, file := range leftovers {
+		ended[file.Path] = true
+	}
+	if slices.ContainsFunc(target.Services(), func(s *model.Service) bool { return m.joined[s].renamedFrom != "" }) {
+		return nil // other steps come first: the new main is written after them
+	}
+	entries, _ := m.entries("cmd")
+	for _, entry := range entries {
+		name, isClient := strings.CutSuffix(entry.Name(), "-client")
+		server, client := "cmd/"+name+"-server", "cmd/"+name+"-client"
+		table := client + "/commands.go"
+		if !isClient || slices.ContainsFunc(target.Programs, func(program *model.Program) bool { return program.Name == name }) {
+			continue
+		}
+		if text, err := m.read(table); err != nil || !Marked(table, text) || sourceOf(text).element != "program "+name {
+			continue
+		}
+		files, err := m.list(client)
+		if err != nil || slices.ContainsFunc(files, func(file fs.DirEntry) bool {
+			at := path.Join(client, file.Name())
+			text, err := m.read(at)
+			return !ended[at] && (err != nil || strings.HasPrefix(sourceOf(text).element, "service "))
+		}) {
+			continue // it has commands of a service that another run makes
+		}
+		var mains []string
+		for _, dir := range []string{server, client} {
+			if len(m.mainFiles(dir)) > 0 {
+				mains = append(mains, dir)
+			}
+		}
+		if len(mains) == 0 {
+			continue
+		}
+		then := "delete"
+		if len(target.Programs) == 1 {
+			then = fmt.Sprintf("if it is program %s now, move what you wrote in its main to cmd/%[1]s-server; then delete", target.Programs[0].Name)
+		}
+		lines = append(lines, fmt.Sprintf("%s: no service is left of program %s: %s %s", client, name, then, strings.Join(mains, " and ")))
+	}
 	return lines
 }
 

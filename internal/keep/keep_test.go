@@ -2,6 +2,7 @@ package keep_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -715,10 +716,10 @@ func TestWhatCannotBeReadFailsTheRun(t *testing.T) {
 	}
 	h := newDisk(t, orders)
 	h.write(impl+"broken.go", "package orders\n<<<<<<< HEAD\n")
-	h.remove(main)
 	if _, err := h.generate(withShip); err == nil || strings.Count(err.Error(), "broken.go") != 1 {
 		t.Errorf("one cause is not said once: %v", err)
 	}
+	h.remove(main)
 	if _, err := h.generate(orders, "scaffold=all"); err == nil || !strings.Contains(err.Error(), impl+"broken.go:2:1") {
 		t.Errorf("a main is written though nobody knows what makes its services: %v", err)
 	}
@@ -745,7 +746,6 @@ func TestDriftIsReported(t *testing.T) {
 		"a removed RPC": {proto("rpc Find(Query) returns (Reply);", ""), []string{impl + "find.go:13: Find looks like an RPC, but service shop.Orders has no RPC of that name: nothing calls it"}},
 		"a renamed RPC": {proto("rpc Find(", "rpc Search("), []string{impl + "find.go:13: Find looks like an RPC, but service shop.Orders has no RPC of that name: nothing calls it (if the RPC is now called Search, rename the method and delete the new file that implements it)"}},
 		"other types":   {proto("rpc Find(Query)", "rpc Find(Reply)"), []string{impl + "find.go:13: Find has the signature func(context.Context, *shoppb.Query) (*shoppb.Reply, error), but rpc Find needs func(context.Context, *shoppb.Reply) (*shoppb.Reply, error)"}},
-		"a stream":      {proto("returns (Reply);\n}", "returns (stream Reply);\n}"), []string{impl + "find.go:13: Find has the signature func(context.Context, *shoppb.Query) (*shoppb.Reply, error), but rpc Find needs func(*shoppb.Query, shoppb.Orders_FindServer) error"}},
 		"an RPC that another service has now": {func(h disk) string {
 			two := orders + "service Stock {\n\trpc Count(Query) returns (Reply);\n}\n"
 			for _, text := range []string{orders, two} {
@@ -762,6 +762,7 @@ func TestDriftIsReported(t *testing.T) {
 			h.edit(main, "config,\n", "config, server.Without(\"shop.Stock\"),\n")
 			return strings.Replace(orders, "\trpc Find(Query) returns (Reply);\n", "", 1) + "service Stock { rpc Find(Query) returns (Reply); }"
 		}, nil},
+		"a stream":      {proto("returns (Reply);\n}", "returns (stream Reply);\n}"), []string{impl + "find.go:13: Find has the signature func(context.Context, *shoppb.Query) (*shoppb.Reply, error), but rpc Find needs func(*shoppb.Query, shoppb.Orders_FindServer) error"}},
 		"a new service": {func(disk) string { return orders + "service Stock { rpc Count(Query) returns (Reply); }" }, []string{main + `:41: service shop.Stock is not served: pass shopserver.Stock(stock.New()) to server.Run, or server.Without("shop.Stock")`}},
 		"one refused": {func(h disk) string {
 			h.edit(main, "config,\n", "config, server.Without(\"shop.Stock\"),\n")
@@ -1338,6 +1339,45 @@ func TestEventsThatAreNoLongerRead(t *testing.T) {
 			if got := strings.Join(lines, "\n"); got != test.want {
 				t.Errorf("it prints\n%s\nwant\n%s", got, test.want)
 			}
+		})
+	}
+}
+
+// TestAProgramOfAnotherNameIsReported, for as long as the mains of the former one are there.
+func TestAProgramOfAnotherNameIsReported(t *testing.T) {
+	const line = "cmd/shop-client: no service is left of program shop: if it is program depot now, move what you wrote in its main to cmd/depot-server; then delete "
+	for name, test := range map[string]struct {
+		proto   string
+		options []string
+	}{
+		"another proto package": {strings.ReplaceAll(orders, "package shop;", "package depot;"), nil},
+		"by the option":         {orders, []string{"program=depot"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newDisk(t, orders)
+			if len(test.options) == 0 { // its code is moved first
+				if _, err := h.generate(test.proto); err != nil {
+					t.Fatal(err)
+				}
+				if err := errors.Join(os.Mkdir(filepath.Join(h.root, "internal/depot"), 0o755), os.Rename(filepath.Join(h.root, impl), filepath.Join(h.root, "internal/depot/orders"))); err != nil {
+					t.Fatal(err)
+				}
+			}
+			reported := func(want string) {
+				t.Helper()
+				for range 2 {
+					lines, err := h.generate(test.proto, test.options...)
+					lines = slices.DeleteFunc(lines, func(line string) bool { return !strings.Contains(line, "is left of program") })
+					if got := strings.Join(lines, "\n"); err != nil || got != want {
+						t.Errorf("it prints (%v)\n%s\nwant\n%s", err, got, want)
+					}
+				}
+			}
+			reported(line + "cmd/shop-server and cmd/shop-client")
+			h.remove("cmd/shop-server")
+			reported(line + "cmd/shop-client")
+			h.remove("cmd/shop-client")
+			reported("")
 		})
 	}
 }

@@ -47,6 +47,7 @@ func (m *Module) Leftovers(target *model.Module) (files []File, err error) {
 	files = append(files, m.leftoversElsewhere(protos, known, slices.Concat(files, unused))...)
 	files = append(files, m.notImported(unused)...)
 	m.lines = append(m.lines, m.removedServices(files)...)
+	m.lines = append(m.lines, m.endedPrograms(target, files)...)
 	m.lines = append(m.lines, unreadEvents(target, known)...)
 	return files, nil
 }
