@@ -139,6 +139,8 @@ func (m *Module) packageFiles(protos model.Protos, dir string) (files packageFil
 			return files, err
 		}
 		switch source := sourceOf(text); {
+		case len(text) == 0 || cutInHead(at, text): // while it was emptied
+			files.ended = append(files.ended, m.leftover(at, text))
 		case !Marked(at, text):
 			files.needed = true
 		case m.stranded[at] || isEmptied(at, text) || source.proto() != "" && m.ended(protos, at, text, source):
@@ -308,9 +310,6 @@ func (m *Module) messages(dir, proto string) (has, messages bool) {
 	return false, messages
 }
 
-// messagesOf returns the proto of which a file of protoc-gen-go was made.
-func messagesOf(text []byte) (proto string) {
-	head, _, _ := strings.Cut(strings.ReplaceAll(string(text), "\r\n", "\n"), "\npackage ")
 // MadeOf returns the proto of which a file of protoc-gen-go or protoc-gen-go-grpc was
 // made; "" if there is no such file.
 func (m *Module) MadeOf(at string) string {
@@ -318,6 +317,9 @@ func (m *Module) MadeOf(at string) string {
 	return messagesOf(text)
 }
 
+// messagesOf returns the proto of which a file of protoc-gen-go was made.
+func messagesOf(text []byte) (proto string) {
+	head, _, _ := strings.Cut(strings.ReplaceAll(string(text), "\r\n", "\n"), "\npackage ")
 	_, rest, _ := strings.Cut(head, "// source: ")
 	proto, _, _ = strings.Cut(rest, "\n")
 	return proto
