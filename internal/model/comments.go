@@ -216,14 +216,31 @@ type line struct {
 }
 
 // meantForUs returns the lines of a comment that are meant for this plugin, also
-// those that are misspelt.
+// those that are misspelt. One line may say several things: behind a field there is
+// only one.
 func meantForUs(comment string) (all []line) {
 	for written := range strings.SplitSeq(comment, "\n") {
-		if text, ours := ours(written); ours {
+		if said := several(written); said != nil {
+			all = append(all, said...)
+		} else if text, ours := ours(written); ours {
 			all = append(all, line{text: text})
 		} else if text := misspelt(written); text != "" {
 			all = append(all, line{text, strings.TrimSpace(written)})
 		}
+	}
+	return all
+}
+
+// several returns what a line says each of whose words begins with the prefix; nil if
+// there is another word, or only one.
+func several(written string) (all []line) {
+	words := strings.Fields(written)
+	for _, word := range words {
+		text, ours := ours(word)
+		if !ours || len(words) == 1 {
+			return nil
+		}
+		all = append(all, line{text: text})
 	}
 	return all
 }
