@@ -717,7 +717,7 @@ func TestWhatCannotBeReadFailsTheRun(t *testing.T) {
 	h := newDisk(t, orders)
 	h.write(impl+"broken.go", "package orders\n<<<<<<< HEAD\n")
 	if _, err := h.generate(withShip); err == nil || strings.Count(err.Error(), "broken.go") != 1 {
-		t.Errorf("one cause is not said once: %v", err)
+		t.Errorf("one cause is not reported once: %v", err)
 	}
 	h.remove(main)
 	if _, err := h.generate(orders, "scaffold=all"); err == nil || !strings.Contains(err.Error(), impl+"broken.go:2:1") {
