@@ -57,6 +57,30 @@ func TestMessagesThatDoNotFitAreReported(t *testing.T) {
 		lines.WriteString("protoc-gen-receiver: gen/receiverpb/" + at + ": it was made from receiver.proto, which is not below ROOT: if that proto no longer exists, delete this file\n")
 	}
 	prints(lines.String())
+	for _, at := range []string{"receiver.pb.go", "receiver_grpc.pb.go"} {
+		if err := os.Remove(filepath.Join(root, "gen", "receiverpb", at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, program := range []string{"intake", "receiver"} { // without a proto package they are called as the file
+		for _, main := range []string{"server", "client"} {
+			if err := os.RemoveAll(filepath.Join(root, "cmd", program+"-"+main)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	// The service moves to the other proto, which does not change its name.
+	writeFile(t, filepath.Join(root, "events.proto"), service+event+reply)
+	writeFile(t, filepath.Join(root, "intake.proto"), "syntax = \"proto3\";\noption go_package = \"example.com/receiver/gen/receiverpb\";\n")
+	stale = "protoc-gen-receiver: gen/receiverpb/intake_grpc.pb.go: it was made from intake.proto, which declares no service any longer: delete this file\n"
+	const records = "protoc-gen-receiver: internal/zz-receiver-scaffold/program-intake.txt: deleted, because it is no longer generated\n" +
+		"protoc-gen-receiver: internal/zz-receiver-scaffold/program-receiver.txt: deleted, because it is no longer generated\n"
+	prints(stale + records)
+	prints(stale)
+	if err := os.Remove(filepath.Join(root, "gen", "receiverpb", "intake_grpc.pb.go")); err != nil {
+		t.Fatal(err)
+	}
+	prints("")
 }
 
 // TestImportsThatAreNotNamedAreOneLine imports five protos, and names none of them.

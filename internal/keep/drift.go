@@ -16,8 +16,9 @@ import (
 )
 
 // drift returns a line for each place where an implementation no longer fits its
-// proto. The compiler finds some of them, too, but not why.
-func (j *joined) drift() (lines []string) {
+// proto. The compiler finds some of them, too, but not why. all are the implementations
+// of the run.
+func (j *joined) drift(all map[*model.Service]*joined) (lines []string) {
 	if j.err != nil {
 		lines = append(lines, fmt.Sprintf("%v: the code in %s could not be compared with the proto", j.err, j.dir))
 	}
@@ -33,7 +34,7 @@ func (j *joined) drift() (lines []string) {
 		method := j.impl.methods[name]
 		at := slices.IndexFunc(j.service.Methods, func(rpc *model.Method) bool { return rpc.Name == name })
 		if at < 0 {
-			lines = append(lines, j.orphan(method)...)
+			lines = append(lines, j.orphan(method, all)...)
 		} else {
 			lines = append(lines, j.misfit(method, j.service.Methods[at])...)
 		}
@@ -54,9 +55,9 @@ func (j *joined) misfit(has method, rpc *model.Method) []string {
 
 // orphan returns a line if a method looks like an RPC that the service does not
 // have.
-func (j *joined) orphan(has method) []string {
+func (j *joined) orphan(has method, all map[*model.Service]*joined) []string {
 	text, certain := has.file.signature(has.decl.Type)
-	if !certain || !has.decl.Name.IsExported() || !j.looksLikeRPC(text) || j.ofSibling(has.decl.Name.Name, text) {
+	if !certain || !has.decl.Name.IsExported() || !j.looksLikeRPC(text) || j.ofSibling(has.decl.Name.Name, text, all) {
 		return nil
 	}
 	line := fmt.Sprintf("%s: %s looks like an RPC, but service %s has no RPC of that name: nothing calls it",
@@ -83,11 +84,12 @@ func (j *joined) looksLikeRPC(signature string) bool {
 		strings.Contains(signature, "StreamingServer["+messages+".") && strings.Contains(signature, "google.golang.org/grpc."))
 }
 
-// ofSibling reports whether another service of the package has the RPC: one
-// type may implement several.
-func (j *joined) ofSibling(name, signature string) bool {
+// ofSibling reports whether another service of the package has the RPC, and it is
+// implemented here: one type may implement several. It is not if there is an
+// implementation for the other service alone: then the RPC has moved there.
+func (j *joined) ofSibling(name, signature string, all map[*model.Service]*joined) bool {
 	return slices.ContainsFunc(j.service.Package.Services, func(other *model.Service) bool {
-		return other != j.service && slices.ContainsFunc(other.Methods, func(rpc *model.Method) bool {
+		return other != j.service && (all[other].impl == nil || j.impl.embeds("Unimplemented"+other.Name+"Server")) && slices.ContainsFunc(other.Methods, func(rpc *model.Method) bool {
 			return rpc.Name == name && slices.Contains(rpc.Signature(), signature)
 		})
 	})

@@ -102,7 +102,7 @@ func (m *Module) Join(target *model.Module) {
 	}
 	for _, j := range all {
 		m.findRenamed(j)
-		m.lines = append(m.lines, j.drift()...)
+		m.lines = append(m.lines, j.drift(m.joined)...)
 		m.lines = append(m.lines, m.moved(j)...)
 	}
 	for _, program := range target.Programs {

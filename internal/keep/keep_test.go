@@ -756,6 +756,9 @@ func TestWhatCannotBeReadFailsTheRun(t *testing.T) {
 	}
 	h := newDisk(t, orders)
 	h.write(impl+"broken.go", "package orders\n<<<<<<< HEAD\n")
+	if _, err := h.generate(withShip); err == nil || strings.Count(err.Error(), "broken.go") != 1 {
+		t.Errorf("one cause is not reported once: %v", err)
+	}
 	h.remove(main)
 	if _, err := h.generate(orders, "scaffold=all"); err == nil || !strings.Contains(err.Error(), impl+"broken.go:2:1") {
 		t.Errorf("a main is written though nobody knows what makes its services: %v", err)
@@ -783,6 +786,22 @@ func TestDriftIsReported(t *testing.T) {
 		"a removed RPC": {proto("rpc Find(Query) returns (Reply);", ""), []string{impl + "find.go:13: Find looks like an RPC, but service shop.Orders has no RPC of that name: nothing calls it"}},
 		"a renamed RPC": {proto("rpc Find(", "rpc Search("), []string{impl + "find.go:13: Find looks like an RPC, but service shop.Orders has no RPC of that name: nothing calls it (if the RPC is now called Search, rename the method and delete the new file that implements it)"}},
 		"other types":   {proto("rpc Find(Query)", "rpc Find(Reply)"), []string{impl + "find.go:13: Find has the signature func(context.Context, *shoppb.Query) (*shoppb.Reply, error), but rpc Find needs func(context.Context, *shoppb.Reply) (*shoppb.Reply, error)"}},
+		"an RPC that another service has now": {func(h disk) string {
+			two := orders + "service Stock {\n\trpc Count(Query) returns (Reply);\n}\n"
+			for _, text := range []string{orders, two} {
+				if _, err := h.generate(text); err != nil {
+					t.Fatal(err)
+				}
+			}
+			h.edit(main, "config,\n", "config, server.Without(\"shop.Stock\"),\n")
+			find := "\trpc Find(Query) returns (Reply);\n"
+			return strings.Replace(strings.Replace(two, find, "", 1), "Stock {\n", "Stock {\n"+find, 1)
+		}, []string{impl + "find.go:13: Find looks like an RPC, but service shop.Orders has no RPC of that name: nothing calls it"}},
+		"an RPC of another service that the type implements, too": {func(h disk) string {
+			h.edit(impl+"service.go", "shoppb.UnimplementedOrdersServer", "shoppb.UnimplementedOrdersServer\n\tshoppb.UnimplementedStockServer")
+			h.edit(main, "config,\n", "config, server.Without(\"shop.Stock\"),\n")
+			return strings.Replace(orders, "\trpc Find(Query) returns (Reply);\n", "", 1) + "service Stock { rpc Find(Query) returns (Reply); }"
+		}, nil},
 		"a stream":      {proto("returns (Reply);\n}", "returns (stream Reply);\n}"), []string{impl + "find.go:13: Find has the signature func(context.Context, *shoppb.Query) (*shoppb.Reply, error), but rpc Find needs func(*shoppb.Query, shoppb.Orders_FindServer) error"}},
 		"a new service": {func(disk) string { return orders + "service Stock { rpc Count(Query) returns (Reply); }" }, []string{main + `:41: service shop.Stock is not served: pass shopserver.Stock(stock.New()) to server.Run, or server.Without("shop.Stock")`}},
 		"one refused": {func(h disk) string {
@@ -852,7 +871,7 @@ func TestUnwritableFilesAreNamed(t *testing.T) {
 	h.write("folder.go/x", "")
 	files := []keep.File{{Path: client}, {Path: "new/new.go"}, {Path: "folder.go"}, {Path: "go.mod/new.go"}}
 	err := keep.Unwritable(h.open(), files)
-	if err == nil || !strings.Contains(err.Error(), "folder.go can't be written: a folder is there") || !strings.Contains(err.Error(), "go.mod/new.go can't be written: not a directory") || strings.Count(err.Error(), "\n") != 2 {
+	if err == nil || !strings.Contains(err.Error(), "folder.go can't be written: a folder is there") || !strings.Contains(err.Error(), "go.mod/new.go can't be written: go.mod is a file, but it must be a folder: move it away") || strings.Count(err.Error(), "\n") != 2 {
 		t.Errorf("the error is %v", err)
 	}
 	if err := keep.Unwritable(h.open(), files[:2]); err != nil {

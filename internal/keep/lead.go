@@ -401,31 +401,38 @@ func (l *lead) await(j *joined) (lines []string) {
 // that are not done.
 const awaits = "awaits: "
 
-// readAwaited reads that line in the contract of a service.
+// readAwaited reads that line in the contract of a service, which comes when the code
+// has to change, and in the service's record, which comes last: a run that is cut off
+// between the two, before or after the files of yours, is completed by the next.
 func (m *Module) readAwaited(service *model.Service) error {
-	text, err := m.read(service.Contract())
-	if err != nil || !Marked(service.Contract(), text) {
-		return err
-	}
-	head, _, _ := bytes.Cut(text, []byte("\n\n"))
-	_, rest, found := bytes.Cut(head, []byte("// "+awaits))
-	line, _, _ := strings.Cut(string(rest), "\n")
-	if found {
-		for _, at := range strings.Split(strings.TrimSpace(line), ", ") {
-			m.awaited[at] = true
+	for _, file := range []string{service.Contract(), service.Record().Path} {
+		text, err := m.read(file)
+		if err != nil {
+			return err
+		}
+		if !Marked(file, text) {
+			continue
+		}
+		head, _, _ := bytes.Cut(text, []byte("\n\n"))
+		_, rest, found := bytes.Cut(head, []byte(" "+awaits))
+		line, _, _ := strings.Cut(string(rest), "\n")
+		if found {
+			for _, at := range strings.Split(strings.TrimSpace(line), ", ") {
+				m.awaited[at] = true
+			}
 		}
 	}
 	return nil
 }
 
-// withAwaited adds that line to the contracts that a run writes.
+// withAwaited adds that line to the contracts and records that a run writes.
 func (m *Module) withAwaited(outputs []Output, decisions []decision) {
 	if len(m.awaited) == 0 {
 		return
 	}
 	for i, output := range outputs {
 		service, ok := output.Element.(*model.Service)
-		if !ok || output.Path != service.Contract() || !decisions[i].writes() {
+		if !ok || output.Path != service.Contract() && output.Path != service.Record().Path || !decisions[i].writes() {
 			continue
 		}
 		var paths []string
@@ -437,8 +444,12 @@ func (m *Module) withAwaited(outputs []Output, decisions []decision) {
 		}
 		if len(paths) > 0 {
 			slices.Sort(paths)
+			comment := "// "
+			if !output.isGo() {
+				comment = "# "
+			}
 			head, rest, _ := bytes.Cut(decisions[i].content, []byte("\n\n"))
-			decisions[i].content = bytes.Join([][]byte{head, []byte("\n// " + awaits + strings.Join(paths, ", ") + "\n\n"), rest}, nil)
+			decisions[i].content = bytes.Join([][]byte{head, []byte("\n" + comment + awaits + strings.Join(paths, ", ") + "\n\n"), rest}, nil)
 		}
 	}
 }

@@ -158,6 +158,8 @@ func (m *Module) packageFiles(protos model.Protos, dir string) (files packageFil
 			return files, err
 		}
 		switch source := sourceOf(text); {
+		case len(text) == 0 || cutInHead(at, text): // while it was emptied
+			files.ended = append(files.ended, m.leftover(at, text))
 		case !Marked(at, text):
 			files.needed = true
 		case m.stranded[at] || isEmptied(at, text) || source.proto() != "" && m.ended(protos, at, text, source):
@@ -324,6 +326,13 @@ func (m *Module) messages(dir, proto string) (has, messages bool) {
 		}
 	}
 	return false, messages
+}
+
+// MadeOf returns the proto of which a file of protoc-gen-go or protoc-gen-go-grpc was
+// made; "" if there is no such file.
+func (m *Module) MadeOf(at string) string {
+	text, _ := m.read(at)
+	return messagesOf(text)
 }
 
 // messagesOf returns the proto of which a file of protoc-gen-go was made.

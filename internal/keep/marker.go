@@ -146,15 +146,20 @@ func sourceOf(text []byte) source {
 // must not break the build: marker and package clause. It returns nil for a file
 // in another language.
 func (m *Module) emptied(at string, text []byte) []byte {
-	file, err := parser.ParseFile(token.NewFileSet(), at, text, parser.PackageClauseOnly)
-	if path.Ext(at) != ".go" || err != nil {
+	if path.Ext(at) != ".go" {
+		return nil
+	}
+	name := m.folder(path.Dir(at)).name
+	if file, err := parser.ParseFile(token.NewFileSet(), at, text, parser.PackageClauseOnly); err == nil {
+		name = file.Name.Name
+	} else if name == "" {
 		return nil
 	}
 	constraint := ""
-	if file.Name.Name == "main" && !m.hasMain(path.Dir(at)) {
+	if name == "main" && !m.hasMain(path.Dir(at)) {
 		constraint = "//go:build ignore\n\n"
 	}
-	return fmt.Appendf(nil, "// %s\n// This file is no longer generated%s\n\n%spackage %s\n", Marker, deleteIt, constraint, file.Name.Name)
+	return fmt.Appendf(nil, "// %s\n// This file is no longer generated%s\n\n%spackage %s\n", Marker, deleteIt, constraint, name)
 }
 
 // isEmptied reports whether a file is a Go file of ours that was emptied.

@@ -20,8 +20,8 @@ func (m *Module) findRenamed(j *joined) {
 	if j.impl != nil || j.err != nil || len(j.files) > 0 {
 		return
 	}
-	// Those that a run knew, and whose code its owner has moved or deleted, stay so.
-	if known, err := m.known(service); err != nil || m.readAwaited(service) != nil || known && !m.awaited[j.dir+"/service.go"] {
+	// Those that a whole run knew, and whose code its owner has moved or deleted, stay so.
+	if history, err := m.history(service); err != nil || m.readAwaited(service) != nil || history == finished && !m.awaited[j.dir+"/service.go"] {
 		return
 	}
 	j.renamedFrom = m.renamedBelow("internal", j)

@@ -32,9 +32,9 @@ const maxFolders = 800
 
 // OpenRoot opens the folder of a module.
 func OpenRoot(dir string) (*Root, error) {
-	real, err := filepath.EvalSymlinks(dir)
+	real, err := filepath.Abs(dir) // first, since the working folder may be called by a link
 	if err == nil {
-		real, err = filepath.Abs(real)
+		real, err = filepath.EvalSymlinks(real)
 	}
 	if err != nil {
 		return nil, err
@@ -101,6 +101,11 @@ func (r *Root) within(at string, do func(at string) error) error {
 	if _, refused := err.(refusal); refused {
 		return err
 	}
+	if errors.Is(err, syscall.ENOTDIR) {
+		if file := r.fileIn(filepath.Dir(filepath.FromSlash(at))); file != "" {
+			return refusal{at, file + " is a file, but it must be a folder: move it away"}
+		}
+	}
 	resolved, outside := r.Resolve(at)
 	switch {
 	case outside != nil:
@@ -132,6 +137,16 @@ func (r *Root) Resolve(at string) (string, error) {
 		}
 		exists, rest = filepath.Dir(exists), filepath.Join(filepath.Base(exists), rest)
 	}
+}
+
+// fileIn returns the part of a path that is a file; "" if there is none.
+func (r *Root) fileIn(at string) string {
+	for ; at != "."; at = filepath.Dir(at) {
+		if info, err := os.Stat(filepath.Join(r.real, at)); err == nil && info.Mode().IsRegular() {
+			return filepath.ToSlash(at)
+		}
+	}
+	return ""
 }
 
 // link returns the first link in a path.

@@ -145,6 +145,34 @@ func TestARootFollowsLinksWithinIt(t *testing.T) {
 	}
 }
 
+// TestARootIsFoundByALink: the shell says that the working folder is called as the link.
+func TestARootIsFoundByALink(t *testing.T) {
+	h := newDisk(t, orders)
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(h.root, link); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(link)
+	root, err := keep.OpenRoot(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	if got, err := root.Resolve(main); got != main || err != nil {
+		t.Errorf("%s leads to %q (%v)", main, got, err)
+	}
+}
+
+// TestAFileWhereAFolderMustBe is named, with what to do.
+func TestAFileWhereAFolderMustBe(t *testing.T) {
+	h := disk{t, t.TempDir()}
+	h.write("go.mod", "module example.com/shop\n")
+	h.write("gen", "")
+	if _, err := h.generate(orders); err == nil || !strings.Contains(err.Error(), "gen is a file, but it must be a folder: move it away") {
+		t.Errorf("the error is %v", err)
+	}
+}
+
 // TestTheTemporaryFileOfAnotherRunIsLeftAlone: it has the marker, and is not made by this
 // one.
 func TestTheTemporaryFileOfAnotherRunIsLeftAlone(t *testing.T) {

@@ -52,7 +52,7 @@ func (m *Module) leftoversElsewhere(protos model.Protos, events map[string]strin
 	s.folder(".")
 	for _, at := range s.ours {
 		text, err := m.read(at)
-		if err != nil || !Marked(at, text) || !s.ended(at, text) {
+		if err != nil || !cutInHead(at, text) && (!Marked(at, text) || !s.ended(at, text)) {
 			continue
 		}
 		if user := cmp.Or(m.user(at, text), s.importer(at)); user != "" {

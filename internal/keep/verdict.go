@@ -82,6 +82,11 @@ func (m *Module) decideYours(output Output) decision {
 	if cut {
 		questions = questions[2:]
 	}
+	if len(there) > 0 {
+		if content, err := output.Render(); err != nil || !bytes.HasPrefix(content, there) || len(there) == len(content) {
+			return decision{verdict: leave}
+		}
+	}
 	for _, question := range questions {
 		if v := question(output); !v.may {
 			return decision{verdict: v}
@@ -90,9 +95,6 @@ func (m *Module) decideYours(output Output) decision {
 	content, err := output.Render()
 	if err != nil {
 		return decision{verdict: verdict{err: err}}
-	}
-	if cut && (!bytes.HasPrefix(content, there) || len(there) == len(content)) {
-		return decision{verdict: leave}
 	}
 	if content == nil || !output.isGo() || len(there) > 0 {
 		return decision{verdict: write, content: content}
@@ -117,7 +119,7 @@ func (m *Module) cutOff(output Output) (there []byte, cut bool, err error) {
 	case info.Size() == 0:
 		return nil, true, nil
 	}
-	if history, err := m.history(output.Element); err != nil || history != interrupted {
+	if history, err := m.history(output.Element); err != nil || history != interrupted && (!m.awaited[output.Path] || m.undone[output.Path]) {
 		return nil, false, err
 	}
 	if there, err = m.read(output.Path); err != nil || len(there) == 0 {

@@ -209,12 +209,6 @@ func ours(line string) (text string, ours bool) {
 	return text, ours && text != "" && text == strings.TrimSpace(text)
 }
 
-// isOther reports whether a word is not meant for this plugin.
-func isOther(word string) bool {
-	_, ours := ours(word)
-	return !ours
-}
-
 // line is a line of a comment that is meant for this plugin.
 type line struct {
 	text  string // that it says, without the prefix, or should say
@@ -222,18 +216,31 @@ type line struct {
 }
 
 // meantForUs returns the lines of a comment that are meant for this plugin, also
-// those that are misspelt.
+// those that are misspelt. One line may say several things: behind a field there is
+// only one.
 func meantForUs(comment string) (all []line) {
 	for written := range strings.SplitSeq(comment, "\n") {
-		if words := strings.Fields(written); len(words) > 1 && !slices.ContainsFunc(words, isOther) {
-			for _, word := range words { // several in one line, as in a file of comments=
-				all = append(all, line{text: word[len(prefix):]})
-			}
+		if said := several(written); said != nil {
+			all = append(all, said...)
 		} else if text, ours := ours(written); ours {
 			all = append(all, line{text: text})
 		} else if text := misspelt(written); text != "" {
 			all = append(all, line{text, strings.TrimSpace(written)})
 		}
+	}
+	return all
+}
+
+// several returns what a line says each of whose words begins with the prefix; nil if
+// there is another word, or only one.
+func several(written string) (all []line) {
+	words := strings.Fields(written)
+	for _, word := range words {
+		text, ours := ours(word)
+		if !ours || len(words) == 1 {
+			return nil
+		}
+		all = append(all, line{text: text})
 	}
 	return all
 }

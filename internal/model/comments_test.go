@@ -35,6 +35,23 @@ func TestMisspeltComments(t *testing.T) {
 	}
 }
 
+// TestSeveralInOneLine: behind a field there is one line for all of its roles.
+func TestSeveralInOneLine(t *testing.T) {
+	const event = "message TookEvent {\n  string event_type = 1;\n  string sensor = 2; // receiver:source receiver:subject\n}\n"
+	module, err := build(t, event+"service Shop { rpc Do(TookEvent) returns (Reply); }", "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	took := module.EventTypes()[0]
+	if took.Source == nil || took.Subject == nil || took.Source.ProtoName != "sensor" || took.Subject.ProtoName != "sensor" {
+		t.Errorf("the source is %v, and the subject %v", took.Source, took.Subject)
+	}
+	_, err = build(t, strings.Replace(event, "receiver:subject", "receiver:sbject", 1)+"service Shop { rpc Do(TookEvent) returns (Reply); }", "", nil)
+	if got := strings.Join(errorsOf(err), "\n"); !strings.Contains(got, "receiver:sbject is unknown on field sensor: did you mean receiver:subject?") {
+		t.Errorf("the error is %s", got)
+	}
+}
+
 // TestProseIsNoComment has lines that are about receivers, and not meant for the
 // plugin. They remain in the doc.
 func TestProseIsNoComment(t *testing.T) {

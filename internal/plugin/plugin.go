@@ -90,7 +90,7 @@ func Run(request *pluginpb.CodeGeneratorRequest) (*Result, error) {
 	if err := result.nested(); err != nil {
 		return nil, err
 	}
-	result.Lines = slices.Concat(foreignMessages(target, gomod), model.NotRecognised(target, result.writes), disk.Lines(), absent, result.Lines)
+	result.Lines = slices.Concat(foreignMessages(target, gomod), staleStubs(request, options, gomod, disk), model.NotRecognised(target, result.writes), disk.Lines(), absent, result.Lines)
 	return result, nil
 }
 
@@ -328,6 +328,23 @@ func foreignMessages(target *model.Module, gomod *GoMod) []string {
 		return nil
 	}
 	return []string{line + model.More(others)}
+}
+
+// staleStubs returns a line for each file of protoc-gen-go-grpc that is made of a proto
+// which declares no service any longer: it would make none in its place, and if the
+// service is in another proto now, the old file breaks the build.
+func staleStubs(request *pluginpb.CodeGeneratorRequest, options Options, gomod *GoMod, disk *keep.Module) (lines []string) {
+	for _, file := range request.GetProtoFile() {
+		dir, ours := strings.CutPrefix(options.GoPackage(file)+"/", gomod.Path()+"/")
+		if !ours || len(file.GetService()) > 0 || !slices.Contains(request.GetFileToGenerate(), file.GetName()) {
+			continue
+		}
+		at := path.Join(dir, strings.TrimSuffix(path.Base(file.GetName()), ".proto")+"_grpc.pb.go")
+		if disk.MadeOf(at) == file.GetName() {
+			lines = append(lines, fmt.Sprintf("%s: it was made from %s, which declares no service any longer: delete this file", at, file.GetName()))
+		}
+	}
+	return lines
 }
 
 func hasServices(request *pluginpb.CodeGeneratorRequest) bool {

@@ -43,7 +43,8 @@ func (e *Error) Error() string {
 }
 
 // Together merges errors that differ only in their elements, because a mistake in
-// a template is usually one for all its elements.
+// a template is usually one for all its elements, and those that say the same, because
+// many files may depend on one that can't be read.
 func Together(err error) error {
 	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
@@ -54,7 +55,9 @@ func Together(err error) error {
 	for _, err := range joined.Unwrap() {
 		one, ok := err.(*Error)
 		if !ok {
-			all = append(all, err)
+			if !slices.ContainsFunc(all, func(other error) bool { return other.Error() == err.Error() }) {
+				all = append(all, err)
+			}
 			continue
 		}
 		key := *one
