@@ -54,8 +54,11 @@ type call struct {
 	first     [1]messagePrefix // has room for them
 	whole     int              // of them, have arrived
 	ended     bool             // the client has sent all
-	since     int64            // bytes since progress
+	bytes     int64            // of its messages that have arrived
+	since     int64            // of them, since progress
 	progress  time.Time
+	stalled   int64         // bytes, when it was last found that there were more
+	stalls    time.Time     // since when there were no more; both only while the server drains
 	receiving bool          // memory is set aside for a message that arrives
 	waiting   bool          // the handler waits for the client
 	waits     time.Time     // since when
@@ -89,6 +92,7 @@ func (c *call) arrived(bytes []byte, ended bool) {
 	defer c.of.mu.Unlock()
 	begun := c.begun()
 	c.since += int64(len(bytes))
+	c.bytes += int64(len(bytes))
 	for len(bytes) > 0 {
 		if c.left == 0 {
 			n := copy(c.prefix[c.have:], bytes)
@@ -123,6 +127,11 @@ func (c *call) begun() bool { return c.have > 0 || c.left > 0 }
 // idle reports whether nothing of a message has arrived that the handler has not
 // had.
 func (c *call) idle() bool { return c.have == 0 && len(c.messages) == 0 }
+
+// endedEarly reports whether a call ended before its handler began, so that the
+// handler's end does not remove it: the client left, or gRPC refused the call, such as
+// one whose compression it does not know. The lock is held.
+func (c *call) endedEarly() bool { return !c.started && c.Err() != nil }
 
 // leave notes that the client no longer waits for the call.
 func (c *call) leave() {
@@ -195,10 +204,21 @@ func (c *call) check(now, draining time.Time) {
 	case idle && !draining.IsZero() && now.Sub(draining) >= drainGrace && now.Sub(c.waits) >= drainGrace:
 		c.end(errStopping)
 	case idle && c.uploads:
+	case !idle && !draining.IsZero() && c.stallsFor(now) >= 2*drainGrace, !idle && c.limits.endUploads.Load():
+		c.end(errStopping)
 	case now.Sub(c.progress) >= timeout:
 		c.limits.notices.reached("--receive-timeout", c.of.from)
 		c.end(status.Errorf(codes.DeadlineExceeded, "the request did not arrive within %s (--receive-timeout of the server)", timeout))
 	}
+}
+
+// stallsFor returns for how long nothing has come, as far as it was asked before. The
+// lock is held.
+func (c *call) stallsFor(now time.Time) time.Duration {
+	if c.stalls.IsZero() || c.bytes != c.stalled {
+		c.stalled, c.stalls = c.bytes, now
+	}
+	return now.Sub(c.stalls)
 }
 
 // receive receives the next message into another, and holds memory for it until
@@ -350,18 +370,18 @@ func (c *call) hold(bytes int64) error {
 	if c.held > 0 {
 		timeout = min(timeout, time.Second)
 	}
-	ctx, cancel := context.WithTimeout(c, timeout)
-	defer cancel()
 	var relief *time.Timer
 	relief = time.AfterFunc(slowAfter/2, func() {
 		c.limits.makeRoomForMessage()
 		relief.Reset(slowAfter / 20)
 	})
 	defer relief.Stop()
-	got, err := c.limits.memory.take(ctx, c.of, missing)
+	got, err := c.limits.take(c, c.limits.memory, c.of, missing, timeout)
 	if err != nil {
-		c.limits.notices.reached("--max-memory-bytes", c.of.from)
-		c.cut = status.Error(codes.ResourceExhausted, "the server has no memory left for requests of this size (--max-memory-bytes): try again later")
+		c.cut = err
+		if err == errNoMemory {
+			c.cut = status.Error(codes.ResourceExhausted, "the server has no memory left for requests of this size (--max-memory-bytes): try again later")
+		}
 		return c.cut
 	}
 	c.held += got

@@ -46,7 +46,9 @@ func UntilDrain(ctx context.Context) (context.Context, context.CancelFunc) {
 const (
 	checkEvery      = 500 * time.Millisecond
 	checkEveryDrain = 100 * time.Millisecond
-	// A stream on which nothing comes for this long ends while the server drains.
+	// A stream on which nothing comes for this long ends while the server drains,
+	// and so does a call that waits for memory; one whose message stays incomplete
+	// after twice as long.
 	drainGrace = 500 * time.Millisecond
 	// A connection on which nothing happens in this many checks is closed then.
 	drainQuiet = 10
@@ -75,7 +77,11 @@ func (l *limits) watch(ended <-chan struct{}) {
 			}
 			for _, c := range l.connections.all() {
 				c.mu.Lock()
-				for _, call := range c.calls {
+				for id, call := range c.calls {
+					if call.endedEarly() {
+						c.remove(id)
+						continue
+					}
 					call.check(now, since)
 				}
 				c.mu.Unlock()

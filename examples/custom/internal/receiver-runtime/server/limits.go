@@ -5,6 +5,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -88,6 +89,28 @@ func (l *limits) letTailIn(c *connection) bool {
 	return true
 }
 
+// errNoMemory is the error of take if there is no memory in time.
+var errNoMemory = errors.New("no memory in time")
+
+// take takes memory for a message of a connection, and waits for it until a timeout
+// or the end of ctx. While the server drains it waits for a moment only: those that
+// hold the memory may be clients that never send the rest, or never read.
+func (l *limits) take(ctx context.Context, memory *memory, of *connection, bytes int64, timeout time.Duration) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	defer context.AfterFunc(l.draining, func() { time.AfterFunc(drainGrace, cancel) })()
+	got, err := memory.take(ctx, of, bytes)
+	switch {
+	case err == nil:
+		return got, nil
+	case l.draining.Err() != nil:
+		return 0, errStopping
+	default:
+		l.notices.reached("--max-memory-bytes", of.from)
+		return 0, errNoMemory
+	}
+}
+
 // noRoomFor is how long a server that is full of calls at work is taken to be.
 const noRoomFor = 10 * time.Millisecond
 
@@ -107,7 +130,7 @@ func (l *limits) makeRoomForCall() bool {
 		waiting, first := 0, (*call)(nil)
 		for id, call := range c.calls {
 			switch {
-			case !call.started && call.Err() != nil:
+			case call.endedEarly():
 				c.remove(id)
 				room = true
 			case call.waiting && call.cut == nil:

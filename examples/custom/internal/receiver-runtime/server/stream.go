@@ -4,7 +4,6 @@
 package server
 
 import (
-	"context"
 	"sync"
 	"time"
 
@@ -114,12 +113,12 @@ func (s *boundedStream) holdTail(bytes int64) error {
 		s.give(-missing)
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(s.call, l.config.ReceiveTimeout)
-	defer cancel()
-	got, err := l.tailMemory.take(ctx, s.call.of, missing)
-	if err != nil {
-		l.notices.reached("--max-memory-bytes", s.call.of.from)
+	got, err := l.take(s.call, l.tailMemory, s.call.of, missing, l.config.ReceiveTimeout)
+	switch {
+	case err == errNoMemory:
 		return status.Error(codes.ResourceExhausted, "other clients don't read what the server sends, which takes all the memory for that (--max-memory-bytes): try again later")
+	case err != nil:
+		return err
 	}
 	s.held += got
 	return nil

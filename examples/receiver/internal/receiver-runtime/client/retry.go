@@ -13,6 +13,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 )
@@ -69,11 +70,24 @@ func (r retrier) call(ctx context.Context, method string, request, reply any, co
 		if !ok {
 			return err
 		}
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
+		pause(ctx, conn, wait)
+		if ctx.Err() != nil {
 			return withAnswer(status.FromContextError(ctx.Err()).Err(), last, tries)
 		}
+	}
+}
+
+// pause waits for a duration, or until a connection that is away is back.
+func pause(ctx context.Context, conn *grpc.ClientConn, wait time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	state := conn.GetState()
+	if state == connectivity.Ready {
+		<-ctx.Done()
+		return
+	}
+	for state != connectivity.Ready && conn.WaitForStateChange(ctx, state) {
+		state = conn.GetState()
 	}
 }
 

@@ -62,7 +62,7 @@ func once(
 	return func(ctx context.Context, x exchange) iter.Seq2[proto.Message, error] {
 		return func(yield func(proto.Message, error) bool) {
 			for {
-				request, err := x.requests()
+				request, err := await(ctx, x.requests)
 				if errors.Is(err, io.EOF) {
 					return
 				}
@@ -78,6 +78,26 @@ func once(
 				}
 			}
 		}
+	}
+}
+
+// await returns the next request, or why ctx ended, whichever comes first: the standard
+// input may be silent for as long as it likes.
+func await(ctx context.Context, next func() (proto.Message, error)) (request proto.Message, err error) {
+	read := make(chan struct{})
+	var r struct {
+		request proto.Message
+		err     error
+	}
+	go func() {
+		defer close(read)
+		r.request, r.err = next()
+	}()
+	select {
+	case <-read:
+		return r.request, r.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
 	}
 }
 

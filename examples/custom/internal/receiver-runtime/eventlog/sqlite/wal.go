@@ -45,45 +45,61 @@ type generation struct {
 }
 
 // readGeneration returns the generation of a write-ahead log. ok is false if it has
-// no header: it is empty, or was truncated.
-func readGeneration(wal io.ReaderAt) (g generation, ok bool) {
+// no header: it is empty, or was truncated. The error is that of a disk that fails,
+// from which nothing follows about what is on it.
+func readGeneration(wal io.ReaderAt) (g generation, ok bool, err error) {
 	header := buffers.Get().(*[walHeaderSize]byte)
 	defer buffers.Put(header)
-	if _, err := wal.ReadAt(header[:], 0); err != nil || binary.BigEndian.Uint32(header[:])&^1 != walMagic {
-		return generation{}, false
+	whole, err := readWhole(wal, header[:], 0)
+	if err != nil || !whole || binary.BigEndian.Uint32(header[:])&^1 != walMagic {
+		return generation{}, false, err
 	}
 	g.pageSize = int64(binary.BigEndian.Uint32(header[8:]))
 	copy(g.salts[:], header[16:])
-	return g, true
+	return g, true, nil
 }
 
 // frame returns which page the nth frame has. ok is false if that frame is not one of
-// the generation.
-func (g generation) frame(wal io.ReaderAt, n int64) (page uint32, ok bool) {
+// the generation. The error is that of a disk that fails.
+func (g generation) frame(wal io.ReaderAt, n int64) (page uint32, ok bool, err error) {
 	header := buffers.Get().(*[walHeaderSize]byte)
 	defer buffers.Put(header)
-	if _, err := wal.ReadAt(header[:frameHeaderSize], g.offset(n)); err != nil {
-		return 0, false
+	whole, err := readWhole(wal, header[:frameHeaderSize], g.offset(n))
+	if err != nil || !whole {
+		return 0, false, err
 	}
-	return binary.BigEndian.Uint32(header[:]), bytes.Equal(header[8:16], g.salts[:])
+	return binary.BigEndian.Uint32(header[:]), bytes.Equal(header[8:16], g.salts[:]), nil
+}
+
+// readWhole fills a buffer from an offset of a file. whole is false if the file ends
+// before.
+func readWhole(file io.ReaderAt, into []byte, offset int64) (whole bool, err error) {
+	switch _, err := file.ReadAt(into, offset); err {
+	case nil:
+		return true, nil
+	case io.EOF:
+		return false, nil
+	default:
+		return false, err
+	}
 }
 
 // offset returns where the nth frame begins.
 func (g generation) offset(n int64) int64 { return walHeaderSize + n*(frameHeaderSize+g.pageSize) }
 
 // has reports whether a header of the file is in a frame of the generation.
-func (g generation) has(wal io.ReaderAt, header fileHeader) bool {
+func (g generation) has(wal io.ReaderAt, header fileHeader) (bool, error) {
 	for n := int64(0); ; n++ {
-		page, ok := g.frame(wal, n)
-		if !ok {
-			return false
+		page, ok, err := g.frame(wal, n)
+		if err != nil || !ok {
+			return false, err
 		}
 		if page != 1 {
 			continue
 		}
 		var found fileHeader
-		if _, err := wal.ReadAt(found[:], g.offset(n)+frameHeaderSize); err == nil && found == header {
-			return true
+		if whole, err := readWhole(wal, found[:], g.offset(n)+frameHeaderSize); err != nil || whole && found == header {
+			return err == nil, err
 		}
 	}
 }
@@ -147,21 +163,24 @@ func readNote(path string, g generation) (header fileHeader, ok bool) {
 // known. Other processes may be writing both.
 func isForeign(ctx context.Context, path string, wal io.ReaderAt, base func(generation) (fileHeader, bool)) bool {
 	for range 5 {
-		g, ok := readGeneration(wal)
-		if !ok {
-			return false
-		}
-		header, err := readFileHeader(ctx, path)
-		if err != nil {
+		g, ok, err := readGeneration(wal)
+		if err != nil || !ok {
 			return false
 		}
 		original, known := base(g)
-		if !known || header == original || g.has(wal, header) {
+		header, err := readFileHeader(ctx, path)
+		if err != nil {
+			return known && isNoDatabase(err) // which the file was when it was noted
+		}
+		if !known || header == original {
+			return false
+		}
+		if has, err := g.has(wal, header); err != nil || has {
 			return false
 		}
 		// Unless another process has just changed one of them.
 		again, err := readFileHeader(ctx, path)
-		if now, ok := readGeneration(wal); err == nil && again == header && ok && now == g {
+		if now, ok, failed := readGeneration(wal); err == nil && again == header && failed == nil && ok && now == g {
 			return true
 		}
 		time.Sleep(5 * time.Millisecond)
@@ -177,7 +196,7 @@ func hasForeignWAL(ctx context.Context, path string) bool {
 		return false
 	}
 	defer func() { _ = wal.Close() }()
-	if _, ok := readGeneration(wal); !ok {
+	if _, ok, err := readGeneration(wal); err != nil || !ok {
 		return false
 	}
 	if info, err := os.Stat(path); err != nil || info.Size() == 0 { // SQLite would delete it

@@ -4,6 +4,7 @@
 package sqlite
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -57,6 +58,15 @@ func isBroken(err error) bool {
 	}
 	return false
 }
+
+// isDamage reports whether an error of reading the first page of a file says that the
+// file is not, or no longer, a whole database.
+func isDamage(err error) bool {
+	return resultCode(err)&0xff == sqlite3.SQLITE_CORRUPT || isNoDatabase(err) || errors.Is(err, sql.ErrNoRows)
+}
+
+// isNoDatabase reports whether an error says that a file is something else.
+func isNoDatabase(err error) bool { return resultCode(err)&0xff == sqlite3.SQLITE_NOTADB }
 
 // resultCode returns SQLite's result code in an error, or 0.
 func resultCode(err error) int {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"sync"
 	"time"
@@ -28,6 +29,8 @@ type watch struct {
 	followed time.Time   // when they were looked for
 	base     *fileHeader // of the file when the generation began; nil if that is not known
 	sound    time.Time   // when the file was last written, when it was found to belong to the write-ahead log
+	size     int64       // of the file, when that was last looked at
+	next     time.Time   // when it may be looked at again after a commit
 	loss     *loss       // nil while there is none
 }
 
@@ -35,6 +38,10 @@ type watch struct {
 // cost more than a commit may. What was cut off from it is lost in any case; that it was
 // removed is noticed at each commit.
 const followInterval = 2 * time.Millisecond
+
+// contentPause is the shortest time between two looks at whether the file, which was
+// written, still belongs to the write-ahead log.
+const contentPause = 20 * time.Millisecond
 
 // loss is why a log can't be used any longer.
 type loss struct {
@@ -129,8 +136,11 @@ func (w *watch) find(committed bool) *loss {
 			continue
 		}
 		info, err := os.Stat(w.path + file.suffix)
-		if err == nil && !os.SameFile(info, file.opened) {
+		switch {
+		case err == nil && !os.SameFile(info, file.opened):
 			err = fmt.Errorf("there is another file at %s%s", w.path, file.suffix)
+		case !errors.Is(err, fs.ErrNotExist): // the disk may fail for a while, and then nothing is lost
+			err = nil
 		}
 		if err != nil {
 			return &loss{what: "its " + file.name + " was removed or replaced while it was open", cause: err, isIntact: file.suffix != "" && !w.isForeign()}
@@ -140,15 +150,21 @@ func (w *watch) find(committed bool) *loss {
 		return nil
 	}
 	w.followed = time.Now()
-	return w.follow(committed)
+	if loss := w.follow(committed); loss != nil || !committed || w.followed.Before(w.next) {
+		return loss
+	}
+	// Before a checkpoint hides it: what takes long is done less often.
+	loss := w.overwritten()
+	w.next = time.Now().Add(max(contentPause, 20*time.Since(w.followed)))
+	return loss
 }
 
 // follow reads which frames were added to the write-ahead log, and finds out whether
 // those before them are still there.
 func (w *watch) follow(committed bool) *loss {
 	for tries := 0; ; tries++ {
-		g, ok := readGeneration(w.walFile)
-		if !ok && !committed { // a checkpoint may have emptied it
+		g, ok, err := readGeneration(w.walFile)
+		if err == nil && !ok && (!committed || w.isEmpty()) { // by a checkpoint; and not every commit has something to write
 			w.current, w.frames, w.base = generation{}, 0, nil
 			return nil
 		}
@@ -156,11 +172,11 @@ func (w *watch) follow(committed bool) *loss {
 			w.current, w.frames, w.base = g, 0, nil
 			w.note()
 		}
-		if ok && (w.frames == 0 || w.isThere(w.frames-1)) {
-			for w.isThere(w.frames) {
-				w.frames++
-			}
-			return nil
+		if ok {
+			ok, err = w.seeFrames()
+		}
+		if err != nil || ok {
+			return nil // of a disk that fails, SQLite reports it
 		}
 		if tries == 3 { // otherwise another process may have begun a generation just now
 			return &loss{what: "its -wal was truncated or overwritten while it was open", cause: errors.New("what was committed is not in it")}
@@ -169,9 +185,36 @@ func (w *watch) follow(committed bool) *loss {
 	}
 }
 
-func (w *watch) isThere(frame int64) bool {
-	_, ok := w.current.frame(w.walFile, frame)
-	return ok
+// isEmpty reports whether the write-ahead log has nothing. If it was emptied by other
+// means than a checkpoint, the next commit does not write into its beginning.
+func (w *watch) isEmpty() bool {
+	info, err := w.walFile.Stat()
+	return err == nil && info.Size() == 0
+}
+
+// seeFrames counts the frames of the generation, which are the first of the file, by
+// looking at few of those that were added: there are several for each commit. It returns
+// false if those before them are not there.
+func (w *watch) seeFrames() (ok bool, err error) {
+	if w.frames > 0 {
+		if _, ok, err = w.current.frame(w.walFile, w.frames-1); err != nil || !ok {
+			return false, err
+		}
+	}
+	skip := func(step int64) bool {
+		if _, ok, err = w.current.frame(w.walFile, w.frames+step-1); err == nil && ok {
+			w.frames += step
+		}
+		return err == nil && ok
+	}
+	step := int64(1)
+	for skip(step) {
+		step *= 2
+	}
+	for ; step > 0 && err == nil; step /= 2 {
+		skip(step)
+	}
+	return err == nil, err
 }
 
 // note notes the header of the file as it is when a generation begins. If that may be
@@ -184,11 +227,14 @@ func (w *watch) note() {
 	}
 	ctx := context.Background()
 	header, err := readFileHeader(ctx, w.path)
-	if err != nil || w.current.has(w.walFile, header) {
+	if err != nil {
+		return
+	}
+	if has, err := w.current.has(w.walFile, header); err != nil || has {
 		return
 	}
 	again, err := readFileHeader(ctx, w.path)
-	if now, ok := readGeneration(w.walFile); err != nil || again != header || !ok || now != w.current {
+	if now, ok, failed := readGeneration(w.walFile); err != nil || again != header || failed != nil || !ok || now != w.current {
 		return
 	}
 	if writeNote(w.path, w.current, header) == nil { // without it, nothing is concluded
@@ -200,8 +246,8 @@ func (w *watch) note() {
 func (w *watch) checkContent() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.loss == nil && w.isForeign() {
-		w.loss = &loss{what: "its file was overwritten while it was open", cause: errors.New("the file is not the one that its -wal continues")}
+	if w.loss == nil {
+		w.loss = w.overwritten()
 	}
 	if w.loss != nil {
 		return w.loss.unavailable()
@@ -209,17 +255,32 @@ func (w *watch) checkContent() error {
 	return nil
 }
 
+func (w *watch) overwritten() *loss {
+	if !w.isForeign() {
+		return nil
+	}
+	return &loss{what: "its file was overwritten or truncated while it was open", cause: errors.New("the file is not the one that its -wal continues")}
+}
+
 // isForeign reports whether the file is not the one that the write-ahead log
 // continues.
 func (w *watch) isForeign() bool {
 	info, err := os.Stat(w.path)
-	if err != nil || w.walFile == nil || w.base == nil || info.ModTime().Equal(w.sound) {
+	if err != nil || w.walFile == nil || info.ModTime().Equal(w.sound) {
+		return false
+	}
+	if info.Size() < w.size { // checkpoints also make it shorter, as its header then says
+		if _, err := readFileHeader(context.Background(), w.path); isDamage(err) {
+			return true
+		}
+	}
+	if w.size = info.Size(); w.base == nil {
 		return false
 	}
 	foreign := isForeign(context.Background(), w.path, w.walFile, func(g generation) (fileHeader, bool) {
 		return *w.base, g == w.current
 	})
-	if !foreign {
+	if !foreign && time.Since(info.ModTime()) > contentPause { // else it may be written again at the same time
 		w.sound = info.ModTime()
 	}
 	return foreign
