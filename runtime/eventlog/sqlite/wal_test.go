@@ -79,6 +79,14 @@ func appendNumbered(t testing.TB, log *fileLog, prefix string, count, bytes int)
 	return ids
 }
 
+// lookSoon makes the next commit look at the write-ahead log, as one does after a while.
+func lookSoon(log *fileLog) {
+	files := log.appender.writer.watch
+	files.mu.Lock()
+	defer files.mu.Unlock()
+	files.followed, files.present, files.next = time.Time{}, time.Time{}, time.Time{}
+}
+
 // TestLostFilesAreNoticedAndSaved checks that a log whose -wal or -shm is gone takes
 // nothing any longer, and that what it had acknowledged is in its file by then, even
 // if the process is killed.
@@ -124,6 +132,7 @@ func TestLostFilesAreNoticedAndSaved(t *testing.T) {
 				if err := lose(log.path); err != nil {
 					t.Fatal(err)
 				}
+				lookSoon(log)
 				if err := notice(log); !errors.Is(err, eventlog.ErrUnavailable) || !strings.Contains(err.Error(), "was removed or replaced while it was open") {
 					t.Errorf("got %v, want that a file is gone", err)
 				}
@@ -290,9 +299,7 @@ func TestACommitWithoutAChangeIsNoLoss(t *testing.T) {
 			t.Errorf("%s, after a restore: %v", name, err)
 		}
 		onDatabase(t, log.path, "PRAGMA wal_checkpoint(TRUNCATE)")
-		log.appender.writer.watch.mu.Lock()
-		log.appender.writer.watch.followed = time.Time{}
-		log.appender.writer.watch.mu.Unlock()
+		lookSoon(log)
 		if err := errors.Join(commit(log), log.Check(t.Context())); err != nil {
 			t.Errorf("%s, after a checkpoint: %v", name, err)
 		}
@@ -320,6 +327,10 @@ func TestAFileThatIsReplacedUnderLoadIsNoticed(t *testing.T) {
 			// Not by what looks at it from time to time.
 			files := log.appender.writer.watch
 			files.mu.Lock()
+			files.followed = time.Time{}
+			if loss := files.find(true); loss != nil {
+				t.Fatalf("before that it finds %+v", loss)
+			}
 			if err := lose(t, log.path, saved); err != nil {
 				t.Fatal(err)
 			}
