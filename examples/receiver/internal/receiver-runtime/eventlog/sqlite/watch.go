@@ -27,6 +27,7 @@ type watch struct {
 	current  generation
 	frames   int64       // of the current generation that were seen
 	followed time.Time   // when they were looked for
+	present  time.Time   // when the write-ahead log was last looked for
 	base     *fileHeader // of the file when the generation began; nil if that is not known
 	sound    time.Time   // when the file was last written, when it was found to belong to the write-ahead log
 	size     int64       // of the file, when that was last looked at
@@ -34,10 +35,18 @@ type watch struct {
 	loss     *loss       // nil while there is none
 }
 
-// followInterval is the shortest time between two looks into the write-ahead log, which
-// cost more than a commit may. What was cut off from it is lost in any case; that it was
-// removed is noticed at each commit.
-const followInterval = 2 * time.Millisecond
+// After commits, looks at the write-ahead log have shortest times between them, because
+// they cost more than each commit may.
+const (
+	// followInterval is the one between looks at what it has.
+	followInterval = 2 * time.Millisecond
+	// presenceInterval is the one between looks at whether it is there. Where the
+	// system keeps fine timestamps, a file whose times were asked for gets new ones by
+	// its next write, and to sync them takes as long as to sync the write. What was
+	// committed before a loss is noticed is saved then; it is lost only if the process
+	// is killed within this time.
+	presenceInterval = 20 * time.Millisecond
+)
 
 // contentPause is the shortest time between two looks at whether the file, which was
 // written, still belongs to the write-ahead log.
@@ -124,6 +133,11 @@ func (w *watch) known() error {
 }
 
 func (w *watch) find(committed bool) *loss {
+	now := time.Now()
+	soon := committed && now.Sub(w.present) < presenceInterval
+	if !soon {
+		w.present = now
+	}
 	for _, file := range [...]struct {
 		suffix, name string
 		opened       os.FileInfo
@@ -132,7 +146,7 @@ func (w *watch) find(committed bool) *loss {
 		{"-wal", "-wal", w.wal},
 		{"-shm", "-shm", w.shm}, // without it only a further process does harm, so this is not looked for at each commit
 	} {
-		if file.opened == nil || committed && file.suffix == "-shm" {
+		if file.opened == nil || committed && file.suffix == "-shm" || soon && file.suffix == "-wal" {
 			continue
 		}
 		info, err := os.Stat(w.path + file.suffix)
@@ -146,16 +160,16 @@ func (w *watch) find(committed bool) *loss {
 			return &loss{what: "its " + file.name + " was removed or replaced while it was open", cause: err, isIntact: file.suffix != "" && !w.isForeign()}
 		}
 	}
-	if w.walFile == nil || committed && time.Since(w.followed) < followInterval {
+	if w.walFile == nil || committed && now.Sub(w.followed) < followInterval {
 		return nil
 	}
-	w.followed = time.Now()
+	w.followed = now
 	if loss := w.follow(committed); loss != nil || !committed || w.followed.Before(w.next) {
 		return loss
 	}
 	// Before a checkpoint hides it: what takes long is done less often.
 	loss := w.overwritten()
-	w.next = time.Now().Add(max(contentPause, 20*time.Since(w.followed)))
+	w.next = time.Now().Add(max(contentPause, 50*time.Since(w.followed)))
 	return loss
 }
 
