@@ -234,6 +234,9 @@ func meantForUs(comment string) (all []line) {
 // several returns what a line says each of whose words begins with the prefix; nil if
 // there is another word, or only one.
 func several(written string) (all []line) {
+	if strings.Count(written, prefix) < 2 {
+		return nil
+	}
 	words := strings.Fields(written)
 	for _, word := range words {
 		text, ours := ours(word)
