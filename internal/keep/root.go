@@ -95,6 +95,9 @@ func (r refusal) Error() string { return r.at + ": " + r.why }
 // refuses.
 func (r *Root) within(at string, do func(at string) error) error {
 	err := do(filepath.FromSlash(at))
+	if failed := (*fs.PathError)(nil); errors.As(err, &failed) {
+		failed.Path = at // and not only its name in its folder
+	}
 	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrExist) || errors.Is(err, fs.ErrPermission) {
 		return err
 	}
