@@ -165,6 +165,13 @@ const (
 
 var edits = slices.Concat([]edit{{name: "nothing happens", change: func(shop) {}}}, protoEdits, codeEdits, fileEdits, ourEdits, checks)
 
+// programStock begins the line about the program of the stock, if it has another name,
+// and stubsOfStock that about its stubs, if there is no service.
+const (
+	programStock = "program stock is no longer generated: delete cmd/stock-server and cmd/stock-client"
+	stubsOfStock = "gen/stock/v1/stock_grpc.pb.go: it was made from stock/v1/stock.proto, which declares no service any longer"
+)
+
 // unreadStock begins the line about the event of the stock, if a run no longer knows it.
 const unreadStock = "event stock.v1.StockEvent is no longer generated: what is stored under that name is not read any longer; " +
 	`if it was renamed, write "// receiver:was=stock.v1.StockEvent" above `
@@ -234,6 +241,7 @@ var protoEdits = []edit{
 		},
 		made:   paths(ordersCode, "ask.go", "ask_test.go"),
 		gone:   []string{shopGen + "test/desk_ask.go"},
+		told:   []string{deskCode + "ask.go:13: Ask looks like an RPC, but service shop.v1.Desk has no RPC of that name: nothing calls it"},
 		broken: paths(deskCode, "ask_test.go"),
 	},
 	{
@@ -356,10 +364,12 @@ var protoEdits = []edit{
 		gone: deskGen,
 	},
 	{
-		name:   "the last service of a package is removed",
-		change: func(s shop) { s.cut(stockProto, "service Stock") },
-		gone:   slices.Concat([]string{"cmd/stock-client/stock_v1_commands.go"}, stockGen, stockShared),
+		name:     "the last service of a package is removed",
+		change:   func(s shop) { s.cut(stockProto, "service Stock") },
+		gone:     slices.Concat([]string{"cmd/stock-client/stock_v1_commands.go"}, stockGen, stockShared),
+		together: []string{programStock},
 		told: []string{
+			stubsOfStock,
 			unreadStock + "its message",
 			"cmd/stock-server/main.go$: service stock.v1.Stock is no longer in the protos: stop serving it",
 			stockCode + "service.go:11: service stock.v1.Stock is no longer in the protos, and nothing calls its implementation: delete it, or move what it does",
@@ -373,7 +383,7 @@ var protoEdits = []edit{
 			s.remove("internal/stock", "cmd/stock-server", "cmd/stock-client")
 		},
 		gone: slices.Concat(stockGen, stockShared),
-		told: []string{unreadStock + "its message"},
+		told: []string{stubsOfStock, unreadStock + "its message"},
 	},
 	{
 		name:   "a proto is removed",
@@ -426,10 +436,11 @@ var protoEdits = []edit{
 		},
 	},
 	{
-		name:   "package is changed",
-		change: func(s shop) { s.edit(stockProto, "package stock.v1", "package depot.v1") },
-		gone:   []string{"cmd/stock-client/stock_v1_commands.go"},
-		made:   []string{"cmd/depot-client/main.go"},
+		name:     "package is changed",
+		change:   func(s shop) { s.edit(stockProto, "package stock.v1", "package depot.v1") },
+		gone:     []string{"cmd/stock-client/stock_v1_commands.go"},
+		made:     []string{"cmd/depot-client/main.go"},
+		together: []string{programStock},
 		told: []string{
 			unreadStock + "message StockEvent (stock/v1/stock.proto:11:1)",
 			"internal/stock/v1/stock: this is the code of service depot.v1.Stock, by its former name",
@@ -442,8 +453,9 @@ var protoEdits = []edit{
 		change: func(s shop) {
 			s.edit(stockProto, "package stock.v1", "package depot.v1", "message StockEvent", "// receiver:was=stock.v1.StockEvent\nmessage StockEvent")
 		},
-		gone: []string{"cmd/stock-client/stock_v1_commands.go"},
-		made: []string{"cmd/depot-client/main.go"},
+		gone:     []string{"cmd/stock-client/stock_v1_commands.go"},
+		made:     []string{"cmd/depot-client/main.go"},
+		together: []string{programStock},
 		told: []string{
 			"internal/stock/v1/stock: this is the code of service depot.v1.Stock, by its former name",
 			"cmd/stock-server/main.go$: it imports that code; replace this line with:",
@@ -813,7 +825,7 @@ var ourEdits = []edit{
 		name:   "an engine is left out",
 		change: func(shop) {},
 		option: "engines=sqlite",
-		unneeded: paths(runtimeCopy+"eventlog/nats/", "append.go", "dead.go", "hold.go", "message.go", "nats.go", "read.go",
+		unneeded: paths(runtimeCopy+"eventlog/nats/", "append.go", "dead.go", "hold.go", "message.go", "nats.go", "permissions.go", "read.go",
 			"stats.go", "stream.go", "url.go"),
 	},
 	{

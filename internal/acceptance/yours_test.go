@@ -60,6 +60,7 @@ type edit struct {
 	// deleted they stay as they are, and a line for their folder names them.
 	unneeded []string
 	told     []string // how each line begins that it prints, except those about gone
+	together []string // and of those that it does not print where each folder has a run of its own
 	refused  string   // part of the error, if it fails
 	// broken are the files of yours, or folders of them, that don't build because
 	// of the edit itself.
@@ -400,6 +401,9 @@ var lineOfMain = regexp.MustCompile(`^(cmd/\S+/main\.go):[0-9]+`)
 func (s shop) prints(e edit, output string) {
 	s.Helper()
 	want := slices.Clone(e.told)
+	if !s.apart {
+		want = append(want, e.together...)
+	}
 	ofRuntime := 0
 	for _, name := range e.gone {
 		switch {
