@@ -171,6 +171,9 @@ func TestATruncatedWALIsNoticed(t *testing.T) {
 			if size < 0 {
 				size = info.Size() / -size
 			}
+			if err := log.Check(t.Context()); err != nil { // which looks at what was just written
+				t.Fatal(err)
+			}
 			if err := os.Truncate(log.path+"-wal", size); err != nil {
 				t.Fatal(err)
 			}
