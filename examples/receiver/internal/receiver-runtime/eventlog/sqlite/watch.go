@@ -38,7 +38,8 @@ type watch struct {
 // After commits, looks at the write-ahead log have shortest times between them, because
 // they cost more than each commit may.
 const (
-	// followInterval is the one between looks at what it has.
+	// followInterval is the one between looks at what it has. That it was truncated is
+	// noticed if what is missing was seen before.
 	followInterval = 2 * time.Millisecond
 	// presenceInterval is the one between looks at whether it is there. Where the
 	// system keeps fine timestamps, a file whose times were asked for gets new ones by
