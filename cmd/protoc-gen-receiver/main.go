@@ -20,8 +20,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -30,31 +28,13 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/pluginpb"
 
-	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/catalog"
-	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/compile"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/plugin"
 )
-
-// help is followed by the list of options.
-const help = `protoc-gen-receiver generates a complete Go gRPC service from a .proto.
-
-As a plugin:   protoc --go_out=. --go-grpc_out=. --receiver_out=. FILE.proto
-As a command:  protoc-gen-receiver COMMAND
-
-Commands:
-  generate   compile protos and generate, without protoc or buf
-  explain    print how each RPC is read, and which files it gets
-  templates  list the templates, or export them to start from
-  version    print the version
-  help       print this text, or with "help COMMAND" the help of the command
-
-Options, as --receiver_opt=NAME=VALUE; where values are listed, the first is the default:
-`
 
 // env is the environment of a run: everything that it uses of the process.
 type env struct {
 	args     []string
-	terminal bool // whether stdin is a terminal
+	terminal bool // whether nobody sends a request on stdin
 	stdin    io.Reader
 	stdout   io.Writer
 	stderr   io.Writer
@@ -63,61 +43,24 @@ type env struct {
 func main() {
 	err := run(context.Background(), env{
 		args:     os.Args[1:],
-		terminal: isTerminal(os.Stdin),
+		terminal: isDevice(os.Stdin),
 		stdin:    os.Stdin,
 		stdout:   os.Stdout,
 		stderr:   os.Stderr,
 	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "protoc-gen-receiver:", err)
-		os.Exit(1)
+		os.Exit(exitCode(err))
 	}
 }
 
+// run runs as a plugin or as a command. Commands are only built if there is one, so
+// that the plugin starts without them.
 func run(ctx context.Context, env env) error {
 	if len(env.args) == 0 && !env.terminal {
 		return answer(env)
 	}
-	command := "help"
-	if len(env.args) > 0 {
-		command = env.args[0]
-	}
-	switch command {
-	case "generate":
-		return orUsage(env, compile.Usage, compile.Generate(ctx, env.args[1:], env.stdout, env.stderr))
-	case "explain":
-		return orUsage(env, compile.Usage, compile.Explain(ctx, env.args[1:], env.stdout))
-	case "templates":
-		return orUsage(env, catalog.Usage, catalog.Run(env.args[1:], env.stdout))
-	case "version", "--version", "-version":
-		_, err := fmt.Fprintln(env.stdout, "protoc-gen-receiver", version())
-		return err
-	case "help", "--help", "-help", "-h":
-		_, err := io.WriteString(env.stdout, helpWith(env.args))
-		return err
-	}
-	return fmt.Errorf("there is no command %q: want generate, explain, templates, version or help", command)
-}
-
-// helpWith returns the help of the command that follows "help", or the general help.
-func helpWith(args []string) string {
-	if len(args) > 1 {
-		switch args[1] {
-		case "generate", "explain":
-			return compile.Usage
-		case "templates":
-			return catalog.Usage
-		}
-	}
-	return help + plugin.OptionHelp()
-}
-
-// orUsage prints the usage of a command if it was asked for help.
-func orUsage(env env, usage string, err error) error {
-	if errors.Is(err, flag.ErrHelp) {
-		_, err = io.WriteString(env.stdout, usage)
-	}
-	return err
+	return runCommand(ctx, env)
 }
 
 // gcPercent lets the heap grow more between garbage collections than by default,
@@ -147,16 +90,9 @@ func answer(env env) error {
 	return err
 }
 
-// version returns the version of the module from which the program was built.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "(devel)"
-	}
-	return info.Main.Version
-}
-
-func isTerminal(f *os.File) bool {
+// isDevice reports whether a file is a terminal or the null device, from which no
+// request comes.
+func isDevice(f *os.File) bool {
 	info, err := f.Stat()
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

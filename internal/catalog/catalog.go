@@ -1,10 +1,9 @@
-// Package catalog is the command templates, which lists the templates of a
-// module's files and exports ours for a user to start from.
+// Package catalog lists the templates of a module's files, and exports ours for a
+// user to start from.
 package catalog
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"io/fs"
@@ -18,58 +17,25 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/templates"
 )
 
-// Usage is the help of the command templates.
-const Usage = `Usage: protoc-gen-receiver templates --list [--templates DIR]
-       protoc-gen-receiver templates --export DIR [TEMPLATE ...]
-
---list prints the path of each template, its scope (what it is executed for) and
-the owner of the files that it makes. --export writes our templates below a
-folder, all of them or the named ones. If one of the files exists already,
-nothing is written. Keep only those that you change, because the built-in ones
-are updated with new versions.
-
-With the option templates=DIR the templates of a folder override ours: one at the
-same path replaces ours, one at a new path adds a file, and an empty one makes no
-file. docs/templates.md describes what they can use.
-
-Flags:
-  --list            list templates
-  --templates DIR   also list those of a folder, and what they replace
-  --export DIR      write our templates to a folder
-`
-
-// Run runs the command templates. The error is [flag.ErrHelp] if args ask for help.
-func Run(args []string, out io.Writer) error {
-	flags := flag.NewFlagSet("templates", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	list := flags.Bool("list", false, "")
-	overrides := flags.String("templates", "", "")
-	export := flags.String("export", "", "")
-	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
-		return err
-	} else if err != nil {
-		return fmt.Errorf("%w (see protoc-gen-receiver help templates)", err)
+// Names returns the paths of our templates.
+func Names() (names []string, err error) {
+	ours, err := render.Embedded(templates.Files)
+	for _, file := range ours {
+		names = append(names, file.Name)
 	}
+	return names, err
+}
+
+// List prints a line for each template: its scope, the owner of its files, and its
+// path. If there is an override folder, the status of the template comes before the
+// path.
+func List(overrides string, out io.Writer) error {
 	ours, err := render.Embedded(templates.Files)
 	if err != nil {
 		return err
 	}
-	switch {
-	case *list && *export == "" && flags.NArg() == 0:
-		return printList(ours, *overrides, out)
-	case *export != "" && !*list && *overrides == "":
-		return exportTo(*export, ours, flags.Args(), out)
-	}
-	return errors.New("templates wants either --list, with or without --templates DIR, or --export DIR (see protoc-gen-receiver help templates)")
-}
-
-// printList prints a line for each template: its scope, the owner of its files, and
-// its path. If there is an override folder, the status of the template comes before
-// the path.
-func printList(ours []render.File, overrides string, out io.Writer) error {
 	var theirs []render.File
 	if overrides != "" {
-		var err error
 		if theirs, err = render.Read(overrides); err != nil {
 			return err
 		}
@@ -89,9 +55,13 @@ func printList(ours []render.File, overrides string, out io.Writer) error {
 	return columns.Flush()
 }
 
-// exportTo writes templates below a folder. It writes none of them if one of the
-// files exists.
-func exportTo(dir string, ours []render.File, names []string, out io.Writer) error {
+// Export writes templates below a folder, those with the given names, or all if
+// there are none. It writes none of them if one of the files exists.
+func Export(dir string, names []string, out io.Writer) error {
+	ours, err := render.Embedded(templates.Files)
+	if err != nil {
+		return err
+	}
 	chosen, err := choose(ours, names)
 	if err != nil {
 		return err

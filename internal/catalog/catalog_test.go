@@ -12,10 +12,15 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/templates"
 )
 
-func run(t *testing.T, args ...string) (printed string, err error) {
-	t.Helper()
+func list(overrides string) (printed string, err error) {
 	var out bytes.Buffer
-	err = catalog.Run(args, &out)
+	err = catalog.List(overrides, &out)
+	return out.String(), err
+}
+
+func export(dir string, names ...string) (printed string, err error) {
+	var out bytes.Buffer
+	err = catalog.Export(dir, names, &out)
 	return out.String(), err
 }
 
@@ -29,7 +34,7 @@ func ours(t *testing.T) []render.File {
 }
 
 func TestListNamesEachTemplate(t *testing.T) {
-	printed, err := run(t, "--list")
+	printed, err := list("")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +56,7 @@ func TestListNamesEachTemplate(t *testing.T) {
 
 func TestListShowsWhatAnOverrideFolderReplaces(t *testing.T) {
 	const overrides = "../../testdata/house/templates"
-	printed, err := run(t, "--list", "--templates", overrides)
+	printed, err := list(overrides)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +81,7 @@ func TestListShowsWhatAnOverrideFolderReplaces(t *testing.T) {
 func TestListShowsWhatIsReplacedForAVariant(t *testing.T) {
 	overrides := t.TempDir()
 	write(t, filepath.Join(overrides, "program/cmd/{app}-client/main.events.go.tmpl"), "package main")
-	printed, err := run(t, "--list", "--templates", overrides)
+	printed, err := list(overrides)
 	if want := "replaced for events  program/cmd/{app}-client/main.go.tmpl\n"; err != nil || !strings.Contains(printed, want) {
 		t.Errorf("it prints (%v)\n%swant %q in it", err, printed, want)
 	}
@@ -88,7 +93,7 @@ func TestListReportsTheSameErrorsAsARun(t *testing.T) {
 		"templates-that-do-not-parse": "{method}.unary-event.md.tmpl:1: unclosed action",
 		"templates-in-wrong-places":   "module/{app}.md.tmpl: there is no {app}",
 	} {
-		if _, err := run(t, "--list", "--templates", "../../testdata/"+folder+"/templates"); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := list("../../testdata/" + folder + "/templates"); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("the error of %s is %v, want %q in it", folder, err, want)
 		}
 	}
@@ -97,7 +102,7 @@ func TestListReportsTheSameErrorsAsARun(t *testing.T) {
 func TestExportWritesAllOrThoseNamed(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "overrides")
 	named := ours(t)[7]
-	if _, err := run(t, "--export", dir, named.Name); err != nil {
+	if _, err := export(dir, named.Name); err != nil {
 		t.Fatal(err)
 	}
 	files, err := render.Read(dir)
@@ -105,7 +110,7 @@ func TestExportWritesAllOrThoseNamed(t *testing.T) {
 		t.Errorf("it writes (%v) %v, want %v", err, files, named)
 	}
 	all := filepath.Join(t.TempDir(), "overrides")
-	printed, err := run(t, "--export", all)
+	printed, err := export(all)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +123,7 @@ func TestExportOverwritesNothing(t *testing.T) {
 	dir := t.TempDir()
 	existing := filepath.Join(dir, filepath.FromSlash(ours(t)[3].Name))
 	write(t, existing, "mine")
-	printed, err := run(t, "--export", dir)
+	printed, err := export(dir)
 	if err == nil || !strings.Contains(err.Error(), "nothing was written, because these files exist already:\n\t"+existing+"\n") {
 		t.Errorf("the error is %v, want one that names %s", err, existing)
 	}
@@ -130,7 +135,7 @@ func TestExportOverwritesNothing(t *testing.T) {
 
 func TestExportOfUnknownTemplates(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "overrides")
-	_, err := run(t, "--export", dir, "module/a.tmpl", ours(t)[0].Name, "module/b.tmpl")
+	_, err := export(dir, "module/a.tmpl", ours(t)[0].Name, "module/b.tmpl")
 	if err == nil || !strings.Contains(err.Error(), "no template module/a.tmpl") || !strings.Contains(err.Error(), "no template module/b.tmpl") {
 		t.Errorf("the error is %v, want both names in it", err)
 	}

@@ -3,7 +3,6 @@ package compile_test
 import (
 	"bytes"
 	"context"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,7 +27,7 @@ func demo(t *testing.T) (root string, generate func(args ...string) (shown strin
 	}
 	generate = func(args ...string) (string, error) {
 		var out bytes.Buffer
-		err := compile.Generate(context.Background(), append([]string{"--receiver_opt=root=" + root, "-I", root}, args...), &out, os.Stderr)
+		err := compile.Generate(context.Background(), asked(append([]string{"--receiver_opt=root=" + root, "-I", root}, args...)), &out, os.Stderr)
 		return out.String(), err
 	}
 	if _, err := generate(); err != nil {
@@ -152,7 +151,7 @@ func TestAFileOfARemovedTemplate(t *testing.T) {
 	run := func() (printed string) {
 		t.Helper()
 		var notes bytes.Buffer
-		err := compile.Generate(context.Background(), []string{"--receiver_opt=root=" + root, "--receiver_opt=templates=" + house, "-I", root}, &notes, &notes)
+		err := compile.Generate(context.Background(), asked([]string{"--receiver_opt=root=" + root, "--receiver_opt=templates=" + house, "-I", root}), &notes, &notes)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -194,13 +193,5 @@ func TestAFileOfARemovedTemplate(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(root, name)); (err == nil) != want {
 			t.Errorf("%s is there: %t, want %t", name, err == nil, want)
 		}
-	}
-}
-
-// TestAnOptionGivenAsAFlag: the error says how options are given.
-func TestAnOptionGivenAsAFlag(t *testing.T) {
-	err := compile.Generate(t.Context(), []string{"--program=all"}, io.Discard, io.Discard)
-	if err == nil || !strings.Contains(err.Error(), "-program (an option is given as --receiver_opt=NAME=VALUE;") {
-		t.Errorf("the error is %v", err)
 	}
 }

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 			}
 			return nil
 		})
-		if err := compile.Generate(context.Background(), nil, os.Stdout, os.Stderr); err != nil {
+		if err := compile.Generate(context.Background(), compile.Options{}, os.Stdout, os.Stderr); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -111,7 +111,7 @@ func full(t *testing.T, root string, at int, some bool) {
 		return nil
 	})
 	defer compile.SetStep(func() error { return nil })
-	err := compile.Generate(context.Background(), []string{"--receiver_opt=root=" + root, "-I", root}, io.Discard, io.Discard)
+	err := compile.Generate(context.Background(), asked([]string{"--receiver_opt=root=" + root, "-I", root}), io.Discard, io.Discard)
 	if !errors.Is(err, syscall.ENOSPC) || strings.Contains(err.Error(), "Nothing was written") == some || strings.Contains(err.Error(), " were written: run it again for the rest") != some {
 		t.Errorf("on a full disk the error is %v", err)
 	}
@@ -150,7 +150,7 @@ func copied(t *testing.T, base string) string {
 func generateIn(t *testing.T, root string) {
 	t.Helper()
 	var stderr bytes.Buffer
-	if err := compile.Generate(context.Background(), []string{"--receiver_opt=root=" + root, "-I", root}, io.Discard, &stderr); err != nil {
+	if err := compile.Generate(context.Background(), asked([]string{"--receiver_opt=root=" + root, "-I", root}), io.Discard, &stderr); err != nil {
 		t.Fatalf("%v\n%s", err, stderr.String())
 	}
 }

@@ -3,7 +3,6 @@ package compile
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -21,48 +20,35 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/plugin"
 )
 
-// Usage is the help of the commands generate and explain.
-const Usage = `Usage: protoc-gen-receiver generate [flags] [FILE.proto ...]
-       protoc-gen-receiver explain [flags] [FILE.proto ...]
+// Options are what generate and explain are asked for.
+type Options struct {
+	// ImportPaths are the folders to find protos in; none is the working folder.
+	ImportPaths []string
+	// Files are protos; none is every proto below ImportPaths.
+	Files []string
+	// Receiver, Go and GoGRPC are options of protoc-gen-receiver, protoc-gen-go and
+	// protoc-gen-go-grpc, as name=value.
+	Receiver, Go, GoGRPC []string
+	// Check has nothing written, and what would change listed; Diff shows it as well.
+	// Explain ignores both.
+	Check, Diff bool
+}
 
-generate compiles protos, runs protoc-gen-go, protoc-gen-go-grpc and
-protoc-gen-receiver on them, and writes their files. If there is any error it
-writes nothing. It deletes files of protoc-gen-receiver that are no longer made.
-explain writes nothing. It prints how each RPC is read and why: whether it takes
-events, which field has which role of an event, and which files the RPC gets.
-Without FILE.proto they take every .proto below the folders of -I.
-
-Flags:
-  -I DIR, --proto_path=DIR   folder to find protos in; may be repeated (default .)
-  --receiver_opt=NAME=VALUE  option of protoc-gen-receiver; may be repeated
-  --go_opt=NAME=VALUE        option of protoc-gen-go; may be repeated
-  --go-grpc_opt=NAME=VALUE   option of protoc-gen-go-grpc; may be repeated
-
-Flags of generate only:
-  --check                    write nothing; list the files that would change, and
-                             exit with code 1 if there are any
-  --diff                     like --check, and also show how they would change
-
-protoc-gen-go and protoc-gen-go-grpc are the module's tools (go get -tool), else
-those on PATH. By default they get module=PATH, with the module's path from go.mod.
-`
-
-// Generate runs the command generate. It prints warnings on stderr, and what
-// --check and --diff find on out. The error is [flag.ErrHelp] if args ask for help.
-func Generate(ctx context.Context, args []string, out, stderr io.Writer) error {
-	command, err := load(ctx, "generate", args)
+// Generate compiles protos, runs the plugins on them, and writes their files. It
+// prints warnings on stderr, and what Check and Diff find on out.
+func Generate(ctx context.Context, options Options, out, stderr io.Writer) error {
+	command, err := load(ctx, options)
 	if err != nil {
 		return err
 	}
 	return command.generate(ctx, out, stderr)
 }
 
-// Explain runs the command explain. It takes the arguments of generate, and prints
-// how each RPC is read and which files it would get. It returns the error that
-// generate would end with, except one of protoc-gen-go and protoc-gen-go-grpc, which
-// it does not run.
-func Explain(ctx context.Context, args []string, out io.Writer) error {
-	command, err := load(ctx, "explain", args)
+// Explain prints how each RPC is read and which files it would get. It returns the
+// error that Generate would end with, except one of protoc-gen-go and
+// protoc-gen-go-grpc, which it does not run.
+func Explain(ctx context.Context, options Options, out io.Writer) error {
+	command, err := load(ctx, options)
 	if err != nil {
 		return err
 	}
@@ -89,52 +75,37 @@ func Explain(ctx context.Context, args []string, out io.Writer) error {
 	return keep.Unwritable(root, changed)
 }
 
-// command is a parsed command line and the compiled protos.
+// command is what was asked for, and the compiled protos.
 type command struct {
-	importPaths []string
-	request     *pluginpb.CodeGeneratorRequest
-	toolOptions map[string]*list // the options of protoc-gen-go and protoc-gen-go-grpc
-	check, diff bool
-	unread      error // comments that the request does not contain
+	Options
+	request *pluginpb.CodeGeneratorRequest
+	unread  error // comments that the request does not contain
 }
 
-// load parses a command line and compiles its protos.
-func load(ctx context.Context, name string, args []string) (*command, error) {
-	var importPaths, receiver list
-	c := &command{toolOptions: map[string]*list{"protoc-gen-go": {}, "protoc-gen-go-grpc": {}}}
-	flags := flag.NewFlagSet(name, flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	flags.Var(&importPaths, "I", "")
-	flags.Var(&importPaths, "proto_path", "")
-	flags.Var(&receiver, "receiver_opt", "")
-	flags.Var(c.toolOptions["protoc-gen-go"], "go_opt", "")
-	flags.Var(c.toolOptions["protoc-gen-go-grpc"], "go-grpc_opt", "")
-	if name == "generate" {
-		flags.BoolVar(&c.check, "check", false, "")
-		flags.BoolVar(&c.diff, "diff", false, "")
-	}
-	files, err := parse(flags, args)
-	if err != nil {
+// load compiles protos.
+func load(ctx context.Context, options Options) (*command, error) {
+	c := &command{Options: options}
+	parameter := strings.Join(append(slices.Clone(c.Receiver), c.apiLevels()...), ",")
+	if _, err := plugin.ParseOptions(parameter); err != nil {
 		return nil, err
 	}
-	if len(importPaths) == 0 {
-		importPaths = list{"."}
+	if len(c.ImportPaths) == 0 {
+		c.ImportPaths = []string{"."}
 	}
-	if len(files) == 0 {
-		files, err = findProtos(importPaths)
+	var err error
+	if len(c.Files) == 0 {
+		c.Files, err = findProtos(c.ImportPaths)
 	} else {
-		files, err = importNames(importPaths, files)
+		c.Files, err = importNames(c.ImportPaths, c.Files)
 	}
 	if err != nil {
 		return nil, err
 	}
-	c.importPaths = importPaths
-	c.request, err = Request(ctx, importPaths, files)
-	if err != nil {
+	if c.request, err = Request(ctx, c.ImportPaths, c.Files); err != nil {
 		return nil, err
 	}
-	c.request.Parameter = proto.String(strings.Join(append(receiver, c.apiLevels()...), ","))
-	c.unread = unread(c.request, importPaths)
+	c.request.Parameter = proto.String(parameter)
+	c.unread = unread(c.request, c.ImportPaths)
 	return c, nil
 }
 
@@ -161,41 +132,12 @@ func unread(request *pluginpb.CodeGeneratorRequest, importPaths []string) error 
 // apiLevels returns the options of protoc-gen-go that choose the API of messages:
 // what is generated for them depends on it.
 func (c *command) apiLevels() (options []string) {
-	for option := range strings.SplitSeq(c.toolOptions["protoc-gen-go"].String(), ",") {
+	for option := range strings.SplitSeq(strings.Join(c.Go, ","), ",") {
 		if strings.HasPrefix(option, "default_api_level=") || strings.HasPrefix(option, "apilevelM") {
 			options = append(options, option)
 		}
 	}
 	return options
-}
-
-// parse parses flags and returns the files. As in protoc, flags may follow files,
-// and -I may be written without a space before its folder.
-func parse(flags *flag.FlagSet, args []string) (files []string, err error) {
-	for len(args) > 0 {
-		if folder, ok := strings.CutPrefix(args[0], "-I"); ok && folder != "" && !strings.HasPrefix(folder, "=") {
-			args = slices.Concat([]string{"-I", folder}, args[1:])
-		}
-		if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
-			return nil, err
-		} else if err != nil {
-			return nil, fmt.Errorf("%w (an option is given as --receiver_opt=NAME=VALUE; see protoc-gen-receiver help)", err)
-		}
-		if args = flags.Args(); len(args) > 0 {
-			files, args = append(files, args[0]), args[1:]
-		}
-	}
-	return files, nil
-}
-
-// list is the value of a flag that may be repeated.
-type list []string
-
-func (l *list) String() string { return strings.Join(*l, ",") }
-
-func (l *list) Set(value string) error {
-	*l = append(*l, value)
-	return nil
 }
 
 // generate runs all plugins. Then it writes their files, or with --check shows what
@@ -231,7 +173,7 @@ func (c *command) generate(ctx context.Context, out, stderr io.Writer) error {
 		warn(line)
 	}
 	files := append(result.Files, pbFiles...)
-	if c.check || c.diff || result.Options.Check {
+	if c.Check || c.Diff || result.Options.Check {
 		return c.compare(root, files, result.Missing, out)
 	}
 	if len(result.Missing) > 0 {
@@ -284,9 +226,9 @@ func (c *command) runTools(ctx context.Context, result *plugin.Result) (files []
 		if err != nil {
 			return nil, err
 		}
-		own := *c.toolOptions[tool.name()]
+		own := c.GoGRPC
 		if tool.name() == "protoc-gen-go" {
-			own = append(options.APILevels(), own...)
+			own = slices.Concat(options.APILevels(), c.Go)
 		}
 		response, err := tool.run(ctx, program, request, options.ForGo(gomod.Path(), own))
 		if err != nil {
@@ -326,7 +268,7 @@ func owner(importPath string) string {
 
 // compare shows what a run would change. It returns an error if there is a change.
 func (c *command) compare(root *keep.Root, files []keep.File, missing []module.Version, out io.Writer) error {
-	changes, err := show(root, files, c.diff, out)
+	changes, err := show(root, files, c.Diff, out)
 	if err != nil {
 		return err
 	}

@@ -56,7 +56,7 @@ func TestExplain(t *testing.T) {
 		dir := filepath.Dir(file)
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			var out bytes.Buffer
-			if err := compile.Explain(context.Background(), arguments(t, dir, t.TempDir()), &out); err != nil {
+			if err := compile.Explain(context.Background(), asked(arguments(t, dir, t.TempDir())), &out); err != nil {
 				t.Fatal(err)
 			}
 			if *update {
@@ -80,8 +80,8 @@ func TestExplainEndsAsGenerateDoes(t *testing.T) {
 	for _, at := range cases {
 		t.Run(filepath.Base(filepath.Dir(at)), func(t *testing.T) {
 			args := arguments(t, filepath.Dir(at), t.TempDir())
-			refused := compile.Generate(context.Background(), args, io.Discard, io.Discard)
-			if err := compile.Explain(context.Background(), args, io.Discard); err == nil || err.Error() != refused.Error() {
+			refused := compile.Generate(context.Background(), asked(args), io.Discard, io.Discard)
+			if err := compile.Explain(context.Background(), asked(args), io.Discard); err == nil || err.Error() != refused.Error() {
 				t.Errorf("explain ends with %v, generate with %v", err, refused)
 			}
 		})
@@ -91,7 +91,7 @@ func TestExplainEndsAsGenerateDoes(t *testing.T) {
 // TestExplainOfWhatIsRefused shows what could be read.
 func TestExplainOfWhatIsRefused(t *testing.T) {
 	var out bytes.Buffer
-	err := compile.Explain(context.Background(), arguments(t, "../../testdata/wrong-comments", t.TempDir()), &out)
+	err := compile.Explain(context.Background(), asked(arguments(t, "../../testdata/wrong-comments", t.TempDir())), &out)
 	const want = "  wrong.proto:12:3: rpc Unknown takes an event: its request is an event"
 	if err == nil || !strings.Contains(out.String(), want) {
 		t.Errorf("it explains %q and ends with %v, want %q and an error", out.String(), err, want)
@@ -121,8 +121,8 @@ func TestExplainLooksAtTheDisk(t *testing.T) {
 				t.Fatal(err)
 			}
 			args := []string{"--receiver_opt=root=" + root + ",scaffold=all", "-I", root}
-			refused := compile.Generate(context.Background(), args, io.Discard, io.Discard)
-			err := compile.Explain(context.Background(), args, io.Discard)
+			refused := compile.Generate(context.Background(), asked(args), io.Discard, io.Discard)
+			err := compile.Explain(context.Background(), asked(args), io.Discard)
 			if refused == nil || err == nil || err.Error() != refused.Error() {
 				t.Errorf("explain ends with %v, generate with %v", err, refused)
 			}
@@ -147,7 +147,7 @@ func TestTheFileOfComments(t *testing.T) {
 		writeFile(t, filepath.Join(root, name), text)
 	}
 	generate := func(options string) error {
-		return compile.Generate(context.Background(), []string{"--receiver_opt=root=" + root + "," + options, "-I", filepath.Join(root, "api")}, io.Discard, io.Discard)
+		return compile.Generate(context.Background(), asked([]string{"--receiver_opt=root=" + root + "," + options, "-I", filepath.Join(root, "api")}), io.Discard, io.Discard)
 	}
 	for options, want := range map[string]string{
 		"comments=api/wrong.txt":             "api/wrong.txt:1:1: receiver:even is unknown on message Reading: did you mean receiver:event?",
@@ -196,7 +196,7 @@ func TestExample(t *testing.T) {
 				args = append(args, "--receiver_opt=templates="+filepath.Join(root, test.templates))
 			}
 			for range 2 { // the second run must change nothing
-				if err := compile.Generate(context.Background(), args, os.Stderr, os.Stderr); err != nil {
+				if err := compile.Generate(context.Background(), asked(args), os.Stderr, os.Stderr); err != nil {
 					t.Fatal(err)
 				}
 				compareTrees(t, dir, root)
@@ -213,7 +213,7 @@ func generate(t *testing.T, dir string) (root, printed string, err error) {
 	root = t.TempDir()
 	args := arguments(t, dir, root)
 	var out bytes.Buffer
-	err = compile.Generate(context.Background(), args, &out, &out)
+	err = compile.Generate(context.Background(), asked(args), &out, &out)
 	return root, out.String(), err
 }
 
@@ -381,7 +381,7 @@ func TestOverridesFollowTheRules(t *testing.T) {
 	var printed bytes.Buffer
 	run := func() {
 		printed.Reset()
-		if err := compile.Generate(context.Background(), args, &printed, &printed); err != nil {
+		if err := compile.Generate(context.Background(), asked(args), &printed, &printed); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -418,14 +418,14 @@ func TestOverridesFollowTheRules(t *testing.T) {
 func TestExportedTemplatesMakeTheSame(t *testing.T) {
 	toolsOnPath(t)
 	overrides := filepath.Join(t.TempDir(), "overrides")
-	if err := catalog.Run([]string{"--export", overrides}, io.Discard); err != nil {
+	if err := catalog.Export(overrides, nil, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"kinds", "names", "plain"} {
 		dir := filepath.Join("../../testdata", name)
 		root := t.TempDir()
 		args := append(arguments(t, dir, root), "--receiver_opt=templates="+overrides)
-		if err := compile.Generate(context.Background(), args, os.Stderr, os.Stderr); err != nil {
+		if err := compile.Generate(context.Background(), asked(args), os.Stderr, os.Stderr); err != nil {
 			t.Fatal(err)
 		}
 		compareTrees(t, filepath.Join(dir, "golden"), root)
@@ -446,10 +446,10 @@ message Reading { string sensor = 1; }
 `)
 	args := []string{"--receiver_opt=root=" + root, "-I", root}
 	const want = "meters.proto:5:45: the comment receiver:event is attached to nothing: write it on a line of its own, directly above a message, a field or an rpc"
-	if err := compile.Generate(context.Background(), args, io.Discard, io.Discard); err == nil || err.Error() != want {
+	if err := compile.Generate(context.Background(), asked(args), io.Discard, io.Discard); err == nil || err.Error() != want {
 		t.Errorf("generate ends with %v, want %s", err, want)
 	}
-	if err := compile.Explain(context.Background(), args, io.Discard); err == nil || err.Error() != want {
+	if err := compile.Explain(context.Background(), asked(args), io.Discard); err == nil || err.Error() != want {
 		t.Errorf("explain ends with %v, want %s", err, want)
 	}
 }

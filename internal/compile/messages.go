@@ -45,7 +45,7 @@ func (c *command) checkMessages(result *plugin.Result, root *keep.Root, made []k
 	for dir := range folders {
 		for at, proto := range protosIn(root, dir) {
 			if !c.hasProto(proto) {
-				warnings = append(warnings, fmt.Sprintf("%s: it was made from %s, which is not below %s: if that proto no longer exists, delete this file", at, proto, strings.Join(c.importPaths, ", ")))
+				warnings = append(warnings, fmt.Sprintf("%s: it was made from %s, which is not below %s: if that proto no longer exists, delete this file", at, proto, strings.Join(c.ImportPaths, ", ")))
 			}
 		}
 	}
@@ -64,7 +64,7 @@ func (c *command) hasProto(name string) bool {
 	if slices.ContainsFunc(c.request.GetProtoFile(), func(file *descriptorpb.FileDescriptorProto) bool { return file.GetName() == name }) {
 		return true
 	}
-	return slices.ContainsFunc(c.importPaths, func(root string) bool {
+	return slices.ContainsFunc(c.ImportPaths, func(root string) bool {
 		_, err := os.Stat(filepath.Join(root, filepath.FromSlash(name)))
 		return err == nil
 	})

@@ -28,7 +28,7 @@ func TestMessagesThatDoNotFitAreReported(t *testing.T) {
 	prints := func(want string, args ...string) {
 		t.Helper()
 		var out, stderr bytes.Buffer
-		if err := compile.Generate(context.Background(), append([]string{"--receiver_opt=root=" + root, "-I", root}, args...), &out, &stderr); err != nil {
+		if err := compile.Generate(context.Background(), asked(append([]string{"--receiver_opt=root=" + root, "-I", root}, args...)), &out, &stderr); err != nil {
 			t.Fatal(err)
 		}
 		if got := stderr.String(); strings.ReplaceAll(got, root, "ROOT") != want {
@@ -97,7 +97,7 @@ func TestImportsThatAreNotNamedAreOneLine(t *testing.T) {
 	writeFile(t, filepath.Join(root, "all.proto"), "syntax = \"proto3\";\npackage all;\n"+imports+
 		"option go_package = \"example.com/receiver/gen/allpb\";\nservice All { rpc Put(Request) returns (Request); }\nmessage Request {\n"+fields+"}\n")
 	var out, stderr bytes.Buffer
-	if err := compile.Generate(context.Background(), []string{"--receiver_opt=root=" + root, "-I", root, "all.proto"}, &out, &stderr); err != nil {
+	if err := compile.Generate(context.Background(), asked([]string{"--receiver_opt=root=" + root, "-I", root, "all.proto"}), &out, &stderr); err != nil {
 		t.Fatal(err)
 	}
 	const want = "protoc-gen-receiver: a.proto: it is imported, but its messages are not in gen/apb: name it, too (and 4 more: b.proto, c.proto, d.proto, …)\n"

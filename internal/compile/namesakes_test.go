@@ -73,8 +73,8 @@ func TestProtosOfOneNameInOneModule(t *testing.T) {
 				for round := range 2 {
 					for _, n := range order {
 						var out, stderr bytes.Buffer
-						err := compile.Generate(context.Background(), []string{"--receiver_opt=root=" + root,
-							"--receiver_opt=templates=" + filepath.Join(root, "templates"), "-I", filepath.Join(root, names[n])}, &out, &stderr)
+						err := compile.Generate(context.Background(), asked([]string{"--receiver_opt=root=" + root,
+							"--receiver_opt=templates=" + filepath.Join(root, "templates"), "-I", filepath.Join(root, names[n])}), &out, &stderr)
 						if err != nil {
 							t.Fatalf("%v\n%s", err, &stderr)
 						}

@@ -52,7 +52,7 @@ func TestProtosAreFoundThroughLinks(t *testing.T) {
 				}
 			}
 			var out strings.Builder
-			err := compile.Explain(t.Context(), []string{"--receiver_opt=root=" + filepath.Join(dir, "module"), "-I", filepath.Join(dir, test.folder)}, &out)
+			err := compile.Explain(t.Context(), asked([]string{"--receiver_opt=root=" + filepath.Join(dir, "module"), "-I", filepath.Join(dir, test.folder)}), &out)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -71,7 +71,7 @@ func TestProtosAreFoundThroughLinks(t *testing.T) {
 	if _, err := os.Stat("nowhere"); err == nil {
 		t.Fatal("there is a folder nowhere")
 	}
-	if err := compile.Explain(t.Context(), []string{"-I", "nowhere"}, io.Discard); err == nil || !strings.Contains(err.Error(), "nowhere") {
+	if err := compile.Explain(t.Context(), asked([]string{"-I", "nowhere"}), io.Discard); err == nil || !strings.Contains(err.Error(), "nowhere") {
 		t.Errorf("of a folder that is not there the error is %v", err)
 	}
 }

@@ -142,8 +142,8 @@ const (
 	levels        = "API_OPEN|API_HYBRID|API_OPAQUE"
 )
 
-// meant returns the usage of the option whose name is most similar to another, or "".
-func meant(name string) string {
+// Meant returns the usage of the option whose name is most similar to another, or "".
+func Meant(name string) string {
 	usages := map[string]string{}
 	for _, one := range options {
 		known, _, _ := strings.Cut(one.usage, "=")
@@ -152,8 +152,17 @@ func meant(name string) string {
 	return usages[spelling.Nearest(name, slices.Sorted(maps.Keys(usages)))]
 }
 
+// OptionError is the error of an option that is unknown or wrong.
+type OptionError struct{ text string }
+
+func (e *OptionError) Error() string { return e.text }
+
+func wrongOption(format string, args ...any) error {
+	return &OptionError{fmt.Sprintf(format, args...)}
+}
+
 // ParseOptions reads a parameter. An option that is unknown or wrong is an
-// error that names it, and what there is.
+// [OptionError] that names it, and what there is.
 func ParseOptions(parameter string) (Options, error) {
 	o := Options{Root: ".", Scaffold: ScaffoldNew, Events: model.EventsAuto, Engines: runtime.Engines}
 	for part := range strings.SplitSeq(parameter, ",") {
@@ -165,18 +174,18 @@ func ParseOptions(parameter string) (Options, error) {
 		switch {
 		case i < 0:
 			want := "want one of " + usages()
-			if near := meant(name); near != "" {
+			if near := Meant(name); near != "" {
 				want = "did you mean " + near + "?"
 			}
-			return o, fmt.Errorf("option %q is unknown: %s", part, want)
+			return o, wrongOption("option %q is unknown: %s", part, want)
 		case value == "":
-			return o, fmt.Errorf("option %q has no value: want %s", part, options[i].usage)
+			return o, wrongOption("option %q has no value: want %s", part, options[i].usage)
 		case !options[i].set(&o, part, value):
-			return o, fmt.Errorf("option %q: want %s", part, options[i].usage)
+			return o, wrongOption("option %q: want %s", part, options[i].usage)
 		}
 	}
 	if err := module.CheckImportPath(o.Runtime); o.Runtime != "" && err != nil {
-		return o, fmt.Errorf("option %q: %w", "runtime="+o.Runtime, err)
+		return o, wrongOption("option %q: %v", "runtime="+o.Runtime, err)
 	}
 	return o, nil
 }
@@ -197,6 +206,18 @@ func usages() string {
 		list[i] = one.usage
 	}
 	return strings.Join(list, ", ")
+}
+
+// OptionUsage is how an option is written, and what it does.
+type OptionUsage struct{ Usage, Doc string }
+
+// OptionUsages returns all options.
+func OptionUsages() []OptionUsage {
+	list := make([]OptionUsage, len(options))
+	for i, one := range options {
+		list[i] = OptionUsage{one.usage, one.doc}
+	}
+	return list
 }
 
 // OptionHelp returns the list of options as the command help prints it.
