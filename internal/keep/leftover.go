@@ -59,7 +59,10 @@ func (m *Module) removedPrograms(target *model.Module, leftovers []File) (lines 
 	for _, file := range leftovers {
 		name, ok := strings.CutPrefix(strings.TrimSuffix(file.Path, ".txt"), model.RecordDir+"/program-")
 		server := "cmd/" + name + "-server"
-		if !ok || m.isEmpty(server) {
+		if ok && target.NoPrograms && len(m.mainFiles("cmd/"+name+"-client")) > 0 {
+			lines = append(lines, fmt.Sprintf("cmd/%s-client: its subcommands are no longer generated (programs=none): delete its main, which does not build without them", name))
+		}
+		if !ok || target.NoPrograms || m.isEmpty(server) {
 			continue
 		}
 		line := fmt.Sprintf("program %s is no longer generated: delete %s and cmd/%s-client once you have moved what is yours there", name, server, name)

@@ -24,6 +24,8 @@ type Module struct {
 	// OneProgram is the name of the program that serves all packages; "" if there is
 	// one for each proto package.
 	OneProgram string
+	// NoPrograms leaves the programs out: mains of the user's serve the services.
+	NoPrograms bool
 	Packages   []*Package // in the order of their import paths
 	Programs   []*Program // in the order of their packages
 

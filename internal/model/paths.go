@@ -1,6 +1,10 @@
 package model
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // Element is what a template is executed for: a [Module], [Program], [Package],
 // [Service], [Event] or [Method].
@@ -68,6 +72,14 @@ func (m *Module) Traces() []Trace {
 
 // Record returns the record of any program.
 func (m *Module) Record() Trace { return Trace{Path: RecordDir + "/program-*.txt"} }
+
+// Makes reports whether a file may be made: not in a folder of a program where there are
+// none.
+func (m *Module) Makes(at string) bool {
+	return !m.NoPrograms || !slices.ContainsFunc(m.Programs, func(p *Program) bool {
+		return strings.HasPrefix(at, p.ServerDir()+"/") || strings.HasPrefix(at, p.ClientDir()+"/")
+	})
+}
 
 // Declared returns "".
 func (m *Module) Declared() string { return "" }

@@ -28,6 +28,9 @@ var Scopes = []Scope{
 		return []Element{m}
 	}},
 	{"program", "once for each server and its client", (*Program)(nil), ofProgram, withOrWithout, func(m *Module) []Element {
+		if m.NoPrograms {
+			return nil
+		}
 		return each(m.Programs)
 	}},
 	{"package", "once for each Go package of messages with services", (*Package)(nil), ofPackage, withOrWithout, func(m *Module) []Element {

@@ -42,6 +42,8 @@ type Options struct {
 	// Program is the name of the one program that serves all services of the run; ""
 	// for one for each proto package.
 	Program string
+	// NoPrograms leaves out the programs: whoever runs the services has a main.
+	NoPrograms bool
 	// Templates is a folder of templates that are laid over ours, relative to
 	// the working folder; "" for none.
 	Templates string
@@ -97,6 +99,11 @@ var options = []option{
 		func(o *Options, _, value string) bool {
 			o.Program = value
 			return programName.MatchString(value)
+		}},
+	{"programs=all|none", "none makes no `cmd/…-server` and `cmd/…-client`, for services that a main of yours serves",
+		func(o *Options, _, value string) bool {
+			o.NoPrograms = value == "none"
+			return value == "all" || value == "none"
 		}},
 	{"templates=DIR", "lays a folder of your templates over ours",
 		func(o *Options, _, value string) bool {
@@ -186,6 +193,9 @@ func ParseOptions(parameter string) (Options, error) {
 	}
 	if err := module.CheckImportPath(o.Runtime); o.Runtime != "" && err != nil {
 		return o, wrongOption("option %q: %v", "runtime="+o.Runtime, err)
+	}
+	if o.NoPrograms && o.Program != "" {
+		return o, fmt.Errorf("option %q: with programs=none there is no program; remove one of the two", "program="+o.Program)
 	}
 	return o, nil
 }

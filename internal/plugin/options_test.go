@@ -54,6 +54,8 @@ func TestAWrongOptionIsAnErrorThatSaysWhatIsRight(t *testing.T) {
 		"program=Otel":                `option "program=Otel": want program=NAME`,
 		"program=a/b":                 `option "program=a/b": want program=NAME`,
 		"program=-a":                  `option "program=-a": want program=NAME`,
+		"programs=some":               `option "programs=some": want programs=all|none`,
+		"programs=none,program=a":     `option "program=a": with programs=none there is no program; remove one of the two`,
 		"default_api_level=OPAQUE":    `option "default_api_level=OPAQUE": want default_api_level=API_OPEN|API_HYBRID|API_OPAQUE`,
 		"apilevelMa.proto=API_CLOSED": `option "apilevelMa.proto=API_CLOSED": want apilevelMFILE.proto=API_OPEN|API_HYBRID|API_OPAQUE`,
 		"apilevelM=API_OPEN":          `option "apilevelM=API_OPEN" is unknown: want one of `,

@@ -90,7 +90,7 @@ func Run(request *pluginpb.CodeGeneratorRequest) (*Result, error) {
 	if err := result.nested(); err != nil {
 		return nil, err
 	}
-	result.Lines = slices.Concat(foreignMessages(target, gomod), staleStubs(request, options, gomod, disk), model.NotRecognised(target, result.writes), disk.Lines(), absent, result.Lines)
+	result.Lines = slices.Concat(foreignMessages(target, gomod), staleStubs(request, options, gomod, disk), model.NotRecognised(target, result.writes), disk.Lines(), absent, disk.NotUsed(target), result.Lines)
 	return result, nil
 }
 
@@ -273,7 +273,7 @@ func read(request *pluginpb.CodeGeneratorRequest, options Options) (*GoMod, *mod
 	if err != nil {
 		return gomod, nil, model.Misread(request, err)
 	}
-	target := model.Module{Path: gomod.Path(), Runtime: options.Runtime, Engines: options.Engines, OneProgram: options.Program}
+	target := model.Module{Path: gomod.Path(), Runtime: options.Runtime, Engines: options.Engines, OneProgram: options.Program, NoPrograms: options.NoPrograms}
 	if target.Runtime == "" {
 		target.Runtime, target.Copied = target.Path+"/"+model.RuntimeDir, true
 	}

@@ -30,7 +30,9 @@ func (t *Tree) Outputs(module *model.Module) ([]keep.Output, error) {
 					errs = append(errs, err)
 					continue
 				}
-				outputs = append(outputs, output)
+				if module.Makes(output.Path) {
+					outputs = append(outputs, output)
+				}
 			}
 		}
 	}
