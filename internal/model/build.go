@@ -217,10 +217,19 @@ func (b *builder) programs() {
 		taken := map[string]bool{}
 		for _, pkg := range program.Packages {
 			for _, service := range pkg.Services {
-				service.Variable = free(service.impl.Name+"Service", taken)
+				service.Variable = free(variable(service.impl.Name), taken)
 			}
 		}
 	}
+}
+
+// variable returns what main calls the implementation in a package: receiverService,
+// and for package ordersservice ordersService, not ordersserviceService.
+func variable(pkg string) string {
+	if name := strings.TrimSuffix(pkg, "service"); name != "" {
+		return name + "Service"
+	}
+	return pkg + "Service"
 }
 
 func (b *builder) service(pkg *Package, from *protogen.Service) *Service {

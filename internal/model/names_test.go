@@ -76,3 +76,15 @@ func TestOnlyFor(t *testing.T) {
 		}
 	}
 }
+
+func TestVariable(t *testing.T) {
+	for pkg, want := range map[string]string{
+		"receiver":      "receiverService",
+		"ordersservice": "ordersService",
+		"service":       "serviceService", // service is the package
+	} {
+		if got := variable(pkg); got != want {
+			t.Errorf("variable(%q) = %q, want %q", pkg, got, want)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"text/template"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
@@ -64,17 +65,35 @@ func dropInvalid(r rune) rune {
 // width is the column at which comments are wrapped.
 const width = 80
 
-// comment returns text as a Go comment. It wraps lines that are too long and keeps
-// all other line breaks, because they may be there on purpose.
+// comment returns text as a Go comment. It wraps lines that are too long, and puts
+// what is left of one at the beginning of the next line of the paragraph. It keeps all
+// other line breaks, because they may be there on purpose.
 func comment(text string) string {
 	if strings.TrimSpace(text) == "" {
 		return ""
 	}
 	var lines []string
+	rest := "" // of a line that was wrapped
 	for line := range strings.SplitSeq(strings.TrimSpace(text), "\n") {
-		lines = append(lines, wrap(strings.TrimRight(line, " \t\r"))...)
+		line = strings.TrimRight(line, " \t\r")
+		if rest != "" && goesOn(rest, line) {
+			lines = lines[:len(lines)-1]
+			line = rest + " " + line
+		}
+		wrapped := wrap(line)
+		lines, rest = append(lines, wrapped...), ""
+		if len(wrapped) > 1 {
+			rest = strings.TrimPrefix(wrapped[len(wrapped)-1], "// ")
+		}
 	}
 	return strings.Join(likeGofmt(lines), "\n")
+}
+
+// goesOn reports whether a line goes on with what a line before it began: that one does
+// not end a sentence, and this one is not blank, indented, a heading or an item of a list.
+func goesOn(before, line string) bool {
+	first, _ := utf8.DecodeRuneInString(line)
+	return !strings.ContainsAny(before[len(before)-1:], ".:;!?") && (unicode.IsLetter(first) || strings.ContainsRune("(\"'`", first))
 }
 
 // likeGofmt formats the lines of a doc comment as gofmt does, with its rules for

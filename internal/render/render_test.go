@@ -80,6 +80,10 @@ func TestComment(t *testing.T) {
 		"go:embed secret":           "// go:embed secret",
 		"code:\n\tx := 1":           "// code:\n//\n//\tx := 1",
 		strings.Repeat("word ", 20): "// word word word word word word word word word word word word word word word\n// word word word word word",
+		strings.Repeat("word ", 16) + "\nand the rest\nof it": "// word word word word word word word word word word word word word word word\n// word and the rest\n// of it",
+		strings.Repeat("word ", 15) + "end.\nAnother":         "// word word word word word word word word word word word word word word word\n// end.\n// Another",
+		strings.Repeat("word ", 16) + "\n- an item":           "// word word word word word word word word word word word word word word word\n// word\n// - an item",
+		strings.Repeat("word ", 16) + "\n\nand more":          "// word word word word word word word word word word word word word word word\n// word\n//\n// and more",
 	} {
 		if got := comment(text); got != want {
 			t.Errorf("the comment of %q is\n%s\nwant\n%s", text, got, want)

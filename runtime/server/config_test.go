@@ -75,6 +75,37 @@ func TestEveryFieldHasAFlagAndAVariable(t *testing.T) {
 	}
 }
 
+// TestAProgramHasFlagsOfItsOwn checks that they are read and described as the others.
+func TestAProgramHasFlagsOfItsOwn(t *testing.T) {
+	parse := func(help io.Writer, getenv func(string) string, args ...string) (counts string, err error) {
+		config, err := Parse("a-server", args, getenv, help, func(flags *flag.FlagSet) {
+			flags.StringVar(&counts, "counts", "counts.db", "`file` of the counts")
+		})
+		if want := Defaults("a-server"); err == nil && config != want {
+			t.Errorf("got  %+v\nwant %+v", config, want)
+		}
+		return counts, err
+	}
+	variable := environment("A_SERVER_COUNTS=b.db")
+	for _, test := range []struct {
+		args   []string
+		getenv func(string) string
+		want   string
+	}{
+		{nil, environment(), "counts.db"},
+		{nil, variable, "b.db"},
+		{[]string{"--counts", "a.db"}, variable, "a.db"},
+	} {
+		if got, err := parse(io.Discard, test.getenv, test.args...); err != nil || got != test.want {
+			t.Errorf("with %q the flag is %q (%v), want %q", test.args, got, err, test.want)
+		}
+	}
+	var help bytes.Buffer
+	if _, err := parse(&help, environment(), "--help"); !errors.Is(err, flag.ErrHelp) || !strings.Contains(help.String(), "file of the counts") {
+		t.Errorf("help ends with %v and prints\n%s", err, help.String())
+	}
+}
+
 func TestEachMistakeIsReportedInOneLineThatNamesIt(t *testing.T) {
 	for _, test := range []struct {
 		args, variables []string
