@@ -424,11 +424,15 @@ func (s shop) prints(e edit, output string) {
 		want = append(want, fmt.Sprintf("internal/receiver-runtime: deleted %d files that nothing needs any longer", ofRuntime))
 	}
 	output = strings.ReplaceAll(strings.TrimSpace(output), "protoc-gen-receiver: ", "")
+	headings := map[string]bool{} // what is below them begins with spaces
+	for _, one := range headingOfLines.FindAllStringSubmatch(output, -1) {
+		headings[one[1]] = true
+	}
 	for _, line := range slices.Compact(slices.Sorted(strings.SplitSeq(output, "\n"))) { // buf may run it for each folder
 		if line == "" || strings.HasPrefix(line, "\t") { // the code of a step
 			continue
 		}
-		if strings.HasPrefix(line, records) {
+		if line = strings.TrimPrefix(line, "  "); headings[line] || strings.HasPrefix(line, records) {
 			continue
 		}
 		line = lineOfMain.ReplaceAllString(line, "$1$$")
@@ -443,6 +447,8 @@ func (s shop) prints(e edit, output string) {
 		s.Errorf("it does not print %s", line)
 	}
 }
+
+var headingOfLines = regexp.MustCompile(`(?m)^(\S.*:)\n  `)
 
 // outcomes are the output of go vet for modules, by the hash of their content. It is
 // kept because most generators make the same module.

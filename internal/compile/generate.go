@@ -18,6 +18,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/keep"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/plugin"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/report"
 )
 
 // Options are what generate and explain are asked for.
@@ -153,10 +154,12 @@ func (c *command) generate(ctx context.Context, out, stderr io.Writer) error {
 	if err := c.checkGoPackages(result); err != nil {
 		return err
 	}
-	warn := func(line string) { fmt.Fprintln(stderr, "protoc-gen-receiver:", line) }
-	for _, line := range result.Lines {
-		warn(line)
-	}
+	lines := slices.Clone(result.Lines)
+	defer func() {
+		for _, line := range report.Texts(lines) {
+			fmt.Fprintln(stderr, "protoc-gen-receiver:", line)
+		}
+	}()
 	pbFiles, err := c.runTools(ctx, result)
 	if err != nil {
 		return err
@@ -169,9 +172,7 @@ func (c *command) generate(ctx context.Context, out, stderr io.Writer) error {
 	if err := keep.Nested(root, pbFiles); err != nil {
 		return err
 	}
-	for _, line := range c.checkMessages(result, root, pbFiles) {
-		warn(line)
-	}
+	lines = append(lines, report.Of(report.Messages, c.checkMessages(result, root, pbFiles)...)...)
 	files := append(result.Files, pbFiles...)
 	if c.Check || c.Diff || result.Options.Check {
 		return c.compare(root, files, result.Missing, out)
@@ -187,13 +188,10 @@ func (c *command) generate(ctx context.Context, out, stderr io.Writer) error {
 	if err := put(root, files); err != nil {
 		return err
 	}
-	for _, line := range deleted(files) {
-		warn(line)
+	lines = append(lines, report.Of(report.Done, deleted(files)...)...)
+	if len(result.Missing) > 0 {
+		lines = append(lines, report.Line{Kind: report.Done, Text: "go.mod: added the versions that the generated code was tested with: " + plugin.Versions(result.Missing)})
 	}
-	if len(result.Missing) == 0 {
-		return nil
-	}
-	warn("go.mod: added the versions that the generated code was tested with: " + plugin.Versions(result.Missing))
 	return nil
 }
 
