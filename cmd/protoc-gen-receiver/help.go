@@ -82,7 +82,8 @@ func helpOf(command *cobra.Command) string {
 		section(group.title, columns(group.rows))
 	}
 	if !command.HasParent() {
-		section("Exit codes", exitCodes)
+		section("Exit codes", columns(exitCodes))
+		section("Environment", columns(variables))
 	}
 	return text.String()
 }
