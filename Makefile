@@ -76,10 +76,10 @@ evolve: ## change random protos and their code in 1,000 random rounds, and type-
 	$(GO) test ./internal/fuzz -run '^TestEvolve$$' -v -evolve 1000 -evolve-seed $$(date +%s) -timeout 10m
 
 .PHONY: generate
-generate: plugins ## generate again what is checked in: examples, goldens, docs/templates.md, README's table of options
+generate: plugins ## generate again what is checked in: examples, goldens, docs/templates.md, docs/reference.md
 	$(GO) test ./internal/compile -run 'Golden|Exa|Explain' -update
 	$(GO) test ./internal/render -run Manual -update
-	$(GO) test ./internal/plugin -run Readme -update
+	$(GO) test ./cmd/protoc-gen-receiver -run Reference -update
 
 .PHONY: lint
 lint: ## check that the code is formatted and vetted, and that go.mod is tidy
