@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -79,10 +80,11 @@ others write them [in a file](events.md#protos-of-others).
 	}{{"Above a message", messages}, {"Above a field, or after it", fields}, {"Above an RPC", rpcs}} {
 		fmt.Fprintf(text, "\n### %s\n\n", part.title)
 		var rows [][]string
-		for i, comment := range part.comments {
+		for _, comment := range part.comments {
 			written := code("// receiver:" + comment.Text)
-			if i > 0 && part.comments[i-1].Doc == comment.Doc {
-				rows[len(rows)-1][0] += ", " + written
+			same := slices.IndexFunc(rows, func(row []string) bool { return row[1] == comment.Doc })
+			if same >= 0 {
+				rows[same][0] += ", " + written
 				continue
 			}
 			rows = append(rows, []string{written, comment.Doc})

@@ -40,12 +40,15 @@ var (
 		{was + "OLD.NAME", "what was stored under this full name, or several with commas between them, is read as this event"},
 	}
 	onField = slices.Concat(
-		alike("", "it has this role of an event; a field may have several", "id", "source", "type", "subject", "time", "data"),
+		alike("", hasRole, "id", "source", "type", "subject", "time"),
 		alike("", "it has the role of a time, as an integer in this unit", "time=s", "time=ms", "time=us", "time=ns"),
+		alike("", hasRole, "data"),
 		alike("", "of a reply: a skeleton fills it in", "position", "event_id", "duplicate", "recorded_time"),
 		alike("", "of a reply: a skeleton fills it in, as an integer in this unit", "recorded_time=s", "recorded_time=ms", "recorded_time=us", "recorded_time=ns"),
 		words{{"none", "it has no role, whatever it is called"}})
 )
+
+const hasRole = "it has this role of an event; a field may have several"
 
 // alike returns words that do the same.
 func alike(ending, doc string, texts ...string) (w words) {
