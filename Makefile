@@ -40,7 +40,7 @@ test test-all:
 # Lists what tests are skipped for. In CI they fail instead.
 .PHONY: missing
 missing:
-	@for program in protoc buf strace grpc_python_plugin; do \
+	@for program in protoc buf strace grpc_python_plugin bash zsh fish; do \
 		command -v $$program >/dev/null || echo "skipping the tests that need $$program, which is not installed"; done
 	@python3 -c 'import grpc, google.protobuf' 2>/dev/null || /usr/bin/python3 -c 'import grpc, google.protobuf' 2>/dev/null || \
 		echo "skipping the tests that need Python's grpc, which is not installed"
@@ -76,10 +76,10 @@ evolve: ## change random protos and their code in 1,000 random rounds, and type-
 	$(GO) test ./internal/fuzz -run '^TestEvolve$$' -v -evolve 1000 -evolve-seed $$(date +%s) -timeout 10m
 
 .PHONY: generate
-generate: plugins ## generate again what is checked in: examples, goldens, docs/templates.md, README's table of options
+generate: plugins ## generate again what is checked in: examples, goldens, docs/templates.md, docs/reference.md
 	$(GO) test ./internal/compile -run 'Golden|Exa|Explain' -update
 	$(GO) test ./internal/render -run Manual -update
-	$(GO) test ./internal/plugin -run Readme -update
+	$(GO) test ./cmd/protoc-gen-receiver -run Reference -update
 
 .PHONY: lint
 lint: ## check that the code is formatted and vetted, and that go.mod is tidy

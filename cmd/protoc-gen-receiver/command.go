@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -24,9 +25,17 @@ const (
 )
 
 // exitCodes is how help and the reference describe them.
-const exitCodes = `0  done
-1  refused or failed; with --check and --diff also: something would change
-2  the command line is wrong`
+var exitCodes = [][2]string{
+	{strconv.Itoa(exitDone), "done"},
+	{strconv.Itoa(exitRefused), "refused or failed; with --check and --diff also: something would change"},
+	{strconv.Itoa(exitUsage), "the command line is wrong"},
+}
+
+// variables are those of the environment that help and the reference describe.
+var variables = [][2]string{
+	{"NO_COLOR", "with any value nothing is coloured; nor is it with TERM=dumb, with CI,\nand in pipes and files"},
+	{"PATH", "where protoc-gen-go and protoc-gen-go-grpc are, unless they are tools\nof the module"},
+}
 
 // usageError is an error of the command line.
 type usageError struct{ text, command string }
@@ -65,7 +74,7 @@ func exitCode(err error) int {
 
 // runCommand runs the command that args name.
 func runCommand(ctx context.Context, env env) error {
-	root := rootCommand()
+	root := rootCommand(env)
 	root.SetArgs(append([]string{}, withTwoDashesOf(root, env.args)...)) // nil would be those of the process
 	root.SetIn(env.stdin)
 	root.SetOut(env.stdout)
@@ -90,7 +99,7 @@ func withTwoDashesOf(root *cobra.Command, args []string) []string {
 }
 
 // rootCommand returns the program with all its commands. Help lists them in this order.
-func rootCommand() *cobra.Command {
+func rootCommand(env env) *cobra.Command {
 	cobra.EnableCommandSorting = false
 	root := &cobra.Command{
 		Use:   program + " COMMAND",
@@ -118,7 +127,7 @@ As a command:  ` + program + ` COMMAND`,
 	}
 	root.SetHelpFunc(func(command *cobra.Command, _ []string) { fmt.Fprint(command.OutOrStdout(), helpOf(command)) })
 	root.SetFlagErrorFunc(wrongFlag)
-	root.AddCommand(generateCommand(), explainCommand(), templatesCommand(), completionCommand(), versionCommand(), optionsTopic())
+	root.AddCommand(generateCommand(env.colourOut), explainCommand(), templatesCommand(), completionCommand(), versionCommand(), optionsTopic())
 	root.SetHelpCommand(helpCommand(root))
 	root.InitDefaultHelpCmd()
 	for _, command := range append(root.Commands(), root) {

@@ -31,8 +31,8 @@ protoc-gen-receiver completion powershell | Out-String | Invoke-Expression`,
 		RunE: func(command *cobra.Command, args []string) error {
 			print := map[string]func(io.Writer) error{
 				"bash":       func(out io.Writer) error { return command.Root().GenBashCompletionV2(out, true) },
-				"zsh":        command.Root().GenZshCompletion,
-				"fish":       func(out io.Writer) error { return command.Root().GenFishCompletion(out, true) },
+				"zsh":        withValues(command.Root().GenZshCompletion),
+				"fish":       withValues(func(out io.Writer) error { return command.Root().GenFishCompletion(out, true) }),
 				"powershell": command.Root().GenPowerShellCompletionWithDesc,
 			}
 			switch {
@@ -43,6 +43,21 @@ protoc-gen-receiver completion powershell | Out-String | Invoke-Expression`,
 			}
 			return print[args[0]](command.OutOrStdout())
 		},
+	}
+}
+
+// withValues mends what cobra's scripts do with --flag=name=value. They take all up to
+// the last = for the flag, and write it before each value; and fish takes a value
+// that is to be split for a flag of its own command.
+func withValues(print func(io.Writer) error) func(io.Writer) error {
+	return func(out io.Writer) error {
+		var script strings.Builder
+		if err := print(&script); err != nil {
+			return err
+		}
+		mended := strings.NewReplacer("'-.*='", "'^-[^=]*='", `string split --max 1 \t`, `string split --max 1 -- \t`)
+		_, err := mended.WriteString(out, script.String())
+		return err
 	}
 }
 
@@ -78,7 +93,8 @@ func completeTemplates(command *cobra.Command, _ []string, _ string) ([]string, 
 }
 
 // completeOption completes an option of the plugin: its name, then its value if the
-// values are listed, or are files or folders.
+// values are listed, or are files or folders. After a name and a folder there is more
+// to write.
 func completeOption(_ *cobra.Command, _ []string, written string) (all []string, _ cobra.ShellCompDirective) {
 	name, value, named := strings.Cut(written, "=")
 	for _, option := range plugin.OptionUsages() {
@@ -96,6 +112,7 @@ func completeOption(_ *cobra.Command, _ []string, written string) (all []string,
 			for one := range strings.SplitSeq(takes, "|") {
 				all = append(all, name+"="+one)
 			}
+			return all, cobra.ShellCompDirectiveNoFileComp
 		}
 	}
 	return all, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace

@@ -3,11 +3,12 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/colour"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/compile"
 )
 
 // generateCommand is the command generate.
-func generateCommand() *cobra.Command {
+func generateCommand(coloured bool) *cobra.Command {
 	var options compile.Options
 	command := &cobra.Command{
 		Use:   "generate [flags] [FILE.proto ...]",
@@ -25,7 +26,11 @@ protoc-gen-receiver generate --receiver_opt=program=shop
 protoc-gen-receiver generate --check`,
 		RunE: func(command *cobra.Command, files []string) error {
 			options.Files = files
-			return compile.Generate(command.Context(), options, command.OutOrStdout(), command.ErrOrStderr())
+			out := command.OutOrStdout()
+			if coloured && options.Diff {
+				out = colour.Lines(out, colour.Diff)
+			}
+			return compile.Generate(command.Context(), options, out, command.ErrOrStderr())
 		},
 	}
 	addGenerateFlags(command, &options)

@@ -14,7 +14,7 @@ import (
 func helpCommand(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{
 		Use:     "help [COMMAND]",
-		Short:   "print this text, or the help of a command",
+		Short:   "print the help of the program, a command or a topic",
 		Example: program + " help generate\n" + program + " help options",
 		RunE: func(command *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -44,7 +44,7 @@ func helpCommand(root *cobra.Command) *cobra.Command {
 func optionsTopic() *cobra.Command {
 	return &cobra.Command{
 		Use:   "options",
-		Short: "options of the plugin, which all its commands take, too",
+		Short: "the options of the plugin, which generate and explain take, too",
 		Long: `Options of the plugin, as --receiver_opt=NAME=VALUE for protoc and for generate,
 and as opt in buf.gen.yaml; where values are listed, the first is the default:
 
@@ -82,7 +82,8 @@ func helpOf(command *cobra.Command) string {
 		section(group.title, columns(group.rows))
 	}
 	if !command.HasParent() {
-		section("Exit codes", exitCodes)
+		section("Exit codes", columns(exitCodes))
+		section("Environment", columns(variables))
 	}
 	return text.String()
 }

@@ -28,6 +28,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/pluginpb"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/colour"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/plugin"
 )
 
@@ -38,20 +39,39 @@ type env struct {
 	stdin    io.Reader
 	stdout   io.Writer
 	stderr   io.Writer
+	// Whether stdout and stderr are terminals that want colour.
+	colourOut, colourErr bool
 }
 
 func main() {
-	err := run(context.Background(), env{
-		args:     os.Args[1:],
-		terminal: isDevice(os.Stdin),
-		stdin:    os.Stdin,
-		stdout:   os.Stdout,
-		stderr:   os.Stderr,
-	})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "protoc-gen-receiver:", err)
-		os.Exit(exitCode(err))
+	os.Exit(exit(context.Background(), environment(os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Getenv)))
+}
+
+// environment returns the environment of a process.
+func environment(args []string, stdin, stdout, stderr *os.File, getenv func(string) string) env {
+	return env{
+		args:      args,
+		terminal:  isDevice(stdin),
+		stdin:     stdin,
+		stdout:    stdout,
+		stderr:    stderr,
+		colourOut: colour.Wanted(stdout, getenv),
+		colourErr: colour.Wanted(stderr, getenv),
 	}
+}
+
+// exit runs the program, prints its error, and returns its exit code.
+func exit(ctx context.Context, env env) int {
+	stderr := env.stderr
+	if env.colourErr {
+		stderr = colour.Lines(env.stderr, colour.Error)
+		env.stderr = colour.Lines(env.stderr, colour.Warning)
+	}
+	err := run(ctx, env)
+	if err != nil {
+		fmt.Fprintf(stderr, "%s: %v\n", program, err)
+	}
+	return exitCode(err)
 }
 
 // run runs as a plugin or as a command. Commands are only built if there is one, so

@@ -128,9 +128,9 @@ func TestUpgradeReportsOtherNames(t *testing.T) {
 		t.Fatalf("it builds, so that nothing is shown:\n%s", output)
 	}
 	output := run(t, dir, "protoc-gen-receiver", "generate", "receiver.proto")
-	reports := regexp.MustCompile(`(?m)^protoc-gen-receiver: (.*):(\d+):(\d+): eventlog\.\w+\.(\w+) has another name: write (\w+)$`).FindAllStringSubmatch(output, -1)
-	if len(reports) != 8 || strings.Count(output, "\n") != 8 {
-		t.Fatalf("it prints\n%s\nwant eight other names", output)
+	reports := regexp.MustCompile(`(?m)^protoc-gen-receiver:   (.*):(\d+):(\d+): eventlog\.\w+\.(\w+) has another name: write (\w+)$`).FindAllStringSubmatch(output, -1)
+	if len(reports) != 8 || strings.Count(output, "\n") != 1+8 {
+		t.Fatalf("it prints\n%s\nwant a heading and eight other names", output)
 	}
 	lines := strings.Split(string(moved), "\n")
 	slices.Reverse(reports) // from the end, so that columns stay right

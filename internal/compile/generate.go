@@ -18,6 +18,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/keep"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/plugin"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/report"
 )
 
 // Options are what generate and explain are asked for.
@@ -37,19 +38,23 @@ type Options struct {
 // Generate compiles protos, runs the plugins on them, and writes their files. It
 // prints warnings on stderr, and what Check and Diff find on out.
 func Generate(ctx context.Context, options Options, out, stderr io.Writer) error {
-	command, err := load(ctx, options)
-	if err != nil {
+	command := newCommand(options)
+	if err := command.compile(ctx); err != nil {
 		return err
 	}
-	return command.generate(ctx, out, stderr)
+	lines, err := command.generate(ctx, out)
+	for _, line := range report.Texts(lines) {
+		fmt.Fprintln(stderr, "protoc-gen-receiver:", line)
+	}
+	return err
 }
 
 // Explain prints how each RPC is read and which files it would get. It returns the
 // error that Generate would end with, except one of protoc-gen-go and
 // protoc-gen-go-grpc, which it does not run.
 func Explain(ctx context.Context, options Options, out io.Writer) error {
-	command, err := load(ctx, options)
-	if err != nil {
+	command := newCommand(options)
+	if err := command.compile(ctx); err != nil {
 		return err
 	}
 	result, err := plugin.Explain(command.request, out)
@@ -82,31 +87,35 @@ type command struct {
 	unread  error // comments that the request does not contain
 }
 
-// load compiles protos.
-func load(ctx context.Context, options Options) (*command, error) {
-	c := &command{Options: options}
+func newCommand(options Options) *command {
+	if len(options.ImportPaths) == 0 {
+		options.ImportPaths = []string{"."}
+	}
+	return &command{Options: options}
+}
+
+// compile compiles the protos, as they are now.
+func (c *command) compile(ctx context.Context) error {
 	parameter := strings.Join(append(slices.Clone(c.Receiver), c.apiLevels()...), ",")
 	if _, err := plugin.ParseOptions(parameter); err != nil {
-		return nil, err
+		return err
 	}
-	if len(c.ImportPaths) == 0 {
-		c.ImportPaths = []string{"."}
-	}
+	var files []string
 	var err error
 	if len(c.Files) == 0 {
-		c.Files, err = findProtos(c.ImportPaths)
+		files, err = findProtos(c.ImportPaths)
 	} else {
-		c.Files, err = importNames(c.ImportPaths, c.Files)
+		files, err = importNames(c.ImportPaths, c.Files)
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if c.request, err = Request(ctx, c.ImportPaths, c.Files); err != nil {
-		return nil, err
+	if c.request, err = Request(ctx, c.ImportPaths, files); err != nil {
+		return err
 	}
 	c.request.Parameter = proto.String(parameter)
 	c.unread = unread(c.request, c.ImportPaths)
-	return c, nil
+	return nil
 }
 
 // unread complains about comments for this plugin that a compiler does not pass on.
@@ -141,60 +150,52 @@ func (c *command) apiLevels() (options []string) {
 }
 
 // generate runs all plugins. Then it writes their files, or with --check shows what
-// it would write.
-func (c *command) generate(ctx context.Context, out, stderr io.Writer) error {
+// it would write. It returns what to print, also with an error.
+func (c *command) generate(ctx context.Context, out io.Writer) (lines []report.Line, _ error) {
 	result, err := plugin.Run(c.request)
 	if err := errors.Join(c.unread, err); err != nil {
-		return err
+		return lines, err
 	}
 	if result.GoMod == nil {
-		return result.Skipped
+		return lines, result.Skipped
 	}
 	if err := c.checkGoPackages(result); err != nil {
-		return err
+		return lines, err
 	}
-	warn := func(line string) { fmt.Fprintln(stderr, "protoc-gen-receiver:", line) }
-	for _, line := range result.Lines {
-		warn(line)
-	}
+	lines = slices.Clone(result.Lines)
 	pbFiles, err := c.runTools(ctx, result)
 	if err != nil {
-		return err
+		return lines, err
 	}
 	root, err := keep.OpenRoot(result.Options.Root)
 	if err != nil {
-		return err
+		return lines, err
 	}
 	defer root.Close()
 	if err := keep.Nested(root, pbFiles); err != nil {
-		return err
+		return lines, err
 	}
-	for _, line := range c.checkMessages(result, root, pbFiles) {
-		warn(line)
-	}
+	lines = append(lines, report.Of(report.Messages, c.checkMessages(result, root, pbFiles)...)...)
 	files := append(result.Files, pbFiles...)
 	if c.Check || c.Diff || result.Options.Check {
-		return c.compare(root, files, result.Missing, out)
+		return lines, c.compare(root, files, result.Missing, out)
 	}
 	if len(result.Missing) > 0 {
 		gomod, err := result.GoMod.Require(result.Missing)
 		if err != nil {
-			return err
+			return lines, err
 		}
 		files = append(files, gomod)
 	}
 	keep.Sort(files)
 	if err := put(root, files); err != nil {
-		return err
+		return lines, err
 	}
-	for _, line := range deleted(files) {
-		warn(line)
+	lines = append(lines, report.Of(report.Done, deleted(files)...)...)
+	if len(result.Missing) > 0 {
+		lines = append(lines, report.Line{Kind: report.Done, Text: "go.mod: added the versions that the generated code was tested with: " + plugin.Versions(result.Missing)})
 	}
-	if len(result.Missing) == 0 {
-		return nil
-	}
-	warn("go.mod: added the versions that the generated code was tested with: " + plugin.Versions(result.Missing))
-	return nil
+	return lines, nil
 }
 
 // deleted returns a line for each file that is deleted, and one for all of the

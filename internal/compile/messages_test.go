@@ -53,8 +53,9 @@ func TestMessagesThatDoNotFitAreReported(t *testing.T) {
 		t.Fatal(err)
 	}
 	var lines strings.Builder
+	lines.WriteString("protoc-gen-receiver: for the build, files of protoc-gen-go and protoc-gen-go-grpc:\n")
 	for _, at := range []string{"receiver.pb.go", "receiver_grpc.pb.go"} {
-		lines.WriteString("protoc-gen-receiver: gen/receiverpb/" + at + ": it was made from receiver.proto, which is not below ROOT: if that proto no longer exists, delete this file\n")
+		lines.WriteString("protoc-gen-receiver:   gen/receiverpb/" + at + ": it was made from receiver.proto, which is not below ROOT: if that proto no longer exists, delete this file\n")
 	}
 	prints(lines.String())
 	for _, at := range []string{"receiver.pb.go", "receiver_grpc.pb.go"} {
@@ -73,9 +74,10 @@ func TestMessagesThatDoNotFitAreReported(t *testing.T) {
 	writeFile(t, filepath.Join(root, "events.proto"), service+event+reply)
 	writeFile(t, filepath.Join(root, "intake.proto"), "syntax = \"proto3\";\noption go_package = \"example.com/receiver/gen/receiverpb\";\n")
 	stale = "protoc-gen-receiver: gen/receiverpb/intake_grpc.pb.go: it was made from intake.proto, which declares no service any longer: delete this file\n"
-	const records = "protoc-gen-receiver: internal/zz-receiver-scaffold/program-intake.txt: deleted, because it is no longer generated\n" +
-		"protoc-gen-receiver: internal/zz-receiver-scaffold/program-receiver.txt: deleted, because it is no longer generated\n"
-	prints(stale + records)
+	const records = "protoc-gen-receiver: done:\n" +
+		"protoc-gen-receiver:   internal/zz-receiver-scaffold/program-intake.txt: deleted, because it is no longer generated\n" +
+		"protoc-gen-receiver:   internal/zz-receiver-scaffold/program-receiver.txt: deleted, because it is no longer generated\n"
+	prints(records + stale) // what has to be done comes last
 	prints(stale)
 	if err := os.Remove(filepath.Join(root, "gen", "receiverpb", "intake_grpc.pb.go")); err != nil {
 		t.Fatal(err)

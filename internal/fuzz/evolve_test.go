@@ -343,9 +343,9 @@ func (r *run) try() error {
 		r.restore()
 		return r.checkError(result, err)
 	}
-	r.lines = append(r.lines, result.Lines...)
 	for _, line := range result.Lines {
-		r.note("printed: %s", line)
+		r.lines = append(r.lines, line.Text)
+		r.note("printed: %s", line.Text)
 	}
 	if err := r.apply(result.Files); err != nil {
 		return err

@@ -13,14 +13,15 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/report"
 )
 
 // drift returns a line for each place where an implementation no longer fits its
 // proto. The compiler finds some of them, too, but not why. all are the implementations
 // of the run.
-func (j *joined) drift(all map[*model.Service]*joined) (lines []string) {
+func (j *joined) drift(all map[*model.Service]*joined) (lines []report.Line) {
 	if j.err != nil {
-		lines = append(lines, fmt.Sprintf("%v: the code in %s could not be compared with the proto", j.err, j.dir))
+		lines = report.Of(report.NotFitting, fmt.Sprintf("%v: the code in %s could not be compared with the proto", j.err, j.dir))
 	}
 	if j.impl == nil || j.movedFrom() != "" {
 		return lines // of the one cause there is one line
@@ -34,9 +35,9 @@ func (j *joined) drift(all map[*model.Service]*joined) (lines []string) {
 		method := j.impl.methods[name]
 		at := slices.IndexFunc(j.service.Methods, func(rpc *model.Method) bool { return rpc.Name == name })
 		if at < 0 {
-			lines = append(lines, j.orphan(method, all)...)
+			lines = append(lines, report.Of(report.NotCalled, j.orphan(method, all)...)...)
 		} else {
-			lines = append(lines, j.misfit(method, j.service.Methods[at])...)
+			lines = append(lines, report.Of(report.NotFitting, j.misfit(method, j.service.Methods[at])...)...)
 		}
 	}
 	return lines

@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/report"
 )
 
 // Owner says whose a file is.
@@ -56,7 +57,7 @@ type Module struct {
 	path string
 	all  bool // whether files of yours are written again that were deleted
 
-	lines   []string
+	lines   []report.Line
 	folders sync.Map // of func() *folder, by folder
 	// histories are of elements, once they have been looked up.
 	histories sync.Map
@@ -87,7 +88,12 @@ func At(root, modulePath string, all bool) *Module {
 }
 
 // Lines returns what to print for the user, though nothing is wrong.
-func (m *Module) Lines() []string { return m.lines }
+func (m *Module) Lines() []report.Line { return m.lines }
+
+// print has lines of one kind printed.
+func (m *Module) print(kind report.Kind, texts ...string) {
+	m.lines = append(m.lines, report.Of(kind, texts...)...)
+}
 
 // Join looks at the implementations of the services, and sets [model.Service.Code]
 // to what they are called. It has to be done before the templates are chosen. It
@@ -103,10 +109,10 @@ func (m *Module) Join(target *model.Module) {
 	for _, j := range all {
 		m.findRenamed(j)
 		m.lines = append(m.lines, j.drift(m.joined)...)
-		m.lines = append(m.lines, m.moved(j)...)
+		m.print(report.NotFitting, m.moved(j)...)
 	}
 	for _, program := range target.Programs {
-		m.lines = append(m.lines, m.unserved(program)...)
+		m.print(report.NotServed, m.unserved(program)...)
 	}
 }
 
@@ -131,7 +137,7 @@ func (m *Module) Decide(outputs []Output) (files []File, err error) {
 	for i, d := range decisions {
 		m.made[outputs[i].Path] = outputs[i].Owner == Yours || d.writes()
 		if d.line != "" {
-			m.lines = append(m.lines, d.line)
+			m.print(report.Kept, d.line)
 		}
 		errs = append(errs, d.err)
 		if d.writes() {

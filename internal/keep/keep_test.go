@@ -161,7 +161,10 @@ func (h disk) dry(text string, options ...string) (files []keep.File, lines []st
 		}
 		return nil, nil, err
 	}
-	return result.Files, result.Lines, nil
+	for _, line := range result.Lines {
+		lines = append(lines, line.Text)
+	}
+	return result.Files, lines, nil
 }
 
 // grow adds rpc Ship, and returns what is printed.

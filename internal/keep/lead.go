@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/report"
 )
 
 // Lead finds the services that take or read events by now, and whose code, which is
@@ -41,10 +42,10 @@ func (m *Module) Lead(target *model.Module, outputs func(*model.Module) ([]Outpu
 	lines := l.steps(programs, behind)
 	for _, service := range target.Services() {
 		if j := m.joined[service]; j.impl != nil && j.movedFrom() == "" && !l.renews(j, "newService") {
-			m.lines = append(m.lines, j.staleTests()...)
+			m.print(report.NotFitting, j.staleTests()...)
 		}
 	}
-	m.lines = append(m.lines, lines...)
+	m.print(report.Steps, lines...)
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/report"
 )
 
 // Leftovers finds the files of ours that earlier runs made and this one does not:
@@ -46,9 +47,9 @@ func (m *Module) Leftovers(target *model.Module) (files []File, err error) {
 	known := m.knownEvents(folders, files)
 	files = append(files, m.leftoversElsewhere(protos, known, slices.Concat(files, unused))...)
 	files = append(files, m.notImported(unused)...)
-	m.lines = append(m.lines, m.removedServices(files)...)
-	m.lines = append(m.lines, m.removedPrograms(target, files)...)
-	m.lines = append(m.lines, unreadEvents(target, known)...)
+	m.print(report.NotFitting, m.removedServices(files)...)
+	m.print(report.Gone, m.removedPrograms(target, files)...)
+	m.print(report.NotRead, unreadEvents(target, known)...)
 	return files, nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/report"
 )
 
 // findRenamed looks for the code of a service that its own folder does not have, in
@@ -109,7 +110,7 @@ func (m *Module) leadRenamed(target *model.Module, outputs func(*model.Module) (
 				m.awaited[output.Path] = true
 			}
 		}
-		m.lines = append(m.lines, m.moves(j)...)
+		m.print(report.NotFitting, m.moves(j)...)
 	}
 	return nil
 }

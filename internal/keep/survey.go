@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/report"
 )
 
 // survey looks for the files of ours that a run does not make, in a whole module.
@@ -56,7 +57,7 @@ func (m *Module) leftoversElsewhere(protos model.Protos, events map[string]strin
 			continue
 		}
 		if user := cmp.Or(m.user(at, text), s.importer(at)); user != "" {
-			m.lines = append(m.lines, fmt.Sprintf("%s: no longer generated, but left alone because %s uses it: remove that use", at, user))
+			m.print(report.Gone, fmt.Sprintf("%s: no longer generated, but left alone because %s uses it: remove that use", at, user))
 			continue
 		}
 		files = append(files, m.leftover(at, text))

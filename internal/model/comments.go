@@ -16,27 +16,69 @@ import (
 // prefix begins a line of a comment that is meant for this plugin.
 const prefix = "receiver:"
 
-// words are what can be stated about an element. Words in capitals are replaced by a name.
-type words []string
+// Comment is what a comment can say about an element: its text, without the prefix
+// and with words in capitals for names, and what that does.
+type Comment struct{ Text, Doc string }
 
-// What can be stated, by what it is about.
+// words are what can be stated about an element.
+type words []Comment
+
+// What can be stated, by what it is about. The reference is generated from this.
 var (
-	onMethod = words{"event", "event=FIELD", "plain", "tail",
-		"id=FIELD", "source=FIELD", "type=FIELD", "subject=FIELD", "time=FIELD", "data=FIELD", "none=FIELD"}
-	onMessage = words{"event", "plain", was + "OLD.NAME"}
-	onField   = words{"id", "source", "type", "subject", "time", "time=s", "time=ms", "time=us", "time=ns", "data",
-		"position", "event_id", "duplicate", "recorded_time", "recorded_time=s", "recorded_time=ms", "recorded_time=us", "recorded_time=ns", "none"}
+	onMethod = slices.Concat(words{
+		{"event", "its request is an event, which is stored whole; if all that it holds is one event or a list of them, those are stored"},
+		{"event=FIELD", "what this field of the request holds is the event, or the events; the other fields are not stored"},
+		{"plain", "it takes no events"},
+		{"tail", "it is a stream that replays the log and follows it; its reply is an event or holds one"},
+	}, alike("=FIELD", "this field of the event has this role, as if the comment were above it; of a time with its unit: `time=FIELD:ms`",
+		"id", "source", "type", "subject", "time", "data"), words{
+		{"none=FIELD", "this field of the event has no role"},
+	})
+	onMessage = words{
+		{"event", "it is an event"},
+		{"plain", "it is not an event"},
+		{was + "OLD.NAME", "what was stored under this full name, or several with commas between them, is read as this event"},
+	}
+	onField = slices.Concat(
+		alike("", hasRole, "id", "source", "type", "subject", "time"),
+		alike("", "it has the role of a time, as an integer in this unit", "time=s", "time=ms", "time=us", "time=ns"),
+		alike("", hasRole, "data"),
+		alike("", "of a reply: a skeleton fills it in", "position", "event_id", "duplicate", "recorded_time"),
+		alike("", "of a reply: a skeleton fills it in, as an integer in this unit", "recorded_time=s", "recorded_time=ms", "recorded_time=us", "recorded_time=ns"),
+		words{{"none", "it has no role, whatever it is called"}})
 )
+
+const hasRole = "it has this role of an event; a field may have several"
+
+// alike returns words that do the same.
+func alike(ending, doc string, texts ...string) (w words) {
+	for _, text := range texts {
+		w = append(w, Comment{text + ending, doc})
+	}
+	return w
+}
+
+// Comments returns what can be stated above a message, a field and an RPC.
+func Comments() (onMessages, onFields, onRPCs []Comment) { return onMessage, onField, onMethod }
+
+// texts returns what can be stated.
+func (w words) texts() []string {
+	texts := make([]string, len(w))
+	for i, one := range w {
+		texts[i] = one.Text
+	}
+	return texts
+}
 
 // allow reports whether a text is one of the words, with a name for capitals.
 func (w words) allow(text string) bool {
 	word, value, named := strings.Cut(text, "=")
-	return slices.Contains(w, text) || named && value != "" && !strings.Contains(value, "=") && w.takesName(word)
+	return slices.Contains(w.texts(), text) || named && value != "" && !strings.Contains(value, "=") && w.takesName(word)
 }
 
 // takesName reports whether a word takes a name.
 func (w words) takesName(word string) bool {
-	return slices.ContainsFunc(w, func(one string) bool {
+	return slices.ContainsFunc(w.texts(), func(one string) bool {
 		name, found := strings.CutPrefix(one, word+"=")
 		return found && name == strings.ToUpper(name)
 	})
@@ -45,11 +87,11 @@ func (w words) takesName(word string) bool {
 // meant returns the allowed text that is most similar to another, or "".
 func (w words) meant(text string) string {
 	word, value, named := strings.Cut(text, "=")
-	if near := spelling.Nearest(text, w); near != "" && near != strings.ToUpper(near) && !w.takesName(strings.Split(near, "=")[0]) {
+	if near := spelling.Nearest(text, w.texts()); near != "" && near != strings.ToUpper(near) && !w.takesName(strings.Split(near, "=")[0]) {
 		return near
 	}
 	var names []string
-	for _, one := range w {
+	for _, one := range w.texts() {
 		if name, _, takes := strings.Cut(one, "="); takes == named && (!takes || w.takesName(name)) {
 			names = append(names, name)
 		}
@@ -61,7 +103,7 @@ func (w words) meant(text string) string {
 	return near
 }
 
-func (w words) String() string { return prefix + strings.Join(w, ", "+prefix) }
+func (w words) String() string { return prefix + strings.Join(w.texts(), ", "+prefix) }
 
 // directive is what a line that is meant for this plugin says: its text without the
 // prefix, and where it is.
@@ -287,8 +329,8 @@ func misspelt(written string) (text string) {
 		}
 	}
 	least := 0
-	for _, one := range slices.Concat(onMethod, onMessage, onField) {
-		one, _, _ = strings.Cut(one, "=")
+	for _, known := range slices.Concat(onMethod, onMessage, onField) {
+		one, _, _ := strings.Cut(known.Text, "=")
 		if off := spelling.Distance(word, one); off <= (len(one)-1)/3 && (text == "" || off < least) {
 			text, least = one, off
 		}

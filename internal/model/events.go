@@ -33,6 +33,61 @@ var (
 	sinceNames    = []protoreflect.Name{"since", "from", "from_time", "start_time"}
 )
 
+// Naming is a role of a field: the names by which a field fills it, the first that has
+// the right type, and the types that it may have.
+type Naming struct {
+	Role      string
+	Names     []string
+	ByName    string // the type that a field needs if its name is to give it the role
+	ByComment string // and if a comment is; "" for a role that no comment gives
+}
+
+// EventRoles returns the roles of an event's fields. The reference is generated from it.
+func EventRoles() []Naming {
+	types := func(role string) string { return strings.TrimPrefix(mustBe[role], "it must be ") }
+	return []Naming{
+		{"id", names(idNames), "one string; in a message that a comment makes an event also `id`", types("id")},
+		{"source", names(sourceNames), "one string", types("source")},
+		{"type", names(typeNames), "one string", types("type")},
+		{"subject", names(subjectNames), "one string", types("subject")},
+		{"time", names(timeNames), timeByName(), types("time")},
+		{"data", names(dataNames), types("data"), types("data")},
+	}
+}
+
+// TailRoles returns what fields of the request of a tail say about where it begins.
+func TailRoles() []Naming {
+	return []Naming{
+		{"after this position", names(positionNames), "one integer", ""},
+		{"since this time", names(sinceNames), "a google.protobuf.Timestamp", ""},
+	}
+}
+
+// ReportVerbs returns the words in the name of an rpc that are only stated of events.
+func ReportVerbs() []string { return slices.Clone(reportVerbs) }
+
+// names returns names without those that only add the ending of a unit.
+func names(all []protoreflect.Name) (list []string) {
+	for _, name := range all {
+		if !slices.ContainsFunc(units, func(u struct{ suffix, value, unit string }) bool {
+			base, ended := strings.CutSuffix(string(name), u.suffix)
+			return ended && slices.Contains(all, protoreflect.Name(base))
+		}) {
+			list = append(list, string(name))
+		}
+	}
+	return list
+}
+
+// timeByName is what a field must be that is a time by its name.
+func timeByName() string {
+	list := make([]string, len(units))
+	for i, u := range units {
+		list[i] = "`" + u.suffix + "`"
+	}
+	return "a google.protobuf.Timestamp, an int32, which counts seconds, or an integer whose name has the ending of a unit: " + strings.Join(list, ", ")
+}
+
 // units are the endings by which an integer's name says its unit, and the
 // values of receiver:time that do.
 var units = []struct{ suffix, value, unit string }{

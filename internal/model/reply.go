@@ -32,6 +32,20 @@ type Reply struct {
 	Recorded  *Time // when the event was recorded, the last of several
 }
 
+// ReplyRoles returns what fields of a reply say of the events that it answers. The
+// reference is generated from it.
+func ReplyRoles() []Naming {
+	types := func(role string) string { return strings.TrimPrefix(replyRoles[role], "it must be ") }
+	return []Naming{
+		{"message", []string{"message"}, "one string", ""},
+		{"count", names(countNames), "one integer", ""},
+		{"position", names(replyPositionNames), types("position"), types("position")},
+		{"event_id", names(eventIDNames), types("event_id"), types("event_id")},
+		{"duplicate", names(duplicateNames), types("duplicate"), types("duplicate")},
+		{"recorded_time", names(recordedNames), timeByName(), types("recorded_time")},
+	}
+}
+
 // Receipts reports whether the reply has something of the receipts of the events.
 func (r Reply) Receipts() bool {
 	return r.Position != nil || r.EventID != nil || r.Duplicate != nil || r.Recorded != nil

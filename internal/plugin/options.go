@@ -249,16 +249,6 @@ func OptionHelp() string {
 	return text.String()
 }
 
-// OptionTable returns the list of options as a table of Markdown.
-func OptionTable() string {
-	var text strings.Builder
-	text.WriteString("| option | what it does |\n|---|---|\n")
-	for _, one := range options {
-		fmt.Fprintf(&text, "| `%s` | %s |\n", strings.ReplaceAll(one.usage, "|", `\|`), one.doc)
-	}
-	return text.String()
-}
-
 // marks reads the file of the option comments.
 func (o Options) marks() ([]model.Mark, error) {
 	if o.Comments == "" {

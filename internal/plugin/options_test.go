@@ -1,40 +1,11 @@
 package plugin_test
 
 import (
-	"flag"
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/plugin"
 )
-
-var update = flag.Bool("update", false, "rewrite README's table of options by the one in the code")
-
-// TestReadmeHasTheTableOfOptions: README, help, errors and parsing are made of
-// one table.
-func TestReadmeHasTheTableOfOptions(t *testing.T) {
-	const readme, head = "../../README.md", "| option | what it does |\n"
-	text, err := os.ReadFile(readme)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, found := strings.Cut(string(text), head)
-	table, after, ends := strings.Cut(rest, "\n\n")
-	if !found || !ends {
-		t.Fatalf("README.md has no table that begins with %q", head)
-	}
-	want := plugin.OptionTable()
-	if *update {
-		if err := os.WriteFile(readme, []byte(before+want+"\n"+after), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if got := head + table + "\n"; got != want {
-		t.Errorf("README.md has the table of options\n%s\nwant (go test ./internal/plugin -run Readme -update rewrites it)\n%s", got, want)
-	}
-}
 
 func TestAWrongOptionIsAnErrorThatSaysWhatIsRight(t *testing.T) {
 	for parameter, want := range map[string]string{

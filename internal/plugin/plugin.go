@@ -20,6 +20,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/keep"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/render"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/report"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/templates"
 )
 
@@ -31,7 +32,7 @@ type Result struct {
 	// Files are to be written, in this order, those that are leftovers to be deleted.
 	Files []keep.File
 	// Lines are for the user to read, though nothing is wrong.
-	Lines []string
+	Lines []report.Line
 	// Missing are the modules that the files import and go.mod does not require.
 	Missing []module.Version
 	// OtherAPI are lines about messages with another API than the files suppose. Who
@@ -90,7 +91,14 @@ func Run(request *pluginpb.CodeGeneratorRequest) (*Result, error) {
 	if err := result.nested(); err != nil {
 		return nil, err
 	}
-	result.Lines = slices.Concat(foreignMessages(target, gomod), staleStubs(request, options, gomod, disk), model.NotRecognised(target, result.writes), disk.Lines(), absent, disk.NotUsed(target), result.Lines)
+	result.Lines = slices.Concat(
+		report.Of(report.GoMod, foreignMessages(target, gomod)...),
+		report.Of(report.Messages, staleStubs(request, options, gomod, disk)...),
+		report.Of(report.NoEvents, model.NotRecognised(target, result.writes)...),
+		disk.Lines(),
+		report.Of(report.NotServed, disk.NotUsed(target)...),
+		report.Of(report.NotFitting, absent...),
+		result.Lines)
 	return result, nil
 }
 
@@ -107,7 +115,7 @@ func (r *Result) addRuntime(target *model.Module, disk *keep.Module) error {
 		if leftovers := disk.RuntimeLeftovers(nil); len(leftovers) > 0 && !anyUse(r.Files, disk) {
 			r.Files = append(r.Files, leftovers...)
 		} else if !target.Copied {
-			r.Lines = otherRuntime(target, disk)
+			r.Lines = report.Of(report.NotFitting, otherRuntime(target, disk)...)
 		}
 		return nil
 	}
@@ -121,7 +129,7 @@ func (r *Result) addRuntime(target *model.Module, disk *keep.Module) error {
 	}
 	r.Files = slices.Concat(r.Files, copied, disk.RuntimeLeftovers(outputs))
 	r.Missing = r.GoMod.Missing(part.Requirements())
-	r.Lines = append(outdated(r.GoMod, part), renames(target, disk)...)
+	r.Lines = append(report.Of(report.GoMod, outdated(r.GoMod, part)...), report.Of(report.NotFitting, renames(target, disk)...)...)
 	return nil
 }
 
@@ -136,7 +144,7 @@ func (r *Result) nested() error {
 }
 
 // Respond answers a request. What the user should know though nothing is wrong
-// is handed to warn, a line at a time. An error becomes part of the answer,
+// is handed to warn, a line at a time and grouped by cause. An error becomes part of the answer,
 // which has no files then.
 func Respond(request *pluginpb.CodeGeneratorRequest, warn func(line string)) *pluginpb.CodeGeneratorResponse {
 	response := &pluginpb.CodeGeneratorResponse{
@@ -153,7 +161,7 @@ func Respond(request *pluginpb.CodeGeneratorRequest, warn func(line string)) *pl
 		response.Error = proto.String(err.Error())
 		return response
 	}
-	for _, line := range result.lines() {
+	for _, line := range report.Texts(result.lines()) {
 		warn(line)
 	}
 	if result.Options.Check {
@@ -198,8 +206,8 @@ func (r *Result) written() []keep.File {
 
 // lines returns what a plugin prints: the lines of the run, and what it leaves to
 // the user because it can neither delete a file nor write go.mod.
-func (r *Result) lines() []string {
-	lines := slices.Concat(r.Lines, r.OtherAPI)
+func (r *Result) lines() []report.Line {
+	lines := append(slices.Clone(r.Lines), report.Of(report.Messages, r.OtherAPI...)...)
 	if r.Options.Check {
 		return lines
 	}
@@ -209,16 +217,16 @@ func (r *Result) lines() []string {
 		case file.Leftover && ofRuntime(file.Path):
 			if dir := path.Dir(file.Path); !unneeded[dir] {
 				unneeded[dir] = true
-				lines = append(lines, unneededRuntime(r.Files, dir))
+				lines = append(lines, report.Line{Kind: report.Gone, Text: unneededRuntime(r.Files, dir)})
 			}
 		case file.Leftover && file.Content != nil:
-			lines = append(lines, file.Path+": no longer generated: delete it (until then it is an empty package)")
+			lines = append(lines, report.Line{Kind: report.Gone, Text: file.Path + ": no longer generated: delete it (until then it is an empty package)"})
 		case file.Leftover:
-			lines = append(lines, file.Path+": no longer generated: delete it")
+			lines = append(lines, report.Line{Kind: report.Gone, Text: file.Path + ": no longer generated: delete it"})
 		}
 	}
 	if len(r.Missing) > 0 {
-		lines = append(lines, "go.mod does not require all modules that the code imports; for the versions that it was tested with: go get "+Versions(r.Missing))
+		lines = append(lines, report.Line{Kind: report.GoMod, Text: "go.mod does not require all modules that the code imports; for the versions that it was tested with: go get " + Versions(r.Missing)})
 	}
 	return lines
 }
