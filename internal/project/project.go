@@ -175,6 +175,9 @@ func (p *plan) report(out io.Writer) {
 	for _, row := range rows {
 		fmt.Fprintf(out, "  %-*s  %s\n", width, row[0], row[1])
 	}
+	if len(p.others) > 0 {
+		fmt.Fprintf(out, "There are more servers, each with its client: %s\n", strings.Join(p.others, ", "))
+	}
 	for _, line := range p.left {
 		fmt.Fprintln(out, line)
 	}
@@ -204,7 +207,7 @@ func (p *plan) next() (commands []string) {
 	if p.project.Send != "" {
 		return append(commands, p.project.Send+"   # in another terminal")
 	}
-	return append(commands, "go run ./cmd/"+p.project.Client+" help")
+	return append(commands, "go run ./cmd/"+p.project.Client+" help   # no RPC takes events yet")
 }
 
 var errNoModule = errors.New("which module? Name it as others would import it: protoc-gen-receiver new example.com/orders")
