@@ -171,7 +171,11 @@ func (p *plan) report(out io.Writer) {
 	for _, row := range rows {
 		width = max(width, len(row[0]))
 	}
-	fmt.Fprintf(out, "%s is ready:\n", project.Path)
+	ready := "%s is ready:\n"
+	if !p.fresh {
+		ready = "%s has the service:\n"
+	}
+	fmt.Fprintf(out, ready, project.Path)
 	for _, row := range rows {
 		fmt.Fprintf(out, "  %-*s  %s\n", width, row[0], row[1])
 	}
@@ -181,7 +185,7 @@ func (p *plan) report(out io.Writer) {
 	for _, line := range p.left {
 		fmt.Fprintln(out, line)
 	}
-	if !project.IsTool() {
+	if p.fresh && !project.IsTool() {
 		fmt.Fprintln(out, "This build of protoc-gen-receiver has no version that Go could get, so go.mod does not have it: the Makefile and CI take it from PATH.")
 	}
 	fmt.Fprintln(out, "\nNext:")
@@ -192,7 +196,7 @@ func (p *plan) report(out io.Writer) {
 
 // again returns the command that generates, as short as it is.
 func (p *plan) again() string {
-	if p.fresh {
+	if text, err := os.ReadFile(filepath.Join(p.dir, "Makefile")); err == nil && strings.Contains(string(text), "\t"+p.project.Generate()+"\n") {
 		return "make generate"
 	}
 	return p.project.Generate()
