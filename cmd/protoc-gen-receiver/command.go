@@ -127,7 +127,7 @@ As a command:  ` + program + ` COMMAND`,
 	}
 	root.SetHelpFunc(func(command *cobra.Command, _ []string) { fmt.Fprint(command.OutOrStdout(), helpOf(command)) })
 	root.SetFlagErrorFunc(wrongFlag)
-	root.AddCommand(generateCommand(env.colourOut), explainCommand(), templatesCommand(), completionCommand(), versionCommand(), optionsTopic())
+	root.AddCommand(newCommand(), generateCommand(env.colourOut), explainCommand(), templatesCommand(), completionCommand(), versionCommand(), optionsTopic())
 	root.SetHelpCommand(helpCommand(root))
 	root.InitDefaultHelpCmd()
 	for _, command := range append(root.Commands(), root) {

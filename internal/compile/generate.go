@@ -105,7 +105,7 @@ func (c *command) compile(ctx context.Context) error {
 	if len(c.Files) == 0 {
 		files, err = findProtos(c.ImportPaths)
 	} else {
-		files, err = importNames(c.ImportPaths, c.Files)
+		files, err = ImportNames(c.ImportPaths, c.Files)
 	}
 	if err != nil {
 		return err
@@ -188,7 +188,7 @@ func (c *command) generate(ctx context.Context, out io.Writer) (lines []report.L
 		files = append(files, gomod)
 	}
 	keep.Sort(files)
-	if err := put(root, files); err != nil {
+	if err := Put(root, files); err != nil {
 		return lines, err
 	}
 	lines = append(lines, report.Of(report.Done, deleted(files)...)...)
