@@ -173,33 +173,60 @@ func TestTheFileOfComments(t *testing.T) {
 	}
 }
 
+// examples are the modules in examples: the files in them that were written or edited by
+// hand, and the arguments of generate for the module in a folder.
+var examples = map[string]struct {
+	byHand    []string
+	protos    string
+	templates string
+}{
+	"receiver": {byHand: []string{"README.md", "receiver.proto"}},
+	"custom":   {byHand: []string{"shop", "README.md", "asyncapi_test.go", "buf.gen.yaml", "templates"}, templates: "templates"},
+	"clickstream": {protos: "proto", byHand: []string{
+		"proto", "README.md", "Makefile", "buf.yaml", "buf.gen.yaml", "clicks.jsonl", "nats.conf",
+		"cmd/clickstream-server/main.go", "cmd/clickstream-client/main.go",
+		"internal/pageviews",
+		"internal/clickstream/v1/clickstreamservice/service.go",
+		"internal/clickstream/v1/clickstreamservice/service_test.go",
+		"internal/clickstream/v1/clickstreamservice/consume.go",
+		"internal/clickstream/v1/clickstreamservice/consume_test.go",
+		"internal/clickstream/v1/clickstreamservice/top_pages.go",
+		"internal/clickstream/v1/clickstreamservice/top_pages_test.go",
+	}},
+}
+
 // TestExample generates each example again from the files that were written by hand.
-// The result must be what is checked in.
+// The result must be what is checked in, and what is checked in must be complete: a run
+// there would change nothing, as --check says.
 func TestExample(t *testing.T) {
 	toolsOnPath(t)
-	for example, test := range map[string]struct {
-		byHand    []string
-		templates string
-	}{
-		"receiver": {byHand: []string{"receiver.proto"}},
-		"custom":   {byHand: []string{"shop", "README.md", "asyncapi_test.go", "buf.gen.yaml", "templates"}, templates: "templates"},
-	} {
+	for example, test := range examples {
 		t.Run(example, func(t *testing.T) {
 			dir, root := filepath.Join("../../examples", example), t.TempDir()
+			arguments := func(root string) []string {
+				args := []string{"--receiver_opt=root=" + root, "-I", filepath.Join(root, test.protos)}
+				if test.templates != "" {
+					args = append(args, "--receiver_opt=templates="+filepath.Join(root, test.templates))
+				}
+				return args
+			}
 			for _, name := range append(test.byHand, "go.mod", "go.sum") {
+				if !exists(filepath.Join(dir, name)) {
+					t.Errorf("%s/%s does not exist", dir, name)
+				}
 				for _, file := range files(t, filepath.Join(dir, name)) {
 					copyFile(t, filepath.Join(dir, name, file), filepath.Join(root, name, file))
 				}
 			}
-			args := []string{"--receiver_opt=root=" + root, "-I", root}
-			if test.templates != "" {
-				args = append(args, "--receiver_opt=templates="+filepath.Join(root, test.templates))
-			}
 			for range 2 { // the second run must change nothing
-				if err := compile.Generate(context.Background(), asked(args), os.Stderr, os.Stderr); err != nil {
+				if err := compile.Generate(context.Background(), asked(arguments(root)), os.Stderr, os.Stderr); err != nil {
 					t.Fatal(err)
 				}
 				compareTrees(t, dir, root)
+			}
+			var printed bytes.Buffer
+			if err := compile.Generate(context.Background(), asked(append(arguments(dir), "--check")), &printed, &printed); err != nil || printed.Len() > 0 {
+				t.Errorf("where it is checked in, --check ends with %v and prints\n%s", err, &printed)
 			}
 		})
 	}
@@ -269,8 +296,8 @@ func compareError(t *testing.T, dir, root string, err error) {
 	}
 }
 
-// compareTrees checks that two trees have the same files, apart from go.mod and
-// go.sum.
+// compareTrees checks that two trees have the same files, apart from those that are not
+// generated.
 func compareTrees(t *testing.T, golden, got string) {
 	t.Helper()
 	if *update {
@@ -280,7 +307,7 @@ func compareTrees(t *testing.T, golden, got string) {
 		want, wantErr := os.ReadFile(filepath.Join(golden, name))
 		have, haveErr := os.ReadFile(filepath.Join(got, name))
 		switch {
-		case ofModule(name):
+		case notGenerated(name):
 		case errors.Is(wantErr, fs.ErrNotExist):
 			t.Errorf("%s is new: go test ./internal/compile -update", name)
 		case errors.Is(haveErr, fs.ErrNotExist):
@@ -294,8 +321,11 @@ func compareTrees(t *testing.T, golden, got string) {
 	}
 }
 
-// ofModule reports whether a file is go.mod or go.sum, which are not generated.
-func ofModule(name string) bool { return name == "go.mod" || name == "go.sum" }
+// notGenerated reports whether a file is one of the Go command's, or one that a server
+// has made, which somebody tried in an example.
+func notGenerated(name string) bool {
+	return name == "go.mod" || name == "go.sum" || strings.HasPrefix(name, "data"+string(filepath.Separator))
+}
 
 // diff returns how one file differs from another.
 func diff(t *testing.T, a, b string) string {
@@ -332,12 +362,12 @@ func files(t *testing.T, roots ...string) (names []string) {
 func copyTree(t *testing.T, from, to string) {
 	t.Helper()
 	for _, name := range files(t, to) {
-		if !exists(filepath.Join(from, name)) && !ofModule(name) {
+		if !exists(filepath.Join(from, name)) && !notGenerated(name) {
 			os.Remove(filepath.Join(to, name))
 		}
 	}
 	for _, name := range files(t, from) {
-		if !ofModule(name) {
+		if !notGenerated(name) {
 			copyFile(t, filepath.Join(from, name), filepath.Join(to, name))
 		}
 	}
