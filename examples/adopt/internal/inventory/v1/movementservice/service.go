@@ -1,0 +1,21 @@
+// Package movementservice implements the service inventory.v1.MovementService, one file per RPC.
+package movementservice
+
+import (
+	inventoryv1 "example.com/inventory/gen/inventory/v1"
+	"example.com/inventory/gen/inventory/v1/inventoryv1events"
+)
+
+// Service implements inventoryv1.MovementServiceServer.
+//
+// MovementService takes what happens to the stock in warehouses.
+type Service struct {
+	inventoryv1.UnimplementedMovementServiceServer // answers RPCs that have no method here
+
+	events *inventoryv1events.Log
+}
+
+// New returns the service. It stores events in the given log.
+func New(events *inventoryv1events.Log) *Service {
+	return &Service{events: events}
+}
