@@ -5,7 +5,7 @@ BIN      := $(CURDIR)/.tools/bin
 BUF      := v1.75.0
 # ./... does not include packages in testdata, so they are listed here.
 GOLDENS  := $(patsubst %,./%/...,$(wildcard testdata/*/golden))
-EXAMPLES := examples/receiver examples/custom
+EXAMPLES := examples/receiver examples/custom examples/adopt
 export PATH := $(BIN):$(PATH)
 
 .PHONY: help

@@ -180,9 +180,14 @@ func TestExample(t *testing.T) {
 	for example, test := range map[string]struct {
 		byHand    []string
 		templates string
+		protos    string   // the folder of the protos
+		args      []string // besides those that all have
 	}{
 		"receiver": {byHand: []string{"receiver.proto"}},
-		"custom":   {byHand: []string{"shop", "README.md", "asyncapi_test.go", "buf.gen.yaml", "templates"}, templates: "templates"},
+		"adopt": {byHand: []string{".gitignore", "Makefile", "README.md", "buf.yaml", "buf.gen.yaml", "buf.gen.receiver.yaml", "cmd", "proto", "internal/inventory",
+			"gen/inventory/v1/inventory.pb.go", "gen/inventory/v1/inventory_grpc.pb.go"},
+			protos: "proto", args: []string{"--receiver_opt=programs=none", "--receiver_opt=engines=sqlite", "inventory/v1/movements.proto"}},
+		"custom": {byHand: []string{"shop", "README.md", "asyncapi_test.go", "buf.gen.yaml", "templates"}, templates: "templates"},
 	} {
 		t.Run(example, func(t *testing.T) {
 			dir, root := filepath.Join("../../examples", example), t.TempDir()
@@ -191,7 +196,7 @@ func TestExample(t *testing.T) {
 					copyFile(t, filepath.Join(dir, name, file), filepath.Join(root, name, file))
 				}
 			}
-			args := []string{"--receiver_opt=root=" + root, "-I", root}
+			args := append([]string{"--receiver_opt=root=" + root, "-I", filepath.Join(root, test.protos)}, test.args...)
 			if test.templates != "" {
 				args = append(args, "--receiver_opt=templates="+filepath.Join(root, test.templates))
 			}

@@ -18,7 +18,11 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 
 	inventoryv1 "example.com/inventory/gen/inventory/v1"
+	"example.com/inventory/gen/inventory/v1/inventoryv1events"
 	"example.com/inventory/internal/inventory"
+	"example.com/inventory/internal/inventory/v1/movementservice"
+	"example.com/inventory/internal/receiver-runtime/eventlog"
+	"example.com/inventory/internal/receiver-runtime/server"
 )
 
 func main() {
@@ -50,15 +54,24 @@ func serve(ctx context.Context, listener net.Listener, data, token string, logge
 	if err != nil {
 		return err
 	}
+	log, err := eventlog.Open(ctx, "sqlite:"+filepath.Join(data, "movements.db"))
+	if err != nil {
+		return errors.Join(err, store.Close())
+	}
 	tasks, ctx := errgroup.WithContext(ctx)
 	guard, access := guard{token}, accessLog{logger}
 	grpcServer := grpc.NewServer(
 		grpc.ChainUnaryInterceptor(access.unary, guard.unary),
-		grpc.ChainStreamInterceptor(access.stream, guard.stream),
+		grpc.ChainStreamInterceptor(access.stream, guard.stream, server.DrainStreams(ctx)),
 	)
 	healthServer := health.NewServer()
 	grpc_health_v1.RegisterHealthServer(grpcServer, healthServer)
 	inventoryv1.RegisterInventoryServiceServer(grpcServer, inventory.NewServer(store))
+
+	movements := movementservice.New(inventoryv1events.New(log), store)
+	inventoryv1.RegisterMovementServiceServer(grpcServer, movements)
+	tasks.Go(func() error { return movements.Consume(ctx) })
+	go server.ReportHealth(ctx, healthServer, "event log", log.Check, "inventory.v1.MovementService")
 
 	tasks.Go(func() error { return grpcServer.Serve(listener) })
 	tasks.Go(func() error {
@@ -67,5 +80,5 @@ func serve(ctx context.Context, listener net.Listener, data, token string, logge
 		grpcServer.GracefulStop()
 		return nil
 	})
-	return errors.Join(tasks.Wait(), store.Close())
+	return errors.Join(tasks.Wait(), log.Close(), store.Close())
 }

@@ -79,3 +79,54 @@ func TestCallsNeedAToken(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestMovementsMoveTheStock(t *testing.T) {
+	conn, stop := start(t, t.TempDir())
+	defer stop()
+	stock, movements := inventoryv1.NewInventoryServiceClient(conn), inventoryv1.NewMovementServiceClient(conn)
+	if _, err := stock.SetStock(authorized(t), &inventoryv1.SetStockRequest{Sku: "tea", Quantity: 7}); err != nil {
+		t.Fatal(err)
+	}
+	request := &inventoryv1.ReportMovementRequest{Movement: &inventoryv1.MovementEvent{
+		EventId: "1", Warehouse: "north", EventType: "shipped", Sku: "tea", Quantity: -3,
+	}}
+	if _, err := movements.ReportMovement(t.Context(), request); status.Code(err) != codes.Unauthenticated {
+		t.Errorf("without a token the error is %v", err)
+	}
+	for _, duplicate := range []bool{false, true} {
+		reply, err := movements.ReportMovement(authorized(t), request)
+		if err != nil || reply.GetDuplicate() != duplicate {
+			t.Fatalf("the reply is %v (%v), want duplicate to be %t", reply, err, duplicate)
+		}
+	}
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		reply, err := stock.GetStock(authorized(t), &inventoryv1.GetStockRequest{Sku: "tea"})
+		if err != nil || time.Now().After(deadline) {
+			t.Fatalf("the stock is %v (%v), want 4", reply, err)
+		}
+		if reply.GetQuantity() == 4 {
+			return
+		}
+	}
+}
+
+// TestAWatchDoesNotDelayTheEnd: without server.DrainStreams the server would wait for it.
+func TestAWatchDoesNotDelayTheEnd(t *testing.T) {
+	conn, stop := start(t, t.TempDir())
+	watch, err := grpc_health_v1.NewHealthClient(conn).Watch(t.Context(), &grpc_health_v1.HealthCheckRequest{Service: "inventory.v1.MovementService"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for reply := new(grpc_health_v1.HealthCheckResponse); reply.GetStatus() != grpc_health_v1.HealthCheckResponse_SERVING; {
+		if reply, err = watch.Recv(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stop()
+	for err == nil {
+		_, err = watch.Recv()
+	}
+	if status.Code(err) != codes.Unavailable {
+		t.Errorf("the watch ends with %v, want code Unavailable", err)
+	}
+}

@@ -2,7 +2,6 @@ package movementservice
 
 import (
 	"context"
-	"log/slog"
 
 	inventoryv1 "example.com/inventory/gen/inventory/v1"
 	"example.com/inventory/gen/inventory/v1/inventoryv1events"
@@ -21,9 +20,8 @@ func (s *Service) Consume(ctx context.Context) error {
 	)
 }
 
-// storedMovementEvent handles a stored event. If it returns an error, it is called again
+// storedMovementEvent moves the stock. If it returns an error, it is called again
 // later; after ten tries the event goes to the dead letters.
 func (s *Service) storedMovementEvent(ctx context.Context, event inventoryv1events.Stored[*inventoryv1.MovementEvent]) error {
-	slog.InfoContext(ctx, "stored", "position", event.Position, "source", event.Source, "id", event.ID, "type", event.Type, "subject", event.Subject)
-	return nil
+	return s.store.Move(ctx, int64(event.Position), event.Message.GetSku(), event.Message.GetQuantity())
 }

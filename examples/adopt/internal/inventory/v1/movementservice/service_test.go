@@ -1,18 +1,25 @@
 package movementservice
 
 import (
+	"path/filepath"
 	"testing"
 
 	inventoryv1 "example.com/inventory/gen/inventory/v1"
 	"example.com/inventory/gen/inventory/v1/inventoryv1events"
 	"example.com/inventory/gen/inventory/v1/inventoryv1server"
 	"example.com/inventory/gen/inventory/v1/inventoryv1test"
+	"example.com/inventory/internal/inventory"
 	"example.com/inventory/internal/receiver-runtime/servertest"
 )
 
 // newService makes the service for every test, as main does.
-func newService(_ testing.TB, events *inventoryv1events.Log) *Service {
-	return New(events)
+func newService(t testing.TB, events *inventoryv1events.Log) *Service {
+	store, err := inventory.Open(t.Context(), filepath.Join(t.TempDir(), "inventory.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	return New(events, store)
 }
 
 // serve runs the service with a new log, and returns a client of it and the log.
