@@ -30,7 +30,7 @@ func (t *Tree) Outputs(module *model.Module) ([]keep.Output, error) {
 					errs = append(errs, err)
 					continue
 				}
-				if module.Makes(output.Path) {
+				if model.Makes(module, output.Path) {
 					outputs = append(outputs, output)
 				}
 			}
