@@ -5,7 +5,7 @@ BIN      := $(CURDIR)/.tools/bin
 BUF      := v1.75.0
 # ./... does not include packages in testdata, so they are listed here.
 GOLDENS  := $(patsubst %,./%/...,$(wildcard testdata/*/golden))
-EXAMPLES := examples/receiver examples/custom examples/clickstream
+EXAMPLES := examples/receiver examples/custom examples/clickstream examples/adopt
 export PATH := $(BIN):$(PATH)
 
 .PHONY: help
@@ -66,6 +66,10 @@ matrix: plugins ## change a module in many ways, generate again with every tool,
 .PHONY: strangers
 strangers: plugins ## run the tests of all that was reported, and print a table: what they did, what came of it, what comes of it now
 	$(GO) run ./internal/strangers
+
+.PHONY: docs
+docs: ## run every command and every block of code of the documents, as a reader would (2 minutes); PAGES='docs/log.md …' for some
+	$(GO) run ./internal/docs $(PAGES)
 
 .PHONY: fuzz
 fuzz: ## generate from random protos for a minute, and type-check the generated code

@@ -179,9 +179,13 @@ var examples = map[string]struct {
 	byHand    []string
 	protos    string
 	templates string
+	args      []string // besides those that all have
 }{
 	"receiver": {byHand: []string{"README.md", "receiver.proto"}},
 	"custom":   {byHand: []string{"shop", "README.md", "asyncapi_test.go", "buf.gen.yaml", "templates"}, templates: "templates"},
+	"adopt": {byHand: []string{".gitignore", "Makefile", "README.md", "buf.yaml", "buf.gen.yaml", "buf.gen.receiver.yaml", "cmd", "proto", "internal/inventory",
+		"gen/inventory/v1/inventory.pb.go", "gen/inventory/v1/inventory_grpc.pb.go"},
+		protos: "proto", args: []string{"--receiver_opt=programs=none", "--receiver_opt=engines=sqlite", "inventory/v1/movements.proto"}},
 	"clickstream": {protos: "proto", byHand: []string{
 		"proto", "README.md", "Makefile", "buf.yaml", "buf.gen.yaml", "clicks.jsonl", "nats.conf",
 		"cmd/clickstream-server/main.go", "cmd/clickstream-client/main.go",
@@ -204,7 +208,7 @@ func TestExample(t *testing.T) {
 		t.Run(example, func(t *testing.T) {
 			dir, root := filepath.Join("../../examples", example), t.TempDir()
 			arguments := func(root string) []string {
-				args := []string{"--receiver_opt=root=" + root, "-I", filepath.Join(root, test.protos)}
+				args := append([]string{"--receiver_opt=root=" + root, "-I", filepath.Join(root, test.protos)}, test.args...)
 				if test.templates != "" {
 					args = append(args, "--receiver_opt=templates="+filepath.Join(root, test.templates))
 				}

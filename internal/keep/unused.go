@@ -43,7 +43,7 @@ func (m *Module) NotUsed(target *model.Module) (lines []string) {
 	return lines
 }
 
-// users returns the other folders with Go code that imports a package and is no test,
+// users returns the other folders with Go code, tests aside, that imports a package,
 // sorted.
 func (m *Module) users(dir string) []string {
 	folders := map[string]bool{}

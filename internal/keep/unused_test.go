@@ -1,6 +1,8 @@
 package keep_test
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -114,8 +116,15 @@ func TestProgramsGoAndCome(t *testing.T) {
 			t.Errorf("the main of the program serves all, but it prints %q", line)
 		}
 	}
-	if text := h.read(commands); strings.Contains(text, "func ") {
-		t.Errorf("the subcommands are still there:\n%s", text)
+	ofClient, err := filepath.Glob(filepath.Join(h.root, "cmd/shop-client/*.go"))
+	if err != nil || len(ofClient) != 3 {
+		t.Fatalf("the client has %q (%v), want its main and what is left of two files", ofClient, err)
+	}
+	for _, at := range ofClient {
+		text, err := os.ReadFile(at)
+		if err != nil || filepath.Base(at) != "main.go" && strings.Contains(string(text), "func ") {
+			t.Errorf("the subcommands are still there (%v):\n%s", err, text)
+		}
 	}
 
 	h, _ = newDiskWithoutPrograms(t)

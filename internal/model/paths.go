@@ -73,9 +73,9 @@ func (m *Module) Traces() []Trace {
 // Record returns the record of any program.
 func (m *Module) Record() Trace { return Trace{Path: RecordDir + "/program-*.txt"} }
 
-// Makes reports whether a file may be made: not in a folder of a program where there are
-// none.
-func (m *Module) Makes(at string) bool {
+// Makes reports whether a run on a module may make a file: not in a folder of a program
+// where there are none.
+func Makes(m *Module, at string) bool {
 	return !m.NoPrograms || !slices.ContainsFunc(m.Programs, func(p *Program) bool {
 		return strings.HasPrefix(at, p.ServerDir()+"/") || strings.HasPrefix(at, p.ClientDir()+"/")
 	})

@@ -23,7 +23,7 @@ func (t *Tree) Outputs(module *model.Module) ([]keep.Output, error) {
 			continue
 		}
 		of, err := t.outputs(scope, module.Path, scope.Elements(module), made)
-		of = slices.DeleteFunc(of, func(output keep.Output) bool { return !module.Makes(output.Path) })
+		of = slices.DeleteFunc(of, func(output keep.Output) bool { return !model.Makes(module, output.Path) })
 		outputs, errs = append(outputs, of...), append(errs, err)
 	}
 	return outputs, Together(errors.Join(errs...))

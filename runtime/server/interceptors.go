@@ -16,7 +16,7 @@ import (
 
 // UnaryInterceptors adds interceptors of RPCs in which neither side streams, as
 // [grpc.ChainUnaryInterceptor] does: the first is the outermost. They see all calls,
-// also those of the health service and of reflection; info.FullMethod tells them apart.
+// also those of the health service and of reflection; info.FullMethod names the RPC.
 //
 // A call passes, from the outside in: the limits of the server and the decoding of the
 // request; the server's own interceptor, which recovers panics, logs how the call

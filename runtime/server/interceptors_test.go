@@ -150,7 +150,7 @@ func TestAnInterceptorMayRefuseAllCalls(t *testing.T) {
 			t.Errorf("%s with a token: %v", method, err)
 		}
 	}
-	// The server's own services are no way around it.
+	// It guards the server's own services, too.
 	if _, err := grpc_health_v1.NewHealthClient(conn).Check(soon(t), &grpc_health_v1.HealthCheckRequest{}); status.Code(err) != codes.Unauthenticated {
 		t.Errorf("health: %v", err)
 	}
