@@ -172,21 +172,14 @@ func (b *bench) insert(ctx context.Context, conn driver.ConnPrepareContext, batc
 // jetStream appends to a server in this process that syncs each message.
 func (b *bench) jetStream(ctx context.Context, callers int) (perSecond rate, err error) {
 	err = inFolder(func(dir string) error {
-		nats, err := server.NewServer(&server.Options{
-			JetStream: true, SyncAlways: true, StoreDir: dir, NoSigs: true,
-			Host: "127.0.0.1", Port: server.RANDOM_PORT, HTTPHost: "127.0.0.1", HTTPPort: server.RANDOM_PORT,
-		})
+		nats, err := startJetStream(server.Options{StoreDir: dir, SyncAlways: true})
 		if err != nil {
 			return err
 		}
-		nats.Start()
 		defer func() {
 			nats.Shutdown()
 			nats.WaitForShutdown()
 		}()
-		if !nats.ReadyForConnections(10 * time.Second) {
-			return errors.New("the NATS server does not start")
-		}
 		log, err := eventlog.Open(ctx, fmt.Sprintf("nats://%s/EVENTS?monitor=http://%s", nats.Addr(), nats.MonitorAddr()))
 		if err != nil {
 			return err
@@ -198,6 +191,22 @@ func (b *bench) jetStream(ctx context.Context, callers int) (perSecond rate, err
 		return errors.Join(err, log.Close())
 	})
 	return perSecond, err
+}
+
+// startJetStream starts a NATS server with JetStream on free ports.
+func startJetStream(options server.Options) (*server.Server, error) {
+	options.JetStream, options.NoSigs = true, true
+	options.Host, options.Port, options.HTTPHost, options.HTTPPort = "127.0.0.1", server.RANDOM_PORT, "127.0.0.1", server.RANDOM_PORT
+	nats, err := server.NewServer(&options)
+	if err != nil {
+		return nil, err
+	}
+	nats.Start()
+	if !nats.ReadyForConnections(10 * time.Second) {
+		nats.Shutdown()
+		return nil, errors.New("the NATS server does not start")
+	}
+	return nats, nil
 }
 
 func inFolder(do func(dir string) error) error {

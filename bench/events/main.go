@@ -2,6 +2,7 @@
 // same run:
 //
 //	go run ./events                    appends, RPCs, replay, consumers
+//	go run ./events -capacity          what an event costs, engine by engine
 //	go run ./events -soak 10000000     the memory that many appends take
 //
 // The disk is synced as it is for users, so the figures depend on the disk.
@@ -9,6 +10,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -19,10 +21,15 @@ import (
 
 func main() {
 	seconds := flag.Float64("seconds", 3, "how long each figure is measured")
+	engine := flag.String("engine", "", "with -capacity: measure this engine alone")
+	capacity := flag.Bool("capacity", false, "measure what docs/operations.md says of capacity instead")
 	soak := flag.Int("soak", 0, "append this many events instead, and print the memory")
 	flag.Parse()
 	b := &bench{span: time.Duration(*seconds * float64(time.Second)), out: tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)}
 	run := b.run
+	if *capacity {
+		run = func(ctx context.Context) error { return errors.Join(b.capacity(ctx, *engine), b.out.Flush()) }
+	}
 	if *soak > 0 {
 		run = func(ctx context.Context) error { return b.soak(ctx, *soak) }
 	}

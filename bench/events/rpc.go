@@ -69,6 +69,15 @@ func (b *bench) rpcs(ctx context.Context) error {
 }
 
 func (b *bench) rpc(ctx context.Context, callers int, events *receiverevents.Log) (perSecond rate, err error) {
+	details, err := structpb.NewStruct(map[string]any{"idfa": "idfa1", "amount": 123})
+	if err != nil {
+		return 0, err
+	}
+	return b.rpcOf(ctx, callers, events, &receiverpb.Event{Appid: "demo", Xwhen: 123, Xwho: "jerry", Xwhat: "install", Xcontext: details})
+}
+
+// rpcOf returns how many times in a second callers send a message.
+func (b *bench) rpcOf(ctx context.Context, callers int, events *receiverevents.Log, message *receiverpb.Event) (perSecond rate, err error) {
 	config := server.Defaults("bench")
 	config.Addr, config.LogLevel = "127.0.0.1:0", slog.LevelError
 	generated := receiverserver.Receiver(&service{events: events})
@@ -88,11 +97,6 @@ func (b *bench) rpc(ctx context.Context, callers int, events *receiverevents.Log
 		return 0, err
 	}
 	defer client.Close()
-	details, err := structpb.NewStruct(map[string]any{"idfa": "idfa1", "amount": 123})
-	if err != nil {
-		return 0, err
-	}
-	message := &receiverpb.Event{Appid: "demo", Xwhen: 123, Xwho: "jerry", Xwhat: "install", Xcontext: details}
 	receiver := client.Receiver()
 	return b.callers(ctx, callers, func(ctx context.Context) error {
 		_, err := receiver.Receive(ctx, message)

@@ -15,16 +15,16 @@ import (
 // documentedSQL finds the statements that docs/operations.md gives to the program
 // sqlite3, and documentedRestore the commands by which a backup is restored.
 var (
-	documentedSQL     = regexp.MustCompile(`(?m)^sqlite3 -readonly data/receiver\.db (?:'([^']+)'|"([^"]+)")`)
+	documentedSQL     = regexp.MustCompile(`(?m)^sqlite3 -readonly data/orders\.db (?:'([^']+)'|"([^"]+)")`)
 	documentedRestore = regexp.MustCompile(`(?m)^mkdir before .*\n(?:.+\n)*?cp .*$`)
 )
 
-// runSQL runs a statement on data/receiver.db in a directory as the documentation does:
+// runSQL runs a statement on data/orders.db in a directory as the documentation does:
 // with the program sqlite3 or, where that is missing, with the driver.
 func runSQL(t *testing.T, dir, statement string) (lines int) {
 	t.Helper()
 	if program, err := exec.LookPath("sqlite3"); err == nil {
-		command := exec.CommandContext(t.Context(), program, "-readonly", "data/receiver.db", statement)
+		command := exec.CommandContext(t.Context(), program, "-readonly", "data/orders.db", statement)
 		command.Dir = dir
 		output, err := command.CombinedOutput()
 		if err != nil {
@@ -32,7 +32,7 @@ func runSQL(t *testing.T, dir, statement string) (lines int) {
 		}
 		return strings.Count(string(output), "\n")
 	}
-	pool := newPool(filepath.Join(dir, "data", "receiver.db"), "mode=ro", "_pragma=busy_timeout(5000)")
+	pool := newPool(filepath.Join(dir, "data", "orders.db"), "mode=ro", "_pragma=busy_timeout(5000)")
 	defer func() { _ = pool.Close() }()
 	rows, err := pool.QueryContext(t.Context(), strings.ReplaceAll(statement, "'backup.db'", "'"+filepath.Join(dir, "backup.db")+"'"))
 	if err != nil {
@@ -65,7 +65,7 @@ func TestDocumentedBackupIsRestored(t *testing.T) {
 	}
 
 	dir := t.TempDir()
-	log := mustOpen(t, "sqlite:"+filepath.Join(dir, "data", "receiver.db"))
+	log := mustOpen(t, "sqlite:"+filepath.Join(dir, "data", "orders.db"))
 	before := appendNumbered(t, log, "before", 500, 3000)
 	stop := make(chan struct{})
 	var group sync.WaitGroup
