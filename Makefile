@@ -69,6 +69,10 @@ matrix: plugins ## change a module in many ways, generate again with every tool,
 strangers: plugins ## run the tests of all that was reported, and print a table: what they did, what came of it, what comes of it now
 	$(GO) run ./internal/strangers
 
+.PHONY: docs
+docs: ## run every command and every block of code of the documents, as a reader would (2 minutes); PAGES='docs/log.md …' for some
+	$(GO) run ./internal/docs $(PAGES)
+
 .PHONY: fuzz
 fuzz: ## generate from random protos for a minute, and type-check the generated code
 	$(GO) test ./internal/fuzz -run '^$$' -fuzz FuzzGenerate -fuzztime 60s -fuzzminimizetime 10x
