@@ -265,6 +265,20 @@ func TestEventsAreReadFromAFile(t *testing.T) {
 	}
 }
 
+// TestEventsWithIDsOfTheirOwnAreSentWithoutAnother: the calls of a command whose
+// events have a field for the id, or that takes none, have no id of the command's.
+func TestEventsWithIDsOfTheirOwnAreSentWithoutAnother(t *testing.T) {
+	var s store
+	c, _, _ := s.command("")
+	c.Event = false
+	if _, _, err := runAll(t, c, strings.NewReader(strings.Repeat("{}\n", 3))); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"", "", ""}; !slices.Equal(s.ids, want) {
+		t.Errorf("the calls have the ids %q, want %q", s.ids, want)
+	}
+}
+
 // TestAStreamThatFailsReportsWhatWasSent: nobody has to guess after an error.
 func TestAStreamThatFailsReportsWhatWasSent(t *testing.T) {
 	full := status.Error(codes.ResourceExhausted, "the disk is full")
