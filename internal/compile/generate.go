@@ -242,7 +242,7 @@ func (c *command) generate(ctx context.Context, out, stderr io.Writer) error {
 		files = append(files, gomod)
 	}
 	keep.Sort(files)
-	if err := put(root, files); err != nil {
+	if err := Put(root, files); err != nil {
 		return err
 	}
 	for _, line := range deleted(files) {
