@@ -123,7 +123,7 @@ func load(ctx context.Context, name string, args []string) (*command, error) {
 	if len(files) == 0 {
 		files, err = findProtos(importPaths)
 	} else {
-		files, err = importNames(importPaths, files)
+		files, err = ImportNames(importPaths, files)
 	}
 	if err != nil {
 		return nil, err

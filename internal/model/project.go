@@ -19,17 +19,19 @@ type Project struct {
 	Go        string // the version in go.mod: "1.26.0"
 	Protos    string // folder of its protos: "proto"
 	Proto     string // the proto of the service, below Protos: "orders/v1/orders.proto"
-	Package   string // the proto package of the service: "orders.v1"
-	Service   string // "OrdersService"
-	Event     string // the message that is an event: "Event"
-	Marked    bool   // whether a comment must say that it is one, because its name does not end so
-	GoPackage string // of the messages: "example.com/orders/gen/orders/v1;ordersv1"
 	Templates string // folder of its own templates; "" if it has none
 	// Plugin is the command that runs protoc-gen-receiver: "go tool
 	// protoc-gen-receiver" if that is a tool of the module.
 	Plugin []string
-	// Given reports whether the proto was there before, so that none is written.
+	// Given reports whether the proto was there before. Else the next ones say what is
+	// in the one to be written.
 	Given bool
+
+	Package   string // its proto package: "orders.v1"
+	Service   string // "OrdersService"
+	Event     string // the message that is an event: "Event"
+	Marked    bool   // whether a comment must say that it is one, because its name does not end so
+	GoPackage string // of the messages: "example.com/orders/gen/orders/v1;ordersv1"
 
 	// The following are known once the proto is there.
 
@@ -131,6 +133,29 @@ func Draft(modulePath, service, event string) (*Project, error) {
 		GoPackage: path.Join(modulePath, "gen", base, "v1") + ";" + strings.ReplaceAll(base, "_", "") + "v1",
 	}, nil
 }
+
+// Around names a project after its module, around a proto in the folder protos.
+func Around(modulePath, protos, proto string) *Project {
+	name := strings.ReplaceAll(nameOfModule(modulePath), "_", "-")
+	return &Project{Path: modulePath, Name: name, Protos: protos, Proto: proto, Given: true}
+}
+
+// GoPackageFor returns a go_package in a module for a proto of the given name: beside
+// others of its proto package, if it has one.
+func GoPackageFor(modulePath, protoPackage, proto string) string {
+	if protoPackage == "" {
+		name := packageName(strings.TrimSuffix(path.Base(proto), ".proto")) + "pb"
+		return path.Join(modulePath, "gen", notInGoName.ReplaceAllString(name, ""))
+	}
+	parts := strings.Split(protoPackage, ".")
+	name := parts[len(parts)-1] + "pb"
+	if versionOf(protoPackage) != "" {
+		name = strings.Join(parts[len(parts)-2:], "")
+	}
+	return path.Join(modulePath, "gen", protoDir(protoPackage)) + ";" + notInGoName.ReplaceAllString(strings.ToLower(name), "")
+}
+
+var notInGoName = regexp.MustCompile(`[^a-z0-9]+`)
 
 // drafts are the other messages of the proto that new writes.
 var drafts = []string{

@@ -39,7 +39,7 @@ func (p *plan) tools() (tools []string) {
 		all = append(all, module.Version{Path: self, Version: p.config.Version})
 	}
 	for _, tool := range all {
-		if p.gomod == nil || !slices.ContainsFunc(p.gomod.Tool, func(t *modfile.Tool) bool { return t.Path == tool.Path }) {
+		if !p.has(tool.Path) {
 			tools = append(tools, tool.Path+"@"+p.version(tool))
 		}
 	}

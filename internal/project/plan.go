@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"go.yaml.in/yaml/v3"
 	"golang.org/x/mod/modfile"
 	"golang.org/x/mod/module"
 	"google.golang.org/protobuf/compiler/protogen"
@@ -31,12 +33,16 @@ type plan struct {
 	config  Config
 	dir     string // of the module
 	project *model.Project
-	gomod   *modfile.File // that is there; nil if there is none
-	fresh   bool          // whether there is neither Go code nor a proto yet
-	files   []keep.File   // that new itself writes
-	made    []string      // paths of what generate writes then
-	needs   []string      // modules that the code needs, at their versions
-	left    []string      // lines about files that were left as they were
+	gomod   *modfile.File                  // that is there; nil if there is none
+	fresh   bool                           // whether there is neither Go code nor a proto yet
+	request *pluginpb.CodeGeneratorRequest // the protos that are given; nil if one is written
+	params  []string                       // options by which the given protos get their Go packages
+	copies  []keep.File                    // of the given protos
+	files   []keep.File                    // that new itself writes
+	made    []string                       // paths of what generate writes then
+	needs   []string                       // modules that the code needs, at their versions
+	others  []string                       // folders of servers besides the project's
+	left    []string                       // lines about files that were left as they were
 }
 
 // self is the package of this program.
@@ -49,13 +55,8 @@ func prepare(ctx context.Context, config Config) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.project, err = model.Draft(modulePath, config.Service, config.Event); err != nil {
+	if err := p.begin(ctx, modulePath); err != nil {
 		return nil, err
-	}
-	p.project.Go = runtime.Go.Version
-	p.project.Plugin = []string{"protoc-gen-receiver"}
-	if config.Version != "" {
-		p.project.Plugin = []string{"go", "tool", "protoc-gen-receiver"}
 	}
 	if p.fresh, err = p.isFresh(); err != nil {
 		return nil, err
@@ -68,7 +69,61 @@ func prepare(ctx context.Context, config Config) (*plan, error) {
 	if err := p.render(ctx, stage); err != nil {
 		return nil, err
 	}
-	return p, p.clear()
+	if err := p.clear(); err != nil {
+		return nil, err
+	}
+	return p, p.verify(ctx, stage)
+}
+
+// begin names the project, and its protos.
+func (p *plan) begin(ctx context.Context, modulePath string) (err error) {
+	if len(p.config.From) > 0 {
+		err = p.given(ctx, modulePath)
+	} else if p.project, err = model.Draft(modulePath, p.config.Service, p.config.Event); err == nil {
+		p.project.Protos, err = p.folder()
+	}
+	if err != nil {
+		return err
+	}
+	p.project.Go = runtime.Go.Version
+	p.project.Plugin = []string{"protoc-gen-receiver"}
+	if p.config.Version != "" || p.has(self) {
+		p.project.Plugin = []string{"go", "tool", "protoc-gen-receiver"}
+	}
+	return nil
+}
+
+// has reports whether the go.mod that is there has a tool.
+func (p *plan) has(tool string) bool {
+	return p.gomod != nil && slices.ContainsFunc(p.gomod.Tool, func(t *modfile.Tool) bool { return t.Path == tool })
+}
+
+// folder returns the folder of the module's protos: the first one of its buf.yaml, else
+// proto.
+func (p *plan) folder() (string, error) {
+	const usual = "proto"
+	at := filepath.Join(p.dir, "buf.yaml")
+	text, err := os.ReadFile(at)
+	if errors.Is(err, fs.ErrNotExist) {
+		return usual, nil
+	}
+	if err != nil {
+		return "", err
+	}
+	var config struct {
+		Version string
+		Modules []struct{ Path string }
+	}
+	if err := yaml.Unmarshal(text, &config); err != nil {
+		return "", fmt.Errorf("%s can't be read, and it says where protos are: %w", at, err)
+	}
+	switch {
+	case config.Version != "v2", len(config.Modules) == 0:
+		return ".", nil
+	case !filepath.IsLocal(config.Modules[0].Path):
+		return "", fmt.Errorf("%s: its first module, in %s, is not below the folder: run this where it is, or name it in another order", at, config.Modules[0].Path)
+	}
+	return path.Clean(config.Modules[0].Path), nil
 }
 
 // module returns the path of the module, after the go.mod that is there.
@@ -126,8 +181,8 @@ func (p *plan) notWithin() error {
 	}
 }
 
-// isFresh reports whether the folder has neither Go code nor protos, so that it gets
-// all files of a project, not only the proto of a service.
+// isFresh reports whether the folder has neither Go code nor other protos than those to
+// build around, so that it gets all files of a project, not only the proto of a service.
 func (p *plan) isFresh() (fresh bool, err error) {
 	if p.gomod == nil {
 		return true, nil
@@ -141,7 +196,7 @@ func (p *plan) isFresh() (fresh bool, err error) {
 		if entry.IsDir() && at != p.dir && (strings.HasPrefix(name, ".") || name == "vendor" || name == "node_modules" || name == "testdata") {
 			return fs.SkipDir
 		}
-		if ext := filepath.Ext(name); ext == ".go" || ext == ".proto" {
+		if ext := filepath.Ext(name); ext == ".go" || ext == ".proto" && len(p.config.From) == 0 {
 			fresh = false
 			return fs.SkipAll
 		}
@@ -172,6 +227,7 @@ func (p *plan) render(ctx context.Context, stage string) error {
 	if err != nil {
 		return err
 	}
+	p.files = slices.Clone(p.copies)
 	isProto := func(output keep.Output) bool { return path.Ext(output.Path) == ".proto" }
 	for _, first := range []bool{true, false} {
 		for _, output := range outputs {
@@ -220,15 +276,15 @@ func (p *plan) read(ctx context.Context, stage string) error {
 			return err
 		}
 	}
-	var names []string
-	for _, file := range p.files {
-		names = append(names, strings.TrimPrefix(file.Path, p.project.Protos+"/"))
+	request := p.request
+	if request == nil {
+		var err error
+		if request, err = compile.Request(ctx, []string{filepath.Join(stage, filepath.FromSlash(p.project.Protos))}, []string{p.project.Proto}); err != nil {
+			return err
+		}
 	}
-	request, err := compile.Request(ctx, []string{filepath.Join(stage, filepath.FromSlash(p.project.Protos))}, names)
-	if err != nil {
-		return err
-	}
-	request.Parameter = proto.String(strings.Join(p.options(stage), ","))
+	request = proto.CloneOf(request)
+	request.Parameter = proto.String(strings.Join(append(p.options(stage), p.params...), ","))
 	result, err := plugin.Run(request)
 	if err != nil {
 		return err
@@ -242,10 +298,37 @@ func (p *plan) read(ctx context.Context, stage string) error {
 	return p.describe(request)
 }
 
+// verify returns the error with which generate would end, given all protos that will be
+// in the module.
+func (p *plan) verify(ctx context.Context, stage string) error {
+	root := stage
+	if p.gomod != nil {
+		root = p.dir
+	}
+	var arguments []string
+	for _, dir := range []string{stage, p.dir} {
+		if at := filepath.Join(dir, filepath.FromSlash(p.project.Protos)); isFolder(at) {
+			arguments = append(arguments, "-I", at)
+		}
+	}
+	for _, option := range p.options(root) {
+		arguments = append(arguments, "--receiver_opt="+option)
+	}
+	if err := compile.Explain(ctx, arguments, io.Discard); err != nil {
+		return fmt.Errorf("%w\nNothing was written", err)
+	}
+	return nil
+}
+
+func isFolder(at string) bool {
+	info, err := os.Stat(at)
+	return err == nil && info.IsDir()
+}
+
 // describe notes how the protos of a request are read.
 func (p *plan) describe(request *pluginpb.CodeGeneratorRequest) error {
 	request = proto.CloneOf(request)
-	request.Parameter = nil
+	request.Parameter = proto.String(strings.Join(p.params, ","))
 	protos, err := protogen.Options{}.New(request)
 	if err != nil {
 		return err
@@ -264,6 +347,11 @@ func (p *plan) describe(request *pluginpb.CodeGeneratorRequest) error {
 	}
 	service, method := shown(target)
 	app := service.Package.Program.Name
+	for _, program := range target.Programs {
+		if program.Name != app {
+			p.others = append(p.others, "cmd/"+program.Name+"-server")
+		}
+	}
 	p.project.App, p.project.Server, p.project.Client = app, app+"-server", app+"-client"
 	p.project.Code = service.Impl().Dir
 	p.project.Events = target.UsesEvents()

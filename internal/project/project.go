@@ -171,14 +171,21 @@ func (p *plan) report(out io.Writer) {
 	for _, row := range rows {
 		width = max(width, len(row[0]))
 	}
-	fmt.Fprintf(out, "%s is ready:\n", project.Path)
+	ready := "%s is ready:\n"
+	if !p.fresh {
+		ready = "%s has the service:\n"
+	}
+	fmt.Fprintf(out, ready, project.Path)
 	for _, row := range rows {
 		fmt.Fprintf(out, "  %-*s  %s\n", width, row[0], row[1])
+	}
+	if len(p.others) > 0 {
+		fmt.Fprintf(out, "There are more servers, each with its client: %s\n", strings.Join(p.others, ", "))
 	}
 	for _, line := range p.left {
 		fmt.Fprintln(out, line)
 	}
-	if !project.IsTool() {
+	if p.fresh && !project.IsTool() {
 		fmt.Fprintln(out, "This build of protoc-gen-receiver has no version that Go could get, so go.mod does not have it: the Makefile and CI take it from PATH.")
 	}
 	fmt.Fprintln(out, "\nNext:")
@@ -189,7 +196,7 @@ func (p *plan) report(out io.Writer) {
 
 // again returns the command that generates, as short as it is.
 func (p *plan) again() string {
-	if p.fresh {
+	if text, err := os.ReadFile(filepath.Join(p.dir, "Makefile")); err == nil && strings.Contains(string(text), "\t"+p.project.Generate()+"\n") {
 		return "make generate"
 	}
 	return p.project.Generate()
@@ -204,7 +211,7 @@ func (p *plan) next() (commands []string) {
 	if p.project.Send != "" {
 		return append(commands, p.project.Send+"   # in another terminal")
 	}
-	return append(commands, "go run ./cmd/"+p.project.Client+" help")
+	return append(commands, "go run ./cmd/"+p.project.Client+" help   # no RPC takes events yet")
 }
 
 var errNoModule = errors.New("which module? Name it as others would import it: protoc-gen-receiver new example.com/orders")
