@@ -265,9 +265,9 @@ func TestEventsAreReadFromAFile(t *testing.T) {
 	}
 }
 
-// TestEventsWithIDsOfTheirOwnAreSentWithoutAnother: the calls of a command whose
-// events have a field for the id, or that takes none, have no id of the command's.
-func TestEventsWithIDsOfTheirOwnAreSentWithoutAnother(t *testing.T) {
+// TestOnlyCallsWithEventsHaveAnID: the calls of a command without a flag for the event
+// id have none, also after the first.
+func TestOnlyCallsWithEventsHaveAnID(t *testing.T) {
 	var s store
 	c, _, _ := s.command("")
 	c.Event = false
