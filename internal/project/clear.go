@@ -26,6 +26,11 @@ func (p *plan) clear() error {
 	var inTheWay []string
 	var files []keep.File // to be written
 	again := false        // whether the proto is there, since an earlier run
+	for _, name := range p.names() {
+		if _, err := root.Resolve(name); err != nil {
+			return fmt.Errorf("%w\nNothing was written", err)
+		}
+	}
 	for _, file := range p.files {
 		existing, err := root.Read(file.Path)
 		switch {

@@ -125,7 +125,7 @@ func (p *plan) roots() ([]string, error) {
 			return nil, err
 		}
 		if rest, ok := strings.CutSuffix(filepath.ToSlash(absolute), "/"+folders); ok && folders != "" {
-			if relative, err := filepath.Rel(dir, filepath.FromSlash(rest)); err == nil {
+			if relative, err := filepath.Rel(absolute, filepath.FromSlash(rest)); err == nil {
 				roots = append(roots, filepath.Join(dir, relative))
 			}
 		}

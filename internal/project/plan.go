@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"slices"
@@ -158,7 +159,50 @@ func (p *plan) module() (string, error) {
 	if _, _, ok := module.SplitPathVersion(p.config.Module); !ok {
 		return "", fmt.Errorf("%s can't be the path of a module, because of the version at its end: want one such as example.com/orders or example.com/orders/v2", p.config.Module)
 	}
+	if isGos(p.config.Module) {
+		return "", fmt.Errorf("%s can't be the path of a module, because it begins like a package of Go itself: want one such as example.com/%[1]s", p.config.Module)
+	}
+	if err := p.inWorkspace(); err != nil {
+		return "", err
+	}
 	return p.config.Module, p.notWithin()
+}
+
+// inWorkspace returns an error if the folder is in that of a go.work that does not use
+// it: there the Go command would refuse to build the module.
+func (p *plan) inWorkspace() error {
+	dir, err := filepath.Abs(p.dir)
+	if err != nil || os.Getenv("GOWORK") == "off" {
+		return err
+	}
+	for above := dir; ; above = filepath.Dir(above) {
+		at := filepath.Join(above, "go.work")
+		if text, err := os.ReadFile(at); err == nil {
+			work, err := modfile.ParseWork(at, text, nil)
+			if err != nil {
+				return err
+			}
+			own := "./" + within(above, dir)
+			if slices.ContainsFunc(work.Use, func(use *modfile.Use) bool { return "./"+path.Clean(use.Path) == own }) {
+				return nil
+			}
+			return fmt.Errorf("this folder is in the workspace of %s, which does not use it. First run there: go work edit -use=%s", at, own)
+		}
+		if above == filepath.Dir(above) {
+			return nil
+		}
+	}
+}
+
+// isGos reports whether Go's own library begins with the first part of a path. A name
+// with a dot is never there.
+func isGos(modulePath string) bool {
+	first, _, _ := strings.Cut(modulePath, "/")
+	if strings.Contains(first, ".") {
+		return false
+	}
+	root, err := exec.Command("go", "env", "GOROOT").Output()
+	return err == nil && isFolder(filepath.Join(strings.TrimSpace(string(root)), "src", first))
 }
 
 // notWithin returns an error if the folder is within another module, unless it was
@@ -217,7 +261,9 @@ func (p *plan) render(ctx context.Context, stage string) error {
 		if theirs, err = render.Read(p.config.Templates); err != nil {
 			return err
 		}
-		p.project.Templates = within(p.dir, p.config.Templates)
+		if p.project.Templates = within(p.dir, p.config.Templates); p.project.Templates == "" {
+			p.left = append(p.left, fmt.Sprintf("%s is not in the module's folder, so that only this run uses it: copy it there, and give every later run --receiver_opt=templates=DIR", p.config.Templates))
+		}
 	}
 	tree, err := render.Parse(ours, theirs)
 	if err != nil {

@@ -56,6 +56,9 @@ func New(ctx context.Context, config Config, out, stderr io.Writer) error {
 		return err
 	}
 	plan.report(out)
+	if len(lines) == 0 && plan.project.Send == "" {
+		lines = []byte("protoc-gen-receiver: no RPC takes events: if a request is one, write // receiver:event above its message, and run " + plan.again() + "\n")
+	}
 	_, err = stderr.Write(lines)
 	return err
 }

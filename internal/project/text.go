@@ -74,7 +74,7 @@ func (s source) with(goPackage string) []byte {
 		return bytes.Join([][]byte{s.text[:s.option.from], []byte(option), s.text[s.option.to:]}, nil)
 	}
 	at := s.after
-	if rest, _, found := bytes.Cut(s.text[at:], []byte("\n")); found && isComment(string(rest)) {
+	if rest, _, found := bytes.Cut(s.text[at:], []byte("\n")); found && at > 0 && isComment(string(rest)) {
 		at += len(bytes.TrimRight(rest, "\r"))
 	}
 	newline := "\n"
