@@ -196,7 +196,7 @@ func (c *languageClient) sendsBatchOnce(t *testing.T) {
 			command.Stdin = lines
 			return command
 		})
-		if want := "2 events, the last at position 2\n"; err != nil || output != want {
+		if want := "2 acknowledged, the last at position 2\n"; err != nil || output != want {
 			t.Fatalf("batch: %v\n%s\nwant:\n%s", err, output, want)
 		}
 	}

@@ -112,7 +112,7 @@ def send_lines(stub, args: argparse.Namespace) -> None:
     """Send the events of the standard input, one in each line, as a batch."""
     events = [json_format.Parse(line, orders_pb2.Event()) for line in sys.stdin]
     reply = send_batch(stub, events, args.id or new_id())
-    print(f"{len(events)} events, the last at position {reply.position}")
+    print(f"{len(events)} acknowledged, the last at position {reply.position}")
 
 
 def follow(stub, args: argparse.Namespace) -> None:

@@ -124,7 +124,7 @@ async function main(): Promise<void> {
       const lines = (await text(process.stdin)).trimEnd().split("\n");
       const events = lines.map((line) => Event.fromJSON(JSON.parse(line)));
       const { position } = await sendBatch(client, events, flags.id);
-      console.log(`${events.length} events, the last at position ${position}`);
+      console.log(`${events.length} acknowledged, the last at position ${position}`);
       break;
     }
     case "tail":
