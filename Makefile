@@ -6,6 +6,7 @@ BUF      := v1.75.0
 # ./... does not include packages in testdata, so they are listed here.
 GOLDENS  := $(patsubst %,./%/...,$(wildcard testdata/*/golden))
 EXAMPLES := examples/receiver examples/custom examples/clickstream examples/adopt
+TYPESCRIPT := examples/languages/typescript
 export PATH := $(BIN):$(PATH)
 
 .PHONY: help
@@ -40,10 +41,11 @@ test test-all:
 # Lists what tests are skipped for. In CI they fail instead.
 .PHONY: missing
 missing:
-	@for program in protoc buf strace grpc_python_plugin bash zsh fish; do \
+	@for program in protoc buf strace grpc_python_plugin node npm bash zsh fish; do \
 		command -v $$program >/dev/null || echo "skipping the tests that need $$program, which is not installed"; done
 	@python3 -c 'import grpc, google.protobuf' 2>/dev/null || /usr/bin/python3 -c 'import grpc, google.protobuf' 2>/dev/null || \
 		echo "skipping the tests that need Python's grpc, which is not installed"
+	@test -d .tools/typescript/node_modules || echo "skipping the tests that need the client in TypeScript, which make tools installs"
 
 .PHONY: corpus
 corpus: ## generate for 400 services of public modules, build, vet and test them (15 minutes)
@@ -110,5 +112,7 @@ plugins: ## build protoc-gen-receiver, protoc-gen-go and protoc-gen-go-grpc into
 	@$(GO) build -o $(BIN)/ google.golang.org/protobuf/cmd/protoc-gen-go google.golang.org/grpc/cmd/protoc-gen-go-grpc
 
 .PHONY: tools
-tools: plugins ## also install buf, which tests with real tools need, into .tools/bin
+tools: plugins ## also install what tests with real tools need into .tools: buf and, if there is npm, the libraries of the client in TypeScript
 	GOBIN=$(BIN) $(GO) install github.com/bufbuild/buf/cmd/buf@$(BUF)
+	@mkdir -p .tools/typescript && cp $(TYPESCRIPT)/package.json $(TYPESCRIPT)/package-lock.json .tools/typescript/
+	@! command -v npm >/dev/null || (cd .tools/typescript && npm ci --no-audit --no-fund --loglevel=error)

@@ -71,7 +71,7 @@ func referenceOfProtos(text *strings.Builder) {
 ## Comments
 
 Write one on a line of its own directly above what it is about, or after a field on its line; several may share a line. For protos of
-others write them [in a file](events.md#protos-of-others).
+others write them [in a file](protos.md#protos-of-others).
 `)
 	messages, fields, rpcs := model.Comments()
 	for _, part := range []struct {

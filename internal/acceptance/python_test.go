@@ -263,10 +263,11 @@ func finish(t *testing.T, program program) (string, error) {
 	return string(output), err
 }
 
-// process is a server that runs until the test ends.
+// process is a program that runs until the test ends, or stop is called.
 type process struct {
-	addr   string // where it listens
+	addr   string // where it listens, if it is a server
 	events string // the URL of its log, if it is the generated one
+	stop   func() // ends it by SIGTERM, and returns when it has ended
 
 	mu    sync.Mutex
 	out   bytes.Buffer
@@ -276,9 +277,17 @@ type process struct {
 // servingAt matches what both servers print once they serve.
 var servingAt = regexp.MustCompile(`\bserving addr=(127\.0\.0\.1:\d+)\s`)
 
-// start starts a server and waits until it serves. It stops it when the test ends, and
-// logs what the server printed if the test has failed.
+// start starts a server and waits until it serves.
 func start(t *testing.T, program program) *process {
+	t.Helper()
+	p := begin(t, program)
+	p.addr = p.await(t, servingAt, 1)[0][1]
+	return p
+}
+
+// begin starts a program. It stops it when the test ends, and logs what the program
+// printed if the test has failed.
+func begin(t *testing.T, program program) *process {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &process{ended: make(chan struct{})}
@@ -294,14 +303,16 @@ func start(t *testing.T, program program) *process {
 		_ = command.Wait() // how it ends is not tested
 		close(p.ended)
 	}()
-	t.Cleanup(func() {
+	p.stop = func() {
 		cancel()
 		<-p.ended
+	}
+	t.Cleanup(func() {
+		p.stop()
 		if t.Failed() {
 			t.Logf("%s printed:\n%s", command, p.printed())
 		}
 	})
-	p.addr = p.await(t, servingAt, 1)[0][1]
 	return p
 }
 
@@ -324,16 +335,24 @@ func (p *process) await(t *testing.T, pattern *regexp.Regexp, wanted int) [][]st
 	t.Helper()
 	deadline := time.After(stepTimeout)
 	for {
+		ended := false
+		select {
+		case <-p.ended:
+			ended = true
+		default:
+		}
 		matches := pattern.FindAllStringSubmatch(p.printed(), -1)
 		if len(matches) >= wanted {
 			return matches
 		}
+		if ended {
+			t.Fatal("the program ended early")
+		}
 		select {
 		case <-time.After(5 * time.Millisecond):
 		case <-p.ended:
-			t.Fatal("the server ended early")
 		case <-deadline:
-			t.Fatalf("the server printed %d matches of %s within %s, want %d", len(matches), pattern, stepTimeout, wanted)
+			t.Fatalf("the program printed %d matches of %s within %s, want %d", len(matches), pattern, stepTimeout, wanted)
 		}
 	}
 }
@@ -353,9 +372,15 @@ type stored struct {
 // stored reads the log of a running server.
 func (w *wire) stored(t *testing.T, server *process) (events []stored) {
 	t.Helper()
-	output, err := finish(t, w.goProgram("receiver-server", "events", "replay", "--events", server.events))
+	return replay(t, w.goProgram("receiver-server", "events", "replay", "--events", server.events))
+}
+
+// replay returns the events that a generated server's replay prints.
+func replay(t *testing.T, program program) (events []stored) {
+	t.Helper()
+	output, err := finish(t, program)
 	if err != nil {
-		t.Fatalf("receiver-server events replay: %v\n%s", err, output)
+		t.Fatalf("events replay: %v\n%s", err, output)
 	}
 	for line := range strings.Lines(output) {
 		events = append(events, decode[stored](t, line))

@@ -22,7 +22,7 @@ func (p *page) inspect() (problems []error) {
 		b := &p.blocks[i]
 		var err error
 		switch {
-		case b.language == "go":
+		case b.language == "go" && b.kind() != insertion: // what is inserted may be a part of a call
 			err = b.formatted()
 		case b.language == "proto" && whole.MatchString(b.text()):
 			err = p.compiles(b)

@@ -109,13 +109,13 @@ func texts(root string) (names []string, err error) {
 		}
 		name = filepath.ToSlash(name)
 		hidden := name != "." && strings.HasPrefix(entry.Name(), ".")
-		if hidden || entry.Name() == "testdata" || name == "internal/english" {
+		if hidden || entry.Name() == "testdata" || entry.Name() == "node_modules" || name == "internal/english" {
 			if entry.IsDir() {
 				return fs.SkipDir
 			}
 			return nil
 		}
-		if !entry.IsDir() && (slices.Contains([]string{".go", ".md", ".tmpl", ".sh"}, path.Ext(name)) || entry.Name() == "Makefile") {
+		if !entry.IsDir() && (slices.Contains([]string{".go", ".md", ".tmpl", ".sh", ".py", ".ts"}, path.Ext(name)) || entry.Name() == "Makefile") {
 			names = append(names, name)
 		}
 		return nil

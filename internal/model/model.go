@@ -242,9 +242,12 @@ func (m *Method) TakesEvents() bool { return m.Event != nil && m.Kind != Tail }
 // Many reports whether a request holds any number of events.
 func (m *Method) Many() bool { return m.Holder != nil && m.Holder.List }
 
-// NeedsEventID reports whether the RPC takes one event that has no field for
-// its id.
-func (m *Method) NeedsEventID() bool { return m.TakesEvents() && m.Event.ID == nil }
+// NeedsEventID reports whether the client's command has a flag for the id that comes
+// with a call: the RPC takes events, of which some may have no id of their own, and no
+// field of the request has that flag.
+func (m *Method) NeedsEventID() bool {
+	return m.TakesEvents() && !slices.ContainsFunc(m.Input.Fields, func(f *Field) bool { return f.Flag == eventID })
+}
 
 // ReadsEvents reports whether the client's command reads events from the standard
 // input and calls the RPC for each, or for batches of them if there are [Method.Many].

@@ -180,7 +180,7 @@ func program(protoPackage, protoFile string) string {
 }
 
 // general are the flags that every subcommand of a client has; one that sends
-// events has eventID besides, unless the event has its id in a field.
+// events has eventID besides, unless a field of the request has that flag.
 var general = []string{"addr", "timeout", "json", "insecure", "ca", "help", "h"}
 
 const eventID = "event-id"

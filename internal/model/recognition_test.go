@@ -359,6 +359,36 @@ func TestNotRecognised(t *testing.T) {
 }
 
 // In protos of another module nobody can write a comment.
+// TestWhichCommandsTakeAnEventID: an id can come with each call that takes events, also
+// if they have a field for it, because that may be empty.
+func TestWhichCommandsTakeAnEventID(t *testing.T) {
+	const order = "message OrderEvent { string event_id = 1; string type = 2; string tenant = 3; }"
+	for name, test := range map[string]struct {
+		request string
+		flags   string // of the fields of the request
+		want    bool
+	}{
+		"an event without an id":            {"OrderEvent; message OrderEvent { string type = 1; string tenant = 2; }", "type tenant", true},
+		"its id is a flag of that name":     {"OrderEvent; " + order, "event-id type tenant", false},
+		"its id is a flag of another name":  {"OrderEvent; message OrderEvent {\n// receiver:id\nstring order_id = 1; string type = 2; string tenant = 3; }", "order-id type tenant", true},
+		"an event that is held, with an id": {"R; message R { OrderEvent event = 1; } " + order, "event", true},
+		"events that are held, with ids":    {"R; message R { repeated OrderEvent events = 1; } " + order, "events", true},
+		"no event":                          {"R; message R { string name = 1; }", "name", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			request, messages, _ := strings.Cut(test.request, ";")
+			method := mustBuild(t, "service Shop { rpc Do("+request+") returns (Reply); }"+messages, "", nil).Services()[0].Methods[0]
+			var flags []string
+			for _, field := range method.Input.Fields {
+				flags = append(flags, field.Flag)
+			}
+			if got := method.NeedsEventID(); got != test.want || strings.Join(flags, " ") != test.flags {
+				t.Errorf("it takes one: %t, and its flags are %q, want %t and %s", got, flags, test.want, test.flags)
+			}
+		})
+	}
+}
+
 func TestWhatToWriteAboutForeignProtos(t *testing.T) {
 	module := mustBuild(t, "import \"acme.proto\";\nservice Shop { rpc Measure(acme.v1.Reading) returns (Reply); }", "", map[string]string{
 		"acme.proto": "syntax = \"proto3\"; package acme.v1; option go_package = \"acme.example/v1\"; message Reading { int64 taken_at = 1; }"})

@@ -265,6 +265,20 @@ func TestEventsAreReadFromAFile(t *testing.T) {
 	}
 }
 
+// TestOnlyCallsWithEventsHaveAnID: the calls of a command without a flag for the event
+// id have none, also after the first.
+func TestOnlyCallsWithEventsHaveAnID(t *testing.T) {
+	var s store
+	c, _, _ := s.command("")
+	c.Event = false
+	if _, _, err := runAll(t, c, strings.NewReader(strings.Repeat("{}\n", 3))); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"", "", ""}; !slices.Equal(s.ids, want) {
+		t.Errorf("the calls have the ids %q, want %q", s.ids, want)
+	}
+}
+
 // TestAStreamThatFailsReportsWhatWasSent: nobody has to guess after an error.
 func TestAStreamThatFailsReportsWhatWasSent(t *testing.T) {
 	full := status.Error(codes.ResourceExhausted, "the disk is full")
