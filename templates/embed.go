@@ -6,5 +6,5 @@ import "embed"
 
 // Files is the tree.
 //
-//go:embed program package service event method
+//go:embed program package service event method all:project
 var Files embed.FS

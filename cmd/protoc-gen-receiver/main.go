@@ -33,6 +33,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/catalog"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/compile"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/plugin"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/project"
 )
 
 // help is followed by the list of options.
@@ -42,6 +43,7 @@ As a plugin:   protoc --go_out=. --go-grpc_out=. --receiver_out=. FILE.proto
 As a command:  protoc-gen-receiver COMMAND
 
 Commands:
+  new        make a module around a new service, or add a service to a module
   generate   compile protos and generate, without protoc or buf
   explain    print how each RPC is read, and which files it gets
   templates  list the templates, or export them to start from
@@ -83,6 +85,12 @@ func run(ctx context.Context, env env) error {
 		command = env.args[0]
 	}
 	switch command {
+	case "new":
+		config, err := newConfig(env.args[1:])
+		if err != nil {
+			return orUsage(env, newUsage, err)
+		}
+		return project.New(ctx, config, env.stdout, env.stderr)
 	case "generate":
 		return orUsage(env, compile.Usage, compile.Generate(ctx, env.args[1:], env.stdout, env.stderr))
 	case "explain":
@@ -96,13 +104,15 @@ func run(ctx context.Context, env env) error {
 		_, err := io.WriteString(env.stdout, helpWith(env.args))
 		return err
 	}
-	return fmt.Errorf("there is no command %q: want generate, explain, templates, version or help", command)
+	return fmt.Errorf("there is no command %q: want new, generate, explain, templates, version or help", command)
 }
 
 // helpWith returns the help of the command that follows "help", or the general help.
 func helpWith(args []string) string {
 	if len(args) > 1 {
 		switch args[1] {
+		case "new":
+			return newUsage
 		case "generate", "explain":
 			return compile.Usage
 		case "templates":

@@ -123,7 +123,7 @@ func load(ctx context.Context, name string, args []string) (*command, error) {
 	if len(files) == 0 {
 		files, err = findProtos(importPaths)
 	} else {
-		files, err = importNames(importPaths, files)
+		files, err = ImportNames(importPaths, files)
 	}
 	if err != nil {
 		return nil, err
@@ -242,7 +242,7 @@ func (c *command) generate(ctx context.Context, out, stderr io.Writer) error {
 		files = append(files, gomod)
 	}
 	keep.Sort(files)
-	if err := put(root, files); err != nil {
+	if err := Put(root, files); err != nil {
 		return err
 	}
 	for _, line := range deleted(files) {

@@ -267,9 +267,9 @@ func isFolder(at string) bool {
 	return err == nil && info.IsDir()
 }
 
-// importNames returns the names with which files on disk are imported. As in protoc,
+// ImportNames returns the names with which files on disk are imported. As in protoc,
 // they are relative to the first folder that contains the file.
-func importNames(importPaths, files []string) ([]string, error) {
+func ImportNames(importPaths, files []string) ([]string, error) {
 	names := make([]string, len(files))
 	for i, file := range files {
 		names[i] = filepath.ToSlash(filepath.Clean(file))

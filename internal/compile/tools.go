@@ -8,6 +8,7 @@ import (
 	"path"
 	"strings"
 
+	"golang.org/x/mod/module"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/pluginpb"
 
@@ -21,6 +22,15 @@ type tool struct{ module, version string }
 var tools = []tool{
 	{"google.golang.org/protobuf/cmd/protoc-gen-go", "v1.36.12"},
 	{"google.golang.org/grpc/cmd/protoc-gen-go-grpc", "v1.6.2"},
+}
+
+// Tools returns the packages of the plugins that generate runs besides ours, at the
+// versions that were tested.
+func Tools() (all []module.Version) {
+	for _, tool := range tools {
+		all = append(all, module.Version{Path: tool.module, Version: tool.version})
+	}
+	return all
 }
 
 func (t tool) name() string { return path.Base(t.module) }

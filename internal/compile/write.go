@@ -16,10 +16,10 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/keep"
 )
 
-// put writes the files that would change, in their order, if all of them can be
+// Put writes the files that would change, in their order, if all of them can be
 // written, and deletes leftovers. First it removes what killed runs left under
 // temporary names.
-func put(root *keep.Root, files []keep.File) error {
+func Put(root *keep.Root, files []keep.File) error {
 	if err := removeTemporary(root, files); err != nil {
 		return err
 	}

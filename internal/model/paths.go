@@ -3,7 +3,7 @@ package model
 import "fmt"
 
 // Element is what a template is executed for: a [Module], [Program], [Package],
-// [Service], [Event] or [Method].
+// [Service], [Event], [Method] or [Project].
 type Element interface {
 	// Variant says which of several templates for one path is the element's; it
 	// is one of its scope's, and may be another one for a file of yours, which

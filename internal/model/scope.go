@@ -18,7 +18,8 @@ type Scope struct {
 	Placeholders []Placeholder
 	// Variants are all that [Element.Variant] returns.
 	Variants []string
-	// Elements are those of a module, in a fixed order.
+	// Elements are those of a module, in a fixed order. It is nil for what no run
+	// of generate executes, but new.
 	Elements func(*Module) []Element
 }
 
@@ -45,7 +46,13 @@ var Scopes = []Scope{
 		}
 		return all
 	}},
+	{ofNew, "once by the command new", (*Project)(nil), ofProject, []string{drafted, given}, nil},
 }
+
+const ofNew = "project"
+
+// Drafts returns the scope of what new writes.
+func Drafts() Scope { scope, _ := ScopeOf(ofNew); return scope }
 
 // ScopeNames returns the names of all scopes.
 func ScopeNames() (names []string) {
@@ -109,6 +116,11 @@ var (
 	ofMethod = with(ofService, func(m *Method) *Service { return m.Service },
 		placeholder("method", "the RPC, as the base name of a file", func(m *Method) string { return m.File }),
 		placeholder("contract", "base name of the file with its part of the contract", func(m *Method) string { return m.TestFile }))
+	ofProject = []Placeholder{
+		placeholder("protos", "folder of the module's protos", func(p *Project) string { return p.Protos }),
+		placeholder("package", "folder of the service's proto, below that", (*Project).folder),
+		placeholder("proto", "base name of the service's proto", (*Project).file),
+	}
 )
 
 // Check returns an error for the first placeholder of a template's path that is

@@ -102,7 +102,7 @@ func newManual(t *testing.T) manual {
 	for _, s := range model.Scopes {
 		one := scope{Scope: s, Type: reflect.TypeOf(s.Data).Elem().Name()}
 		for _, p := range s.Placeholders {
-			one.Placeholders = append(one.Placeholders, placeholder{p.Name, p.Doc, s.Expand("{"+p.Name+"}", s.Elements(module)[0])})
+			one.Placeholders = append(one.Placeholders, placeholder{p.Name, p.Doc, s.Expand("{"+p.Name+"}", first(t, s, module))})
 		}
 		for _, variant := range s.Variants {
 			one.Variants = append(one.Variants, value{variant, code.variants[variant]})
@@ -132,6 +132,19 @@ func example(t *testing.T) *model.Module {
 		t.Fatal(err)
 	}
 	return module
+}
+
+// first returns the first element of a scope.
+func first(t *testing.T, s model.Scope, module *model.Module) model.Element {
+	t.Helper()
+	if s.Elements != nil {
+		return s.Elements(module)[0]
+	}
+	project, err := model.Draft("example.com/shop", "OrderIntake", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return project
 }
 
 // withResults returns functions with the results of their examples.

@@ -18,23 +18,40 @@ func (t *Tree) Outputs(module *model.Module) ([]keep.Output, error) {
 	var errs []error
 	made := paths{}
 	for _, scope := range model.Scopes {
-		elements := scope.Elements(module)
-		for _, p := range t.targets[scope.Name] {
-			for _, element := range elements {
-				one := p.source(element)
-				if one == nil {
-					continue
-				}
-				output, err := one.output(module.Path, element, made)
-				if err != nil {
-					errs = append(errs, err)
-					continue
-				}
-				outputs = append(outputs, output)
-			}
+		if scope.Elements == nil {
+			continue
 		}
+		of, err := t.outputs(scope, module.Path, scope.Elements(module), made)
+		outputs, errs = append(outputs, of...), append(errs, err)
 	}
 	return outputs, Together(errors.Join(errs...))
+}
+
+// Drafts returns the files that new writes for a project, without rendering them.
+func (t *Tree) Drafts(project *model.Project) ([]keep.Output, error) {
+	outputs, err := t.outputs(model.Drafts(), project.Path, []model.Element{project}, paths{})
+	return outputs, Together(err)
+}
+
+// outputs returns the files that the templates of a scope make for elements, and adds
+// them to those that are made.
+func (t *Tree) outputs(scope model.Scope, modulePath string, elements []model.Element, made paths) (outputs []keep.Output, err error) {
+	var errs []error
+	for _, p := range t.targets[scope.Name] {
+		for _, element := range elements {
+			one := p.source(element)
+			if one == nil {
+				continue
+			}
+			output, err := one.output(modulePath, element, made)
+			if err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			outputs = append(outputs, output)
+		}
+	}
+	return outputs, errors.Join(errs...)
 }
 
 // output returns the file that a template makes for an element, and adds it to those

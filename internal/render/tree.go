@@ -2,7 +2,7 @@
 //
 // A template's path is the path of the file that it makes. Its first folder is the
 // scope, which is what the template is executed for: module, program, package,
-// service, event or method. Then follows the path, with placeholders in braces, an
+// service, event, method, or project, which new alone makes. Then follows the path, with placeholders in braces, an
 // optional variant before the file's extension, and .tmpl at the end:
 //
 //	method/internal/{path}/{method}.unary.go.tmpl
@@ -188,6 +188,9 @@ const gofmtDirective = "{{/* gofmt */}}"
 func (s *source) parse() (err error) {
 	if s.owner, err = owner(s.pattern, s.file.Text); err != nil {
 		return &Error{At: s.file.At, Line: 1, Text: err.Error()}
+	}
+	if s.owner == keep.Ours && s.scope.Elements == nil {
+		return &Error{At: s.file.At, Line: 1, Text: fmt.Sprintf("templates of the scope %s make files of yours, which new writes once: remove the marker", s.scope.Name)}
 	}
 	s.parsed, err = template.New(s.file.At).Funcs(allowed).Funcs(perFile(nil)).Option("missingkey=error").Parse(s.file.Text)
 	if err != nil {
