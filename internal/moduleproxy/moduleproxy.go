@@ -114,7 +114,7 @@ func (p Proxy) Forget() error {
 			return err
 		}
 		for _, path := range found {
-			if err := removeAll(path); err != nil {
+			if err := RemoveAll(path); err != nil {
 				return err
 			}
 		}
@@ -122,8 +122,9 @@ func (p Proxy) Forget() error {
 	return nil
 }
 
-// removeAll removes what the Go command has made read-only, too.
-func removeAll(path string) error {
+// RemoveAll removes path and what is in it, like os.RemoveAll, also where the Go command
+// made folders read-only, as it does in a module cache.
+func RemoveAll(path string) error {
 	err := filepath.WalkDir(path, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || !entry.IsDir() {
 			return err
