@@ -5,6 +5,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/printed"
@@ -107,6 +109,11 @@ func warehouse(n *newcomer) error {
 		}
 	}
 	if _, _, err := n.serve(made, "acme-warehouse"); err != nil {
+		return err
+	}
+	// What to run now is in the README of the module.
+	readme, err := os.ReadFile(filepath.Join(n.dir, "README.md"))
+	if err := errors.Join(err, expect(string(readme), client+"help", "go run ./cmd/acme-warehouse-server events replay")); err != nil {
 		return err
 	}
 	help, err := n.run("running", client+"help")
