@@ -28,7 +28,7 @@ func (n *newcomer) report(w io.Writer, goals goals) {
 	what := map[string]time.Duration{} // by what was done
 	on := map[string]time.Duration{}   // by the tool, and the module on whose package it worked
 	var commands, firstCommands int
-	var all, cpu, first time.Duration
+	var all, cpu, first, firstCPU time.Duration
 	fmt.Fprintf(w, "\nseconds  of processes  command\n")
 	for i, s := range n.steps {
 		if s.edit {
@@ -36,7 +36,7 @@ func (n *newcomer) report(w io.Writer, goals goals) {
 		}
 		commands, all, cpu = commands+1, all+s.took, cpu+s.cpu
 		if i < n.first {
-			firstCommands, first = commands, all
+			firstCommands, first, firstCPU = commands, all, cpu
 		}
 		runs, err := readTools(n.tools, s.start, s.start.Add(s.took))
 		if err != nil {
@@ -69,8 +69,8 @@ func (n *newcomer) report(w io.Writer, goals goals) {
 	if n.first == 0 {
 		return
 	}
-	fmt.Fprintf(w, "the first event was acknowledged after %d commands%s and %.1f s%s\n",
-		firstCommands, met(float64(firstCommands), float64(goals.commands)), first.Seconds(), met(first.Seconds(), goals.time.Seconds()))
+	fmt.Fprintf(w, "the first event was acknowledged after %d commands%s and %.1f s%s; without the server, its processes ran for %.1f s\n",
+		firstCommands, met(float64(firstCommands), float64(goals.commands)), first.Seconds(), met(first.Seconds(), goals.time.Seconds()), firstCPU.Seconds())
 }
 
 // short returns a command that fits into a line.
