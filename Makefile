@@ -61,6 +61,10 @@ crash: ## kill servers, appenders, consumers and NATS nodes under load, 20 times
 newcomer: plugins ## mark an event when the code is there, do literally what is printed, and check that events are stored (a minute)
 	$(GO) test -count=1 -v -run Newcomer ./internal/acceptance
 
+.PHONY: firstrun
+firstrun: ## play somebody's first use, with a clock, and print what the time is spent on (a minute; CACHES=cold: with empty caches)
+	@$(GO) run ./internal/firstrun $(if $(filter cold,$(CACHES)),-cold)
+
 .PHONY: matrix
 matrix: plugins ## change a module in many ways, generate again with every tool, and check that no file of yours is touched (2 minutes)
 	MATRIX=all $(GO) test -count=1 -timeout 30m -run NoRunTouches ./internal/acceptance

@@ -3,13 +3,10 @@
 package acceptance
 
 import (
-	"os"
-	"path/filepath"
-	"regexp"
-	"slices"
-	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/printed"
 )
 
 // labProto has a message of somebody's domain, which nothing marks as an event.
@@ -134,46 +131,15 @@ func (s lab) generate() (printed string) {
 	return run(s, s.dir, "protoc-gen-receiver", "generate")
 }
 
-// place matches where a step is, and what it says.
-var place = regexp.MustCompile(`^protoc-gen-receiver: ([^ :]+):(\d+)(?:-(\d+))?: .*; (replace these lines with:|replace this line with:|add below this line:|add above this line:|delete this line)$`)
-
 // follow does what is printed, and nothing else. It returns how many steps there were.
-func (s lab) follow(printed string) (steps int) {
+func (s lab) follow(text string) int {
 	s.Helper()
-	all := strings.Split(printed, "\n")
-	for i := 0; i < len(all); {
-		line := all[i]
-		var code []string
-		for i++; i < len(all) && strings.HasPrefix(all[i], "\t"); i++ {
-			code = append(code, all[i][1:])
-		}
-		if strings.HasSuffix(line, "; run:") {
-			run(s, s.dir, "sh", "-c", strings.Join(code, "\n"))
-			steps++
-			continue
-		}
-		parts := place.FindStringSubmatch(line)
-		if parts == nil {
-			if len(code) > 0 {
-				s.Fatalf("no step begins with %q", line)
-			}
-			continue
-		}
-		steps++
-		first, _ := strconv.Atoi(parts[2])
-		last, _ := strconv.Atoi(parts[3])
-		text := strings.Split(s.read(parts[1]), "\n")
-		switch last = max(first, last); parts[4] {
-		case "add below this line:":
-			text = slices.Insert(text, first, code...)
-		case "add above this line:":
-			text = slices.Insert(text, first-1, code...)
-		default:
-			text = slices.Replace(text, first-1, last, code...)
-		}
-		if err := os.WriteFile(filepath.Join(s.dir, parts[1]), []byte(strings.Join(text, "\n")), 0o644); err != nil {
-			s.Fatal(err)
-		}
+	steps, err := printed.Steps(s.dir, text, func(command string) error {
+		run(s, s.dir, "sh", "-c", command)
+		return nil
+	})
+	if err != nil {
+		s.Fatal(err)
 	}
 	return steps
 }
