@@ -117,9 +117,11 @@ func (p *plan) options(root string) []string {
 	return options
 }
 
-// unfinished returns an error that says how to go on, now that the files are there.
+// unfinished returns an error that says how to go on, now that the files are there. err
+// may say that nothing was written, which is true of what it is about.
 func (p *plan) unfinished(err error) error {
-	return fmt.Errorf("%w\nThe files of the module are there, but it is not complete. To complete it, run this again:\n\t%s", err, p.config.command())
+	return fmt.Errorf("%s\nThe files of the project are there, but the module is not complete. To complete it, run this again:\n\t%s",
+		strings.TrimSuffix(err.Error(), "\nNothing was written"), p.config.command())
 }
 
 // command returns the command line of a config.

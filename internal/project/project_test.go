@@ -3,6 +3,7 @@ package project
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -366,6 +367,15 @@ func TestFromRefuses(t *testing.T) {
 				t.Errorf("the error is\n%v\nwant %q in it", err, test.want)
 			}
 		})
+	}
+}
+
+// TestAnErrorHalfWaySaysHowToGoOn whatever it is.
+func TestAnErrorHalfWaySaysHowToGoOn(t *testing.T) {
+	p := plan{config: Config{Module: orders}}
+	const want = "no space left\nThe files of the project are there, but the module is not complete. To complete it, run this again:\n\tprotoc-gen-receiver new example.com/orders"
+	if got := p.unfinished(errors.New("no space left\nNothing was written")).Error(); got != want {
+		t.Errorf("it is\n%s\nwant\n%s", got, want)
 	}
 }
 
