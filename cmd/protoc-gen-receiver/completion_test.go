@@ -61,6 +61,25 @@ func TestCompletion(t *testing.T) {
 	}
 }
 
+// TestScriptsAreMended checks, where no shell is installed, too, that cobra's scripts
+// have what is replaced in them, which a newer cobra may write in another way.
+func TestScriptsAreMended(t *testing.T) {
+	for shell, want := range map[string][]string{
+		"zsh":  {"'^-[^=]*='"},
+		"fish": {"'^-[^=]*='", `string split --max 1 -- \t`},
+	} {
+		var script strings.Builder
+		if err := run(t.Context(), env{args: []string{"completion", shell}, stdout: &script}); err != nil {
+			t.Fatal(err)
+		}
+		for _, one := range want {
+			if !strings.Contains(script.String(), one) {
+				t.Errorf("the script of %s does not have %s", shell, one)
+			}
+		}
+	}
+}
+
 // bashCompletion is what bash completes with: a package of its own.
 const bashCompletion = "/usr/share/bash-completion/bash_completion"
 

@@ -37,7 +37,7 @@ const (
 var kinds = map[Kind]struct{ heading, rest string }{
 	Done:       {"done:", ""},
 	Kept:       {"left as they are, because of what is yours:", ""},
-	Gone:       {"no longer generated:", untilDone},
+	Gone:       {"no longer generated:", untilDone + ", and protoc-gen-receiver generate deletes them"},
 	NotCalled:  {"methods that no RPC calls:", untilDone},
 	NoEvents:   {"RPCs that take no events, or not all that is sent; comments change that:", ": protoc-gen-receiver explain has all of them"},
 	NotRead:    {"stored events that are not read:", untilDone},

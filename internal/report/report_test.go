@@ -46,7 +46,7 @@ func TestLongGroupsAreCut(t *testing.T) {
 		last string
 	}{
 		{report.Gone, 11, 1 + 11, "  line 11"},
-		{report.Gone, 12, 1 + 10 + 1, "  and 2 more: the next run prints them when these are done"},
+		{report.Gone, 12, 1 + 10 + 1, "  and 2 more: the next run prints them when these are done, and protoc-gen-receiver generate deletes them"},
 		{report.Done, 62, 1 + 10 + 1, "  and 52 more"},
 		{report.NoEvents, 100, 1 + 10 + 1, "  and 90 more: protoc-gen-receiver explain has all of them"},
 		{report.Steps, 100, 100, "line 100"},
