@@ -62,7 +62,7 @@ newcomer: plugins ## mark an event when the code is there, do literally what is 
 	$(GO) test -count=1 -v -run Newcomer ./internal/acceptance
 
 .PHONY: firstrun
-firstrun: ## play somebody's first use, with a clock, and print what the time is spent on (a minute; CACHES=cold: with empty caches)
+firstrun: ## play somebody's first use, with a clock, and print what the time is spent on (a minute; with CACHES=cold, which begins with empty caches, minutes)
 	@$(GO) run ./internal/firstrun $(if $(filter cold,$(CACHES)),-cold)
 
 .PHONY: matrix

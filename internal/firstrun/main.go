@@ -34,7 +34,7 @@ func main() {
 }
 
 func run() error {
-	cold := flag.Bool("cold", false, "begin with an empty module cache and an empty build cache (it downloads 150 MB)")
+	cold := flag.Bool("cold", false, "begin with an empty module cache and an empty build cache for each of the two modules (250 MB of downloads)")
 	keep := flag.Bool("keep", false, "keep the folders")
 	flag.Parse()
 
