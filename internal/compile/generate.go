@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/mod/module"
 	"google.golang.org/protobuf/proto"
@@ -42,6 +43,10 @@ Flags of generate only:
   --check                    write nothing; list the files that would change, and
                              exit with code 1 if there are any
   --diff                     like --check, and also show how they would change
+  --watch                    generate, and again each time that a proto is saved; print
+                             what has changed in meaning, and go on after mistakes
+  --poll                     with --watch: look at the files a few times a second,
+                             and do not rely on the system to report changes
 
 protoc-gen-go and protoc-gen-go-grpc are the module's tools (go get -tool), else
 those on PATH. By default they get module=PATH, with the module's path from go.mod.
@@ -50,11 +55,22 @@ those on PATH. By default they get module=PATH, with the module's path from go.m
 // Generate runs the command generate. It prints warnings on stderr, and what
 // --check and --diff find on out. The error is [flag.ErrHelp] if args ask for help.
 func Generate(ctx context.Context, args []string, out, stderr io.Writer) error {
-	command, err := load(ctx, "generate", args)
+	command, err := parseCommand("generate", args)
+	switch {
+	case err != nil:
+		return err
+	case command.watch:
+		return command.keepUp(ctx, out, stderr)
+	}
+	warn := func(line string) { fmt.Fprintln(stderr, "protoc-gen-receiver:", line) }
+	done, err := command.generate(ctx, out, warn)
 	if err != nil {
 		return err
 	}
-	return command.generate(ctx, out, stderr)
+	for _, line := range done.did {
+		warn(line)
+	}
+	return nil
 }
 
 // Explain runs the command explain. It takes the arguments of generate, and prints
@@ -62,8 +78,11 @@ func Generate(ctx context.Context, args []string, out, stderr io.Writer) error {
 // generate would end with, except one of protoc-gen-go and protoc-gen-go-grpc, which
 // it does not run.
 func Explain(ctx context.Context, args []string, out io.Writer) error {
-	command, err := load(ctx, "explain", args)
+	command, err := parseCommand("explain", args)
 	if err != nil {
+		return err
+	}
+	if err := command.compile(ctx); err != nil {
 		return err
 	}
 	result, err := plugin.Explain(command.request, out)
@@ -91,51 +110,77 @@ func Explain(ctx context.Context, args []string, out io.Writer) error {
 
 // command is a parsed command line and the compiled protos.
 type command struct {
-	importPaths []string
-	request     *pluginpb.CodeGeneratorRequest
-	toolOptions map[string]*list // the options of protoc-gen-go and protoc-gen-go-grpc
+	importPaths list
+	files       []string         // as they are named; none for all
+	options     list             // of protoc-gen-receiver
+	toolOptions map[string]*list // those of protoc-gen-go and protoc-gen-go-grpc
 	check, diff bool
-	unread      error // comments that the request does not contain
+	watch, poll bool
+
+	request  *pluginpb.CodeGeneratorRequest
+	opened   sync.Map // paths of the files that were opened or looked for to compile them
+	unread   error    // comments that the request does not contain
+	programs programs
 }
 
-// load parses a command line and compiles its protos.
-func load(ctx context.Context, name string, args []string) (*command, error) {
-	var importPaths, receiver list
+// parseCommand parses a command line.
+func parseCommand(name string, args []string) (*command, error) {
 	c := &command{toolOptions: map[string]*list{"protoc-gen-go": {}, "protoc-gen-go-grpc": {}}}
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	flags.Var(&importPaths, "I", "")
-	flags.Var(&importPaths, "proto_path", "")
-	flags.Var(&receiver, "receiver_opt", "")
+	flags.Var(&c.importPaths, "I", "")
+	flags.Var(&c.importPaths, "proto_path", "")
+	flags.Var(&c.options, "receiver_opt", "")
 	flags.Var(c.toolOptions["protoc-gen-go"], "go_opt", "")
 	flags.Var(c.toolOptions["protoc-gen-go-grpc"], "go-grpc_opt", "")
 	if name == "generate" {
 		flags.BoolVar(&c.check, "check", false, "")
 		flags.BoolVar(&c.diff, "diff", false, "")
+		flags.BoolVar(&c.watch, "watch", false, "")
+		flags.BoolVar(&c.poll, "poll", false, "")
 	}
 	files, err := parse(flags, args)
 	if err != nil {
 		return nil, err
 	}
-	if len(importPaths) == 0 {
-		importPaths = list{"."}
+	if len(c.importPaths) == 0 {
+		c.importPaths = list{"."}
 	}
-	if len(files) == 0 {
-		files, err = findProtos(importPaths)
+	c.files = files
+	return c, c.contradicts()
+}
+
+// contradicts returns an error if flags exclude each other.
+func (c *command) contradicts() error {
+	switch {
+	case c.poll && !c.watch:
+		return errors.New("--poll says how to watch: use it with --watch")
+	case c.watch && (c.check || c.diff):
+		return errors.New("--watch writes files, and --check and --diff write none: leave one of them out")
+	}
+	return nil
+}
+
+// compile compiles the protos, as they are now.
+func (c *command) compile(ctx context.Context) error {
+	var files []string
+	var err error
+	if len(c.files) == 0 {
+		files, err = findProtos(c.importPaths)
 	} else {
-		files, err = importNames(importPaths, files)
+		files, err = importNames(c.importPaths, c.files)
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
-	c.importPaths = importPaths
-	c.request, err = Request(ctx, importPaths, files)
+	c.opened.Clear()
+	c.request, err = request(ctx, c.importPaths, files, func(path string) { c.opened.Store(path, true) })
 	if err != nil {
-		return nil, err
+		return err
 	}
-	c.request.Parameter = proto.String(strings.Join(append(receiver, c.apiLevels()...), ","))
-	c.unread = unread(c.request, importPaths)
-	return c, nil
+	c.request.Parameter = proto.String(strings.Join(append(slices.Clone(c.options), c.apiLevels()...), ","))
+	c.unread = unread(c.request, c.importPaths)
+	return nil
 }
 
 // unread complains about comments for this plugin that a compiler does not pass on.
@@ -198,61 +243,73 @@ func (l *list) Set(value string) error {
 	return nil
 }
 
-// generate runs all plugins. Then it writes their files, or with --check shows what
-// it would write.
-func (c *command) generate(ctx context.Context, out, stderr io.Writer) error {
+// outcome is what a run has done.
+type outcome struct {
+	model *model.Module // how the protos were read
+	gomod []byte        // what was written to go.mod; nil for nothing
+	did   []string      // lines about what it did, while warnings are about what is
+
+	ofMessages []string // the warnings of checkMessages
+}
+
+// generate compiles the protos and runs all plugins. Then it writes their files, or with
+// --check shows what it would write.
+func (c *command) generate(ctx context.Context, out io.Writer, warn func(line string)) (*outcome, error) {
+	if err := c.compile(ctx); err != nil {
+		return nil, err
+	}
 	result, err := plugin.Run(c.request)
 	if err := errors.Join(c.unread, err); err != nil {
-		return err
+		return nil, err
 	}
 	if result.GoMod == nil {
-		return result.Skipped
+		return &outcome{}, result.Skipped
 	}
 	if err := c.checkGoPackages(result); err != nil {
-		return err
+		return nil, err
 	}
-	warn := func(line string) { fmt.Fprintln(stderr, "protoc-gen-receiver:", line) }
 	for _, line := range result.Lines {
 		warn(line)
 	}
 	pbFiles, err := c.runTools(ctx, result)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	root, err := keep.OpenRoot(result.Options.Root)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer root.Close()
 	if err := keep.Nested(root, pbFiles); err != nil {
-		return err
+		return nil, err
 	}
-	for _, line := range c.checkMessages(result, root, pbFiles) {
+	done := &outcome{model: result.Model, ofMessages: c.checkMessages(result, root, pbFiles)}
+	for _, line := range done.ofMessages {
 		warn(line)
 	}
 	files := append(result.Files, pbFiles...)
 	if c.check || c.diff || result.Options.Check {
-		return c.compare(root, files, result.Missing, out)
+		return done, c.compare(root, files, result.Missing, out)
 	}
 	if len(result.Missing) > 0 {
 		gomod, err := result.GoMod.Require(result.Missing)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		files = append(files, gomod)
+		files, done.gomod = append(files, gomod), gomod.Content
 	}
 	keep.Sort(files)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	if err := put(root, files); err != nil {
-		return err
+		return nil, err
 	}
-	for _, line := range deleted(files) {
-		warn(line)
+	done.did = deleted(files)
+	if len(result.Missing) > 0 {
+		done.did = append(done.did, "go.mod: added the versions that the generated code was tested with: "+plugin.Versions(result.Missing))
 	}
-	if len(result.Missing) == 0 {
-		return nil
-	}
-	warn("go.mod: added the versions that the generated code was tested with: " + plugin.Versions(result.Missing))
-	return nil
+	return done, nil
 }
 
 // deleted returns a line for each file that is deleted, and one for all of the
@@ -280,7 +337,7 @@ func (c *command) runTools(ctx context.Context, result *plugin.Result) (files []
 	request := proto.CloneOf(c.request)
 	request.FileToGenerate = protosOfModule(request, gomod.Path(), options)
 	for _, tool := range tools {
-		program, err := tool.find(ctx, options.Root, gomod)
+		program, err := c.programs.find(ctx, tool, options.Root, gomod)
 		if err != nil {
 			return nil, err
 		}
