@@ -59,6 +59,10 @@ crash: ## kill servers, appenders, consumers and NATS nodes under load, 20 times
 newcomer: plugins ## mark an event when the code is there, do literally what is printed, and check that events are stored (a minute)
 	$(GO) test -count=1 -v -run Newcomer ./internal/acceptance
 
+.PHONY: watch
+watch: plugins ## save a proto 100 times while generate --watch runs, 20 times broken, and print how long it took (a minute)
+	$(GO) test -count=1 -v -run WatchMisses ./internal/acceptance
+
 .PHONY: matrix
 matrix: plugins ## change a module in many ways, generate again with every tool, and check that no file of yours is touched (2 minutes)
 	MATRIX=all $(GO) test -count=1 -timeout 30m -run NoRunTouches ./internal/acceptance

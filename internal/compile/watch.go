@@ -91,9 +91,9 @@ func (c *command) findTools(ctx context.Context, root string) {
 	}
 }
 
-// lasting returns those of a run's warnings that the next run would repeat, as it would
-// print them: without a hint at the end about what the run did. The others are about that
-// alone, and need not be settled.
+// lasting returns those of a run's warnings that the next run would repeat, in its words:
+// without a hint at the end about what this run did. The others are about that alone, and
+// need not be settled.
 func (c *command) lasting(done *outcome, warnings []string) (last []string) {
 	next, err := plugin.Run(c.request)
 	if err != nil {
