@@ -46,7 +46,9 @@ func (c *command) keepUp(ctx context.Context, out, stderr io.Writer) error {
 	report := &report{out: out, stderr: stderr}
 	state, again := watcher.Look(), false
 	for {
-		report.polling(watcher.Polls())
+		if !c.poll {
+			report.polling(watcher.Polls())
+		}
 		began := time.Now()
 		var warnings []string
 		done, err := c.generate(ctx, io.Discard, func(line string) { warnings = append(warnings, line) })
@@ -190,7 +192,7 @@ type report struct {
 
 func (r *report) polling(why string) {
 	if why != "" && r.polls == "" {
-		fmt.Fprintf(r.out, "looking at the files again and again: %s\n", why)
+		fmt.Fprintf(r.out, "looking at the files a few times a second, because %s\n", why)
 	}
 	r.polls = why
 }

@@ -45,23 +45,31 @@ func (s *screen) wait(t *testing.T, end string) string {
 	return ""
 }
 
-// watching starts generate --watch in the demo's module. The function change replaces
-// texts in a file there.
-func watching(t *testing.T, args ...string) (root string, printed *screen, change func(file string, pairs ...string)) {
-	t.Helper()
-	root, _ = demo(t)
+// watchIn starts generate --watch in a module. The function end ends it, as does the end
+// of the test.
+func watchIn(t *testing.T, root string, args ...string) (printed *screen, end func()) {
 	printed = &screen{}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() {
 		ended <- compile.Generate(ctx, append([]string{"--watch", "--receiver_opt=root=" + root, "-I", root}, args...), printed, printed)
 	}()
-	t.Cleanup(func() {
+	end = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != nil {
 			t.Errorf("it ended with %v", err)
 		}
 	})
+	t.Cleanup(end)
+	return printed, end
+}
+
+// watching starts generate --watch in the demo's module. The function change replaces
+// texts in a file there.
+func watching(t *testing.T, args ...string) (root string, printed *screen, change func(file string, pairs ...string)) {
+	t.Helper()
+	root, _ = demo(t)
+	printed, _ = watchIn(t, root, args...)
 	return root, printed, func(file string, pairs ...string) {
 		t.Helper()
 		text, err := os.ReadFile(filepath.Join(root, file))
@@ -142,12 +150,7 @@ func TestWatchReadsTemplatesAndComments(t *testing.T) {
 func TestWatchRunsOnceForEachSave(t *testing.T) {
 	root, _ := demo(t)
 	writeFile(t, filepath.Join(root, "go.mod"), "module example.com/receiver\n\ngo 1.26.0\n")
-	printed := &screen{}
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error)
-	go func() {
-		ended <- compile.Generate(ctx, []string{"--watch", "--receiver_opt=root=" + root, "-I", root}, printed, printed)
-	}()
+	printed, end := watchIn(t, root)
 	all := printed.wait(t, "added the versions")
 	for _, name := range []string{"one", "two", "three"} {
 		text, err := os.ReadFile(filepath.Join(root, "receiver.proto"))
@@ -157,13 +160,49 @@ func TestWatchRunsOnceForEachSave(t *testing.T) {
 		writeFile(t, filepath.Join(root, "receiver.proto"), strings.Replace(string(text), "message Reply", "message "+name+" {}\nmessage Reply", 1))
 		all += printed.wait(t, "as before\n")
 	}
-	cancel()
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
+	end()
 	all += printed.text.String()
 	if runs := strings.Count(all, "generated in"); runs != 4 {
 		t.Errorf("there were %d runs, want 4:\n%s", runs, all)
+	}
+}
+
+// TestWatchFindsToolsOnceForEachGoMod has a Go command that counts its calls.
+func TestWatchFindsToolsOnceForEachGoMod(t *testing.T) {
+	root, _ := demo(t)
+	bin := t.TempDir()
+	calls := filepath.Join(bin, "calls")
+	script := "#!/bin/sh\necho >> " + calls + "\ncommand -v ${3##*/}\n"
+	if err := os.WriteFile(filepath.Join(bin, "go"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+	gomod, err := os.ReadFile(filepath.Join(root, "go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	withTools := string(gomod) + "\ntool google.golang.org/protobuf/cmd/protoc-gen-go\n\ntool google.golang.org/grpc/cmd/protoc-gen-go-grpc\n"
+	writeFile(t, filepath.Join(root, "go.mod"), withTools)
+	printed, _ := watchIn(t, root)
+	printed.wait(t, "event types 1\n")
+	proto, err := os.ReadFile(filepath.Join(root, "receiver.proto"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, save := range []struct {
+		file, text string
+		calls      int
+	}{
+		{"receiver.proto", string(proto) + "// one\n", 2},
+		{"receiver.proto", string(proto) + "// two\n", 2},
+		{"go.mod", withTools + "// three\n", 4},
+		{"receiver.proto", string(proto) + "// four\n", 4},
+	} {
+		writeFile(t, filepath.Join(root, save.file), save.text)
+		printed.wait(t, "as before\n")
+		if text, err := os.ReadFile(calls); err != nil || len(text) != save.calls {
+			t.Errorf("after %q the Go command was called %d times (%v), want %d", save.text[len(save.text)-8:], len(text), err, save.calls)
+		}
 	}
 }
 
