@@ -65,6 +65,10 @@ newcomer: plugins ## mark an event when the code is there, do literally what is 
 firstrun: ## play somebody's first use, with a clock, and print what the time is spent on (a minute; with CACHES=cold, which begins with empty caches, minutes)
 	@$(GO) run ./internal/firstrun $(if $(filter cold,$(CACHES)),-cold)
 
+.PHONY: watch
+watch: plugins ## save a proto 100 times while generate --watch runs, 20 times broken, and print how long it took (a minute)
+	$(GO) test -count=1 -v -run WatchMisses ./internal/acceptance
+
 .PHONY: matrix
 matrix: plugins ## change a module in many ways, generate again with every tool, and check that no file of yours is touched (2 minutes)
 	MATRIX=all $(GO) test -count=1 -timeout 30m -run NoRunTouches ./internal/acceptance

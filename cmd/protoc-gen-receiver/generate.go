@@ -10,6 +10,7 @@ import (
 // generateCommand is the command generate.
 func generateCommand(coloured bool) *cobra.Command {
 	var options compile.Options
+	var watch, poll bool
 	command := &cobra.Command{
 		Use:   "generate [flags] [FILE.proto ...]",
 		Short: "compile protos and generate, without protoc or buf",
@@ -23,10 +24,19 @@ those on PATH. By default they get module=PATH, with the module's path from go.m
 		Example: `protoc-gen-receiver generate
 protoc-gen-receiver generate -I proto shop/v1/orders.proto
 protoc-gen-receiver generate --receiver_opt=program=shop
-protoc-gen-receiver generate --check`,
+protoc-gen-receiver generate --check
+protoc-gen-receiver generate --watch -I proto`,
 		RunE: func(command *cobra.Command, files []string) error {
 			options.Files = files
 			out := command.OutOrStdout()
+			switch {
+			case poll && !watch:
+				return wrongUse(command, "--poll says how to watch: use it with --watch")
+			case watch && (options.Check || options.Diff):
+				return wrongUse(command, "--watch writes files, and --check and --diff write none: leave one of them out")
+			case watch:
+				return compile.Watch(command.Context(), options, poll, out, command.ErrOrStderr())
+			}
 			if coloured && options.Diff {
 				out = colour.Lines(out, colour.Diff)
 			}
@@ -34,6 +44,10 @@ protoc-gen-receiver generate --check`,
 		},
 	}
 	addGenerateFlags(command, &options)
+	flags := command.Flags()
+	flags.BoolVar(&watch, "watch", false, "generate, and again each time that a proto is saved;\nprint what has changed in meaning, and go on after\nmistakes")
+	flags.BoolVar(&poll, "poll", false, "with --watch: look at the files a few times a second,\nand do not rely on the system to report changes")
+	inGroup(flags, "While you edit", "watch", "poll")
 	return command
 }
 

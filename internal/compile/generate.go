@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/mod/module"
 	"google.golang.org/protobuf/proto"
@@ -38,12 +39,8 @@ type Options struct {
 // Generate compiles protos, runs the plugins on them, and writes their files. It
 // prints warnings on stderr, and what Check and Diff find on out.
 func Generate(ctx context.Context, options Options, out, stderr io.Writer) error {
-	command := newCommand(options)
-	if err := command.compile(ctx); err != nil {
-		return err
-	}
-	lines, err := command.generate(ctx, out)
-	for _, line := range report.Texts(lines) {
+	done, err := newCommand(options).generate(ctx, out)
+	for _, line := range report.Texts(done.lines) {
 		fmt.Fprintln(stderr, "protoc-gen-receiver:", line)
 	}
 	return err
@@ -83,8 +80,10 @@ func Explain(ctx context.Context, options Options, out io.Writer) error {
 // command is what was asked for, and the compiled protos.
 type command struct {
 	Options
-	request *pluginpb.CodeGeneratorRequest
-	unread  error // comments that the request does not contain
+	request  *pluginpb.CodeGeneratorRequest
+	opened   sync.Map // paths of the files that were opened or looked for to compile them
+	unread   error    // comments that the request does not contain
+	programs programs
 }
 
 func newCommand(options Options) *command {
@@ -110,7 +109,8 @@ func (c *command) compile(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.request, err = Request(ctx, c.ImportPaths, files); err != nil {
+	c.opened.Clear()
+	if c.request, err = request(ctx, c.ImportPaths, files, func(path string) { c.opened.Store(path, true) }); err != nil {
 		return err
 	}
 	c.request.Parameter = proto.String(parameter)
@@ -149,53 +149,69 @@ func (c *command) apiLevels() (options []string) {
 	return options
 }
 
-// generate runs all plugins. Then it writes their files, or with --check shows what
-// it would write. It returns what to print, also with an error.
-func (c *command) generate(ctx context.Context, out io.Writer) (lines []report.Line, _ error) {
+// outcome is what a run has done.
+type outcome struct {
+	model *model.Module // how the protos were read; nil if that was not possible
+	gomod []byte        // what was written to go.mod; nil for nothing
+	lines []report.Line // to print, also with an error
+
+	ofMessages []report.Line // those of checkMessages
+}
+
+// generate compiles the protos and runs all plugins. Then it writes their files, or with
+// --check shows what it would write.
+func (c *command) generate(ctx context.Context, out io.Writer) (done outcome, _ error) {
+	if err := c.compile(ctx); err != nil {
+		return done, err
+	}
 	result, err := plugin.Run(c.request)
 	if err := errors.Join(c.unread, err); err != nil {
-		return lines, err
+		return done, err
 	}
 	if result.GoMod == nil {
-		return lines, result.Skipped
+		return done, result.Skipped
 	}
 	if err := c.checkGoPackages(result); err != nil {
-		return lines, err
+		return done, err
 	}
-	lines = slices.Clone(result.Lines)
+	done.model, done.lines = result.Model, slices.Clone(result.Lines)
 	pbFiles, err := c.runTools(ctx, result)
 	if err != nil {
-		return lines, err
+		return done, err
 	}
 	root, err := keep.OpenRoot(result.Options.Root)
 	if err != nil {
-		return lines, err
+		return done, err
 	}
 	defer root.Close()
 	if err := keep.Nested(root, pbFiles); err != nil {
-		return lines, err
+		return done, err
 	}
-	lines = append(lines, report.Of(report.Messages, c.checkMessages(result, root, pbFiles)...)...)
+	done.ofMessages = report.Of(report.Messages, c.checkMessages(result, root, pbFiles)...)
+	done.lines = append(done.lines, done.ofMessages...)
 	files := append(result.Files, pbFiles...)
 	if c.Check || c.Diff || result.Options.Check {
-		return lines, c.compare(root, files, result.Missing, out)
+		return done, c.compare(root, files, result.Missing, out)
 	}
 	if len(result.Missing) > 0 {
 		gomod, err := result.GoMod.Require(result.Missing)
 		if err != nil {
-			return lines, err
+			return done, err
 		}
-		files = append(files, gomod)
+		files, done.gomod = append(files, gomod), gomod.Content
 	}
 	keep.Sort(files)
+	if err := ctx.Err(); err != nil {
+		return done, err
+	}
 	if err := Put(root, files); err != nil {
-		return lines, err
+		return done, err
 	}
-	lines = append(lines, report.Of(report.Done, deleted(files)...)...)
+	done.lines = append(done.lines, report.Of(report.Done, deleted(files)...)...)
 	if len(result.Missing) > 0 {
-		lines = append(lines, report.Line{Kind: report.Done, Text: "go.mod: added the versions that the generated code was tested with: " + plugin.Versions(result.Missing)})
+		done.lines = append(done.lines, report.Line{Kind: report.Done, Text: "go.mod: added the versions that the generated code was tested with: " + plugin.Versions(result.Missing)})
 	}
-	return lines, nil
+	return done, nil
 }
 
 // deleted returns a line for each file that is deleted, and one for all of the
@@ -223,7 +239,7 @@ func (c *command) runTools(ctx context.Context, result *plugin.Result) (files []
 	request := proto.CloneOf(c.request)
 	request.FileToGenerate = protosOfModule(request, gomod.Path(), options)
 	for _, tool := range tools {
-		program, err := tool.find(ctx, options.Root, gomod)
+		program, err := c.programs.find(ctx, tool, options.Root, gomod)
 		if err != nil {
 			return nil, err
 		}

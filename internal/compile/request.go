@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -27,9 +28,19 @@ import (
 // request that protoc would send to a plugin. If a file doesn't compile, the error
 // has a line for each mistake.
 func Request(ctx context.Context, importPaths, files []string) (*pluginpb.CodeGeneratorRequest, error) {
+	return request(ctx, importPaths, files, func(string) {})
+}
+
+// request is Request. It calls opened with the path of each file that it opens or looks
+// for, from several goroutines.
+func request(ctx context.Context, importPaths, files []string, opened func(path string)) (*pluginpb.CodeGeneratorRequest, error) {
 	var mistakes []reporter.ErrorWithPos
+	sources := &protocompile.SourceResolver{ImportPaths: importPaths, Accessor: func(path string) (io.ReadCloser, error) {
+		opened(path)
+		return os.Open(path)
+	}}
 	compiler := protocompile.Compiler{
-		Resolver:       protocompile.WithStandardImports(&protocompile.SourceResolver{ImportPaths: importPaths}),
+		Resolver:       protocompile.WithStandardImports(sources),
 		SourceInfoMode: protocompile.SourceInfoStandard,
 		Reporter: reporter.NewReporter(func(err reporter.ErrorWithPos) error {
 			mistakes = append(mistakes, err)
@@ -187,16 +198,8 @@ func add(request *pluginpb.CodeGeneratorRequest, file protoreflect.FileDescripto
 func findProtos(importPaths []string) (files []string, err error) {
 	search := protoSearch{seen: map[string]bool{}}
 	for _, root := range importPaths {
-		search.root, search.links = root, nil
-		if err := search.folder("."); err != nil {
+		if err := search.below(root); err != nil {
 			return nil, err
-		}
-		for len(search.links) > 0 {
-			link := search.links[0]
-			search.links = search.links[1:]
-			if err := search.follow(link); err != nil {
-				return nil, err
-			}
 		}
 	}
 	if len(search.files) == 0 {
@@ -214,6 +217,18 @@ type protoSearch struct {
 	seen  map[string]bool // folders, without links in their paths
 	links []string        // below root
 	files []string
+}
+
+// below looks through a folder of -I.
+func (s *protoSearch) below(root string) error {
+	s.root, s.links = root, nil
+	err := s.folder(".")
+	for len(s.links) > 0 && err == nil {
+		link := s.links[0]
+		s.links = s.links[1:]
+		err = s.follow(link)
+	}
+	return err
 }
 
 // folder looks through a folder, and notes the links in it.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"path"
 	"strings"
@@ -35,20 +36,45 @@ func Tools() (all []module.Version) {
 
 func (t tool) name() string { return path.Base(t.module) }
 
-// find returns the program: the tool of the module if go.mod has it, else the one on
-// PATH.
-func (t tool) find(ctx context.Context, root string, gomod *plugin.GoMod) (string, error) {
-	if gomod.Tool(t.module) {
-		command := exec.CommandContext(ctx, "go", "tool", "-n", t.module)
-		command.Dir = root
-		var stderr bytes.Buffer
-		command.Stderr = &stderr
-		program, err := command.Output()
-		if err != nil {
-			return "", fmt.Errorf("go tool -n %s: %w\n%s", t.module, err, bytes.TrimSpace(stderr.Bytes()))
-		}
-		return string(bytes.TrimSpace(program)), nil
+// programs are those of the module's tools that were found with a go.mod.
+type programs struct {
+	gomod string
+	of    map[string]string // by the tool's module
+}
+
+// find returns the program of a tool: that of the module if go.mod has it, else the one
+// on PATH. It asks the Go command once for each go.mod, since that takes as long as all
+// else in a run.
+func (p *programs) find(ctx context.Context, t tool, root string, gomod *plugin.GoMod) (string, error) {
+	if !gomod.Tool(t.module) {
+		return t.onPath()
 	}
+	if p.gomod != gomod.Text() {
+		*p = programs{gomod: gomod.Text(), of: map[string]string{}}
+	}
+	if _, err := os.Stat(p.of[t.module]); err == nil { // it is in a cache, from which it may be removed
+		return p.of[t.module], nil
+	}
+	program, err := t.ofModule(ctx, root)
+	p.of[t.module] = program
+	return program, err
+}
+
+// ofModule returns the program that the Go command builds.
+func (t tool) ofModule(ctx context.Context, root string) (string, error) {
+	command := exec.CommandContext(ctx, "go", "tool", "-n", t.module)
+	command.Dir = root
+	var stderr bytes.Buffer
+	command.Stderr = &stderr
+	program, err := command.Output()
+	if err != nil {
+		return "", fmt.Errorf("go tool -n %s: %w\n%s", t.module, err, bytes.TrimSpace(stderr.Bytes()))
+	}
+	return string(bytes.TrimSpace(program)), nil
+}
+
+// onPath returns the program on PATH.
+func (t tool) onPath() (string, error) {
 	program, err := exec.LookPath(t.name())
 	if err != nil {
 		return "", fmt.Errorf("%s is neither a tool of the module nor on PATH: run go get -tool %s@%s, or go install %s@%s",

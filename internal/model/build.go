@@ -248,6 +248,7 @@ func (b *builder) service(pkg *Package, from *protogen.Service) *Service {
 		Deprecated: options.GetDeprecated(),
 		impl:       impl,
 		proto:      from.Desc.ParentFile().Path(),
+		desc:       from.Desc,
 	}
 	b.claim(pkg.Server.Path+"."+service.Func, from.Desc, "%s.%s", pkg.Server.Name, service.Func)
 	b.claim(pkg.Client.Path+"."+service.Accessor, from.Desc, "%s.Client.%s", pkg.Client.Name, service.Accessor)
@@ -329,6 +330,7 @@ func (b *builder) method(service *Service, from *protogen.Method) *Method {
 		Retry:      options.GetIdempotencyLevel() != descriptorpb.MethodOptions_IDEMPOTENCY_UNKNOWN,
 		Input:      b.message(from.Input),
 		Output:     b.message(from.Output),
+		desc:       from.Desc,
 	}
 	if slices.Contains([]string{"TestContract", "TestConsume", "TestMain"}, method.TestName) {
 		method.TestName += "RPC"

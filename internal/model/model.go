@@ -139,7 +139,8 @@ type Service struct {
 
 	impl   GoPackage
 	proto  string // the file that declares it
-	hasLog bool   // whether it has the log though no RPC takes or reads events
+	desc   protoreflect.ServiceDescriptor
+	hasLog bool // whether it has the log though no RPC takes or reads events
 }
 
 // Impl returns the package of its implementation, which the user owns.
@@ -230,7 +231,8 @@ type Method struct {
 	From   From
 
 	dropped []string // fields beside the holder, which are not stored
-	near    *near    // why it is not one that takes events, though something says so
+	desc    protoreflect.MethodDescriptor
+	near    *near // why it is not one that takes events, though something says so
 }
 
 // Written reports whether the user's code has the RPC already.

@@ -58,21 +58,8 @@ func explainServices(out *strings.Builder, target *model.Module) {
 	}
 }
 
-// kinds has words for what becomes of an RPC.
-var kinds = map[model.Kind]string{
-	model.UnaryEvent:        "takes an event",
-	model.UnaryBatch:        "takes events, many at once",
-	model.ClientStreamEvent: "takes a stream of events",
-	model.BidiEvent:         "takes a stream of events and answers each",
-	model.Tail:              "replays events and follows the log",
-	model.Unary:             "is for you to write",
-	model.ClientStream:      "is for you to write: a client stream",
-	model.ServerStream:      "is for you to write: a server stream",
-	model.Bidi:              "is for you to write: streams both ways",
-}
-
 func explainMethod(out *strings.Builder, method *model.Method) {
-	fmt.Fprintf(out, "  %s: rpc %s %s: %s\n", method.At, method.ProtoName, kinds[method.Kind], method.Why)
+	fmt.Fprintf(out, "  %s: rpc %s %s: %s\n", method.At, method.ProtoName, model.Does(method.Kind), method.Why)
 	if method.Event != nil {
 		fmt.Fprintf(out, "    event %s\n", method.Event.FullName)
 	}

@@ -21,6 +21,7 @@ import (
 // GoMod is the go.mod of a module.
 type GoMod struct {
 	at   string
+	text string
 	file *modfile.File
 }
 
@@ -42,7 +43,7 @@ func ReadGoMod(root string) (*GoMod, error) {
 	if file.Module == nil {
 		return nil, fmt.Errorf("%s names no module: add the line module PATH", at)
 	}
-	return &GoMod{at: at, file: file}, nil
+	return &GoMod{at: at, text: string(text), file: file}, nil
 }
 
 func readGoMod(root string) ([]byte, error) {
@@ -60,6 +61,9 @@ func nameOf(root string) string {
 	}
 	return root
 }
+
+// Text returns what the file contained when it was read.
+func (m *GoMod) Text() string { return m.text }
 
 // Path returns the module's path.
 func (m *GoMod) Path() string { return m.file.Module.Mod.Path }

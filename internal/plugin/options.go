@@ -257,15 +257,20 @@ func (o Options) marks() ([]model.Mark, error) {
 	if o.Events == model.EventsOff {
 		return nil, fmt.Errorf("option %q: with events=off nothing is read that says which RPCs take events; remove one of the two", "comments="+o.Comments)
 	}
-	at := filepath.FromSlash(o.Comments)
-	if !filepath.IsAbs(at) {
-		at = filepath.Join(o.Root, at)
-	}
-	text, err := os.ReadFile(at)
+	text, err := os.ReadFile(o.CommentsFile())
 	if err != nil {
 		return nil, fmt.Errorf("option %q: %w", "comments="+o.Comments, err)
 	}
 	return model.ParseMarks(o.Comments, string(text))
+}
+
+// CommentsFile returns the path of the file of the option comments.
+func (o Options) CommentsFile() string {
+	at := filepath.FromSlash(o.Comments)
+	if filepath.IsAbs(at) {
+		return at
+	}
+	return filepath.Join(o.Root, at)
 }
 
 // GoPackage returns the import path of a file's messages: by an option M, else by

@@ -29,6 +29,8 @@ type Result struct {
 	Options Options
 	// GoMod is nil if there are no services and go.mod can't be read.
 	GoMod *GoMod
+	// Model is how the protos were read; nil if that was not possible.
+	Model *model.Module
 	// Files are to be written, in this order, those that are leftovers to be deleted.
 	Files []keep.File
 	// Lines are for the user to read, though nothing is wrong.
@@ -82,7 +84,7 @@ func Run(request *pluginpb.CodeGeneratorRequest) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	result := &Result{Options: options, GoMod: gomod, Files: append(files, leftovers...)}
+	result := &Result{Options: options, GoMod: gomod, Model: target, Files: append(files, leftovers...)}
 	result.OtherAPI = result.otherAPI(target)
 	if err := result.addRuntime(target, disk); err != nil {
 		return nil, err
