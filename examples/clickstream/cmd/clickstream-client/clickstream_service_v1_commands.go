@@ -19,6 +19,7 @@ func init() {
 			Service: "clickstream.v1.ClickstreamService",
 			Name:    "publish",
 			Doc:     "Stores one event, and acknowledges it.",
+			Event:   true,
 			Reads:   true,
 			Flags: []command.Flag{
 				{Name: "event", Field: "event"},
@@ -31,6 +32,7 @@ func init() {
 			Service: "clickstream.v1.ClickstreamService",
 			Name:    "publish-batch",
 			Doc:     "Stores all events of a batch or none, as browsers send them when a page is left.",
+			Event:   true,
 			Batch:   "events",
 			Flags: []command.Flag{
 				{Name: "events", Field: "events"},
@@ -43,6 +45,7 @@ func init() {
 			Service: "clickstream.v1.ClickstreamService",
 			Name:    "publish-stream",
 			Doc:     "Stores events as they arrive, and acknowledges all at the end: an import.",
+			Event:   true,
 			Flags: []command.Flag{
 				{Name: "event", Field: "event"},
 			},
@@ -54,6 +57,7 @@ func init() {
 			Service: "clickstream.v1.ClickstreamService",
 			Name:    "relay",
 			Doc:     "Stores events as they arrive, and acknowledges each: for a collector that deletes what is acknowledged from its own disk.",
+			Event:   true,
 			Flags: []command.Flag{
 				{Name: "event", Field: "event"},
 			},

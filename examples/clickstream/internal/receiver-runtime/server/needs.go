@@ -5,8 +5,12 @@ package server
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"time"
+
+	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/health/grpc_health_v1"
 )
 
 // Needs makes the server ready only while a check succeeds, such as the check
@@ -44,27 +48,53 @@ func (s *Server) checks() (checks []companion) {
 	for i, need := range s.needs {
 		ready.unmet[i] = true
 		checks = append(checks, companion{"the check of " + need.name, func(ctx context.Context) error {
-			for failing := false; ; {
-				err := need.checkInTime(ctx)
-				switch {
-				case ctx.Err() != nil:
-					return nil
-				case err != nil && !failing:
-					s.log.Warn("not ready", "needs", need.name, "error", err)
-				case err == nil && failing:
-					s.log.Info("ready again", "needs", need.name)
-				}
-				failing = err != nil
-				ready.record(i, err == nil)
-				select {
-				case <-ctx.Done():
-					return nil
-				case <-time.After(checkInterval):
-				}
-			}
+			need.watch(ctx, s.log, func(met bool) { ready.record(i, met) })
+			return nil
 		}})
 	}
 	return checks
+}
+
+// ReportHealth is [Needs] for a health service of your own. Until ctx ends it calls check
+// about once a second, and sets the status of the named services to SERVING or
+// NOT_SERVING. When ctx ends it sets them to NOT_SERVING, and returns. It logs to
+// [slog.Default] when check begins to fail, and when it succeeds again.
+func ReportHealth(ctx context.Context, to *health.Server, name string, check func(context.Context) error, services ...string) {
+	set := func(met bool) {
+		status := grpc_health_v1.HealthCheckResponse_NOT_SERVING
+		if met {
+			status = grpc_health_v1.HealthCheckResponse_SERVING
+		}
+		for _, service := range services {
+			to.SetServingStatus(service, status)
+		}
+	}
+	set(false)
+	defer set(false)
+	need{name, check}.watch(ctx, slog.Default(), set)
+}
+
+// watch checks a need until ctx ends, records whether it is met, and logs when that
+// changes.
+func (n need) watch(ctx context.Context, log *slog.Logger, record func(met bool)) {
+	for failing := false; ; {
+		err := n.checkInTime(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil && !failing:
+			log.Warn("not ready", "needs", n.name, "error", err)
+		case err == nil && failing:
+			log.Info("ready again", "needs", n.name)
+		}
+		failing = err != nil
+		record(!failing)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(checkInterval):
+		}
+	}
 }
 
 // checkInTime runs the check with its timeout.

@@ -43,7 +43,7 @@ type Command struct {
 	Service    string // the full name, such as "shop.v1.Orders"; may be empty if no other command has the name
 	Doc        string // the list of commands shows its first line
 	Deprecated bool   // help shows it; nothing else changes
-	Event      bool   // whether the request is an event without an id, so that there is a flag --event-id
+	Event      bool   // whether the request has events whose id may come with the call, so that there is a flag --event-id
 	Flags      []Flag // without the flags that every command has
 	Call       Call
 	// Reads makes a command with one request read any number of them from the

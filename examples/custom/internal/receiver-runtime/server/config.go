@@ -93,7 +93,11 @@ func Defaults(program string) Config {
 // environment (--drain-timeout of receiver-server is
 // RECEIVER_SERVER_DRAIN_TIMEOUT), else from the defaults. The error is
 // [flag.ErrHelp] if args ask for help; Parse has then written it to help.
-func Parse(program string, args []string, getenv func(string) string, help io.Writer) (Config, error) {
+//
+// own define flags of the program's own, which Parse reads with the others: from args,
+// else from the environment, else as own set them. Their names must be others than
+// those of the server.
+func Parse(program string, args []string, getenv func(string) string, help io.Writer, own ...func(*flag.FlagSet)) (Config, error) {
 	config := Defaults(program)
 	flags := flag.NewFlagSet(program, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
@@ -117,6 +121,9 @@ func Parse(program string, args []string, getenv func(string) string, help io.Wr
 	flags.BoolVar(&config.Reflection, "reflection", config.Reflection, "let tools ask for the services")
 	flags.TextVar(&config.LogLevel, "log-level", config.LogLevel, "lowest `level` that is logged: debug, info, warn or error")
 	flags.StringVar(&config.LogFormat, "log-format", config.LogFormat, "`format` of the log: text or json")
+	for _, define := range own {
+		define(flags)
+	}
 
 	if err := FromEnvironment(flags, program, getenv); err != nil {
 		return Config{}, err

@@ -7,6 +7,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -70,6 +71,7 @@ type Server struct {
 
 	alongside []companion
 	needs     []need
+	intercept interceptor
 }
 
 // Listen makes a server of services and listens on its address. Unlike [Run], it
@@ -83,13 +85,17 @@ func Listen(config Config, options ...Option) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		config: config, log: config.Logger(os.Stderr), health: newWatchedHealth(),
+		config: config, log: cmp.Or(services.log, config.Logger(os.Stderr)), health: newWatchedHealth(),
 		alongside: services.alongside, needs: services.needs,
 	}
+	s.intercept = interceptor{log: s.log, draining: s.health.draining, unaries: services.unary, streams: services.stream}
 	s.limits = newLimits(config, newNotices(s.log), s.health.draining)
 	serverOptions, err := s.options()
 	if err != nil {
 		return nil, err
+	}
+	for _, handler := range services.stats {
+		serverOptions = append(serverOptions, grpc.StatsHandler(handler))
 	}
 	s.grpc = grpc.NewServer(serverOptions...)
 	for _, service := range services.served {
@@ -112,8 +118,7 @@ func Listen(config Config, options ...Option) (*Server, error) {
 
 // register adds a service, ours or one of the user's.
 func (s *Server) register(service Service, ours bool) {
-	interceptor := interceptor{log: s.log, draining: s.health.draining}
-	s.grpc.RegisterService(s.limits.bound(service.Desc, interceptor, ours), service.Impl)
+	s.grpc.RegisterService(s.limits.bound(service.Desc, s.intercept, ours), service.Impl)
 }
 
 // registerOwn adds the server's own services, except those that the user

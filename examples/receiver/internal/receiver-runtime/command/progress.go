@@ -70,13 +70,12 @@ func (p *progress) each(ctx context.Context) (context.Context, func(error) error
 		return ctx, func(err error) error { return err }
 	}
 	p.calls++
+	p.id = p.parsed.eventID
 	switch {
-	case p.parsed.eventID == "" && p.command.Event:
+	case p.id == "" && p.command.Event:
 		p.id = eventid.New()
-	case p.calls == 1:
-		p.id = p.parsed.eventID
-	default:
-		p.id = fmt.Sprintf("%s/%d", p.parsed.eventID, p.calls)
+	case p.id != "" && p.calls > 1:
+		p.id = fmt.Sprintf("%s/%d", p.id, p.calls)
 	}
 	limited, cancel := context.WithTimeoutCause(withID(ctx, p.id), p.parsed.timeout, p.parsed.late())
 	return limited, func(err error) error {

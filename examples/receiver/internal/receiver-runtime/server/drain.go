@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 )
 
@@ -40,6 +41,74 @@ func UntilDrain(ctx context.Context) (context.Context, context.CancelFunc) {
 	return ctx, func() {
 		stop()
 		cancel(nil)
+	}
+}
+
+// DrainStreams returns an interceptor for a grpc.Server of your own. Without it
+// GracefulStop waits for streams that never end by themselves. Once ctx has ended:
+//
+//   - [UntilDrain] ends, and so do the tails that generated code makes;
+//   - a stream on which nothing comes from its client for half a second ends, and so
+//     does one on which something comes, between two messages, after five seconds;
+//   - a client that watches gRPC's health service is let go.
+//
+// All of them end with code Unavailable, so that their clients call another server. Other
+// calls go on: to bound those, call Stop some time after GracefulStop. Give the
+// interceptor to [grpc.ChainStreamInterceptor] as the last one, so that yours see how
+// streams end.
+func DrainStreams(ctx context.Context) grpc.StreamServerInterceptor {
+	return func(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+		within := context.WithValue(stream.Context(), drainKey{}, ctx)
+		watches := info.FullMethod == grpc_health_v1.Health_Watch_FullMethodName
+		if watches {
+			var stop context.CancelFunc
+			within, stop = UntilDrain(within)
+			defer stop()
+		}
+		err := next(server, &interruptible{ServerStream: stream, ctx: within, draining: ctx})
+		if watches && context.Cause(within) == errStopping {
+			return errStopping
+		}
+		return err
+	}
+}
+
+// drainUploads is how long the clients of a user's own server may send on.
+const drainUploads = 5 * time.Second
+
+// interruptible is a stream of a user's own server. Once that drains, RecvMsg does not
+// wait for long.
+type interruptible struct {
+	grpc.ServerStream
+	ctx, draining context.Context
+	ends          time.Time // when it ends though messages come; set once the server drains
+	stopped       bool
+}
+
+func (s *interruptible) Context() context.Context { return s.ctx }
+
+func (s *interruptible) RecvMsg(into any) error {
+	if s.stopped {
+		return errStopping
+	}
+	received := make(chan error, 1) // gRPC only returns when something comes, or the call ends
+	go func() { received <- s.ServerStream.RecvMsg(into) }()
+	select {
+	case err := <-received:
+		return err
+	case <-s.draining.Done():
+	}
+	if s.ends.IsZero() {
+		s.ends = time.Now().Add(drainUploads)
+	}
+	timeout := time.NewTimer(min(drainGrace, time.Until(s.ends)))
+	defer timeout.Stop()
+	select {
+	case err := <-received:
+		return err
+	case <-timeout.C:
+		s.stopped = true
+		return errStopping
 	}
 }
 

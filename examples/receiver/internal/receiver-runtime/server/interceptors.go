@@ -8,19 +8,56 @@ import (
 	"errors"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/stats"
 	"google.golang.org/grpc/status"
 )
 
+// UnaryInterceptors adds interceptors of RPCs in which neither side streams, as
+// [grpc.ChainUnaryInterceptor] does: the first is the outermost. They see all calls,
+// also those of the health service and of reflection; info.FullMethod names the RPC.
+//
+// A call passes, from the outside in: the limits of the server and the decoding of the
+// request; the server's own interceptor, which recovers panics, logs how the call
+// ended, and keeps errors without a status from the caller; yours; the method. So a
+// panic of yours ends the call alone, and an error of yours is treated as the method's.
+func UnaryInterceptors(interceptors ...grpc.UnaryServerInterceptor) Option {
+	return option(func(all *services) { all.unary = append(all.unary, interceptors...) })
+}
+
+// StreamInterceptors adds interceptors of RPCs in which one side streams, or both, as
+// [grpc.ChainStreamInterceptor] does. Their place is that of [UnaryInterceptors], but no
+// request has been received yet: RecvMsg of the stream receives it, within the limits.
+func StreamInterceptors(interceptors ...grpc.StreamServerInterceptor) Option {
+	return option(func(all *services) { all.stream = append(all.stream, interceptors...) })
+}
+
+// StatsHandlers adds handlers that gRPC calls for each connection and call, such as
+// that of OpenTelemetry. They also see the calls that the server's limits end. In this
+// server each call counts as a stream, and an [stats.InPayload] has the lengths of a
+// request but not the message.
+func StatsHandlers(handlers ...stats.Handler) Option {
+	return option(func(all *services) { all.stats = append(all.stats, handlers...) })
+}
+
+// Logger makes the server log to a logger of yours, instead of to the one that its
+// configuration describes.
+func Logger(logger *slog.Logger) Option {
+	return option(func(all *services) { all.log = logger })
+}
+
 // interceptor intercepts every call: a panic ends the call but not the server, what
 // goes wrong on the server's side is logged, and callers see only errors that were
-// made for them.
+// made for them. Within it are the interceptors of the user.
 type interceptor struct {
 	log      *slog.Logger
 	draining context.Context // ends when the server drains
+	unaries  []grpc.UnaryServerInterceptor
+	streams  []grpc.StreamServerInterceptor
 }
 
 func (i interceptor) unary(ctx context.Context, request any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (reply any, err error) {
@@ -31,6 +68,10 @@ func (i interceptor) unary(ctx context.Context, request any, info *grpc.UnarySer
 		}
 		err = i.answer(ctx, info.FullMethod, begin, err)
 	}()
+	for _, intercept := range slices.Backward(i.unaries) {
+		inner := next
+		next = func(ctx context.Context, request any) (any, error) { return intercept(ctx, request, info, inner) }
+	}
 	return next(ctx, request)
 }
 
@@ -46,6 +87,10 @@ func (i interceptor) stream(server any, stream grpc.ServerStream, info *grpc.Str
 			err = i.answer(stream.Context(), info.FullMethod, begin, err)
 		}
 	}()
+	for _, intercept := range slices.Backward(i.streams) {
+		inner := next
+		next = func(server any, stream grpc.ServerStream) error { return intercept(server, stream, info, inner) }
+	}
 	return next(server, drainable{stream, context.WithValue(stream.Context(), drainKey{}, i.draining)})
 }
 

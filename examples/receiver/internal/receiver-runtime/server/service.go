@@ -6,20 +6,28 @@ package server
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/stats"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/descriptorpb"
 )
 
 // Option is a [Service] to serve, a service to start [Without], a function to
-// run [Alongside], or a check that the server [Needs].
+// run [Alongside], a check that the server [Needs], or what the server adds to its own:
+// [UnaryInterceptors], [StreamInterceptors], [StatsHandlers], a [Logger].
 type Option interface{ apply(*services) }
 
-// Service is a gRPC service and its implementation.
+type option func(*services)
+
+func (o option) apply(all *services) { o(all) }
+
+// Service is a gRPC service and its implementation. Any service of gRPC can be one:
+// what protoc-gen-go-grpc generates has the variable ServiceDesc of each.
 type Service struct {
 	Desc *grpc.ServiceDesc
 	Impl any // implements Desc.HandlerType
@@ -41,6 +49,10 @@ type services struct {
 	without   []string
 	alongside []companion
 	needs     []need
+	unary     []grpc.UnaryServerInterceptor
+	stream    []grpc.StreamServerInterceptor
+	stats     []stats.Handler
+	log       *slog.Logger // nil for the one that the configuration describes
 }
 
 func collect(options []Option) (*services, error) {

@@ -20,6 +20,7 @@ func init() {
 			Service: "comments.Meter",
 			Name:    "measure",
 			Doc:     "Takes a measurement.",
+			Event:   true,
 			Reads:   true,
 			Flags: []command.Flag{
 				{Name: "sensor", Field: "sensor"},

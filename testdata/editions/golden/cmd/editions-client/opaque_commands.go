@@ -35,6 +35,7 @@ func init() {
 			Service: "editions.Opaque",
 			Name:    "take-many",
 			Doc:     "Sends Presses messages to Opaque and prints the Reply.",
+			Event:   true,
 			Flags: []command.Flag{
 				{Name: "presses", Field: "presses"},
 			},
@@ -46,6 +47,7 @@ func init() {
 			Service: "editions.Opaque",
 			Name:    "get",
 			Doc:     "Sends a Presses to Opaque and prints the Reply.",
+			Event:   true,
 			Batch:   "presses",
 			Flags: []command.Flag{
 				{Name: "presses", Field: "presses"},

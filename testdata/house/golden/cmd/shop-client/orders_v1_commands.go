@@ -36,6 +36,7 @@ func init() {
 			Service: "shop.v1.Orders",
 			Name:    "take-many",
 			Doc:     "Sends a TakeManyRequest to Orders and prints the Reply.",
+			Event:   true,
 			Batch:   "events",
 			Flags: []command.Flag{
 				{Name: "events", Field: "events"},

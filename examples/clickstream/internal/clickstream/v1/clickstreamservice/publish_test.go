@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	clickstreamv1 "example.com/clickstream/gen/clickstream/v1"
+	"example.com/clickstream/internal/receiver-runtime/eventid"
 	"example.com/clickstream/internal/receiver-runtime/servertest"
 )
 
@@ -11,14 +12,15 @@ import (
 func TestPublish(t *testing.T) {
 	client, _ := serve(t)
 	request := servertest.Sample[*clickstreamv1.PublishRequest]("clickstream.v1.ClickEvent.event_id")
-	reply, err := client.Publish(t.Context(), request)
+	ctx := eventid.WithID(t.Context(), eventid.New())
+	reply, err := client.Publish(ctx, request)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := reply.GetPosition(); got != 1 {
 		t.Errorf("position is %d, want that of the first event, 1", got)
 	}
-	again, err := client.Publish(t.Context(), request)
+	again, err := client.Publish(ctx, request)
 	if err != nil {
 		t.Fatal(err)
 	}
