@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -51,8 +52,11 @@ func watchIn(t *testing.T, root string, args ...string) (printed *screen, end fu
 	printed = &screen{}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
+	poll := slices.Contains(args, "--poll")
+	args = slices.DeleteFunc(args, func(arg string) bool { return arg == "--poll" })
+	options := asked(append([]string{"--receiver_opt=root=" + root, "-I", root}, args...))
 	go func() {
-		ended <- compile.Watch(ctx, asked(append([]string{"--receiver_opt=root=" + root, "-I", root}, args...)), false, printed, printed)
+		ended <- compile.Watch(ctx, options, poll, printed, printed)
 	}()
 	end = sync.OnceFunc(func() {
 		cancel()

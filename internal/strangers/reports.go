@@ -104,7 +104,7 @@ var reports = []report{
 	{"proto package and go_package are renamed together", "what was stored is hidden", "reported, with receiver:was",
 		"internal/keep", "TestEventsThatAreNoLongerRead/the package and its Go package are renamed"},
 	{"generate --program=all", "\"flag provided but not defined\"", "says how options are given",
-		"internal/compile", "TestAnOptionGivenAsAFlag"},
+		"cmd/protoc-gen-receiver", "TestCommand/option as a flag"},
 	// Modules that build
 	{"default_api_level=API_OPAQUE by option", "skeletons did not build", "they build and pass their tests",
 		"internal/acceptance", "TestAnyAPIOfMessages"},
