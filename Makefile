@@ -31,7 +31,7 @@ test-all: CORPUS := -sample
 # are cores. The tests of internal run other programs, which the test cache can't know.
 test test-all:
 	$(GO) vet ./... $(GOLDENS)
-	$(GO) test $(SHORT) -count=1 -vet=off ./cmd/... ./internal/...
+	$(GO) test $(SHORT) -count=1 -vet=off ./cmd/... ./internal/... ./templates
 	$(GO) test $(SHORT) -race -vet=off -parallel 4 ./runtime/...
 	$(GO) test $(RACE) -vet=off $(GOLDENS)
 	@for dir in $(EXAMPLES); do echo "== $$dir"; (cd $$dir && $(GO) vet ./... && $(GO) test $(RACE) -vet=off ./...) || exit 1; done
