@@ -4,9 +4,8 @@ package acceptance
 
 import (
 	"bytes"
-	"context"
 	"fmt"
-	"io/fs"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -14,7 +13,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -320,7 +318,7 @@ func (o owner) serve(line string, do func()) {
 	o.Helper()
 	command := o.command(line)
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // go run does not pass signals on
-	printed := &until{text: "msg=serving", seen: make(chan struct{})}
+	printed := &output{}
 	command.Stdout, command.Stderr = printed, printed
 	if err := command.Start(); err != nil {
 		o.Fatal(err)
@@ -334,16 +332,17 @@ func (o owner) serve(line string, do func()) {
 		_ = syscall.Kill(-command.Process.Pid, syscall.SIGTERM)
 		<-ended
 	}()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	defer cancel()
-	select {
-	case <-printed.seen:
-		do()
-	case <-ended:
-		o.Fatalf("%s ended:\n%s", line, printed)
-	case <-ctx.Done():
-		o.Fatalf("%s does not serve:\n%s", line, printed)
+	deadline := time.After(2 * time.Minute)
+	for !strings.Contains(printed.printed(), "msg=serving") {
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ended:
+			o.Fatalf("%s ended:\n%s", line, printed.printed())
+		case <-deadline:
+			o.Fatalf("%s does not serve:\n%s", line, printed.printed())
+		}
 	}
+	do()
 }
 
 func (o owner) write(name, text string) {
@@ -355,32 +354,6 @@ func (o owner) write(name, text string) {
 	if err := os.WriteFile(at, []byte(text), 0o644); err != nil {
 		o.Fatal(err)
 	}
-}
-
-// until collects what a program prints, and closes seen once a text is among it.
-type until struct {
-	text string
-	seen chan struct{}
-
-	mutex   sync.Mutex
-	printed strings.Builder
-}
-
-func (u *until) Write(text []byte) (int, error) {
-	u.mutex.Lock()
-	defer u.mutex.Unlock()
-	before := strings.Contains(u.printed.String(), u.text)
-	u.printed.Write(text)
-	if !before && strings.Contains(u.printed.String(), u.text) {
-		close(u.seen)
-	}
-	return len(text), nil
-}
-
-func (u *until) String() string {
-	u.mutex.Lock()
-	defer u.mutex.Unlock()
-	return u.printed.String()
 }
 
 // printedNext returns the commands that new prints in the end.
@@ -429,33 +402,8 @@ func freeAddr(t *testing.T) string {
 	return fmt.Sprint("localhost:", listener.Addr().(*net.TCPAddr).Port)
 }
 
-// filesIn returns the paths of all files below a folder.
-func filesIn(t *testing.T, dir string) (names []string) {
+// filesIn returns the names of all files below a folder, in order.
+func filesIn(t *testing.T, dir string) []string {
 	t.Helper()
-	err := filepath.WalkDir(dir, func(at string, entry fs.DirEntry, err error) error {
-		if err == nil && !entry.IsDir() {
-			name, _ := filepath.Rel(dir, at)
-			names = append(names, filepath.ToSlash(name))
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	slices.Sort(names)
-	return names
-}
-
-// contents returns all files below a folder.
-func contents(t *testing.T, dir string) map[string][]byte {
-	t.Helper()
-	all := map[string][]byte{}
-	for _, name := range filesIn(t, dir) {
-		text, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(name)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		all[name] = text
-	}
-	return all
+	return slices.Sorted(maps.Keys(contents(t, dir)))
 }

@@ -2,10 +2,8 @@ package acceptance
 
 import (
 	"bytes"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -82,32 +80,6 @@ func TestEveryRouteGivesTheSameBytes(t *testing.T) {
 			}
 		})
 	}
-}
-
-// versions matches the lines of a .pb.go with the versions of what made it.
-var versions = regexp.MustCompile(`(?m)^// (-|\t)\s*protoc(-gen-go|-gen-go-grpc)? .*$`)
-
-// tree returns the Go files below a folder, by their names, with .pb.go files without
-// their version lines.
-func tree(t *testing.T, root string) map[string][]byte {
-	t.Helper()
-	all := map[string][]byte{}
-	err := filepath.WalkDir(root, func(at string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || filepath.Ext(at) != ".go" {
-			return err
-		}
-		text, err := os.ReadFile(at)
-		name, _ := filepath.Rel(root, at)
-		if strings.HasSuffix(name, ".pb.go") {
-			text = versions.ReplaceAll(text, nil)
-		}
-		all[name] = text
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return all
 }
 
 // newModule makes a module that has only receiver.proto, outside of this repository.
