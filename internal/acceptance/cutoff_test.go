@@ -10,7 +10,7 @@ import (
 )
 
 // fewFiles is how many files are let pass between two in short mode.
-const fewFiles = 19
+const fewFiles = 53
 
 // TestTheNextRunCompletesOneOfProtocThatWasCutOff kills protoc when it opens a file, or
 // writes to it, and has it find the disk full there. The next run makes the module whole.
