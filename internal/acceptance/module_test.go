@@ -10,8 +10,9 @@ import (
 const thisRepository = "github.com/protoc-gen-receiver/protoc-gen-receiver"
 
 // TestNewModuleIsIndependent generates into an empty module. After go mod tidy the
-// module has the versions that the example is tested with. It builds, vets, passes its
-// own tests with the race detector, and imports nothing of this repository.
+// module has the versions that the example is tested with. go vet has nothing
+// to report, its own tests pass with the race detector, and it imports nothing of this
+// repository.
 func TestNewModuleIsIndependent(t *testing.T) {
 	dir := newModule(t)
 	run(t, dir, "protoc-gen-receiver", "generate", "receiver.proto")
@@ -19,7 +20,6 @@ func TestNewModuleIsIndependent(t *testing.T) {
 	if got, want := requirements(t, dir), requirements(t, filepath.Join(repository(t), "examples/receiver")); got != want {
 		t.Errorf("go.mod requires\n%s\nwant what examples/receiver was tested with:\n%s", got, want)
 	}
-	run(t, dir, "go", "build", "./...")
 	run(t, dir, "go", "vet", "./...")
 	race := "-race"
 	if testing.Short() {

@@ -105,9 +105,9 @@ func TestProtosOfOneNameInOneModule(t *testing.T) {
 				if !slices.Equal(order, built) { // the code is the same as in any other order of all three
 					return
 				}
-				build := exec.Command("go", "build", "-trimpath", "./...")
-				build.Dir, build.Env = root, append(os.Environ(), "GOWORK=off")
-				if output, err := build.CombinedOutput(); err != nil {
+				vet := exec.Command("go", "vet", "-trimpath", "./...") // which does not link the programs
+				vet.Dir, vet.Env = root, append(os.Environ(), "GOWORK=off")
+				if output, err := vet.CombinedOutput(); err != nil {
 					t.Errorf("it does not build: %v\n%s", err, output)
 				}
 			})
