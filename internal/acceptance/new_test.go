@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/printed"
 )
 
 // TestNew makes a module, and runs literally what it prints, until an event is stored.
@@ -29,7 +31,7 @@ func TestNew(t *testing.T) {
 	if made := filesIn(t, dir); len(made) > 0 {
 		t.Fatalf("--dry-run wrote %q", made)
 	}
-	printed := run(t, dir, "protoc-gen-receiver", "new", "example.com/orders")
+	text := run(t, dir, "protoc-gen-receiver", "new", "example.com/orders")
 	var want []string
 	for line := range strings.Lines(listed) {
 		want = append(want, strings.TrimPrefix(strings.TrimSpace(line), "add "))
@@ -41,9 +43,9 @@ func TestNew(t *testing.T) {
 	}
 	made := contents(t, dir)
 	o := owner{T: t, dir: dir, addr: freeAddr(t)}
-	next := printedNext(printed)
+	next := printed.Next(text)
 	if len(next) != 3 {
-		t.Fatalf("it prints %d commands:\n%s", len(next), printed)
+		t.Fatalf("it prints %d commands:\n%s", len(next), text)
 	}
 	if output := o.shell(next[0]); !strings.Contains(output, "ok  \texample.com/orders/internal/orders/v1/ordersservice") {
 		t.Errorf("%s prints\n%s", next[0], output)
@@ -126,13 +128,13 @@ func TestNewAddsAService(t *testing.T) {
 	dir := t.TempDir()
 	run(t, dir, "protoc-gen-receiver", "new", "example.com/my-app/v2")
 	before := contents(t, dir)
-	printed := run(t, dir, "protoc-gen-receiver", "new", "--service", "Payments", "--event", "PaymentMade")
+	text := run(t, dir, "protoc-gen-receiver", "new", "--service", "Payments", "--event", "PaymentMade")
 	for name, text := range before {
 		if now, err := os.ReadFile(filepath.Join(dir, name)); err != nil || !bytes.Equal(now, text) {
 			t.Errorf("%s was changed (%v)", name, err)
 		}
 	}
-	for _, line := range printedNext(printed)[:1] {
+	for _, line := range printed.Next(text)[:1] {
 		owner{T: t, dir: dir}.shell(line)
 	}
 	run(t, dir, "go", "vet", "./...")
@@ -236,7 +238,7 @@ func TestNewFrom(t *testing.T) {
 					from = filepath.Join(protos, filepath.FromSlash(name))
 				}
 			}
-			printed := run(t, dir, "protoc-gen-receiver", "new", "example.com/domain", "--from", from)
+			text := run(t, dir, "protoc-gen-receiver", "new", "example.com/domain", "--from", from)
 			for name := range files {
 				if _, err := os.Stat(filepath.Join(dir, "proto", name)); err != nil {
 					t.Error(err)
@@ -245,16 +247,16 @@ func TestNewFrom(t *testing.T) {
 			run(t, dir, "go", "vet", "./...")
 			run(t, dir, "go", "mod", "tidy", "-diff")
 			run(t, dir, "protoc-gen-receiver", "generate", "-I", "proto", "--check")
-			next := printedNext(printed)
+			next := printed.Next(text)
 			if strings.Contains(next[2], "record-order --order ") {
 				o := owner{T: t, dir: dir, addr: freeAddr(t)}
 				o.shell(next[0])
 				o.serve(next[1], func() { o.shell(next[2]) })
 				return
 			}
-			_, last, _ := strings.Cut(printed, next[2]+"\n")
-			if !strings.HasSuffix(next[2], "# no RPC takes events yet") || !strings.Contains(last, "write // receiver:event above ") {
-				t.Errorf("it takes no events, and does not say last what to write:\n%s", printed)
+			_, last, _ := strings.Cut(text, next[2])
+			if !strings.HasPrefix(last, "   # no RPC takes events yet\n") || !strings.Contains(last, "write // receiver:event above ") {
+				t.Errorf("it takes no events, and does not say last what to write:\n%s", text)
 			}
 		})
 	}
@@ -318,8 +320,8 @@ func (o owner) serve(line string, do func()) {
 	o.Helper()
 	command := o.command(line)
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // go run does not pass signals on
-	printed := &output{}
-	command.Stdout, command.Stderr = printed, printed
+	out := &output{}
+	command.Stdout, command.Stderr = out, out
 	if err := command.Start(); err != nil {
 		o.Fatal(err)
 	}
@@ -333,13 +335,13 @@ func (o owner) serve(line string, do func()) {
 		<-ended
 	}()
 	deadline := time.After(2 * time.Minute)
-	for !strings.Contains(printed.printed(), "msg=serving") {
+	for !strings.Contains(out.printed(), "msg=serving") {
 		select {
 		case <-time.After(10 * time.Millisecond):
 		case <-ended:
-			o.Fatalf("%s ended:\n%s", line, printed.printed())
+			o.Fatalf("%s ended:\n%s", line, out.printed())
 		case <-deadline:
-			o.Fatalf("%s does not serve:\n%s", line, printed.printed())
+			o.Fatalf("%s does not serve:\n%s", line, out.printed())
 		}
 	}
 	do()
@@ -354,17 +356,6 @@ func (o owner) write(name, text string) {
 	if err := os.WriteFile(at, []byte(text), 0o644); err != nil {
 		o.Fatal(err)
 	}
-}
-
-// printedNext returns the commands that new prints in the end.
-func printedNext(printed string) (commands []string) {
-	_, next, _ := strings.Cut(printed, "\nNext:\n")
-	for line := range strings.Lines(next) {
-		if command, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "  "); ok {
-			commands = append(commands, command)
-		}
-	}
-	return commands
 }
 
 // ciSteps returns what the steps of a workflow run.
