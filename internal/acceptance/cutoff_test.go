@@ -15,6 +15,7 @@ const fewFiles = 53
 // TestTheNextRunCompletesOneOfProtocThatWasCutOff kills protoc when it opens a file, or
 // writes to it, and has it find the disk full there. The next run makes the module whole.
 func TestTheNextRunCompletesOneOfProtocThatWasCutOff(t *testing.T) {
+	t.Parallel()
 	strace := tool(t, "strace", "apt-get install strace")
 	protoc := tool(t, "protoc", fromProtoc)
 	arguments := []string{"--go_out=.", "--go_opt=module=example.com/receiver", "--go-grpc_out=.", "--go-grpc_opt=module=example.com/receiver",

@@ -14,6 +14,7 @@ const thisRepository = "github.com/protoc-gen-receiver/protoc-gen-receiver"
 // to report, its own tests pass with the race detector, and it imports nothing of this
 // repository.
 func TestNewModuleIsIndependent(t *testing.T) {
+	t.Parallel()
 	dir := newModule(t)
 	run(t, dir, "protoc-gen-receiver", "generate", "receiver.proto")
 	run(t, dir, "go", "mod", "tidy")
@@ -38,6 +39,7 @@ func TestNewModuleIsIndependent(t *testing.T) {
 // TestPluginReportsTheTestedVersions runs the command that the plugin prints because it
 // can't write go.mod itself.
 func TestPluginReportsTheTestedVersions(t *testing.T) {
+	t.Parallel()
 	tool(t, "protoc", fromProtoc)
 	dir := newModule(t)
 	output := routes[0].run(t, dir)

@@ -34,6 +34,7 @@ message Taken { string message = 1; }
 // without events no event log and no database. An event brings them; when the last
 // one is removed, and what is yours of it, they go.
 func TestAModuleGetsWhatItUses(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	write := func(name, text string) {
 		t.Helper()
@@ -110,6 +111,7 @@ func TestAModuleGetsWhatItUses(t *testing.T) {
 // A library in go.mod that is too old for the code to build is reported, with the
 // command that mends it.
 func TestAnOldLibraryIsReported(t *testing.T) {
+	t.Parallel()
 	dir := newModule(t)
 	run(t, dir, "go", "mod", "edit", "-require=modernc.org/sqlite@v1.44.3", "-require=google.golang.org/grpc@v1.60.0")
 	output := run(t, dir, "protoc-gen-receiver", "generate", "receiver.proto")

@@ -105,6 +105,7 @@ func write(t *testing.T, at, text string) {
 // TestBufGeneratesFromEdition2024 generates with buf from protos that the compiler of
 // generate can't read yet, and tests what comes of them.
 func TestBufGeneratesFromEdition2024(t *testing.T) {
+	t.Parallel()
 	tool(t, "buf", fromMake)
 	dir := t.TempDir()
 	copyProtos(t, filepath.Join(repository(t), "testdata/edition-2024"), dir)

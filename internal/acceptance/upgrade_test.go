@@ -50,6 +50,7 @@ func yoursIn(t *testing.T, dir string) map[string]string {
 // A module of the version before is generated again without an edit of what is its
 // user's: nothing of that changes, all of it builds, and its tests pass.
 func TestUpgrade(t *testing.T) {
+	t.Parallel()
 	for name, module := range map[string]struct {
 		path string
 		args []string
@@ -92,6 +93,7 @@ func TestUpgrade(t *testing.T) {
 // What the user's code names and what has another name now is reported with its
 // position and the new name, on every run, until that is written there.
 func TestUpgradeReportsOtherNames(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("it builds a module three times")
 	}
