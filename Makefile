@@ -14,11 +14,11 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: plugins ## generate a service into a new module, run it, send it an event, read it back (2 minutes the first time, then seconds)
+demo: plugins ## generate a service, run it, send it an event, read it back (2 minutes the first time)
 	@examples/demo.sh
 
 .PHONY: test
-test: plugins missing ## test every package, and one of each kind of slow test (3 minutes once modules and builds are cached)
+test: plugins missing ## test every package, with a sample of the slow tests (3 minutes, with warm caches)
 test: SHORT  := -short
 test: CORPUS := -module container-storage-interface
 
@@ -31,7 +31,7 @@ test-all: CORPUS := -sample
 # are cores. The tests of internal run other programs, which the test cache can't know.
 test test-all:
 	$(GO) vet ./... $(GOLDENS)
-	$(GO) test $(SHORT) -count=1 -timeout 20m -vet=off ./cmd/... ./internal/...
+	$(GO) test $(SHORT) -count=1 -timeout 20m -vet=off ./cmd/... ./internal/... ./templates
 	$(GO) test $(SHORT) -race -vet=off -parallel 4 ./runtime/...
 	$(GO) test $(RACE) -vet=off $(GOLDENS)
 	@for dir in $(EXAMPLES); do echo "== $$dir"; (cd $$dir && $(GO) vet ./... && $(GO) test $(RACE) -vet=off ./...) || exit 1; done
@@ -52,33 +52,33 @@ corpus: ## generate for 400 services of public modules, build, vet and test them
 	cd corpus && $(GO) mod tidy -diff && $(GO) vet ./... && $(GO) run .
 
 .PHONY: crash
-crash: ## kill servers, appenders, consumers and NATS nodes under load, 20 times each, and check that no acknowledged event is lost
+crash: ## kill servers, consumers and NATS nodes under load, and check that no acknowledged event is lost
 	EVENTLOG_CRASH_ROUNDS=20 $(GO) test -count=1 -timeout 10m -v -run Killed ./runtime/eventlog/sqlite
 	CRASH_ROUNDS=20 $(GO) test -count=1 -timeout 10m -v -run Killed ./internal/acceptance
 	EVENTLOG_TEST_LONG=1 $(GO) test -count=1 -timeout 15m -v -run ServersFail ./runtime/eventlog/nats
 
 .PHONY: newcomer
-newcomer: plugins ## mark an event when the code is there, do literally what is printed, and check that events are stored (a minute)
+newcomer: plugins ## do literally what runs print until events are stored (a minute)
 	$(GO) test -count=1 -v -run Newcomer ./internal/acceptance
 
 .PHONY: firstrun
-firstrun: ## play somebody's first use, with a clock, and print what the time is spent on (a minute; with CACHES=cold, which begins with empty caches, minutes)
+firstrun: ## play somebody's first use, with a clock (a minute; with CACHES=cold from empty caches, minutes)
 	@$(GO) run ./internal/firstrun $(if $(filter cold,$(CACHES)),-cold)
 
 .PHONY: watch
-watch: plugins ## save a proto 100 times while generate --watch runs, 20 times broken, and print how long it took (a minute)
+watch: plugins ## save a proto 100 times while generate --watch runs, and print how long it took (a minute)
 	$(GO) test -count=1 -v -run WatchMisses ./internal/acceptance
 
 .PHONY: matrix
-matrix: plugins ## change a module in many ways, generate again with every tool, and check that no file of yours is touched (2 minutes)
+matrix: plugins ## check that no run of any tool touches what is yours, after many edits (2 minutes)
 	MATRIX=all $(GO) test -count=1 -timeout 30m -run NoRunTouches ./internal/acceptance
 
 .PHONY: strangers
-strangers: plugins ## run the tests of all that was reported, and print a table: what they did, what came of it, what comes of it now
+strangers: plugins ## run the tests of all that was reported, and print a table of it
 	$(GO) run ./internal/strangers
 
 .PHONY: docs
-docs: ## run every command and every block of code of the documents, as a reader would (2 minutes); PAGES='docs/log.md …' for some
+docs: ## run the documents as a reader would (2 minutes); PAGES='docs/log.md …' for some
 	$(GO) run ./internal/docs $(PAGES)
 
 .PHONY: fuzz
@@ -86,17 +86,17 @@ fuzz: ## generate from random protos for a minute, and type-check the generated 
 	$(GO) test ./internal/fuzz -run '^$$' -fuzz FuzzGenerate -fuzztime 60s -fuzzminimizetime 10x
 
 .PHONY: evolve
-evolve: ## change random protos and their code in 1,000 random rounds, and type-check the module after each
+evolve: ## change random protos and code 1,000 times, and type-check the module after each
 	$(GO) test ./internal/fuzz -run '^TestEvolve$$' -v -evolve 1000 -evolve-seed $$(date +%s) -timeout 10m
 
 .PHONY: generate
-generate: plugins ## generate again what is checked in: examples, goldens, docs/templates.md, docs/reference.md
+generate: plugins ## generate again what is checked in: examples, goldens, two pages of docs
 	$(GO) test ./internal/compile -run 'Golden|Exa|Explain' -update
 	$(GO) test ./internal/render -run Manual -update
 	$(GO) test ./cmd/protoc-gen-receiver -run Reference -update
 
 .PHONY: lint
-lint: ## check that the code is formatted and vetted, and that go.mod is tidy
+lint: ## check that code is formatted and vetted, and that each go.mod is tidy
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) vet ./... $(GOLDENS)
 	$(GO) mod tidy -diff
@@ -115,12 +115,12 @@ soak: ## append ten million events, and print the memory used
 	cd bench && $(GO) run ./events -soak 10000000
 
 .PHONY: plugins
-plugins: ## build protoc-gen-receiver, protoc-gen-go and protoc-gen-go-grpc into .tools/bin
+plugins: ## build the three plugins into .tools/bin
 	@$(GO) build -o $(BIN)/ ./cmd/protoc-gen-receiver
 	@$(GO) build -o $(BIN)/ google.golang.org/protobuf/cmd/protoc-gen-go google.golang.org/grpc/cmd/protoc-gen-go-grpc
 
 .PHONY: tools
-tools: plugins ## also install what tests with real tools need into .tools: buf and, if there is npm, the libraries of the client in TypeScript
+tools: plugins ## also install buf and, if there is npm, the libraries of the client in TypeScript
 	GOBIN=$(BIN) $(GO) install github.com/bufbuild/buf/cmd/buf@$(BUF)
 	@mkdir -p .tools/typescript && cp $(TYPESCRIPT)/package.json $(TYPESCRIPT)/package-lock.json .tools/typescript/
 	@! command -v npm >/dev/null || (cd .tools/typescript && npm ci --no-audit --no-fund --loglevel=error)

@@ -40,10 +40,14 @@ func (p Part) Copy(importPath, marker string) ([]File, error) {
 		File{"README.md", markdown(about, marker)}), nil
 }
 
-// copied returns a Go file with its import paths changed.
-func copied(text []byte, importPath, marker string) []byte {
+// copied returns a Go file with its import paths changed, and without our directive.
+func copied(source []byte, importPath, marker string) []byte {
+	text := string(source)
+	if strings.HasPrefix(text, directive) {
+		_, text, _ = strings.Cut(text, "\n\n")
+	}
 	header := "// " + marker + "\n// It comes from the runtime of protoc-gen-receiver " + version.Release + ".\n\n"
-	return []byte(header + strings.ReplaceAll(string(text), `"`+Path+`/`, `"`+importPath+`/`))
+	return []byte(header + strings.ReplaceAll(text, `"`+Path+`/`, `"`+importPath+`/`))
 }
 
 // markdown returns a text with the marker above it, which Markdown hides.

@@ -130,6 +130,8 @@ func TestCopy(t *testing.T) {
 			t.Errorf("%s begins with\n%s", file.Path, text[:200])
 		case path.Ext(file.Path) == ".go" && strings.Contains(text, `"`+runtime.Path):
 			t.Errorf("%s imports this repository", file.Path)
+		case path.Ext(file.Path) == ".go" && strings.Contains(text, "//runtime:"):
+			t.Errorf("%s has a line that is only for this repository", file.Path)
 		case file.Path == "operate/events.go" && !strings.Contains(text, `"example.com/orders/internal/receiver-runtime/eventlog"`):
 			t.Errorf("%s does not import the copy", file.Path)
 		}

@@ -165,7 +165,7 @@ func nearest(word string, names []string) string {
 	return spelling.Nearest(word, names)
 }
 
-// wrongFlag says what is wrong with a flag.
+// wrongFlag returns the error for a flag that can't be parsed.
 func wrongFlag(command *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
 	var noValue *pflag.ValueRequiredError

@@ -80,7 +80,7 @@ func completeProtos(*cobra.Command, []string, string) ([]string, cobra.ShellComp
 	return []string{"proto"}, cobra.ShellCompDirectiveFilterFileExt
 }
 
-// completeTemplates completes the paths of templates, behind --export.
+// completeTemplates completes the paths of templates, after --export.
 func completeTemplates(command *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 	if !command.Flags().Changed("export") {
 		return nil, cobra.ShellCompDirectiveNoFileComp

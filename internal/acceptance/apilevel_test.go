@@ -46,6 +46,7 @@ func veil(t *testing.T) (dir string) {
 // What is generated builds and passes its tests whichever API the option of
 // protoc-gen-go gives the messages, also if that changes between the two with builders.
 func TestAnyAPIOfMessages(t *testing.T) {
+	t.Parallel()
 	dir := veil(t)
 	for _, level := range []string{"API_HYBRID", "API_OPAQUE", "API_HYBRID"} {
 		run(t, dir, "protoc-gen-receiver", "generate", "--go_opt=default_api_level="+level)
@@ -72,6 +73,7 @@ func TestAnyAPIOfMessages(t *testing.T) {
 // A plugin does not see the options of another: it says which one it lacks, as soon as
 // the messages are on disk.
 func TestAPluginSaysWhichAPIItWasNotToldOf(t *testing.T) {
+	t.Parallel()
 	tool(t, "protoc", fromProtoc)
 	for level, api := range map[string]string{"API_OPAQUE": "opaque", "API_HYBRID": "hybrid"} {
 		dir := veil(t)

@@ -15,6 +15,7 @@ import (
 // buf both at once and folder by folder. The files of ours must be the bytes that are
 // checked in, which generate made.
 func TestEveryRouteMakesTheGoldens(t *testing.T) {
+	t.Parallel()
 	goldens, err := filepath.Glob(filepath.Join(repository(t), "testdata", "*", "golden"))
 	if err != nil || len(goldens) == 0 {
 		t.Fatal(err, goldens)

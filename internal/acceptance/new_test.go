@@ -4,9 +4,8 @@ package acceptance
 
 import (
 	"bytes"
-	"context"
 	"fmt"
-	"io/fs"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -14,12 +13,13 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/printed"
 )
 
 // TestNew makes a module, and runs literally what it prints, until an event is stored.
@@ -31,7 +31,7 @@ func TestNew(t *testing.T) {
 	if made := filesIn(t, dir); len(made) > 0 {
 		t.Fatalf("--dry-run wrote %q", made)
 	}
-	printed := run(t, dir, "protoc-gen-receiver", "new", "example.com/orders")
+	text := run(t, dir, "protoc-gen-receiver", "new", "example.com/orders")
 	var want []string
 	for line := range strings.Lines(listed) {
 		want = append(want, strings.TrimPrefix(strings.TrimSpace(line), "add "))
@@ -43,9 +43,9 @@ func TestNew(t *testing.T) {
 	}
 	made := contents(t, dir)
 	o := owner{T: t, dir: dir, addr: freeAddr(t)}
-	next := printedNext(printed)
+	next := printed.Next(text)
 	if len(next) != 3 {
-		t.Fatalf("it prints %d commands:\n%s", len(next), printed)
+		t.Fatalf("it prints %d commands:\n%s", len(next), text)
 	}
 	if output := o.shell(next[0]); !strings.Contains(output, "ok  \texample.com/orders/internal/orders/v1/ordersservice") {
 		t.Errorf("%s prints\n%s", next[0], output)
@@ -128,13 +128,13 @@ func TestNewAddsAService(t *testing.T) {
 	dir := t.TempDir()
 	run(t, dir, "protoc-gen-receiver", "new", "example.com/my-app/v2")
 	before := contents(t, dir)
-	printed := run(t, dir, "protoc-gen-receiver", "new", "--service", "Payments", "--event", "PaymentMade")
+	text := run(t, dir, "protoc-gen-receiver", "new", "--service", "Payments", "--event", "PaymentMade")
 	for name, text := range before {
 		if now, err := os.ReadFile(filepath.Join(dir, name)); err != nil || !bytes.Equal(now, text) {
 			t.Errorf("%s was changed (%v)", name, err)
 		}
 	}
-	for _, line := range printedNext(printed)[:1] {
+	for _, line := range printed.Next(text)[:1] {
 		owner{T: t, dir: dir}.shell(line)
 	}
 	run(t, dir, "go", "vet", "./...")
@@ -238,7 +238,7 @@ func TestNewFrom(t *testing.T) {
 					from = filepath.Join(protos, filepath.FromSlash(name))
 				}
 			}
-			printed := run(t, dir, "protoc-gen-receiver", "new", "example.com/domain", "--from", from)
+			text := run(t, dir, "protoc-gen-receiver", "new", "example.com/domain", "--from", from)
 			for name := range files {
 				if _, err := os.Stat(filepath.Join(dir, "proto", name)); err != nil {
 					t.Error(err)
@@ -247,16 +247,16 @@ func TestNewFrom(t *testing.T) {
 			run(t, dir, "go", "vet", "./...")
 			run(t, dir, "go", "mod", "tidy", "-diff")
 			run(t, dir, "protoc-gen-receiver", "generate", "-I", "proto", "--check")
-			next := printedNext(printed)
+			next := printed.Next(text)
 			if strings.Contains(next[2], "record-order --order ") {
 				o := owner{T: t, dir: dir, addr: freeAddr(t)}
 				o.shell(next[0])
 				o.serve(next[1], func() { o.shell(next[2]) })
 				return
 			}
-			_, last, _ := strings.Cut(printed, next[2]+"\n")
-			if !strings.HasSuffix(next[2], "# no RPC takes events yet") || !strings.Contains(last, "write // receiver:event above ") {
-				t.Errorf("it takes no events, and does not say last what to write:\n%s", printed)
+			_, last, _ := strings.Cut(text, next[2])
+			if !strings.HasPrefix(last, "   # no RPC takes events yet\n") || !strings.Contains(last, "write // receiver:event above ") {
+				t.Errorf("it takes no events, and does not say last what to write:\n%s", text)
 			}
 		})
 	}
@@ -320,8 +320,8 @@ func (o owner) serve(line string, do func()) {
 	o.Helper()
 	command := o.command(line)
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // go run does not pass signals on
-	printed := &until{text: "msg=serving", seen: make(chan struct{})}
-	command.Stdout, command.Stderr = printed, printed
+	out := &output{}
+	command.Stdout, command.Stderr = out, out
 	if err := command.Start(); err != nil {
 		o.Fatal(err)
 	}
@@ -334,16 +334,17 @@ func (o owner) serve(line string, do func()) {
 		_ = syscall.Kill(-command.Process.Pid, syscall.SIGTERM)
 		<-ended
 	}()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	defer cancel()
-	select {
-	case <-printed.seen:
-		do()
-	case <-ended:
-		o.Fatalf("%s ended:\n%s", line, printed)
-	case <-ctx.Done():
-		o.Fatalf("%s does not serve:\n%s", line, printed)
+	deadline := time.After(2 * time.Minute)
+	for !strings.Contains(out.printed(), "msg=serving") {
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ended:
+			o.Fatalf("%s ended:\n%s", line, out.printed())
+		case <-deadline:
+			o.Fatalf("%s does not serve:\n%s", line, out.printed())
+		}
 	}
+	do()
 }
 
 func (o owner) write(name, text string) {
@@ -355,43 +356,6 @@ func (o owner) write(name, text string) {
 	if err := os.WriteFile(at, []byte(text), 0o644); err != nil {
 		o.Fatal(err)
 	}
-}
-
-// until collects what a program prints, and closes seen once a text is among it.
-type until struct {
-	text string
-	seen chan struct{}
-
-	mutex   sync.Mutex
-	printed strings.Builder
-}
-
-func (u *until) Write(text []byte) (int, error) {
-	u.mutex.Lock()
-	defer u.mutex.Unlock()
-	before := strings.Contains(u.printed.String(), u.text)
-	u.printed.Write(text)
-	if !before && strings.Contains(u.printed.String(), u.text) {
-		close(u.seen)
-	}
-	return len(text), nil
-}
-
-func (u *until) String() string {
-	u.mutex.Lock()
-	defer u.mutex.Unlock()
-	return u.printed.String()
-}
-
-// printedNext returns the commands that new prints in the end.
-func printedNext(printed string) (commands []string) {
-	_, next, _ := strings.Cut(printed, "\nNext:\n")
-	for line := range strings.Lines(next) {
-		if command, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "  "); ok {
-			commands = append(commands, command)
-		}
-	}
-	return commands
 }
 
 // ciSteps returns what the steps of a workflow run.
@@ -429,33 +393,8 @@ func freeAddr(t *testing.T) string {
 	return fmt.Sprint("localhost:", listener.Addr().(*net.TCPAddr).Port)
 }
 
-// filesIn returns the paths of all files below a folder.
-func filesIn(t *testing.T, dir string) (names []string) {
+// filesIn returns the names of all files below a folder, in order.
+func filesIn(t *testing.T, dir string) []string {
 	t.Helper()
-	err := filepath.WalkDir(dir, func(at string, entry fs.DirEntry, err error) error {
-		if err == nil && !entry.IsDir() {
-			name, _ := filepath.Rel(dir, at)
-			names = append(names, filepath.ToSlash(name))
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	slices.Sort(names)
-	return names
-}
-
-// contents returns all files below a folder.
-func contents(t *testing.T, dir string) map[string][]byte {
-	t.Helper()
-	all := map[string][]byte{}
-	for _, name := range filesIn(t, dir) {
-		text, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(name)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		all[name] = text
-	}
-	return all
+	return slices.Sorted(maps.Keys(contents(t, dir)))
 }

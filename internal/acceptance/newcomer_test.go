@@ -38,6 +38,7 @@ const labCode = "internal/lab/v1/lab/"
 // event when the code is there. Doing literally what the runs print, as often as they
 // print steps, ends in a module that stores the events and passes its tests.
 func TestNewcomer(t *testing.T) {
+	t.Parallel()
 	type newcomer struct {
 		name   string
 		edit   func(s lab) // changes the code before there are events

@@ -34,6 +34,7 @@ message Reply { string message = 1; }
 // TestOneProgramOfSeveralPackages generates one program of three proto packages, the
 // third in a later run, for which the run says what main lacks.
 func TestOneProgramOfSeveralPackages(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	protos := signals(t, dir)
 	generate := func(args ...string) string {

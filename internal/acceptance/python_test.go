@@ -1,7 +1,6 @@
 package acceptance
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"os"
@@ -11,7 +10,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -269,8 +267,7 @@ type process struct {
 	events string // the URL of its log, if it is the generated one
 	stop   func() // ends it by SIGTERM, and returns when it has ended
 
-	mu    sync.Mutex
-	out   bytes.Buffer
+	output
 	ended chan struct{}
 }
 
@@ -314,19 +311,6 @@ func begin(t *testing.T, program program) *process {
 		}
 	})
 	return p
-}
-
-// Write records what the process prints.
-func (p *process) Write(text []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.out.Write(text)
-}
-
-func (p *process) printed() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.out.String()
 }
 
 // await returns the matches of a pattern in what the process has printed, once there

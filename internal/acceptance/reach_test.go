@@ -34,6 +34,7 @@ message Taken { string message = 1; }
 // without events no event log and no database. An event brings them; when the last
 // one is removed, and what is yours of it, they go.
 func TestAModuleGetsWhatItUses(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	write := func(name, text string) {
 		t.Helper()
@@ -53,17 +54,18 @@ func TestAModuleGetsWhatItUses(t *testing.T) {
 		}
 		return lines
 	}
-	reaches := func(word string) bool {
+	reached := func() string {
 		t.Helper()
-		return strings.Contains(run(t, dir, "go", "list", "-deps", "-test", "./..."), word)
+		return run(t, dir, "go", "list", "-deps", "-test", "./...")
 	}
 	write("go.mod", "module example.com/notes\n\ngo 1.26\n")
 	write("notes.proto", plainProto)
 	generate()
 	checkPlain := func() {
 		t.Helper()
+		packages := reached()
 		for _, word := range []string{"sqlite", "nats", "eventlog", "operate"} {
-			if reaches(word) {
+			if strings.Contains(packages, word) {
 				t.Errorf("without events it depends on %s", word)
 			}
 		}
@@ -86,8 +88,11 @@ func TestAModuleGetsWhatItUses(t *testing.T) {
 	}
 	run(t, dir, "protoc-gen-receiver", "generate", "--receiver_opt=scaffold=all", "notes.proto")
 	generate()
-	if !reaches("modernc.org/sqlite") || !reaches("github.com/nats-io/nats.go") || !reaches("eventlog/memory") {
-		t.Error("with an event it lacks an engine")
+	packages := reached()
+	for _, engine := range []string{"modernc.org/sqlite", "github.com/nats-io/nats.go", "eventlog/memory"} {
+		if !strings.Contains(packages, engine) {
+			t.Errorf("with an event it lacks %s", engine)
+		}
 	}
 	t.Logf("with events %d lines are copied", copied())
 	run(t, dir, "go", "test", "./...")
@@ -106,6 +111,7 @@ func TestAModuleGetsWhatItUses(t *testing.T) {
 // A library in go.mod that is too old for the code to build is reported, with the
 // command that mends it.
 func TestAnOldLibraryIsReported(t *testing.T) {
+	t.Parallel()
 	dir := newModule(t)
 	run(t, dir, "go", "mod", "edit", "-require=modernc.org/sqlite@v1.44.3", "-require=google.golang.org/grpc@v1.60.0")
 	output := run(t, dir, "protoc-gen-receiver", "generate", "receiver.proto")

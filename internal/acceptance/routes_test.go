@@ -2,10 +2,8 @@ package acceptance
 
 import (
 	"bytes"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -84,32 +82,6 @@ func TestEveryRouteGivesTheSameBytes(t *testing.T) {
 	}
 }
 
-// versions matches the lines of a .pb.go with the versions of what made it.
-var versions = regexp.MustCompile(`(?m)^// (-|\t)\s*protoc(-gen-go|-gen-go-grpc)? .*$`)
-
-// tree returns the Go files below a folder, by their names, with .pb.go files without
-// their version lines.
-func tree(t *testing.T, root string) map[string][]byte {
-	t.Helper()
-	all := map[string][]byte{}
-	err := filepath.WalkDir(root, func(at string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || filepath.Ext(at) != ".go" {
-			return err
-		}
-		text, err := os.ReadFile(at)
-		name, _ := filepath.Rel(root, at)
-		if strings.HasSuffix(name, ".pb.go") {
-			text = versions.ReplaceAll(text, nil)
-		}
-		all[name] = text
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return all
-}
-
 // newModule makes a module that has only receiver.proto, outside of this repository.
 func newModule(t *testing.T) string {
 	t.Helper()
@@ -133,6 +105,7 @@ func write(t *testing.T, at, text string) {
 // TestBufGeneratesFromEdition2024 generates with buf from protos that the compiler of
 // generate can't read yet, and tests what comes of them.
 func TestBufGeneratesFromEdition2024(t *testing.T) {
+	t.Parallel()
 	tool(t, "buf", fromMake)
 	dir := t.TempDir()
 	copyProtos(t, filepath.Join(repository(t), "testdata/edition-2024"), dir)

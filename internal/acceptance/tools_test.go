@@ -67,8 +67,18 @@ var demo = sync.OnceValues(func() (string, error) {
 	return build("../../examples/receiver", "./cmd/...")
 })
 
-// built are the folders to remove at the end.
-var built []string
+// built are the folders to remove at the end. Tests may build at once.
+var built struct {
+	sync.Mutex
+	folders []string
+}
+
+// removeAtEnd has a folder removed after all tests.
+func removeAtEnd(dir string) {
+	built.Lock()
+	defer built.Unlock()
+	built.folders = append(built.folders, dir)
+}
 
 // build builds programs of the module in a folder into a new folder.
 func build(module string, packages ...string) (string, error) {
@@ -76,7 +86,7 @@ func build(module string, packages ...string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	built = append(built, dir)
+	removeAtEnd(dir)
 	if err := os.Chmod(dir, 0o755); err != nil { // some tests run them as another user
 		return "", err
 	}
@@ -90,7 +100,7 @@ func build(module string, packages ...string) (string, error) {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	for _, dir := range built {
+	for _, dir := range built.folders {
 		os.RemoveAll(dir)
 	}
 	os.Exit(code)

@@ -2,7 +2,6 @@ package acceptance
 
 import (
 	"bytes"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -26,7 +25,7 @@ func before(t *testing.T, name, modulePath string) (dir string) {
 	}
 	for at, text := range goFiles(t, runtime) {
 		moved := bytes.ReplaceAll(text, []byte(`"example.com/receiver/internal/`), []byte(`"`+modulePath+`/internal/`))
-		if err := os.WriteFile(at, moved, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(runtime, at), moved, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -34,23 +33,6 @@ func before(t *testing.T, name, modulePath string) (dir string) {
 		t.Fatal(err)
 	}
 	return dir
-}
-
-// goFiles returns the Go files below a folder.
-func goFiles(t *testing.T, dir string) map[string][]byte {
-	t.Helper()
-	files := map[string][]byte{}
-	err := filepath.WalkDir(dir, func(at string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || filepath.Ext(at) != ".go" {
-			return err
-		}
-		files[at], err = os.ReadFile(at)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return files
 }
 
 // yoursIn returns the Go files of a module that are the user's.
@@ -68,6 +50,7 @@ func yoursIn(t *testing.T, dir string) map[string]string {
 // A module of the version before is generated again without an edit of what is its
 // user's: nothing of that changes, all of it builds, and its tests pass.
 func TestUpgrade(t *testing.T) {
+	t.Parallel()
 	for name, module := range map[string]struct {
 		path string
 		args []string
@@ -110,6 +93,7 @@ func TestUpgrade(t *testing.T) {
 // What the user's code names and what has another name now is reported with its
 // position and the new name, on every run, until that is written there.
 func TestUpgradeReportsOtherNames(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("it builds a module three times")
 	}

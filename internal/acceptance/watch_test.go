@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -96,7 +94,11 @@ func TestWatchMissesNoSave(t *testing.T) {
 			t.Errorf("save %d: it prints\n%s", i, w.last())
 		}
 	}
-	for burst := range 3 {
+	bursts := 3
+	if testing.Short() {
+		bursts = 1
+	}
+	for burst := range bursts {
 		var text string
 		for i := range 50 {
 			text = version(string(proto), 1000*(burst+1)+i)
@@ -133,9 +135,8 @@ func version(proto string, i int) string {
 
 // watchRun is a generate --watch that runs.
 type watchRun struct {
+	output
 	command *exec.Cmd
-	mutex   sync.Mutex
-	text    bytes.Buffer
 }
 
 func startWatch(t *testing.T, dir string, args ...string) *watchRun {
@@ -147,18 +148,6 @@ func startWatch(t *testing.T, dir string, args ...string) *watchRun {
 	}
 	t.Cleanup(func() { _ = w.command.Process.Kill() })
 	return w
-}
-
-func (w *watchRun) Write(text []byte) (int, error) {
-	w.mutex.Lock()
-	defer w.mutex.Unlock()
-	return w.text.Write(text)
-}
-
-func (w *watchRun) printed() string {
-	w.mutex.Lock()
-	defer w.mutex.Unlock()
-	return w.text.String()
 }
 
 // runs returns how many runs it has reported.
@@ -224,9 +213,9 @@ func compareModules(t *testing.T, when, watched, plain string) {
 // differences lists the files that are not the same in two modules.
 func differences(t *testing.T, a, b string) (names []string) {
 	t.Helper()
-	one, other := treeOf(t, a), treeOf(t, b)
+	one, other := contents(t, a), contents(t, b)
 	for name, text := range one {
-		if text != other[name] {
+		if !bytes.Equal(text, other[name]) {
 			names = append(names, name)
 		}
 	}
@@ -236,31 +225,6 @@ func differences(t *testing.T, a, b string) (names []string) {
 		}
 	}
 	return names
-}
-
-// treeOf returns the files of a module. One that is just being written may be missing.
-func treeOf(t *testing.T, dir string) map[string]string {
-	t.Helper()
-	files := map[string]string{}
-	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return ignoreMissing(err)
-		}
-		text, err := os.ReadFile(path)
-		files[strings.TrimPrefix(path, dir)] = string(text)
-		return ignoreMissing(err)
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return files
-}
-
-func ignoreMissing(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
 }
 
 // ticks returns the CPU time that a process has used, in hundredths of a second.

@@ -142,7 +142,7 @@ func (s shop) base() string {
 		if err != nil {
 			s.Fatal(err)
 		}
-		built = append(built, dir)
+		removeAtEnd(dir)
 		shop{s.T, dir, s.generator}.begin()
 		bases.dirs[s.name] = dir
 	}

@@ -24,8 +24,8 @@ const (
 
 // Wanted reports whether a file is a terminal whose user has not declined colour: by
 // NO_COLOR (no-color.org), TERM=dumb, or CI, whose terminals are logs. Nothing forces
-// colour upon a pipe or a file, CLICOLOR_FORCE neither. On Windows it takes Windows Terminal: older
-// consoles print the codes.
+// colour upon a pipe or a file, not even CLICOLOR_FORCE. On Windows it has to be Windows
+// Terminal: older consoles print the codes.
 func Wanted(file *os.File, getenv func(string) string) bool {
 	switch {
 	case getenv("NO_COLOR") != "", getenv("TERM") == "dumb", getenv("CI") != "":

@@ -97,7 +97,7 @@ func TestTheNextRunCompletesOneThatWasKilled(t *testing.T) {
 }
 
 // fewKills is how many changes of the disk are let pass between two in short mode.
-const fewKills = 13
+const fewKills = 31
 
 // full runs generate on a disk that is full at one change of it. While files get their
 // temporary names, nothing is written then; later, the error says how many were.

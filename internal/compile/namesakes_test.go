@@ -40,7 +40,7 @@ var ofNamesakes = map[string]string{
 // alone all that the others made.
 func TestProtosOfOneNameInOneModule(t *testing.T) {
 	toolsOnPath(t)
-	names := []string{"Left", "Mid", "Right"}
+	names, built := []string{"Left", "Mid", "Right"}, []int{2, 0, 1}
 	for layout, test := range map[string]struct{ pkg, goPackage string }{
 		"versions of one proto package": {"package shop.v%d;\n", "gen/shop/v%d;shopv%[1]d"},
 		"proto packages":                {"package shop%d;\n", "gen/shop%dpb"},
@@ -49,9 +49,9 @@ func TestProtosOfOneNameInOneModule(t *testing.T) {
 	} {
 		orders := [][]int{{1, 0}, {2, 0, 1}, {0, 1}, {0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 1, 0}}
 		if testing.Short() {
-			orders = orders[:2]
+			orders = [][]int{built}
 		}
-		for n, order := range orders {
+		for _, order := range orders {
 			t.Run(fmt.Sprint(layout, " ", order), func(t *testing.T) {
 				root := t.TempDir()
 				for _, name := range []string{"go.mod", "go.sum"} {
@@ -102,12 +102,12 @@ func TestProtosOfOneNameInOneModule(t *testing.T) {
 						}
 					}
 				}
-				if n != 1 { // the code is the same as in any other order of all three
+				if !slices.Equal(order, built) { // the code is the same as in any other order of all three
 					return
 				}
-				build := exec.Command("go", "build", "-trimpath", "./...")
-				build.Dir, build.Env = root, append(os.Environ(), "GOWORK=off")
-				if output, err := build.CombinedOutput(); err != nil {
+				vet := exec.Command("go", "vet", "-trimpath", "./...") // which does not link the programs
+				vet.Dir, vet.Env = root, append(os.Environ(), "GOWORK=off")
+				if output, err := vet.CombinedOutput(); err != nil {
 					t.Errorf("it does not build: %v\n%s", err, output)
 				}
 			})

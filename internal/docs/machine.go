@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/moduleproxy"
 )
 
 // limit is how long a block may take: a minute for its first build on a machine with
@@ -32,24 +34,25 @@ func newMachine(repository string, limit time.Duration) (m *machine, closing fun
 	if err != nil {
 		return nil, nil, errors.Join(err, lock.Close())
 	}
-	var published release
-	closing = func() error {
-		err := remove(work)
-		if published.Version.Version != "" {
-			err = errors.Join(err, published.withdraw())
-		}
-		return errors.Join(err, lock.Close())
+	closing = func() error { return errors.Join(moduleproxy.RemoveAll(work), lock.Close()) }
+	// So pages install this checkout, and pin it in go.mod, as their readers do a release.
+	release, err := moduleproxy.Write(filepath.Join(work, "proxy"), repository)
+	if err != nil {
+		return nil, nil, errors.Join(err, closing())
 	}
-	if published, err = publish(repository, filepath.Join(work, "proxy")); err != nil {
+	removing := closing
+	closing = func() error { return errors.Join(release.Forget(), removing()) }
+	proxy, err := release.Env()
+	if err != nil {
 		return nil, nil, errors.Join(err, closing())
 	}
 	m = &machine{repository: repository, programs: filepath.Join(work, "bin"), limit: limit}
 	m.env = append(environment(), "REPOSITORY="+repository, "GOWORK=off",
 		// With -trimpath, modules in different folders share what the Go command has built.
 		"GOFLAGS="+strings.TrimSpace(os.Getenv("GOFLAGS")+" -trimpath"))
-	m.env = append(m.env, published.env()...)
+	m.env = append(m.env, proxy...)
 	for _, program := range []struct{ folder, name string }{
-		{work, published.Path + "/cmd/protoc-gen-receiver@" + published.Version.Version},
+		{work, release.Module + "/cmd/protoc-gen-receiver@" + release.Version},
 		{repository, "google.golang.org/protobuf/cmd/protoc-gen-go"},
 		{repository, "google.golang.org/grpc/cmd/protoc-gen-go-grpc"},
 		{filepath.Join(repository, "bench"), "github.com/nats-io/nats-server/v2"},

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/moduleproxy"
 )
 
 // result is what was done with the blocks of a page.
@@ -44,7 +46,7 @@ func (m *machine) run(ctx context.Context, p *page) (r result, err error) {
 	if err != nil {
 		return r, err
 	}
-	defer func() { err = errors.Join(err, remove(work)) }()
+	defer func() { err = errors.Join(err, moduleproxy.RemoveAll(work)) }()
 	if work, err = filepath.EvalSymlinks(work); err != nil {
 		return r, err
 	}
@@ -70,17 +72,6 @@ func (m *machine) run(ctx context.Context, p *page) (r result, err error) {
 		return r, m.vet(ctx, s, p)
 	}
 	return r, nil
-}
-
-// remove removes a folder, also what the Go command has made read-only in it.
-func remove(dir string) error {
-	filepath.WalkDir(dir, func(at string, entry fs.DirEntry, err error) error {
-		if err == nil && entry.IsDir() {
-			os.Chmod(at, 0o755)
-		}
-		return nil
-	})
-	return os.RemoveAll(dir)
 }
 
 // block does what a block says, and counts it.

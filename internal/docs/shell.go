@@ -21,12 +21,12 @@ import (
 // variables that a block leaves are those of the next one. What it starts has ended
 // when it is closed.
 type shell struct {
-	page   string
-	folder string // of the page
-	state  string // a folder with the variables, the current folder and the script
-	env    []string
-	limit  time.Duration // for each block
-	behind []*process    // what runs in the background, in the order in which it was started
+	page    string
+	folder  string // of the page
+	state   string // a folder with the variables, the current folder and the script
+	env     []string
+	limit   time.Duration // for each block
+	running []*process    // what runs in the background, in the order in which it was started
 }
 
 // process is a block that runs in the background.
@@ -175,7 +175,7 @@ func (s *shell) start(ctx context.Context, name string, line, first int, lines s
 		command.Wait()
 		close(p.ended)
 	}()
-	s.behind = append(s.behind, p)
+	s.running = append(s.running, p)
 	deadline := time.NewTimer(s.limit)
 	defer deadline.Stop()
 	poll := time.NewTicker(20 * time.Millisecond)
@@ -205,8 +205,8 @@ func (s *shell) start(ctx context.Context, name string, line, first int, lines s
 func (s *shell) stop(name string) error {
 	var left []*process
 	found := false
-	for i := len(s.behind) - 1; i >= 0; i-- {
-		p := s.behind[i]
+	for i := len(s.running) - 1; i >= 0; i-- {
+		p := s.running[i]
 		if name != "" && p.name != name {
 			left = append([]*process{p}, left...)
 			continue
@@ -220,7 +220,7 @@ func (s *shell) stop(name string) error {
 			<-p.ended
 		}
 	}
-	s.behind = left
+	s.running = left
 	if name != "" && !found {
 		return fmt.Errorf("nothing of that name runs in the background: %s", name)
 	}
@@ -230,7 +230,7 @@ func (s *shell) stop(name string) error {
 // logs returns the last lines that each process in the background has printed.
 func (s *shell) logs() string {
 	var all strings.Builder
-	for _, p := range s.behind {
+	for _, p := range s.running {
 		lines := strings.Split(strings.TrimRight(p.output.String(), "\n"), "\n")
 		if len(lines) > 10 {
 			lines = lines[len(lines)-10:]

@@ -10,14 +10,17 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/moduleproxy"
@@ -27,13 +30,16 @@ func main() {
 	if log := os.Getenv(toolLog); log != "" {
 		os.Exit(runTool(log, os.Args[1:]))
 	}
-	if err := run(); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "firstrun:", err)
 		os.Exit(1)
 	}
 }
 
-func run() error {
+func run(ctx context.Context) (err error) {
 	cold := flag.Bool("cold", false, "begin with an empty module cache and an empty build cache for each of the two modules (250 MB of downloads)")
 	keep := flag.Bool("keep", false, "keep the folders")
 	flag.Parse()
@@ -55,7 +61,7 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	defer proxy.Forget()
+	defer func() { err = errors.Join(err, proxy.Forget()) }()
 
 	limit, caches := 30*time.Second, "with the caches of this machine"
 	if *cold {
@@ -71,7 +77,7 @@ func run() error {
 		{"warehouse", "a module around a proto that was written without knowing the program", warehouse, goals{}},
 	} {
 		fmt.Printf("\n== %s\n", journey.title)
-		n, err := newNewcomer(filepath.Join(dir, journey.name), root, proxy, *cold)
+		n, err := newNewcomer(ctx, filepath.Join(dir, journey.name), root, proxy, *cold)
 		if err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -21,7 +22,8 @@ import (
 
 // A newcomer works in a folder, one command at a time.
 type newcomer struct {
-	root    string // of this repository
+	ctx     context.Context // its commands end with it
+	root    string          // of this repository
 	dir     string
 	env     []string
 	tools   string // the log of the tools of the Go command
@@ -44,8 +46,8 @@ type step struct {
 
 // newNewcomer returns a newcomer in the new, empty folder dir. With cold, nothing was ever
 // downloaded or compiled.
-func newNewcomer(dir, root string, proxy moduleproxy.Proxy, cold bool) (*newcomer, error) {
-	n := &newcomer{root: root, dir: filepath.Join(dir, "work"), tools: filepath.Join(dir, "tools.json"), proxy: proxy}
+func newNewcomer(ctx context.Context, dir, root string, proxy moduleproxy.Proxy, cold bool) (*newcomer, error) {
+	n := &newcomer{ctx: ctx, root: root, dir: filepath.Join(dir, "work"), tools: filepath.Join(dir, "tools.json"), proxy: proxy}
 	if err := os.MkdirAll(n.dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -120,8 +122,10 @@ func (n *newcomer) add(s step) {
 }
 
 func (n *newcomer) shell(command string, out io.Writer) *exec.Cmd {
-	shell := exec.Command("sh", "-ec", command)
+	shell := exec.CommandContext(n.ctx, "sh", "-ec", command)
 	shell.Dir, shell.Env, shell.Stdout, shell.Stderr = n.dir, n.env, out, out
+	shell.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // what it starts is stopped with it
+	shell.Cancel = func() error { return syscall.Kill(-shell.Process.Pid, syscall.SIGINT) }
 	return shell
 }
 
@@ -143,7 +147,6 @@ const patience = 5 * time.Minute
 func (n *newcomer) start(command, text string) (*server, error) {
 	s := &server{ended: make(chan error, 1)}
 	s.command = n.shell(command, &s.out)
-	s.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // stop stops what it starts, too
 	start := time.Now()
 	if err := s.command.Start(); err != nil {
 		return nil, err

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/printed"
 )
 
 // orders makes a module without a proto at hand, sends it an event, and then changes the
@@ -149,12 +151,8 @@ func (n *newcomer) install() error {
 // serve runs the first two of the three commands that new printed at its end: they test
 // the module and run its server. It returns the third.
 func (n *newcomer) serve(made, app string) (s *server, last string, err error) {
-	_, next, _ := strings.Cut(made, "\nNext:\n")
-	commands := strings.Split(next, "\n")
-	for i := range commands {
-		commands[i], _, _ = strings.Cut(strings.TrimSpace(commands[i]), "   #")
-	}
-	if len(commands) < 3 || commands[2] == "" {
+	commands := printed.Next(made)
+	if len(commands) != 3 {
 		return nil, "", fmt.Errorf("new does not end with three commands:\n%s", made)
 	}
 	port, err := freePort()

@@ -67,8 +67,11 @@ const roundsEach = 8
 // files, except that the tests of a service that now takes events must pass it the
 // log.
 func TestEvolve(t *testing.T) {
-	begin, sum, kinds := time.Now(), tally{}, map[string]int{}
-	for seed := *evolveAt; sum.rounds < *evolveRounds; seed++ {
+	begin, sum, kinds, rounds := time.Now(), tally{}, map[string]int{}, *evolveRounds
+	if testing.Short() {
+		rounds = min(rounds, 80)
+	}
+	for seed := *evolveAt; sum.rounds < rounds; seed++ {
 		h := newHistory(seed)
 		r := h.try(t)
 		sum.add(r.tally)

@@ -79,7 +79,7 @@ func (m *Module) scan(dir string) *folder {
 }
 
 // settle finds the package of the folder, and drops the files of others: tests
-// from outside, and programs behind a build tag.
+// from outside, and programs under a build tag.
 func (f *folder) settle() {
 	count := map[string]int{}
 	for _, file := range f.files {

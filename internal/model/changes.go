@@ -91,7 +91,7 @@ var does = map[Kind]string{
 	Bidi:              "is for you to write: streams both ways",
 }
 
-// Does says what becomes of an RPC of a kind, as the end of a sentence about it.
+// Does returns what becomes of an RPC of a kind, as the end of a sentence about it.
 func Does(kind Kind) string { return does[kind] }
 
 // service adds what has changed of a service.

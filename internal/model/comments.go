@@ -258,7 +258,7 @@ type line struct {
 }
 
 // meantForUs returns the lines of a comment that are meant for this plugin, also
-// those that are misspelt. One line may say several things: behind a field there is
+// those that are misspelt. One line may say several things: after a field there is
 // only one.
 func meantForUs(comment string) (all []line) {
 	for written := range strings.SplitSeq(comment, "\n") {

@@ -276,11 +276,16 @@ func (m *Method) Given() string {
 	}
 }
 
-// Comment returns the text of the doc comment of its skeleton, which does something:
-// "Receive stores the event.", which fields of the request it ignores, and then what
-// the proto says of the RPC.
+// Comment returns the text of the doc comment of its skeleton: what the proto says of the
+// RPC or, if it says nothing, what the skeleton does: "Receive stores the event.". Then
+// come the fields of the request that the skeleton ignores.
 func (m *Method) Comment(does string) string {
-	text := m.Name + " " + does
+	text, before := m.Doc, "\n\n"+m.Name
+	if text == "" {
+		text, before = m.Name+" "+does, " It"
+	} else if says, ok := strings.CutPrefix(text, m.ProtoName+" "); ok {
+		text = m.Name + " " + says
+	}
 	if ignored := m.Ignored(); len(ignored) > 0 {
 		names := make([]string, len(ignored))
 		for i, field := range ignored {
@@ -290,10 +295,7 @@ func (m *Method) Comment(does string) string {
 		if len(names) > 1 {
 			that = "those"
 		}
-		text += fmt.Sprintf(" It ignores %s: write what %s should do.", list(names), that)
-	}
-	if m.Doc != "" {
-		text += "\n\n" + m.Doc
+		text += fmt.Sprintf("%s ignores %s: write what %s should do.", before, list(names), that)
 	}
 	if m.Deprecated {
 		text += "\n\nDeprecated: the proto says so."

@@ -79,6 +79,23 @@ func TestSkeletonsNameWhatTheyIgnore(t *testing.T) {
 	}
 }
 
+// TestSkeletonsSayOnceWhatTheyDo: in the words of the proto, if it has any.
+func TestSkeletonsSayOnceWhatTheyDo(t *testing.T) {
+	held := methods(t, "../../testdata/replies", "replies.proto")["Held"]
+	const ignores = "\n\nHeld ignores request.Parent and request.DryRun: write what those should do."
+	for _, test := range []struct{ name, doc, want string }{
+		{"Held", "Held takes a reading.\n\nIt may come twice.", "Held takes a reading.\n\nIt may come twice." + ignores},
+		{"Held", "Takes a reading.", "Takes a reading." + ignores},
+		{"held", "held takes a reading.", "Held takes a reading." + ignores},
+	} {
+		method := *held
+		method.ProtoName, method.Doc = test.name, test.doc
+		if got := method.Comment("stores it."); got != test.want {
+			t.Errorf("of %q the comment is %q, want %q", test.doc, got, test.want)
+		}
+	}
+}
+
 // TestOnlyTheDemoGreets: a greeting answers nobody else's events.
 func TestOnlyTheDemoGreets(t *testing.T) {
 	demo := methods(t, "../../examples/receiver", "receiver.proto")["Receive"]

@@ -1,3 +1,5 @@
+//go:build unix
+
 // Package moduleproxy makes a Go module proxy of a folder: it serves this repository as
 // it is on disk, as a released version. So go install MODULE/cmd/…@latest and go tool can
 // be tried before there is a release, exactly as a user would.
@@ -15,6 +17,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/mod/modfile"
@@ -27,26 +30,37 @@ type Proxy struct {
 	Dir     string
 	Module  string // the module path of the repository
 	Version string
+
+	held *os.File // locked for as long as the version is in use
 }
 
 // Write packs the files of the repository at root into dir, as a version of its module.
 // The files are those that git knows, and new ones that it does not ignore, as they are
 // on disk. The version is another one each time, so that the module cache of the machine
-// has no other files under it: [Proxy.Forget] removes it from there. It returns an error
-// if the Go command would refuse the module: for the name of a file, for two names that
-// differ only in case, or for its size.
-func Write(dir, root string) (Proxy, error) {
+// has no other files under it: [Proxy.Forget] removes it from there. Write removes those
+// of processes that have ended without doing so. It returns an error if the Go command
+// would refuse the module: for the name of a file, for two names that differ only in case,
+// or for its size.
+func Write(dir, root string) (p Proxy, err error) {
 	goMod, err := os.ReadFile(filepath.Join(root, "go.mod"))
 	if err != nil {
 		return Proxy{}, err
 	}
 	now := time.Now().UTC()
 	version := fmt.Sprintf("v0.1.%d", now.UnixMicro())
-	p := Proxy{Dir: dir, Module: modfile.ModulePath(goMod), Version: version}
+	p = Proxy{Dir: dir, Module: modfile.ModulePath(goMod), Version: version}
 	escaped, err := module.EscapePath(p.Module)
 	if err != nil {
 		return Proxy{}, fmt.Errorf("%s: %w", filepath.Join(root, "go.mod"), err)
 	}
+	if err := p.hold(); err != nil {
+		return Proxy{}, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.Forget())
+		}
+	}()
 	files, err := list(root)
 	if err != nil {
 		return Proxy{}, err
@@ -96,27 +110,81 @@ func (p Proxy) Env() ([]string, error) {
 	return env, nil
 }
 
-// Forget removes the version from the module cache of the machine, where the Go command
-// makes folders that can't be written.
+// Forget removes the version from the module cache of the machine.
 func (p Proxy) Forget() error {
-	out, err := exec.Command("go", "env", "GOMODCACHE").Output()
+	unpacked, downloads, err := p.cached()
 	if err != nil {
 		return err
+	}
+	err = forget(unpacked, downloads, p.Version)
+	if closed := p.held.Close(); !errors.Is(closed, fs.ErrClosed) { // it was forgotten before
+		err = errors.Join(err, closed)
+	}
+	return err
+}
+
+// heldFile ends the name of a file beside what the module cache has of a version. Its lock
+// ends with the process that holds it, however that ends. So it shows whether the version
+// is in use.
+const heldFile = ".held"
+
+// hold marks the version as in use, and removes those that no longer are.
+func (p *Proxy) hold() error {
+	unpacked, downloads, err := p.cached()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(downloads, 0o755); err != nil {
+		return err
+	}
+	left, err := filepath.Glob(filepath.Join(downloads, "*"+heldFile))
+	if err != nil {
+		return err
+	}
+	for _, name := range left {
+		file, err := os.Open(name)
+		if err != nil {
+			continue // another process has removed it just now
+		}
+		if syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
+			err = forget(unpacked, downloads, strings.TrimSuffix(filepath.Base(name), heldFile))
+		}
+		if err := errors.Join(err, file.Close()); err != nil {
+			return err
+		}
+	}
+	p.held, err = os.Create(filepath.Join(downloads, p.Version+heldFile))
+	if err != nil {
+		return err
+	}
+	return syscall.Flock(int(p.held.Fd()), syscall.LOCK_EX)
+}
+
+// cached returns where the module cache of the machine has the module: the path of its
+// unpacked files, without the version, and the folder of its downloads.
+func (p Proxy) cached() (unpacked, downloads string, err error) {
+	out, err := exec.Command("go", "env", "GOMODCACHE").Output()
+	if err != nil {
+		return "", "", err
 	}
 	escaped, err := module.EscapePath(p.Module)
 	if err != nil {
-		return err
+		return "", "", err
 	}
 	cache := strings.TrimSuffix(string(out), "\n")
-	for _, pattern := range []string{escaped + "@" + p.Version, "cache/download/" + escaped + "/@v/" + p.Version + ".*", "cache/download/" + escaped + "/@v/list"} {
-		found, err := filepath.Glob(filepath.Join(cache, filepath.FromSlash(pattern)))
-		if err != nil {
+	return filepath.Join(cache, filepath.FromSlash(escaped)), filepath.Join(cache, "cache", "download", filepath.FromSlash(escaped), "@v"), nil
+}
+
+// forget removes what the module cache has of a version. The Go command makes folders
+// there that can't be written.
+func forget(unpacked, downloads, version string) error {
+	files, err := filepath.Glob(filepath.Join(downloads, version+".*"))
+	if err != nil {
+		return err
+	}
+	for _, path := range append(files, filepath.Join(downloads, "list"), unpacked+"@"+version) {
+		if err := RemoveAll(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
-		}
-		for _, path := range found {
-			if err := RemoveAll(path); err != nil {
-				return err
-			}
 		}
 	}
 	return nil

@@ -1,3 +1,5 @@
+//go:build unix
+
 package moduleproxy
 
 import (
@@ -93,6 +95,57 @@ func TestWrite(t *testing.T) {
 	if _, err := Write(t.TempDir(), repository); err == nil || !strings.Contains(err.Error(), "testdata/a:b") {
 		t.Errorf("the error is %v, want one about testdata/a:b", err)
 	}
+}
+
+// TestNoVersionStays in the module cache after the process that wrote it.
+func TestNoVersionStays(t *testing.T) {
+	cache := t.TempDir()
+	t.Setenv("GOMODCACHE", cache)
+	repository := t.TempDir()
+	write(t, filepath.Join(repository, "go.mod"), "module example.com/Lab\n")
+	run(t, repository, nil, "git", "init", "-q")
+	use := func() Proxy {
+		p, err := Write(t.TempDir(), repository)
+		if err != nil {
+			t.Fatal(err)
+		}
+		unpacked := filepath.Join(cache, "example.com/!lab@"+p.Version)
+		write(t, filepath.Join(unpacked, "go.mod"), "module example.com/Lab\n")
+		write(t, filepath.Join(cache, "cache/download/example.com/!lab/@v", p.Version+".zip"), "")
+		if err := os.Chmod(unpacked, 0o555); err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	expect := func(when string, want ...Proxy) {
+		t.Helper()
+		names := []string{}
+		for _, pattern := range []string{"example.com/!lab@*", "cache/download/example.com/!lab/@v/*.zip", "cache/download/example.com/!lab/@v/*" + heldFile} {
+			found, err := filepath.Glob(filepath.Join(cache, pattern))
+			if err != nil || len(found) != len(want) {
+				t.Errorf("%s the module cache has %q (%v), want %d of them", when, found, err, len(want))
+			}
+			names = append(names, found...)
+		}
+		for _, name := range names {
+			if !slices.ContainsFunc(want, func(p Proxy) bool { return strings.Contains(name, p.Version) }) {
+				t.Errorf("%s the module cache has %s", when, name)
+			}
+		}
+	}
+	killed, going := use(), use()
+	expect("while both go on", killed, going)
+	if err := killed.held.Close(); err != nil { // as the end of its process does
+		t.Fatal(err)
+	}
+	last := use()
+	expect("after the end of one", going, last)
+	for _, p := range []Proxy{going, last} {
+		if err := p.Forget(); err != nil {
+			t.Error(err)
+		}
+	}
+	expect("when all are forgotten")
 }
 
 func write(t *testing.T, path, text string) {

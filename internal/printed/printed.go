@@ -98,6 +98,18 @@ func Comments(dir, text string) ([]Comment, error) {
 	return comments, nil
 }
 
+// Next returns the commands that the text ends with when the program has made a module.
+func Next(text string) (commands []string) {
+	_, next, _ := strings.Cut(text, "\nNext:\n")
+	for line := range strings.Lines(next) {
+		if command, ok := strings.CutPrefix(line, "  "); ok {
+			command, _, _ = strings.Cut(command, "   #") // what it is for
+			commands = append(commands, strings.TrimSpace(command))
+		}
+	}
+	return commands
+}
+
 // edit changes the lines of a file, which must have at least so many.
 func edit(path string, least int, change func(lines []string) []string) error {
 	text, err := os.ReadFile(path)

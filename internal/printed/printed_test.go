@@ -80,3 +80,10 @@ func read(t *testing.T, dir, name string) string {
 	}
 	return string(text)
 }
+
+func TestNext(t *testing.T) {
+	const text = "example.com/orders is ready:\n  proto/orders.proto  the RPCs\n\nNext:\n  go test ./...\n  send --event '#1'   # in another terminal\nmore\n"
+	if got, want := Next(text), []string{"go test ./...", "send --event '#1'"}; !slices.Equal(got, want) {
+		t.Errorf("the commands are %q, want %q", got, want)
+	}
+}

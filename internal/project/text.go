@@ -14,7 +14,7 @@ type source struct {
 	text    []byte
 	pkg     string // the proto package; "" for none
 	option  *span  // the option go_package, if there is one
-	after   int    // where the option can be inserted: behind imports, package and syntax
+	after   int    // where the option can be inserted: after imports, package and syntax
 	line    int    // of the option, or of what it comes after; 0 if that is the beginning
 	imports bool   // whether there are imports
 }

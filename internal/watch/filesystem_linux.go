@@ -3,7 +3,9 @@ package watch
 import "golang.org/x/sys/unix"
 
 // remotes are file systems on which another machine, or a program, may change files
-// without an event here.
+// without an event here. The event log of SQLite refuses much the same ones, by a list of
+// its own: modules get a copy of that, without golang.org/x/sys, and it decides what may
+// be damaged, where this decides only how changes are noticed.
 var remotes = map[uint32]string{
 	unix.NFS_SUPER_MAGIC:   "nfs",
 	unix.SMB_SUPER_MAGIC:   "smb",

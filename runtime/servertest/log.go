@@ -33,6 +33,15 @@ func Log(t testing.TB) eventlog.Log {
 // if a handler has not returned 5 seconds after that.
 func Consume(t testing.TB, log eventlog.Log, name string, consume func(context.Context) error) {
 	t.Helper()
+	for _, letter := range DeadLetters(t, log, name, consume) {
+		t.Errorf("consumer %s gave up on the event %q at position %d: %s", name, letter.ID, letter.Position, letter.Reason)
+	}
+}
+
+// DeadLetters does what [Consume] does, and returns the dead letters of the consumer by
+// their positions. They don't make the test fail: it may expect them.
+func DeadLetters(t testing.TB, log eventlog.Log, name string, consume func(context.Context) error) (letters []eventlog.DeadLetter) {
+	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- consume(ctx) }()
@@ -49,6 +58,14 @@ func Consume(t testing.TB, log eventlog.Log, name string, consume func(context.C
 	case <-time.After(endTimeout):
 		t.Errorf("consumer %s has not ended within %s: a handler does not return", name, endTimeout)
 	}
+	for letter, err := range log.Dead(t.Context(), name) {
+		if err != nil {
+			t.Error(err)
+			break
+		}
+		letters = append(letters, letter)
+	}
+	return letters
 }
 
 // consumeTimeout is how long a consumer may take to handle everything.
@@ -81,11 +98,7 @@ func waitUntilHandled(ctx context.Context, log eventlog.Log, name string) error 
 			return err
 		}
 		for _, consumer := range stats.Consumers {
-			switch {
-			case consumer.Name != name:
-			case consumer.Dead > 0:
-				return fmt.Errorf("consumer %s gave up on %d events", name, consumer.Dead)
-			case consumer.Lag == 0:
+			if consumer.Name == name && consumer.Lag == 0 {
 				return nil
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -133,7 +134,7 @@ func TestConsumeEndsAndSaysWhy(t *testing.T) {
 		{"a handler that fails", "mailer", func(context.Context, eventlog.Record) error { return errors.New("no route") },
 			[]string{`the event "a" at position 1 failed`}},
 		{"a handler that gives up", "mailer", func(context.Context, eventlog.Record) error { return eventlog.GiveUp(errors.New("no route")) },
-			[]string{"gave up on 1 events"}},
+			[]string{`gave up on the event "a" at position 1: no route`}},
 		{"another name", "biller", func(context.Context, eventlog.Record) error { return nil }, []string{"there is no consumer biller"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -157,5 +158,32 @@ func TestConsumeEndsAndSaysWhy(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestDeadLettersAreNoErrors of a test that expects them, and the events after them are
+// handled.
+func TestDeadLettersAreNoErrors(t *testing.T) {
+	log := Log(t)
+	for _, id := range []string{"a", "b", "c"} {
+		if _, err := log.Append(t.Context(), eventlog.Event{ID: id, Type: "t", Schema: "s"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var handled []string
+	letters := DeadLetters(t, log, "mailer", func(ctx context.Context) error {
+		return eventlog.Consume(ctx, log, "mailer", func(_ context.Context, record eventlog.Record) error {
+			if record.ID == "b" {
+				return eventlog.GiveUp(errors.New("no route"))
+			}
+			handled = append(handled, record.ID)
+			return nil
+		})
+	})
+	if len(letters) != 1 || letters[0].ID != "b" || letters[0].Reason != "no route" {
+		t.Errorf("the dead letters are %+v, want b", letters)
+	}
+	if !slices.Equal(handled, []string{"a", "c"}) {
+		t.Errorf("handled are %q, want a and c", handled)
 	}
 }

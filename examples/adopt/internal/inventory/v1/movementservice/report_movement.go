@@ -6,8 +6,6 @@ import (
 	inventoryv1 "example.com/inventory/gen/inventory/v1"
 )
 
-// ReportMovement stores the event and then acknowledges it.
-//
 // ReportMovement stores a movement. It counts once, however often it is sent.
 func (s *Service) ReportMovement(ctx context.Context, request *inventoryv1.ReportMovementRequest) (*inventoryv1.ReportMovementResponse, error) {
 	receipts, err := s.events.AppendMovementEvent(ctx, request.GetMovement())

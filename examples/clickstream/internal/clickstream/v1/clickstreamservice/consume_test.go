@@ -1,11 +1,9 @@
 package clickstreamservice
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"testing"
-	"time"
 
 	clickstreamv1 "example.com/clickstream/gen/clickstream/v1"
 	"example.com/clickstream/gen/clickstream/v1/clickstreamv1events"
@@ -102,19 +100,8 @@ func TestAPoisonEventGoesToTheDeadLetters(t *testing.T) {
 		click("5", "view", "https://shop.example/cart"),
 	)
 	service := newService(t, clickstreamv1events.New(log))
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- service.Consume(ctx) }()
-	waitUntilHandled(t, log)
-	stop()
-	if err := <-ended; err != nil {
-		t.Fatal(err)
-	}
 	dead := map[string]string{}
-	for letter, err := range log.Dead(t.Context(), consumerName) {
-		if err != nil {
-			t.Fatal(err)
-		}
+	for _, letter := range servertest.DeadLetters(t, log, consumerName, service.Consume) {
 		dead[letter.ID] = letter.Reason
 		if letter.Tries > 2 {
 			t.Errorf("event %s was tried %d times, want once with the others and once alone", letter.ID, letter.Tries)
@@ -128,21 +115,6 @@ func TestAPoisonEventGoesToTheDeadLetters(t *testing.T) {
 		t.Errorf("the dead letters are %v, want %v", dead, want)
 	}
 	expectViews(t, service, map[string]int64{"/cart": 3})
-}
-
-// waitUntilHandled waits until the consumer has handled every event in the log.
-func waitUntilHandled(t *testing.T, log eventlog.Log) {
-	t.Helper()
-	for {
-		stats, err := log.Stats(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(stats.Consumers) == 1 && stats.Consumers[0].Lag == 0 {
-			return
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
 }
 
 func TestPagePath(t *testing.T) {

@@ -6,9 +6,7 @@ import (
 	clickstreamv1 "example.com/clickstream/gen/clickstream/v1"
 )
 
-// Publish stores the event and then acknowledges it.
-//
-// Stores one event, and acknowledges it.
+// Publish stores one event, and acknowledges it.
 func (s *Service) Publish(ctx context.Context, request *clickstreamv1.PublishRequest) (*clickstreamv1.PublishResponse, error) {
 	receipts, err := s.events.AppendClickEvent(ctx, request.GetEvent())
 	if err != nil {

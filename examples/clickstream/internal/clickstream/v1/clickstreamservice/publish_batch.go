@@ -8,10 +8,8 @@ import (
 	"example.com/clickstream/internal/receiver-runtime/eventlog"
 )
 
-// PublishBatch stores the events, all or none, and then acknowledges them.
-//
-// Stores all events of a batch or none, as browsers send them when a page is
-// left.
+// PublishBatch stores all events of a batch or none, as browsers send them when
+// a page is left.
 func (s *Service) PublishBatch(ctx context.Context, request *clickstreamv1.PublishBatchRequest) (*clickstreamv1.PublishBatchResponse, error) {
 	receipts, err := s.events.AppendClickEvent(eventid.Sequence(ctx), request.GetEvents()...)
 	if err != nil {

@@ -9,10 +9,8 @@ import (
 	"example.com/clickstream/internal/receiver-runtime/eventlog"
 )
 
-// PublishStream stores each event as it arrives, and acknowledges all of them
-// at the end.
-//
-// Stores events as they arrive, and acknowledges all at the end: an import.
+// PublishStream stores events as they arrive, and acknowledges all at the end:
+// an import.
 func (s *Service) PublishStream(stream clickstreamv1.ClickstreamService_PublishStreamServer) error {
 	ctx := eventid.Sequence(stream.Context())
 	var stored eventlog.Sum

@@ -8,10 +8,8 @@ import (
 	"example.com/clickstream/internal/receiver-runtime/eventid"
 )
 
-// Relay stores each event as it arrives, and then acknowledges it.
-//
-// Stores events as they arrive, and acknowledges each: for a collector that
-// deletes what is acknowledged from its own disk.
+// Relay stores events as they arrive, and acknowledges each: for a collector
+// that deletes what is acknowledged from its own disk.
 func (s *Service) Relay(stream clickstreamv1.ClickstreamService_RelayServer) error {
 	ctx := eventid.Sequence(stream.Context())
 	for {

@@ -9,7 +9,8 @@ import (
 
 // Service implements clickstreamv1.ClickstreamServiceServer.
 //
-// Collects what visitors do on web sites, and counts the views of their pages.
+// ClickstreamService collects what visitors do on web sites, and counts the
+// views of their pages.
 type Service struct {
 	clickstreamv1.UnimplementedClickstreamServiceServer // answers RPCs that have no method here
 

@@ -6,10 +6,8 @@ import (
 	"example.com/clickstream/internal/receiver-runtime/server"
 )
 
-// Tail sends the stored events since the requested time, or after the requested
-// position, and then each new one.
-//
-// Sends the stored events after a position, and then each new one.
+// Tail sends the stored events after a position or since a time, and then each
+// new one.
 func (s *Service) Tail(request *clickstreamv1.TailRequest, stream clickstreamv1.ClickstreamService_TailServer) error {
 	ctx, stop := server.UntilDrain(stream.Context())
 	defer stop()
