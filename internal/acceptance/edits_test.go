@@ -205,7 +205,7 @@ var protoEdits = []edit{
 		change: func(s shop) { s.edit(ordersProto, "rpc Place(", "rpc Submit(") },
 		made:   paths(ordersCode, "submit.go", "submit_test.go"),
 		gone:   []string{shopGen + "test/orders_place.go"},
-		told:   []string{ordersCode + "place.go:10: Place looks like an RPC, but service shop.v1.Orders has no RPC of that name: nothing calls it (if the RPC is now called Submit, rename the method and delete the new file that implements it)"},
+		told:   []string{ordersCode + "place.go:10: Place looks like an RPC, but service shop.v1.Orders has no RPC of that name: nothing calls it (if the RPC is now called Submit, rename the method and delete the new file that implements it; older clients call the old name: it may stay in the proto beside the new one)"},
 		broken: paths(ordersCode, "place_test.go"),
 	},
 	{
@@ -298,7 +298,7 @@ var protoEdits = []edit{
 			s.edit(ordersProto, "// Takes no events.", "service Returns {\n  rpc Send(OrderEvent) returns (Reply);\n}\n\n// Takes no events.")
 		},
 		made: paths("internal/shop/v1/returns/", "consume.go", "consume_test.go", "send.go", "send_test.go", "service.go", "service_test.go"),
-		told: []string{shopMain + `$: service shop.v1.Returns is not served: pass shopv1server.Returns(returns.New(shopv1events.New(log))) to server.Run, or server.Without("shop.v1.Returns")`},
+		told: []string{shopMain + `$: service shop.v1.Returns is not served: write returnsService := returns.New(shopv1events.New(log)), and pass shopv1server.Returns(returnsService) and server.Alongside("consumer shop.v1.Returns", returnsService.Consume) to server.Run, or server.Without("shop.v1.Returns")`},
 	},
 	{
 		name: "a service is added in a new file",
@@ -326,7 +326,7 @@ var protoEdits = []edit{
 			s.write("stock/v2/stock.proto", strings.NewReplacer("stock.v1", "stock.v2", "stock/v1", "stock/v2", "stockv1", "stockv2").Replace(s.read(stockProto)))
 		},
 		made: paths("internal/stock/v2/stock/", "consume.go", "consume_test.go", "count.go", "count_test.go", "service.go", "service_test.go"),
-		told: []string{`cmd/stock-server/main.go$: service stock.v2.Stock is not served: pass stockv2server.Stock(stock.New(stockv2events.New(log))) to server.Run, or server.Without("stock.v2.Stock")`},
+		told: []string{`cmd/stock-server/main.go$: service stock.v2.Stock is not served: write stockService2 := stock.New(stockv2events.New(log)), and pass stockv2server.Stock(stockService2) and server.Alongside("consumer stock.v2.Stock", stockService2.Consume) to server.Run, or server.Without("stock.v2.Stock")`},
 	},
 	{
 		name:   "a service is renamed",

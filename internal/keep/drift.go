@@ -64,13 +64,15 @@ func (j *joined) orphan(has method, all map[*model.Service]*joined) []string {
 	line := fmt.Sprintf("%s: %s looks like an RPC, but service %s has no RPC of that name: nothing calls it",
 		has.file.place(has.decl), has.decl.Name.Name, j.service.FullName)
 	var alike []string
+	stream := "." + j.service.Name + "_%sServer" // which is named after its RPC
 	for _, rpc := range j.service.Methods {
-		if !rpc.Written() && slices.Contains(rpc.Signature(), text) {
+		renamed := strings.ReplaceAll(text, fmt.Sprintf(stream, has.decl.Name.Name), fmt.Sprintf(stream, rpc.Name))
+		if !rpc.Written() && slices.Contains(rpc.Signature(), renamed) {
 			alike = append(alike, rpc.Name)
 		}
 	}
 	if len(alike) == 1 {
-		line += fmt.Sprintf(" (if the RPC is now called %s, rename the method and delete the new file that implements it)", alike[0])
+		line += fmt.Sprintf(" (if the RPC is now called %s, rename the method and delete the new file that implements it; older clients call the old name: it may stay in the proto beside the new one)", alike[0])
 	}
 	return []string{line}
 }
@@ -181,8 +183,8 @@ func (m *Module) unserved(program *model.Program) (lines []string) {
 		at = run[0]
 	}
 	for _, service := range unserved {
-		lines = append(lines, fmt.Sprintf("%s: %s is not served: pass %s to server.Run, or server.Without(%q)%s",
-			at, service, servedBy(service), service.FullName, consumedBy(service)))
+		lines = append(lines, fmt.Sprintf("%s: %s is not served: %s to server.Run, or server.Without(%q)",
+			at, service, passed(service), service.FullName))
 	}
 	for _, service := range consuming {
 		if len(calls["."+service.ConsumeName()]) < len(consuming) && !calls.names(service) {
@@ -229,18 +231,26 @@ func (m *Module) removedServices(leftovers []File) (lines []string) {
 	return lines
 }
 
-// servedBy returns the expression by which main serves a service.
-func servedBy(service *model.Service) string {
-	return fmt.Sprintf("%s.%s(%s)", service.Package.Server.Name, service.Func, madeBy(service))
+// passed returns what to pass to server.Run, so that one implementation serves the RPCs
+// and handles the stored events.
+func passed(service *model.Service) string {
+	serve := fmt.Sprintf("%s.%s(", service.Package.Server.Name, service.Func)
+	if !consumes(service) {
+		return "pass " + serve + madeBy(service) + ")"
+	}
+	made := service.Variable
+	return fmt.Sprintf("write %s := %s, and pass %s%s) and %s", made, madeBy(service), serve, made, consumer(service, made))
 }
 
-// consumedBy returns what to do as well, if the service has a consumer.
-func consumedBy(service *model.Service) string {
+// consumes reports whether main can run a consumer of a service.
+func consumes(service *model.Service) bool {
 	code := service.Code
-	if !code.Consumes || code.New != "" && code.Made == "" { // the interface that New returns has no such method
-		return ""
-	}
-	return fmt.Sprintf("; and server.Alongside(%q, %s.%s), which handles the stored events", "consumer "+service.FullName, madeBy(service), service.ConsumeName())
+	return code.Consumes && (code.New == "" || code.Made != "") // else New returns an interface that has no such method
+}
+
+// consumer returns the option of server.Run that runs the consumer of an implementation.
+func consumer(service *model.Service, implementation string) string {
+	return fmt.Sprintf("server.Alongside(%q, %s.%s)", "consumer "+service.FullName, implementation, service.ConsumeName())
 }
 
 // madeBy returns the expression by which main makes an implementation.

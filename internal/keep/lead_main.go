@@ -198,7 +198,11 @@ func (s *serving) service(l *lead, service *model.Service) bool {
 	}
 	argument, first := s.argument(service), s.statementOf(call)
 	if made != "" && first == nil || argument == nil || !s.onOwnLines(argument, ",") {
-		s.edits.add(s.line(s.run.Pos()), 0, fmt.Sprintf("%s takes events now: serve it by %s.%s(%s), where %s is the event log, opened by eventlog.Open%s", service, pkg.Server.Name, service.Func, expression, s.log, consumedBy(service)), think, "")
+		consumed := ""
+		if consumes(service) {
+			consumed = "; and " + consumer(service, madeBy(service)) + ", which handles the stored events"
+		}
+		s.edits.add(s.line(s.run.Pos()), 0, fmt.Sprintf("%s takes events now: serve it by %s.%s(%s), where %s is the event log, opened by eventlog.Open%s", service, pkg.Server.Name, service.Func, expression, s.log, consumed), think, "")
 		return false
 	}
 	if made == "" {

@@ -20,6 +20,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/plugin"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/render"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/report"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/templates"
 )
@@ -42,6 +43,7 @@ type plan struct {
 	made   []string    // paths of what generate writes then
 	needs  []string    // modules that the code needs, at their versions
 	others []string    // folders of servers besides the project's
+	advice []string    // lines about how the protos are read
 	left   []string    // lines about what was left as it was, or was not
 }
 
@@ -187,6 +189,7 @@ func (p *plan) read(ctx context.Context, stage string) error {
 	for _, file := range result.Files {
 		p.made = append(p.made, file.Path)
 	}
+	p.advice = report.Texts(result.Lines)
 	for _, missing := range result.Missing {
 		p.needs = append(p.needs, missing.String())
 	}

@@ -35,7 +35,7 @@ type Config struct {
 
 // New makes a module, or adds a service to the one that is in the folder. It prints on
 // out what it made and the commands to run next, or with DryRun the files that it would
-// write. What generate has to say about the protos it prints on stderr, last.
+// write. What generate prints about the protos it prints on stderr: last, or with DryRun first.
 //
 // It needs the Go command, and the network where modules are not in Go's cache. If
 // those can't be had, the files remain, and running it again completes them.
@@ -45,6 +45,9 @@ func New(ctx context.Context, config Config, out, stderr io.Writer) error {
 		return err
 	}
 	if config.DryRun {
+		for _, line := range plan.advice {
+			fmt.Fprintln(stderr, "protoc-gen-receiver:", line)
+		}
 		return plan.list(out)
 	}
 	if err := plan.write(); err != nil {

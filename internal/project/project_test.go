@@ -300,6 +300,18 @@ func TestGoPackageOfACopy(t *testing.T) {
 
 const till = "syntax = \"proto3\";\npackage shop;\nservice Till { rpc Ring(Sale) returns (Ok); }\n// receiver:event\nmessage Sale { string item = 1; }\nmessage Ok {}\n"
 
+// TestDryRunPrintsWhatToWrite: comments are best written before there is code.
+func TestDryRunPrintsWhatToWrite(t *testing.T) {
+	in(t, map[string]string{"src/shop.proto": strings.NewReplacer("// receiver:event\n", "", "string item = 1;", "string id = 1; google.protobuf.Timestamp at = 2;", "package shop;\n", "package shop;\nimport \"google/protobuf/timestamp.proto\";\n").Replace(till)})
+	var out, stderr bytes.Buffer
+	if err := New(t.Context(), Config{Module: "example.com/shop", Dir: "shop", From: []string{"src/shop.proto"}, DryRun: true}, &out, &stderr); err != nil {
+		t.Fatal(err)
+	}
+	if want := "write // receiver:event above message Sale (shop.proto:"; !strings.Contains(stderr.String(), want) || strings.Count(stderr.String(), "\n") != 1 {
+		t.Errorf("it prints\n%s\nwant one line with %s", &stderr, want)
+	}
+}
+
 func TestProtosInPlaceAreNotTouched(t *testing.T) {
 	in(t, map[string]string{"shop.proto": till})
 	const want = "shop.proto:2:1: add below this line:\n\toption go_package = \"example.com/shop/gen/shop;shoppb\";"
