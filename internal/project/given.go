@@ -2,7 +2,6 @@ package project
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -22,7 +21,7 @@ import (
 // its folder are to be copied there, with a go_package of the module.
 func (p *plan) given(ctx context.Context, modulePath string) error {
 	if p.config.Service != "" || p.config.Event != "" {
-		return errors.New("--from takes the names of its proto: leave out --service and --event")
+		return wrongUse("--from takes the names of its proto: leave out --service and --event")
 	}
 	roots, err := p.roots()
 	if err != nil {

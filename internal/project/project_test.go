@@ -370,6 +370,20 @@ func TestFromRefuses(t *testing.T) {
 	}
 }
 
+// TestWithoutGoNothingIsWritten, because all that follows needs it.
+func TestWithoutGoNothingIsWritten(t *testing.T) {
+	in(t, nil)
+	t.Setenv("PATH", t.TempDir())
+	var out bytes.Buffer
+	err := New(context.Background(), Config{Module: orders}, &out, &out)
+	if err == nil || !strings.HasPrefix(err.Error(), "the command go is not on PATH") || out.Len() > 0 {
+		t.Errorf("the error is %v, and it prints %q", err, &out)
+	}
+	if all, err := os.ReadDir("."); err != nil || len(all) > 0 {
+		t.Errorf("in the folder there is %v (%v)", all, err)
+	}
+}
+
 // TestAnErrorHalfWaySaysHowToGoOn whatever it is.
 func TestAnErrorHalfWaySaysHowToGoOn(t *testing.T) {
 	p := plan{config: Config{Module: orders}}
