@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
@@ -35,7 +36,11 @@ protoc-gen-receiver new example.com/shop --from shop.proto`,
 			if len(modules) > 0 {
 				config.Module = modules[0]
 			}
-			return project.New(command.Context(), config, command.OutOrStdout(), command.ErrOrStderr())
+			err := project.New(command.Context(), config, command.OutOrStdout(), command.ErrOrStderr())
+			if wrong, ok := errors.AsType[*project.UsageError](err); ok {
+				return wrongUse(command, "%v", wrong)
+			}
+			return err
 		},
 	}
 	flags := command.Flags()

@@ -61,7 +61,7 @@ func (m *Module) removedPrograms(target *model.Module, leftovers []File) (lines 
 		name, ok := strings.CutPrefix(strings.TrimSuffix(file.Path, ".txt"), model.RecordDir+"/program-")
 		server := "cmd/" + name + "-server"
 		if ok && target.NoPrograms && len(m.mainFiles("cmd/"+name+"-client")) > 0 {
-			lines = append(lines, fmt.Sprintf("cmd/%s-client: its subcommands are no longer generated (programs=none): delete its main, which does not build without them", name))
+			lines = append(lines, fmt.Sprintf("cmd/%s-client: its subcommands are no longer generated (programs=none): delete its main, which is a client without commands now", name))
 		}
 		if !ok || target.NoPrograms || m.isEmpty(server) {
 			continue

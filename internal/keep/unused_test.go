@@ -104,7 +104,7 @@ func TestProgramsGoAndCome(t *testing.T) {
 	const clientMain, commands = "cmd/shop-client/main.go", "cmd/shop-client/commands.go"
 	before := h.read(main) + h.read(clientMain)
 	lines, err := h.generate(orders, none)
-	const want = "cmd/shop-client: its subcommands are no longer generated (programs=none): delete its main, which does not build without them"
+	const want = "cmd/shop-client: its subcommands are no longer generated (programs=none): delete its main, which is a client without commands now"
 	if err != nil || !slices.Contains(lines, want) {
 		t.Errorf("it prints %q (%v), want %q", lines, err, want)
 	}

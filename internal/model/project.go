@@ -1,6 +1,7 @@
 package model
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"regexp"
@@ -95,11 +96,12 @@ var (
 // service that does not end in Service gets this ending. The event is called Event if
 // event is "". A name that would be refused later is an error, which says what to give.
 func Draft(modulePath, service, event string) (*Project, error) {
-	base := nameOfModule(modulePath)
+	base, source := nameOfModule(modulePath), "after "+modulePath
 	if service != "" {
 		if !goName.MatchString(service) || service == "Service" {
-			return nil, fmt.Errorf("--service %s: want the name of a service in capitals and small letters, such as Orders or OrdersService", service)
+			return nil, fmt.Errorf("--service %s: want the name of a service in capitals and small letters, such as %s", service, example(service))
 		}
+		source = "after --service " + service
 		base = snake(strings.TrimSuffix(service, "Service"))
 		service = strings.TrimSuffix(service, "Service") + "Service"
 	} else {
@@ -109,10 +111,10 @@ func Draft(modulePath, service, event string) (*Project, error) {
 		event = "Event"
 	}
 	if why := unusable(base); why != "" {
-		return nil, fmt.Errorf("the service can't be called %s, after %s: %s: name it with --service, such as --service Orders", base, modulePath, why)
+		return nil, fmt.Errorf("the service can't be called %s, %s: %s: name it with --service, such as --service Orders", base, source, why)
 	}
 	if !goName.MatchString(event) {
-		return nil, fmt.Errorf("--event %s: want the name of a message in capitals and small letters, such as OrderPlaced", event)
+		return nil, fmt.Errorf("--event %s: want the name of a message in capitals and small letters, such as %s", event, cmp.Or(inPascal(event), "OrderPlaced"))
 	}
 	if slices.Contains(drafts, event) || strings.Contains(event, service) || strings.HasPrefix(service, event+"_") {
 		return nil, fmt.Errorf("--event %s: the proto has another message of this name, or Go code has: give another one", event)
@@ -199,6 +201,26 @@ func unusable(name string) string {
 		return "Windows has no files of this name"
 	}
 	return ""
+}
+
+// example returns a name of a service that is like a refused one.
+func example(service string) string {
+	if name := inPascal(service); name != "Service" {
+		return cmp.Or(name, "Orders")
+	}
+	return "Orders"
+}
+
+// inPascal spells words as the name of a service or message: OrderPlaced for
+// order-placed; "" if nothing that can be a name is left of them.
+func inPascal(words string) string {
+	name := pascal(strings.Join(strings.FieldsFunc(words, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9')
+	}), "_"))
+	if !goName.MatchString(name) {
+		return ""
+	}
+	return name
 }
 
 // pascal spells the name of a proto package as that of a message: MyApp for my_app.

@@ -2,7 +2,6 @@ package project
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -10,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/mod/modfile"
 	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/pluginpb"
 
@@ -22,7 +22,7 @@ import (
 // its folder are to be copied there, with a go_package of the module.
 func (p *plan) given(ctx context.Context, modulePath string) error {
 	if p.config.Service != "" || p.config.Event != "" {
-		return errors.New("--from takes the names of its proto: leave out --service and --event")
+		return wrongUse("--from takes the names of its proto: leave out --service and --event")
 	}
 	roots, err := p.roots()
 	if err != nil {
@@ -62,6 +62,9 @@ func (p *plan) given(ctx context.Context, modulePath string) error {
 		if !isOf(goPackage, modulePath) && (slices.Contains(names, file.GetName()) || !isPublic(goPackage, request, names, file)) {
 			goPackage = model.GoPackageFor(modulePath, file.GetPackage(), file.GetName())
 		}
+		if importPath, _, _ := strings.Cut(goPackage, ";"); len(file.GetService()) > 0 && !isOf(goPackage, modulePath) && !p.requires(importPath) {
+			return fmt.Errorf("%s is imported and has a service, which the module can't have: its go_package is %q. If the proto is yours, name it with --from, too. If not, first make the module in its folder, with the one of that package: %s", file.GetName(), goPackage, p.getting(modulePath, importPath))
+		}
 		changed := goPackage != file.GetOptions().GetGoPackage()
 		files = append(files, file.GetName())
 		p.params = append(p.params, "M"+file.GetName()+"="+goPackage)
@@ -88,6 +91,22 @@ func (p *plan) given(ctx context.Context, modulePath string) error {
 	}
 	p.project = model.Around(modulePath, protos, names[0])
 	return nil
+}
+
+// requires reports whether the go.mod that is there requires the module of a package.
+func (p *plan) requires(importPath string) bool {
+	return p.gomod != nil && slices.ContainsFunc(p.gomod.Require, func(r *modfile.Require) bool {
+		return strings.HasPrefix(importPath+"/", r.Mod.Path+"/")
+	})
+}
+
+// getting returns the command by which the module requires that of a package.
+func (p *plan) getting(modulePath, importPath string) string {
+	command := "go get " + importPath
+	if p.gomod == nil {
+		command = "go mod init " + modulePath + " && " + command
+	}
+	return command
 }
 
 // misfit returns the line to write into a proto.

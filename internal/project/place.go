@@ -19,7 +19,7 @@ import (
 // module returns the path of the module, after the go.mod that is there.
 func (p *plan) module() (string, error) {
 	if strings.Contains(p.dir, ",") {
-		return "", fmt.Errorf("--dir %s: a comma separates options, so the folder's name must not have one: go there, and leave out --dir", p.dir)
+		return "", wrongUse("--dir %s: a comma separates options, so the folder's name must not have one: go there, and leave out --dir", p.dir)
 	}
 	at := filepath.Join(p.dir, "go.mod")
 	text, err := os.ReadFile(at)
@@ -43,13 +43,13 @@ func (p *plan) module() (string, error) {
 		return "", errNoModule
 	}
 	if err := module.CheckImportPath(p.config.Module); err != nil {
-		return "", fmt.Errorf("%s can't be the path of a module (%w): want one such as example.com/orders", p.config.Module, err)
+		return "", wrongUse("%s can't be the path of a module (%v): want one such as example.com/orders", p.config.Module, err)
 	}
 	if _, _, ok := module.SplitPathVersion(p.config.Module); !ok {
-		return "", fmt.Errorf("%s can't be the path of a module, because of the version at its end: want one such as example.com/orders or example.com/orders/v2", p.config.Module)
+		return "", wrongUse("%s can't be the path of a module, because of the version at its end: want one such as example.com/orders or example.com/orders/v2", p.config.Module)
 	}
 	if isGos(p.config.Module) {
-		return "", fmt.Errorf("%s can't be the path of a module, because it begins like a package of Go itself: want one such as example.com/%[1]s", p.config.Module)
+		return "", wrongUse("%s can't be the path of a module, because it begins like a package of Go itself: want one such as example.com/%[1]s", p.config.Module)
 	}
 	if err := p.inWorkspace(); err != nil {
 		return "", err

@@ -81,7 +81,9 @@ func prepare(ctx context.Context, config Config) (*plan, error) {
 func (p *plan) begin(ctx context.Context, modulePath string) (err error) {
 	if len(p.config.From) > 0 {
 		err = p.given(ctx, modulePath)
-	} else if p.project, err = model.Draft(modulePath, p.config.Service, p.config.Event); err == nil {
+	} else if p.project, err = model.Draft(modulePath, p.config.Service, p.config.Event); err != nil {
+		err = wrongUse("%v", err)
+	} else {
 		p.project.Protos, err = p.folder()
 	}
 	if err != nil {

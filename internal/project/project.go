@@ -5,16 +5,17 @@ package project
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"strings"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/compile"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/keep"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime"
 )
 
 // Config says what to make, as the flags of the command do.
@@ -49,6 +50,9 @@ func New(ctx context.Context, config Config, out, stderr io.Writer) error {
 			fmt.Fprintln(stderr, "protoc-gen-receiver:", line)
 		}
 		return plan.list(out)
+	}
+	if _, err := exec.LookPath("go"); err != nil {
+		return fmt.Errorf("the command go is not on PATH, and it gets the modules that the code needs: install Go %s or newer, or add its folder to PATH\nNothing was written", runtime.Go.Version)
 	}
 	if err := plan.write(); err != nil {
 		return err
@@ -216,4 +220,13 @@ func (p *plan) next() (commands []string) {
 	return append(commands, "go run ./cmd/"+p.project.Client+" help   # no RPC takes events yet")
 }
 
-var errNoModule = errors.New("which module? Name it as others would import it: protoc-gen-receiver new example.com/orders")
+// UsageError is the error of a name or flag that can't be used, whatever is on disk.
+type UsageError struct{ text string }
+
+func (e *UsageError) Error() string { return e.text }
+
+func wrongUse(format string, args ...any) error {
+	return &UsageError{fmt.Sprintf(format, args...)}
+}
+
+var errNoModule = wrongUse("which module? Name it as others would import it: protoc-gen-receiver new example.com/orders")

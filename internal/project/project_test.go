@@ -359,6 +359,34 @@ func TestProtosOfOthersKeepTheirPackages(t *testing.T) {
 	}
 }
 
+// TestAnImportedServiceOfOthersNeedsItsModule, because generate reads all protos that are
+// in the module's folder.
+func TestAnImportedServiceOfOthersNeedsItsModule(t *testing.T) {
+	files := map[string]string{
+		"src/shop.proto": strings.Replace(till, "package shop;\n", "package shop;\nimport \"ops/ops.proto\";\n", 1),
+		"src/ops/ops.proto": "syntax = \"proto3\";\npackage ops;\noption go_package = \"cloud.acme.org/go/ops/opspb;opspb\";\n" +
+			"service Ops { rpc Get(Op) returns (Op); }\nmessage Op {}\n",
+	}
+	config := Config{Module: "example.com/shop", Dir: "m", From: []string{"src/shop.proto"}}
+	in(t, files)
+	const want = `ops/ops.proto is imported and has a service, which the module can't have: its go_package is "cloud.acme.org/go/ops/opspb;opspb". If the proto is yours, name it with --from, too. ` +
+		"If not, first make the module in its folder, with the one of that package: go mod init example.com/shop && go get cloud.acme.org/go/ops/opspb"
+	if _, err := plans(t, config); err == nil || err.Error() != want {
+		t.Errorf("the error is\n%v\nwant\n%s", err, want)
+	}
+	files["m/go.mod"] = "module example.com/shop\n\ngo 1.26.0\n\nrequire cloud.acme.org/go v1.0.0\n"
+	in(t, files)
+	if p, err := plans(t, config); err != nil || p.text("proto/ops/ops.proto") != files["src/ops/ops.proto"] {
+		t.Errorf("with the module it returns %v", err)
+	}
+	delete(files, "m/go.mod")
+	in(t, files)
+	config.From = append(config.From, "src/ops/ops.proto")
+	if p, err := plans(t, config); err != nil || !strings.Contains(p.text("proto/ops.proto")+p.text("proto/ops/ops.proto"), "example.com/shop/gen/ops") {
+		t.Errorf("with both protos it returns %v", err)
+	}
+}
+
 func TestFromRefuses(t *testing.T) {
 	for name, test := range map[string]struct {
 		text   string
@@ -379,6 +407,20 @@ func TestFromRefuses(t *testing.T) {
 				t.Errorf("the error is\n%v\nwant %q in it", err, test.want)
 			}
 		})
+	}
+}
+
+// TestWithoutGoNothingIsWritten, because all that follows needs it.
+func TestWithoutGoNothingIsWritten(t *testing.T) {
+	in(t, nil)
+	t.Setenv("PATH", t.TempDir())
+	var out bytes.Buffer
+	err := New(context.Background(), Config{Module: orders}, &out, &out)
+	if err == nil || !strings.HasPrefix(err.Error(), "the command go is not on PATH") || out.Len() > 0 {
+		t.Errorf("the error is %v, and it prints %q", err, &out)
+	}
+	if all, err := os.ReadDir("."); err != nil || len(all) > 0 {
+		t.Errorf("in the folder there is %v (%v)", all, err)
 	}
 }
 

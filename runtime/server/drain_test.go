@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -166,7 +168,9 @@ func (endless) RecvMsg(any) error { return nil }
 func TestAnUploadWithoutAnEndEndsBetweenTwoMessages(t *testing.T) {
 	ctx, drain := context.WithCancel(t.Context())
 	drain()
-	stream := &interruptible{ServerStream: endless{}, ctx: ctx, draining: ctx, ends: time.Now().Add(-time.Second)}
+	stream := newInterruptible(endless{}, ctx, context.Background())
+	defer stream.end()
+	stream.ends = time.Now().Add(-time.Second)
 	var err error
 	for range 100 { // each may still take a message that is there
 		err = errors.Join(err, stream.RecvMsg(nil))
@@ -174,6 +178,64 @@ func TestAnUploadWithoutAnEndEndsBetweenTwoMessages(t *testing.T) {
 	if !errors.Is(err, errStopping) || !errors.Is(stream.RecvMsg(nil), errStopping) {
 		t.Errorf("an upload beyond its time goes on: %v", err)
 	}
+}
+
+// receivers notes which goroutines receive from a stream.
+type receivers struct {
+	grpc.ServerStream
+	seen map[string]bool
+}
+
+func (r receivers) RecvMsg(any) error {
+	stack := make([]byte, 64)
+	name, _, _ := strings.Cut(string(stack[:runtime.Stack(stack, false)]), "[") // goroutine 17
+	r.seen[name] = true
+	return nil
+}
+
+// TestOneGoroutineReceivesAllMessages of a stream: to start one for each took longer than
+// gRPC needs for a small message.
+func TestOneGoroutineReceivesAllMessages(t *testing.T) {
+	all := receivers{seen: map[string]bool{}}
+	stream := newInterruptible(all, t.Context(), t.Context())
+	defer stream.end()
+	for range 10 {
+		if err := stream.RecvMsg(nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(all.seen) != 1 {
+		t.Errorf("%d goroutines received 10 messages, want 1", len(all.seen))
+	}
+}
+
+// TestAGoroutineThatAHandlerLeftBehindMayReceive asks for a message when the handler has
+// returned: gRPC answers that.
+func TestAGoroutineThatAHandlerLeftBehindMayReceive(t *testing.T) {
+	t.Parallel()
+	left := make(chan error)
+	addr, stop := ownServer(t, t.Context(), func(to grpc.ServiceRegistrar) {
+		testpb.RegisterTestServiceServer(to, &service{stream: func(stream testpb.TestService_FullDuplexCallServer) error {
+			_, err := stream.Recv()
+			go func() {
+				<-stream.Context().Done()
+				_, err := stream.Recv()
+				left <- err
+			}()
+			return err
+		}})
+	})
+	stream, err := testpb.NewTestServiceClient(dial(t, addr)).FullDuplexCall(soon(t))
+	if err == nil {
+		err = stream.Send(&testpb.StreamingOutputCallRequest{})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := <-left; status.Code(err) != codes.Canceled {
+		t.Errorf("it gets %v, want code Canceled", err)
+	}
+	stop()
 }
 
 func TestTheHealthOfTheUserFollowsACheck(t *testing.T) {
