@@ -18,7 +18,7 @@ func init() {
 		command.Command{
 			Service: "clickstream.v1.ClickstreamService",
 			Name:    "publish",
-			Doc:     "Stores one event, and acknowledges it.",
+			Doc:     "Publish stores one event, and acknowledges it.",
 			Event:   true,
 			Reads:   true,
 			Flags: []command.Flag{
@@ -31,7 +31,7 @@ func init() {
 		command.Command{
 			Service: "clickstream.v1.ClickstreamService",
 			Name:    "publish-batch",
-			Doc:     "Stores all events of a batch or none, as browsers send them when a page is left.",
+			Doc:     "PublishBatch stores all events of a batch or none, as browsers send them when a page is left.",
 			Event:   true,
 			Batch:   "events",
 			Flags: []command.Flag{
@@ -44,7 +44,7 @@ func init() {
 		command.Command{
 			Service: "clickstream.v1.ClickstreamService",
 			Name:    "publish-stream",
-			Doc:     "Stores events as they arrive, and acknowledges all at the end: an import.",
+			Doc:     "PublishStream stores events as they arrive, and acknowledges all at the end: an import.",
 			Event:   true,
 			Flags: []command.Flag{
 				{Name: "event", Field: "event"},
@@ -56,7 +56,7 @@ func init() {
 		command.Command{
 			Service: "clickstream.v1.ClickstreamService",
 			Name:    "relay",
-			Doc:     "Stores events as they arrive, and acknowledges each: for a collector that deletes what is acknowledged from its own disk.",
+			Doc:     "Relay stores events as they arrive, and acknowledges each: for a collector that deletes what is acknowledged from its own disk.",
 			Event:   true,
 			Flags: []command.Flag{
 				{Name: "event", Field: "event"},
@@ -68,7 +68,7 @@ func init() {
 		command.Command{
 			Service: "clickstream.v1.ClickstreamService",
 			Name:    "tail",
-			Doc:     "Sends the stored events after a position, and then each new one.",
+			Doc:     "Tail sends the stored events after a position or since a time, and then each new one.",
 			Flags: []command.Flag{
 				{Name: "after", Field: "after", Doc: "Begin after this position: that of the last response, or 0 for the first event."},
 				{Name: "since", Field: "since", Doc: "Begin with the events that were stored since this time."},
@@ -80,7 +80,7 @@ func init() {
 		command.Command{
 			Service: "clickstream.v1.ClickstreamService",
 			Name:    "top-pages",
-			Doc:     "Returns the pages of a site with the most views.",
+			Doc:     "TopPages returns the pages of a site with the most views.",
 			Flags: []command.Flag{
 				{Name: "site", Field: "site", Doc: "The web site."},
 				{Name: "limit", Field: "limit", Doc: "How many pages to return, at most 100. 0 means 10."},

@@ -371,9 +371,9 @@ func (c *call) hold(bytes int64) error {
 		timeout = min(timeout, time.Second)
 	}
 	var relief *time.Timer
-	relief = time.AfterFunc(slowAfter/2, func() {
+	relief = time.AfterFunc(c.limits.slowAfter/2, func() {
 		c.limits.makeRoomForMessage()
-		relief.Reset(slowAfter / 20)
+		relief.Reset(c.limits.slowAfter / 20)
 	})
 	defer relief.Stop()
 	got, err := c.limits.take(c, c.limits.memory, c.of, missing, timeout)

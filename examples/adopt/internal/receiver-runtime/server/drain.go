@@ -5,6 +5,8 @@ package server
 
 import (
 	"context"
+	"errors"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -65,7 +67,9 @@ func DrainStreams(ctx context.Context) grpc.StreamServerInterceptor {
 			within, stop = UntilDrain(within)
 			defer stop()
 		}
-		err := next(server, &interruptible{ServerStream: stream, ctx: within, draining: ctx})
+		receiver := newInterruptible(stream, within, ctx)
+		defer receiver.end()
+		err := next(server, receiver)
 		if watches && context.Cause(within) == errStopping {
 			return errStopping
 		}
@@ -77,12 +81,29 @@ func DrainStreams(ctx context.Context) grpc.StreamServerInterceptor {
 const drainUploads = 5 * time.Second
 
 // interruptible is a stream of a user's own server. Once that drains, RecvMsg does not
-// wait for long.
+// wait for long. gRPC only returns from RecvMsg when something comes, or the call ends,
+// so that another goroutine waits there: one for the whole stream, since one for each
+// message takes longer than gRPC needs for a small message.
 type interruptible struct {
 	grpc.ServerStream
-	ctx, draining context.Context
-	ends          time.Time // when it ends though messages come; set once the server drains
-	stopped       bool
+	ctx      context.Context
+	received chan error  // what each RecvMsg returned, and once errDrains
+	forget   func() bool // that the server may drain
+	ends     time.Time   // when it ends though messages come; set once the server drains
+	stopped  bool
+
+	mu    sync.Mutex
+	into  chan any // of the goroutine that receives; nil before the first message
+	ended bool     // whether the handler has returned
+}
+
+// errDrains interrupts RecvMsg.
+var errDrains = errors.New("the server drains")
+
+func newInterruptible(stream grpc.ServerStream, ctx, draining context.Context) *interruptible {
+	s := &interruptible{ServerStream: stream, ctx: ctx, received: make(chan error, 2)}
+	s.forget = context.AfterFunc(draining, func() { s.received <- errDrains })
+	return s
 }
 
 func (s *interruptible) Context() context.Context { return s.ctx }
@@ -91,24 +112,54 @@ func (s *interruptible) RecvMsg(into any) error {
 	if s.stopped {
 		return errStopping
 	}
-	received := make(chan error, 1) // gRPC only returns when something comes, or the call ends
-	go func() { received <- s.ServerStream.RecvMsg(into) }()
-	select {
-	case err := <-received:
-		return err
-	case <-s.draining.Done():
+	if !s.receive(into) {
+		return s.ServerStream.RecvMsg(into)
 	}
 	if s.ends.IsZero() {
+		if err := <-s.received; err != errDrains {
+			return err
+		}
 		s.ends = time.Now().Add(drainUploads)
 	}
 	timeout := time.NewTimer(min(drainGrace, time.Until(s.ends)))
 	defer timeout.Stop()
 	select {
-	case err := <-received:
+	case err := <-s.received:
 		return err
 	case <-timeout.C:
 		s.stopped = true
 		return errStopping
+	}
+}
+
+// receive begins to receive a message. It reports false once the handler has returned:
+// a goroutine that it left behind may still ask for messages, which gRPC refuses.
+func (s *interruptible) receive(into any) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return false
+	}
+	if s.into == nil {
+		s.into = make(chan any, 1)
+		go func(all <-chan any) {
+			for into := range all {
+				s.received <- s.ServerStream.RecvMsg(into)
+			}
+		}(s.into)
+	}
+	s.into <- into
+	return true
+}
+
+// end ends the goroutine that receives, as soon as gRPC lets it go.
+func (s *interruptible) end() {
+	s.forget()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = true
+	if s.into != nil {
+		close(s.into)
 	}
 }
 

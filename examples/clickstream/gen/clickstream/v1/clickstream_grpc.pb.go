@@ -31,21 +31,24 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Collects what visitors do on web sites, and counts the views of their pages.
+// ClickstreamService collects what visitors do on web sites, and counts the views of their pages.
 type ClickstreamServiceClient interface {
-	// Stores one event, and acknowledges it.
+	// Publish stores one event, and acknowledges it.
 	Publish(ctx context.Context, in *PublishRequest, opts ...grpc.CallOption) (*PublishResponse, error)
-	// Stores all events of a batch or none, as browsers send them when a page is left.
+	// PublishBatch stores all events of a batch or none, as browsers send them when a page
+	// is left.
 	PublishBatch(ctx context.Context, in *PublishBatchRequest, opts ...grpc.CallOption) (*PublishBatchResponse, error)
-	// Stores events as they arrive, and acknowledges all at the end: an import.
+	// PublishStream stores events as they arrive, and acknowledges all at the end: an
+	// import.
 	PublishStream(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[PublishStreamRequest, PublishStreamResponse], error)
-	// Stores events as they arrive, and acknowledges each: for a collector that deletes
-	// what is acknowledged from its own disk.
+	// Relay stores events as they arrive, and acknowledges each: for a collector that
+	// deletes what is acknowledged from its own disk.
 	Relay(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[RelayRequest, RelayResponse], error)
-	// Sends the stored events after a position, and then each new one.
+	// Tail sends the stored events after a position or since a time, and then each new
+	// one.
 	// receiver:tail
 	Tail(ctx context.Context, in *TailRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[TailResponse], error)
-	// Returns the pages of a site with the most views.
+	// TopPages returns the pages of a site with the most views.
 	TopPages(ctx context.Context, in *TopPagesRequest, opts ...grpc.CallOption) (*TopPagesResponse, error)
 }
 
@@ -136,21 +139,24 @@ func (c *clickstreamServiceClient) TopPages(ctx context.Context, in *TopPagesReq
 // All implementations must embed UnimplementedClickstreamServiceServer
 // for forward compatibility.
 //
-// Collects what visitors do on web sites, and counts the views of their pages.
+// ClickstreamService collects what visitors do on web sites, and counts the views of their pages.
 type ClickstreamServiceServer interface {
-	// Stores one event, and acknowledges it.
+	// Publish stores one event, and acknowledges it.
 	Publish(context.Context, *PublishRequest) (*PublishResponse, error)
-	// Stores all events of a batch or none, as browsers send them when a page is left.
+	// PublishBatch stores all events of a batch or none, as browsers send them when a page
+	// is left.
 	PublishBatch(context.Context, *PublishBatchRequest) (*PublishBatchResponse, error)
-	// Stores events as they arrive, and acknowledges all at the end: an import.
+	// PublishStream stores events as they arrive, and acknowledges all at the end: an
+	// import.
 	PublishStream(grpc.ClientStreamingServer[PublishStreamRequest, PublishStreamResponse]) error
-	// Stores events as they arrive, and acknowledges each: for a collector that deletes
-	// what is acknowledged from its own disk.
+	// Relay stores events as they arrive, and acknowledges each: for a collector that
+	// deletes what is acknowledged from its own disk.
 	Relay(grpc.BidiStreamingServer[RelayRequest, RelayResponse]) error
-	// Sends the stored events after a position, and then each new one.
+	// Tail sends the stored events after a position or since a time, and then each new
+	// one.
 	// receiver:tail
 	Tail(*TailRequest, grpc.ServerStreamingServer[TailResponse]) error
-	// Returns the pages of a site with the most views.
+	// TopPages returns the pages of a site with the most views.
 	TopPages(context.Context, *TopPagesRequest) (*TopPagesResponse, error)
 	mustEmbedUnimplementedClickstreamServiceServer()
 }

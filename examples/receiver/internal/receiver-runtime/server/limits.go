@@ -27,6 +27,7 @@ type limits struct {
 	connections *connections
 	draining    context.Context
 	kinds       map[string]kind // of RPCs, by /service/method
+	slowAfter   time.Duration   // how long a message may bring nothing while others wait for its memory
 	peers       sync.Map        // from net.Addr, as gRPC knows a client, to *connection
 
 	calls, tails atomic.Int64
@@ -44,7 +45,7 @@ type kind struct {
 func newLimits(config Config, notices *notices, draining context.Context) *limits {
 	return &limits{
 		config: config, notices: notices, memory: newMemory(config.MaxMemoryBytes), tailMemory: newMemory(config.MaxMemoryBytes),
-		draining: draining, kinds: map[string]kind{},
+		draining: draining, kinds: map[string]kind{}, slowAfter: 2 * time.Second,
 	}
 }
 
@@ -162,10 +163,6 @@ func (l *limits) makeRoomForCall() bool {
 	return true
 }
 
-// slowAfter is how long a message may bring nothing while others wait for the
-// memory that is set aside for it.
-const slowAfter = 2 * time.Second
-
 // makeRoomForMessage ends the call whose message has brought nothing for longest,
 // of the connection whose messages have most memory, if that is long.
 func (l *limits) makeRoomForMessage() {
@@ -181,7 +178,7 @@ func (l *limits) makeRoomForMessage() {
 			slowest = call
 		}
 	}
-	if slowest != nil && time.Since(slowest.progress) > slowAfter {
+	if slowest != nil && time.Since(slowest.progress) > l.slowAfter {
 		slowest.end(status.Error(codes.ResourceExhausted, "the request arrives too slowly for a server that has no memory left for others (--max-memory-bytes): try again later"))
 	}
 }

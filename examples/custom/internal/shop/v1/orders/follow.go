@@ -6,9 +6,6 @@ import (
 	"example.com/shop/internal/receiver-runtime/server"
 )
 
-// Follow sends the stored events since the requested time, or after the
-// requested position, and then each new one.
-//
 // Replays what happened, and follows it.
 func (s *Service) Follow(request *shopv1.FollowRequest, stream shopv1.Orders_FollowServer) error {
 	ctx, stop := server.UntilDrain(stream.Context())

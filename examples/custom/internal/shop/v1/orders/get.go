@@ -9,8 +9,6 @@ import (
 	shopv1 "example.com/shop/gen/shop/v1"
 )
 
-// Get is not implemented yet.
-//
 // Returns an order in its current state.
 func (s *Service) Get(ctx context.Context, request *shopv1.GetRequest) (*shopv1.Order, error) {
 	return nil, status.Error(codes.Unimplemented, "Get is not implemented yet")

@@ -6,8 +6,6 @@ import (
 	shopv1 "example.com/shop/gen/shop/v1"
 )
 
-// Report stores the event and then acknowledges it.
-//
 // Stores what happened to an order.
 func (s *Service) Report(ctx context.Context, event *shopv1.OrderEvent) (*shopv1.Reported, error) {
 	if _, err := s.events.AppendOrderEvent(ctx, event); err != nil {

@@ -10,9 +10,6 @@ import (
 	"example.com/shop/internal/receiver-runtime/eventlog"
 )
 
-// ReportAll stores each event as it arrives, and acknowledges all of them at
-// the end.
-//
 // Stores events as they arrive.
 func (s *Service) ReportAll(stream shopv1.Orders_ReportAllServer) error {
 	ctx := eventid.Sequence(stream.Context())

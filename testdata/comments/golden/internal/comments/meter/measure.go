@@ -6,8 +6,6 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/comments/golden/gen/commentspb"
 )
 
-// Measure stores the event and then acknowledges it.
-//
 // Takes a measurement.
 func (s *Service) Measure(ctx context.Context, event *commentspb.Measurement) (*commentspb.Measured, error) {
 	if _, err := s.events.AppendMeasurement(ctx, event); err != nil {

@@ -59,9 +59,10 @@ type Position = eventlog.Position
 
 // From is where reading begins: From{} is the first event. It has these fields:
 //
-//	After Position  // begin after this position
-//	Since time.Time // if not zero, begin with the first event stored then or later
-//	Log   string    // leave it empty
+//	After  Position     // begin after this position
+//	Since  time.Time    // if not zero, begin with the first event stored then or later
+//	Log    string       // leave it empty
+//	Logger *slog.Logger // where reading logs what it passes over; nil is slog.Default
 type From = eventlog.From
 
 // After returns a From that begins after a position.

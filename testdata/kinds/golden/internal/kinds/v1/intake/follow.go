@@ -7,9 +7,6 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb/kindsevents"
 )
 
-// Follow sends the stored events since the requested time, or after the
-// requested position, and then each new one.
-//
 // Follows the clicks.
 func (s *Service) Follow(request *kindspb.FollowRequest, stream kindspb.Intake_FollowServer) error {
 	ctx, stop := server.UntilDrain(stream.Context())

@@ -6,8 +6,6 @@ import (
 	shopv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/orders/golden/gen/shop/v1"
 )
 
-// TakeOrder stores the event and then acknowledges it.
-//
 // Takes one event. An event that was taken is never lost.
 func (s *Service) TakeOrder(ctx context.Context, event *shopv1.OrderEvent) (*shopv1.Taken, error) {
 	if _, err := s.events.AppendOrderEvent(ctx, event); err != nil {
