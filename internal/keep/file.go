@@ -10,6 +10,9 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strings"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
 )
 
 // File is a file that a run writes.
@@ -62,10 +65,11 @@ func (f File) Change(root *Root) (string, error) {
 }
 
 // Unwritable returns an error that names the files below root that can't be
-// written, or nil if all can be. protoc and buf write one file after the other,
-// and stop half way at the first that they can't write.
+// written, in one line for each cause, or nil if all can be. protoc and buf write one
+// file after the other, and stop half way at the first that they can't write.
 func Unwritable(root *Root, files []File) error {
-	var errs []error
+	var causes []string
+	of := map[string][]string{} // files, by the cause
 	tried := map[string]error{} // folders
 	for _, file := range files {
 		err := root.writable(file.Path)
@@ -77,13 +81,21 @@ func Unwritable(root *Root, files []File) error {
 			err = tried[folder]
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%s can't be written: %w", file.Path, cause(err)))
+			text := cause(err).Error()
+			if of[text] == nil {
+				causes = append(causes, text)
+			}
+			of[text] = append(of[text], file.Path)
 		}
 	}
-	if len(errs) == 0 {
+	if len(causes) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%w\nNothing was written", errors.Join(errs...))
+	var lines strings.Builder
+	for _, text := range causes {
+		fmt.Fprintf(&lines, "%s can't be written: %s%s\n", of[text][0], text, model.More(of[text][1:]))
+	}
+	return errors.New(lines.String() + "Nothing was written")
 }
 
 // writable returns an error if a file does not exist or can't be written.

@@ -876,13 +876,13 @@ func TestDriftIsReportedInTheWordsOfTheFile(t *testing.T) {
 	}
 }
 
-// TestUnwritableFilesAreNamed, all of them, before one is written.
+// TestUnwritableFilesAreNamed before one is written, in a line for each cause.
 func TestUnwritableFilesAreNamed(t *testing.T) {
 	h := newDisk(t, orders)
 	h.write("folder.go/x", "")
-	files := []keep.File{{Path: client}, {Path: "new/new.go"}, {Path: "folder.go"}, {Path: "go.mod/new.go"}}
+	files := []keep.File{{Path: client}, {Path: "new/new.go"}, {Path: "folder.go"}, {Path: "go.mod/new.go"}, {Path: "go.mod/newer.go"}}
 	err := keep.Unwritable(h.open(), files)
-	if err == nil || !strings.Contains(err.Error(), "folder.go can't be written: a folder is there") || !strings.Contains(err.Error(), "go.mod/new.go can't be written: go.mod is a file, but it must be a folder: move it away") || strings.Count(err.Error(), "\n") != 2 {
+	if err == nil || !strings.Contains(err.Error(), "folder.go can't be written: a folder is there") || !strings.Contains(err.Error(), "go.mod/new.go can't be written: go.mod is a file, but it must be a folder: move it away (and 1 more: go.mod/newer.go)\n") || strings.Count(err.Error(), "\n") != 2 {
 		t.Errorf("the error is %v", err)
 	}
 	if err := keep.Unwritable(h.open(), files[:2]); err != nil {
