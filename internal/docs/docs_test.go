@@ -67,6 +67,7 @@ func TestWrongBlocks(t *testing.T) {
 		"one\n\n'''yaml\na: b\n'''":                           `p.md:3: nothing runs this block of yaml`,
 		"'''sh skip\nx\n'''":                                  `p.md:1: skip has no reason`,
 		"'''sh skip=\"\"\nx\n'''":                             `p.md:1: skip has no value`,
+		"'''console background eventually\n$ x\ny\n'''":       `p.md:1: eventually is not for a block in the background`,
 		"'''sh backgruond\nx\n'''":                            `p.md:1: a block of sh can't have backgruond here`,
 		"'''sh until=x\nx\n'''":                               `p.md:1: until is for a block in the background`,
 		"'''go file=../a.go\npackage a\n'''":                  `p.md:1: file=../a.go is not a path below the folder of the page`,
@@ -120,6 +121,11 @@ echo ready > start/state
 cd start
 export NAME=you
 word="two words"
+'''
+
+'''console eventually
+$ echo >> tries; wc -l < tries
+3
 '''
 
 '''console
@@ -236,7 +242,7 @@ exit 1
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.blocks != 13 || r.compared != 7 || r.written["go"] != 3 || len(r.skips) != 2 || !strings.HasSuffix(r.skips[0], "needs a cluster") {
+	if r.blocks != 14 || r.compared != 8 || r.written["go"] != 3 || len(r.skips) != 2 || !strings.HasSuffix(r.skips[0], "needs a cluster") {
 		t.Errorf("counted %+v", r)
 	}
 }
@@ -256,6 +262,7 @@ func TestWrongPages(t *testing.T) {
 		{"other output", "'''console\n$ echo a\na\n$ echo b\nc\n'''", []string{"p.md:4: echo b", "should print", "c", "but prints", "b"}},
 		{"more output", "'''console\n$ echo a; echo b\na\n'''", []string{"p.md:2: echo a; echo b"}},
 		{"less output", "'''console\n$ echo a\na\nb\n'''", []string{"p.md:2: echo a"}},
+		{"it never prints it", "'''console eventually\n$ echo a\nb\n'''", []string{"p.md:2: echo a", "should print", "b", "but prints", "a"}},
 		{"it never serves", "'''sh background\necho starting; sleep 600\n'''", []string{"p.md:1: still runs after 1s, and has not printed \"serving\"", "starting"}},
 		{"it ends before it serves", "a\n\n'''sh background\necho address in use; exit 1\n'''", []string{"p.md:3: ended, and has not printed \"serving\"", "address in use"}},
 		{"it never prints what it should", "'''console background\n$ echo a; sleep 600\nb\n'''", []string{"p.md:2: still runs after 1s", "b", "a"}},

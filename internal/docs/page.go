@@ -225,7 +225,7 @@ var allowed = map[kind][]string{
 	output:    {},
 	skipped:   {"skip"},
 	commands:  {"background", "until", "stop", "exit", "needs"},
-	console:   {"background", "stop", "exit", "needs"},
+	console:   {"background", "eventually", "stop", "exit", "needs"},
 	file:      {"file", "needs"},
 	insertion: {"in", "after", "needs"},
 	functions: {"func", "needs"},
@@ -255,6 +255,8 @@ func (b *block) check() error {
 		return b.errorf("func=PATH is for blocks of go")
 	case is == insertion && b.attributes["after"] == "":
 		return b.errorf("in=PATH also needs after=\"TEXT\", a part of the line to insert after")
+	case b.has("eventually") && b.has("background"):
+		return b.errorf("eventually is not for a block in the background: the page waits for that anyway")
 	case b.has("exit") && b.has("background"):
 		return b.errorf("exit=CODE is not for a block in the background")
 	}

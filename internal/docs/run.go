@@ -154,6 +154,10 @@ func (m *machine) commands(ctx context.Context, s *shell, b *block) error {
 	return s.start(ctx, b.attributes["background"], b.line, b.first, strings.Join(b.lines, "\n"), ready, strconv.Quote(until))
 }
 
+// eventually is for how long a command is run again that prints what it should once the
+// consumers of a log have handled what was sent.
+const eventually = 30 * time.Second
+
 func (m *machine) console(ctx context.Context, s *shell, b *block, r *result) error {
 	steps, err := b.steps()
 	if err != nil {
@@ -176,6 +180,10 @@ func (m *machine) console(ctx context.Context, s *shell, b *block, r *result) er
 				code = exit
 			}
 			printed, err := s.run(ctx, one.line, one.command, code)
+			for until := time.Now().Add(min(m.limit, eventually)); b.has("eventually") && err == nil && !matches(one.expected, printed, false) && time.Now().Before(until); {
+				time.Sleep(200 * time.Millisecond)
+				printed, err = s.run(ctx, one.line, one.command, code)
+			}
 			if err != nil {
 				return err
 			}
