@@ -182,9 +182,10 @@ func (m *Module) unserved(program *model.Program) (lines []string) {
 	if len(run) > 0 {
 		at = run[0]
 	}
+	taken := main.identifiers()
 	for _, service := range unserved {
 		lines = append(lines, fmt.Sprintf("%s: %s is not served: %s to server.Run, or server.Without(%q)",
-			at, service, passed(service), service.FullName))
+			at, service, passed(service, taken), service.FullName))
 	}
 	for _, service := range consuming {
 		if len(calls["."+service.ConsumeName()]) < len(consuming) && !calls.names(service) {
@@ -232,13 +233,18 @@ func (m *Module) removedServices(leftovers []File) (lines []string) {
 }
 
 // passed returns what to pass to server.Run, so that one implementation serves the RPCs
-// and handles the stored events.
-func passed(service *model.Service) string {
+// and handles the stored events. It has a name that is not taken in main, and takes it:
+// a run may not know the services that main serves beside it.
+func passed(service *model.Service, taken names) string {
 	serve := fmt.Sprintf("%s.%s(", service.Package.Server.Name, service.Func)
 	if !consumes(service) {
 		return "pass " + serve + madeBy(service) + ")"
 	}
 	made := service.Variable
+	for i := 2; taken[made]; i++ {
+		made = fmt.Sprint(service.Variable, i)
+	}
+	taken[made] = true
 	return fmt.Sprintf("write %s := %s, and pass %s%s) and %s", made, madeBy(service), serve, made, consumer(service, made))
 }
 

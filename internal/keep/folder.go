@@ -125,6 +125,23 @@ func (f *folder) names() names {
 	return all
 }
 
+// identifiers returns all identifiers in the files of the package that are not tests.
+func (f *folder) identifiers() names {
+	all := names{}
+	for _, file := range f.files {
+		if file.test {
+			continue
+		}
+		ast.Inspect(file.syntax, func(node ast.Node) bool {
+			if identifier, ok := node.(*ast.Ident); ok {
+				all[identifier.Name] = true
+			}
+			return true
+		})
+	}
+	return all
+}
+
 func parseGo(at string, text []byte) (*goFile, error) {
 	fset := token.NewFileSet()
 	syntax, err := parser.ParseFile(fset, at, text, parser.SkipObjectResolution)
