@@ -179,11 +179,7 @@ func (m *machine) console(ctx context.Context, s *shell, b *block, r *result) er
 			if i == len(steps)-1 {
 				code = exit
 			}
-			printed, err := s.run(ctx, one.line, one.command, code)
-			for until := time.Now().Add(min(m.limit, eventually)); b.has("eventually") && err == nil && !matches(one.expected, printed, false) && time.Now().Before(until); {
-				time.Sleep(200 * time.Millisecond)
-				printed, err = s.run(ctx, one.line, one.command, code)
-			}
+			printed, err := m.printed(ctx, s, b, one, code)
 			if err != nil {
 				return err
 			}
@@ -200,6 +196,17 @@ func (m *machine) console(ctx context.Context, s *shell, b *block, r *result) er
 		}
 	}
 	return nil
+}
+
+// printed returns what a command of a console block prints; with eventually, once that is
+// what it should print, or at the end of the time for it.
+func (m *machine) printed(ctx context.Context, s *shell, b *block, one step, exit int) (string, error) {
+	for until := time.Now().Add(min(m.limit, eventually)); ; time.Sleep(200 * time.Millisecond) {
+		printed, err := s.run(ctx, one.line, one.command, exit)
+		if err != nil || !b.has("eventually") || len(one.expected) == 0 || matches(one.expected, printed, false) || time.Now().After(until) {
+			return printed, err
+		}
+	}
 }
 
 // exit returns the exit code with which a block should end.

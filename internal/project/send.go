@@ -31,19 +31,20 @@ func send(client string, method *model.Method) string {
 	command := "go run ./cmd/" + client + " " + method.Command
 	switch {
 	case method.Kind == model.UnaryEvent && method.Holder != nil:
-		return command + " --" + method.Holder.Flag + " " + inQuotes(event)
+		return command + " --" + method.Holder.Flag + " " + asJSON(event)
 	case method.Kind != model.UnaryBatch && method.Holder != nil:
 		event = map[string]any{method.Holder.JSONName: event}
 	}
-	return "echo " + inQuotes(event) + " | " + command
+	return "echo " + asJSON(event) + " | " + command
 }
 
-func inQuotes(value any) string {
+// asJSON returns a value as a word of a shell.
+func asJSON(value any) string {
 	text, err := json.Marshal(value)
 	if err != nil { // of strings and maps
 		panic(err)
 	}
-	return "'" + string(text) + "'"
+	return quoted(string(text))
 }
 
 // sample returns an event as JSON: its roles that are text.
