@@ -154,7 +154,7 @@ func processorTime() time.Duration {
 
 // bytesBelow returns the size of all files in a folder.
 func bytesBelow(dir string) (bytes int64) {
-	filepath.WalkDir(dir, func(at string, entry os.DirEntry, err error) error {
+	_ = filepath.WalkDir(dir, func(at string, entry os.DirEntry, err error) error {
 		if err == nil && entry.Type().IsRegular() {
 			if info, err := entry.Info(); err == nil {
 				bytes += info.Size()

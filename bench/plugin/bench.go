@@ -114,9 +114,9 @@ func peak(state *os.ProcessState) int64 {
 		return 0
 	}
 	if runtime.GOOS == "darwin" {
-		return int64(usage.Maxrss)
+		return usage.Maxrss
 	}
-	return int64(usage.Maxrss) * 1024
+	return usage.Maxrss * 1024
 }
 
 // median returns the median of each figure.

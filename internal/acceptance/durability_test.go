@@ -115,6 +115,9 @@ func checkStored(t *testing.T, database string, acknowledged map[string]bool) {
 		}
 		stored[id] += count
 	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
 	for id := range acknowledged {
 		if stored[id] != 1 {
 			t.Errorf("event %s was acknowledged, but is stored %d times", id, stored[id])

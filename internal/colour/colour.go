@@ -87,7 +87,7 @@ const program = "protoc-gen-receiver:"
 
 // Diff colours a line of a unified diff, and no other.
 func Diff(line string) string {
-	code := ""
+	var code string
 	switch {
 	case strings.HasPrefix(line, "--- "), strings.HasPrefix(line, "+++ "):
 		code = bold

@@ -22,7 +22,7 @@ type link struct {
 // links returns the links of a page, and its images.
 func (p *page) links() (all []link) {
 	line := 1
-	ast.Walk(p.root, func(node ast.Node, entering bool) (ast.WalkStatus, error) {
+	_ = ast.Walk(p.root, func(node ast.Node, entering bool) (ast.WalkStatus, error) {
 		if !entering {
 			return ast.WalkContinue, nil
 		}
@@ -58,7 +58,7 @@ func (p *page) first(node ast.Node, line int) int {
 // them.
 func (p *page) anchors() map[string]bool {
 	names := map[string]bool{}
-	ast.Walk(p.root, func(node ast.Node, entering bool) (ast.WalkStatus, error) {
+	_ = ast.Walk(p.root, func(node ast.Node, entering bool) (ast.WalkStatus, error) {
 		heading, ok := node.(*ast.Heading)
 		if !ok || !entering {
 			return ast.WalkContinue, nil
@@ -85,7 +85,7 @@ func (p *page) anchors() map[string]bool {
 // plain returns the text of a node, without its markup.
 func plain(node ast.Node, source []byte) string {
 	var text strings.Builder
-	ast.Walk(node, func(node ast.Node, entering bool) (ast.WalkStatus, error) {
+	_ = ast.Walk(node, func(node ast.Node, entering bool) (ast.WalkStatus, error) {
 		switch node := node.(type) {
 		case *ast.Text:
 			if entering {

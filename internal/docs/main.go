@@ -11,6 +11,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -67,8 +68,7 @@ func runPages(ctx context.Context, repository string, names []string, out io.Wri
 	for _, p := range chosen {
 		r, err := m.run(ctx, p)
 		if ctx.Err() != nil {
-			closing()
-			return 0, ctx.Err()
+			return 0, errors.Join(ctx.Err(), closing())
 		}
 		if err != nil {
 			failed++

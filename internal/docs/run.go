@@ -62,7 +62,7 @@ func (m *machine) run(ctx context.Context, p *page) (r result, err error) {
 	if err != nil {
 		return r, err
 	}
-	defer s.stop("")
+	defer func() { _ = s.stop("") }()
 	for i := range p.blocks {
 		if err := m.block(ctx, s, &p.blocks[i], &r); err != nil {
 			return r, fmt.Errorf("%w%s", err, s.logs())

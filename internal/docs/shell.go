@@ -172,7 +172,7 @@ func (s *shell) start(ctx context.Context, name string, line, first int, lines s
 	}
 	p.pid = command.Process.Pid
 	go func() {
-		command.Wait()
+		_ = command.Wait()
 		close(p.ended)
 	}()
 	s.running = append(s.running, p)
@@ -212,11 +212,11 @@ func (s *shell) stop(name string) error {
 			continue
 		}
 		found = true
-		syscall.Kill(-p.pid, syscall.SIGTERM)
+		_ = syscall.Kill(-p.pid, syscall.SIGTERM)
 		select {
 		case <-p.ended:
 		case <-time.After(20 * time.Second):
-			syscall.Kill(-p.pid, syscall.SIGKILL)
+			_ = syscall.Kill(-p.pid, syscall.SIGKILL)
 			<-p.ended
 		}
 	}

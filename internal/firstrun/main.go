@@ -51,7 +51,7 @@ func run(ctx context.Context) (err error) {
 	if *keep {
 		fmt.Println("folders are kept in", dir)
 	} else {
-		defer moduleproxy.RemoveAll(dir)
+		defer func() { _ = moduleproxy.RemoveAll(dir) }()
 	}
 	root, err := repository()
 	if err != nil {

@@ -17,9 +17,9 @@ func TestShare(t *testing.T) {
 		{Tool: "link", Start: at(8), End: at(20)}, // goes on after the end
 		{Tool: "asm", Start: at(2), End: at(2)},
 	}, at(0), at(10))
-	for i, want := range []time.Duration{5, 1, 2, 0} {
-		if shares[i] != want*time.Second {
-			t.Errorf("run %d gets %v, want %v", i, shares[i], want*time.Second)
+	for i, want := range []time.Duration{5 * time.Second, time.Second, 2 * time.Second, 0} {
+		if shares[i] != want {
+			t.Errorf("run %d gets %v, want %v", i, shares[i], want)
 		}
 	}
 	if rest != 2*time.Second {

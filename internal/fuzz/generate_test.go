@@ -410,7 +410,7 @@ func (g *generator) message(out *strings.Builder, f *protoFile, scope, indent st
 	}
 	if !holder || g.once(3) {
 		for range g.below(6) {
-			g.field(out, f, m, indent, foreign, field, fieldName)
+			g.field(f, m, indent, foreign, field, fieldName)
 		}
 	}
 	if g.once(5) {
@@ -448,7 +448,7 @@ func (g *generator) kind(f *protoFile, m *message, foreign []*message) string {
 	}
 }
 
-func (g *generator) field(out *strings.Builder, f *protoFile, m *message, indent string, foreign []*message, field func(label, kind, name string), name func() string) {
+func (g *generator) field(f *protoFile, m *message, indent string, foreign []*message, field func(label, kind, name string), name func() string) {
 	if g.once(8) {
 		key := pick(g.dice, "string", "int32", "uint64", "bool", "sfixed64")
 		field("", fmt.Sprintf("map<%s, %s>", key, g.kind(f, m, foreign)), name())

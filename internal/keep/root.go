@@ -272,11 +272,12 @@ func (r *Root) Lstat(at string) (info fs.FileInfo, err error) {
 // List returns what is in a folder, in the order of the names.
 func (r *Root) List(dir string) (entries []fs.DirEntry, err error) {
 	err = r.within(dir, func(at string) error {
-		parent, name, err := r.near(filepath.Join(at, "_"))
+		parent, _, err := r.near(filepath.Join(at, "_"))
 		if err != nil {
 			return err
 		}
-		if name = "."; parent == r.disk {
+		name := "."
+		if parent == r.disk {
 			name = at
 		}
 		folder, err := parent.Open(name)

@@ -73,7 +73,7 @@ func runs(pid int) bool {
 	if err != nil {
 		return false
 	}
-	defer process.Release()
+	defer func() { _ = process.Release() }()
 	err = process.Signal(syscall.Signal(0))
 	return err == nil || errors.Is(err, fs.ErrPermission)
 }

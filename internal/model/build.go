@@ -235,7 +235,7 @@ func variable(pkg string) string {
 func (b *builder) service(pkg *Package, from *protogen.Service) *Service {
 	b.directives(from.Desc, from.Comments, nil)
 	options, _ := from.Desc.Options().(*descriptorpb.ServiceOptions)
-	impl := b.impl(pkg, from)
+	impl := b.impl(from)
 	service := &Service{
 		Package:    pkg,
 		Name:       from.GoName,
@@ -270,7 +270,7 @@ func (b *builder) commands(pkg *Package, from *protogen.Service) string {
 }
 
 // impl returns the package of a service's implementation, where nothing else is.
-func (b *builder) impl(pkg *Package, from *protogen.Service) GoPackage {
+func (b *builder) impl(from *protogen.Service) GoPackage {
 	dir := ImplDir(from.Desc.FullName())
 	for b.holdsMessages(dir) {
 		dir += "service"

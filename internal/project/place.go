@@ -106,7 +106,7 @@ func (p *plan) notWithin() error {
 	}
 	for above := filepath.Dir(dir); ; above = filepath.Dir(above) {
 		if _, err := os.Stat(filepath.Join(above, "go.mod")); err == nil {
-			return fmt.Errorf("this folder is within the module of %s: to add a service to that, run this in %s; to make a module of its own here, add --dir .", filepath.Join(above, "go.mod"), above)
+			return fmt.Errorf("this folder is within the module of %s: to add a service to that, run this in %s; add \"--dir .\" to make a module of its own here", filepath.Join(above, "go.mod"), above)
 		}
 		if above == filepath.Dir(above) {
 			return nil

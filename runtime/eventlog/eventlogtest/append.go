@@ -373,7 +373,7 @@ func (e Engine) bears(t *testing.T) {
 		})
 	}
 	group.Wait()
-	for _, records := range append(tailed, mustRead(t, one, eventlog.From{})) {
+	for _, records := range [][]eventlog.Record{tailed[0], tailed[1], mustRead(t, one, eventlog.From{})} {
 		if len(records) != 2*callers*each {
 			t.Fatalf("%d records, want %d", len(records), 2*callers*each)
 		}

@@ -116,12 +116,12 @@ func (e Engine) resumes(t *testing.T) {
 	url := e.URL(t)
 	log := open(t, url)
 	mustAppend(t, log, events("a", 300)...)
-	want := 0
 	for round := range 3 {
 		var seen seen
 		consumer := consume(t, func(ctx context.Context) error { return eventlog.Consume(ctx, log, "mailer", seen.handle, fast()...) })
 		mustAppend(t, log, event(fmt.Sprint("round", round)))
-		if want = 1; round == 0 {
+		want := 1
+		if round == 0 {
 			want = 301
 		}
 		eventually(t, "all is handled", seen.has(want))

@@ -365,7 +365,10 @@ func (e Engine) keepsDeadLetters(t *testing.T) {
 		}
 	})
 	t.Run("who reads may stop", func(t *testing.T) {
-		for range log.Dead(within(t), "mailer") {
+		for _, err := range log.Dead(within(t), "mailer") {
+			if err != nil {
+				t.Error(err)
+			}
 			break
 		}
 	})

@@ -328,10 +328,10 @@ func TestEventsAgeByTheTimeThatPasses(t *testing.T) {
 func TestATimeInWhichTheLogIsClosedCounts(t *testing.T) {
 	log := mustOpen(t, newURL(t))
 	w := &wrongClock{}
-	trimmer := w.restart(t, log)
+	w.restart(t, log)
 	w.record(t, log, "a")
 	w.passed += 2000 * time.Hour
-	trimmer = w.restart(t, log)
+	trimmer := w.restart(t, log)
 	if got := kept(t, trimmer); got != "a" {
 		t.Errorf("kept %q, want a", got)
 	}

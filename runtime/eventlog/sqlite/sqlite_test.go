@@ -766,6 +766,9 @@ func TestTable(t *testing.T) {
 		len(got.recorded) != len(timeFormat) || got.schema != "shop.v1.OrderEvent" || string(got.data) != "data of a" || got.dataType != "blob" {
 		t.Errorf("the row is %+v", got)
 	}
+	if rows.Next() || rows.Err() != nil {
+		t.Errorf("there is another row, or %v", rows.Err())
+	}
 }
 
 // No test can cut the power, so this one looks at SQLite's settings.

@@ -52,7 +52,7 @@ func (s *Store) Move(ctx context.Context, position int64, sku string, quantity i
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback()
+	defer func() { _ = tx.Rollback() }() // does nothing after Commit
 	result, err := tx.ExecContext(ctx, `INSERT OR IGNORE INTO moved VALUES (?)`, position)
 	if err != nil {
 		return err
