@@ -39,7 +39,7 @@ type gate struct {
 
 func newGate(service Service, rpc string, own bool, guards []Guard) *gate {
 	call := Call{Method: "/" + service.Desc.ServiceName + "/" + rpc, RPC: service.RPCs[rpc], Own: own}
-	return &gate{call, guards, service.Check}
+	return &gate{call, guards, service.check}
 }
 
 // admit returns the context that a call goes on with.

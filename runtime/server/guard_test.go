@@ -44,7 +44,9 @@ func TestACallPassesGuardsInterceptorsAndChecksInTheirOrder(t *testing.T) {
 			return err
 		},
 	})
-	tested.Check = func(proto.Message) error { seen.add("the service checks"); return nil }
+	tested.Rules = func() (func(proto.Message) error, error) {
+		return func(proto.Message) error { seen.add("the service checks"); return nil }, nil
+	}
 	running := serve(t, free(), tested, UnaryInterceptors(seen.unary("user")), StreamInterceptors(seen.stream("user")),
 		Guards(seen.guard("first"), seen.guard("second")))
 	client := testpb.NewTestServiceClient(dial(t, running.Addr()))

@@ -21,7 +21,7 @@ import (
 // A call passes, from the outside in: the limits of the server; its own interceptor,
 // which recovers panics, logs how the call ended, and keeps errors without a status from
 // the caller; [Guard].Admit; the decoding of the request; yours; [Guard].Check and
-// [Service].Check; the method. So a panic of yours ends the call alone, and an error of
+// [Service].Rules; the method. So a panic of yours ends the call alone, and an error of
 // yours is treated as the method's.
 func UnaryInterceptors(interceptors ...grpc.UnaryServerInterceptor) Option {
 	return option(func(all *services) { all.unary = append(all.unary, interceptors...) })

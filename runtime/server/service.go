@@ -32,10 +32,13 @@ type Service struct {
 	// RPCs is what guards know about RPCs, by their names in the proto. Generated code
 	// fills it in.
 	RPCs map[string]RPC
-	// Check returns why a request of the service is invalid, as an error with a code.
-	// The server calls it after the guards and before the method. If it is nil, all
-	// requests are valid.
-	Check func(request proto.Message) error
+	// Rules makes the check of the service's requests, or says why it can't: then the
+	// server doesn't start. The check returns why a request is invalid, as an error with
+	// a code. The server calls it after the guards and before the method. If Rules is
+	// nil, all requests are valid.
+	Rules func() (check func(request proto.Message) error, err error)
+
+	check func(request proto.Message) error // what Rules made
 }
 
 // RPC is what guards know about an RPC.
@@ -80,7 +83,7 @@ func collect(options []Option) (*services, error) {
 		return nil, errors.New("there is no service to serve: pass at least one")
 	}
 	served := map[string]bool{}
-	for _, service := range all.served {
+	for i, service := range all.served {
 		name := service.Desc.ServiceName
 		switch {
 		case service.Impl == nil:
@@ -89,6 +92,13 @@ func collect(options []Option) (*services, error) {
 			return nil, fmt.Errorf("service %s is given twice: pass one implementation", name)
 		}
 		served[name] = true
+		if service.Rules != nil {
+			check, err := service.Rules()
+			if err != nil {
+				return nil, fmt.Errorf("service %s: %w", name, err)
+			}
+			all.served[i].check = check
+		}
 	}
 	return all, nil
 }
