@@ -179,9 +179,28 @@ func (s *Service) ConsumeName() string {
 }
 
 // WithIDs returns the name of the client that gives events their ids.
-func (s *Service) WithIDs() string {
-	first, size := utf8.DecodeRuneInString(s.Name)
-	return string(unicode.ToLower(first)) + s.Name[size:] + "WithIDs"
+func (s *Service) WithIDs() string { return lower(s.Name) + "WithIDs" }
+
+func lower(name string) string {
+	first, size := utf8.DecodeRuneInString(name)
+	return string(unicode.ToLower(first)) + name[size:]
+}
+
+// RulesName returns the name of the variable with the rules of its requests.
+func (s *Service) RulesName() string { return lower(s.Name) + "Rules" }
+
+// Ruled returns the requests of the service's RPCs, if any of them must keep rules of
+// protovalidate.
+func (s *Service) Ruled() (requests []*Message) {
+	if !slices.ContainsFunc(s.Methods, func(m *Method) bool { return m.Rules }) {
+		return nil
+	}
+	for _, method := range s.Methods {
+		if !slices.Contains(requests, method.Input) {
+			requests = append(requests, method.Input)
+		}
+	}
+	return requests
 }
 
 // Kind is the shape of an RPC; each has templates of its own.
@@ -223,6 +242,7 @@ type Method struct {
 	Retry  bool
 	Input  *Message
 	Output *Message
+	Rules  bool   // whether a request must keep rules of protovalidate
 	Event  *Event // the event that it takes or reads; nil for none
 	// Holder is the field of Input that holds the event, or of Output for a
 	// tail; nil if the message itself is the event.
