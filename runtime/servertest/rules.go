@@ -372,18 +372,25 @@ func (r ruled) least(m protoreflect.Message) {
 
 var warned sync.Map // full names of messages
 
-// warn prints once for each type which rules its sample breaks, and what to do. go test
-// shows it with the test that fails of it.
+// warn prints once for each type what is wrong with its sample. go test shows it with the
+// tests that fail because of it.
 func warn(m protoreflect.Message) {
+	text := unkept(m)
+	if text == "" {
+		return
+	}
+	if _, again := warned.LoadOrStore(m.Descriptor().FullName(), true); !again {
+		fmt.Fprintln(os.Stderr, text)
+	}
+}
+
+// unkept returns which rules a sample breaks, and what to do; "" if it breaks none.
+func unkept(m protoreflect.Message) string {
 	err := protovalidate.Validate(m.Interface())
 	if err == nil {
-		return
+		return ""
 	}
-	name := m.Descriptor().FullName()
-	if _, again := warned.LoadOrStore(name, true); again {
-		return
-	}
-	fmt.Fprintf(os.Stderr, "servertest: no sample of %s was found that keeps the rules of its proto: %v\n"+
-		"Give its fields examples in the proto, as [(buf.validate.field).string.example = \"...\"], "+
-		"or set {RPC}Request of the contract in service_test.go, and make the request of the RPC's own test by hand.\n", name, err)
+	return fmt.Sprintf("servertest: no sample of %s was found that keeps the rules of its proto: %v\n"+
+		"Give its fields examples in the proto, such as [(buf.validate.field).string.example = \"...\"], "+
+		"or make requests by hand: {RPC}Request of the contract in service_test.go, and the one in the RPC's own test.", m.Descriptor().FullName(), err)
 }

@@ -26,8 +26,7 @@ func texts(name string, rules *validate.StringRules, number int64) iter.Seq[stri
 	digits := strconv.FormatInt(n, 36)
 	bodies := []string{digits, name + "-" + digits}
 	if number < 0 {
-		id = eventid.New()
-		bodies = append([]string{id}, bodies...)
+		id = eventid.New() // after the digits: a part of it is not unique
 	} else {
 		bodies = append([]string{name, ""}, bodies...)
 	}

@@ -5,6 +5,7 @@ package servertest
 import (
 	"iter"
 	"math"
+	"slices"
 	"time"
 
 	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
@@ -16,54 +17,68 @@ import (
 )
 
 // candidates yields values to try for a field, or for an element of it, the likely ones
-// first. Most are made from a number, so that another one makes others. If that is
-// negative, all of them are, except those that the rules name.
+// first. Those that rules do not name are made from a number, so that another one makes
+// others. If it is negative, they come first.
 func candidates(fd protoreflect.FieldDescriptor, rules *validate.FieldRules, number int64) iter.Seq[protoreflect.Value] {
 	if fd.Message() != nil {
 		return messageCandidates(fd, rules, number)
 	}
-	return func(yield func(protoreflect.Value) bool) {
-		if number == 1 && !yield(scalar(fd)) {
-			return
+	var known []protoreflect.Value
+	if number == 1 {
+		known = append(known, scalar(fd))
+	}
+	for _, value := range namedBy(rules) {
+		if value, ok := as(fd, value); ok {
+			known = append(known, value)
 		}
-		known := namedBy(rules)
-		for _, value := range known {
-			if value, ok := as(fd, value); ok && !yield(value) {
-				return
+	}
+	if number < 0 {
+		return chain(scalars(fd, rules, known, number), slices.Values(known))
+	}
+	return chain(slices.Values(known), scalars(fd, rules, known, number))
+}
+
+func chain(all ...iter.Seq[protoreflect.Value]) iter.Seq[protoreflect.Value] {
+	return func(yield func(protoreflect.Value) bool) {
+		for _, values := range all {
+			for value := range values {
+				if !yield(value) {
+					return
+				}
 			}
 		}
-		switch fd.Kind() {
-		case protoreflect.BoolKind:
-			_ = yield(protoreflect.ValueOfBool(true)) && yield(protoreflect.ValueOfBool(false))
-		case protoreflect.EnumKind:
+	}
+}
+
+// scalars yields values made from a number, near the known ones.
+func scalars(fd protoreflect.FieldDescriptor, rules *validate.FieldRules, known []protoreflect.Value, number int64) iter.Seq[protoreflect.Value] {
+	switch fd.Kind() {
+	case protoreflect.BoolKind:
+		return each(fd, slices.Values([]bool{true, false}), protoreflect.ValueOfBool)
+	case protoreflect.EnumKind:
+		return func(yield func(protoreflect.Value) bool) {
 			for i := range fd.Enum().Values().Len() {
 				if !yield(protoreflect.ValueOfEnum(fd.Enum().Values().Get(i).Number())) {
 					return
 				}
 			}
-		case protoreflect.StringKind:
-			for text := range texts(string(fd.Name()), rules.GetString(), number) {
-				if !yield(protoreflect.ValueOfString(text)) {
-					return
-				}
-			}
-		case protoreflect.BytesKind:
-			for bytes := range bytesLike(string(fd.Name()), rules.GetBytes(), number) {
-				if !yield(protoreflect.ValueOfBytes(bytes)) {
-					return
-				}
-			}
-		case protoreflect.FloatKind, protoreflect.DoubleKind:
-			for value := range floats(known, number) {
-				if value, ok := as(fd, protoreflect.ValueOfFloat64(value)); ok && !yield(value) {
-					return
-				}
-			}
-		default:
-			for value := range integers(known, number) {
-				if value, ok := as(fd, protoreflect.ValueOfInt64(value)); ok && !yield(value) {
-					return
-				}
+		}
+	case protoreflect.StringKind:
+		return each(fd, texts(string(fd.Name()), rules.GetString(), number), protoreflect.ValueOfString)
+	case protoreflect.BytesKind:
+		return each(fd, bytesLike(string(fd.Name()), rules.GetBytes(), number), protoreflect.ValueOfBytes)
+	case protoreflect.FloatKind, protoreflect.DoubleKind:
+		return each(fd, floats(known, number), protoreflect.ValueOfFloat64)
+	}
+	return each(fd, integers(known, number), protoreflect.ValueOfInt64)
+}
+
+// each yields values as those of a field.
+func each[T any](fd protoreflect.FieldDescriptor, values iter.Seq[T], valueOf func(T) protoreflect.Value) iter.Seq[protoreflect.Value] {
+	return func(yield func(protoreflect.Value) bool) {
+		for value := range values {
+			if value, ok := as(fd, valueOf(value)); ok && !yield(value) {
+				return
 			}
 		}
 	}
@@ -152,16 +167,22 @@ func integers(known []protoreflect.Value, number int64) iter.Seq[int64] {
 	}
 	away := max(number, -number)
 	return func(yield func(int64) bool) {
+		for _, base := range bases {
+			if !yield(base+away) || !yield(base-away) {
+				return
+			}
+		}
+		// The largest first: a unique number is then a multiple of the same one.
+		for _, round := range []int64{1 << 20, 1_000_000, 86_400, 1000, 100, 60, 24, 10} {
+			if !yield(away * round) {
+				return
+			}
+		}
 		for step := range int64(20) {
 			for _, base := range bases {
 				if !yield(base+away+step) || !yield(base-away-step) {
 					return
 				}
-			}
-		}
-		for _, round := range []int64{10, 100, 1000, 60, 24, 1 << 10, 1 << 20} {
-			if !yield(away * round) {
-				return
 			}
 		}
 	}
