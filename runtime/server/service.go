@@ -16,8 +16,9 @@ import (
 )
 
 // Option is a [Service] to serve, a service to start [Without], a function to
-// run [Alongside], a check that the server [Needs], or what the server adds to its own:
-// [UnaryInterceptors], [StreamInterceptors], [StatsHandlers], [Guards], a [Logger].
+// run [Alongside], a check that the server [Needs], files to [Watch], or what the server
+// adds to its own: [UnaryInterceptors], [StreamInterceptors], [StatsHandlers], [Guards],
+// a [Logger].
 type Option interface{ apply(*services) }
 
 type option func(*services)
@@ -64,6 +65,7 @@ type services struct {
 	without   []string
 	alongside []companion
 	needs     []need
+	watches   []watch
 	unary     []grpc.UnaryServerInterceptor
 	stream    []grpc.StreamServerInterceptor
 	stats     []stats.Handler
