@@ -98,8 +98,8 @@ func Listen(config Config, options ...Option) (*Server, error) {
 		}
 		s.watched = append(s.watched, watched)
 	}
-	s.intercept = interceptor{log: s.log, draining: s.health.draining, unaries: services.unary, streams: services.stream}
-	s.limits = newLimits(config, newNotices(s.log), s.health.draining)
+	s.intercept = interceptor{log: s.log, notices: newNotices(s.log), draining: s.health.draining, unaries: services.unary, streams: services.stream}
+	s.limits = newLimits(config, s.intercept.notices, s.health.draining)
 	serverOptions, err := s.options()
 	if err != nil {
 		return nil, err
@@ -187,6 +187,21 @@ func (s *Server) options() ([]grpc.ServerOption, error) {
 	})})), nil
 }
 
+// warnIfOpen logs what the configuration leaves open to other machines.
+func (s *Server) warnIfOpen() {
+	host, _, _ := net.SplitHostPort(s.config.Addr)
+	if loopback(host) {
+		return
+	}
+	known := slices.ContainsFunc(s.guards, func(g Guard) bool { return g.KnowsCallers })
+	switch {
+	case known && s.config.TLSCert == "":
+		s.log.Warn("API keys come in plaintext: whoever sees them on their way may use them. Give --tls-cert and --tls-key, unless something in front encrypts", "addr", s.Addr())
+	case !known && len(s.intercept.unaries) == 0:
+		s.log.Warn("anyone who reaches this address may call this server: give it API keys (--keys), or check callers in an interceptor", "addr", s.Addr())
+	}
+}
+
 // Addr returns the address that the server listens on, as host:port.
 func (s *Server) Addr() string { return s.listener.Addr().String() }
 
@@ -213,6 +228,7 @@ func (s *Server) serve(ctx context.Context, signals, hangUps <-chan os.Signal) e
 		hangUps = nil // it does not end the server
 	}
 	s.log.Info("serving", "addr", s.Addr(), "tls", s.config.TLSCert != "")
+	s.warnIfOpen()
 	companions := startAll(ctx, slices.Concat(s.alongside, s.checks()))
 	var failure error
 	select {
