@@ -64,11 +64,14 @@ func (c *Config) Option() server.Option {
 
 func (c *Config) check() error {
 	var invalid []error
-	for flag, value := range map[string]float64{
-		"rate": c.Rate, "burst": float64(c.Burst), "source-rate": c.SourceRate, "source-burst": float64(c.SourceBurst),
+	for _, given := range []struct {
+		flag  string
+		value float64
+	}{
+		{"--rate", c.Rate}, {"--burst", float64(c.Burst)}, {"--source-rate", c.SourceRate}, {"--source-burst", float64(c.SourceBurst)},
 	} {
-		if !(value >= 0) || math.IsInf(value, 0) {
-			invalid = append(invalid, fmt.Errorf("--%s %v: want a number that is 0 or more", flag, value))
+		if !(given.value >= 0) || math.IsInf(given.value, 0) {
+			invalid = append(invalid, fmt.Errorf("%s %v: want a number that is 0 or more", given.flag, given.value))
 		}
 	}
 	return errors.Join(invalid...)

@@ -211,7 +211,11 @@ func (r *rates) demands(call server.Call, request any) (all int, demands []deman
 
 // refusal returns the answer to a caller who is to come back after a while.
 func refusal(wait time.Duration, why string) error {
-	answer := status.Newf(codes.ResourceExhausted, "%s: try again in %s", why, wait.Round(time.Millisecond))
+	shown := wait.Round(time.Millisecond)
+	if wait > time.Second {
+		shown = wait.Round(time.Second)
+	}
+	answer := status.Newf(codes.ResourceExhausted, "%s: try again in %s", why, shown)
 	if detailed, err := answer.WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(wait)}); err == nil {
 		answer = detailed
 	}
