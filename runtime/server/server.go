@@ -6,7 +6,6 @@ package server
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,7 +19,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
@@ -70,10 +68,11 @@ type Server struct {
 	limits   *limits
 	listener net.Listener
 
-	alongside []companion
-	needs     []need
-	watched   []*watched
-	intercept interceptor
+	alongside    []companion
+	needs        []need
+	certificates *certificates // nil without TLS
+	watched      []*watched
+	intercept    interceptor
 }
 
 // Listen makes a server of services and listens on its address. Unlike [Run], it
@@ -90,19 +89,12 @@ func Listen(config Config, options ...Option) (*Server, error) {
 		config: config, log: cmp.Or(services.log, config.Logger(os.Stderr)), health: newWatchedHealth(),
 		alongside: services.alongside, needs: services.needs,
 	}
-	for _, watch := range services.watches {
-		watched, err := watch.start(s.log)
-		if err != nil {
-			return nil, err
-		}
-		s.watched = append(s.watched, watched)
+	if err := s.loadFiles(services.watches); err != nil {
+		return nil, err
 	}
 	s.intercept = interceptor{log: s.log, draining: s.health.draining, unaries: services.unary, streams: services.stream}
 	s.limits = newLimits(config, newNotices(s.log), s.health.draining)
-	serverOptions, err := s.options()
-	if err != nil {
-		return nil, err
-	}
+	serverOptions := s.options()
 	for _, handler := range services.stats {
 		serverOptions = append(serverOptions, grpc.StatsHandler(handler))
 	}
@@ -123,6 +115,30 @@ func Listen(config Config, options ...Option) (*Server, error) {
 	s.limits.connections = listenWithin(s.limits, listener)
 	s.listener = s.limits.connections
 	return s, nil
+}
+
+// loadFiles loads the files that the server watches.
+func (s *Server) loadFiles(watches []watch) error {
+	if s.config.TLSCert != "" {
+		s.certificates = &certificates{
+			files: certificateFiles(s.config.TLSCert, s.config.TLSKey, s.config.TLSClientCA),
+			flags: []string{"--tls-cert", "--tls-key", "--tls-client-ca"},
+			log:   s.log,
+		}
+		watched, err := s.certificates.start()
+		if err != nil {
+			return err
+		}
+		s.watched = append(s.watched, watched)
+	}
+	for _, watch := range watches {
+		watched, err := watch.start(s.log)
+		if err != nil {
+			return err
+		}
+		s.watched = append(s.watched, watched)
+	}
+	return nil
 }
 
 // register adds a service, ours or one of the user's.
@@ -151,7 +167,7 @@ func (s *Server) registerOwn() {
 }
 
 // options returns the options of gRPC for the configuration.
-func (s *Server) options() ([]grpc.ServerOption, error) {
+func (s *Server) options() []grpc.ServerOption {
 	options := []grpc.ServerOption{
 		grpc.InTapHandle(s.limits.letIn),
 		grpc.ForceServerCodecV2(codec),
@@ -173,17 +189,10 @@ func (s *Server) options() ([]grpc.ServerOption, error) {
 		}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 	}
-	if s.config.TLSCert == "" {
-		return append(options, grpc.Creds(handshake{})), nil
+	if s.certificates == nil {
+		return append(options, grpc.Creds(handshake{}))
 	}
-	certificate, err := tls.LoadX509KeyPair(s.config.TLSCert, s.config.TLSKey)
-	if err != nil {
-		return nil, fmt.Errorf("--tls-cert %s, --tls-key %s: %w", s.config.TLSCert, s.config.TLSKey, err)
-	}
-	return append(options, grpc.Creds(handshake{credentials.NewTLS(&tls.Config{
-		Certificates: []tls.Certificate{certificate},
-		MinVersion:   tls.VersionTLS12,
-	})})), nil
+	return append(options, grpc.Creds(handshake{s.certificates.credentials(), s.log}))
 }
 
 // Addr returns the address that the server listens on, as host:port.
@@ -211,7 +220,10 @@ func (s *Server) serve(ctx context.Context, signals, hangUps <-chan os.Signal) e
 		go watchAll(stopWatching, hangUps, s.watched)
 		hangUps = nil // it does not end the server
 	}
-	s.log.Info("serving", "addr", s.Addr(), "tls", s.config.TLSCert != "")
+	if s.certificates != nil {
+		go s.certificates.remindUntil(stopWatching)
+	}
+	s.log.Info("serving", "addr", s.Addr(), "tls", s.certificates != nil)
 	companions := startAll(ctx, slices.Concat(s.alongside, s.checks()))
 	var failure error
 	select {
