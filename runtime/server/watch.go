@@ -93,18 +93,28 @@ func (r reading) equal(other reading) bool {
 	return true
 }
 
-// start loads the files for the first time.
+// start loads the files for the first time. If that fails and they have changed
+// meanwhile, they were just being replaced, and it tries again.
 func (w watch) start(log *slog.Logger) (*watched, error) {
 	files := &watched{watch: w, log: log}
-	read := files.read()
-	if read.err != nil {
-		return nil, fmt.Errorf("%s: %w", w.name, read.err)
+	for read := files.read(); ; {
+		err := read.err
+		if err == nil {
+			err = w.load(read.contents)
+		}
+		if err == nil {
+			files.seen, files.tried, files.loaded = read, read, read.contents
+			return files, nil
+		}
+		again := files.read()
+		if again.equal(read) {
+			if read.err != nil {
+				err = fmt.Errorf("%s: %w", w.name, err)
+			}
+			return nil, err
+		}
+		read = again
 	}
-	if err := w.load(read.contents); err != nil {
-		return nil, err
-	}
-	files.seen, files.tried, files.loaded = read, read, read.contents
-	return files, nil
 }
 
 // watchAll looks at files until ended is closed, and at once on each hang-up.
