@@ -68,11 +68,12 @@ type Server struct {
 	limits   *limits
 	listener net.Listener
 
-	alongside    []companion
-	needs        []need
+	alongside []companion
+	needs     []need
+	watched   []*watched
+	intercept interceptor
+
 	certificates *certificates // nil without TLS
-	watched      []*watched
-	intercept    interceptor
 }
 
 // Listen makes a server of services and listens on its address. Unlike [Run], it
@@ -115,30 +116,6 @@ func Listen(config Config, options ...Option) (*Server, error) {
 	s.limits.connections = listenWithin(s.limits, listener)
 	s.listener = s.limits.connections
 	return s, nil
-}
-
-// loadFiles loads the files that the server watches.
-func (s *Server) loadFiles(watches []watch) error {
-	if s.config.TLSCert != "" {
-		s.certificates = &certificates{
-			files: certificateFiles(s.config.TLSCert, s.config.TLSKey, s.config.TLSClientCA),
-			flags: []string{"--tls-cert", "--tls-key", "--tls-client-ca"},
-			log:   s.log,
-		}
-		watched, err := s.certificates.start()
-		if err != nil {
-			return err
-		}
-		s.watched = append(s.watched, watched)
-	}
-	for _, watch := range watches {
-		watched, err := watch.start(s.log)
-		if err != nil {
-			return err
-		}
-		s.watched = append(s.watched, watched)
-	}
-	return nil
 }
 
 // register adds a service, ours or one of the user's.

@@ -221,6 +221,30 @@ func readBounded(name string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(file, maxWatchedBytes))
 }
 
+// loadFiles loads the files that the server watches.
+func (s *Server) loadFiles(watches []watch) error {
+	if s.config.TLSCert != "" {
+		s.certificates = &certificates{
+			files: certificateFiles(s.config.TLSCert, s.config.TLSKey, s.config.TLSClientCA),
+			flags: []string{"--tls-cert", "--tls-key", "--tls-client-ca"},
+			log:   s.log,
+		}
+		watched, err := s.certificates.start()
+		if err != nil {
+			return err
+		}
+		s.watched = append(s.watched, watched)
+	}
+	for _, watch := range watches {
+		watched, err := watch.start(s.log)
+		if err != nil {
+			return err
+		}
+		s.watched = append(s.watched, watched)
+	}
+	return nil
+}
+
 // Stats is what a server has counted since it listens.
 type Stats struct {
 	// CertificateEnds is when the server's certificate ends, or one that leads from it
