@@ -6,7 +6,6 @@ package server
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,7 +19,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
@@ -75,6 +73,8 @@ type Server struct {
 	watched   []*watched
 	intercept interceptor
 	guards    []Guard
+
+	certificates *certificates // nil without TLS
 }
 
 // Listen makes a server of services and listens on its address. Unlike [Run], it
@@ -91,19 +91,12 @@ func Listen(config Config, options ...Option) (*Server, error) {
 		config: config, log: cmp.Or(services.log, config.Logger(os.Stderr)), health: newWatchedHealth(),
 		alongside: services.alongside, needs: services.needs, guards: services.guards,
 	}
-	for _, watch := range services.watches {
-		watched, err := watch.start(s.log)
-		if err != nil {
-			return nil, err
-		}
-		s.watched = append(s.watched, watched)
+	if err := s.loadFiles(services.watches); err != nil {
+		return nil, err
 	}
 	s.intercept = interceptor{log: s.log, notices: newNotices(s.log), draining: s.health.draining, unaries: services.unary, streams: services.stream}
 	s.limits = newLimits(config, s.intercept.notices, s.health.draining)
-	serverOptions, err := s.options()
-	if err != nil {
-		return nil, err
-	}
+	serverOptions := s.options()
 	for _, handler := range services.stats {
 		serverOptions = append(serverOptions, grpc.StatsHandler(handler))
 	}
@@ -152,7 +145,7 @@ func (s *Server) registerOwn() {
 }
 
 // options returns the options of gRPC for the configuration.
-func (s *Server) options() ([]grpc.ServerOption, error) {
+func (s *Server) options() []grpc.ServerOption {
 	options := []grpc.ServerOption{
 		grpc.InTapHandle(s.limits.letIn),
 		grpc.ForceServerCodecV2(codec),
@@ -174,17 +167,10 @@ func (s *Server) options() ([]grpc.ServerOption, error) {
 		}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 	}
-	if s.config.TLSCert == "" {
-		return append(options, grpc.Creds(handshake{})), nil
+	if s.certificates == nil {
+		return append(options, grpc.Creds(handshake{}))
 	}
-	certificate, err := tls.LoadX509KeyPair(s.config.TLSCert, s.config.TLSKey)
-	if err != nil {
-		return nil, fmt.Errorf("--tls-cert %s, --tls-key %s: %w", s.config.TLSCert, s.config.TLSKey, err)
-	}
-	return append(options, grpc.Creds(handshake{credentials.NewTLS(&tls.Config{
-		Certificates: []tls.Certificate{certificate},
-		MinVersion:   tls.VersionTLS12,
-	})})), nil
+	return append(options, grpc.Creds(handshake{s.certificates.credentials(), s.log}))
 }
 
 // warnIfOpen logs what the configuration leaves open to other machines.
@@ -197,8 +183,8 @@ func (s *Server) warnIfOpen() {
 	switch {
 	case known && s.config.TLSCert == "":
 		s.log.Warn("API keys come in plaintext: whoever sees them on their way may use them. Give --tls-cert and --tls-key, unless something in front encrypts", "addr", s.Addr())
-	case !known && len(s.intercept.unaries) == 0:
-		s.log.Warn("anyone who reaches this address may call this server: give it API keys (--keys), or check callers in an interceptor", "addr", s.Addr())
+	case !known && s.config.TLSClientCA == "" && len(s.intercept.unaries) == 0:
+		s.log.Warn("anyone who reaches this address may call this server: give it API keys (--keys) or --tls-client-ca, or check callers in an interceptor", "addr", s.Addr())
 	}
 }
 
@@ -227,7 +213,10 @@ func (s *Server) serve(ctx context.Context, signals, hangUps <-chan os.Signal) e
 		go watchAll(stopWatching, hangUps, s.watched)
 		hangUps = nil // it does not end the server
 	}
-	s.log.Info("serving", "addr", s.Addr(), "tls", s.config.TLSCert != "")
+	if s.certificates != nil {
+		go s.certificates.remindUntil(stopWatching)
+	}
+	s.log.Info("serving", "addr", s.Addr(), "tls", s.certificates != nil)
 	s.warnIfOpen()
 	companions := startAll(ctx, slices.Concat(s.alongside, s.checks()))
 	var failure error

@@ -168,6 +168,38 @@ func TestFilesThatStayWrongAreReportedOnce(t *testing.T) {
 	}
 }
 
+func TestFilesMayBeReplacedWhileTheyAreReadAtFirst(t *testing.T) {
+	w := watchPair(t, "a1", "a2")
+	w.write(0, "b1")
+	load := w.load
+	w.load = func(contents [][]byte) error {
+		w.write(1, "b2")
+		return load(contents)
+	}
+	if _, err := w.start(w.log); err != nil {
+		t.Fatal(err)
+	}
+	w.want("b1b2", 0, 0)
+}
+
+func TestWrongFilesAreTriedAgain(t *testing.T) {
+	w := watchPair(t, "a1", "a2")
+	early := errors.New("not yet")
+	load := w.load
+	w.load = func(contents [][]byte) error {
+		if early != nil {
+			return early
+		}
+		return load(contents)
+	}
+	w.write(0, "a3")
+	w.pass(watchRetry)
+	w.want("a1a2", 0, 1)
+	early = nil
+	w.pass(watchRetry)
+	w.want("a3a2", 1, 1)
+}
+
 // Each bad content is worth a line, but not each look at it.
 func TestOtherWrongFilesAreReportedAgain(t *testing.T) {
 	w := watchPair(t, "a1", "a2")
