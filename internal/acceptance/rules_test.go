@@ -101,7 +101,7 @@ func TestAServerWithAWrongRuleDoesNotStart(t *testing.T) {
 	}
 	ruled := strings.Replace(string(text), "string xwho = 3;", `string xwho = 3 [(buf.validate.field).cel = {id: "x", expression: "this +"}];`, 1)
 	ruled = strings.Replace(ruled, "option go_package", "import \"buf/validate/validate.proto\";\noption go_package", 1)
-	if strings.Count(ruled, "buf") != 2 {
+	if !strings.Contains(ruled, "this +") || !strings.Contains(ruled, "buf/validate") {
 		t.Fatalf("the proto has another form than expected:\n%s", text)
 	}
 	write(t, at, ruled)
