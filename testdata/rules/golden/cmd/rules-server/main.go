@@ -10,6 +10,7 @@ import (
 	"os"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/guard"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/operate"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 
@@ -26,10 +27,16 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	if len(args) > 0 && args[0] == "events" {
-		return operate.Events(ctx, "rules-server", args[1:], os.Getenv, os.Stdout)
+	if len(args) > 0 {
+		switch args[0] {
+		case "events":
+			return operate.Events(ctx, "rules-server", args[1:], os.Getenv, os.Stdout)
+		case "keys":
+			return guard.Keys("rules-server", args[1:], os.Getenv, os.Stdout)
+		}
 	}
-	config, err := server.Parse("rules-server", args, os.Getenv, os.Stdout)
+	var access guard.Config
+	config, err := server.Parse("rules-server", args, os.Getenv, os.Stdout, access.Flags)
 	if err != nil {
 		return err
 	}
@@ -43,6 +50,7 @@ func run(ctx context.Context, args []string) error {
 		rulesv1server.Orders(ordersService),
 		server.Alongside("consumer rules.v1.Orders", ordersService.Consume),
 		server.Needs("event log", log.Check),
+		access.Option(),
 	)
 	return errors.Join(err, log.Close())
 }

@@ -21,8 +21,8 @@ import (
 
 // This does not build if this code and the runtime do not fit each other: then run protoc-gen-receiver again.
 const (
-	_ = version.RuntimeIsTooOldForThisCode(version.Level - 2)
-	_ = version.ThisCodeIsTooOldForTheRuntime(2 - version.Oldest)
+	_ = version.RuntimeIsTooOldForThisCode(version.Level - 3)
+	_ = version.ThisCodeIsTooOldForTheRuntime(3 - version.Oldest)
 )
 
 // Client calls the services over one connection. It may be used from many
@@ -48,8 +48,8 @@ func Dial(ctx context.Context, target string, options ...Option) (*Client, error
 // Close closes the connection. Calls in progress fail.
 func (c *Client) Close() error { return c.conn.Close() }
 
-// Option changes how [Dial] connects. [Insecure], [RootCAs], [TLS] and [With]
-// return one.
+// Option changes how [Dial] connects. [Insecure], [RootCAs], [Certificate], [TLS]
+// and [With] return one.
 type Option = client.Option
 
 // Insecure returns an option to connect without TLS, also to another machine.
@@ -59,8 +59,12 @@ func Insecure() Option { return client.Insecure() }
 // those of the system.
 func RootCAs(file string) Option { return client.RootCAs(file) }
 
+// Certificate returns an option to show the server the certificate and key in two
+// PEM files. They are read again for each connection, so they may be replaced.
+func Certificate(certFile, keyFile string) Option { return client.Certificate(certFile, keyFile) }
+
 // TLS returns an option to connect with this TLS configuration, for example one
-// with a client certificate.
+// with a server name.
 func TLS(config *tls.Config) Option { return client.TLS(config) }
 
 // With returns an option that passes options of gRPC on.

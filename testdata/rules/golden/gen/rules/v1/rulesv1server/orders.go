@@ -4,6 +4,7 @@
 package rulesv1server
 
 import (
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/validate"
 
 	rulesv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/rules/golden/gen/rules/v1"
@@ -19,5 +20,15 @@ var ordersRules = validate.Rules(
 
 // Orders serves impl as the service rules.v1.Orders.
 func Orders(impl rulesv1.OrdersServer) Service {
-	return Service{Desc: &rulesv1.Orders_ServiceDesc, Impl: impl, Rules: ordersRules}
+	return Service{
+		Desc: &rulesv1.Orders_ServiceDesc,
+		Impl: impl,
+		RPCs: map[string]server.RPC{
+			"Place":    server.TakesEvent(func(event *rulesv1.OrderEvent) string { return event.GetSource() }),
+			"PlaceAll": server.TakesEvents((*rulesv1.Batch).GetEvents, func(event *rulesv1.OrderEvent) string { return event.GetSource() }),
+			"Upload":   server.TakesEvent(func(event *rulesv1.OrderEvent) string { return event.GetSource() }),
+			"Exchange": server.TakesEvent(func(event *rulesv1.OrderEvent) string { return event.GetSource() }),
+		},
+		Rules: ordersRules,
+	}
 }

@@ -12,12 +12,14 @@ import (
 
 // This does not build if this code and the runtime do not fit each other: then run protoc-gen-receiver again.
 const (
-	_ = version.RuntimeIsTooOldForThisCode(version.Level - 2)
-	_ = version.ThisCodeIsTooOldForTheRuntime(2 - version.Oldest)
+	_ = version.RuntimeIsTooOldForThisCode(version.Level - 3)
+	_ = version.ThisCodeIsTooOldForTheRuntime(3 - version.Oldest)
 )
 
 // Service is a service to pass to server.Run. It has these fields:
 //
 //	Desc *grpc.ServiceDesc // what the proto declares
 //	Impl any               // the implementation
+//	RPCs map[string]RPC    // which of them take events, and how guards find the sources
+//	Rules func() (check func(proto.Message) error, err error) // of protovalidate, if requests have any
 type Service = server.Service
