@@ -40,6 +40,12 @@ func Caller(ctx context.Context) (key Key, ok bool) {
 	return in.Key, true
 }
 
+// CallerName returns the name of the key with which a call came, "" for none.
+func CallerName(ctx context.Context) string {
+	key, _ := Caller(ctx)
+	return key.Name
+}
+
 // errNoKey is the answer to a caller without a valid key. It is the same whether the
 // key was never one, was revoked or has expired.
 var errNoKey = status.Error(codes.Unauthenticated, `no valid API key: send one in the metadata, as "authorization: Bearer KEY"`)

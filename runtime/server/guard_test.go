@@ -87,6 +87,15 @@ func TestACallPassesGuardsInterceptorsAndChecksInTheirOrder(t *testing.T) {
 	}
 }
 
+func TestAServiceWhoseRulesDoNotCompileIsNotServed(t *testing.T) {
+	tested := tested(&service{})
+	tested.Rules = func() (func(proto.Message) error, error) { return nil, errors.New("this is no rule") }
+	_, err := Listen(free(), tested)
+	if want := "service grpc.testing.TestService: this is no rule"; err == nil || err.Error() != want {
+		t.Errorf("error is %v, want %s", err, want)
+	}
+}
+
 func TestAGuardRefusesACallBeforeItsRequestIsReceived(t *testing.T) {
 	tested := tested(&service{})
 	tested.RPCs = map[string]RPC{"UnaryCall": {Tails: true}}

@@ -57,6 +57,7 @@ type interceptor struct {
 	draining context.Context // ends when the server drains
 	unaries  []grpc.UnaryServerInterceptor
 	streams  []grpc.StreamServerInterceptor
+	keeper   Keeper // nil for none
 }
 
 // unary answers a call of an RPC in which neither side streams. receive receives the
@@ -70,7 +71,7 @@ func (i interceptor) unary(stream *boundedStream, g *gate, receive func(context.
 }
 
 func (i interceptor) handle(ctx context.Context, g *gate, receive func(context.Context, grpc.UnaryServerInterceptor) (any, error)) (reply any, err error) {
-	begin, receiving := time.Now(), false
+	begin, receiving, within := time.Now(), false, ctx
 	defer func() {
 		if cause := recover(); cause != nil {
 			reply, err, receiving = nil, i.panicked(ctx, g.call.Method, cause), false
@@ -78,11 +79,13 @@ func (i interceptor) handle(ctx context.Context, g *gate, receive func(context.C
 		if !receiving { // otherwise err is gRPC's, or that of a limit, which notices log
 			err = i.answer(ctx, g.call.Method, begin, err)
 		}
+		i.keep(within, g, err)
 	}()
-	within, err := g.admit(ctx)
+	admitted, err := g.admit(ctx)
 	if err != nil {
 		return nil, err
 	}
+	within = admitted
 	receiving = true
 	return receive(within, func(ctx context.Context, request any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 		receiving = false
@@ -105,6 +108,7 @@ func (i interceptor) handle(ctx context.Context, g *gate, receive func(context.C
 
 func (i interceptor) stream(server any, stream *boundedStream, g *gate, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
 	ctx, begin := stream.Context(), time.Now()
+	within := ctx
 	defer func() {
 		if cause := recover(); cause != nil {
 			err = i.panicked(ctx, info.FullMethod, cause)
@@ -114,11 +118,13 @@ func (i interceptor) stream(server any, stream *boundedStream, g *gate, info *gr
 		} else {
 			err = i.answer(ctx, info.FullMethod, begin, err)
 		}
+		i.keep(within, g, err)
 	}()
-	within, err := g.admit(ctx)
+	admitted, err := g.admit(ctx)
 	if err != nil {
 		return err
 	}
+	within = admitted
 	for _, intercept := range slices.Backward(i.streams) {
 		inner := next
 		next = func(server any, stream grpc.ServerStream) error { return intercept(server, stream, info, inner) }

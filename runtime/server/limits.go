@@ -27,6 +27,8 @@ type limits struct {
 	slowAfter   time.Duration   // how long a message may bring nothing while others wait for its memory
 	peers       sync.Map        // from net.Addr, as gRPC knows a client, to *connection
 
+	keepsRefused bool // requests as they are received, for a keeper
+
 	calls, tails atomic.Int64
 	noRoom       atomic.Int64 // when there was no room for a call, in Unix nanoseconds
 	endUploads   atomic.Bool  // halfway through the drain timeout

@@ -88,6 +88,7 @@ type services struct {
 	stream    []grpc.StreamServerInterceptor
 	stats     []stats.Handler
 	guards    []Guard
+	keeper    Keeper // nil for none
 	invalid   []error
 	log       *slog.Logger // nil for the one that the configuration describes
 }
