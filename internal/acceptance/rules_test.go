@@ -2,7 +2,6 @@ package acceptance
 
 import (
 	"bytes"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -88,27 +87,4 @@ func descriptors(t *testing.T, file protoreflect.FileDescriptor) []byte {
 		t.Fatal(err)
 	}
 	return encoded
-}
-
-// A server whose proto has a rule that does not compile ends at once, and says which.
-func TestAServerWithAWrongRuleDoesNotStart(t *testing.T) {
-	t.Parallel()
-	dir := newModule(t)
-	at := filepath.Join(dir, "receiver.proto")
-	text, err := os.ReadFile(at)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ruled := strings.Replace(string(text), "string xwho = 3;", `string xwho = 3 [(buf.validate.field).cel = {id: "x", expression: "this +"}];`, 1)
-	ruled = strings.Replace(ruled, "option go_package", "import \"buf/validate/validate.proto\";\noption go_package", 1)
-	if !strings.Contains(ruled, "this +") || !strings.Contains(ruled, "buf/validate") {
-		t.Fatalf("the proto has another form than expected:\n%s", text)
-	}
-	write(t, at, ruled)
-	run(t, dir, "protoc-gen-receiver", "generate", "receiver.proto")
-	run(t, dir, "go", "mod", "tidy")
-	output, err := try(t, dir, "go", "run", "./cmd/receiver-server", "--addr", "127.0.0.1:0", "--events", "memory:")
-	if err == nil || !strings.Contains(output, "receiver-server: service Receiver: the rules of Event.xwho in its proto do not compile: ") {
-		t.Errorf("it prints\n%s", output)
-	}
 }
