@@ -12,6 +12,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/guard"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/operate"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/rejected"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/rules/golden/gen/rules/v1/rulesv1events"
@@ -36,7 +37,8 @@ func run(ctx context.Context, args []string) error {
 		}
 	}
 	var access guard.Config
-	config, err := server.Parse("rules-server", args, os.Getenv, os.Stdout, access.Flags)
+	refused := rejected.Config{Caller: guard.CallerName}
+	config, err := server.Parse("rules-server", args, os.Getenv, os.Stdout, access.Flags, refused.Flags)
 	if err != nil {
 		return err
 	}
@@ -51,6 +53,7 @@ func run(ctx context.Context, args []string) error {
 		server.Alongside("consumer rules.v1.Orders", ordersService.Consume),
 		server.Needs("event log", log.Check),
 		access.Option(),
+		refused.Option(ctx),
 	)
 	return errors.Join(err, log.Close())
 }
