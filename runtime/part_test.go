@@ -14,8 +14,8 @@ import (
 
 // What code imports that is generated for services without events, and with.
 var (
-	plain  = []string{"client", "command", "eventid", "server", "servertest", "terminal", "version"}
-	events = append([]string{"eventlog", "operate"}, plain...)
+	plain  = []string{"client", "command", "eventid", "guard", "server", "servertest", "terminal", "version"}
+	events = append([]string{"eventlog", "operate", "rejected"}, plain...)
 )
 
 func TestReachedWithoutEvents(t *testing.T) {

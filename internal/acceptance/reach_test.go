@@ -64,7 +64,7 @@ func TestAModuleGetsWhatItUses(t *testing.T) {
 	checkPlain := func() {
 		t.Helper()
 		packages := reached()
-		for _, word := range []string{"sqlite", "nats", "eventlog", "operate"} {
+		for _, word := range []string{"sqlite", "nats", "eventlog", "operate", "protovalidate", "cel-go"} {
 			if strings.Contains(packages, word) {
 				t.Errorf("without events it depends on %s", word)
 			}

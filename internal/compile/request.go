@@ -15,12 +15,15 @@ import (
 	"strconv"
 	"strings"
 
+	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	"github.com/bufbuild/protocompile"
 	"github.com/bufbuild/protocompile/ast"
 	"github.com/bufbuild/protocompile/linker"
 	"github.com/bufbuild/protocompile/protoutil"
 	"github.com/bufbuild/protocompile/reporter"
+	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/pluginpb"
 )
 
@@ -40,7 +43,7 @@ func request(ctx context.Context, importPaths, files []string, opened func(path 
 		return os.Open(path)
 	}}
 	compiler := protocompile.Compiler{
-		Resolver:       protocompile.WithStandardImports(sources),
+		Resolver:       protocompile.CompositeResolver{protocompile.WithStandardImports(sources), protocompile.ResolverFunc(builtIn)},
 		SourceInfoMode: protocompile.SourceInfoStandard,
 		Reporter: reporter.NewReporter(func(err reporter.ErrorWithPos) error {
 			mistakes = append(mistakes, err)
@@ -60,6 +63,15 @@ func request(ctx context.Context, importPaths, files []string, opened func(path 
 		add(request, file, added)
 	}
 	return request, nil
+}
+
+// builtIn finds the proto with the rules of protovalidate: outside of buf's registry,
+// which generate does not ask, its text is hard to come by.
+func builtIn(path string) (protocompile.SearchResult, error) {
+	if proto := validate.File_buf_validate_validate_proto; path == proto.Path() {
+		return protocompile.SearchResult{Proto: protodesc.ToFileDescriptorProto(proto)}, nil
+	}
+	return protocompile.SearchResult{}, protoregistry.NotFound
 }
 
 // notFound returns an error that says where an imported file was looked for, if that

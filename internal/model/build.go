@@ -330,6 +330,7 @@ func (b *builder) method(service *Service, from *protogen.Method) *Method {
 		Retry:      options.GetIdempotencyLevel() != descriptorpb.MethodOptions_IDEMPOTENCY_UNKNOWN,
 		Input:      b.message(from.Input),
 		Output:     b.message(from.Output),
+		Rules:      hasRules(from.Input.Desc, map[protoreflect.FullName]bool{}),
 		desc:       from.Desc,
 	}
 	if slices.Contains([]string{"TestContract", "TestConsume", "TestMain"}, method.TestName) {

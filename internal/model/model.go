@@ -179,9 +179,28 @@ func (s *Service) ConsumeName() string {
 }
 
 // WithIDs returns the name of the client that gives events their ids.
-func (s *Service) WithIDs() string {
-	first, size := utf8.DecodeRuneInString(s.Name)
-	return string(unicode.ToLower(first)) + s.Name[size:] + "WithIDs"
+func (s *Service) WithIDs() string { return lower(s.Name) + "WithIDs" }
+
+func lower(name string) string {
+	first, size := utf8.DecodeRuneInString(name)
+	return string(unicode.ToLower(first)) + name[size:]
+}
+
+// RulesName returns the name of the variable with the rules of its requests.
+func (s *Service) RulesName() string { return lower(s.Name) + "Rules" }
+
+// Ruled returns the requests of the service's RPCs, if any of them must keep rules of
+// protovalidate.
+func (s *Service) Ruled() (requests []*Message) {
+	if !slices.ContainsFunc(s.Methods, func(m *Method) bool { return m.Rules }) {
+		return nil
+	}
+	for _, method := range s.Methods {
+		if !slices.Contains(requests, method.Input) {
+			requests = append(requests, method.Input)
+		}
+	}
+	return requests
 }
 
 // Kind is the shape of an RPC; each has templates of its own.
@@ -223,6 +242,7 @@ type Method struct {
 	Retry  bool
 	Input  *Message
 	Output *Message
+	Rules  bool   // whether a request must keep rules of protovalidate
 	Event  *Event // the event that it takes or reads; nil for none
 	// Holder is the field of Input that holds the event, or of Output for a
 	// tail; nil if the message itself is the event.
@@ -240,6 +260,9 @@ func (m *Method) Written() bool { return slices.Contains(m.Service.Code.Written,
 
 // TakesEvents reports whether the RPC takes events.
 func (m *Method) TakesEvents() bool { return m.Event != nil && m.Kind != Tail }
+
+// Tails reports whether the RPC sends the events of the log.
+func (m *Method) Tails() bool { return m.Kind == Tail }
 
 // Many reports whether a request holds any number of events.
 func (m *Method) Many() bool { return m.Holder != nil && m.Holder.List }
@@ -468,6 +491,15 @@ func (r *Role) Get(event string) string { return event + r.through + "." + r.Get
 // Expr returns the Go expression for the field's value as text, in an event of the
 // given name.
 func (r *Role) Expr(event string) string { return r.Field.Expr(event + r.through) }
+
+// SourceOf returns the Go expression for the source of an event that another
+// expression stands for.
+func (e *Event) SourceOf(event string) string {
+	if e.Source == nil {
+		return `""`
+	}
+	return e.Source.Expr(event)
+}
 
 // Time is the field that says when an event happened.
 type Time struct {

@@ -66,6 +66,9 @@ type call struct {
 	held  int64         // of the memory; only the handler's goroutine uses it
 	raw   received      // likewise
 	sends atomic.Uint64 // begun, plus ended
+
+	original  []byte // of the last message, if refused ones are kept
+	undecoded bool   // whether that could not be decoded; only the handler's goroutine uses both
 }
 
 type messagePrefix struct {
@@ -268,6 +271,7 @@ func (c *call) decode(data mem.BufferSlice, into any) error {
 	defer encoded.Free()
 	length, weight := int64(encoded.Len()), int64(0)
 	c.limits.sawMessage(length)
+	c.keepOriginal(encoded.ReadOnlyData())
 	if length >= weighFrom {
 		scale := scale{most: mostWeight * int64(c.limits.config.MaxMessageBytes), batch: c.limits.config.MaxBatch}
 		if err := scale.weigh(message.ProtoReflect().Descriptor(), encoded.ReadOnlyData(), 0); err != nil {
@@ -284,6 +288,7 @@ func (c *call) decode(data mem.BufferSlice, into any) error {
 		return err
 	}
 	if err := proto.Unmarshal(encoded.ReadOnlyData(), message); err != nil {
+		c.undecoded = true
 		return status.Errorf(codes.Internal, "grpc: failed to unmarshal the received message: %v", err)
 	}
 	return nil

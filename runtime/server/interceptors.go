@@ -21,7 +21,7 @@ import (
 // A call passes, from the outside in: the limits of the server; its own interceptor,
 // which recovers panics, logs how the call ended, and keeps errors without a status from
 // the caller; [Guard].Admit; the decoding of the request; yours; [Guard].Check and
-// [Service].Check; the method. So a panic of yours ends the call alone, and an error of
+// [Service].Rules; the method. So a panic of yours ends the call alone, and an error of
 // yours is treated as the method's.
 func UnaryInterceptors(interceptors ...grpc.UnaryServerInterceptor) Option {
 	return option(func(all *services) { all.unary = append(all.unary, interceptors...) })
@@ -53,9 +53,11 @@ func Logger(logger *slog.Logger) Option {
 // made for them. Within it are the interceptors of the user.
 type interceptor struct {
 	log      *slog.Logger
+	notices  *notices
 	draining context.Context // ends when the server drains
 	unaries  []grpc.UnaryServerInterceptor
 	streams  []grpc.StreamServerInterceptor
+	keeper   Keeper // nil for none
 }
 
 // unary answers a call of an RPC in which neither side streams. receive receives the
@@ -69,7 +71,7 @@ func (i interceptor) unary(stream *boundedStream, g *gate, receive func(context.
 }
 
 func (i interceptor) handle(ctx context.Context, g *gate, receive func(context.Context, grpc.UnaryServerInterceptor) (any, error)) (reply any, err error) {
-	begin, receiving := time.Now(), false
+	begin, receiving, within := time.Now(), false, ctx
 	defer func() {
 		if cause := recover(); cause != nil {
 			reply, err, receiving = nil, i.panicked(ctx, g.call.Method, cause), false
@@ -77,11 +79,13 @@ func (i interceptor) handle(ctx context.Context, g *gate, receive func(context.C
 		if !receiving { // otherwise err is gRPC's, or that of a limit, which notices log
 			err = i.answer(ctx, g.call.Method, begin, err)
 		}
+		i.keep(within, g, err)
 	}()
-	within, err := g.admit(ctx)
+	admitted, err := g.admit(ctx)
 	if err != nil {
 		return nil, err
 	}
+	within = admitted
 	receiving = true
 	return receive(within, func(ctx context.Context, request any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 		receiving = false
@@ -104,6 +108,7 @@ func (i interceptor) handle(ctx context.Context, g *gate, receive func(context.C
 
 func (i interceptor) stream(server any, stream *boundedStream, g *gate, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
 	ctx, begin := stream.Context(), time.Now()
+	within := ctx
 	defer func() {
 		if cause := recover(); cause != nil {
 			err = i.panicked(ctx, info.FullMethod, cause)
@@ -113,15 +118,18 @@ func (i interceptor) stream(server any, stream *boundedStream, g *gate, info *gr
 		} else {
 			err = i.answer(ctx, info.FullMethod, begin, err)
 		}
+		i.keep(within, g, err)
 	}()
-	within, err := g.admit(ctx)
+	admitted, err := g.admit(ctx)
 	if err != nil {
 		return err
 	}
+	within = admitted
 	for _, intercept := range slices.Backward(i.streams) {
 		inner := next
 		next = func(server any, stream grpc.ServerStream) error { return intercept(server, stream, info, inner) }
 	}
+	defer func() { err = g.end(ctx, within, err) }()
 	if err := stream.beginTail(); err != nil {
 		return err
 	}
@@ -135,7 +143,13 @@ func (i interceptor) stream(server any, stream *boundedStream, g *gate, info *gr
 // answer logs how a call ended, and returns the error for the caller.
 func (i interceptor) answer(ctx context.Context, method string, begin time.Time, err error) error {
 	public := publicError(err)
-	i.logCall(ctx, method, begin, status.Code(public), err)
+	pushBack(ctx, public)
+	level := levelOf(status.Code(public))
+	if refused := (refusal{}); errors.As(err, &refused) && refused.noticed() {
+		i.notices.refused(public, method, callerAddress(ctx))
+		level = slog.LevelDebug
+	}
+	i.logCall(ctx, level, method, begin, status.Code(public), err)
 	return public
 }
 
@@ -167,16 +181,20 @@ func (i interceptor) panicked(ctx context.Context, method string, cause any) err
 	return errInternal
 }
 
-// logCall logs a call: the code that the caller gets, and the whole error. If the
-// server is to blame, the level is one that is logged by default.
-func (i interceptor) logCall(ctx context.Context, method string, begin time.Time, code codes.Code, err error) {
-	level := slog.LevelDebug
+// levelOf returns the level at which a call is logged that ends with a code. If the
+// server is to blame, it is one that is logged by default.
+func levelOf(code codes.Code) slog.Level {
 	switch code {
 	case codes.Unknown, codes.Internal, codes.DataLoss:
-		level = slog.LevelError
+		return slog.LevelError
 	case codes.Unavailable, codes.ResourceExhausted, codes.DeadlineExceeded:
-		level = slog.LevelWarn
+		return slog.LevelWarn
 	}
+	return slog.LevelDebug
+}
+
+// logCall logs a call: the code that the caller gets, and the whole error.
+func (i interceptor) logCall(ctx context.Context, level slog.Level, method string, begin time.Time, code codes.Code, err error) {
 	if !i.log.Enabled(ctx, level) {
 		return
 	}

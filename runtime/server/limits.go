@@ -27,6 +27,8 @@ type limits struct {
 	slowAfter   time.Duration   // how long a message may bring nothing while others wait for its memory
 	peers       sync.Map        // from net.Addr, as gRPC knows a client, to *connection
 
+	keepsRefused bool // requests as they are received, for a keeper
+
 	calls, tails atomic.Int64
 	noRoom       atomic.Int64 // when there was no room for a call, in Unix nanoseconds
 	endUploads   atomic.Bool  // halfway through the drain timeout
@@ -187,7 +189,7 @@ func (l *limits) bound(service Service, i interceptor, guards []Guard, ours bool
 	desc := *service.Desc
 	desc.Methods, desc.Streams = nil, nil
 	for _, method := range service.Desc.Methods {
-		gate := newGate(service, method.MethodName, ours, guards)
+		gate := newGate(service, method.MethodName, false, ours, guards)
 		l.kinds[gate.call.Method] = kind{}
 		desc.Streams = append(desc.Streams, grpc.StreamDesc{
 			StreamName: method.MethodName,
@@ -201,7 +203,7 @@ func (l *limits) bound(service Service, i interceptor, guards []Guard, ours bool
 		})
 	}
 	for _, stream := range service.Desc.Streams {
-		handler, gate := stream.Handler, newGate(service, stream.StreamName, ours, guards)
+		handler, gate := stream.Handler, newGate(service, stream.StreamName, true, ours, guards)
 		info := &grpc.StreamServerInfo{
 			FullMethod: gate.call.Method, IsClientStream: stream.ClientStreams, IsServerStream: stream.ServerStreams,
 		}

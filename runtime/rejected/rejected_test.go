@@ -1,0 +1,242 @@
+package rejected_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventid"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/rejected"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
+	rulesv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/rules/golden/gen/rules/v1"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/rules/golden/gen/rules/v1/rulesv1events"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/rules/golden/gen/rules/v1/rulesv1server"
+)
+
+// orders stores what it gets.
+type orders struct {
+	rulesv1.UnimplementedOrdersServer
+	events *rulesv1events.Log
+}
+
+func (o orders) Place(ctx context.Context, event *rulesv1.OrderEvent) (*rulesv1.Placed, error) {
+	_, err := o.events.AppendOrderEvent(ctx, event)
+	return &rulesv1.Placed{}, err
+}
+
+func (o orders) Upload(stream rulesv1.Orders_UploadServer) error {
+	for {
+		event, err := stream.Recv()
+		if err != nil {
+			return err
+		}
+		if _, err := o.events.AppendOrderEvent(stream.Context(), event); err != nil {
+			return err
+		}
+	}
+}
+
+func (orders) Get(context.Context, *rulesv1.AllRules) (*rulesv1.Placed, error) {
+	return nil, status.Error(codes.InvalidArgument, "not an event")
+}
+
+// serve runs the service until stop, with or without the rules of its proto.
+func serve(t *testing.T, log eventlog.Log, ruled bool, keep rejected.Config) (client *grpc.ClientConn, stop func()) {
+	t.Helper()
+	service := rulesv1server.Orders(orders{events: rulesv1events.New(log)})
+	if !ruled {
+		service.Rules = nil
+	}
+	config := server.Defaults("test")
+	config.Addr, config.LogLevel = "127.0.0.1:0", slog.LevelError
+	running, err := server.Listen(config, service, keep.Option(t.Context()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- running.Serve(ctx) }()
+	client, err = grpc.NewClient(running.Addr(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client, func() {
+		t.Helper()
+		_ = client.Close()
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// raw sends bytes as they are.
+type raw struct{}
+
+func (raw) Marshal(v any) ([]byte, error)   { return v.([]byte), nil }
+func (raw) Unmarshal(_ []byte, _ any) error { return nil }
+func (raw) Name() string                    { return "proto" }
+
+func event(t *testing.T) *rulesv1.OrderEvent {
+	return servertest.Sample[*rulesv1.OrderEvent]("rules.v1.OrderEvent.event_id")
+}
+
+// letters waits for so many dead letters, and returns what is in them, by RPC and reason.
+func letters(t *testing.T, url string, want int) (found map[string]map[string]any) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		log, err := eventlog.OpenReader(t.Context(), url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found = map[string]map[string]any{}
+		n := 0
+		for letter, err := range log.Dead(t.Context(), rejected.Consumer) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			stored := new(structpb.Struct)
+			if err := proto.Unmarshal(letter.Data, stored); err != nil {
+				t.Fatal(err)
+			}
+			found[fmt.Sprintf("%s %.12s", letter.Source, letter.Reason)] = stored.AsMap()
+			n++
+		}
+		if err := log.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if n == want {
+			return found
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d requests are kept, want %d: %v", n, want, found)
+		}
+	}
+}
+
+func TestRefusedRequestsAreKeptAndSentAgain(t *testing.T) {
+	events := servertest.Log(t)
+	keep := rejected.Config{URL: "sqlite:" + filepath.Join(t.TempDir(), "rejected.db"), Caller: func(context.Context) string { return "jerry" }}
+	conn, stop := serve(t, events, true, keep)
+	client := rulesv1.NewOrdersClient(conn)
+
+	wrong, wrongInStream := event(t), event(t)
+	wrong.Note, wrongInStream.Note = "too long", "also too long"
+	sent, err := proto.Marshal(wrong)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := eventid.WithID(t.Context(), "id-of-the-call")
+	if _, err := client.Place(ctx, wrong); status.Code(err) != codes.InvalidArgument {
+		t.Fatalf("error is %v, want InvalidArgument", err)
+	}
+	if _, err := client.Place(ctx, event(t)); err != nil {
+		t.Fatal(err)
+	}
+	stream, err := client.Upload(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, one := range []*rulesv1.OrderEvent{event(t), wrongInStream} {
+		if err := stream.Send(one); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := stream.CloseAndRecv(); status.Code(err) != codes.InvalidArgument {
+		t.Fatalf("error is %v, want InvalidArgument", err)
+	}
+	if _, err := client.Get(ctx, servertest.Sample[*rulesv1.AllRules]()); status.Code(err) != codes.InvalidArgument {
+		t.Fatalf("error is %v, want InvalidArgument", err) // and it is not kept: the RPC takes no events
+	}
+	undecodable := []byte{0xff, 0x01}
+	if err := conn.Invoke(ctx, "/rules.v1.Orders/Place", undecodable, new([]byte), grpc.ForceCodec(raw{})); status.Code(err) != codes.Internal {
+		t.Fatalf("error is %v, want Internal", err)
+	}
+
+	kept := letters(t, keep.URL, 3)
+	unary := kept["rules.v1.Orders/Place InvalidArgum"]
+	for name, want := range map[string]string{
+		"rpc": "rules.v1.Orders/Place", "type": "rules.v1.OrderEvent", "code": "InvalidArgument", "event_id": "id-of-the-call", "key": "jerry",
+		"reason": "note: must be at most 5 characters",
+	} {
+		if unary[name] != want {
+			t.Errorf("%s is %q, want %q", name, unary[name], want)
+		}
+	}
+	if request, err := base64.StdEncoding.DecodeString(fmt.Sprint(unary["request"])); err != nil || !bytes.Equal(request, sent) {
+		t.Errorf("the request is %q (%v), want %q", request, err, sent)
+	}
+	if !strings.Contains(fmt.Sprint(unary["decoded"]), "too long") || !strings.HasPrefix(fmt.Sprint(unary["address"]), "127.0.0.1:") {
+		t.Errorf("it is kept as %v", unary)
+	}
+	if got, want := kept["rules.v1.Orders/Place Internal: gr"]["request"], base64.StdEncoding.EncodeToString(undecodable); got != want {
+		t.Errorf("of one that can't be decoded %q is kept, want %q", got, want)
+	}
+	stop()
+
+	// The rules were mended: what they refused is stored now, and the rest stays.
+	conn, stop = serve(t, events, false, keep)
+	defer stop()
+	log, err := eventlog.Open(t.Context(), keep.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	if n, err := log.Retry(t.Context(), rejected.Consumer); n != 3 || err != nil {
+		t.Fatalf("%d are tried again (%v), want 3", n, err)
+	}
+	letters(t, keep.URL, 1)
+	stored := map[string]bool{}
+	for one, err := range eventlog.ReplayMessages[*rulesv1.OrderEvent](t.Context(), events, eventlog.From{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		stored[one.Message.GetNote()] = true
+	}
+	if len(stored) != 3 || !stored["too long"] || !stored["also too long"] {
+		t.Errorf("notes in the log are %v", stored)
+	}
+}
+
+// What does not fit is answered as ever, and is not kept.
+func TestKeptRequestsAreBounded(t *testing.T) {
+	keep := rejected.Config{URL: "sqlite:" + filepath.Join(t.TempDir(), "rejected.db"), Bytes: 3000}
+	conn, stop := serve(t, servertest.Log(t), true, keep)
+	client := rulesv1.NewOrdersClient(conn)
+	wrong := event(t)
+	wrong.Note = "too long"
+	if _, err := client.Place(t.Context(), wrong); status.Code(err) != codes.InvalidArgument {
+		t.Fatalf("error is %v, want InvalidArgument", err)
+	}
+	letters(t, keep.URL, 1)
+	wrong.Note = strings.Repeat("much ", 1000)
+	for range 100 {
+		if _, err := client.Place(t.Context(), wrong); status.Code(err) != codes.InvalidArgument {
+			t.Fatalf("error is %v, want InvalidArgument", err)
+		}
+	}
+	stop()
+	letters(t, keep.URL, 1)
+}
+
+func TestALogThatCannotBeOpenedEndsTheServerAtOnce(t *testing.T) {
+	_, err := server.Listen(server.Defaults("test"), rulesv1server.Orders(orders{}), (&rejected.Config{URL: "nothing:here"}).Option(t.Context()))
+	if err == nil || !strings.HasPrefix(err.Error(), "--keep-rejected: ") {
+		t.Errorf("error is %v, want one that names the flag", err)
+	}
+}
