@@ -354,7 +354,7 @@ func TestHelp(t *testing.T) {
 	}
 }
 
-// TestTheLogIsThatOfTheServer checks that each way to tell the server its log
+// TestTheLogIsThatOfTheServer checks that each way to name the log of the server
 // works here, and that what else is in the server's file does not matter.
 func TestTheLogIsThatOfTheServer(t *testing.T) {
 	log, url := openLog(t)
