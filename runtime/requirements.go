@@ -27,6 +27,7 @@ var requirements = []Requirement{
 	{"buf.build/go/protovalidate", "v1.4.0", "v1.4.0"},   // older ones took 40 times as long for a message
 	{"github.com/google/uuid", "v1.6.0", "v1.6.0"},       // for NewV7
 	{"github.com/nats-io/nats.go", "v1.55.0", "v1.55.0"}, // older ones call it a closed connection if a request is cut off
+	{"go.yaml.in/yaml/v4", "v4.0.0", "v4.0.0"},           // the first that is stable
 	{"golang.org/x/time", "v0.16.0", "v0.12.0"},          // package rate, of which any version will do
 	{"google.golang.org/genproto/googleapis/rpc", // as the least grpc requires it
 		"v0.0.0-20260819154853-08b0e4226688", "v0.0.0-20260706201446-f0a921348800"},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/plugin"
+	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/operate" // for its subcommand
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 )
 
 var update = flag.Bool("update", false, "rewrite docs/reference.md by what is in the code")
@@ -35,8 +38,9 @@ func reference() string {
 	text.WriteString(`<!-- Made from the code by make generate. Do not edit. -->
 # Reference
 
-Everything that protoc-gen-receiver takes and reads: [commands](#commands), [options](#options), [comments](#comments) in protos, the names
-of fields that have [roles](#roles-of-an-events-fields), [exit codes](#exit-codes) and the [environment](#environment).
+Everything that protoc-gen-receiver takes and reads: [commands](#commands), [options](#options), the [flags of a server](#flags-of-a-server),
+[comments](#comments) in protos, the names of fields that have [roles](#roles-of-an-events-fields), [exit codes](#exit-codes) and the
+[environment](#environment).
 
 ## Commands
 
@@ -50,6 +54,7 @@ of fields that have [roles](#roles-of-an-events-fields), [exit codes](#exit-code
 		}
 	}
 	referenceOfOptions(&text)
+	referenceOfServers(&text)
 	referenceOfProtos(&text)
 	referenceOfProcesses(&text)
 	return text.String()
@@ -63,6 +68,16 @@ func referenceOfOptions(text *strings.Builder) {
 		rows = append(rows, []string{code(option.Usage), option.Doc})
 	}
 	table(text, []string{"option", "what it does"}, rows)
+}
+
+// referenceOfServers prints the help of a generated server.
+func referenceOfServers(text *strings.Builder) {
+	text.WriteString("\n## Flags of a server\n\nThey are those of each generated server. [Configuration](configuration.md) has the other ways to give them.\n\n")
+	var help strings.Builder
+	if _, err := server.Parse("receiver-server", []string{"--help"}, func(string) string { return "" }, &help); !errors.Is(err, flag.ErrHelp) {
+		panic(err)
+	}
+	fence(text, strings.ReplaceAll(help.String(), "\t", "  "))
 }
 
 // referenceOfProtos lists what is read in protos.
@@ -160,13 +175,14 @@ it, and end with a code of theirs.
 // and the template of a server's main decide it.
 var (
 	generatedExitCodes = [][3]string{
-		{"`{app}-server`", "0", "a signal stopped it, and calls and the log have ended well; or it printed help, or what `events` was asked for"},
+		{"`{app}-server`", "0", "a signal stopped it, and calls and the log have ended well; or it printed help, its configuration, or what `events` was asked for"},
 		{"`{app}-server`", "1", "it did not start, a part of it failed, or the log could not be closed; the command line is wrong"},
 		{"`{app}-client`", "0", "the server answered, or help was printed; a signal ended a call with many replies that had begun"},
 		{"`{app}-client`", "1", "the call failed or was interrupted, or could not be made; the command line is wrong"},
 	}
 	generatedVariables = [][3]string{
 		{"`{app}-server`", "`{APP}_SERVER_{FLAG}`", "sets a flag that the command line does not: `--drain-timeout` by `RECEIVER_SERVER_DRAIN_TIMEOUT`"},
+		{"`{app}-server`", "`{APP}_SERVER_{FLAG}_FILE`", "names a file with the value of a flag"},
 		{"`{app}-client`", "`{APP}_CLIENT_ADDR`", "the address of the server, where `--addr` is not given"},
 	}
 )

@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"math"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -353,13 +354,45 @@ func TestHelp(t *testing.T) {
 	}
 }
 
+// TestTheLogIsThatOfTheServer checks that each way to name the log of the server
+// works here, and that what else is in the server's file does not matter.
+func TestTheLogIsThatOfTheServer(t *testing.T) {
+	log, url := openLog(t)
+	mustAppend(t, log, known(t, "a"))
+	t.Chdir(t.TempDir())
+	for name, content := range map[string]string{"config.yaml": "addr: :50051\nevents: " + url + "\ncounts: c.db\n", "events": url + "\n"} {
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, test := range []struct{ args, name, value string }{
+		{args: "replay --events " + url},
+		{args: "replay --config config.yaml"},
+		{args: "replay", name: "SHOP_SERVER_EVENTS", value: url},
+		{args: "replay", name: "SHOP_SERVER_EVENTS_FILE", value: "events"},
+		{args: "replay", name: "SHOP_SERVER_CONFIG", value: "config.yaml"},
+	} {
+		var out bytes.Buffer
+		err := Events(t.Context(), "shop-server", strings.Fields(test.args), func(name string) string {
+			if name == test.name {
+				return test.value
+			}
+			return ""
+		}, &out)
+		if err != nil || !strings.Contains(out.String(), `"id":"a"`) {
+			t.Errorf("%s with %s=%s: %v, and it prints %s", test.args, test.name, test.value, err, &out)
+		}
+	}
+}
+
 func TestMistakesAreReported(t *testing.T) {
 	_, url := openLog(t)
 	for args, want := range map[string]string{
 		"":                            "want shop-server events replay|tail|stats|consumers list|consumers reset|consumers delete|dead list|dead retry|dead discard",
 		"dead":                        "want shop-server events replay|",
 		"replay all":                  `unexpected argument "all"`,
-		"replay --until 1":            "see shop-server events replay --help",
+		"replay --until 1":            "unknown flag --until: see shop-server events replay --help",
+		"replay --sine 1h":            "unknown flag --sine: did you mean --since?",
 		"replay --since yesterday":    `--since "yesterday": want a time such as`,
 		"tail --since 1h --after 3":   "exclude each other",
 		"dead retry":                  "--consumer is missing",

@@ -2,13 +2,18 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"flag"
 	"io"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	testpb "google.golang.org/grpc/interop/grpc_testing"
 )
 
 // environment returns a getenv with the given variables, each name=value.
@@ -53,19 +58,31 @@ func TestEveryFieldHasAFlagAndAVariable(t *testing.T) {
 	want := Config{
 		Addr: "0.0.0.0:1", TLSCert: "c", TLSKey: "k", TLSClientCA: "a", Insecure: true, Events: "nats://h", MaxMessageBytes: 1, MaxStreams: 2,
 		MaxConnections: 3, MaxAddressConnections: 5, MaxCalls: 6, MaxTails: 7, MaxMemoryBytes: 8, MaxBatch: 9,
-		ReceiveTimeout: 10, IdleTimeout: 11, MaxConnectionAge: 12, DrainTimeout: 4, Reflection: false, LogLevel: slog.LevelWarn, LogFormat: "json",
+		ReceiveTimeout: 10, IdleTimeout: 11, MaxConnectionAge: 12, DrainTimeout: 4, Reflection: true, LogLevel: slog.LevelWarn, LogFormat: "json",
 	}
 	var args, variables []string
+	var lines string
 	for _, set := range []string{
 		"addr=0.0.0.0:1", "tls-cert=c", "tls-key=k", "tls-client-ca=a", "insecure=true", "events=nats://h", "max-message-bytes=1", "max-streams=2",
 		"max-connections=3", "max-connections-per-address=5", "max-calls=6", "max-tails=7", "max-memory-bytes=8", "max-batch=9",
-		"receive-timeout=10ns", "idle-timeout=11ns", "max-connection-age=12ns", "drain-timeout=4ns", "reflection=false", "log-level=warn", "log-format=json",
+		"receive-timeout=10ns", "idle-timeout=11ns", "max-connection-age=12ns", "drain-timeout=4ns", "reflection=true", "log-level=warn", "log-format=json",
 	} {
 		name, value, _ := strings.Cut(set, "=")
 		args = append(args, "--"+set)
 		variables = append(variables, "A_SERVER_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_"))+"="+value)
 	}
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	for _, arg := range args {
+		name, value, _ := strings.Cut(arg[2:], "=")
+		lines += name + ": " + value + "\n"
+	}
+	if err := os.WriteFile(file, []byte(lines), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for by, parse := range map[string]func() (Config, error){
+		"a file": func() (Config, error) {
+			return Parse("a-server", []string{"--config", file}, environment(), io.Discard)
+		},
 		"flags":     func() (Config, error) { return Parse("a-server", args, environment(), io.Discard) },
 		"variables": func() (Config, error) { return Parse("a-server", nil, environment(variables...), io.Discard) },
 	} {
@@ -119,17 +136,17 @@ func TestEachMistakeIsReportedInOneLineThatNamesIt(t *testing.T) {
 		{args: []string{"--tls-client-ca", "ca.pem"}, names: "--tls-client-ca needs TLS"},
 		{args: []string{"--insecure=perhaps"}, names: "-insecure"},
 		{args: []string{"--max-message-bytes", "4MB"}, names: "-max-message-bytes"},
-		{args: []string{"--max-message-bytes", "0"}, names: "--max-message-bytes"},
+		{args: []string{"--max-message-bytes", "-1"}, names: `--max-message-bytes "-1"`},
 		{args: []string{"--max-streams", "-1"}, names: "--max-streams"},
 		{args: []string{"--max-streams", "99999999999999999999"}, names: "-max-streams"},
-		{args: []string{"--max-connections", "0"}, names: "--max-connections"},
+		{args: []string{"--max-connections", "-1"}, names: `--max-connections "-1"`},
 		{args: []string{"--max-connections-per-address", "-1"}, names: "--max-connections-per-address"},
-		{args: []string{"--max-calls", "0"}, names: "--max-calls"},
-		{args: []string{"--max-tails", "0"}, names: "--max-tails"},
+		{args: []string{"--max-calls", "-1"}, names: `--max-calls "-1"`},
+		{args: []string{"--max-tails", "-1"}, names: `--max-tails "-1"`},
 		{args: []string{"--max-memory-bytes", "256MiB"}, names: "-max-memory-bytes"},
-		{args: []string{"--max-memory-bytes", "0"}, names: "--max-memory-bytes"},
-		{args: []string{"--max-batch", "0"}, names: "--max-batch"},
-		{args: []string{"--receive-timeout", "0s"}, names: "--receive-timeout"},
+		{args: []string{"--max-memory-bytes", "-1"}, names: `--max-memory-bytes "-1"`},
+		{args: []string{"--max-batch", "-1"}, names: `--max-batch "-1"`},
+		{args: []string{"--receive-timeout", "-1s"}, names: `--receive-timeout "-1s"`},
 		{args: []string{"--idle-timeout", "-1s"}, names: "--idle-timeout"},
 		{args: []string{"--max-connection-age", "-1s"}, names: "--max-connection-age"},
 		{args: []string{"--drain-timeout", "10"}, names: "-drain-timeout"},
@@ -138,7 +155,8 @@ func TestEachMistakeIsReportedInOneLineThatNamesIt(t *testing.T) {
 		{args: []string{"--log-level", "loud"}, names: "-log-level"},
 		{args: []string{"--log-format", "xml"}, names: "--log-format"},
 		{args: []string{"--addr"}, names: "-addr"},
-		{args: []string{"--adr", "localhost:1"}, names: "-adr"},
+		{args: []string{"--adr", "localhost:1"}, names: "--adr: did you mean --addr?"},
+		{args: []string{"--nothing-like-it"}, names: "--nothing-like-it: see receiver-server --help"},
 		{args: []string{"serve"}, names: `"serve"`},
 		{args: []string{"--insecure", "false"}, names: `"false"`},
 		{variables: []string{"RECEIVER_SERVER_MAX_STREAMS=many"}, names: `RECEIVER_SERVER_MAX_STREAMS="many"`},
@@ -177,6 +195,7 @@ func TestHelpNamesEveryFlagAndAVariable(t *testing.T) {
 			t.Errorf("%s: %v, want flag.ErrHelp", ask, err)
 		}
 		for _, part := range []string{
+			"-config file", "-print-config", "\nStopping:\n  -drain-timeout", "RECEIVER_SERVER_ADDR_FILE",
 			"Usage: receiver-server [flags]", "RECEIVER_SERVER_ADDR", "-addr host:port", `(default "localhost:50051")`, "-tls-cert file", "-tls-key file",
 			"-insecure", "-events URL", "-max-message-bytes bytes", "-max-streams calls", "-max-connections connections",
 			"-max-connections-per-address connections", "-max-calls calls", "-max-tails calls", "-max-memory-bytes bytes",
@@ -211,5 +230,58 @@ func TestOnlyThisMachineIsServedInTheClear(t *testing.T) {
 				t.Errorf("%s: %v", allowed, err)
 			}
 		}
+	}
+}
+
+func TestReflectionIsOffForOtherMachinesUnlessAskedFor(t *testing.T) {
+	for _, test := range []struct {
+		args, variables []string
+		want            bool
+	}{
+		{nil, nil, true},
+		{[]string{"--addr", "127.0.0.1:1"}, nil, true},
+		{[]string{"--addr", "localhost:1", "--tls-cert", "c", "--tls-key", "k"}, nil, true},
+		{[]string{"--reflection=false"}, nil, false},
+		{[]string{"--addr", ":1", "--insecure"}, nil, false},
+		{[]string{"--addr", "192.0.2.1:1", "--tls-cert", "c", "--tls-key", "k"}, nil, false},
+		{[]string{"--insecure"}, []string{"A_SERVER_ADDR=0.0.0.0:1"}, false},
+		{[]string{"--addr", ":1", "--insecure", "--reflection"}, nil, true},
+		{[]string{"--addr", ":1", "--insecure"}, []string{"A_SERVER_REFLECTION=true"}, true},
+		{[]string{"--addr", ":1", "--insecure", "--reflection=false"}, []string{"A_SERVER_REFLECTION=true"}, false},
+	} {
+		config, err := Parse("a-server", test.args, environment(test.variables...), io.Discard)
+		if err != nil || config.Reflection != test.want {
+			t.Errorf("with %q %q reflection is %t (%v), want %t", test.args, test.variables, config.Reflection, err, test.want)
+		}
+	}
+}
+
+// TestLimitsAreOffIfTheyAreZero serves a request that each limit by itself would
+// refuse if 0 meant that nothing is let in.
+func TestLimitsAreOffIfTheyAreZero(t *testing.T) {
+	args := []string{"--addr", "localhost:0", "--max-message-bytes=0", "--max-streams=0", "--max-connections=0", "--max-connections-per-address=0",
+		"--max-calls=0", "--max-tails=0", "--max-memory-bytes=0", "--max-batch=0", "--receive-timeout=0", "--idle-timeout=0", "--max-connection-age=0"}
+	config, err := Parse("a-server", args, environment(), io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := testpb.NewTestServiceClient(dial(t, serve(t, config, tested(&service{
+		unary: func(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+			return &testpb.SimpleResponse{}, nil
+		},
+		tail: func(stream testpb.TestService_StreamingOutputCallServer) error {
+			return stream.Send(&testpb.StreamingOutputCallResponse{})
+		},
+	})).Addr()))
+	large := &testpb.SimpleRequest{Payload: &testpb.Payload{Body: make([]byte, 5<<20)}} // more than by default
+	if _, err := client.UnaryCall(soon(t), large); err != nil {
+		t.Error(err)
+	}
+	tail, err := client.StreamingOutputCall(soon(t), &testpb.StreamingOutputCallRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tail.Recv(); err != nil {
+		t.Error(err)
 	}
 }

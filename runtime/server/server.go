@@ -83,6 +83,7 @@ func Listen(config Config, options ...Option) (*Server, error) {
 	if err := config.check(); err != nil {
 		return nil, err
 	}
+	config = config.withoutZeros()
 	services, err := collect(options)
 	if err != nil {
 		return nil, err

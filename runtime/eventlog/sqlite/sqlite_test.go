@@ -623,6 +623,8 @@ func TestRefusedURLs(t *testing.T) {
 	for name, test := range map[string]struct{ url, says string }{
 		"no path":                  {"sqlite:", "want sqlite:PATH"},
 		"host":                     {"sqlite://events.db", "want sqlite:PATH"},
+		"host and password":        {"sqlite://me:s3cret@host/events", "want sqlite:PATH"},
+		"a secret parameter":       {"sqlite:" + dir + "/p.db?password=s3cret", "/p.db: there is no parameter \"password\""},
 		"unknown parameter":        {"sqlite:" + dir + "/p.db?mode=memory", `no parameter "mode", only max-age, max-bytes and filesystem`},
 		"an age without a unit":    {"sqlite:" + dir + "/p.db?max-age=30", "max-age=30: want a duration, such as 720h"},
 		"a size below zero":        {"sqlite:" + dir + "/p.db?max-bytes=-1GB", "max-bytes=-1GB: want a number of bytes, such as 10GB"},
@@ -642,6 +644,9 @@ func TestRefusedURLs(t *testing.T) {
 				_, err := log(t.Context(), test.url)
 				if err == nil || !strings.Contains(err.Error(), test.says) {
 					t.Fatalf("got %v, want that it %s", err, test.says)
+				}
+				if strings.Contains(err.Error(), "s3cret") {
+					t.Errorf("a secret is in %v", err)
 				}
 				if strings.Count(err.Error(), "\n") > 0 || strings.Contains(err.Error(), "failed to") {
 					t.Errorf("not one sentence: %v", err)
