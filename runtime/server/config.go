@@ -177,18 +177,14 @@ func usage(flags *flag.FlagSet, help io.Writer) {
 	flags.PrintDefaults()
 }
 
-// check returns an error if the server can't run with this configuration, or if
-// it would serve other machines in plaintext without being asked to.
+// check returns an error if the server can't run with this configuration.
 func (c Config) check() error {
-	host, _, err := net.SplitHostPort(c.Addr)
+	_, _, err := net.SplitHostPort(c.Addr)
 	switch {
 	case err != nil:
 		return fmt.Errorf("--addr %q: want host:port, such as localhost:50051", c.Addr)
 	case (c.TLSCert == "") != (c.TLSKey == ""):
 		return errors.New("--tls-cert and --tls-key go together: give both of them, or neither")
-	case c.TLSCert == "" && !c.Insecure && !loopback(host):
-		return fmt.Errorf("--addr %s can be reached from other machines: give --tls-cert and --tls-key, "+
-			"or allow plaintext with --insecure", c.Addr)
 	case c.MaxMessageBytes <= 0 || c.MaxStreams <= 0 || c.MaxConnections <= 0 || c.DrainTimeout <= 0:
 		return errors.New("--max-message-bytes, --max-streams, --max-connections and --drain-timeout must be more than 0")
 	case c.MaxCalls <= 0 || c.MaxTails <= 0 || c.MaxMemoryBytes <= 0 || c.MaxBatch <= 0 || c.ReceiveTimeout <= 0:
@@ -199,6 +195,16 @@ func (c Config) check() error {
 		return fmt.Errorf("--log-format %q: want text or json", c.LogFormat)
 	}
 	return nil
+}
+
+// checkPlaintext returns an error if other machines can reach a server that does not
+// encrypt, unless that is asked for. [Listen] calls it, because it knows the credentials.
+func (c Config) checkPlaintext() error {
+	if host, _, _ := net.SplitHostPort(c.Addr); c.Insecure || loopback(host) {
+		return nil
+	}
+	return fmt.Errorf("--addr %s can be reached from other machines: give --tls-cert and --tls-key, "+
+		"or allow plaintext with --insecure", c.Addr)
 }
 
 // loopback reports whether a host can be reached from this machine only.

@@ -9,6 +9,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
 )
 
 // environment returns a getenv with the given variables, each name=value.
@@ -200,15 +203,22 @@ func TestOnlyThisMachineIsServedInTheClear(t *testing.T) {
 	} {
 		config := Defaults("a-server")
 		config.Addr = addr
-		if _, err := Listen(config, Service{Desc: &handMade, Impl: &service{}}); err == nil {
-			t.Errorf("Listen took %s", addr)
-		}
-		_, err := Parse("a-server", []string{"--addr", addr}, environment(), io.Discard)
+		hand := Service{Desc: &handMade, Impl: &service{}}
+		_, err := Listen(config, hand)
+		oneLine(t, err, addr, "--tls-cert", "--insecure")
+		_, err = Listen(config, hand, Credentials(insecure.NewCredentials()))
 		oneLine(t, err, addr, "--tls-cert", "--insecure")
 		for _, allowed := range [][]string{{"--insecure"}, {"--tls-cert", "cert.pem", "--tls-key", "key.pem"}} {
-			if _, err := Parse("a-server", append(allowed, "--addr", addr), environment(), io.Discard); err != nil {
+			config, err := Parse("a-server", append(allowed, "--addr", addr), environment(), io.Discard)
+			if err != nil {
 				t.Errorf("%s: %v", allowed, err)
 			}
+			if err := (&Server{config: config}).checkCredentials(); err != nil {
+				t.Errorf("%s: %v", allowed, err)
+			}
+		}
+		if err := (&Server{config: config, credentials: credentials.NewTLS(nil)}).checkCredentials(); err != nil {
+			t.Errorf("with credentials: %v", err)
 		}
 	}
 }

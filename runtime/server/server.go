@@ -66,10 +66,11 @@ type Server struct {
 	limits   *limits
 	listener net.Listener
 
-	alongside []companion
-	needs     []need
-	intercept interceptor
-	guards    []Guard
+	alongside   []companion
+	needs       []need
+	intercept   interceptor
+	guards      []Guard
+	credentials credentials.TransportCredentials // of the user; nil for those of the configuration
 }
 
 // Listen makes a server of services and listens on its address. Unlike [Run], it
@@ -84,14 +85,18 @@ func Listen(config Config, options ...Option) (*Server, error) {
 	}
 	s := &Server{
 		config: config, log: cmp.Or(services.log, config.Logger(os.Stderr)), health: newWatchedHealth(),
-		alongside: services.alongside, needs: services.needs, guards: services.guards,
+		alongside: services.alongside, needs: services.needs, guards: services.guards, credentials: services.credentials,
+	}
+	if err := errors.Join(s.checkCredentials(), checkOptions(services.grpc)); err != nil {
+		return nil, err
 	}
 	s.intercept = interceptor{log: s.log, draining: s.health.draining, unaries: services.unary, streams: services.stream}
 	s.limits = newLimits(config, newNotices(s.log), s.health.draining)
-	serverOptions, err := s.options()
+	ownOptions, err := s.options()
 	if err != nil {
 		return nil, err
 	}
+	serverOptions := slices.Concat(defaultOptions, services.grpc, ownOptions)
 	for _, handler := range services.stats {
 		serverOptions = append(serverOptions, grpc.StatsHandler(handler))
 	}
@@ -139,7 +144,8 @@ func (s *Server) registerOwn() {
 	}
 }
 
-// options returns the options of gRPC for the configuration.
+// options returns the options of gRPC for the configuration, which those of the user
+// must not replace.
 func (s *Server) options() ([]grpc.ServerOption, error) {
 	options := []grpc.ServerOption{
 		grpc.InTapHandle(s.limits.letIn),
@@ -151,7 +157,6 @@ func (s *Server) options() ([]grpc.ServerOption, error) {
 		grpc.InitialConnWindowSize(connectionWindow),
 		grpc.MaxRecvMsgSize(s.config.MaxMessageBytes),
 		grpc.MaxConcurrentStreams(uint32(min(int64(s.config.MaxStreams), math.MaxUint32))),
-		grpc.MaxHeaderListSize(64 << 10),
 		// gRPC drains only once all connections have finished their handshakes,
 		// so one must not take as long as the drain timeout.
 		grpc.ConnectionTimeout(min(10*time.Second, max(2*time.Second, s.config.DrainTimeout/2))),
@@ -160,7 +165,9 @@ func (s *Server) options() ([]grpc.ServerOption, error) {
 			MaxConnectionIdle: s.config.IdleTimeout,
 			MaxConnectionAge:  s.config.MaxConnectionAge, MaxConnectionAgeGrace: s.config.DrainTimeout,
 		}),
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
+	}
+	if s.credentials != nil {
+		return append(options, grpc.Creds(handshake{s.credentials})), nil
 	}
 	if s.config.TLSCert == "" {
 		return append(options, grpc.Creds(handshake{})), nil
@@ -196,7 +203,7 @@ func (s *Server) serve(ctx context.Context, signals <-chan os.Signal) error {
 	stopWatching := make(chan struct{})
 	defer close(stopWatching)
 	go s.limits.watch(stopWatching)
-	s.log.Info("serving", "addr", s.Addr(), "tls", s.config.TLSCert != "")
+	s.log.Info("serving", "addr", s.Addr(), "tls", s.encrypts())
 	companions := startAll(ctx, slices.Concat(s.alongside, s.checks()))
 	var failure error
 	select {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/stats"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -17,7 +18,8 @@ import (
 
 // Option is a [Service] to serve, a service to start [Without], a function to
 // run [Alongside], a check that the server [Needs], or what the server adds to its own:
-// [UnaryInterceptors], [StreamInterceptors], [StatsHandlers], [Guards], a [Logger].
+// [UnaryInterceptors], [StreamInterceptors], [StatsHandlers], [Guards], a [Logger],
+// [Credentials], [GRPCOptions].
 type Option interface{ apply(*services) }
 
 type option func(*services)
@@ -60,15 +62,17 @@ type without string
 func (w without) apply(all *services) { all.without = append(all.without, string(w)) }
 
 type services struct {
-	served    []Service
-	without   []string
-	alongside []companion
-	needs     []need
-	unary     []grpc.UnaryServerInterceptor
-	stream    []grpc.StreamServerInterceptor
-	stats     []stats.Handler
-	guards    []Guard
-	log       *slog.Logger // nil for the one that the configuration describes
+	served      []Service
+	without     []string
+	alongside   []companion
+	needs       []need
+	unary       []grpc.UnaryServerInterceptor
+	stream      []grpc.StreamServerInterceptor
+	stats       []stats.Handler
+	guards      []Guard
+	log         *slog.Logger                     // nil for the one that the configuration describes
+	credentials credentials.TransportCredentials // nil for the same reason
+	grpc        []grpc.ServerOption
 }
 
 func collect(options []Option) (*services, error) {
