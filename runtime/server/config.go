@@ -48,11 +48,16 @@ type Config struct {
 	// ReceiveTimeout bounds how long a request may take to arrive. It begins
 	// again with each 256 KiB.
 	ReceiveTimeout time.Duration
-	// IdleTimeout closes connections that have no call for that long, and
-	// MaxConnectionAge those that are that old, once their calls have had the
-	// DrainTimeout to end. 0 means never.
-	IdleTimeout, MaxConnectionAge time.Duration
-	// DrainTimeout bounds how long calls may go on after a signal to stop.
+	// IdleTimeout closes connections that have no call for that long. 0 means never.
+	IdleTimeout time.Duration
+	// MaxConnectionAge is how old a connection may become, up to a tenth more or less,
+	// so that not all end at once. Its client then takes new calls to a new connection.
+	// Calls under way may go on for MaxConnectionAgeGrace. 0 means without an end.
+	MaxConnectionAge, MaxConnectionAgeGrace time.Duration
+	// DrainDelay is for how long the server goes on serving after a signal to stop,
+	// while its health is NOT_SERVING. A load balancer needs the time to notice.
+	DrainDelay time.Duration
+	// DrainTimeout bounds how long calls may go on after that.
 	DrainTimeout time.Duration
 	// Reflection lets tools ask the server for its services.
 	Reflection bool
@@ -79,6 +84,7 @@ func Defaults(program string) Config {
 		MaxBatch:              50_000,
 		ReceiveTimeout:        15 * time.Second,
 		IdleTimeout:           15 * time.Minute,
+		MaxConnectionAgeGrace: 10 * time.Second,
 		DrainTimeout:          10 * time.Second,
 		Reflection:            true,
 		LogLevel:              slog.LevelInfo,
@@ -114,7 +120,9 @@ func Parse(program string, args []string, getenv func(string) string, help io.Wr
 	flags.DurationVar(&config.ReceiveTimeout, "receive-timeout", config.ReceiveTimeout, "`how long` a request, or the next 256 KiB of it, may take to arrive")
 	flags.DurationVar(&config.IdleTimeout, "idle-timeout", config.IdleTimeout, "`how long` a connection may have no call; 0 for no bound")
 	flags.DurationVar(&config.MaxConnectionAge, "max-connection-age", config.MaxConnectionAge, "`how long` a connection may last, so that clients connect again; 0 for no bound")
-	flags.DurationVar(&config.DrainTimeout, "drain-timeout", config.DrainTimeout, "`how long` calls may go on after a signal to stop")
+	flags.DurationVar(&config.MaxConnectionAgeGrace, "max-connection-age-grace", config.MaxConnectionAgeGrace, "`how long` the calls of a connection that is too old may go on; 0 for no bound")
+	flags.DurationVar(&config.DrainDelay, "drain-delay", config.DrainDelay, "`how long` to go on serving after a signal to stop, with the health NOT_SERVING, until load balancers know")
+	flags.DurationVar(&config.DrainTimeout, "drain-timeout", config.DrainTimeout, "`how long` calls may go on after a signal to stop and the drain delay")
 	flags.BoolVar(&config.Reflection, "reflection", config.Reflection, "let tools ask for the services")
 	flags.TextVar(&config.LogLevel, "log-level", config.LogLevel, "lowest `level` that is logged: debug, info, warn or error")
 	flags.StringVar(&config.LogFormat, "log-format", config.LogFormat, "`format` of the log: text or json")
@@ -191,6 +199,8 @@ func (c Config) check() error {
 		return errors.New("--max-calls, --max-tails, --max-memory-bytes, --max-batch and --receive-timeout must be more than 0")
 	case c.MaxAddressConnections < 0 || c.IdleTimeout < 0 || c.MaxConnectionAge < 0:
 		return errors.New("--max-connections-per-address, --idle-timeout and --max-connection-age must not be less than 0")
+	case c.MaxConnectionAgeGrace < 0 || c.DrainDelay < 0:
+		return errors.New("--max-connection-age-grace and --drain-delay must not be less than 0")
 	case c.LogFormat != "text" && c.LogFormat != "json":
 		return fmt.Errorf("--log-format %q: want text or json", c.LogFormat)
 	}

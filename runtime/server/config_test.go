@@ -56,13 +56,14 @@ func TestEveryFieldHasAFlagAndAVariable(t *testing.T) {
 	want := Config{
 		Addr: "0.0.0.0:1", TLSCert: "c", TLSKey: "k", Insecure: true, Events: "nats://h", MaxMessageBytes: 1, MaxStreams: 2,
 		MaxConnections: 3, MaxAddressConnections: 5, MaxCalls: 6, MaxTails: 7, MaxMemoryBytes: 8, MaxBatch: 9,
-		ReceiveTimeout: 10, IdleTimeout: 11, MaxConnectionAge: 12, DrainTimeout: 4, Reflection: false, LogLevel: slog.LevelWarn, LogFormat: "json",
+		ReceiveTimeout: 10, IdleTimeout: 11, MaxConnectionAge: 12, MaxConnectionAgeGrace: 13, DrainDelay: 14, DrainTimeout: 4, Reflection: false, LogLevel: slog.LevelWarn, LogFormat: "json",
 	}
 	var args, variables []string
 	for _, set := range []string{
 		"addr=0.0.0.0:1", "tls-cert=c", "tls-key=k", "insecure=true", "events=nats://h", "max-message-bytes=1", "max-streams=2",
 		"max-connections=3", "max-connections-per-address=5", "max-calls=6", "max-tails=7", "max-memory-bytes=8", "max-batch=9",
-		"receive-timeout=10ns", "idle-timeout=11ns", "max-connection-age=12ns", "drain-timeout=4ns", "reflection=false", "log-level=warn", "log-format=json",
+		"receive-timeout=10ns", "idle-timeout=11ns", "max-connection-age=12ns",
+		"max-connection-age-grace=13ns", "drain-delay=14ns", "drain-timeout=4ns", "reflection=false", "log-level=warn", "log-format=json",
 	} {
 		name, value, _ := strings.Cut(set, "=")
 		args = append(args, "--"+set)
@@ -183,7 +184,7 @@ func TestHelpNamesEveryFlagAndAVariable(t *testing.T) {
 			"-insecure", "-events URL", "-max-message-bytes bytes", "-max-streams calls", "-max-connections connections",
 			"-max-connections-per-address connections", "-max-calls calls", "-max-tails calls", "-max-memory-bytes bytes",
 			"-max-batch elements", "-receive-timeout how long", "-idle-timeout how long", "-max-connection-age how long",
-			"-drain-timeout how long", "-reflection", "-log-level level", "-log-format format",
+			"-max-connection-age-grace how long", "-drain-delay how long", "-drain-timeout how long", "-reflection", "-log-level level", "-log-format format",
 		} {
 			if !strings.Contains(help.String(), part) {
 				t.Errorf("%s doesn't print %q:\n%s", ask, part, help.String())

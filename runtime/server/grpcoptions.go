@@ -76,7 +76,7 @@ var refused = map[string]string{
 	"unknownStreamDesc":     "grpc.UnknownServiceHandler: it would run without the limits of the server and without recovery of panics. Serve it on a grpc.Server of your own",
 	"maxConcurrentStreams":  "grpc.MaxConcurrentStreams: set --max-streams (Config.MaxStreams)",
 	"maxReceiveMessageSize": "grpc.MaxRecvMsgSize: set --max-message-bytes (Config.MaxMessageBytes)",
-	"keepaliveParams":       "grpc.KeepaliveParams: set --idle-timeout and --max-connection-age (fields of Config)",
+	"keepaliveParams":       "grpc.KeepaliveParams: set --idle-timeout, --max-connection-age and --max-connection-age-grace (fields of Config)",
 	"connectionTimeout":     "grpc.ConnectionTimeout: it follows from --drain-timeout (Config.DrainTimeout)",
 	"initialWindowSize":     windowWayOut,
 	"initialConnWindowSize": windowWayOut,

@@ -16,7 +16,8 @@ type watchedHealth struct {
 	*health.Server
 	draining context.Context
 	begin    context.CancelFunc // begins draining
-	mu       sync.Mutex         // held while the status of all services changes
+	mu       sync.Mutex         // held while a status changes
+	leaving  bool               // the server stops: no status changes any longer
 }
 
 func newWatchedHealth() *watchedHealth {
@@ -24,13 +25,16 @@ func newWatchedHealth() *watchedHealth {
 	return &watchedHealth{Server: health.NewServer(), draining: draining, begin: begin}
 }
 
-// drain sets every service to NOT_SERVING, and ends the calls of Watch.
-func (h *watchedHealth) drain() {
+// leave sets every service to NOT_SERVING, for good.
+func (h *watchedHealth) leave() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.leaving = true
 	h.Shutdown()
-	h.begin()
 }
+
+// drain ends the calls of Watch, and what else waits for the server to drain.
+func (h *watchedHealth) drain() { h.begin() }
 
 // setReady sets every service to SERVING or NOT_SERVING, unless the server
 // drains.
@@ -38,7 +42,7 @@ func (h *watchedHealth) setReady(ready bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
-	case h.draining.Err() != nil:
+	case h.leaving:
 	case ready:
 		h.Resume()
 	default:

@@ -29,10 +29,18 @@ import (
 )
 
 // Run serves until ctx ends or the process gets SIGINT, SIGTERM or SIGHUP (unless
-// that is ignored, as nohup does). It then takes no new calls and lets the calls
-// under way finish, for as long as config allows. Streams on which nothing comes
-// end, with code Unavailable. A second SIGINT or SIGTERM, a second or more after
-// the first, ends all calls at once. The error is nil if every call could finish.
+// that is ignored, as nohup does). Then it stops, in this order:
+//
+//  1. The health of all services becomes NOT_SERVING. For the DrainDelay of config it
+//     serves on, so that load balancers have time to send calls elsewhere.
+//  2. It takes no new connections and calls: clients take their calls to another server.
+//     Calls under way finish, within the DrainTimeout, which begins here.
+//  3. Streams that would keep it end with code Unavailable: tails, watches of the health,
+//     and streams on which nothing comes.
+//  4. What runs [Alongside] has ended. Run returns, and main closes the event log.
+//
+// A second SIGINT or SIGTERM, a second or more after the first, ends the delay; one
+// after that ends all calls at once. The error is nil if every call could finish.
 //
 // Run returns an error at once if a proto package of the given services declares
 // another service that is not given, unless options have [Without] for it.
@@ -163,7 +171,7 @@ func (s *Server) options() ([]grpc.ServerOption, error) {
 		grpc.KeepaliveParams(keepalive.ServerParameters{
 			Time: time.Minute, Timeout: 20 * time.Second,
 			MaxConnectionIdle: s.config.IdleTimeout,
-			MaxConnectionAge:  s.config.MaxConnectionAge, MaxConnectionAgeGrace: s.config.DrainTimeout,
+			MaxConnectionAge:  s.config.MaxConnectionAge, MaxConnectionAgeGrace: s.config.MaxConnectionAgeGrace,
 		}),
 	}
 	if s.credentials != nil {
@@ -185,9 +193,9 @@ func (s *Server) options() ([]grpc.ServerOption, error) {
 // Addr returns the address that the server listens on, as host:port.
 func (s *Server) Addr() string { return s.listener.Addr().String() }
 
-// Serve answers calls until ctx ends. Then it drains: it takes no new calls, and
-// lets the calls under way and what runs [Alongside] finish within the
-// configuration's DrainTimeout. The error is nil if all of them did. When Serve
+// Serve answers calls until ctx ends. Then it stops as [Run] does: its health is
+// NOT_SERVING, after the configuration's DrainDelay it takes no new calls, and lets the
+// calls under way and what runs [Alongside] finish within its DrainTimeout. The error is nil if all of them did. When Serve
 // returns, nothing that it started is still running, except what it had to cut
 // off.
 func (s *Server) Serve(ctx context.Context) error {
@@ -206,16 +214,19 @@ func (s *Server) serve(ctx context.Context, signals <-chan os.Signal) error {
 	s.log.Info("serving", "addr", s.Addr(), "tls", s.encrypts())
 	companions := startAll(ctx, slices.Concat(s.alongside, s.checks()))
 	var failure error
+	delay := s.config.DrainDelay
 	select {
 	case err := <-ended:
 		failure = fmt.Errorf("serving %s: %w", s.Addr(), err)
 		go s.grpc.Stop() // it doesn't end handlers: drain waits for those
+		delay = 0
 	case failure = <-companions.failed:
 		s.log.Error("a task that runs alongside the server failed", "error", failure)
 	case <-ctx.Done():
 	case received := <-signals:
 		s.log.Info("stopping", "signal", received.String())
 	}
+	s.leave(delay, signals)
 	err := s.drain(companions, signals)
 	if failure == nil {
 		failure = companions.firstError()
@@ -233,9 +244,37 @@ func (s *Server) serve(ctx context.Context, signals <-chan os.Signal) error {
 // came to the process and to its group, as timeout sends it.
 const secondSignal = time.Second
 
-// drain sets the health to NOT_SERVING, so that load balancers go elsewhere, and
-// waits for the calls under way and for what runs alongside. It cuts them off
-// after the drain timeout, or when it receives a second signal.
+// leave sets the health to NOT_SERVING, so that load balancers go elsewhere, and waits
+// for a delay while the server goes on serving. A second signal ends the wait.
+func (s *Server) leave(delay time.Duration, signals <-chan os.Signal) {
+	begin := time.Now()
+	s.health.leave()
+	if delay == 0 {
+		return
+	}
+	s.log.Info("not ready: serving on, until load balancers know", "drain_delay", delay.String())
+	timeout := time.After(delay)
+	for {
+		select {
+		case <-timeout:
+			return
+		case received := <-signals:
+			if second(received, begin) {
+				return
+			}
+		}
+	}
+}
+
+// second reports whether a signal is a second one to a server that began to stop at a
+// time.
+func second(received os.Signal, begin time.Time) bool {
+	return received != syscall.SIGHUP && time.Since(begin) >= secondSignal
+}
+
+// drain takes no new calls, and waits for the calls under way and for what runs
+// alongside. It cuts them off after the drain timeout, or when it receives a second
+// signal.
 func (s *Server) drain(companions *companions, signals <-chan os.Signal) error {
 	begin := time.Now()
 	s.health.drain()
@@ -258,7 +297,7 @@ func (s *Server) drain(companions *companions, signals <-chan os.Signal) error {
 			}
 			return fmt.Errorf("calls were still under way %s after the server began to stop: cut off (see --drain-timeout)", s.config.DrainTimeout)
 		case received := <-signals:
-			if received == syscall.SIGHUP || time.Since(begin) < secondSignal {
+			if !second(received, begin) {
 				continue
 			}
 			go s.grpc.Stop() // in the background, because it waits for handshakes

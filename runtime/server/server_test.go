@@ -18,6 +18,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -510,6 +512,77 @@ func TestNoServiceIsHealthyWhileDraining(t *testing.T) {
 	}
 	if err := running.end(t); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestADrainDelayLetsLoadBalancersNotice stops a server with a long delay: it says that
+// it is not ready, and serves on until a second signal.
+func TestADrainDelayLetsLoadBalancersNotice(t *testing.T) {
+	t.Parallel()
+	config := free()
+	config.DrainDelay = time.Hour
+	var checks atomic.Int64
+	server, err := Listen(config, tested(&service{}), Needs("log", func(context.Context) error { checks.Add(1); return nil }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	signals, ended := make(chan os.Signal), make(chan error, 1)
+	go func() { ended <- server.serve(t.Context(), signals) }()
+	conn := dial(t, server.Addr())
+	watch, err := grpc_health_v1.NewHealthClient(conn).Watch(soon(t), &grpc_health_v1.HealthCheckRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	becomes := func(want grpc_health_v1.HealthCheckResponse_ServingStatus) {
+		t.Helper()
+		for {
+			reply, err := watch.Recv()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if reply.Status == want {
+				return
+			}
+		}
+	}
+	call := begin(t, conn)
+	becomes(grpc_health_v1.HealthCheckResponse_SERVING)
+	signals <- syscall.SIGTERM
+	becomes(grpc_health_v1.HealthCheckResponse_NOT_SERVING)
+	signals <- syscall.SIGTERM // by timeout, as the same one again
+	signals <- syscall.SIGHUP
+	for now := checks.Load(); checks.Load() < now+2; time.Sleep(time.Millisecond) { // which succeed
+	}
+	later := dial(t, server.Addr()) // a client that comes now is served
+	if err := begin(t, later).finish(); err != nil {
+		t.Error(err)
+	}
+	reply, err := grpc_health_v1.NewHealthClient(later).Check(soon(t), &grpc_health_v1.HealthCheckRequest{Service: "grpc.testing.TestService"})
+	if err != nil || reply.Status != grpc_health_v1.HealthCheckResponse_NOT_SERVING {
+		t.Errorf("in the delay the health is %v, %v", reply, err)
+	}
+	signals <- syscall.SIGTERM // a second one, as the checks took a second
+	waitUntilClosed(t, server.Addr())
+	if err := errors.Join(call.echo(), call.finish()); err != nil {
+		t.Errorf("the call under way: %v", err)
+	}
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(testTimeout):
+		t.Error("the server doesn't end")
+	}
+}
+
+func TestAServerThatFailsDoesNotWaitForLoadBalancers(t *testing.T) {
+	config := free()
+	config.DrainDelay = time.Hour
+	running := serve(t, config, tested(&service{}))
+	running.listener.Close()
+	if err := running.end(t); err == nil || !strings.HasPrefix(err.Error(), "serving 127.0.0.1:") {
+		t.Errorf("the error is %v", err)
 	}
 }
 
