@@ -75,7 +75,7 @@ type Server struct {
 	listener net.Listener
 
 	alongside   []companion
-	needs       []need
+	readiness   *readiness
 	intercept   interceptor
 	guards      []Guard
 	credentials credentials.TransportCredentials // of the user; nil for those of the configuration
@@ -93,7 +93,7 @@ func Listen(config Config, options ...Option) (*Server, error) {
 	}
 	s := &Server{
 		config: config, log: cmp.Or(services.log, config.Logger(os.Stderr)), health: newWatchedHealth(),
-		alongside: services.alongside, needs: services.needs, guards: services.guards, credentials: services.credentials,
+		alongside: services.alongside, guards: services.guards, credentials: services.credentials,
 	}
 	if err := errors.Join(s.checkCredentials(), checkOptions(services.grpc)); err != nil {
 		return nil, err
@@ -111,9 +111,8 @@ func Listen(config Config, options ...Option) (*Server, error) {
 	s.grpc = grpc.NewServer(serverOptions...)
 	for _, service := range services.served {
 		s.register(service, false)
-		s.health.SetServingStatus(service.Desc.ServiceName, grpc_health_v1.HealthCheckResponse_SERVING)
 	}
-	s.health.setReady(len(s.needs) == 0)
+	s.readiness = newReadiness(s.health, services)
 	s.registerOwn()
 	listener, err := net.Listen("tcp", config.Addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
@@ -212,7 +211,7 @@ func (s *Server) serve(ctx context.Context, signals <-chan os.Signal) error {
 	defer close(stopWatching)
 	go s.limits.watch(stopWatching)
 	s.log.Info("serving", "addr", s.Addr(), "tls", s.encrypts())
-	companions := startAll(ctx, slices.Concat(s.alongside, s.checks()))
+	companions := startAll(ctx, slices.Concat(s.alongside, s.readiness.checks(s.log)))
 	var failure error
 	delay := s.config.DrainDelay
 	select {

@@ -94,6 +94,13 @@ func collect(options []Option) (*services, error) {
 		}
 		served[name] = true
 	}
+	for _, need := range all.needs {
+		for _, name := range need.services {
+			if !served[name] {
+				return nil, fmt.Errorf("server.Needs(%q) names the service %s, which is not served: spell it as its proto does, with its package", need.name, name)
+			}
+		}
+	}
 	return all, nil
 }
 
