@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 
 	"google.golang.org/grpc"
@@ -87,6 +88,9 @@ func (s *settings) credentials() (credentials.TransportCredentials, error) {
 
 // local reports whether a target of gRPC is certainly on this machine.
 func local(target string) bool {
+	if servers := list(target); servers != nil {
+		return !slices.ContainsFunc(servers, func(server string) bool { return !local(server) })
+	}
 	if scheme, _, ok := strings.Cut(target, ":"); ok {
 		switch scheme {
 		case "unix", "unix-abstract":
