@@ -14,8 +14,8 @@ import (
 // There is no health check in it. That would be a stream on each connection, which the
 // server's own interceptors have to let through without what other calls have, such as a
 // token, and a server whose log is full would get no calls at all, not even those that
-// read. It is not needed either: a server that stops answers calls until it has told its
-// clients to go elsewhere.
+// read. It is not needed either: a server that stops answers calls until it has sent its
+// clients elsewhere.
 const balanced = `{"loadBalancingConfig":[{"round_robin":{}}]}`
 
 // balance returns the options that make a connection use all servers of a target, and the
