@@ -72,7 +72,7 @@ var refused = map[string]string{
 	"creds":                 "grpc.Creds: pass credentials by server.Credentials",
 	"codec":                 "a codec: the limits of the server need its own. Other encodings can be added by encoding.RegisterCodecV2 on a grpc.Server of your own",
 	"dc":                    "grpc.RPCDecompressor: add a compression by encoding.RegisterCompressor",
-	"inTapHandle":           "grpc.InTapHandle: the limits of the server use it. Refuse calls by server.UnaryInterceptors and server.StreamInterceptors",
+	"inTapHandle":           "grpc.InTapHandle: the limits of the server use it. Refuse calls by server.Guards",
 	"unknownStreamDesc":     "grpc.UnknownServiceHandler: it would run without the limits of the server and without recovery of panics. Serve it on a grpc.Server of your own",
 	"maxConcurrentStreams":  "grpc.MaxConcurrentStreams: set --max-streams (Config.MaxStreams)",
 	"maxReceiveMessageSize": "grpc.MaxRecvMsgSize: set --max-message-bytes (Config.MaxMessageBytes)",

@@ -225,8 +225,7 @@ func (s *Server) serve(ctx context.Context, signals <-chan os.Signal) error {
 	case received := <-signals:
 		s.log.Info("stopping", "signal", received.String())
 	}
-	s.leave(delay, signals)
-	err := s.drain(companions, signals)
+	err := s.drain(companions, signals, s.leave(delay, signals))
 	if failure == nil {
 		failure = companions.firstError()
 	}
@@ -238,44 +237,43 @@ func (s *Server) serve(ctx context.Context, signals <-chan os.Signal) error {
 	return failure
 }
 
-// secondSignal is how long after a server has begun to drain a signal is a second
-// one. Before, it is the first again: the one that also ended the context, or that
-// came to the process and to its group, as timeout sends it.
+// secondSignal is how long after a signal another one is a second one. Before, it is the
+// first again: the one that also ended the context, or that came to the process and to
+// its group, as timeout sends it.
 const secondSignal = time.Second
 
 // leave sets the health to NOT_SERVING, so that load balancers go elsewhere, and waits
-// for a delay while the server goes on serving. A second signal ends the wait.
-func (s *Server) leave(delay time.Duration, signals <-chan os.Signal) {
-	begin := time.Now()
+// for a delay while the server goes on serving. A second signal ends the wait. It returns
+// when the last signal came that counts.
+func (s *Server) leave(delay time.Duration, signals <-chan os.Signal) (last time.Time) {
+	last = time.Now()
 	s.health.leave()
 	if delay == 0 {
-		return
+		return last
 	}
 	s.log.Info("not ready: serving on, until load balancers know", "drain_delay", delay.String())
 	timeout := time.After(delay)
 	for {
 		select {
 		case <-timeout:
-			return
+			return last
 		case received := <-signals:
-			if second(received, begin) {
-				return
+			if another(received, last) {
+				return time.Now()
 			}
 		}
 	}
 }
 
-// second reports whether a signal is a second one to a server that began to stop at a
-// time.
-func second(received os.Signal, begin time.Time) bool {
-	return received != syscall.SIGHUP && time.Since(begin) >= secondSignal
+// another reports whether a signal is another one than the last, which came at a time.
+func another(received os.Signal, last time.Time) bool {
+	return received != syscall.SIGHUP && time.Since(last) >= secondSignal
 }
 
 // drain takes no new calls, and waits for the calls under way and for what runs
-// alongside. It cuts them off after the drain timeout, or when it receives a second
-// signal.
-func (s *Server) drain(companions *companions, signals <-chan os.Signal) error {
-	begin := time.Now()
+// alongside. It cuts them off after the drain timeout, or when it receives another signal
+// than the last one.
+func (s *Server) drain(companions *companions, signals <-chan os.Signal, last time.Time) error {
 	s.health.drain()
 	companions.cancel()
 	finished := make(chan struct{})
@@ -296,7 +294,7 @@ func (s *Server) drain(companions *companions, signals <-chan os.Signal) error {
 			}
 			return fmt.Errorf("calls were still under way %s after the server began to stop: cut off (see --drain-timeout)", s.config.DrainTimeout)
 		case received := <-signals:
-			if !second(received, begin) {
+			if !another(received, last) {
 				continue
 			}
 			go s.grpc.Stop() // in the background, because it waits for handshakes

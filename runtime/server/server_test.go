@@ -576,6 +576,41 @@ func TestADrainDelayLetsLoadBalancersNotice(t *testing.T) {
 	}
 }
 
+func TestASignalAfterTheDrainDelayEndsAtOnce(t *testing.T) {
+	t.Parallel()
+	config := free()
+	config.DrainDelay, config.DrainTimeout = secondSignal, time.Hour
+	works := make(chan struct{})
+	server, err := Listen(config, tested(&service{unary: func(ctx context.Context, _ *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+		close(works)
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	signals, ended, called := make(chan os.Signal), make(chan error, 1), make(chan error, 1)
+	go func() { ended <- server.serve(t.Context(), signals) }()
+	client, ctx := testpb.NewTestServiceClient(dial(t, server.Addr())), soon(t)
+	go func() {
+		_, err := client.UnaryCall(ctx, &testpb.SimpleRequest{})
+		called <- err
+	}()
+	<-works
+	signals <- syscall.SIGTERM
+	waitUntilClosed(t, server.Addr())
+	signals <- syscall.SIGTERM
+	select {
+	case err := <-ended:
+		oneLine(t, err, "second signal", "cut off")
+	case <-time.After(testTimeout):
+		t.Fatal("the server doesn't end")
+	}
+	if err := <-called; status.Code(err) != codes.Unavailable {
+		t.Errorf("the call under way: %v", err)
+	}
+}
+
 func TestAServerThatFailsDoesNotWaitForLoadBalancers(t *testing.T) {
 	config := free()
 	config.DrainDelay = time.Hour
