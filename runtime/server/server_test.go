@@ -611,6 +611,37 @@ func TestASignalAfterTheDrainDelayEndsAtOnce(t *testing.T) {
 	}
 }
 
+// TestAnOldConnectionLeavesItsCallsAGrace has a drain timeout that is shorter than the
+// time that the first call takes.
+func TestAnOldConnectionLeavesItsCallsAGrace(t *testing.T) {
+	t.Parallel()
+	for name, grace := range map[string]time.Duration{"long": time.Hour, "without an end": 0, "short": 10 * time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			config := free()
+			config.DrainTimeout, config.MaxConnectionAge, config.MaxConnectionAgeGrace = time.Millisecond, 20*time.Millisecond, grace
+			running := serve(t, config, tested(&service{}))
+			conn := dial(t, running.Addr())
+			call := begin(t, conn)
+			if name == "short" {
+				if _, err := call.Recv(); status.Code(err) != codes.Unavailable {
+					t.Errorf("after the grace a call ends with %v", err)
+				}
+				return
+			}
+			for i := range 20 { // others go to new connections
+				if _, err := testpb.NewTestServiceClient(conn).UnaryCall(soon(t), &testpb.SimpleRequest{}); err != nil {
+					t.Fatalf("call %d: %v", i, err)
+				}
+				time.Sleep(20 * time.Millisecond)
+			}
+			if err := errors.Join(call.echo(), call.finish()); err != nil {
+				t.Errorf("the call under way: %v", err)
+			}
+		})
+	}
+}
+
 func TestAServerThatFailsDoesNotWaitForLoadBalancers(t *testing.T) {
 	config := free()
 	config.DrainDelay = time.Hour
