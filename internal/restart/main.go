@@ -14,8 +14,10 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -72,9 +74,13 @@ func run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("\na server with open streams exits after %s; they end so:\n", round(exit))
+	fmt.Printf("\na server with %d open streams exits after %s; they end so:\n", len(ended), round(exit))
+	count := map[string]int{} // by kind and end
 	for _, end := range ended {
-		fmt.Printf("  %-24s %v\n", end.stream, end.err)
+		count[fmt.Sprintf("%-22s %v", end.stream, end.err)]++
+	}
+	for _, kind := range slices.Sorted(maps.Keys(count)) {
+		fmt.Printf("  %3d × %s\n", count[kind], kind)
 	}
 	if exit > stopsWithin {
 		missed = append(missed, fmt.Sprintf("with open streams a server took %s to exit", round(exit)))

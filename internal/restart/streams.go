@@ -25,6 +25,9 @@ type end struct {
 	err    error
 }
 
+// ofEachKind is how many streams of each kind are open.
+const ofEachKind = 10
+
 // stopWithStreams stops a server on which each kind of stream is open, with a drain
 // timeout that no stream should use up. It returns how long the server took to exit, and
 // how the streams ended.
@@ -57,25 +60,27 @@ func stopWithStreams(ctx context.Context, program, dir string) (time.Duration, [
 		"a watch of the health": func() (func() error, error) { return watch(ctx, conn) },
 	}
 	for name, open := range streams {
-		receive, err := open()
-		if err != nil {
-			return 0, nil, fmt.Errorf("%s: %w", name, err)
-		}
-		go func() {
-			for {
-				if err := receive(); err != nil {
-					ended <- end{name, err}
-					return
-				}
+		for range ofEachKind {
+			receive, err := open()
+			if err != nil {
+				return 0, nil, fmt.Errorf("%s: %w", name, err)
 			}
-		}()
+			go func() {
+				for {
+					if err := receive(); err != nil {
+						ended <- end{name, err}
+						return
+					}
+				}
+			}()
+		}
 	}
 	took, err := p.stop()
 	if err != nil {
 		return took, nil, fmt.Errorf("with open streams, the server's exit: %w", err)
 	}
 	var all []end
-	for range streams {
+	for range ofEachKind * len(streams) {
 		all = append(all, <-ended)
 	}
 	return took, all, nil
