@@ -67,6 +67,10 @@ crash: ## kill servers, consumers and NATS nodes under load, and check that no a
 rotate: ## replace certificates under load, and put wrong ones in their place (a minute)
 	@$(GO) run ./internal/rotate
 
+.PHONY: restart
+restart: ## restart servers under load, and with open streams, and print what callers see (3 minutes)
+	$(GO) run ./internal/restart -restarts 40
+
 .PHONY: newcomer
 newcomer: plugins ## do literally what runs print until events are stored (a minute)
 	$(GO) test -count=1 -v -run Newcomer ./internal/acceptance

@@ -95,7 +95,7 @@ func TestServerRefusesToStart(t *testing.T) {
 		"data directory is a file": {[]string{"--events", "sqlite:" + filepath.Join(plain, "a.db")}, plain},
 		"log is not a database":    {[]string{"--events", "sqlite:" + plain}, plain},
 		"unknown engine":           {[]string{"--events", "mysql:x"}, `event log mysql:…: want memory:… or nats:… or sqlite:… or tls:…`},
-		"public address":           {[]string{"--addr", ":50051"}, "--insecure"},
+		"public address":           {[]string{"--addr", ":50051", "--events", "memory:"}, "--insecure"},
 		"unknown flag":             {[]string{"--colour"}, "-colour"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -123,12 +123,56 @@ func TestAServerIsNotReadyBeforeItsFirstCheck(t *testing.T) {
 	}
 }
 
+func TestANeedMayBeOfSomeServices(t *testing.T) {
+	never := func(context.Context) error { return errors.New("the log is closed") }
+	always := func(context.Context) error { return nil }
+	other := Service{Desc: &handMade, Impl: &service{}}
+	for name, test := range map[string]struct {
+		needs []Option
+		want  map[string]bool // whether they are healthy
+	}{
+		"of one": {[]Option{Needs("log", never, "made.by.Hand"), Needs("cache", always)},
+			map[string]bool{"grpc.testing.TestService": true, "made.by.Hand": false, "": false}},
+		"of both": {[]Option{Needs("log", never, "made.by.Hand", "grpc.testing.TestService")},
+			map[string]bool{"grpc.testing.TestService": false, "made.by.Hand": false, "": false}},
+		"of all": {[]Option{Needs("log", never), Needs("cache", always, "made.by.Hand")},
+			map[string]bool{"grpc.testing.TestService": false, "made.by.Hand": false, "": false}},
+		"met": {[]Option{Needs("log", always, "made.by.Hand")},
+			map[string]bool{"grpc.testing.TestService": true, "made.by.Hand": true, "": true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			running := serve(t, free(), append(test.needs, tested(&service{}), other)...)
+			health := grpc_health_v1.NewHealthClient(dial(t, running.Addr()))
+			for service, want := range test.want {
+				for deadline := time.Now().Add(testTimeout); ; time.Sleep(time.Millisecond) {
+					reply, err := health.Check(soon(t), &grpc_health_v1.HealthCheckRequest{Service: service})
+					if err != nil {
+						t.Fatal(err)
+					}
+					if (reply.Status == grpc_health_v1.HealthCheckResponse_SERVING) == want {
+						break
+					}
+					if time.Now().After(deadline) {
+						t.Fatalf("%q is %v", service, reply.Status)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestANeedOfAServiceThatIsNotServedIsRefused(t *testing.T) {
+	_, err := Listen(free(), tested(&service{}), Needs("log", func(context.Context) error { return nil }, "TestService"))
+	oneLine(t, err, `server.Needs("log")`, "TestService", "not served")
+}
+
 // The value that is set last must be the current one, also if two checks end at
 // the same time.
 func TestReadinessIsSetInOrder(t *testing.T) {
 	var last atomic.Bool
 	setting, overtaken := make(chan struct{}), make(chan struct{})
-	ready := readiness{unmet: map[int]bool{}, set: func(ready bool) {
+	ready := readiness{services: []string{""}, needs: make([]need, 1), met: []bool{true}, health: func(_ string, ready bool) {
 		if ready {
 			last.Store(true)
 			close(overtaken)

@@ -57,12 +57,16 @@ type Config struct {
 	// ReceiveTimeout bounds how long a request may take to arrive. It begins
 	// again with each 256 KiB.
 	ReceiveTimeout time.Duration
-	// IdleTimeout closes connections that have no call for that long, and
-	// MaxConnectionAge those that are that old, once their calls have had the
-	// DrainTimeout to end. 0 means never.
-	IdleTimeout, MaxConnectionAge time.Duration
-	// DrainTimeout bounds how long calls may go on after a signal to stop. It must
-	// be more than 0.
+	// IdleTimeout closes connections that have no call for that long. 0 means never.
+	IdleTimeout time.Duration
+	// MaxConnectionAge is how old a connection may become, up to a tenth more or less,
+	// so that not all end at once. Its client then takes new calls to a new connection.
+	// Calls under way may go on for MaxConnectionAgeGrace. 0 means without an end.
+	MaxConnectionAge, MaxConnectionAgeGrace time.Duration
+	// DrainDelay is for how long the server goes on serving after a signal to stop,
+	// while its health is NOT_SERVING. A load balancer needs the time to notice.
+	DrainDelay time.Duration
+	// DrainTimeout bounds how long calls may go on after that. It must be more than 0.
 	DrainTimeout time.Duration
 	// Reflection lets tools ask the server for its services. [Parse] turns it off if
 	// other machines can reach Addr, unless it is asked for.
@@ -90,6 +94,7 @@ func Defaults(program string) Config {
 		MaxBatch:              50_000,
 		ReceiveTimeout:        15 * time.Second,
 		IdleTimeout:           15 * time.Minute,
+		MaxConnectionAgeGrace: 10 * time.Second,
 		DrainTimeout:          10 * time.Second,
 		Reflection:            true,
 		LogLevel:              slog.LevelInfo,
@@ -138,9 +143,11 @@ func Parse(program string, args []string, getenv func(string) string, help io.Wr
 	flags.DurationVar(&config.ReceiveTimeout, "receive-timeout", config.ReceiveTimeout, "`how long` a request, or the next 256 KiB of it, may take to arrive")
 	flags.DurationVar(&config.IdleTimeout, "idle-timeout", config.IdleTimeout, "`how long` a connection may have no call")
 	flags.DurationVar(&config.MaxConnectionAge, "max-connection-age", config.MaxConnectionAge, "`how long` a connection may last, so that clients connect again")
+	flags.DurationVar(&config.MaxConnectionAgeGrace, "max-connection-age-grace", config.MaxConnectionAgeGrace, "`how long` the calls of a connection that is too old may go on")
 
 	groups.begin("Stopping")
-	flags.DurationVar(&config.DrainTimeout, "drain-timeout", config.DrainTimeout, "`how long` calls may go on after a signal to stop; more than 0")
+	flags.DurationVar(&config.DrainDelay, "drain-delay", config.DrainDelay, "`how long` to go on serving after a signal to stop, with the health NOT_SERVING, until load balancers know")
+	flags.DurationVar(&config.DrainTimeout, "drain-timeout", config.DrainTimeout, "`how long` calls may go on after that; more than 0")
 
 	groups.begin("Log of the program")
 	flags.TextVar(&config.LogLevel, "log-level", config.LogLevel, "lowest `level` that is logged: debug, info, warn or error")
@@ -254,8 +261,7 @@ type mistake struct {
 	err   error
 }
 
-// check returns an error if the server can't run with this configuration, or if
-// it would serve other machines in plaintext without being asked to.
+// check returns an error if the server can't run with this configuration.
 func (c Config) check() error {
 	var errs []error
 	for _, mistake := range c.mistakes(func(name, value string) string { return fmt.Sprintf("--%s %q", name, value) }) {
@@ -270,9 +276,6 @@ func (c Config) mistakes(named func(name, value string) string) (all []mistake) 
 	add := func(err string, flags ...string) { all = append(all, mistake{flags, errors.New(err)}) }
 	if _, _, err := net.SplitHostPort(c.Addr); err != nil {
 		add(named("addr", c.Addr)+": want host:port, such as localhost:50051", "addr")
-	} else if c.TLSCert == "" && c.TLSKey == "" && !c.Insecure && !c.isPrivate() {
-		add(named("addr", c.Addr)+": other machines can reach it: give --tls-cert and --tls-key, or allow plaintext with --insecure",
-			"addr", "tls-cert", "tls-key", "insecure")
 	}
 	switch {
 	case c.TLSCert == "" && c.TLSKey != "":
@@ -306,10 +309,14 @@ func (c Config) mistakes(named func(name, value string) string) (all []mistake) 
 		{"receive-timeout", c.ReceiveTimeout},
 		{"idle-timeout", c.IdleTimeout},
 		{"max-connection-age", c.MaxConnectionAge},
+		{"max-connection-age-grace", c.MaxConnectionAgeGrace},
 	} {
 		if limit.value < 0 {
 			add(named(limit.flag, limit.value.String())+": want a duration of at least 0, which turns the limit off", limit.flag)
 		}
+	}
+	if c.DrainDelay < 0 {
+		add(named("drain-delay", c.DrainDelay.String())+": want a duration of at least 0", "drain-delay")
 	}
 	if c.DrainTimeout <= 0 {
 		add(named("drain-timeout", c.DrainTimeout.String())+": want a duration of more than 0", "drain-timeout")
@@ -338,6 +345,16 @@ func (c Config) withoutZeros() Config {
 func (c Config) isPrivate() bool {
 	host, _, err := net.SplitHostPort(c.Addr)
 	return err == nil && loopback(host)
+}
+
+// checkPlaintext returns an error if other machines can reach a server that does not
+// encrypt, unless that is asked for. [Listen] calls it, because it knows the credentials.
+func (c Config) checkPlaintext() error {
+	if c.Insecure || c.isPrivate() {
+		return nil
+	}
+	return fmt.Errorf("--addr %s can be reached from other machines: give --tls-cert and --tls-key, "+
+		"or allow plaintext with --insecure", c.Addr)
 }
 
 // loopback reports whether a host can be reached from this machine only.

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
 )
 
@@ -58,14 +60,15 @@ func TestEveryFieldHasAFlagAndAVariable(t *testing.T) {
 	want := Config{
 		Addr: "0.0.0.0:1", TLSCert: "c", TLSKey: "k", TLSClientCA: "a", Insecure: true, Events: "nats://h", MaxMessageBytes: 1, MaxStreams: 2,
 		MaxConnections: 3, MaxAddressConnections: 5, MaxCalls: 6, MaxTails: 7, MaxMemoryBytes: 8, MaxBatch: 9,
-		ReceiveTimeout: 10, IdleTimeout: 11, MaxConnectionAge: 12, DrainTimeout: 4, Reflection: true, LogLevel: slog.LevelWarn, LogFormat: "json",
+		ReceiveTimeout: 10, IdleTimeout: 11, MaxConnectionAge: 12, MaxConnectionAgeGrace: 13, DrainDelay: 14, DrainTimeout: 4, Reflection: true, LogLevel: slog.LevelWarn, LogFormat: "json",
 	}
 	var args, variables []string
 	var lines string
 	for _, set := range []string{
 		"addr=0.0.0.0:1", "tls-cert=c", "tls-key=k", "tls-client-ca=a", "insecure=true", "events=nats://h", "max-message-bytes=1", "max-streams=2",
 		"max-connections=3", "max-connections-per-address=5", "max-calls=6", "max-tails=7", "max-memory-bytes=8", "max-batch=9",
-		"receive-timeout=10ns", "idle-timeout=11ns", "max-connection-age=12ns", "drain-timeout=4ns", "reflection=true", "log-level=warn", "log-format=json",
+		"receive-timeout=10ns", "idle-timeout=11ns", "max-connection-age=12ns",
+		"max-connection-age-grace=13ns", "drain-delay=14ns", "drain-timeout=4ns", "reflection=true", "log-level=warn", "log-format=json",
 	} {
 		name, value, _ := strings.Cut(set, "=")
 		args = append(args, "--"+set)
@@ -133,7 +136,7 @@ func TestEachMistakeIsReportedInOneLineThatNamesIt(t *testing.T) {
 		{args: []string{"--addr", "::1:50051"}, names: "--addr"},
 		{args: []string{"--tls-cert", "cert.pem"}, names: "--tls-key"},
 		{args: []string{"--tls-key", "key.pem"}, names: "--tls-cert"},
-		{args: []string{"--tls-client-ca", "ca.pem"}, names: "--tls-client-ca needs TLS"},
+		{args: []string{"--tls-client-ca", "ca.pem"}, names: "--tls-client-ca \"ca.pem\": it needs TLS"},
 		{args: []string{"--insecure=perhaps"}, names: "-insecure"},
 		{args: []string{"--max-message-bytes", "4MB"}, names: "-max-message-bytes"},
 		{args: []string{"--max-message-bytes", "-1"}, names: `--max-message-bytes "-1"`},
@@ -195,12 +198,12 @@ func TestHelpNamesEveryFlagAndAVariable(t *testing.T) {
 			t.Errorf("%s: %v, want flag.ErrHelp", ask, err)
 		}
 		for _, part := range []string{
-			"-config file", "-print-config", "\nStopping:\n  -drain-timeout", "RECEIVER_SERVER_ADDR_FILE",
+			"-config file", "-print-config", "\nStopping:\n  -drain-delay", "RECEIVER_SERVER_ADDR_FILE",
 			"Usage: receiver-server [flags]", "RECEIVER_SERVER_ADDR", "-addr host:port", `(default "localhost:50051")`, "-tls-cert file", "-tls-key file",
 			"-insecure", "-events URL", "-max-message-bytes bytes", "-max-streams calls", "-max-connections connections",
 			"-max-connections-per-address connections", "-max-calls calls", "-max-tails calls", "-max-memory-bytes bytes",
 			"-max-batch elements", "-receive-timeout how long", "-idle-timeout how long", "-max-connection-age how long",
-			"-drain-timeout how long", "-reflection", "-log-level level", "-log-format format",
+			"-max-connection-age-grace how long", "-drain-delay how long", "-drain-timeout how long", "-reflection", "-log-level level", "-log-format format",
 		} {
 			if !strings.Contains(help.String(), part) {
 				t.Errorf("%s doesn't print %q:\n%s", ask, part, help.String())
@@ -220,15 +223,22 @@ func TestOnlyThisMachineIsServedInTheClear(t *testing.T) {
 	} {
 		config := Defaults("a-server")
 		config.Addr = addr
-		if _, err := Listen(config, Service{Desc: &handMade, Impl: &service{}}); err == nil {
-			t.Errorf("Listen took %s", addr)
-		}
-		_, err := Parse("a-server", []string{"--addr", addr}, environment(), io.Discard)
+		hand := Service{Desc: &handMade, Impl: &service{}}
+		_, err := Listen(config, hand)
+		oneLine(t, err, addr, "--tls-cert", "--insecure")
+		_, err = Listen(config, hand, Credentials(insecure.NewCredentials()))
 		oneLine(t, err, addr, "--tls-cert", "--insecure")
 		for _, allowed := range [][]string{{"--insecure"}, {"--tls-cert", "cert.pem", "--tls-key", "key.pem"}} {
-			if _, err := Parse("a-server", append(allowed, "--addr", addr), environment(), io.Discard); err != nil {
+			config, err := Parse("a-server", append(allowed, "--addr", addr), environment(), io.Discard)
+			if err != nil {
 				t.Errorf("%s: %v", allowed, err)
 			}
+			if err := (&Server{config: config}).checkCredentials(); err != nil {
+				t.Errorf("%s: %v", allowed, err)
+			}
+		}
+		if err := (&Server{config: config, credentials: credentials.NewTLS(nil)}).checkCredentials(); err != nil {
+			t.Errorf("with credentials: %v", err)
 		}
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
@@ -26,11 +27,19 @@ import (
 	"google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
 )
 
-// Run serves until ctx ends or the process gets SIGINT or SIGTERM. It then takes no
-// new calls and lets the calls under way finish, for as long as config allows.
-// Streams on which nothing comes end, with code Unavailable. A second SIGINT or
-// SIGTERM, a second or more after the first, ends all calls at once. The error is nil
-// if every call could finish.
+// Run serves until ctx ends or the process gets SIGINT or SIGTERM. Then it stops, in
+// this order:
+//
+//  1. The health of all services becomes NOT_SERVING. For the DrainDelay of config it
+//     serves on, so that load balancers have time to send calls elsewhere.
+//  2. It takes no new connections and calls: clients take their calls to another server.
+//     Calls under way finish, within the DrainTimeout, which begins here.
+//  3. Streams that would keep it end with code Unavailable: tails, watches of the health,
+//     and streams on which nothing comes.
+//  4. What runs [Alongside] has ended. Run returns, and main closes the event log.
+//
+// A second SIGINT or SIGTERM, a second or more after the first, ends the delay; one
+// after that ends all calls at once. The error is nil if every call could finish.
 //
 // On SIGHUP the server looks at the files that it watches (see [Watch]) and goes on.
 // If there are none, SIGHUP is the same as SIGTERM, unless it is ignored, as nohup does.
@@ -68,13 +77,14 @@ type Server struct {
 	limits   *limits
 	listener net.Listener
 
-	alongside []companion
-	needs     []need
-	watched   []*watched
-	intercept interceptor
-	guards    []Guard
+	alongside   []companion
+	readiness   *readiness
+	watched     []*watched
+	intercept   interceptor
+	guards      []Guard
+	credentials credentials.TransportCredentials // of the user; nil for those of the configuration
 
-	certificates *certificates // nil without TLS
+	certificates *certificates // nil without TLS by the configuration
 }
 
 // Listen makes a server of services and listens on its address. Unlike [Run], it
@@ -90,7 +100,10 @@ func Listen(config Config, options ...Option) (*Server, error) {
 	}
 	s := &Server{
 		config: config, log: cmp.Or(services.log, config.Logger(os.Stderr)), health: newWatchedHealth(),
-		alongside: services.alongside, needs: services.needs, guards: services.guards,
+		alongside: services.alongside, guards: services.guards, credentials: services.credentials,
+	}
+	if err := errors.Join(s.checkCredentials(), checkOptions(services.grpc)); err != nil {
+		return nil, err
 	}
 	if err := s.loadFiles(services.watches); err != nil {
 		return nil, err
@@ -98,16 +111,15 @@ func Listen(config Config, options ...Option) (*Server, error) {
 	s.intercept = interceptor{log: s.log, notices: newNotices(s.log), draining: s.health.draining, unaries: services.unary, streams: services.stream, keeper: services.keeper}
 	s.limits = newLimits(config, s.intercept.notices, s.health.draining)
 	s.limits.keepsRefused = services.keeper != nil
-	serverOptions := s.options()
+	serverOptions := slices.Concat(defaultOptions, services.grpc, s.options())
 	for _, handler := range services.stats {
 		serverOptions = append(serverOptions, grpc.StatsHandler(handler))
 	}
 	s.grpc = grpc.NewServer(serverOptions...)
 	for _, service := range services.served {
 		s.register(service, false)
-		s.health.SetServingStatus(service.Desc.ServiceName, grpc_health_v1.HealthCheckResponse_SERVING)
 	}
-	s.health.setReady(len(s.needs) == 0)
+	s.readiness = newReadiness(s.health, services)
 	s.registerOwn()
 	listener, err := net.Listen("tcp", config.Addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
@@ -146,7 +158,8 @@ func (s *Server) registerOwn() {
 	}
 }
 
-// options returns the options of gRPC for the configuration.
+// options returns the options of gRPC for the configuration, which those of the user
+// must not replace.
 func (s *Server) options() []grpc.ServerOption {
 	options := []grpc.ServerOption{
 		grpc.InTapHandle(s.limits.letIn),
@@ -158,16 +171,17 @@ func (s *Server) options() []grpc.ServerOption {
 		grpc.InitialConnWindowSize(connectionWindow),
 		grpc.MaxRecvMsgSize(s.config.MaxMessageBytes),
 		grpc.MaxConcurrentStreams(uint32(min(int64(s.config.MaxStreams), math.MaxUint32))),
-		grpc.MaxHeaderListSize(64 << 10),
 		// gRPC drains only once all connections have finished their handshakes,
 		// so one must not take as long as the drain timeout.
 		grpc.ConnectionTimeout(min(10*time.Second, max(2*time.Second, s.config.DrainTimeout/2))),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
 			Time: time.Minute, Timeout: 20 * time.Second,
 			MaxConnectionIdle: s.config.IdleTimeout,
-			MaxConnectionAge:  s.config.MaxConnectionAge, MaxConnectionAgeGrace: s.config.DrainTimeout,
+			MaxConnectionAge:  s.config.MaxConnectionAge, MaxConnectionAgeGrace: s.config.MaxConnectionAgeGrace,
 		}),
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
+	}
+	if s.credentials != nil {
+		return append(options, grpc.Creds(handshake{s.credentials, s.log}))
 	}
 	if s.certificates == nil {
 		return append(options, grpc.Creds(handshake{}))
@@ -177,15 +191,14 @@ func (s *Server) options() []grpc.ServerOption {
 
 // warnIfOpen logs what the configuration leaves open to other machines.
 func (s *Server) warnIfOpen() {
-	host, _, _ := net.SplitHostPort(s.config.Addr)
-	if loopback(host) {
+	if s.config.isPrivate() {
 		return
 	}
 	known := slices.ContainsFunc(s.guards, func(g Guard) bool { return g.KnowsCallers })
 	switch {
-	case known && s.config.TLSCert == "":
+	case known && !s.encrypts():
 		s.log.Warn("API keys come in plaintext: whoever sees them on their way may use them. Give --tls-cert and --tls-key, unless something in front encrypts", "addr", s.Addr())
-	case !known && s.config.TLSClientCA == "" && len(s.intercept.unaries) == 0:
+	case !known && s.config.TLSClientCA == "" && s.credentials == nil && len(s.intercept.unaries) == 0:
 		s.log.Warn("anyone who reaches this address may call this server: give it API keys (--keys) or --tls-client-ca, or check callers in an interceptor", "addr", s.Addr())
 	}
 }
@@ -193,9 +206,9 @@ func (s *Server) warnIfOpen() {
 // Addr returns the address that the server listens on, as host:port.
 func (s *Server) Addr() string { return s.listener.Addr().String() }
 
-// Serve answers calls until ctx ends. Then it drains: it takes no new calls, and
-// lets the calls under way and what runs [Alongside] finish within the
-// configuration's DrainTimeout. The error is nil if all of them did. When Serve
+// Serve answers calls until ctx ends. Then it stops as [Run] does: its health is
+// NOT_SERVING, after the configuration's DrainDelay it takes no new calls, and lets the
+// calls under way and what runs [Alongside] finish within its DrainTimeout. The error is nil if all of them did. When Serve
 // returns, nothing that it started is still running, except what it had to cut
 // off.
 func (s *Server) Serve(ctx context.Context) error {
@@ -218,14 +231,16 @@ func (s *Server) serve(ctx context.Context, signals, hangUps <-chan os.Signal) e
 	if s.certificates != nil {
 		go s.certificates.remindUntil(stopWatching)
 	}
-	s.log.Info("serving", "addr", s.Addr(), "tls", s.certificates != nil)
+	s.log.Info("serving", "addr", s.Addr(), "tls", s.encrypts())
 	s.warnIfOpen()
-	companions := startAll(ctx, slices.Concat(s.alongside, s.checks()))
+	companions := startAll(ctx, slices.Concat(s.alongside, s.readiness.checks(s.log)))
 	var failure error
+	delay := s.config.DrainDelay
 	select {
 	case err := <-ended:
 		failure = fmt.Errorf("serving %s: %w", s.Addr(), err)
 		go s.grpc.Stop() // it doesn't end handlers: drain waits for those
+		delay = 0
 	case failure = <-companions.failed:
 		s.log.Error("a task that runs alongside the server failed", "error", failure)
 	case <-ctx.Done():
@@ -234,7 +249,7 @@ func (s *Server) serve(ctx context.Context, signals, hangUps <-chan os.Signal) e
 	case received := <-hangUps:
 		s.log.Info("stopping", "signal", received.String())
 	}
-	err := s.drain(companions, signals)
+	err := s.drain(companions, signals, s.leave(delay, signals))
 	if failure == nil {
 		failure = companions.firstError()
 	}
@@ -246,16 +261,38 @@ func (s *Server) serve(ctx context.Context, signals, hangUps <-chan os.Signal) e
 	return failure
 }
 
-// secondSignal is how long after a server has begun to drain a signal is a second
-// one. Before, it is the first again: the one that also ended the context, or that
-// came to the process and to its group, as timeout sends it.
+// secondSignal is how long after a signal another one is a second one. Before, it is the
+// first again: the one that also ended the context, or that came to the process and to
+// its group, as timeout sends it.
 const secondSignal = time.Second
 
-// drain sets the health to NOT_SERVING, so that load balancers go elsewhere, and
-// waits for the calls under way and for what runs alongside. It cuts them off
-// after the drain timeout, or when it receives a second signal.
-func (s *Server) drain(companions *companions, signals <-chan os.Signal) error {
-	begin := time.Now()
+// leave sets the health to NOT_SERVING, so that load balancers go elsewhere, and waits
+// for a delay while the server goes on serving. A second signal ends the wait. It returns
+// when the last signal came that counts.
+func (s *Server) leave(delay time.Duration, signals <-chan os.Signal) (last time.Time) {
+	last = time.Now()
+	s.health.leave()
+	if delay == 0 {
+		return last
+	}
+	s.log.Info("not ready: serving on, until load balancers know", "drain_delay", delay.String())
+	timeout := time.After(delay)
+	for {
+		select {
+		case <-timeout:
+			return last
+		case <-signals:
+			if time.Since(last) >= secondSignal {
+				return time.Now()
+			}
+		}
+	}
+}
+
+// drain takes no new calls, and waits for the calls under way and for what runs
+// alongside. It cuts them off after the drain timeout, or when it receives another signal
+// than the last one.
+func (s *Server) drain(companions *companions, signals <-chan os.Signal, last time.Time) error {
 	s.health.drain()
 	companions.cancel()
 	finished := make(chan struct{})
@@ -276,7 +313,7 @@ func (s *Server) drain(companions *companions, signals <-chan os.Signal) error {
 			}
 			return fmt.Errorf("calls were still under way %s after the server began to stop: cut off (see --drain-timeout)", s.config.DrainTimeout)
 		case <-signals:
-			if time.Since(begin) < secondSignal {
+			if time.Since(last) < secondSignal {
 				continue
 			}
 			go s.grpc.Stop() // in the background, because it waits for handshakes

@@ -12,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -448,6 +450,143 @@ func TestNoServiceIsHealthyWhileDraining(t *testing.T) {
 	}
 	if err := running.end(t); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestADrainDelayLetsLoadBalancersNotice stops a server with a long delay: it says that
+// it is not ready, and serves on until a second signal.
+func TestADrainDelayLetsLoadBalancersNotice(t *testing.T) {
+	t.Parallel()
+	config := free()
+	config.DrainDelay = time.Hour
+	var checks atomic.Int64
+	server, err := Listen(config, tested(&service{}), Needs("log", func(context.Context) error { checks.Add(1); return nil }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	signals, hangUps, ended := make(chan os.Signal), make(chan os.Signal, 1), make(chan error, 1)
+	go func() { ended <- server.serve(t.Context(), signals, hangUps) }()
+	conn := dial(t, server.Addr())
+	watch, err := grpc_health_v1.NewHealthClient(conn).Watch(soon(t), &grpc_health_v1.HealthCheckRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	becomes := func(want grpc_health_v1.HealthCheckResponse_ServingStatus) {
+		t.Helper()
+		for {
+			reply, err := watch.Recv()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if reply.Status == want {
+				return
+			}
+		}
+	}
+	call := begin(t, conn)
+	becomes(grpc_health_v1.HealthCheckResponse_SERVING)
+	signals <- syscall.SIGTERM
+	becomes(grpc_health_v1.HealthCheckResponse_NOT_SERVING)
+	signals <- syscall.SIGTERM // by timeout, as the same one again
+	hangUps <- syscall.SIGHUP
+	for now := checks.Load(); checks.Load() < now+2; time.Sleep(time.Millisecond) { // which succeed
+	}
+	later := dial(t, server.Addr()) // a client that comes now is served
+	if err := begin(t, later).finish(); err != nil {
+		t.Error(err)
+	}
+	reply, err := grpc_health_v1.NewHealthClient(later).Check(soon(t), &grpc_health_v1.HealthCheckRequest{Service: "grpc.testing.TestService"})
+	if err != nil || reply.Status != grpc_health_v1.HealthCheckResponse_NOT_SERVING {
+		t.Errorf("in the delay the health is %v, %v", reply, err)
+	}
+	signals <- syscall.SIGTERM // a second one, as the checks took a second
+	waitUntilClosed(t, server.Addr())
+	if err := errors.Join(call.echo(), call.finish()); err != nil {
+		t.Errorf("the call under way: %v", err)
+	}
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(testTimeout):
+		t.Error("the server doesn't end")
+	}
+}
+
+func TestASignalAfterTheDrainDelayEndsAtOnce(t *testing.T) {
+	t.Parallel()
+	config := free()
+	config.DrainDelay, config.DrainTimeout = secondSignal, time.Hour
+	works := make(chan struct{})
+	server, err := Listen(config, tested(&service{unary: func(ctx context.Context, _ *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+		close(works)
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	signals, ended, called := make(chan os.Signal), make(chan error, 1), make(chan error, 1)
+	go func() { ended <- server.serve(t.Context(), signals, nil) }()
+	client, ctx := testpb.NewTestServiceClient(dial(t, server.Addr())), soon(t)
+	go func() {
+		_, err := client.UnaryCall(ctx, &testpb.SimpleRequest{})
+		called <- err
+	}()
+	<-works
+	signals <- syscall.SIGTERM
+	waitUntilClosed(t, server.Addr())
+	signals <- syscall.SIGTERM
+	select {
+	case err := <-ended:
+		oneLine(t, err, "second signal", "cut off")
+	case <-time.After(testTimeout):
+		t.Fatal("the server doesn't end")
+	}
+	if err := <-called; status.Code(err) != codes.Unavailable {
+		t.Errorf("the call under way: %v", err)
+	}
+}
+
+// TestAnOldConnectionLeavesItsCallsAGrace has a drain timeout that is shorter than the
+// time that the first call takes.
+func TestAnOldConnectionLeavesItsCallsAGrace(t *testing.T) {
+	t.Parallel()
+	for name, grace := range map[string]time.Duration{"long": time.Hour, "without an end": 0, "short": 10 * time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			config := free()
+			config.DrainTimeout, config.MaxConnectionAge, config.MaxConnectionAgeGrace = time.Millisecond, 20*time.Millisecond, grace
+			running := serve(t, config, tested(&service{}))
+			conn := dial(t, running.Addr())
+			call := begin(t, conn)
+			if name == "short" {
+				if _, err := call.Recv(); status.Code(err) != codes.Unavailable {
+					t.Errorf("after the grace a call ends with %v", err)
+				}
+				return
+			}
+			for i := range 20 { // others go to new connections
+				if _, err := testpb.NewTestServiceClient(conn).UnaryCall(soon(t), &testpb.SimpleRequest{}); err != nil {
+					t.Fatalf("call %d: %v", i, err)
+				}
+				time.Sleep(20 * time.Millisecond)
+			}
+			if err := errors.Join(call.echo(), call.finish()); err != nil {
+				t.Errorf("the call under way: %v", err)
+			}
+		})
+	}
+}
+
+func TestAServerThatFailsDoesNotWaitForLoadBalancers(t *testing.T) {
+	config := free()
+	config.DrainDelay = time.Hour
+	running := serve(t, config, tested(&service{}))
+	running.listener.Close()
+	if err := running.end(t); err == nil || !strings.HasPrefix(err.Error(), "serving 127.0.0.1:") {
+		t.Errorf("the error is %v", err)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/stats"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -18,7 +19,7 @@ import (
 // Option is a [Service] to serve, a service to start [Without], a function to
 // run [Alongside], a check that the server [Needs], files to [Watch], or what the server
 // adds to its own: [UnaryInterceptors], [StreamInterceptors], [StatsHandlers], [Guards],
-// a [Logger]. [Options] makes one of several.
+// a [Logger], [Credentials], [GRPCOptions]. [Options] makes one of several.
 type Option interface{ apply(*services) }
 
 type option func(*services)
@@ -79,18 +80,20 @@ type without string
 func (w without) apply(all *services) { all.without = append(all.without, string(w)) }
 
 type services struct {
-	served    []Service
-	without   []string
-	alongside []companion
-	needs     []need
-	watches   []watch
-	unary     []grpc.UnaryServerInterceptor
-	stream    []grpc.StreamServerInterceptor
-	stats     []stats.Handler
-	guards    []Guard
-	keeper    Keeper // nil for none
-	invalid   []error
-	log       *slog.Logger // nil for the one that the configuration describes
+	served      []Service
+	without     []string
+	alongside   []companion
+	needs       []need
+	watches     []watch
+	unary       []grpc.UnaryServerInterceptor
+	stream      []grpc.StreamServerInterceptor
+	stats       []stats.Handler
+	guards      []Guard
+	keeper      Keeper // nil for none
+	invalid     []error
+	log         *slog.Logger                     // nil for the one that the configuration describes
+	credentials credentials.TransportCredentials // nil for the same reason
+	grpc        []grpc.ServerOption
 }
 
 func collect(options []Option) (*services, error) {
@@ -120,6 +123,13 @@ func collect(options []Option) (*services, error) {
 				return nil, fmt.Errorf("service %s: %w", name, err)
 			}
 			all.served[i].check = check
+		}
+	}
+	for _, need := range all.needs {
+		for _, name := range need.services {
+			if !served[name] {
+				return nil, fmt.Errorf("server.Needs(%q) names the service %s, which is not served: spell it as its proto does, with its package", need.name, name)
+			}
 		}
 	}
 	return all, nil
