@@ -43,8 +43,10 @@ type Method struct {
 // Dial connects to target, such as "localhost:50051", and returns once it is
 // connected. It returns an error if no address of target answers or ctx ends
 // first. While the server is unavailable, calls of methods that allow it are tried
-// again until their deadline, also those of a caller that has a service config. A
-// connection that is lost is back within about two seconds after the server is.
+// again until their deadline, also those of a caller that has a service config. So are
+// calls that the server refuses as too many (code ResourceExhausted), if it says after
+// what time to try again and that is before the deadline. A connection that is lost is
+// back within about two seconds after the server is.
 func Dial(ctx context.Context, target string, services []Service, options ...Option) (*grpc.ClientConn, error) {
 	settings := settings{target: target}
 	for _, option := range options {
@@ -105,12 +107,16 @@ func connect(ctx context.Context, conn *grpc.ClientConn, seen *seen) error {
 	}
 }
 
+// dialingKey is the key of the context of the call that dialError makes, which is made
+// once.
+type dialingKey struct{}
+
 // dialError returns why a connection failed, or nil if it has become ready
 // meanwhile. gRPC gives the reason only to a call. It can be any call, because
 // without a connection it never leaves this machine.
 func dialError(ctx context.Context, conn *grpc.ClientConn) error {
-	once := context.WithValue(ctx, onceKey{}, true)
-	err := conn.Invoke(once, "/grpc.health.v1.Health/Check", &emptypb.Empty{}, &emptypb.Empty{}, grpc.WaitForReady(false))
+	dialing := context.WithValue(ctx, dialingKey{}, true)
+	err := conn.Invoke(dialing, "/grpc.health.v1.Health/Check", &emptypb.Empty{}, &emptypb.Empty{}, grpc.WaitForReady(false))
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
