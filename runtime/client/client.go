@@ -56,15 +56,19 @@ func Dial(ctx context.Context, target string, services []Service, options ...Opt
 	if err != nil {
 		return nil, err
 	}
-	calls := newRetrier(services).intercept
+	preparation, err := settings.preparation()
+	if err != nil {
+		return nil, err
+	}
+	calls := []grpc.UnaryClientInterceptor{within, preparation.unary, newRetrier(services).call}
 	if settings.once {
-		calls = callOnce
+		calls = []grpc.UnaryClientInterceptor{callOnce, preparation.unary}
 	}
 	handshakes := newHandshakes(credentials)
 	dial := []grpc.DialOption{
 		grpc.WithTransportCredentials(handshakes),
-		grpc.WithChainUnaryInterceptor(calls),
-		grpc.WithChainStreamInterceptor(openStream),
+		grpc.WithChainUnaryInterceptor(calls...),
+		grpc.WithChainStreamInterceptor(openStream, preparation.stream),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReceive)),
 		grpc.WithConnectParams(reconnecting),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
@@ -73,6 +77,9 @@ func Dial(ctx context.Context, target string, services []Service, options ...Opt
 		// Otherwise gRPC asks the DNS for a configuration of localhost, which
 		// takes long where no DNS server answers.
 		dial = append(dial, grpc.WithDisableServiceConfig())
+	}
+	if settings.token != nil {
+		dial = append(dial, grpc.WithPerRPCCredentials(bearer{settings.token, !settings.insecure && !local(target)}))
 	}
 	conn, err := grpc.NewClient(target, append(dial, settings.dial...)...)
 	if err != nil {
@@ -107,8 +114,8 @@ func connect(ctx context.Context, conn *grpc.ClientConn, seen *seen) error {
 	}
 }
 
-// dialingKey is the key of the context of the call that dialError makes, which is made
-// once.
+// dialingKey is the key of the context of the call that dialError makes: it is made
+// once, and without what goes with the user's calls.
 type dialingKey struct{}
 
 // dialError returns why a connection failed, or nil if it has become ready
@@ -138,15 +145,15 @@ var reconnecting = grpc.ConnectParams{
 	MinConnectTimeout: 20 * time.Second, // as by default
 }
 
-// intercept gives a call a deadline if it has none, and makes it. (The timeout of a
+// within gives a call a deadline if it has none, and makes it. (The timeout of a
 // service config would also shorten longer deadlines.)
-func (r retrier) intercept(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, call grpc.UnaryInvoker, options ...grpc.CallOption) error {
+func within(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, call grpc.UnaryInvoker, options ...grpc.CallOption) error {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, DefaultTimeout)
 		defer cancel()
 	}
-	return explainID(ctx, r.call(ctx, method, request, reply, conn, call, options...))
+	return explainID(ctx, call(ctx, method, request, reply, conn, options...))
 }
 
 // callOnce makes a call as it is.

@@ -26,6 +26,9 @@ type settings struct {
 	rootCAs  string
 	tls      *tls.Config
 	once     bool
+	token    func(context.Context) (string, error) // nil for none
+	headers  []header
+	perCall  []func(context.Context, string) (context.Context, error)
 	dial     []grpc.DialOption
 }
 
