@@ -28,21 +28,25 @@ import (
 	"google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
 )
 
-// Run serves until ctx ends or the process gets SIGINT, SIGTERM or SIGHUP (unless
-// that is ignored, as nohup does). It then takes no new calls and lets the calls
-// under way finish, for as long as config allows. Streams on which nothing comes
-// end, with code Unavailable. A second SIGINT or SIGTERM, a second or more after
-// the first, ends all calls at once. The error is nil if every call could finish.
+// Run serves until ctx ends or the process gets SIGINT or SIGTERM. It then takes no
+// new calls and lets the calls under way finish, for as long as config allows.
+// Streams on which nothing comes end, with code Unavailable. A second SIGINT or
+// SIGTERM, a second or more after the first, ends all calls at once. The error is nil
+// if every call could finish.
+//
+// On SIGHUP the server looks at the files that it watches (see [Watch]) and goes on.
+// If there are none, SIGHUP is the same as SIGTERM, unless it is ignored, as nohup does.
 //
 // Run returns an error at once if a proto package of the given services declares
 // another service that is not given, unless options have [Without] for it.
 func Run(ctx context.Context, config Config, options ...Option) error {
-	signals := make(chan os.Signal, 2)
+	signals, hangUps := make(chan os.Signal, 2), make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	if !signal.Ignored(syscall.SIGHUP) {
-		signal.Notify(signals, syscall.SIGHUP)
-	}
 	defer signal.Stop(signals)
+	if !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(hangUps, syscall.SIGHUP)
+		defer signal.Stop(hangUps)
+	}
 	services, err := collect(options)
 	if err != nil {
 		return err
@@ -54,7 +58,7 @@ func Run(ctx context.Context, config Config, options ...Option) error {
 	if err != nil {
 		return err
 	}
-	return server.serve(ctx, signals)
+	return server.serve(ctx, signals, hangUps)
 }
 
 // Server is a gRPC server that listens on its address.
@@ -68,6 +72,7 @@ type Server struct {
 
 	alongside []companion
 	needs     []need
+	watched   []*watched
 	intercept interceptor
 }
 
@@ -84,6 +89,13 @@ func Listen(config Config, options ...Option) (*Server, error) {
 	s := &Server{
 		config: config, log: cmp.Or(services.log, config.Logger(os.Stderr)), health: newWatchedHealth(),
 		alongside: services.alongside, needs: services.needs,
+	}
+	for _, watch := range services.watches {
+		watched, err := watch.start(s.log)
+		if err != nil {
+			return nil, err
+		}
+		s.watched = append(s.watched, watched)
 	}
 	s.intercept = interceptor{log: s.log, draining: s.health.draining, unaries: services.unary, streams: services.stream}
 	s.limits = newLimits(config, newNotices(s.log), s.health.draining)
@@ -183,10 +195,10 @@ func (s *Server) Addr() string { return s.listener.Addr().String() }
 // returns, nothing that it started is still running, except what it had to cut
 // off.
 func (s *Server) Serve(ctx context.Context) error {
-	return s.serve(ctx, nil)
+	return s.serve(ctx, nil, nil)
 }
 
-func (s *Server) serve(ctx context.Context, signals <-chan os.Signal) error {
+func (s *Server) serve(ctx context.Context, signals, hangUps <-chan os.Signal) error {
 	ended := make(chan error, 1)
 	go func() {
 		defer close(ended)
@@ -195,6 +207,10 @@ func (s *Server) serve(ctx context.Context, signals <-chan os.Signal) error {
 	stopWatching := make(chan struct{})
 	defer close(stopWatching)
 	go s.limits.watch(stopWatching)
+	if len(s.watched) > 0 {
+		go watchAll(stopWatching, hangUps, s.watched)
+		hangUps = nil // it does not end the server
+	}
 	s.log.Info("serving", "addr", s.Addr(), "tls", s.config.TLSCert != "")
 	companions := startAll(ctx, slices.Concat(s.alongside, s.checks()))
 	var failure error
@@ -206,6 +222,8 @@ func (s *Server) serve(ctx context.Context, signals <-chan os.Signal) error {
 		s.log.Error("a task that runs alongside the server failed", "error", failure)
 	case <-ctx.Done():
 	case received := <-signals:
+		s.log.Info("stopping", "signal", received.String())
+	case received := <-hangUps:
 		s.log.Info("stopping", "signal", received.String())
 	}
 	err := s.drain(companions, signals)
@@ -249,8 +267,8 @@ func (s *Server) drain(companions *companions, signals <-chan os.Signal) error {
 				return fmt.Errorf("%s still ran %s after the server began to stop: cut off (see --drain-timeout)", strings.Join(running, ", "), s.config.DrainTimeout)
 			}
 			return fmt.Errorf("calls were still under way %s after the server began to stop: cut off (see --drain-timeout)", s.config.DrainTimeout)
-		case received := <-signals:
-			if received == syscall.SIGHUP || time.Since(begin) < secondSignal {
+		case <-signals:
+			if time.Since(begin) < secondSignal {
 				continue
 			}
 			go s.grpc.Stop() // in the background, because it waits for handshakes

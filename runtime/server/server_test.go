@@ -444,7 +444,7 @@ func TestTheSignalThatEndedTheContextCutsOffNoCall(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	signals, ended := make(chan os.Signal), make(chan error, 1)
-	go func() { ended <- server.serve(ctx, signals) }()
+	go func() { ended <- server.serve(ctx, signals, nil) }()
 	call := begin(t, dial(t, server.Addr()))
 	stop()
 	waitUntilClosed(t, server.Addr())

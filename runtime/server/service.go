@@ -15,7 +15,7 @@ import (
 )
 
 // Option is a [Service] to serve, a service to start [Without], a function to
-// run [Alongside], a check that the server [Needs], or what the server adds to its own:
+// run [Alongside], a check that the server [Needs], files to [Watch], or what the server adds to its own:
 // [UnaryInterceptors], [StreamInterceptors], [StatsHandlers], a [Logger].
 type Option interface{ apply(*services) }
 
@@ -46,6 +46,7 @@ type services struct {
 	without   []string
 	alongside []companion
 	needs     []need
+	watches   []watch
 	unary     []grpc.UnaryServerInterceptor
 	stream    []grpc.StreamServerInterceptor
 	stats     []stats.Handler
