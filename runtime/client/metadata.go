@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -41,11 +42,12 @@ var reservedHeaders = []string{
 // not contain the value, which may be a secret.
 func CheckHeader(name, value string) error {
 	name = strings.ToLower(name)
+	invalid := strings.IndexFunc(name, func(r rune) bool { return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789-_.", r) })
 	switch {
 	case name == "":
-		return fmt.Errorf("a header has no name")
-	case strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-_.") != "":
-		return fmt.Errorf("the header %q has a name that gRPC can't send: want letters, digits, '-', '_' and '.'", name)
+		return errors.New("a header has no name")
+	case invalid >= 0: // what follows may be a value
+		return fmt.Errorf("the name of a header may have letters, digits, '-', '_' and '.', and no other character as after %q", name[:invalid])
 	case strings.HasPrefix(name, "grpc-") || slices.Contains(reservedHeaders, name):
 		return fmt.Errorf("the header %q is one that gRPC sets itself", name)
 	case name == eventid.Key:
