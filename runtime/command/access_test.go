@@ -151,7 +151,7 @@ func TestAFieldKeepsItsFlag(t *testing.T) {
 	}
 }
 
-// TestAServerThatWantsToKnowWhoCalls: the error says how, unless it was said.
+// TestAServerThatWantsToKnowWhoCalls: the error is about the flags for it, unless one was given.
 func TestAServerThatWantsToKnowWhoCalls(t *testing.T) {
 	token := fileOf(t, "token", "secret")
 	const hint = " (no token was given: see --token-file and --header)"
