@@ -74,6 +74,7 @@ type Server struct {
 	needs     []need
 	watched   []*watched
 	intercept interceptor
+	guards    []Guard
 }
 
 // Listen makes a server of services and listens on its address. Unlike [Run], it
@@ -88,7 +89,7 @@ func Listen(config Config, options ...Option) (*Server, error) {
 	}
 	s := &Server{
 		config: config, log: cmp.Or(services.log, config.Logger(os.Stderr)), health: newWatchedHealth(),
-		alongside: services.alongside, needs: services.needs,
+		alongside: services.alongside, needs: services.needs, guards: services.guards,
 	}
 	for _, watch := range services.watches {
 		watched, err := watch.start(s.log)
@@ -127,7 +128,7 @@ func Listen(config Config, options ...Option) (*Server, error) {
 
 // register adds a service, ours or one of the user's.
 func (s *Server) register(service Service, ours bool) {
-	s.grpc.RegisterService(s.limits.bound(service.Desc, s.intercept, ours), service.Impl)
+	s.grpc.RegisterService(s.limits.bound(service, s.intercept, s.guards, ours), service.Impl)
 }
 
 // registerOwn adds the server's own services, except those that the user
