@@ -5,7 +5,7 @@ BIN      := $(CURDIR)/.tools/bin
 BUF      := v1.75.0
 # ./... does not include packages in testdata, so they are listed here.
 GOLDENS  := $(patsubst %,./%/...,$(wildcard testdata/*/golden))
-EXAMPLES := examples/receiver examples/custom examples/clickstream examples/adopt
+EXAMPLES := examples/receiver examples/custom examples/clickstream examples/adopt examples/hooked
 TYPESCRIPT := examples/languages/typescript
 export PATH := $(BIN):$(PATH)
 
