@@ -27,8 +27,9 @@ func Token(token func(ctx context.Context) (string, error)) Option {
 
 // TokenFile sends the token that a file contains, as [Token] does. White space around
 // it is dropped. The file is read again when a call is made a second or more after it
-// was read. If it can't be read then, or contains no token, the one that it had before
-// is sent. Calls fail, with code Unauthenticated, only if it never had one.
+// was read; a pipe is read once. If it can't be read then, or contains no token, the one
+// that it had before is sent. Calls fail, with code Unauthenticated, only if it never had
+// one.
 func TokenFile(file string) Option {
 	return Token((&tokenFile{path: file}).read)
 }
@@ -47,13 +48,14 @@ type tokenFile struct {
 	mu     sync.Mutex
 	token  string    // that it last had; "" if it never had one
 	looked time.Time // when it was last read, or could not be
+	pipe   bool      // whether it is one, and can be read only once
 }
 
 // read returns the token.
 func (f *tokenFile) read(context.Context) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.token != "" && time.Since(f.looked) < tokenAge {
+	if f.token != "" && (f.pipe || time.Since(f.looked) < tokenAge) {
 		return f.token, nil
 	}
 	token, err := f.content()
@@ -77,6 +79,9 @@ func (f *tokenFile) content() (string, error) {
 	content, err := io.ReadAll(io.LimitReader(file, maxToken+1))
 	if err != nil {
 		return "", reason(err)
+	}
+	if info, err := file.Stat(); err == nil {
+		f.pipe = !info.Mode().IsRegular()
 	}
 	token := strings.TrimSpace(string(content))
 	if len(content) > maxToken {

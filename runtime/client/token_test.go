@@ -123,6 +123,30 @@ func TestATokenFileIsReadAgain(t *testing.T) {
 	read("two")
 }
 
+// TestATokenFromAPipeIsReadOnce: reading it again would wait for ever, with all calls.
+func TestATokenFromAPipeIsReadOnce(t *testing.T) {
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	if _, err := writer.WriteString("secret\n"); err != nil {
+		t.Fatal(err)
+	}
+	writer.Close()
+	file := &tokenFile{path: fmt.Sprintf("/dev/fd/%d", reader.Fd())}
+	for range 2 {
+		if token, err := file.read(t.Context()); token != "secret" || err != nil {
+			t.Errorf("the token is %q (%v)", token, err)
+		}
+		if !file.pipe {
+			t.Error("it would be read again")
+		}
+		file.looked = time.Now().Add(-tokenAge)
+		file.path = "/no/such/file"
+	}
+}
+
 // TestATokenFileThatIsReplaced is seen by calls, whichever way it is: Kubernetes swaps
 // a link to its folder.
 func TestATokenFileThatIsReplaced(t *testing.T) {
