@@ -11,7 +11,7 @@ GOLDENS  := $(patsubst %,./%/...,$(wildcard testdata/*/golden))
 # What golangci-lint and staticcheck check: of the examples one, since their copies of the
 # runtime are the same.
 LINTED   := . bench examples/receiver
-EXAMPLES := examples/receiver examples/custom examples/clickstream examples/adopt
+EXAMPLES := examples/receiver examples/custom examples/clickstream examples/adopt examples/hooked
 TYPESCRIPT := examples/languages/typescript
 export PATH := $(BIN):$(PATH)
 

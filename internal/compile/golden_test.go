@@ -186,6 +186,8 @@ var examples = map[string]struct {
 	"adopt": {byHand: []string{".gitignore", "Makefile", "README.md", "buf.yaml", "buf.gen.yaml", "buf.gen.receiver.yaml", "cmd", "proto", "internal/inventory",
 		"gen/inventory/v1/inventory.pb.go", "gen/inventory/v1/inventory_grpc.pb.go"},
 		protos: "proto", args: []string{"--receiver_opt=programs=none", "--receiver_opt=engines=sqlite", "inventory/v1/movements.proto"}},
+	"hooked": {byHand: []string{".gitignore", "README.md", "proto", "cmd/parcels-server", "cmd/parcels-client/main.go", "cmd/parcels-token"},
+		protos: "proto", args: []string{"--receiver_opt=engines=sqlite"}},
 	"clickstream": {protos: "proto", byHand: []string{
 		"proto", "README.md", "Makefile", "buf.yaml", "buf.gen.yaml", "clicks.jsonl", "nats.conf",
 		"cmd/clickstream-server/main.go", "cmd/clickstream-client/main.go",

@@ -180,7 +180,9 @@ func program(protoPackage, protoFile string) string {
 }
 
 // general are the flags that every subcommand of a client has; one that sends
-// events has eventID besides, unless a field of the request has that flag.
+// events has eventID besides, unless a field of the request has that flag. Those for
+// authentication are not here: they came later and leave their name to a field, see
+// runtime/command.
 var general = []string{"addr", "timeout", "json", "insecure", "ca", "help", "h"}
 
 const eventID = "event-id"

@@ -389,6 +389,21 @@ func TestWhichCommandsTakeAnEventID(t *testing.T) {
 	}
 }
 
+// TestFlagsThatFieldsKeep: a field whose name a general flag has always had gives way; to
+// the flags for authentication, which came later, it does not.
+func TestFlagsThatFieldsKeep(t *testing.T) {
+	method := mustBuild(t, `service Shop { rpc Do(R) returns (Reply); } message R {
+		string addr = 1; string ca = 2; string header = 3; string token_file = 4; string tls_cert = 5; string tls_key = 6; string key = 7; }`,
+		"", nil).Services()[0].Methods[0]
+	var flags []string
+	for _, field := range method.Input.Fields {
+		flags = append(flags, field.Flag)
+	}
+	if got, want := strings.Join(flags, " "), "request-addr request-ca header token-file tls-cert tls-key key"; got != want {
+		t.Errorf("the flags are %q, want %q", got, want)
+	}
+}
+
 func TestWhatToWriteAboutForeignProtos(t *testing.T) {
 	module := mustBuild(t, "import \"acme.proto\";\nservice Shop { rpc Measure(acme.v1.Reading) returns (Reply); }", "", map[string]string{
 		"acme.proto": "syntax = \"proto3\"; package acme.v1; option go_package = \"acme.example/v1\"; message Reading { int64 taken_at = 1; }"})

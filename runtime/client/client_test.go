@@ -12,12 +12,14 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventid"
 )
@@ -189,6 +191,11 @@ func TestACallIsRetriedWhereThatDoesNoHarm(t *testing.T) {
 		"a service the client doesn't know": {tries: &tries{code: codes.Unavailable, fails: 1}, retry: true, code: codes.Unavailable, want: 1},
 		"Internal":                          {tries: &tries{code: codes.Internal, fails: 1}, services: events, retry: true, code: codes.Internal, want: 1},
 		"AlreadyExists":                     {tries: &tries{code: codes.AlreadyExists, fails: 1}, services: events, retry: true, code: codes.AlreadyExists, want: 1},
+		"too many calls, for a moment":      {tries: &tries{code: codes.ResourceExhausted, fails: 2, pushback: "1"}, services: events, retry: true, code: codes.OK, want: 3},
+		"too many calls, until too late":    {tries: &tries{code: codes.ResourceExhausted, fails: 9, pushback: "60000"}, services: events, retry: true, code: codes.ResourceExhausted, want: 1},
+		"too many calls, and no other try":  {tries: &tries{code: codes.ResourceExhausted, fails: 9, pushback: "-1"}, services: events, retry: true, code: codes.ResourceExhausted, want: 1},
+		"too many of another method":        {tries: &tries{code: codes.ResourceExhausted, fails: 9, pushback: "1"}, services: events, code: codes.ResourceExhausted, want: 1},
+		"a time with another code":          {tries: &tries{code: codes.Aborted, fails: 9, pushback: "1"}, services: events, retry: true, code: codes.Aborted, want: 1},
 		"ResourceExhausted":                 {tries: &tries{code: codes.ResourceExhausted, fails: 1}, services: events, retry: true, code: codes.ResourceExhausted, want: 1},
 		"DeadlineExceeded":                  {tries: &tries{code: codes.DeadlineExceeded, fails: 1}, services: events, retry: true, code: codes.DeadlineExceeded, want: 1},
 		"Unknown":                           {tries: &tries{code: codes.Unknown, fails: 1}, services: events, retry: true, code: codes.Unknown, want: 1},
@@ -388,6 +395,111 @@ func TestTheWaitBetweenTries(t *testing.T) {
 			t.Errorf("after %d tries all clients wait %v", test.tries, waits)
 		}
 		cancel()
+	}
+}
+
+func TestTheWaitThatTheServerAsksFor(t *testing.T) {
+	for _, test := range []struct {
+		asked       []string
+		left        time.Duration
+		least, most time.Duration // 0 for no other try
+	}{
+		{[]string{"0"}, time.Minute, 0, 50 * time.Millisecond},
+		{[]string{"1000"}, time.Minute, time.Second, 1250 * time.Millisecond},
+		{[]string{"1000"}, 1200 * time.Millisecond, time.Second, 1100 * time.Millisecond},
+		{[]string{"1000"}, 1040 * time.Millisecond, 0, 0},
+		{[]string{"1000"}, time.Second / 2, 0, 0},
+		{[]string{"1000", "1000"}, time.Minute, 0, 0},
+		{[]string{"4294967296"}, time.Minute, 0, 0},
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), test.left)
+		waits := map[time.Duration]bool{}
+		for range 100 {
+			wait, ok := waitBefore(ctx, 1, metadata.MD{pushback: test.asked})
+			if ok != (test.most > 0) || ok && (wait < test.least || wait > test.most) {
+				t.Errorf("if %q is asked with %v left it waits %v, %v, want %v to %v", test.asked, test.left, wait, ok, test.least, test.most)
+			}
+			waits[wait] = true
+		}
+		if len(waits) < 2 && test.most > 0 {
+			t.Errorf("if %q is asked all clients wait %v", test.asked, waits)
+		}
+		cancel()
+	}
+}
+
+// tooMany is the answer of a server that limits the rate of calls.
+func tooMany(ctx context.Context, after time.Duration) error {
+	grpc.SetTrailer(ctx, metadata.Pairs(pushback, fmt.Sprint(after.Milliseconds())))
+	refused, _ := status.New(codes.ResourceExhausted, "too many calls").WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(after)})
+	return refused.Err()
+}
+
+// TestACallerSeesWhenToTryAgain: where the client does not do it, because there is too
+// little time, because another try may do harm, or because streams are the caller's.
+func TestACallerSeesWhenToTryAgain(t *testing.T) {
+	calls := new(atomic.Int64)
+	refuse := func(ctx context.Context) error { calls.Add(1); return tooMany(ctx, time.Hour) }
+	s := alike(refuse)
+	s.empty = refuse
+	conn := connected(t, serve(t, s), events)
+	unary, stream := unaryAndStream(soon(t), conn)
+	_, other := testpb.NewTestServiceClient(conn).EmptyCall(soon(t), &testpb.Empty{})
+	for name, err := range map[string]error{"unary": unary, "stream": stream, "other": other} {
+		details := status.Convert(err).Details()
+		if status.Code(err) != codes.ResourceExhausted || len(details) != 1 {
+			t.Fatalf("%s: the error is %v with the details %v", name, err, details)
+		}
+		if info, ok := details[0].(*errdetails.RetryInfo); !ok || info.GetRetryDelay().AsDuration() != time.Hour {
+			t.Errorf("%s: the details are %v", name, details)
+		}
+	}
+	if n := calls.Load(); n != 3 {
+		t.Errorf("%d calls were made, want 3", n)
+	}
+}
+
+// TestAStreamIsNotOpenedAgain: what was sent on it can't be sent again. Its trailer has
+// the time, for the caller.
+func TestAStreamIsNotOpenedAgain(t *testing.T) {
+	calls := new(atomic.Int64)
+	conn := connected(t, serve(t, service{watch: func(ctx context.Context) error { calls.Add(1); return tooMany(ctx, 0) }}),
+		[]Service{{Name: "grpc.testing.TestService", Methods: []Method{{Name: "StreamingOutputCall", Retry: true}}}})
+	stream, err := testpb.NewTestServiceClient(conn).StreamingOutputCall(soon(t), &testpb.StreamingOutputCallRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Recv(); status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("the error is %v", err)
+	}
+	if got := stream.Trailer().Get(pushback); !slices.Equal(got, []string{"0"}) || calls.Load() != 1 {
+		t.Errorf("the trailer has %q, after %d calls", got, calls.Load())
+	}
+}
+
+// retryingConfig is a service config with a policy of gRPC's own retries.
+const retryingConfig = `{"methodConfig": [{"name": [{}], "retryPolicy": {"maxAttempts": 3, "initialBackoff": "0.01s",
+	"maxBackoff": "0.01s", "backoffMultiplier": 1, "retryableStatusCodes": ["RESOURCE_EXHAUSTED"]}}]}`
+
+// TestTheRetriesOfTheClientAndOfGRPCGetOnWithEachOther: gRPC's are inside of ours, and
+// both obey the server.
+func TestTheRetriesOfTheClientAndOfGRPCGetOnWithEachOther(t *testing.T) {
+	for name, option := range map[string]grpc.DialOption{
+		"a config without retries": grpc.WithDefaultServiceConfig(roundRobin),
+		"a config with retries":    grpc.WithDefaultServiceConfig(retryingConfig),
+		"no retries of gRPC":       grpc.WithDisableRetry(),
+	} {
+		for pushback, want := range map[string]int{"1": 8, "-1": 1} {
+			t.Run(name+", "+pushback, func(t *testing.T) {
+				t.Parallel()
+				tries := &tries{code: codes.ResourceExhausted, fails: 7, pushback: pushback}
+				client := testpb.NewTestServiceClient(connected(t, serve(t, alike(tries.answer)), events, With(option)))
+				_, err := client.UnaryCall(WithEventID(soon(t), "mine"), &testpb.SimpleRequest{})
+				if (err == nil) != (want > 1) || !slices.Equal(tries.seen(), slices.Repeat([]string{"mine"}, want)) {
+					t.Errorf("the tries had the ids %q, want %d; error %v", tries.seen(), want, err)
+				}
+			})
+		}
 	}
 }
 

@@ -23,6 +23,9 @@ type settings struct {
 	cert, key string
 	tls       *tls.Config
 	once      bool
+	token     func(context.Context) (string, error) // nil for none
+	headers   []header
+	perCall   []func(context.Context, string) (context.Context, error)
 	dial      []grpc.DialOption
 }
 

@@ -8,6 +8,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
+	"io"
 	"math/big"
 	"net"
 	"os"
@@ -29,6 +31,7 @@ type service struct {
 	testpb.UnimplementedTestServiceServer
 	unary func(context.Context, *testpb.SimpleRequest) error
 	empty func(context.Context) error
+	watch func(context.Context) error // of a stream
 }
 
 func (s service) UnaryCall(ctx context.Context, request *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
@@ -37,6 +40,28 @@ func (s service) UnaryCall(ctx context.Context, request *testpb.SimpleRequest) (
 
 func (s service) EmptyCall(ctx context.Context, _ *testpb.Empty) (*testpb.Empty, error) {
 	return &testpb.Empty{}, s.empty(ctx)
+}
+
+func (s service) StreamingOutputCall(_ *testpb.StreamingOutputCallRequest, stream grpc.ServerStreamingServer[testpb.StreamingOutputCallResponse]) error {
+	return s.watch(stream.Context())
+}
+
+// alike returns a service that does the same in a unary call and in a stream.
+func alike(do func(context.Context) error) service {
+	return service{watch: do, unary: func(ctx context.Context, _ *testpb.SimpleRequest) error { return do(ctx) }}
+}
+
+// unaryAndStream makes a call of each kind, and returns the errors.
+func unaryAndStream(ctx context.Context, conn *grpc.ClientConn) (unary, stream error) {
+	client := testpb.NewTestServiceClient(conn)
+	_, unary = client.UnaryCall(ctx, &testpb.SimpleRequest{})
+	replies, stream := client.StreamingOutputCall(ctx, &testpb.StreamingOutputCallRequest{})
+	if stream == nil {
+		if _, stream = replies.Recv(); errors.Is(stream, io.EOF) {
+			stream = nil
+		}
+	}
+	return unary, stream
 }
 
 // listen listens on a free port of this machine until the test ends.

@@ -529,7 +529,7 @@ func TestTheErrorOfThisSideIsReported(t *testing.T) {
 	}
 	x := exchange{requests: func() (proto.Message, error) { return &testpb.Empty{}, nil }, abort: abort}
 	s.run(ctx, x, func(_ proto.Message, err error) bool {
-		if got := callError(ctx, err); got != reason {
+		if got := new(parsed).callError(ctx, err); got != reason {
 			t.Errorf("the error is %v", got)
 		}
 		return true

@@ -45,7 +45,7 @@ func start(t *testing.T, data string) (conn *grpc.ClientConn, stop func()) {
 				t.Error(err)
 			}
 		case <-time.After(20 * time.Second):
-			t.Error("the server does not stop")
+			t.Fatal("the server does not stop")
 		}
 	}
 }
@@ -110,8 +110,44 @@ func TestMovementsMoveTheStock(t *testing.T) {
 	}
 }
 
-// TestAWatchDoesNotDelayTheEnd: without server.DrainStreams the server would wait for it.
-func TestAWatchDoesNotDelayTheEnd(t *testing.T) {
+// TestATailDoesNotDelayTheEnd: its caller waits for movements that never come. Without
+// server.DrainStreams GracefulStop would wait as long.
+func TestATailDoesNotDelayTheEnd(t *testing.T) {
+	conn, stop := start(t, t.TempDir())
+	movements := inventoryv1.NewMovementServiceClient(conn)
+	reply, err := movements.ReportMovement(authorized(t), &inventoryv1.ReportMovementRequest{Movement: &inventoryv1.MovementEvent{
+		EventId: "1", Warehouse: "north", EventType: "delivered", Sku: "tea", Quantity: 3,
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tail, err := movements.WatchMovements(authorized(t), new(inventoryv1.WatchMovementsRequest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first, err := tail.Recv(); err != nil || first.GetPosition() != reply.GetPosition() || first.GetMovement().GetQuantity() != 3 {
+		t.Fatalf("the first movement is %v (%v)", first, err)
+	}
+	stop()
+	if _, err := tail.Recv(); status.Code(err) != codes.Unavailable {
+		t.Errorf("the tail ends with %v, want code Unavailable", err)
+	}
+}
+
+func TestATailNeedsAToken(t *testing.T) {
+	conn, stop := start(t, t.TempDir())
+	defer stop()
+	tail, err := inventoryv1.NewMovementServiceClient(conn).WatchMovements(t.Context(), new(inventoryv1.WatchMovementsRequest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tail.Recv(); status.Code(err) != codes.Unauthenticated {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+// TestAWatchOfTheHealthDoesNotDelayTheEnd either.
+func TestAWatchOfTheHealthDoesNotDelayTheEnd(t *testing.T) {
 	conn, stop := start(t, t.TempDir())
 	watch, err := grpc_health_v1.NewHealthClient(conn).Watch(t.Context(), &grpc_health_v1.HealthCheckRequest{Service: "inventory.v1.MovementService"})
 	if err != nil {
