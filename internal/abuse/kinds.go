@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -86,13 +87,17 @@ var attacks = []attack{
 		bound: []term{perCall, perConnection}, wants: []string{"ResourceExhausted"}, run: silentStreams},
 	{name: "unread tails", sends: "1,000 tails that do not read, from 8 addresses", stored: 64,
 		bound: []term{perCall, perConnection, tails}, wants: []string{"ResourceExhausted"}, run: unreadTails},
+	{name: "unread answers", sends: "1,000 calls on each of 200 connections, of 8 addresses, without a window for the answer",
+		bound: []term{perCall, perConnection}, run: unreadAnswers(200, 1000, nil)},
+	{name: "unread large answers", sends: "8,000 of 1 MiB each, from 8 addresses",
+		bound: []term{perCall, perConnection, requests, tails}, run: unreadAnswers(80, 100, make([]byte, mib))},
 	{name: "watches and reflection", sends: "8,000 of each, from 8 addresses",
 		bound: []term{perCall, perConnection}, run: ownServices},
 	{name: "calls that work", sends: "1,000 correct calls at once on each of 4 connections of one address",
 		bound: []term{perCall, perConnection, requests}, run: correctCalls},
 }
 
-// trickle sends on many connections, a byte of bytes each a second.
+// slowHeaders begins headers on many connections, and never ends them.
 func slowHeaders(ctx context.Context, t *target) {
 	swarm(ctx, 2000, time.Second, func(ctx context.Context, n int) error {
 		p, err := t.peer(ctx, n%8)
@@ -598,6 +603,24 @@ func unreadTails(ctx context.Context, t *target) {
 		}
 		return err
 	})
+}
+
+// unreadAnswers makes calls whose answers can't be sent.
+func unreadAnswers(connections, calls int, data []byte) func(context.Context, *target) {
+	message := prefixed(0, field(1, field(1, slices.Concat(field(1, []byte("k")), field(2, field(3, data))))))
+	none := http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0}
+	return func(ctx context.Context, t *target) {
+		swarm(ctx, connections, time.Second, func(ctx context.Context, n int) error {
+			p, err := t.peer(ctx, n%8, none)
+			for i := 0; err == nil && i < calls && !p.gone(); i++ {
+				err = p.callFramed(service+"Lookup", message)
+				sleep(ctx, time.Millisecond)
+			}
+			for err == nil && !p.gone() && sleep(ctx, time.Second) {
+			}
+			return err
+		})
+	}
 }
 
 func ownServices(ctx context.Context, t *target) {

@@ -86,6 +86,7 @@ type outcome struct {
 	answers string
 	honest  honestResults
 	notices string
+	logged  int // bytes
 
 	before, highest, after, bound int64
 	boundFlags                    string
@@ -103,10 +104,10 @@ func (o outcome) String() string {
 			text += "    " + w + "\n"
 		}
 	}
-	return fmt.Sprintf("%s | %s | %s | %d of %d, %.2f %% | %s / %s | %d / %d / %d / %d | %s | %s | %s\n%s",
+	return fmt.Sprintf("%s | %s | %s | %d of %d, %.2f %% | %s / %s | %d / %d / %d / %d | %s | %s (%d KiB) | %s\n%s",
 		o.name, o.sends, o.answers, o.honest.OK, o.honest.Calls, o.honest.share(),
 		o.honest.P50.Round(100*time.Microsecond), o.honest.P99.Round(time.Millisecond),
-		o.before/mib, o.highest/mib, o.after/mib, o.bound/mib, o.boundFlags, o.notices, pass, text)
+		o.before/mib, o.highest/mib, o.after/mib, o.bound/mib, o.boundFlags, o.notices, o.logged>>10, pass, text)
 }
 
 // try starts a server of its own, attacks it beside honest traffic, and measures.
@@ -162,6 +163,7 @@ func (a attack) try(ctx context.Context, built programs, dir string, lasts time.
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	o.answers, o.notices = counted(t.answers), s.notices()
+	o.logged = len(s.log.String())
 	o.bound, o.boundFlags = bound(a.bound, f)
 	o.judge(t.answers, s.panics())
 	return o, ctx.Err()

@@ -18,6 +18,9 @@ var protoFile []byte
 //go:embed module/honest/main.go.txt
 var honestMain []byte
 
+//go:embed module/lookup.go.txt
+var lookup []byte
+
 // programs are what the generated module has: a server, and a caller that uses the
 // generated client.
 type programs struct{ server, honest string }
@@ -30,7 +33,6 @@ func buildModule(ctx context.Context, dir string) (programs, error) {
 		return programs{}, fmt.Errorf("this runs within its repository: %w", err)
 	}
 	module := filepath.Join(dir, "module")
-	honest := filepath.Join(module, "cmd/honest")
 	if err := os.Mkdir(module, 0o755); err != nil {
 		return programs{}, err
 	}
@@ -52,11 +54,13 @@ func buildModule(ctx context.Context, dir string) (programs, error) {
 	if err := run(module, generator, "new", "example.com/abuse", "--from", "../abuse.proto"); err != nil {
 		return programs{}, err
 	}
-	if err := os.Mkdir(honest, 0o755); err != nil {
-		return programs{}, err
-	}
-	if err := os.WriteFile(filepath.Join(honest, "main.go"), honestMain, 0o644); err != nil {
-		return programs{}, err
+	for name, text := range map[string][]byte{"cmd/honest/main.go": honestMain, "internal/abuse/v1/abuseservice/lookup.go": lookup} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(module, name)), 0o755); err != nil {
+			return programs{}, err
+		}
+		if err := os.WriteFile(filepath.Join(module, name), text, 0o644); err != nil {
+			return programs{}, err
+		}
 	}
 	if err := run(module, "go", "build", "-o", "bin/", "./cmd/abuse-server", "./cmd/honest"); err != nil {
 		return programs{}, err
