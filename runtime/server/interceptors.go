@@ -18,10 +18,11 @@ import (
 // [grpc.ChainUnaryInterceptor] does: the first is the outermost. They see all calls,
 // also those of the health service and of reflection; info.FullMethod names the RPC.
 //
-// A call passes, from the outside in: the limits of the server and the decoding of the
-// request; the server's own interceptor, which recovers panics, logs how the call
-// ended, and keeps errors without a status from the caller; yours; the method. So a
-// panic of yours ends the call alone, and an error of yours is treated as the method's.
+// A call passes, from the outside in: the limits of the server; its own interceptor,
+// which recovers panics, logs how the call ended, and keeps errors without a status from
+// the caller; [Guard].Admit; the decoding of the request; yours; [Guard].Check and
+// [Service].Check; the method. So a panic of yours ends the call alone, and an error of
+// yours is treated as the method's.
 func UnaryInterceptors(interceptors ...grpc.UnaryServerInterceptor) Option {
 	return option(func(all *services) { all.unary = append(all.unary, interceptors...) })
 }
@@ -57,38 +58,78 @@ type interceptor struct {
 	streams  []grpc.StreamServerInterceptor
 }
 
-func (i interceptor) unary(ctx context.Context, request any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (reply any, err error) {
-	begin := time.Now()
-	defer func() {
-		if cause := recover(); cause != nil {
-			reply, err = nil, i.panicked(ctx, info.FullMethod, cause)
-		}
-		err = i.answer(ctx, info.FullMethod, begin, err)
-	}()
-	for _, intercept := range slices.Backward(i.unaries) {
-		inner := next
-		next = func(ctx context.Context, request any) (any, error) { return intercept(ctx, request, info, inner) }
+// unary answers a call of an RPC in which neither side streams. receive receives the
+// request, and gives it to the method through the interceptor that it gets.
+func (i interceptor) unary(stream *boundedStream, g *gate, receive func(context.Context, grpc.UnaryServerInterceptor) (any, error)) error {
+	reply, err := i.handle(stream.Context(), g, receive)
+	if err != nil {
+		return err
 	}
-	return next(ctx, request)
+	return stream.SendMsg(reply)
 }
 
-func (i interceptor) stream(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
-	begin := time.Now()
+func (i interceptor) handle(ctx context.Context, g *gate, receive func(context.Context, grpc.UnaryServerInterceptor) (any, error)) (reply any, err error) {
+	begin, receiving := time.Now(), false
 	defer func() {
 		if cause := recover(); cause != nil {
-			err = i.panicked(stream.Context(), info.FullMethod, cause)
+			reply, err, receiving = nil, i.panicked(ctx, g.call.Method, cause), false
 		}
-		if bounded, ok := stream.(*boundedStream); ok && bounded.wasCut() { // notices log that
-			err = publicError(err)
-		} else {
-			err = i.answer(stream.Context(), info.FullMethod, begin, err)
+		if !receiving { // otherwise err is gRPC's, or that of a limit, which notices log
+			err = i.answer(ctx, g.call.Method, begin, err)
 		}
 	}()
+	within, err := g.admit(ctx)
+	if err != nil {
+		return nil, err
+	}
+	receiving = true
+	return receive(within, func(ctx context.Context, request any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+		receiving = false
+		if !g.open() {
+			method := next
+			next = func(ctx context.Context, request any) (any, error) {
+				if err := g.pass(ctx, request); err != nil {
+					return nil, err
+				}
+				return method(ctx, request)
+			}
+		}
+		for _, intercept := range slices.Backward(i.unaries) {
+			inner := next
+			next = func(ctx context.Context, request any) (any, error) { return intercept(ctx, request, info, inner) }
+		}
+		return next(ctx, request)
+	})
+}
+
+func (i interceptor) stream(server any, stream *boundedStream, g *gate, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
+	ctx, begin := stream.Context(), time.Now()
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = i.panicked(ctx, info.FullMethod, cause)
+		}
+		if stream.wasCut() { // notices log that
+			err = publicError(err)
+		} else {
+			err = i.answer(ctx, info.FullMethod, begin, err)
+		}
+	}()
+	within, err := g.admit(ctx)
+	if err != nil {
+		return err
+	}
 	for _, intercept := range slices.Backward(i.streams) {
 		inner := next
 		next = func(server any, stream grpc.ServerStream) error { return intercept(server, stream, info, inner) }
 	}
-	return next(server, drainable{stream, context.WithValue(stream.Context(), drainKey{}, i.draining)})
+	if err := stream.beginTail(); err != nil {
+		return err
+	}
+	passed := grpc.ServerStream(drainable{stream, context.WithValue(within, drainKey{}, i.draining)})
+	if !g.open() {
+		passed = gatedStream{passed, g}
+	}
+	return next(server, passed)
 }
 
 // answer logs how a call ended, and returns the error for the caller.

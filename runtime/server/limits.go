@@ -183,42 +183,37 @@ func (l *limits) makeRoomForMessage() {
 // bound returns a service whose calls keep to the limits. Unary RPCs become
 // streams of one message each way, since that is how the server gets to see a
 // request before gRPC has received and decoded all of it.
-func (l *limits) bound(desc *grpc.ServiceDesc, i interceptor, ours bool) *grpc.ServiceDesc {
-	bound := *desc
-	bound.Methods, bound.Streams = nil, nil
-	for _, method := range desc.Methods {
-		l.kinds["/"+desc.ServiceName+"/"+method.MethodName] = kind{}
-		bound.Streams = append(bound.Streams, grpc.StreamDesc{
+func (l *limits) bound(service Service, i interceptor, guards []Guard, ours bool) *grpc.ServiceDesc {
+	desc := *service.Desc
+	desc.Methods, desc.Streams = nil, nil
+	for _, method := range service.Desc.Methods {
+		gate := newGate(service, method.MethodName, ours, guards)
+		l.kinds[gate.call.Method] = kind{}
+		desc.Streams = append(desc.Streams, grpc.StreamDesc{
 			StreamName: method.MethodName,
 			Handler: func(impl any, stream grpc.ServerStream) error {
 				s := l.begin(stream)
 				defer s.finish()
-				reply, err := method.Handler(impl, s.Context(), s.RecvMsg, i.unary)
-				if err != nil {
-					return err
-				}
-				return s.SendMsg(reply)
+				return i.unary(s, gate, func(ctx context.Context, within grpc.UnaryServerInterceptor) (any, error) {
+					return method.Handler(impl, ctx, s.RecvMsg, within)
+				})
 			},
 		})
 	}
-	for _, stream := range desc.Streams {
-		handler := stream.Handler
+	for _, stream := range service.Desc.Streams {
+		handler, gate := stream.Handler, newGate(service, stream.StreamName, ours, guards)
 		info := &grpc.StreamServerInfo{
-			FullMethod:     "/" + desc.ServiceName + "/" + stream.StreamName,
-			IsClientStream: stream.ClientStreams, IsServerStream: stream.ServerStreams,
+			FullMethod: gate.call.Method, IsClientStream: stream.ClientStreams, IsServerStream: stream.ServerStreams,
 		}
 		l.kinds[info.FullMethod] = kind{uploads: stream.ClientStreams, tail: stream.ServerStreams && !stream.ClientStreams && !ours}
 		stream.Handler = func(impl any, stream grpc.ServerStream) error {
 			s := l.begin(stream)
 			defer s.finish()
-			if err := s.beginTail(); err != nil {
-				return err
-			}
-			return i.stream(impl, s, info, handler)
+			return i.stream(impl, s, gate, info, handler)
 		}
-		bound.Streams = append(bound.Streams, stream)
+		desc.Streams = append(desc.Streams, stream)
 	}
-	return &bound
+	return &desc
 }
 
 // sawMessage notes the length of a message.

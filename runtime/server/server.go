@@ -69,6 +69,7 @@ type Server struct {
 	alongside []companion
 	needs     []need
 	intercept interceptor
+	guards    []Guard
 }
 
 // Listen makes a server of services and listens on its address. Unlike [Run], it
@@ -83,7 +84,7 @@ func Listen(config Config, options ...Option) (*Server, error) {
 	}
 	s := &Server{
 		config: config, log: cmp.Or(services.log, config.Logger(os.Stderr)), health: newWatchedHealth(),
-		alongside: services.alongside, needs: services.needs,
+		alongside: services.alongside, needs: services.needs, guards: services.guards,
 	}
 	s.intercept = interceptor{log: s.log, draining: s.health.draining, unaries: services.unary, streams: services.stream}
 	s.limits = newLimits(config, newNotices(s.log), s.health.draining)
@@ -115,7 +116,7 @@ func Listen(config Config, options ...Option) (*Server, error) {
 
 // register adds a service, ours or one of the user's.
 func (s *Server) register(service Service, ours bool) {
-	s.grpc.RegisterService(s.limits.bound(service.Desc, s.intercept, ours), service.Impl)
+	s.grpc.RegisterService(s.limits.bound(service, s.intercept, s.guards, ours), service.Impl)
 }
 
 // registerOwn adds the server's own services, except those that the user

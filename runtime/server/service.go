@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/stats"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/descriptorpb"
@@ -16,7 +17,7 @@ import (
 
 // Option is a [Service] to serve, a service to start [Without], a function to
 // run [Alongside], a check that the server [Needs], or what the server adds to its own:
-// [UnaryInterceptors], [StreamInterceptors], [StatsHandlers], a [Logger].
+// [UnaryInterceptors], [StreamInterceptors], [StatsHandlers], [Guards], a [Logger].
 type Option interface{ apply(*services) }
 
 type option func(*services)
@@ -28,6 +29,23 @@ func (o option) apply(all *services) { o(all) }
 type Service struct {
 	Desc *grpc.ServiceDesc
 	Impl any // implements Desc.HandlerType
+	// RPCs is what guards know about RPCs, by their names in the proto. Generated code
+	// fills it in.
+	RPCs map[string]RPC
+	// Check returns why a request of the service is invalid, as an error with a code.
+	// The server calls it after the guards and before the method. If it is nil, all
+	// requests are valid.
+	Check func(request proto.Message) error
+}
+
+// RPC is what guards know about an RPC.
+type RPC struct {
+	// Sources calls each with the source of each event in a request, in order, and
+	// stops with its first error, which it returns. It is nil if the RPC takes no
+	// events.
+	Sources func(request any, each func(source string) error) error
+	// Tails is true if the RPC sends stored events, of all sources.
+	Tails bool
 }
 
 func (s Service) apply(all *services) { all.served = append(all.served, s) }
@@ -49,6 +67,7 @@ type services struct {
 	unary     []grpc.UnaryServerInterceptor
 	stream    []grpc.StreamServerInterceptor
 	stats     []stats.Handler
+	guards    []Guard
 	log       *slog.Logger // nil for the one that the configuration describes
 }
 
