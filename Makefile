@@ -104,11 +104,12 @@ lint: ## check that code is formatted and vetted, and that each go.mod is tidy
 	cd bench && $(GO) mod tidy -diff
 
 .PHONY: bench
-bench: plugins ## measure: the plugin as a process, the event log, an RPC with and without it
+bench: plugins ## measure: the plugin as a process, the event log, an RPC with and without it, the server beside grpc-go
 	$(GO) test ./runtime/eventlog/sqlite -run '^$$' -bench . -benchmem
 	cd bench && $(GO) test -run '^$$' -bench . -benchmem ./...
 	cd bench && $(GO) run ./plugin
 	cd bench && $(GO) run ./events
+	cd bench && $(GO) run ./server
 
 .PHONY: soak
 soak: ## append ten million events, and print the memory used

@@ -63,8 +63,11 @@ type call struct {
 	gone      bool          // the client reset the call, or closed the connection
 	cut       error         // why the call had to end
 
-	held  int64         // of the memory; only the handler's goroutine uses it
-	raw   received      // likewise
+	// Only the handler's goroutine uses these.
+	bounded boundedStream
+	held    int64 // of the memory
+	raw     received
+
 	sends atomic.Uint64 // begun, plus ended
 }
 

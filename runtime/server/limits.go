@@ -187,16 +187,14 @@ func (l *limits) bound(service Service, i interceptor, guards []Guard, ours bool
 	desc := *service.Desc
 	desc.Methods, desc.Streams = nil, nil
 	for _, method := range service.Desc.Methods {
-		gate := newGate(service, method.MethodName, ours, guards)
-		l.kinds[gate.call.Method] = kind{}
+		rpc := newUnary(i, newGate(service, method.MethodName, ours, guards), method.Handler)
+		l.kinds[rpc.gate.call.Method] = kind{}
 		desc.Streams = append(desc.Streams, grpc.StreamDesc{
 			StreamName: method.MethodName,
 			Handler: func(impl any, stream grpc.ServerStream) error {
 				s := l.begin(stream)
 				defer s.finish()
-				return i.unary(s, gate, func(ctx context.Context, within grpc.UnaryServerInterceptor) (any, error) {
-					return method.Handler(impl, ctx, s.RecvMsg, within)
-				})
+				return rpc.answer(impl, s)
 			},
 		})
 	}

@@ -13,9 +13,13 @@ import (
 // boundedStream is a stream that keeps to the limits.
 type boundedStream struct {
 	grpc.ServerStream
-	call *call // nil if the call came by another way than the server's listener
+	call     *call   // nil if the call came by another way than the server's listener
+	sending  *sender // of a tail
+	received bool    // the last RecvMsg received a message
+}
 
-	// Only tails use these.
+// sender is what a tail knows about what it sends.
+type sender struct {
 	start *time.Timer
 	mu    sync.Mutex
 	begun bool  // to send
@@ -25,12 +29,14 @@ type boundedStream struct {
 // begin begins to handle a call.
 func (l *limits) begin(s grpc.ServerStream) *boundedStream {
 	call, _ := s.Context().Value(callKey{}).(*call)
-	if call != nil {
-		call.of.mu.Lock()
-		call.started = true
-		call.of.mu.Unlock()
+	if call == nil {
+		return &boundedStream{ServerStream: s}
 	}
-	return &boundedStream{ServerStream: s, call: call}
+	call.of.mu.Lock()
+	call.started = true
+	call.of.mu.Unlock()
+	call.bounded = boundedStream{ServerStream: s, call: call}
+	return &call.bounded
 }
 
 func (s *boundedStream) finish() {
@@ -38,12 +44,12 @@ func (s *boundedStream) finish() {
 		return
 	}
 	s.call.release()
-	if s.start != nil {
-		s.start.Stop()
-		s.mu.Lock()
-		s.begun = true
-		s.give(s.held)
-		s.mu.Unlock()
+	if s.sending != nil && s.sending.start != nil {
+		s.sending.start.Stop()
+		s.sending.mu.Lock()
+		s.sending.begun = true
+		s.give(s.sending.held)
+		s.sending.mu.Unlock()
 	}
 	s.call.of.mu.Lock()
 	s.call.of.remove(s.call.stream)
@@ -60,11 +66,14 @@ func (s *boundedStream) wasCut() bool {
 	return s.call.cut != nil
 }
 
-func (s *boundedStream) RecvMsg(into any) error {
+func (s *boundedStream) RecvMsg(into any) (err error) {
 	if s.call == nil {
-		return s.ServerStream.RecvMsg(into)
+		err = s.ServerStream.RecvMsg(into)
+	} else {
+		err = s.call.receive(s.ServerStream, into)
 	}
-	return s.call.receive(s.ServerStream, into)
+	s.received = err == nil
+	return err
 }
 
 // tailStart is how long a tail may take to find the first event to send.
@@ -82,14 +91,15 @@ func (s *boundedStream) beginTail() error {
 	if largest == 0 {
 		largest = int64(s.call.limits.config.MaxMessageBytes)
 	}
+	s.sending = &sender{}
 	if err := s.holdTail(messageForms * largest); err != nil {
 		return err
 	}
-	s.start = time.AfterFunc(tailStart, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if !s.begun {
-			s.give(s.held)
+	s.sending.start = time.AfterFunc(tailStart, func() {
+		s.sending.mu.Lock()
+		defer s.sending.mu.Unlock()
+		if !s.sending.begun {
+			s.give(s.sending.held)
 		}
 	})
 	return nil
@@ -103,9 +113,9 @@ func (s *boundedStream) holdTail(bytes int64) error {
 		bytes = 0
 	}
 	l := s.call.limits
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	missing := min(bytes, l.tailMemory.size) - s.held
+	s.sending.mu.Lock()
+	defer s.sending.mu.Unlock()
+	missing := min(bytes, l.tailMemory.size) - s.sending.held
 	if missing <= 0 {
 		s.give(-missing)
 		return nil
@@ -117,14 +127,14 @@ func (s *boundedStream) holdTail(bytes int64) error {
 	case err != nil:
 		return err
 	}
-	s.held += got
+	s.sending.held += got
 	return nil
 }
 
 // give gives back some of the memory. The lock is held.
 func (s *boundedStream) give(bytes int64) {
 	s.call.limits.tailMemory.give(s.call.of, bytes)
-	s.held -= bytes
+	s.sending.held -= bytes
 }
 
 func (s *boundedStream) SendMsg(message any) error {
@@ -134,9 +144,9 @@ func (s *boundedStream) SendMsg(message any) error {
 	if message, ok := message.(proto.Message); ok && s.call.tail {
 		length := int64(proto.Size(message))
 		s.call.limits.sawMessage(length)
-		s.mu.Lock()
-		s.begun = true
-		s.mu.Unlock()
+		s.sending.mu.Lock()
+		s.sending.begun = true
+		s.sending.mu.Unlock()
 		if err := s.holdTail(messageForms * length); err != nil {
 			return err
 		}
