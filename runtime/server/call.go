@@ -43,7 +43,12 @@ type call struct {
 	limits *limits
 
 	// The lock of the connection guards these.
-	started   bool // its handler
+	started   bool  // its handler
+	finished  bool  // its handler
+	written   bool  // all of its answer
+	evicted   bool  // to make room for another call
+	unread    bool  // finished, but not written
+	answer    int64 // of the memory, for what is unread
 	prefix    [messagePrefixLength]byte
 	have      int              // bytes of the prefix
 	left      int64            // bytes of the message that are yet to arrive
@@ -137,7 +142,40 @@ func (c *call) endedEarly() bool { return !c.started && c.Err() != nil }
 func (c *call) leave() {
 	c.of.mu.Lock()
 	c.gone = true
+	if c.finished {
+		c.of.remove(c.stream)
+	}
 	c.of.mu.Unlock()
+}
+
+// finish notes that the handler has returned, with an answer that holds some of the
+// memory until it is written.
+func (c *call) finish(answer int64) {
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	c.finished, c.answer = true, answer
+	if _, ok := c.of.calls[c.stream]; !ok || c.written || c.gone {
+		c.limits.tailMemory.give(c.of, c.answer)
+		c.answer = 0
+		c.of.remove(c.stream)
+		return
+	}
+	c.unread = true
+	c.of.unread++
+	c.of.becomeIdle()
+}
+
+// evict ends a call that waits for its client, if it has not done anything since.
+func (c *call) evict(waits time.Time, why error) bool {
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	if !c.waiting || c.cut != nil || c.waits != waits {
+		return false
+	}
+	c.evicted = true
+	c.of.address.evicted.Add(1)
+	c.end(why)
+	return true
 }
 
 // stir wakes the handler if it need not wait any longer.

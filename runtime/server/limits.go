@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,7 +29,7 @@ type limits struct {
 	peers       sync.Map        // from net.Addr, as gRPC knows a client, to *connection
 
 	calls, tails atomic.Int64
-	noRoom       atomic.Int64 // when there was no room for a call, in Unix nanoseconds
+	waiting      waiting
 	endUploads   atomic.Bool  // halfway through the drain timeout
 	largest      atomic.Int64 // message that was received or that a tail sent; 0 if none was
 }
@@ -55,18 +56,11 @@ func (l *limits) letIn(ctx context.Context, info *tap.Info) (context.Context, er
 		return ctx, nil // gRPC answers Unimplemented at once
 	}
 	c := value.(*connection)
-	if l.calls.Add(1) > int64(l.config.MaxCalls) && !l.makeRoomForCall() {
-		l.calls.Add(-1)
-		l.notices.reached("--max-calls", c.from)
-		return nil, status.Errorf(codes.ResourceExhausted, "the server has %d calls under way, as many as it takes (--max-calls): try again later", l.config.MaxCalls)
+	if err := l.enter(c, kind); err != nil {
+		return nil, err
 	}
 	call := &call{Context: ctx, of: c, limits: l, kind: kind}
 	call.messages = call.first[:0]
-	if kind.tail && !l.letTailIn(c) {
-		l.calls.Add(-1)
-		l.notices.reached("--max-tails", c.from)
-		return nil, status.Errorf(codes.ResourceExhausted, "the server sends as many streams as it may (--max-tails is %d, half of them for one connection): try again later", l.config.MaxTails)
-	}
 	c.mu.Lock()
 	call.stream, call.ended = c.stream, c.complete
 	c.calls[call.stream] = call
@@ -74,17 +68,41 @@ func (l *limits) letIn(ctx context.Context, info *tap.Info) (context.Context, er
 	return call, nil
 }
 
-// letTailIn counts a tail of a connection, and reports whether there is room for it.
-func (l *limits) letTailIn(c *connection) bool {
-	most := int64(l.config.MaxTails)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if l.tails.Add(1) > most || c.tails > 0 && int64(c.tails) >= most/2 {
-		l.tails.Add(-1)
-		return false
+// fair reports whether an address that has so many may have one more of what there are
+// so many left of. So one address may take three quarters of all, two may take six
+// sevenths, and however many take as much as they can, something is left for one that has
+// few.
+func fair(has, left int64) bool { return has < 3*left }
+
+// enter counts a call of a connection, or returns why it is not let in.
+func (l *limits) enter(c *connection, k kind) error {
+	left := int64(l.config.MaxCalls) - l.calls.Add(1) + 1
+	has := c.address.calls.Add(1) - 1
+	if !fair(has, left) && !l.makeRoomForCall(c.address, has) {
+		l.leave(c, kind{})
+		l.notices.reached("--max-calls", c.from)
+		return status.Errorf(codes.ResourceExhausted, "the server has as many calls under way as it takes (--max-calls is %d, three quarters of them for one address): try again later", l.config.MaxCalls)
 	}
-	c.tails++
-	return true
+	if !k.tail {
+		return nil
+	}
+	left = int64(l.config.MaxTails) - l.tails.Add(1) + 1
+	if has := c.address.tails.Add(1) - 1; !fair(has, left) {
+		l.leave(c, k)
+		l.notices.reached("--max-tails", c.from)
+		return status.Errorf(codes.ResourceExhausted, "the server sends as many streams as it may (--max-tails is %d, three quarters of them for one address): try again later", l.config.MaxTails)
+	}
+	return nil
+}
+
+// leave no longer counts a call.
+func (l *limits) leave(c *connection, k kind) {
+	l.calls.Add(-1)
+	c.address.calls.Add(-1)
+	if k.tail {
+		l.tails.Add(-1)
+		c.address.tails.Add(-1)
+	}
 }
 
 // errNoMemory is the error of take if there is no memory in time.
@@ -109,55 +127,119 @@ func (l *limits) take(ctx context.Context, memory *memory, of *connection, bytes
 	}
 }
 
-// noRoomFor is how long a server that is full of calls at work is taken to be.
-const noRoomFor = 10 * time.Millisecond
+// waiting are calls that have waited for their clients for longest: of one address, or
+// of all. Finding them takes long where there are many calls, so that it is done once in
+// a while.
+type waiting struct {
+	mu     sync.Mutex
+	looked time.Time
+	calls  []waiter // those that have waited for longest are last
+}
 
-// makeRoomForCall forgets calls that ended before their handler began, or else
-// ends the call that has waited for its client for longest, of the connection with
-// most calls that wait. It reports whether there was one. If there was none a
-// moment ago, it doesn't look again.
-func (l *limits) makeRoomForCall() bool {
-	now := time.Now().UnixNano()
-	if now-l.noRoom.Load() < int64(noRoomFor) {
-		return false
+type waiter struct {
+	*call
+	since time.Time
+}
+
+const (
+	lookEvery   = 10 * time.Millisecond
+	mostWaiters = 64
+	// How many calls of an address may have been told to end, and still be there. So one
+	// that makes calls faster than they end doesn't get more than its share.
+	mostEvicted = 4
+)
+
+// makeRoomForCall ends the call that has waited for its client for longest: of the
+// address of a new call if that has its share of all calls, else of that which has most.
+// Where none waits, it closes a connection whose client does not read its
+// answers. It reports whether there was one.
+func (l *limits) makeRoomForCall(from *address, has int64) bool {
+	waiting, share := &from.waiting, int64(l.config.MaxCalls)/int64(l.connections.addresses()+1)
+	switch {
+	case has < share:
+		waiting, from = &l.waiting, nil
+	case from.evicted.Load() >= mostEvicted:
+		return false // they make room soon
 	}
-	var longest *call
-	most, room := 0, false
+	waiting.mu.Lock()
+	defer waiting.mu.Unlock()
+	for {
+		for n := len(waiting.calls) - 1; n >= 0; n-- {
+			next := waiting.calls[n]
+			waiting.calls = waiting.calls[:n]
+			if next.evict(next.since, status.Errorf(codes.ResourceExhausted, "the server has as many calls under way as it takes (--max-calls is %d), and this one waited for its client", l.config.MaxCalls)) {
+				l.notices.reached("--max-calls", next.of.from)
+				return true
+			}
+		}
+		if time.Since(waiting.looked) < lookEvery {
+			return false
+		}
+		waiting.looked = time.Now()
+		found, room := l.longestWaiting(from, share)
+		if waiting.calls = found; room || len(found) == 0 {
+			return room
+		}
+	}
+}
+
+// longestWaiting returns the calls that have waited for longest, the longest last, of an
+// address, or of that which has most, and its share or more. Or it makes room at once: it forgets
+// calls that ended before their handler began, or closes a connection whose client has
+// not read its answers for a while.
+func (l *limits) longestWaiting(from *address, share int64) (longest []waiter, room bool) {
+	by := map[*address][]waiter{}
+	var still *connection
 	for _, c := range l.connections.all() {
+		if from != nil && c.address != from || from == nil && c.address.calls.Load() < share {
+			continue
+		}
 		c.mu.Lock()
-		waiting, first := 0, (*call)(nil)
 		for id, call := range c.calls {
 			switch {
 			case call.endedEarly():
 				c.remove(id)
 				room = true
 			case call.waiting && call.cut == nil:
-				waiting++
-				if first == nil || call.waits.Before(first.waits) {
-					first = call
-				}
+				by[c.address] = append(by[c.address], waiter{call, call.waits})
 			}
 		}
-		if waiting > most {
-			longest, most = first, waiting
+		if c.unread > 0 && c.unread == len(c.calls) && c.standsStill(time.Now()) >= l.slowAfter {
+			still = c
 		}
 		c.mu.Unlock()
 	}
-	if room {
-		return true
+	most := int64(0)
+	for address, calls := range by {
+		if has := address.calls.Load(); has > most {
+			longest, most = calls, has
+		}
 	}
-	if longest == nil {
-		l.noRoom.Store(now)
-		return false
+	if !room && len(longest) == 0 && still != nil {
+		l.notices.reached("--max-calls", still.from)
+		still.Close()
+		return nil, true
 	}
-	longest.of.mu.Lock()
-	defer longest.of.mu.Unlock()
-	if !longest.waiting {
-		return false // no longer
+	slices.SortFunc(longest, func(a, b waiter) int { return b.since.Compare(a.since) })
+	return longest[max(0, len(longest)-mostWaiters):], room
+}
+
+// makeRoomForAnswer closes the connection whose answers have most memory, of those whose
+// clients have read nothing for a while.
+func (l *limits) makeRoomForAnswer() {
+	var still *connection
+	most := int64(0)
+	for c, has := range l.tailMemory.holders() {
+		c.mu.Lock()
+		if has > most && c.standsStill(time.Now()) >= 2*l.slowAfter {
+			still, most = c, has
+		}
+		c.mu.Unlock()
 	}
-	l.notices.reached("--max-calls", longest.of.from)
-	longest.end(status.Errorf(codes.ResourceExhausted, "the server has %d calls under way, as many as it takes (--max-calls), and this one waited for its client", l.config.MaxCalls))
-	return true
+	if still != nil {
+		l.notices.reached("--max-memory-bytes", still.from)
+		still.Close()
+	}
 }
 
 // makeRoomForMessage ends the call whose message has brought nothing for longest,

@@ -14,11 +14,11 @@ import (
 type boundedStream struct {
 	grpc.ServerStream
 	call     *call   // nil if the call came by another way than the server's listener
-	sending  *sender // of a tail
+	sending  *sender // of a tail, and of one that has sent a large message
 	received bool    // the last RecvMsg received a message
 }
 
-// sender is what a tail knows about what it sends.
+// sender is what a call knows about what it sends.
 type sender struct {
 	start *time.Timer
 	mu    sync.Mutex
@@ -44,16 +44,17 @@ func (s *boundedStream) finish() {
 		return
 	}
 	s.call.release()
-	if s.sending != nil && s.sending.start != nil {
-		s.sending.start.Stop()
+	answer := int64(0)
+	if s.sending != nil {
+		if s.sending.start != nil {
+			s.sending.start.Stop()
+		}
 		s.sending.mu.Lock()
 		s.sending.begun = true
-		s.give(s.sending.held)
+		answer, s.sending.held = s.sending.held, 0
 		s.sending.mu.Unlock()
 	}
-	s.call.of.mu.Lock()
-	s.call.of.remove(s.call.stream)
-	s.call.of.mu.Unlock()
+	s.call.finish(answer)
 }
 
 // wasCut reports whether the limits or a drain ended the call.
@@ -105,9 +106,9 @@ func (s *boundedStream) beginTail() error {
 	return nil
 }
 
-// holdTail makes a tail hold some memory for what it sends, and waits for it. It
+// holdTail makes a call hold some memory for what it sends, and waits for it. It
 // holds it until it sends the next message, which gRPC takes once the client has
-// room for it.
+// room for it, or until the client has the last.
 func (s *boundedStream) holdTail(bytes int64) error {
 	if bytes <= messageFree {
 		bytes = 0
@@ -120,6 +121,12 @@ func (s *boundedStream) holdTail(bytes int64) error {
 		s.give(-missing)
 		return nil
 	}
+	var relief *time.Timer
+	relief = time.AfterFunc(l.slowAfter/2, func() {
+		l.makeRoomForAnswer()
+		relief.Reset(l.slowAfter / 4)
+	})
+	defer relief.Stop()
 	got, err := l.take(s.call, l.tailMemory, s.call.of, missing, l.config.ReceiveTimeout)
 	switch {
 	case err == errNoMemory:
@@ -137,17 +144,28 @@ func (s *boundedStream) give(bytes int64) {
 	s.sending.held -= bytes
 }
 
-func (s *boundedStream) SendMsg(message any) error {
-	if s.call == nil {
-		return s.ServerStream.SendMsg(message)
-	}
-	if message, ok := message.(proto.Message); ok && s.call.tail {
-		length := int64(proto.Size(message))
+// holdFor makes a call hold the memory for a message that it sends.
+func (s *boundedStream) holdFor(length int64) error {
+	switch {
+	case s.call.tail:
 		s.call.limits.sawMessage(length)
 		s.sending.mu.Lock()
 		s.sending.begun = true
 		s.sending.mu.Unlock()
-		if err := s.holdTail(messageForms * length); err != nil {
+	case s.sending == nil && length <= smallMessage:
+		return nil
+	case s.sending == nil:
+		s.sending = &sender{}
+	}
+	return s.holdTail(messageForms * length)
+}
+
+func (s *boundedStream) SendMsg(message any) error {
+	if s.call == nil {
+		return s.ServerStream.SendMsg(message)
+	}
+	if message, ok := message.(proto.Message); ok {
+		if err := s.holdFor(int64(proto.Size(message))); err != nil {
 			return err
 		}
 	}
