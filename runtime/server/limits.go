@@ -68,29 +68,34 @@ func (l *limits) letIn(ctx context.Context, info *tap.Info) (context.Context, er
 	return call, nil
 }
 
-// fair reports whether an address that has so many may have one more of what there are
-// so many left of. So one address may take three quarters of all, two may take six
-// sevenths, and however many take as much as they can, something is left for one that has
-// few.
-func fair(has, left int64) bool { return has < 3*left }
+// share reports whether an address that has so many may have one more, of most, of which
+// so many are left. One address may take half of them. Each further one that takes as
+// much as it can finds less, but leaves something for one that has few: of 4,096, eight
+// that came one after the other leave 270, of which another may have 30.
+func share(has, left, most int64) bool {
+	return left > 0 && float64(has)*float64(most) < 2*float64(left)*float64(left)
+}
 
 // enter counts a call of a connection, or returns why it is not let in.
 func (l *limits) enter(c *connection, k kind) error {
-	left := int64(l.config.MaxCalls) - l.calls.Add(1) + 1
-	has := c.address.calls.Add(1) - 1
-	if !fair(has, left) && !l.makeRoomForCall(c.address, has) {
-		l.leave(c, kind{})
-		l.notices.reached("--max-calls", c.from)
-		return status.Errorf(codes.ResourceExhausted, "the server has as many calls under way as it takes (--max-calls is %d, three quarters of them for one address): try again later", l.config.MaxCalls)
+	most := int64(l.config.MaxCalls)
+	if has := c.address.calls.Add(1) - 1; !share(has, most-l.calls.Add(1)+1, most) {
+		l.leave(c, kind{}) // those that look for room must not take it
+		if !l.makeRoomForCall(c.address, has) {
+			l.notices.reached("--max-calls", c.from)
+			return status.Errorf(codes.ResourceExhausted, "the server has as many calls under way as it takes (--max-calls is %d, half of them for one address): try again later", most)
+		}
+		c.address.calls.Add(1)
+		l.calls.Add(1)
 	}
 	if !k.tail {
 		return nil
 	}
-	left = int64(l.config.MaxTails) - l.tails.Add(1) + 1
-	if has := c.address.tails.Add(1) - 1; !fair(has, left) {
+	most = int64(l.config.MaxTails)
+	if has := c.address.tails.Add(1) - 1; !share(has, most-l.tails.Add(1)+1, most) {
 		l.leave(c, k)
 		l.notices.reached("--max-tails", c.from)
-		return status.Errorf(codes.ResourceExhausted, "the server sends as many streams as it may (--max-tails is %d, three quarters of them for one address): try again later", l.config.MaxTails)
+		return status.Errorf(codes.ResourceExhausted, "the server sends as many streams as it may (--max-tails is %d, half of them for one address): try again later", most)
 	}
 	return nil
 }
@@ -128,12 +133,12 @@ func (l *limits) take(ctx context.Context, memory *memory, of *connection, bytes
 }
 
 // waiting are calls that have waited for their clients for longest: of one address, or
-// of all. Finding them takes long where there are many calls, so that it is done once in
-// a while.
+// of all. Finding them takes long where there are many calls, so that many are found at
+// once, and if there is none, none is looked for during a moment.
 type waiting struct {
 	mu     sync.Mutex
-	looked time.Time
-	calls  []waiter // those that have waited for longest are last
+	looked time.Time // when there was none
+	calls  []waiter  // those that have waited for longest are last
 }
 
 type waiter struct {
@@ -175,10 +180,13 @@ func (l *limits) makeRoomForCall(from *address, has int64) bool {
 		if time.Since(waiting.looked) < lookEvery {
 			return false
 		}
-		waiting.looked = time.Now()
 		found, room := l.longestWaiting(from, share)
-		if waiting.calls = found; room || len(found) == 0 {
-			return room
+		if waiting.calls = found; room {
+			return true
+		}
+		if len(found) == 0 {
+			waiting.looked = time.Now()
+			return false
 		}
 	}
 }

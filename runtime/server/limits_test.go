@@ -272,7 +272,7 @@ func TestARequestOfManySmallPartsIsRefused(t *testing.T) {
 
 func TestCallsAreBounded(t *testing.T) {
 	config := free()
-	config.MaxCalls = 3
+	config.MaxCalls = 5 // three for one address
 	working, finish := make(chan struct{}), make(chan struct{})
 	running := serve(t, config, tested(&service{unary: func(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
 		working <- struct{}{}
@@ -301,7 +301,7 @@ func TestCallsAreBounded(t *testing.T) {
 	if _, err := testpb.NewTestServiceClient(many).UnaryCall(soon(t), &testpb.SimpleRequest{}); status.Code(err) != codes.ResourceExhausted {
 		t.Errorf("a call when all others work: %v", err)
 	} else {
-		oneLine(t, err, "--max-calls is 3")
+		oneLine(t, err, "--max-calls is 5")
 	}
 	close(finish)
 	for range 3 {
@@ -334,7 +334,7 @@ func TestTailsAreBounded(t *testing.T) {
 		conn *grpc.ClientConn
 		want codes.Code
 	}{
-		{first, codes.OK}, {first, codes.OK}, {second, codes.OK}, {second, codes.ResourceExhausted}, {third, codes.ResourceExhausted},
+		{first, codes.OK}, {second, codes.OK}, {second, codes.ResourceExhausted}, {third, codes.ResourceExhausted},
 	} {
 		err := open(test.conn)
 		if status.Code(err) != test.want {
@@ -707,9 +707,20 @@ func TestAStreamThatSendsOnAndOnEndsBetweenTwoMessages(t *testing.T) {
 	}
 }
 
-// One address leaves calls and tails for others, and so do many.
+// However many addresses take as much as they can, at once or one after the other, they
+// leave something for one that has few.
 func TestCallsAreSharedAmongAddresses(t *testing.T) {
-	for _, test := range []struct{ greedy, each, least int }{{1, 300, 75}, {8, 48, 10}, {100, 4, 1}} {
+	for _, test := range []struct {
+		greedy     int
+		inTurn     bool
+		each, most int // what the greedy have
+		left       int // for one that has none
+	}{
+		{greedy: 1, each: 200, most: 200, left: 37},
+		{greedy: 8, each: 38, most: 40, left: 21},
+		{greedy: 8, inTurn: true, each: 4, most: 200, left: 3},
+		{greedy: 100, each: 3, most: 4, left: 3},
+	} {
 		config := free()
 		config.MaxCalls, config.MaxTails = 400, 400
 		l := newLimits(config, newNotices(slog.New(slog.DiscardHandler)), t.Context())
@@ -721,35 +732,41 @@ func TestCallsAreSharedAmongAddresses(t *testing.T) {
 			}
 			return c
 		}
-		had := map[*connection]int{}
-		var greedy []*connection
-		for n := range test.greedy {
-			greedy = append(greedy, from(strconv.Itoa(n)))
-		}
-		for range config.MaxCalls {
-			for _, c := range greedy {
+		take := func(c *connection, most int) (took int) {
+			for range most {
 				if l.enter(c, kind{tail: true}) == nil {
-					had[c]++
+					took++
+				}
+			}
+			return took
+		}
+		greedy, had, all := make([]*connection, test.greedy), make([]int, test.greedy), 0
+		for n := range greedy {
+			greedy[n] = from(strconv.Itoa(n))
+		}
+		if test.inTurn {
+			for n, c := range greedy {
+				had[n] = take(c, config.MaxCalls)
+			}
+		} else {
+			for range config.MaxCalls {
+				for n, c := range greedy {
+					had[n] += take(c, 1)
 				}
 			}
 		}
-		for _, c := range greedy {
-			if had[c] < test.each-4 || had[c] > test.each {
-				t.Errorf("one of %d addresses has %d calls, want about %d", test.greedy, had[c], test.each)
+		for n := range had {
+			if had[n] < test.each || had[n] > test.most {
+				t.Errorf("address %d of %d has %d calls, want %d to %d", n, test.greedy, had[n], test.each, test.most)
 			}
+			all += had[n]
 		}
-		modest := from("modest")
-		for n := range test.least {
-			if err := l.enter(modest, kind{tail: true}); err != nil {
-				t.Fatalf("call %d of an address beside %d: %v", n, test.greedy, err)
-			}
+		got := take(from("modest"), config.MaxCalls)
+		if got < test.left {
+			t.Errorf("beside %d, one that has none gets %d calls, want %d", test.greedy, got, test.left)
 		}
-		calls := int64(test.least)
-		for _, n := range had {
-			calls += int64(n)
-		}
-		if l.calls.Load() != calls || l.tails.Load() != calls {
-			t.Errorf("%d calls and %d tails are counted, want %d", l.calls.Load(), l.tails.Load(), calls)
+		if all += got; l.calls.Load() != int64(all) || l.tails.Load() != int64(all) {
+			t.Errorf("%d calls and %d tails are counted, want %d", l.calls.Load(), l.tails.Load(), all)
 		}
 	}
 }
@@ -792,7 +809,7 @@ func eventually(t *testing.T, what string, is func() bool) {
 // returned. So the call counts until then.
 func TestACallCountsUntilItsAnswerIsRead(t *testing.T) {
 	config := free()
-	config.MaxCalls = 4 // three for one address
+	config.MaxCalls = 5 // three for one address
 	handled := make(chan struct{}, 10)
 	running := serve(t, config, tested(&service{unary: func(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
 		handled <- struct{}{}
@@ -827,7 +844,7 @@ func TestACallCountsUntilItsAnswerIsRead(t *testing.T) {
 // A client that never reads its answers is closed when there is no room for others.
 func TestUnreadAnswersMakeRoom(t *testing.T) {
 	config := free()
-	config.MaxCalls = 3
+	config.MaxCalls = 5 // three for one address
 	handled := make(chan struct{}, 10)
 	running := serve(t, config, tested(&service{unary: func(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
 		handled <- struct{}{}

@@ -84,11 +84,11 @@ func (m *memory) grant(of *connection, bytes int64) {
 }
 
 // has reports whether there are so many bytes for a connection. Those of one address get
-// as much of them as is [fair], so that they leave something for others.
+// up to three quarters of all, and leave something for others.
 func (m *memory) has(of *connection, bytes int64) bool {
 	left := m.size - m.used - bytes
 	from := m.from[of.address]
-	return left >= 0 && (from == 0 || fair(from+bytes, left))
+	return left >= 0 && (from == 0 || from+bytes < 3*left)
 }
 
 // serve grants claims for as long as there is room for the next. The lock is
