@@ -24,8 +24,13 @@ import (
 	"time"
 )
 
-// enough is the share of honest calls that must succeed, in percent.
-const enough = 99.9
+const (
+	// enough is the share of honest calls that must succeed, in percent.
+	enough = 99.9
+	// mostLogged is how much a server may log because of an attack, in bytes: what
+	// attackers send must not fill disks.
+	mostLogged = 256 << 10
+)
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -163,22 +168,25 @@ func (a attack) try(ctx context.Context, built programs, dir string, lasts time.
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	o.answers, o.notices = counted(t.answers), s.notices()
-	o.logged = len(s.log.String())
+	o.logged = s.logged()
 	o.bound, o.boundFlags = bound(a.bound, f)
-	o.judge(t.answers, s.panics())
+	o.judge(t.answers, s.panicked())
 	return o, ctx.Err()
 }
 
 // judge finds what is wrong.
-func (o *outcome) judge(answers map[string]int, panics int) {
+func (o *outcome) judge(answers map[string]int, panicked bool) {
 	if o.honest.share() < enough {
 		o.wrong = append(o.wrong, fmt.Sprintf("only %.2f %% of the honest calls succeeded: %s", o.honest.share(), counted(o.honest.Errors)))
 	}
 	if o.highest > o.bound {
 		o.wrong = append(o.wrong, fmt.Sprintf("the server took %d MiB, and %s allow %d", o.highest/mib, o.boundFlags, o.bound/mib))
 	}
-	if panics > 0 {
-		o.wrong = append(o.wrong, fmt.Sprintf("%d lines of the log are about panics", panics))
+	if panicked {
+		o.wrong = append(o.wrong, "the log has a panic")
+	}
+	if o.logged > mostLogged {
+		o.wrong = append(o.wrong, fmt.Sprintf("the server logged %d KiB", o.logged>>10))
 	}
 	for _, want := range o.wants {
 		if answers[want] == 0 {

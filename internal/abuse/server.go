@@ -109,10 +109,16 @@ func (s *server) notices() string {
 	return counted(lines)
 }
 
-// panics returns how many lines of the log are about a panic or an internal error.
-func (s *server) panics() int {
-	return strings.Count(s.log.String(), "panic") + strings.Count(s.log.String(), "goroutine ")
+// panicked reports whether the log has a panic.
+func (s *server) panicked() bool {
+	return strings.Contains(s.log.String(), "panic") || strings.Contains(s.log.String(), "goroutine ")
 }
+
+var stored = regexp.MustCompile(`(?m)^.* msg=stored .*\n`)
+
+// logged returns how many bytes the server logged, without the events that its
+// consumer logs.
+func (s *server) logged() int { return len(stored.ReplaceAllString(s.log.String(), "")) }
 
 // counted prints what was counted, by name.
 func counted(counts map[string]int) string {

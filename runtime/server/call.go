@@ -235,10 +235,14 @@ func (c *call) check(now, draining time.Time) {
 	if !c.waiting {
 		return
 	}
+	if _, _, ok := c.ready(); ok && !c.receiving {
+		c.wakeUp() // it is about to be woken anyway
+		return
+	}
 	timeout := c.limits.config.ReceiveTimeout
 	switch idle := c.idle(); {
 	case c.Err() != nil:
-		c.wakeUp()
+		c.wakeUp() // of one that receives
 	case idle && !draining.IsZero() && now.Sub(draining) >= drainGrace && now.Sub(c.waits) >= drainGrace:
 		c.end(errStopping)
 	case idle && c.uploads:
@@ -285,6 +289,12 @@ func (c *call) receive(stream grpc.ServerStream, into any) error {
 		raw = new(received) // gRPC may use it after the call
 		err = c.receiveSlowly(stream, raw)
 	}
+	if status.Code(err) == codes.ResourceExhausted {
+		c.limits.notices.reached("--max-message-bytes", c.of.from)
+		c.of.mu.Lock()
+		c.cut = err
+		c.of.mu.Unlock()
+	}
 	if err != nil {
 		return err
 	}
@@ -325,7 +335,7 @@ func (c *call) decode(data mem.BufferSlice, into any) error {
 		return err
 	}
 	if err := proto.Unmarshal(encoded.ReadOnlyData(), message); err != nil {
-		return status.Errorf(codes.Internal, "grpc: failed to unmarshal the received message: %v", err)
+		return status.Errorf(codes.InvalidArgument, "the request is not a valid %s: %v", message.ProtoReflect().Descriptor().FullName(), err)
 	}
 	return nil
 }

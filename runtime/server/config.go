@@ -25,6 +25,9 @@ type Config struct {
 	// MaxMessageBytes bounds a request, and so the memory to decode it, whether it
 	// comes compressed or not.
 	MaxMessageBytes int
+	// MaxMetadataBytes bounds the metadata of a call: names and values, and 32 bytes for
+	// each. A call with more is reset.
+	MaxMetadataBytes int
 	// MaxStreams bounds the calls under way on one connection.
 	MaxStreams int
 	// MaxConnections bounds the connections. For a further one, that which has
@@ -70,6 +73,7 @@ func Defaults(program string) Config {
 		// Clients receive 4 MiB by default, in all languages. What a tail sends
 		// back may have a position and more beside the event.
 		MaxMessageBytes:       4<<20 - 4<<10,
+		MaxMetadataBytes:      16 << 10, // what servers of gRPC take in C++ and Python
 		MaxStreams:            1024,
 		MaxConnections:        4096,
 		MaxAddressConnections: 3072,
@@ -104,6 +108,7 @@ func Parse(program string, args []string, getenv func(string) string, help io.Wr
 	flags.BoolVar(&config.Insecure, "insecure", false, "allow plaintext on an address that other machines can reach")
 	flags.StringVar(&config.Events, "events", config.Events, "`URL` of the event log")
 	flags.IntVar(&config.MaxMessageBytes, "max-message-bytes", config.MaxMessageBytes, "largest request, in `bytes`")
+	flags.IntVar(&config.MaxMetadataBytes, "max-metadata-bytes", config.MaxMetadataBytes, "most metadata of a call, in `bytes`")
 	flags.IntVar(&config.MaxStreams, "max-streams", config.MaxStreams, "most `calls` at once on one connection")
 	flags.IntVar(&config.MaxConnections, "max-connections", config.MaxConnections, "most `connections` at once")
 	flags.IntVar(&config.MaxAddressConnections, "max-connections-per-address", config.MaxAddressConnections, "most `connections` at once from one address; 0 for no bound")
@@ -189,8 +194,8 @@ func (c Config) check() error {
 	case c.TLSCert == "" && !c.Insecure && !loopback(host):
 		return fmt.Errorf("--addr %s can be reached from other machines: give --tls-cert and --tls-key, "+
 			"or allow plaintext with --insecure", c.Addr)
-	case c.MaxMessageBytes <= 0 || c.MaxStreams <= 0 || c.MaxConnections <= 0 || c.DrainTimeout <= 0:
-		return errors.New("--max-message-bytes, --max-streams, --max-connections and --drain-timeout must be more than 0")
+	case c.MaxMessageBytes <= 0 || c.MaxMetadataBytes <= 0 || c.MaxStreams <= 0 || c.MaxConnections <= 0 || c.DrainTimeout <= 0:
+		return errors.New("--max-message-bytes, --max-metadata-bytes, --max-streams, --max-connections and --drain-timeout must be more than 0")
 	case c.MaxCalls <= 0 || c.MaxTails <= 0 || c.MaxMemoryBytes <= 0 || c.MaxBatch <= 0 || c.ReceiveTimeout <= 0:
 		return errors.New("--max-calls, --max-tails, --max-memory-bytes, --max-batch and --receive-timeout must be more than 0")
 	case c.MaxAddressConnections < 0 || c.IdleTimeout < 0 || c.MaxConnectionAge < 0:

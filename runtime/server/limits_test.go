@@ -916,3 +916,48 @@ func TestUnreadAnswersMakeRoomForOthers(t *testing.T) {
 	}
 	a.await(t, "the end of the connection", func() bool { return a.closed })
 }
+
+// The server looks at calls once in a while, also while a message arrives whose handler
+// is about to be woken.
+func TestAMessageThatHasJustArrivedIsNotLate(t *testing.T) {
+	for _, uploads := range []bool{false, true} {
+		c := &call{
+			Context: t.Context(), kind: kind{uploads: uploads}, of: &connection{},
+			limits: newLimits(free(), newNotices(slog.New(slog.DiscardHandler)), t.Context()), wake: make(chan struct{}, 1),
+		}
+		c.waiting, c.waits = true, time.Now()
+		c.arrived([]byte{0, 0, 0, 0, 1, 'x'}, !uploads)
+		c.check(time.Now(), time.Time{})
+		if c.cut != nil || len(c.wake) != 1 {
+			t.Errorf("uploads %v: it ends with %v, woken %d times", uploads, c.cut, len(c.wake))
+		}
+	}
+}
+
+// What clients get wrong is answered as their mistake, and fills no log.
+func TestRequestsOfNoUseFillNoLog(t *testing.T) {
+	config := free().withLevel(slog.LevelInfo)
+	config.MaxMessageBytes = 100
+	var running *running
+	log := logged(t, func() { running = serve(t, config, tested(&service{})) })
+	a := attack(t, running.Addr())
+	for n := range uint32(40) {
+		stream, method, body := 1+2*n, []string{unaryMethod, bidiMethod}[n%2], []byte{0, 0, 0, 0, 1, 0xff} // no protobuf
+		want := "3"
+		if n >= 20 {
+			body, want = []byte{0, 0, 0, 1, 0}, "8" // too long
+		}
+		a.open(t, stream, method, -1)
+		a.send(t, stream, body)
+		if err := a.framer.WriteData(stream, true, nil); err != nil {
+			t.Fatal(err)
+		}
+		a.await(t, "the end of a call", func() bool { return a.status[stream] != "" })
+		if got := a.status[stream]; got != want {
+			t.Errorf("call %d ends with code %s, want %s", n, got, want)
+		}
+	}
+	if text := log(); strings.Count(text, "\n") > 3 || !strings.Contains(text, "limit=--max-message-bytes") {
+		t.Errorf("it logs\n%s", text)
+	}
+}
