@@ -69,6 +69,10 @@ firstrun: ## play somebody's first use, with a clock (a minute; with CACHES=cold
 watch: plugins ## save a proto 100 times while generate --watch runs, and print how long it took (a minute)
 	$(GO) test -count=1 -v -run WatchMisses ./internal/acceptance
 
+.PHONY: abuse
+abuse: ## attack a generated server beside honest callers, and print a table (8 minutes); ATTACKS='unread|gzip' for some, LASTS=30s for longer
+	$(GO) run ./internal/abuse $(if $(ATTACKS),-attacks '$(ATTACKS)') $(if $(LASTS),-lasts $(LASTS))
+
 .PHONY: matrix
 matrix: plugins ## check that no run of any tool touches what is yours, after many edits (2 minutes)
 	MATRIX=all $(GO) test -count=1 -timeout 30m -run NoRunTouches ./internal/acceptance

@@ -19,7 +19,7 @@ var (
 	tails         = term{"--max-memory-bytes for tails", func(f figures) int64 { return 4 * f["max-memory-bytes"] }}
 	perCall       = term{"--max-calls", func(f figures) int64 { return 100 << 10 * f["max-calls"] }}
 	perConnection = term{"--max-connections", func(f figures) int64 { return 50 << 10 * f["max-connections"] }}
-	metadataHeld  = term{"--max-calls × 64 KiB of metadata", func(f figures) int64 { return 2 * 64 << 10 * f["max-calls"] }}
+	metadataHeld  = term{"--max-calls × --max-metadata-bytes", func(f figures) int64 { return 4 * f["max-calls"] * f["max-metadata-bytes"] }}
 	perHandshake  = term{"connections × TLS", func(f figures) int64 { return 50 << 10 * f["max-connections"] }}
 )
 

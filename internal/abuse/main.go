@@ -69,7 +69,7 @@ func run(ctx context.Context, args []string) (err error) {
 			continue
 		}
 		folder := filepath.Join(dir, fmt.Sprint(n))
-		outcome, err := a.try(ctx, built, folder, *lasts)
+		outcome, err := a.try(ctx, built, folder, *lasts, 10*time.Second)
 		if err != nil {
 			return fmt.Errorf("%s: %w", a.name, err)
 		}
@@ -115,8 +115,9 @@ func (o outcome) String() string {
 		o.before/mib, o.highest/mib, o.after/mib, o.bound/mib, o.boundFlags, o.notices, o.logged>>10, pass, text)
 }
 
-// try starts a server of its own, attacks it beside honest traffic, and measures.
-func (a attack) try(ctx context.Context, built programs, dir string, lasts time.Duration) (o outcome, err error) {
+// try starts a server of its own, attacks it beside honest traffic, and measures. patience
+// is how long an honest caller waits for an answer.
+func (a attack) try(ctx context.Context, built programs, dir string, lasts, patience time.Duration) (o outcome, err error) {
 	o.attack = a
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return o, err
@@ -141,7 +142,7 @@ func (a attack) try(ctx context.Context, built programs, dir string, lasts time.
 	if err := t.store(ctx, a.stored); err != nil {
 		return o, err
 	}
-	honest, err := startHonest(ctx, built.honest, s.addr, ca)
+	honest, err := startHonest(ctx, built.honest, s.addr, ca, patience)
 	if err != nil {
 		return o, err
 	}

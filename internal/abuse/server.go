@@ -187,9 +187,9 @@ func (r honestResults) share() float64 {
 	return 100 * float64(r.OK) / float64(r.Calls)
 }
 
-func startHonest(ctx context.Context, program, addr, ca string) (*honest, error) {
+func startHonest(ctx context.Context, program, addr, ca string, patience time.Duration) (*honest, error) {
 	h := &honest{out: &buffer{}}
-	h.command = exec.CommandContext(ctx, program, "-addr", addr, "-ca", ca)
+	h.command = exec.CommandContext(ctx, program, "-addr", addr, "-ca", ca, "-patience", patience.String())
 	h.command.Stdout, h.command.Stderr = h.out, h.out
 	input, err := h.command.StdinPipe()
 	if err != nil {
