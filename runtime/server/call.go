@@ -290,10 +290,7 @@ func (c *call) receive(stream grpc.ServerStream, into any) error {
 		err = c.receiveSlowly(stream, raw)
 	}
 	if status.Code(err) == codes.ResourceExhausted {
-		c.limits.notices.reached("--max-message-bytes", c.of.from)
-		c.of.mu.Lock()
-		c.cut = err
-		c.of.mu.Unlock()
+		c.tooLong(err)
 	}
 	if err != nil {
 		return err
@@ -306,6 +303,17 @@ func (c *call) receive(stream grpc.ServerStream, into any) error {
 	c.of.mu.Unlock()
 	defer raw.data.Free()
 	return c.decode(raw.data, into)
+}
+
+// tooLong notes that gRPC refused a message for its length, unless the limits ended the
+// call before.
+func (c *call) tooLong(err error) {
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	if c.cut == nil {
+		c.cut = err
+		c.limits.notices.reached("--max-message-bytes", c.of.from)
+	}
 }
 
 // decode decodes a message that was received. It weighs the message before, and holds

@@ -149,8 +149,8 @@ type waiter struct {
 const (
 	lookEvery   = 10 * time.Millisecond
 	mostWaiters = 64
-	// How many calls of an address may have been told to end, and still be there. So one
-	// that makes calls faster than they end doesn't get more than its share.
+	// How many calls of an address may be about to end to make room. So one that makes
+	// calls faster than they end doesn't get more than its share.
 	mostEvicted = 4
 )
 
