@@ -57,6 +57,10 @@ crash: ## kill servers, consumers and NATS nodes under load, and check that no a
 	CRASH_ROUNDS=20 $(GO) test -count=1 -timeout 10m -v -run Killed ./internal/acceptance
 	EVENTLOG_TEST_LONG=1 $(GO) test -count=1 -timeout 15m -v -run ServersFail ./runtime/eventlog/nats
 
+.PHONY: rotate
+rotate: ## replace certificates under load, and put wrong ones in their place (a minute)
+	@$(GO) run ./internal/rotate
+
 .PHONY: newcomer
 newcomer: plugins ## do literally what runs print until events are stored (a minute)
 	$(GO) test -count=1 -v -run Newcomer ./internal/acceptance

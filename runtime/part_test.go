@@ -14,7 +14,7 @@ import (
 
 // What code imports that is generated for services without events, and with.
 var (
-	plain  = []string{"client", "command", "eventid", "server", "servertest", "terminal", "version"}
+	plain  = []string{"client", "command", "eventid", "guard", "server", "servertest", "terminal", "version"}
 	events = append([]string{"eventlog", "operate"}, plain...)
 )
 

@@ -24,6 +24,7 @@ var Go = Requirement{Path: "go", Version: "1.26.0", Least: "1.25.0"}
 var requirements = []Requirement{
 	{"github.com/google/uuid", "v1.6.0", "v1.6.0"},       // for NewV7
 	{"github.com/nats-io/nats.go", "v1.55.0", "v1.55.0"}, // older ones call it a closed connection if a request is cut off
+	{"golang.org/x/time", "v0.16.0", "v0.12.0"},          // package rate, of which any version will do
 	{"google.golang.org/genproto/googleapis/rpc", // as the least grpc requires it
 		"v0.0.0-20260817212433-ac3dfec99bb1", "v0.0.0-20260706201446-f0a921348800"},
 	{"google.golang.org/grpc", "v1.85.0", "v1.84.0"},       // older ones keep 60 bytes for each byte that a client sends in a frame of its own

@@ -24,7 +24,7 @@ func TestRequirements(t *testing.T) {
 		want    []string
 	}{
 		{nil, []string{"google.golang.org/grpc", "google.golang.org/protobuf"}},
-		{plain, []string{"github.com/google/uuid", "google.golang.org/grpc", "google.golang.org/protobuf"}},
+		{plain, []string{"github.com/google/uuid", "golang.org/x/time", "google.golang.org/genproto/googleapis/rpc", "google.golang.org/grpc", "google.golang.org/protobuf"}},
 		{runtime.All(), paths(runtime.Requirements())},
 	} {
 		if got := paths(reached(t, test.imports...).Requirements()); !slices.Equal(got, test.want) {

@@ -23,7 +23,7 @@ var evilWords = []string{
 	// names of the generated code, and of packages that it imports
 	"Client", "Server", "Context", "Error", "Errors", "Log", "Service", "Services", "Internal", "Main", "Test", "New",
 	"Close", "Register", "Open", "Dial", "Option", "Store", "Stored", "Receipt", "Position", "Event", "Events", "Reply",
-	"With", "WithEventID", "Insecure", "TLS", "RootCAs", "ErrFull", "ErrClosed", "Contract", "Serve", "Commands", "Command",
+	"With", "WithEventID", "Insecure", "TLS", "RootCAs", "Certificate", "ErrFull", "ErrClosed", "Contract", "Serve", "Commands", "Command",
 	"Consume", "NewService", "newService", "serve", "events", "client", "server", "commands", "services", "stream",
 	"request", "event", "options", "context", "grpc", "proto", "codes", "status", "testing", "time", "cmp", "iter", "io",
 	"fmt", "os", "flag", "eventlog", "eventid", "servertest", "operate", "command", "ctx", "err", "t", "s", "c", "l", "m", "_c",

@@ -241,6 +241,9 @@ func (m *Method) Written() bool { return slices.Contains(m.Service.Code.Written,
 // TakesEvents reports whether the RPC takes events.
 func (m *Method) TakesEvents() bool { return m.Event != nil && m.Kind != Tail }
 
+// Tails reports whether the RPC sends the events of the log.
+func (m *Method) Tails() bool { return m.Kind == Tail }
+
 // Many reports whether a request holds any number of events.
 func (m *Method) Many() bool { return m.Holder != nil && m.Holder.List }
 
@@ -468,6 +471,15 @@ func (r *Role) Get(event string) string { return event + r.through + "." + r.Get
 // Expr returns the Go expression for the field's value as text, in an event of the
 // given name.
 func (r *Role) Expr(event string) string { return r.Field.Expr(event + r.through) }
+
+// SourceOf returns the Go expression for the source of the event that another Go
+// expression has.
+func (e *Event) SourceOf(event string) string {
+	if e.Source == nil {
+		return `""`
+	}
+	return e.Source.Expr(event)
+}
 
 // Time is the field that says when an event happened.
 type Time struct {

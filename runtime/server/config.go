@@ -16,8 +16,12 @@ import (
 type Config struct {
 	// Addr is the host:port to listen on. Port 0 takes a free one.
 	Addr string
-	// TLSCert and TLSKey are the PEM files of the server's certificate and key.
+	// TLSCert and TLSKey are the PEM files of the server's certificate and key. They
+	// may be replaced while the server runs (see [Watch]), and so may TLSClientCA.
 	TLSCert, TLSKey string
+	// TLSClientCA is a PEM file of CAs. If there is one, a client must show a
+	// certificate that one of them has signed.
+	TLSClientCA string
 	// Insecure allows plaintext on an address that other machines can reach.
 	Insecure bool
 	// Events is the URL of the event log, for main to open.
@@ -103,8 +107,9 @@ func Parse(program string, args []string, getenv func(string) string, help io.Wr
 	flags := flag.NewFlagSet(program, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.StringVar(&config.Addr, "addr", config.Addr, "`host:port` to listen on; port 0 takes a free one")
-	flags.StringVar(&config.TLSCert, "tls-cert", "", "PEM `file` with the server's certificate")
+	flags.StringVar(&config.TLSCert, "tls-cert", "", "PEM `file` with the server's certificate; it may be replaced while the server runs")
 	flags.StringVar(&config.TLSKey, "tls-key", "", "PEM `file` with the certificate's key")
+	flags.StringVar(&config.TLSClientCA, "tls-client-ca", "", "PEM `file` with CAs: clients must show a certificate that one of them has signed")
 	flags.BoolVar(&config.Insecure, "insecure", false, "allow plaintext on an address that other machines can reach")
 	flags.StringVar(&config.Events, "events", config.Events, "`URL` of the event log")
 	flags.IntVar(&config.MaxMessageBytes, "max-message-bytes", config.MaxMessageBytes, "largest request, in `bytes`")
@@ -191,6 +196,8 @@ func (c Config) check() error {
 		return fmt.Errorf("--addr %q: want host:port, such as localhost:50051", c.Addr)
 	case (c.TLSCert == "") != (c.TLSKey == ""):
 		return errors.New("--tls-cert and --tls-key go together: give both of them, or neither")
+	case c.TLSClientCA != "" && c.TLSCert == "":
+		return errors.New("--tls-client-ca needs TLS: give --tls-cert and --tls-key, too")
 	case c.TLSCert == "" && !c.Insecure && !loopback(host):
 		return fmt.Errorf("--addr %s can be reached from other machines: give --tls-cert and --tls-key, "+
 			"or allow plaintext with --insecure", c.Addr)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/binary"
+	"log/slog"
 	"net"
 
 	"google.golang.org/grpc/credentials"
@@ -164,6 +165,7 @@ func (f *follower) take(bytes []byte) {
 // handshake of TLS if there is one.
 type handshake struct {
 	credentials.TransportCredentials // of TLS; nil for plaintext
+	log                              *slog.Logger
 }
 
 func (h handshake) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
@@ -171,6 +173,7 @@ func (h handshake) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo
 	if h.TransportCredentials != nil {
 		var err error
 		if unencrypted, info, err = h.TransportCredentials.ServerHandshake(raw); err != nil {
+			h.log.Debug("a TLS handshake did not succeed", "peer", raw.RemoteAddr().String(), "error", err)
 			return nil, nil, err
 		}
 	}

@@ -53,6 +53,7 @@ func Logger(logger *slog.Logger) Option {
 // made for them. Within it are the interceptors of the user.
 type interceptor struct {
 	log      *slog.Logger
+	notices  *notices
 	draining context.Context // ends when the server drains
 	unaries  []grpc.UnaryServerInterceptor
 	streams  []grpc.StreamServerInterceptor
@@ -142,6 +143,7 @@ func (i interceptor) stream(server any, stream *boundedStream, g *gate, info *gr
 		inner := next
 		next = func(server any, stream grpc.ServerStream) error { return intercept(server, stream, info, inner) }
 	}
+	defer func() { err = g.end(ctx, within, err) }()
 	if err := stream.beginTail(); err != nil {
 		return err
 	}
@@ -155,7 +157,13 @@ func (i interceptor) stream(server any, stream *boundedStream, g *gate, info *gr
 // answer logs how a call ended, and returns the error for the caller.
 func (i interceptor) answer(ctx context.Context, method string, begin time.Time, err error) error {
 	public := publicError(err)
-	i.logCall(ctx, method, begin, status.Code(public), err)
+	pushBack(ctx, public)
+	level := levelOf(status.Code(public))
+	if refused := (refusal{}); errors.As(err, &refused) && refused.noticed() {
+		i.notices.refused(public, method, callerAddress(ctx))
+		level = slog.LevelDebug
+	}
+	i.logCall(ctx, level, method, begin, status.Code(public), err)
 	return public
 }
 
@@ -188,16 +196,20 @@ func (i interceptor) panicked(ctx context.Context, method string, cause any) err
 	return errInternal
 }
 
-// logCall logs a call: the code that the caller gets, and the whole error. If the
-// server is to blame, the level is one that is logged by default.
-func (i interceptor) logCall(ctx context.Context, method string, begin time.Time, code codes.Code, err error) {
-	level := slog.LevelDebug
+// levelOf returns the level at which a call is logged that ends with a code. If the
+// server is to blame, it is one that is logged by default.
+func levelOf(code codes.Code) slog.Level {
 	switch code {
 	case codes.Unknown, codes.Internal, codes.DataLoss:
-		level = slog.LevelError
+		return slog.LevelError
 	case codes.Unavailable, codes.ResourceExhausted, codes.DeadlineExceeded:
-		level = slog.LevelWarn
+		return slog.LevelWarn
 	}
+	return slog.LevelDebug
+}
+
+// logCall logs a call: the code that the caller gets, and the whole error.
+func (i interceptor) logCall(ctx context.Context, level slog.Level, method string, begin time.Time, code codes.Code, err error) {
 	if !i.log.Enabled(ctx, level) {
 		return
 	}

@@ -277,7 +277,7 @@ func (l *limits) bound(service Service, i interceptor, guards []Guard, ours bool
 	desc := *service.Desc
 	desc.Methods, desc.Streams = nil, nil
 	for _, method := range service.Desc.Methods {
-		rpc := newUnary(i, newGate(service, method.MethodName, ours, guards), method.Handler)
+		rpc := newUnary(i, newGate(service, method.MethodName, false, ours, guards), method.Handler)
 		l.kinds[rpc.gate.call.Method] = kind{}
 		desc.Streams = append(desc.Streams, grpc.StreamDesc{
 			StreamName: method.MethodName,
@@ -289,7 +289,7 @@ func (l *limits) bound(service Service, i interceptor, guards []Guard, ours bool
 		})
 	}
 	for _, stream := range service.Desc.Streams {
-		handler, gate := stream.Handler, newGate(service, stream.StreamName, ours, guards)
+		handler, gate := stream.Handler, newGate(service, stream.StreamName, true, ours, guards)
 		info := &grpc.StreamServerInfo{
 			FullMethod: gate.call.Method, IsClientStream: stream.ClientStreams, IsServerStream: stream.ServerStreams,
 		}

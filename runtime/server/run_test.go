@@ -22,7 +22,7 @@ import (
 
 // programVariable is the environment variable that makes the test binary a
 // server program. With the value "notified" the program also catches signals
-// itself.
+// itself, and with "watching FILE" it watches a file.
 const programVariable = "RUN_TEST_SERVER"
 
 func TestMain(m *testing.M) {
@@ -62,7 +62,14 @@ func program(kind string) error {
 		time.Sleep(time.Duration(request.ResponseSize) * time.Millisecond)
 		return &testpb.SimpleResponse{}, ctx.Err()
 	}
-	return Run(ctx, config, append(withoutOthers(), tested(&service{unary: works}))...)
+	options := append(withoutOthers(), tested(&service{unary: works}))
+	if file, ok := strings.CutPrefix(kind, "watching "); ok {
+		options = append(options, Watch("file", []string{file}, func(contents [][]byte) error {
+			fmt.Fprintf(os.Stderr, "msg=loaded content=%s\n", contents[0])
+			return nil
+		}))
+	}
+	return Run(ctx, config, options...)
 }
 
 // work makes a call that works for some milliseconds, 0 for ever, and returns

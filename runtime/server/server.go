@@ -6,7 +6,6 @@ package server
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,7 +19,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
@@ -28,21 +26,25 @@ import (
 	"google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
 )
 
-// Run serves until ctx ends or the process gets SIGINT, SIGTERM or SIGHUP (unless
-// that is ignored, as nohup does). It then takes no new calls and lets the calls
-// under way finish, for as long as config allows. Streams on which nothing comes
-// end, with code Unavailable. A second SIGINT or SIGTERM, a second or more after
-// the first, ends all calls at once. The error is nil if every call could finish.
+// Run serves until ctx ends or the process gets SIGINT or SIGTERM. It then takes no
+// new calls and lets the calls under way finish, for as long as config allows.
+// Streams on which nothing comes end, with code Unavailable. A second SIGINT or
+// SIGTERM, a second or more after the first, ends all calls at once. The error is nil
+// if every call could finish.
+//
+// On SIGHUP the server looks at the files that it watches (see [Watch]) and goes on.
+// If there are none, SIGHUP is the same as SIGTERM, unless it is ignored, as nohup does.
 //
 // Run returns an error at once if a proto package of the given services declares
 // another service that is not given, unless options have [Without] for it.
 func Run(ctx context.Context, config Config, options ...Option) error {
-	signals := make(chan os.Signal, 2)
+	signals, hangUps := make(chan os.Signal, 2), make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	if !signal.Ignored(syscall.SIGHUP) {
-		signal.Notify(signals, syscall.SIGHUP)
-	}
 	defer signal.Stop(signals)
+	if !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(hangUps, syscall.SIGHUP)
+		defer signal.Stop(hangUps)
+	}
 	services, err := collect(options)
 	if err != nil {
 		return err
@@ -54,7 +56,7 @@ func Run(ctx context.Context, config Config, options ...Option) error {
 	if err != nil {
 		return err
 	}
-	return server.serve(ctx, signals)
+	return server.serve(ctx, signals, hangUps)
 }
 
 // Server is a gRPC server that listens on its address.
@@ -68,8 +70,11 @@ type Server struct {
 
 	alongside []companion
 	needs     []need
+	watched   []*watched
 	intercept interceptor
 	guards    []Guard
+
+	certificates *certificates // nil without TLS
 }
 
 // Listen makes a server of services and listens on its address. Unlike [Run], it
@@ -86,12 +91,12 @@ func Listen(config Config, options ...Option) (*Server, error) {
 		config: config, log: cmp.Or(services.log, config.Logger(os.Stderr)), health: newWatchedHealth(),
 		alongside: services.alongside, needs: services.needs, guards: services.guards,
 	}
-	s.intercept = interceptor{log: s.log, draining: s.health.draining, unaries: services.unary, streams: services.stream}
-	s.limits = newLimits(config, newNotices(s.log), s.health.draining)
-	serverOptions, err := s.options()
-	if err != nil {
+	if err := s.loadFiles(services.watches); err != nil {
 		return nil, err
 	}
+	s.intercept = interceptor{log: s.log, notices: newNotices(s.log), draining: s.health.draining, unaries: services.unary, streams: services.stream}
+	s.limits = newLimits(config, s.intercept.notices, s.health.draining)
+	serverOptions := s.options()
 	for _, handler := range services.stats {
 		serverOptions = append(serverOptions, grpc.StatsHandler(handler))
 	}
@@ -140,7 +145,7 @@ func (s *Server) registerOwn() {
 }
 
 // options returns the options of gRPC for the configuration.
-func (s *Server) options() ([]grpc.ServerOption, error) {
+func (s *Server) options() []grpc.ServerOption {
 	options := []grpc.ServerOption{
 		grpc.InTapHandle(s.limits.letIn),
 		grpc.ForceServerCodecV2(codec),
@@ -162,17 +167,25 @@ func (s *Server) options() ([]grpc.ServerOption, error) {
 		}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 	}
-	if s.config.TLSCert == "" {
-		return append(options, grpc.Creds(handshake{})), nil
+	if s.certificates == nil {
+		return append(options, grpc.Creds(handshake{}))
 	}
-	certificate, err := tls.LoadX509KeyPair(s.config.TLSCert, s.config.TLSKey)
-	if err != nil {
-		return nil, fmt.Errorf("--tls-cert %s, --tls-key %s: %w", s.config.TLSCert, s.config.TLSKey, err)
+	return append(options, grpc.Creds(handshake{s.certificates.credentials(), s.log}))
+}
+
+// warnIfOpen logs what the configuration leaves open to other machines.
+func (s *Server) warnIfOpen() {
+	host, _, _ := net.SplitHostPort(s.config.Addr)
+	if loopback(host) {
+		return
 	}
-	return append(options, grpc.Creds(handshake{credentials.NewTLS(&tls.Config{
-		Certificates: []tls.Certificate{certificate},
-		MinVersion:   tls.VersionTLS12,
-	})})), nil
+	known := slices.ContainsFunc(s.guards, func(g Guard) bool { return g.KnowsCallers })
+	switch {
+	case known && s.config.TLSCert == "":
+		s.log.Warn("API keys come in plaintext: whoever sees them on their way may use them. Give --tls-cert and --tls-key, unless something in front encrypts", "addr", s.Addr())
+	case !known && s.config.TLSClientCA == "" && len(s.intercept.unaries) == 0:
+		s.log.Warn("anyone who reaches this address may call this server: give it API keys (--keys) or --tls-client-ca, or check callers in an interceptor", "addr", s.Addr())
+	}
 }
 
 // Addr returns the address that the server listens on, as host:port.
@@ -184,10 +197,10 @@ func (s *Server) Addr() string { return s.listener.Addr().String() }
 // returns, nothing that it started is still running, except what it had to cut
 // off.
 func (s *Server) Serve(ctx context.Context) error {
-	return s.serve(ctx, nil)
+	return s.serve(ctx, nil, nil)
 }
 
-func (s *Server) serve(ctx context.Context, signals <-chan os.Signal) error {
+func (s *Server) serve(ctx context.Context, signals, hangUps <-chan os.Signal) error {
 	ended := make(chan error, 1)
 	go func() {
 		defer close(ended)
@@ -196,7 +209,15 @@ func (s *Server) serve(ctx context.Context, signals <-chan os.Signal) error {
 	stopWatching := make(chan struct{})
 	defer close(stopWatching)
 	go s.limits.watch(stopWatching)
-	s.log.Info("serving", "addr", s.Addr(), "tls", s.config.TLSCert != "")
+	if len(s.watched) > 0 {
+		go watchAll(stopWatching, hangUps, s.watched)
+		hangUps = nil // it does not end the server
+	}
+	if s.certificates != nil {
+		go s.certificates.remindUntil(stopWatching)
+	}
+	s.log.Info("serving", "addr", s.Addr(), "tls", s.certificates != nil)
+	s.warnIfOpen()
 	companions := startAll(ctx, slices.Concat(s.alongside, s.checks()))
 	var failure error
 	select {
@@ -207,6 +228,8 @@ func (s *Server) serve(ctx context.Context, signals <-chan os.Signal) error {
 		s.log.Error("a task that runs alongside the server failed", "error", failure)
 	case <-ctx.Done():
 	case received := <-signals:
+		s.log.Info("stopping", "signal", received.String())
+	case received := <-hangUps:
 		s.log.Info("stopping", "signal", received.String())
 	}
 	err := s.drain(companions, signals)
@@ -250,8 +273,8 @@ func (s *Server) drain(companions *companions, signals <-chan os.Signal) error {
 				return fmt.Errorf("%s still ran %s after the server began to stop: cut off (see --drain-timeout)", strings.Join(running, ", "), s.config.DrainTimeout)
 			}
 			return fmt.Errorf("calls were still under way %s after the server began to stop: cut off (see --drain-timeout)", s.config.DrainTimeout)
-		case received := <-signals:
-			if received == syscall.SIGHUP || time.Since(begin) < secondSignal {
+		case <-signals:
+			if time.Since(begin) < secondSignal {
 				continue
 			}
 			go s.grpc.Stop() // in the background, because it waits for handshakes

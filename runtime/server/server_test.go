@@ -2,18 +2,12 @@ package server
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"math"
-	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -316,40 +310,6 @@ func TestABoundThatGRPCCannotExpressIsItsLargest(t *testing.T) {
 	}
 }
 
-// certificate writes a new self-signed certificate for this machine.
-func certificate(t *testing.T) (certFile, keyFile string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1),
-		NotBefore:    time.Now().Add(-time.Hour),
-		NotAfter:     time.Now().Add(time.Hour),
-		DNSNames:     []string{"localhost"},
-		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	return write(t, filepath.Join(dir, "cert.pem"), "CERTIFICATE", cert), write(t, filepath.Join(dir, "key.pem"), "PRIVATE KEY", pkcs8)
-}
-
-func write(t *testing.T, file, kind string, der []byte) string {
-	t.Helper()
-	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return file
-}
-
 func TestTLSFromEndToEnd(t *testing.T) {
 	config := free()
 	config.TLSCert, config.TLSKey = certificate(t)
@@ -369,28 +329,6 @@ func TestTLSFromEndToEnd(t *testing.T) {
 	if err == nil {
 		conn.Close()
 		t.Error("the server accepts TLS 1.1")
-	}
-}
-
-func TestCertificatesThatCannotBeUsedAreReportedInOneLine(t *testing.T) {
-	cert, key := certificate(t)
-	_, foreign := certificate(t)
-	missing := filepath.Join(t.TempDir(), "missing.pem")
-	for name, files := range map[string][2]string{
-		"no certificate":         {missing, key},
-		"no key":                 {cert, missing},
-		"a key that isn't one":   {cert, cert},
-		"the key of another":     {cert, foreign},
-		"one for the other":      {key, cert},
-		"a folder for a file":    {filepath.Dir(cert), key},
-		"neither of them exists": {missing, missing},
-	} {
-		t.Run(name, func(t *testing.T) {
-			config := free()
-			config.TLSCert, config.TLSKey = files[0], files[1]
-			_, err := Listen(config, tested(&service{}))
-			oneLine(t, err, "--tls-cert "+files[0], "--tls-key "+files[1])
-		})
 	}
 }
 
@@ -446,7 +384,7 @@ func TestTheSignalThatEndedTheContextCutsOffNoCall(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	signals, ended := make(chan os.Signal), make(chan error, 1)
-	go func() { ended <- server.serve(ctx, signals) }()
+	go func() { ended <- server.serve(ctx, signals, nil) }()
 	call := begin(t, dial(t, server.Addr()))
 	stop()
 	waitUntilClosed(t, server.Addr())

@@ -16,13 +16,29 @@ import (
 )
 
 // Option is a [Service] to serve, a service to start [Without], a function to
-// run [Alongside], a check that the server [Needs], or what the server adds to its own:
-// [UnaryInterceptors], [StreamInterceptors], [StatsHandlers], [Guards], a [Logger].
+// run [Alongside], a check that the server [Needs], files to [Watch], or what the server
+// adds to its own: [UnaryInterceptors], [StreamInterceptors], [StatsHandlers], [Guards],
+// a [Logger]. [Options] makes one of several.
 type Option interface{ apply(*services) }
 
 type option func(*services)
 
 func (o option) apply(all *services) { o(all) }
+
+// Options returns an option that adds what the given ones add, in their order.
+func Options(options ...Option) Option {
+	return option(func(all *services) {
+		for _, option := range options {
+			option.apply(all)
+		}
+	})
+}
+
+// Invalid returns an option by which [Run] and [Listen] return an error. It is for
+// functions that make options from a configuration.
+func Invalid(err error) Option {
+	return option(func(all *services) { all.invalid = append(all.invalid, err) })
+}
 
 // Service is a gRPC service and its implementation. Any service of gRPC can be one:
 // what protoc-gen-go-grpc generates has the variable ServiceDesc of each.
@@ -64,10 +80,12 @@ type services struct {
 	without   []string
 	alongside []companion
 	needs     []need
+	watches   []watch
 	unary     []grpc.UnaryServerInterceptor
 	stream    []grpc.StreamServerInterceptor
 	stats     []stats.Handler
 	guards    []Guard
+	invalid   []error
 	log       *slog.Logger // nil for the one that the configuration describes
 }
 
@@ -75,6 +93,9 @@ func collect(options []Option) (*services, error) {
 	all := &services{}
 	for _, option := range options {
 		option.apply(all)
+	}
+	if len(all.invalid) > 0 {
+		return nil, errors.Join(all.invalid...)
 	}
 	if len(all.served) == 0 {
 		return nil, errors.New("there is no service to serve: pass at least one")

@@ -1,0 +1,32 @@
+//go:build unix
+
+package main
+
+import (
+	"testing"
+)
+
+// TestNoCallFailsWhileCertificatesAreReplaced is a short sample of make rotate.
+func TestNoCallFailsWhileCertificatesAreReplaced(t *testing.T) {
+	dir := t.TempDir()
+	built, err := buildModule(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	results, err := rotate(t.Context(), built, dir, 1, t.Output())
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := 0
+	for _, r := range results {
+		if len(r.failed) > 0 {
+			t.Errorf("%s: %d calls failed, the first with: %s", r.step, len(r.failed), r.failed[0])
+		}
+		if r.kept == "server-1" {
+			refused++
+		}
+	}
+	if len(results) != 11 || refused != len(wrong()) {
+		t.Errorf("of %d steps %d kept the first certificate, want 11 and %d", len(results), refused, len(wrong()))
+	}
+}

@@ -1,0 +1,272 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync/atomic"
+	"time"
+)
+
+// Watch loads files, such as certificates or keys, when the server is about to
+// listen, and again within a second whenever what is in one of them changes, or at
+// once on SIGHUP. It compares what is in the files, so that they may also be
+// replaced, or be links that another folder replaces, as Kubernetes does.
+//
+// load gets what is in the files, in their order. It takes over all of it, or
+// returns an error that names the file and what is wrong, and then keeps what it
+// loaded before: such an error ends [Listen] the first time, and is logged as a
+// warning and counted later ([Server.Stats], by name). The same goes for a file that
+// can't be read. Since files may be replaced one after the other, a warning comes
+// only if they stay wrong for three seconds. load is called by one goroutine at a time,
+// while calls are under way.
+func Watch(name string, files []string, load func(contents [][]byte) error) Option {
+	return watch{name, files, load}
+}
+
+type watch struct {
+	name  string
+	files []string
+	load  func(contents [][]byte) error
+}
+
+func (w watch) apply(all *services) { all.watches = append(all.watches, w) }
+
+// WatchFiles is [Watch] for a server of your own. It loads the files, returns, and
+// watches them until ctx ends. It logs to [slog.Default].
+func WatchFiles(ctx context.Context, name string, files []string, load func(contents [][]byte) error) error {
+	w, err := watch{name, files, load}.start(slog.Default())
+	if err != nil {
+		return err
+	}
+	go watchAll(ctx.Done(), nil, []*watched{w})
+	return nil
+}
+
+const (
+	watchInterval = 250 * time.Millisecond
+	// How long files may be wrong before that is logged.
+	watchGrace = 3 * time.Second
+	// How often files that are wrong are tried again: time alone may mend them.
+	watchRetry = time.Minute
+	// Files that are larger are refused, so that a wrong path can't take all memory.
+	maxWatchedBytes = 16 << 20
+)
+
+// watched are files and what was last read from them.
+type watched struct {
+	watch
+	log *slog.Logger
+
+	seen     reading   // when they were last looked at
+	tried    reading   // what was last given to load, or could not be read
+	loaded   [][]byte  // what load last took
+	err      error     // of what was tried
+	triedAt  time.Time // when it was last tried
+	since    time.Time // since when there has been an error
+	reported bool      // whether this was logged
+
+	reloads, failures atomic.Int64
+}
+
+// reading is what a look at files found.
+type reading struct {
+	contents [][]byte
+	err      error
+}
+
+func (r reading) equal(other reading) bool {
+	if r.err != nil || other.err != nil {
+		return r.err != nil && other.err != nil && r.err.Error() == other.err.Error()
+	}
+	if len(r.contents) != len(other.contents) {
+		return false
+	}
+	for i := range r.contents {
+		if !bytes.Equal(r.contents[i], other.contents[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// start loads the files for the first time. If that fails and they have changed
+// meanwhile, they were just being replaced, and it tries again.
+func (w watch) start(log *slog.Logger) (*watched, error) {
+	files := &watched{watch: w, log: log}
+	for read := files.read(); ; {
+		err := read.err
+		if err == nil {
+			err = w.load(read.contents)
+		}
+		if err == nil {
+			files.seen, files.tried, files.loaded = read, read, read.contents
+			return files, nil
+		}
+		again := files.read()
+		if again.equal(read) {
+			if read.err != nil {
+				err = fmt.Errorf("%s: %w", w.name, err)
+			}
+			return nil, err
+		}
+		read = again
+	}
+}
+
+// watchAll looks at files until ended is closed, and at once on each hang-up.
+func watchAll(ended <-chan struct{}, hangUps <-chan os.Signal, all []*watched) {
+	tick := time.NewTicker(watchInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ended:
+			return
+		case <-hangUps:
+			for _, files := range all {
+				files.lookNow()
+			}
+		case now := <-tick.C:
+			for _, files := range all {
+				files.look(now)
+			}
+		}
+	}
+}
+
+// look loads the files if they have changed, and have been the same twice: one that
+// another program is still writing is soon longer.
+func (w *watched) look(now time.Time) {
+	read := w.read()
+	settled := read.equal(w.seen)
+	w.seen = read
+	changed := !read.equal(w.tried)
+	if settled && (changed || w.err != nil && now.Sub(w.triedAt) >= watchRetry) {
+		w.reported = w.reported && !changed
+		w.try(read, now)
+	}
+	if w.err != nil && !w.reported && now.Sub(w.since) >= watchGrace {
+		w.report()
+	}
+}
+
+// lookNow loads the files if they have changed or were wrong, and logs what came of it.
+func (w *watched) lookNow() {
+	read := w.read()
+	w.seen = read
+	if w.err == nil && read.equal(w.tried) {
+		w.log.Info("files have not changed", "of", w.name, "files", w.files)
+		return
+	}
+	w.reported = false
+	w.try(read, time.Now())
+	if w.err != nil {
+		w.report()
+	}
+}
+
+func (w *watched) try(read reading, now time.Time) {
+	failed := w.err != nil
+	w.tried, w.err, w.triedAt = read, read.err, now
+	if w.err == nil {
+		w.err = w.load(read.contents)
+	}
+	if w.err == nil {
+		w.loaded = read.contents
+		w.reloads.Add(1)
+		w.log.Info("files were read again", "of", w.name, "files", w.files)
+	} else if !failed {
+		w.since = now
+	}
+}
+
+func (w *watched) report() {
+	w.reported = true
+	w.failures.Add(1)
+	w.log.Warn("files that have changed can't be used: what was read before stays in use", "of", w.name, "error", w.err)
+}
+
+// read reads the files. It reads a pipe only at first, since that can't be read again.
+func (w *watched) read() (read reading) {
+	for i, file := range w.files {
+		info, err := os.Stat(file)
+		var content []byte
+		switch {
+		case err != nil:
+		case w.loaded != nil && info.Mode()&os.ModeNamedPipe != 0:
+			content = w.loaded[i]
+		case info.Size() > maxWatchedBytes:
+			err = fmt.Errorf("%s is larger than %d MiB", file, maxWatchedBytes>>20)
+		default:
+			content, err = readBounded(file)
+		}
+		if err != nil {
+			return reading{err: err}
+		}
+		read.contents = append(read.contents, content)
+	}
+	return read
+}
+
+// readBounded reads a file, whose size may be anything by now.
+func readBounded(name string) ([]byte, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return io.ReadAll(io.LimitReader(file, maxWatchedBytes))
+}
+
+// loadFiles loads the files that the server watches.
+func (s *Server) loadFiles(watches []watch) error {
+	if s.config.TLSCert != "" {
+		s.certificates = &certificates{
+			files: certificateFiles(s.config.TLSCert, s.config.TLSKey, s.config.TLSClientCA),
+			flags: []string{"--tls-cert", "--tls-key", "--tls-client-ca"},
+			log:   s.log,
+		}
+		watched, err := s.certificates.start()
+		if err != nil {
+			return err
+		}
+		s.watched = append(s.watched, watched)
+	}
+	for _, watch := range watches {
+		watched, err := watch.start(s.log)
+		if err != nil {
+			return err
+		}
+		s.watched = append(s.watched, watched)
+	}
+	return nil
+}
+
+// Stats is what a server has counted since it listens.
+type Stats struct {
+	// CertificateEnds is when the server's certificate ends, or one that leads from it
+	// to its root. It is zero without TLS.
+	CertificateEnds time.Time
+	// Files are those that the server watches, by the name given to [Watch];
+	// "certificates" are those of TLS.
+	Files map[string]FileStats
+}
+
+// FileStats counts how often files that had changed were loaded (not counting
+// the first time), and how often what was in them could not be used.
+type FileStats struct{ Reloads, Failures int64 }
+
+// Stats returns the counts as they are now.
+func (s *Server) Stats() Stats {
+	stats := Stats{Files: map[string]FileStats{}}
+	if s.certificates != nil {
+		stats.CertificateEnds = s.certificates.ends()
+	}
+	for _, files := range s.watched {
+		stats.Files[files.name] = FileStats{files.reloads.Load(), files.failures.Load()}
+	}
+	return stats
+}

@@ -1,0 +1,33 @@
+//go:build unix
+
+package server
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+)
+
+func TestAPipeIsReadOnce(t *testing.T) {
+	dir := t.TempDir()
+	pipe, file := filepath.Join(dir, "pipe"), filepath.Join(dir, "file")
+	if err := errors.Join(syscall.Mkfifo(pipe, 0o600), os.WriteFile(file, []byte("a2"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = os.WriteFile(pipe, []byte("a1"), 0o600) }()
+	p := &pair{}
+	w, err := watch{"pair", []string{pipe, file}, p.load}.start(slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte("a3"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.lookNow()
+	if p.loaded.Load() != "a1a3" {
+		t.Errorf("%q is loaded, want a1a3", p.loaded.Load())
+	}
+}
