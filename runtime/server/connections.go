@@ -27,6 +27,23 @@ type address struct {
 	calls, tails atomic.Int64 // under way
 	evicted      atomic.Int64 // of the calls
 	waiting      waiting
+	resets       atomic.Int64 // of calls under way, since the last look at the address
+}
+
+const (
+	// How many calls the clients at an address may reset within checkEvery, and for how
+	// long the server stops to read from a connection for each further one. Beginning a
+	// call costs the server more than the client, which could otherwise use all cores.
+	mostResets = 500
+	resetPause = 5 * time.Millisecond
+)
+
+// slowDown slows a connection down whose client, or others at its address, reset many
+// calls.
+func (a *address) slowDown() {
+	if a.resets.Add(1) > mostResets {
+		time.Sleep(resetPause)
+	}
 }
 
 func listenWithin(l *limits, listener net.Listener) *connections {
@@ -120,11 +137,12 @@ func (l *connections) addresses() int {
 }
 
 // forgetAddresses forgets those that have no connections, and no calls of connections
-// that were closed.
+// that were closed, and how many calls the others have reset.
 func (l *connections) forgetAddresses() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for from, a := range l.byAddr {
+		a.resets.Store(0)
 		if a.connections == 0 && a.calls.Load() == 0 {
 			delete(l.byAddr, from)
 		}

@@ -138,6 +138,7 @@ func (f *follower) begin() {
 		}
 	case frameReset:
 		if call := f.of.callOf(stream); call != nil {
+			f.of.address.slowDown()
 			call.leave()
 			f.stirred = call
 		}

@@ -8,6 +8,8 @@ import (
 	"net"
 	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"golang.org/x/net/http2"
 )
@@ -107,3 +109,42 @@ type writable struct {
 }
 
 func (w writable) Write(bytes []byte) (int, error) { return w.Writer.Write(bytes) }
+
+// Clients that reset call after call are read more slowly, so that they leave time for
+// others.
+func TestResetsAreSlowedDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var wire bytes.Buffer
+		wire.WriteString(http2.ClientPreface)
+		framer := http2.NewFramer(&wire, nil)
+		l := newLimits(free(), nil, t.Context())
+		l.connections = listenWithin(l, nil)
+		c := &connection{of: l.connections, address: &address{}, calls: map[uint32]*call{}}
+		l.connections.byAddr["a"] = c.address
+		reset := func(n int) (took time.Duration) {
+			for range n {
+				stream := uint32(len(c.calls) + 1)
+				c.calls[stream] = &call{Context: t.Context(), of: c, limits: l, stream: stream, started: true}
+				check(t, framer.WriteRSTStream(stream, http2.ErrCodeCancel))
+			}
+			f, begin := follow(c, readable{Reader: bytes.NewReader(wire.Bytes())}), time.Now()
+			if _, err := io.Copy(io.Discard, f); err != nil {
+				t.Fatal(err)
+			}
+			wire.Reset()
+			wire.WriteString(http2.ClientPreface)
+			return time.Since(begin)
+		}
+		if took := reset(mostResets); took != 0 {
+			t.Errorf("%d resets are delayed by %v", mostResets, took)
+		}
+		if took := reset(10); took != 10*resetPause {
+			t.Errorf("10 more are delayed by %v", took)
+		}
+		c.address.connections = 1
+		l.connections.forgetAddresses()
+		if took := reset(10); took != 0 {
+			t.Errorf("later ones are delayed by %v", took)
+		}
+	})
+}
