@@ -83,6 +83,10 @@ firstrun: ## play somebody's first use, with a clock (a minute; with CACHES=cold
 watch: plugins ## save a proto 100 times while generate --watch runs, and print how long it took (a minute)
 	$(GO) test -count=1 -v -run WatchMisses ./internal/acceptance
 
+.PHONY: abuse
+abuse: ## attack a generated server beside honest callers, and print a table (8 minutes); ATTACKS='unread|gzip' for some, LASTS=30s for longer
+	$(GO) run ./internal/abuse $(if $(ATTACKS),-attacks '$(ATTACKS)') $(if $(LASTS),-lasts $(LASTS))
+
 .PHONY: matrix
 matrix: plugins ## check that no run of any tool touches what is yours, after many edits (2 minutes)
 	MATRIX=all $(GO) test -count=1 -timeout 30m -run NoRunTouches ./internal/acceptance
@@ -121,11 +125,12 @@ lint: ## check format, go.mod, and with staticcheck, golangci-lint and govulnche
 	else echo "skipping govulncheck, whose database at vuln.go.dev can't be reached from here"; fi
 
 .PHONY: bench
-bench: plugins ## measure: the plugin as a process, the event log, an RPC with and without it
+bench: plugins ## measure: the plugin as a process, the event log, an RPC with and without it, the server beside grpc-go
 	$(GO) test ./runtime/eventlog/sqlite -run '^$$' -bench . -benchmem
 	cd bench && $(GO) test -run '^$$' -bench . -benchmem ./...
 	cd bench && $(GO) run ./plugin
 	cd bench && $(GO) run ./events
+	cd bench && $(GO) run ./server
 
 .PHONY: soak
 soak: ## append ten million events, and print the memory used

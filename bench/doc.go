@@ -1,4 +1,4 @@
 // Package bench measures generated code: calls of the demo's service over the
-// network. The folder plugin measures the generator, and the folder events the event
-// log. Run all of them with make bench.
+// network. The folder plugin measures the generator, the folder events the event log,
+// and the folder server what a call costs the server. Run all of them with make bench.
 package bench

@@ -492,8 +492,8 @@ func (r *Role) Get(event string) string { return event + r.through + "." + r.Get
 // given name.
 func (r *Role) Expr(event string) string { return r.Field.Expr(event + r.through) }
 
-// SourceOf returns the Go expression for the source of an event that another
-// expression stands for.
+// SourceOf returns the Go expression for the source of the event that another Go
+// expression has.
 func (e *Event) SourceOf(event string) string {
 	if e.Source == nil {
 		return `""`

@@ -209,6 +209,22 @@ func TestInventedSourcesTakeBoundedMemoryAndTheRateOfTheServer(t *testing.T) {
 	}
 }
 
+func TestTheSourcesThatSendStayKnown(t *testing.T) {
+	c := newClock(Config{SourceRate: 0.001, SourceBurst: 2})
+	c.send("1")
+	for i := range mostSources - 1 {
+		c.send(fmt.Sprint(i + 2))
+	}
+	c.send("1")
+	c.send(fmt.Sprint(mostSources + 1)) // source 2 is forgotten for it
+	if c.send("1") == 0 {
+		t.Error("the source that sent last was forgotten")
+	}
+	if c.send("2") != 0 || c.send("2") != 0 {
+		t.Error("the source that sent first was not forgotten")
+	}
+}
+
 // An upload is not cut off: its requests come as fast as they may.
 func TestStreamsWaitForTheirTurn(t *testing.T) {
 	s := &intake{}

@@ -34,6 +34,9 @@ type Config struct {
 	// MaxMessageBytes bounds a request, and so the memory to decode it, whether it
 	// comes compressed or not.
 	MaxMessageBytes int
+	// MaxMetadataBytes bounds the metadata of a call: names and values, and 32 bytes for
+	// each. A call with more is reset.
+	MaxMetadataBytes int
 	// MaxStreams bounds the calls under way on one connection.
 	MaxStreams int
 	// MaxConnections bounds the connections. For a further one, that which has
@@ -85,6 +88,7 @@ func Defaults(program string) Config {
 		// Clients receive 4 MiB by default, in all languages. What a tail sends
 		// back may have a position and more beside the event.
 		MaxMessageBytes:       4<<20 - 4<<10,
+		MaxMetadataBytes:      16 << 10, // what servers of gRPC take in C++ and Python
 		MaxStreams:            1024,
 		MaxConnections:        4096,
 		MaxAddressConnections: 3072,
@@ -133,6 +137,7 @@ func Parse(program string, args []string, getenv func(string) string, help io.Wr
 
 	groups.begin("Limits, of which each is off if it is 0")
 	flags.IntVar(&config.MaxMessageBytes, "max-message-bytes", config.MaxMessageBytes, "largest request, in `bytes`")
+	flags.IntVar(&config.MaxMetadataBytes, "max-metadata-bytes", config.MaxMetadataBytes, "most metadata of a call, in `bytes`")
 	flags.IntVar(&config.MaxStreams, "max-streams", config.MaxStreams, "most `calls` at once on one connection")
 	flags.IntVar(&config.MaxConnections, "max-connections", config.MaxConnections, "most `connections` at once")
 	flags.IntVar(&config.MaxAddressConnections, "max-connections-per-address", config.MaxAddressConnections, "most `connections` at once from one address")
@@ -290,6 +295,7 @@ func (c Config) mistakes(named func(name, value string) string) (all []mistake) 
 		value int64
 	}{
 		{"max-message-bytes", int64(c.MaxMessageBytes)},
+		{"max-metadata-bytes", int64(c.MaxMetadataBytes)},
 		{"max-streams", int64(c.MaxStreams)},
 		{"max-connections", int64(c.MaxConnections)},
 		{"max-connections-per-address", int64(c.MaxAddressConnections)},
@@ -331,6 +337,7 @@ func (c Config) mistakes(named func(name, value string) string) (all []mistake) 
 // that are off.
 func (c Config) withoutZeros() Config {
 	c.MaxMessageBytes = cmp.Or(c.MaxMessageBytes, math.MaxInt32) // no message can be larger
+	c.MaxMetadataBytes = cmp.Or(c.MaxMetadataBytes, math.MaxInt32)
 	c.MaxStreams = cmp.Or(c.MaxStreams, math.MaxInt32)
 	c.MaxConnections = cmp.Or(c.MaxConnections, math.MaxInt)
 	c.MaxCalls = cmp.Or(c.MaxCalls, math.MaxInt)

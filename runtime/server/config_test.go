@@ -58,14 +58,14 @@ func TestFlagsBeatEnvironmentBeatsDefaults(t *testing.T) {
 
 func TestEveryFieldHasAFlagAndAVariable(t *testing.T) {
 	want := Config{
-		Addr: "0.0.0.0:1", TLSCert: "c", TLSKey: "k", TLSClientCA: "a", Insecure: true, Events: "nats://h", MaxMessageBytes: 1, MaxStreams: 2,
+		Addr: "0.0.0.0:1", TLSCert: "c", TLSKey: "k", TLSClientCA: "a", Insecure: true, Events: "nats://h", MaxMessageBytes: 1, MaxMetadataBytes: 13, MaxStreams: 2,
 		MaxConnections: 3, MaxAddressConnections: 5, MaxCalls: 6, MaxTails: 7, MaxMemoryBytes: 8, MaxBatch: 9,
 		ReceiveTimeout: 10, IdleTimeout: 11, MaxConnectionAge: 12, MaxConnectionAgeGrace: 13, DrainDelay: 14, DrainTimeout: 4, Reflection: true, LogLevel: slog.LevelWarn, LogFormat: "json",
 	}
 	var args, variables []string
 	var lines string
 	for _, set := range []string{
-		"addr=0.0.0.0:1", "tls-cert=c", "tls-key=k", "tls-client-ca=a", "insecure=true", "events=nats://h", "max-message-bytes=1", "max-streams=2",
+		"addr=0.0.0.0:1", "tls-cert=c", "tls-key=k", "tls-client-ca=a", "insecure=true", "events=nats://h", "max-message-bytes=1", "max-metadata-bytes=13", "max-streams=2",
 		"max-connections=3", "max-connections-per-address=5", "max-calls=6", "max-tails=7", "max-memory-bytes=8", "max-batch=9",
 		"receive-timeout=10ns", "idle-timeout=11ns", "max-connection-age=12ns",
 		"max-connection-age-grace=13ns", "drain-delay=14ns", "drain-timeout=4ns", "reflection=true", "log-level=warn", "log-format=json",

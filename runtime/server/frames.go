@@ -41,6 +41,8 @@ type follower struct {
 	padded  bool  // whether the next byte is the length of the padding
 	call    *call // that the frame belongs to; nil if none
 	stirred *call // whose handler to wake once gRPC has handled the frame; nil if none
+
+	sent outgoing
 }
 
 func follow(c *connection, unencrypted net.Conn) *follower {
@@ -84,6 +86,44 @@ func (f *follower) see(bytes []byte) {
 	}
 }
 
+// Write writes what gRPC sends, and takes note of the calls that it ends.
+func (f *follower) Write(bytes []byte) (int, error) {
+	f.sent.see(f.of, bytes)
+	return f.Conn.Write(bytes)
+}
+
+// outgoing follows what gRPC sends. A call whose handler has returned may keep its
+// answer in memory for as long as the client gives it no window, which can be seen only
+// here.
+type outgoing struct {
+	header  [frameHeaderLength]byte
+	have    int // bytes of header
+	payload int // bytes of the frame that are left
+}
+
+func (o *outgoing) see(c *connection, bytes []byte) {
+	for len(bytes) > 0 {
+		if n := min(o.payload, len(bytes)); n > 0 {
+			o.payload -= n
+			bytes = bytes[n:]
+			continue
+		}
+		n := copy(o.header[o.have:], bytes)
+		bytes = bytes[n:]
+		if o.have += n; o.have < frameHeaderLength {
+			return
+		}
+		o.have, o.payload = 0, int(binary.BigEndian.Uint32(o.header[:])>>8)
+		kind, flags := o.header[3], o.header[4]
+		switch {
+		case kind == frameReset, kind == frameHeaders && flags&flagEndStream != 0:
+			c.answered(binary.BigEndian.Uint32(o.header[5:]) &^ (1 << 31))
+		case kind == frameData:
+			c.data.Add(1)
+		}
+	}
+}
+
 // begin begins a frame, whose header is complete.
 func (f *follower) begin() {
 	f.have, f.call, f.padding = 0, nil, 0
@@ -102,6 +142,7 @@ func (f *follower) begin() {
 		}
 	case frameReset:
 		if call := f.of.callOf(stream); call != nil {
+			f.of.address.slowDown()
 			call.leave()
 			f.stirred = call
 		}

@@ -50,7 +50,6 @@ func (s *Server) checkCredentials() error {
 
 // defaultOptions are options of gRPC that those of the user may replace.
 var defaultOptions = []grpc.ServerOption{
-	grpc.MaxHeaderListSize(64 << 10),
 	grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 }
 
@@ -58,7 +57,7 @@ var defaultOptions = []grpc.ServerOption{
 var passed = map[string]bool{
 	"statsHandlers": true, "binaryLogger": true, "cp": true,
 	"maxSendMessageSize": true, "writeBufferSize": true, "sharedWriteBuffer": true, "bufferPool": true,
-	"maxHeaderListSize": true, "headerTableSize": true, "keepalivePolicy": true,
+	"headerTableSize": true, "keepalivePolicy": true,
 	"numServerWorkers": true, "waitForHandlers": true,
 }
 
@@ -75,6 +74,7 @@ var refused = map[string]string{
 	"inTapHandle":           "grpc.InTapHandle: the limits of the server use it. Refuse calls by server.Guards",
 	"unknownStreamDesc":     "grpc.UnknownServiceHandler: it would run without the limits of the server and without recovery of panics. Serve it on a grpc.Server of your own",
 	"maxConcurrentStreams":  "grpc.MaxConcurrentStreams: set --max-streams (Config.MaxStreams)",
+	"maxHeaderListSize":     "grpc.MaxHeaderListSize: set --max-metadata-bytes (Config.MaxMetadataBytes)",
 	"maxReceiveMessageSize": "grpc.MaxRecvMsgSize: set --max-message-bytes (Config.MaxMessageBytes)",
 	"keepaliveParams":       "grpc.KeepaliveParams: set --idle-timeout, --max-connection-age and --max-connection-age-grace (fields of Config)",
 	"connectionTimeout":     "grpc.ConnectionTimeout: it follows from --drain-timeout (Config.DrainTimeout)",

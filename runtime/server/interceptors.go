@@ -60,50 +60,69 @@ type interceptor struct {
 	keeper   Keeper // nil for none
 }
 
-// unary answers a call of an RPC in which neither side streams. receive receives the
-// request, and gives it to the method through the interceptor that it gets.
-func (i interceptor) unary(stream *boundedStream, g *gate, receive func(context.Context, grpc.UnaryServerInterceptor) (any, error)) error {
-	reply, err := i.handle(stream.Context(), g, receive)
+// unary is an RPC in which neither side streams.
+type unary struct {
+	interceptor
+	gate   *gate
+	method grpc.MethodHandler
+	within grpc.UnaryServerInterceptor // what a request passes before the method; nil for nothing
+}
+
+func newUnary(i interceptor, g *gate, method grpc.MethodHandler) *unary {
+	all := slices.Clone(i.unaries)
+	if !g.open() {
+		all = append(all, func(ctx context.Context, request any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+			if err := g.pass(ctx, request); err != nil {
+				return nil, err
+			}
+			return next(ctx, request)
+		})
+	}
+	return &unary{i, g, method, chain(all)}
+}
+
+// chain makes one interceptor of all, of which the first is the outermost; nil of none.
+func chain(all []grpc.UnaryServerInterceptor) grpc.UnaryServerInterceptor {
+	if len(all) == 0 {
+		return nil
+	}
+	return func(ctx context.Context, request any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+		for _, intercept := range slices.Backward(all) {
+			inner := next
+			next = func(ctx context.Context, request any) (any, error) { return intercept(ctx, request, info, inner) }
+		}
+		return next(ctx, request)
+	}
+}
+
+// answer answers a call.
+func (u *unary) answer(impl any, stream *boundedStream) error {
+	reply, err := u.handle(impl, stream)
 	if err != nil {
 		return err
 	}
 	return stream.SendMsg(reply)
 }
 
-func (i interceptor) handle(ctx context.Context, g *gate, receive func(context.Context, grpc.UnaryServerInterceptor) (any, error)) (reply any, err error) {
-	begin, receiving, within := time.Now(), false, ctx
+func (u *unary) handle(impl any, stream *boundedStream) (reply any, err error) {
+	ctx, begin, receiving := stream.Context(), time.Now(), false
+	within := ctx
 	defer func() {
-		if cause := recover(); cause != nil {
-			reply, err, receiving = nil, i.panicked(ctx, g.call.Method, cause), false
+		cause := recover()
+		if cause != nil {
+			reply, err = nil, u.panicked(ctx, u.gate.call.Method, cause)
 		}
-		if !receiving { // otherwise err is gRPC's, or that of a limit, which notices log
-			err = i.answer(ctx, g.call.Method, begin, err)
+		if cause != nil || !receiving || stream.received { // otherwise the error is gRPC's, or that of a limit, which notices log
+			err = u.interceptor.answer(ctx, u.gate.call.Method, begin, err)
 		}
-		i.keep(within, g, err)
+		u.keep(within, u.gate, err)
 	}()
-	admitted, err := g.admit(ctx)
+	admitted, err := u.gate.admit(ctx)
 	if err != nil {
 		return nil, err
 	}
-	within = admitted
-	receiving = true
-	return receive(within, func(ctx context.Context, request any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-		receiving = false
-		if !g.open() {
-			method := next
-			next = func(ctx context.Context, request any) (any, error) {
-				if err := g.pass(ctx, request); err != nil {
-					return nil, err
-				}
-				return method(ctx, request)
-			}
-		}
-		for _, intercept := range slices.Backward(i.unaries) {
-			inner := next
-			next = func(ctx context.Context, request any) (any, error) { return intercept(ctx, request, info, inner) }
-		}
-		return next(ctx, request)
-	})
+	within, receiving = admitted, true
+	return u.method(impl, within, stream.RecvMsg, u.within)
 }
 
 func (i interceptor) stream(server any, stream *boundedStream, g *gate, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
@@ -160,10 +179,11 @@ var errInternal = status.Error(codes.Internal, "internal error")
 // wraps, without what it is wrapped in. Everything else may contain data that they
 // must not see, such as a password in the address of a database.
 func publicError(err error) error {
+	if err == nil {
+		return nil
+	}
 	var known interface{ GRPCStatus() *status.Status }
 	switch {
-	case err == nil:
-		return nil
 	case errors.As(err, &known) && known.GRPCStatus().Code() != codes.OK:
 		return known.GRPCStatus().Err()
 	case errors.Is(err, context.DeadlineExceeded):

@@ -39,7 +39,7 @@ func request(bytes int) *testpb.SimpleRequest {
 func TestHalfSentRequestsTakeTheMemoryThatFlagsAllow(t *testing.T) {
 	t.Parallel()
 	const requests, length = 300, 4 * megabyte
-	p := start(t, "plain", "--max-memory-bytes", "33554432", "--receive-timeout", "1h")
+	p := start(t, "plain", "--max-memory-bytes", "50331648", "--receive-timeout", "1h")
 	a := attack(t, p.addr)
 	left := map[uint32]int{}
 	for i := range requests {
@@ -48,8 +48,8 @@ func TestHalfSentRequestsTakeTheMemoryThatFlagsAllow(t *testing.T) {
 		left[stream] = length
 	}
 	sent := a.flood(t, left)
-	// Two messages of four megabytes take all of it, four times each; the others
-	// have the windows of their streams.
+	// Two messages of four megabytes take, four times each, as much of it as one address
+	// may have; the others have the windows of their streams.
 	if most := 2*length + requests*int(streamWindow); sent > most || sent < 2*length-2 {
 		t.Errorf("the server took %d bytes of %d requests, want about %d", sent, requests, most)
 	}
@@ -272,7 +272,7 @@ func TestARequestOfManySmallPartsIsRefused(t *testing.T) {
 
 func TestCallsAreBounded(t *testing.T) {
 	config := free()
-	config.MaxCalls = 3
+	config.MaxCalls = 5 // three for one address
 	working, finish := make(chan struct{}), make(chan struct{})
 	running := serve(t, config, tested(&service{unary: func(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
 		working <- struct{}{}
@@ -301,7 +301,7 @@ func TestCallsAreBounded(t *testing.T) {
 	if _, err := testpb.NewTestServiceClient(many).UnaryCall(soon(t), &testpb.SimpleRequest{}); status.Code(err) != codes.ResourceExhausted {
 		t.Errorf("a call when all others work: %v", err)
 	} else {
-		oneLine(t, err, "3 calls", "--max-calls")
+		oneLine(t, err, "--max-calls is 5")
 	}
 	close(finish)
 	for range 3 {
@@ -334,7 +334,7 @@ func TestTailsAreBounded(t *testing.T) {
 		conn *grpc.ClientConn
 		want codes.Code
 	}{
-		{first, codes.OK}, {first, codes.OK}, {first, codes.ResourceExhausted}, {second, codes.OK}, {second, codes.OK}, {third, codes.ResourceExhausted},
+		{first, codes.OK}, {second, codes.OK}, {second, codes.ResourceExhausted}, {third, codes.ResourceExhausted},
 	} {
 		err := open(test.conn)
 		if status.Code(err) != test.want {
@@ -384,7 +384,7 @@ func TestRefusedCallsAreForgotten(t *testing.T) {
 func TestUnreadTailsAreBounded(t *testing.T) {
 	config := free()
 	config.MaxMessageBytes = 2 * megabyte
-	config.MaxMemoryBytes = 33 * megabyte // of four events of two megabytes
+	config.MaxMemoryBytes = 43 * megabyte // of which one address may have those of four events of two megabytes
 	config.ReceiveTimeout = 100 * time.Millisecond
 	begun := make(chan struct{}, 12)
 	running := serve(t, config, tested(&service{tail: func(stream testpb.TestService_StreamingOutputCallServer) error {
@@ -704,5 +704,260 @@ func TestAStreamThatSendsOnAndOnEndsBetweenTwoMessages(t *testing.T) {
 	}
 	if err := running.end(t); err != nil {
 		t.Error(err)
+	}
+}
+
+// However many addresses take as much as they can, at once or one after the other, they
+// leave something for one that has few.
+func TestCallsAreSharedAmongAddresses(t *testing.T) {
+	for _, test := range []struct {
+		greedy     int
+		inTurn     bool
+		each, most int // what the greedy have
+		left       int // for one that has none
+	}{
+		{greedy: 1, each: 200, most: 200, left: 37},
+		{greedy: 8, each: 38, most: 40, left: 21},
+		{greedy: 8, inTurn: true, each: 4, most: 200, left: 3},
+		{greedy: 100, each: 3, most: 4, left: 3},
+	} {
+		config := free()
+		config.MaxCalls, config.MaxTails = 400, 400
+		l := newLimits(config, newNotices(slog.New(slog.DiscardHandler)), t.Context())
+		l.connections = listenWithin(l, nil)
+		from := func(name string) *connection {
+			c := &connection{of: l.connections, from: name, calls: map[uint32]*call{}}
+			if !l.connections.admit(c) {
+				t.Fatal("a connection is not let in")
+			}
+			return c
+		}
+		take := func(c *connection, most int) (took int) {
+			for range most {
+				if l.enter(c, kind{tail: true}) == nil {
+					took++
+				}
+			}
+			return took
+		}
+		greedy, had, all := make([]*connection, test.greedy), make([]int, test.greedy), 0
+		for n := range greedy {
+			greedy[n] = from(strconv.Itoa(n))
+		}
+		if test.inTurn {
+			for n, c := range greedy {
+				had[n] = take(c, config.MaxCalls)
+			}
+		} else {
+			for range config.MaxCalls {
+				for n, c := range greedy {
+					had[n] += take(c, 1)
+				}
+			}
+		}
+		for n := range had {
+			if had[n] < test.each || had[n] > test.most {
+				t.Errorf("address %d of %d has %d calls, want %d to %d", n, test.greedy, had[n], test.each, test.most)
+			}
+			all += had[n]
+		}
+		got := take(from("modest"), config.MaxCalls)
+		if got < test.left {
+			t.Errorf("beside %d, one that has none gets %d calls, want %d", test.greedy, got, test.left)
+		}
+		if all += got; l.calls.Load() != int64(all) || l.tails.Load() != int64(all) {
+			t.Errorf("%d calls and %d tails are counted, want %d", l.calls.Load(), l.tails.Load(), all)
+		}
+	}
+}
+
+// unread begins an attacker that gives no window for answers, and so can't read them.
+func unread(t *testing.T, addr string) *attacker {
+	t.Helper()
+	a := attack(t, addr)
+	a.settings(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+	return a
+}
+
+// call sends a whole request.
+func (a *attacker) call(t *testing.T, stream uint32, method string) {
+	t.Helper()
+	a.open(t, stream, method, 0)
+	if err := a.framer.WriteData(stream, true, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (a *attacker) settings(t *testing.T, settings ...http2.Setting) {
+	t.Helper()
+	if err := a.framer.WriteSettings(settings...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// eventually waits until something is so.
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(testTimeout); !is(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s does not happen", what)
+		}
+	}
+}
+
+// gRPC keeps an answer for which the client gives no window, after the handler has
+// returned. So the call counts until then.
+func TestACallCountsUntilItsAnswerIsRead(t *testing.T) {
+	config := free()
+	config.MaxCalls = 5 // three for one address
+	handled := make(chan struct{}, 10)
+	running := serve(t, config, tested(&service{unary: func(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+		handled <- struct{}{}
+		return &testpb.SimpleResponse{Username: "x"}, nil
+	}}))
+	a := unread(t, running.Addr())
+	for _, stream := range []uint32{1, 3, 5} {
+		a.call(t, stream, unaryMethod)
+		<-handled
+	}
+	a.call(t, 7, unaryMethod)
+	a.await(t, "the end of a call too many", func() bool { return a.status[7] != "" })
+	if a.status[7] != "8" {
+		t.Errorf("the code of a call beside three unread answers is %s, want 8, ResourceExhausted", a.status[7])
+	}
+	a.settings(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1000})
+	a.await(t, "the answers", func() bool { return a.status[1] == "0" && a.status[3] == "0" && a.status[5] == "0" })
+	eventually(t, "the end of all calls", func() bool { return running.limits.calls.Load() == 0 })
+	b := unread(t, running.Addr())
+	b.call(t, 1, unaryMethod)
+	b.call(t, 3, unaryMethod)
+	<-handled
+	<-handled
+	if err := b.framer.WriteRSTStream(1, http2.ErrCodeCancel); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the end of a call that was reset", func() bool { return running.limits.calls.Load() == 1 })
+	b.Close()
+	eventually(t, "the end of the calls of a closed connection", func() bool { return running.limits.calls.Load() == 0 })
+}
+
+// A client that never reads its answers is closed when there is no room for others.
+func TestUnreadAnswersMakeRoom(t *testing.T) {
+	config := free()
+	config.MaxCalls = 5 // three for one address
+	handled := make(chan struct{}, 10)
+	running := serve(t, config, tested(&service{unary: func(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+		handled <- struct{}{}
+		return &testpb.SimpleResponse{Username: "x"}, nil
+	}}))
+	running.limits.slowAfter = 0
+	a := unread(t, running.Addr())
+	for _, stream := range []uint32{1, 3, 5} {
+		a.call(t, stream, unaryMethod)
+		<-handled
+	}
+	eventually(t, "the return of the handlers", func() bool {
+		c := running.limits.connections.all()[0]
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.unread == 3
+	})
+	if _, err := testpb.NewTestServiceClient(dial(t, running.Addr())).UnaryCall(soon(t), &testpb.SimpleRequest{}); err != nil {
+		t.Errorf("another client: %v", err)
+	}
+	a.await(t, "the end of the connection", func() bool { return a.closed })
+}
+
+// Large answers that nobody reads share the memory that flags allow.
+func TestUnreadAnswersAreBounded(t *testing.T) {
+	config := free()
+	config.MaxMemoryBytes = 43 * megabyte // of which one address may have those of four answers of two megabytes
+	config.ReceiveTimeout = 100 * time.Millisecond
+	running := serve(t, config, tested(&service{unary: func(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+		return &testpb.SimpleResponse{Payload: &testpb.Payload{Body: make([]byte, 2*megabyte-100)}}, nil
+	}}))
+	a := unread(t, running.Addr())
+	for n := range uint32(6) {
+		a.call(t, 1+2*n, unaryMethod)
+	}
+	a.await(t, "the end of two", func() bool { return len(a.status) == 2 })
+	for stream, code := range a.status {
+		if code != "8" {
+			t.Errorf("the code of call %d is %s, want 8, ResourceExhausted", stream, code)
+		}
+	}
+	if used := used(running.limits.tailMemory); used < 31*megabyte || used > 32*megabyte {
+		t.Errorf("%d bytes are held, want those of four answers", used)
+	}
+	a.Close()
+	eventually(t, "the end of the calls", func() bool { return running.limits.calls.Load() == 0 })
+	eventually(t, "the return of the memory", func() bool { return used(running.limits.tailMemory) == 0 })
+}
+
+func used(m *memory) int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.used
+}
+
+// A client that reads nothing of a large answer is closed once others need its memory.
+func TestUnreadAnswersMakeRoomForOthers(t *testing.T) {
+	config := free()
+	config.MaxMemoryBytes = 10 * megabyte // of one answer
+	running := serve(t, config, tested(&service{unary: func(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+		return &testpb.SimpleResponse{Payload: &testpb.Payload{Body: make([]byte, 2*megabyte-100)}}, nil
+	}}))
+	running.limits.slowAfter = 20 * time.Millisecond
+	a := unread(t, running.Addr())
+	a.call(t, 1, unaryMethod)
+	eventually(t, "an answer that holds memory", func() bool { return used(running.limits.tailMemory) > 0 })
+	if _, err := testpb.NewTestServiceClient(dial(t, running.Addr())).UnaryCall(soon(t), &testpb.SimpleRequest{}); err != nil {
+		t.Errorf("another client: %v", err)
+	}
+	a.await(t, "the end of the connection", func() bool { return a.closed })
+}
+
+// The server looks at calls once in a while, also while a message arrives whose handler
+// is about to be woken.
+func TestAMessageThatHasJustArrivedIsNotLate(t *testing.T) {
+	for _, uploads := range []bool{false, true} {
+		c := &call{
+			Context: t.Context(), kind: kind{uploads: uploads}, of: &connection{},
+			limits: newLimits(free(), newNotices(slog.New(slog.DiscardHandler)), t.Context()), wake: make(chan struct{}, 1),
+		}
+		c.waiting, c.waits = true, time.Now()
+		c.arrived([]byte{0, 0, 0, 0, 1, 'x'}, !uploads)
+		c.check(time.Now(), time.Time{})
+		if c.cut != nil || len(c.wake) != 1 {
+			t.Errorf("uploads %v: it ends with %v, woken %d times", uploads, c.cut, len(c.wake))
+		}
+	}
+}
+
+// What clients get wrong is answered as their mistake, and fills no log.
+func TestRequestsOfNoUseFillNoLog(t *testing.T) {
+	config := free().withLevel(slog.LevelInfo)
+	config.MaxMessageBytes = 100
+	var running *running
+	log := logged(t, func() { running = serve(t, config, tested(&service{})) })
+	a := attack(t, running.Addr())
+	for n := range uint32(40) {
+		stream, method, body := 1+2*n, []string{unaryMethod, bidiMethod}[n%2], []byte{0, 0, 0, 0, 1, 0xff} // no protobuf
+		want := "3"
+		if n >= 20 {
+			body, want = []byte{0, 0, 0, 1, 0}, "8" // too long
+		}
+		a.open(t, stream, method, -1)
+		a.send(t, stream, body)
+		if err := a.framer.WriteData(stream, true, nil); err != nil {
+			t.Fatal(err)
+		}
+		a.await(t, "the end of a call", func() bool { return a.status[stream] != "" })
+		if got := a.status[stream]; got != want {
+			t.Errorf("call %d ends with code %s, want %s", n, got, want)
+		}
+	}
+	if text := log(); strings.Count(text, "\n") > 3 || !strings.Contains(text, "limit=--max-message-bytes") {
+		t.Errorf("it logs\n%s", text)
 	}
 }

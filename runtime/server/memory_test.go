@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-func TestMemoryGoesToTheConnectionThatHasLeast(t *testing.T) {
+func TestMemoryGoesToTheAddressThatHasLeast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory(100)
-		greedy, modest := new(connection), new(connection)
+		greedy, modest := &connection{address: new(address)}, &connection{address: new(address)}
 		take := func(c *connection, bytes int64) <-chan error {
 			taken := make(chan error, 1)
 			go func() {
@@ -27,24 +27,25 @@ func TestMemoryGoesToTheConnectionThatHasLeast(t *testing.T) {
 				t.Errorf("%s has its memory: %v", what, got)
 			}
 		}
-		first, second := take(greedy, 50), take(greedy, 50)
+		first, second := take(greedy, 40), take(greedy, 30)
 		is("the first", first, true)
-		is("the second", second, true)
-		third, other := take(greedy, 50), take(modest, 50)
-		is("the third", third, false)
-		is("the other", other, false)
-		m.give(greedy, 50)
-		is("the third", third, false)
-		is("the other", other, true)
-		m.give(greedy, 50)
+		is("the second, within three quarters", second, true)
+		third := take(greedy, 10)
+		is("the third, beyond them", third, false)
+		small, large := take(modest, 20), take(modest, 25)
+		is("the small one", small, true)
+		is("the large one", large, false)
+		m.give(greedy, 40)
+		is("the large one", large, true)
 		is("the third", third, true)
+		m.give(greedy, 30)
 		all := take(modest, 1000) // more than there is
-		m.give(greedy, 50)
+		m.give(greedy, 10)
 		is("all", all, false)
-		m.give(modest, 50)
+		m.give(modest, 45)
 		is("all", all, true)
 		m.give(modest, 100)
-		if m.used != 0 || len(m.by) != 0 {
+		if m.used != 0 || len(m.by) != 0 || len(m.from) != 0 {
 			t.Errorf("%d bytes are in use, by %v", m.used, m.by)
 		}
 	})
@@ -53,19 +54,19 @@ func TestMemoryGoesToTheConnectionThatHasLeast(t *testing.T) {
 func TestWhoNoLongerWaitsForMemoryKeepsNobodyWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory(100)
-		if _, err := m.take(t.Context(), new(connection), 60); err != nil {
+		if _, err := m.take(t.Context(), &connection{address: new(address)}, 60); err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		large, small := make(chan error, 1), make(chan error, 1)
 		go func() {
-			_, err := m.take(ctx, new(connection), 50)
+			_, err := m.take(ctx, &connection{address: new(address)}, 50)
 			large <- err
 		}()
 		synctest.Wait()
 		go func() {
-			_, err := m.take(t.Context(), new(connection), 40)
+			_, err := m.take(t.Context(), &connection{address: new(address)}, 40)
 			small <- err
 		}()
 		if err := <-large; err == nil {

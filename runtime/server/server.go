@@ -171,6 +171,7 @@ func (s *Server) options() []grpc.ServerOption {
 		grpc.InitialConnWindowSize(connectionWindow),
 		grpc.MaxRecvMsgSize(s.config.MaxMessageBytes),
 		grpc.MaxConcurrentStreams(uint32(min(int64(s.config.MaxStreams), math.MaxUint32))),
+		grpc.MaxHeaderListSize(uint32(min(int64(s.config.MaxMetadataBytes), math.MaxUint32))),
 		// gRPC drains only once all connections have finished their handshakes,
 		// so one must not take as long as the drain timeout.
 		grpc.ConnectionTimeout(min(10*time.Second, max(2*time.Second, s.config.DrainTimeout/2))),

@@ -1,0 +1,97 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"example.com/receiver/gen/receiverpb"
+	"example.com/receiver/gen/receiverpb/receiverserver"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
+)
+
+// variant is a server that is measured. The first one is what the others are compared
+// to.
+type variant struct {
+	name     string
+	most     float64 // that its time for a call may be, as a ratio; 0 for no goal
+	explains bool    // measured only with -explain
+	grpc     func() []grpc.ServerOption
+	server   func() ([]server.Option, error) // nil for grpc-go alone
+}
+
+var variants = []variant{
+	{name: "grpc-go", grpc: func() []grpc.ServerOption { return nil }},
+	{name: "grpc-go, windows", explains: true, grpc: func() []grpc.ServerOption {
+		return []grpc.ServerOption{grpc.InitialWindowSize(64 << 10), grpc.InitialConnWindowSize(1 << 20)}
+	}},
+	{name: "grpc-go, workers", explains: true, grpc: func() []grpc.ServerOption {
+		return []grpc.ServerOption{grpc.NumStreamWorkers(32)}
+	}},
+	{name: "grpc-go, recovery", explains: true, grpc: func() []grpc.ServerOption {
+		return []grpc.ServerOption{grpc.UnaryInterceptor(recovery)}
+	}},
+	{name: "all defaults", most: 1.10, server: func() ([]server.Option, error) { return nil, nil }},
+}
+
+func variantOf(name string) (variant, error) {
+	for _, v := range variants {
+		if v.name == name {
+			return v, nil
+		}
+	}
+	return variant{}, fmt.Errorf("no server is named %q", name)
+}
+
+// start serves on an address of this machine, until the process ends.
+func (v variant) start() (address string, err error) {
+	if v.server == nil {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return "", err
+		}
+		s := grpc.NewServer(v.grpc()...)
+		receiverpb.RegisterReceiverServer(s, receiver{})
+		go s.Serve(listener)
+		return listener.Addr().String(), nil
+	}
+	options, err := v.server()
+	if err != nil {
+		return "", err
+	}
+	config := server.Defaults("bench")
+	config.Addr, config.LogLevel = "127.0.0.1:0", slog.LevelWarn
+	generated := receiverserver.Receiver(receiver{})
+	s, err := server.Listen(config, append(options, server.Service{Desc: generated.Desc, Impl: generated.Impl})...)
+	if err != nil {
+		return "", err
+	}
+	go s.Serve(context.Background())
+	return s.Addr(), nil
+}
+
+// recovery is the least that an interceptor does which recovers panics.
+func recovery(ctx context.Context, request any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (reply any, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			reply, err = nil, status.Error(codes.Internal, "internal error")
+		}
+	}()
+	return next(ctx, request)
+}
+
+// receiver is the demo's service, without the log.
+type receiver struct {
+	receiverpb.UnimplementedReceiverServer
+}
+
+func (receiver) Receive(_ context.Context, event *receiverpb.Event) (*receiverpb.Reply, error) {
+	return &receiverpb.Reply{Message: "Hello, " + event.GetXwho() + "!"}, nil
+}
