@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -133,7 +134,11 @@ type load struct {
 }
 
 func (b *bench) newLoad(v variant, connections int) (*load, error) {
-	details, err := structpb.NewStruct(map[string]any{"idfa": "idfa1", "amount": 123})
+	fields := map[string]any{"idfa": "idfa1", "amount": 123}
+	if b.text > 0 {
+		fields["text"] = strings.Repeat("x", b.text)
+	}
+	details, err := structpb.NewStruct(fields)
 	if err != nil {
 		return nil, err
 	}
