@@ -5,6 +5,7 @@
 //
 //	go run ./server                    all servers
 //	go run ./server -explain           also grpc-go with options that the server gives it
+//	go run ./server -text 20000        with requests that are 20 kB larger than the demo's
 //	go run ./server -soak 10m          the heap of the server with all defaults under load
 //	go run ./server -profile DIR       also writes profiles of each server there
 //
