@@ -15,6 +15,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"example.com/receiver/gen/receiverpb"
@@ -147,7 +148,7 @@ func (b *bench) newLoad(v variant, connections int) (*load, error) {
 		return nil, err
 	}
 	for range connections {
-		conn, err := grpc.NewClient(l.server.address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+		conn, err := grpc.NewClient(l.server.Address, grpc.WithTransportCredentials(insecure.NewCredentials()))
 		if err != nil {
 			return nil, errors.Join(err, l.stop())
 		}
@@ -176,6 +177,7 @@ func (l *load) measure(ctx context.Context, callers int, span time.Duration) (fi
 
 // call calls the server for some time, and returns the number of calls.
 func (l *load) call(ctx context.Context, callers int, span time.Duration) (int64, error) {
+	ctx = metadata.AppendToOutgoingContext(ctx, l.server.Metadata...)
 	var calls atomic.Int64
 	errs := make([]error, callers)
 	end := time.Now().Add(span)
