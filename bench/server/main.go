@@ -29,8 +29,8 @@ func main() {
 		exit(serve(os.Args[2], os.Args[3]))
 	}
 	b := bench{out: tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)}
-	flag.IntVar(&b.rounds, "rounds", 20, "how many times each server is measured")
-	flag.DurationVar(&b.span, "for", 500*time.Millisecond, "how long each time")
+	flag.IntVar(&b.rounds, "rounds", 40, "how many times each server is measured")
+	flag.DurationVar(&b.span, "for", 250*time.Millisecond, "how long each time")
 	flag.IntVar(&b.callers, "callers", 50, "how many callers call at once")
 	flag.IntVar(&b.text, "text", 0, "how many bytes of text each request has besides the demo's event")
 	explain := flag.Bool("explain", false, "measure grpc-go with options that the server gives it, too")
