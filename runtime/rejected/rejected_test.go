@@ -114,7 +114,7 @@ func letters(t *testing.T, url string, want int) (found map[string]map[string]an
 			if err := proto.Unmarshal(letter.Data, stored); err != nil {
 				t.Fatal(err)
 			}
-			found[fmt.Sprintf("%s %.12s", letter.Source, letter.Reason)] = stored.AsMap()
+			found[fmt.Sprintf("%s %.24s", letter.Source, letter.Reason)] = stored.AsMap()
 			n++
 		}
 		if err := log.Close(); err != nil {
@@ -164,12 +164,12 @@ func TestRefusedRequestsAreKeptAndSentAgain(t *testing.T) {
 		t.Fatalf("error is %v, want InvalidArgument", err) // and it is not kept: the RPC takes no events
 	}
 	undecodable := []byte{0xff, 0x01}
-	if err := conn.Invoke(ctx, "/rules.v1.Orders/Place", undecodable, new([]byte), grpc.ForceCodec(raw{})); status.Code(err) != codes.Internal {
-		t.Fatalf("error is %v, want Internal", err)
+	if err := conn.Invoke(ctx, "/rules.v1.Orders/Place", undecodable, new([]byte), grpc.ForceCodec(raw{})); status.Code(err) != codes.InvalidArgument {
+		t.Fatalf("error is %v, want InvalidArgument", err)
 	}
 
 	kept := letters(t, keep.URL, 3)
-	unary := kept["rules.v1.Orders/Place InvalidArgum"]
+	unary := kept["rules.v1.Orders/Place InvalidArgument: note: m"]
 	for name, want := range map[string]string{
 		"rpc": "rules.v1.Orders/Place", "type": "rules.v1.OrderEvent", "code": "InvalidArgument", "event_id": "id-of-the-call", "key": "jerry",
 		"reason": "note: must be at most 5 characters",
@@ -184,7 +184,7 @@ func TestRefusedRequestsAreKeptAndSentAgain(t *testing.T) {
 	if !strings.Contains(fmt.Sprint(unary["decoded"]), "too long") || !strings.HasPrefix(fmt.Sprint(unary["address"]), "127.0.0.1:") {
 		t.Errorf("it is kept as %v", unary)
 	}
-	if got, want := kept["rules.v1.Orders/Place Internal: gr"]["request"], base64.StdEncoding.EncodeToString(undecodable); got != want {
+	if got, want := kept["rules.v1.Orders/Place InvalidArgument: the req"]["request"], base64.StdEncoding.EncodeToString(undecodable); got != want {
 		t.Errorf("of one that can't be decoded %q is kept, want %q", got, want)
 	}
 	stop()

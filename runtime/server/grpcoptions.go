@@ -48,8 +48,15 @@ func (s *Server) checkCredentials() error {
 	return s.config.checkPlaintext()
 }
 
+// workers is how many goroutines handle one call after the other. Calls that find all
+// of them busy get a goroutine each.
+const workers = 64
+
 // defaultOptions are options of gRPC that those of the user may replace.
 var defaultOptions = []grpc.ServerOption{
+	// A new goroutine for each call begins with a small stack, and copies it several
+	// times until it is large enough: that takes a seventh of a call's time.
+	grpc.NumStreamWorkers(workers),
 	grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 }
 

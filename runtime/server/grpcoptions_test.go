@@ -18,7 +18,6 @@ import (
 	testpb "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/mem"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/tap"
@@ -58,7 +57,7 @@ func TestNoOptionIsLostSilently(t *testing.T) {
 		"StatsHandler":               {grpc.StatsHandler(counted{}), ""},
 		"KeepaliveEnforcementPolicy": {grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second}), ""},
 		"MaxSendMsgSize":             {grpc.MaxSendMsgSize(1), ""},
-		"MaxHeaderListSize":          {grpc.MaxHeaderListSize(1), ""},
+		"MaxHeaderListSize":          {grpc.MaxHeaderListSize(1), "--max-metadata-bytes"},
 		"HeaderTableSize":            {grpc.HeaderTableSize(1), ""},
 		"WriteBufferSize":            {grpc.WriteBufferSize(1), ""},
 		"SharedWriteBuffer":          {grpc.SharedWriteBuffer(false), ""},
@@ -108,17 +107,12 @@ func TestAllOptionsThatAreRefusedAreNamed(t *testing.T) {
 	}
 }
 
-// TestOptionsOfTheUserHold sets two that gRPC's clients notice, one of which replaces one
-// of the server's own.
+// TestOptionsOfTheUserHold sets one that gRPC's clients notice.
 func TestOptionsOfTheUserHold(t *testing.T) {
-	running := serve(t, free(), tested(&service{}), GRPCOptions(grpc.MaxHeaderListSize(1000)), GRPCOptions(grpc.MaxSendMsgSize(10)))
+	running := serve(t, free(), tested(&service{}), GRPCOptions(grpc.MaxSendMsgSize(10)))
 	client := testpb.NewTestServiceClient(dial(t, running.Addr()))
 	if _, err := client.UnaryCall(soon(t), &testpb.SimpleRequest{Payload: &testpb.Payload{Body: make([]byte, 100)}}); status.Code(err) != codes.ResourceExhausted {
 		t.Errorf("a reply that is too large for the user: %v", err)
-	}
-	long := metadata.AppendToOutgoingContext(soon(t), "tale", strings.Repeat("x", 2000))
-	if _, err := client.UnaryCall(long, &testpb.SimpleRequest{}); err == nil {
-		t.Error("metadata that is too long for the user was taken")
 	}
 }
 

@@ -83,8 +83,11 @@ func newUnary(i interceptor, g *gate, method grpc.MethodHandler) *unary {
 
 // chain makes one interceptor of all, of which the first is the outermost; nil of none.
 func chain(all []grpc.UnaryServerInterceptor) grpc.UnaryServerInterceptor {
-	if len(all) == 0 {
+	switch len(all) {
+	case 0:
 		return nil
+	case 1:
+		return all[0]
 	}
 	return func(ctx context.Context, request any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 		for _, intercept := range slices.Backward(all) {
