@@ -404,8 +404,8 @@ func TestTheWaitThatTheServerAsksFor(t *testing.T) {
 		left        time.Duration
 		least, most time.Duration // 0 for no other try
 	}{
-		{[]string{"0"}, time.Minute, 0, 50 * time.Millisecond},
-		{[]string{"1000"}, time.Minute, time.Second, 1250 * time.Millisecond},
+		{[]string{"0"}, time.Minute, 0, 10 * time.Millisecond},
+		{[]string{"1000"}, time.Minute, time.Second, 1210 * time.Millisecond},
 		{[]string{"1000"}, 1200 * time.Millisecond, time.Second, 1100 * time.Millisecond},
 		{[]string{"1000"}, 1040 * time.Millisecond, 0, 0},
 		{[]string{"1000"}, time.Second / 2, 0, 0},

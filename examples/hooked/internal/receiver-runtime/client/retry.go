@@ -22,11 +22,12 @@ import (
 // that is still worth another try before the deadline. Each wait is twice as long
 // as the one before, and up to a fifth longer or shorter, so that many clients
 // don't come back at once. If the server says how long to wait, it is that long, and
-// up to a fifth and leastWait longer.
+// up to a fifth and a moment longer.
 const (
 	firstWait = 100 * time.Millisecond
 	mostWait  = 2 * time.Second
 	leastWait = firstWait / 2
+	moment    = 10 * time.Millisecond
 )
 
 // pushback is the key of the trailer by which a server says after how many
@@ -121,7 +122,7 @@ func waitBefore(ctx context.Context, tries int, trailer metadata.MD) (wait time.
 		if len(asked) > 1 || err != nil || left-wait < leastWait {
 			return 0, false
 		}
-		return wait + rand.N(min(wait/5+leastWait, (left-wait)/2)), true
+		return wait + rand.N(min(wait/5+moment, (left-wait)/2)), true
 	}
 	wait = mostWait
 	if shift := tries - 1; shift < 5 {
