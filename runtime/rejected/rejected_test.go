@@ -234,7 +234,7 @@ func TestKeptRequestsAreBounded(t *testing.T) {
 	letters(t, keep.URL, 1)
 }
 
-// The log of the events themselves is no place for refused requests: all that is in it
+// The log of the events themselves is not a place for refused requests: all that is in it
 // would become dead letters.
 func TestALogWithOtherEventsIsRefused(t *testing.T) {
 	url := "sqlite:" + filepath.Join(t.TempDir(), "events.db")
