@@ -40,6 +40,8 @@ const (
 	mostBytesAsJSON = 64 << 10
 	// While there is no room, requests are counted again this often.
 	countEvery = time.Minute
+	// The type of the events in the log.
+	eventType = "rejected"
 )
 
 // Config says where refused requests are kept. The zero value keeps none.
@@ -81,6 +83,15 @@ func (c *Config) Option(ctx context.Context) server.Option {
 	log, err := eventlog.Open(ctx, url)
 	if err != nil {
 		return server.Invalid(fmt.Errorf("--keep-rejected: %w", err))
+	}
+	for first, err := range log.Read(ctx, eventlog.From{}) {
+		if err == nil && first.Type != eventType {
+			err = errors.New("there are other events in this log: name one that has only refused requests, or does not exist yet")
+		}
+		if err != nil {
+			return server.Invalid(errors.Join(fmt.Errorf("--keep-rejected: %w", err), log.Close()))
+		}
+		break
 	}
 	k := &keeper{log: log, caller: c.Caller, most: c.Bytes, waiting: make(chan eventlog.Event, mostWaiting)}
 	if k.most == 0 {
@@ -151,7 +162,7 @@ func (k *keeper) describe(ctx context.Context, refused server.Refused) (eventlog
 	}
 	data, err := proto.Marshal(stored)
 	return eventlog.Event{
-		ID: eventid.New(), Source: fields["rpc"].(string), Type: "rejected",
+		ID: eventid.New(), Source: fields["rpc"].(string), Type: eventType,
 		Schema: string(stored.ProtoReflect().Descriptor().FullName()), Data: data,
 	}, err
 }
@@ -262,6 +273,9 @@ func (k *keeper) count(ctx context.Context) error {
 // handle gives up on a request at once, with the reason for which it was refused: so it
 // becomes a dead letter. When that is retried, handle calls its method again.
 func (k *keeper) handle(ctx context.Context, record eventlog.Record, again func(context.Context, string, []byte) error) error {
+	if record.Type != eventType {
+		return nil // somebody else's
+	}
 	stored := new(structpb.Struct)
 	if err := proto.Unmarshal(record.Data, stored); err != nil {
 		return eventlog.GiveUp(err)

@@ -234,6 +234,26 @@ func TestKeptRequestsAreBounded(t *testing.T) {
 	letters(t, keep.URL, 1)
 }
 
+// The log of the events themselves is not a place for refused requests: all that is in it
+// would become dead letters.
+func TestALogWithOtherEventsIsRefused(t *testing.T) {
+	url := "sqlite:" + filepath.Join(t.TempDir(), "events.db")
+	log, err := eventlog.Open(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := rulesv1events.New(log).AppendOrderEvent(t.Context(), event(t)); err != nil {
+		t.Fatal(err)
+	}
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, err = server.Listen(server.Defaults("test"), rulesv1server.Orders(orders{}), (&rejected.Config{URL: url}).Option(t.Context()))
+	if err == nil || !strings.HasPrefix(err.Error(), "--keep-rejected: there are other events in this log") {
+		t.Errorf("error is %v, want one that says that there are other events", err)
+	}
+}
+
 func TestALogThatCannotBeOpenedEndsTheServerAtOnce(t *testing.T) {
 	_, err := server.Listen(server.Defaults("test"), rulesv1server.Orders(orders{}), (&rejected.Config{URL: "nothing:here"}).Option(t.Context()))
 	if err == nil || !strings.HasPrefix(err.Error(), "--keep-rejected: ") {

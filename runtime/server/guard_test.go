@@ -89,9 +89,9 @@ func TestACallPassesGuardsInterceptorsAndChecksInTheirOrder(t *testing.T) {
 
 func TestAServiceWhoseRulesDoNotCompileIsNotServed(t *testing.T) {
 	tested := tested(&service{})
-	tested.Rules = func() (func(proto.Message) error, error) { return nil, errors.New("this is no rule") }
+	tested.Rules = func() (func(proto.Message) error, error) { return nil, errors.New("the rule is wrong") }
 	_, err := Listen(free(), tested)
-	if want := "service grpc.testing.TestService: this is no rule"; err == nil || err.Error() != want {
+	if want := "service grpc.testing.TestService: the rule is wrong"; err == nil || err.Error() != want {
 		t.Errorf("error is %v, want %s", err, want)
 	}
 }

@@ -36,6 +36,9 @@ func newMemory(size int64) *memory {
 func (m *memory) takeNow(of *connection, bytes int64) (_ int64, ok bool) {
 	bytes = min(bytes, m.size)
 	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.waiting.Len() > 0 || !m.has(of, bytes) {
+		return 0, false
 	}
 	m.grant(of, bytes)
 	return bytes, true

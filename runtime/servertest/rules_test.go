@@ -65,7 +65,7 @@ func TestAnotherEventKeepsItsRules(t *testing.T) {
 	}
 }
 
-// Where no sample is found, it is said which rule is in the way, and what to write.
+// Where no sample is found, the text names the rule that is in the way, and what to write.
 func TestASampleThatIsNotFound(t *testing.T) {
 	if text := unkept(Sample[*rulesv1.AllRules]().ProtoReflect()); text != "" {
 		t.Errorf("of a valid sample it says %s", text)
@@ -73,7 +73,7 @@ func TestASampleThatIsNotFound(t *testing.T) {
 	text := unkept(new(rulesv1.Batch).ProtoReflect())
 	for _, want := range []string{"rules.v1.Batch", "events: must contain at least 2 item(s)", "string.example = ", "{RPC}Request", "service_test.go"} {
 		if !strings.Contains(text, want) {
-			t.Errorf("it says\n%s\nwant %q in it", text, want)
+			t.Errorf("it prints\n%s\nwant %q in it", text, want)
 		}
 	}
 }
