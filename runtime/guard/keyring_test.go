@@ -2,6 +2,7 @@ package guard
 
 import (
 	"context"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -282,12 +283,7 @@ func TestOwnServerHasGuards(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	own := grpc.NewServer(append(guards, grpc.ChainStreamInterceptor(server.DrainStreams(ctx)))...)
-	testpb.RegisterTestServiceServer(own, s)
-	listener := listen(t)
-	ended := make(chan error, 1)
-	go func() { ended <- own.Serve(listener) }()
-	c := client{testpb.NewTestServiceClient(dial(t, listener.Addr().String()))}
+	own, c := serveOwn(t, ctx, s, guards)
 	for _, test := range []struct {
 		call string
 		err  error
@@ -314,11 +310,38 @@ func TestOwnServerHasGuards(t *testing.T) {
 	}
 	stop()
 	own.GracefulStop()
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
 	config.Keys += "-missing"
 	if _, err := server.GuardOptions(t.Context(), s.service(), config.Option()); err == nil || !strings.Contains(err.Error(), config.Keys) {
 		t.Errorf("error for a file that is not there is %v", err)
 	}
+}
+
+func TestAStreamOfAnOwnServerThatWaitsEndsWhenThatDrains(t *testing.T) {
+	s := &intake{}
+	ctx, stop := context.WithCancel(t.Context())
+	config := Config{Rate: 0.05, Burst: 1}
+	guards, err := server.GuardOptions(ctx, s.service(), config.Option())
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, c := serveOwn(t, ctx, s, guards)
+	wantUnavailable := waitForTurn(t, c)
+	stop()
+	wantUnavailable()
+	own.GracefulStop()
+}
+
+// serveOwn serves until the test ends, by a server that is not ours.
+func serveOwn(t *testing.T, ctx context.Context, s *intake, guards []grpc.ServerOption) (*grpc.Server, client) {
+	t.Helper()
+	drain := grpc.ChainStreamInterceptor(server.DrainStreams(ctx))
+	own := grpc.NewServer(append([]grpc.ServerOption{drain}, guards...)...)
+	testpb.RegisterTestServiceServer(own, s)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go own.Serve(listener)
+	t.Cleanup(own.Stop)
+	return own, client{testpb.NewTestServiceClient(dial(t, listener.Addr().String()))}
 }

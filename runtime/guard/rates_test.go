@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,15 +21,6 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
 )
-
-func listen(t *testing.T) net.Listener {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return listener
-}
 
 // wantPushBack makes calls until one is refused, which must say when to come again: to
 // people, in its details and in the trailer, all the same.
@@ -259,7 +249,18 @@ func TestAStreamThatWaitsEndsWhenTheServerDrains(t *testing.T) {
 	defer stop()
 	ended := make(chan error, 1)
 	go func() { ended <- running.Serve(ctx) }()
-	c := client{testpb.NewTestServiceClient(dial(t, running.Addr()))}
+	wantUnavailable := waitForTurn(t, client{testpb.NewTestServiceClient(dial(t, running.Addr()))})
+	stop()
+	wantUnavailable()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// waitForTurn makes a stream wait at a rate that lets one batch through, and then none for
+// seconds. The function that it returns checks that the stream ends before.
+func waitForTurn(t *testing.T, c client) (wantUnavailable func()) {
+	t.Helper()
 	stream, err := c.FullDuplexCall(soon(t))
 	if err != nil {
 		t.Fatal(err)
@@ -272,12 +273,11 @@ func TestAStreamThatWaitsEndsWhenTheServerDrains(t *testing.T) {
 	if _, err := stream.Recv(); err != nil {
 		t.Fatal(err)
 	}
-	stop()
-	if _, err := stream.Recv(); status.Code(err) != codes.Unavailable {
-		t.Errorf("the stream ends with %v, want code Unavailable", err)
-	}
-	if err := <-ended; err != nil {
-		t.Error(err)
+	return func() {
+		t.Helper()
+		if _, err := stream.Recv(); status.Code(err) != codes.Unavailable {
+			t.Errorf("the stream ends with %v, want code Unavailable", err)
+		}
 	}
 }
 

@@ -66,8 +66,8 @@ func TakesEvents[Request, Event any](events func(Request) []Event, source func(E
 // GuardOptions returns options for a grpc.Server of your own, by which its calls pass the
 // guards and checks that options have, and those of the services in them. Files to
 // [Watch] are watched until ctx ends. Give the result to [grpc.NewServer] after
-// interceptors of yours: those see all calls. Services that options do not have pass
-// the guards as well, but what their RPCs take is not known.
+// interceptors of yours, which then see all calls, and after [DrainStreams]. Services that
+// options do not have pass the guards as well, but what their RPCs take is not known.
 func GuardOptions(ctx context.Context, options ...Option) ([]grpc.ServerOption, error) {
 	all, err := collect(options)
 	if err != nil {
