@@ -18,9 +18,10 @@ type attack struct {
 	encrypt     bool
 	stored      int // events of 1 MiB that the log has before
 	bound       []term
-	// wants are answers that the attackers must have seen; oneOf, those of which they
-	// must have seen one.
-	wants []string
+	keys        bool // the server wants API keys
+	// wants are answers that the attackers must have seen, and never those that they must
+	// not have.
+	wants, never []string
 	// run attacks until ctx ends.
 	run func(ctx context.Context, t *target)
 }

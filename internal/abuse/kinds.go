@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -93,6 +94,10 @@ var attacks = []attack{
 		bound: []term{perCall, perConnection, requests, tails}, run: unreadAnswers(80, 100, make([]byte, mib))},
 	{name: "watches and reflection", sends: "8,000 of each, from 8 addresses",
 		bound: []term{perCall, perConnection}, run: ownServices},
+	{name: "key guessing", sends: "keys of the right form, parts of a right one, long ones, and none", keys: true,
+		bound: []term{perCall, perConnection, metadataHeld}, wants: []string{"Unauthenticated"}, never: []string{"OK"}, run: guessKeys},
+	{name: "another source", sends: "events of another source, with a key for one: alone, in batches, streams and gzip", keys: true,
+		bound: []term{perCall, perConnection, requests}, wants: []string{"PermissionDenied"}, never: []string{"OK"}, run: anotherSource},
 	{name: "calls that work", sends: "1,000 correct calls at once on each of 4 connections of one address",
 		bound: []term{perCall, perConnection, requests}, run: correctCalls},
 }
@@ -421,7 +426,7 @@ func several(requests func() []request) func(context.Context, *target) {
 			p, err := t.peer(ctx, n)
 			for i := n; err == nil && ctx.Err() == nil && !p.gone(); i++ {
 				next := all[i%len(all)]
-				err = p.call(next.method, next.message, next.metadata...)
+				err = p.callFramed(next.method, next.framed(), next.metadata...)
 				if err == nil {
 					err = p.await(func() bool { return len(p.window) <= 20 })
 				}
@@ -436,6 +441,14 @@ type request struct {
 	method   string
 	message  []byte
 	metadata [][2]string
+	zip      bool
+}
+
+func (r request) framed() []byte {
+	if r.zip {
+		return prefixed(1, zipped(r.message))
+	}
+	return prefixed(0, r.message)
 }
 
 func levels(n int) func(context.Context, *target) {
@@ -643,6 +656,49 @@ func ownServices(ctx context.Context, t *target) {
 		}
 		return err
 	})
+}
+
+func guessKeys(ctx context.Context, t *target) {
+	several(func() []request {
+		changed := func(at int) string {
+			key := []byte(t.key)
+			key[at] ^= 1
+			return string(key)
+		}
+		var all []request
+		for _, key := range []string{
+			"", " ", t.key[:len(t.key)-1], t.key + "0", t.key[:20], changed(10), changed(len(t.key) - 1), strings.ToUpper(t.key),
+			strings.Repeat("k", 10<<10), "pgr_" + strings.Repeat("0", 72), t.key + "," + t.key,
+		} {
+			for _, method := range []string{"Publish", "PublishStream", "Tail", "Lookup"} {
+				all = append(all, request{method: service + method, message: publish(), metadata: [][2]string{{"authorization", "Bearer " + key}}})
+			}
+		}
+		return append(all,
+			request{method: service + "Publish", message: publish()},
+			request{method: service + "Publish", message: publish(), metadata: [][2]string{{"authorization", "Basic " + t.key}}},
+			request{method: service + "Publish", message: publish(), metadata: [][2]string{{"x-authorization", "Bearer " + t.key}}},
+			request{method: "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", message: field(7, nil)},
+		)
+	})(ctx, t)
+}
+
+func anotherSource(ctx context.Context, t *target) {
+	several(func() []request {
+		other := field(1, event("honest"))
+		key := [][2]string{{"authorization", "Bearer " + t.key}}
+		zip := append([][2]string{{gzipped, "gzip"}}, key...)
+		return []request{
+			{method: service + "Publish", message: other, metadata: key},
+			{method: service + "Publish", message: field(1, event("")), metadata: key},
+			{method: service + "Publish", message: publish(field(2, []byte("honest"))), metadata: key}, // the last one counts
+			{method: service + "PublishBatch", message: append(publish(), other...), metadata: key},
+			{method: service + "PublishStream", message: other, metadata: key},
+			{method: service + "Relay", message: other, metadata: key},
+			{method: service + "Tail", metadata: key},
+			{method: service + "Publish", message: other, metadata: zip, zip: true},
+		}
+	})(ctx, t)
 }
 
 func correctCalls(ctx context.Context, t *target) {

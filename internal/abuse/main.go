@@ -129,6 +129,17 @@ func (a attack) try(ctx context.Context, built programs, dir string, lasts, pati
 		}
 		flags = append(slices.Clone(flags), "--tls-cert=cert.pem", "--tls-key=key.pem")
 	}
+	key, honestKey := "", ""
+	if a.keys {
+		flags = append(slices.Clone(flags), "--keys=api-keys")
+		key, err = addKey(ctx, built.server, dir, "attacker")
+		if err == nil {
+			honestKey, err = addKey(ctx, built.server, dir, "honest", "--tails")
+		}
+		if err != nil {
+			return o, err
+		}
+	}
 	f, err := readFigures(ctx, built.server, flags)
 	if err != nil {
 		return o, err
@@ -138,11 +149,11 @@ func (a attack) try(ctx context.Context, built programs, dir string, lasts, pati
 		return o, err
 	}
 	defer func() { err = errors.Join(err, s.stop()) }()
-	t := &target{addr: s.addr, figures: f, encrypt: a.encrypt, answers: map[string]int{}}
+	t := &target{addr: s.addr, figures: f, encrypt: a.encrypt, key: key, answers: map[string]int{}}
 	if err := t.store(ctx, a.stored); err != nil {
 		return o, err
 	}
-	honest, err := startHonest(ctx, built.honest, s.addr, ca, patience)
+	honest, err := startHonest(ctx, built.honest, s.addr, ca, honestKey, patience)
 	if err != nil {
 		return o, err
 	}
@@ -188,6 +199,11 @@ func (o *outcome) judge(answers map[string]int, panicked bool) {
 	}
 	if o.logged > mostLogged {
 		o.wrong = append(o.wrong, fmt.Sprintf("the server logged %d KiB", o.logged>>10))
+	}
+	for _, never := range o.never {
+		if answers[never] > 0 {
+			o.wrong = append(o.wrong, "attackers were answered with "+never)
+		}
 	}
 	for _, want := range o.wants {
 		if answers[want] == 0 {

@@ -24,10 +24,10 @@ type target struct {
 	addr    string
 	figures figures
 	encrypt bool
+	key     string // of the attackers, for events of the source "attacker"
 
-	mu       sync.Mutex
-	answers  map[string]int
-	attempts int
+	mu      sync.Mutex
+	answers map[string]int
 }
 
 // answered counts an answer of the server.

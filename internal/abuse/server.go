@@ -166,6 +166,19 @@ func readFigures(ctx context.Context, program string, flags []string) (figures, 
 	return all, nil
 }
 
+// addKey adds an API key for the events of a source, and returns it.
+func addKey(ctx context.Context, program, dir, source string, more ...string) (string, error) {
+	command := exec.CommandContext(ctx, program, slices.Concat([]string{"keys", "add", source, "--source", source, "--keys", "api-keys"}, more)...)
+	command.Dir = dir
+	var complaint bytes.Buffer
+	command.Stderr = &complaint
+	out, err := command.Output()
+	if err != nil {
+		return "", fmt.Errorf("%s: %w\n%s", command, err, &complaint)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
 // honest is the traffic beside an attack.
 type honest struct {
 	command *exec.Cmd
@@ -187,9 +200,9 @@ func (r honestResults) share() float64 {
 	return 100 * float64(r.OK) / float64(r.Calls)
 }
 
-func startHonest(ctx context.Context, program, addr, ca string, patience time.Duration) (*honest, error) {
+func startHonest(ctx context.Context, program, addr, ca, key string, patience time.Duration) (*honest, error) {
 	h := &honest{out: &buffer{}}
-	h.command = exec.CommandContext(ctx, program, "-addr", addr, "-ca", ca, "-patience", patience.String())
+	h.command = exec.CommandContext(ctx, program, "-addr", addr, "-ca", ca, "-key", key, "-patience", patience.String())
 	h.command.Stdout, h.command.Stderr = h.out, h.out
 	input, err := h.command.StdinPipe()
 	if err != nil {
