@@ -266,8 +266,8 @@ func TestReflectionIsOffForOtherMachinesUnlessAskedFor(t *testing.T) {
 	}
 }
 
-// TestLimitsAreOffIfTheyAreZero serves a request that each limit by itself would
-// refuse if 0 meant that nothing is let in.
+// TestLimitsAreOffIfTheyAreZero serves requests that are more than the defaults
+// allow, and that limits of 0 would refuse if nothing were within them.
 func TestLimitsAreOffIfTheyAreZero(t *testing.T) {
 	args := []string{"--addr", "localhost:0", "--max-message-bytes=0", "--max-streams=0", "--max-connections=0", "--max-connections-per-address=0",
 		"--max-calls=0", "--max-tails=0", "--max-memory-bytes=0", "--max-batch=0", "--receive-timeout=0", "--idle-timeout=0", "--max-connection-age=0"}
@@ -287,7 +287,11 @@ func TestLimitsAreOffIfTheyAreZero(t *testing.T) {
 	if _, err := client.UnaryCall(soon(t), large); err != nil {
 		t.Error(err)
 	}
-	tail, err := client.StreamingOutputCall(soon(t), &testpb.StreamingOutputCallRequest{})
+	batch := &testpb.StreamingOutputCallRequest{}
+	for range 60_000 { // more than by default
+		batch.ResponseParameters = append(batch.ResponseParameters, &testpb.ResponseParameters{Size: 1})
+	}
+	tail, err := client.StreamingOutputCall(soon(t), batch)
 	if err != nil {
 		t.Fatal(err)
 	}

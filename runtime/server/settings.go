@@ -82,7 +82,7 @@ func (s *settings) arguments(args []string) (given []setting, err error) {
 		args = args[1:]
 		if arg == "--" {
 			for _, arg := range args {
-				s.unexpected(arg)
+				s.unexpected(arg, nil)
 			}
 			break
 		}
@@ -90,7 +90,7 @@ func (s *settings) arguments(args []string) (given []setting, err error) {
 		f := s.flags.Lookup(name)
 		switch {
 		case !strings.HasPrefix(arg, "-") || arg == "-":
-			s.unexpected(arg)
+			s.unexpected(arg, given)
 			continue
 		case f == nil && (name == "h" || name == "help"):
 			return nil, flag.ErrHelp
@@ -114,12 +114,13 @@ func (s *settings) arguments(args []string) (given []setting, err error) {
 	return given, nil
 }
 
-func (s *settings) unexpected(arg string) {
-	hint := ""
-	if _, err := strconv.ParseBool(arg); err == nil {
-		hint = ": a value of true or false is written after a =, such as --insecure=" + arg
+// unexpected reports an argument that is not a flag, after those that are given.
+func (s *settings) unexpected(arg string, given []setting) {
+	why := fmt.Sprintf("see %s --help", s.flags.Name())
+	if last := len(given) - 1; last >= 0 && isSwitch(given[last].flag) {
+		why = fmt.Sprintf("a value of --%s is written as --%[1]s=false", given[last].flag.Name)
 	}
-	s.errorf("unexpected argument %q%s (see %s --help)", redacted(arg), hint, s.flags.Name())
+	s.errorf("unexpected argument %q: %s", redacted(arg), why)
 }
 
 // isSwitch reports whether a flag needs no value.

@@ -58,8 +58,8 @@ drain-timeout: 0s
 	got := strings.Split(err.Error(), "\n")
 	want := []string{
 		"unknown flag --adr: did you mean --addr?",
-		`unexpected argument "serve" (see a-server --help)`,
-		`unexpected argument "false": a value of true or false is written after a =, such as --insecure=false (see a-server --help)`,
+		`unexpected argument "serve": see a-server --help`,
+		`unexpected argument "false": a value of --insecure is written as --insecure=false`,
 		`config.yaml:2: unknown key "max-cals": did you mean max-calls?`,
 		`config.yaml:3: max-calls "many": want a whole number`,
 		`config.yaml:4: max-tails "-1": want a number of at least 0, which turns the limit off`,
