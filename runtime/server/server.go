@@ -68,12 +68,12 @@ type Server struct {
 	limits   *limits
 	listener net.Listener
 
+	certificates *certificates // nil without TLS
+
 	alongside []companion
 	needs     []need
 	watched   []*watched
 	intercept interceptor
-
-	certificates *certificates // nil without TLS
 }
 
 // Listen makes a server of services and listens on its address. Unlike [Run], it
