@@ -259,7 +259,7 @@ func TestTheEndOfACertificateIsLoggedOnceADay(t *testing.T) {
 	soon, old := issue(t, nil, "the middle", -time.Hour, 5*day), issue(t, nil, "the old CA", -time.Hour, time.Hour)
 	write(t, f.file(0), next.cert, soon.cert)
 	write(t, f.file(1), next.key)
-	write(t, f.file(2), f.ca.cert, old.cert)
+	write(t, f.file(2), old.cert, f.ca.cert)
 	f.text.Reset()
 	f.lookNow()
 	if warnings, errors := lines(); warnings != 1 || errors != 0 || !strings.Contains(f.text.String(), "CN=the middle") {
