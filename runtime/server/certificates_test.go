@@ -259,7 +259,7 @@ func TestTheEndOfACertificateIsLoggedOnceADay(t *testing.T) {
 	soon, old := issue(t, nil, "the middle", -time.Hour, 5*day), issue(t, nil, "the old CA", -time.Hour, time.Hour)
 	write(t, f.file(0), next.cert, soon.cert)
 	write(t, f.file(1), next.key)
-	write(t, f.file(2), f.ca.cert, old.cert)
+	write(t, f.file(2), old.cert, f.ca.cert)
 	f.text.Reset()
 	f.lookNow()
 	if warnings, errors := lines(); warnings != 1 || errors != 0 || !strings.Contains(f.text.String(), "CN=the middle") {
@@ -329,7 +329,9 @@ func TestAServerKnowsItsClientsByTheirCertificates(t *testing.T) {
 	config.TLSCert, config.TLSKey = write(t, filepath.Join(dir, "tls.crt"), own.cert), write(t, filepath.Join(dir, "tls.key"), own.key)
 	config.TLSClientCA = write(t, filepath.Join(dir, "ca.crt"), ca.cert)
 	var called string
-	running := serve(t, config, tested(&service{}), UnaryInterceptors(caller(&called)))
+	config.LogLevel = slog.LevelDebug
+	var running *running
+	log := logged(t, func() { running = serve(t, config, tested(&service{}), UnaryInterceptors(caller(&called))) })
 	// Clients that remember sessions must show their certificates again all the same.
 	sessions := map[*issued]tls.ClientSessionCache{nil: nil}
 	call := func(as *issued) error {
@@ -350,6 +352,9 @@ func TestAServerKnowsItsClientsByTheirCertificates(t *testing.T) {
 		if err := call(as); err == nil {
 			t.Errorf("%s: no error", name)
 		}
+	}
+	for _, reason := range []string{"client didn't provide a certificate", "certificate signed by unknown authority", "certificate has expired"} {
+		waitFor(t, reason, func() bool { return strings.Contains(log(), reason) })
 	}
 	established := dial(t, running.Addr(), grpc.WithTransportCredentials(ca.client(ann, nil)))
 	established.Connect()

@@ -63,11 +63,12 @@ type watched struct {
 
 	seen     reading   // when they were last looked at
 	tried    reading   // what was last given to load, or could not be read
-	loaded   [][]byte  // what load last took
 	err      error     // of what was tried
 	triedAt  time.Time // when it was last tried
 	since    time.Time // since when there has been an error
 	reported bool      // whether this was logged
+
+	pipes map[string][]byte // what was in those of the files that can be read only once
 
 	reloads, failures atomic.Int64
 }
@@ -96,14 +97,14 @@ func (r reading) equal(other reading) bool {
 // start loads the files for the first time. If that fails and they have changed
 // meanwhile, they were just being replaced, and it tries again.
 func (w watch) start(log *slog.Logger) (*watched, error) {
-	files := &watched{watch: w, log: log}
+	files := &watched{watch: w, log: log, pipes: map[string][]byte{}}
 	for read := files.read(); ; {
 		err := read.err
 		if err == nil {
 			err = w.load(read.contents)
 		}
 		if err == nil {
-			files.seen, files.tried, files.loaded = read, read, read.contents
+			files.seen, files.tried = read, read
 			return files, nil
 		}
 		again := files.read()
@@ -175,7 +176,6 @@ func (w *watched) try(read reading, now time.Time) {
 		w.err = w.load(read.contents)
 	}
 	if w.err == nil {
-		w.loaded = read.contents
 		w.reloads.Add(1)
 		w.log.Info("files were read again", "of", w.name, "files", w.files)
 	} else if !failed {
@@ -189,26 +189,34 @@ func (w *watched) report() {
 	w.log.Warn("files that have changed can't be used: what was read before stays in use", "of", w.name, "error", w.err)
 }
 
-// read reads the files. It reads a pipe only at first, since that can't be read again.
 func (w *watched) read() (read reading) {
-	for i, file := range w.files {
-		info, err := os.Stat(file)
-		var content []byte
-		switch {
-		case err != nil:
-		case w.loaded != nil && info.Mode()&os.ModeNamedPipe != 0:
-			content = w.loaded[i]
-		case info.Size() > maxWatchedBytes:
-			err = fmt.Errorf("%s is larger than %d MiB", file, maxWatchedBytes>>20)
-		default:
-			content, err = readBounded(file)
-		}
+	for _, file := range w.files {
+		content, err := w.readOne(file)
 		if err != nil {
 			return reading{err: err}
 		}
 		read.contents = append(read.contents, content)
 	}
 	return read
+}
+
+func (w *watched) readOne(file string) ([]byte, error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxWatchedBytes {
+		return nil, fmt.Errorf("%s is larger than %d MiB", file, maxWatchedBytes>>20)
+	}
+	pipe := info.Mode()&os.ModeNamedPipe != 0
+	if content, ok := w.pipes[file]; ok && pipe {
+		return content, nil
+	}
+	content, err := readBounded(file)
+	if err == nil && pipe {
+		w.pipes[file] = content
+	}
+	return content, err
 }
 
 // readBounded reads a file, whose size may be anything by now.

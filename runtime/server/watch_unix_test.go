@@ -19,7 +19,14 @@ func TestAPipeIsReadOnce(t *testing.T) {
 	}
 	go func() { _ = os.WriteFile(pipe, []byte("a1"), 0o600) }()
 	p := &pair{}
-	w, err := watch{"pair", []string{pipe, file}, p.load}.start(slog.New(slog.DiscardHandler))
+	tries := 0
+	load := func(contents [][]byte) error {
+		if tries++; tries == 1 {
+			return errors.Join(os.WriteFile(file, []byte("a2, again"), 0o600), errors.New("not yet"))
+		}
+		return p.load(contents)
+	}
+	w, err := watch{"pair", []string{pipe, file}, load}.start(slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
