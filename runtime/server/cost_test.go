@@ -37,7 +37,7 @@ func TestAUnaryCallAllocatesLittle(t *testing.T) {
 	l := newLimits(config, newNotices(log), t.Context())
 	l.connections = listenWithin(l, nil)
 	from := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}
-	c := &connection{of: l.connections, calls: map[uint32]*call{}}
+	c := &connection{of: l.connections, address: &address{}, calls: map[uint32]*call{}}
 	l.peers.Store(net.Addr(from), c)
 
 	reply := &testpb.Empty{}
