@@ -3,18 +3,12 @@ package server
 import (
 	"bytes"
 	"context"
-	"errors"
-	"io"
-	"strings"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/proto"
 )
 
-// Keeper keeps requests that take events and were refused as invalid. [KeepRefused] makes
+// Keeper keeps requests that take events and were refused as invalid. KeepRefused makes
 // a server use it.
 type Keeper interface {
 	// Keep takes note of a request. The answer waits for it. It is called from many
@@ -33,18 +27,6 @@ type Refused struct {
 	Err     error  // as the caller got it
 }
 
-// KeepRefused makes the server hand to a keeper what it refuses of requests that take
-// events: by rules, by the bounds of the event log, or because it can't be decoded.
-// There can be one keeper.
-func KeepRefused(keeper Keeper) Option {
-	return option(func(all *services) {
-		all.keeper = keeper
-		all.alongside = append(all.alongside, companion{"what keeps refused requests", func(ctx context.Context) error {
-			return keeper.Run(ctx, all.again)
-		}})
-	})
-}
-
 // keep hands a request to the keeper, if the answer to it is a refusal.
 func (i interceptor) keep(ctx context.Context, g *gate, answer error) {
 	if i.keeper == nil || g.call.RPC.Sources == nil || answer == nil {
@@ -57,69 +39,9 @@ func (i interceptor) keep(ctx context.Context, g *gate, answer error) {
 	i.keeper.Keep(ctx, Refused{g.call.Method, c.original, answer})
 }
 
-// original takes note of a request as it was received, for a keeper.
+// keepOriginal takes note of a request as it was received, for a keeper.
 func (c *call) keepOriginal(encoded []byte) {
 	if c.limits.keepsRefused {
 		c.original = bytes.Clone(encoded)
 	}
 }
-
-// again is what [Keeper].Run gets.
-func (all *services) again(ctx context.Context, method string, request []byte) error {
-	for _, service := range all.served {
-		name, ok := strings.CutPrefix(method, "/"+service.Desc.ServiceName+"/")
-		if !ok {
-			continue
-		}
-		g := newGate(service, name, false, false, nil)
-		decode := func(into any) error {
-			message, ok := into.(proto.Message)
-			if !ok {
-				return status.Error(codes.Unimplemented, "the request is not a message of protobuf")
-			}
-			if err := proto.Unmarshal(request, message); err != nil {
-				return status.Errorf(codes.InvalidArgument, "the request can't be decoded: %v", err)
-			}
-			return g.pass(ctx, message)
-		}
-		for _, one := range service.Desc.Methods {
-			if one.MethodName == name {
-				_, err := one.Handler(service.Impl, ctx, decode, nil)
-				return err
-			}
-		}
-		for _, one := range service.Desc.Streams {
-			if one.StreamName == name {
-				err := one.Handler(service.Impl, &oneRequest{ctx: ctx, decode: decode})
-				if errors.Is(err, io.EOF) {
-					err = nil
-				}
-				return err
-			}
-		}
-	}
-	return status.Errorf(codes.Unimplemented, "this server has no method %s", method)
-}
-
-// oneRequest is a stream of one request, whose replies are dropped.
-type oneRequest struct {
-	ctx    context.Context
-	decode func(into any) error // nil once it was called
-}
-
-func (s *oneRequest) RecvMsg(into any) error {
-	if s.decode == nil {
-		return io.EOF
-	}
-	decode := s.decode
-	s.decode = nil
-	return decode(into)
-}
-
-func (s *oneRequest) Context() context.Context     { return s.ctx }
-func (s *oneRequest) SendMsg(any) error            { return nil }
-func (s *oneRequest) SetHeader(metadata.MD) error  { return nil }
-func (s *oneRequest) SendHeader(metadata.MD) error { return nil }
-func (s *oneRequest) SetTrailer(metadata.MD)       {}
-
-var _ grpc.ServerStream = (*oneRequest)(nil)

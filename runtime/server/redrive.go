@@ -1,0 +1,88 @@
+//runtime:with rejected
+
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+)
+
+// KeepRefused makes the server hand to a keeper what it refuses of requests that take
+// events: by rules, by the bounds of the event log, or because it can't be decoded.
+// There can be one keeper.
+func KeepRefused(keeper Keeper) Option {
+	return option(func(all *services) {
+		all.keeper = keeper
+		all.alongside = append(all.alongside, companion{"what keeps refused requests", func(ctx context.Context) error {
+			return keeper.Run(ctx, all.again)
+		}})
+	})
+}
+
+// again is what [Keeper].Run gets.
+func (all *services) again(ctx context.Context, method string, request []byte) error {
+	for _, service := range all.served {
+		name, ok := strings.CutPrefix(method, "/"+service.Desc.ServiceName+"/")
+		if !ok {
+			continue
+		}
+		g := newGate(service, name, false, false, nil)
+		decode := func(into any) error {
+			message, ok := into.(proto.Message)
+			if !ok {
+				return status.Error(codes.Unimplemented, "the request is not a message of protobuf")
+			}
+			if err := proto.Unmarshal(request, message); err != nil {
+				return status.Errorf(codes.InvalidArgument, "the request can't be decoded: %v", err)
+			}
+			return g.pass(ctx, message)
+		}
+		for _, one := range service.Desc.Methods {
+			if one.MethodName == name {
+				_, err := one.Handler(service.Impl, ctx, decode, nil)
+				return err
+			}
+		}
+		for _, one := range service.Desc.Streams {
+			if one.StreamName == name {
+				err := one.Handler(service.Impl, &oneRequest{ctx: ctx, decode: decode})
+				if errors.Is(err, io.EOF) {
+					err = nil
+				}
+				return err
+			}
+		}
+	}
+	return status.Errorf(codes.Unimplemented, "this server has no method %s", method)
+}
+
+// oneRequest is a stream of one request, whose replies are dropped.
+type oneRequest struct {
+	ctx    context.Context
+	decode func(into any) error // nil once it was called
+}
+
+func (s *oneRequest) RecvMsg(into any) error {
+	if s.decode == nil {
+		return io.EOF
+	}
+	decode := s.decode
+	s.decode = nil
+	return decode(into)
+}
+
+func (s *oneRequest) Context() context.Context     { return s.ctx }
+func (s *oneRequest) SendMsg(any) error            { return nil }
+func (s *oneRequest) SetHeader(metadata.MD) error  { return nil }
+func (s *oneRequest) SendHeader(metadata.MD) error { return nil }
+func (s *oneRequest) SetTrailer(metadata.MD)       {}
+
+var _ grpc.ServerStream = (*oneRequest)(nil)
