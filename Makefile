@@ -120,8 +120,9 @@ bench: plugins ## measure: the plugin as a process, the event log, an RPC with a
 	cd bench && $(GO) run ./server
 
 .PHONY: soak
-soak: ## append ten million events, and print the memory used
+soak: ## append ten million events, call the server for ten minutes, and print the memory used
 	cd bench && $(GO) run ./events -soak 10000000
+	cd bench && $(GO) run ./server -soak 10m
 
 .PHONY: plugins
 plugins: ## build the three plugins into .tools/bin

@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"example.com/receiver/gen/receiverpb"
@@ -133,7 +135,11 @@ type load struct {
 }
 
 func (b *bench) newLoad(v variant, connections int) (*load, error) {
-	details, err := structpb.NewStruct(map[string]any{"idfa": "idfa1", "amount": 123})
+	fields := map[string]any{"idfa": "idfa1", "amount": 123}
+	if b.text > 0 {
+		fields["text"] = strings.Repeat("x", b.text)
+	}
+	details, err := structpb.NewStruct(fields)
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +148,7 @@ func (b *bench) newLoad(v variant, connections int) (*load, error) {
 		return nil, err
 	}
 	for range connections {
-		conn, err := grpc.NewClient(l.server.address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+		conn, err := grpc.NewClient(l.server.Address, grpc.WithTransportCredentials(insecure.NewCredentials()))
 		if err != nil {
 			return nil, errors.Join(err, l.stop())
 		}
@@ -171,6 +177,7 @@ func (l *load) measure(ctx context.Context, callers int, span time.Duration) (fi
 
 // call calls the server for some time, and returns the number of calls.
 func (l *load) call(ctx context.Context, callers int, span time.Duration) (int64, error) {
+	ctx = metadata.AppendToOutgoingContext(ctx, l.server.Metadata...)
 	var calls atomic.Int64
 	errs := make([]error, callers)
 	end := time.Now().Add(span)

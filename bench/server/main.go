@@ -5,6 +5,7 @@
 //
 //	go run ./server                    all servers
 //	go run ./server -explain           also grpc-go with options that the server gives it
+//	go run ./server -text 20000        with requests that are 20 kB larger than the demo's
 //	go run ./server -soak 10m          the heap of the server with all defaults under load
 //	go run ./server -profile DIR       also writes profiles of each server there
 //
@@ -28,9 +29,10 @@ func main() {
 		exit(serve(os.Args[2], os.Args[3]))
 	}
 	b := bench{out: tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)}
-	flag.IntVar(&b.rounds, "rounds", 20, "how many times each server is measured")
-	flag.DurationVar(&b.span, "for", 500*time.Millisecond, "how long each time")
+	flag.IntVar(&b.rounds, "rounds", 40, "how many times each server is measured")
+	flag.DurationVar(&b.span, "for", 250*time.Millisecond, "how long each time")
 	flag.IntVar(&b.callers, "callers", 50, "how many callers call at once")
+	flag.IntVar(&b.text, "text", 0, "how many bytes of text each request has besides the demo's event")
 	explain := flag.Bool("explain", false, "measure grpc-go with options that the server gives it, too")
 	soak := flag.Duration("soak", 0, "call the server with all defaults for so long instead, and print its memory")
 	flag.StringVar(&b.profiles, "profile", "", "write a profile of the time and of the memory of each server into this folder")
@@ -61,6 +63,7 @@ type bench struct {
 	rounds   int
 	span     time.Duration
 	callers  int
+	text     int    // bytes in each request besides the demo's event
 	profiles string // a folder, or "" for no profiles
 	out      *tabwriter.Writer
 }

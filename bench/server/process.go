@@ -28,14 +28,20 @@ type usage struct {
 	Heap, Resident uint64 // in bytes
 }
 
-// serve serves until its input ends. It prints its address, and then its usage for
-// each line of the input. A line that says "collect" collects garbage before.
+// answer is what a server says first: where it is, and what its callers must send.
+type answer struct {
+	Address  string
+	Metadata []string
+}
+
+// serve serves until its input ends. It prints its answer, and then its usage for each
+// line of the input. A line that says "collect" collects garbage before.
 func serve(name, profiles string) (err error) {
 	v, err := variantOf(name)
 	if err != nil {
 		return err
 	}
-	address, err := v.start()
+	first, err := v.start()
 	if err != nil {
 		return err
 	}
@@ -46,13 +52,16 @@ func serve(name, profiles string) (err error) {
 		}
 		defer func() { err = errors.Join(err, stop()) }()
 	}
-	fmt.Println(address)
+	output := json.NewEncoder(os.Stdout)
+	if err := output.Encode(first); err != nil {
+		return err
+	}
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
 		if lines.Text() == "collect" {
 			runtime.GC()
 		}
-		if err := json.NewEncoder(os.Stdout).Encode(used()); err != nil {
+		if err := output.Encode(used()); err != nil {
 			return err
 		}
 	}
@@ -102,10 +111,10 @@ func profile(path string) (stop func() error, err error) {
 // process is a server that runs as a process of its own.
 type process struct {
 	variant
-	address string
+	answer
 	command *exec.Cmd
 	asks    io.WriteCloser
-	answers *bufio.Reader
+	answers *json.Decoder
 }
 
 func startProcess(v variant, profiles string) (*process, error) {
@@ -122,15 +131,13 @@ func startProcess(v variant, profiles string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.answers = bufio.NewReader(output)
+	p.answers = json.NewDecoder(output)
 	if err := p.command.Start(); err != nil {
 		return nil, err
 	}
-	address, err := p.answers.ReadString('\n')
-	if err != nil {
+	if err := p.answers.Decode(&p.answer); err != nil {
 		return nil, errors.Join(fmt.Errorf("the server %q did not say its address: %w", v.name, err), p.stop())
 	}
-	p.address = strings.TrimSpace(address)
 	return p, nil
 }
 
@@ -139,11 +146,10 @@ func (p *process) usage(what string) (u usage, err error) {
 	if _, err := fmt.Fprintln(p.asks, what); err != nil {
 		return u, err
 	}
-	line, err := p.answers.ReadBytes('\n')
-	if err != nil {
+	if err := p.answers.Decode(&u); err != nil {
 		return u, fmt.Errorf("the server %q ended: %w", p.name, err)
 	}
-	return u, json.Unmarshal(line, &u)
+	return u, nil
 }
 
 func (p *process) stop() error {

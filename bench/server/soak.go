@@ -11,7 +11,7 @@ import (
 
 const (
 	soakEvery    = 10 * time.Second
-	soakMay      = 1 << 20 // bytes by which the heap may have grown and is still flat
+	soakMay      = 512 << 10 // bytes by which the heap may have grown and is still flat
 	soakVariant  = "all defaults"
 	soakConnects = 8
 )

@@ -24,7 +24,13 @@ type variant struct {
 	most     float64 // that its time for a call may be, as a ratio; 0 for no goal
 	explains bool    // measured only with -explain
 	grpc     func() []grpc.ServerOption
-	server   func() ([]server.Option, error) // nil for grpc-go alone
+	server   func(*server.Service) (setup, error) // may change the service; nil for grpc-go alone
+}
+
+// setup is what a server is given besides its service, and what its callers must know.
+type setup struct {
+	options  []server.Option
+	metadata []string // names and values in turn, which callers send with each call
 }
 
 var variants = []variant{
@@ -38,7 +44,7 @@ var variants = []variant{
 	{name: "grpc-go, recovery", explains: true, grpc: func() []grpc.ServerOption {
 		return []grpc.ServerOption{grpc.UnaryInterceptor(recovery)}
 	}},
-	{name: "all defaults", most: 1.10, server: func() ([]server.Option, error) { return nil, nil }},
+	{name: "all defaults", most: 1.10, server: func(*server.Service) (setup, error) { return setup{}, nil }},
 }
 
 func variantOf(name string) (variant, error) {
@@ -51,30 +57,31 @@ func variantOf(name string) (variant, error) {
 }
 
 // start serves on an address of this machine, until the process ends.
-func (v variant) start() (address string, err error) {
+func (v variant) start() (answer, error) {
 	if v.server == nil {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
-			return "", err
+			return answer{}, err
 		}
 		s := grpc.NewServer(v.grpc()...)
 		receiverpb.RegisterReceiverServer(s, receiver{})
 		go s.Serve(listener)
-		return listener.Addr().String(), nil
-	}
-	options, err := v.server()
-	if err != nil {
-		return "", err
+		return answer{Address: listener.Addr().String()}, nil
 	}
 	config := server.Defaults("bench")
 	config.Addr, config.LogLevel = "127.0.0.1:0", slog.LevelWarn
 	generated := receiverserver.Receiver(receiver{})
-	s, err := server.Listen(config, append(options, server.Service{Desc: generated.Desc, Impl: generated.Impl})...)
+	service := server.Service{Desc: generated.Desc, Impl: generated.Impl}
+	with, err := v.server(&service)
 	if err != nil {
-		return "", err
+		return answer{}, err
+	}
+	s, err := server.Listen(config, append(with.options, service)...)
+	if err != nil {
+		return answer{}, err
 	}
 	go s.Serve(context.Background())
-	return s.Addr(), nil
+	return answer{Address: s.Addr(), Metadata: with.metadata}, nil
 }
 
 // recovery is the least that an interceptor does which recovers panics.

@@ -420,6 +420,10 @@ func (c *call) hold(bytes int64) error {
 		c.held = bytes
 		return nil
 	}
+	if got, ok := c.limits.memory.takeNow(c.of, missing); ok {
+		c.held += got
+		return nil
+	}
 	// One that holds memory already keeps others waiting, which may hold what it
 	// waits for: so it waits for a moment only.
 	timeout := c.limits.config.ReceiveTimeout

@@ -82,8 +82,11 @@ func newUnary(i interceptor, g *gate, method grpc.MethodHandler) *unary {
 
 // chain makes one interceptor of all, of which the first is the outermost; nil of none.
 func chain(all []grpc.UnaryServerInterceptor) grpc.UnaryServerInterceptor {
-	if len(all) == 0 {
+	switch len(all) {
+	case 0:
 		return nil
+	case 1:
+		return all[0]
 	}
 	return func(ctx context.Context, request any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 		for _, intercept := range slices.Backward(all) {
@@ -159,9 +162,11 @@ func (i interceptor) answer(ctx context.Context, method string, begin time.Time,
 	public := publicError(err)
 	pushBack(ctx, public)
 	level := levelOf(status.Code(public))
-	if refused := (refusal{}); errors.As(err, &refused) && refused.noticed() {
-		i.notices.refused(public, method, callerAddress(ctx))
-		level = slog.LevelDebug
+	if err != nil { // otherwise looking for one would cost each call an allocation
+		if refused := (refusal{}); errors.As(err, &refused) && refused.noticed() {
+			i.notices.refused(public, method, callerAddress(ctx))
+			level = slog.LevelDebug
+		}
 	}
 	i.logCall(ctx, level, method, begin, status.Code(public), err)
 	return public

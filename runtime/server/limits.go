@@ -117,6 +117,9 @@ var errNoMemory = errors.New("no memory in time")
 // or the end of ctx. While the server drains it waits for a moment only: those that
 // hold the memory may be clients that never send the rest, or never read.
 func (l *limits) take(ctx context.Context, memory *memory, of *connection, bytes int64, timeout time.Duration) (int64, error) {
+	if got, ok := memory.takeNow(of, bytes); ok {
+		return got, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	defer context.AfterFunc(l.draining, func() { time.AfterFunc(drainGrace, cancel) })()

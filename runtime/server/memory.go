@@ -31,16 +31,23 @@ func newMemory(size int64) *memory {
 	return &memory{size: size, by: map[*connection]int64{}, from: map[*address]int64{}}
 }
 
-// take takes bytes for a connection, and waits for them until ctx ends. What is
-// more than the whole budget takes all of it. It returns what give gives back.
+// takeNow takes bytes for a connection if none have to wait. What is more than the
+// whole budget takes all of it. It returns what give gives back.
+func (m *memory) takeNow(of *connection, bytes int64) (_ int64, ok bool) {
+	bytes = min(bytes, m.size)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.waiting.Len() > 0 || !m.has(of, bytes) {
+		return 0, false
+	}
+	m.grant(of, bytes)
+	return bytes, true
+}
+
+// take takes bytes as takeNow does, but waits for them until ctx ends.
 func (m *memory) take(ctx context.Context, of *connection, bytes int64) (int64, error) {
 	bytes = min(bytes, m.size)
 	m.mu.Lock()
-	if m.waiting.Len() == 0 && m.has(of, bytes) {
-		m.grant(of, bytes)
-		m.mu.Unlock()
-		return bytes, nil
-	}
 	c := &claim{bytes, of, make(chan struct{})}
 	element := m.waiting.PushBack(c)
 	m.serve()

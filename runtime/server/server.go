@@ -108,6 +108,9 @@ func Listen(config Config, options ...Option) (*Server, error) {
 	s.health.setReady(len(s.needs) == 0)
 	s.registerOwn()
 	listener, err := net.Listen("tcp", config.Addr)
+	if err != nil {
+		s.grpc.Stop() // its workers
+	}
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("%s is in use by another program: stop that program, or choose another --addr", config.Addr)
 	}
@@ -144,12 +147,19 @@ func (s *Server) registerOwn() {
 	}
 }
 
+// workers is how many goroutines handle one call after the other. Calls that find all
+// of them busy get a goroutine each.
+const workers = 64
+
 // options returns the options of gRPC for the configuration.
 func (s *Server) options() []grpc.ServerOption {
 	options := []grpc.ServerOption{
 		grpc.InTapHandle(s.limits.letIn),
 		grpc.ForceServerCodecV2(codec),
 		grpc.ReadBufferSize(0), // a follower has the buffer
+		// A new goroutine for each call begins with a small stack, and copies it several
+		// times until it is large enough: that takes a seventh of a call's time.
+		grpc.NumStreamWorkers(workers),
 		// Without these gRPC lets a client send up to 16 MiB for each call that
 		// nobody has asked for yet.
 		grpc.InitialWindowSize(streamWindow),
