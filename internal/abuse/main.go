@@ -167,11 +167,11 @@ func (a attack) try(ctx context.Context, built programs, dir string, lasts, pati
 	attacking, stop := context.WithTimeout(ctx, lasts)
 	a.run(attacking, t)
 	stop()
-	if o.highest, err = s.memory("VmHWM"); err != nil {
-		return o, err
-	}
 	sleep(ctx, time.Second)
 	if o.honest, err = honest.end(); err != nil {
+		return o, err
+	}
+	if o.highest, err = s.memory("VmHWM"); err != nil {
 		return o, err
 	}
 	if o.after, err = s.memory("VmRSS"); err != nil {

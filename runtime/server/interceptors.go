@@ -167,9 +167,11 @@ func (i interceptor) answer(ctx context.Context, method string, begin time.Time,
 	public := publicError(err)
 	pushBack(ctx, public)
 	level := levelOf(status.Code(public))
-	if refused := (refusal{}); errors.As(err, &refused) && refused.noticed() {
-		i.notices.refused(public, method, callerAddress(ctx))
-		level = slog.LevelDebug
+	if err != nil { // otherwise looking for one would cost each call an allocation
+		if refused := (refusal{}); errors.As(err, &refused) && refused.noticed() {
+			i.notices.refused(public, method, callerAddress(ctx))
+			level = slog.LevelDebug
+		}
 	}
 	i.logCall(ctx, level, method, begin, status.Code(public), err)
 	return public
