@@ -48,7 +48,7 @@ func fieldsInComment(text, alias string) map[string]string {
 	before, _, _ := strings.Cut(text, "\ntype "+alias)
 	lines := strings.Split(before, "\n")
 	for i := len(lines) - 1; strings.HasPrefix(lines[i], "//"); i-- {
-		if field := regexp.MustCompile(`^//\t(\w+) +(\S+) +// `).FindStringSubmatch(lines[i]); field != nil {
+		if field := regexp.MustCompile(`^//\t(\w+) +(\S.*?) +// `).FindStringSubmatch(lines[i]); field != nil {
 			listed[field[1]] = field[2]
 		}
 	}
@@ -58,7 +58,7 @@ func fieldsInComment(text, alias string) map[string]string {
 // fields returns the exported fields of a struct, those of embedded structs
 // included, with their types as a generated package spells them.
 func fields(of reflect.Type) map[string]string {
-	spelled := strings.NewReplacer("eventlog.", "", "*emptypb.Empty", "M", "[]uint8", "[]byte", "interface {}", "any")
+	spelled := strings.NewReplacer("eventlog.", "", "*emptypb.Empty", "M", "[]uint8", "[]byte", "interface {}", "any", "protoreflect.ProtoMessage", "proto.Message")
 	all := map[string]string{}
 	for _, field := range reflect.VisibleFields(of) {
 		if field.IsExported() && !field.Anonymous {
