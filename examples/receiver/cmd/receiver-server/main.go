@@ -13,7 +13,9 @@ import (
 	"example.com/receiver/gen/receiverpb/receiverserver"
 	"example.com/receiver/internal/receiver"
 	"example.com/receiver/internal/receiver-runtime/eventlog"
+	"example.com/receiver/internal/receiver-runtime/guard"
 	"example.com/receiver/internal/receiver-runtime/operate"
+	"example.com/receiver/internal/receiver-runtime/rejected"
 	"example.com/receiver/internal/receiver-runtime/server"
 )
 
@@ -25,10 +27,17 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	if len(args) > 0 && args[0] == "events" {
-		return operate.Events(ctx, "receiver-server", args[1:], os.Getenv, os.Stdout)
+	if len(args) > 0 {
+		switch args[0] {
+		case "events":
+			return operate.Events(ctx, "receiver-server", args[1:], os.Getenv, os.Stdout)
+		case "keys":
+			return guard.Keys("receiver-server", args[1:], os.Getenv, os.Stdout)
+		}
 	}
-	config, err := server.Parse("receiver-server", args, os.Getenv, os.Stdout)
+	var access guard.Config
+	refused := rejected.Config{Caller: guard.CallerName}
+	config, err := server.Parse("receiver-server", args, os.Getenv, os.Stdout, access.Flags, refused.Flags)
 	if err != nil {
 		return err
 	}
@@ -42,6 +51,8 @@ func run(ctx context.Context, args []string) error {
 		receiverserver.Receiver(receiverService),
 		server.Alongside("consumer Receiver", receiverService.Consume),
 		server.Needs("event log", log.Check),
+		access.Option(),
+		refused.Option(ctx),
 	)
 	return errors.Join(err, log.Close())
 }

@@ -205,6 +205,102 @@ func (x *ReportMovementResponse) GetDuplicate() bool {
 	return false
 }
 
+type WatchMovementsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	After         uint64                 `protobuf:"varint,1,opt,name=after,proto3" json:"after,omitempty"` // the position after which to begin
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchMovementsRequest) Reset() {
+	*x = WatchMovementsRequest{}
+	mi := &file_inventory_v1_movements_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchMovementsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchMovementsRequest) ProtoMessage() {}
+
+func (x *WatchMovementsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_inventory_v1_movements_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchMovementsRequest.ProtoReflect.Descriptor instead.
+func (*WatchMovementsRequest) Descriptor() ([]byte, []int) {
+	return file_inventory_v1_movements_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *WatchMovementsRequest) GetAfter() uint64 {
+	if x != nil {
+		return x.After
+	}
+	return 0
+}
+
+type WatchMovementsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Position      uint64                 `protobuf:"varint,1,opt,name=position,proto3" json:"position,omitempty"`
+	Movement      *MovementEvent         `protobuf:"bytes,2,opt,name=movement,proto3" json:"movement,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchMovementsResponse) Reset() {
+	*x = WatchMovementsResponse{}
+	mi := &file_inventory_v1_movements_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchMovementsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchMovementsResponse) ProtoMessage() {}
+
+func (x *WatchMovementsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_inventory_v1_movements_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchMovementsResponse.ProtoReflect.Descriptor instead.
+func (*WatchMovementsResponse) Descriptor() ([]byte, []int) {
+	return file_inventory_v1_movements_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *WatchMovementsResponse) GetPosition() uint64 {
+	if x != nil {
+		return x.Position
+	}
+	return 0
+}
+
+func (x *WatchMovementsResponse) GetMovement() *MovementEvent {
+	if x != nil {
+		return x.Movement
+	}
+	return nil
+}
+
 var File_inventory_v1_movements_proto protoreflect.FileDescriptor
 
 const file_inventory_v1_movements_proto_rawDesc = "" +
@@ -223,9 +319,15 @@ const file_inventory_v1_movements_proto_rawDesc = "" +
 	"\bmovement\x18\x01 \x01(\v2\x1b.inventory.v1.MovementEventR\bmovement\"R\n" +
 	"\x16ReportMovementResponse\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\x04R\bposition\x12\x1c\n" +
-	"\tduplicate\x18\x02 \x01(\bR\tduplicate2n\n" +
+	"\tduplicate\x18\x02 \x01(\bR\tduplicate\"-\n" +
+	"\x15WatchMovementsRequest\x12\x14\n" +
+	"\x05after\x18\x01 \x01(\x04R\x05after\"m\n" +
+	"\x16WatchMovementsResponse\x12\x1a\n" +
+	"\bposition\x18\x01 \x01(\x04R\bposition\x127\n" +
+	"\bmovement\x18\x02 \x01(\v2\x1b.inventory.v1.MovementEventR\bmovement2\xcd\x01\n" +
 	"\x0fMovementService\x12[\n" +
-	"\x0eReportMovement\x12#.inventory.v1.ReportMovementRequest\x1a$.inventory.v1.ReportMovementResponseB4Z2example.com/inventory/gen/inventory/v1;inventoryv1b\x06proto3"
+	"\x0eReportMovement\x12#.inventory.v1.ReportMovementRequest\x1a$.inventory.v1.ReportMovementResponse\x12]\n" +
+	"\x0eWatchMovements\x12#.inventory.v1.WatchMovementsRequest\x1a$.inventory.v1.WatchMovementsResponse0\x01B4Z2example.com/inventory/gen/inventory/v1;inventoryv1b\x06proto3"
 
 var (
 	file_inventory_v1_movements_proto_rawDescOnce sync.Once
@@ -239,23 +341,28 @@ func file_inventory_v1_movements_proto_rawDescGZIP() []byte {
 	return file_inventory_v1_movements_proto_rawDescData
 }
 
-var file_inventory_v1_movements_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_inventory_v1_movements_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_inventory_v1_movements_proto_goTypes = []any{
 	(*MovementEvent)(nil),          // 0: inventory.v1.MovementEvent
 	(*ReportMovementRequest)(nil),  // 1: inventory.v1.ReportMovementRequest
 	(*ReportMovementResponse)(nil), // 2: inventory.v1.ReportMovementResponse
-	(*timestamppb.Timestamp)(nil),  // 3: google.protobuf.Timestamp
+	(*WatchMovementsRequest)(nil),  // 3: inventory.v1.WatchMovementsRequest
+	(*WatchMovementsResponse)(nil), // 4: inventory.v1.WatchMovementsResponse
+	(*timestamppb.Timestamp)(nil),  // 5: google.protobuf.Timestamp
 }
 var file_inventory_v1_movements_proto_depIdxs = []int32{
-	3, // 0: inventory.v1.MovementEvent.occurred_at:type_name -> google.protobuf.Timestamp
+	5, // 0: inventory.v1.MovementEvent.occurred_at:type_name -> google.protobuf.Timestamp
 	0, // 1: inventory.v1.ReportMovementRequest.movement:type_name -> inventory.v1.MovementEvent
-	1, // 2: inventory.v1.MovementService.ReportMovement:input_type -> inventory.v1.ReportMovementRequest
-	2, // 3: inventory.v1.MovementService.ReportMovement:output_type -> inventory.v1.ReportMovementResponse
-	3, // [3:4] is the sub-list for method output_type
-	2, // [2:3] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	0, // 2: inventory.v1.WatchMovementsResponse.movement:type_name -> inventory.v1.MovementEvent
+	1, // 3: inventory.v1.MovementService.ReportMovement:input_type -> inventory.v1.ReportMovementRequest
+	3, // 4: inventory.v1.MovementService.WatchMovements:input_type -> inventory.v1.WatchMovementsRequest
+	2, // 5: inventory.v1.MovementService.ReportMovement:output_type -> inventory.v1.ReportMovementResponse
+	4, // 6: inventory.v1.MovementService.WatchMovements:output_type -> inventory.v1.WatchMovementsResponse
+	5, // [5:7] is the sub-list for method output_type
+	3, // [3:5] is the sub-list for method input_type
+	3, // [3:3] is the sub-list for extension type_name
+	3, // [3:3] is the sub-list for extension extendee
+	0, // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_inventory_v1_movements_proto_init() }
@@ -269,7 +376,7 @@ func file_inventory_v1_movements_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_inventory_v1_movements_proto_rawDesc), len(file_inventory_v1_movements_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   3,
+			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

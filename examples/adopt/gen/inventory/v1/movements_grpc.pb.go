@@ -20,6 +20,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	MovementService_ReportMovement_FullMethodName = "/inventory.v1.MovementService/ReportMovement"
+	MovementService_WatchMovements_FullMethodName = "/inventory.v1.MovementService/WatchMovements"
 )
 
 // MovementServiceClient is the client API for MovementService service.
@@ -30,6 +31,9 @@ const (
 type MovementServiceClient interface {
 	// ReportMovement stores a movement. It counts once, however often it is sent.
 	ReportMovement(ctx context.Context, in *ReportMovementRequest, opts ...grpc.CallOption) (*ReportMovementResponse, error)
+	// WatchMovements sends the stored movements after a position, and then each new one.
+	// receiver:tail
+	WatchMovements(ctx context.Context, in *WatchMovementsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchMovementsResponse], error)
 }
 
 type movementServiceClient struct {
@@ -50,6 +54,25 @@ func (c *movementServiceClient) ReportMovement(ctx context.Context, in *ReportMo
 	return out, nil
 }
 
+func (c *movementServiceClient) WatchMovements(ctx context.Context, in *WatchMovementsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchMovementsResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &MovementService_ServiceDesc.Streams[0], MovementService_WatchMovements_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchMovementsRequest, WatchMovementsResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type MovementService_WatchMovementsClient = grpc.ServerStreamingClient[WatchMovementsResponse]
+
 // MovementServiceServer is the server API for MovementService service.
 // All implementations must embed UnimplementedMovementServiceServer
 // for forward compatibility.
@@ -58,6 +81,9 @@ func (c *movementServiceClient) ReportMovement(ctx context.Context, in *ReportMo
 type MovementServiceServer interface {
 	// ReportMovement stores a movement. It counts once, however often it is sent.
 	ReportMovement(context.Context, *ReportMovementRequest) (*ReportMovementResponse, error)
+	// WatchMovements sends the stored movements after a position, and then each new one.
+	// receiver:tail
+	WatchMovements(*WatchMovementsRequest, grpc.ServerStreamingServer[WatchMovementsResponse]) error
 	mustEmbedUnimplementedMovementServiceServer()
 }
 
@@ -70,6 +96,9 @@ type UnimplementedMovementServiceServer struct{}
 
 func (UnimplementedMovementServiceServer) ReportMovement(context.Context, *ReportMovementRequest) (*ReportMovementResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReportMovement not implemented")
+}
+func (UnimplementedMovementServiceServer) WatchMovements(*WatchMovementsRequest, grpc.ServerStreamingServer[WatchMovementsResponse]) error {
+	return status.Error(codes.Unimplemented, "method WatchMovements not implemented")
 }
 func (UnimplementedMovementServiceServer) mustEmbedUnimplementedMovementServiceServer() {}
 func (UnimplementedMovementServiceServer) testEmbeddedByValue()                         {}
@@ -110,6 +139,17 @@ func _MovementService_ReportMovement_Handler(srv interface{}, ctx context.Contex
 	return interceptor(ctx, in, info, handler)
 }
 
+func _MovementService_WatchMovements_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchMovementsRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(MovementServiceServer).WatchMovements(m, &grpc.GenericServerStream[WatchMovementsRequest, WatchMovementsResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type MovementService_WatchMovementsServer = grpc.ServerStreamingServer[WatchMovementsResponse]
+
 // MovementService_ServiceDesc is the grpc.ServiceDesc for MovementService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -122,6 +162,12 @@ var MovementService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _MovementService_ReportMovement_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "WatchMovements",
+			Handler:       _MovementService_WatchMovements_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "inventory/v1/movements.proto",
 }

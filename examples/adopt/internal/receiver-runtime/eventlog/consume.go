@@ -99,6 +99,12 @@ func Logger(logger *slog.Logger) ConsumeOption { return func(c *consumption) { c
 // after delay, or after the usual wait if delay is not positive. It counts as a try.
 func RetryAfter(err error, delay time.Duration) error { return &advice{err, delay, false} }
 
+// IsRetry reports whether the event that a handler got, with ctx, was a dead letter, which
+// [Log].Retry asked for.
+func IsRetry(ctx context.Context) bool { return ctx.Value(retryKey{}) != nil }
+
+type retryKey struct{}
+
 // GiveUp returns an error for a handler to return: the event goes to the dead
 // letters without another try.
 func GiveUp(err error) error { return &advice{err, 0, true} }

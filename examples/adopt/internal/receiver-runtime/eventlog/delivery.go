@@ -335,6 +335,9 @@ func (l *lane) pop() *task {
 func (d *delivery) try(ctx context.Context, t *task) {
 	if t.reason == nil {
 		t.tries++
+		if t.letter != nil {
+			ctx = context.WithValue(ctx, retryKey{}, true)
+		}
 		err := d.call(ctx, &t.Record, func() error {
 			if d.handleBatch != nil {
 				return d.handleBatch(ctx, []Record{t.Record})

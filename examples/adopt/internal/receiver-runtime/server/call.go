@@ -46,7 +46,12 @@ type call struct {
 	limits *limits
 
 	// The lock of the connection guards these.
-	started   bool // its handler
+	started   bool  // its handler
+	finished  bool  // its handler
+	written   bool  // all of its answer
+	evicted   bool  // to make room for another call
+	unread    bool  // finished, but not written
+	answer    int64 // of the memory, for what is unread
 	prefix    [messagePrefixLength]byte
 	have      int              // bytes of the prefix
 	left      int64            // bytes of the message that are yet to arrive
@@ -66,9 +71,15 @@ type call struct {
 	gone      bool          // the client reset the call, or closed the connection
 	cut       error         // why the call had to end
 
-	held  int64         // of the memory; only the handler's goroutine uses it
-	raw   received      // likewise
+	// Only the handler's goroutine uses these.
+	bounded boundedStream
+	held    int64 // of the memory
+	raw     received
+
 	sends atomic.Uint64 // begun, plus ended
+
+	original  []byte // of the last message, if refused ones are kept
+	undecoded bool   // whether that could not be decoded; only the handler's goroutine uses both
 }
 
 type messagePrefix struct {
@@ -137,7 +148,40 @@ func (c *call) endedEarly() bool { return !c.started && c.Err() != nil }
 func (c *call) leave() {
 	c.of.mu.Lock()
 	c.gone = true
+	if c.finished {
+		c.of.remove(c.stream)
+	}
 	c.of.mu.Unlock()
+}
+
+// finish notes that the handler has returned, with an answer that holds some of the
+// memory until it is written.
+func (c *call) finish(answer int64) {
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	c.finished, c.answer = true, answer
+	if _, ok := c.of.calls[c.stream]; !ok || c.written || c.gone {
+		c.limits.tailMemory.give(c.of, c.answer)
+		c.answer = 0
+		c.of.remove(c.stream)
+		return
+	}
+	c.unread = true
+	c.of.unread++
+	c.of.becomeIdle()
+}
+
+// evict ends a call that waits for its client, if it has not done anything since.
+func (c *call) evict(waits time.Time, why error) bool {
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	if !c.waiting || c.cut != nil || c.waits != waits {
+		return false
+	}
+	c.evicted = true
+	c.of.address.evicted.Add(1)
+	c.end(why)
+	return true
 }
 
 // stir wakes the handler if it need not wait any longer.
@@ -197,10 +241,14 @@ func (c *call) check(now, draining time.Time) {
 	if !c.waiting {
 		return
 	}
+	if _, _, ok := c.ready(); ok && !c.receiving {
+		c.wakeUp() // it is about to be woken anyway
+		return
+	}
 	timeout := c.limits.config.ReceiveTimeout
 	switch idle := c.idle(); {
 	case c.Err() != nil:
-		c.wakeUp()
+		c.wakeUp() // of one that receives
 	case idle && !draining.IsZero() && now.Sub(draining) >= drainGrace && now.Sub(c.waits) >= drainGrace:
 		c.end(errStopping)
 	case idle && c.uploads:
@@ -247,6 +295,9 @@ func (c *call) receive(stream grpc.ServerStream, into any) error {
 		raw = new(received) // gRPC may use it after the call
 		err = c.receiveSlowly(stream, raw)
 	}
+	if status.Code(err) == codes.ResourceExhausted {
+		c.tooLong(err)
+	}
 	if err != nil {
 		return err
 	}
@@ -260,6 +311,17 @@ func (c *call) receive(stream grpc.ServerStream, into any) error {
 	return c.decode(raw.data, into)
 }
 
+// tooLong notes that gRPC refused a message for its length, unless the limits ended the
+// call before.
+func (c *call) tooLong(err error) {
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	if c.cut == nil {
+		c.cut = err
+		c.limits.notices.reached("--max-message-bytes", c.of.from)
+	}
+}
+
 // decode decodes a message that was received. It weighs the message before, and holds
 // the memory that it will take.
 func (c *call) decode(data mem.BufferSlice, into any) error {
@@ -271,6 +333,7 @@ func (c *call) decode(data mem.BufferSlice, into any) error {
 	defer encoded.Free()
 	length, weight := int64(encoded.Len()), int64(0)
 	c.limits.sawMessage(length)
+	c.keepOriginal(encoded.ReadOnlyData())
 	if length >= weighFrom {
 		scale := scale{most: mostWeight * int64(c.limits.config.MaxMessageBytes), batch: c.limits.config.MaxBatch}
 		if err := scale.weigh(message.ProtoReflect().Descriptor(), encoded.ReadOnlyData(), 0); err != nil {
@@ -287,7 +350,8 @@ func (c *call) decode(data mem.BufferSlice, into any) error {
 		return err
 	}
 	if err := proto.Unmarshal(encoded.ReadOnlyData(), message); err != nil {
-		return status.Errorf(codes.Internal, "grpc: failed to unmarshal the received message: %v", err)
+		c.undecoded = true
+		return status.Errorf(codes.InvalidArgument, "the request is not a valid %s: %v", message.ProtoReflect().Descriptor().FullName(), err)
 	}
 	return nil
 }
@@ -362,6 +426,10 @@ func (c *call) hold(bytes int64) error {
 	if missing <= 0 {
 		c.limits.memory.give(c.of, -missing)
 		c.held = bytes
+		return nil
+	}
+	if got, ok := c.limits.memory.takeNow(c.of, missing); ok {
+		c.held += got
 		return nil
 	}
 	// One that holds memory already keeps others waiting, which may hold what it

@@ -21,11 +21,36 @@ type connections struct {
 
 	mu     sync.Mutex
 	open   map[*connection]bool
-	byAddr map[string]int
+	byAddr map[string]*address
+}
+
+// address is where clients come from, as [origin] has it.
+type address struct {
+	connections  int          // the lock of connections guards it
+	calls, tails atomic.Int64 // under way
+	evicted      atomic.Int64 // of the calls
+	waiting      waiting
+	resets       atomic.Int64 // of calls under way, since the last look at the address
+}
+
+const (
+	// How many calls the clients at an address may reset within checkEvery, and for how
+	// long the server stops to read from a connection for each further one. Beginning a
+	// call costs the server more than the client, which could otherwise use all cores.
+	mostResets = 500
+	resetPause = 5 * time.Millisecond
+)
+
+// slowDown slows a connection down whose client, or others at its address, reset many
+// calls.
+func (a *address) slowDown() {
+	if a.resets.Add(1) > mostResets {
+		time.Sleep(resetPause)
+	}
 }
 
 func listenWithin(l *limits, listener net.Listener) *connections {
-	return &connections{Listener: listener, limits: l, open: map[*connection]bool{}, byAddr: map[string]int{}}
+	return &connections{Listener: listener, limits: l, open: map[*connection]bool{}, byAddr: map[string]*address{}}
 }
 
 func (l *connections) Accept() (net.Conn, error) {
@@ -48,8 +73,12 @@ func (l *connections) admit(c *connection) bool {
 	l.mu.Lock()
 	limit, within := "", ""
 	config := l.limits.config
+	if c.address = l.byAddr[c.from]; c.address == nil {
+		c.address = &address{}
+		l.byAddr[c.from] = c.address
+	}
 	switch {
-	case c.from != "" && config.MaxAddressConnections > 0 && l.byAddr[c.from] >= config.MaxAddressConnections:
+	case c.from != "" && config.MaxAddressConnections > 0 && c.address.connections >= config.MaxAddressConnections:
 		limit, within = "--max-connections-per-address", c.from
 	case len(l.open) >= config.MaxConnections:
 		limit = "--max-connections"
@@ -64,7 +93,7 @@ func (l *connections) admit(c *connection) bool {
 	room := limit == "" || idle != nil
 	if room {
 		l.open[c] = true
-		l.byAddr[c.from]++
+		c.address.connections++
 	}
 	l.mu.Unlock()
 	if limit != "" {
@@ -85,8 +114,8 @@ func (l *connections) longestIdle(within string) (found *connection) {
 			continue
 		}
 		idle, ok := c.idleSince()
-		if !ok || found != nil && (l.byAddr[c.from] < l.byAddr[found.from] ||
-			l.byAddr[c.from] == l.byAddr[found.from] && !idle.Before(since)) {
+		if !ok || found != nil && (c.address.connections < found.address.connections ||
+			c.address.connections == found.address.connections && !idle.Before(since)) {
 			continue
 		}
 		found, since = c, idle
@@ -100,8 +129,26 @@ func (l *connections) forget(c *connection) {
 		return
 	}
 	delete(l.open, c)
-	if l.byAddr[c.from]--; l.byAddr[c.from] == 0 {
-		delete(l.byAddr, c.from)
+	c.address.connections--
+}
+
+// addresses returns how many there are.
+func (l *connections) addresses() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.byAddr)
+}
+
+// forgetAddresses forgets those that have no connections, and no calls of connections
+// that were closed, and how many calls the others have reset.
+func (l *connections) forgetAddresses() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for from, a := range l.byAddr {
+		a.resets.Store(0)
+		if a.connections == 0 && a.calls.Load() == 0 {
+			delete(l.byAddr, from)
+		}
 	}
 }
 
@@ -134,15 +181,19 @@ type connection struct {
 	net.Conn // as accepted
 	of       *connections
 	from     string // its origin
+	address  *address
 
 	mu       sync.Mutex
 	calls    map[uint32]*call // by stream
 	idle     time.Time        // since when it has no call
 	stream   uint32           // whose headers gRPC reads
 	complete bool             // whether these are all that the client sends on it
-	tails    int              // of calls
+	unread   int              // of calls, whose handlers have returned
+	seen     int64            // of data
+	moves    time.Time        // when data was last found to be more
 
 	written atomic.Int64 // bytes
+	data    atomic.Int64 // frames with parts of answers, that were written
 }
 
 func (c *connection) Write(bytes []byte) (int, error) {
@@ -160,7 +211,7 @@ func (c *connection) Close() error {
 	for id, call := range c.calls {
 		call.gone = true
 		call.wakeUp()
-		if !call.started {
+		if !call.started || call.finished {
 			c.remove(id)
 		}
 	}
@@ -168,11 +219,42 @@ func (c *connection) Close() error {
 	return c.Conn.Close()
 }
 
-// idleSince reports whether a connection has no call, and since when.
+// idleSince reports whether a connection has no call, except those whose answers are
+// not read, and since when.
 func (c *connection) idleSince() (time.Time, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.idle, len(c.calls) == 0
+	return c.idle, len(c.calls) == c.unread
+}
+
+// becomeIdle notes since when a connection is idle, if it is. The lock is held.
+func (c *connection) becomeIdle() {
+	if len(c.calls) == c.unread {
+		c.idle = time.Now()
+	}
+}
+
+// answered notes that all of an answer was written, or that gRPC reset the call.
+func (c *connection) answered(stream uint32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	call := c.calls[stream]
+	if call == nil {
+		return
+	}
+	call.written = true
+	if call.finished || !call.started {
+		c.remove(stream)
+	}
+}
+
+// standsStill returns for how long the client has read nothing of answers, as far as it
+// was asked before. The lock is held.
+func (c *connection) standsStill(now time.Time) time.Duration {
+	if data := c.data.Load(); c.moves.IsZero() || data != c.seen {
+		c.seen, c.moves = data, now
+	}
+	return now.Sub(c.moves)
 }
 
 // beginCall notes the headers of a stream. gRPC is about to ask, on the same
@@ -197,12 +279,15 @@ func (c *connection) remove(stream uint32) {
 		return
 	}
 	delete(c.calls, stream)
-	if len(c.calls) == 0 {
-		c.idle = time.Now()
+	l := c.of.limits
+	if call.unread {
+		c.unread--
+		l.tailMemory.give(c, call.answer)
+	} else {
+		c.becomeIdle()
 	}
-	c.of.limits.calls.Add(-1)
-	if call.tail {
-		c.tails--
-		c.of.limits.tails.Add(-1)
+	if call.evicted {
+		c.address.evicted.Add(-1)
 	}
+	l.leave(c, call.kind)
 }

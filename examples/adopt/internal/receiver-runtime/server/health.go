@@ -5,7 +5,6 @@ package server
 
 import (
 	"context"
-	"sync"
 
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
@@ -19,7 +18,6 @@ type watchedHealth struct {
 	*health.Server
 	draining context.Context
 	begin    context.CancelFunc // begins draining
-	mu       sync.Mutex         // held while the status of all services changes
 }
 
 func newWatchedHealth() *watchedHealth {
@@ -27,27 +25,20 @@ func newWatchedHealth() *watchedHealth {
 	return &watchedHealth{Server: health.NewServer(), draining: draining, begin: begin}
 }
 
-// drain sets every service to NOT_SERVING, and ends the calls of Watch.
-func (h *watchedHealth) drain() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.Shutdown()
-	h.begin()
+// set sets the status of a service, unless the server stops.
+func (h *watchedHealth) set(service string, ready bool) {
+	status := grpc_health_v1.HealthCheckResponse_NOT_SERVING
+	if ready {
+		status = grpc_health_v1.HealthCheckResponse_SERVING
+	}
+	h.SetServingStatus(service, status)
 }
 
-// setReady sets every service to SERVING or NOT_SERVING, unless the server
-// drains.
-func (h *watchedHealth) setReady(ready bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	switch {
-	case h.draining.Err() != nil:
-	case ready:
-		h.Resume()
-	default:
-		h.Shutdown()
-	}
-}
+// leave sets every service to NOT_SERVING, for good.
+func (h *watchedHealth) leave() { h.Shutdown() }
+
+// drain ends the calls of Watch, and what else waits for the server to drain.
+func (h *watchedHealth) drain() { h.begin() }
 
 // Watch sends the status of a service, and sends it again whenever it changes,
 // until the client leaves or the server drains.

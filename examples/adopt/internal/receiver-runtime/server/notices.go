@@ -7,23 +7,25 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"google.golang.org/grpc/status"
 )
 
 // noticeInterval is how often a limit that is reached again and again is logged.
 const noticeInterval = 10 * time.Second
 
-// notices logs which limits are reached: each at once, and then at most every
-// noticeInterval, with how often it was reached since the last line.
+// notices logs which limits are reached, and for what guards refuse calls: each at once,
+// and then at most every noticeInterval, with how often it was so since the last line.
 type notices struct {
 	log *slog.Logger
 
 	mu   sync.Mutex
-	seen map[string]*notice // by limit
+	seen map[string]*notice // by limit, or by code
 }
 
 type notice struct {
-	logged  time.Time
-	reached int // since it was logged
+	logged time.Time
+	times  int // since it was logged
 }
 
 func newNotices(log *slog.Logger) *notices { return &notices{log: log, seen: map[string]*notice{}} }
@@ -31,17 +33,28 @@ func newNotices(log *slog.Logger) *notices { return &notices{log: log, seen: map
 // reached notes that a client at an address reached a limit, which is named as
 // its flag.
 func (n *notices) reached(limit, address string) {
+	n.note(limit, address, "a limit was reached", "limit", limit)
+}
+
+// refused notes that guards refused a call of a client at an address.
+func (n *notices) refused(answer error, method, address string) {
+	answered := status.Convert(answer)
+	code := answered.Code().String()
+	n.note(code, address, "calls were refused", "code", code, "last_method", method, "last_error", answered.Message())
+}
+
+func (n *notices) note(what, address, text string, attrs ...any) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	last, ok := n.seen[limit]
+	last, ok := n.seen[what]
 	if !ok {
 		last = &notice{}
-		n.seen[limit] = last
+		n.seen[what] = last
 	}
-	last.reached++
+	last.times++
 	if time.Since(last.logged) < noticeInterval {
 		return
 	}
-	n.log.Warn("a limit was reached", "limit", limit, "times", last.reached, "last_address", address)
-	last.logged, last.reached = time.Now(), 0
+	n.log.Warn(text, append(attrs, "times", last.times, "last_address", address)...)
+	last.logged, last.times = time.Now(), 0
 }

@@ -9,7 +9,6 @@ package server
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -31,21 +30,33 @@ import (
 	"google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
 )
 
-// Run serves until ctx ends or the process gets SIGINT, SIGTERM or SIGHUP (unless
-// that is ignored, as nohup does). It then takes no new calls and lets the calls
-// under way finish, for as long as config allows. Streams on which nothing comes
-// end, with code Unavailable. A second SIGINT or SIGTERM, a second or more after
-// the first, ends all calls at once. The error is nil if every call could finish.
+// Run serves until ctx ends or the process gets SIGINT or SIGTERM. Then it stops, in
+// this order:
+//
+//  1. The health of all services becomes NOT_SERVING. For the DrainDelay of config it
+//     serves on, so that load balancers have time to send calls elsewhere.
+//  2. It takes no new connections and calls: clients take their calls to another server.
+//     Calls under way finish, within the DrainTimeout, which begins here.
+//  3. Streams that would keep it end with code Unavailable: tails, watches of the health,
+//     and streams on which nothing comes.
+//  4. What runs [Alongside] has ended. Run returns, and main closes the event log.
+//
+// A second SIGINT or SIGTERM, a second or more after the first, ends the delay; one
+// after that ends all calls at once. The error is nil if every call could finish.
+//
+// On SIGHUP the server looks at the files that it watches (see [Watch]) and goes on.
+// If there are none, SIGHUP is the same as SIGTERM, unless it is ignored, as nohup does.
 //
 // Run returns an error at once if a proto package of the given services declares
 // another service that is not given, unless options have [Without] for it.
 func Run(ctx context.Context, config Config, options ...Option) error {
-	signals := make(chan os.Signal, 2)
+	signals, hangUps := make(chan os.Signal, 2), make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	if !signal.Ignored(syscall.SIGHUP) {
-		signal.Notify(signals, syscall.SIGHUP)
-	}
 	defer signal.Stop(signals)
+	if !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(hangUps, syscall.SIGHUP)
+		defer signal.Stop(hangUps)
+	}
 	services, err := collect(options)
 	if err != nil {
 		return err
@@ -57,7 +68,7 @@ func Run(ctx context.Context, config Config, options ...Option) error {
 	if err != nil {
 		return err
 	}
-	return server.serve(ctx, signals)
+	return server.serve(ctx, signals, hangUps)
 }
 
 // Server is a gRPC server that listens on its address.
@@ -69,9 +80,14 @@ type Server struct {
 	limits   *limits
 	listener net.Listener
 
-	alongside []companion
-	needs     []need
-	intercept interceptor
+	alongside   []companion
+	readiness   *readiness
+	watched     []*watched
+	intercept   interceptor
+	guards      []Guard
+	credentials credentials.TransportCredentials // of the user; nil for those of the configuration
+
+	certificates *certificates // nil without TLS by the configuration
 }
 
 // Listen makes a server of services and listens on its address. Unlike [Run], it
@@ -80,31 +96,38 @@ func Listen(config Config, options ...Option) (*Server, error) {
 	if err := config.check(); err != nil {
 		return nil, err
 	}
+	config = config.withoutZeros()
 	services, err := collect(options)
 	if err != nil {
 		return nil, err
 	}
 	s := &Server{
 		config: config, log: cmp.Or(services.log, config.Logger(os.Stderr)), health: newWatchedHealth(),
-		alongside: services.alongside, needs: services.needs,
+		alongside: services.alongside, guards: services.guards, credentials: services.credentials,
 	}
-	s.intercept = interceptor{log: s.log, draining: s.health.draining, unaries: services.unary, streams: services.stream}
-	s.limits = newLimits(config, newNotices(s.log), s.health.draining)
-	serverOptions, err := s.options()
-	if err != nil {
+	if err := errors.Join(s.checkCredentials(), checkOptions(services.grpc)); err != nil {
 		return nil, err
 	}
+	if err := s.loadFiles(services.watches); err != nil {
+		return nil, err
+	}
+	s.intercept = interceptor{log: s.log, notices: newNotices(s.log), draining: s.health.draining, unaries: services.unary, streams: services.stream, keeper: services.keeper}
+	s.limits = newLimits(config, s.intercept.notices, s.health.draining)
+	s.limits.keepsRefused = services.keeper != nil
+	serverOptions := slices.Concat(defaultOptions, services.grpc, s.options())
 	for _, handler := range services.stats {
 		serverOptions = append(serverOptions, grpc.StatsHandler(handler))
 	}
 	s.grpc = grpc.NewServer(serverOptions...)
 	for _, service := range services.served {
 		s.register(service, false)
-		s.health.SetServingStatus(service.Desc.ServiceName, grpc_health_v1.HealthCheckResponse_SERVING)
 	}
-	s.health.setReady(len(s.needs) == 0)
+	s.readiness = newReadiness(s.health, services)
 	s.registerOwn()
 	listener, err := net.Listen("tcp", config.Addr)
+	if err != nil {
+		s.grpc.Stop() // its workers
+	}
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("%s is in use by another program: stop that program, or choose another --addr", config.Addr)
 	}
@@ -118,7 +141,7 @@ func Listen(config Config, options ...Option) (*Server, error) {
 
 // register adds a service, ours or one of the user's.
 func (s *Server) register(service Service, ours bool) {
-	s.grpc.RegisterService(s.limits.bound(service.Desc, s.intercept, ours), service.Impl)
+	s.grpc.RegisterService(s.limits.bound(service, s.intercept, s.guards, ours), service.Impl)
 }
 
 // registerOwn adds the server's own services, except those that the user
@@ -141,55 +164,67 @@ func (s *Server) registerOwn() {
 	}
 }
 
-// options returns the options of gRPC for the configuration.
-func (s *Server) options() ([]grpc.ServerOption, error) {
+// options returns the options of gRPC for the configuration, which those of the user
+// must not replace.
+func (s *Server) options() []grpc.ServerOption {
 	options := []grpc.ServerOption{
 		grpc.InTapHandle(s.limits.letIn),
 		grpc.ForceServerCodecV2(codec),
 		grpc.ReadBufferSize(0), // a follower has the buffer
+		// A new goroutine for each call begins with a small stack, and copies it several
+		// times until it is large enough: that takes a seventh of a call's time.
 		// Without these gRPC lets a client send up to 16 MiB for each call that
 		// nobody has asked for yet.
 		grpc.InitialWindowSize(streamWindow),
 		grpc.InitialConnWindowSize(connectionWindow),
 		grpc.MaxRecvMsgSize(s.config.MaxMessageBytes),
 		grpc.MaxConcurrentStreams(uint32(min(int64(s.config.MaxStreams), math.MaxUint32))),
-		grpc.MaxHeaderListSize(64 << 10),
+		grpc.MaxHeaderListSize(uint32(min(int64(s.config.MaxMetadataBytes), math.MaxUint32))),
 		// gRPC drains only once all connections have finished their handshakes,
 		// so one must not take as long as the drain timeout.
 		grpc.ConnectionTimeout(min(10*time.Second, max(2*time.Second, s.config.DrainTimeout/2))),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
 			Time: time.Minute, Timeout: 20 * time.Second,
 			MaxConnectionIdle: s.config.IdleTimeout,
-			MaxConnectionAge:  s.config.MaxConnectionAge, MaxConnectionAgeGrace: s.config.DrainTimeout,
+			MaxConnectionAge:  s.config.MaxConnectionAge, MaxConnectionAgeGrace: s.config.MaxConnectionAgeGrace,
 		}),
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 	}
-	if s.config.TLSCert == "" {
-		return append(options, grpc.Creds(handshake{})), nil
+	if s.credentials != nil {
+		return append(options, grpc.Creds(handshake{s.credentials, s.log}))
 	}
-	certificate, err := tls.LoadX509KeyPair(s.config.TLSCert, s.config.TLSKey)
-	if err != nil {
-		return nil, fmt.Errorf("--tls-cert %s, --tls-key %s: %w", s.config.TLSCert, s.config.TLSKey, err)
+	if s.certificates == nil {
+		return append(options, grpc.Creds(handshake{}))
 	}
-	return append(options, grpc.Creds(handshake{credentials.NewTLS(&tls.Config{
-		Certificates: []tls.Certificate{certificate},
-		MinVersion:   tls.VersionTLS12,
-	})})), nil
+	return append(options, grpc.Creds(handshake{s.certificates.credentials(), s.log}))
+}
+
+// warnIfOpen logs what the configuration leaves open to other machines.
+func (s *Server) warnIfOpen() {
+	if s.config.isPrivate() {
+		return
+	}
+	known := slices.ContainsFunc(s.guards, func(g Guard) bool { return g.KnowsCallers })
+	switch {
+	case known && !s.encrypts():
+		s.log.Warn("API keys come in plaintext: whoever sees them on their way may use them. Give --tls-cert and --tls-key, unless something in front encrypts", "addr", s.Addr())
+	case !known && s.config.TLSClientCA == "" && s.credentials == nil && len(s.intercept.unaries) == 0:
+		s.log.Warn("anyone who reaches this address may call this server: give it API keys (--keys) or --tls-client-ca, or check callers in an interceptor", "addr", s.Addr())
+	}
 }
 
 // Addr returns the address that the server listens on, as host:port.
 func (s *Server) Addr() string { return s.listener.Addr().String() }
 
-// Serve answers calls until ctx ends. Then it drains: it takes no new calls, and
-// lets the calls under way and what runs [Alongside] finish within the
-// configuration's DrainTimeout. The error is nil if all of them did. When Serve
+// Serve answers calls until ctx ends. Then it stops as [Run] does: its health is
+// NOT_SERVING, after the configuration's DrainDelay it takes no new calls, and lets the
+// calls under way and what runs [Alongside] finish within its DrainTimeout. The error is nil if all of them did. When Serve
 // returns, nothing that it started is still running, except what it had to cut
 // off.
 func (s *Server) Serve(ctx context.Context) error {
-	return s.serve(ctx, nil)
+	return s.serve(ctx, nil, nil)
 }
 
-func (s *Server) serve(ctx context.Context, signals <-chan os.Signal) error {
+func (s *Server) serve(ctx context.Context, signals, hangUps <-chan os.Signal) error {
 	ended := make(chan error, 1)
 	go func() {
 		defer close(ended)
@@ -198,20 +233,32 @@ func (s *Server) serve(ctx context.Context, signals <-chan os.Signal) error {
 	stopWatching := make(chan struct{})
 	defer close(stopWatching)
 	go s.limits.watch(stopWatching)
-	s.log.Info("serving", "addr", s.Addr(), "tls", s.config.TLSCert != "")
-	companions := startAll(ctx, slices.Concat(s.alongside, s.checks()))
+	if len(s.watched) > 0 {
+		go watchAll(stopWatching, hangUps, s.watched)
+		hangUps = nil // it does not end the server
+	}
+	if s.certificates != nil {
+		go s.certificates.remindUntil(stopWatching)
+	}
+	s.log.Info("serving", "addr", s.Addr(), "tls", s.encrypts())
+	s.warnIfOpen()
+	companions := startAll(ctx, slices.Concat(s.alongside, s.readiness.checks(s.log)))
 	var failure error
+	delay := s.config.DrainDelay
 	select {
 	case err := <-ended:
 		failure = fmt.Errorf("serving %s: %w", s.Addr(), err)
 		go s.grpc.Stop() // it doesn't end handlers: drain waits for those
+		delay = 0
 	case failure = <-companions.failed:
 		s.log.Error("a task that runs alongside the server failed", "error", failure)
 	case <-ctx.Done():
 	case received := <-signals:
 		s.log.Info("stopping", "signal", received.String())
+	case received := <-hangUps:
+		s.log.Info("stopping", "signal", received.String())
 	}
-	err := s.drain(companions, signals)
+	err := s.drain(companions, signals, s.leave(delay, signals))
 	if failure == nil {
 		failure = companions.firstError()
 	}
@@ -223,16 +270,38 @@ func (s *Server) serve(ctx context.Context, signals <-chan os.Signal) error {
 	return failure
 }
 
-// secondSignal is how long after a server has begun to drain a signal is a second
-// one. Before, it is the first again: the one that also ended the context, or that
-// came to the process and to its group, as timeout sends it.
+// secondSignal is how long after a signal another one is a second one. Before, it is the
+// first again: the one that also ended the context, or that came to the process and to
+// its group, as timeout sends it.
 const secondSignal = time.Second
 
-// drain sets the health to NOT_SERVING, so that load balancers go elsewhere, and
-// waits for the calls under way and for what runs alongside. It cuts them off
-// after the drain timeout, or when it receives a second signal.
-func (s *Server) drain(companions *companions, signals <-chan os.Signal) error {
-	begin := time.Now()
+// leave sets the health to NOT_SERVING, so that load balancers go elsewhere, and waits
+// for a delay while the server goes on serving. A second signal ends the wait. It returns
+// when the last signal came that counts.
+func (s *Server) leave(delay time.Duration, signals <-chan os.Signal) (last time.Time) {
+	last = time.Now()
+	s.health.leave()
+	if delay == 0 {
+		return last
+	}
+	s.log.Info("not ready: serving on, until load balancers know", "drain_delay", delay.String())
+	timeout := time.After(delay)
+	for {
+		select {
+		case <-timeout:
+			return last
+		case <-signals:
+			if time.Since(last) >= secondSignal {
+				return time.Now()
+			}
+		}
+	}
+}
+
+// drain takes no new calls, and waits for the calls under way and for what runs
+// alongside. It cuts them off after the drain timeout, or when it receives another signal
+// than the last one.
+func (s *Server) drain(companions *companions, signals <-chan os.Signal, last time.Time) error {
 	s.health.drain()
 	companions.cancel()
 	finished := make(chan struct{})
@@ -252,8 +321,8 @@ func (s *Server) drain(companions *companions, signals <-chan os.Signal) error {
 				return fmt.Errorf("%s still ran %s after the server began to stop: cut off (see --drain-timeout)", strings.Join(running, ", "), s.config.DrainTimeout)
 			}
 			return fmt.Errorf("calls were still under way %s after the server began to stop: cut off (see --drain-timeout)", s.config.DrainTimeout)
-		case received := <-signals:
-			if received == syscall.SIGHUP || time.Since(begin) < secondSignal {
+		case <-signals:
+			if time.Since(last) < secondSignal {
 				continue
 			}
 			go s.grpc.Stop() // in the background, because it waits for handshakes

@@ -11,26 +11,64 @@ import (
 	"strings"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/stats"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/descriptorpb"
 )
 
 // Option is a [Service] to serve, a service to start [Without], a function to
-// run [Alongside], a check that the server [Needs], or what the server adds to its own:
-// [UnaryInterceptors], [StreamInterceptors], [StatsHandlers], a [Logger].
+// run [Alongside], a check that the server [Needs], files to [Watch], or what the server
+// adds to its own: [UnaryInterceptors], [StreamInterceptors], [StatsHandlers], [Guards],
+// a [Logger], [Credentials], [GRPCOptions]. [Options] makes one of several.
 type Option interface{ apply(*services) }
 
 type option func(*services)
 
 func (o option) apply(all *services) { o(all) }
 
+// Options returns an option that adds what the given ones add, in their order.
+func Options(options ...Option) Option {
+	return option(func(all *services) {
+		for _, option := range options {
+			option.apply(all)
+		}
+	})
+}
+
+// Invalid returns an option by which [Run] and [Listen] return an error. It is for
+// functions that make options from a configuration.
+func Invalid(err error) Option {
+	return option(func(all *services) { all.invalid = append(all.invalid, err) })
+}
+
 // Service is a gRPC service and its implementation. Any service of gRPC can be one:
 // what protoc-gen-go-grpc generates has the variable ServiceDesc of each.
 type Service struct {
 	Desc *grpc.ServiceDesc
 	Impl any // implements Desc.HandlerType
+	// RPCs is what guards know about RPCs, by their names in the proto. Generated code
+	// fills it in.
+	RPCs map[string]RPC
+	// Rules makes the check of the service's requests, or says why it can't: then the
+	// server doesn't start. The check returns why a request is invalid, as an error with
+	// a code. The server calls it after the guards and before the method. If Rules is
+	// nil, all requests are valid.
+	Rules func() (check func(request proto.Message) error, err error)
+
+	check func(request proto.Message) error // what Rules made
+}
+
+// RPC is what guards know about an RPC.
+type RPC struct {
+	// Sources calls each with the source of each event in a request, in order, and
+	// stops with its first error, which it returns. It is nil if the RPC takes no
+	// events.
+	Sources func(request any, each func(source string) error) error
+	// Tails is true if the RPC sends stored events, of all sources.
+	Tails bool
 }
 
 func (s Service) apply(all *services) { all.served = append(all.served, s) }
@@ -45,14 +83,20 @@ type without string
 func (w without) apply(all *services) { all.without = append(all.without, string(w)) }
 
 type services struct {
-	served    []Service
-	without   []string
-	alongside []companion
-	needs     []need
-	unary     []grpc.UnaryServerInterceptor
-	stream    []grpc.StreamServerInterceptor
-	stats     []stats.Handler
-	log       *slog.Logger // nil for the one that the configuration describes
+	served      []Service
+	without     []string
+	alongside   []companion
+	needs       []need
+	watches     []watch
+	unary       []grpc.UnaryServerInterceptor
+	stream      []grpc.StreamServerInterceptor
+	stats       []stats.Handler
+	guards      []Guard
+	keeper      Keeper // nil for none
+	invalid     []error
+	log         *slog.Logger                     // nil for the one that the configuration describes
+	credentials credentials.TransportCredentials // nil for the same reason
+	grpc        []grpc.ServerOption
 }
 
 func collect(options []Option) (*services, error) {
@@ -60,11 +104,14 @@ func collect(options []Option) (*services, error) {
 	for _, option := range options {
 		option.apply(all)
 	}
+	if len(all.invalid) > 0 {
+		return nil, errors.Join(all.invalid...)
+	}
 	if len(all.served) == 0 {
 		return nil, errors.New("there is no service to serve: pass at least one")
 	}
 	served := map[string]bool{}
-	for _, service := range all.served {
+	for i, service := range all.served {
 		name := service.Desc.ServiceName
 		switch {
 		case service.Impl == nil:
@@ -73,6 +120,20 @@ func collect(options []Option) (*services, error) {
 			return nil, fmt.Errorf("service %s is given twice: pass one implementation", name)
 		}
 		served[name] = true
+		if service.Rules != nil {
+			check, err := service.Rules()
+			if err != nil {
+				return nil, fmt.Errorf("service %s: %w", name, err)
+			}
+			all.served[i].check = check
+		}
+	}
+	for _, need := range all.needs {
+		for _, name := range need.services {
+			if !served[name] {
+				return nil, fmt.Errorf("server.Needs(%q) names the service %s, which is not served: spell it as its proto does, with its package", need.name, name)
+			}
+		}
 	}
 	return all, nil
 }

@@ -6,16 +6,12 @@ package client
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
-	"fmt"
 	"net"
 	"net/url"
-	"os"
+	"slices"
 	"strings"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/credentials/insecure"
 
 	"example.com/clickstream/internal/receiver-runtime/eventid"
 )
@@ -24,12 +20,16 @@ import (
 type Option func(*settings)
 
 type settings struct {
-	target   string
-	insecure bool
-	rootCAs  string
-	tls      *tls.Config
-	once     bool
-	dial     []grpc.DialOption
+	target    string
+	insecure  bool
+	rootCAs   string
+	cert, key string
+	tls       *tls.Config
+	once      bool
+	token     func(context.Context) (string, error) // nil for none
+	headers   []header
+	perCall   []func(context.Context, string) (context.Context, error)
+	dial      []grpc.DialOption
 }
 
 // Insecure allows an unencrypted connection to another machine. Without it only
@@ -39,13 +39,23 @@ func Insecure() Option {
 }
 
 // RootCAs checks the server's certificate against the certificates in a PEM
-// file, instead of those that the system trusts.
+// file, instead of those that the system trusts. The file is read again for each
+// connection, and may be replaced.
 func RootCAs(file string) Option {
 	return func(s *settings) { s.rootCAs = file }
 }
 
+// Certificate shows a certificate to the server, which may want to know its callers.
+// Both files are in PEM format; the first may have more than one certificate, the
+// client's own and those that lead to its root. They are read again for each
+// connection, and may be replaced, one after the other: until they fit each other again,
+// those that were read before are used.
+func Certificate(certFile, keyFile string) Option {
+	return func(s *settings) { s.cert, s.key = certFile, keyFile }
+}
+
 // TLS encrypts the connection with config. It is for what the other options
-// don't cover, such as client certificates or a server name.
+// don't cover, such as a server name.
 func TLS(config *tls.Config) Option {
 	return func(s *settings) { s.tls = config }
 }
@@ -67,29 +77,11 @@ func WithEventID(ctx context.Context, id string) context.Context {
 	return eventid.WithID(ctx, id)
 }
 
-func (s *settings) credentials() (credentials.TransportCredentials, error) {
-	if s.tls == nil && s.rootCAs == "" && (s.insecure || local(s.target)) {
-		return insecure.NewCredentials(), nil
-	}
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	if s.tls != nil {
-		config = s.tls.Clone()
-	}
-	if s.rootCAs != "" {
-		pem, err := os.ReadFile(s.rootCAs)
-		if err != nil {
-			return nil, fmt.Errorf("root certificates: %w", err)
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("root certificates: %s has no certificate in PEM format", s.rootCAs)
-		}
-	}
-	return credentials.NewTLS(config), nil
-}
-
 // local reports whether a target of gRPC is certainly on this machine.
 func local(target string) bool {
+	if servers := list(target); servers != nil {
+		return !slices.ContainsFunc(servers, func(server string) bool { return !local(server) })
+	}
 	if scheme, _, ok := strings.Cut(target, ":"); ok {
 		switch scheme {
 		case "unix", "unix-abstract":

@@ -21,11 +21,13 @@ import (
 // How long to wait before a call is tried again: at first, at most, and the least
 // that is still worth another try before the deadline. Each wait is twice as long
 // as the one before, and up to a fifth longer or shorter, so that many clients
-// don't come back at once.
+// don't come back at once. If the server says how long to wait, it is that long, and
+// up to a fifth and a moment longer.
 const (
 	firstWait = 100 * time.Millisecond
 	mostWait  = 2 * time.Second
 	leastWait = firstWait / 2
+	moment    = 10 * time.Millisecond
 )
 
 // pushback is the key of the trailer by which a server says after how many
@@ -33,9 +35,11 @@ const (
 // https://github.com/grpc/proposal/blob/master/A6-client-retries.md.
 const pushback = "grpc-retry-pushback-ms"
 
-// retrier tries the calls of some methods again while the server is unavailable.
-// gRPC's own retries end after five attempts, which an outage of two seconds
-// outlasts, and they are lost if the caller has a service config.
+// retrier tries the calls of some methods again while the server is unavailable, or
+// when it names a time after which to. gRPC's own retries end after five attempts,
+// which an outage of two seconds outlasts, and they are lost if the caller has a
+// service config. Calls of other methods are final even if the server names a time:
+// it does not say that nothing was done, and gRPC's own policies don't read it so.
 type retrier map[string]bool // the methods that may be tried again, as "/shop.v1.Orders/Place"
 
 func newRetrier(services []Service) retrier {
@@ -52,7 +56,7 @@ func newRetrier(services []Service) retrier {
 
 // call makes a call, and tries it again until its deadline.
 func (r retrier) call(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, call grpc.UnaryInvoker, options ...grpc.CallOption) error {
-	if !r[method] || ctx.Value(onceKey{}) != nil {
+	if !r[method] || ctx.Value(dialingKey{}) != nil {
 		return call(ctx, method, request, reply, conn, options...)
 	}
 	var last error // the server's last answer
@@ -62,7 +66,7 @@ func (r retrier) call(ctx context.Context, method string, request, reply any, co
 		if err == nil {
 			return nil
 		}
-		if status.Code(err) != codes.Unavailable {
+		if !mayPass(err, trailer) {
 			return withAnswer(err, last, tries)
 		}
 		last = err
@@ -75,6 +79,19 @@ func (r retrier) call(ctx context.Context, method string, request, reply any, co
 			return withAnswer(status.FromContextError(ctx.Err()).Err(), last, tries)
 		}
 	}
+}
+
+// mayPass reports whether what a call failed for may be over soon: the server is
+// unavailable, or it refuses a call as one too many and says when it will take it.
+// Without that, ResourceExhausted may be for good, as a message that is too large is.
+func mayPass(err error, trailer metadata.MD) bool {
+	switch status.Code(err) {
+	case codes.Unavailable:
+		return true
+	case codes.ResourceExhausted:
+		return len(trailer.Get(pushback)) > 0
+	}
+	return false
 }
 
 // pause waits for a duration, or until a connection that is away is back.
@@ -102,7 +119,10 @@ func waitBefore(ctx context.Context, tries int, trailer metadata.MD) (wait time.
 	if asked := trailer.Get(pushback); len(asked) > 0 {
 		ms, err := strconv.ParseUint(asked[0], 10, 31)
 		wait = time.Duration(ms) * time.Millisecond
-		return wait, err == nil && wait < left
+		if len(asked) > 1 || err != nil || left-wait < leastWait {
+			return 0, false
+		}
+		return wait + rand.N(min(wait/5+moment, (left-wait)/2)), true
 	}
 	wait = mostWait
 	if shift := tries - 1; shift < 5 {
@@ -111,9 +131,6 @@ func waitBefore(ctx context.Context, tries int, trailer metadata.MD) (wait time.
 	wait = min(wait*time.Duration(800+rand.IntN(401))/1000, left/2)
 	return wait, wait >= leastWait
 }
-
-// onceKey is the key of a context whose calls are not tried again.
-type onceKey struct{}
 
 // unanswered is the error of a call that ended, by its deadline or a cancellation,
 // while it was tried again.

@@ -73,13 +73,17 @@ func (c Command) help(env Env) error {
 	for i, f := range c.Flags {
 		describe(&text, f.Name, valueOf(fields[i]), f.Doc)
 	}
-	fmt.Fprint(&text, "\nGeneral flags:\n")
 	set := flag.NewFlagSet(c.Name, flag.ContinueOnError)
 	new(parsed).define(set, env, c)
-	for _, name := range c.general() {
-		value, usage := flag.UnquoteUsage(set.Lookup(name))
-		describe(&text, name, value, usage)
+	general := func(title string, names []string) {
+		fmt.Fprintf(&text, "\n%s:\n", title)
+		for _, name := range names {
+			value, usage := flag.UnquoteUsage(set.Lookup(name))
+			describe(&text, name, value, usage)
+		}
 	}
+	general("General flags", c.general())
+	general("Authentication", c.accessFlags().list())
 	return write(env.Stdout, text.String())
 }
 

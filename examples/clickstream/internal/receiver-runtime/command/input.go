@@ -56,7 +56,7 @@ func (in *input) begin() error {
 	switch first[0] {
 	case byteOrderMark[0]:
 		if mark, _ := in.text.Peek(len(byteOrderMark)); string(mark) == byteOrderMark {
-			in.text.Discard(len(byteOrderMark))
+			_, _ = in.text.Discard(len(byteOrderMark))
 		}
 	case 0xff, 0xfe:
 		if mark, _ := in.text.Peek(2); string(mark) == "\xff\xfe" || string(mark) == "\xfe\xff" {

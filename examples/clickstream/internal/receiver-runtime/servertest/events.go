@@ -122,7 +122,7 @@ func checkStored[Event proto.Message](t *testing.T, log eventlog.Log, want []Eve
 
 // Tailing is an RPC that replays the log and follows it.
 type Tailing[Request, Event proto.Message] struct {
-	// Request asks for all there is. If nil, an empty one does.
+	// Request asks for all there is. If nil, one does that is as empty as its rules allow.
 	Request func() Request
 	// Append stores an event.
 	Append func(eventlog.Log, Event) error
@@ -162,7 +162,7 @@ func (h *held[Reply, Event]) Recv() (event Event, err error) {
 // Tails tests an RPC that replays the log and follows it: events come in their
 // order, those that were stored before the call and those that are stored later.
 func Tails[Request, Event proto.Message](t *testing.T, rpc Tailing[Request, Event]) {
-	request := empty[Request]()
+	request := Least[Request]()
 	if rpc.Request != nil {
 		request = rpc.Request()
 	}
@@ -199,8 +199,8 @@ func stored[Event proto.Message](t testing.TB, log eventlog.Log) (events []Event
 	return events
 }
 
-// change changes a field that does not identify the event. It returns false if the
-// event has none.
+// change changes a field that does not identify the event, within its rules. It returns
+// false if the event has none.
 func change(m proto.Message, identity []string) bool {
 	message := m.ProtoReflect()
 	fields := message.Descriptor().Fields()
@@ -209,19 +209,38 @@ func change(m proto.Message, identity []string) bool {
 		if fd.IsList() || fd.IsMap() || fd.ContainingOneof() != nil || slices.Contains(identity, string(fd.Name())) {
 			continue
 		}
-		switch value := message.Get(fd); fd.Kind() {
-		case protoreflect.StringKind:
-			message.Set(fd, protoreflect.ValueOfString(value.String()+", or not"))
-			return true
-		case protoreflect.BytesKind:
-			message.Set(fd, protoreflect.ValueOfBytes([]byte("another")))
-			return true
-		case protoreflect.BoolKind:
-			message.Set(fd, protoreflect.ValueOfBool(!value.Bool()))
-			return true
+		before, had := message.Get(fd), message.Has(fd)
+		for _, value := range alternatives(fd, before) {
+			if value.Equal(before) {
+				continue
+			}
+			if message.Set(fd, value); valid(m) {
+				return true
+			}
+		}
+		if had {
+			message.Set(fd, before)
+		} else {
+			message.Clear(fd)
 		}
 	}
 	return false
+}
+
+// alternatives returns values for a field instead of one that it has.
+func alternatives(fd protoreflect.FieldDescriptor, value protoreflect.Value) []protoreflect.Value {
+	var other protoreflect.Value
+	switch fd.Kind() {
+	case protoreflect.StringKind:
+		other = protoreflect.ValueOfString(value.String() + ", or not")
+	case protoreflect.BytesKind:
+		other = protoreflect.ValueOfBytes([]byte("another"))
+	case protoreflect.BoolKind:
+		other = protoreflect.ValueOfBool(!value.Bool())
+	default:
+		return nil
+	}
+	return append([]protoreflect.Value{other}, suggested(fd)...)
 }
 
 // broken is a log whose storage is out of reach.

@@ -30,6 +30,7 @@ import (
 	"slices"
 	"syscall"
 
+	"example.com/shop/internal/receiver-runtime/client"
 	"example.com/shop/internal/receiver-runtime/terminal"
 )
 
@@ -64,18 +65,22 @@ type Env struct {
 	Stdin   io.Reader // nil means an empty one
 	Stdout  io.Writer // gets each reply in one Write
 	Stderr  io.Writer // gets a line about how much was sent; nil means that nobody wants it
+	// Options are for each connection, for example a token of the program's own
+	// ([client.Token]), or what signs each call ([client.PerCall]). Those of the
+	// command line's flags come after them, and count where both say something.
+	Options []client.Option
 }
 
-// Main runs a program with the arguments, environment and streams of the process
-// and returns the exit code: 0, or 1 after an error, which it prints. The first
+// Main runs a program with the arguments, environment and streams of the process, and
+// with options for its connections (see [Env]), and returns the exit code: 0, or 1 after an error, which it prints. The first
 // SIGINT or SIGTERM cancels the call, the second ends the process. A cancelled
 // call is an error, except that a call with many replies may be cancelled once
 // it has begun: it may never end by itself. Then the exit code is 0.
-func Main(program string, commands []Command) int {
+func Main(program string, commands []Command, options ...client.Option) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
-	env := Env{Program: program, Args: os.Args[1:], Getenv: os.Getenv, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
+	env := Env{Program: program, Args: os.Args[1:], Getenv: os.Getenv, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Options: options}
 	if err := Run(ctx, env, commands); err != nil {
 		fmt.Fprintf(os.Stderr, "%s: %s\n", program, terminal.Text(err.Error()))
 		return 1

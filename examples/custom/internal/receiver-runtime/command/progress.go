@@ -82,7 +82,7 @@ func (p *progress) each(ctx context.Context) (context.Context, func(error) error
 		defer cancel()
 		if err != nil {
 			p.failed = true
-			return callError(limited, err)
+			return p.parsed.callError(limited, err)
 		}
 		p.acknowledged += p.requests.elements
 		return nil

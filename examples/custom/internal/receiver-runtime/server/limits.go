@@ -6,6 +6,7 @@ package server
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,8 +31,10 @@ type limits struct {
 	slowAfter   time.Duration   // how long a message may bring nothing while others wait for its memory
 	peers       sync.Map        // from net.Addr, as gRPC knows a client, to *connection
 
+	keepsRefused bool // requests as they are received, for a keeper
+
 	calls, tails atomic.Int64
-	noRoom       atomic.Int64 // when there was no room for a call, in Unix nanoseconds
+	waiting      waiting
 	endUploads   atomic.Bool  // halfway through the drain timeout
 	largest      atomic.Int64 // message that was received or that a tail sent; 0 if none was
 }
@@ -58,18 +61,11 @@ func (l *limits) letIn(ctx context.Context, info *tap.Info) (context.Context, er
 		return ctx, nil // gRPC answers Unimplemented at once
 	}
 	c := value.(*connection)
-	if l.calls.Add(1) > int64(l.config.MaxCalls) && !l.makeRoomForCall() {
-		l.calls.Add(-1)
-		l.notices.reached("--max-calls", c.from)
-		return nil, status.Errorf(codes.ResourceExhausted, "the server has %d calls under way, as many as it takes (--max-calls): try again later", l.config.MaxCalls)
+	if err := l.enter(c, kind); err != nil {
+		return nil, err
 	}
 	call := &call{Context: ctx, of: c, limits: l, kind: kind}
 	call.messages = call.first[:0]
-	if kind.tail && !l.letTailIn(c) {
-		l.calls.Add(-1)
-		l.notices.reached("--max-tails", c.from)
-		return nil, status.Errorf(codes.ResourceExhausted, "the server sends as many streams as it may (--max-tails is %d, half of them for one connection): try again later", l.config.MaxTails)
-	}
 	c.mu.Lock()
 	call.stream, call.ended = c.stream, c.complete
 	c.calls[call.stream] = call
@@ -77,17 +73,46 @@ func (l *limits) letIn(ctx context.Context, info *tap.Info) (context.Context, er
 	return call, nil
 }
 
-// letTailIn counts a tail of a connection, and reports whether there is room for it.
-func (l *limits) letTailIn(c *connection) bool {
-	most := int64(l.config.MaxTails)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if l.tails.Add(1) > most || c.tails > 0 && int64(c.tails) >= most/2 {
-		l.tails.Add(-1)
-		return false
+// share reports whether an address that has so many may have one more, of most, of which
+// so many are left. One address may take half of them. Each further one that takes as
+// much as it can finds less, but leaves something for one that has few: of 4,096, eight
+// that came one after the other leave 270, of which another may have 30.
+func share(has, left, most int64) bool {
+	return left > 0 && float64(has)*float64(most) < 2*float64(left)*float64(left)
+}
+
+// enter counts a call of a connection, or returns why it is not let in.
+func (l *limits) enter(c *connection, k kind) error {
+	most := int64(l.config.MaxCalls)
+	if has := c.address.calls.Add(1) - 1; !share(has, most-l.calls.Add(1)+1, most) {
+		l.leave(c, kind{}) // those that look for room must not take it
+		if !l.makeRoomForCall(c.address, has) {
+			l.notices.reached("--max-calls", c.from)
+			return status.Errorf(codes.ResourceExhausted, "the server has as many calls under way as it takes (--max-calls is %d, half of them for one address): try again later", most)
+		}
+		c.address.calls.Add(1)
+		l.calls.Add(1)
 	}
-	c.tails++
-	return true
+	if !k.tail {
+		return nil
+	}
+	most = int64(l.config.MaxTails)
+	if has := c.address.tails.Add(1) - 1; !share(has, most-l.tails.Add(1)+1, most) {
+		l.leave(c, k)
+		l.notices.reached("--max-tails", c.from)
+		return status.Errorf(codes.ResourceExhausted, "the server sends as many streams as it may (--max-tails is %d, half of them for one address): try again later", most)
+	}
+	return nil
+}
+
+// leave no longer counts a call.
+func (l *limits) leave(c *connection, k kind) {
+	l.calls.Add(-1)
+	c.address.calls.Add(-1)
+	if k.tail {
+		l.tails.Add(-1)
+		c.address.tails.Add(-1)
+	}
 }
 
 // errNoMemory is the error of take if there is no memory in time.
@@ -97,6 +122,9 @@ var errNoMemory = errors.New("no memory in time")
 // or the end of ctx. While the server drains it waits for a moment only: those that
 // hold the memory may be clients that never send the rest, or never read.
 func (l *limits) take(ctx context.Context, memory *memory, of *connection, bytes int64, timeout time.Duration) (int64, error) {
+	if got, ok := memory.takeNow(of, bytes); ok {
+		return got, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	defer context.AfterFunc(l.draining, func() { time.AfterFunc(drainGrace, cancel) })()
@@ -112,55 +140,122 @@ func (l *limits) take(ctx context.Context, memory *memory, of *connection, bytes
 	}
 }
 
-// noRoomFor is how long a server that is full of calls at work is taken to be.
-const noRoomFor = 10 * time.Millisecond
+// waiting are calls that have waited for their clients for longest: of one address, or
+// of all. Finding them takes long where there are many calls, so that many are found at
+// once, and if there is none, none is looked for during a moment.
+type waiting struct {
+	mu     sync.Mutex
+	looked time.Time // when there was none
+	calls  []waiter  // those that have waited for longest are last
+}
 
-// makeRoomForCall forgets calls that ended before their handler began, or else
-// ends the call that has waited for its client for longest, of the connection with
-// most calls that wait. It reports whether there was one. If there was none a
-// moment ago, it doesn't look again.
-func (l *limits) makeRoomForCall() bool {
-	now := time.Now().UnixNano()
-	if now-l.noRoom.Load() < int64(noRoomFor) {
-		return false
+type waiter struct {
+	*call
+	since time.Time
+}
+
+const (
+	lookEvery   = 10 * time.Millisecond
+	mostWaiters = 64
+	// How many calls of an address may be about to end to make room. So one that makes
+	// calls faster than they end doesn't get more than its share.
+	mostEvicted = 4
+)
+
+// makeRoomForCall ends the call that has waited for its client for longest: of the
+// address of a new call if that has its share of all calls, else of that which has most.
+// Where none waits, it closes a connection whose client does not read its
+// answers. It reports whether there was one.
+func (l *limits) makeRoomForCall(from *address, has int64) bool {
+	waiting, share := &from.waiting, int64(l.config.MaxCalls)/int64(l.connections.addresses()+1)
+	switch {
+	case has < share:
+		waiting, from = &l.waiting, nil
+	case from.evicted.Load() >= mostEvicted:
+		return false // they make room soon
 	}
-	var longest *call
-	most, room := 0, false
+	waiting.mu.Lock()
+	defer waiting.mu.Unlock()
+	for {
+		for n := len(waiting.calls) - 1; n >= 0; n-- {
+			next := waiting.calls[n]
+			waiting.calls = waiting.calls[:n]
+			if next.evict(next.since, status.Errorf(codes.ResourceExhausted, "the server has as many calls under way as it takes (--max-calls is %d), and this one waited for its client", l.config.MaxCalls)) {
+				l.notices.reached("--max-calls", next.of.from)
+				return true
+			}
+		}
+		if time.Since(waiting.looked) < lookEvery {
+			return false
+		}
+		found, room := l.longestWaiting(from, share)
+		if waiting.calls = found; room {
+			return true
+		}
+		if len(found) == 0 {
+			waiting.looked = time.Now()
+			return false
+		}
+	}
+}
+
+// longestWaiting returns the calls that have waited for longest, the longest last, of an
+// address, or of that which has most, and its share or more. Or it makes room at once: it forgets
+// calls that ended before their handler began, or closes a connection whose client has
+// not read its answers for a while.
+func (l *limits) longestWaiting(from *address, share int64) (longest []waiter, room bool) {
+	by := map[*address][]waiter{}
+	var still *connection
 	for _, c := range l.connections.all() {
+		if from != nil && c.address != from || from == nil && c.address.calls.Load() < share {
+			continue
+		}
 		c.mu.Lock()
-		waiting, first := 0, (*call)(nil)
 		for id, call := range c.calls {
 			switch {
 			case call.endedEarly():
 				c.remove(id)
 				room = true
 			case call.waiting && call.cut == nil:
-				waiting++
-				if first == nil || call.waits.Before(first.waits) {
-					first = call
-				}
+				by[c.address] = append(by[c.address], waiter{call, call.waits})
 			}
 		}
-		if waiting > most {
-			longest, most = first, waiting
+		if c.unread > 0 && c.unread == len(c.calls) && c.standsStill(time.Now()) >= l.slowAfter {
+			still = c
 		}
 		c.mu.Unlock()
 	}
-	if room {
-		return true
+	most := int64(0)
+	for address, calls := range by {
+		if has := address.calls.Load(); has > most {
+			longest, most = calls, has
+		}
 	}
-	if longest == nil {
-		l.noRoom.Store(now)
-		return false
+	if !room && len(longest) == 0 && still != nil {
+		l.notices.reached("--max-calls", still.from)
+		still.Close()
+		return nil, true
 	}
-	longest.of.mu.Lock()
-	defer longest.of.mu.Unlock()
-	if !longest.waiting {
-		return false // no longer
+	slices.SortFunc(longest, func(a, b waiter) int { return b.since.Compare(a.since) })
+	return longest[max(0, len(longest)-mostWaiters):], room
+}
+
+// makeRoomForAnswer closes the connection whose answers have most memory, of those whose
+// clients have read nothing for a while.
+func (l *limits) makeRoomForAnswer() {
+	var still *connection
+	most := int64(0)
+	for c, has := range l.tailMemory.holders() {
+		c.mu.Lock()
+		if has > most && c.standsStill(time.Now()) >= 2*l.slowAfter {
+			still, most = c, has
+		}
+		c.mu.Unlock()
 	}
-	l.notices.reached("--max-calls", longest.of.from)
-	longest.end(status.Errorf(codes.ResourceExhausted, "the server has %d calls under way, as many as it takes (--max-calls), and this one waited for its client", l.config.MaxCalls))
-	return true
+	if still != nil {
+		l.notices.reached("--max-memory-bytes", still.from)
+		still.Close()
+	}
 }
 
 // makeRoomForMessage ends the call whose message has brought nothing for longest,
@@ -186,42 +281,35 @@ func (l *limits) makeRoomForMessage() {
 // bound returns a service whose calls keep to the limits. Unary RPCs become
 // streams of one message each way, since that is how the server gets to see a
 // request before gRPC has received and decoded all of it.
-func (l *limits) bound(desc *grpc.ServiceDesc, i interceptor, ours bool) *grpc.ServiceDesc {
-	bound := *desc
-	bound.Methods, bound.Streams = nil, nil
-	for _, method := range desc.Methods {
-		l.kinds["/"+desc.ServiceName+"/"+method.MethodName] = kind{}
-		bound.Streams = append(bound.Streams, grpc.StreamDesc{
+func (l *limits) bound(service Service, i interceptor, guards []Guard, ours bool) *grpc.ServiceDesc {
+	desc := *service.Desc
+	desc.Methods, desc.Streams = nil, nil
+	for _, method := range service.Desc.Methods {
+		rpc := newUnary(i, newGate(service, method.MethodName, false, ours, guards), method.Handler)
+		l.kinds[rpc.gate.call.Method] = kind{}
+		desc.Streams = append(desc.Streams, grpc.StreamDesc{
 			StreamName: method.MethodName,
 			Handler: func(impl any, stream grpc.ServerStream) error {
 				s := l.begin(stream)
 				defer s.finish()
-				reply, err := method.Handler(impl, s.Context(), s.RecvMsg, i.unary)
-				if err != nil {
-					return err
-				}
-				return s.SendMsg(reply)
+				return rpc.answer(impl, s)
 			},
 		})
 	}
-	for _, stream := range desc.Streams {
-		handler := stream.Handler
+	for _, stream := range service.Desc.Streams {
+		handler, gate := stream.Handler, newGate(service, stream.StreamName, true, ours, guards)
 		info := &grpc.StreamServerInfo{
-			FullMethod:     "/" + desc.ServiceName + "/" + stream.StreamName,
-			IsClientStream: stream.ClientStreams, IsServerStream: stream.ServerStreams,
+			FullMethod: gate.call.Method, IsClientStream: stream.ClientStreams, IsServerStream: stream.ServerStreams,
 		}
 		l.kinds[info.FullMethod] = kind{uploads: stream.ClientStreams, tail: stream.ServerStreams && !stream.ClientStreams && !ours}
 		stream.Handler = func(impl any, stream grpc.ServerStream) error {
 			s := l.begin(stream)
 			defer s.finish()
-			if err := s.beginTail(); err != nil {
-				return err
-			}
-			return i.stream(impl, s, info, handler)
+			return i.stream(impl, s, gate, info, handler)
 		}
-		bound.Streams = append(bound.Streams, stream)
+		desc.Streams = append(desc.Streams, stream)
 	}
-	return &bound
+	return &desc
 }
 
 // sawMessage notes the length of a message.

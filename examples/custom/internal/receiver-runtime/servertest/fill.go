@@ -21,12 +21,35 @@ const maxDepth = 4
 // says the name of its field, numbers are 1, lists and maps have one element,
 // of a oneof the first member is set. Only the fields with the full names in
 // unique have another value each time. A field of a type that requires itself
-// (proto2) stays unset: no message of that type is valid.
+// (proto2) stays unset: no message of that type is valid. If the proto has rules of
+// protovalidate, values are such that the message keeps them.
 func Sample[M proto.Message](unique ...string) M {
 	message := empty[M]()
-	filler{unique: unique, endless: map[protoreflect.FullName]bool{}}.fill(message.ProtoReflect(), maxDepth)
+	f := filler{unique: unique, endless: map[protoreflect.FullName]bool{}}
+	f.fill(message.ProtoReflect(), maxDepth)
+	keepRules(message.ProtoReflect(), f)
 	return message
 }
+
+// Least makes a message with as few fields as its rules allow: an empty one, if it has
+// none.
+func Least[M proto.Message]() M {
+	message := empty[M]()
+	addRequired(message.ProtoReflect(), filler{endless: map[protoreflect.FullName]bool{}})
+	return message
+}
+
+// What a module whose protos have rules does otherwise.
+var (
+	// keepRules changes a filled message, and addRequired an empty one, so that it keeps
+	// its rules.
+	keepRules   = func(protoreflect.Message, filler) {}
+	addRequired = func(protoreflect.Message, filler) {}
+	// valid reports whether a message keeps its rules.
+	valid = func(proto.Message) bool { return true }
+	// suggested returns values that the rules of a field suggest.
+	suggested = func(protoreflect.FieldDescriptor) []protoreflect.Value { return nil }
+)
 
 type filler struct {
 	unique  []string

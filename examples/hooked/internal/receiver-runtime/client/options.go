@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 
 	"google.golang.org/grpc"
@@ -78,6 +79,9 @@ func WithEventID(ctx context.Context, id string) context.Context {
 
 // local reports whether a target of gRPC is certainly on this machine.
 func local(target string) bool {
+	if servers := list(target); servers != nil {
+		return !slices.ContainsFunc(servers, func(server string) bool { return !local(server) })
+	}
 	if scheme, _, ok := strings.Cut(target, ":"); ok {
 		switch scheme {
 		case "unix", "unix-abstract":

@@ -109,6 +109,9 @@ func (f *tlsFiles) readCertificate() (*tls.Certificate, error) {
 		return nil, errors.New("the client's certificate and its key go together: name the files of both")
 	}
 	certificate, err := tls.LoadX509KeyPair(f.cert, f.key)
+	if err != nil { // perhaps both were replaced between one and the other
+		certificate, err = tls.LoadX509KeyPair(f.cert, f.key)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("the client's certificate %s and key %s: %w", f.cert, f.key, err)
 	}

@@ -24,7 +24,7 @@ import (
 // A call passes, from the outside in: the limits of the server; its own interceptor,
 // which recovers panics, logs how the call ended, and keeps errors without a status from
 // the caller; [Guard].Admit; the decoding of the request; yours; [Guard].Check and
-// [Service].Check; the method. So a panic of yours ends the call alone, and an error of
+// [Service].Rules; the method. So a panic of yours ends the call alone, and an error of
 // yours is treated as the method's.
 func UnaryInterceptors(interceptors ...grpc.UnaryServerInterceptor) Option {
 	return option(func(all *services) { all.unary = append(all.unary, interceptors...) })
@@ -56,57 +56,84 @@ func Logger(logger *slog.Logger) Option {
 // made for them. Within it are the interceptors of the user.
 type interceptor struct {
 	log      *slog.Logger
+	notices  *notices
 	draining context.Context // ends when the server drains
 	unaries  []grpc.UnaryServerInterceptor
 	streams  []grpc.StreamServerInterceptor
+	keeper   Keeper // nil for none
 }
 
-// unary answers a call of an RPC in which neither side streams. receive receives the
-// request, and gives it to the method through the interceptor that it gets.
-func (i interceptor) unary(stream *boundedStream, g *gate, receive func(context.Context, grpc.UnaryServerInterceptor) (any, error)) error {
-	reply, err := i.handle(stream.Context(), g, receive)
+// unary is an RPC in which neither side streams.
+type unary struct {
+	interceptor
+	gate   *gate
+	method grpc.MethodHandler
+	within grpc.UnaryServerInterceptor // what a request passes before the method; nil for nothing
+}
+
+func newUnary(i interceptor, g *gate, method grpc.MethodHandler) *unary {
+	all := slices.Clone(i.unaries)
+	if !g.open() {
+		all = append(all, func(ctx context.Context, request any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+			if err := g.pass(ctx, request); err != nil {
+				return nil, err
+			}
+			return next(ctx, request)
+		})
+	}
+	return &unary{i, g, method, chain(all)}
+}
+
+// chain makes one interceptor of all, of which the first is the outermost; nil of none.
+func chain(all []grpc.UnaryServerInterceptor) grpc.UnaryServerInterceptor {
+	switch len(all) {
+	case 0:
+		return nil
+	case 1:
+		return all[0]
+	}
+	return func(ctx context.Context, request any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+		for _, intercept := range slices.Backward(all) {
+			inner := next
+			next = func(ctx context.Context, request any) (any, error) { return intercept(ctx, request, info, inner) }
+		}
+		return next(ctx, request)
+	}
+}
+
+// answer answers a call.
+func (u *unary) answer(impl any, stream *boundedStream) error {
+	reply, err := u.handle(impl, stream)
 	if err != nil {
 		return err
 	}
 	return stream.SendMsg(reply)
 }
 
-func (i interceptor) handle(ctx context.Context, g *gate, receive func(context.Context, grpc.UnaryServerInterceptor) (any, error)) (reply any, err error) {
-	begin, receiving := time.Now(), false
+func (u *unary) handle(impl any, stream *boundedStream) (reply any, err error) {
+	ctx, begin, receiving := stream.Context(), time.Now(), false
+	within := ctx
 	defer func() {
-		if cause := recover(); cause != nil {
-			reply, err, receiving = nil, i.panicked(ctx, g.call.Method, cause), false
+		cause := recover()
+		if cause != nil {
+			reply, err = nil, u.panicked(ctx, u.gate.call.Method, cause)
 		}
-		if !receiving { // otherwise err is gRPC's, or that of a limit, which notices log
-			err = i.answer(ctx, g.call.Method, begin, err)
+		if cause != nil || !receiving || stream.received { // otherwise the error is gRPC's, or that of a limit, which notices log
+			err = u.interceptor.answer(ctx, u.gate.call.Method, begin, err)
 		}
+		u.keep(within, u.gate, err)
 	}()
-	within, err := g.admit(ctx)
+	admitted, err := u.gate.admit(ctx)
 	if err != nil {
 		return nil, err
 	}
-	receiving = true
-	return receive(within, func(ctx context.Context, request any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-		receiving = false
-		if !g.open() {
-			method := next
-			next = func(ctx context.Context, request any) (any, error) {
-				if err := g.pass(ctx, request); err != nil {
-					return nil, err
-				}
-				return method(ctx, request)
-			}
-		}
-		for _, intercept := range slices.Backward(i.unaries) {
-			inner := next
-			next = func(ctx context.Context, request any) (any, error) { return intercept(ctx, request, info, inner) }
-		}
-		return next(ctx, request)
-	})
+	within, receiving = admitted, true
+	return u.method(impl, within, stream.RecvMsg, u.within)
 }
 
 func (i interceptor) stream(server any, stream *boundedStream, g *gate, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
 	ctx, begin := stream.Context(), time.Now()
+	within := ctx
 	defer func() {
 		if cause := recover(); cause != nil {
 			err = i.panicked(ctx, info.FullMethod, cause)
@@ -116,15 +143,18 @@ func (i interceptor) stream(server any, stream *boundedStream, g *gate, info *gr
 		} else {
 			err = i.answer(ctx, info.FullMethod, begin, err)
 		}
+		i.keep(within, g, err)
 	}()
-	within, err := g.admit(ctx)
+	admitted, err := g.admit(ctx)
 	if err != nil {
 		return err
 	}
+	within = admitted
 	for _, intercept := range slices.Backward(i.streams) {
 		inner := next
 		next = func(server any, stream grpc.ServerStream) error { return intercept(server, stream, info, inner) }
 	}
+	defer func() { err = g.end(ctx, within, err) }()
 	if err := stream.beginTail(); err != nil {
 		return err
 	}
@@ -138,7 +168,15 @@ func (i interceptor) stream(server any, stream *boundedStream, g *gate, info *gr
 // answer logs how a call ended, and returns the error for the caller.
 func (i interceptor) answer(ctx context.Context, method string, begin time.Time, err error) error {
 	public := publicError(err)
-	i.logCall(ctx, method, begin, status.Code(public), err)
+	pushBack(ctx, public)
+	level := levelOf(status.Code(public))
+	if err != nil { // otherwise looking for one would cost each call an allocation
+		if refused := (refusal{}); errors.As(err, &refused) && refused.noticed() {
+			i.notices.refused(public, method, callerAddress(ctx))
+			level = slog.LevelDebug
+		}
+	}
+	i.logCall(ctx, level, method, begin, status.Code(public), err)
 	return public
 }
 
@@ -149,10 +187,11 @@ var errInternal = status.Error(codes.Internal, "internal error")
 // wraps, without what it is wrapped in. Everything else may contain data that they
 // must not see, such as a password in the address of a database.
 func publicError(err error) error {
+	if err == nil {
+		return nil
+	}
 	var known interface{ GRPCStatus() *status.Status }
 	switch {
-	case err == nil:
-		return nil
 	case errors.As(err, &known) && known.GRPCStatus().Code() != codes.OK:
 		return known.GRPCStatus().Err()
 	case errors.Is(err, context.DeadlineExceeded):
@@ -170,16 +209,20 @@ func (i interceptor) panicked(ctx context.Context, method string, cause any) err
 	return errInternal
 }
 
-// logCall logs a call: the code that the caller gets, and the whole error. If the
-// server is to blame, the level is one that is logged by default.
-func (i interceptor) logCall(ctx context.Context, method string, begin time.Time, code codes.Code, err error) {
-	level := slog.LevelDebug
+// levelOf returns the level at which a call is logged that ends with a code. If the
+// server is to blame, it is one that is logged by default.
+func levelOf(code codes.Code) slog.Level {
 	switch code {
 	case codes.Unknown, codes.Internal, codes.DataLoss:
-		level = slog.LevelError
+		return slog.LevelError
 	case codes.Unavailable, codes.ResourceExhausted, codes.DeadlineExceeded:
-		level = slog.LevelWarn
+		return slog.LevelWarn
 	}
+	return slog.LevelDebug
+}
+
+// logCall logs a call: the code that the caller gets, and the whole error.
+func (i interceptor) logCall(ctx context.Context, level slog.Level, method string, begin time.Time, code codes.Code, err error) {
 	if !i.log.Enabled(ctx, level) {
 		return
 	}

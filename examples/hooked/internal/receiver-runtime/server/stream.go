@@ -16,9 +16,13 @@ import (
 // boundedStream is a stream that keeps to the limits.
 type boundedStream struct {
 	grpc.ServerStream
-	call *call // nil if the call came by another way than the server's listener
+	call     *call   // nil if the call came by another way than the server's listener
+	sending  *sender // of a tail, and of one that has sent a large message
+	received bool    // the last RecvMsg received a message
+}
 
-	// Only tails use these.
+// sender is what a call knows about what it sends.
+type sender struct {
 	start *time.Timer
 	mu    sync.Mutex
 	begun bool  // to send
@@ -28,12 +32,14 @@ type boundedStream struct {
 // begin begins to handle a call.
 func (l *limits) begin(s grpc.ServerStream) *boundedStream {
 	call, _ := s.Context().Value(callKey{}).(*call)
-	if call != nil {
-		call.of.mu.Lock()
-		call.started = true
-		call.of.mu.Unlock()
+	if call == nil {
+		return &boundedStream{ServerStream: s}
 	}
-	return &boundedStream{ServerStream: s, call: call}
+	call.of.mu.Lock()
+	call.started = true
+	call.of.mu.Unlock()
+	call.bounded = boundedStream{ServerStream: s, call: call}
+	return &call.bounded
 }
 
 func (s *boundedStream) finish() {
@@ -41,16 +47,17 @@ func (s *boundedStream) finish() {
 		return
 	}
 	s.call.release()
-	if s.start != nil {
-		s.start.Stop()
-		s.mu.Lock()
-		s.begun = true
-		s.give(s.held)
-		s.mu.Unlock()
+	answer := int64(0)
+	if s.sending != nil {
+		if s.sending.start != nil {
+			s.sending.start.Stop()
+		}
+		s.sending.mu.Lock()
+		s.sending.begun = true
+		answer, s.sending.held = s.sending.held, 0
+		s.sending.mu.Unlock()
 	}
-	s.call.of.mu.Lock()
-	s.call.of.remove(s.call.stream)
-	s.call.of.mu.Unlock()
+	s.call.finish(answer)
 }
 
 // wasCut reports whether the limits or a drain ended the call.
@@ -63,11 +70,14 @@ func (s *boundedStream) wasCut() bool {
 	return s.call.cut != nil
 }
 
-func (s *boundedStream) RecvMsg(into any) error {
+func (s *boundedStream) RecvMsg(into any) (err error) {
 	if s.call == nil {
-		return s.ServerStream.RecvMsg(into)
+		err = s.ServerStream.RecvMsg(into)
+	} else {
+		err = s.call.receive(s.ServerStream, into)
 	}
-	return s.call.receive(s.ServerStream, into)
+	s.received = err == nil
+	return err
 }
 
 // tailStart is how long a tail may take to find the first event to send.
@@ -85,34 +95,41 @@ func (s *boundedStream) beginTail() error {
 	if largest == 0 {
 		largest = int64(s.call.limits.config.MaxMessageBytes)
 	}
+	s.sending = &sender{}
 	if err := s.holdTail(messageForms * largest); err != nil {
 		return err
 	}
-	s.start = time.AfterFunc(tailStart, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if !s.begun {
-			s.give(s.held)
+	s.sending.start = time.AfterFunc(tailStart, func() {
+		s.sending.mu.Lock()
+		defer s.sending.mu.Unlock()
+		if !s.sending.begun {
+			s.give(s.sending.held)
 		}
 	})
 	return nil
 }
 
-// holdTail makes a tail hold some memory for what it sends, and waits for it. It
+// holdTail makes a call hold some memory for what it sends, and waits for it. It
 // holds it until it sends the next message, which gRPC takes once the client has
-// room for it.
+// room for it, or until the client has the last.
 func (s *boundedStream) holdTail(bytes int64) error {
 	if bytes <= messageFree {
 		bytes = 0
 	}
 	l := s.call.limits
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	missing := min(bytes, l.tailMemory.size) - s.held
+	s.sending.mu.Lock()
+	defer s.sending.mu.Unlock()
+	missing := min(bytes, l.tailMemory.size) - s.sending.held
 	if missing <= 0 {
 		s.give(-missing)
 		return nil
 	}
+	var relief *time.Timer
+	relief = time.AfterFunc(l.slowAfter/2, func() {
+		l.makeRoomForAnswer()
+		relief.Reset(l.slowAfter / 4)
+	})
+	defer relief.Stop()
 	got, err := l.take(s.call, l.tailMemory, s.call.of, missing, l.config.ReceiveTimeout)
 	switch {
 	case err == errNoMemory:
@@ -120,27 +137,38 @@ func (s *boundedStream) holdTail(bytes int64) error {
 	case err != nil:
 		return err
 	}
-	s.held += got
+	s.sending.held += got
 	return nil
 }
 
 // give gives back some of the memory. The lock is held.
 func (s *boundedStream) give(bytes int64) {
 	s.call.limits.tailMemory.give(s.call.of, bytes)
-	s.held -= bytes
+	s.sending.held -= bytes
+}
+
+// holdFor makes a call hold the memory for a message that it sends.
+func (s *boundedStream) holdFor(length int64) error {
+	switch {
+	case s.call.tail:
+		s.call.limits.sawMessage(length)
+		s.sending.mu.Lock()
+		s.sending.begun = true
+		s.sending.mu.Unlock()
+	case s.sending == nil && length <= smallMessage:
+		return nil
+	case s.sending == nil:
+		s.sending = &sender{}
+	}
+	return s.holdTail(messageForms * length)
 }
 
 func (s *boundedStream) SendMsg(message any) error {
 	if s.call == nil {
 		return s.ServerStream.SendMsg(message)
 	}
-	if message, ok := message.(proto.Message); ok && s.call.tail {
-		length := int64(proto.Size(message))
-		s.call.limits.sawMessage(length)
-		s.mu.Lock()
-		s.begun = true
-		s.mu.Unlock()
-		if err := s.holdTail(messageForms * length); err != nil {
+	if message, ok := message.(proto.Message); ok {
+		if err := s.holdFor(int64(proto.Size(message))); err != nil {
 			return err
 		}
 	}

@@ -53,6 +53,8 @@ const (
 	watchInterval = 250 * time.Millisecond
 	// How long files may be wrong before that is logged.
 	watchGrace = 3 * time.Second
+	// How often files that are wrong are tried again: time alone may mend them.
+	watchRetry = time.Minute
 	// Files that are larger are refused, so that a wrong path can't take all memory.
 	maxWatchedBytes = 16 << 20
 )
@@ -64,10 +66,12 @@ type watched struct {
 
 	seen     reading   // when they were last looked at
 	tried    reading   // what was last given to load, or could not be read
-	loaded   [][]byte  // what load last took
 	err      error     // of what was tried
+	triedAt  time.Time // when it was last tried
 	since    time.Time // since when there has been an error
-	reported bool      // whether err was logged
+	reported bool      // whether this was logged
+
+	pipes map[string][]byte // what was in those of the files that can be read only once
 
 	reloads, failures atomic.Int64
 }
@@ -93,18 +97,28 @@ func (r reading) equal(other reading) bool {
 	return true
 }
 
-// start loads the files for the first time.
+// start loads the files for the first time. If that fails and they have changed
+// meanwhile, they were just being replaced, and it tries again.
 func (w watch) start(log *slog.Logger) (*watched, error) {
-	files := &watched{watch: w, log: log}
-	read := files.read()
-	if read.err != nil {
-		return nil, fmt.Errorf("%s: %w", w.name, read.err)
+	files := &watched{watch: w, log: log, pipes: map[string][]byte{}}
+	for read := files.read(); ; {
+		err := read.err
+		if err == nil {
+			err = w.load(read.contents)
+		}
+		if err == nil {
+			files.seen, files.tried = read, read
+			return files, nil
+		}
+		again := files.read()
+		if again.equal(read) {
+			if read.err != nil {
+				err = fmt.Errorf("%s: %w", w.name, err)
+			}
+			return nil, err
+		}
+		read = again
 	}
-	if err := w.load(read.contents); err != nil {
-		return nil, err
-	}
-	files.seen, files.tried, files.loaded = read, read, read.contents
-	return files, nil
 }
 
 // watchAll looks at files until ended is closed, and at once on each hang-up.
@@ -133,7 +147,9 @@ func (w *watched) look(now time.Time) {
 	read := w.read()
 	settled := read.equal(w.seen)
 	w.seen = read
-	if settled && !read.equal(w.tried) {
+	changed := !read.equal(w.tried)
+	if settled && (changed || w.err != nil && now.Sub(w.triedAt) >= watchRetry) {
+		w.reported = w.reported && !changed
 		w.try(read, now)
 	}
 	if w.err != nil && !w.reported && now.Sub(w.since) >= watchGrace {
@@ -149,6 +165,7 @@ func (w *watched) lookNow() {
 		w.log.Info("files have not changed", "of", w.name, "files", w.files)
 		return
 	}
+	w.reported = false
 	w.try(read, time.Now())
 	if w.err != nil {
 		w.report()
@@ -157,12 +174,11 @@ func (w *watched) lookNow() {
 
 func (w *watched) try(read reading, now time.Time) {
 	failed := w.err != nil
-	w.tried, w.err, w.reported = read, read.err, false
+	w.tried, w.err, w.triedAt = read, read.err, now
 	if w.err == nil {
 		w.err = w.load(read.contents)
 	}
 	if w.err == nil {
-		w.loaded = read.contents
 		w.reloads.Add(1)
 		w.log.Info("files were read again", "of", w.name, "files", w.files)
 	} else if !failed {
@@ -176,26 +192,34 @@ func (w *watched) report() {
 	w.log.Warn("files that have changed can't be used: what was read before stays in use", "of", w.name, "error", w.err)
 }
 
-// read reads the files. It reads a pipe only at first, since that can't be read again.
 func (w *watched) read() (read reading) {
-	for i, file := range w.files {
-		info, err := os.Stat(file)
-		var content []byte
-		switch {
-		case err != nil:
-		case w.loaded != nil && info.Mode()&os.ModeNamedPipe != 0:
-			content = w.loaded[i]
-		case info.Size() > maxWatchedBytes:
-			err = fmt.Errorf("%s is larger than %d MiB", file, maxWatchedBytes>>20)
-		default:
-			content, err = readBounded(file)
-		}
+	for _, file := range w.files {
+		content, err := w.readOne(file)
 		if err != nil {
 			return reading{err: err}
 		}
 		read.contents = append(read.contents, content)
 	}
 	return read
+}
+
+func (w *watched) readOne(file string) ([]byte, error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxWatchedBytes {
+		return nil, fmt.Errorf("%s is larger than %d MiB", file, maxWatchedBytes>>20)
+	}
+	pipe := info.Mode()&os.ModeNamedPipe != 0
+	if content, ok := w.pipes[file]; ok && pipe {
+		return content, nil
+	}
+	content, err := readBounded(file)
+	if err == nil && pipe {
+		w.pipes[file] = content
+	}
+	return content, err
 }
 
 // readBounded reads a file, whose size may be anything by now.
@@ -208,9 +232,37 @@ func readBounded(name string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(file, maxWatchedBytes))
 }
 
+// loadFiles loads the files that the server watches.
+func (s *Server) loadFiles(watches []watch) error {
+	if s.config.TLSCert != "" {
+		s.certificates = &certificates{
+			files: certificateFiles(s.config.TLSCert, s.config.TLSKey, s.config.TLSClientCA),
+			flags: []string{"--tls-cert", "--tls-key", "--tls-client-ca"},
+			log:   s.log,
+		}
+		watched, err := s.certificates.start()
+		if err != nil {
+			return err
+		}
+		s.watched = append(s.watched, watched)
+	}
+	for _, watch := range watches {
+		watched, err := watch.start(s.log)
+		if err != nil {
+			return err
+		}
+		s.watched = append(s.watched, watched)
+	}
+	return nil
+}
+
 // Stats is what a server has counted since it listens.
 type Stats struct {
-	// Files are those that the server watches, by the name given to [Watch].
+	// CertificateEnds is when the server's certificate ends, or one that leads from it
+	// to its root. It is zero without TLS.
+	CertificateEnds time.Time
+	// Files are those that the server watches, by the name given to [Watch];
+	// "certificates" are those of TLS.
 	Files map[string]FileStats
 }
 
@@ -221,6 +273,9 @@ type FileStats struct{ Reloads, Failures int64 }
 // Stats returns the counts as they are now.
 func (s *Server) Stats() Stats {
 	stats := Stats{Files: map[string]FileStats{}}
+	if s.certificates != nil {
+		stats.CertificateEnds = s.certificates.ends()
+	}
 	for _, files := range s.watched {
 		stats.Files[files.name] = FileStats{files.reloads.Load(), files.failures.Load()}
 	}

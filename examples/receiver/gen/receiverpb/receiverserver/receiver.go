@@ -3,9 +3,18 @@
 
 package receiverserver
 
-import "example.com/receiver/gen/receiverpb"
+import (
+	"example.com/receiver/gen/receiverpb"
+	"example.com/receiver/internal/receiver-runtime/server"
+)
 
 // Receiver serves impl as the service Receiver.
 func Receiver(impl receiverpb.ReceiverServer) Service {
-	return Service{Desc: &receiverpb.Receiver_ServiceDesc, Impl: impl}
+	return Service{
+		Desc: &receiverpb.Receiver_ServiceDesc,
+		Impl: impl,
+		RPCs: map[string]server.RPC{
+			"receive": server.TakesEvent(func(event *receiverpb.Event) string { return event.GetAppid() }),
+		},
+	}
 }

@@ -44,10 +44,15 @@ type Method struct {
 }
 
 // Dial connects to target, such as "localhost:50051", and returns once it is
-// connected. It returns an error if no address of target answers or ctx ends
-// first. While the server is unavailable, calls of methods that allow it are tried
-// again until their deadline, also those of a caller that has a service config. A
-// connection that is lost is back within about two seconds after the server is.
+// connected. It returns an error if no server of target answers or ctx ends first.
+// Calls go in turn to all addresses of a name in the DNS, or to all servers of a list,
+// "host:port,host:port"; on this machine, to the one server of target.
+//
+// While the server is unavailable, calls of methods that allow it are tried again until
+// their deadline, also those of a caller that has a service config. So are calls that
+// the server refuses as too many (code ResourceExhausted), if it says after what time to
+// try again and that is before the deadline. A connection that is lost is back within
+// about two seconds after the server is.
 func Dial(ctx context.Context, target string, services []Service, options ...Option) (*grpc.ClientConn, error) {
 	settings := settings{target: target}
 	for _, option := range options {
@@ -57,36 +62,40 @@ func Dial(ctx context.Context, target string, services []Service, options ...Opt
 	if err != nil {
 		return nil, err
 	}
-	calls := newRetrier(services).intercept
+	preparation, err := settings.preparation()
+	if err != nil {
+		return nil, err
+	}
+	calls := []grpc.UnaryClientInterceptor{within, preparation.unary, newRetrier(services).call}
 	if settings.once {
-		calls = callOnce
+		calls = []grpc.UnaryClientInterceptor{callOnce, preparation.unary}
 	}
 	handshakes := newHandshakes(credentials)
 	dial := []grpc.DialOption{
 		grpc.WithTransportCredentials(handshakes),
-		grpc.WithChainUnaryInterceptor(calls),
-		grpc.WithChainStreamInterceptor(openStream),
+		grpc.WithChainUnaryInterceptor(calls...),
+		grpc.WithChainStreamInterceptor(openStream, preparation.stream),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReceive)),
 		grpc.WithConnectParams(reconnecting),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
 	}
-	if local(target) {
-		// Otherwise gRPC asks the DNS for a configuration of localhost, which
-		// takes long where no DNS server answers.
-		dial = append(dial, grpc.WithDisableServiceConfig())
+	if settings.token != nil {
+		dial = append(dial, grpc.WithPerRPCCredentials(bearer{settings.token, !settings.insecure && !local(target)}))
 	}
-	conn, err := grpc.NewClient(target, append(dial, settings.dial...)...)
+	name, balancing := balance(target)
+	dial = append(dial, balancing...)
+	conn, err := grpc.NewClient(name, append(dial, settings.dial...)...)
 	if err != nil {
 		return nil, fmt.Errorf("%q is not a target that gRPC can dial: %w", target, err)
 	}
-	if err := connect(ctx, conn, handshakes.seen); err != nil {
+	if err := connect(ctx, conn, target, handshakes.seen); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
 	return conn, nil
 }
 
 // connect waits until the connection is ready or has failed.
-func connect(ctx context.Context, conn *grpc.ClientConn, seen *seen) error {
+func connect(ctx context.Context, conn *grpc.ClientConn, target string, seen *seen) error {
 	for {
 		state := conn.GetState()
 		switch state {
@@ -97,23 +106,27 @@ func connect(ctx context.Context, conn *grpc.ClientConn, seen *seen) error {
 		case connectivity.TransientFailure:
 			if err := dialError(ctx, conn); err != nil {
 				if ctx.Err() != nil {
-					return fmt.Errorf("no answer from %s: %w", conn.Target(), err)
+					return fmt.Errorf("no answer from %s: %w", target, err)
 				}
-				return seen.explain(ctx, conn.Target(), err)
+				return seen.explain(ctx, target, err)
 			}
 		}
 		if !conn.WaitForStateChange(ctx, state) {
-			return fmt.Errorf("no answer from %s: %w", conn.Target(), ctx.Err())
+			return fmt.Errorf("no answer from %s: %w", target, ctx.Err())
 		}
 	}
 }
+
+// dialingKey is the key of the context of the call that dialError makes: it is made
+// once, and without what goes with the user's calls.
+type dialingKey struct{}
 
 // dialError returns why a connection failed, or nil if it has become ready
 // meanwhile. gRPC gives the reason only to a call. It can be any call, because
 // without a connection it never leaves this machine.
 func dialError(ctx context.Context, conn *grpc.ClientConn) error {
-	once := context.WithValue(ctx, onceKey{}, true)
-	err := conn.Invoke(once, "/grpc.health.v1.Health/Check", &emptypb.Empty{}, &emptypb.Empty{}, grpc.WaitForReady(false))
+	dialing := context.WithValue(ctx, dialingKey{}, true)
+	err := conn.Invoke(dialing, "/grpc.health.v1.Health/Check", &emptypb.Empty{}, &emptypb.Empty{}, grpc.WaitForReady(false))
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -135,15 +148,15 @@ var reconnecting = grpc.ConnectParams{
 	MinConnectTimeout: 20 * time.Second, // as by default
 }
 
-// intercept gives a call a deadline if it has none, and makes it. (The timeout of a
+// within gives a call a deadline if it has none, and makes it. (The timeout of a
 // service config would also shorten longer deadlines.)
-func (r retrier) intercept(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, call grpc.UnaryInvoker, options ...grpc.CallOption) error {
+func within(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, call grpc.UnaryInvoker, options ...grpc.CallOption) error {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, DefaultTimeout)
 		defer cancel()
 	}
-	return explainID(ctx, r.call(ctx, method, request, reply, conn, call, options...))
+	return explainID(ctx, call(ctx, method, request, reply, conn, options...))
 }
 
 // callOnce makes a call as it is.

@@ -7,13 +7,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"example.com/receiver/internal/receiver-runtime/client"
+	"example.com/receiver/internal/receiver-runtime/eventid"
 )
 
 // exchange has what a call needs: the server, its requests, and how to report
@@ -43,7 +47,7 @@ func (c Command) call(parent context.Context, env Env, p *parsed) error {
 	replies := new(codec)
 	x := exchange{
 		addr:     p.addr,
-		options:  append(p.options(), client.With(grpc.WithDefaultCallOptions(grpc.ForceCodec(replies)))),
+		options:  slices.Concat(env.Options, p.options(), []client.Option{client.With(grpc.WithDefaultCallOptions(grpc.ForceCodec(replies)))}),
 		requests: progress.next,
 		opened:   func() { begun = true; opened() },
 		sent:     func() { progress.sent.Add(1) },
@@ -59,7 +63,7 @@ func (c Command) call(parent context.Context, env Env, p *parsed) error {
 		case begun && c.Call.manyReplies && errors.Is(parent.Err(), context.Canceled):
 			return nil
 		default:
-			err = callError(ctx, failure)
+			err = p.callError(ctx, failure)
 		}
 		if err != nil {
 			break
@@ -98,8 +102,9 @@ func (p *parsed) late() error {
 
 // callError returns the error of a call in the words of the person who made it:
 // for a timeout or a cancellation its cause, with what the server answered to
-// earlier tries, else the server's code and message.
-func callError(ctx context.Context, err error) error {
+// earlier tries, else the server's code and message. To somebody who gave nothing that
+// shows who calls it says how to.
+func (p *parsed) callError(ctx context.Context, err error) error {
 	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
 		<-ctx.Done() // the server knows the deadline, too, and may have ended the call first
 	}
@@ -110,8 +115,20 @@ func callError(ctx context.Context, err error) error {
 			err = fmt.Errorf("%w; its last answer was %s: %s", err, answer.Code(), answer.Message())
 		}
 	}
-	if s, ok := status.FromError(err); ok {
-		return fmt.Errorf("%s: %s", s.Code(), s.Message())
+	s, ok := status.FromError(err)
+	switch {
+	case !ok:
+		return err
+	case p.access.hint != "" && !sendsMore(ctx) && (s.Code() == codes.Unauthenticated || s.Code() == codes.PermissionDenied):
+		return fmt.Errorf("%s: %s (%s)", s.Code(), s.Message(), p.access.hint)
 	}
-	return err
+	return fmt.Errorf("%s: %s", s.Code(), s.Message())
+}
+
+// sendsMore reports whether the program's own context has metadata for the call,
+// besides the id of an event: a token, for example.
+func sendsMore(ctx context.Context) bool {
+	md, _ := metadata.FromOutgoingContext(ctx)
+	delete(md, eventid.Key) // of a copy
+	return len(md) > 0
 }

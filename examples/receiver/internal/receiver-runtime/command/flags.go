@@ -40,13 +40,14 @@ type Flag struct {
 	Doc   string // may be empty, and may have several lines
 }
 
-// general returns the names of the flags that every command has, in the order in
-// which help shows them.
+// general returns the names of the flags that every command has and that no field can
+// have, in the order in which help shows them.
 func (c Command) general() []string {
+	names := []string{"addr", "timeout", "json", "insecure", "ca"}
 	if c.Event {
-		return []string{"addr", "timeout", "json", "event-id", "insecure", "ca"}
+		return slices.Insert(names, 3, "event-id")
 	}
-	return []string{"addr", "timeout", "json", "insecure", "ca"}
+	return names
 }
 
 // parsed is a parsed command line.
@@ -59,6 +60,7 @@ type parsed struct {
 	eventID  string
 	insecure bool
 	ca       string
+	access   access
 
 	reads   bool          // whether requests, or the elements of batches, are read from the standard input
 	calls   bool          // whether each of them, or each batch, is a call of its own
@@ -67,7 +69,7 @@ type parsed struct {
 
 // define adds the general flags of a command to a set.
 func (p *parsed) define(set *flag.FlagSet, env Env, c Command) {
-	variable := addrVariable(env.Program)
+	variable := variable(env.Program, "ADDR")
 	addr := env.Getenv(variable)
 	if addr == "" {
 		addr = "localhost:50051"
@@ -90,17 +92,18 @@ func (p *parsed) define(set *flag.FlagSet, env Env, c Command) {
 	}
 	set.BoolVar(&p.insecure, "insecure", false, "allow an unencrypted connection to another machine")
 	set.StringVar(&p.ca, "ca", "", "`FILE` of PEM certificates to trust instead of the system's")
+	p.access.define(set, env, c)
 }
 
-// addrVariable returns the environment variable for --addr, such as
-// RECEIVER_CLIENT_ADDR for receiver-client.
-func addrVariable(program string) string {
+// variable returns the environment variable for a flag, such as RECEIVER_CLIENT_ADDR
+// for receiver-client and ADDR.
+func variable(program, name string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsLetter(r) || unicode.IsDigit(r) {
 			return unicode.ToUpper(r)
 		}
 		return '_'
-	}, program) + "_ADDR"
+	}, program) + "_" + name
 }
 
 func (p *parsed) check() error {
@@ -109,21 +112,24 @@ func (p *parsed) check() error {
 		return fmt.Errorf("--timeout: %s is not more than 0", p.timeout)
 	case p.insecure && p.ca != "":
 		return errors.New("--insecure and --ca exclude each other: give only one of them")
+	case p.insecure && p.access.cert != "":
+		return fmt.Errorf("--insecure and --%s exclude each other: give only one of them", p.access.names.cert)
 	}
 	if err := eventid.Check(p.eventID); err != nil {
 		return fmt.Errorf("--event-id: %w", err)
 	}
-	return nil
+	return p.access.check()
 }
 
 func (p *parsed) options() []client.Option {
+	var options []client.Option
 	switch {
 	case p.insecure:
-		return []client.Option{client.Insecure()}
+		options = append(options, client.Insecure())
 	case p.ca != "":
-		return []client.Option{client.RootCAs(p.ca)}
+		options = append(options, client.RootCAs(p.ca))
 	}
-	return nil
+	return append(options, p.access.options()...)
 }
 
 // parse parses a command line.

@@ -60,7 +60,8 @@ func init() { server.Subcommand("events", "prints and operates the event log") }
 
 // Events runs the subcommand that args name, such as "replay", which prints each
 // stored event as a line of JSON. It opens the log that the server itself would
-// open. The error is [flag.ErrHelp] if args ask for help.
+// open: --events and --config are the server's flags. The error is [flag.ErrHelp]
+// if args ask for help.
 func Events(ctx context.Context, program string, args []string, getenv func(string) string, out io.Writer) error {
 	command, args := find(args)
 	if command == nil {
@@ -74,21 +75,15 @@ func Events(ctx context.Context, program string, args []string, getenv func(stri
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	url := flags.String("events", server.Defaults(program).Events, "`URL` of the event log")
-	if err := server.FromEnvironment(flags, program, getenv); err != nil {
-		return err
-	}
 	act := command.define(flags)
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			fmt.Fprintf(out, "Usage: %s [flags]\n\n%s Its output is lines of JSON.\n\nFlags:\n", name, command.about)
-			flags.SetOutput(out)
-			flags.PrintDefaults()
-			return err
-		}
-		return fmt.Errorf("%w (see %s --help)", err, name)
+	err := server.ParseSubcommand(flags, program, args, getenv, "events")
+	if errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintf(out, "Usage: %s [flags]\n\n%s Its output is lines of JSON.\n\nFlags:\n", name, command.about)
+		flags.SetOutput(out)
+		flags.PrintDefaults()
 	}
-	if flags.NArg() > 0 {
-		return fmt.Errorf("unexpected argument %q (see %s --help)", flags.Arg(0), name)
+	if err != nil {
+		return err
 	}
 	log, err := command.open(ctx, *url)
 	if err != nil {

@@ -195,8 +195,10 @@ func (l *limits) watch(ended <-chan struct{}) {
 			if !since.IsZero() && now.Sub(since) >= l.config.DrainTimeout/2 {
 				l.endUploads.Store(true)
 			}
+			l.connections.forgetAddresses()
 			for _, c := range l.connections.all() {
 				c.mu.Lock()
+				c.standsStill(now)
 				for id, call := range c.calls {
 					if call.endedEarly() {
 						c.remove(id)
@@ -230,6 +232,9 @@ func (c *connection) activity(last *activity) *activity {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, call := range c.calls {
+		if call.finished {
+			continue
+		}
 		sends := call.sends.Load()
 		now.sends[call] = sends
 		unchanged = unchanged && sends%2 == 1 && last.sends[call] == sends // in SendMsg

@@ -7,6 +7,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/binary"
+	"log/slog"
 	"net"
 
 	"google.golang.org/grpc/credentials"
@@ -43,11 +44,17 @@ type follower struct {
 	padded  bool  // whether the next byte is the length of the padding
 	call    *call // that the frame belongs to; nil if none
 	stirred *call // whose handler to wake once gRPC has handled the frame; nil if none
+
+	sent outgoing
 }
 
 func follow(c *connection, unencrypted net.Conn) *follower {
 	return &follower{of: c, Conn: unencrypted, buffered: bufio.NewReaderSize(unencrypted, readBuffer), skip: prefaceLength}
 }
+
+// RemoteAddr returns the address by which the limits know the connection, whatever the
+// credentials make of it.
+func (f *follower) RemoteAddr() net.Addr { return f.of.RemoteAddr() }
 
 func (f *follower) Read(into []byte) (int, error) {
 	if f.stirred != nil {
@@ -82,6 +89,44 @@ func (f *follower) see(bytes []byte) {
 	}
 }
 
+// Write writes what gRPC sends, and takes note of the calls that it ends.
+func (f *follower) Write(bytes []byte) (int, error) {
+	f.sent.see(f.of, bytes)
+	return f.Conn.Write(bytes)
+}
+
+// outgoing follows what gRPC sends. A call whose handler has returned may keep its
+// answer in memory for as long as the client gives it no window, which can be seen only
+// here.
+type outgoing struct {
+	header  [frameHeaderLength]byte
+	have    int // bytes of header
+	payload int // bytes of the frame that are left
+}
+
+func (o *outgoing) see(c *connection, bytes []byte) {
+	for len(bytes) > 0 {
+		if n := min(o.payload, len(bytes)); n > 0 {
+			o.payload -= n
+			bytes = bytes[n:]
+			continue
+		}
+		n := copy(o.header[o.have:], bytes)
+		bytes = bytes[n:]
+		if o.have += n; o.have < frameHeaderLength {
+			return
+		}
+		o.have, o.payload = 0, int(binary.BigEndian.Uint32(o.header[:])>>8)
+		kind, flags := o.header[3], o.header[4]
+		switch {
+		case kind == frameReset, kind == frameHeaders && flags&flagEndStream != 0:
+			c.answered(binary.BigEndian.Uint32(o.header[5:]) &^ (1 << 31))
+		case kind == frameData:
+			c.data.Add(1)
+		}
+	}
+}
+
 // begin begins a frame, whose header is complete.
 func (f *follower) begin() {
 	f.have, f.call, f.padding = 0, nil, 0
@@ -100,6 +145,7 @@ func (f *follower) begin() {
 		}
 	case frameReset:
 		if call := f.of.callOf(stream); call != nil {
+			f.of.address.slowDown()
 			call.leave()
 			f.stirred = call
 		}
@@ -127,6 +173,7 @@ func (f *follower) take(bytes []byte) {
 // handshake of TLS if there is one.
 type handshake struct {
 	credentials.TransportCredentials // of TLS; nil for plaintext
+	log                              *slog.Logger
 }
 
 func (h handshake) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
@@ -134,6 +181,7 @@ func (h handshake) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo
 	if h.TransportCredentials != nil {
 		var err error
 		if unencrypted, info, err = h.TransportCredentials.ServerHandshake(raw); err != nil {
+			h.log.Debug("a TLS handshake did not succeed", "peer", raw.RemoteAddr().String(), "error", err)
 			return nil, nil, err
 		}
 	}

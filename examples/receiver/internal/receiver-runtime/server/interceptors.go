@@ -21,10 +21,11 @@ import (
 // [grpc.ChainUnaryInterceptor] does: the first is the outermost. They see all calls,
 // also those of the health service and of reflection; info.FullMethod names the RPC.
 //
-// A call passes, from the outside in: the limits of the server and the decoding of the
-// request; the server's own interceptor, which recovers panics, logs how the call
-// ended, and keeps errors without a status from the caller; yours; the method. So a
-// panic of yours ends the call alone, and an error of yours is treated as the method's.
+// A call passes, from the outside in: the limits of the server; its own interceptor,
+// which recovers panics, logs how the call ended, and keeps errors without a status from
+// the caller; [Guard].Admit; the decoding of the request; yours; [Guard].Check and
+// [Service].Rules; the method. So a panic of yours ends the call alone, and an error of
+// yours is treated as the method's.
 func UnaryInterceptors(interceptors ...grpc.UnaryServerInterceptor) Option {
 	return option(func(all *services) { all.unary = append(all.unary, interceptors...) })
 }
@@ -55,49 +56,127 @@ func Logger(logger *slog.Logger) Option {
 // made for them. Within it are the interceptors of the user.
 type interceptor struct {
 	log      *slog.Logger
+	notices  *notices
 	draining context.Context // ends when the server drains
 	unaries  []grpc.UnaryServerInterceptor
 	streams  []grpc.StreamServerInterceptor
+	keeper   Keeper // nil for none
 }
 
-func (i interceptor) unary(ctx context.Context, request any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (reply any, err error) {
-	begin := time.Now()
-	defer func() {
-		if cause := recover(); cause != nil {
-			reply, err = nil, i.panicked(ctx, info.FullMethod, cause)
-		}
-		err = i.answer(ctx, info.FullMethod, begin, err)
-	}()
-	for _, intercept := range slices.Backward(i.unaries) {
-		inner := next
-		next = func(ctx context.Context, request any) (any, error) { return intercept(ctx, request, info, inner) }
+// unary is an RPC in which neither side streams.
+type unary struct {
+	interceptor
+	gate   *gate
+	method grpc.MethodHandler
+	within grpc.UnaryServerInterceptor // what a request passes before the method; nil for nothing
+}
+
+func newUnary(i interceptor, g *gate, method grpc.MethodHandler) *unary {
+	all := slices.Clone(i.unaries)
+	if !g.open() {
+		all = append(all, func(ctx context.Context, request any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+			if err := g.pass(ctx, request); err != nil {
+				return nil, err
+			}
+			return next(ctx, request)
+		})
 	}
-	return next(ctx, request)
+	return &unary{i, g, method, chain(all)}
 }
 
-func (i interceptor) stream(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
-	begin := time.Now()
+// chain makes one interceptor of all, of which the first is the outermost; nil of none.
+func chain(all []grpc.UnaryServerInterceptor) grpc.UnaryServerInterceptor {
+	switch len(all) {
+	case 0:
+		return nil
+	case 1:
+		return all[0]
+	}
+	return func(ctx context.Context, request any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+		for _, intercept := range slices.Backward(all) {
+			inner := next
+			next = func(ctx context.Context, request any) (any, error) { return intercept(ctx, request, info, inner) }
+		}
+		return next(ctx, request)
+	}
+}
+
+// answer answers a call.
+func (u *unary) answer(impl any, stream *boundedStream) error {
+	reply, err := u.handle(impl, stream)
+	if err != nil {
+		return err
+	}
+	return stream.SendMsg(reply)
+}
+
+func (u *unary) handle(impl any, stream *boundedStream) (reply any, err error) {
+	ctx, begin, receiving := stream.Context(), time.Now(), false
+	within := ctx
+	defer func() {
+		cause := recover()
+		if cause != nil {
+			reply, err = nil, u.panicked(ctx, u.gate.call.Method, cause)
+		}
+		if cause != nil || !receiving || stream.received { // otherwise the error is gRPC's, or that of a limit, which notices log
+			err = u.interceptor.answer(ctx, u.gate.call.Method, begin, err)
+		}
+		u.keep(within, u.gate, err)
+	}()
+	admitted, err := u.gate.admit(ctx)
+	if err != nil {
+		return nil, err
+	}
+	within, receiving = admitted, true
+	return u.method(impl, within, stream.RecvMsg, u.within)
+}
+
+func (i interceptor) stream(server any, stream *boundedStream, g *gate, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
+	ctx, begin := stream.Context(), time.Now()
+	within := ctx
 	defer func() {
 		if cause := recover(); cause != nil {
-			err = i.panicked(stream.Context(), info.FullMethod, cause)
+			err = i.panicked(ctx, info.FullMethod, cause)
 		}
-		if bounded, ok := stream.(*boundedStream); ok && bounded.wasCut() { // notices log that
+		if stream.wasCut() { // notices log that
 			err = publicError(err)
 		} else {
-			err = i.answer(stream.Context(), info.FullMethod, begin, err)
+			err = i.answer(ctx, info.FullMethod, begin, err)
 		}
+		i.keep(within, g, err)
 	}()
+	admitted, err := g.admit(ctx)
+	if err != nil {
+		return err
+	}
+	within = admitted
 	for _, intercept := range slices.Backward(i.streams) {
 		inner := next
 		next = func(server any, stream grpc.ServerStream) error { return intercept(server, stream, info, inner) }
 	}
-	return next(server, drainable{stream, context.WithValue(stream.Context(), drainKey{}, i.draining)})
+	defer func() { err = g.end(ctx, within, err) }()
+	if err := stream.beginTail(); err != nil {
+		return err
+	}
+	passed := grpc.ServerStream(drainable{stream, context.WithValue(within, drainKey{}, i.draining)})
+	if !g.open() {
+		passed = gatedStream{passed, g}
+	}
+	return next(server, passed)
 }
 
 // answer logs how a call ended, and returns the error for the caller.
 func (i interceptor) answer(ctx context.Context, method string, begin time.Time, err error) error {
 	public := publicError(err)
-	i.logCall(ctx, method, begin, status.Code(public), err)
+	pushBack(ctx, public)
+	level := levelOf(status.Code(public))
+	if err != nil { // otherwise looking for one would cost each call an allocation
+		if refused := (refusal{}); errors.As(err, &refused) && refused.noticed() {
+			i.notices.refused(public, method, callerAddress(ctx))
+			level = slog.LevelDebug
+		}
+	}
+	i.logCall(ctx, level, method, begin, status.Code(public), err)
 	return public
 }
 
@@ -108,10 +187,11 @@ var errInternal = status.Error(codes.Internal, "internal error")
 // wraps, without what it is wrapped in. Everything else may contain data that they
 // must not see, such as a password in the address of a database.
 func publicError(err error) error {
+	if err == nil {
+		return nil
+	}
 	var known interface{ GRPCStatus() *status.Status }
 	switch {
-	case err == nil:
-		return nil
 	case errors.As(err, &known) && known.GRPCStatus().Code() != codes.OK:
 		return known.GRPCStatus().Err()
 	case errors.Is(err, context.DeadlineExceeded):
@@ -129,16 +209,20 @@ func (i interceptor) panicked(ctx context.Context, method string, cause any) err
 	return errInternal
 }
 
-// logCall logs a call: the code that the caller gets, and the whole error. If the
-// server is to blame, the level is one that is logged by default.
-func (i interceptor) logCall(ctx context.Context, method string, begin time.Time, code codes.Code, err error) {
-	level := slog.LevelDebug
+// levelOf returns the level at which a call is logged that ends with a code. If the
+// server is to blame, it is one that is logged by default.
+func levelOf(code codes.Code) slog.Level {
 	switch code {
 	case codes.Unknown, codes.Internal, codes.DataLoss:
-		level = slog.LevelError
+		return slog.LevelError
 	case codes.Unavailable, codes.ResourceExhausted, codes.DeadlineExceeded:
-		level = slog.LevelWarn
+		return slog.LevelWarn
 	}
+	return slog.LevelDebug
+}
+
+// logCall logs a call: the code that the caller gets, and the whole error.
+func (i interceptor) logCall(ctx context.Context, level slog.Level, method string, begin time.Time, code codes.Code, err error) {
 	if !i.log.Enabled(ctx, level) {
 		return
 	}

@@ -6,6 +6,7 @@ package server
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -13,46 +14,87 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 )
 
-// Needs makes the server ready only while a check succeeds, such as the check
-// of its event log. The server calls check about once a second, with a context
-// that ends after five. While it fails, the health of all services is
-// NOT_SERVING, so that load balancers send calls elsewhere; the server still
-// answers the calls that come.
-func Needs(name string, check func(context.Context) error) Option {
-	return need{name, check}
+// Needs makes services ready only while a check succeeds, such as the check of the
+// event log. The services are those named, such as "shop.v1.Orders", or all without a
+// name. The server calls check about once a second, with a context that ends after five.
+// While it fails, the health of the services is NOT_SERVING, so that load balancers send
+// calls elsewhere; the server still answers the calls that come. The health of the server
+// as a whole, whose name is empty, is NOT_SERVING while any check fails.
+func Needs(name string, check func(context.Context) error, services ...string) Option {
+	return need{name, check, services}
 }
 
 type need struct {
-	name  string
-	check func(context.Context) error
+	name     string
+	check    func(context.Context) error
+	services []string // none for all
 }
 
 func (n need) apply(all *services) { all.needs = append(all.needs, n) }
+
+// isOf reports whether a service has the need, or with an empty name the server.
+func (n need) isOf(service string) bool {
+	return service == "" || len(n.services) == 0 || slices.Contains(n.services, service)
+}
 
 const (
 	checkInterval = time.Second
 	checkTimeout  = 5 * time.Second
 )
 
-// readiness keeps which needs are not met. At first none is met.
+// readiness keeps which needs are met. At first none is.
 type readiness struct {
-	mu    sync.Mutex
-	unmet map[int]bool // keys are the indexes of needs
-	set   func(ready bool)
+	health   func(service string, ready bool) // sets it
+	services []string                         // whose health is set; one has the empty name of the server
+	needs    []need
+
+	mu  sync.Mutex
+	met []bool // by the index of needs
+}
+
+// newReadiness sets the health of services that need nothing to SERVING, and that of
+// the others to NOT_SERVING.
+func newReadiness(health *watchedHealth, all *services) *readiness {
+	r := &readiness{health: health.set, services: []string{""}, needs: all.needs, met: make([]bool, len(all.needs))}
+	for _, service := range all.served {
+		r.services = append(r.services, service.Desc.ServiceName)
+	}
+	r.set()
+	return r
 }
 
 // checks returns a function to run alongside for each need. It checks the need
 // until the server drains.
-func (s *Server) checks() (checks []companion) {
-	ready := readiness{unmet: map[int]bool{}, set: s.health.setReady}
-	for i, need := range s.needs {
-		ready.unmet[i] = true
+func (r *readiness) checks(log *slog.Logger) (checks []companion) {
+	for i, need := range r.needs {
 		checks = append(checks, companion{"the check of " + need.name, func(ctx context.Context) error {
-			need.watch(ctx, s.log, func(met bool) { ready.record(i, met) })
+			need.watch(ctx, log, func(met bool) { r.record(i, met) })
 			return nil
 		}})
 	}
 	return checks
+}
+
+// record records whether a need is met, and sets the health. It holds the lock during
+// both, so that the health that is set last is the current one.
+func (r *readiness) record(i int, met bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.met[i] != met {
+		r.met[i] = met
+		r.set()
+	}
+}
+
+// set sets the health of each service: whether all that it needs is met.
+func (r *readiness) set() {
+	for _, service := range r.services {
+		ready := true
+		for i, need := range r.needs {
+			ready = ready && (r.met[i] || !need.isOf(service))
+		}
+		r.health(service, ready)
+	}
 }
 
 // ReportHealth is [Needs] for a health service of your own. Until ctx ends it calls check
@@ -71,7 +113,7 @@ func ReportHealth(ctx context.Context, to *health.Server, name string, check fun
 	}
 	set(false)
 	defer set(false)
-	need{name, check}.watch(ctx, slog.Default(), set)
+	need{name: name, check: check}.watch(ctx, slog.Default(), set)
 }
 
 // watch checks a need until ctx ends, records whether it is met, and logs when that
@@ -102,17 +144,4 @@ func (n need) checkInTime(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	return n.check(ctx)
-}
-
-// record records whether a need is met, and sets whether all are. It holds the
-// lock during both, so that the value that is set last is the current one.
-func (r *readiness) record(i int, met bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if met {
-		delete(r.unmet, i)
-	} else {
-		r.unmet[i] = true
-	}
-	r.set(len(r.unmet) == 0)
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/guard"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/gen/grpc/health/v1/grpc_health_v1server"
@@ -23,12 +24,17 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	config, err := server.Parse("grpc-health-server", args, os.Getenv, os.Stdout)
+	if len(args) > 0 && args[0] == "keys" {
+		return guard.Keys("grpc-health-server", args[1:], os.Getenv, os.Stdout)
+	}
+	var access guard.Config
+	config, err := server.Parse("grpc-health-server", args, os.Getenv, os.Stdout, access.Flags)
 	if err != nil {
 		return err
 	}
 	slog.SetDefault(config.Logger(os.Stderr))
 	return server.Run(ctx, config,
 		grpc_health_v1server.Health(health.New()),
+		access.Option(),
 	)
 }

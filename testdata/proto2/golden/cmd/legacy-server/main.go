@@ -10,7 +10,9 @@ import (
 	"os"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/guard"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/operate"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/rejected"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/proto2/golden/gen/legacypb/legacyevents"
@@ -26,10 +28,17 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	if len(args) > 0 && args[0] == "events" {
-		return operate.Events(ctx, "legacy-server", args[1:], os.Getenv, os.Stdout)
+	if len(args) > 0 {
+		switch args[0] {
+		case "events":
+			return operate.Events(ctx, "legacy-server", args[1:], os.Getenv, os.Stdout)
+		case "keys":
+			return guard.Keys("legacy-server", args[1:], os.Getenv, os.Stdout)
+		}
 	}
-	config, err := server.Parse("legacy-server", args, os.Getenv, os.Stdout)
+	var access guard.Config
+	refused := rejected.Config{Caller: guard.CallerName}
+	config, err := server.Parse("legacy-server", args, os.Getenv, os.Stdout, access.Flags, refused.Flags)
 	if err != nil {
 		return err
 	}
@@ -43,6 +52,8 @@ func run(ctx context.Context, args []string) error {
 		legacyserver.Legacy(legacyService),
 		server.Alongside("consumer legacy.Legacy", legacyService.Consume),
 		server.Needs("event log", log.Check),
+		access.Option(),
+		refused.Option(ctx),
 	)
 	return errors.Join(err, log.Close())
 }

@@ -21,6 +21,7 @@ func init() {
 		Name: "inventory.v1.MovementService",
 		Methods: []client.Method{
 			{Name: "ReportMovement", Retry: true},
+			{Name: "WatchMovements"},
 		},
 	})
 }

@@ -3,9 +3,19 @@
 
 package inventoryv1server
 
-import inventoryv1 "example.com/inventory/gen/inventory/v1"
+import (
+	inventoryv1 "example.com/inventory/gen/inventory/v1"
+	"example.com/inventory/internal/receiver-runtime/server"
+)
 
 // MovementService serves impl as the service inventory.v1.MovementService.
 func MovementService(impl inventoryv1.MovementServiceServer) Service {
-	return Service{Desc: &inventoryv1.MovementService_ServiceDesc, Impl: impl}
+	return Service{
+		Desc: &inventoryv1.MovementService_ServiceDesc,
+		Impl: impl,
+		RPCs: map[string]server.RPC{
+			"ReportMovement": server.TakesEvent(func(request *inventoryv1.ReportMovementRequest) string { return request.GetMovement().GetWarehouse() }),
+			"WatchMovements": {Tails: true},
+		},
+	}
 }

@@ -22,11 +22,15 @@ type MovementServiceContract struct {
 	// ReportMovementRequest returns a request that the service accepts, a new one for each
 	// call. By default the request has a value in every field.
 	ReportMovementRequest func() *inventoryv1.ReportMovementRequest
+	// WatchMovementsRequest returns a request that the service accepts, a new one for each
+	// call. By default the request is empty.
+	WatchMovementsRequest func() *inventoryv1.WatchMovementsRequest
 }
 
 // Test tests the service, each RPC in a subtest.
 func (c MovementServiceContract) Test(t *testing.T) {
 	t.Run("ReportMovement", c.testReportMovement)
+	t.Run("WatchMovements", c.testWatchMovements)
 }
 
 // serve runs the service with a log, and returns a client of it.

@@ -79,22 +79,24 @@ func open(ctx context.Context, url string, mode eventlog.Mode) (eventlog.Log, er
 }
 
 // parseURL returns the absolute path that a URL names, so that the log stays
-// where it is when the working directory changes, and the parameters.
+// where it is when the working directory changes, and the parameters. Its errors
+// repeat only the path: the rest may be secret, in a URL for another engine.
 func parseURL(url string) (path string, parsed parameters, err error) {
 	path, query, _ := strings.Cut(strings.TrimPrefix(url, "sqlite:"), "?")
 	if strings.HasPrefix(path, "///") {
 		path = path[len("//"):]
 	}
 	if path == "" || strings.HasPrefix(path, "//") {
-		return "", parsed, fmt.Errorf("event log %q: want sqlite:PATH, such as sqlite:events.db or sqlite:/var/lib/orders/events.db", url)
+		return "", parsed, errors.New("event log sqlite:…: want sqlite:PATH, such as sqlite:events.db or sqlite:/var/lib/orders/events.db")
 	}
-	if path, err = filepath.Abs(path); err == nil {
+	absolute, err := filepath.Abs(path)
+	if err == nil {
 		parsed, err = parseParameters(query)
 	}
 	if err != nil {
-		return "", parsed, fmt.Errorf("event log %q: %w", url, err)
+		return "", parsed, fmt.Errorf("event log sqlite:%s: %w", path, err)
 	}
-	return path, parsed, nil
+	return absolute, parsed, nil
 }
 
 // parameters are what a URL sets.

@@ -3,9 +3,22 @@
 
 package clickstreamv1server
 
-import clickstreamv1 "example.com/clickstream/gen/clickstream/v1"
+import (
+	clickstreamv1 "example.com/clickstream/gen/clickstream/v1"
+	"example.com/clickstream/internal/receiver-runtime/server"
+)
 
 // ClickstreamService serves impl as the service clickstream.v1.ClickstreamService.
 func ClickstreamService(impl clickstreamv1.ClickstreamServiceServer) Service {
-	return Service{Desc: &clickstreamv1.ClickstreamService_ServiceDesc, Impl: impl}
+	return Service{
+		Desc: &clickstreamv1.ClickstreamService_ServiceDesc,
+		Impl: impl,
+		RPCs: map[string]server.RPC{
+			"Publish":       server.TakesEvent(func(request *clickstreamv1.PublishRequest) string { return request.GetEvent().GetSite() }),
+			"PublishBatch":  server.TakesEvents((*clickstreamv1.PublishBatchRequest).GetEvents, func(event *clickstreamv1.ClickEvent) string { return event.GetSite() }),
+			"PublishStream": server.TakesEvent(func(request *clickstreamv1.PublishStreamRequest) string { return request.GetEvent().GetSite() }),
+			"Relay":         server.TakesEvent(func(request *clickstreamv1.RelayRequest) string { return request.GetEvent().GetSite() }),
+			"Tail":          {Tails: true},
+		},
+	}
 }

@@ -3,9 +3,20 @@
 
 package shopv1server
 
-import shopv1 "example.com/shop/gen/shop/v1"
+import (
+	shopv1 "example.com/shop/gen/shop/v1"
+	"example.com/shop/internal/receiver-runtime/server"
+)
 
 // Orders serves impl as the service shop.v1.Orders.
 func Orders(impl shopv1.OrdersServer) Service {
-	return Service{Desc: &shopv1.Orders_ServiceDesc, Impl: impl}
+	return Service{
+		Desc: &shopv1.Orders_ServiceDesc,
+		Impl: impl,
+		RPCs: map[string]server.RPC{
+			"Report":    server.TakesEvent(func(event *shopv1.OrderEvent) string { return event.GetTenantId() }),
+			"ReportAll": server.TakesEvent(func(event *shopv1.OrderEvent) string { return event.GetTenantId() }),
+			"Follow":    {Tails: true},
+		},
+	}
 }

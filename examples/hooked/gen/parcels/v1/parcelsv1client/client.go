@@ -22,8 +22,8 @@ import (
 
 // This does not build if this code and the runtime do not fit each other: then run protoc-gen-receiver again.
 const (
-	_ = version.RuntimeIsTooOldForThisCode(version.Level - 2)
-	_ = version.ThisCodeIsTooOldForTheRuntime(2 - version.Oldest)
+	_ = version.RuntimeIsTooOldForThisCode(version.Level - 3)
+	_ = version.ThisCodeIsTooOldForTheRuntime(3 - version.Oldest)
 )
 
 // Client calls the services over one connection. It may be used from many
@@ -32,7 +32,8 @@ type Client struct{ conn *grpc.ClientConn }
 
 // Dial connects to a server, such as "localhost:50051", and returns when the
 // connection is ready. It returns an error if no server listens there, or if none
-// answers before ctx ends.
+// answers before ctx ends. With several servers, as "one:50051,other:50051" or as one name
+// in the DNS, calls go to each in turn.
 //
 // The connection uses TLS, unless the server is on this machine or an option
 // says otherwise. A call without a deadline gets one of 30 seconds. Calls that

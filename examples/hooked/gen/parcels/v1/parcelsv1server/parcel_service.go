@@ -3,9 +3,19 @@
 
 package parcelsv1server
 
-import parcelsv1 "example.com/hooked/gen/parcels/v1"
+import (
+	parcelsv1 "example.com/hooked/gen/parcels/v1"
+	"example.com/hooked/internal/receiver-runtime/server"
+)
 
 // ParcelService serves impl as the service parcels.v1.ParcelService.
 func ParcelService(impl parcelsv1.ParcelServiceServer) Service {
-	return Service{Desc: &parcelsv1.ParcelService_ServiceDesc, Impl: impl}
+	return Service{
+		Desc: &parcelsv1.ParcelService_ServiceDesc,
+		Impl: impl,
+		RPCs: map[string]server.RPC{
+			"ReportScan": server.TakesEvent(func(request *parcelsv1.ReportScanRequest) string { return request.GetScan().GetDepot() }),
+			"Follow":     {Tails: true},
+		},
+	}
 }

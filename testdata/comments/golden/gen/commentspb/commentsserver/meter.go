@@ -3,9 +3,21 @@
 
 package commentsserver
 
-import "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/comments/golden/gen/commentspb"
+import (
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/comments/golden/gen/commentspb"
+)
 
 // Meter serves impl as the service comments.Meter.
 func Meter(impl commentspb.MeterServer) Service {
-	return Service{Desc: &commentspb.Meter_ServiceDesc, Impl: impl}
+	return Service{
+		Desc: &commentspb.Meter_ServiceDesc,
+		Impl: impl,
+		RPCs: map[string]server.RPC{
+			"Measure":   server.TakesEvent(func(event *commentspb.Measurement) string { return eventlog.Number(event.GetSensor()) }),
+			"Calibrate": server.TakesEvent(func(event *commentspb.Calibration) string { return "" }),
+		},
+	}
 }

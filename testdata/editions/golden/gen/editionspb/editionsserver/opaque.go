@@ -3,9 +3,21 @@
 
 package editionsserver
 
-import "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/editions/golden/gen/editionspb"
+import (
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/editions/golden/gen/editionspb"
+)
 
 // Opaque serves impl as the service editions.Opaque.
 func Opaque(impl editionspb.OpaqueServer) Service {
-	return Service{Desc: &editionspb.Opaque_ServiceDesc, Impl: impl}
+	return Service{
+		Desc: &editionspb.Opaque_ServiceDesc,
+		Impl: impl,
+		RPCs: map[string]server.RPC{
+			"Take":     server.TakesEvent(func(event *editionspb.PressEvent) string { return event.GetSource() }),
+			"TakeMany": server.TakesEvents((*editionspb.Presses).GetPresses, func(event *editionspb.PressEvent) string { return event.GetSource() }),
+			"Get":      server.TakesEvents((*editionspb.Presses).GetPresses, func(event *editionspb.PressEvent) string { return event.GetSource() }),
+		},
+	}
 }

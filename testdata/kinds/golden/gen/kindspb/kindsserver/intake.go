@@ -3,9 +3,28 @@
 
 package kindsserver
 
-import "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
+import (
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
+)
 
 // Intake serves impl as the service kinds.v1.Intake.
 func Intake(impl kindspb.IntakeServer) Service {
-	return Service{Desc: &kindspb.Intake_ServiceDesc, Impl: impl}
+	return Service{
+		Desc: &kindspb.Intake_ServiceDesc,
+		Impl: impl,
+		RPCs: map[string]server.RPC{
+			"One":             server.TakesEvent(func(event *kindspb.ClickEvent) string { return "" }),
+			"Held":            server.TakesEvent(func(request *kindspb.HeldRequest) string { return "" }),
+			"Batch":           server.TakesEvents((*kindspb.BatchRequest).GetEvents, func(event *kindspb.ClickEvent) string { return "" }),
+			"Upload":          server.TakesEvent(func(event *kindspb.ClickEvent) string { return "" }),
+			"UploadHeld":      server.TakesEvent(func(request *kindspb.HeldRequest) string { return "" }),
+			"UploadBatches":   server.TakesEvents((*kindspb.BatchRequest).GetEvents, func(event *kindspb.ClickEvent) string { return "" }),
+			"Exchange":        server.TakesEvent(func(event *kindspb.ClickEvent) string { return "" }),
+			"ExchangeBatches": server.TakesEvents((*kindspb.BatchRequest).GetEvents, func(event *kindspb.ClickEvent) string { return "" }),
+			"Follow":          {Tails: true},
+			"FollowAll":       {Tails: true},
+		},
+	}
 }

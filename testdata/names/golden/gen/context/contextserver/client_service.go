@@ -3,9 +3,19 @@
 
 package contextserver
 
-import "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
+import (
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
+)
 
 // Client serves impl as the service internal.aux.testdata.v1.Client.
 func Client(impl context.ClientServer) Service {
-	return Service{Desc: &context.Client_ServiceDesc, Impl: impl}
+	return Service{
+		Desc: &context.Client_ServiceDesc,
+		Impl: impl,
+		RPCs: map[string]server.RPC{
+			"Do": server.TakesEvent(func(event *context.LogEvent) string { return event.GetSource() }),
+		},
+	}
 }

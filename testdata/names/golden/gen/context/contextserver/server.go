@@ -12,12 +12,14 @@ import (
 
 // This does not build if this code and the runtime do not fit each other: then run protoc-gen-receiver again.
 const (
-	_ = version.RuntimeIsTooOldForThisCode(version.Level - 2)
-	_ = version.ThisCodeIsTooOldForTheRuntime(2 - version.Oldest)
+	_ = version.RuntimeIsTooOldForThisCode(version.Level - 3)
+	_ = version.ThisCodeIsTooOldForTheRuntime(3 - version.Oldest)
 )
 
 // Service is a service to pass to server.Run. It has these fields:
 //
-//	Desc *grpc.ServiceDesc // what the proto declares
-//	Impl any               // the implementation
+//	Desc  *grpc.ServiceDesc                         // what the proto declares
+//	Impl  any                                       // the implementation
+//	RPCs  map[string]server.RPC                     // which of them take events, and of which source each is
+//	Rules func() (func(proto.Message) error, error) // makes the check of requests by the rules of their proto, if there are any
 type Service = server.Service

@@ -3,9 +3,19 @@
 
 package contextserver
 
-import "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
+import (
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
+)
 
 // Server serves impl as the service internal.aux.testdata.v1.Server.
 func Server(impl context.ServerServer) Service {
-	return Service{Desc: &context.Server_ServiceDesc, Impl: impl}
+	return Service{
+		Desc: &context.Server_ServiceDesc,
+		Impl: impl,
+		RPCs: map[string]server.RPC{
+			"Do": server.TakesEvent(func(event *context.ClientEvent) string { return event.GetSource() }),
+		},
+	}
 }

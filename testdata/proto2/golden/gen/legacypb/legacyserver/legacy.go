@@ -3,9 +3,19 @@
 
 package legacyserver
 
-import "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/proto2/golden/gen/legacypb"
+import (
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/proto2/golden/gen/legacypb"
+)
 
 // Legacy serves impl as the service legacy.Legacy.
 func Legacy(impl legacypb.LegacyServer) Service {
-	return Service{Desc: &legacypb.Legacy_ServiceDesc, Impl: impl}
+	return Service{
+		Desc: &legacypb.Legacy_ServiceDesc,
+		Impl: impl,
+		RPCs: map[string]server.RPC{
+			"Send": server.TakesEvent(func(event *legacypb.LegacyEvent) string { return event.GetSource() }),
+		},
+	}
 }

@@ -3,9 +3,27 @@
 
 package repliesserver
 
-import "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/replies/golden/gen/repliespb"
+import (
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/replies/golden/gen/repliespb"
+)
 
 // Intake serves impl as the service replies.v1.Intake.
 func Intake(impl repliespb.IntakeServer) Service {
-	return Service{Desc: &repliespb.Intake_ServiceDesc, Impl: impl}
+	return Service{
+		Desc: &repliespb.Intake_ServiceDesc,
+		Impl: impl,
+		RPCs: map[string]server.RPC{
+			"One":             server.TakesEvent(func(event *repliespb.SaleEvent) string { return "" }),
+			"Held":            server.TakesEvent(func(request *repliespb.HeldRequest) string { return "" }),
+			"Batch":           server.TakesEvents((*repliespb.BatchRequest).GetEvents, func(event *repliespb.SaleEvent) string { return "" }),
+			"BatchLists":      server.TakesEvents((*repliespb.BatchRequest).GetEvents, func(event *repliespb.SaleEvent) string { return "" }),
+			"Upload":          server.TakesEvent(func(event *repliespb.SaleEvent) string { return "" }),
+			"Exchange":        server.TakesEvent(func(event *repliespb.SaleEvent) string { return "" }),
+			"ExchangeBatches": server.TakesEvents((*repliespb.BatchRequest).GetEvents, func(event *repliespb.SaleEvent) string { return "" }),
+			"Follow":          {Tails: true},
+			"FollowLists":     {Tails: true},
+		},
+	}
 }

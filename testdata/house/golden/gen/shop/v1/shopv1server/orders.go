@@ -3,9 +3,20 @@
 
 package shopv1server
 
-import shopv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/house/golden/gen/shop/v1"
+import (
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
+
+	shopv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/house/golden/gen/shop/v1"
+)
 
 // Orders serves impl as the service shop.v1.Orders.
 func Orders(impl shopv1.OrdersServer) Service {
-	return Service{Desc: &shopv1.Orders_ServiceDesc, Impl: impl}
+	return Service{
+		Desc: &shopv1.Orders_ServiceDesc,
+		Impl: impl,
+		RPCs: map[string]server.RPC{
+			"Take":     server.TakesEvent(func(event *shopv1.OrderEvent) string { return "" }),
+			"TakeMany": server.TakesEvents((*shopv1.TakeManyRequest).GetEvents, func(event *shopv1.OrderEvent) string { return "" }),
+		},
+	}
 }

@@ -3,9 +3,19 @@
 
 package shopv1server
 
-import shopv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/orders/golden/gen/shop/v1"
+import (
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
+
+	shopv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/orders/golden/gen/shop/v1"
+)
 
 // OrderIntake serves impl as the service shop.v1.OrderIntake.
 func OrderIntake(impl shopv1.OrderIntakeServer) Service {
-	return Service{Desc: &shopv1.OrderIntake_ServiceDesc, Impl: impl}
+	return Service{
+		Desc: &shopv1.OrderIntake_ServiceDesc,
+		Impl: impl,
+		RPCs: map[string]server.RPC{
+			"TakeOrder": server.TakesEvent(func(event *shopv1.OrderEvent) string { return event.GetTenantId() }),
+		},
+	}
 }

@@ -18,8 +18,8 @@ const (
 
 // Service is a service to pass to server.Run. It has these fields:
 //
-//	Desc *grpc.ServiceDesc // what the proto declares
-//	Impl any               // the implementation
-//	RPCs map[string]RPC    // which of them take events, and how guards find the sources
-//	Rules func() (check func(proto.Message) error, err error) // of protovalidate, if requests have any
+//	Desc  *grpc.ServiceDesc                         // what the proto declares
+//	Impl  any                                       // the implementation
+//	RPCs  map[string]server.RPC                     // which of them take events, and of which source each is
+//	Rules func() (func(proto.Message) error, error) // makes the check of requests by the rules of their proto, if there are any
 type Service = server.Service

@@ -21,8 +21,8 @@ import (
 
 // This does not build if this code and the runtime do not fit each other: then run protoc-gen-receiver again.
 const (
-	_ = version.RuntimeIsTooOldForThisCode(version.Level - 2)
-	_ = version.ThisCodeIsTooOldForTheRuntime(2 - version.Oldest)
+	_ = version.RuntimeIsTooOldForThisCode(version.Level - 3)
+	_ = version.ThisCodeIsTooOldForTheRuntime(3 - version.Oldest)
 )
 
 // Client calls the services over one connection. It may be used from many
@@ -31,12 +31,13 @@ type Client struct{ conn *grpc.ClientConn }
 
 // Dial connects to a server, such as "localhost:50051", and returns when the
 // connection is ready. It returns an error if no server listens there, or if none
-// answers before ctx ends.
+// answers before ctx ends. With several servers, as "one:50051,other:50051" or as one name
+// in the DNS, calls go to each in turn.
 //
 // The connection uses TLS, unless the server is on this machine or an option
 // says otherwise. A call without a deadline gets one of 30 seconds. Calls that
 // are safe to repeat are retried until their deadline while the server is
-// unavailable.
+// unavailable, or when it says that they are too many and when to try again.
 func Dial(ctx context.Context, target string, options ...Option) (*Client, error) {
 	conn, err := client.Dial(ctx, target, services, options...)
 	if err != nil {
@@ -48,7 +49,8 @@ func Dial(ctx context.Context, target string, options ...Option) (*Client, error
 // Close closes the connection. Calls in progress fail.
 func (c *Client) Close() error { return c.conn.Close() }
 
-// Option changes how [Dial] connects. [Insecure], [RootCAs], [TLS] and [With]
+// Option changes how [Dial] connects, or what goes with each call. [Insecure],
+// [RootCAs], [Certificate], [TLS], [Token], [TokenFile], [Header], [PerCall] and [With]
 // return one.
 type Option = client.Option
 
@@ -59,9 +61,30 @@ func Insecure() Option { return client.Insecure() }
 // those of the system.
 func RootCAs(file string) Option { return client.RootCAs(file) }
 
+// Certificate returns an option to show the server the certificate and key in two
+// PEM files. They are read again for each connection, so they may be replaced.
+func Certificate(certFile, keyFile string) Option { return client.Certificate(certFile, keyFile) }
+
 // TLS returns an option to connect with this TLS configuration, for example one
-// with a client certificate.
+// with a server name.
 func TLS(config *tls.Config) Option { return client.TLS(config) }
+
+// Token returns an option to send "authorization: Bearer TOKEN" with each call, which
+// the function returns. It is not sent to another machine without TLS or [Insecure].
+func Token(token func(context.Context) (string, error)) Option { return client.Token(token) }
+
+// TokenFile returns an option to send the token in a file, as [Token] does. The file
+// may be replaced: it is read again a second after it was last read.
+func TokenFile(file string) Option { return client.TokenFile(file) }
+
+// Header returns an option to send metadata with each call.
+func Header(name, value string) Option { return client.Header(name, value) }
+
+// PerCall returns an option to make each call with the context that the function
+// returns. RPCs have names such as "/shop.v1.Orders/Place".
+func PerCall(prepare func(ctx context.Context, rpc string) (context.Context, error)) Option {
+	return client.PerCall(prepare)
+}
 
 // With returns an option that passes options of gRPC on.
 func With(options ...grpc.DialOption) Option { return client.With(options...) }

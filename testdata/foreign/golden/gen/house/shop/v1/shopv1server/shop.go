@@ -3,9 +3,21 @@
 
 package shopv1server
 
-import shopv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/gen/house/shop/v1"
+import (
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
+
+	commonv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/gen/house/common/v1"
+	shopv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/gen/house/shop/v1"
+)
 
 // Shop serves impl as the service house.shop.v1.Shop.
 func Shop(impl shopv1.ShopServer) Service {
-	return Service{Desc: &shopv1.Shop_ServiceDesc, Impl: impl}
+	return Service{
+		Desc: &shopv1.Shop_ServiceDesc,
+		Impl: impl,
+		RPCs: map[string]server.RPC{
+			"Report":    server.TakesEvent(func(event *commonv1.Event) string { return "" }),
+			"ReportOwn": server.TakesEvent(func(event *shopv1.Event) string { return "" }),
+		},
+	}
 }

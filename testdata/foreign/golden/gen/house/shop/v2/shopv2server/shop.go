@@ -3,9 +3,21 @@
 
 package shopv2server
 
-import shopv2 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/gen/house/shop/v2"
+import (
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
+
+	commonv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/gen/house/common/v1"
+	shopv2 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/gen/house/shop/v2"
+)
 
 // Shop serves impl as the service house.shop.v2.Shop.
 func Shop(impl shopv2.ShopServer) Service {
-	return Service{Desc: &shopv2.Shop_ServiceDesc, Impl: impl}
+	return Service{
+		Desc: &shopv2.Shop_ServiceDesc,
+		Impl: impl,
+		RPCs: map[string]server.RPC{
+			"Report":    server.TakesEvent(func(event *commonv1.Event) string { return "" }),
+			"ReportOwn": server.TakesEvent(func(event *shopv2.Event) string { return "" }),
+		},
+	}
 }

@@ -3,9 +3,19 @@
 
 package fleetserver
 
-import "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/two-files/golden/gen/fleet/v2beta1/fleetpb"
+import (
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/two-files/golden/gen/fleet/v2beta1/fleetpb"
+)
 
 // Devices serves impl as the service fleet.v2beta1.Devices.
 func Devices(impl fleetpb.DevicesServer) Service {
-	return Service{Desc: &fleetpb.Devices_ServiceDesc, Impl: impl}
+	return Service{
+		Desc: &fleetpb.Devices_ServiceDesc,
+		Impl: impl,
+		RPCs: map[string]server.RPC{
+			"Report": server.TakesEvent(func(event *fleetpb.Reading_StateEvent) string { return "" }),
+		},
+	}
 }

@@ -3,9 +3,19 @@
 
 package fleetserver
 
-import "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/two-files/golden/gen/fleet/v2beta1/fleetpb"
+import (
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/two-files/golden/gen/fleet/v2beta1/fleetpb"
+)
 
 // Readings serves impl as the service fleet.v2beta1.Readings.
 func Readings(impl fleetpb.ReadingsServer) Service {
-	return Service{Desc: &fleetpb.Readings_ServiceDesc, Impl: impl}
+	return Service{
+		Desc: &fleetpb.Readings_ServiceDesc,
+		Impl: impl,
+		RPCs: map[string]server.RPC{
+			"Send": server.TakesEvent(func(event *fleetpb.ReadingEvent) string { return "" }),
+		},
+	}
 }
