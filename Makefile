@@ -64,7 +64,7 @@ crash: ## kill servers, consumers and NATS nodes under load, and check that no a
 	EVENTLOG_TEST_LONG=1 $(GO) test -count=1 -timeout 15m -v -run ServersFail ./runtime/eventlog/nats
 
 .PHONY: rotate
-rotate: ## replace certificates under load, and put wrong ones in their place (a minute)
+rotate: ## replace certificates and API keys under load, and put wrong ones in their place (a minute)
 	@$(GO) run ./internal/rotate
 
 .PHONY: restart

@@ -1,7 +1,7 @@
 //go:build unix
 
-// Command rotate replaces the certificates of a generated server and of its callers
-// while they call, the way Kubernetes replaces them, and then puts wrong files in their
+// Command rotate replaces the certificates and the API key of a generated server and of
+// its callers while they call, the way Kubernetes replaces them, and then puts wrong files in their
 // place. For each step it prints how long it took until it was in effect, or what was
 // kept, and how many calls there were meanwhile.
 //
@@ -37,7 +37,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("rotate", flag.ContinueOnError)
-	rounds := flags.Int("rounds", 10, "`how often` all certificates are replaced")
+	rounds := flags.Int("rounds", 10, "`how often` all certificates and keys are replaced")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -101,6 +101,7 @@ func rotate(ctx context.Context, built programs, dir string, rounds int, to io.W
 	var steps []step
 	for n := 1; n <= rounds; n++ {
 		steps = append(steps, rotation(n, false)...)
+		steps = append(steps, newKey(n)...)
 	}
 	steps = append(steps, wrong()...)
 	steps = append(steps, rotation(rounds+1, true)...)
@@ -127,19 +128,33 @@ func begin(ctx context.Context, built programs, dir string) (*stage, error) {
 	if s.ca, err = newAuthority("CA 0"); err != nil {
 		return nil, err
 	}
-	for name, to := range map[string]**volume{s.name: &s.served, "caller": &s.called} {
-		own, err := s.ca.issue(name)
-		if err != nil {
-			return nil, err
-		}
-		*to, err = newVolume(filepath.Join(dir, name), map[string][]byte{"tls.crt": own.cert, "tls.key": own.key, "ca.crt": s.ca.pem})
-		if err != nil {
-			return nil, err
-		}
+	s.keys = keys{built.server, filepath.Join(dir, "api-keys")}
+	key, err := s.keys.add("key-0")
+	if err != nil {
+		return nil, err
+	}
+	hashed, err := os.ReadFile(s.keys.file)
+	if err != nil {
+		return nil, err
+	}
+	own, err := s.ca.issue(s.name)
+	if err != nil {
+		return nil, err
+	}
+	s.served, err = newVolume(filepath.Join(dir, "server"), map[string][]byte{"tls.crt": own.cert, "tls.key": own.key, "ca.crt": s.ca.pem, "api-keys": hashed})
+	if err != nil {
+		return nil, err
+	}
+	if own, err = s.ca.issue("caller"); err != nil {
+		return nil, err
+	}
+	s.called, err = newVolume(filepath.Join(dir, "caller"), map[string][]byte{"tls.crt": own.cert, "tls.key": own.key, "ca.crt": s.ca.pem, "api.key": key})
+	if err != nil {
+		return nil, err
 	}
 	// Connections end soon, so that those that last meet the new certificates, too.
 	s.server, err = startServer(ctx, built.server, dir, "--tls-cert", s.served.path("tls.crt"), "--tls-key", s.served.path("tls.key"),
-		"--tls-client-ca", s.served.path("ca.crt"), "--max-connection-age", "3s")
+		"--tls-client-ca", s.served.path("ca.crt"), "--keys", s.served.path("api-keys"), "--max-connection-age", "3s")
 	if err != nil {
 		return nil, err
 	}

@@ -18,6 +18,7 @@ type stage struct {
 	callers        *callers
 	served, called *volume // the files of the server, and of the callers
 	ca             *authority
+	keys           keys
 	name           string // in the server's certificate
 }
 
@@ -130,6 +131,9 @@ func wrong() []step {
 		}),
 		files("half a bundle of CAs", func(now map[string][]byte) map[string][]byte {
 			return map[string][]byte{"ca.crt": append(bytes.Clone(spoilt.cert), now["ca.crt"][:len(now["ca.crt"])/2]...)}
+		}),
+		files("a wrong line among the API keys", func(now map[string][]byte) map[string][]byte {
+			return map[string][]byte{"api-keys": append(bytes.Clone(now["api-keys"]), "nonsense\n"...)}
 		}),
 		{"a key that was deleted", func(s *stage) (time.Duration, string, error) {
 			return s.keeps(func() error { return os.Remove(s.served.path("tls.key")) }, func() error { return s.served.link("tls.key") })
