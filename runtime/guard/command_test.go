@@ -119,7 +119,7 @@ func TestWrongCommands(t *testing.T) {
 		{"rotate", "want shop-server keys add|list|revoke (see shop-server keys --help)"},
 		{"add a --source s", "want the file of keys: --keys FILE (see shop-server keys add --help)"},
 		{"add --source s --keys FILE", "want shop-server keys add NAME (see shop-server keys add --help)"},
-		{"add a b --source s --keys FILE", `unexpected argument "b" (see shop-server keys add --help)`},
+		{"add a b --source s --keys FILE", `unexpected argument "b": see shop-server keys add --help`},
 		{"add a --keys FILE", "want either --source SOURCE or --all-sources"},
 		{"add a --keys FILE --source s --all-sources", "want either --source SOURCE or --all-sources"},
 		{"add sha256:a --keys FILE --source s", `"sha256:a" can't be the name of a key: want up to 64 letters, digits, dots, dashes and underscores`},
@@ -127,10 +127,10 @@ func TestWrongCommands(t *testing.T) {
 		{"add a --keys FILE --source s --expires soon", `--expires "soon": want a time such as 90d, 12h or 2027-01-31`},
 		{"add a --keys FILE --source s --expires 2020-01-01", `--expires "2020-01-01" has passed`},
 		{"add a --keys FILE --source s --expires 0d", `--expires "0d" has passed`},
-		{"add a --keys FILE --source s --key x", "flag provided but not defined: -key (see shop-server keys add --help)"},
+		{"add a --keys FILE --source s --key x", "unknown flag --key: did you mean --keys?"},
 		{"add a --keys BROKEN --source s", "BROKEN:1: want NAME sha256:DIGEST source=SOURCE"},
 		{"list --keys BROKEN", "BROKEN:1: want NAME sha256:DIGEST source=SOURCE"},
-		{"list a --keys FILE", `unexpected argument "a" (see shop-server keys list --help)`},
+		{"list a --keys FILE", `unexpected argument "a": see shop-server keys list --help`},
 		{"revoke b --keys FILE", `FILE has no key "b" (see shop-server keys list)`},
 	} {
 		var out bytes.Buffer

@@ -15,7 +15,9 @@ import (
 	"example.com/clickstream/internal/clickstream/v1/clickstreamservice"
 	"example.com/clickstream/internal/pageviews"
 	"example.com/clickstream/internal/receiver-runtime/eventlog"
+	"example.com/clickstream/internal/receiver-runtime/guard"
 	"example.com/clickstream/internal/receiver-runtime/operate"
+	"example.com/clickstream/internal/receiver-runtime/rejected"
 	"example.com/clickstream/internal/receiver-runtime/server"
 )
 
@@ -27,11 +29,18 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	if len(args) > 0 && args[0] == "events" {
-		return operate.Events(ctx, "clickstream-server", args[1:], os.Getenv, os.Stdout)
+	if len(args) > 0 {
+		switch args[0] {
+		case "events":
+			return operate.Events(ctx, "clickstream-server", args[1:], os.Getenv, os.Stdout)
+		case "keys":
+			return guard.Keys("clickstream-server", args[1:], os.Getenv, os.Stdout)
+		}
 	}
+	var access guard.Config
+	refused := rejected.Config{Caller: guard.CallerName}
 	var file string
-	config, err := server.Parse("clickstream-server", args, os.Getenv, os.Stdout, func(flags *flag.FlagSet) {
+	config, err := server.Parse("clickstream-server", args, os.Getenv, os.Stdout, access.Flags, refused.Flags, func(flags *flag.FlagSet) {
 		flags.StringVar(&file, "counts", "data/counts.db", "`file` of the views of pages")
 	})
 	if err != nil {
@@ -51,6 +60,8 @@ func run(ctx context.Context, args []string) error {
 		clickstreamv1server.ClickstreamService(clickstreamService),
 		server.Alongside("consumer clickstream.v1.ClickstreamService", clickstreamService.Consume),
 		server.Needs("event log", log.Check),
+		access.Option(),
+		refused.Option(ctx),
 	)
 	return errors.Join(err, counts.Close(), log.Close())
 }
