@@ -66,42 +66,52 @@ Flags of a command: %[1]s keys COMMAND --help
 	return fmt.Errorf("want %s keys add|list|revoke (see %[1]s keys --help)", program)
 }
 
-// subcommand parses the flags of a subcommand, which may come before the name of a key
-// and after it.
+// subcommand parses the flags of a subcommand, and the name of a key before or after
+// them if usage has one. The file of keys is that of the server's configuration.
 func subcommand(flags *flag.FlagSet, program, usage string, args []string, getenv func(string) string, out io.Writer) (file, name string, err error) {
 	flags.SetOutput(io.Discard)
 	flags.StringVar(&file, "keys", "", "`file` of API keys, that of the server")
-	if err := server.FromEnvironment(flags, program, getenv); err != nil {
-		return "", "", err
-	}
 	wanted := strings.HasSuffix(usage, "NAME")
-	var names []string
-	for rest := args; ; rest = flags.Args()[1:] {
-		if err := flags.Parse(rest); err != nil {
-			if errors.Is(err, flag.ErrHelp) {
-				fmt.Fprintf(out, "Usage: %s [flags]\n\nFlags:\n", usage)
-				flags.SetOutput(out)
-				flags.PrintDefaults()
-				return "", "", err
-			}
-			return "", "", fmt.Errorf("%w (see %s --help)", err, flags.Name())
-		}
-		if flags.NArg() == 0 {
-			break
-		}
-		names = append(names, flags.Arg(0))
+	if wanted {
+		name, args = cutName(flags, args)
 	}
-	switch {
+	switch err := server.ParseSubcommand(flags, program, args, getenv, "keys"); {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprintf(out, "Usage: %s [flags]\n\nFlags:\n", usage)
+		flags.SetOutput(out)
+		flags.PrintDefaults()
+		return "", "", err
+	case wanted && name == "":
+		return "", "", fmt.Errorf("want %s (see %s --help)", usage, flags.Name())
+	case err != nil:
+		return "", "", err
 	case file == "":
 		return "", "", fmt.Errorf("want the file of keys: --keys FILE (see %s --help)", flags.Name())
-	case wanted && len(names) == 0:
-		return "", "", fmt.Errorf("want %s (see %s --help)", usage, flags.Name())
-	case wanted && len(names) > 1, !wanted && len(names) > 0:
-		return "", "", fmt.Errorf("unexpected argument %q (see %s --help)", names[len(names)-1], flags.Name())
-	case wanted:
-		name = names[0]
 	}
 	return file, name, nil
+}
+
+// cutName returns the first of the arguments, or the last, if it is neither a flag nor
+// the value of one, and the others.
+func cutName(flags *flag.FlagSet, args []string) (name string, others []string) {
+	last := len(args) - 1
+	switch {
+	case last >= 0 && !strings.HasPrefix(args[0], "-"):
+		return args[0], args[1:]
+	case last > 0 && !strings.HasPrefix(args[last], "-") && !wantsValue(flags, args[last-1]):
+		return args[last], args[:last]
+	}
+	return "", args
+}
+
+// wantsValue reports whether an argument is a flag whose value is the next one.
+func wantsValue(flags *flag.FlagSet, arg string) bool {
+	f := flags.Lookup(strings.TrimLeft(arg, "-"))
+	if f == nil || !strings.HasPrefix(arg, "-") {
+		return false
+	}
+	value, ok := f.Value.(interface{ IsBoolFlag() bool })
+	return !ok || !value.IsBoolFlag()
 }
 
 func add(program string, args []string, getenv func(string) string, out io.Writer) error {
