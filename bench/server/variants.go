@@ -107,7 +107,7 @@ func (v variant) start() (answer, error) {
 		}
 		s := grpc.NewServer(v.grpc()...)
 		receiverpb.RegisterReceiverServer(s, receiver{})
-		go s.Serve(listener)
+		go func() { _ = s.Serve(listener) }()
 		return answer{Address: listener.Addr().String()}, nil
 	}
 	config := server.Defaults("bench")
@@ -122,7 +122,7 @@ func (v variant) start() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	go s.Serve(context.Background())
+	go func() { _ = s.Serve(context.Background()) }()
 	return answer{Address: s.Addr(), Metadata: with.metadata, dir: with.dir}, nil
 }
 
@@ -150,6 +150,7 @@ type ruledReceiver struct {
 	rulespb.UnimplementedReceiverServer
 }
 
+//nolint:unparam // it implements an interface
 func (ruledReceiver) Receive(_ context.Context, event *rulespb.Event) (*rulespb.Reply, error) {
 	return &rulespb.Reply{Message: "Hello, " + event.GetXwho() + "!"}, nil
 }
