@@ -262,8 +262,7 @@ func (s *Server) serve(ctx context.Context, signals, hangUps <-chan os.Signal) e
 	if err != nil {
 		return errors.Join(failure, err)
 	}
-	if err := <-ended; failure == nil {
-		failure = err
+	for range ended { // its error could only say that the server was stopped
 	}
 	s.log.Info("stopped")
 	return failure
