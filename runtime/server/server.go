@@ -168,8 +168,6 @@ func (s *Server) options() []grpc.ServerOption {
 		grpc.InTapHandle(s.limits.letIn),
 		grpc.ForceServerCodecV2(codec),
 		grpc.ReadBufferSize(0), // a follower has the buffer
-		// A new goroutine for each call begins with a small stack, and copies it several
-		// times until it is large enough: that takes a seventh of a call's time.
 		// Without these gRPC lets a client send up to 16 MiB for each call that
 		// nobody has asked for yet.
 		grpc.InitialWindowSize(streamWindow),
@@ -214,9 +212,9 @@ func (s *Server) Addr() string { return s.listener.Addr().String() }
 
 // Serve answers calls until ctx ends. Then it stops as [Run] does: its health is
 // NOT_SERVING, after the configuration's DrainDelay it takes no new calls, and lets the
-// calls under way and what runs [Alongside] finish within its DrainTimeout. The error is nil if all of them did. When Serve
-// returns, nothing that it started is still running, except what it had to cut
-// off.
+// calls under way and what runs [Alongside] finish within its DrainTimeout. The error is
+// nil if all of them did. When Serve returns, nothing that it started is still running,
+// except what it had to cut off.
 func (s *Server) Serve(ctx context.Context) error {
 	return s.serve(ctx, nil, nil)
 }
@@ -233,9 +231,6 @@ func (s *Server) serve(ctx context.Context, signals, hangUps <-chan os.Signal) e
 	if len(s.watched) > 0 {
 		go watchAll(stopWatching, hangUps, s.watched)
 		hangUps = nil // it does not end the server
-	}
-	if s.certificates != nil {
-		go s.certificates.remindUntil(stopWatching)
 	}
 	s.log.Info("serving", "addr", s.Addr(), "tls", s.encrypts())
 	s.warnIfOpen()
@@ -277,7 +272,7 @@ const secondSignal = time.Second
 // when the last signal came that counts.
 func (s *Server) leave(delay time.Duration, signals <-chan os.Signal) (last time.Time) {
 	last = time.Now()
-	s.health.leave()
+	s.health.Shutdown() // for good
 	if delay == 0 {
 		return last
 	}
@@ -299,7 +294,7 @@ func (s *Server) leave(delay time.Duration, signals <-chan os.Signal) (last time
 // alongside. It cuts them off after the drain timeout, or when it receives another signal
 // than the last one.
 func (s *Server) drain(companions *companions, signals <-chan os.Signal, last time.Time) error {
-	s.health.drain()
+	s.health.drain() // ends the calls of Watch, and what else waits for it
 	companions.cancel()
 	finished := make(chan struct{})
 	go func() {

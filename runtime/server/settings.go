@@ -175,9 +175,13 @@ func (s *settings) environment(getenv func(string) string, wanted func(name stri
 	return given
 }
 
+// mostConfiguration bounds what is read of a file, so that a wrong path can't take all
+// memory.
+const mostConfiguration = 1 << 20
+
 // readValue returns the text in a file, without the end of its line.
 func readValue(path string) (string, error) {
-	content, err := readFile(path)
+	content, err := readFile(path, mostConfiguration)
 	text := strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r")
 	if err == nil && text == "" {
 		err = errors.New("the file is empty")
@@ -185,24 +189,26 @@ func readValue(path string) (string, error) {
 	return text, err
 }
 
-// readFile reads a file of up to 1 MiB. Its errors leave out the path.
-func readFile(path string) ([]byte, error) {
-	const most = 1 << 20
+// readFile reads a file of up to so many bytes. Its errors leave out the path.
+func readFile(path string, most int64) ([]byte, error) {
 	file, err := os.Open(path)
-	if err == nil {
-		defer file.Close()
-		var content []byte
-		if content, err = io.ReadAll(io.LimitReader(file, most+1)); err == nil && len(content) > most {
-			err = errors.New("the file is larger than 1 MiB")
-		}
-		if err == nil {
-			return content, nil
-		}
+	if err != nil {
+		return nil, withoutPath(err)
 	}
+	defer file.Close()
+	content, err := io.ReadAll(io.LimitReader(file, most+1))
+	if err == nil && int64(len(content)) > most {
+		return nil, fmt.Errorf("the file is larger than %d MiB", most>>20)
+	}
+	return content, withoutPath(err)
+}
+
+// withoutPath returns the error of a file without its path.
+func withoutPath(err error) error {
 	if failed := (*os.PathError)(nil); errors.As(err, &failed) {
-		err = failed.Err
+		return failed.Err
 	}
-	return nil, err
+	return err
 }
 
 // apply sets the flags from all sources, of which the last counts. Those before are
