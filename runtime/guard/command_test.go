@@ -41,7 +41,7 @@ func TestAddListRevoke(t *testing.T) {
 		t.Errorf("the key is %q", secret)
 	}
 	other := strings.TrimSpace(run(t, "add", "--keys", name, "--all-sources", "--expires", "90d", "every.thing"))
-	run(t, "add", "x", "--keys", name, "--source", "x", "--tails")
+	run(t, "add", "--keys", name, "--tails", "x", "--source", "x")
 	if info, err := os.Stat(name); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the file has %v (%v)", info.Mode(), err)
 	}

@@ -17,15 +17,15 @@ import (
 
 // Key is an API key, without its secret.
 type Key struct {
-	Name string
+	Name string `json:"name"`
 	// Source is the only source whose events the key may send; "" if AllSources.
-	Source     string
-	AllSources bool
+	Source     string `json:"source,omitempty"`
+	AllSources bool   `json:"all_sources,omitempty"`
 	// Tails is true if the key may call RPCs that send stored events, which are of all
 	// sources. AllSources implies it.
-	Tails   bool
-	Added   time.Time
-	Expires time.Time // zero for never
+	Tails   bool      `json:"tails,omitempty"`
+	Added   time.Time `json:"added,omitzero"`
+	Expires time.Time `json:"expires,omitzero"` // zero for never
 }
 
 type callerKey struct{}

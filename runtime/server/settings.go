@@ -28,6 +28,8 @@ type settings struct {
 	config  *flag.Flag           // which names the file, nil if none does
 	given   map[string][]setting // by flag, from the source that counts
 	wrong   map[string]bool      // flags that were given something they can't be
+	names   int                  // how many arguments may be other than flags
+	others  []string             // those that are
 	errs    []error
 }
 
@@ -56,10 +58,12 @@ func FromEnvironment(flags *flag.FlagSet, program string, getenv func(string) st
 
 // ParseSubcommand parses the flags of a subcommand, and those that the server has,
 // too, which shared names: also from the environment and the file of the
-// configuration, as [Parse] does. It adds the flag --config. The error is
+// configuration, as [Parse] does. It adds the flag --config. Before, between and after
+// the flags there may be so many names, which are then the Args of flags. The error is
 // [flag.ErrHelp] if args ask for help.
-func ParseSubcommand(flags *flag.FlagSet, program string, args []string, getenv func(string) string, shared ...string) error {
+func ParseSubcommand(flags *flag.FlagSet, program string, args []string, names int, getenv func(string) string, shared ...string) error {
 	s := newSettings(program, flags)
+	s.names = names
 	s.defineConfig("YAML `file` with the configuration of the server")
 	given, err := s.arguments(args)
 	if err != nil {
@@ -68,6 +72,7 @@ func ParseSubcommand(flags *flag.FlagSet, program string, args []string, getenv 
 	isShared := func(name string) bool { return name == "config" || slices.Contains(shared, name) }
 	variables := s.environment(getenv, isShared)
 	s.apply(s.file(isShared, variables, given), variables, given)
+	_ = flags.Parse(append([]string{"--"}, s.others...)) // has no flags
 	return errors.Join(s.errs...)
 }
 
@@ -114,8 +119,13 @@ func (s *settings) arguments(args []string) (given []setting, err error) {
 	return given, nil
 }
 
-// unexpected reports an argument that is not a flag, after those that are given.
+// unexpected reports an argument that is not a flag, after those that are given, unless
+// it is a name.
 func (s *settings) unexpected(arg string, given []setting) {
+	if len(s.others) < s.names {
+		s.others = append(s.others, arg)
+		return
+	}
 	why := fmt.Sprintf("see %s --help", s.flags.Name())
 	if last := len(given) - 1; last >= 0 && isSwitch(given[last].flag) {
 		why = fmt.Sprintf("a value of --%s is written as --%[1]s=false", given[last].flag.Name)
