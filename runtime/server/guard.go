@@ -42,27 +42,6 @@ type Call struct {
 	Streams bool // whether one side streams, or both
 }
 
-// TakesEvent describes an RPC whose request, or each of them in a stream, has one event.
-// source returns the source of that.
-func TakesEvent[Request any](source func(Request) string) RPC {
-	return RPC{Sources: func(request any, each func(string) error) error {
-		return each(source(request.(Request)))
-	}}
-}
-
-// TakesEvents describes an RPC whose request, or each of them in a stream, has a list of
-// events. source returns the source of one, which may be nil.
-func TakesEvents[Request, Event any](events func(Request) []Event, source func(Event) string) RPC {
-	return RPC{Sources: func(request any, each func(string) error) error {
-		for _, event := range events(request.(Request)) {
-			if err := each(source(event)); err != nil {
-				return err
-			}
-		}
-		return nil
-	}}
-}
-
 // GuardOptions returns options for a grpc.Server of your own, by which its calls pass the
 // guards and checks that options have, and those of the services in them. Files to
 // [Watch] are watched until ctx ends. Give the result to [grpc.NewServer] after

@@ -15,12 +15,38 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
+// Keeper keeps requests that take events and were refused as invalid. [KeepRefused] makes
+// a server use it.
+type Keeper interface {
+	// Keep takes note of a request. The answer waits for it. It is called from many
+	// goroutines at once.
+	Keep(context.Context, Refused)
+	// Run runs while the server does, and ends when ctx does. again calls a method with
+	// a request as a client would that passes all guards, in this process: the check by
+	// the rules is made, interceptors and guards are not called.
+	Run(ctx context.Context, again func(ctx context.Context, method string, request []byte) error) error
+}
+
+// Refused is a request that was answered with InvalidArgument, or could not be decoded.
+type Refused struct {
+	Method  string // as "/shop.v1.Orders/Place"
+	Request []byte // as it was received: in a stream of them, the last one; the receiver's own
+	Err     error  // as the caller got it
+}
+
 // KeepRefused makes the server hand to a keeper what it refuses of requests that take
 // events: by rules, by the bounds of the event log, or because it can't be decoded.
 // There can be one keeper.
 func KeepRefused(keeper Keeper) Option {
 	return option(func(all *services) {
-		all.keeper = keeper
+		all.keep = func(ctx context.Context, g *gate, answer error) {
+			c, _ := ctx.Value(callKey{}).(*call)
+			if answer == nil || g.call.RPC.Sources == nil || c == nil || c.original == nil ||
+				status.Code(answer) != codes.InvalidArgument && !c.undecoded {
+				return
+			}
+			keeper.Keep(ctx, Refused{g.call.Method, c.original, answer})
+		}
 		all.alongside = append(all.alongside, companion{"what keeps refused requests", func(ctx context.Context) error {
 			return keeper.Run(ctx, all.again)
 		}})

@@ -108,9 +108,9 @@ func Listen(config Config, options ...Option) (*Server, error) {
 	if err := s.loadFiles(services.watches); err != nil {
 		return nil, err
 	}
-	s.intercept = interceptor{log: s.log, notices: newNotices(s.log), draining: s.health.draining, unaries: services.unary, streams: services.stream, keeper: services.keeper}
+	s.intercept = interceptor{log: s.log, notices: newNotices(s.log), draining: s.health.draining, unaries: services.unary, streams: services.stream, keep: services.keep}
 	s.limits = newLimits(config, s.intercept.notices, s.health.draining)
-	s.limits.keepsRefused = services.keeper != nil
+	s.limits.keepsRefused = services.keep != nil
 	serverOptions := slices.Concat(defaultOptions, services.grpc, s.options())
 	for _, handler := range services.stats {
 		serverOptions = append(serverOptions, grpc.StatsHandler(handler))
