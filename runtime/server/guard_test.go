@@ -267,7 +267,7 @@ func TestAServerThatAnybodyMayCallWarns(t *testing.T) {
 	own := UnaryInterceptors(func(ctx context.Context, request any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 		return next(ctx, request)
 	})
-	const anyone, plaintext = "anyone who reaches this address may call this server", "API keys come in plaintext"
+	const anyone, plaintext = "anyone who reaches this address can call this server", "API keys come in plaintext"
 	for name, test := range map[string]struct {
 		addr    string
 		options []Option
