@@ -34,7 +34,7 @@ func TokenFile(file string) Option {
 	return Token((&tokenFile{path: file}).read)
 }
 
-// tokenAge is for how long what a file contained is taken to be still there.
+// tokenAge is how long a token is sent before its file is read again.
 const tokenAge = time.Second
 
 // maxToken is more than a server takes: the metadata of a call in all is 64 KiB at

@@ -50,7 +50,7 @@ func CallerName(ctx context.Context) string {
 // key was never one, was revoked or has expired.
 var errNoKey = status.Error(codes.Unauthenticated, `no valid API key: send one in the metadata, as "authorization: Bearer KEY"`)
 
-// keyring is the keys of a server.
+// keyring has the keys of a server.
 type keyring struct {
 	file string
 	keys atomic.Pointer[map[index]*inUse]

@@ -64,10 +64,10 @@ type Config struct {
 	IdleTimeout time.Duration
 	// MaxConnectionAge is how old a connection may become, up to a tenth more or less,
 	// so that not all end at once. Its client then takes new calls to a new connection.
-	// Calls under way may go on for MaxConnectionAgeGrace. 0 means without an end.
+	// Calls under way may go on for MaxConnectionAgeGrace. 0 means any age.
 	MaxConnectionAge, MaxConnectionAgeGrace time.Duration
-	// DrainDelay is for how long the server goes on serving after a signal to stop,
-	// while its health is NOT_SERVING. A load balancer needs the time to notice.
+	// DrainDelay is how long the server goes on serving after a signal to stop, while
+	// its health is NOT_SERVING. Load balancers need that time to notice.
 	DrainDelay time.Duration
 	// DrainTimeout bounds how long calls may go on after that. It must be more than 0.
 	DrainTimeout time.Duration

@@ -46,7 +46,7 @@ type Call struct {
 // guards and checks that options have, and those of the services in them. Files to
 // [Watch] are watched until ctx ends. Give the result to [grpc.NewServer] after
 // interceptors of yours, which then see all calls, and after [DrainStreams]. Services that
-// options do not have pass the guards as well, but what their RPCs take is not known.
+// are not among options pass the guards, too, but no guard knows what their RPCs take.
 func GuardOptions(ctx context.Context, options ...Option) ([]grpc.ServerOption, error) {
 	all, err := collect(options)
 	if err != nil {

@@ -262,9 +262,9 @@ func (s *Server) serve(ctx context.Context, signals, hangUps <-chan os.Signal) e
 	return failure
 }
 
-// secondSignal is how long after a signal another one is a second one. Before, it is the
-// first again: the one that also ended the context, or that came to the process and to
-// its group, as timeout sends it.
+// secondSignal is how long after a signal another one counts. One that comes sooner is the
+// same again: it also ended the context, or was sent to the process and to its group, as
+// GNU timeout does.
 const secondSignal = time.Second
 
 // leave sets the health to NOT_SERVING, so that load balancers go elsewhere, and waits

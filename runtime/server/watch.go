@@ -68,7 +68,7 @@ type watched struct {
 	since    time.Time // since when there has been an error
 	reported bool      // whether this was logged
 
-	pipes map[string][]byte // what was in those of the files that can be read only once
+	pipes map[string][]byte // what was in pipes, which can be read only once
 
 	each func(now time.Time) // is called with each look; nil for nothing
 
