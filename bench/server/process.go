@@ -32,6 +32,7 @@ type usage struct {
 type answer struct {
 	Address  string
 	Metadata []string
+	dir      string // to remove when the server ends, "" for none
 }
 
 // serve serves until its input ends. It prints its answer, and then its usage for each
@@ -45,6 +46,7 @@ func serve(name, profiles string) (err error) {
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, os.RemoveAll(first.dir)) }()
 	if profiles != "" {
 		stop, err := profile(filepath.Join(profiles, strings.NewReplacer(" ", "-", ",", "").Replace(name)))
 		if err != nil {

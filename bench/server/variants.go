@@ -3,10 +3,14 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
+	"path/filepath"
+	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -14,7 +18,10 @@ import (
 
 	"example.com/receiver/gen/receiverpb"
 	"example.com/receiver/gen/receiverpb/receiverserver"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/bench/server/rulespb"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/guard"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/validate"
 )
 
 // variant is a server that is measured. The first one is what the others are compared
@@ -31,6 +38,7 @@ type variant struct {
 type setup struct {
 	options  []server.Option
 	metadata []string // names and values in turn, which callers send with each call
+	dir      string   // of its files, "" for none
 }
 
 var variants = []variant{
@@ -45,6 +53,40 @@ var variants = []variant{
 		return []grpc.ServerOption{grpc.UnaryInterceptor(recovery)}
 	}},
 	{name: "all defaults", most: 1.10, server: func(*server.Service) (setup, error) { return setup{}, nil }},
+	{name: "keys and rates", most: 1.20, server: guarded},
+	{name: "rules", server: ruled},
+}
+
+// guarded gives the service what it has in a generated server with API keys, and with a
+// rate for the server and for each source, which its callers don't reach.
+func guarded(service *server.Service) (setup, error) {
+	service.RPCs = map[string]server.RPC{
+		"receive": server.TakesEvent(func(event *receiverpb.Event) string { return event.GetAppid() }),
+	}
+	dir, err := os.MkdirTemp("", "bench")
+	if err != nil {
+		return setup{}, err
+	}
+	var key bytes.Buffer
+	file := filepath.Join(dir, "keys")
+	if err := guard.Keys("bench", []string{"add", "caller", "--source", "demo", "--keys", file}, os.Getenv, &key); err != nil {
+		return setup{}, err
+	}
+	access := guard.Config{Keys: file, Rate: 1e9, SourceRate: 1e9}
+	return setup{
+		options:  []server.Option{access.Option()},
+		metadata: []string{"authorization", "Bearer " + strings.TrimSpace(key.String())},
+		dir:      dir,
+	}, nil
+}
+
+// ruled makes the service one whose event has a rule for each field. It has another type,
+// and looks the same to callers.
+func ruled(service *server.Service) (setup, error) {
+	desc := rulespb.Receiver_ServiceDesc
+	desc.ServiceName = service.Desc.ServiceName
+	*service = server.Service{Desc: &desc, Impl: ruledReceiver{}, Rules: validate.Rules(&rulespb.Event{})}
+	return setup{}, nil
 }
 
 func variantOf(name string) (variant, error) {
@@ -65,7 +107,7 @@ func (v variant) start() (answer, error) {
 		}
 		s := grpc.NewServer(v.grpc()...)
 		receiverpb.RegisterReceiverServer(s, receiver{})
-		go s.Serve(listener)
+		go func() { _ = s.Serve(listener) }()
 		return answer{Address: listener.Addr().String()}, nil
 	}
 	config := server.Defaults("bench")
@@ -80,8 +122,8 @@ func (v variant) start() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	go s.Serve(context.Background())
-	return answer{Address: s.Addr(), Metadata: with.metadata}, nil
+	go func() { _ = s.Serve(context.Background()) }()
+	return answer{Address: s.Addr(), Metadata: with.metadata, dir: with.dir}, nil
 }
 
 // recovery is the least that an interceptor does which recovers panics.
@@ -101,4 +143,14 @@ type receiver struct {
 
 func (receiver) Receive(_ context.Context, event *receiverpb.Event) (*receiverpb.Reply, error) {
 	return &receiverpb.Reply{Message: "Hello, " + event.GetXwho() + "!"}, nil
+}
+
+// ruledReceiver is the same for the type that has rules.
+type ruledReceiver struct {
+	rulespb.UnimplementedReceiverServer
+}
+
+//nolint:unparam // it implements an interface
+func (ruledReceiver) Receive(_ context.Context, event *rulespb.Event) (*rulespb.Reply, error) {
+	return &rulespb.Reply{Message: "Hello, " + event.GetXwho() + "!"}, nil
 }

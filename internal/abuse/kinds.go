@@ -511,7 +511,7 @@ func packed(ctx context.Context, t *target) {
 			{method: service + "Lookup", message: field(4, make([]byte, nearly))},
 			{method: service + "Lookup", message: field(5, make([]byte, nearly))},
 			{method: service + "Lookup", message: repeat(field(6, nil), nearly)},
-			{method: service + "Lookup", message: repeat([]byte{4<<3 | 0, 1}, nearly)},
+			{method: service + "Lookup", message: repeat([]byte{4 << 3, 1}, nearly)},
 			{method: service + "Lookup", message: repeat(field(8, nil), nearly)},
 			{method: service + "Lookup", message: field(2, field(6, repeat(field(1, nil), nearly)))},
 		}
@@ -522,7 +522,7 @@ func unknownFields(ctx context.Context, t *target) {
 	several(func() []request {
 		return []request{
 			{method: service + "Publish", message: publish(field(5000, make([]byte, nearly-1<<10)))},
-			{method: service + "Publish", message: publish(repeat([]byte{9<<3 | 0, 1}, nearly-1<<10))},
+			{method: service + "Publish", message: publish(repeat([]byte{9 << 3, 1}, nearly-1<<10))},
 			{method: service + "Lookup", message: repeat(field(5000, nil), nearly)},
 			{method: service + "PublishBatch", message: append(publish(), repeat(field(5000, []byte("x")), nearly)...)},
 		}

@@ -209,7 +209,7 @@ func (c *command) generate(ctx context.Context, out io.Writer) (done outcome, _ 
 	}
 	done.lines = append(done.lines, report.Of(report.Done, deleted(files)...)...)
 	if len(result.Missing) > 0 {
-		done.lines = append(done.lines, report.Line{Kind: report.Done, Text: "go.mod: added the versions that the generated code was tested with: " + plugin.Versions(result.Missing)})
+		done.lines = append(done.lines, report.Line{Kind: report.Done, Text: "go.mod: added the versions that the generated code was tested with (go mod tidy then completes go.sum): " + plugin.Versions(result.Missing)})
 	}
 	return done, nil
 }

@@ -154,7 +154,7 @@ func (s *serving) open() {
 			continue
 		}
 		call, ok := assign.Rhs[0].(*ast.CallExpr)
-		if !ok || !s.isCall(call, s.program.Module.Runtime+"/server", "Parse") || len(call.Args) != 4 || failed != "return err" {
+		if !ok || !s.isCall(call, s.program.Module.Runtime+"/server", "Parse") || len(call.Args) < 4 || failed != "return err" {
 			continue
 		}
 		args := s.source(call.Args[1])

@@ -12,6 +12,9 @@ import (
 )
 
 func TestARestartFailsNoCall(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it builds a program and restarts it for ten seconds")
+	}
 	dir := t.TempDir()
 	program, err := build(t.Context(), dir)
 	if err != nil {

@@ -99,7 +99,7 @@ func (p *process) stop() (time.Duration, error) {
 // kill ends the server in any case.
 func (p *process) kill() {
 	if p.command != nil && p.command.Process != nil {
-		p.command.Process.Kill()
+		_ = p.command.Process.Kill()
 	}
 }
 

@@ -8,6 +8,9 @@ import (
 
 // TestNoCallFailsWhileCertificatesAndKeysAreReplaced is a short sample of make rotate.
 func TestNoCallFailsWhileCertificatesAndKeysAreReplaced(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it builds a program and replaces its files for ten seconds")
+	}
 	dir := t.TempDir()
 	built, err := buildModule(t.Context(), dir)
 	if err != nil {

@@ -190,7 +190,7 @@ func TestRefusedRequestsAreKeptAndSentAgain(t *testing.T) {
 	stop()
 
 	// The rules were mended: what they refused is stored now, and the rest stays.
-	conn, stop = serve(t, events, false, keep)
+	_, stop = serve(t, events, false, keep)
 	defer stop()
 	log, err := eventlog.Open(t.Context(), keep.URL)
 	if err != nil {

@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 Deprecated options may be passed, too.
+
 package server
 
 import (

@@ -257,7 +257,9 @@ func (s *Server) serve(ctx context.Context, signals, hangUps <-chan os.Signal) e
 	if err != nil {
 		return errors.Join(failure, err)
 	}
-	<-ended
+	if err := <-ended; failure == nil {
+		failure = err
+	}
 	s.log.Info("stopped")
 	return failure
 }

@@ -314,10 +314,10 @@ func durations(rules *validate.FieldRules, number int64) iter.Seq[time.Duration]
 			}
 		}
 	}
-	n := time.Duration(max(number, -number))
+	n := max(number, -number)
 	return func(yield func(time.Duration) bool) {
 		for _, base := range bases {
-			for _, step := range []time.Duration{0, n * time.Second, n * time.Nanosecond} {
+			for _, step := range []time.Duration{0, time.Duration(n) * time.Second, time.Duration(n) * time.Nanosecond} {
 				if !yield(base+step) || !yield(base-step) {
 					return
 				}
