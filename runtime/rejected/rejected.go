@@ -151,6 +151,9 @@ func (k *keeper) describe(ctx context.Context, refused server.Refused) (eventlog
 	if from, ok := peer.FromContext(ctx); ok {
 		fields["address"] = from.Addr.String()
 	}
+	if refused.HasOnlySource {
+		fields["only_source"] = strings.ToValidUTF8(refused.OnlySource, "\uFFFD")
+	}
 	if k.caller != nil {
 		if name := k.caller(ctx); name != "" {
 			fields["key"] = strings.ToValidUTF8(name, "\uFFFD")
@@ -295,7 +298,11 @@ func (k *keeper) handle(ctx context.Context, record eventlog.Record, again func(
 		// events, too.
 		id = record.ID
 	}
-	err = again(metadata.NewIncomingContext(ctx, metadata.Pairs(eventid.Key, id)), method, request)
+	ctx = metadata.NewIncomingContext(ctx, metadata.Pairs(eventid.Key, id))
+	if source, ok := fields["only_source"]; ok {
+		ctx = server.OnlySource(ctx, source.GetStringValue())
+	}
+	err = again(ctx, method, request)
 	switch status.Code(err) {
 	case codes.Unavailable, codes.ResourceExhausted, codes.DeadlineExceeded, codes.Aborted:
 		return err

@@ -56,7 +56,7 @@ func (orders) Get(context.Context, *rulesv1.AllRules) (*rulesv1.Placed, error) {
 }
 
 // serve runs the service until stop, with or without the rules of its proto.
-func serve(t *testing.T, log eventlog.Log, ruled bool, keep rejected.Config) (client *grpc.ClientConn, stop func()) {
+func serve(t *testing.T, log eventlog.Log, ruled bool, keep rejected.Config, more ...server.Option) (client *grpc.ClientConn, stop func()) {
 	t.Helper()
 	service := rulesv1server.Orders(orders{events: rulesv1events.New(log)})
 	if !ruled {
@@ -64,7 +64,7 @@ func serve(t *testing.T, log eventlog.Log, ruled bool, keep rejected.Config) (cl
 	}
 	config := server.Defaults("test")
 	config.Addr, config.LogLevel = "127.0.0.1:0", slog.LevelError
-	running, err := server.Listen(config, service, keep.Option(t.Context()))
+	running, err := server.Listen(config, append(more, service, keep.Option(t.Context()))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,6 +210,83 @@ func TestRefusedRequestsAreKeptAndSentAgain(t *testing.T) {
 	}
 	if len(stored) != 3 || !stored["too long"] || !stored["also too long"] {
 		t.Errorf("notes in the log are %v", stored)
+	}
+}
+
+// Whoever may send the events of one source only gets no others stored by having a request
+// refused for something else before its source is looked at.
+func TestSendingAgainStoresNoEventOfAnothersSource(t *testing.T) {
+	events := servertest.Log(t)
+	keep := rejected.Config{URL: "sqlite:" + filepath.Join(t.TempDir(), "rejected.db")}
+	mine := server.Guards(server.Guard{Admit: func(ctx context.Context, _ server.Call) (context.Context, error) {
+		return server.OnlySource(ctx, "mine"), nil
+	}})
+	refuses := server.UnaryInterceptors(func(context.Context, any, *grpc.UnaryServerInfo, grpc.UnaryHandler) (any, error) {
+		return nil, status.Error(codes.InvalidArgument, "not today")
+	})
+	conn, stop := serve(t, events, true, keep, mine, refuses)
+	for _, source := range []string{"mine", "theirs"} {
+		one := event(t)
+		one.Source = source
+		if _, err := rulesv1.NewOrdersClient(conn).Place(t.Context(), one); status.Code(err) != codes.InvalidArgument {
+			t.Fatalf("error is %v, want InvalidArgument", err)
+		}
+	}
+	stop()
+
+	_, stop = serve(t, events, true, keep, mine)
+	defer stop()
+	log, err := eventlog.Open(t.Context(), keep.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		n, err := log.Retry(t.Context(), rejected.Consumer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n == 2 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d are tried again, want 2", n)
+		}
+	}
+	for id, letter := range letters(t, keep.URL, 1) {
+		if !strings.Contains(id, "code = Permis") || letter["only_source"] != "mine" || !strings.Contains(fmt.Sprint(letter["decoded"]), "theirs") {
+			t.Errorf("%s stays, as %v, want the event of another source", id, letter)
+		}
+	}
+	for record, err := range events.Read(t.Context(), eventlog.From{}) {
+		if err != nil || record.Source != "mine" {
+			t.Errorf("an event of %q is stored (%v)", record.Source, err)
+		}
+	}
+}
+
+// A request beyond a limit is not kept: sent again, it would not be held to the limit.
+func TestWhatALimitRefusesIsNotKept(t *testing.T) {
+	keep := rejected.Config{URL: "sqlite:" + filepath.Join(t.TempDir(), "rejected.db")}
+	conn, stop := serve(t, servertest.Log(t), true, keep)
+	client := rulesv1.NewOrdersClient(conn)
+	batch := &rulesv1.Batch{}
+	for range server.Defaults("test").MaxBatch + 1 {
+		batch.Events = append(batch.Events, &rulesv1.OrderEvent{})
+	}
+	if _, err := client.PlaceAll(t.Context(), batch); status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), "--max-batch") {
+		t.Fatalf("error is %v, want InvalidArgument that names --max-batch", err)
+	}
+	wrong := event(t)
+	wrong.Note = "too long"
+	if _, err := client.Place(t.Context(), wrong); status.Code(err) != codes.InvalidArgument {
+		t.Fatalf("error is %v, want InvalidArgument", err)
+	}
+	defer stop()
+	for id := range letters(t, keep.URL, 1) {
+		if !strings.HasPrefix(id, "rules.v1.Orders/Place ") {
+			t.Errorf("%s is kept, want only the one after it", id)
+		}
 	}
 }
 

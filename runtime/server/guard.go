@@ -34,6 +34,15 @@ type Guard struct {
 	KnowsCallers bool
 }
 
+type onlySourceKey struct{}
+
+// OnlySource returns the context of a call that may bring events of one source only. It
+// does not check that: [Guard.Check] does. But a request that is refused before, and
+// kept (see [Keeper]), is then checked when it is sent again.
+func OnlySource(ctx context.Context, source string) context.Context {
+	return context.WithValue(ctx, onlySourceKey{}, source)
+}
+
 // Call is a call that a [Guard] decides on.
 type Call struct {
 	Method  string // as "/shop.v1.Orders/Place"

@@ -43,6 +43,9 @@ func (all *services) again(ctx context.Context, method string, request []byte) e
 			if err := proto.Unmarshal(request, message); err != nil {
 				return status.Errorf(codes.InvalidArgument, "the request can't be decoded: %v", err)
 			}
+			if err := g.passOnlySource(ctx, message); err != nil {
+				return err
+			}
 			return g.pass(ctx, message)
 		}
 		for _, one := range service.Desc.Methods {
@@ -62,6 +65,21 @@ func (all *services) again(ctx context.Context, method string, request []byte) e
 		}
 	}
 	return status.Errorf(codes.Unimplemented, "this server has no method %s", method)
+}
+
+// passOnlySource returns why a request is refused that may have events of one source
+// only. It was perhaps not checked when it came, because it could not be decoded.
+func (g *gate) passOnlySource(ctx context.Context, request proto.Message) error {
+	only, ok := ctx.Value(onlySourceKey{}).(string)
+	if !ok || g.call.RPC.Sources == nil {
+		return nil
+	}
+	return g.call.RPC.Sources(request, func(source string) error {
+		if source != only {
+			return status.Errorf(codes.PermissionDenied, "the request has an event of another source than %q, the only one that its sender may send", only)
+		}
+		return nil
+	})
 }
 
 // oneRequest is a stream of one request, whose replies are dropped.
