@@ -11,6 +11,7 @@ import (
 	"hash/crc32"
 	"io"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,6 +25,14 @@ func init() { server.Subcommand("keys", "adds, lists and revokes API keys") }
 // prefix begins each key, so that scanners for secrets know one when they see it:
 // pgr_[0-9a-f]{72}.
 const prefix = "pgr_"
+
+// secret finds a key. Errors must not repeat one that is given where it does not belong.
+var secret = regexp.MustCompile(prefix + `[0-9a-f]{16,}`)
+
+var (
+	errSecretAsFile = errors.New("--keys has an API key: want the name of the file that has the digests of all keys")
+	errSecretAsName = errors.New("want the NAME of the key, not the key itself")
+)
 
 // newSecret returns a new key: a random number, and a checksum of it, by which a scanner
 // knows that it is one.
@@ -78,6 +87,10 @@ func subcommand(flags *flag.FlagSet, program, usage string, args []string, geten
 		flags.SetOutput(out)
 		flags.PrintDefaults()
 		return "", "", err
+	case secret.MatchString(name):
+		return "", "", errSecretAsName
+	case secret.MatchString(file):
+		return "", "", errSecretAsFile
 	case wanted && name == "":
 		return "", "", fmt.Errorf("want %s (see %s --help)", usage, flags.Name())
 	case err != nil:

@@ -131,6 +131,9 @@ func TestWrongCommands(t *testing.T) {
 		{"add a --keys BROKEN --source s", "BROKEN:1: want NAME sha256:DIGEST source=SOURCE"},
 		{"list --keys BROKEN", "BROKEN:1: want NAME sha256:DIGEST source=SOURCE"},
 		{"list a --keys FILE", `unexpected argument "a": see shop-server keys list --help`},
+		{"add pgr_0123456789abcdef --keys FILE --source s", "want the NAME of the key, not the key itself"},
+		{"revoke pgr_0123456789abcdef --keys FILE", "want the NAME of the key, not the key itself"},
+		{"list --keys pgr_0123456789abcdef", "--keys has an API key: want the name of the file that has the digests of all keys"},
 		{"revoke b --keys FILE", `FILE has no key "b" (see shop-server keys list)`},
 	} {
 		var out bytes.Buffer
