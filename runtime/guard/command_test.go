@@ -209,6 +209,15 @@ func TestWrongLines(t *testing.T) {
 	}
 }
 
+// Editors of other systems end lines otherwise, and begin files with a mark.
+func TestAFileOfAnotherEditorIsRead(t *testing.T) {
+	text := "\ufeff# comment\r\n" + strings.ReplaceAll(line("a", "source=7"), "\n", "\r\n")
+	file, err := parse("keys", []byte(text))
+	if err != nil || len(file.keys) != 1 || file.keys[0].Source != "7" {
+		t.Errorf("keys are %v (%v), want a", file.keys, err)
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add(keysOfAllKinds)
 	f.Add(`a sha256:00 source="`)

@@ -43,7 +43,7 @@ func parse(name string, content []byte) (*keyFile, error) {
 	file := &keyFile{at: map[string]int{}}
 	digests := map[index]string{}
 	var wrong []error
-	for line := range strings.Lines(string(content)) {
+	for line := range strings.Lines(strings.TrimPrefix(string(content), "\ufeff")) { // some editors begin files with that
 		file.lines = append(file.lines, strings.TrimRight(line, "\r\n"))
 		number := len(file.lines)
 		line = strings.TrimSpace(line)

@@ -68,7 +68,8 @@ type watched struct {
 	since    time.Time // since when there has been an error
 	reported bool      // whether this was logged
 
-	pipes map[string][]byte // what was in those of the files that can be read only once
+	pipes  map[string][]byte // what was in those of the files that can be read only once
+	loaded bool              // for the first time
 
 	reloads, failures atomic.Int64
 }
@@ -104,7 +105,7 @@ func (w watch) start(log *slog.Logger) (*watched, error) {
 			err = w.load(read.contents)
 		}
 		if err == nil {
-			files.seen, files.tried = read, read
+			files.seen, files.tried, files.loaded = read, read, true
 			return files, nil
 		}
 		again := files.read()
@@ -211,6 +212,9 @@ func (w *watched) readOne(file string) ([]byte, error) {
 	pipe := info.Mode()&os.ModeNamedPipe != 0
 	if content, ok := w.pipes[file]; ok && pipe {
 		return content, nil
+	}
+	if pipe && w.loaded { // it might keep the watch waiting forever
+		return nil, fmt.Errorf("%s is a pipe, and was a file before", file)
 	}
 	content, err := readBounded(file)
 	if err == nil && pipe {
