@@ -184,6 +184,10 @@ func TestTheFileComesFromTheEnvironmentOfTheServer(t *testing.T) {
 // TestWrongLines checks that errors say where and what, and nothing that is in the file.
 func TestWrongLines(t *testing.T) {
 	digest := strings.Fields(line("a", "tails"))[1]
+	tenWrong := ""
+	for i := range 10 {
+		tenWrong += fmt.Sprintf("keys:%d: want NAME sha256:DIGEST source=SOURCE\n", i+1)
+	}
 	for text, want := range map[string]string{
 		"a":                                                          "keys:1: want NAME sha256:DIGEST source=SOURCE",
 		"# comment\n\n\ta \"b":                                       "keys:3: want NAME sha256:DIGEST source=SOURCE",
@@ -199,12 +203,13 @@ func TestWrongLines(t *testing.T) {
 		"a " + digest + " source=a expires=tomorrow":                 "keys:1: expires: want a time such as 2026-01-31T00:00:00Z",
 		"a " + digest + " source=a added=1":                          "keys:1: added: want a time such as 2026-01-31T00:00:00Z",
 		"a " + digest + " source=a taisl":                            "keys:1: after the digest, want source=SOURCE or all-sources, added=TIME, expires=TIME, tails",
+		strings.Repeat("a\n", 100_000):                               tenWrong + "keys: 99990 more lines are wrong",
 		line("a", "all-sources") + line("a", "tails source=1"):       "keys:2: there is a key a in line 1",
 		line("a", "all-sources") + "b " + digest + " all-sources\nc": "keys:2: the digest is that of a\nkeys:3: want NAME sha256:DIGEST source=SOURCE",
 	} {
 		_, err := parse("keys", []byte(text))
 		if err == nil || err.Error() != want {
-			t.Errorf("%q: error is %v, want %s", text, err, want)
+			t.Errorf("%.80q: error is %.800v, want %s", text, err, want)
 		}
 	}
 }
