@@ -40,6 +40,8 @@ const (
 	mostBytesAsJSON = 64 << 10
 	// While there is no room, requests are counted again this often.
 	countEvery = time.Minute
+	// That some were not kept is logged this often at most: callers decide how many they are.
+	reportEvery = 10 * time.Second
 	// The type of the events in the log.
 	eventType = "rejected"
 )
@@ -110,8 +112,11 @@ type keeper struct {
 	bytesWaiting int
 	lost         int // since it was last logged
 
-	kept    int64     // bytes, at most; only the writer uses it
-	counted time.Time // when
+	// Only the writer uses these.
+	kept     int64 // bytes, at most
+	counted  time.Time
+	reported time.Time // when it was last logged that some were lost
+	lastErr  error     // why the last of them were
 }
 
 // Keep implements [server.Keeper]. It does not wait for the log.
@@ -207,7 +212,7 @@ func (k *keeper) Run(ctx context.Context, again func(context.Context, string, []
 	for {
 		select {
 		case event := <-k.waiting:
-			k.write(ctx, event)
+			k.write(context.WithoutCancel(ctx), event)
 			continue
 		case <-ctx.Done():
 		}
@@ -216,6 +221,7 @@ func (k *keeper) Run(ctx context.Context, again func(context.Context, string, []
 	for len(k.waiting) > 0 { // what was refused before the server stopped
 		k.write(context.WithoutCancel(ctx), <-k.waiting)
 	}
+	k.report(ctx)
 	stop()
 	return errors.Join(<-consumed, k.log.Close())
 }
@@ -245,16 +251,30 @@ func (k *keeper) write(ctx context.Context, event eventlog.Event) {
 	} else {
 		k.kept += int64(bytes)
 	}
+	k.mu.Unlock()
+	if err != nil {
+		k.lastErr = err
+	}
+	if time.Since(k.reported) >= reportEvery {
+		k.report(ctx)
+	}
+}
+
+// report logs how many requests were lost since it was last logged.
+func (k *keeper) report(ctx context.Context) {
+	k.mu.Lock()
 	lost := k.lost
 	k.lost = 0
 	k.mu.Unlock()
-	if lost > 0 {
-		attrs := []any{"requests", lost}
-		if err != nil {
-			attrs = append(attrs, "error", err)
-		}
-		slog.WarnContext(ctx, "refused requests were not kept", attrs...)
+	if lost == 0 {
+		return
 	}
+	attrs := []any{"requests", lost}
+	if k.lastErr != nil {
+		attrs = append(attrs, "error", k.lastErr)
+	}
+	k.reported, k.lastErr = time.Now(), nil
+	slog.WarnContext(ctx, "refused requests were not kept", attrs...)
 }
 
 // count finds out how much is kept: others retry and discard.

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -290,8 +292,13 @@ func TestWhatALimitRefusesIsNotKept(t *testing.T) {
 	}
 }
 
-// What does not fit is answered as ever, and is not kept.
+// What does not fit is answered as ever, and is not kept. The log says how many there were,
+// in few lines.
 func TestKeptRequestsAreBounded(t *testing.T) {
+	var logged bytes.Buffer
+	last := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&logged, nil)))
+	t.Cleanup(func() { slog.SetDefault(last) })
 	keep := rejected.Config{URL: "sqlite:" + filepath.Join(t.TempDir(), "rejected.db"), Bytes: 3000}
 	conn, stop := serve(t, servertest.Log(t), true, keep)
 	client := rulesv1.NewOrdersClient(conn)
@@ -309,6 +316,15 @@ func TestKeptRequestsAreBounded(t *testing.T) {
 	}
 	stop()
 	letters(t, keep.URL, 1)
+	lost := 0
+	lines := regexp.MustCompile(`refused requests were not kept" requests=(\d+) error=.*--keep-rejected-bytes`).FindAllStringSubmatch(logged.String(), -1)
+	for _, line := range lines {
+		n, _ := strconv.Atoi(line[1])
+		lost += n
+	}
+	if lost != 100 || len(lines) > 10 {
+		t.Errorf("%d lines say that %d were lost, want 100 in a few:\n%s", len(lines), lost, logged.String())
+	}
 }
 
 // The log of the events themselves is not a place for refused requests: all that is in it
