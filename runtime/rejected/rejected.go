@@ -10,6 +10,7 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -55,10 +56,13 @@ type Config struct {
 	Bytes int64
 	// Caller returns the name of whoever makes a call; nil for no names.
 	Caller func(context.Context) string
+
+	flags *flag.FlagSet // of the server; nil if Flags was not called
 }
 
 // Flags defines the flags --keep-rejected and --keep-rejected-bytes, for [server.Parse].
 func (c *Config) Flags(flags *flag.FlagSet) {
+	c.flags = flags
 	flags.StringVar(&c.URL, "keep-rejected", c.URL, "`URL` of an event log for requests that are refused as invalid; none are kept without")
 	flags.Int64Var(&c.Bytes, "keep-rejected-bytes", 100_000_000, "most `bytes` of refused requests that are kept")
 }
@@ -72,6 +76,9 @@ func (c *Config) Flags(flags *flag.FlagSet) {
 func (c *Config) Option(ctx context.Context) server.Option {
 	if c.URL == "" {
 		return server.Options()
+	}
+	if c.isEvents() {
+		return server.Invalid(errors.New("--keep-rejected and --events are the same log: name one that has only refused requests, or does not exist yet"))
 	}
 	url := c.URL
 	if strings.HasPrefix(url, "sqlite:") && !strings.Contains(url, "max-bytes=") {
@@ -100,6 +107,25 @@ func (c *Config) Option(ctx context.Context) server.Option {
 		k.most = 100_000_000
 	}
 	return server.KeepRefused(k)
+}
+
+// isEvents reports whether the log is that of the server's events. As long as that is
+// empty, nothing in it says so.
+func (c *Config) isEvents() bool {
+	if c.flags == nil {
+		return false
+	}
+	events := c.flags.Lookup("events")
+	return events != nil && c.URL != "memory:" && place(c.URL) == place(events.Value.String())
+}
+
+// place returns a URL without its parameters, and with the path of a file in one form.
+func place(url string) string {
+	url, _, _ = strings.Cut(url, "?")
+	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
+		return "sqlite:" + filepath.Clean(path)
+	}
+	return url
 }
 
 type keeper struct {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"io"
 	"log/slog"
 	"path/filepath"
 	"regexp"
@@ -344,6 +345,29 @@ func TestALogWithOtherEventsIsRefused(t *testing.T) {
 	_, err = server.Listen(server.Defaults("test"), rulesv1server.Orders(orders{}), (&rejected.Config{URL: url}).Option(t.Context()))
 	if err == nil || !strings.HasPrefix(err.Error(), "--keep-rejected: there are other events in this log") {
 		t.Errorf("error is %v, want one that says that there are other events", err)
+	}
+}
+
+// A log that is still empty does not say of what it is.
+func TestTheLogOfTheEventsIsRefusedWhileItIsEmpty(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for url, refused := range map[string]bool{
+		"sqlite:data/events.db": true, "sqlite:./data//events.db?max-bytes=1GB": true, "sqlite:data/rejected.db": false, "memory:": false,
+	} {
+		var keep rejected.Config
+		config, err := server.Parse("test", []string{"--addr", "localhost:0", "--events", "sqlite:data/events.db", "--keep-rejected", url}, func(string) string { return "" }, io.Discard, keep.Flags)
+		if err != nil {
+			t.Fatal(err)
+		}
+		running, err := server.Listen(config, rulesv1server.Orders(orders{}), keep.Option(t.Context()))
+		if got := err != nil && strings.HasPrefix(err.Error(), "--keep-rejected and --events are the same log"); got != refused {
+			t.Errorf("%s: error is %v", url, err)
+		}
+		if running != nil {
+			ctx, stop := context.WithCancel(t.Context())
+			stop()
+			_ = running.Serve(ctx)
+		}
 	}
 }
 
