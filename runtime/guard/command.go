@@ -156,8 +156,20 @@ func add(program string, args []string, getenv func(string) string, out io.Write
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(out, secret)
-	return err
+	if _, err = fmt.Fprintln(out, secret); err != nil { // nobody has the key: it is of no use
+		return errors.Join(fmt.Errorf("the key can't be printed, and was not added: %w", err), remove(file, name))
+	}
+	return nil
+}
+
+// remove removes a key that is in the file.
+func remove(file, name string) error {
+	return change(file, func(f *keyFile) error {
+		if at, ok := f.at[name]; ok {
+			f.lines = slices.Delete(f.lines, at, at+1)
+		}
+		return nil
+	})
 }
 
 // parseExpires returns when a key ends: after a while, or with a day in UTC.

@@ -156,6 +156,22 @@ func TestWrongCommands(t *testing.T) {
 	}
 }
 
+// full is where nothing can be written.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errors.New("no space left") }
+
+func TestAKeyThatCannotBePrintedIsNotAdded(t *testing.T) {
+	name := write(t, line("taken", "source=7"))
+	err := Keys("shop-server", []string{"add", "a", "--source", "s", "--keys", name}, func(string) string { return "" }, full{})
+	if err == nil || err.Error() != "the key can't be printed, and was not added: no space left" {
+		t.Errorf("error is %v", err)
+	}
+	if text := read(t, name); text != line("taken", "source=7") {
+		t.Errorf("the file is\n%s", text)
+	}
+}
+
 func TestHelp(t *testing.T) {
 	for _, args := range [][]string{{"--help"}, {"add", "--help"}, {"list", "-h"}, {"revoke", "--help"}} {
 		var out bytes.Buffer
