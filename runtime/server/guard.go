@@ -77,9 +77,13 @@ func TakesEvents[Request, Event any](events func(Request) []Event, source func(E
 // [Watch] are watched until ctx ends. Give the result to [grpc.NewServer] after
 // interceptors of yours, which then see all calls, and after [DrainStreams]. Services that
 // options do not have pass the guards as well, but what their RPCs take is not known.
+// Options that only a [Server] can keep to, such as [UnaryInterceptors], are an error.
 func GuardOptions(ctx context.Context, options ...Option) ([]grpc.ServerOption, error) {
 	all, err := collect(options)
 	if err != nil {
+		return nil, err
+	}
+	if err := all.onlyGuards(); err != nil {
 		return nil, err
 	}
 	for _, w := range all.watches {
@@ -126,6 +130,26 @@ func GuardOptions(ctx context.Context, options ...Option) ([]grpc.ServerOption, 
 			return answerRefusal(stream.Context(), err)
 		}),
 	}, nil
+}
+
+// onlyGuards returns an error if there are options that [GuardOptions] would lose: one of
+// them may be the interceptor that keeps callers out.
+func (all *services) onlyGuards() error {
+	for _, option := range []struct {
+		given bool
+		what  string
+	}{
+		{len(all.unary)+len(all.stream) > 0, "interceptors: give those to grpc.NewServer"},
+		{len(all.stats)+len(all.grpc) > 0, "options of gRPC: give those to grpc.NewServer"},
+		{all.credentials != nil, "credentials: give those to grpc.NewServer, by grpc.Creds"},
+		{all.keeper != nil, "a keeper of refused requests: only server.Run keeps them"},
+		{len(all.alongside) > 0, "what runs alongside: run it yourself"},
+	} {
+		if option.given {
+			return errors.New("server.GuardOptions can't take " + option.what)
+		}
+	}
+	return nil
 }
 
 // answerRefusal returns what callers see of a guard's error. Other errors are as they
