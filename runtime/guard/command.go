@@ -11,6 +11,7 @@ import (
 	"hash/crc32"
 	"io"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,6 +25,14 @@ func init() { server.Subcommand("keys", "adds, lists and revokes API keys") }
 // prefix begins each key, so that scanners for secrets know one when they see it:
 // pgr_[0-9a-f]{72}.
 const prefix = "pgr_"
+
+// secret finds a key. Errors must not repeat one that is given where it does not belong.
+var secret = regexp.MustCompile(prefix + `[0-9a-f]{16,}`)
+
+var (
+	errSecretAsFile = errors.New("--keys has an API key: want the name of the file that has the digests of all keys")
+	errSecretAsName = errors.New("want the NAME of the key, not the key itself")
+)
 
 // newSecret returns a new key: a random number, and a checksum of it, by which a scanner
 // knows that it is one.
@@ -74,6 +83,10 @@ func subcommand(flags *flag.FlagSet, program, usage string, args []string, geten
 		flags.SetOutput(out)
 		flags.PrintDefaults()
 		return "", "", err
+	case secret.MatchString(flags.Arg(0)):
+		return "", "", errSecretAsName
+	case secret.MatchString(file):
+		return "", "", errSecretAsFile
 	case err != nil:
 		return "", "", err
 	case flags.NArg() < names:
@@ -116,8 +129,20 @@ func add(program string, args []string, getenv func(string) string, out io.Write
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(out, secret)
-	return err
+	if _, err = fmt.Fprintln(out, secret); err != nil { // nobody has the key: it is of no use
+		return errors.Join(fmt.Errorf("the key can't be printed, and was not added: %w", err), remove(file, name))
+	}
+	return nil
+}
+
+// remove removes a key that is in the file.
+func remove(file, name string) error {
+	return change(file, func(f *keyFile) error {
+		if at, ok := f.at[name]; ok {
+			f.lines = slices.Delete(f.lines, at, at+1)
+		}
+		return nil
+	})
 }
 
 // parseExpires returns when a key ends: after a while, or with a day in UTC.

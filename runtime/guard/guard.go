@@ -74,6 +74,9 @@ func (c *Config) check() error {
 			invalid = append(invalid, fmt.Errorf("%s %v: want a number that is 0 or more", given.flag, given.value))
 		}
 	}
+	if secret.MatchString(c.Keys) {
+		invalid = append(invalid, errSecretAsFile)
+	}
 	return errors.Join(invalid...)
 }
 

@@ -136,6 +136,9 @@ func (r *keyring) admit(ctx context.Context, call server.Call) (context.Context,
 			"%s sends the events of all sources: this API key is for source %q and without --tails", call.Method, in.Source)
 	}
 	ctx = context.WithValue(ctx, callerKey{}, in)
+	if !in.AllSources {
+		ctx = server.OnlySource(ctx, in.Source)
+	}
 	if !call.Streams {
 		return ctx, nil
 	}

@@ -113,6 +113,35 @@ func TestMethodsKnowTheirCaller(t *testing.T) {
 	}
 }
 
+// keeper notes of which source alone each refused request may be.
+type keeper struct{ sources []string }
+
+func (k *keeper) Keep(_ context.Context, refused server.Refused) {
+	k.sources = append(k.sources, refused.OnlySource)
+}
+
+func (k *keeper) Run(ctx context.Context, _ func(context.Context, string, []byte) error) error {
+	<-ctx.Done()
+	return nil
+}
+
+// What is refused before its source is checked may be sent again later, without a key.
+func TestRefusedRequestsKeepTheSourceOfTheirKey(t *testing.T) {
+	var kept keeper
+	c := serve(t, Config{Keys: write(t, keysOfAllKinds)}, &intake{}, server.KeepRefused(&kept), server.UnaryInterceptors(
+		func(context.Context, any, *grpc.UnaryServerInfo, grpc.UnaryHandler) (any, error) {
+			return nil, status.Error(codes.InvalidArgument, "not today")
+		}))
+	for _, key := range []string{"Bearer of-7", "Bearer of-all"} {
+		if err := c.event(with(soon(t), key), "8"); status.Code(err) != codes.InvalidArgument {
+			t.Errorf("error is %v, want InvalidArgument", err)
+		}
+	}
+	if want := []string{"7", ""}; !slices.Equal(kept.sources, want) {
+		t.Errorf("sources are %q, want %q", kept.sources, want)
+	}
+}
+
 func TestHealthNeedsNoKeyAndReflectionDoes(t *testing.T) {
 	config := Config{Keys: write(t, keysOfAllKinds)}
 	conn := dial(t, servertest.Serve(t, (&intake{}).service(), config.Option()))

@@ -342,6 +342,7 @@ func (c *call) decode(data mem.BufferSlice, into any) error {
 				limit = "--max-message-bytes"
 			}
 			c.limits.notices.reached(limit, c.of.from)
+			c.original = nil // sent again, it would pass: limits are for those who call
 			return status.Error(codes.InvalidArgument, err.Error())
 		}
 		weight = scale.weight

@@ -257,8 +257,7 @@ func (s *Server) serve(ctx context.Context, signals, hangUps <-chan os.Signal) e
 	if err != nil {
 		return errors.Join(failure, err)
 	}
-	if err := <-ended; failure == nil {
-		failure = err
+	for range ended { // until Serve has returned; that it was stopped before it began is not a failure
 	}
 	s.log.Info("stopped")
 	return failure

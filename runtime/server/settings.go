@@ -243,9 +243,29 @@ func (s *settings) apply(sources ...[]setting) {
 }
 
 func (s *settings) set(setting setting) {
+	if placeholder, _ := flag.UnquoteUsage(setting.flag); placeholder == "file" && strings.ContainsAny(setting.text, "\r\n") {
+		s.contentOfFile(setting)
+		return
+	}
 	if err := s.flags.Set(setting.flag.Name, setting.text); err != nil {
 		s.errorf("%s: %s", setting.label, reason(setting, err))
 		s.wrong[setting.flag.Name] = true
+	}
+}
+
+// contentOfFile reports that a flag is set to what is in a file, instead of to its name.
+// Later errors would repeat it, and it may be a private key.
+func (s *settings) contentOfFile(setting setting) {
+	name := setting.flag.Name
+	s.wrong[name] = true
+	variable, named := strings.CutSuffix(setting.from, "_FILE")
+	switch {
+	case named:
+		s.errorf("%s: what is in it is taken for the name of the file for --%s: name that file in %s, without _FILE", setting.label, name, variable)
+	case setting.from == "flag":
+		s.errorf("--%s: want the name of a file, not what is in it", name)
+	default:
+		s.errorf("%s: --%s: want the name of a file, not what is in it", setting.from, name)
 	}
 }
 

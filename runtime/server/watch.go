@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -68,9 +69,9 @@ type watched struct {
 	since    time.Time // since when there has been an error
 	reported bool      // whether this was logged
 
-	pipes map[string][]byte // what was in pipes, which can be read only once
-
-	each func(now time.Time) // is called with each look; nil for nothing
+	pipes  map[string][]byte   // what was in pipes, which can be read only once
+	loaded bool                // for the first time
+	each   func(now time.Time) // is called with each look; nil for nothing
 
 	reloads, failures atomic.Int64
 }
@@ -95,7 +96,7 @@ func (w watch) start(log *slog.Logger) (*watched, error) {
 			err = w.load(read.contents)
 		}
 		if err == nil {
-			files.seen, files.tried = read, read
+			files.seen, files.tried, files.loaded = read, read, true
 			return files, nil
 		}
 		again := files.read()
@@ -199,6 +200,9 @@ func (w *watched) readOne(file string) ([]byte, error) {
 	pipe := err == nil && info.Mode()&os.ModeNamedPipe != 0
 	if content, ok := w.pipes[file]; ok && pipe {
 		return content, nil
+	}
+	if pipe && w.loaded { // it might keep the watch waiting forever
+		return nil, errors.New("it is a pipe, and was a file before")
 	}
 	content, err := readFile(file, maxWatchedBytes)
 	if err == nil && pipe {
