@@ -74,7 +74,7 @@ func referenceOfOptions(text *strings.Builder) {
 
 // referenceOfServers prints the help of a generated server.
 func referenceOfServers(text *strings.Builder) {
-	text.WriteString("\n## Flags of a server\n\nThey are those of each generated server; those of this program are in its main, which is yours. [Configuration](configuration.md)\nhas the other ways to give them.\n\n")
+	text.WriteString("\n## Flags of a server\n\nThey are those of each generated server. Those under \"This program\" come from its main, which is yours.\n[Configuration](configuration.md) has the other ways to give them.\n\n")
 	var help strings.Builder
 	if _, err := server.Parse("receiver-server", []string{"--help"}, func(string) string { return "" }, &help,
 		new(guard.Config).Flags, new(rejected.Config).Flags); !errors.Is(err, flag.ErrHelp) {
