@@ -173,10 +173,13 @@ func (r *keyring) check(ctx context.Context, call server.Call, request any) erro
 		return nil
 	}
 	return call.RPC.Sources(request, func(source string) error {
-		if source != in.Source {
-			return status.Errorf(codes.PermissionDenied,
-				"%s got an event of another source: this API key is for source %q", call.Method, in.Source)
+		if source == in.Source {
+			return nil
 		}
-		return nil
+		other := "of another source"
+		if source == "" {
+			other = "without a source"
+		}
+		return status.Errorf(codes.PermissionDenied, "%s got an event %s: this API key is for source %q", call.Method, other, in.Source)
 	})
 }

@@ -85,6 +85,10 @@ func TestNothingOfABatchWithAnotherSourceIsTaken(t *testing.T) {
 			t.Errorf("with source %q the error is %v, want %s", other, err, want)
 		}
 	}
+	err := c.event(ctx, "")
+	if want := `/grpc.testing.TestService/UnaryCall got an event without a source: this API key is for source "7"`; status.Convert(err).Message() != want {
+		t.Errorf("without a source the error is %v, want %s", err, want)
+	}
 	if len(s.sources) > 0 {
 		t.Errorf("the method got %q", s.sources)
 	}

@@ -354,7 +354,7 @@ func (k *keeper) handle(ctx context.Context, record eventlog.Record, again func(
 		return err
 	}
 	if err != nil {
-		return eventlog.GiveUp(err)
+		return eventlog.GiveUp(fmt.Errorf("%s: %s", status.Code(err), status.Convert(err).Message()))
 	}
 	return nil
 }

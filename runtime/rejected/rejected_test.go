@@ -203,7 +203,9 @@ func TestRefusedRequestsAreKeptAndSentAgain(t *testing.T) {
 	if n, err := log.Retry(t.Context(), rejected.Consumer); n != 3 || err != nil {
 		t.Fatalf("%d are tried again (%v), want 3", n, err)
 	}
-	letters(t, keep.URL, 1)
+	if again := letters(t, keep.URL, 1); again["rules.v1.Orders/Place InvalidArgument: the req"] == nil {
+		t.Errorf("what is refused again is kept as %v", again)
+	}
 	stored := map[string]bool{}
 	for one, err := range eventlog.ReplayMessages[*rulesv1.OrderEvent](t.Context(), events, eventlog.From{}) {
 		if err != nil {

@@ -287,7 +287,9 @@ func TestAServerThatAnybodyMayCallWarns(t *testing.T) {
 	own := UnaryInterceptors(func(ctx context.Context, request any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 		return next(ctx, request)
 	})
-	const anyone, plaintext = "anyone who reaches this address can call this server", "API keys come in plaintext"
+	const plaintext = "API keys and tokens come in plaintext"
+	const anyone = "anyone who reaches this address can call this server: give it API keys (--keys) or --tls-client-ca, " +
+		"or check callers in an interceptor, or in a Guard that has KnowsCallers"
 	for name, test := range map[string]struct {
 		addr    string
 		options []Option

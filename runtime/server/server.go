@@ -201,9 +201,9 @@ func (s *Server) warnIfOpen() {
 	known := slices.ContainsFunc(s.guards, func(g Guard) bool { return g.KnowsCallers })
 	switch {
 	case known && !s.encrypts():
-		s.log.Warn("API keys come in plaintext: whoever sees them on their way can use them. Give --tls-cert and --tls-key, unless something in front encrypts", "addr", s.Addr())
+		s.log.Warn("API keys and tokens come in plaintext: whoever sees them on their way can use them. Give --tls-cert and --tls-key, unless something in front encrypts", "addr", s.Addr())
 	case !known && s.config.TLSClientCA == "" && s.credentials == nil && len(s.intercept.unaries) == 0:
-		s.log.Warn("anyone who reaches this address can call this server: give it API keys (--keys) or --tls-client-ca, or check callers in an interceptor", "addr", s.Addr())
+		s.log.Warn("anyone who reaches this address can call this server: give it API keys (--keys) or --tls-client-ca, or check callers in an interceptor, or in a Guard that has KnowsCallers", "addr", s.Addr())
 	}
 }
 
