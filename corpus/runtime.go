@@ -7,7 +7,10 @@ import (
 	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/command"
 	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog/nats"
 	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog/sqlite"
+	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/guard"
 	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/operate"
+	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/rejected"
 	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
+	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/validate"
 )
