@@ -259,7 +259,7 @@ func TestSendingAgainStoresNoEventOfAnothersSource(t *testing.T) {
 		}
 	}
 	for id, letter := range letters(t, keep.URL, 1) {
-		if !strings.Contains(id, "code = Permis") || letter["only_source"] != "mine" || !strings.Contains(fmt.Sprint(letter["decoded"]), "theirs") {
+		if !strings.Contains(id, "PermissionDenied") || letter["only_source"] != "mine" || !strings.Contains(fmt.Sprint(letter["decoded"]), "theirs") {
 			t.Errorf("%s stays, as %v, want the event of another source", id, letter)
 		}
 	}
