@@ -27,7 +27,7 @@ const (
 	cluster = "nats, 3 servers"
 )
 
-// capacity prints what docs/operations.md says of capacity: how many events an RPC
+// capacity prints what docs/capacity.md says of capacity: how many events an RPC
 // takes, what they cost in time of a core, and what they take on disk.
 func (b *bench) capacity(ctx context.Context, only string) error {
 	b.row("engine", "event", "callers", "an RPC", "per core", "on disk", "GB a day at 1,000/s")

@@ -22,7 +22,7 @@ import (
 func main() {
 	seconds := flag.Float64("seconds", 3, "how long each figure is measured")
 	engine := flag.String("engine", "", "with -capacity: measure this engine alone")
-	capacity := flag.Bool("capacity", false, "measure what docs/operations.md says of capacity instead")
+	capacity := flag.Bool("capacity", false, "measure what docs/capacity.md says of capacity instead")
 	soak := flag.Int("soak", 0, "append this many events instead, and print the memory")
 	flag.Parse()
 	b := &bench{span: time.Duration(*seconds * float64(time.Second)), out: tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)}

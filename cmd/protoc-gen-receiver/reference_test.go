@@ -11,7 +11,9 @@ import (
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/plugin"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/guard"
 	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/operate" // for its subcommand
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/rejected"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 )
 
@@ -72,9 +74,10 @@ func referenceOfOptions(text *strings.Builder) {
 
 // referenceOfServers prints the help of a generated server.
 func referenceOfServers(text *strings.Builder) {
-	text.WriteString("\n## Flags of a server\n\nThey are those of each generated server. [Configuration](configuration.md) has the other ways to give them.\n\n")
+	text.WriteString("\n## Flags of a server\n\nThey are those of each generated server. Those under \"This program\" come from its main, which is yours.\n[Configuration](configuration.md) has the other ways to give them.\n\n")
 	var help strings.Builder
-	if _, err := server.Parse("receiver-server", []string{"--help"}, func(string) string { return "" }, &help); !errors.Is(err, flag.ErrHelp) {
+	if _, err := server.Parse("receiver-server", []string{"--help"}, func(string) string { return "" }, &help,
+		new(guard.Config).Flags, new(rejected.Config).Flags); !errors.Is(err, flag.ErrHelp) {
 		panic(err)
 	}
 	fence(text, strings.ReplaceAll(help.String(), "\t", "  "))
@@ -175,7 +178,7 @@ it, and end with a code of theirs.
 // and the template of a server's main decide it.
 var (
 	generatedExitCodes = [][3]string{
-		{"`{app}-server`", "0", "a signal stopped it, and calls and the log have ended well; or it printed help, its configuration, or what `events` was asked for"},
+		{"`{app}-server`", "0", "a signal stopped it, and calls and the log have ended well; or it printed help, its configuration, or what `events` or `keys` was asked for"},
 		{"`{app}-server`", "1", "it did not start, a part of it failed, or the log could not be closed; the command line is wrong"},
 		{"`{app}-client`", "0", "the server answered, or help was printed; a signal ended a call with many replies that had begun"},
 		{"`{app}-client`", "1", "the call failed or was interrupted, or could not be made; the command line is wrong"},
@@ -184,6 +187,7 @@ var (
 		{"`{app}-server`", "`{APP}_SERVER_{FLAG}`", "sets a flag that the command line does not: `--drain-timeout` by `RECEIVER_SERVER_DRAIN_TIMEOUT`"},
 		{"`{app}-server`", "`{APP}_SERVER_{FLAG}_FILE`", "names a file with the value of a flag"},
 		{"`{app}-client`", "`{APP}_CLIENT_ADDR`", "the address of the server, where `--addr` is not given"},
+		{"`{app}-client`", "`{APP}_CLIENT_TOKEN_FILE`", "the file of the token, where `--token-file` is not given"},
 	}
 )
 

@@ -5,7 +5,7 @@ package main
 import "strings"
 
 // term is a part of the memory that clients can make a server use. The table "Limits of
-// the server" in docs/operations.md has the same.
+// the server" in docs/capacity.md has the same.
 type term struct {
 	flags string
 	bytes func(figures) int64

@@ -117,7 +117,11 @@ func together(mistakes []reporter.ErrorWithPos, importPaths []string) error {
 			twice = found.joined(twice)
 			continue
 		}
-		lines = append(lines, mistake)
+		var err error = mistake
+		if strings.Contains(err.Error(), "unknown extension buf.validate.") {
+			err = fmt.Errorf(`%w: import "buf/validate/validate.proto"`, err)
+		}
+		lines = append(lines, err)
 	}
 	for _, one := range twice {
 		lines = append(lines, one)

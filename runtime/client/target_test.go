@@ -44,6 +44,9 @@ func TestCallsGoToAllServers(t *testing.T) {
 	t.Run("of a list, some of which are away", func(t *testing.T) {
 		spread(t, connected(t, nothing(t)+","+one+","+other, nil), one, other)
 	})
+	t.Run("of a list with spaces and a comma at its end", func(t *testing.T) {
+		spread(t, connected(t, one+", "+other+",", nil), one, other)
+	})
 	t.Run("of a name", func(t *testing.T) {
 		names := manual.NewBuilderWithScheme("names")
 		names.InitialState(resolver.State{Addresses: []resolver.Address{{Addr: one}, {Addr: other}}})

@@ -184,12 +184,13 @@ func TestACallWithoutItsTokenIsNotMade(t *testing.T) {
 		code   codes.Code
 		want   string
 	}{
-		"no file":       {TokenFile("/no/such/file"), codes.Unauthenticated, "the token file /no/such/file: no such file or directory"},
-		"an empty file": {TokenFile(write(t, "\n")), codes.Unauthenticated, "it is empty: want a token"},
-		"two tokens":    {TokenFile(write(t, "secret secret")), codes.Unauthenticated, "byte 7 is not a printable character"},
-		"a line break":  {fixed("secret\r\nx: y"), codes.Unauthenticated, "the token can't be sent: byte 7 is not a printable character"},
-		"none":          {fixed(""), codes.Unauthenticated, "it is empty"},
-		"an error":      {Token(func(context.Context) (string, error) { return "", errors.New("log in first") }), codes.Unauthenticated, "log in first"},
+		"no file, but the token": {TokenFile("pgr_0123456789abcdef0123456789abcdef"), codes.Unauthenticated, "the token file xxxxx (not shown, since it may be the token itself): no such file or directory"},
+		"no file":                {TokenFile("/no/such/file"), codes.Unauthenticated, "the token file /no/such/file: no such file or directory"},
+		"an empty file":          {TokenFile(write(t, "\n")), codes.Unauthenticated, "it is empty: want a token"},
+		"two tokens":             {TokenFile(write(t, "secret secret")), codes.Unauthenticated, "byte 7 is not a printable character"},
+		"a line break":           {fixed("secret\r\nx: y"), codes.Unauthenticated, "the token can't be sent: byte 7 is not a printable character"},
+		"none":                   {fixed(""), codes.Unauthenticated, "it is empty"},
+		"an error":               {Token(func(context.Context) (string, error) { return "", errors.New("log in first") }), codes.Unauthenticated, "log in first"},
 		"its code": {Token(func(context.Context) (string, error) { return "", status.Error(codes.PermissionDenied, "locked out") }),
 			codes.PermissionDenied, "locked out"},
 	} {

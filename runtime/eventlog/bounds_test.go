@@ -147,6 +147,15 @@ func TestWhatIsAcceptedCanBeReadBack(t *testing.T) {
 }
 
 // BenchmarkAppendMessages appends the demo's event to a log that keeps nothing.
+func TestAMessageThatIsMissingIsNamed(t *testing.T) {
+	_, err := eventlog.AppendMessages(t.Context(), nowhere{}, []*structpb.Struct{{}, nil}, func(*structpb.Struct) eventlog.Event {
+		return eventlog.Event{}
+	})
+	if want := "no google.protobuf.Struct is given"; !errors.Is(err, eventlog.ErrInvalid) || !strings.Contains(err.Error(), want) {
+		t.Errorf("error is %v, want %q", err, want)
+	}
+}
+
 func BenchmarkAppendMessages(b *testing.B) {
 	details, err := structpb.NewStruct(map[string]any{"idfa": "idfa1", "amount": 123})
 	if err != nil {

@@ -41,7 +41,7 @@ func TestAddListRevoke(t *testing.T) {
 		t.Errorf("the key is %q", secret)
 	}
 	other := strings.TrimSpace(run(t, "add", "--keys", name, "--all-sources", "--expires", "90d", "every.thing"))
-	run(t, "add", "x", "--keys", name, "--source", "x", "--tails")
+	run(t, "add", "--keys", name, "--tails", "x", "--source", "x")
 	if info, err := os.Stat(name); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the file has %v (%v)", info.Mode(), err)
 	}
@@ -131,6 +131,9 @@ func TestWrongCommands(t *testing.T) {
 		{"add a --keys BROKEN --source s", "BROKEN:1: want NAME sha256:DIGEST source=SOURCE"},
 		{"list --keys BROKEN", "BROKEN:1: want NAME sha256:DIGEST source=SOURCE"},
 		{"list a --keys FILE", `unexpected argument "a": see shop-server keys list --help`},
+		{"add pgr_0123456789abcdef --keys FILE --source s", "want the NAME of the key, not the key itself"},
+		{"revoke pgr_0123456789abcdef --keys FILE", "want the NAME of the key, not the key itself"},
+		{"list --keys pgr_0123456789abcdef", "--keys has an API key: want the name of the file that has the digests of all keys"},
 		{"revoke b --keys FILE", `FILE has no key "b" (see shop-server keys list)`},
 	} {
 		var out bytes.Buffer
@@ -147,6 +150,22 @@ func TestWrongCommands(t *testing.T) {
 		if err == nil || err.Error() != want || out.Len() > 0 {
 			t.Errorf("%s: error is %v, want %s; printed is %q", test.args, err, want, out.String())
 		}
+	}
+	if text := read(t, name); text != line("taken", "source=7") {
+		t.Errorf("the file is\n%s", text)
+	}
+}
+
+// full is where nothing can be written.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errors.New("no space left") }
+
+func TestAKeyThatCannotBePrintedIsNotAdded(t *testing.T) {
+	name := write(t, line("taken", "source=7"))
+	err := Keys("shop-server", []string{"add", "a", "--source", "s", "--keys", name}, func(string) string { return "" }, full{})
+	if err == nil || err.Error() != "the key can't be printed, and was not added: no space left" {
+		t.Errorf("error is %v", err)
 	}
 	if text := read(t, name); text != line("taken", "source=7") {
 		t.Errorf("the file is\n%s", text)
@@ -181,6 +200,10 @@ func TestTheFileComesFromTheEnvironmentOfTheServer(t *testing.T) {
 // TestWrongLines checks that errors say where and what, and nothing that is in the file.
 func TestWrongLines(t *testing.T) {
 	digest := strings.Fields(line("a", "tails"))[1]
+	tenWrong := ""
+	for i := range 10 {
+		tenWrong += fmt.Sprintf("keys:%d: want NAME sha256:DIGEST source=SOURCE\n", i+1)
+	}
 	for text, want := range map[string]string{
 		"a":                                                          "keys:1: want NAME sha256:DIGEST source=SOURCE",
 		"# comment\n\n\ta \"b":                                       "keys:3: want NAME sha256:DIGEST source=SOURCE",
@@ -196,13 +219,23 @@ func TestWrongLines(t *testing.T) {
 		"a " + digest + " source=a expires=tomorrow":                 "keys:1: expires: want a time such as 2026-01-31T00:00:00Z",
 		"a " + digest + " source=a added=1":                          "keys:1: added: want a time such as 2026-01-31T00:00:00Z",
 		"a " + digest + " source=a taisl":                            "keys:1: after the digest, want source=SOURCE or all-sources, added=TIME, expires=TIME, tails",
+		strings.Repeat("a\n", 100_000):                               tenWrong + "keys: 99990 more lines are wrong",
 		line("a", "all-sources") + line("a", "tails source=1"):       "keys:2: there is a key a in line 1",
 		line("a", "all-sources") + "b " + digest + " all-sources\nc": "keys:2: the digest is that of a\nkeys:3: want NAME sha256:DIGEST source=SOURCE",
 	} {
 		_, err := parse("keys", []byte(text))
 		if err == nil || err.Error() != want {
-			t.Errorf("%q: error is %v, want %s", text, err, want)
+			t.Errorf("%.80q: error is %.800v, want %s", text, err, want)
 		}
+	}
+}
+
+// Editors of other systems end lines otherwise, and begin files with a mark.
+func TestAFileOfAnotherEditorIsRead(t *testing.T) {
+	text := "\ufeff# comment\r\n" + strings.ReplaceAll(line("a", "source=7"), "\n", "\r\n")
+	file, err := parse("keys", []byte(text))
+	if err != nil || len(file.keys) != 1 || file.keys[0].Source != "7" {
+		t.Errorf("keys are %v (%v), want a", file.keys, err)
 	}
 }
 

@@ -85,6 +85,10 @@ func TestNothingOfABatchWithAnotherSourceIsTaken(t *testing.T) {
 			t.Errorf("with source %q the error is %v, want %s", other, err, want)
 		}
 	}
+	err := c.event(ctx, "")
+	if want := `/grpc.testing.TestService/UnaryCall got an event without a source: this API key is for source "7"`; status.Convert(err).Message() != want {
+		t.Errorf("without a source the error is %v, want %s", err, want)
+	}
 	if len(s.sources) > 0 {
 		t.Errorf("the method got %q", s.sources)
 	}
@@ -110,6 +114,35 @@ func TestMethodsKnowTheirCaller(t *testing.T) {
 	want := Key{Name: "of-7", Source: "7", Added: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), Expires: time.Date(2999, 1, 1, 0, 0, 0, 0, time.UTC)}
 	if !slices.Equal(s.callers, []Key{want, want}) || seen != want {
 		t.Errorf("callers are %v, and %v for the interceptor, want %v", s.callers, seen, want)
+	}
+}
+
+// keeper notes of which source alone each refused request may be.
+type keeper struct{ sources []string }
+
+func (k *keeper) Keep(_ context.Context, refused server.Refused) {
+	k.sources = append(k.sources, refused.OnlySource)
+}
+
+func (k *keeper) Run(ctx context.Context, _ func(context.Context, string, []byte) error) error {
+	<-ctx.Done()
+	return nil
+}
+
+// What is refused before its source is checked may be sent again later, without a key.
+func TestRefusedRequestsKeepTheSourceOfTheirKey(t *testing.T) {
+	var kept keeper
+	c := serve(t, Config{Keys: write(t, keysOfAllKinds)}, &intake{}, server.KeepRefused(&kept), server.UnaryInterceptors(
+		func(context.Context, any, *grpc.UnaryServerInfo, grpc.UnaryHandler) (any, error) {
+			return nil, status.Error(codes.InvalidArgument, "not today")
+		}))
+	for _, key := range []string{"Bearer of-7", "Bearer of-all"} {
+		if err := c.event(with(soon(t), key), "8"); status.Code(err) != codes.InvalidArgument {
+			t.Errorf("error is %v, want InvalidArgument", err)
+		}
+	}
+	if want := []string{"7", ""}; !slices.Equal(kept.sources, want) {
+		t.Errorf("sources are %q, want %q", kept.sources, want)
 	}
 }
 

@@ -307,9 +307,14 @@ func TestWrongRatesAreErrorsAllAtOnce(t *testing.T) {
 	if err == nil || err.Error() != want {
 		t.Errorf("error is %v, want %s", err, want)
 	}
+	config = Config{Keys: newSecret()}
+	if _, err := server.Listen(server.Defaults("test"), (&intake{}).service(), config.Option()); err == nil || err.Error() != errSecretAsFile.Error() {
+		t.Errorf("error for a key in place of the file is %v, want %v", err, errSecretAsFile)
+	}
 	config = Config{Keys: "missing"}
-	if _, err := server.Listen(server.Defaults("test"), (&intake{}).service(), config.Option()); err == nil || !strings.Contains(err.Error(), "missing") {
-		t.Errorf("error for a file that is not there is %v", err)
+	_, err = server.Listen(server.Defaults("test"), (&intake{}).service(), config.Option())
+	if want := "--keys missing: there is no such file: add the first key to it, see keys add --help"; err == nil || err.Error() != want {
+		t.Errorf("error is %v, want %s", err, want)
 	}
 }
 

@@ -5,8 +5,11 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"io"
 	"log/slog"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -56,7 +59,7 @@ func (orders) Get(context.Context, *rulesv1.AllRules) (*rulesv1.Placed, error) {
 }
 
 // serve runs the service until stop, with or without the rules of its proto.
-func serve(t *testing.T, log eventlog.Log, ruled bool, keep rejected.Config) (client *grpc.ClientConn, stop func()) {
+func serve(t *testing.T, log eventlog.Log, ruled bool, keep rejected.Config, more ...server.Option) (client *grpc.ClientConn, stop func()) {
 	t.Helper()
 	service := rulesv1server.Orders(orders{events: rulesv1events.New(log)})
 	if !ruled {
@@ -64,7 +67,7 @@ func serve(t *testing.T, log eventlog.Log, ruled bool, keep rejected.Config) (cl
 	}
 	config := server.Defaults("test")
 	config.Addr, config.LogLevel = "127.0.0.1:0", slog.LevelError
-	running, err := server.Listen(config, service, keep.Option(t.Context()))
+	running, err := server.Listen(config, append(more, service, keep.Option(t.Context()))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,7 +203,9 @@ func TestRefusedRequestsAreKeptAndSentAgain(t *testing.T) {
 	if n, err := log.Retry(t.Context(), rejected.Consumer); n != 3 || err != nil {
 		t.Fatalf("%d are tried again (%v), want 3", n, err)
 	}
-	letters(t, keep.URL, 1)
+	if again := letters(t, keep.URL, 1); again["rules.v1.Orders/Place InvalidArgument: the req"] == nil {
+		t.Errorf("what is refused again is kept as %v", again)
+	}
 	stored := map[string]bool{}
 	for one, err := range eventlog.ReplayMessages[*rulesv1.OrderEvent](t.Context(), events, eventlog.From{}) {
 		if err != nil {
@@ -213,8 +218,90 @@ func TestRefusedRequestsAreKeptAndSentAgain(t *testing.T) {
 	}
 }
 
-// What does not fit is answered as ever, and is not kept.
+// Whoever may send the events of one source only gets no others stored by having a request
+// refused for something else before its source is looked at.
+func TestSendingAgainStoresNoEventOfAnothersSource(t *testing.T) {
+	events := servertest.Log(t)
+	keep := rejected.Config{URL: "sqlite:" + filepath.Join(t.TempDir(), "rejected.db")}
+	mine := server.Guards(server.Guard{Admit: func(ctx context.Context, _ server.Call) (context.Context, error) {
+		return server.OnlySource(ctx, "mine"), nil
+	}})
+	refuses := server.UnaryInterceptors(func(context.Context, any, *grpc.UnaryServerInfo, grpc.UnaryHandler) (any, error) {
+		return nil, status.Error(codes.InvalidArgument, "not today")
+	})
+	conn, stop := serve(t, events, true, keep, mine, refuses)
+	for _, source := range []string{"mine", "theirs"} {
+		one := event(t)
+		one.Source = source
+		if _, err := rulesv1.NewOrdersClient(conn).Place(t.Context(), one); status.Code(err) != codes.InvalidArgument {
+			t.Fatalf("error is %v, want InvalidArgument", err)
+		}
+	}
+	stop()
+
+	_, stop = serve(t, events, true, keep, mine)
+	defer stop()
+	log, err := eventlog.Open(t.Context(), keep.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		n, err := log.Retry(t.Context(), rejected.Consumer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n == 2 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d are tried again, want 2", n)
+		}
+	}
+	for id, letter := range letters(t, keep.URL, 1) {
+		if !strings.Contains(id, "PermissionDenied") || letter["only_source"] != "mine" || !strings.Contains(fmt.Sprint(letter["decoded"]), "theirs") {
+			t.Errorf("%s stays, as %v, want the event of another source", id, letter)
+		}
+	}
+	for record, err := range events.Read(t.Context(), eventlog.From{}) {
+		if err != nil || record.Source != "mine" {
+			t.Errorf("an event of %q is stored (%v)", record.Source, err)
+		}
+	}
+}
+
+// A request beyond a limit is not kept: sent again, it would not be held to the limit.
+func TestWhatALimitRefusesIsNotKept(t *testing.T) {
+	keep := rejected.Config{URL: "sqlite:" + filepath.Join(t.TempDir(), "rejected.db")}
+	conn, stop := serve(t, servertest.Log(t), true, keep)
+	client := rulesv1.NewOrdersClient(conn)
+	batch := &rulesv1.Batch{}
+	for range server.Defaults("test").MaxBatch + 1 {
+		batch.Events = append(batch.Events, &rulesv1.OrderEvent{})
+	}
+	if _, err := client.PlaceAll(t.Context(), batch); status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), "--max-batch") {
+		t.Fatalf("error is %v, want InvalidArgument that names --max-batch", err)
+	}
+	wrong := event(t)
+	wrong.Note = "too long"
+	if _, err := client.Place(t.Context(), wrong); status.Code(err) != codes.InvalidArgument {
+		t.Fatalf("error is %v, want InvalidArgument", err)
+	}
+	defer stop()
+	for id := range letters(t, keep.URL, 1) {
+		if !strings.HasPrefix(id, "rules.v1.Orders/Place ") {
+			t.Errorf("%s is kept, want only the one after it", id)
+		}
+	}
+}
+
+// What does not fit is answered as ever, and is not kept. The log says how many there were,
+// in few lines.
 func TestKeptRequestsAreBounded(t *testing.T) {
+	var logged bytes.Buffer
+	last := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&logged, nil)))
+	t.Cleanup(func() { slog.SetDefault(last) })
 	keep := rejected.Config{URL: "sqlite:" + filepath.Join(t.TempDir(), "rejected.db"), Bytes: 3000}
 	conn, stop := serve(t, servertest.Log(t), true, keep)
 	client := rulesv1.NewOrdersClient(conn)
@@ -232,6 +319,15 @@ func TestKeptRequestsAreBounded(t *testing.T) {
 	}
 	stop()
 	letters(t, keep.URL, 1)
+	lost := 0
+	lines := regexp.MustCompile(`refused requests were not kept" requests=(\d+) error=.*--keep-rejected-bytes`).FindAllStringSubmatch(logged.String(), -1)
+	for _, line := range lines {
+		n, _ := strconv.Atoi(line[1])
+		lost += n
+	}
+	if lost != 100 || len(lines) > 10 {
+		t.Errorf("%d lines say that %d were lost, want 100 in a few:\n%s", len(lines), lost, logged.String())
+	}
 }
 
 // The log of the events themselves is not a place for refused requests: all that is in it
@@ -251,6 +347,29 @@ func TestALogWithOtherEventsIsRefused(t *testing.T) {
 	_, err = server.Listen(server.Defaults("test"), rulesv1server.Orders(orders{}), (&rejected.Config{URL: url}).Option(t.Context()))
 	if err == nil || !strings.HasPrefix(err.Error(), "--keep-rejected: there are other events in this log") {
 		t.Errorf("error is %v, want one that says that there are other events", err)
+	}
+}
+
+// A log that is still empty does not say of what it is.
+func TestTheLogOfTheEventsIsRefusedWhileItIsEmpty(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for url, refused := range map[string]bool{
+		"sqlite:data/events.db": true, "sqlite:./data//events.db?max-bytes=1GB": true, "sqlite:data/rejected.db": false, "memory:": false,
+	} {
+		var keep rejected.Config
+		config, err := server.Parse("test", []string{"--addr", "localhost:0", "--events", "sqlite:data/events.db", "--keep-rejected", url}, func(string) string { return "" }, io.Discard, keep.Flags)
+		if err != nil {
+			t.Fatal(err)
+		}
+		running, err := server.Listen(config, rulesv1server.Orders(orders{}), keep.Option(t.Context()))
+		if got := err != nil && strings.HasPrefix(err.Error(), "--keep-rejected and --events are the same log"); got != refused {
+			t.Errorf("%s: error is %v", url, err)
+		}
+		if running != nil {
+			ctx, stop := context.WithCancel(t.Context())
+			stop()
+			_ = running.Serve(ctx)
+		}
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -262,12 +263,33 @@ func TestSourcesOfRequests(t *testing.T) {
 	}
 }
 
+// An interceptor that is lost may be the one that keeps callers out.
+func TestGuardOptionsLoseNoOption(t *testing.T) {
+	for want, option := range map[string]Option{
+		"interceptors":    UnaryInterceptors(new(steps).unary("user")),
+		"interceptors:":   StreamInterceptors(new(steps).stream("user")),
+		"options of gRPC": GRPCOptions(grpc.MaxSendMsgSize(1)),
+		"credentials":     Credentials(insecure.NewCredentials()),
+		"what runs":       Alongside("task", func(context.Context) error { return nil }),
+		"a keeper":        KeepRefused(noKeeper{}),
+	} {
+		_, err := GuardOptions(t.Context(), tested(&service{}), option)
+		if err == nil || !strings.HasPrefix(err.Error(), "server.GuardOptions can't take "+want) {
+			t.Errorf("%s: error is %v", want, err)
+		}
+	}
+}
+
+type noKeeper struct{ Keeper }
+
 func TestAServerThatAnybodyMayCallWarns(t *testing.T) {
 	knows := Guards(Guard{KnowsCallers: true})
 	own := UnaryInterceptors(func(ctx context.Context, request any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 		return next(ctx, request)
 	})
-	const anyone, plaintext = "anyone who reaches this address may call this server", "API keys come in plaintext"
+	const plaintext = "API keys and tokens come in plaintext"
+	const anyone = "anyone who reaches this address can call this server: give it API keys (--keys) or --tls-client-ca, " +
+		"or check callers in an interceptor, or in a Guard that has KnowsCallers"
 	for name, test := range map[string]struct {
 		addr    string
 		options []Option

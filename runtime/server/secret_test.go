@@ -32,6 +32,9 @@ func TestSecretsOfTextsAreHidden(t *testing.T) {
 		"postgres://h/db?user=me&password=hunter2&sslmode=never": "postgres://h/db?user=me&password=xxxxx&sslmode=never",
 		"https://h/?access_token=hunter2&API-Key=hunter2":        "https://h/?access_token=xxxxx&API-Key=xxxxx",
 		"host=h user=me password=hunter2 dbname=d":               "host=h user=me password=xxxxx dbname=d",
+		"pgr_0123456789abcdef0123456789":                         "xxxxx",
+		"keys/pgr_0123456789abcdef.key":                          "keys/xxxxx.key",
+		"-----BEGIN EC PRIVATE KEY-----\nhunter2\n":              "xxxxx",
 		"me:hunter2@tcp(h)/db":                                   "me:xxxxx@tcp(h)/db",
 	} {
 		if got := redacted(text); got != want {
@@ -44,7 +47,7 @@ func TestSecretsOfTextsAreHidden(t *testing.T) {
 // them in all that Parse prints and returns.
 func TestNoSecretIsPrinted(t *testing.T) {
 	t.Chdir(t.TempDir())
-	const url = "nats://me:hunter2@one/A"
+	const url, key = "nats://me:hunter2@one/A", "-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----\n"
 	own := func(flags *flag.FlagSet) {
 		flags.Var(new(Secret), "token", "`token` of another service")
 		flags.Func("peer", "", func(text string) error { return fmt.Errorf("parse %q: no such peer as %s", text, text) })
@@ -77,6 +80,11 @@ func TestNoSecretIsPrinted(t *testing.T) {
 		{variables: []string{"A_SERVER_TOKEN=hunter2", "A_SERVER_TOKEN_FILE=f"}, err: "A_SERVER_TOKEN"},
 		{variables: []string{"A_SERVER_PORT_FILE=config.yaml"}, file: "hunter2", err: "A_SERVER_PORT_FILE: config.yaml"},
 		{variables: []string{"A_SERVER_PEER_FILE=config.yaml"}, file: "hunter2", err: "A_SERVER_PEER_FILE: config.yaml"},
+		{variables: []string{"A_SERVER_TLS_KEY_FILE=config.yaml"}, file: key,
+			err: "A_SERVER_TLS_KEY_FILE: config.yaml: what is in it is taken for the name of the file for --tls-key: name that file in A_SERVER_TLS_KEY, without _FILE"},
+		{variables: []string{"A_SERVER_TLS_KEY=" + key}, err: "A_SERVER_TLS_KEY: --tls-key: want the name of a file, not what is in it"},
+		{args: []string{"--print-config", "--tls-cert", "cert.pem", "--tls-key", key}, err: "--tls-key: want the name of a file, not what is in it"},
+		{file: "tls-key: |\n  -----BEGIN PRIVATE KEY-----\n  hunter2\n", err: "config.yaml:1: --tls-key: want the name of a file, not what is in it"},
 		{file: "hunter2", err: "config.yaml:1"},
 		{file: "TOKEN=hunter2", err: "config.yaml:1"},
 		{file: "token: *hunter2", err: "config.yaml:1"},

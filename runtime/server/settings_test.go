@@ -216,7 +216,7 @@ func TestASubcommandReadsWhatItShares(t *testing.T) {
 		flags := flag.NewFlagSet("a-server events tail", flag.ContinueOnError)
 		flags.String("events", "default", "")
 		flags.Int("after", 0, "")
-		err := ParseSubcommand(flags, "a-server", test.args, environment(test.variables...), "events")
+		err := ParseSubcommand(flags, "a-server", test.args, 0, environment(test.variables...), "events")
 		if test.err != "" {
 			if err == nil || err.Error() != test.err {
 				t.Errorf("%q: %v, want %s", test.args, err, test.err)

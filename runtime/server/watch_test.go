@@ -146,7 +146,7 @@ func TestFilesThatStayWrongAreReportedOnce(t *testing.T) {
 			if err := os.Truncate(w.files[1], maxWatchedBytes+1); err != nil {
 				w.Fatal(err)
 			}
-		}, "second is larger than 16 MiB"},
+		}, "second: the file is larger than 16 MiB"},
 		"a folder": {func(w *watchingFiles) { _ = errors.Join(os.Remove(w.files[1]), os.Mkdir(w.files[1], 0o700)) }, "second: is a directory"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -2,14 +2,18 @@ package validate_test
 
 import (
 	"context"
+	"net"
 	"strings"
 	"sync/atomic"
 	"testing"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
 	rulesv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/rules/golden/gen/rules/v1"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/rules/golden/gen/rules/v1/rulesv1events"
@@ -125,24 +129,53 @@ func TestRulesAreEnforcedForEveryKindOfRPC(t *testing.T) {
 			return err
 		}, "reader", 0},
 	} {
-		t.Run(name, func(t *testing.T) {
-			log := servertest.Log(t)
-			impl := &store{events: rulesv1events.New(log)}
-			client := rulesv1test.Serve(t, rulesv1server.Orders(impl)).Orders()
-			err := test.call(t.Context(), client)
-			if status.Code(err) != codes.InvalidArgument || !strings.HasPrefix(status.Convert(err).Message(), test.field+": ") {
-				t.Errorf("error is %v, want InvalidArgument for %s", err, test.field)
-			}
-			stored := 0
-			for _, err := range log.Read(t.Context(), eventlog.From{}) {
-				if err != nil {
-					t.Fatal(err)
+		for own, serve := range map[string]func(*testing.T, *store) rulesv1.OrdersClient{"": serve, ", own grpc.Server": serveOwn} {
+			t.Run(name+own, func(t *testing.T) {
+				log := servertest.Log(t)
+				impl := &store{events: rulesv1events.New(log)}
+				client := serve(t, impl)
+				err := test.call(t.Context(), client)
+				if status.Code(err) != codes.InvalidArgument || !strings.HasPrefix(status.Convert(err).Message(), test.field+": ") {
+					t.Errorf("error is %v, want InvalidArgument for %s", err, test.field)
 				}
-				stored++
-			}
-			if stored != test.stored || int(impl.calls.Load()) != test.stored {
-				t.Errorf("%d events are stored and %d requests reached the method, want %d", stored, impl.calls.Load(), test.stored)
-			}
-		})
+				stored := 0
+				for _, err := range log.Read(t.Context(), eventlog.From{}) {
+					if err != nil {
+						t.Fatal(err)
+					}
+					stored++
+				}
+				if stored != test.stored || int(impl.calls.Load()) != test.stored {
+					t.Errorf("%d events are stored and %d requests reached the method, want %d", stored, impl.calls.Load(), test.stored)
+				}
+			})
+		}
 	}
+}
+
+func serve(t *testing.T, impl *store) rulesv1.OrdersClient {
+	return rulesv1test.Serve(t, rulesv1server.Orders(impl)).Orders()
+}
+
+// serveOwn serves by a grpc.Server that is not the runtime's.
+func serveOwn(t *testing.T, impl *store) rulesv1.OrdersClient {
+	t.Helper()
+	guards, err := server.GuardOptions(t.Context(), rulesv1server.Orders(impl))
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := grpc.NewServer(guards...)
+	rulesv1.RegisterOrdersServer(own, impl)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = own.Serve(listener) }()
+	t.Cleanup(own.Stop)
+	conn, err := grpc.NewClient(listener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return rulesv1.NewOrdersClient(conn)
 }

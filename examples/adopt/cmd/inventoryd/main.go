@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
@@ -45,6 +46,13 @@ func main() {
 	}
 }
 
+const (
+	// gRPC waits for handshakes when it stops, also for that of a client that only opened
+	// a connection: for two minutes by default.
+	handshakeTimeout = 5 * time.Second
+	drainTimeout     = 10 * time.Second
+)
+
 // serve serves what is in a folder until ctx ends, and then lets calls finish.
 func serve(ctx context.Context, listener net.Listener, data, token string, logger *slog.Logger) error {
 	if err := os.MkdirAll(data, 0o700); err != nil {
@@ -61,6 +69,7 @@ func serve(ctx context.Context, listener net.Listener, data, token string, logge
 	tasks, ctx := errgroup.WithContext(ctx)
 	guard, access := guard{token}, accessLog{logger}
 	grpcServer := grpc.NewServer(
+		grpc.ConnectionTimeout(handshakeTimeout),
 		grpc.ChainUnaryInterceptor(access.unary, guard.unary),
 		grpc.ChainStreamInterceptor(access.stream, guard.stream, server.DrainStreams(ctx)),
 	)
@@ -77,6 +86,8 @@ func serve(ctx context.Context, listener net.Listener, data, token string, logge
 	tasks.Go(func() error {
 		<-ctx.Done()
 		healthServer.Shutdown()
+		cut := time.AfterFunc(drainTimeout, grpcServer.Stop)
+		defer cut.Stop()
 		grpcServer.GracefulStop()
 		return nil
 	})

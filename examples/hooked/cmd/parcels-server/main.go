@@ -61,7 +61,7 @@ func run(ctx context.Context, args []string) error {
 func hooks(tokens tokens, audit audit, traffic *traffic) []server.Option {
 	return []server.Option{
 		server.StatsHandlers(traffic),
-		server.Guards(server.Guard{Admit: tokens.admit}),
+		server.Guards(server.Guard{Admit: tokens.admit, KnowsCallers: true}),
 		server.UnaryInterceptors(audit.unary),
 		server.StreamInterceptors(audit.stream),
 	}
