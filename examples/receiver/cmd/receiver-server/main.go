@@ -35,6 +35,7 @@ func run(ctx context.Context, args []string) error {
 			return guard.Keys("receiver-server", args[1:], os.Getenv, os.Stdout)
 		}
 	}
+	// access has the flags for API keys and rates, refused those for keeping what is refused.
 	var access guard.Config
 	refused := rejected.Config{Caller: guard.CallerName}
 	config, err := server.Parse("receiver-server", args, os.Getenv, os.Stdout, access.Flags, refused.Flags)

@@ -62,19 +62,18 @@ func Dial(ctx context.Context, target string, services []Service, options ...Opt
 	if err != nil {
 		return nil, err
 	}
-	preparation, err := settings.preparation()
-	if err != nil {
+	if err := settings.checkHeaders(); err != nil {
 		return nil, err
 	}
-	calls := []grpc.UnaryClientInterceptor{within, preparation.unary, newRetrier(services).call}
+	calls := []grpc.UnaryClientInterceptor{within, settings.prepareUnary, newRetrier(services).call}
 	if settings.once {
-		calls = []grpc.UnaryClientInterceptor{callOnce, preparation.unary}
+		calls = []grpc.UnaryClientInterceptor{callOnce, settings.prepareUnary}
 	}
 	handshakes := newHandshakes(credentials)
 	dial := []grpc.DialOption{
 		grpc.WithTransportCredentials(handshakes),
 		grpc.WithChainUnaryInterceptor(calls...),
-		grpc.WithChainStreamInterceptor(openStream, preparation.stream),
+		grpc.WithChainStreamInterceptor(openStream, settings.prepareStream),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReceive)),
 		grpc.WithConnectParams(reconnecting),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),

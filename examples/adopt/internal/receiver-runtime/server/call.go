@@ -4,6 +4,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"sync/atomic"
@@ -333,7 +334,9 @@ func (c *call) decode(data mem.BufferSlice, into any) error {
 	defer encoded.Free()
 	length, weight := int64(encoded.Len()), int64(0)
 	c.limits.sawMessage(length)
-	c.keepOriginal(encoded.ReadOnlyData())
+	if c.limits.keepsRefused {
+		c.original = bytes.Clone(encoded.ReadOnlyData())
+	}
 	if length >= weighFrom {
 		scale := scale{most: mostWeight * int64(c.limits.config.MaxMessageBytes), batch: c.limits.config.MaxBatch}
 		if err := scale.weigh(message.ProtoReflect().Descriptor(), encoded.ReadOnlyData(), 0); err != nil {
@@ -342,6 +345,7 @@ func (c *call) decode(data mem.BufferSlice, into any) error {
 				limit = "--max-message-bytes"
 			}
 			c.limits.notices.reached(limit, c.of.from)
+			c.original = nil // sent again, it would pass: limits are for those who call
 			return status.Error(codes.InvalidArgument, err.Error())
 		}
 		weight = scale.weight

@@ -67,10 +67,10 @@ type Config struct {
 	IdleTimeout time.Duration
 	// MaxConnectionAge is how old a connection may become, up to a tenth more or less,
 	// so that not all end at once. Its client then takes new calls to a new connection.
-	// Calls under way may go on for MaxConnectionAgeGrace. 0 means without an end.
+	// Calls under way may go on for MaxConnectionAgeGrace. 0 means any age.
 	MaxConnectionAge, MaxConnectionAgeGrace time.Duration
-	// DrainDelay is for how long the server goes on serving after a signal to stop,
-	// while its health is NOT_SERVING. A load balancer needs the time to notice.
+	// DrainDelay is how long the server goes on serving after a signal to stop, while
+	// its health is NOT_SERVING. Load balancers need that time to notice.
 	DrainDelay time.Duration
 	// DrainTimeout bounds how long calls may go on after that. It must be more than 0.
 	DrainTimeout time.Duration
@@ -293,37 +293,26 @@ func (c Config) mistakes(named func(name, value string) string) (all []mistake) 
 	case c.TLSCert == "" && c.TLSClientCA != "":
 		add(named("tls-client-ca", c.TLSClientCA)+": it needs TLS: give --tls-cert and --tls-key, too", "tls-client-ca", "tls-cert", "tls-key")
 	}
-	for _, limit := range []struct {
-		flag  string
-		value int64
-	}{
-		{"max-message-bytes", int64(c.MaxMessageBytes)},
-		{"max-metadata-bytes", int64(c.MaxMetadataBytes)},
-		{"max-streams", int64(c.MaxStreams)},
-		{"max-connections", int64(c.MaxConnections)},
-		{"max-connections-per-address", int64(c.MaxAddressConnections)},
-		{"max-calls", int64(c.MaxCalls)},
-		{"max-tails", int64(c.MaxTails)},
-		{"max-memory-bytes", c.MaxMemoryBytes},
-		{"max-batch", int64(c.MaxBatch)},
-	} {
-		if limit.value < 0 {
-			add(named(limit.flag, fmt.Sprint(limit.value))+": want a number of at least 0, which turns the limit off", limit.flag)
+	limit := func(flag string, negative bool, value any, kind string) {
+		if negative {
+			add(named(flag, fmt.Sprint(value))+": want a "+kind+" of at least 0, which turns the limit off", flag)
 		}
 	}
-	for _, limit := range []struct {
-		flag  string
-		value time.Duration
-	}{
-		{"receive-timeout", c.ReceiveTimeout},
-		{"idle-timeout", c.IdleTimeout},
-		{"max-connection-age", c.MaxConnectionAge},
-		{"max-connection-age-grace", c.MaxConnectionAgeGrace},
-	} {
-		if limit.value < 0 {
-			add(named(limit.flag, limit.value.String())+": want a duration of at least 0, which turns the limit off", limit.flag)
-		}
-	}
+	number := func(flag string, value int64) { limit(flag, value < 0, value, "number") }
+	duration := func(flag string, value time.Duration) { limit(flag, value < 0, value, "duration") }
+	number("max-message-bytes", int64(c.MaxMessageBytes))
+	number("max-metadata-bytes", int64(c.MaxMetadataBytes))
+	number("max-streams", int64(c.MaxStreams))
+	number("max-connections", int64(c.MaxConnections))
+	number("max-connections-per-address", int64(c.MaxAddressConnections))
+	number("max-calls", int64(c.MaxCalls))
+	number("max-tails", int64(c.MaxTails))
+	number("max-memory-bytes", c.MaxMemoryBytes)
+	number("max-batch", int64(c.MaxBatch))
+	duration("receive-timeout", c.ReceiveTimeout)
+	duration("idle-timeout", c.IdleTimeout)
+	duration("max-connection-age", c.MaxConnectionAge)
+	duration("max-connection-age-grace", c.MaxConnectionAgeGrace)
 	if c.DrainDelay < 0 {
 		add(named("drain-delay", c.DrainDelay.String())+": want a duration of at least 0", "drain-delay")
 	}

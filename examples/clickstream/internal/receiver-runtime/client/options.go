@@ -27,7 +27,7 @@ type settings struct {
 	tls       *tls.Config
 	once      bool
 	token     func(context.Context) (string, error) // nil for none
-	headers   []header
+	headers   []string                              // names and values
 	perCall   []func(context.Context, string) (context.Context, error)
 	dial      []grpc.DialOption
 }

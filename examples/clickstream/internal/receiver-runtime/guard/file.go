@@ -40,13 +40,18 @@ var (
 	plain   = regexp.MustCompile(`^[\w./:@-]+$`)
 )
 
-// parse reads a file of keys. The error has a line for each line that is wrong, without
-// what is in it, which is nobody's business in a log.
+// mostWrong is how many wrong lines an error names. A file that is something else has
+// any number of them.
+const mostWrong = 10
+
+// parse reads a file of keys. The error has a line for each of the first lines that are
+// wrong, without what is in it, which is nobody's business in a log.
 func parse(name string, content []byte) (*keyFile, error) {
 	file := &keyFile{at: map[string]int{}}
 	digests := map[index]string{}
 	var wrong []error
-	for line := range strings.Lines(string(content)) {
+	more := 0
+	for line := range strings.Lines(strings.TrimPrefix(string(content), "\ufeff")) { // some editors begin files with that
 		file.lines = append(file.lines, strings.TrimRight(line, "\r\n"))
 		number := len(file.lines)
 		line = strings.TrimSpace(line)
@@ -62,12 +67,19 @@ func parse(name string, content []byte) (*keyFile, error) {
 			err = fmt.Errorf("the digest is that of %s", digests[index(key.digest[:])])
 		}
 		if err != nil {
-			wrong = append(wrong, fmt.Errorf("%s:%d: %w", name, number, err))
+			if len(wrong) < mostWrong {
+				wrong = append(wrong, fmt.Errorf("%s:%d: %w", name, number, err))
+			} else {
+				more++
+			}
 			continue
 		}
 		digests[index(key.digest[:])] = key.Name
 		file.at[key.Name] = number - 1
 		file.keys = append(file.keys, key)
+	}
+	if more > 0 {
+		wrong = append(wrong, fmt.Errorf("%s: %d more lines are wrong", name, more))
 	}
 	return file, errors.Join(wrong...)
 }

@@ -9,7 +9,9 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"math"
+	"os"
 	"strings"
 
 	"example.com/clickstream/internal/receiver-runtime/server"
@@ -76,6 +78,11 @@ func (c *Config) check() error {
 		if !(given.value >= 0) || math.IsInf(given.value, 0) {
 			invalid = append(invalid, fmt.Errorf("%s %v: want a number that is 0 or more", given.flag, given.value))
 		}
+	}
+	if secret.MatchString(c.Keys) {
+		invalid = append(invalid, errSecretAsFile)
+	} else if _, err := os.Stat(c.Keys); c.Keys != "" && errors.Is(err, fs.ErrNotExist) {
+		invalid = append(invalid, fmt.Errorf("--keys %s: there is no such file: add the first key to it, see keys add --help", c.Keys))
 	}
 	return errors.Join(invalid...)
 }

@@ -52,8 +52,8 @@ func follow(c *connection, unencrypted net.Conn) *follower {
 	return &follower{of: c, Conn: unencrypted, buffered: bufio.NewReaderSize(unencrypted, readBuffer), skip: prefaceLength}
 }
 
-// RemoteAddr returns the address by which the limits know the connection, whatever the
-// credentials make of it.
+// RemoteAddr returns the address that the connection was accepted from, also if the
+// credentials have another one.
 func (f *follower) RemoteAddr() net.Addr { return f.of.RemoteAddr() }
 
 func (f *follower) Read(into []byte) (int, error) {

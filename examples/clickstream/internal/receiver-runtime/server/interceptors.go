@@ -60,7 +60,7 @@ type interceptor struct {
 	draining context.Context // ends when the server drains
 	unaries  []grpc.UnaryServerInterceptor
 	streams  []grpc.StreamServerInterceptor
-	keeper   Keeper // nil for none
+	keep     func(ctx context.Context, g *gate, answer error) // what a keeper wants; nil without one
 }
 
 // unary is an RPC in which neither side streams.
@@ -121,7 +121,9 @@ func (u *unary) handle(impl any, stream *boundedStream) (reply any, err error) {
 		if cause != nil || !receiving || stream.received { // otherwise the error is gRPC's, or that of a limit, which notices log
 			err = u.interceptor.answer(ctx, u.gate.call.Method, begin, err)
 		}
-		u.keep(within, u.gate, err)
+		if u.keep != nil {
+			u.keep(within, u.gate, err)
+		}
 	}()
 	admitted, err := u.gate.admit(ctx)
 	if err != nil {
@@ -143,7 +145,9 @@ func (i interceptor) stream(server any, stream *boundedStream, g *gate, info *gr
 		} else {
 			err = i.answer(ctx, info.FullMethod, begin, err)
 		}
-		i.keep(within, g, err)
+		if i.keep != nil {
+			i.keep(within, g, err)
+		}
 	}()
 	admitted, err := g.admit(ctx)
 	if err != nil {

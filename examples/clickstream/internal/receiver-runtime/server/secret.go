@@ -36,6 +36,8 @@ var (
 	// A name may come before a password. Without a password it is a token, in a URL
 	// of NATS.
 	userName = regexp.MustCompile(`^[\w.-]+:`)
+	// A private key where the name of its file belongs, or an API key.
+	secretItself = regexp.MustCompile(`(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY.*|\bpgr_[0-9a-f]{16,}`)
 	// Parameters of URLs, and parts of the connection strings of databases.
 	secretParameter = regexp.MustCompile(`(?i)([\w.-]*(?:passw|pwd|token|secret|api_?-?key|credential|signature)[\w.-]*=)[^&;\s]*`)
 )
@@ -44,6 +46,7 @@ var (
 // passwords. They may contain each character, also those that end them in a proper
 // URL. So everything is hidden up to the last @.
 func redacted(text string) string {
+	text = secretItself.ReplaceAllString(text, hidden)
 	scheme, rest, _ := strings.Cut(text, ":")
 	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
 		if after, ok := strings.CutPrefix(rest[:at], "//"); ok {

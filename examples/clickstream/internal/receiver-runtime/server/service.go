@@ -4,6 +4,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -92,7 +93,7 @@ type services struct {
 	stream      []grpc.StreamServerInterceptor
 	stats       []stats.Handler
 	guards      []Guard
-	keeper      Keeper // nil for none
+	keep        func(context.Context, *gate, error) // nil for none
 	invalid     []error
 	log         *slog.Logger                     // nil for the one that the configuration describes
 	credentials credentials.TransportCredentials // nil for the same reason

@@ -17,28 +17,22 @@ import (
 type watchedHealth struct {
 	*health.Server
 	draining context.Context
-	begin    context.CancelFunc // begins draining
+	drain    context.CancelFunc // begins draining
 }
 
 func newWatchedHealth() *watchedHealth {
-	draining, begin := context.WithCancel(context.Background())
-	return &watchedHealth{Server: health.NewServer(), draining: draining, begin: begin}
+	draining, drain := context.WithCancel(context.Background())
+	return &watchedHealth{Server: health.NewServer(), draining: draining, drain: drain}
 }
 
-// set sets the status of a service, unless the server stops.
-func (h *watchedHealth) set(service string, ready bool) {
+// setHealth sets the status of a service, unless the server stops.
+func setHealth(of *health.Server, service string, ready bool) {
 	status := grpc_health_v1.HealthCheckResponse_NOT_SERVING
 	if ready {
 		status = grpc_health_v1.HealthCheckResponse_SERVING
 	}
-	h.SetServingStatus(service, status)
+	of.SetServingStatus(service, status)
 }
-
-// leave sets every service to NOT_SERVING, for good.
-func (h *watchedHealth) leave() { h.Shutdown() }
-
-// drain ends the calls of Watch, and what else waits for the server to drain.
-func (h *watchedHealth) drain() { h.begin() }
 
 // Watch sends the status of a service, and sends it again whenever it changes,
 // until the client leaves or the server drains.

@@ -141,8 +141,8 @@ func (l *limits) take(ctx context.Context, memory *memory, of *connection, bytes
 }
 
 // waiting are calls that have waited for their clients for longest: of one address, or
-// of all. Finding them takes long where there are many calls, so that many are found at
-// once, and if there is none, none is looked for during a moment.
+// of all. A search takes long if there are many calls: so it finds many at once, and after
+// one that has found none, the next one waits for a moment.
 type waiting struct {
 	mu     sync.Mutex
 	looked time.Time // when there was none

@@ -65,7 +65,7 @@ func (s *seen) explain(ctx context.Context, target string, reason error) error {
 	case err != nil:
 		return fmt.Errorf("TLS with the server at %s: %w", target, err)
 	case s.encrypts: // TLS 1.3 has no refusal of a client in its handshake
-		return fmt.Errorf("the server at %s ended the connection after the TLS handshake: it may want a certificate of the client (--tls-cert, or Certificate()), or be no gRPC server: %w", target, reason)
+		return fmt.Errorf("the server at %s ended the connection after the TLS handshake: it may want a certificate of the client (--tls-cert, or Certificate()), or it is not a gRPC server: %w", target, reason)
 	case usesTLS(ctx, remote):
 		return fmt.Errorf("the server at %s uses TLS, but this client does not: name the certificates to trust (--ca, or RootCAs()), or those of the system by TLS()", target)
 	default:

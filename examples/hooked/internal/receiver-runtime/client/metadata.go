@@ -20,7 +20,7 @@ import (
 // times, also with one name. A value is of printable ASCII, or of any bytes if the
 // name ends in -bin. [Dial] returns an error for a name or a value that can't be sent.
 func Header(name, value string) Option {
-	return func(s *settings) { s.headers = append(s.headers, header{strings.ToLower(name), value}) }
+	return func(s *settings) { s.headers = append(s.headers, strings.ToLower(name), value) }
 }
 
 // PerCall calls a function before each call, unary or stream, with the call's context
@@ -31,9 +31,6 @@ func Header(name, value string) Option {
 func PerCall(prepare func(ctx context.Context, rpc string) (context.Context, error)) Option {
 	return func(s *settings) { s.perCall = append(s.perCall, prepare) }
 }
-
-// header is metadata of each call.
-type header struct{ name, value string }
 
 // reservedHeaders are names that gRPC or HTTP/2 have for themselves.
 var reservedHeaders = []string{
@@ -65,51 +62,43 @@ func CheckHeader(name, value string) error {
 	return nil
 }
 
-// preparation is what is done before each call: its headers are added, and the user's
-// functions are called.
-type preparation struct {
-	headers []string // names and values
-	perCall []func(context.Context, string) (context.Context, error)
-}
-
-func (s *settings) preparation() (preparation, error) {
-	p := preparation{perCall: s.perCall}
-	for _, h := range s.headers {
-		if err := CheckHeader(h.name, h.value); err != nil {
-			return p, err
+// checkHeaders returns an error for the first header that can't be sent.
+func (s *settings) checkHeaders() error {
+	for header := range slices.Chunk(s.headers, 2) {
+		if err := CheckHeader(header[0], header[1]); err != nil {
+			return err
 		}
-		p.headers = append(p.headers, h.name, h.value)
 	}
-	return p, nil
+	return nil
 }
 
-// context returns the context with which to make a call.
-func (p preparation) context(ctx context.Context, rpc string) (context.Context, error) {
+// prepare returns the context with which to make a call: with the headers, and what the
+// user's functions make of it.
+func (s *settings) prepare(ctx context.Context, rpc string) (_ context.Context, err error) {
 	if ctx.Value(dialingKey{}) != nil {
 		return ctx, nil
 	}
-	if len(p.headers) > 0 {
-		ctx = metadata.AppendToOutgoingContext(ctx, p.headers...)
+	if len(s.headers) > 0 {
+		ctx = metadata.AppendToOutgoingContext(ctx, s.headers...)
 	}
-	for _, prepare := range p.perCall {
-		var err error
+	for _, prepare := range s.perCall {
 		if ctx, err = prepare(ctx, rpc); err != nil {
-			return ctx, err
+			return nil, err
 		}
 	}
 	return ctx, nil
 }
 
-func (p preparation) unary(ctx context.Context, rpc string, request, reply any, conn *grpc.ClientConn, call grpc.UnaryInvoker, options ...grpc.CallOption) error {
-	ctx, err := p.context(ctx, rpc)
+func (s *settings) prepareUnary(ctx context.Context, rpc string, request, reply any, conn *grpc.ClientConn, call grpc.UnaryInvoker, options ...grpc.CallOption) error {
+	ctx, err := s.prepare(ctx, rpc)
 	if err != nil {
 		return err
 	}
 	return call(ctx, rpc, request, reply, conn, options...)
 }
 
-func (p preparation) stream(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, rpc string, open grpc.Streamer, options ...grpc.CallOption) (grpc.ClientStream, error) {
-	ctx, err := p.context(ctx, rpc)
+func (s *settings) prepareStream(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, rpc string, open grpc.Streamer, options ...grpc.CallOption) (grpc.ClientStream, error) {
+	ctx, err := s.prepare(ctx, rpc)
 	if err != nil {
 		return nil, err
 	}

@@ -32,7 +32,7 @@ func (s *settings) file(wanted func(key string) bool, others ...[]setting) []set
 		return nil
 	}
 	at := func(line int) string { return fmt.Sprintf("%s:%d", path, line) }
-	content, err := readFile(path)
+	content, err := readFile(path, mostConfiguration)
 	if err != nil {
 		err = fmt.Errorf("%s: %w", named.label, err)
 	}

@@ -4,9 +4,12 @@
 package server
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -107,10 +110,8 @@ func checkOptions(options []grpc.ServerOption) (err error) {
 	if len(options) == 0 {
 		return nil
 	}
-	for _, option := range options {
-		if option == nil {
-			return errors.New("server.GRPCOptions has an option that is nil")
-		}
+	if slices.Contains(options, nil) {
+		return errors.New("server.GRPCOptions has an option that is nil")
 	}
 	defer func() {
 		if cause := recover(); cause != nil { // as of an option that may be given only once
@@ -125,23 +126,21 @@ func checkOptions(options []grpc.ServerOption) (err error) {
 	if before.Kind() != reflect.Struct {
 		return errors.New("server.GRPCOptions does not know this version of gRPC: update what generated the server, or have a grpc.Server of your own")
 	}
-	var all []error
-	said := map[string]bool{}
+	var set []string
 	for i := range before.NumField() {
 		name := before.Type().Field(i).Name
 		if passed[name] || same(before.Field(i), after.Field(i)) {
 			continue
 		}
-		why, ok := refused[name]
-		if !ok {
-			why = fmt.Sprintf("%s of gRPC, which this server does not know: have a grpc.Server of your own", name)
+		line := "server.GRPCOptions sets " + cmp.Or(refused[name], name+" of gRPC, which this server does not know: have a grpc.Server of your own")
+		if !slices.Contains(set, line) {
+			set = append(set, line)
 		}
-		if !said[why] {
-			all = append(all, fmt.Errorf("server.GRPCOptions sets %s", why))
-		}
-		said[why] = true
 	}
-	return errors.Join(all...)
+	if set == nil {
+		return nil
+	}
+	return errors.New(strings.Join(set, "\n"))
 }
 
 // same reports whether an option left a field as it is.

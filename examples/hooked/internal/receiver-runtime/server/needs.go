@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc/health"
-	"google.golang.org/grpc/health/grpc_health_v1"
 )
 
 // Needs makes services ready only while a check succeeds, such as the check of the
@@ -55,7 +54,8 @@ type readiness struct {
 // newReadiness sets the health of services that need nothing to SERVING, and that of
 // the others to NOT_SERVING.
 func newReadiness(health *watchedHealth, all *services) *readiness {
-	r := &readiness{health: health.set, services: []string{""}, needs: all.needs, met: make([]bool, len(all.needs))}
+	r := &readiness{services: []string{""}, needs: all.needs, met: make([]bool, len(all.needs))}
+	r.health = func(service string, ready bool) { setHealth(health.Server, service, ready) }
 	for _, service := range all.served {
 		r.services = append(r.services, service.Desc.ServiceName)
 	}
@@ -103,12 +103,8 @@ func (r *readiness) set() {
 // [slog.Default] when check begins to fail, and when it succeeds again.
 func ReportHealth(ctx context.Context, to *health.Server, name string, check func(context.Context) error, services ...string) {
 	set := func(met bool) {
-		status := grpc_health_v1.HealthCheckResponse_NOT_SERVING
-		if met {
-			status = grpc_health_v1.HealthCheckResponse_SERVING
-		}
 		for _, service := range services {
-			to.SetServingStatus(service, status)
+			setHealth(to, service, met)
 		}
 	}
 	set(false)

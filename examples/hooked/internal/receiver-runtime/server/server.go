@@ -111,9 +111,9 @@ func Listen(config Config, options ...Option) (*Server, error) {
 	if err := s.loadFiles(services.watches); err != nil {
 		return nil, err
 	}
-	s.intercept = interceptor{log: s.log, notices: newNotices(s.log), draining: s.health.draining, unaries: services.unary, streams: services.stream, keeper: services.keeper}
+	s.intercept = interceptor{log: s.log, notices: newNotices(s.log), draining: s.health.draining, unaries: services.unary, streams: services.stream, keep: services.keep}
 	s.limits = newLimits(config, s.intercept.notices, s.health.draining)
-	s.limits.keepsRefused = services.keeper != nil
+	s.limits.keepsRefused = services.keep != nil
 	serverOptions := slices.Concat(defaultOptions, services.grpc, s.options())
 	for _, handler := range services.stats {
 		serverOptions = append(serverOptions, grpc.StatsHandler(handler))
@@ -171,8 +171,6 @@ func (s *Server) options() []grpc.ServerOption {
 		grpc.InTapHandle(s.limits.letIn),
 		grpc.ForceServerCodecV2(codec),
 		grpc.ReadBufferSize(0), // a follower has the buffer
-		// A new goroutine for each call begins with a small stack, and copies it several
-		// times until it is large enough: that takes a seventh of a call's time.
 		// Without these gRPC lets a client send up to 16 MiB for each call that
 		// nobody has asked for yet.
 		grpc.InitialWindowSize(streamWindow),
@@ -206,9 +204,9 @@ func (s *Server) warnIfOpen() {
 	known := slices.ContainsFunc(s.guards, func(g Guard) bool { return g.KnowsCallers })
 	switch {
 	case known && !s.encrypts():
-		s.log.Warn("API keys come in plaintext: whoever sees them on their way may use them. Give --tls-cert and --tls-key, unless something in front encrypts", "addr", s.Addr())
+		s.log.Warn("API keys and tokens come in plaintext: whoever sees them on their way can use them. Give --tls-cert and --tls-key, unless something in front encrypts", "addr", s.Addr())
 	case !known && s.config.TLSClientCA == "" && s.credentials == nil && len(s.intercept.unaries) == 0:
-		s.log.Warn("anyone who reaches this address may call this server: give it API keys (--keys) or --tls-client-ca, or check callers in an interceptor", "addr", s.Addr())
+		s.log.Warn("anyone who reaches this address can call this server: give it API keys (--keys) or --tls-client-ca, or check callers in an interceptor, or in a Guard that has KnowsCallers", "addr", s.Addr())
 	}
 }
 
@@ -217,9 +215,9 @@ func (s *Server) Addr() string { return s.listener.Addr().String() }
 
 // Serve answers calls until ctx ends. Then it stops as [Run] does: its health is
 // NOT_SERVING, after the configuration's DrainDelay it takes no new calls, and lets the
-// calls under way and what runs [Alongside] finish within its DrainTimeout. The error is nil if all of them did. When Serve
-// returns, nothing that it started is still running, except what it had to cut
-// off.
+// calls under way and what runs [Alongside] finish within its DrainTimeout. The error is
+// nil if all of them did. When Serve returns, nothing that it started is still running,
+// except what it had to cut off.
 func (s *Server) Serve(ctx context.Context) error {
 	return s.serve(ctx, nil, nil)
 }
@@ -236,9 +234,6 @@ func (s *Server) serve(ctx context.Context, signals, hangUps <-chan os.Signal) e
 	if len(s.watched) > 0 {
 		go watchAll(stopWatching, hangUps, s.watched)
 		hangUps = nil // it does not end the server
-	}
-	if s.certificates != nil {
-		go s.certificates.remindUntil(stopWatching)
 	}
 	s.log.Info("serving", "addr", s.Addr(), "tls", s.encrypts())
 	s.warnIfOpen()
@@ -265,14 +260,15 @@ func (s *Server) serve(ctx context.Context, signals, hangUps <-chan os.Signal) e
 	if err != nil {
 		return errors.Join(failure, err)
 	}
-	<-ended
+	for range ended { // its error could only say that the server was stopped
+	}
 	s.log.Info("stopped")
 	return failure
 }
 
-// secondSignal is how long after a signal another one is a second one. Before, it is the
-// first again: the one that also ended the context, or that came to the process and to
-// its group, as timeout sends it.
+// secondSignal is how long after a signal another one counts. One that comes sooner is the
+// same again: it also ended the context, or was sent to the process and to its group, as
+// GNU timeout does.
 const secondSignal = time.Second
 
 // leave sets the health to NOT_SERVING, so that load balancers go elsewhere, and waits
@@ -280,7 +276,7 @@ const secondSignal = time.Second
 // when the last signal came that counts.
 func (s *Server) leave(delay time.Duration, signals <-chan os.Signal) (last time.Time) {
 	last = time.Now()
-	s.health.leave()
+	s.health.Shutdown() // for good
 	if delay == 0 {
 		return last
 	}
@@ -302,7 +298,7 @@ func (s *Server) leave(delay time.Duration, signals <-chan os.Signal) (last time
 // alongside. It cuts them off after the drain timeout, or when it receives another signal
 // than the last one.
 func (s *Server) drain(companions *companions, signals <-chan os.Signal, last time.Time) error {
-	s.health.drain()
+	s.health.drain() // ends the calls of Watch, and what else waits for it
 	companions.cancel()
 	finished := make(chan struct{})
 	go func() {

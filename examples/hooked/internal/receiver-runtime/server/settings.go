@@ -31,6 +31,8 @@ type settings struct {
 	config  *flag.Flag           // which names the file, nil if none does
 	given   map[string][]setting // by flag, from the source that counts
 	wrong   map[string]bool      // flags that were given something they can't be
+	names   int                  // how many arguments may be other than flags
+	others  []string             // those that are
 	errs    []error
 }
 
@@ -59,10 +61,12 @@ func FromEnvironment(flags *flag.FlagSet, program string, getenv func(string) st
 
 // ParseSubcommand parses the flags of a subcommand, and those that the server has,
 // too, which shared names: also from the environment and the file of the
-// configuration, as [Parse] does. It adds the flag --config. The error is
+// configuration, as [Parse] does. It adds the flag --config. Before, between and after
+// the flags there may be so many names, which are then the Args of flags. The error is
 // [flag.ErrHelp] if args ask for help.
-func ParseSubcommand(flags *flag.FlagSet, program string, args []string, getenv func(string) string, shared ...string) error {
+func ParseSubcommand(flags *flag.FlagSet, program string, args []string, names int, getenv func(string) string, shared ...string) error {
 	s := newSettings(program, flags)
+	s.names = names
 	s.defineConfig("YAML `file` with the configuration of the server")
 	given, err := s.arguments(args)
 	if err != nil {
@@ -71,6 +75,7 @@ func ParseSubcommand(flags *flag.FlagSet, program string, args []string, getenv 
 	isShared := func(name string) bool { return name == "config" || slices.Contains(shared, name) }
 	variables := s.environment(getenv, isShared)
 	s.apply(s.file(isShared, variables, given), variables, given)
+	_ = flags.Parse(append([]string{"--"}, s.others...)) // has no flags
 	return errors.Join(s.errs...)
 }
 
@@ -117,8 +122,13 @@ func (s *settings) arguments(args []string) (given []setting, err error) {
 	return given, nil
 }
 
-// unexpected reports an argument that is not a flag, after those that are given.
+// unexpected reports an argument that is not a flag, after those that are given, unless
+// it is a name.
 func (s *settings) unexpected(arg string, given []setting) {
+	if len(s.others) < s.names {
+		s.others = append(s.others, arg)
+		return
+	}
 	why := fmt.Sprintf("see %s --help", s.flags.Name())
 	if last := len(given) - 1; last >= 0 && isSwitch(given[last].flag) {
 		why = fmt.Sprintf("a value of --%s is written as --%[1]s=false", given[last].flag.Name)
@@ -178,9 +188,13 @@ func (s *settings) environment(getenv func(string) string, wanted func(name stri
 	return given
 }
 
+// mostConfiguration bounds what is read of a file, so that a wrong path can't take all
+// memory.
+const mostConfiguration = 1 << 20
+
 // readValue returns the text in a file, without the end of its line.
 func readValue(path string) (string, error) {
-	content, err := readFile(path)
+	content, err := readFile(path, mostConfiguration)
 	text := strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r")
 	if err == nil && text == "" {
 		err = errors.New("the file is empty")
@@ -188,24 +202,26 @@ func readValue(path string) (string, error) {
 	return text, err
 }
 
-// readFile reads a file of up to 1 MiB. Its errors leave out the path.
-func readFile(path string) ([]byte, error) {
-	const most = 1 << 20
+// readFile reads a file of up to so many bytes. Its errors leave out the path.
+func readFile(path string, most int64) ([]byte, error) {
 	file, err := os.Open(path)
-	if err == nil {
-		defer file.Close()
-		var content []byte
-		if content, err = io.ReadAll(io.LimitReader(file, most+1)); err == nil && len(content) > most {
-			err = errors.New("the file is larger than 1 MiB")
-		}
-		if err == nil {
-			return content, nil
-		}
+	if err != nil {
+		return nil, withoutPath(err)
 	}
+	defer file.Close()
+	content, err := io.ReadAll(io.LimitReader(file, most+1))
+	if err == nil && int64(len(content)) > most {
+		return nil, fmt.Errorf("the file is larger than %d MiB", most>>20)
+	}
+	return content, withoutPath(err)
+}
+
+// withoutPath returns the error of a file without its path.
+func withoutPath(err error) error {
 	if failed := (*os.PathError)(nil); errors.As(err, &failed) {
-		err = failed.Err
+		return failed.Err
 	}
-	return nil, err
+	return err
 }
 
 // apply sets the flags from all sources, of which the last counts. Those before are
@@ -230,9 +246,29 @@ func (s *settings) apply(sources ...[]setting) {
 }
 
 func (s *settings) set(setting setting) {
+	if placeholder, _ := flag.UnquoteUsage(setting.flag); placeholder == "file" && strings.ContainsAny(setting.text, "\r\n") {
+		s.contentOfFile(setting)
+		return
+	}
 	if err := s.flags.Set(setting.flag.Name, setting.text); err != nil {
 		s.errorf("%s: %s", setting.label, reason(setting, err))
 		s.wrong[setting.flag.Name] = true
+	}
+}
+
+// contentOfFile reports that a flag is set to what is in a file, instead of to its name.
+// Later errors would repeat it, and it may be a private key.
+func (s *settings) contentOfFile(setting setting) {
+	name := setting.flag.Name
+	s.wrong[name] = true
+	variable, named := strings.CutSuffix(setting.from, "_FILE")
+	switch {
+	case named:
+		s.errorf("%s: what is in it is taken for the name of the file for --%s: name that file in %s, without _FILE", setting.label, name, variable)
+	case setting.from == "flag":
+		s.errorf("--%s: want the name of a file, not what is in it", name)
+	default:
+		s.errorf("%s: --%s: want the name of a file, not what is in it", setting.from, name)
 	}
 }
 

@@ -27,7 +27,7 @@ func balance(target string) (string, []grpc.DialOption) {
 	servers := list(target)
 	switch {
 	case len(servers) > 0:
-		return "list:///" + target, []grpc.DialOption{
+		return "list:///" + strings.Join(servers, ","), []grpc.DialOption{
 			grpc.WithResolvers(servers), grpc.WithDefaultServiceConfig(balanced), grpc.WithDisableServiceConfig(),
 		}
 	case local(target):
@@ -44,14 +44,23 @@ func balance(target string) (string, []grpc.DialOption) {
 // of gRPC, and builds one.
 type servers []string
 
-// list returns the servers that a target lists, or none if it is of another form.
+// list returns the servers that a target lists, or none if it is of another form. There
+// may be spaces around them.
 func list(target string) servers {
-	all := strings.Split(target, ",")
-	for _, server := range all {
+	if !strings.Contains(target, ",") {
+		return nil
+	}
+	var all servers
+	for server := range strings.SplitSeq(target, ",") {
+		server = strings.TrimSpace(server)
+		if server == "" {
+			continue // after the last comma
+		}
 		host, port, err := net.SplitHostPort(server)
-		if err != nil || len(all) == 1 || host == "unix" || strings.Contains(port, "/") {
+		if err != nil || host == "unix" || strings.Contains(port, "/") {
 			return nil
 		}
+		all = append(all, server)
 	}
 	return all
 }

@@ -37,7 +37,7 @@ func TokenFile(file string) Option {
 	return Token((&tokenFile{path: file}).read)
 }
 
-// tokenAge is for how long what a file contained is taken to be still there.
+// tokenAge is how long a token is sent before its file is read again.
 const tokenAge = time.Second
 
 // maxToken is more than a server takes: the metadata of a call in all is 64 KiB at
@@ -67,9 +67,19 @@ func (f *tokenFile) read(context.Context) (string, error) {
 	case err == nil:
 		f.token = token
 	case f.token == "":
-		return "", fmt.Errorf("the token file %s: %w", f.path, err)
+		return "", fmt.Errorf("the token file %s: %w", f.shown(), err)
 	}
 	return f.token, nil
+}
+
+// shown returns the path as errors have it: without a token that was given in its place.
+func (f *tokenFile) shown() string {
+	if len(f.path) >= 32 && !strings.ContainsAny(f.path, `/\`) {
+		if _, err := os.Stat(f.path); err != nil {
+			return "xxxxx (not shown, since it may be the token itself)"
+		}
+	}
+	return f.path
 }
 
 // content returns the token that the file contains now.

@@ -33,7 +33,7 @@ func AppendMessages[M proto.Message](ctx context.Context, log Log, messages []M,
 	next := eventid.Next(ctx, len(messages))
 	for i, message := range messages {
 		if !message.ProtoReflect().IsValid() {
-			return nil, &Error{Kind: ErrInvalid, Detail: "the message is missing"}
+			return nil, &Error{Kind: ErrInvalid, Detail: "no " + string(message.ProtoReflect().Descriptor().FullName()) + " is given"}
 		}
 		if err := checkBounds(message.ProtoReflect()); err != nil {
 			return nil, &Error{Kind: ErrInvalid, Detail: err.Error()}

@@ -14,6 +14,7 @@ import (
 	"hash/crc32"
 	"io"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,6 +28,14 @@ func init() { server.Subcommand("keys", "adds, lists and revokes API keys") }
 // prefix begins each key, so that scanners for secrets know one when they see it:
 // pgr_[0-9a-f]{72}.
 const prefix = "pgr_"
+
+// secret finds a key. Errors must not repeat one that is given where it does not belong.
+var secret = regexp.MustCompile(prefix + `[0-9a-f]{16,}`)
+
+var (
+	errSecretAsFile = errors.New("--keys has an API key: want the name of the file that has the digests of all keys")
+	errSecretAsName = errors.New("want the NAME of the key, not the key itself")
+)
 
 // newSecret returns a new key: a random number, and a checksum of it, by which a scanner
 // knows that it is one.
@@ -66,52 +75,29 @@ Flags of a command: %[1]s keys COMMAND --help
 	return fmt.Errorf("want %s keys add|list|revoke (see %[1]s keys --help)", program)
 }
 
-// subcommand parses the flags of a subcommand, and the name of a key before or after
-// them if usage has one. The file of keys is that of the server's configuration.
+// subcommand parses the flags of a subcommand, and the name of a key if usage has one. The file of keys is that of the server's configuration.
 func subcommand(flags *flag.FlagSet, program, usage string, args []string, getenv func(string) string, out io.Writer) (file, name string, err error) {
 	flags.SetOutput(io.Discard)
 	flags.StringVar(&file, "keys", "", "`file` of API keys, that of the server")
-	wanted := strings.HasSuffix(usage, "NAME")
-	if wanted {
-		name, args = cutName(flags, args)
-	}
-	switch err := server.ParseSubcommand(flags, program, args, getenv, "keys"); {
+	names := strings.Count(usage, "NAME")
+	switch err := server.ParseSubcommand(flags, program, args, names, getenv, "keys"); {
 	case errors.Is(err, flag.ErrHelp):
 		fmt.Fprintf(out, "Usage: %s [flags]\n\nFlags:\n", usage)
 		flags.SetOutput(out)
 		flags.PrintDefaults()
 		return "", "", err
-	case wanted && name == "":
-		return "", "", fmt.Errorf("want %s (see %s --help)", usage, flags.Name())
+	case secret.MatchString(flags.Arg(0)):
+		return "", "", errSecretAsName
+	case secret.MatchString(file):
+		return "", "", errSecretAsFile
 	case err != nil:
 		return "", "", err
+	case flags.NArg() < names:
+		return "", "", fmt.Errorf("want %s (see %s --help)", usage, flags.Name())
 	case file == "":
 		return "", "", fmt.Errorf("want the file of keys: --keys FILE (see %s --help)", flags.Name())
 	}
-	return file, name, nil
-}
-
-// cutName returns the first of the arguments, or the last, if it is neither a flag nor
-// the value of one, and the others.
-func cutName(flags *flag.FlagSet, args []string) (name string, others []string) {
-	last := len(args) - 1
-	switch {
-	case last >= 0 && !strings.HasPrefix(args[0], "-"):
-		return args[0], args[1:]
-	case last > 0 && !strings.HasPrefix(args[last], "-") && !wantsValue(flags, args[last-1]):
-		return args[last], args[:last]
-	}
-	return "", args
-}
-
-// wantsValue reports whether an argument is a flag whose value is the next one.
-func wantsValue(flags *flag.FlagSet, arg string) bool {
-	f := flags.Lookup(strings.TrimLeft(arg, "-"))
-	if f == nil || !strings.HasPrefix(arg, "-") {
-		return false
-	}
-	value, ok := f.Value.(interface{ IsBoolFlag() bool })
-	return !ok || !value.IsBoolFlag()
+	return file, flags.Arg(0), nil
 }
 
 func add(program string, args []string, getenv func(string) string, out io.Writer) error {
@@ -146,8 +132,20 @@ func add(program string, args []string, getenv func(string) string, out io.Write
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(out, secret)
-	return err
+	if _, err = fmt.Fprintln(out, secret); err != nil { // nobody has the key: it is of no use
+		return errors.Join(fmt.Errorf("the key can't be printed, and was not added: %w", err), remove(file, name))
+	}
+	return nil
+}
+
+// remove removes a key that is in the file.
+func remove(file, name string) error {
+	return change(file, func(f *keyFile) error {
+		if at, ok := f.at[name]; ok {
+			f.lines = slices.Delete(f.lines, at, at+1)
+		}
+		return nil
+	})
 }
 
 // parseExpires returns when a key ends: after a while, or with a day in UTC.
@@ -187,21 +185,11 @@ func printKeys(program string, args []string, getenv func(string) string, out io
 	lines := json.NewEncoder(out)
 	lines.SetEscapeHTML(false)
 	for _, key := range file.keys {
-		if err := lines.Encode(keyLine(key.Key)); err != nil {
+		if err := lines.Encode(key.Key); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// keyLine is a key as it is printed.
-type keyLine struct {
-	Name       string    `json:"name"`
-	Source     string    `json:"source,omitempty"`
-	AllSources bool      `json:"all_sources,omitempty"`
-	Tails      bool      `json:"tails,omitempty"`
-	Added      time.Time `json:"added,omitzero"`
-	Expires    time.Time `json:"expires,omitzero"`
 }
 
 func revoke(program string, args []string, getenv func(string) string, out io.Writer) error {

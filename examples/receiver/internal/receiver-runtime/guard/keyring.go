@@ -20,15 +20,15 @@ import (
 
 // Key is an API key, without its secret.
 type Key struct {
-	Name string
+	Name string `json:"name"`
 	// Source is the only source whose events the key may send; "" if AllSources.
-	Source     string
-	AllSources bool
+	Source     string `json:"source,omitempty"`
+	AllSources bool   `json:"all_sources,omitempty"`
 	// Tails is true if the key may call RPCs that send stored events, which are of all
 	// sources. AllSources implies it.
-	Tails   bool
-	Added   time.Time
-	Expires time.Time // zero for never
+	Tails   bool      `json:"tails,omitempty"`
+	Added   time.Time `json:"added,omitzero"`
+	Expires time.Time `json:"expires,omitzero"` // zero for never
 }
 
 type callerKey struct{}
@@ -53,7 +53,7 @@ func CallerName(ctx context.Context) string {
 // key was never one, was revoked or has expired.
 var errNoKey = status.Error(codes.Unauthenticated, `no valid API key: send one in the metadata, as "authorization: Bearer KEY"`)
 
-// keyring is the keys of a server.
+// keyring has the keys of a server.
 type keyring struct {
 	file string
 	keys atomic.Pointer[map[index]*inUse]
@@ -139,6 +139,9 @@ func (r *keyring) admit(ctx context.Context, call server.Call) (context.Context,
 			"%s sends the events of all sources: this API key is for source %q and without --tails", call.Method, in.Source)
 	}
 	ctx = context.WithValue(ctx, callerKey{}, in)
+	if !in.AllSources {
+		ctx = server.OnlySource(ctx, in.Source)
+	}
 	if !call.Streams {
 		return ctx, nil
 	}
@@ -173,10 +176,13 @@ func (r *keyring) check(ctx context.Context, call server.Call, request any) erro
 		return nil
 	}
 	return call.RPC.Sources(request, func(source string) error {
-		if source != in.Source {
-			return status.Errorf(codes.PermissionDenied,
-				"%s got an event of another source: this API key is for source %q", call.Method, in.Source)
+		if source == in.Source {
+			return nil
 		}
-		return nil
+		other := "of another source"
+		if source == "" {
+			other = "without a source"
+		}
+		return status.Errorf(codes.PermissionDenied, "%s got an event %s: this API key is for source %q", call.Method, other, in.Source)
 	})
 }

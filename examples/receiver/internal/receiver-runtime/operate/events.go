@@ -76,7 +76,7 @@ func Events(ctx context.Context, program string, args []string, getenv func(stri
 	flags.SetOutput(io.Discard)
 	url := flags.String("events", server.Defaults(program).Events, "`URL` of the event log")
 	act := command.define(flags)
-	err := server.ParseSubcommand(flags, program, args, getenv, "events")
+	err := server.ParseSubcommand(flags, program, args, 0, getenv, "events")
 	if errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintf(out, "Usage: %s [flags]\n\n%s Its output is lines of JSON.\n\nFlags:\n", name, command.about)
 		flags.SetOutput(out)

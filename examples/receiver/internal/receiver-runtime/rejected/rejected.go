@@ -13,6 +13,7 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -43,6 +44,8 @@ const (
 	mostBytesAsJSON = 64 << 10
 	// While there is no room, requests are counted again this often.
 	countEvery = time.Minute
+	// That some were not kept is logged this often at most: callers decide how many they are.
+	reportEvery = 10 * time.Second
 	// The type of the events in the log.
 	eventType = "rejected"
 )
@@ -56,10 +59,13 @@ type Config struct {
 	Bytes int64
 	// Caller returns the name of whoever makes a call; nil for no names.
 	Caller func(context.Context) string
+
+	flags *flag.FlagSet // of the server; nil if Flags was not called
 }
 
 // Flags defines the flags --keep-rejected and --keep-rejected-bytes, for [server.Parse].
 func (c *Config) Flags(flags *flag.FlagSet) {
+	c.flags = flags
 	flags.StringVar(&c.URL, "keep-rejected", c.URL, "`URL` of an event log for requests that are refused as invalid; none are kept without")
 	flags.Int64Var(&c.Bytes, "keep-rejected-bytes", 100_000_000, "most `bytes` of refused requests that are kept")
 }
@@ -73,6 +79,9 @@ func (c *Config) Flags(flags *flag.FlagSet) {
 func (c *Config) Option(ctx context.Context) server.Option {
 	if c.URL == "" {
 		return server.Options()
+	}
+	if c.isEvents() {
+		return server.Invalid(errors.New("--keep-rejected and --events are the same log: name one that has only refused requests, or does not exist yet"))
 	}
 	url := c.URL
 	if strings.HasPrefix(url, "sqlite:") && !strings.Contains(url, "max-bytes=") {
@@ -103,6 +112,25 @@ func (c *Config) Option(ctx context.Context) server.Option {
 	return server.KeepRefused(k)
 }
 
+// isEvents reports whether the log is that of the server's events. As long as that is
+// empty, nothing in it says so.
+func (c *Config) isEvents() bool {
+	if c.flags == nil {
+		return false
+	}
+	events := c.flags.Lookup("events")
+	return events != nil && c.URL != "memory:" && place(c.URL) == place(events.Value.String())
+}
+
+// place returns a URL without its parameters, and with the path of a file in one form.
+func place(url string) string {
+	url, _, _ = strings.Cut(url, "?")
+	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
+		return "sqlite:" + filepath.Clean(path)
+	}
+	return url
+}
+
 type keeper struct {
 	log     eventlog.Log
 	caller  func(context.Context) string
@@ -113,8 +141,11 @@ type keeper struct {
 	bytesWaiting int
 	lost         int // since it was last logged
 
-	kept    int64     // bytes, at most; only the writer uses it
-	counted time.Time // when
+	// Only the writer uses these.
+	kept     int64 // bytes, at most
+	counted  time.Time
+	reported time.Time // when it was last logged that some were lost
+	lastErr  error     // why the last of them were
 }
 
 // Keep implements [server.Keeper]. It does not wait for the log.
@@ -153,6 +184,9 @@ func (k *keeper) describe(ctx context.Context, refused server.Refused) (eventlog
 	}
 	if from, ok := peer.FromContext(ctx); ok {
 		fields["address"] = from.Addr.String()
+	}
+	if refused.HasOnlySource {
+		fields["only_source"] = strings.ToValidUTF8(refused.OnlySource, "\uFFFD")
 	}
 	if k.caller != nil {
 		if name := k.caller(ctx); name != "" {
@@ -207,7 +241,7 @@ func (k *keeper) Run(ctx context.Context, again func(context.Context, string, []
 	for {
 		select {
 		case event := <-k.waiting:
-			k.write(ctx, event)
+			k.write(context.WithoutCancel(ctx), event)
 			continue
 		case <-ctx.Done():
 		}
@@ -216,6 +250,7 @@ func (k *keeper) Run(ctx context.Context, again func(context.Context, string, []
 	for len(k.waiting) > 0 { // what was refused before the server stopped
 		k.write(context.WithoutCancel(ctx), <-k.waiting)
 	}
+	k.report(ctx)
 	stop()
 	return errors.Join(<-consumed, k.log.Close())
 }
@@ -245,16 +280,30 @@ func (k *keeper) write(ctx context.Context, event eventlog.Event) {
 	} else {
 		k.kept += int64(bytes)
 	}
+	k.mu.Unlock()
+	if err != nil {
+		k.lastErr = err
+	}
+	if time.Since(k.reported) >= reportEvery {
+		k.report(ctx)
+	}
+}
+
+// report logs how many requests were lost since it was last logged.
+func (k *keeper) report(ctx context.Context) {
+	k.mu.Lock()
 	lost := k.lost
 	k.lost = 0
 	k.mu.Unlock()
-	if lost > 0 {
-		attrs := []any{"requests", lost}
-		if err != nil {
-			attrs = append(attrs, "error", err)
-		}
-		slog.WarnContext(ctx, "refused requests were not kept", attrs...)
+	if lost == 0 {
+		return
 	}
+	attrs := []any{"requests", lost}
+	if k.lastErr != nil {
+		attrs = append(attrs, "error", k.lastErr)
+	}
+	k.reported, k.lastErr = time.Now(), nil
+	slog.WarnContext(ctx, "refused requests were not kept", attrs...)
 }
 
 // count finds out how much is kept: others retry and discard.
@@ -298,13 +347,17 @@ func (k *keeper) handle(ctx context.Context, record eventlog.Record, again func(
 		// events, too.
 		id = record.ID
 	}
-	err = again(metadata.NewIncomingContext(ctx, metadata.Pairs(eventid.Key, id)), method, request)
+	ctx = metadata.NewIncomingContext(ctx, metadata.Pairs(eventid.Key, id))
+	if source, ok := fields["only_source"]; ok {
+		ctx = server.OnlySource(ctx, source.GetStringValue())
+	}
+	err = again(ctx, method, request)
 	switch status.Code(err) {
 	case codes.Unavailable, codes.ResourceExhausted, codes.DeadlineExceeded, codes.Aborted:
 		return err
 	}
 	if err != nil {
-		return eventlog.GiveUp(err)
+		return eventlog.GiveUp(fmt.Errorf("%s: %s", status.Code(err), status.Convert(err).Message()))
 	}
 	return nil
 }

@@ -11,13 +11,12 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"math"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -39,7 +38,6 @@ func Certificates(ctx context.Context, certFile, keyFile, clientCAFile string) (
 		return nil, err
 	}
 	go watchAll(ctx.Done(), nil, []*watched{w})
-	go c.remindUntil(ctx.Done())
 	return c.credentials(), nil
 }
 
@@ -51,7 +49,6 @@ type certificates struct {
 
 	current atomic.Pointer[loaded]
 
-	mu       sync.Mutex
 	reminded map[string]time.Time // when it was last logged that something ends, by its line
 }
 
@@ -81,13 +78,8 @@ func certificateFiles(cert, key, clientCA string) []string {
 // start loads the files for the first time.
 func (c *certificates) start() (*watched, error) {
 	w, err := watch{certificateWatch, c.files, c.load}.start(c.log)
-	var missing *fs.PathError
-	if errors.As(err, &missing) {
-		for i, file := range c.files {
-			if file == missing.Path {
-				return nil, fmt.Errorf("%s: %w", c.name(i), missing.Err)
-			}
-		}
+	if missing := (*os.PathError)(nil); errors.As(err, &missing) {
+		return nil, fmt.Errorf("%s: %w", c.name(slices.Index(c.files, missing.Path)), missing.Err)
 	}
 	if err != nil {
 		return nil, err
@@ -96,6 +88,7 @@ func (c *certificates) start() (*watched, error) {
 		c.log.Warn("every user of this machine can read the key: take that away (chmod o-r, or defaultMode: 0440 of a volume in Kubernetes)",
 			"file", c.files[1], "mode", info.Mode().Perm().String())
 	}
+	w.each = c.remind
 	return w, nil
 }
 
@@ -129,7 +122,7 @@ func (c *certificates) load(contents [][]byte) error {
 			NextProtos:   []string{"h2"},
 		},
 		leaf: chain[0],
-		ends: []ending{earliest(c.files[0], chain)},
+		ends: []ending{endOf(c.files[0], slices.MinFunc(chain, byEnd))}, // they are used together
 	}
 	if len(contents) > 2 {
 		authorities, err := c.parse(2, contents[2])
@@ -143,7 +136,7 @@ func (c *certificates) load(contents [][]byte) error {
 		}
 		// A session that is resumed is not verified again, whatever CAs there are now.
 		next.config.SessionTicketsDisabled = true
-		next.ends = append(next.ends, latest(c.files[2], authorities))
+		next.ends = append(next.ends, endOf(c.files[2], slices.MaxFunc(authorities, byEnd))) // one is enough
 	}
 	c.current.Store(next)
 	now := time.Now()
@@ -222,26 +215,10 @@ func valid(c *x509.Certificate, at time.Time) bool {
 	return !at.Before(c.NotBefore) && !at.After(c.NotAfter)
 }
 
-// earliest returns the first end among certificates that are used together.
-func earliest(file string, chain []*x509.Certificate) ending {
-	end := chain[0]
-	for _, c := range chain {
-		if c.NotAfter.Before(end.NotAfter) {
-			end = c
-		}
-	}
-	return ending{file, end.Subject.String(), end.NotAfter}
-}
+func byEnd(a, b *x509.Certificate) int { return a.NotAfter.Compare(b.NotAfter) }
 
-// latest returns the last end among certificates of which one is enough.
-func latest(file string, authorities []*x509.Certificate) ending {
-	end := authorities[0]
-	for _, c := range authorities {
-		if c.NotAfter.After(end.NotAfter) {
-			end = c
-		}
-	}
-	return ending{file, end.Subject.String(), end.NotAfter}
+func endOf(file string, c *x509.Certificate) ending {
+	return ending{file, c.Subject.String(), c.NotAfter}
 }
 
 const (
@@ -251,24 +228,8 @@ const (
 	remindEvery = 24 * time.Hour
 )
 
-// remindUntil logs once a day that certificates end, until ended is closed.
-func (c *certificates) remindUntil(ended <-chan struct{}) {
-	tick := time.NewTicker(time.Minute)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ended:
-			return
-		case now := <-tick.C:
-			c.remind(now)
-		}
-	}
-}
-
 // remind logs which certificates have ended or end soon, each once a day.
 func (c *certificates) remind(now time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	last := c.reminded
 	c.reminded = map[string]time.Time{}
 	for _, end := range c.current.Load().ends {

@@ -37,6 +37,15 @@ type Guard struct {
 	KnowsCallers bool
 }
 
+type onlySourceKey struct{}
+
+// OnlySource returns the context of a call that may bring events of one source only. It
+// does not check that: [Guard.Check] does. But a request that is refused before, and
+// kept (see [Keeper]), is then checked when it is sent again.
+func OnlySource(ctx context.Context, source string) context.Context {
+	return context.WithValue(ctx, onlySourceKey{}, source)
+}
+
 // Call is a call that a [Guard] decides on.
 type Call struct {
 	Method  string // as "/shop.v1.Orders/Place"
@@ -45,35 +54,18 @@ type Call struct {
 	Streams bool // whether one side streams, or both
 }
 
-// TakesEvent describes an RPC whose request, or each of them in a stream, has one event.
-// source returns the source of that.
-func TakesEvent[Request any](source func(Request) string) RPC {
-	return RPC{Sources: func(request any, each func(string) error) error {
-		return each(source(request.(Request)))
-	}}
-}
-
-// TakesEvents describes an RPC whose request, or each of them in a stream, has a list of
-// events. source returns the source of one, which may be nil.
-func TakesEvents[Request, Event any](events func(Request) []Event, source func(Event) string) RPC {
-	return RPC{Sources: func(request any, each func(string) error) error {
-		for _, event := range events(request.(Request)) {
-			if err := each(source(event)); err != nil {
-				return err
-			}
-		}
-		return nil
-	}}
-}
-
 // GuardOptions returns options for a grpc.Server of your own, by which its calls pass the
 // guards and checks that options have, and those of the services in them. Files to
 // [Watch] are watched until ctx ends. Give the result to [grpc.NewServer] after
 // interceptors of yours, which then see all calls, and after [DrainStreams]. Services that
-// options do not have pass the guards as well, but what their RPCs take is not known.
+// are not among options pass the guards, too, but no guard knows what their RPCs take.
+// Options that only a [Server] can keep to, such as [UnaryInterceptors], are an error.
 func GuardOptions(ctx context.Context, options ...Option) ([]grpc.ServerOption, error) {
 	all, err := collect(options)
 	if err != nil {
+		return nil, err
+	}
+	if err := all.onlyGuards(); err != nil {
 		return nil, err
 	}
 	for _, w := range all.watches {
@@ -120,6 +112,26 @@ func GuardOptions(ctx context.Context, options ...Option) ([]grpc.ServerOption, 
 			return answerRefusal(stream.Context(), err)
 		}),
 	}, nil
+}
+
+// onlyGuards returns an error if there are options that [GuardOptions] would lose: one of
+// them may be the interceptor that keeps callers out.
+func (all *services) onlyGuards() error {
+	for _, option := range []struct {
+		given bool
+		what  string
+	}{
+		{len(all.unary)+len(all.stream) > 0, "interceptors: give those to grpc.NewServer"},
+		{len(all.stats)+len(all.grpc) > 0, "options of gRPC: give those to grpc.NewServer"},
+		{all.credentials != nil, "credentials: give those to grpc.NewServer, by grpc.Creds"},
+		{all.keep != nil, "a keeper of refused requests: only server.Run keeps them"},
+		{len(all.alongside) > 0, "what runs alongside: run it yourself"},
+	} {
+		if option.given {
+			return errors.New("server.GuardOptions can't take " + option.what)
+		}
+	}
+	return nil
 }
 
 // answerRefusal returns what callers see of a guard's error. Other errors are as they

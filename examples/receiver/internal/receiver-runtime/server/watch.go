@@ -6,10 +6,11 @@ package server
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -71,7 +72,9 @@ type watched struct {
 	since    time.Time // since when there has been an error
 	reported bool      // whether this was logged
 
-	pipes map[string][]byte // what was in those of the files that can be read only once
+	pipes  map[string][]byte   // what was in pipes, which can be read only once
+	loaded bool                // for the first time
+	each   func(now time.Time) // is called with each look; nil for nothing
 
 	reloads, failures atomic.Int64
 }
@@ -83,18 +86,7 @@ type reading struct {
 }
 
 func (r reading) equal(other reading) bool {
-	if r.err != nil || other.err != nil {
-		return r.err != nil && other.err != nil && r.err.Error() == other.err.Error()
-	}
-	if len(r.contents) != len(other.contents) {
-		return false
-	}
-	for i := range r.contents {
-		if !bytes.Equal(r.contents[i], other.contents[i]) {
-			return false
-		}
-	}
-	return true
+	return fmt.Sprint(r.err) == fmt.Sprint(other.err) && slices.EqualFunc(r.contents, other.contents, bytes.Equal)
 }
 
 // start loads the files for the first time. If that fails and they have changed
@@ -107,7 +99,7 @@ func (w watch) start(log *slog.Logger) (*watched, error) {
 			err = w.load(read.contents)
 		}
 		if err == nil {
-			files.seen, files.tried = read, read
+			files.seen, files.tried, files.loaded = read, read, true
 			return files, nil
 		}
 		again := files.read()
@@ -136,6 +128,9 @@ func watchAll(ended <-chan struct{}, hangUps <-chan os.Signal, all []*watched) {
 		case now := <-tick.C:
 			for _, files := range all {
 				files.look(now)
+				if files.each != nil {
+					files.each(now)
+				}
 			}
 		}
 	}
@@ -196,7 +191,7 @@ func (w *watched) read() (read reading) {
 	for _, file := range w.files {
 		content, err := w.readOne(file)
 		if err != nil {
-			return reading{err: err}
+			return reading{err: &os.PathError{Op: "open", Path: file, Err: err}}
 		}
 		read.contents = append(read.contents, content)
 	}
@@ -205,31 +200,18 @@ func (w *watched) read() (read reading) {
 
 func (w *watched) readOne(file string) ([]byte, error) {
 	info, err := os.Stat(file)
-	if err != nil {
-		return nil, err
-	}
-	if info.Size() > maxWatchedBytes {
-		return nil, fmt.Errorf("%s is larger than %d MiB", file, maxWatchedBytes>>20)
-	}
-	pipe := info.Mode()&os.ModeNamedPipe != 0
+	pipe := err == nil && info.Mode()&os.ModeNamedPipe != 0
 	if content, ok := w.pipes[file]; ok && pipe {
 		return content, nil
 	}
-	content, err := readBounded(file)
+	if pipe && w.loaded { // it might keep the watch waiting forever
+		return nil, errors.New("it is a pipe, and was a file before")
+	}
+	content, err := readFile(file, maxWatchedBytes)
 	if err == nil && pipe {
 		w.pipes[file] = content
 	}
 	return content, err
-}
-
-// readBounded reads a file, whose size may be anything by now.
-func readBounded(name string) ([]byte, error) {
-	file, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	return io.ReadAll(io.LimitReader(file, maxWatchedBytes))
 }
 
 // loadFiles loads the files that the server watches.

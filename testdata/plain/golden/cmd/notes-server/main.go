@@ -27,6 +27,7 @@ func run(ctx context.Context, args []string) error {
 	if len(args) > 0 && args[0] == "keys" {
 		return guard.Keys("notes-server", args[1:], os.Getenv, os.Stdout)
 	}
+	// access has the flags for API keys and rates.
 	var access guard.Config
 	config, err := server.Parse("notes-server", args, os.Getenv, os.Stdout, access.Flags)
 	if err != nil {
