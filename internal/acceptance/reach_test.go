@@ -75,8 +75,8 @@ func TestAModuleGetsWhatItUses(t *testing.T) {
 		}
 		lines := copied()
 		t.Logf("without events %d lines of the runtime are copied", lines)
-		if lines > 6000 {
-			t.Errorf("without events %d lines are copied, want at most 6000", lines)
+		if lines > 10_000 {
+			t.Errorf("without events %d lines are copied, want at most 10,000", lines)
 		}
 	}
 	checkPlain()
