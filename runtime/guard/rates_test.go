@@ -149,7 +149,7 @@ func cmpBurst(c Config) int {
 	return int(max(1, c.Rate))
 }
 
-func TestABatchLargerThanTheBurstComesAndIsPaidFor(t *testing.T) {
+func TestABatchComesLikeOneEventAndIsPaidFor(t *testing.T) {
 	for _, config := range []Config{{Rate: 10}, {SourceRate: 10}} {
 		c := newClock(config)
 		if wait := c.send(slices.Repeat([]string{"1"}, 35)...); wait != 0 {
@@ -158,9 +158,12 @@ func TestABatchLargerThanTheBurstComesAndIsPaidFor(t *testing.T) {
 		if got, want := c.send("1"), 2600*time.Millisecond; got < want || got > want+2*time.Millisecond {
 			t.Errorf("%+v: the next event waits for %s, want %s", config, got, want)
 		}
-		c.at = c.at.Add(time.Hour)
-		if c.send("1") != 0 || c.send(slices.Repeat([]string{"1"}, 35)...) == 0 {
-			t.Errorf("%+v: a batch larger than the burst does not wait for a whole one", config)
+		c.at = c.at.Add(2600 * time.Millisecond)
+		if wait := c.send(slices.Repeat([]string{"1"}, 10)...); wait != 0 {
+			t.Errorf("%+v: a batch waits for %s where one event would come", config, wait)
+		}
+		if got, want := c.send("1"), time.Second; got < want || got > want+2*time.Millisecond {
+			t.Errorf("%+v: after that the next event waits for %s, want %s", config, got, want)
 		}
 	}
 }
