@@ -29,8 +29,8 @@ type Config struct {
 	// no bound.
 	Rate float64
 	// Burst is how much the server takes at once after a quiet time. 0 means as much as
-	// Rate allows in a second. A request that holds more events than that is taken
-	// when the whole burst is there, and those after it wait accordingly longer.
+	// Rate allows in a second. A request is taken when one event may come. If it holds
+	// more than may, those after it wait accordingly longer.
 	Burst int
 	// SourceRate and SourceBurst are the same for the events of each source. A call with
 	// a key for one source counts for that.

@@ -97,13 +97,13 @@ func (r *rates) take(all int, demands []demand, spending bool) (wait time.Durati
 	defer r.mu.Unlock()
 	now := r.now()
 	if r.server != nil {
-		if wait := waitFor(r.server, now, all); wait > 0 {
+		if wait := waitFor(r.server, now); wait > 0 {
 			return wait, fmt.Sprintf("the server takes %v events a second (--rate)", r.config.Rate)
 		}
 	}
 	for i := range demands {
 		demands[i].limiter = r.of(demands[i].source)
-		if wait := waitFor(demands[i].limiter, now, demands[i].events); wait > 0 {
+		if wait := waitFor(demands[i].limiter, now); wait > 0 {
 			return wait, fmt.Sprintf("the server takes %v events a second of one source (--source-rate)", r.config.SourceRate)
 		}
 	}
@@ -119,17 +119,18 @@ func (r *rates) take(all int, demands []demand, spending bool) (wait time.Durati
 	return 0, ""
 }
 
-// waitFor returns how long to wait until so many events may come; 0 if they may now. More
-// than a burst may come when there is a whole one.
-func waitFor(limiter *rate.Limiter, now time.Time, events int) time.Duration {
+// waitFor returns how long to wait until a request may come; 0 if it may now. It may when
+// one event may, however many it has: what they are more is owed, and what follows waits
+// for it. If it had to wait for all of its own, callers with one event each would always
+// be there before it.
+func waitFor(limiter *rate.Limiter, now time.Time) time.Duration {
 	burst, have := limiter.Burst(), limiter.TokensAt(now)
-	need := float64(min(events, burst))
-	if have >= need {
+	if have >= 1 {
 		return 0
 	}
 	// Who comes back has room for a tenth of a burst, so that callers don't come back
 	// for each single event.
-	need = max(need, float64(burst)/10)
+	need := max(1, float64(burst)/10)
 	seconds := (need - have) / float64(limiter.Limit())
 	if seconds >= mostWait.Seconds() {
 		return mostWait
@@ -137,7 +138,7 @@ func waitFor(limiter *rate.Limiter, now time.Time, events int) time.Duration {
 	return time.Duration(seconds*float64(time.Second)) + time.Millisecond
 }
 
-// spend takes events from a limiter. If they are more than a burst, it owes some.
+// spend takes events from a limiter, which owes what it does not have.
 func spend(limiter *rate.Limiter, now time.Time, events int) {
 	for burst := limiter.Burst(); events > 0; events -= burst {
 		limiter.ReserveN(now, min(events, burst))
