@@ -91,6 +91,10 @@ abuse: ## attack a generated server beside honest callers, and print a table (8 
 matrix: plugins ## check that no run of any tool touches what is yours, after many edits (2 minutes)
 	MATRIX=all $(GO) test -count=1 -timeout 30m -run NoRunTouches ./internal/acceptance
 
+.PHONY: cutoff
+cutoff: plugins ## kill runs, and fill the disk, at each of their writes: the next run completes them (4 minutes)
+	CUTOFF=all $(GO) test -count=1 -timeout 30m -run NextRunCompletes ./internal/compile ./internal/acceptance
+
 .PHONY: strangers
 strangers: plugins ## run the tests of all that was reported, and print a table of it
 	$(GO) run ./internal/strangers

@@ -9,8 +9,17 @@ import (
 	"testing"
 )
 
-// fewFiles is how many files are let pass between two in short mode.
-const fewFiles = 53
+// cutOffEvery returns at which files a run is cut off: at each with CUTOFF=all, which takes
+// minutes; otherwise at some.
+func cutOffEvery() int {
+	switch {
+	case os.Getenv("CUTOFF") == "all":
+		return 1
+	case testing.Short():
+		return 53
+	}
+	return 5
+}
 
 // TestTheNextRunCompletesOneOfProtocThatWasCutOff kills protoc when it opens a file, or
 // writes to it, and has it find the disk full there. The next run makes the module whole.
@@ -25,7 +34,7 @@ func TestTheNextRunCompletesOneOfProtocThatWasCutOff(t *testing.T) {
 	run(t, base, protoc, arguments...)
 	want := contents(t, base)
 	for n, name := range slices.Sorted(maps.Keys(want)) {
-		if _, there := before[name]; there || testing.Short() && n%fewFiles != 0 {
+		if _, there := before[name]; there || n%cutOffEvery() != 0 {
 			continue
 		}
 		for how, inject := range map[string][]string{

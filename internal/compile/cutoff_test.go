@@ -79,7 +79,7 @@ func TestTheNextRunCompletesOneThatWasKilled(t *testing.T) {
 				t.Fatalf("%d changes of the disk, and the deleted test is %q", steps, want[deleted])
 			}
 			for at := 1; at <= steps; at++ {
-				if testing.Short() && at%fewKills != 0 {
+				if at%killEvery() != 0 {
 					continue
 				}
 				isFull, isKilled := copied(t, base), copied(t, base)
@@ -96,8 +96,17 @@ func TestTheNextRunCompletesOneThatWasKilled(t *testing.T) {
 	}
 }
 
-// fewKills is how many changes of the disk are let pass between two in short mode.
-const fewKills = 31
+// killEvery returns at which changes of the disk a run is killed: at each with CUTOFF=all,
+// which takes minutes, since there are as many as files; otherwise at some.
+func killEvery() int {
+	switch {
+	case os.Getenv("CUTOFF") == "all":
+		return 1
+	case testing.Short():
+		return 31
+	}
+	return 4
+}
 
 // full runs generate on a disk that is full at one change of it. While files get their
 // temporary names, nothing is written then; later, the error says how many were.
