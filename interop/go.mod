@@ -2,8 +2,14 @@ module github.com/protoc-gen-receiver/protoc-gen-receiver/interop
 
 go 1.26.0
 
+replace github.com/protoc-gen-receiver/protoc-gen-receiver => ../
+
+replace example.com/receiver => ../examples/receiver
+
+tool connectrpc.com/conformance/cmd/connectconformance
+
 require (
-	github.com/protoc-gen-receiver/protoc-gen-receiver v0.0.0
+	github.com/protoc-gen-receiver/protoc-gen-receiver v0.0.0-00010101000000-000000000000
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260819154853-08b0e4226688
 	google.golang.org/grpc v1.85.0
 	google.golang.org/protobuf v1.36.12
@@ -42,7 +48,3 @@ require (
 	google.golang.org/genproto/googleapis/api v0.0.0-20260819154853-08b0e4226688 // indirect
 	nhooyr.io/websocket v1.8.6 // indirect
 )
-
-replace github.com/protoc-gen-receiver/protoc-gen-receiver => ../
-
-tool connectrpc.com/conformance/cmd/connectconformance
