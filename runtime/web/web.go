@@ -13,6 +13,8 @@ import (
 
 	"connectrpc.com/connect/v2"
 	"connectrpc.com/connect/v2/connecthttp"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/descriptorpb"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 )
@@ -85,11 +87,18 @@ func bridge(rpcs []server.Called) *connect.Server {
 			spec.StreamType |= connect.StreamTypeServer
 		}
 		if rpc.Descriptor != nil {
-			spec.Schema = rpc.Descriptor
+			spec.Schema, spec.IdempotencyLevel = rpc.Descriptor, idempotency(rpc.Descriptor)
 		}
 		bridged.Register(connect.Method{Spec: spec, Handler: func(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
 			return publicError(rpc.Handle(newStream(ctx, rpc.Method, stream)))
 		}})
 	}
 	return bridged
+}
+
+// idempotency returns what a proto says of its RPC: one without side effects can be
+// called by GET, too.
+func idempotency(rpc protoreflect.MethodDescriptor) connect.IdempotencyLevel {
+	options, _ := rpc.Options().(*descriptorpb.MethodOptions)
+	return connect.IdempotencyLevel(options.GetIdempotencyLevel())
 }
