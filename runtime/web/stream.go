@@ -2,11 +2,15 @@ package web
 
 import (
 	"context"
+	"errors"
+	"io"
 	"net"
+	"slices"
 	"strings"
 
 	"connectrpc.com/connect/v2"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
@@ -48,9 +52,16 @@ func incoming(headers *connect.Header) metadata.MD {
 	return all
 }
 
+// connectionHeaders are the headers of HTTP by which a connection would break if a handler
+// set them. Connect leaves out those of its protocols, as gRPC does.
+var connectionHeaders = []string{"connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"}
+
 // add adds metadata to headers.
 func add(headers *connect.Header, all metadata.MD) {
 	for name, values := range all {
+		if slices.Contains(connectionHeaders, name) {
+			continue
+		}
 		for _, value := range values {
 			if strings.HasSuffix(name, "-bin") {
 				value = connect.EncodeBinaryHeader([]byte(value))
@@ -76,7 +87,18 @@ func (s *stream) SetTrailer(md metadata.MD) { add(s.call.ResponseTrailer(), md) 
 
 func (s *stream) SendMsg(message any) error { return s.Send(message) }
 
-func (s *stream) RecvMsg(into any) error { return s.Receive(into) }
+// RecvMsg returns errors as gRPC does: a status, or exactly io.EOF, since handlers compare
+// with it.
+func (s *stream) RecvMsg(into any) error {
+	err := s.Receive(into)
+	if errors.Is(err, io.EOF) {
+		return io.EOF
+	}
+	if failed := (*connect.Error)(nil); errors.As(err, &failed) {
+		return status.Error(codes.Code(failed.Code()), failed.Message())
+	}
+	return err
+}
 
 // transport is what [grpc.SetHeader] and others use.
 type transport struct{ *stream }
