@@ -15,11 +15,13 @@ import (
 
 	pb "github.com/protoc-gen-receiver/protoc-gen-receiver/interop/conformance/conformancev1"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/web"
 )
 
 // Program is a server under test, as the suite runs it: it reads how to serve from in,
-// serves on a free port, writes where that is to out, and goes on until ctx ends.
-func Program(ctx context.Context, in io.Reader, out io.Writer) error {
+// serves on free ports, writes where one of them is to out, and goes on until ctx ends.
+// That port is the one of gRPC, or if http is true that of HTTP.
+func Program(ctx context.Context, in io.Reader, out io.Writer, http bool) error {
 	request := &pb.ServerCompatRequest{}
 	if err := read(in, request); err != nil {
 		return err
@@ -53,12 +55,21 @@ func Program(ctx context.Context, in io.Reader, out io.Writer) error {
 			}
 		}
 	}
-	s, err := server.Listen(config, server.Logger(slog.New(slog.DiscardHandler)),
+	free, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	beside := web.Config{Addr: free}
+	s, err := server.Listen(config, server.Logger(slog.New(slog.DiscardHandler)), beside.Option(),
 		server.Service{Desc: &pb.ConformanceService_ServiceDesc, Impl: Service{}})
 	if err != nil {
 		return err
 	}
-	host, port, err := net.SplitHostPort(s.Addr())
+	addr := s.Addr()
+	if http {
+		addr = beside.Addr
+	}
+	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return err
 	}
@@ -71,6 +82,15 @@ func Program(ctx context.Context, in io.Reader, out io.Writer) error {
 		return err
 	}
 	return s.Serve(ctx)
+}
+
+// freeAddress returns an address that nothing listens on.
+func freeAddress() (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return listener.Addr().String(), listener.Close()
 }
 
 // read reads a message after its length, as the suite writes it.

@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	if err := conformance.Program(ctx, os.Stdin, os.Stdout); err != nil {
+	if err := conformance.Program(ctx, os.Stdin, os.Stdout, os.Getenv("CONFORMANCE_SERVER") == "http"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -38,7 +38,7 @@ func TestConformance(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, port := range []string{"grpc"} {
+	for _, port := range []string{"grpc", "http"} {
 		t.Run(port, func(t *testing.T) {
 			run := exec.Command(suite, "--mode", "server", "--conf", port+".yaml",
 				"--known-failing", "@"+port+"-known-failing.txt", "--", self)
