@@ -221,25 +221,35 @@ func TestDeadlinesAreTheSameByAllWays(t *testing.T) {
 	})
 	t.Run("passes", func(t *testing.T) {
 		s.each(t, func(t *testing.T, k kind, l lane) {
-			ended := make(chan error, 1)
-			s.service.handles(func(ctx context.Context, _ []string) ([]string, error) {
-				<-ctx.Done()
-				ended <- ctx.Err()
-				return nil, ctx.Err()
-			})
-			ctx, cancel := context.WithTimeout(context.Background(), 30*time.Millisecond)
-			defer cancel()
-			if o := l.call(ctx, call{kind: k, requests: []string{"a"}}); o.status.Code() != codes.DeadlineExceeded {
-				t.Errorf("the call ended with %v", o.status)
-			}
-			select {
-			case err := <-ended:
-				// A client whose time is up may leave before the server's is.
-				if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
-					t.Errorf("the handler's context ended with %v", err)
+			// On a slow machine the time may be up before the handler begins.
+			for timeout, began := 20*time.Millisecond, false; !began; timeout *= 2 {
+				begins, ended := make(chan struct{}, 1), make(chan error, 1)
+				s.service.handles(func(ctx context.Context, _ []string) ([]string, error) {
+					begins <- struct{}{}
+					<-ctx.Done()
+					ended <- ctx.Err()
+					return nil, ctx.Err()
+				})
+				ctx, cancel := context.WithTimeout(context.Background(), timeout)
+				defer cancel()
+				if o := l.call(ctx, call{kind: k, requests: []string{"a"}}); o.status.Code() != codes.DeadlineExceeded {
+					t.Errorf("the call ended with %v", o.status)
 				}
-			case <-time.After(testTimeout):
-				t.Error("the handler's context does not end")
+				select {
+				case <-begins:
+					began = true
+				default:
+					continue
+				}
+				select {
+				case err := <-ended:
+					// A client whose time is up may leave before the server's is.
+					if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
+						t.Errorf("the handler's context ended with %v", err)
+					}
+				case <-time.After(testTimeout):
+					t.Error("the handler's context does not end")
+				}
 			}
 		})
 	})

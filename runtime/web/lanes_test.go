@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"crypto/tls"
@@ -10,7 +11,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -46,16 +46,20 @@ const testTimeout = 20 * time.Second
 type kind struct {
 	name                         string
 	clientStreams, serverStreams bool
+	service                      string // if it is another
 }
 
-var kinds = []kind{
-	{"UnaryCall", false, false},
-	{"StreamingFromClient", true, false},
-	{"StreamingFromServer", false, true},
-	{"StreamingCall", true, true},
-}
+var (
+	unary      = kind{name: "UnaryCall"}
+	fromClient = kind{name: "StreamingFromClient", clientStreams: true}
+	fromServer = kind{name: "StreamingFromServer", serverStreams: true}
+	bothWays   = kind{name: "StreamingCall", clientStreams: true, serverStreams: true}
+	kinds      = []kind{unary, fromClient, fromServer, bothWays}
+)
 
-func (k kind) method() string { return "/grpc.testing.BenchmarkService/" + k.name }
+func (k kind) method() string {
+	return "/" + cmp.Or(k.service, "grpc.testing.BenchmarkService") + "/" + k.name
+}
 
 // handler answers a call of any kind, with texts for texts.
 type handler func(ctx context.Context, requests []string) (replies []string, err error)
@@ -64,6 +68,9 @@ type handler func(ctx context.Context, requests []string) (replies []string, err
 type service struct {
 	testpb.UnimplementedBenchmarkServiceServer
 	handler atomic.Pointer[handler]
+	// These answer instead of handler, if they are set.
+	tail func(testpb.BenchmarkService_StreamingFromServerServer) error
+	talk func(testpb.BenchmarkService_StreamingCallServer) error
 }
 
 func (s *service) handles(h handler) { s.handler.Store(&h) }
@@ -118,20 +125,29 @@ func (s *service) StreamingFromClient(stream testpb.BenchmarkService_StreamingFr
 }
 
 func (s *service) StreamingFromServer(request *testpb.SimpleRequest, stream testpb.BenchmarkService_StreamingFromServerServer) error {
+	if s.tail != nil {
+		return s.tail(stream)
+	}
 	replies, err := s.handle(stream.Context(), textOf(request))
-	return errors.Join(sendAll(stream.Send, replies), err)
+	if err != nil {
+		return err
+	}
+	return sendAll(stream.Send, replies)
 }
 
 func (s *service) StreamingCall(stream testpb.BenchmarkService_StreamingCallServer) error {
+	if s.talk != nil {
+		return s.talk(stream)
+	}
 	requests, err := received(stream.Recv)
 	if err != nil {
 		return err
 	}
 	replies, err := s.handle(stream.Context(), requests...)
-	if err := sendAll(stream.Send, replies); err != nil {
+	if err != nil {
 		return err
 	}
-	return err
+	return sendAll(stream.Send, replies)
 }
 
 func sendAll(send func(*testpb.SimpleResponse) error, replies []string) error {
@@ -143,6 +159,16 @@ func sendAll(send func(*testpb.SimpleResponse) error, replies []string) error {
 	return nil
 }
 
+// rpcs is what guards know: the text of a request is the source of an event.
+var rpcs = map[string]server.RPC{
+	unary.name: {Sources: sources}, fromClient.name: {Sources: sources}, bothWays.name: {Sources: sources},
+	fromServer.name: {Tails: true},
+}
+
+func sources(request any, each func(string) error) error {
+	return each(textOf(request.(*testpb.SimpleRequest)))
+}
+
 // served is a server that serves a service by gRPC and by HTTP.
 type served struct {
 	service *service
@@ -150,6 +176,25 @@ type served struct {
 	http    string // its address
 	tls     *tls.Config
 }
+
+// listeners is a log that receives the address of HTTP.
+type listeners chan string
+
+func (l listeners) Handle(_ context.Context, record slog.Record) error {
+	record.Attrs(func(attr slog.Attr) bool {
+		if record.Message == "serving HTTP" && attr.Key == "addr" {
+			l <- attr.Value.String()
+		}
+		return true
+	})
+	return nil
+}
+
+func (l listeners) Enabled(context.Context, slog.Level) bool { return true }
+
+func (l listeners) WithAttrs([]slog.Attr) slog.Handler { return l }
+
+func (l listeners) WithGroup(string) slog.Handler { return l }
 
 // settings are a configuration that tests change.
 type settings struct {
@@ -162,18 +207,11 @@ func serve(t *testing.T, change func(*settings), options ...server.Option) *serv
 	t.Helper()
 	config := settings{Config: server.Defaults("test-server")}
 	config.Addr, config.web.Addr = "127.0.0.1:0", "127.0.0.1:0"
-	config.LogLevel = slog.LevelError + 1
 	if change != nil {
 		change(&config)
 	}
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	config.web.Addr = free.Addr().String()
-	free.Close()
-	s := &served{service: &service{}, http: config.web.Addr}
-	options = append(options, config.web.Option(), server.Service{Desc: &testpb.BenchmarkService_ServiceDesc, Impl: s.service})
+	s, listens := &served{service: &service{}}, make(listeners, 1)
+	options = append(options, config.web.Option(), server.Logger(slog.New(listens)), server.Service{Desc: &testpb.BenchmarkService_ServiceDesc, Impl: s.service, RPCs: rpcs})
 	listening, err := server.Listen(config.Config, options...)
 	if err != nil {
 		t.Fatal(err)
@@ -182,6 +220,11 @@ func serve(t *testing.T, change func(*settings), options ...server.Option) *serv
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- listening.Serve(ctx) }()
+	select {
+	case s.http = <-listens:
+	case err := <-ended:
+		t.Fatalf("the server ended: %v", err)
+	}
 	t.Cleanup(func() {
 		stop()
 		if err := <-ended; err != nil {
@@ -216,6 +259,14 @@ type lane struct {
 	// inStatus is true if the status of HTTP says how unary calls end.
 	inStatus bool
 	call     func(ctx context.Context, c call) outcome
+	open     func(ctx context.Context, k kind) (conversation, error) // nil for "JSON by hand"
+}
+
+// conversation is a call under way.
+type conversation interface {
+	send(text string) error
+	closeSend() error
+	receive() (string, error) // io.EOF, or an error that has a status
 }
 
 func (l lane) can(k kind) bool {
@@ -230,22 +281,30 @@ func (s *served) lanes(t *testing.T) []lane {
 	if s.tls != nil {
 		scheme = "https://"
 	}
-	by := func(client *http.Client, options ...connecthttp.Option) func(context.Context, call) outcome {
-		return byConnect(client, scheme+s.http, options...)
+	by := func(l lane, client *http.Client, options ...connecthttp.Option) lane {
+		l.call = byConnect(client, scheme+s.http, options...)
+		l.open = openConnect(client, scheme+s.http, options...)
+		return l
 	}
+	own, other := s.dial(t, s.addr), s.dial(t, s.http)
 	return []lane{
-		{name: "gRPC", call: byGRPC(s.dial(t, s.addr))},
-		{name: "gRPC by the port of HTTP", call: byGRPC(s.dial(t, s.http))},
-		{name: "gRPC-Web", http1: true, call: by(h1, connecthttp.WithGRPCWeb())},
-		{name: "gRPC-Web with JSON by HTTP/2", call: by(h2, connecthttp.WithGRPCWeb(), connecthttp.WithProtoJSON())},
-		{name: "Connect", http1: true, inStatus: true, call: by(h1)},
-		{name: "Connect with JSON by HTTP/2", inStatus: true, call: by(h2, connecthttp.WithProtoJSON())},
+		{name: "gRPC", call: byGRPC(own), open: openGRPC(own)},
+		{name: "gRPC by the port of HTTP", call: byGRPC(other), open: openGRPC(other)},
+		by(lane{name: "gRPC-Web", http1: true}, h1, connecthttp.WithGRPCWeb()),
+		by(lane{name: "gRPC-Web with JSON by HTTP/2"}, h2, connecthttp.WithGRPCWeb(), connecthttp.WithProtoJSON()),
+		by(lane{name: "Connect", http1: true, inStatus: true}, h1),
+		by(lane{name: "Connect with JSON by HTTP/2", inStatus: true}, h2, connecthttp.WithProtoJSON()),
 		{name: "JSON by hand", unary: true, http1: true, inStatus: true, call: byHand(h1, scheme+s.http)},
 	}
 }
 
 // each calls a function for each kind of RPC and each lane that has it.
 func (s *served) each(t *testing.T, test func(t *testing.T, k kind, l lane)) {
+	t.Helper()
+	s.eachOf(t, kinds, test)
+}
+
+func (s *served) eachOf(t *testing.T, kinds []kind, test func(t *testing.T, k kind, l lane)) {
 	t.Helper()
 	lanes := s.lanes(t)
 	for _, k := range kinds {
@@ -336,14 +395,7 @@ func byConnect(client *http.Client, url string, options ...connecthttp.Option) f
 				info.RequestHeader().Add(name, value)
 			}
 		}
-		spec := connect.Spec{Procedure: c.method()}
-		if c.clientStreams {
-			spec.StreamType |= connect.StreamTypeClient
-		}
-		if c.serverStreams {
-			spec.StreamType |= connect.StreamTypeServer
-		}
-		stream, err := connecthttp.NewTransport(client, url, options...).NewClientStream(ctx, spec)
+		stream, err := connecthttp.NewTransport(client, url, options...).NewClientStream(ctx, specOf(c.kind))
 		if err != nil {
 			return outcome{status: statusOf(err)}
 		}
@@ -374,6 +426,65 @@ func byConnect(client *http.Client, url string, options ...connecthttp.Option) f
 		}
 		return o
 	}
+}
+
+func specOf(k kind) connect.Spec {
+	spec := connect.Spec{Procedure: k.method()}
+	if k.clientStreams {
+		spec.StreamType |= connect.StreamTypeClient
+	}
+	if k.serverStreams {
+		spec.StreamType |= connect.StreamTypeServer
+	}
+	return spec
+}
+
+type grpcConversation struct{ grpc.ClientStream }
+
+func openGRPC(conn *grpc.ClientConn) func(context.Context, kind) (conversation, error) {
+	return func(ctx context.Context, k kind) (conversation, error) {
+		stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: k.clientStreams, ServerStreams: k.serverStreams}, k.method())
+		return grpcConversation{stream}, err
+	}
+}
+
+func (c grpcConversation) send(text string) error { return c.SendMsg(request(text)) }
+
+func (c grpcConversation) closeSend() error { return c.CloseSend() }
+
+func (c grpcConversation) receive() (string, error) {
+	reply := &testpb.SimpleResponse{}
+	err := c.RecvMsg(reply)
+	return textOf(reply), err
+}
+
+type connectConversation struct{ connect.ClientStream }
+
+func openConnect(client *http.Client, url string, options ...connecthttp.Option) func(context.Context, kind) (conversation, error) {
+	return func(ctx context.Context, k kind) (conversation, error) {
+		ctx, _ = connect.NewClientContext(ctx)
+		stream, err := connecthttp.NewTransport(client, url, options...).NewClientStream(ctx, specOf(k))
+		if err == nil && k.clientStreams && k.serverStreams {
+			err = stream.SendHeaders()
+		}
+		return connectConversation{stream}, err
+	}
+}
+
+func (c connectConversation) send(text string) error { return c.Send(request(text)) }
+
+func (c connectConversation) closeSend() error { return c.CloseSend() }
+
+func (c connectConversation) receive() (string, error) {
+	reply := &testpb.SimpleResponse{}
+	err := c.Receive(reply)
+	switch {
+	case errors.Is(err, io.EOF):
+		err = io.EOF
+	case err != nil:
+		err = statusOf(err).Err()
+	}
+	return textOf(reply), err
 }
 
 // statusOf returns an error of connect as a status of gRPC.
