@@ -55,19 +55,21 @@ func Program(ctx context.Context, in io.Reader, out io.Writer, http bool) error 
 			}
 		}
 	}
-	free, err := freeAddress()
-	if err != nil {
-		return err
-	}
-	beside := web.Config{Addr: free}
-	s, err := server.Listen(config, server.Logger(slog.New(slog.DiscardHandler)), beside.Option(),
+	beside, listens := web.Config{Addr: config.Addr}, make(listeners, 2)
+	s, err := server.Listen(config, server.Logger(slog.New(listens)), beside.Option(),
 		server.Service{Desc: &pb.ConformanceService_ServiceDesc, Impl: Service{}})
 	if err != nil {
 		return err
 	}
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(ctx) }()
 	addr := s.Addr()
 	if http {
-		addr = beside.Addr
+		select {
+		case addr = <-listens:
+		case err := <-ended:
+			return err
+		}
 	}
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -81,17 +83,27 @@ func Program(ctx context.Context, in io.Reader, out io.Writer, http bool) error 
 	if err := write(out, response); err != nil {
 		return err
 	}
-	return s.Serve(ctx)
+	return <-ended
 }
 
-// freeAddress returns an address that nothing listens on.
-func freeAddress() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return listener.Addr().String(), listener.Close()
+// listeners is a log that receives the address of HTTP.
+type listeners chan string
+
+func (l listeners) Handle(_ context.Context, record slog.Record) error {
+	record.Attrs(func(attr slog.Attr) bool {
+		if record.Message == "serving HTTP" && attr.Key == "addr" {
+			l <- attr.Value.String()
+		}
+		return true
+	})
+	return nil
 }
+
+func (l listeners) Enabled(context.Context, slog.Level) bool { return true }
+
+func (l listeners) WithAttrs([]slog.Attr) slog.Handler { return l }
+
+func (l listeners) WithGroup(string) slog.Handler { return l }
 
 // read reads a message after its length, as the suite writes it.
 func read(in io.Reader, into proto.Message) error {
