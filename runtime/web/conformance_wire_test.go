@@ -454,7 +454,30 @@ func TestHealthAndReflectionAreServedByHTTP(t *testing.T) {
 	}
 }
 
-// A timeout that can't be read is refused; one of a curl user ends the call in time.
+// A deadline that passes while a stream is being written is how the stream ends.
+func TestAStreamEndsWithItsDeadline(t *testing.T) {
+	t.Parallel()
+	s := serve(t, nil)
+	s.service.tail = func(stream testpb.BenchmarkService_StreamingFromServerServer) error {
+		for stream.Context().Err() == nil {
+			if err := stream.Send(reply(strings.Repeat("a", 100_000))); err != nil {
+				return err
+			}
+		}
+		return stream.Context().Err()
+	}
+	for _, client := range []*http.Client{s.client(t, false), s.client(t, true)} {
+		response, answer, err := post(soon(t), client, "http://"+s.http+fromServer.method(), "application/connect+json", frame(0, []byte("{}")), "Connect-Timeout-Ms", "30")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := inEndOfStream(response, answer); got.Code() != codes.DeadlineExceeded {
+			t.Errorf("%s: got %v", response.Proto, got)
+		}
+	}
+}
+
+// A timeout that can't be read is refused. One that passes is the answer.
 func TestTimeoutsOfConnectAreChecked(t *testing.T) {
 	t.Parallel()
 	s := serve(t, nil)
@@ -465,14 +488,16 @@ func TestTimeoutsOfConnectAreChecked(t *testing.T) {
 	for timeout, want := range map[string]struct {
 		status int
 		code   string
-	}{"20": {http.StatusGatewayTimeout, "deadline_exceeded"}, "soon": {http.StatusBadRequest, "invalid_argument"}} {
-		response, answer, err := post(soon(t), s.client(t, false), "http://"+s.http+unary.method(), "application/json", []byte("{}"), "Connect-Timeout-Ms", timeout)
-		if err != nil {
-			t.Fatal(err)
-		}
-		failed := jsonError{}
-		if err := json.Unmarshal(answer, &failed); err != nil || failed.Code != want.code || response.StatusCode != want.status {
-			t.Errorf("%s: HTTP %d, %s", timeout, response.StatusCode, answer)
+	}{"5": {http.StatusGatewayTimeout, "deadline_exceeded"}, "soon": {http.StatusBadRequest, "invalid_argument"}} {
+		for _, client := range []*http.Client{s.client(t, false), s.client(t, true)} {
+			response, answer, err := post(soon(t), client, "http://"+s.http+unary.method(), "application/json", []byte("{}"), "Connect-Timeout-Ms", timeout)
+			if err != nil {
+				t.Fatal(err)
+			}
+			failed := jsonError{}
+			if err := json.Unmarshal(answer, &failed); err != nil || failed.Code != want.code || response.StatusCode != want.status {
+				t.Errorf("%s: HTTP %d, %s", timeout, response.StatusCode, answer)
+			}
 		}
 	}
 }

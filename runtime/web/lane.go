@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -80,6 +81,10 @@ type exchange struct {
 	answer  *answer
 	control *http.ResponseController
 	from    net.Conn
+
+	mu      sync.Mutex
+	left    bool        // net/http may use control for another request
+	expired *time.Timer // nil before the deadline
 }
 
 type exchangeKey struct{}
@@ -200,13 +205,31 @@ func (x *exchange) leave() {
 	if x.request.ProtoMajor == 1 && !x.visit.Done() {
 		_ = x.control.SetReadDeadline(time.Now().Add(lingering))
 	}
+	x.mu.Lock()
+	x.left = true
+	if x.expired != nil {
+		x.expired.Stop()
+	}
+	x.mu.Unlock()
 	x.visit.End()
 }
 
-// expire ends the call's waiting for its client, once its deadline has passed.
+// expire ends the call's waiting for its client, once its deadline has passed. What is
+// being written then may be the answer that says so: it gets a moment.
 func (x *exchange) expire() {
 	x.visit.Interrupt()
-	if x.answer.writing.Load() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if !x.left {
+		x.expired = time.AfterFunc(lingering, x.cutOff)
+	}
+}
+
+// cutOff ends a write that waits for the client.
+func (x *exchange) cutOff() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if !x.left && x.answer.writing.Load() {
 		_ = x.control.SetWriteDeadline(time.Unix(1, 0))
 	}
 }
