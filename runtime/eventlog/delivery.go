@@ -335,17 +335,21 @@ func (d *delivery) try(ctx context.Context, t *task) {
 		if t.letter != nil {
 			ctx = context.WithValue(ctx, retryKey{}, true)
 		}
-		within, handled := d.handling(ctx, t.Record)
+		within, handled := ctx, func(error) {}
+		if len(d.observers) > 0 {
+			within, handled = d.handling(ctx, t.Record)
+		}
 		err := d.call(within, &t.Record, func() error {
 			if d.handleBatch != nil {
 				return d.handleBatch(within, []Record{t.Record})
 			}
 			return d.handle(within, t.Record)
 		})
-		handled(err)
 		if err != nil {
 			d.judge(ctx, t, err)
+			d.observeFailure(within, t)
 		}
+		handled(err)
 		if err != nil && t.reason == nil {
 			d.fail(ctx, t, err)
 			return
@@ -425,7 +429,6 @@ func (d *delivery) tryBatch(ctx context.Context, tasks []*task, records []Record
 	}
 	within, handled := d.handling(ctx, records...)
 	err := d.call(within, &tasks[0].Record, func() error { return d.handleBatch(within, records) })
-	handled(err)
 	if err != nil && len(tasks) > 1 {
 		d.logger.WarnContext(ctx, "the handler failed; each event of the batch is tried again in a batch of its own",
 			"events", len(tasks), "first", tasks[0].Position, "last", tasks[len(tasks)-1].Position, "error", CutReason(err.Error()))
@@ -444,7 +447,9 @@ func (d *delivery) tryBatch(ctx context.Context, tasks []*task, records []Record
 		default:
 			d.fail(ctx, t, err)
 		}
+		d.observeFailure(within, t)
 	}
+	handled(err)
 	clear(records)
 	return records
 }

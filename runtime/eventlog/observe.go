@@ -11,13 +11,29 @@ type Observer struct {
 	// Appended is called after each append, with what Append returns and how long it
 	// took.
 	Appended func(receipts []Receipt, events int, err error, took time.Duration)
+	// Traceparent returns the span of a call that appends, as [Event].Traceparent has
+	// it, or "" if the call is not traced. [AppendMessages] stores it with the events.
+	Traceparent func(context.Context) string
 	// Handling is called before a consumer's handler gets events. The handler gets the
 	// context that it returns, and when it has returned, done gets its error.
 	Handling func(ctx context.Context, consumer string, records []Record) (_ context.Context, done func(error))
+	// Failed is called when a handler has failed with an event, before done, with the
+	// context that Handling returned: how often the event was tried, and what becomes
+	// of it. It is called for each event of a batch.
+	Failed func(ctx context.Context, record *Record, tries int, then Then)
 	// Retrying is called when a consumer's handler has failed, and is called again.
 	Retrying func(consumer string)
 	// GaveUp is called when a consumer moves an event to the dead letters.
 	GaveUp func(consumer string)
+}
+
+// Then is what becomes of an event that a handler failed with.
+type Then struct {
+	// GiveUp is true if the event goes to the dead letters.
+	GiveUp bool
+	// Retry is how long the consumer waits until it tries the event again, alone if it
+	// was one of a batch.
+	Retry time.Duration
 }
 
 // Observe returns a log that calls observers for what happens in it, by appends to it and
@@ -42,10 +58,15 @@ func (l *observedLog) Append(ctx context.Context, events ...Event) ([]Receipt, e
 
 // observersOf returns the observers of a log.
 func observersOf(log Log) []Observer {
-	if observed, ok := log.(*observedLog); ok {
-		return observed.observers
+	var all []Observer
+	for observed, ok := log.(*observedLog); ok; observed, ok = observed.Log.(*observedLog) {
+		if all == nil {
+			all = observed.observers
+		} else {
+			all = append(all[:len(all):len(all)], observed.observers...)
+		}
 	}
-	return nil
+	return all
 }
 
 // handling returns the context for a handler that gets events, and what to call with its
@@ -61,6 +82,19 @@ func (c *consumption) handling(ctx context.Context, records ...Record) (context.
 	return ctx, func(err error) {
 		for _, ended := range done {
 			ended(err)
+		}
+	}
+}
+
+// observeFailure calls observers for an event with which a handler failed.
+func (d *delivery) observeFailure(ctx context.Context, t *task) {
+	then := Then{GiveUp: t.reason != nil, Retry: t.delay}
+	if then.GiveUp {
+		then.Retry = 0
+	}
+	for _, observer := range d.observers {
+		if observer.Failed != nil {
+			observer.Failed(ctx, &t.Record, t.tries, then)
 		}
 	}
 }
