@@ -47,8 +47,8 @@ type Event struct {
 	// for byte, and does not use the slice after Append has returned.
 	Data []byte
 	// Traceparent is the span that sent the event, in the form that [ParseTraceparent]
-	// returns, or "" if that is not known. It is stored, but is no part of what makes
-	// an event the same: one that is sent again comes from another span.
+	// returns, or "" if that is not known. It is stored, but not compared: an event that
+	// is sent again comes from another span.
 	Traceparent string
 }
 

@@ -60,15 +60,15 @@ func TestEventsKeepTheSpanThatSentThem(t *testing.T) {
 		message   proto.Message
 		want      string
 	}{
-		"nothing":                         {t.Context(), nil, wrapperspb.String("a"), ""},
-		"the sender's":                    {sent(sender), nil, wrapperspb.String("a"), sender},
-		"the sender's, which is no such":  {sent("00-1-2-3"), nil, wrapperspb.String("a"), ""},
-		"the sender's, which is two":      {sent(sender, span), nil, wrapperspb.String("a"), ""},
-		"the call's":                      {sent(sender), []eventlog.Observer{{}, traced}, wrapperspb.String("a"), span},
-		"the sender's, as it is untraced": {sent(sender), []eventlog.Observer{untraced}, wrapperspb.String("a"), sender},
-		"the event's":                     {sent(sender), []eventlog.Observer{traced}, cloudEvent(t, maker), maker},
-		"the event's, which is no such":   {sent(sender), nil, cloudEvent(t, "yesterday"), sender},
-		"the event has none":              {sent(sender), nil, cloudEvent(t, ""), sender},
+		"nothing":                           {t.Context(), nil, wrapperspb.String("a"), ""},
+		"the sender's":                      {sent(sender), nil, wrapperspb.String("a"), sender},
+		"the sender's, malformed":           {sent("00-1-2-3"), nil, wrapperspb.String("a"), ""},
+		"the sender's, twice":               {sent(sender, span), nil, wrapperspb.String("a"), ""},
+		"the call's":                        {sent(sender), []eventlog.Observer{{}, traced}, wrapperspb.String("a"), span},
+		"the sender's, of an untraced call": {sent(sender), []eventlog.Observer{untraced}, wrapperspb.String("a"), sender},
+		"the event's":                       {sent(sender), []eventlog.Observer{traced}, cloudEvent(t, maker), maker},
+		"the event's, malformed":            {sent(sender), nil, cloudEvent(t, "yesterday"), sender},
+		"the event has none":                {sent(sender), nil, cloudEvent(t, ""), sender},
 	} {
 		inner, err := eventlog.Open(t.Context(), "memory:")
 		if err != nil {

@@ -408,7 +408,7 @@ func TestNothingIsTracedUnlessTheEnvironmentAsksForIt(t *testing.T) {
 		if observer.Handling != nil || observer.Traceparent != nil || observer.Failed != nil || len(p.spans.Propagator().Fields()) != 0 {
 			t.Errorf("%v: it observes", environment)
 		}
-		// What the sender said is kept all the same: consumers may be traced elsewhere.
+		// What the sender sent is kept all the same: consumers may be traced elsewhere.
 		for record, err := range p.log.Read(t.Context(), eventlog.From{}) {
 			if err != nil || record.Traceparent != sampled {
 				t.Errorf("%v: stored %q, %v", environment, record.Traceparent, err)

@@ -222,7 +222,7 @@ func newPropagator() (propagation.TextMapPropagator, error) {
 	return propagation.NewCompositeTextMapPropagator(all...), nil
 }
 
-// newResource returns what is said of this process with all its spans.
+// newResource returns the attributes of this process, which all its spans have.
 func newResource(ctx context.Context, service string) (*resource.Resource, error) {
 	of, err := resource.New(ctx,
 		resource.WithAttributes(attribute.String("service.name", service), attribute.String("service.instance.id", rand.Text())),
