@@ -21,6 +21,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/bench/server/rulespb"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/guard"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/traces"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/validate"
 )
 
@@ -32,6 +33,7 @@ type variant struct {
 	explains bool    // measured only with -explain
 	grpc     func() []grpc.ServerOption
 	server   func(*server.Service) (setup, error) // may change the service; nil for grpc-go alone
+	sampled  string                               // the part of its calls that is traced; "" for no traces
 }
 
 // setup is what a server is given besides its service, and what its callers must know.
@@ -55,6 +57,8 @@ var variants = []variant{
 	{name: "all defaults", most: 1.10, server: func(*server.Service) (setup, error) { return setup{}, nil }},
 	{name: "keys and rates", most: 1.20, server: guarded},
 	{name: "rules", server: ruled},
+	{name: "traces, sampled 1 %", server: traced, sampled: "0.01"},
+	{name: "traces, all", server: traced, sampled: "1"},
 }
 
 // guarded gives the service what it has in a generated server with API keys, and with a
@@ -87,6 +91,16 @@ func ruled(service *server.Service) (setup, error) {
 	desc.ServiceName = service.Desc.ServiceName
 	*service = server.Service{Desc: &desc, Impl: ruledReceiver{}, Rules: validate.Rules(&rulespb.Event{})}
 	return setup{}, nil
+}
+
+// traced gives the server traces, as its environment says.
+func traced(*server.Service) (setup, error) {
+	slog.SetLogLoggerLevel(slog.LevelWarn) // not where they are sent to
+	spans, err := traces.Start(context.Background(), "bench")
+	if err != nil {
+		return setup{}, err
+	}
+	return setup{options: []server.Option{spans.Option()}}, nil
 }
 
 func variantOf(name string) (variant, error) {
