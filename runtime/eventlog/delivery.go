@@ -345,12 +345,13 @@ func (d *delivery) try(ctx context.Context, t *task) {
 			}
 			return d.handle(within, t.Record)
 		})
-		ended(err)
 		if err != nil {
 			d.judge(ctx, t, err)
+			d.observeFailure(within, t)
 		} else {
 			d.noteHandled(1)
 		}
+		ended(err)
 		if err != nil && t.reason == nil {
 			d.fail(ctx, t, err)
 			return
@@ -426,7 +427,6 @@ func (d *delivery) tryBatch(ctx context.Context, tasks []*task, records []Record
 	}
 	within, ended := d.handling(ctx, records)
 	err := d.call(within, &tasks[0].Record, func() error { return d.handleBatch(within, records) })
-	ended(err)
 	if err == nil {
 		d.noteHandled(len(tasks))
 	}
@@ -449,7 +449,9 @@ func (d *delivery) tryBatch(ctx context.Context, tasks []*task, records []Record
 		default:
 			d.fail(ctx, t, err)
 		}
+		d.observeFailure(within, t)
 	}
+	ended(err)
 	clear(records)
 	return records
 }

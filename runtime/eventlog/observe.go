@@ -18,15 +18,31 @@ type Observer struct {
 	// their bytes as [Event.Size] counts them, and how long it took. An append that waited
 	// for others has taken longer. Engines that embed [Commits] call it.
 	Committed func(events int, bytes int64, took time.Duration)
+	// Traceparent returns the span of a call that appends, as [Event].Traceparent has
+	// it, or "" if the call is not traced. [AppendMessages] stores it with the events.
+	Traceparent func(context.Context) string
 	// Handling is called before a consumer's handler gets events. The handler gets the
 	// context that it returns, and when it has returned, done gets its error.
 	Handling func(ctx context.Context, consumer string, records []Record) (_ context.Context, done func(error))
 	// Handled is called when a consumer's handler has handled events.
 	Handled func(consumer string, events int)
+	// Failed is called when a handler has failed with an event, before done, with the
+	// context that Handling returned: how often the event was tried, and what becomes
+	// of it. It is called for each event of a batch.
+	Failed func(ctx context.Context, record *Record, tries int, then Then)
 	// Retrying is called when a consumer's handler has failed, and is called again.
 	Retrying func(consumer string)
 	// GaveUp is called when a consumer moves an event to the dead letters.
 	GaveUp func(consumer string)
+}
+
+// Then is what becomes of an event that a handler failed with.
+type Then struct {
+	// GiveUp is true if the event goes to the dead letters.
+	GiveUp bool
+	// Retry is how long the consumer waits until it tries the event again, alone if it
+	// was one of a batch.
+	Retry time.Duration
 }
 
 // Observe returns a log that calls observers for what happens in it, by appends to it and
@@ -141,6 +157,19 @@ func (c *consumption) handling(ctx context.Context, records []Record) (context.C
 	return ctx, func(err error) {
 		for _, ended := range done {
 			ended(err)
+		}
+	}
+}
+
+// observeFailure calls observers for an event with which a handler failed.
+func (d *delivery) observeFailure(ctx context.Context, t *task) {
+	then := Then{GiveUp: t.reason != nil, Retry: t.delay}
+	if then.GiveUp {
+		then.Retry = 0
+	}
+	for _, observer := range d.observers {
+		if observer.Failed != nil {
+			observer.Failed(ctx, &t.Record, t.tries, then)
 		}
 	}
 }

@@ -40,9 +40,10 @@ const (
 type call struct {
 	context.Context
 	kind
-	of     *connection
-	stream uint32
-	limits *limits
+	of      *connection
+	stream  uint32
+	limits  *limits
+	request requestID
 
 	// The lock of the connection guards these.
 	started   bool  // its handler
@@ -91,8 +92,11 @@ type callKey struct{}
 
 // Value implements [context.Context].
 func (c *call) Value(key any) any {
-	if key == (callKey{}) {
+	switch key {
+	case callKey{}:
 		return c
+	case requestKey{}:
+		return &c.request
 	}
 	return c.Context.Value(key)
 }

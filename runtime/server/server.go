@@ -105,7 +105,7 @@ func Listen(config Config, options ...Option) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		config: config, log: cmp.Or(services.log, config.Logger(os.Stderr)), health: newWatchedHealth(),
+		config: config, log: withCall(cmp.Or(services.log, config.Logger(os.Stderr))), health: newWatchedHealth(),
 		alongside: services.alongside, guards: services.guards, credentials: services.credentials,
 		observers: services.observers, ports: services.ports, pages: services.pages,
 	}
