@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -342,9 +341,8 @@ func (a *answer) WriteHeader(code int) {
 		a.ResponseWriter.WriteHeader(code)
 		return
 	}
-	header.Set("Content-Type", "application/json")
-	a.ResponseWriter.WriteHeader(code)
-	_ = json.NewEncoder(a.ResponseWriter).Encode(map[string]string{"code": connect.CodeUnimplemented.String(), "message": explanation})
+	// Not in JSON, which clients of Connect would take for the answer of the RPC.
+	http.Error(a.ResponseWriter, explanation, code)
 }
 
 // Unwrap is for [http.ResponseController].
