@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 
@@ -39,6 +40,7 @@ func (c *Config) Option() server.Option {
 // port implements [server.Port].
 type port struct {
 	config   Config
+	log      *slog.Logger
 	listener net.Listener
 	http     http.Server
 }
@@ -47,6 +49,7 @@ func (p *port) Open(s *server.Server) (err error) {
 	if p.listener, err = net.Listen("tcp", p.config.Addr); err != nil {
 		return fmt.Errorf("--http-addr %s: %w", p.config.Addr, err)
 	}
+	p.log = s.Log()
 	mux := http.NewServeMux()
 	connecthttp.Mount(mux, bridge(s.Called()))
 	p.http.Handler, p.http.TLSConfig = mux, s.TLS("h2", "http/1.1")
@@ -58,6 +61,7 @@ func (p *port) Open(s *server.Server) (err error) {
 }
 
 func (p *port) Serve() (err error) {
+	p.log.Info("serving HTTP", "addr", p.listener.Addr(), "tls", p.http.TLSConfig != nil)
 	if p.http.TLSConfig != nil {
 		err = p.http.ServeTLS(p.listener, "", "")
 	} else {
