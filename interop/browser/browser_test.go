@@ -104,30 +104,25 @@ func visit(t *testing.T, chromium string, s *site, flags ...string) map[string]j
 func TestChromium(t *testing.T) {
 	chromium := orders.Tool(t, "chromium", "apt-get install chromium")
 	bundle := typescript.Bundle(t, "page.ts", "browser")
-	certificate := orders.Certify(t)
 	keys, key := orders.Keys(t)
-	for name, mode := range map[string]struct {
-		scheme string
-		flags  []string // of the server
-		accept []string // flags of Chromium
-	}{
-		"plaintext": {"http", nil, nil},
-		"TLS": {"https", []string{"--tls-cert", certificate.File, "--tls-key", certificate.Key},
-			[]string{"--ignore-certificate-errors-spki-list=" + certificate.PublicKey}},
-	} {
+	for name, mode := range orders.Modes(t) {
 		t.Run(name, func(t *testing.T) {
+			var accept []string // flags of Chromium
+			if mode.Certificate != nil {
+				accept = []string{"--ignore-certificate-errors-spki-list=" + mode.Certificate.PublicKey}
+			}
 			var todo task
 			allowed, other := newSite(t, bundle, func() task { return todo }), newSite(t, bundle, func() task { return todo })
-			flags := append([]string{"--cors-origins", allowed.URL}, mode.flags...)
+			flags := append([]string{"--cors-origins", allowed.URL}, mode.Flags...)
 			server := orders.Start(t, append([]string{"--keys", keys}, flags...)...)
 			limited := orders.Start(t, append([]string{"--source-rate", "0.01", "--source-burst", "1"}, flags...)...)
-			todo = task{mode.scheme + "://" + server.HTTP, mode.scheme + "://" + limited.HTTP, key}
+			todo = task{mode.Scheme + "://" + server.HTTP, mode.Scheme + "://" + limited.HTTP, key}
 
-			typescript.Check(t, visit(t, chromium, other, mode.accept...), refused())
+			typescript.Check(t, visit(t, chromium, other, accept...), refused())
 			if strings.Contains(server.Log(), "msg=stored") {
 				t.Error("the page of another origin stored an event")
 			}
-			typescript.Check(t, visit(t, chromium, allowed, mode.accept...),
+			typescript.Check(t, visit(t, chromium, allowed, accept...),
 				typescript.UnaryAndTail("gRPC-Web"), typescript.UnaryAndTail("Connect"), withFetch, shown, withoutPermission)
 			if strings.Contains(server.Log(), "forged") {
 				t.Error("a form stored an event")

@@ -12,21 +12,16 @@ import (
 // gRPC-Web and gRPC, over HTTP/1.1 and HTTP/2, with TLS and without.
 func TestNode(t *testing.T) {
 	bundle := typescript.Bundle(t, "node.ts", "node")
-	certificate := orders.Certify(t)
 	keys, key := orders.Keys(t)
-	for name, mode := range map[string]struct {
-		scheme string
-		flags  []string
-	}{
-		"plaintext": {"http", nil},
-		"TLS":       {"https", []string{"--tls-cert", certificate.File, "--tls-key", certificate.Key}},
-	} {
+	for name, mode := range orders.Modes(t) {
 		t.Run(name, func(t *testing.T) {
-			server := orders.Start(t, append([]string{"--keys", keys}, mode.flags...)...)
-			limited := orders.Start(t, append([]string{"--source-rate", "0.01", "--source-burst", "1"}, mode.flags...)...)
-			t.Setenv("NODE_EXTRA_CA_CERTS", certificate.File)
-			printed := orders.Output(t, ".", "node", bundle, mode.scheme+"://"+server.HTTP, mode.scheme+"://"+limited.HTTP,
-				mode.scheme+"://"+server.GRPC, mode.scheme+"://"+limited.GRPC, key)
+			if mode.Certificate != nil {
+				t.Setenv("NODE_EXTRA_CA_CERTS", mode.Certificate.File)
+			}
+			server := orders.Start(t, append([]string{"--keys", keys}, mode.Flags...)...)
+			limited := orders.Start(t, append([]string{"--source-rate", "0.01", "--source-burst", "1"}, mode.Flags...)...)
+			printed := orders.Output(t, ".", "node", bundle, mode.Scheme+"://"+server.HTTP, mode.Scheme+"://"+limited.HTTP,
+				mode.Scheme+"://"+server.GRPC, mode.Scheme+"://"+limited.GRPC, key)
 			var seen typescript.Seen
 			if err := json.Unmarshal([]byte(printed), &seen); err != nil {
 				t.Fatal(err)

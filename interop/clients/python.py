@@ -21,7 +21,7 @@ stub = orders_pb2_grpc.OrdersServiceStub(channel)
 
 def event(subject):
     # Long enough that compression makes it much smaller.
-    return orders_pb2.Event(source="web", event_type="placed", subject=subject, data=b"0" * 100_000)
+    return orders_pb2.Event(source="web-shop", event_type="placed", subject=subject, data=b"0" * 100_000)
 
 
 def requests():

@@ -19,21 +19,18 @@ func TestPython(t *testing.T) {
 	orders.Output(t, ".", orders.Tool(t, "protoc", fromPython), "-I", "../orders", "orders.proto", "--python_out="+stubs, "--grpc_out="+stubs,
 		"--plugin=protoc-gen-grpc="+orders.Tool(t, "grpc_python_plugin", fromPython))
 	t.Setenv("PYTHONPATH", stubs)
-	certificate := orders.Certify(t)
-	for name, mode := range map[string]struct {
-		certificate string
-		flags       []string
-	}{
-		"plaintext": {"", nil},
-		"TLS":       {certificate.File, []string{"--tls-cert", certificate.File, "--tls-key", certificate.Key}},
-	} {
+	for name, mode := range orders.Modes(t) {
+		certificate := ""
+		if mode.Certificate != nil {
+			certificate = mode.Certificate.File
+		}
 		for _, compression := range []string{"gzip", "none"} {
 			t.Run(name+", "+compression, func(t *testing.T) {
-				native, beside := orders.Start(t, mode.flags...), orders.Start(t, mode.flags...)
+				native, beside := orders.Start(t, mode.Flags...), orders.Start(t, mode.Flags...)
 				for port, addr := range map[string]string{"gRPC port": native.GRPC, "HTTP port": beside.HTTP} {
 					t.Run(port, func(t *testing.T) {
 						var seen typescript.Seen
-						decode(t, orders.Output(t, ".", python, "python.py", addr, mode.certificate, compression), &seen)
+						decode(t, orders.Output(t, ".", python, "python.py", addr, certificate, compression), &seen)
 						typescript.Check(t, seen, fromPythonSeen)
 					})
 				}

@@ -4,17 +4,16 @@ import (
 	"encoding/json"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/interop/orders"
 )
 
-// goTools builds the tools of go.mod, and returns their folder.
-func goTools(t *testing.T) string {
-	dir := t.TempDir()
-	orders.Output(t, ".", "go", "build", "-o", dir+"/", "github.com/fullstorydev/grpcurl/cmd/grpcurl", "github.com/grpc-ecosystem/grpc-health-probe")
-	return dir
+// goTool builds a tool of go.mod unless it is built, and returns its path.
+func goTool(t *testing.T, name string) string {
+	return strings.TrimSpace(orders.Output(t, ".", "go", "tool", "-n", name))
 }
 
 // port is a port of a server, and how tools reach it.
@@ -24,30 +23,27 @@ type port struct {
 	probe      []string
 }
 
-// ports returns both ports with TLS and without, each of a server of its own.
-func ports(t *testing.T, flags ...string) []port {
-	certificate := orders.Certify(t)
-	plain := func() *orders.Server { return orders.Start(t, flags...) }
-	secure := func() *orders.Server {
-		return orders.Start(t, append([]string{"--tls-cert", certificate.File, "--tls-key", certificate.Key}, flags...)...)
+// ports returns both ports in all modes, each of a server of its own.
+func ports(t *testing.T, flags ...string) (all []port) {
+	for name, mode := range orders.Modes(t) {
+		grpcurl, probe := []string{"-plaintext"}, []string(nil)
+		if mode.Certificate != nil {
+			grpcurl = []string{"-cacert", mode.Certificate.File}
+			probe = []string{"-tls", "-tls-ca-cert", mode.Certificate.File}
+		}
+		start := func() *orders.Server { return orders.Start(t, append(flags[:len(flags):len(flags)], mode.Flags...)...) }
+		all = append(all, port{"gRPC port, " + name, start().GRPC, grpcurl, probe}, port{"HTTP port, " + name, start().HTTP, grpcurl, probe})
 	}
-	plaintext, trusting := []string{"-plaintext"}, []string{"-cacert", certificate.File}
-	withTLS := []string{"-tls", "-tls-ca-cert", certificate.File}
-	return []port{
-		{"gRPC port", plain().GRPC, plaintext, nil},
-		{"HTTP port", plain().HTTP, plaintext, nil},
-		{"gRPC port with TLS", secure().GRPC, trusting, withTLS},
-		{"HTTP port with TLS", secure().HTTP, trusting, withTLS},
-	}
+	return all
 }
 
 // TestGRPCurl finds the service by reflection, and calls it, on both ports.
 func TestGRPCurl(t *testing.T) {
-	program := filepath.Join(goTools(t), "grpcurl")
+	program := goTool(t, "grpcurl")
 	for _, port := range ports(t) {
 		t.Run(port.name, func(t *testing.T) {
 			grpcurl := func(args ...string) string {
-				return orders.Output(t, ".", program, append(port.grpcurl[:len(port.grpcurl):len(port.grpcurl)], args...)...)
+				return orders.Output(t, ".", program, slices.Concat(port.grpcurl, args)...)
 			}
 			if services := grpcurl(port.addr, "list"); !strings.Contains(services, "orders.v1.OrdersService\n") ||
 				!strings.Contains(services, "grpc.health.v1.Health\n") {
@@ -59,7 +55,7 @@ func TestGRPCurl(t *testing.T) {
 			if status := grpcurl(port.addr, "grpc.health.v1.Health/Check"); !strings.Contains(status, `"SERVING"`) {
 				t.Errorf("Check prints\n%s", status)
 			}
-			const event = `{"event": {"source": "web", "eventType": "placed", "subject": "one"}}`
+			const event = `{"event": {"source": "web-shop", "eventType": "placed", "subject": "one"}}`
 			for i, want := range []reply{{EventID: "one", Position: "1"}, {EventID: "one", Position: "1", Duplicate: true}} {
 				var got reply
 				decode(t, grpcurl("-H", "event-id: one", "-d", event, port.addr, "orders.v1.OrdersService/Publish"), &got)
@@ -76,8 +72,8 @@ func TestGRPCurl(t *testing.T) {
 				}
 			}
 			// The tail has no end, so the deadline ends it.
-			out, err := exec.Command(program, append(port.grpcurl[:len(port.grpcurl):len(port.grpcurl)],
-				"-max-time", "0.5", port.addr, "orders.v1.OrdersService/Tail")...).CombinedOutput()
+			out, err := exec.Command(program, slices.Concat(port.grpcurl, []string{
+				"-max-time", "0.5", port.addr, "orders.v1.OrdersService/Tail"})...).CombinedOutput()
 			if err == nil || strings.Count(string(out), `"eventType": "placed"`) != 3 || !strings.Contains(string(out), "Code: DeadlineExceeded") {
 				t.Errorf("Tail prints\n%s", out)
 			}
@@ -87,12 +83,12 @@ func TestGRPCurl(t *testing.T) {
 
 // TestGRPCurlWithKeys needs an API key on both ports, also for reflection.
 func TestGRPCurlWithKeys(t *testing.T) {
-	program := filepath.Join(goTools(t), "grpcurl")
+	program := goTool(t, "grpcurl")
 	keys, key := orders.Keys(t)
 	for _, port := range ports(t, "--keys", keys) {
 		t.Run(port.name, func(t *testing.T) {
-			args := append(port.grpcurl[:len(port.grpcurl):len(port.grpcurl)], "-d", `{"event": {"source": "web", "eventType": "placed"}}`)
-			signed := append(args[:len(args):len(args)], "-H", "authorization: Bearer "+key, port.addr, "orders.v1.OrdersService/Publish")
+			args := slices.Concat(port.grpcurl, []string{"-d", `{"event": {"source": "web-shop", "eventType": "placed"}}`})
+			signed := slices.Concat(args, []string{"-H", "authorization: Bearer " + key, port.addr, "orders.v1.OrdersService/Publish"})
 			var got reply
 			if decode(t, orders.Output(t, ".", program, signed...), &got); got.Position != "1" {
 				t.Errorf("Publish answers %+v", got)
@@ -102,7 +98,7 @@ func TestGRPCurlWithKeys(t *testing.T) {
 			if out, err := exec.Command(program, args...).CombinedOutput(); err == nil || !strings.Contains(string(out), "Code: Unauthenticated") {
 				t.Errorf("without a key: %s", out)
 			}
-			list := append(port.grpcurl[:len(port.grpcurl):len(port.grpcurl)], port.addr, "list")
+			list := slices.Concat(port.grpcurl, []string{port.addr, "list"})
 			if out, err := exec.Command(program, list...).CombinedOutput(); err == nil || !strings.Contains(string(out), "Unauthenticated") {
 				t.Errorf("list without a key: %s", out)
 			}
@@ -112,12 +108,12 @@ func TestGRPCurlWithKeys(t *testing.T) {
 
 // TestHealthProbe probes both ports, also of a server whose RPCs need keys.
 func TestHealthProbe(t *testing.T) {
-	program := filepath.Join(goTools(t), "grpc-health-probe")
+	program := goTool(t, "grpc-health-probe")
 	keys, _ := orders.Keys(t)
 	for _, port := range ports(t, "--keys", keys) {
 		t.Run(port.name, func(t *testing.T) {
 			for service, want := range map[string]string{"": "status: SERVING", "orders.v1.OrdersService": "status: SERVING", "orders.v1.Unknown": "NotFound"} {
-				args := append(port.probe[:len(port.probe):len(port.probe)], "-addr", port.addr, "-service", service)
+				args := slices.Concat(port.probe, []string{"-addr", port.addr, "-service", service})
 				out, err := exec.Command(program, args...).CombinedOutput()
 				if !strings.Contains(string(out), want) || (err == nil) != (want == "status: SERVING") {
 					t.Errorf("service %q: %v, %s", service, err, out)

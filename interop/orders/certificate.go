@@ -14,14 +14,33 @@ import (
 	"time"
 )
 
+// Mode is a way to run a server, and to reach it.
+type Mode struct {
+	Scheme      string   // of the HTTP port: http or https
+	Flags       []string // of the server
+	Certificate *Certificate
+}
+
+// Modes returns both modes, without and with TLS. Short tests take only the one with TLS.
+func Modes(t testing.TB) map[string]Mode {
+	certificate := certify(t)
+	modes := map[string]Mode{
+		"TLS": {"https", []string{"--tls-cert", certificate.File, "--tls-key", certificate.Key}, &certificate},
+	}
+	if !testing.Short() {
+		modes["plaintext"] = Mode{Scheme: "http"}
+	}
+	return modes
+}
+
 // Certificate is one that a server signs itself, as clients need it.
 type Certificate struct {
 	File, Key string // in PEM format
 	PublicKey string // the SHA-256 of its public key in base64, by which Chromium takes it
 }
 
-// Certify makes a certificate for this machine.
-func Certify(t testing.TB) Certificate {
+// certify makes a certificate for this machine.
+func certify(t testing.TB) Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -51,8 +70,8 @@ func Certify(t testing.TB) Certificate {
 	}
 	digest := sha256.Sum256(public)
 	return Certificate{
-		File:      WriteFile(t, "server.crt", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate})),
-		Key:       WriteFile(t, "server.key", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})),
+		File:      writeFile(t, "server.crt", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate})),
+		Key:       writeFile(t, "server.key", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})),
 		PublicKey: base64.StdEncoding.EncodeToString(digest[:]),
 	}
 }

@@ -78,17 +78,17 @@ func (s *Server) Log() string {
 	return s.log.String()
 }
 
-// Keys makes a file with one API key, which is for the source "web" and for tails, and
+// Keys makes a file with one API key, which is for the source "web-shop" and for tails, and
 // returns the file and the key.
 func Keys(t testing.TB) (file, key string) {
 	t.Helper()
 	file = filepath.Join(t.TempDir(), "keys")
-	key = Output(t, ".", Program(t), "keys", "add", "client", "--source", "web", "--tails", "--keys", file)
+	key = Output(t, ".", Program(t), "keys", "add", "client", "--source", "web-shop", "--tails", "--keys", file)
 	return file, strings.TrimSpace(key)
 }
 
-// WriteFile writes a file into a folder of the test, and returns its path.
-func WriteFile(t testing.TB, name string, text []byte) string {
+// writeFile writes a file into a folder of the test, and returns its path.
+func writeFile(t testing.TB, name string, text []byte) string {
 	t.Helper()
 	at := filepath.Join(t.TempDir(), name)
 	if err := os.WriteFile(at, text, 0o600); err != nil {

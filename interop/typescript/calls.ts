@@ -52,7 +52,7 @@ export function unaryAndTail(protocol: string, peers: Peers): Steps {
   const client = createClient(OrdersService, peers.withKey);
   const open = createClient(OrdersService, peers.withoutKey);
   const limited = createClient(OrdersService, peers.limited);
-  const event = (subject: string) => ({ source: "web", eventType: "placed", subject });
+  const event = (subject: string) => ({ source: "web-shop", eventType: "placed", subject });
   const once = (id: string): CallOptions => ({ headers: { "event-id": id } });
   return {
     [`${protocol}: publish`]: async () => {
@@ -115,7 +115,7 @@ export function uploads(protocol: string, { withKey }: Peers): Steps {
     [`${protocol}: client stream`]: async () => {
       async function* events() {
         for (const subject of ["one", "two", "three"]) {
-          yield { event: { source: "web", eventType: "placed", subject } };
+          yield { event: { source: "web-shop", eventType: "placed", subject } };
         }
       }
       const { count } = await client.publishStream(events(), { headers: { "event-id": `${protocol}-stream` } });
@@ -134,7 +134,7 @@ export function dialogue(protocol: string, { withKey }: Peers): Steps {
       async function* events() {
         for (const subject of ["one", "two", "three"]) {
           const answer = new Promise<void>((resolve) => (answered = resolve));
-          yield { event: { source: "web", eventType: "placed", subject } };
+          yield { event: { source: "web-shop", eventType: "placed", subject } };
           await answer;
         }
       }
