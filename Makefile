@@ -10,7 +10,7 @@ GOVULN   := v1.9.0
 GOLDENS  := $(patsubst %,./%/...,$(wildcard testdata/*/golden))
 # What golangci-lint and staticcheck check: of the examples one, since their copies of the
 # runtime are the same.
-LINTED   := . bench examples/receiver
+LINTED   := . bench interop examples/receiver
 EXAMPLES := examples/receiver examples/custom examples/clickstream examples/adopt examples/hooked
 TYPESCRIPT := examples/languages/typescript
 export PATH := $(BIN):$(PATH)
@@ -42,6 +42,7 @@ test test-all:
 	$(GO) test $(RACE) -vet=off $(GOLDENS)
 	@for dir in $(EXAMPLES); do echo "== $$dir"; (cd $$dir && $(GO) vet ./... && $(GO) test $(RACE) -vet=off ./...) || exit 1; done
 	cd bench && $(GO) vet ./... && $(GO) test -count=1 -vet=off ./...
+	cd interop && $(GO) vet ./... && $(GO) test -short -count=1 -vet=off ./...
 	cd corpus && $(GO) vet . && $(GO) test -vet=off . && $(GO) run . $(CORPUS)
 
 # Lists what tests are skipped for. In CI they fail instead.
@@ -126,7 +127,7 @@ generate: plugins ## generate again what is checked in: examples, goldens, two p
 lint: ## check format, go.mod, and with staticcheck, golangci-lint and govulncheck (tools: make tools)
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) vet ./... $(GOLDENS)
-	@for dir in . $(EXAMPLES) bench; do (cd $$dir && $(GO) mod tidy -diff) || exit 1; done
+	@for dir in . $(EXAMPLES) bench interop; do (cd $$dir && $(GO) mod tidy -diff) || exit 1; done
 	@for dir in $(LINTED); do echo "== staticcheck and golangci-lint in $$dir"; \
 		(cd $$dir && staticcheck ./... && golangci-lint run --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
 	@if curl -sfo /dev/null --max-time 10 https://vuln.go.dev/index/modules.json.gz; then \
