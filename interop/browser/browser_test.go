@@ -151,9 +151,10 @@ func refused() map[string]string {
 
 // withFetch is what the page must see by fetch.
 var withFetch = map[string]string{
-	"fetch: publish":          `{"status": 200, "eventId": "fetch-1"}`, // protobuf's JSON leaves out what is false
-	"fetch: the same again":   `{"status": 200, "eventId": "fetch-1", "duplicate": true}`,
-	"fetch: an unknown field": `{"status": 400, "body": {"code": "invalid_argument", "message": "?"}}`,
+	"fetch: publish":        `{"status": 200, "eventId": "fetch-1", "duplicate": false}`,
+	"fetch: the same again": `{"status": 200, "eventId": "fetch-1", "duplicate": true}`,
+	"fetch: an unknown field": `{"status": 400, "body": {"code": "invalid_argument", 
+		"message": "the request is not a valid orders.v1.PublishRequest: line 1, column 68: orders.v1.Event has no field \"colour\""}}`,
 	"fetch: without a key": `{"status": 401, "body": {"code": "unauthenticated",
 		"message": "no valid API key: send one in the metadata, as \"authorization: Bearer KEY\""}}`,
 	"fetch: too many": `{"status": 429, "code": "resource_exhausted", "details": ["google.rpc.RetryInfo"]}`,
