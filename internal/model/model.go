@@ -18,6 +18,7 @@ import (
 // generates from.
 type Module struct {
 	Path    string   // its module path, as in go.mod
+	Go      string   // the minor version of Go with which it is built at least: "1.26"
 	Runtime string   // import path of the runtime: a folder of the module, or elsewhere
 	Copied  bool     // whether the runtime is copied into the module
 	Engines []string // of the event log, besides memory: folders of the runtime's eventlog
@@ -87,10 +88,10 @@ func (p *Program) Streams() (names []string) {
 	return slices.Compact(names)
 }
 
-// Variables returns how the names of the environment variables of its server begin:
-// "RECEIVER_SERVER_".
-func (p *Program) Variables() string {
-	return strings.ToUpper(strings.ReplaceAll(p.Name, "-", "_")) + "_SERVER_"
+// Capitals returns its name as environment variables and streams of NATS have it:
+// "RECEIVER".
+func (p *Program) Capitals() string {
+	return strings.ToUpper(strings.ReplaceAll(p.Name, "-", "_"))
 }
 
 // Engines returns the import path of a package that main has to import for the
