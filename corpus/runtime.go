@@ -8,9 +8,13 @@ import (
 	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog/nats"
 	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog/sqlite"
 	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/guard"
+	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/metrics"
 	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/operate"
+	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/ops"
 	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/rejected"
 	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
+	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/traces"
 	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/validate"
+	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/web"
 )

@@ -22,6 +22,8 @@ type Module struct {
 	Runtime string   // import path of the runtime: a folder of the module, or elsewhere
 	Copied  bool     // whether the runtime is copied into the module
 	Engines []string // of the event log, besides memory: folders of the runtime's eventlog
+	// Parts are those of [Parts] that the main of a new server has.
+	Parts []string
 	// OneProgram is the name of the program that serves all packages; "" if there is
 	// one for each proto package.
 	OneProgram string
@@ -34,6 +36,12 @@ type Module struct {
 
 	protos Protos
 }
+
+// Parts are what the main of a server may leave out: HTTP beside gRPC, metrics, traces.
+var Parts = []string{"http", "metrics", "traces"}
+
+// Has reports whether the main of a new server has a part.
+func (m *Module) Has(part string) bool { return slices.Contains(m.Parts, part) }
 
 // Services returns the services of all packages.
 func (m *Module) Services() (all []*Service) {

@@ -39,6 +39,9 @@ type Options struct {
 	Check bool
 	// Engines are those of the event log that the copy of the runtime has.
 	Engines []string
+	// Parts are those that the main of a new server has besides gRPC: some of
+	// model.Parts.
+	Parts []string
 	// Program is the name of the one program that serves all services of the run; ""
 	// for one for each proto package.
 	Program string
@@ -122,6 +125,14 @@ var options = []option{
 			o.Engines = strings.Split(value, "+")
 			return slices.Contains([]string{"sqlite+nats", "nats+sqlite", "sqlite"}, value)
 		}},
+	{"parts=http+metrics+traces|none", "which of these the main of a new server has; the lines in main decide afterwards",
+		func(o *Options, _, value string) (valid bool) {
+			if o.Parts = nil; value == "none" {
+				return true
+			}
+			o.Parts = strings.Split(value, "+")
+			return !slices.ContainsFunc(o.Parts, func(part string) bool { return !slices.Contains(model.Parts, part) })
+		}},
 	{"runtime=IMPORT/PATH", "imports the runtime from there instead of copying it into the module",
 		func(o *Options, _, value string) bool {
 			o.Runtime = value
@@ -178,7 +189,7 @@ func wrongOption(format string, args ...any) error {
 // ParseOptions reads a parameter. An option that is unknown or wrong is an
 // [OptionError] that names it, and what there is.
 func ParseOptions(parameter string) (Options, error) {
-	o := Options{Root: ".", Scaffold: ScaffoldNew, Events: model.EventsAuto, Engines: runtime.Engines}
+	o := Options{Root: ".", Scaffold: ScaffoldNew, Events: model.EventsAuto, Engines: runtime.Engines, Parts: model.Parts}
 	for part := range strings.SplitSeq(parameter, ",") {
 		if part == "" {
 			continue

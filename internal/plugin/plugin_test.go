@@ -38,7 +38,7 @@ func TestSameBytesWhateverTheOrder(t *testing.T) {
 		request.Parameter = proto.String("root=" + root)
 		var lines []string
 		response := plugin.Respond(request, func(line string) { lines = append(lines, line) })
-		if len(lines) != 1 || !strings.HasPrefix(lines[0], "go.mod does not require all modules that the code imports; for the versions that it was tested with: go get github.com/google/uuid@v") {
+		if len(lines) != 1 || !strings.HasPrefix(lines[0], "go.mod does not require all modules that the code imports; for the versions that it was tested with: go get connectrpc.com/connect/v2@v") {
 			t.Errorf("it prints %q, want what go.mod lacks alone", lines)
 		}
 		if response.GetError() != "" || len(response.GetFile()) < 40 {

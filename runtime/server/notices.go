@@ -14,7 +14,8 @@ const noticeInterval = 10 * time.Second
 // notices logs which limits are reached, and for what guards refuse calls: each at once,
 // and then at most every noticeInterval, with how often it was so since the last line.
 type notices struct {
-	log *slog.Logger
+	log       *slog.Logger
+	observers []Observer
 
 	mu   sync.Mutex
 	seen map[string]*notice // by limit, or by code
@@ -25,11 +26,18 @@ type notice struct {
 	times  int // since it was logged
 }
 
-func newNotices(log *slog.Logger) *notices { return &notices{log: log, seen: map[string]*notice{}} }
+func newNotices(log *slog.Logger, observers []Observer) *notices {
+	return &notices{log: log, observers: observers, seen: map[string]*notice{}}
+}
 
 // reached notes that a client at an address reached a limit, which is named as
 // its flag.
 func (n *notices) reached(limit, address string) {
+	for _, observer := range n.observers {
+		if observer.Limit != nil {
+			observer.Limit(limit)
+		}
+	}
 	n.note(limit, address, "a limit was reached", "limit", limit)
 }
 

@@ -14,9 +14,13 @@ import (
 	"example.com/receiver/internal/receiver"
 	"example.com/receiver/internal/receiver-runtime/eventlog"
 	"example.com/receiver/internal/receiver-runtime/guard"
+	"example.com/receiver/internal/receiver-runtime/metrics"
 	"example.com/receiver/internal/receiver-runtime/operate"
+	"example.com/receiver/internal/receiver-runtime/ops"
 	"example.com/receiver/internal/receiver-runtime/rejected"
 	"example.com/receiver/internal/receiver-runtime/server"
+	"example.com/receiver/internal/receiver-runtime/traces"
+	"example.com/receiver/internal/receiver-runtime/web"
 )
 
 func main() {
@@ -35,24 +39,39 @@ func run(ctx context.Context, args []string) error {
 			return guard.Keys("receiver-server", args[1:], os.Getenv, os.Stdout)
 		}
 	}
-	// access has the flags for API keys and rates, refused those for keeping what is refused.
-	var access guard.Config
+	var (
+		access guard.Config // API keys and rates
+		httpPort web.Config // HTTP beside gRPC
+		opsPort ops.Config // probes and metrics
+	)
 	refused := rejected.Config{Caller: guard.CallerName}
-	config, err := server.Parse("receiver-server", args, os.Getenv, os.Stdout, access.Flags, refused.Flags)
+	config, err := server.Parse("receiver-server", args, os.Getenv, os.Stdout,
+		access.Flags, httpPort.Flags, opsPort.Flags, refused.Flags)
 	if err != nil {
 		return err
 	}
 	slog.SetDefault(config.Logger(os.Stderr))
+	spans, err := traces.Start(ctx, "receiver-server") // by OTEL_… variables
+	if err != nil {
+		return err
+	}
+	defer spans.Close()
 	log, err := eventlog.Open(ctx, config.Events)
 	if err != nil {
 		return err
 	}
+	meter := metrics.New()
+	log = eventlog.Observe(log, meter.Log(log), spans.Log())
 	receiverService := receiver.New(receiverevents.New(log))
 	err = server.Run(ctx, config,
 		receiverserver.Receiver(receiverService),
 		server.Alongside("consumer Receiver", receiverService.Consume),
 		server.Needs("event log", log.Check),
 		access.Option(),
+		httpPort.Option(),
+		opsPort.Option(),
+		meter.Option(),
+		spans.Option(),
 		refused.Option(ctx),
 	)
 	return errors.Join(err, log.Close())

@@ -132,6 +132,7 @@ type consumption struct {
 	fromNow                               bool
 	passedOver                            map[string]bool // schemas of which an event was passed over
 	logger                                *slog.Logger
+	observers                             []Observer
 }
 
 func newConsumption(log Log, name string, options []ConsumeOption) *consumption {
@@ -140,7 +141,7 @@ func newConsumption(log Log, name string, options []ConsumeOption) *consumption 
 		concurrency: 8, batchSize: 256, tries: 10, window: 4096,
 		first: 200 * time.Millisecond, most: time.Minute,
 		handlers: map[string]func(context.Context, Record) error{}, passedOver: map[string]bool{},
-		logger: slog.Default(),
+		logger: slog.Default(), observers: observersOf(log),
 	}
 	for _, option := range options {
 		option(c)

@@ -338,12 +338,14 @@ func (d *delivery) try(ctx context.Context, t *task) {
 		if t.letter != nil {
 			ctx = context.WithValue(ctx, retryKey{}, true)
 		}
-		err := d.call(ctx, &t.Record, func() error {
+		within, handled := d.handling(ctx, t.Record)
+		err := d.call(within, &t.Record, func() error {
 			if d.handleBatch != nil {
-				return d.handleBatch(ctx, []Record{t.Record})
+				return d.handleBatch(within, []Record{t.Record})
 			}
-			return d.handle(ctx, t.Record)
+			return d.handle(within, t.Record)
 		})
+		handled(err)
 		if err != nil {
 			d.judge(ctx, t, err)
 		}
@@ -382,6 +384,11 @@ func (d *delivery) judge(ctx context.Context, t *task, err error) {
 
 // fail notes that an event failed and is tried again, and logs it the first time.
 func (d *delivery) fail(ctx context.Context, t *task, err error) {
+	for _, observer := range d.observers {
+		if observer.Retrying != nil {
+			observer.Retrying(d.name)
+		}
+	}
 	reason := CutReason(err.Error())
 	if !t.logged {
 		t.logged = true
@@ -419,7 +426,9 @@ func (d *delivery) tryBatch(ctx context.Context, tasks []*task, records []Record
 	for _, t := range tasks {
 		records = append(records, t.Record)
 	}
-	err := d.call(ctx, &tasks[0].Record, func() error { return d.handleBatch(ctx, records) })
+	within, handled := d.handling(ctx, records...)
+	err := d.call(within, &tasks[0].Record, func() error { return d.handleBatch(within, records) })
+	handled(err)
 	if err != nil && len(tasks) > 1 {
 		d.logger.WarnContext(ctx, "the handler failed; each event of the batch is tried again in a batch of its own",
 			"events", len(tasks), "first", tasks[0].Position, "last", tasks[len(tasks)-1].Position, "error", CutReason(err.Error()))
@@ -463,6 +472,11 @@ func (d *delivery) giveUp(ctx context.Context, t *task) error {
 	}
 	if err := d.hold.PutDead(context.WithoutCancel(ctx), letter); err != nil {
 		return err
+	}
+	for _, observer := range d.observers {
+		if observer.GaveUp != nil {
+			observer.GaveUp(d.name)
+		}
 	}
 	d.logger.ErrorContext(ctx, "gave up on an event: it is in the dead letters now",
 		"position", t.Position, "source", t.Source, "id", t.ID, "tries", letter.Tries, "error", CutReason(letter.Reason))

@@ -191,11 +191,13 @@ type gate struct {
 	call   Call
 	guards []Guard
 	check  func(proto.Message) error // nil for none
+
+	observers []RPCObserver
 }
 
-func newGate(service Service, rpc string, streams, own bool, guards []Guard) *gate {
+func newGate(service Service, rpc string, streams, own bool, guards []Guard, observers ...Observer) *gate {
 	call := Call{Method: "/" + service.Desc.ServiceName + "/" + rpc, RPC: service.RPCs[rpc], Own: own, Streams: streams}
-	return &gate{call, guards, service.check}
+	return &gate{call, guards, service.check, observed(call, observers)}
 }
 
 // admit returns the context that a call goes on with.

@@ -23,7 +23,8 @@ import (
 // Option is a [Service] to serve, a service to start [Without], a function to
 // run [Alongside], a check that the server [Needs], files to [Watch], or what the server
 // adds to its own: [UnaryInterceptors], [StreamInterceptors], [StatsHandlers], [Guards],
-// a [Logger], [Credentials], [GRPCOptions]. [Options] makes one of several.
+// [Observers], [Ports], a [Page], a [Logger], [Credentials], [GRPCOptions]. [Options] makes
+// one of several.
 type Option interface{ apply(*services) }
 
 type option func(*services)
@@ -93,6 +94,9 @@ type services struct {
 	stream      []grpc.StreamServerInterceptor
 	stats       []stats.Handler
 	guards      []Guard
+	observers   []Observer
+	ports       []Port
+	pages       []servedPage
 	keep        func(context.Context, *gate, error) // nil for none
 	invalid     []error
 	log         *slog.Logger                     // nil for the one that the configuration describes

@@ -85,6 +85,10 @@ type Server struct {
 	watched     []*watched
 	intercept   interceptor
 	guards      []Guard
+	observers   []Observer
+	ports       []Port
+	pages       []servedPage
+	bound       []boundService
 	credentials credentials.TransportCredentials // of the user; nil for those of the configuration
 
 	certificates *certificates // nil without TLS by the configuration
@@ -104,6 +108,7 @@ func Listen(config Config, options ...Option) (*Server, error) {
 	s := &Server{
 		config: config, log: cmp.Or(services.log, config.Logger(os.Stderr)), health: newWatchedHealth(),
 		alongside: services.alongside, guards: services.guards, credentials: services.credentials,
+		observers: services.observers, ports: services.ports, pages: services.pages,
 	}
 	if err := errors.Join(s.checkCredentials(), checkOptions(services.grpc)); err != nil {
 		return nil, err
@@ -111,7 +116,7 @@ func Listen(config Config, options ...Option) (*Server, error) {
 	if err := s.loadFiles(services.watches); err != nil {
 		return nil, err
 	}
-	s.intercept = interceptor{log: s.log, notices: newNotices(s.log), draining: s.health.draining, unaries: services.unary, streams: services.stream, keep: services.keep}
+	s.intercept = interceptor{log: s.log, notices: newNotices(s.log, s.observers), draining: s.health.draining, unaries: services.unary, streams: services.stream, keep: services.keep}
 	s.limits = newLimits(config, s.intercept.notices, s.health.draining)
 	s.limits.keepsRefused = services.keep != nil
 	serverOptions := slices.Concat(defaultOptions, services.grpc, s.options())
@@ -136,12 +141,24 @@ func Listen(config Config, options ...Option) (*Server, error) {
 	}
 	s.limits.connections = listenWithin(s.limits, listener)
 	s.listener = s.limits.connections
+	if err := s.openPorts(); err != nil {
+		s.grpc.Stop()
+		return nil, errors.Join(err, listener.Close())
+	}
 	return s, nil
 }
 
 // register adds a service, ours or one of the user's.
 func (s *Server) register(service Service, ours bool) {
-	s.grpc.RegisterService(s.limits.bound(service, s.intercept, s.guards, ours), service.Impl)
+	desc := s.limits.bound(service, s.intercept, s.guards, s.observers, ours)
+	s.grpc.RegisterService(desc, service.Impl)
+	s.bound = append(s.bound, boundService{desc, service.Impl})
+}
+
+// boundService is a service whose calls keep to the limits, and are all streams.
+type boundService struct {
+	desc *grpc.ServiceDesc
+	impl any
 }
 
 // registerOwn adds the server's own services, except those that the user
@@ -228,6 +245,8 @@ func (s *Server) serve(ctx context.Context, signals, hangUps <-chan os.Signal) e
 		defer close(ended)
 		ended <- s.grpc.Serve(s.listener)
 	}()
+	portsEnded := s.servePorts()
+	defer s.closePorts()
 	stopWatching := make(chan struct{})
 	defer close(stopWatching)
 	go s.limits.watch(stopWatching)
@@ -245,6 +264,8 @@ func (s *Server) serve(ctx context.Context, signals, hangUps <-chan os.Signal) e
 		failure = fmt.Errorf("serving %s: %w", s.Addr(), err)
 		go s.grpc.Stop() // it doesn't end handlers: drain waits for those
 		delay = 0
+	case failure = <-portsEnded:
+		s.log.Error("a port failed", "error", failure)
 	case failure = <-companions.failed:
 		s.log.Error("a task that runs alongside the server failed", "error", failure)
 	case <-ctx.Done():
@@ -302,7 +323,7 @@ func (s *Server) drain(companions *companions, signals <-chan os.Signal, last ti
 	companions.cancel()
 	finished := make(chan struct{})
 	go func() {
-		s.grpc.GracefulStop()
+		s.drainPorts()
 		<-companions.ended
 		close(finished)
 	}()

@@ -94,12 +94,20 @@ func (c *certificates) start() (*watched, error) {
 
 // credentials returns credentials of what is current when a connection begins.
 func (c *certificates) credentials() credentials.TransportCredentials {
-	return credentials.NewTLS(&tls.Config{
+	return credentials.NewTLS(c.config("h2"))
+}
+
+// config returns a configuration of what is current when a connection begins, for
+// application protocols.
+func (c *certificates) config(protocols ...string) *tls.Config {
+	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
-			return c.current.Load().config, nil
+			config := c.current.Load().config.Clone()
+			config.NextProtos = protocols
+			return config, nil
 		},
-	})
+	}
 }
 
 // load takes over what is in the files, if all of it can be used.
@@ -119,7 +127,6 @@ func (c *certificates) load(contents [][]byte) error {
 		config: &tls.Config{
 			MinVersion:   tls.VersionTLS12,
 			Certificates: []tls.Certificate{certificate},
-			NextProtos:   []string{"h2"},
 		},
 		leaf: chain[0],
 		ends: []ending{endOf(c.files[0], slices.MinFunc(chain, byEnd))}, // they are used together

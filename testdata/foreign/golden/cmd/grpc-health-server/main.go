@@ -10,7 +10,11 @@ import (
 	"os"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/guard"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/metrics"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/ops"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/traces"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/web"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/gen/grpc/health/v1/grpc_health_v1server"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/internal/grpc/health/v1/health"
@@ -27,15 +31,28 @@ func run(ctx context.Context, args []string) error {
 	if len(args) > 0 && args[0] == "keys" {
 		return guard.Keys("grpc-health-server", args[1:], os.Getenv, os.Stdout)
 	}
-	// access has the flags for API keys and rates.
-	var access guard.Config
-	config, err := server.Parse("grpc-health-server", args, os.Getenv, os.Stdout, access.Flags)
+	var (
+		access guard.Config // API keys and rates
+		httpPort web.Config // HTTP beside gRPC
+		opsPort ops.Config // probes and metrics
+	)
+	config, err := server.Parse("grpc-health-server", args, os.Getenv, os.Stdout,
+		access.Flags, httpPort.Flags, opsPort.Flags)
 	if err != nil {
 		return err
 	}
 	slog.SetDefault(config.Logger(os.Stderr))
+	spans, err := traces.Start(ctx, "grpc-health-server") // by OTEL_… variables
+	if err != nil {
+		return err
+	}
+	defer spans.Close()
 	return server.Run(ctx, config,
 		grpc_health_v1server.Health(health.New()),
 		access.Option(),
+		httpPort.Option(),
+		opsPort.Option(),
+		metrics.New().Option(),
+		spans.Option(),
 	)
 }

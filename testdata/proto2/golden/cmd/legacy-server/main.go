@@ -11,9 +11,13 @@ import (
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/guard"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/metrics"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/operate"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/ops"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/rejected"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/traces"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/web"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/proto2/golden/gen/legacypb/legacyevents"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/proto2/golden/gen/legacypb/legacyserver"
@@ -36,24 +40,39 @@ func run(ctx context.Context, args []string) error {
 			return guard.Keys("legacy-server", args[1:], os.Getenv, os.Stdout)
 		}
 	}
-	// access has the flags for API keys and rates, refused those for keeping what is refused.
-	var access guard.Config
+	var (
+		access guard.Config // API keys and rates
+		httpPort web.Config // HTTP beside gRPC
+		opsPort ops.Config // probes and metrics
+	)
 	refused := rejected.Config{Caller: guard.CallerName}
-	config, err := server.Parse("legacy-server", args, os.Getenv, os.Stdout, access.Flags, refused.Flags)
+	config, err := server.Parse("legacy-server", args, os.Getenv, os.Stdout,
+		access.Flags, httpPort.Flags, opsPort.Flags, refused.Flags)
 	if err != nil {
 		return err
 	}
 	slog.SetDefault(config.Logger(os.Stderr))
+	spans, err := traces.Start(ctx, "legacy-server") // by OTEL_… variables
+	if err != nil {
+		return err
+	}
+	defer spans.Close()
 	log, err := eventlog.Open(ctx, config.Events)
 	if err != nil {
 		return err
 	}
+	meter := metrics.New()
+	log = eventlog.Observe(log, meter.Log(log), spans.Log())
 	legacyService := legacy.New(legacyevents.New(log))
 	err = server.Run(ctx, config,
 		legacyserver.Legacy(legacyService),
 		server.Alongside("consumer legacy.Legacy", legacyService.Consume),
 		server.Needs("event log", log.Check),
 		access.Option(),
+		httpPort.Option(),
+		opsPort.Option(),
+		meter.Option(),
+		spans.Option(),
 		refused.Option(ctx),
 	)
 	return errors.Join(err, log.Close())

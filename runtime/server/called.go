@@ -1,0 +1,37 @@
+//runtime:with web
+
+package server
+
+import (
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+)
+
+// Called is an RPC as a [Port] calls it: with all that the server's own port does, from
+// guards to the log of calls.
+type Called struct {
+	Method        string // as "/shop.v1.Orders/Place"
+	ClientStreams bool
+	ServerStreams bool
+	Descriptor    protoreflect.MethodDescriptor // nil if its proto is not in the program
+	// Handle handles a call. Unary RPCs, too, get their request from the stream, and
+	// send their reply to it.
+	Handle func(grpc.ServerStream) error
+}
+
+// Called returns the RPCs of the server, also those of health and reflection.
+func (s *Server) Called() (all []Called) {
+	for _, service := range s.bound {
+		for _, stream := range service.desc.Streams {
+			descriptor, _ := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(service.desc.ServiceName + "." + stream.StreamName))
+			method, _ := descriptor.(protoreflect.MethodDescriptor)
+			all = append(all, Called{
+				Method:        "/" + service.desc.ServiceName + "/" + stream.StreamName,
+				ClientStreams: stream.ClientStreams, ServerStreams: stream.ServerStreams, Descriptor: method,
+				Handle: func(s grpc.ServerStream) error { return stream.Handler(service.impl, s) },
+			})
+		}
+	}
+	return all
+}
