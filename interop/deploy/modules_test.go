@@ -49,11 +49,19 @@ service Bank {
 message MESSAGE { string event_type = 1; string source = 2; }
 message Reply { string message = 1; }
 `, "MESSAGE", kinds[kind].message))
-	request, err := compile.Request(context.Background(), []string{root}, []string{"bank.proto"})
+	generate(t, root, "bank.proto", kinds[kind].option)
+	return filepath.Join(root, "deploy", "bank-server")
+}
+
+// generate writes the files that are generated for a proto of a module, except those of
+// other plugins.
+func generate(t *testing.T, root, file, option string) {
+	t.Helper()
+	request, err := compile.Request(context.Background(), []string{root}, []string{file})
 	if err != nil {
 		t.Fatal(err)
 	}
-	request.Parameter = proto.String("root=" + root + "," + kinds[kind].option)
+	request.Parameter = proto.String("root=" + root + "," + option)
 	response := plugin.Respond(request, func(string) {})
 	if response.GetError() != "" {
 		t.Fatal(response.GetError())
@@ -61,7 +69,6 @@ message Reply { string message = 1; }
 	for _, file := range response.GetFile() {
 		write(t, filepath.Join(root, filepath.FromSlash(file.GetName())), file.GetContent())
 	}
-	return filepath.Join(root, "deploy", "bank-server")
 }
 
 func write(t *testing.T, at, text string) {
