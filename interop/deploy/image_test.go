@@ -15,7 +15,6 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -47,7 +46,8 @@ func TestImage(t *testing.T) {
 		}
 		t.Skipf("this needs root, and leave to mount: %v", err)
 	}
-	text := dockerfile(t)
+	dir := demo(t)
+	text := read(t, dir, "Dockerfile")
 	config, _ := convert(t, text)
 	image := build(t, text, config)
 	at := t.TempDir()
@@ -60,6 +60,7 @@ func TestImage(t *testing.T) {
 	}
 	root := unpack(t, at)
 	t.Run("it is static", func(t *testing.T) { isStatic(t, filepath.Join(root, "receiver-server")) })
+	t.Run("systemd allows what it does", func(t *testing.T) { allowsItsCalls(t, dir, filepath.Join(root, "receiver-server")) })
 	t.Run("it serves", func(t *testing.T) { serves(t, root, config) })
 	t.Run("it writes only its data", func(t *testing.T) {
 		server := contained(t, root, t.TempDir(), config, "--insecure", "--events=sqlite:/elsewhere/receiver.db")
@@ -77,15 +78,15 @@ func TestImage(t *testing.T) {
 
 const receiver = "../../examples/receiver"
 
-// dockerfile generates the demo's.
-func dockerfile(t *testing.T) []byte {
+// demo returns a folder with what deploys the demo.
+func demo(t *testing.T) (dir string) {
 	t.Helper()
 	root := t.TempDir()
 	for _, name := range []string{"go.mod", "receiver.proto"} {
 		write(t, filepath.Join(root, name), string(read(t, receiver, name)))
 	}
 	generate(t, root, "receiver.proto", "events=auto")
-	return read(t, root, "deploy/receiver-server/Dockerfile")
+	return filepath.Join(root, "deploy", "receiver-server")
 }
 
 // build follows a Dockerfile of two stages.
@@ -175,9 +176,7 @@ func copy(t *testing.T, command *instructions.CopyCommand, out string) []file {
 	}
 	copied := file{name: strings.TrimPrefix(command.DestPath, "/"), mode: info.Mode()}
 	if user, _, ok := strings.Cut(command.Chown, ":"); ok {
-		if copied.owner, err = strconv.Atoi(user); err != nil {
-			t.Fatal(err)
-		}
+		copied.owner = number(t, user)
 	}
 	if !info.IsDir() {
 		copied.text = read(t, at)
@@ -284,10 +283,7 @@ func isStatic(t *testing.T, at string) {
 func contained(t *testing.T, root, data string, config *dockerspec.DockerOCIImage, args ...string) *exec.Cmd {
 	t.Helper()
 	user, _, _ := strings.Cut(config.Config.User, ":")
-	owner, err := strconv.Atoi(user)
-	if err != nil {
-		t.Fatal(err)
-	}
+	owner := number(t, user)
 	if err := os.Chown(data, owner, owner); err != nil {
 		t.Fatal(err)
 	}
@@ -326,12 +322,7 @@ func serves(t *testing.T, root string, config *dockerspec.DockerOCIImage) {
 			t.Error(err)
 		}
 	}
-	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	if _, err := receiverpb.NewReceiverClient(conn).Receive(t.Context(), &receiverpb.Event{Xwho: "jerry", Xwhat: "install"}); err != nil {
+	if _, err := receiverpb.NewReceiverClient(dial(t, addr)).Receive(t.Context(), &receiverpb.Event{Xwho: "jerry", Xwhat: "install"}); err != nil {
 		t.Error(err)
 	}
 	info, err := os.Stat(filepath.Join(data, "receiver.db"))
@@ -347,6 +338,17 @@ func serves(t *testing.T, root string, config *dockerspec.DockerOCIImage) {
 	if err := <-ended; err != nil {
 		t.Errorf("after SIGTERM it ends with %v\n%s", err, output.String())
 	}
+}
+
+// dial returns a connection that ends with the test.
+func dial(t *testing.T, addr string) *grpc.ClientConn {
+	t.Helper()
+	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
 }
 
 // free returns an address that nobody has.
