@@ -1,0 +1,98 @@
+// Command observe runs a generated server and observes it by Prometheus's own packages:
+// its scrape loop, storage, query engine and alert rules, configured by the files that
+// were generated beside the server.
+//
+// It sends events for a time and prints memory and series, which must not grow. It runs
+// each query of the dashboard, which must have data. It makes the fault that each alert is
+// for: before it no alert may fire, and then that one.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:])
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "observe:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) (err error) {
+	flags := flag.NewFlagSet("observe", flag.ContinueOnError)
+	parts := flags.String("parts", "panels,alerts,soak", "`what` to do, with commas between")
+	alerts := flags.String("alerts", "", "`expression` for the names of the alerts to try; all without")
+	lasts := flags.Duration("lasts", time.Minute, "`how long` to send events")
+	rate := flags.Int("rate", 10_000, "`events` a second")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	chosen, err := regexp.Compile("^(" + *alerts + ")")
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "observe-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	begin := time.Now()
+	m, err := buildModule(ctx, dir)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%s, %d cores; generated and built in %s\n", runtime.Version(), runtime.NumCPU(), time.Since(begin).Round(time.Second))
+	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	has := strings.Split(*parts, ",")
+	if slices.Contains(has, "panels") {
+		for _, log := range []bool{false, true} {
+			err = errors.Join(err, panels(ctx, m, dir, log, table))
+		}
+	}
+	if slices.Contains(has, "alerts") {
+		err = errors.Join(err, fires(ctx, m, dir, chosen, table))
+	}
+	if slices.Contains(has, "soak") {
+		fmt.Printf("\n%d events a second for %s, scraped each second\n\n", *rate, *lasts)
+		err = errors.Join(err, soak(ctx, m, dir, *lasts, *rate, table))
+	}
+	return err
+}
+
+// fires tries all faults of chosen alerts, and prints what fired.
+func fires(ctx context.Context, m module, dir string, chosen *regexp.Regexp, table *tabwriter.Writer) error {
+	fmt.Fprintf(table, "\nalert\tfault\tfires after\twhich takes\tothers that fire\n")
+	var errs []error
+	for _, f := range faults {
+		if !chosen.MatchString(f.alert) {
+			continue
+		}
+		out, err := f.try(ctx, m, dir)
+		if err != nil {
+			errs = append(errs, err)
+			fmt.Fprintf(table, "%s\t%s\tnot as it should\t\t%s\n", f.alert, f.what, strings.Join(out.others, ", "))
+		} else {
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", f.alert, f.what, out.after.Round(time.Second), out.took.Round(time.Second/10), strings.Join(out.others, ", "))
+		}
+		errs = append(errs, table.Flush())
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return errors.Join(errs...)
+}
