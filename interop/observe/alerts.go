@@ -13,8 +13,26 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/rulefmt"
 	"github.com/prometheus/prometheus/rules"
 )
+
+// alertNames returns the names of the alerts in a file, which must be as promtool wants it.
+func alertNames(path string) ([]string, error) {
+	groups, errs := rulefmt.ParseFile(path, false, model.LegacyValidation, promParser, slog.New(slog.DiscardHandler))
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	var names []string
+	for _, group := range groups.Groups {
+		for _, rule := range group.Rules {
+			if rule.Alert != "" && !slices.Contains(names, rule.Alert) {
+				names = append(names, rule.Alert)
+			}
+		}
+	}
+	return names, nil
+}
 
 // watcher evaluates alert rules over what a scraper scrapes, as Prometheus does.
 type watcher struct {
@@ -42,17 +60,6 @@ func (s *scraper) watch(ctx context.Context, path string) (*watcher, error) {
 		w.rules = append(w.rules, group.AlertingRules()...)
 	}
 	return w, nil
-}
-
-// names returns the names of the alerts.
-func (w *watcher) names() (names []string) {
-	for _, rule := range w.rules {
-		if !slices.Contains(names, rule.Name()) {
-			names = append(names, rule.Name())
-		}
-	}
-	slices.Sort(names)
-	return names
 }
 
 // evaluate evaluates all rules now.

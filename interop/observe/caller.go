@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protowire"
 )
 
 const service = "/observe.v1.ObserveService/"
@@ -133,7 +134,10 @@ func want(what string, err error, allowed ...codes.Code) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%s ends with %s instead of %v: %w", what, got, allowed, err)
+	if err == nil {
+		return fmt.Errorf("%s is answered, instead of %v", what, allowed)
+	}
+	return fmt.Errorf("%s, instead of %v: %w", what, allowed, err)
 }
 
 // unheard is a compression that no server knows.
@@ -175,14 +179,14 @@ func (c *caller) unusual(ctx context.Context) error {
 	other.id, other.source = known.id, known.source
 	retried, given := anyEvent(), anyEvent()
 	retried.kind, given.kind = "retried", "given-up"
-	untyped := anyEvent()
-	untyped.kind, untyped.source = "", ""
+	// A Timestamp of a year that no client can read.
+	untimely := nested(nil, 1, append(anyEvent().proto(), nested(nil, 5, protowire.AppendVarint(protowire.AppendTag(nil, 1, protowire.VarintType), 1<<50))...))
 	errs := []error{
 		want("a new event", c.call(ctx, "Publish", publish(known)), codes.OK),
 		want("a duplicate", c.call(ctx, "Publish", publish(known)), codes.OK),
 		want("a conflict", c.call(ctx, "Publish", publish(other)), codes.AlreadyExists),
 		want("no event", c.call(ctx, "Publish", nil), codes.InvalidArgument),
-		want("an event without a type", c.call(ctx, "Publish", publish(untyped)), codes.InvalidArgument),
+		want("an event of no time", c.call(ctx, "Publish", untimely), codes.InvalidArgument),
 		want("an event that is tried twice", c.call(ctx, "Publish", publish(retried)), codes.OK),
 		want("an event that is given up", c.call(ctx, "Publish", publish(given)), codes.OK),
 		want("a large request", c.call(ctx, "Lookup", make([]byte, 6<<20)), codes.ResourceExhausted),

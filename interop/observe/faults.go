@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -44,6 +45,13 @@ type fault struct {
 	also []string
 }
 
+// without returns the names of alerts for which there is no fault.
+func without(alerts []string) []string {
+	return slices.DeleteFunc(slices.Clone(alerts), func(alert string) bool {
+		return slices.ContainsFunc(faults, func(f fault) bool { return f.alert == alert })
+	})
+}
+
 // once is a fault that needs no calls.
 func once(do func(context.Context, *stage) error) func(context.Context, *stage) (func(context.Context) error, error) {
 	return func(ctx context.Context, s *stage) (func(context.Context) error, error) { return nil, do(ctx, s) }
@@ -61,6 +69,15 @@ func calls(pause time.Duration, do func(context.Context, *stage) error) func(con
 // touch makes a file in the folder of the server, for its consumer.
 func touch(name string) func(context.Context, *stage) error {
 	return func(_ context.Context, s *stage) error { return os.WriteFile(filepath.Join(s.dir, name), nil, 0o600) }
+}
+
+// long is a request of more than 100 events.
+func long() []byte {
+	events := make([]event, 400) // in a small request they are not counted
+	for i := range events {
+		events[i] = anyEvent()
+	}
+	return batch(events)
 }
 
 // large is a request of events that fill a disk.
@@ -115,9 +132,9 @@ var faults = []fault{
 		}),
 	},
 	{
-		alert: "LimitsReached", what: "a client sends batches that are too long", how: start{flags: []string{"--max-batch", "10"}},
+		alert: "LimitsReached", what: "a client sends batches that are too long", how: start{flags: []string{"--max-batch", "100"}},
 		begin: calls(100*time.Millisecond, func(ctx context.Context, s *stage) error {
-			return want("PublishBatch", s.caller.call(ctx, "PublishBatch", batch(make([]event, 11))), codes.InvalidArgument, codes.ResourceExhausted)
+			return want("a long batch", s.caller.call(ctx, "PublishBatch", long()), codes.InvalidArgument, codes.ResourceExhausted)
 		}),
 	},
 	{

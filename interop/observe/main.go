@@ -12,6 +12,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"regexp"
@@ -57,27 +58,37 @@ func run(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	fmt.Printf("%s, %d cores; generated and built in %s\n", runtime.Version(), runtime.NumCPU(), time.Since(begin).Round(time.Second))
-	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	has := strings.Split(*parts, ",")
 	if slices.Contains(has, "panels") {
-		for _, log := range []bool{false, true} {
-			err = errors.Join(err, panels(ctx, m, dir, log, table))
+		for _, inNATS := range []bool{false, true} {
+			err = errors.Join(err, panels(ctx, m, dir, inNATS, os.Stdout))
 		}
 	}
 	if slices.Contains(has, "alerts") {
-		err = errors.Join(err, fires(ctx, m, dir, chosen, table))
+		err = errors.Join(err, fires(ctx, m, dir, chosen, os.Stdout))
 	}
 	if slices.Contains(has, "soak") {
 		fmt.Printf("\n%d events a second for %s, scraped each second\n\n", *rate, *lasts)
-		err = errors.Join(err, soak(ctx, m, dir, *lasts, *rate, table))
+		err = errors.Join(err, soak(ctx, m, dir, *lasts, *rate, os.Stdout))
 	}
 	return err
 }
 
+// newTable returns a table whose rows can be printed one after the other.
+func newTable(to io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(to, 14, 0, 2, ' ', 0) }
+
 // fires tries all faults of chosen alerts, and prints what fired.
-func fires(ctx context.Context, m module, dir string, chosen *regexp.Regexp, table *tabwriter.Writer) error {
+func fires(ctx context.Context, m module, dir string, chosen *regexp.Regexp, to io.Writer) error {
+	alerts, err := alertNames(m.deployed("alerts.yaml"))
+	if err != nil {
+		return err
+	}
+	table := newTable(to)
 	fmt.Fprintf(table, "\nalert\tfault\tfires after\twhich takes\tothers that fire\n")
 	var errs []error
+	for _, alert := range without(alerts) {
+		errs = append(errs, fmt.Errorf("there is no fault here for the alert %s", alert))
+	}
 	for _, f := range faults {
 		if !chosen.MatchString(f.alert) {
 			continue

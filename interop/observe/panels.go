@@ -4,18 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"text/tabwriter"
+	"io"
 	"time"
+
+	"google.golang.org/grpc/codes"
 )
 
 // panels makes everything happen that a dashboard shows, and prints what its panels have.
-func panels(ctx context.Context, m module, dir string, inNATS bool, table *tabwriter.Writer) (err error) {
+func panels(ctx context.Context, m module, dir string, inNATS bool, to io.Writer) (err error) {
 	board, err := readDashboard(m.deployed("dashboard.json"))
 	if err != nil {
 		return err
 	}
 	s, err := set(ctx, m, dir, fault{
-		nats: inNATS, tls: true, how: start{flags: []string{"--max-batch", "10"}, environment: []string{"GOMEMLIMIT=2GiB"}},
+		nats: inNATS, tls: true, how: start{flags: []string{"--max-batch", "100"}, environment: []string{"GOMEMLIMIT=2GiB"}},
 	})
 	if err != nil {
 		return err
@@ -37,6 +39,7 @@ func panels(ctx context.Context, m module, dir string, inNATS bool, table *tabwr
 	if err != nil {
 		return err
 	}
+	table := newTable(to)
 	fmt.Fprintf(table, "\npanel\tseries\n")
 	var errs []error
 	for _, one := range all {
@@ -54,10 +57,7 @@ func panels(ctx context.Context, m module, dir string, inNATS bool, table *tabwr
 
 // tooMuch sends a batch that is longer than the server takes.
 func (s *stage) tooMuch(ctx context.Context) error {
-	if err := s.caller.call(ctx, "PublishBatch", batch(make([]event, 11))); err == nil {
-		return errors.New("a batch of 11 events is taken")
-	}
-	return nil
+	return want("a long batch", s.caller.call(ctx, "PublishBatch", long()), codes.InvalidArgument, codes.ResourceExhausted)
 }
 
 // wrongCertificate puts a file in the place of the certificate that is none.

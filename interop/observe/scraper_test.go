@@ -54,18 +54,19 @@ func TestAlertFiresForItsFaultOnly(t *testing.T) {
 	ready.Set(1)
 	end.Set(unix(time.Now().Add(24 * time.Hour)))
 	s := scrapeOf(t, registry)
-	rules, err := s.watch(t.Context(), put(t, "alerts.yaml", `
+	file := put(t, "alerts.yaml", `
 groups:
   - name: tested
     rules:
       - {alert: NotReady, expr: ready == 0, for: 2m, annotations: {summary: "{{ $labels.job }} is not ready"}}
       - {alert: Ends, expr: end_timestamp_seconds < time() + 3600, annotations: {summary: "ends at {{ $labels.nonesuch }}"}}
-`))
+`)
+	if got, err := alertNames(file); err != nil || !slices.Equal(got, []string{"NotReady", "Ends"}) {
+		t.Fatalf("the alerts are %v, error %v", got, err)
+	}
+	rules, err := s.watch(t.Context(), file)
 	if err != nil {
 		t.Fatal(err)
-	}
-	if got := rules.names(); !slices.Equal(got, []string{"Ends", "NotReady"}) {
-		t.Fatalf("the rules are %v", got)
 	}
 	if fires, err := rules.until(t.Context(), "", 5*time.Minute); fires || err != nil {
 		t.Fatalf("before the fault there fire %v, error %v", rules.firing(), err)

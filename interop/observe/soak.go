@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -21,7 +21,7 @@ const growth = 1.10
 // soak sends events to a server for a time, while it is scraped each second and sends a
 // hundredth of its spans, and prints its memory and how many series there are. Neither may
 // grow. A short time is not enough for the memory.
-func soak(ctx context.Context, m module, dir string, lasts time.Duration, perSecond int, print *tabwriter.Writer) (err error) {
+func soak(ctx context.Context, m module, dir string, lasts time.Duration, perSecond int, print io.Writer) (err error) {
 	spans, err := startCollector()
 	if err != nil {
 		return err
@@ -60,7 +60,8 @@ func soak(ctx context.Context, m module, dir string, lasts time.Duration, perSec
 	l := &load{to: to, caller: calls}
 	ended := make(chan error, 1)
 	go func() { ended <- l.run(loading, perSecond) }()
-	fmt.Fprintln(print, "after\tevents/s\theap in use\tresident\tseries\tlag\tspans\tscrape")
+	table := newTable(print)
+	fmt.Fprintln(table, "after\tevents/s\theap in use\tresident\tseries\tlag\tspans\tscrape")
 	var figures []figure
 	const rows = 30
 	begin, before := time.Now(), time.Now()
@@ -86,17 +87,15 @@ func soak(ctx context.Context, m module, dir string, lasts time.Duration, perSec
 		rate /= now.Sub(before).Seconds()
 		before = now
 		figures = append(figures, f)
-		fmt.Fprintf(print, "%s\t%.0f\t%s\t%s\t%d\t%.0f\t%d\t%.0f ms\n", time.Since(begin).Round(time.Second/10), rate,
+		fmt.Fprintf(table, "%s\t%.0f\t%s\t%s\t%d\t%.0f\t%d\t%.0f ms\n", time.Since(begin).Round(time.Second/10), rate,
 			megabytes(f.heap), megabytes(f.resident), f.series, f.lag, spans.spans.Load(), 1000*f.scrape)
-		if row%3 == 0 || lasts > time.Minute {
-			if err := print.Flush(); err != nil {
-				return err
-			}
+		if err := table.Flush(); err != nil {
+			return err
 		}
 	}
 	took := time.Since(begin)
 	fmt.Fprintf(print, "\n%d events acknowledged in %s: %.0f a second\n", l.events.Load(), took.Round(time.Second/10), float64(l.events.Load())/took.Seconds())
-	return errors.Join(print.Flush(), s.bounded(ctx), compareThirds(figures, lasts))
+	return errors.Join(s.bounded(ctx), compareThirds(figures, lasts))
 }
 
 // figure is what a server takes at a time.
@@ -116,7 +115,7 @@ func (s *scraper) figure(ctx context.Context, of *server, span time.Duration) (f
 	}
 	ask("sum(avg_over_time(go_memstats_heap_inuse_bytes%s))", &f.heap)
 	ask("sum(avg_over_time(process_resident_memory_bytes%s))", &f.resident)
-	ask("sum(avg_over_time(eventlog_consumer_lag_events%s))", &f.lag)
+	ask("sum(avg_over_time(eventlog_consumer_lag_events%s)) or vector(0)", &f.lag)
 	ask("max(max_over_time(scrape_duration_seconds%s))", &f.scrape)
 	f.series = s.series()
 	if err != nil {

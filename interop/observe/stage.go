@@ -12,9 +12,12 @@ import (
 	"time"
 )
 
-// usualSpeed makes a minute pass in 0.6 seconds. Prometheus scrapes each 15 seconds, so
-// each 150 ms.
-const usualSpeed = 100
+// usualSpeed makes a minute pass in 0.6 seconds. By that clock a server is scraped each
+// 15 seconds, as many Prometheus do: so really each 150 ms.
+const (
+	usualSpeed    = 100
+	usualInterval = 15 * time.Second
+)
 
 // set sets up a stage in a new folder below dir.
 func set(ctx context.Context, m module, dir string, f fault) (s *stage, err error) {
@@ -49,7 +52,7 @@ func set(ctx context.Context, m module, dir string, f fault) (s *stage, err erro
 	if s.caller, err = newCaller(s.server, secure); err != nil {
 		return s, err
 	}
-	s.scraper, err = startScraper(m.deployed("prometheus.yaml"), s.server.ops, filepath.Join(s.dir, "tsdb"), newClock(cmp.Or(f.speed, usualSpeed)), f.interval)
+	s.scraper, err = startScraper(m.deployed("prometheus.yaml"), s.server.ops, filepath.Join(s.dir, "tsdb"), newClock(cmp.Or(f.speed, usualSpeed)), cmp.Or(f.interval, usualInterval))
 	return s, err
 }
 
