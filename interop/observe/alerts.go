@@ -88,6 +88,17 @@ func (w *watcher) firing() (names []string) {
 	return names
 }
 
+// patience returns after how long at most, by the clock, an alert has to fire.
+func (w *watcher) patience(name string) time.Duration {
+	longest := 30 * time.Minute
+	for _, rule := range w.rules {
+		if rule.Name() == name {
+			longest += 2 * rule.HoldDuration()
+		}
+	}
+	return longest
+}
+
 // text returns what an alert says that fires.
 func (w *watcher) text(name string) (string, error) {
 	for _, rule := range w.rules {

@@ -83,27 +83,25 @@ func fires(ctx context.Context, m module, dir string, chosen *regexp.Regexp, to 
 	if err != nil {
 		return err
 	}
-	table := newTable(to)
-	fmt.Fprintf(table, "\nalert\tfault\tfires after\twhich takes\tothers that fire\n")
+	row := func(alert, fault, after, took, others string) {
+		fmt.Fprintf(to, "%-20s  %-52s  %-15s  %-5s  %s\n", alert, fault, after, took, others)
+	}
+	row("\nalert", " fault", " fires after", " in", " others that fire, too")
 	var errs []error
 	for _, alert := range without(alerts) {
 		errs = append(errs, fmt.Errorf("there is no fault here for the alert %s", alert))
 	}
 	for _, f := range faults {
-		if !chosen.MatchString(f.alert) {
+		if !chosen.MatchString(f.alert) || ctx.Err() != nil {
 			continue
 		}
 		out, err := f.try(ctx, m, dir)
-		if err != nil {
-			errs = append(errs, err)
-			fmt.Fprintf(table, "%s\t%s\tnot as it should\t\t%s\n", f.alert, f.what, strings.Join(out.others, ", "))
-		} else {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", f.alert, f.what, out.after.Round(time.Second), out.took.Round(time.Second/10), strings.Join(out.others, ", "))
+		after := "not as it should"
+		if err == nil {
+			after = out.after.Round(time.Second).String()
 		}
-		errs = append(errs, table.Flush())
-		if ctx.Err() != nil {
-			break
-		}
+		row(f.alert, f.what, after, fmt.Sprintf("%.0f s", out.took.Seconds()), strings.Join(out.others, ", "))
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

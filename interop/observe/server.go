@@ -112,14 +112,14 @@ func (s *server) await(path, pattern string) error {
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		select {
 		case <-s.ended:
-			return fmt.Errorf("the server has ended:\n%s", s.log)
+			return fmt.Errorf("the server has ended:\n%s", s.log.last())
 		default:
 		}
 		if body, err = s.page(path); err == nil && want.MatchString(body) {
 			return nil
 		}
 	}
-	return fmt.Errorf("%s of the server has no %s: %w\n%s\n%s", path, pattern, err, body, s.log)
+	return fmt.Errorf("%s of the server has no %s; error %v\n%s", path, pattern, err, s.log.last())
 }
 
 // measures waits until a line of the metrics matches.

@@ -95,7 +95,10 @@ func soak(ctx context.Context, m module, dir string, lasts time.Duration, perSec
 	}
 	took := time.Since(begin)
 	fmt.Fprintf(print, "\n%d events acknowledged in %s: %.0f a second\n", l.events.Load(), took.Round(time.Second/10), float64(l.events.Load())/took.Seconds())
-	return errors.Join(s.bounded(ctx), compareThirds(figures, lasts))
+	if spans.spans.Load() == 0 {
+		err = errors.New("no span came")
+	}
+	return errors.Join(err, s.bounded(ctx), compareThirds(figures, lasts))
 }
 
 // figure is what a server takes at a time.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -87,10 +88,6 @@ type outcome struct {
 // quiet is for how long no alert may fire before a fault, by the clock.
 const quiet = 8 * time.Minute
 
-// patience is for how long, by the clock, an alert may not fire after its fault. The
-// longest time for which a condition must hold is an hour.
-const patience = 90 * time.Minute
-
 // try makes a fault, and returns what fired.
 func (f fault) try(ctx context.Context, m module, dir string) (out outcome, err error) {
 	out.fault = f
@@ -111,12 +108,18 @@ func (f fault) try(ctx context.Context, m module, dir string) (out outcome, err 
 	calling, hangUp := context.WithCancel(ctx)
 	defer hangUp()
 	honest := make(chan error, 1)
+	var faulty atomic.Bool // whether the calls may fail
 	go func() {
 		if f.quiet {
 			honest <- s.caller.usual(calling)
 			return
 		}
-		honest <- each(calling, 20*time.Millisecond, s.caller.usual)
+		honest <- each(calling, 20*time.Millisecond, func(ctx context.Context) error {
+			if err := s.caller.usual(ctx); err != nil && !faulty.Load() {
+				return err
+			}
+			return nil
+		})
 	}()
 	early, err := rules.until(ctx, "", quiet)
 	if err != nil {
@@ -133,6 +136,7 @@ func (f fault) try(ctx context.Context, m module, dir string) (out outcome, err 
 	default:
 	}
 	since, begin := s.scraper.clock.now(), time.Now()
+	faulty.Store(true)
 	more, err := f.begin(ctx, s)
 	if err != nil {
 		return out, err
@@ -143,6 +147,7 @@ func (f fault) try(ctx context.Context, m module, dir string) (out outcome, err 
 			go func() { failed <- more(calling) }()
 		}
 	}
+	patience := rules.patience(f.alert)
 	for s.scraper.clock.now().Sub(since) < patience {
 		fires, err := rules.until(ctx, f.alert, 5*time.Minute)
 		if err != nil {
