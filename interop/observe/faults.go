@@ -97,7 +97,7 @@ var faults = []fault{
 		begin: once(func(_ context.Context, s *stage) error { return s.server.stop() }),
 	},
 	{
-		alert: "ServerMissing", what: "Prometheus finds no target any more",
+		alert: "ServerMissing", what: "Prometheus no longer finds a target",
 		begin: once(func(_ context.Context, s *stage) error {
 			s.scraper.targets <- map[string][]*targetgroup.Group{s.scraper.job: nil}
 			return nil
