@@ -23,7 +23,7 @@ func panels(ctx context.Context, m module, dir string, inNATS bool, to io.Writer
 		return err
 	}
 	defer func() { err = errors.Join(err, s.strike()) }()
-	if err := s.scraper.await(ctx, "up", 10*time.Second); err != nil {
+	if err := s.scraper.await(ctx, "up"); err != nil {
 		return err
 	}
 	calling, hangUp := context.WithTimeout(ctx, 5*time.Second)

@@ -139,8 +139,9 @@ func (s *scraper) value(ctx context.Context, expr string) (float64, error) {
 	return vector[0].F, nil
 }
 
-// await waits until an expression has a value that is not 0.
-func (s *scraper) await(ctx context.Context, expr string, patience time.Duration) error {
+// await waits until an expression has a value that is not 0, for at most 10 seconds.
+func (s *scraper) await(ctx context.Context, expr string) error {
+	const patience = 10 * time.Second
 	var vector promql.Vector
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(s.clock.takes(s.interval)) {
 		var err error
@@ -196,7 +197,7 @@ func isTime(name string) bool {
 }
 
 func (a fastAppender) Append(ref storage.SeriesRef, ls labels.Labels, _, t int64, v float64, h *histogram.Histogram, fh *histogram.FloatHistogram, options storage.AOptions) (storage.SeriesRef, error) {
-	if h == nil && fh == nil && isTime(ls.Get(labels.MetricName)) {
+	if h == nil && fh == nil && isTime(ls.Get(model.MetricNameLabel)) {
 		v = a.clock.seconds(v)
 	}
 	options.Exemplars = nil

@@ -31,7 +31,7 @@ func scrapeOf(t *testing.T, registry *prometheus.Registry) *scraper {
 			t.Error(err)
 		}
 	})
-	if err := s.await(t.Context(), "up", 10*time.Second); err != nil {
+	if err := s.await(t.Context(), "up"); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -153,7 +153,7 @@ func TestLabelThatAClientMadeUpIsReported(t *testing.T) {
 		t.Error(err)
 	}
 	calls.WithLabelValues("random-17").Inc()
-	if err := s.await(t.Context(), `calls_total{method=~"random.*"}`, 10*time.Second); err != nil {
+	if err := s.await(t.Context(), `calls_total{method=~"random.*"}`); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.bounded(t.Context()); err == nil || !strings.Contains(err.Error(), `label method has the value "random-17"`) {

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/common/model"
 )
 
 // growth is by how much a figure of the last third of the time may be more than that of
@@ -55,6 +55,9 @@ func soak(ctx context.Context, m module, dir string, lasts time.Duration, perSec
 	}
 	defer func() { err = errors.Join(err, s.stop()) }()
 
+	if err := s.await(ctx, "up"); err != nil {
+		return err
+	}
 	loading, stop := context.WithTimeout(ctx, lasts)
 	defer stop()
 	l := &load{to: to, caller: calls}
@@ -63,7 +66,7 @@ func soak(ctx context.Context, m module, dir string, lasts time.Duration, perSec
 	table := newTable(print)
 	fmt.Fprintln(table, "after\tevents/s\theap in use\tresident\tseries\tlag\tspans\tscrape")
 	var figures []figure
-	const rows = 30
+	rows := max(3, min(30, int(lasts/time.Second))) / 3 * 3
 	begin, before := time.Now(), time.Now()
 	for row := 1; row <= rows; row++ {
 		select {
@@ -72,10 +75,10 @@ func soak(ctx context.Context, m module, dir string, lasts time.Duration, perSec
 				return errors.Join(err, ctx.Err(), errors.New(to.log.last()))
 			}
 			ended = nil // it is the end
-		case <-time.After(time.Until(begin.Add(lasts * time.Duration(row) / rows))):
+		case <-time.After(time.Until(begin.Add(lasts * time.Duration(row) / time.Duration(rows)))):
 		}
 		now := time.Now()
-		f, err := s.figure(ctx, to, max(5*time.Second, lasts/rows))
+		f, err := s.figure(ctx, to, max(5*time.Second, lasts/time.Duration(rows)))
 		if err != nil {
 			return err
 		}
@@ -174,7 +177,7 @@ func (s *scraper) bounded(ctx context.Context) error {
 				return strings.Contains(value, part) && !slices.Contains([]string{"Unknown", "unknown", "unknown RPC", "unknown compression"}, value)
 			})
 		})
-		if made >= 0 && name != labels.MetricName {
+		if made >= 0 && name != model.MetricNameLabel {
 			errs = append(errs, fmt.Errorf("the label %s has the value %q, which a client made up", name, values[made]))
 		}
 	}
