@@ -147,6 +147,10 @@ soak: ## append ten million events, call the server for ten minutes, and print t
 	cd bench && $(GO) run ./events -soak 10000000
 	cd bench && $(GO) run ./server -soak 10m
 
+.PHONY: observe
+observe: plugins ## observe a server by Prometheus: each panel has data, each alert fires, and a minute of load leaves memory and series flat (6 minutes); LASTS=10m for longer, ALERTS='Log|Consumer' for some alerts only
+	cd interop && $(GO) run ./observe $(if $(LASTS),-lasts $(LASTS)) $(if $(ALERTS),-parts alerts -alerts '$(ALERTS)')
+
 .PHONY: plugins
 plugins: ## build the three plugins into .tools/bin
 	@$(GO) build -o $(BIN)/ ./cmd/protoc-gen-receiver
