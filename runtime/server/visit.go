@@ -128,7 +128,7 @@ func (v *Visit) End() {
 	if !started {
 		v.call.release()
 	}
-	v.call.of.answered(v.call.stream)
+	v.call.of.answered(v.call.stream, true, 0)
 }
 
 // Context returns the context of the call, in which its handler must run.
