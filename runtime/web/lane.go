@@ -126,7 +126,7 @@ func (p *port) route(to http.ResponseWriter, r *http.Request) {
 // bound bounds for how long the client may let an answer wait that is not one of a call.
 func bound(to http.ResponseWriter, r *http.Request) {
 	if r.ProtoMajor == 2 {
-		_ = http.NewResponseController(to).SetWriteDeadline(time.Now().Add(lingering))
+		_ = http.NewResponseController(to).SetWriteDeadline(time.Now().Add(patience))
 	}
 }
 
@@ -227,9 +227,11 @@ func (x *exchange) receives(framed bool) {
 }
 
 // lingering is how long a client of HTTP/1 that still sends its request when it has an
-// answer may go on to do so, so that it comes to read the answer. It is also how long an
-// answer may wait that is not one of a call.
+// answer may go on to do so, so that it comes to read the answer.
 const lingering = time.Second
+
+// patience is how long an answer may wait for its client that is not one of a call.
+const patience = 5 * time.Second
 
 func (x *exchange) leave() {
 	if x.request.ProtoMajor == 1 && !x.visit.Done() {
