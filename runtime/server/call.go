@@ -337,14 +337,19 @@ func (c *call) unreceived(err error) {
 	case codes.ResourceExhausted:
 		c.tooLong(err)
 	case codes.Internal, codes.Unimplemented: // there is none, or it can't be decompressed, or ends too early
-		why := Undecodable
-		c.of.mu.Lock()
-		if c.bytes == 0 {
-			why = NoRequest
-		}
-		c.of.mu.Unlock()
-		c.limits.notices.unhandled(why, c.method, c.of.from)
+		c.unreadable()
 	}
+}
+
+// unreadable notes that there is no message to decode.
+func (c *call) unreadable() {
+	why := Undecodable
+	c.of.mu.Lock()
+	if c.bytes == 0 {
+		why = NoRequest
+	}
+	c.of.mu.Unlock()
+	c.limits.notices.unhandled(why, c.method, c.of.from)
 }
 
 // tooLong notes that gRPC refused a message for its length, unless the limits ended the

@@ -184,6 +184,48 @@ func TestInterceptorsRunByAllWays(t *testing.T) {
 	})
 }
 
+// Observers see each call once, whichever way it comes, with the code that the caller gets.
+func TestObserversSeeCallsByAllWays(t *testing.T) {
+	t.Parallel()
+	type seen struct {
+		method string
+		within bool // the context that Begin returned
+		code   codes.Code
+	}
+	type beginKey struct{}
+	ends := make(chan seen, 10)
+	s := serve(t, nil, server.Observers(server.Observer{RPC: func(call server.Call) server.RPCObserver {
+		return server.RPCObserver{
+			Begin: func(ctx context.Context) context.Context { return context.WithValue(ctx, beginKey{}, call.Method) },
+			End: func(ctx context.Context, code codes.Code, _ time.Duration) {
+				ends <- seen{call.Method, ctx.Value(beginKey{}) == call.Method, code}
+			},
+		}
+	}}))
+	s.each(t, func(t *testing.T, k kind, l lane) {
+		for _, answer := range []error{nil, status.Error(codes.NotFound, "no"), context.Canceled} {
+			s.service.handles(func(ctx context.Context, _ []string) ([]string, error) {
+				if ctx.Value(beginKey{}) != k.method() {
+					t.Error("the handler is not in the context of the observer")
+				}
+				return []string{"b"}, answer
+			})
+			o := l.call(soon(t), call{kind: k, requests: []string{"a"}})
+			select {
+			case got := <-ends:
+				if want := (seen{k.method(), true, o.status.Code()}); got != want {
+					t.Errorf("the observer saw %v, want %v", got, want)
+				}
+			case <-time.After(testTimeout):
+				t.Error("the observer saw nothing")
+			}
+		}
+		if len(ends) > 0 {
+			t.Errorf("the observer also saw %v", <-ends)
+		}
+	})
+}
+
 // issued is a certificate with its key.
 type issued struct {
 	certificate *x509.Certificate

@@ -232,7 +232,9 @@ func TestDeadlinesAreTheSameByAllWays(t *testing.T) {
 				})
 				ctx, cancel := context.WithTimeout(context.Background(), timeout)
 				defer cancel()
-				if o := l.call(ctx, call{kind: k, requests: []string{"a"}}); o.status.Code() != codes.DeadlineExceeded {
+				o := l.call(ctx, call{kind: k, requests: []string{"a"}})
+				// A client of Connect may leave before it has read more than the status of HTTP.
+				if o.status.Code() != codes.DeadlineExceeded && o.http != http.StatusGatewayTimeout {
 					t.Errorf("the call ended with %v", o.status)
 				}
 				select {

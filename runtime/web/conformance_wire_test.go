@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
@@ -152,49 +153,75 @@ func encoded(t *testing.T, text string) []byte {
 	return message
 }
 
-// What is wrong on the wire has the same answer in all protocols, and never reaches the
-// handler.
+// What is wrong on the wire has the same answer in all protocols, never reaches the
+// handler, and is counted.
 func TestWrongRequestsHaveTheSameAnswerInAllProtocols(t *testing.T) {
 	t.Parallel()
-	s := serve(t, nil)
+	refusals := make(chan string, 10)
+	s := serve(t, func(c *settings) { c.MaxMessageBytes = 10_000 }, server.Observers(server.Observer{Refused: func(why string) { refusals <- why }}))
 	reached := false
 	s.service.handles(func(context.Context, []string) ([]string, error) {
 		reached = true
 		return []string{"b"}, nil
 	})
-	right := encoded(t, "a")
+	right, long := encoded(t, "a"), encoded(t, strings.Repeat("a", 20_000))
+	none := kind{name: "Nothing"}
 	for _, c := range []struct {
 		name    string
+		rpc     kind // instead of the one of the protocol
 		message []byte
+		whole   []byte // instead of the message with its prefix
 		flags   byte
 		headers []string // ENCODING is the header that names the compression
 		code    codes.Code
 		own     codes.Code // of gRPC's own port, if it is another
 		says    string
+		refused string // as observers see it
 	}{
 		{name: "nothing wrong", message: right, code: codes.OK},
 		{name: "compressed", message: compressed(right), flags: 1, headers: []string{"ENCODING", "gzip"}, code: codes.OK},
-		{name: "unknown compression", message: right, flags: 1, headers: []string{"ENCODING", "snail"}, code: codes.Unimplemented, says: "snail"},
-		{name: "not what the message is", message: []byte{0xff, 0xff}, code: codes.InvalidArgument, says: "the request is not a valid grpc.testing.SimpleRequest"},
-		{name: "text that is not UTF-8", message: []byte{0x1a, 0x04, 0x0a, 0x02, 0xff}, code: codes.InvalidArgument, says: "the request is not a valid grpc.testing.SimpleRequest"},
-		{name: "not compressed as it says", message: right, flags: 1, headers: []string{"ENCODING", "gzip"}, code: codes.InvalidArgument, own: codes.Internal},
+		{name: "unknown compression", message: right, flags: 1, headers: []string{"ENCODING", "snail"},
+			code: codes.Unimplemented, says: "snail", refused: server.UnknownCompression},
+		{name: "not what the message is", message: []byte{0xff, 0xff},
+			code: codes.InvalidArgument, says: "the request is not a valid grpc.testing.SimpleRequest", refused: server.Undecodable},
+		{name: "text that is not UTF-8", message: []byte{0x1a, 0x04, 0x0a, 0x02, 0xff},
+			code: codes.InvalidArgument, says: "the request is not a valid grpc.testing.SimpleRequest", refused: server.Undecodable},
+		{name: "not compressed as it says", message: right, flags: 1, headers: []string{"ENCODING", "gzip"},
+			code: codes.InvalidArgument, own: codes.Internal, refused: server.Undecodable},
+		{name: "too large", message: long, code: codes.ResourceExhausted, refused: server.TooLarge},
+		{name: "too large once it is not compressed", message: compressed(long), flags: 1, headers: []string{"ENCODING", "gzip"},
+			code: codes.ResourceExhausted, refused: server.TooLarge},
+		{name: "no message", whole: []byte{}, code: codes.Unimplemented, own: codes.Internal, refused: server.NoRequest},
+		{name: "two messages", whole: append(frame(0, right), frame(0, right)...),
+			code: codes.Unimplemented, own: codes.Internal, refused: server.Undecodable},
+		{name: "half a message", whole: frame(0, long[:5_000])[:2_000], code: codes.Internal, refused: server.Undecodable},
+		{name: "an RPC that no proto has", rpc: none, message: right, code: codes.Unimplemented, refused: server.UnknownRPC},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for _, w := range s.wires(t) {
+				if c.whole != nil && !w.framed {
+					continue // any body is one message
+				}
 				t.Run(w.name, func(t *testing.T) {
 					reached = false
-					body, code := c.message, c.code
+					body, code, rpc := c.message, c.code, w.rpc
 					if w.url == "http://"+s.addr {
 						code = cmp.Or(c.own, code)
 					}
 					if w.framed {
 						body = frame(c.flags, body)
 					}
+					if c.whole != nil {
+						body = c.whole
+					}
+					if c.rpc != (kind{}) {
+						rpc = c.rpc
+					}
 					headers := []string{"Te", "trailers"}
 					for _, header := range c.headers {
 						headers = append(headers, strings.ReplaceAll(header, "ENCODING", w.encoding))
 					}
-					response, answer, err := post(soon(t), w.client, w.url+w.rpc.method(), w.contentType, body, headers...)
+					response, answer, err := post(soon(t), w.client, w.url+rpc.method(), w.contentType, body, headers...)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -205,7 +232,21 @@ func TestWrongRequestsHaveTheSameAnswerInAllProtocols(t *testing.T) {
 					if reached != (code == codes.OK) {
 						t.Errorf("the handler was reached: %v", reached)
 					}
+					if c.refused == "" {
+						return
+					}
+					select {
+					case why := <-refusals:
+						if why != c.refused {
+							t.Errorf("observers see that it is refused for %q, want %q", why, c.refused)
+						}
+					case <-time.After(testTimeout):
+						t.Errorf("observers don't see that it is refused, want for %q", c.refused)
+					}
 				})
+			}
+			if len(refusals) > 0 {
+				t.Errorf("observers also see %q", <-refusals)
 			}
 		})
 	}
@@ -326,22 +367,26 @@ func TestJSONIsStrict(t *testing.T) {
 	})
 }
 
-// A request of another kind than any RPC takes gets the status that HTTP has for it.
+// A request that is no call gets the status that HTTP has for it, and is counted.
 func TestWhatIsNoCallHasAStatusOfHTTP(t *testing.T) {
 	t.Parallel()
-	s := serve(t, nil)
-	s.service.handles(func(_ context.Context, requests []string) ([]string, error) { return requests, nil })
+	refusals := make(chan string, 10)
+	s := serve(t, nil, server.Observers(server.Observer{Refused: func(why string) { refusals <- why }}))
 	client := s.client(t, false)
 	for _, c := range []struct {
 		name, method, path, contentType string
+		header                          string // of the request
 		status                          int
-		header, value                   string
+		allow                           string
+		refused                         string
 	}{
-		{"GET", http.MethodGet, unary.method(), "", http.StatusMethodNotAllowed, "Allow", "POST"},
-		{"a form", http.MethodPost, unary.method(), "application/x-www-form-urlencoded", http.StatusUnsupportedMediaType, "", ""},
-		{"no content type", http.MethodPost, unary.method(), "", http.StatusUnsupportedMediaType, "", ""},
-		{"JSON for a stream", http.MethodPost, fromServer.method(), "application/json", http.StatusUnsupportedMediaType, "", ""},
-		{"a path of no RPC", http.MethodGet, "/", "", http.StatusNotFound, "", ""},
+		{"GET", http.MethodGet, unary.method(), "", "", http.StatusMethodNotAllowed, "POST", server.NotGRPC},
+		{"a form", http.MethodPost, unary.method(), "application/x-www-form-urlencoded", "", http.StatusUnsupportedMediaType, "", server.NotGRPC},
+		{"no content type", http.MethodPost, unary.method(), "", "", http.StatusUnsupportedMediaType, "", server.NotGRPC},
+		{"JSON for a stream", http.MethodPost, fromServer.method(), "application/json", "", http.StatusUnsupportedMediaType, "", server.NotGRPC},
+		{"both ways by HTTP/1.1", http.MethodPost, bothWays.method(), "application/connect+json", "", http.StatusHTTPVersionNotSupported, "", server.NotGRPC},
+		{"a path of no RPC", http.MethodGet, "/", "", "", http.StatusNotFound, "", server.UnknownRPC},
+		{"large headers", http.MethodPost, unary.method(), "application/json", strings.Repeat("a", 17<<10), http.StatusRequestHeaderFieldsTooLarge, "", server.HeadersTooLarge},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r, err := http.NewRequestWithContext(soon(t), c.method, "http://"+s.http+c.path, strings.NewReader("{}"))
@@ -351,6 +396,7 @@ func TestWhatIsNoCallHasAStatusOfHTTP(t *testing.T) {
 			if c.contentType != "" {
 				r.Header.Set("Content-Type", c.contentType)
 			}
+			r.Header.Set("X-Header", c.header)
 			response, err := client.Do(r)
 			if err != nil {
 				t.Fatal(err)
@@ -359,10 +405,21 @@ func TestWhatIsNoCallHasAStatusOfHTTP(t *testing.T) {
 			if response.StatusCode != c.status {
 				t.Errorf("HTTP %d, want %d", response.StatusCode, c.status)
 			}
-			if c.header != "" && response.Header.Get(c.header) != c.value {
-				t.Errorf("%s is %q, want %q", c.header, response.Header.Get(c.header), c.value)
+			if got := response.Header.Get("Allow"); got != c.allow {
+				t.Errorf("Allow is %q, want %q", got, c.allow)
+			}
+			select {
+			case why := <-refusals:
+				if why != c.refused {
+					t.Errorf("observers see that it is refused for %q, want %q", why, c.refused)
+				}
+			case <-time.After(testTimeout):
+				t.Errorf("observers don't see that it is refused, want for %q", c.refused)
 			}
 		})
+	}
+	if len(refusals) > 0 {
+		t.Errorf("observers also see %q", <-refusals)
 	}
 }
 
@@ -454,7 +511,30 @@ func TestHealthAndReflectionAreServedByHTTP(t *testing.T) {
 	}
 }
 
-// A timeout that can't be read is refused; one of a curl user ends the call in time.
+// A deadline that passes while a stream is being written is how the stream ends.
+func TestAStreamEndsWithItsDeadline(t *testing.T) {
+	t.Parallel()
+	s := serve(t, nil)
+	s.service.tail = func(stream testpb.BenchmarkService_StreamingFromServerServer) error {
+		for stream.Context().Err() == nil {
+			if err := stream.Send(reply(strings.Repeat("a", 100_000))); err != nil {
+				return err
+			}
+		}
+		return stream.Context().Err()
+	}
+	for _, client := range []*http.Client{s.client(t, false), s.client(t, true)} {
+		response, answer, err := post(soon(t), client, "http://"+s.http+fromServer.method(), "application/connect+json", frame(0, []byte("{}")), "Connect-Timeout-Ms", "30")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := inEndOfStream(response, answer); got.Code() != codes.DeadlineExceeded {
+			t.Errorf("%s: got %v", response.Proto, got)
+		}
+	}
+}
+
+// A timeout that can't be read is refused. One that passes is the answer.
 func TestTimeoutsOfConnectAreChecked(t *testing.T) {
 	t.Parallel()
 	s := serve(t, nil)
@@ -465,14 +545,16 @@ func TestTimeoutsOfConnectAreChecked(t *testing.T) {
 	for timeout, want := range map[string]struct {
 		status int
 		code   string
-	}{"20": {http.StatusGatewayTimeout, "deadline_exceeded"}, "soon": {http.StatusBadRequest, "invalid_argument"}} {
-		response, answer, err := post(soon(t), s.client(t, false), "http://"+s.http+unary.method(), "application/json", []byte("{}"), "Connect-Timeout-Ms", timeout)
-		if err != nil {
-			t.Fatal(err)
-		}
-		failed := jsonError{}
-		if err := json.Unmarshal(answer, &failed); err != nil || failed.Code != want.code || response.StatusCode != want.status {
-			t.Errorf("%s: HTTP %d, %s", timeout, response.StatusCode, answer)
+	}{"5": {http.StatusGatewayTimeout, "deadline_exceeded"}, "soon": {http.StatusBadRequest, "invalid_argument"}} {
+		for _, client := range []*http.Client{s.client(t, false), s.client(t, true)} {
+			response, answer, err := post(soon(t), client, "http://"+s.http+unary.method(), "application/json", []byte("{}"), "Connect-Timeout-Ms", timeout)
+			if err != nil {
+				t.Fatal(err)
+			}
+			failed := jsonError{}
+			if err := json.Unmarshal(answer, &failed); err != nil || failed.Code != want.code || response.StatusCode != want.status {
+				t.Errorf("%s: HTTP %d, %s", timeout, response.StatusCode, answer)
+			}
 		}
 	}
 }
