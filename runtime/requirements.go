@@ -28,7 +28,7 @@ var requirements = []Requirement{
 	{"connectrpc.com/connect/v2", "v2.0.2", "v2.0.2"},    // the first with untyped handlers that the proxy serves
 	{"github.com/google/uuid", "v1.6.0", "v1.6.0"},       // for NewV7
 	{"github.com/nats-io/nats.go", "v1.55.0", "v1.55.0"}, // older ones call it a closed connection if a request is cut off
-	{"github.com/prometheus/client_golang", "v1.25.0", "v1.25.0"},
+	{"github.com/prometheus/client_golang", "v1.25.0", "v1.23.0"},
 	{"go.yaml.in/yaml/v4", "v4.0.0", "v4.0.0"},  // the first that is stable
 	{"golang.org/x/time", "v0.16.0", "v0.12.0"}, // package rate, of which any version will do
 	{"google.golang.org/genproto/googleapis/rpc", // as the least grpc requires it

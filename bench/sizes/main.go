@@ -22,7 +22,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"text/tabwriter"
 	"time"
 )
 
@@ -41,18 +40,14 @@ func measure(parts []string, proto string) error {
 	if err != nil {
 		return err
 	}
-	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(out, "parts\tcold build\ttime of cores\tbinary\tstripped\tpackages\tmodules\tlines of the runtime\t")
+	fmt.Printf("%-21s  %10s  %13s  %9s  %9s  %8s  %7s  %s\n", "parts", "cold build", "time of cores", "binary", "stripped", "packages", "modules", "lines of the runtime")
 	for _, one := range parts {
 		built, err := build(one, text)
 		if err != nil {
 			return fmt.Errorf("parts=%s: %w", one, err)
 		}
-		fmt.Fprintf(out, "%s\t%.0f s\t%.0f s\t%.1f MB\t%.1f MB\t%d\t%d\t%d\t\n", one, built.clock.Seconds(), built.cores.Seconds(),
+		fmt.Printf("%-21s  %8.0f s  %11.0f s  %6.1f MB  %6.1f MB  %8d  %7d  %20d\n", one, built.clock.Seconds(), built.cores.Seconds(),
 			float64(built.binary)/1e6, float64(built.stripped)/1e6, built.packages, built.modules, built.lines)
-		if err := out.Flush(); err != nil {
-			return err
-		}
 	}
 	return nil
 }
