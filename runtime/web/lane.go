@@ -216,7 +216,7 @@ func (x *exchange) expire() {
 func (r *rpc) handle(ctx context.Context, _ connect.Spec, of connect.ServerStream) error {
 	x := ctx.Value(exchangeKey{}).(*exchange)
 	info, _ := connect.CallInfoForServerContext(ctx)
-	s, err := x.stream(ctx, &connected{of: of, x: x, info: info}, info.ResponseHeader(), info.ResponseTrailer())
+	s, err := x.stream(ctx, &connected{ctx, of, x}, info.ResponseHeader(), info.ResponseTrailer())
 	if err != nil {
 		return connectError(err)
 	}
@@ -242,9 +242,9 @@ type messages interface {
 
 // connected are messages in one of connect's protocols.
 type connected struct {
-	of   connect.ServerStream
-	x    *exchange
-	info *connect.CallInfo
+	ctx context.Context
+	of  connect.ServerStream
+	x   *exchange
 }
 
 func (c *connected) receive(into proto.Message) error {
@@ -268,10 +268,8 @@ func (c *connected) receive(into proto.Message) error {
 		return nil
 	case cut != nil:
 		return cut
-	case c.x.request.Context().Err() != nil:
-		return status.FromContextError(c.x.request.Context().Err()).Err()
-	case errors.Is(err, context.DeadlineExceeded):
-		return status.FromContextError(context.DeadlineExceeded).Err()
+	case c.ctx.Err() != nil:
+		return status.FromContextError(c.ctx.Err()).Err()
 	case errors.Is(err, io.EOF):
 		return io.EOF
 	case errors.As(err, &known) && known.Code() == connect.CodeResourceExhausted: // once it was decompressed

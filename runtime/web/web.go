@@ -134,7 +134,7 @@ func (p *port) Open(s *server.Server) (err error) {
 		TLSConfig:         encryption,
 		ReadHeaderTimeout: handshake,
 		IdleTimeout:       config.IdleTimeout,
-		MaxHeaderBytes:    min(config.MaxMetadataBytes, math.MaxInt32),
+		MaxHeaderBytes:    min(config.MaxMetadataBytes, math.MaxInt32-headerRoom) + headerRoom,
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams:          min(config.MaxStreams, math.MaxInt32),
 			MaxReceiveBufferPerConnection: 1 << 20,
@@ -154,6 +154,10 @@ func (p *port) Open(s *server.Server) (err error) {
 	p.http.Protocols.SetUnencryptedHTTP2(true)
 	return nil
 }
+
+// headerRoom is by how much headers may be too large for the server to say so itself,
+// rather than package http.
+const headerRoom = 4 << 10
 
 type connectionKey struct{}
 
