@@ -35,7 +35,7 @@ func Start(t testing.TB, flags ...string) *Server {
 	go func() { ended <- command.Wait() }()
 	t.Cleanup(func() {
 		_ = command.Process.Kill()
-		<-ended
+		_ = <-ended // says that it was killed
 		if t.Failed() {
 			t.Logf("the server's log:\n%s", s.Log())
 		}
