@@ -38,7 +38,7 @@ function withFetch({ server, limited, key }: Task): Steps {
       await send();
       const response = await send();
       const { code, details } = await response.json();
-      return { status: response.status, code, details: details.map((detail: { type: string }) => detail.type) };
+      return { status: response.status, code, retryAfter: response.headers.get("Retry-After"), details: details.map((detail: { type: string }) => detail.type) };
     },
     "fetch: follow": async () => {
       const response = await fetch(`${service}/Publish`, json({ event: { ...event, subject: "first" } }, signed));
@@ -98,14 +98,22 @@ function shown({ server, key }: Task): Steps {
   };
 }
 
-// withoutPermission tries what a browser lets a page do without asking the server first.
-function withoutPermission({ server }: Task): Steps {
+// withoutPermission tries what a browser lets any page do without asking the server: to
+// send what a form could send. The server has no keys, as on a developer's machine.
+function withoutPermission({ limited }: Task): Steps {
+  const event = JSON.stringify({ event: { source: "web-shop", eventType: "forged" } });
+  const cloudEvent = JSON.stringify({ specversion: "1.0", id: "forged", source: "web-shop", type: "forged" });
+  const send = async (path: string, text: string) => {
+    const types: string[] = [];
+    for (const type of ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""]) {
+      const response = await fetch(limited + path, { method: "POST", mode: "no-cors", body: new Blob([text], { type }) });
+      types.push(response.type);
+    }
+    return types;
+  };
   return {
-    "a form": async () => {
-      const body = JSON.stringify({ event: { source: "web-shop", eventType: "forged" } });
-      const response = await fetch(`${server}/orders.v1.OrdersService/Publish`, { method: "POST", mode: "no-cors", body });
-      return response.type;
-    },
+    "a form": () => send("/orders.v1.OrdersService/Publish", event),
+    "a form as CloudEvent": () => send("/events/orders.v1.OrdersService", cloudEvent),
   };
 }
 
