@@ -32,12 +32,14 @@ type variant struct {
 	explains bool    // measured only with -explain
 	grpc     func() []grpc.ServerOption
 	server   func(*server.Service) (setup, error) // may change the service; nil for grpc-go alone
+	json     string                               // the version of HTTP by which it is called with JSON; "" for gRPC
 }
 
 // setup is what a server is given besides its service, and what its callers must know.
 type setup struct {
 	options  []server.Option
 	metadata []string // names and values in turn, which callers send with each call
+	http     string   // its address for HTTP; "" for none
 	dir      string   // of its files, "" for none
 }
 
@@ -55,6 +57,9 @@ var variants = []variant{
 	{name: "all defaults", most: 1.10, server: func(*server.Service) (setup, error) { return setup{}, nil }},
 	{name: "keys and rates", most: 1.20, server: guarded},
 	{name: "rules", server: ruled},
+	{name: "HTTP not used", most: 1.10, server: listening},
+	{name: "JSON by HTTP 1.1", most: 3.00, server: listening, json: "1.1"},
+	{name: "JSON by HTTP 2", most: 3.00, server: listening, json: "2"},
 }
 
 // guarded gives the service what it has in a generated server with API keys, and with a
@@ -123,7 +128,7 @@ func (v variant) start() (answer, error) {
 		return answer{}, err
 	}
 	go func() { _ = s.Serve(context.Background()) }()
-	return answer{Address: s.Addr(), Metadata: with.metadata, dir: with.dir}, nil
+	return answer{Address: s.Addr(), Metadata: with.metadata, HTTP: with.http, dir: with.dir}, nil
 }
 
 // recovery is the least that an interceptor does which recovers panics.
