@@ -136,6 +136,10 @@ bench: plugins ## measure: the plugin as a process, the event log, an RPC with a
 	cd bench && $(GO) run ./events
 	cd bench && $(GO) run ./server
 
+.PHONY: sizes
+sizes: plugins ## measure what HTTP, metrics and traces add to the build and the binary of a server (10 minutes)
+	cd bench && $(GO) run ./sizes
+
 .PHONY: soak
 soak: ## append ten million events, call the server for ten minutes, and print the memory used
 	cd bench && $(GO) run ./events -soak 10000000

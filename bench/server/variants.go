@@ -20,6 +20,8 @@ import (
 	"example.com/receiver/gen/receiverpb/receiverserver"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/bench/server/rulespb"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/guard"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/metrics"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/ops"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/validate"
 )
@@ -53,8 +55,15 @@ var variants = []variant{
 		return []grpc.ServerOption{grpc.UnaryInterceptor(recovery)}
 	}},
 	{name: "all defaults", most: 1.10, server: func(*server.Service) (setup, error) { return setup{}, nil }},
+	{name: "metrics", most: 1.10, server: counted},
 	{name: "keys and rates", most: 1.20, server: guarded},
 	{name: "rules", server: ruled},
+}
+
+// counted gives the service all metrics, and the port that they are on.
+func counted(*server.Service) (setup, error) {
+	port := ops.Config{Addr: "127.0.0.1:0"}
+	return setup{options: []server.Option{port.Option(), metrics.New().Option()}}, nil
 }
 
 // guarded gives the service what it has in a generated server with API keys, and with a

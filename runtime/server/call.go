@@ -293,10 +293,8 @@ func (c *call) receive(stream grpc.ServerStream, into any) error {
 		raw = new(received) // gRPC may use it after the call
 		err = c.receiveSlowly(stream, raw)
 	}
-	if status.Code(err) == codes.ResourceExhausted {
-		c.tooLong(err)
-	}
 	if err != nil {
+		c.unreceived(err)
 		return err
 	}
 	c.of.mu.Lock()
@@ -309,6 +307,22 @@ func (c *call) receive(stream grpc.ServerStream, into any) error {
 	return c.decode(raw.data, into)
 }
 
+// unreceived notes why gRPC refused a message, if it did.
+func (c *call) unreceived(err error) {
+	switch status.Code(err) {
+	case codes.ResourceExhausted:
+		c.tooLong(err)
+	case codes.Internal, codes.Unimplemented: // there is none, or it can't be decompressed, or ends too early
+		why := Undecodable
+		c.of.mu.Lock()
+		if c.bytes == 0 {
+			why = NoRequest
+		}
+		c.of.mu.Unlock()
+		c.limits.notices.unhandled(why, c.method, c.of.from)
+	}
+}
+
 // tooLong notes that gRPC refused a message for its length, unless the limits ended the
 // call before.
 func (c *call) tooLong(err error) {
@@ -316,7 +330,7 @@ func (c *call) tooLong(err error) {
 	defer c.of.mu.Unlock()
 	if c.cut == nil {
 		c.cut = err
-		c.limits.notices.reached("--max-message-bytes", c.of.from)
+		c.limits.notices.tooLarge("--max-message-bytes", c.of.from)
 	}
 }
 
@@ -341,7 +355,7 @@ func (c *call) decode(data mem.BufferSlice, into any) error {
 			if scale.isTooHeavy() {
 				limit = "--max-message-bytes"
 			}
-			c.limits.notices.reached(limit, c.of.from)
+			c.limits.notices.tooLarge(limit, c.of.from)
 			c.original = nil // sent again, it would pass: limits are for those who call
 			return status.Error(codes.InvalidArgument, err.Error())
 		}
@@ -352,6 +366,7 @@ func (c *call) decode(data mem.BufferSlice, into any) error {
 	}
 	if err := proto.Unmarshal(encoded.ReadOnlyData(), message); err != nil {
 		c.undecoded = true
+		c.limits.notices.unhandled(Undecodable, c.method, c.of.from)
 		return status.Errorf(codes.InvalidArgument, "the request is not a valid %s: %v", message.ProtoReflect().Descriptor().FullName(), err)
 	}
 	return nil
