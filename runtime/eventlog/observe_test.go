@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
-
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog/memory"
 )
@@ -100,27 +98,5 @@ func TestAllObserversSeeWhatHappens(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-// A message that AppendMessages refuses never comes to the log, and is observed all the same.
-func TestInvalidMessagesAreObserved(t *testing.T) {
-	raw, err := eventlog.Open(t.Context(), "memory:")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer raw.Close()
-	invalid := 0
-	log := eventlog.Observe(raw, eventlog.Observer{}, eventlog.Observer{Appended: func(_ []eventlog.Receipt, events int, err error, _ time.Duration) {
-		if errors.Is(err, eventlog.ErrInvalid) {
-			invalid += events
-		}
-	}})
-	messages := []*timestamppb.Timestamp{{Seconds: 1}, {Seconds: 1 << 50}}
-	_, err = eventlog.AppendMessages(t.Context(), log, messages, func(*timestamppb.Timestamp) eventlog.Event {
-		return eventlog.Event{Source: "shop", Type: "placed"}
-	})
-	if !errors.Is(err, eventlog.ErrInvalid) || invalid != 2 {
-		t.Errorf("%d invalid events are observed, want 2; the error is %v", invalid, err)
 	}
 }
