@@ -173,8 +173,6 @@ func init() { encoding.RegisterCompressor(unheard{}) }
 
 // usual makes calls as honest clients do, once each.
 func (c *caller) usual(ctx context.Context) error {
-	ctx, stop := context.WithTimeout(ctx, 2*time.Second)
-	defer stop()
 	several := func(n int) (requests [][]byte) {
 		for range n {
 			requests = append(requests, publish(anyEvent()))
