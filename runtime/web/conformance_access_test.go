@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -224,6 +225,53 @@ func TestObserversSeeCallsByAllWays(t *testing.T) {
 			t.Errorf("the observer also saw %v", <-ends)
 		}
 	})
+}
+
+// keeper keeps what it gets.
+type keeper chan server.Refused
+
+func (k keeper) Keep(_ context.Context, refused server.Refused) { k <- refused }
+
+func (keeper) Run(ctx context.Context, _ func(context.Context, string, []byte) error) error {
+	<-ctx.Done()
+	return nil
+}
+
+// A request that is refused as invalid is kept as a client of gRPC would have sent it.
+func TestInvalidRequestsAreKeptByAllWays(t *testing.T) {
+	t.Parallel()
+	kept := make(keeper, 10)
+	s := serve(t, nil, server.KeepRefused(kept))
+	s.service.handles(func(context.Context, []string) ([]string, error) {
+		return nil, status.Error(codes.InvalidArgument, "no such thing")
+	})
+	s.eachOf(t, []kind{unary, fromClient, bothWays}, func(t *testing.T, k kind, l lane) {
+		requests := []string{"a"}
+		if k.clientStreams {
+			requests = []string{"b", "a"} // the last one is kept
+		}
+		o := l.call(soon(t), call{kind: k, requests: requests})
+		select {
+		case refused := <-kept:
+			if refused.Method != k.method() || !bytes.Equal(refused.Request, encoded(t, "a")) || status.Code(refused.Err) != o.status.Code() {
+				t.Errorf("kept %q of %s: %v", refused.Request, refused.Method, refused.Err)
+			}
+		case <-time.After(testTimeout):
+			t.Errorf("nothing is kept of a call that ended with %v", o.status)
+		}
+	})
+	// JSON that is no request has no such form. The one before it was not refused.
+	frames := append(frame(0, []byte("{}")), frame(0, []byte("{"))...)
+	response, answer, err := post(soon(t), s.client(t, false), "http://"+s.http+fromClient.method(), "application/connect+json", frames)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := inEndOfStream(response, answer); got.Code() != codes.InvalidArgument {
+		t.Errorf("JSON that is not complete: %v", got)
+	}
+	if len(kept) > 0 {
+		t.Errorf("also kept %v", <-kept)
+	}
 }
 
 // issued is a certificate with its key.
