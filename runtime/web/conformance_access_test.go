@@ -260,7 +260,7 @@ func TestInvalidRequestsAreKeptByAllWays(t *testing.T) {
 			t.Errorf("nothing is kept of a call that ended with %v", o.status)
 		}
 	})
-	// JSON that is no request has no such form. The one before it was not refused.
+	// JSON that is not a request has no such form. The one before it was not refused.
 	frames := append(frame(0, []byte("{}")), frame(0, []byte("{"))...)
 	response, answer, err := post(soon(t), s.client(t, false), "http://"+s.http+fromClient.method(), "application/connect+json", frames)
 	if err != nil {

@@ -367,7 +367,7 @@ func TestJSONIsStrict(t *testing.T) {
 	})
 }
 
-// A request that is no call gets the status that HTTP has for it, and is counted.
+// A request that is not a call gets the status that HTTP has for it, and is counted.
 func TestWhatIsNoCallHasAStatusOfHTTP(t *testing.T) {
 	t.Parallel()
 	refusals := make(chan string, 10)
