@@ -111,7 +111,7 @@ var faults = []fault{
 		also: []string{"LogTakesNoEvents", "CallsFail", "ConsumerStopped", "ConsumerBehind"},
 	},
 	{
-		alert: "ServerNotReady", what: "NATS is stopped", nats: true,
+		alert: "ServerNotReady", what: "NATS is stopped", nats: true, speed: 20, interval: time.Minute, // a scrape waits two seconds for the log
 		begin: once(func(_ context.Context, s *stage) error { return s.nats.stop() }),
 		also:  []string{"LogTakesNoEvents", "CallsFail", "ConsumerStopped", "ConsumerBehind"},
 	},
@@ -175,7 +175,7 @@ var faults = []fault{
 		also: []string{"LogNearlyFull", "ServerNotReady", "CallsFail"},
 	},
 	{
-		alert: "LogTakesNoEvents", what: "NATS is stopped", nats: true,
+		alert: "LogTakesNoEvents", what: "NATS is stopped", nats: true, speed: 20, interval: time.Minute, // a scrape waits two seconds for the log
 		begin: once(func(_ context.Context, s *stage) error { return s.nats.stop() }),
 		also:  []string{"ServerNotReady", "CallsFail", "ConsumerStopped", "ConsumerBehind"},
 	},
@@ -188,7 +188,11 @@ var faults = []fault{
 		begin: once(touch("outage")), also: []string{"ConsumerBehind"},
 	},
 	{
-		alert: "ConsumerStopped", what: "a process that hangs has the consumer's lease",
+		alert: "ConsumerStopped", what: "the function that consumes returns",
+		begin: once(touch("stopped")), also: []string{"ConsumerBehind"},
+	},
+	{
+		alert: "ConsumerBehind", what: "a process that hangs has the consumer's lease",
 		begin: once(func(ctx context.Context, s *stage) error {
 			at, err := freeAddresses()
 			if err != nil {
@@ -211,7 +215,7 @@ var faults = []fault{
 			}
 			s.server, err = startServer(ctx, s.module.server(), s.dir, s.at, s.how)
 			return err
-		}), also: []string{"ConsumerBehind"},
+		}),
 	},
 	{
 		alert: "DeadLetters", what: "a handler gives an event up",

@@ -137,7 +137,7 @@ func (m *Metrics) rpc(call server.Call) server.RPCObserver {
 type serverCollector struct{ of *Metrics }
 
 var (
-	connectionsDesc = prometheus.NewDesc("grpc_server_connections", "Connections that are open on the port of gRPC.", nil, nil)
+	connectionsDesc = prometheus.NewDesc("grpc_server_connections", "Connections that are open, of callers.", nil, nil)
 	readyDesc       = prometheus.NewDesc("grpc_server_ready", "Whether a need of the server is met: 1 or 0.", []string{"need"}, nil)
 	notAfterDesc    = prometheus.NewDesc("grpc_server_certificate_not_after_timestamp_seconds",
 		"When the certificate of the server ends, or one that leads from it to its root.", nil, nil)
