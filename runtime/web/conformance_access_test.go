@@ -26,9 +26,11 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
+	testpb "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/guard"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
@@ -223,6 +225,37 @@ func TestObserversSeeCallsByAllWays(t *testing.T) {
 		}
 		if len(ends) > 0 {
 			t.Errorf("the observer also saw %v", <-ends)
+		}
+	})
+}
+
+// Rules of requests hold by all ways, and their errors have details.
+func TestRulesHoldByAllWays(t *testing.T) {
+	t.Parallel()
+	violation := &errdetails.BadRequest{FieldViolations: []*errdetails.BadRequest_FieldViolation{{Field: "payload.body", Description: "is wrong"}}}
+	s := serve(t, func(c *settings) {
+		c.rules = func(request proto.Message) error {
+			if textOf(request.(*testpb.SimpleRequest)) != "wrong" {
+				return nil
+			}
+			answer := status.New(codes.InvalidArgument, "the request is wrong").Proto()
+			answer.Details = append(answer.Details, wrapped(t, violation))
+			return status.FromProto(answer).Err()
+		}
+	})
+	s.service.handles(func(_ context.Context, requests []string) ([]string, error) {
+		if slices.Contains(requests, "wrong") {
+			t.Error("a wrong request reached the handler")
+		}
+		return []string{"b"}, nil
+	})
+	s.each(t, func(t *testing.T, k kind, l lane) {
+		for text, want := range map[string]codes.Code{"right": codes.OK, "wrong": codes.InvalidArgument} {
+			o := l.call(soon(t), call{kind: k, requests: []string{text}})
+			if o.status.Code() != want || want != codes.OK && !hasDetails(o.status, violation) {
+				t.Errorf("%s: got %v with %v", text, o.status, o.status.Details())
+			}
+			checkHTTP(t, k, l, o, want)
 		}
 	})
 }
