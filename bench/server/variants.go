@@ -23,6 +23,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/metrics"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/ops"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/traces"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/validate"
 )
 
@@ -34,12 +35,15 @@ type variant struct {
 	explains bool    // measured only with -explain
 	grpc     func() []grpc.ServerOption
 	server   func(*server.Service) (setup, error) // may change the service; nil for grpc-go alone
+	sampled  string                               // the part of its calls that is traced; "" for no traces
+	json     string                               // the version of HTTP by which it is called with JSON; "" for gRPC
 }
 
 // setup is what a server is given besides its service, and what its callers must know.
 type setup struct {
 	options  []server.Option
 	metadata []string // names and values in turn, which callers send with each call
+	http     string   // its address for HTTP; "" for none
 	dir      string   // of its files, "" for none
 }
 
@@ -58,6 +62,11 @@ var variants = []variant{
 	{name: "metrics", most: 1.10, server: counted},
 	{name: "keys and rates", most: 1.20, server: guarded},
 	{name: "rules", server: ruled},
+	{name: "traces, sampled 1 %", server: traced, sampled: "0.01"},
+	{name: "traces, all", server: traced, sampled: "1"},
+	{name: "HTTP not used", most: 1.10, server: listening},
+	{name: "JSON by HTTP 1.1", most: 3.00, server: listening, json: "1.1"},
+	{name: "JSON by HTTP 2", most: 3.00, server: listening, json: "2"},
 }
 
 // counted gives the service all metrics, and the port that they are on.
@@ -98,6 +107,16 @@ func ruled(service *server.Service) (setup, error) {
 	return setup{}, nil
 }
 
+// traced gives the server traces, as its environment says.
+func traced(*server.Service) (setup, error) {
+	slog.SetLogLoggerLevel(slog.LevelWarn) // not where they are sent to
+	spans, err := traces.Start(context.Background(), "bench")
+	if err != nil {
+		return setup{}, err
+	}
+	return setup{options: []server.Option{spans.Option()}}, nil
+}
+
 func variantOf(name string) (variant, error) {
 	for _, v := range variants {
 		if v.name == name {
@@ -132,7 +151,7 @@ func (v variant) start() (answer, error) {
 		return answer{}, err
 	}
 	go func() { _ = s.Serve(context.Background()) }()
-	return answer{Address: s.Addr(), Metadata: with.metadata, dir: with.dir}, nil
+	return answer{Address: s.Addr(), Metadata: with.metadata, HTTP: with.http, dir: with.dir}, nil
 }
 
 // recovery is the least that an interceptor does which recovers panics.

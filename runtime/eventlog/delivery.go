@@ -345,14 +345,15 @@ func (d *delivery) try(ctx context.Context, t *task) {
 			}
 			return d.handle(within, t.Record)
 		})
-		ended(err)
 		if err != nil {
 			d.judge(ctx, t, err)
+			d.observeFailure(within, t)
 		} else {
 			d.noteHandled(1)
 		}
+		ended(err)
 		if err != nil && t.reason == nil {
-			d.fail(ctx, t, err)
+			d.fail(within, t, err)
 			return
 		}
 	}
@@ -426,12 +427,11 @@ func (d *delivery) tryBatch(ctx context.Context, tasks []*task, records []Record
 	}
 	within, ended := d.handling(ctx, records)
 	err := d.call(within, &tasks[0].Record, func() error { return d.handleBatch(within, records) })
-	ended(err)
 	if err == nil {
 		d.noteHandled(len(tasks))
 	}
 	if err != nil && len(tasks) > 1 {
-		d.logger.WarnContext(ctx, "the handler failed; each event of the batch is tried again in a batch of its own",
+		d.logger.WarnContext(within, "the handler failed; each event of the batch is tried again in a batch of its own",
 			"events", len(tasks), "first", tasks[0].Position, "last", tasks[len(tasks)-1].Position, "error", CutReason(err.Error()))
 	}
 	for _, t := range tasks {
@@ -447,9 +447,11 @@ func (d *delivery) tryBatch(ctx context.Context, tasks []*task, records []Record
 		case t.reason != nil:
 			t.delay = 0
 		default:
-			d.fail(ctx, t, err)
+			d.fail(within, t, err)
 		}
+		d.observeFailure(within, t)
 	}
+	ended(err)
 	clear(records)
 	return records
 }

@@ -46,6 +46,10 @@ type Event struct {
 	// Data is the message in protobuf's binary format. The log keeps it byte
 	// for byte, and does not use the slice after Append has returned.
 	Data []byte
+	// Traceparent is the span that sent the event, in the form that [ParseTraceparent]
+	// returns, or "" if that is not known. It is stored, but not compared: an event that
+	// is sent again comes from another span.
+	Traceparent string
 }
 
 // Record is an event as the log stores it. Its data belongs to whoever reads it.

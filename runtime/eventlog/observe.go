@@ -12,21 +12,37 @@ import (
 // nil. They are called from many goroutines at once, and must not wait.
 type Observer struct {
 	// Appended is called after each append, with what Append returns and how long it
-	// took.
+	// took. So it is if [AppendMessages] refuses a message before.
 	Appended func(receipts []Receipt, events int, err error, took time.Duration)
 	// Committed is called after each commit of the engine, with how many events it stored,
 	// their bytes as [Event.Size] counts them, and how long it took. An append that waited
 	// for others has taken longer. Engines that embed [Commits] call it.
 	Committed func(events int, bytes int64, took time.Duration)
+	// Traceparent returns the span of a call that appends, as [Event].Traceparent has
+	// it, or "" if the call is not traced. [AppendMessages] stores it with the events.
+	Traceparent func(context.Context) string
 	// Handling is called before a consumer's handler gets events. The handler gets the
 	// context that it returns, and when it has returned, done gets its error.
 	Handling func(ctx context.Context, consumer string, records []Record) (_ context.Context, done func(error))
 	// Handled is called when a consumer's handler has handled events.
 	Handled func(consumer string, events int)
+	// Failed is called when a handler has failed with an event, before done, with the
+	// context that Handling returned: how often the event was tried, and what becomes
+	// of it. It is called for each event of a batch.
+	Failed func(ctx context.Context, record *Record, tries int, then Then)
 	// Retrying is called when a consumer's handler has failed, and is called again.
 	Retrying func(consumer string)
 	// GaveUp is called when a consumer moves an event to the dead letters.
 	GaveUp func(consumer string)
+}
+
+// Then is what becomes of an event that a handler failed with.
+type Then struct {
+	// GiveUp is true if the event goes to the dead letters.
+	GiveUp bool
+	// Retry is how long the consumer waits until it tries the event again, alone if it
+	// was one of a batch.
+	Retry time.Duration
 }
 
 // Observe returns a log that calls observers for what happens in it, by appends to it and
@@ -104,6 +120,16 @@ func observersOf(log Log) []Observer {
 	return nil
 }
 
+// observeInvalid lets observers of a log know that no message of an append could be taken,
+// because one is invalid.
+func observeInvalid(log Log, messages int, err error) {
+	for _, observer := range observersOf(log) {
+		if observer.Appended != nil {
+			observer.Appended(nil, messages, err, 0)
+		}
+	}
+}
+
 // noteHandled lets observers know that the handler has handled events.
 func (c *consumption) noteHandled(events int) {
 	for _, observer := range c.observers {
@@ -141,6 +167,19 @@ func (c *consumption) handling(ctx context.Context, records []Record) (context.C
 	return ctx, func(err error) {
 		for _, ended := range done {
 			ended(err)
+		}
+	}
+}
+
+// observeFailure calls observers for an event with which a handler failed.
+func (d *delivery) observeFailure(ctx context.Context, t *task) {
+	then := Then{GiveUp: t.reason != nil, Retry: t.delay}
+	if then.GiveUp {
+		then.Retry = 0
+	}
+	for _, observer := range d.observers {
+		if observer.Failed != nil {
+			observer.Failed(ctx, &t.Record, t.tries, then)
 		}
 	}
 }

@@ -35,9 +35,3 @@ func (s *Server) Called() (all []Called) {
 	}
 	return all
 }
-
-// Unhandled counts and logs a call that came to a [Port] from an address and ended before
-// a handler had its request, and why: one of [Refusals].
-func (s *Server) Unhandled(why, method, address string) {
-	s.intercept.notices.unhandled(why, method, address)
-}

@@ -19,13 +19,14 @@ const (
 	subjectColumn
 	timeColumn
 	schemaColumn
+	traceColumn
 	dataColumn
 	columnCount
 )
 
 var columns = [columnCount]string{
 	sourceColumn: "source", idColumn: "id", typeColumn: "type", subjectColumn: "subject",
-	timeColumn: "time", schemaColumn: "schema", dataColumn: "data",
+	timeColumn: "time", schemaColumn: "schema", traceColumn: "traceparent", dataColumn: "data",
 }
 
 // columnList is the columns as a statement lists them.
@@ -42,7 +43,7 @@ type eventRow [columnCount]driver.Value
 func newEventRow(event *eventlog.Event, buffer []byte) (row eventRow) {
 	row = eventRow{
 		sourceColumn: event.Source, idColumn: event.ID, typeColumn: event.Type, subjectColumn: event.Subject,
-		schemaColumn: event.Schema,
+		schemaColumn: event.Schema, traceColumn: event.Traceparent,
 	}
 	if !event.Time.IsZero() {
 		row[timeColumn] = formatTime(event.Time)
@@ -87,6 +88,8 @@ func parseTexts(record *eventlog.Record, texts string) (err error) {
 			record.Time, err = parseTime(text)
 		case schemaColumn:
 			record.Schema = text
+		case traceColumn:
+			record.Traceparent = text
 		}
 	}
 	return err
@@ -113,7 +116,7 @@ func scanLetter(rows *sql.Rows) (letter eventlog.DeadLetter, err error) {
 	var happened, recorded, gaveUp string
 	event := [columnCount]any{
 		sourceColumn: &letter.Source, idColumn: &letter.ID, typeColumn: &letter.Type, subjectColumn: &letter.Subject,
-		timeColumn: &happened, schemaColumn: &letter.Schema, dataColumn: &letter.Data,
+		timeColumn: &happened, schemaColumn: &letter.Schema, traceColumn: &letter.Traceparent, dataColumn: &letter.Data,
 	}
 	err = rows.Scan(append([]any{&letter.Consumer, &letter.Position, &recorded, &letter.Tries, &letter.Reason, &gaveUp, &letter.Retrying}, event[:]...)...)
 	if err != nil {
