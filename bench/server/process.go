@@ -32,6 +32,7 @@ type usage struct {
 type answer struct {
 	Address  string
 	Metadata []string
+	HTTP     string // where it is for HTTP
 	dir      string // to remove when the server ends, "" for none
 }
 

@@ -56,6 +56,14 @@ func newEventRow(event *eventlog.Event, buffer []byte) (row eventRow) {
 	return row
 }
 
+// size returns what [eventlog.Event.Size] does for the event of a row.
+func (r *eventRow) size() int {
+	text := func(column int) string { text, _ := r[column].(string); return text }
+	data, _ := r[dataColumn].([]byte)
+	event := eventlog.Event{ID: text(idColumn), Source: text(sourceColumn), Type: text(typeColumn), Subject: text(subjectColumn), Schema: text(schemaColumn), Data: data}
+	return event.Size()
+}
+
 // parseTexts sets the texts of a record from one text: when it was recorded, and
 // the columns of textList, with NUL, which no text has, between them.
 func parseTexts(record *eventlog.Record, texts string) (err error) {
