@@ -177,7 +177,7 @@ func setData(event protoreflect.Message, data []byte, contentType, schema string
 		}
 	}
 	switch {
-	case mediaType(contentType) == "application/protobuf" && len(data) > 0:
+	case IsProtobuf(contentType):
 		held := event.Mutable(fields.ByName("proto_data")).Message()
 		of := held.Descriptor().Fields()
 		held.Set(of.ByName("type_url"), protoreflect.ValueOfString(schema))
@@ -194,6 +194,10 @@ func IsJSON(contentType string) bool {
 	media := mediaType(contentType)
 	return media == "application/json" || media == "text/json" || strings.HasSuffix(media, "+json")
 }
+
+// IsProtobuf reports whether data of a content type is a message of protobuf, which may be
+// empty.
+func IsProtobuf(contentType string) bool { return mediaType(contentType) == "application/protobuf" }
 
 // isText reports whether data of a content type is text.
 func isText(contentType string) bool {

@@ -80,7 +80,7 @@ func halfCharacter(text []byte) int {
 	return -1
 }
 
-// maxDepth is how many values may be in each other. Many readers take no more. It also
+// maxDepth is how many values may be in each other: some readers take only so many. It also
 // bounds the work, since what is in an object is copied once more.
 const maxDepth = 100
 

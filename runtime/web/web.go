@@ -21,11 +21,24 @@ import (
 type Config struct {
 	// Addr is the host:port to listen on; "" for no HTTP.
 	Addr string
+	// WebhookOrigins are the senders of CloudEvents whose handshake is answered, by which
+	// some ask before they send anything, such as "eventgrid.azure.net"; "*" for all. By
+	// default there are none. It does not say who may send: keys do.
+	WebhookOrigins []string
+}
+
+// cloudEvents is what its files add, which a module without events does not have.
+var cloudEvents struct {
+	flags func(*Config, *flag.FlagSet)
+	mount func(mux *http.ServeMux, p *port, s *server.Server)
 }
 
 // Flags defines the flag --http-addr, for [server.Parse].
 func (c *Config) Flags(flags *flag.FlagSet) {
 	flags.StringVar(&c.Addr, "http-addr", "", "`host:port` for HTTP: JSON, Connect and gRPC-Web; none without")
+	if cloudEvents.flags != nil {
+		cloudEvents.flags(c, flags)
+	}
 }
 
 // Option makes a server listen for HTTP, if the configuration has an address.
@@ -49,6 +62,9 @@ func (p *port) Open(s *server.Server) (err error) {
 	}
 	mux := http.NewServeMux()
 	connecthttp.Mount(mux, bridge(s.Called()))
+	if cloudEvents.mount != nil {
+		cloudEvents.mount(mux, p, s)
+	}
 	p.http.Handler, p.http.TLSConfig = mux, s.TLS("h2", "http/1.1")
 	p.http.Protocols = new(http.Protocols)
 	p.http.Protocols.SetHTTP1(true)
