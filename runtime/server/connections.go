@@ -50,9 +50,12 @@ func listenWithin(l *limits, listener net.Listener) *connections {
 	return &connections{Listener: listener, limits: l, open: map[*connection]bool{}, byAddr: map[string]*address{}}
 }
 
-func (l *connections) Accept() (net.Conn, error) {
+func (l *connections) Accept() (net.Conn, error) { return l.accept(l.Listener) }
+
+// accept accepts a connection of a listener that there is room for.
+func (l *connections) accept(from net.Listener) (net.Conn, error) {
 	for {
-		raw, err := l.Listener.Accept()
+		raw, err := from.Accept()
 		if err != nil {
 			return nil, err
 		}
@@ -188,6 +191,7 @@ type connection struct {
 	unread   int              // of calls, whose handlers have returned
 	seen     int64            // of data
 	moves    time.Time        // when data was last found to be more
+	ends     time.Time        // when it is closed, whatever calls it has; zero for never, and for those of gRPC, which does that
 
 	written atomic.Int64 // bytes
 	data    atomic.Int64 // frames with parts of answers, that were written

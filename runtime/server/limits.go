@@ -54,20 +54,28 @@ func (l *limits) letIn(ctx context.Context, info *tap.Info) (context.Context, er
 	from, _ := peer.FromContext(ctx)
 	value, known := l.peers.Load(from.Addr)
 	kind, served := l.kinds[info.FullMethodName]
-	if !known || !served {
+	switch {
+	case !served:
 		return ctx, nil // gRPC answers Unimplemented at once
+	case !known:
+		return nil, status.Error(codes.Unavailable, "the connection was closed")
 	}
 	c := value.(*connection)
 	if err := l.enter(c, kind); err != nil {
 		return nil, err
 	}
-	call := &call{Context: ctx, of: c, limits: l, kind: kind}
-	call.messages = call.first[:0]
+	call := newCall(ctx, c, kind)
 	c.mu.Lock()
 	call.stream, call.ended = c.stream, c.complete
 	c.calls[call.stream] = call
 	c.mu.Unlock()
 	return call, nil
+}
+
+func newCall(ctx context.Context, of *connection, k kind) *call {
+	c := &call{Context: ctx, of: of, limits: of.of.limits, kind: k}
+	c.messages = c.first[:0]
+	return c
 }
 
 // share reports whether an address that has so many may have one more, of most, of which

@@ -211,17 +211,17 @@ func (s *Server) options() []grpc.ServerOption {
 	return append(options, grpc.Creds(handshake{s.certificates.credentials(), s.log}))
 }
 
-// warnIfOpen logs what the configuration leaves open to other machines.
-func (s *Server) warnIfOpen() {
-	if s.config.isPrivate() {
+// warnIfOpen logs what the configuration leaves open to other machines at an address.
+func (s *Server) warnIfOpen(addr string, encrypted bool) {
+	if private(addr) {
 		return
 	}
 	known := slices.ContainsFunc(s.guards, func(g Guard) bool { return g.KnowsCallers })
 	switch {
-	case known && !s.encrypts():
-		s.log.Warn("API keys and tokens come in plaintext: whoever sees them on their way can use them. Give --tls-cert and --tls-key, unless something in front encrypts", "addr", s.Addr())
+	case known && !encrypted:
+		s.log.Warn("API keys and tokens come in plaintext: whoever sees them on their way can use them. Give --tls-cert and --tls-key, unless something in front encrypts", "addr", addr)
 	case !known && s.config.TLSClientCA == "" && s.credentials == nil && len(s.intercept.unaries) == 0:
-		s.log.Warn("anyone who reaches this address can call this server: give it API keys (--keys) or --tls-client-ca, or check callers in an interceptor, or in a Guard that has KnowsCallers", "addr", s.Addr())
+		s.log.Warn("anyone who reaches this address can call this server: give it API keys (--keys) or --tls-client-ca, or check callers in an interceptor, or in a Guard that has KnowsCallers", "addr", addr)
 	}
 }
 
@@ -253,7 +253,7 @@ func (s *Server) serve(ctx context.Context, signals, hangUps <-chan os.Signal) e
 		hangUps = nil // it does not end the server
 	}
 	s.log.Info("serving", "addr", s.Addr(), "tls", s.encrypts())
-	s.warnIfOpen()
+	s.warnIfOpen(s.Addr(), s.encrypts())
 	companions := startAll(ctx, slices.Concat(s.alongside, s.readiness.checks(s.log)))
 	var failure error
 	delay := s.config.DrainDelay

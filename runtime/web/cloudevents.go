@@ -4,14 +4,17 @@ package web
 
 import (
 	"cmp"
-	"context"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
+	"io"
+	"maps"
+	"mime"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"connectrpc.com/connect/v2"
 	"google.golang.org/grpc/codes"
@@ -28,10 +31,8 @@ import (
 
 // eventsPort takes CloudEvents by HTTP, at /events/{service} and /events/{service}/{rpc}.
 type eventsPort struct {
+	*port
 	services map[string][]eventRPC // those that take events, in the order of the proto
-	webhooks []string              // origins whose handshake is answered; "*" for any
-	most     int                   // bytes of a request
-	batch    int                   // events of a batch
 }
 
 // eventRPC is an RPC that takes events.
@@ -53,11 +54,10 @@ func init() {
 	cloudEvents.mount = mountEvents
 }
 
-// mountEvents serves CloudEvents for those of the server's RPCs that take events.
-func mountEvents(mux *http.ServeMux, p *port, s *server.Server) {
-	config := s.Config()
-	events := &eventsPort{services: map[string][]eventRPC{}, webhooks: p.config.WebhookOrigins, most: config.MaxMessageBytes, batch: config.MaxBatch}
-	for _, called := range s.Called() {
+// mountEvents serves CloudEvents for those of the RPCs that take events.
+func mountEvents(p *port, rpcs []server.Called) {
+	events := &eventsPort{p, map[string][]eventRPC{}}
+	for _, called := range rpcs {
 		if rpc, ok := newEventRPC(called); ok {
 			name := string(called.Descriptor.Parent().FullName())
 			events.services[name] = append(events.services[name], rpc)
@@ -69,7 +69,7 @@ func mountEvents(mux *http.ServeMux, p *port, s *server.Server) {
 	for _, all := range events.services {
 		slices.SortFunc(all, func(a, b eventRPC) int { return cmp.Compare(a.Descriptor.Index(), b.Descriptor.Index()) })
 	}
-	mux.Handle("/events/", events)
+	p.others.Handle("/events/", events)
 }
 
 // newEventRPC returns an RPC as one that takes events. ok is false if it does not, or its
@@ -96,67 +96,145 @@ func newEventRPC(called server.Called) (rpc eventRPC, ok bool) {
 func (r eventRPC) takesMany() bool { return r.ClientStreams || r.holder != nil && r.holder.IsList() }
 
 // ServeHTTP answers once all events of a request are stored, with 204.
-func (p *eventsPort) ServeHTTP(response http.ResponseWriter, request *http.Request) {
+func (p *eventsPort) ServeHTTP(to http.ResponseWriter, r *http.Request) {
 	var err error
-	switch request.Method {
+	switch r.Method {
 	case http.MethodPost:
-		err = p.take(request)
+		err = p.take(to, r)
 	case http.MethodOptions:
-		err = p.shakeHands(response, request)
+		err = p.shakeHands(to, r)
 	default:
-		response.Header().Set("Allow", "OPTIONS, POST")
-		err = refuse(http.StatusMethodNotAllowed, "%s is not a method of this address: send CloudEvents by POST", request.Method)
+		to.Header().Set("Allow", "OPTIONS, POST")
+		err = refuse(http.StatusMethodNotAllowed, "%s is not a method of this address: send CloudEvents by POST", r.Method)
 	}
-	if err != nil {
-		answerError(response, err)
-		return
-	}
-	if request.Method == http.MethodPost {
-		response.WriteHeader(http.StatusNoContent)
+	switch {
+	case err != nil:
+		answerError(to, r, err)
+	case r.Method == http.MethodPost:
+		to.WriteHeader(http.StatusNoContent)
 	}
 }
 
 // take passes the events of a request to their RPC.
-func (p *eventsPort) take(request *http.Request) error {
-	rpcs, named, err := p.find(request.URL.Path)
+func (p *eventsPort) take(to http.ResponseWriter, r *http.Request) error {
+	rpcs, named, err := p.find(r.URL.Path)
 	if err != nil {
 		return err
-	}
-	body, err := readBody(request, p.most)
-	if err != nil {
-		return err
-	}
-	events, isBatch, err := readEvents(request.Header, body)
-	if err != nil {
-		return err
-	}
-	if len(events) > p.batch {
-		return refuse(http.StatusRequestEntityTooLarge, "the batch has %d events, and the server takes %d at once (--max-batch)", len(events), p.batch)
 	}
 	rpc := rpcs[0]
-	if !named && isBatch {
+	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err == nil && media == batchMode && !named {
 		rpc = forBatch(rpcs)
 	}
-	calls, err := rpc.calls(events)
+	md, err := incomingMetadata(r)
 	if err != nil {
 		return err
 	}
-	for i, one := range calls {
-		if err := call(request.WithContext(one.context(request.Context())), rpc.Called, one.metadata(request.Header), one.requests); err != nil {
-			if len(calls) > 1 {
-				err = inCall(i, len(calls), err)
-			}
+	maps.DeleteFunc(md, func(name string, _ []string) bool { return strings.HasPrefix(name, "ce-") })
+	t := &taking{rpc: rpc, header: r.Header, config: p.server.Config()}
+	r = r.WithContext(eventid.Only(r.Context())) // if there are more, they have ids of their own
+	for first := true; first || len(t.calls) > 0; first = false {
+		t.began = false
+		md := md.Copy()
+		err := p.call(to, r, rpc.Method, md, func(x *exchange, into proto.Message) error { return t.receive(x, md, into) })
+		switch {
+		case t.refused != nil:
+			return t.refused
+		case t.total == 0 && t.read:
+			return nil // a batch of none
+		case err != nil && t.total > 1:
+			return t.inCall(err)
+		case err != nil:
 			return err
+		case !t.began || len(t.current.requests) > 0:
+			return refuse(http.StatusInternalServerError, "%s answered before it had taken all events", rpc.Method)
+		}
+		r = r.Clone(r.Context())
+		r.Body = http.NoBody
+	}
+	return nil
+}
+
+// taking is a request whose events are being passed to their RPC.
+type taking struct {
+	rpc    eventRPC
+	header http.Header
+	config server.Config
+
+	read    bool
+	refused error       // why the events can't be taken
+	total   int         // calls
+	calls   []eventCall // to come
+	began   bool        // the call that is under way
+	current eventCall
+	rest    int64 // length of all requests to come
+}
+
+// receive decodes the next request of a call into a message. The first reads the body.
+func (t *taking) receive(x *exchange, md metadata.MD, into proto.Message) error {
+	switch {
+	case !t.read:
+		t.read = true
+		if t.refused = t.readBody(x); t.refused != nil {
+			return status.Convert(t.refused).Err()
+		}
+		x.visit.Keep()
+	case !t.began:
+		if err := x.visit.Holds(t.rest, false); err != nil {
+			return err
+		}
+		x.visit.Keep()
+	}
+	if !t.began {
+		if len(t.calls) == 0 {
+			return io.EOF
+		}
+		t.began, t.current, t.calls = true, t.calls[0], t.calls[1:]
+		t.current.describe(md)
+	}
+	if len(t.current.requests) == 0 {
+		return io.EOF
+	}
+	request := t.current.requests[0]
+	t.current.requests = t.current.requests[1:]
+	t.rest -= int64(len(request))
+	return x.visit.DecodeKept(request, into)
+}
+
+// readBody reads all events of a request.
+func (t *taking) readBody(x *exchange) error {
+	body, err := readBody(x, t.config.MaxMessageBytes)
+	if err != nil {
+		return err
+	}
+	x.visit.Keep()
+	events, _, err := readEvents(t.header, body)
+	if err != nil {
+		return err
+	}
+	if len(events) > t.config.MaxBatch {
+		return refuse(http.StatusRequestEntityTooLarge, "the batch has %d events, and the server takes %d at once (--max-batch)", len(events), t.config.MaxBatch)
+	}
+	if t.calls, err = t.rpc.callsWith(events, x.visit.DecodePart); err != nil {
+		return err
+	}
+	t.total = len(t.calls)
+	for _, call := range t.calls {
+		for _, request := range call.requests {
+			t.rest += int64(len(request))
 		}
 	}
 	return nil
 }
 
 // inCall adds to an error which of several calls it ended.
-func inCall(i, of int, err error) error {
+func (t *taking) inCall(err error) error {
+	at := t.total - len(t.calls)
+	if !t.began {
+		at++ // it ended before it began
+	}
 	was := status.Convert(err).Proto()
-	was.Message = fmt.Sprintf("event %d of %d: %s", i+1, of, was.Message)
-	if i > 0 {
+	was.Message = fmt.Sprintf("event %d of %d: %s", at, t.total, was.Message)
+	if at > 1 {
 		was.Message += " (those before it are stored: a batch that is sent again stores none of them twice)"
 	}
 	return status.ErrorProto(was)
@@ -200,45 +278,38 @@ func forBatch(rpcs []eventRPC) eventRPC {
 
 // eventCall is a call of an RPC with events.
 type eventCall struct {
-	events   []cloudEvent
-	requests []proto.Message
-	alone    bool // it brings one event, whose id is that of the call
+	first    cloudEvent
+	requests [][]byte // in protobuf's binary format
+	alone    bool     // it brings one event, whose id is that of the call
 }
 
-// calls returns the calls that bring events to an RPC: one for all if it takes many, or
-// one for each. Those whose message has no id, or no place for the trace that they are
-// part of, come alone, since a call carries one of each.
-func (r eventRPC) calls(events []cloudEvent) (calls []eventCall, err error) {
-	filled := make([]protoreflect.Message, len(events)) // requests, each with one event
+// callsWith returns the calls that bring events to an RPC: one for all if it takes many,
+// or one for each. Those whose message has no id, or no place for the trace that they are
+// part of, come alone, since a call carries one of each. decode decodes data in JSON.
+func (r eventRPC) callsWith(events []cloudEvent, decode func([]byte, proto.Message) error) (calls []eventCall, err error) {
+	together := r.takesMany() && len(events) > 1 && r.RPC.Fields.ID != "" && r.keepsTraces(events)
 	for i, event := range events {
-		if filled[i], err = r.requestWith(event); err != nil {
+		request, err := r.requestWith(event, decode)
+		if err != nil {
 			return nil, inBatch(i, len(events), err)
 		}
-	}
-	if len(events) == 0 {
-		return nil, nil
-	}
-	together := r.takesMany() && (len(events) == 1 || r.RPC.Fields.ID != "" && r.keepsTraces(events))
-	if !together {
-		for i, event := range events {
-			calls = append(calls, eventCall{[]cloudEvent{event}, []proto.Message{filled[i].Interface()}, true})
+		encoded, err := proto.Marshal(request)
+		switch {
+		case err != nil:
+			return nil, inBatch(i, len(events), refuse(http.StatusBadRequest, "%v", err))
+		case i == 0 || !together:
+			calls = append(calls, eventCall{event, [][]byte{encoded}, !together})
+		case r.holder != nil && r.holder.IsList():
+			calls[0].requests[0] = append(calls[0].requests[0], encoded...) // which makes one list of both
+		default:
+			calls[0].requests = append(calls[0].requests, encoded)
 		}
-		return calls, nil
 	}
-	call := eventCall{events: events, alone: len(events) == 1}
-	for i, request := range filled {
-		if i > 0 && r.holder != nil && r.holder.IsList() {
-			first := call.requests[0].ProtoReflect()
-			first.Mutable(r.holder).List().Append(request.Get(r.holder).List().Get(0))
-			continue
-		}
-		call.requests = append(call.requests, request.Interface())
-	}
-	return []eventCall{call}, nil
+	return calls, nil
 }
 
 // requestWith returns a request with an event.
-func (r eventRPC) requestWith(event cloudEvent) (protoreflect.Message, error) {
+func (r eventRPC) requestWith(event cloudEvent, decode func([]byte, proto.Message) error) (proto.Message, error) {
 	request := r.request.New()
 	into := request
 	switch {
@@ -248,7 +319,7 @@ func (r eventRPC) requestWith(event cloudEvent) (protoreflect.Message, error) {
 	default:
 		into = request.Mutable(r.holder).Message()
 	}
-	return request, fill(into, event, *r.RPC.Fields)
+	return request.Interface(), fill(into, event, *r.RPC.Fields, decode)
 }
 
 // keepsTraces reports whether events can come in one call without losing a trace: they
@@ -262,55 +333,40 @@ func (r eventRPC) keepsTraces(events []cloudEvent) bool {
 	})
 }
 
-func (c eventCall) context(ctx context.Context) context.Context {
+// describe adds to the metadata of a call what of its event is not in the message.
+func (c eventCall) describe(md metadata.MD) {
+	md.Delete(eventid.Key)
 	if c.alone {
-		return eventid.Only(ctx)
+		md.Set(eventid.Key, c.first.attributes["id"])
 	}
-	return ctx
-}
-
-// metadata returns what goes with the call: the headers of the request, and what of its
-// event is not in the message.
-func (c eventCall) metadata(header http.Header) metadata.MD {
-	all := metadata.MD{}
-	for name, values := range header {
-		if name = strings.ToLower(name); !strings.HasPrefix(name, "ce-") {
-			all[name] = slices.Clone(values)
-		}
-	}
-	all.Delete(eventid.Key)
-	if c.alone {
-		all.Set(eventid.Key, c.events[0].attributes["id"])
-	}
-	if c.events[0].attributes["traceparent"] != "" {
+	if c.first.attributes["traceparent"] != "" {
 		for _, name := range traced {
-			all.Delete(name)
-			if value := c.events[0].attributes[name]; value != "" {
-				all.Set(name, value)
+			md.Delete(name)
+			if value := c.first.attributes[name]; value != "" {
+				md.Set(name, value)
 			}
 		}
 	}
-	return all
 }
 
 // shakeHands answers the validation handshake of the specification of CloudEvents'
 // webhooks, by which a sender asks whether it may send here.
-func (p *eventsPort) shakeHands(response http.ResponseWriter, request *http.Request) error {
-	response.Header().Set("Allow", "OPTIONS, POST")
-	origin := request.Header.Get("WebHook-Request-Origin")
+func (p *eventsPort) shakeHands(to http.ResponseWriter, r *http.Request) error {
+	to.Header().Set("Allow", "OPTIONS, POST")
+	origin := r.Header.Get("WebHook-Request-Origin")
 	switch {
 	case origin == "":
-		response.WriteHeader(http.StatusNoContent)
+		to.WriteHeader(http.StatusNoContent)
 		return nil
-	case !slices.Contains(p.webhooks, origin) && !slices.Contains(p.webhooks, "*"):
+	case !slices.Contains(p.config.WebhookOrigins, origin) && !slices.Contains(p.config.WebhookOrigins, "*"):
 		return refuse(http.StatusForbidden, "webhooks of %s are not expected here: start the server with --webhook-origins %s", origin, origin)
 	}
-	if _, _, err := p.find(request.URL.Path); err != nil {
+	if _, _, err := p.find(r.URL.Path); err != nil {
 		return err
 	}
-	response.Header().Set("WebHook-Allowed-Origin", origin)
-	response.Header().Set("WebHook-Allowed-Rate", "*") // the server's limits refuse what is too much
-	response.WriteHeader(http.StatusOK)
+	to.Header().Set("WebHook-Allowed-Origin", origin)
+	to.Header().Set("WebHook-Allowed-Rate", "*") // the server's limits refuse what is too much
+	to.WriteHeader(http.StatusOK)
 	return nil
 }
 
@@ -324,7 +380,10 @@ var statuses = map[codes.Code]int{
 }
 
 // answerError answers with an error, in the form of those of the Connect protocol.
-func answerError(to http.ResponseWriter, err error) {
+func answerError(to http.ResponseWriter, r *http.Request, err error) {
+	if r.ProtoMajor == 1 && r.Body != http.NoBody {
+		_ = http.NewResponseController(to).SetReadDeadline(time.Now().Add(lingering))
+	}
 	from := status.Convert(err)
 	code, ok := statuses[from.Code()]
 	if !ok {

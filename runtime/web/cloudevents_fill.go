@@ -13,7 +13,8 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -26,12 +27,13 @@ import (
 // no field for them loses nothing.
 var traced = []string{"traceparent", "tracestate"}
 
-// fill puts an event into a message. It refuses what the message can't hold.
-func fill(into protoreflect.Message, event cloudEvent, fields server.Fields) error {
+// fill puts an event into a message. It refuses what the message can't hold. decode decodes
+// data in JSON.
+func fill(into protoreflect.Message, event cloudEvent, fields server.Fields, decode func([]byte, proto.Message) error) error {
 	if cloudevents.Is(into.Descriptor()) {
 		return fillCloudEvent(into, event)
 	}
-	put := filling{into, event, fields, nil, nil}
+	put := filling{into: into, event: event, fields: fields, decode: decode}
 	if fields.Attributes != "" {
 		put.others = into.Descriptor().Fields().ByName(protoreflect.Name(fields.Attributes))
 	}
@@ -68,7 +70,8 @@ type filling struct {
 	event  cloudEvent
 	fields server.Fields
 	others protoreflect.FieldDescriptor // the map for other attributes; nil for none
-	done   []string                     // attributes that the message holds
+	decode func([]byte, proto.Message) error
+	done   []string // attributes that the message holds
 }
 
 func (f *filling) all() error {
@@ -282,13 +285,22 @@ func (f *filling) setData(message protoreflect.Message, field protoreflect.Field
 			return refuse(http.StatusBadRequest, "the data is not a %s in protobuf's binary format: %v", field.Message().FullName(), err)
 		}
 	case contentType == "" || cloudevents.IsJSON(contentType):
-		if err := protojson.Unmarshal(data, message.Mutable(field).Message().Interface()); err != nil {
-			return refuse(http.StatusBadRequest, "the data is not a %s in JSON: %v", field.Message().FullName(), err)
+		if err := f.decode(data, message.Mutable(field).Message().Interface()); err != nil {
+			return ofData(err)
 		}
 	default:
 		return refuse(http.StatusUnsupportedMediaType, "the data can't be kept: it is %s, and the field %s holds a %s: send JSON", contentType, path, field.Message().FullName())
 	}
 	return nil
+}
+
+// ofData returns the error of decoding data, which was for a whole request.
+func ofData(err error) error {
+	was := status.Convert(err)
+	if text, ok := strings.CutPrefix(was.Message(), "the request "); ok && was.Code() == codes.InvalidArgument {
+		return refuse(http.StatusBadRequest, "the data %s", text)
+	}
+	return err
 }
 
 // unknownField is the error for generated code that does not fit its messages.

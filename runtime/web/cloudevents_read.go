@@ -4,6 +4,7 @@ package web
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -19,6 +20,7 @@ import (
 	"unicode/utf8"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/cloudevents"
 )
@@ -32,11 +34,14 @@ type cloudEvent struct {
 
 // refused is why a request is not answered by an RPC.
 type refused struct {
-	status int
+	status int // of HTTP
 	text   string
 }
 
 func (r *refused) Error() string { return r.text }
+
+// GRPCStatus is what a caller by gRPC would get.
+func (r *refused) GRPCStatus() *status.Status { return status.New(r.code(), r.text) }
 
 // code returns the code for a caller that knows those of gRPC.
 func (r *refused) code() codes.Code {
@@ -80,23 +85,23 @@ func readEvents(header http.Header, body []byte) (events []cloudEvent, isBatch b
 	case isOwn && charset != "" && !strings.EqualFold(charset, "utf-8"):
 		return nil, false, refuse(http.StatusUnsupportedMediaType, "the header Content-Type: JSON is in UTF-8, not in %s", charset)
 	case media == structuredMode:
-		event, err := structured(body)
+		event, err := fromStructured(body)
 		if err == nil {
 			err = agree(header, event)
 		}
 		return []cloudEvent{event}, false, err
 	case media == batchMode:
-		events, err = batch(body)
+		events, err = fromBatch(body)
 		return events, true, err
 	case isOwn:
 		return nil, false, refuse(http.StatusUnsupportedMediaType, "the header Content-Type: %s is not supported: send %s, %s, or an event by headers (ce-id and so on)", media, structuredMode, batchMode)
 	}
-	event, err := binary(header, body)
+	event, err := fromBinary(header, body)
 	return []cloudEvent{event}, false, err
 }
 
-// binary reads an event from headers, and its data from the body.
-func binary(header http.Header, body []byte) (event cloudEvent, err error) {
+// fromBinary reads an event from headers, and its data from the body.
+func fromBinary(header http.Header, body []byte) (event cloudEvent, err error) {
 	if event.attributes, err = fromHeaders(header); err != nil {
 		return event, err
 	}
@@ -192,8 +197,8 @@ func agree(header http.Header, event cloudEvent) error {
 	return nil
 }
 
-// structured reads an event in JSON.
-func structured(text []byte) (event cloudEvent, err error) {
+// fromStructured reads an event in JSON.
+func fromStructured(text []byte) (event cloudEvent, err error) {
 	members, err := cloudevents.Object(text)
 	if err != nil {
 		return event, refuse(http.StatusBadRequest, "the event is not a CloudEvent in JSON: %v", err)
@@ -275,8 +280,8 @@ func (e *cloudEvent) readData(data, base64Data json.RawMessage) error {
 	return nil
 }
 
-// batch reads events in a JSON array.
-func batch(text []byte) ([]cloudEvent, error) {
+// fromBatch reads events in a JSON array.
+func fromBatch(text []byte) ([]cloudEvent, error) {
 	canonical, err := cloudevents.JSON(text)
 	var all []json.RawMessage
 	if err == nil && (canonical[0] != '[' || json.Unmarshal(canonical, &all) != nil) {
@@ -287,7 +292,7 @@ func batch(text []byte) ([]cloudEvent, error) {
 	}
 	events := make([]cloudEvent, len(all))
 	for i, one := range all {
-		if events[i], err = structured(one); err != nil {
+		if events[i], err = fromStructured(one); err != nil {
 			return nil, inBatch(i, len(all), err)
 		}
 	}
@@ -363,15 +368,52 @@ func isControl(r rune) bool {
 	return r < ' ' || r >= 0x7f && r <= 0x9f || r >= 0xfdd0 && r <= 0xfdef || r&0xfffe == 0xfffe
 }
 
-// readBody reads the body of a request, within a limit.
-func readBody(request *http.Request, most int) ([]byte, error) {
-	body := http.MaxBytesReader(nil, request.Body, int64(most))
-	text, err := io.ReadAll(body)
-	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
-		return nil, refuse(http.StatusRequestEntityTooLarge, "the request has more than %d bytes (--max-message-bytes of the server)", most)
+// readBody reads the body of a request, and decompresses it. It has most bytes at most.
+func readBody(x *exchange, most int) ([]byte, error) {
+	r := x.request
+	tooLarge := func() error {
+		return refuse(http.StatusRequestEntityTooLarge, "%s", status.Convert(x.visit.TooLong()).Message())
+	}
+	if r.ContentLength > int64(most) {
+		return nil, tooLarge()
+	}
+	text, err := readAll(r.Body, most)
+	if err == errTooLarge {
+		return nil, tooLarge()
+	}
+	encoding := strings.ToLower(r.Header.Get("Content-Encoding"))
+	switch cut := x.visit.Cut(); {
+	case cut != nil:
+		return nil, cut
+	case err != nil:
+		return nil, refuse(http.StatusBadRequest, "the body of the request can't be read: %v", err)
+	case encoding == "" || encoding == "identity":
+		return text, nil
+	case encoding != "gzip":
+		return nil, refuse(http.StatusUnsupportedMediaType, "the header Content-Encoding: %q is not supported: send gzip, or none", shorten(encoding))
+	}
+	compressed, err := gzip.NewReader(bytes.NewReader(text))
+	if err == nil {
+		text, err = readAll(compressed, most)
+	}
+	if err == errTooLarge {
+		return nil, tooLarge()
 	}
 	if err != nil {
-		return nil, refuse(http.StatusBadRequest, "the body of the request ended early: %v", err)
+		return nil, refuse(http.StatusBadRequest, "the body is not in gzip, as the header Content-Encoding says: %v", err)
 	}
-	return bytes.Clone(text), nil
+	return text, nil
+}
+
+var errTooLarge = errors.New("too large")
+
+// readAll is [io.ReadAll] for most bytes at most. If there are more, the error is errTooLarge.
+func readAll(from io.Reader, most int) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(from, int64(most)))
+	if err == nil && len(text) == most {
+		if _, err := io.ReadFull(from, make([]byte, 1)); err != io.EOF {
+			return nil, errTooLarge
+		}
+	}
+	return text, err
 }

@@ -23,6 +23,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/encoding/prototext"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -88,8 +89,8 @@ var fieldsOf = map[protoreflect.FullName]server.Fields{
 	"io.cloudevents.v1.CloudEvent": {ID: "id", Source: "source", Type: "type"},
 }
 
-// headers makes headers of lines "name: value".
-func headers(lines ...string) http.Header {
+// head makes headers of lines "name: value".
+func head(lines ...string) http.Header {
 	header := http.Header{}
 	for _, line := range lines {
 		name, value, _ := strings.Cut(line, ": ")
@@ -101,7 +102,7 @@ func headers(lines ...string) http.Header {
 // minimal is the least that an event needs, by headers.
 var minimal = []string{"ce-specversion: 1.0", "ce-id: 1", "ce-source: /s", "ce-type: t"}
 
-func with(lines ...string) http.Header { return headers(slices.Concat(minimal, lines)...) }
+func with(lines ...string) http.Header { return head(slices.Concat(minimal, lines)...) }
 
 // in makes an event in JSON of the least that it needs, and more members.
 func in(members string) string {
@@ -111,7 +112,7 @@ func in(members string) string {
 	return `{"specversion":"1.0","id":"1","source":"/s","type":"t"` + members + `}`
 }
 
-func asJSON(contentType string) http.Header { return headers("Content-Type: " + contentType) }
+func asJSON(contentType string) http.Header { return head("Content-Type: " + contentType) }
 
 // TestEventsAreRead reads requests by the rules of the HTTP binding and the JSON format.
 func TestEventsAreRead(t *testing.T) {
@@ -196,7 +197,7 @@ func TestRequestsAreRefused(t *testing.T) {
 		status int
 		text   string
 	}{
-		"no event":                     {headers("Content-Type: application/json"), "{}", 400, "not a CloudEvent"},
+		"no event":                     {head("Content-Type: application/json"), "{}", 400, "not a CloudEvent"},
 		"no specversion":               {without("Ce-Specversion"), "", 400, "attribute specversion is missing"},
 		"no id":                        {without("Ce-Id"), "", 400, "attribute id is missing"},
 		"no source":                    {without("Ce-Source"), "", 400, "attribute source is missing"},
@@ -224,8 +225,8 @@ func TestRequestsAreRefused(t *testing.T) {
 		"a comma in a time":            {with("ce-time: 2026-11-27T09:30:00,5Z"), "", 400, "attribute time is not a time"},
 		"no JSON":                      {with("Content-Type: application/json"), "{", 400, "the data is application/json, but it is not valid JSON"},
 		"a name twice in data":         {with("Content-Type: application/json"), `{"a":1,"a":2}`, 400, `"a" twice`},
-		"another format":               {headers("Content-Type: application/cloudevents+avro"), "x", 415, "application/cloudevents+avro is not supported"},
-		"another charset":              {headers("Content-Type: application/cloudevents+json; charset=utf-16"), in(""), 415, "utf-16"},
+		"another format":               {head("Content-Type: application/cloudevents+avro"), "x", 415, "application/cloudevents+avro is not supported"},
+		"another charset":              {head("Content-Type: application/cloudevents+json; charset=utf-16"), in(""), 415, "utf-16"},
 		"structured, no JSON":          {structured, "{", 400, "not a CloudEvent in JSON"},
 		"structured, an array":         {structured, "[]", 400, "not a JSON object"},
 		"structured, nothing":          {structured, "", 400, "not a CloudEvent in JSON"},
@@ -287,9 +288,9 @@ func TestEventsAreHeld(t *testing.T) {
 		"a trace":                {"webtest.PlainEvent", with("ce-traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "ce-tracestate: a=b"), "", base},
 		"bytes":                  {"webtest.KeepingEvent", with(), "\x00\xff", base + `data: "\x00\xff"`},
 		"what a map keeps":       {"webtest.KeepingEvent", with("ce-ext: x", "ce-subject: s", "ce-time: 2026-11-27T09:30:00Z", "Content-Type: image/png; a=b", "ce-dataschema: /d", "ce-traceparent: 00-x"), "x", base + `data: "x" extensions { key: "ext" value: "x" } extensions { key: "subject" value: "s" } extensions { key: "time" value: "2026-11-27T09:30:00Z" } extensions { key: "datacontenttype" value: "image/png; a=b" } extensions { key: "dataschema" value: "/d" } extensions { key: "traceparent" value: "00-x" }`},
-		"numbers, enums, nested": {"webtest.OddEvent", headers("ce-specversion: 1.0", "ce-id: 7", "ce-source: 4294967295", "ce-type: SOLD", "ce-subject: u", "ce-time: 1970-01-01T00:00:01.0000015Z", "Content-Type: application/json"), `{"what":"x","amount":2}`, `event_id: 7 source: 4294967295 type: SOLD user { id: "u" } at_us: 1000001 data { what: "x" amount: 2 }`},
-		"protobuf":               {"webtest.OddEvent", headers("ce-specversion: 1.0", "ce-id: 7", "ce-source: 1", "ce-type: SOLD", "ce-dataschema: webtest.Payload", "Content-Type: application/protobuf"), "\x0a\x01x\x10\x02", `event_id: 7 source: 1 type: SOLD data { what: "x" amount: 2 }`},
-		"the name as the type":   {"webtest.ValueEvent", headers("ce-specversion: 1.0", "ce-id: 7", "ce-source: 1", "ce-type: webtest.ValueEvent", "Content-Type: application/json"), "null", `source: "1" data { null_value: NULL_VALUE }`},
+		"numbers, enums, nested": {"webtest.OddEvent", head("ce-specversion: 1.0", "ce-id: 7", "ce-source: 4294967295", "ce-type: SOLD", "ce-subject: u", "ce-time: 1970-01-01T00:00:01.0000015Z", "Content-Type: application/json"), `{"what":"x","amount":2}`, `event_id: 7 source: 4294967295 type: SOLD user { id: "u" } at_us: 1000001 data { what: "x" amount: 2 }`},
+		"protobuf":               {"webtest.OddEvent", head("ce-specversion: 1.0", "ce-id: 7", "ce-source: 1", "ce-type: SOLD", "ce-dataschema: webtest.Payload", "Content-Type: application/protobuf"), "\x0a\x01x\x10\x02", `event_id: 7 source: 1 type: SOLD data { what: "x" amount: 2 }`},
+		"the name as the type":   {"webtest.ValueEvent", head("ce-specversion: 1.0", "ce-id: 7", "ce-source: 1", "ce-type: webtest.ValueEvent", "Content-Type: application/json"), "null", `source: "1" data { null_value: NULL_VALUE }`},
 		"CloudEvent": {"io.cloudevents.v1.CloudEvent", with("ce-subject: x", "ce-n: 7", "ce-time: 1970-01-01T00:00:01Z", "ce-dataschema: /d", "Content-Type: application/json"), `{ }`,
 			base + `id: "1" spec_version: "1.0" text_data: "{}" attributes { key: "subject" value { ce_string: "x" } } attributes { key: "n" value { ce_string: "7" } } attributes { key: "time" value { ce_timestamp { seconds: 1 } } } attributes { key: "dataschema" value { ce_uri: "/d" } } attributes { key: "datacontenttype" value { ce_string: "application/json" } }`},
 		"CloudEvent, binary": {"io.cloudevents.v1.CloudEvent", with(), "x", base + `id: "1" spec_version: "1.0" binary_data: "x"`},
@@ -304,17 +305,17 @@ func TestEventsAreHeld(t *testing.T) {
 		"a parameter of JSON":    {"webtest.StructEvent", with("Content-Type: application/json; profile=x"), "{}", "415 the attribute datacontenttype"},
 		"JSON of a subtype":      {"webtest.StructEvent", with("Content-Type: application/vnd.a+json"), "{}", "415 the attribute datacontenttype"},
 		"text in a Struct":       {"webtest.StructEvent", with("Content-Type: text/plain"), "{}", "415 the data can't be kept: it is text/plain"},
-		"a list in a Struct":     {"webtest.StructEvent", with("Content-Type: application/json"), "[]", "400 the data is not a google.protobuf.Struct in JSON"},
-		"null in a Struct":       {"webtest.StructEvent", asJSON(structuredMode), in(`"data":null`), "400 the data is not a google.protobuf.Struct in JSON"},
+		"a list in a Struct":     {"webtest.StructEvent", with("Content-Type: application/json"), "[]", "400 the data is not a valid google.protobuf.Struct"},
+		"null in a Struct":       {"webtest.StructEvent", asJSON(structuredMode), in(`"data":null`), "400 the data is not a valid google.protobuf.Struct"},
 		"no UTF-8 in a string":   {"webtest.PlainEvent", with("Content-Type: text/plain"), "\xff", "400 the data can't be kept: the field data holds text"},
-		"an unknown member":      {"webtest.OddEvent", odd("Content-Type: application/json"), `{"who":1}`, `400 the data is not a webtest.Payload in JSON: .*unknown field "who"`},
+		"an unknown member":      {"webtest.OddEvent", odd("Content-Type: application/json"), `{"who":1}`, `400 the data is not a valid webtest.Payload: .*unknown field "who"`},
 		"no protobuf":            {"webtest.OddEvent", odd("Content-Type: application/protobuf"), "x", "400 the data is not a webtest.Payload in protobuf's binary format"},
 		"another schema":         {"webtest.OddEvent", odd("Content-Type: application/protobuf", "ce-dataschema: webtest.User"), "", "400 the attribute dataschema can't be kept"},
-		"no number":              {"webtest.OddEvent", headers("ce-specversion: 1.0", "ce-id: x", "ce-source: 1", "ce-type: SOLD"), "", `400 the attribute id is "x"`},
-		"no value of an enum":    {"webtest.OddEvent", headers("ce-specversion: 1.0", "ce-id: 7", "ce-source: 1", "ce-type: LOST"), "", `400 the attribute type is "LOST", which is not a value of webtest.Kind`},
-		"a number with a sign":   {"webtest.OddEvent", headers("ce-specversion: 1.0", "ce-id: +7", "ce-source: 1", "ce-type: SOLD"), "", `400 the attribute id is "\+7"`},
-		"zero":                   {"webtest.OddEvent", headers("ce-specversion: 1.0", "ce-id: 0", "ce-source: 1", "ce-type: SOLD"), "", `400 the attribute id is "0"`},
-		"33 bits":                {"webtest.OddEvent", headers("ce-specversion: 1.0", "ce-id: 7", "ce-source: 4294967296", "ce-type: SOLD"), "", `400 the attribute source is "4294967296"`},
+		"no number":              {"webtest.OddEvent", head("ce-specversion: 1.0", "ce-id: x", "ce-source: 1", "ce-type: SOLD"), "", `400 the attribute id is "x"`},
+		"no value of an enum":    {"webtest.OddEvent", head("ce-specversion: 1.0", "ce-id: 7", "ce-source: 1", "ce-type: LOST"), "", `400 the attribute type is "LOST", which is not a value of webtest.Kind`},
+		"a number with a sign":   {"webtest.OddEvent", head("ce-specversion: 1.0", "ce-id: +7", "ce-source: 1", "ce-type: SOLD"), "", `400 the attribute id is "\+7"`},
+		"zero":                   {"webtest.OddEvent", head("ce-specversion: 1.0", "ce-id: 0", "ce-source: 1", "ce-type: SOLD"), "", `400 the attribute id is "0"`},
+		"33 bits":                {"webtest.OddEvent", head("ce-specversion: 1.0", "ce-id: 7", "ce-source: 4294967296", "ce-type: SOLD"), "", `400 the attribute source is "4294967296"`},
 		"after 2038 in 32 bits":  {"webtest.PlainEvent", with("ce-time: 2038-01-19T03:14:08Z"), "", "400 the attribute time is 2038-01-19T03:14:08Z, which the field at can't hold"},
 		"1970":                   {"webtest.PlainEvent", with("ce-time: 1970-01-01T00:00:00Z"), "", "400 the attribute time"},
 		"the year 0":             {"webtest.StructEvent", with("ce-time: 0000-01-01T00:00:00Z"), "", "400 the attribute time is 0000-01-01T00:00:00Z, which is not within"},
@@ -326,7 +327,15 @@ func TestEventsAreHeld(t *testing.T) {
 
 // odd has the headers of an OddEvent, and more.
 func odd(lines ...string) http.Header {
-	return headers(append([]string{"ce-specversion: 1.0", "ce-id: 7", "ce-source: 1", "ce-type: SOLD"}, lines...)...)
+	return head(append([]string{"ce-specversion: 1.0", "ce-id: 7", "ce-source: 1", "ce-type: SOLD"}, lines...)...)
+}
+
+// decodeStrictly decodes JSON as calls do.
+func decodeStrictly(text []byte, into proto.Message) error {
+	if err := protojson.Unmarshal(text, into); err != nil {
+		return status.Errorf(codes.InvalidArgument, "the request is not a valid %s: %v", into.ProtoReflect().Descriptor().FullName(), err)
+	}
+	return nil
 }
 
 func checkHeld(t *testing.T, name protoreflect.FullName, header http.Header, body, want string) {
@@ -335,7 +344,7 @@ func checkHeld(t *testing.T, name protoreflect.FullName, header http.Header, bod
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = fill(message, events[0], fields)
+	err = fill(message, events[0], fields, decodeStrictly)
 	if code, text, ok := strings.Cut(want, " "); ok && len(code) == 3 {
 		why, ok := err.(*refused)
 		if pattern := regexp.MustCompile("^" + text); !ok || fmt.Sprint(why.status) != code || !pattern.MatchString(strings.ReplaceAll(why.text, "\u00a0", " ")) {
@@ -400,7 +409,7 @@ func TestAnEventIsTheSameInAllModes(t *testing.T) {
 					t.Fatalf("%s: %v", name, err)
 				}
 				into := newMessage(t, message)
-				if err := fill(into, events[0], fieldsOf[message]); err != nil {
+				if err := fill(into, events[0], fieldsOf[message], decodeStrictly); err != nil {
 					t.Fatalf("%s: %v", name, err)
 				}
 				bytes, err := proto.MarshalOptions{Deterministic: true}.Marshal(into.Interface())
@@ -555,8 +564,8 @@ func serveEvents(t *testing.T, in *intake, change func(*server.Config, *Config),
 	return "http://" + http.listener.Addr().String() + "/events/"
 }
 
-// post sends a request, and returns the answer and its body.
-func post(t *testing.T, method, address string, header http.Header, body string) (*http.Response, string) {
+// send sends a request, and returns the answer and its body.
+func send(t *testing.T, method, address string, header http.Header, body string) (*http.Response, string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, address, strings.NewReader(body))
 	if err != nil {
@@ -611,7 +620,7 @@ func TestEventsComeToTheirRPC(t *testing.T) {
 		kept.calls = nil
 		header := asJSON(test.mode)
 		header.Set("event-id", "of the call")
-		answer, text := post(t, "POST", address+test.path, header, test.body)
+		answer, text := send(t, "POST", address+test.path, header, test.body)
 		if answer.StatusCode != http.StatusNoContent || text != "" || !slices.Equal(kept.calls, test.want) {
 			t.Errorf("%s to %s: %d %s\n%q, want\n%q", test.mode, test.path, answer.StatusCode, text, kept.calls, test.want)
 		}
@@ -626,7 +635,7 @@ func TestTheTraceOfAnEventGoesWithTheCall(t *testing.T) {
 		with("ce-traceparent: 00-a", "ce-tracestate: x=y", "traceparent: 00-hop"),
 		with("traceparent: 00-hop"),
 	} {
-		post(t, "POST", address+"webtest.Nameless", header, "")
+		send(t, "POST", address+"webtest.Nameless", header, "")
 	}
 	want := []string{`One 1 00-a: source:"/s" type:"t"`, `One 1 00-hop: source:"/s" type:"t"`}
 	if !slices.Equal(kept.calls, want) {
@@ -691,7 +700,7 @@ func TestEventsAreAnsweredByTheStatusOfTheirRPC(t *testing.T) {
 			if test.header == nil {
 				test.header = with()
 			}
-			answer, text := post(t, cmp.Or(test.method, "POST"), address+cmp.Or(test.path, "webtest.Nameless"), test.header, test.body)
+			answer, text := send(t, cmp.Or(test.method, "POST"), address+cmp.Or(test.path, "webtest.Nameless"), test.header, test.body)
 			if answer.StatusCode != test.status || !regexp.MustCompile(test.text).MatchString(text) || answer.Header.Get("Retry-After") != test.after || answer.Header.Get("Content-Type") != "application/json" {
 				t.Errorf("answer is %s %v %s, want %d, %s, Retry-After %q", answer.Status, answer.Header, text, test.status, test.text, test.after)
 			}
@@ -717,9 +726,9 @@ func TestWebhooksShakeHands(t *testing.T) {
 	} {
 		header := http.Header{}
 		if test.origin != "" {
-			header = headers("WebHook-Request-Origin: "+test.origin, "WebHook-Request-Rate: 100")
+			header = head("WebHook-Request-Origin: "+test.origin, "WebHook-Request-Rate: 100")
 		}
-		answer, text := post(t, "OPTIONS", test.address, header, "")
+		answer, text := send(t, "OPTIONS", test.address, header, "")
 		rate := ""
 		if test.allowed != "" {
 			rate = "*"
