@@ -18,6 +18,7 @@ import (
 // generates from.
 type Module struct {
 	Path    string   // its module path, as in go.mod
+	Go      string   // the minor version of Go with which it is built at least: "1.26"
 	Runtime string   // import path of the runtime: a folder of the module, or elsewhere
 	Copied  bool     // whether the runtime is copied into the module
 	Engines []string // of the event log, besides memory: folders of the runtime's eventlog
@@ -28,8 +29,10 @@ type Module struct {
 	OneProgram string
 	// NoPrograms leaves the programs out: mains of the user's serve the services.
 	NoPrograms bool
-	Packages   []*Package // in the order of their import paths
-	Programs   []*Program // in the order of their packages
+	// NoDeploy leaves out what deploys the programs.
+	NoDeploy bool
+	Packages []*Package // in the order of their import paths
+	Programs []*Program // in the order of their packages
 
 	protos Protos
 }
@@ -72,6 +75,31 @@ type Program struct {
 // UsesEvents reports whether an RPC that the program serves takes or reads events.
 func (p *Program) UsesEvents() bool {
 	return slices.ContainsFunc(p.Packages, (*Package).UsesEvents)
+}
+
+// Replicated reports whether the program's events can be in NATS JetStream, and not
+// only in a file beside the server.
+func (p *Program) Replicated() bool {
+	return p.UsesEvents() && slices.Contains(p.Module.Engines, "nats")
+}
+
+// Streams returns the names of the RPCs that stream, each once and in order.
+func (p *Program) Streams() (names []string) {
+	for _, pkg := range p.Packages {
+		for _, method := range pkg.Methods() {
+			if method.Streams() != "" {
+				names = append(names, method.ProtoName)
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// Capitals returns its name as environment variables and streams of NATS have it:
+// "RECEIVER".
+func (p *Program) Capitals() string {
+	return strings.ToUpper(strings.ReplaceAll(p.Name, "-", "_"))
 }
 
 // Engines returns the import path of a package that main has to import for the

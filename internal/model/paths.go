@@ -74,10 +74,11 @@ func (m *Module) Traces() []Trace {
 func (m *Module) Record() Trace { return Trace{Path: RecordDir + "/program-*.txt"} }
 
 // Makes reports whether a run on a module may make a file: not in a folder of a program
-// where there are none.
+// where there are none, nor in one that deploys it where that is not wanted.
 func Makes(m *Module, at string) bool {
-	return !m.NoPrograms || !slices.ContainsFunc(m.Programs, func(p *Program) bool {
-		return strings.HasPrefix(at, p.ServerDir()+"/") || strings.HasPrefix(at, p.ClientDir()+"/")
+	return !slices.ContainsFunc(m.Programs, func(p *Program) bool {
+		return m.NoPrograms && (strings.HasPrefix(at, p.ServerDir()+"/") || strings.HasPrefix(at, p.ClientDir()+"/")) ||
+			m.NoDeploy && strings.HasPrefix(at, p.DeployDir()+"/")
 	})
 }
 
@@ -108,6 +109,9 @@ func (p *Program) ServerDir() string { return "cmd/" + p.Name + "-server" }
 
 // ClientDir returns the folder of the client's main and its subcommands.
 func (p *Program) ClientDir() string { return "cmd/" + p.Name + "-client" }
+
+// DeployDir returns the folder of the files that deploy the server.
+func (p *Program) DeployDir() string { return "deploy/" + p.Name + "-server" }
 
 // Record returns the record of the program.
 func (p *Program) Record() Trace { return record("program-"+p.Name, p) }

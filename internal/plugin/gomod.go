@@ -68,6 +68,15 @@ func (m *GoMod) Text() string { return m.text }
 // Path returns the module's path.
 func (m *GoMod) Path() string { return m.file.Module.Mod.Path }
 
+// Go returns the minor version of Go that the module and the runtime need: "1.26".
+func (m *GoMod) Go() string {
+	need := "go" + runtime.Go.Version
+	if m.file.Go != nil && version.Compare("go"+m.file.Go.Version, need) > 0 {
+		need = "go" + m.file.Go.Version
+	}
+	return strings.TrimPrefix(version.Lang(need), "go")
+}
+
 // Provides reports whether a package is one of the module, or can be one of the
 // modules that it requires, or will with the runtime, or of its workspace.
 func (m *GoMod) Provides(importPath string) bool {

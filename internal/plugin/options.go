@@ -47,6 +47,8 @@ type Options struct {
 	Program string
 	// NoPrograms leaves out the programs: whoever runs the services has a main.
 	NoPrograms bool
+	// NoDeploy leaves out what deploys the programs.
+	NoDeploy bool
 	// Templates is a folder of templates that are laid over ours, relative to
 	// the working folder; "" for none.
 	Templates string
@@ -106,6 +108,11 @@ var options = []option{
 	{"programs=all|none", "none makes no `cmd/…-server` and `cmd/…-client`, for services that a main of yours serves",
 		func(o *Options, _, value string) bool {
 			o.NoPrograms = value == "none"
+			return value == "all" || value == "none"
+		}},
+	{"deploy=all|none", "none makes no `deploy/…-server`: no Dockerfile, manifests, dashboard and alerts",
+		func(o *Options, _, value string) bool {
+			o.NoDeploy = value == "none"
 			return value == "all" || value == "none"
 		}},
 	{"templates=DIR", "lays a folder of your templates over ours",

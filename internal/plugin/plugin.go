@@ -283,7 +283,11 @@ func read(request *pluginpb.CodeGeneratorRequest, options Options) (*GoMod, *mod
 	if err != nil {
 		return gomod, nil, model.Misread(request, err)
 	}
-	target := model.Module{Path: gomod.Path(), Runtime: options.Runtime, Engines: options.Engines, Parts: options.Parts, OneProgram: options.Program, NoPrograms: options.NoPrograms}
+	target := model.Module{
+		Path: gomod.Path(), Go: gomod.Go(), Runtime: options.Runtime,
+		Engines: options.Engines, Parts: options.Parts,
+		OneProgram: options.Program, NoPrograms: options.NoPrograms, NoDeploy: options.NoDeploy,
+	}
 	if target.Runtime == "" {
 		target.Runtime, target.Copied = target.Path+"/"+model.RuntimeDir, true
 	}

@@ -73,7 +73,7 @@ func TestTheResponseEndsWithWhatShowsTheNextRun(t *testing.T) {
 			turn = "record"
 		case strings.HasPrefix(name, "internal/receiver/") && strings.HasSuffix(name, "_test.go"):
 			turn = "your test"
-		case strings.HasPrefix(name, "internal/receiver/") || strings.HasSuffix(name, "/main.go"):
+		case strings.HasPrefix(name, "internal/receiver/") || strings.HasSuffix(name, "/main.go") || strings.HasPrefix(name, "deploy/"):
 			turn = "yours"
 		case slices.Contains([]string{"cmd/receiver-client/commands.go", "gen/receiverpb/receiverclient/client.go", "gen/receiverpb/receiverclient/receiver.go", "gen/receiverpb/receiverevents/event.go",
 			"gen/receiverpb/receiverserver/receiver.go", "gen/receiverpb/receivertest/receiver_receive.go"}, name):

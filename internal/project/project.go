@@ -172,6 +172,7 @@ func (p *plan) report(out io.Writer) {
 		{path.Join(project.Protos, project.Proto), "the RPCs and messages: change them, then " + p.again()},
 		{project.Code, "yours: one file for each RPC, with its test"},
 		{"cmd/" + project.Server + ", cmd/" + project.Client, "yours: the programs"},
+		{"deploy/" + project.Server, "yours: Dockerfile, manifests, dashboard and alerts"},
 	}
 	width := 0
 	for _, row := range rows {

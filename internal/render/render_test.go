@@ -96,7 +96,8 @@ func TestComment(t *testing.T) {
 func TestOwnersOfTemplates(t *testing.T) {
 	for _, one := range parsed(t, builtIn(t), nil) {
 		want := keep.Ours
-		if strings.Contains(one.file.Name, "/internal/{path}/") || strings.HasSuffix(one.pattern, "/main.go") || one.scope.Name == "project" {
+		if strings.Contains(one.file.Name, "/internal/{path}/") || strings.HasSuffix(one.pattern, "/main.go") ||
+			strings.HasPrefix(one.pattern, "deploy/") || one.scope.Name == "project" {
 			want = keep.Yours
 		}
 		if one.owner != want {
@@ -127,6 +128,32 @@ func parsed(t *testing.T, ours, overrides []File) (all []*source) {
 		}
 	}
 	return all
+}
+
+// TestActionsInBrackets checks that a template may have braces as text, and that its
+// errors have the right line.
+func TestActionsInBrackets(t *testing.T) {
+	program := &model.Program{Name: "shop"}
+	parse := func(text string) (*source, error) {
+		tree, err := Parse([]File{{Name: "program/{app}.yaml.tmpl", At: "a.tmpl", Text: text}}, nil)
+		if err != nil {
+			return nil, err
+		}
+		return tree.targets["program"][0].sources[0], nil
+	}
+	one, err := parse("{{/* [[ ]] */}}\n[[.Name]]: {{ $labels.need }}\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := one.render("example.com/shop", program, "shop.yaml"); string(got) != "shop: {{ $labels.need }}\n" {
+		t.Errorf("it makes (%v) %q", err, got)
+	}
+	if _, err := parse("{{/* [[ ]] */}}\n[[.Name | now]]\n"); err == nil || !strings.HasPrefix(err.Error(), "a.tmpl:2: ") {
+		t.Errorf("the error of a function that there is not is %v", err)
+	}
+	if one, err = parse("{{/* [[ ]] */}}\n"); err != nil || !one.none {
+		t.Errorf("a template with nothing else makes a file (%v)", err)
+	}
 }
 
 // TestOverridesTakePrecedence checks which of the templates for a path makes the file

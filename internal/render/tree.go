@@ -184,6 +184,9 @@ func (p *target) source(element model.Element) *source {
 // gofmtDirective begins a template whose output gofmt would change.
 const gofmtDirective = "{{/* gofmt */}}"
 
+// bracketsDirective begins a template with its actions in brackets.
+const bracketsDirective = "{{/* [[ ]] */}}"
+
 // parse parses the template's text.
 func (s *source) parse() (err error) {
 	if s.owner, err = owner(s.pattern, s.file.Text); err != nil {
@@ -192,7 +195,11 @@ func (s *source) parse() (err error) {
 	if s.owner == keep.Ours && s.scope.Elements == nil {
 		return &Error{At: s.file.At, Line: 1, Text: fmt.Sprintf("templates of the scope %s make files of yours, which new writes once: remove the marker", s.scope.Name)}
 	}
-	s.parsed, err = template.New(s.file.At).Funcs(allowed).Funcs(perFile(nil)).Option("missingkey=error").Parse(s.file.Text)
+	parsed, text := template.New(s.file.At), s.file.Text
+	if rest, found := strings.CutPrefix(text, bracketsDirective); found {
+		parsed, text = parsed.Delims("[[", "]]"), "[[/* */ -]]"+rest
+	}
+	s.parsed, err = parsed.Funcs(allowed).Funcs(perFile(nil)).Option("missingkey=error").Parse(text)
 	if err != nil {
 		return parseFailure(s.file.At, err)
 	}

@@ -1,6 +1,7 @@
 package eventlog
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,7 +17,9 @@ import (
 // AppendMessages appends the events that messages carry, all of them or none, and
 // returns a receipt for each. attributes returns an event without what
 // AppendMessages fills in: Schema and Data from the message, and the ID, if the
-// message has none, from the id that came with the call (see [eventid.Next]).
+// message has none, from the id that came with the call (see [eventid.Next]), and
+// Traceparent: from the message, if that is a CloudEvent with such an attribute, else from
+// the span of the call, if it is traced, or the span that the caller sent.
 //
 // Equal messages are stored as equal bytes, so an event that is sent again is
 // recognised as a duplicate.
@@ -27,7 +30,7 @@ import (
 // NaN in a Struct, is stored.
 func AppendMessages[M proto.Message](ctx context.Context, log Log, messages []M, attributes func(M) Event) ([]Receipt, error) {
 	events := make([]Event, len(messages))
-	next := eventid.Next(ctx, len(messages))
+	next, parent := eventid.Next(ctx, len(messages)), traceparentOf(ctx, log)
 	for i, message := range messages {
 		if !message.ProtoReflect().IsValid() {
 			return nil, &Error{Kind: ErrInvalid, Detail: "no " + string(message.ProtoReflect().Descriptor().FullName()) + " is given"}
@@ -45,6 +48,7 @@ func AppendMessages[M proto.Message](ctx context.Context, log Log, messages []M,
 			events[i].ID = id
 		}
 		events[i].Schema, events[i].Data = string(message.ProtoReflect().Descriptor().FullName()), data
+		events[i].Traceparent = cmp.Or(events[i].Traceparent, ownTraceparent(message.ProtoReflect()), parent)
 	}
 	receipts, err := log.Append(ctx, events...)
 	for i := range min(len(receipts), len(events)) {

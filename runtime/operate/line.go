@@ -27,6 +27,7 @@ type line struct {
 	Subject      string            `json:"subject,omitempty"`
 	Time         time.Time         `json:"time"`
 	Schema       string            `json:"dataschema"`
+	Traceparent  string            `json:"traceparent,omitempty"`
 	Data         json.RawMessage   `json:"data,omitempty"`
 	DataInBase64 string            `json:"data_base64,omitempty"`
 	Error        string            `json:"error,omitempty"`
@@ -42,6 +43,8 @@ func eventLine(record eventlog.Record) line {
 		Subject:  record.Subject,
 		Time:     record.Time.UTC(),
 		Schema:   record.Schema,
+
+		Traceparent: record.Traceparent,
 	}
 	data, err := messageJSON(record)
 	if err != nil {

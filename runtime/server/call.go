@@ -40,9 +40,10 @@ const (
 type call struct {
 	context.Context
 	kind
-	of     *connection
-	stream uint32
-	limits *limits
+	of      *connection
+	stream  uint32
+	limits  *limits
+	request requestID
 
 	// The lock of the connection guards these.
 	started   bool  // its handler
@@ -91,8 +92,11 @@ type callKey struct{}
 
 // Value implements [context.Context].
 func (c *call) Value(key any) any {
-	if key == (callKey{}) {
+	switch key {
+	case callKey{}:
 		return c
+	case requestKey{}:
+		return &c.request
 	}
 	return c.Context.Value(key)
 }
@@ -313,10 +317,8 @@ func (c *call) receive(stream grpc.ServerStream, into any) error {
 		raw = new(received) // gRPC may use it after the call
 		err = c.receiveSlowly(stream, raw)
 	}
-	if status.Code(err) == codes.ResourceExhausted {
-		c.tooLong(err)
-	}
 	if err != nil {
+		c.unreceived(err)
 		return err
 	}
 	c.of.mu.Lock()
@@ -329,6 +331,27 @@ func (c *call) receive(stream grpc.ServerStream, into any) error {
 	return c.decode(raw.data, into)
 }
 
+// unreceived notes why gRPC refused a message, if it did.
+func (c *call) unreceived(err error) {
+	switch status.Code(err) {
+	case codes.ResourceExhausted:
+		c.tooLong(err)
+	case codes.Internal, codes.Unimplemented: // there is none, or it can't be decompressed, or ends too early
+		c.unreadable()
+	}
+}
+
+// unreadable notes that there is no message to decode.
+func (c *call) unreadable() {
+	why := Undecodable
+	c.of.mu.Lock()
+	if c.bytes == 0 {
+		why = NoRequest
+	}
+	c.of.mu.Unlock()
+	c.limits.notices.unhandled(why, c.method, c.of.from)
+}
+
 // tooLong notes that gRPC refused a message for its length, unless the limits ended the
 // call before.
 func (c *call) tooLong(err error) {
@@ -336,7 +359,7 @@ func (c *call) tooLong(err error) {
 	defer c.of.mu.Unlock()
 	if c.cut == nil {
 		c.cut = err
-		c.limits.notices.reached("--max-message-bytes", c.of.from)
+		c.limits.notices.tooLarge("--max-message-bytes", c.of.from)
 	}
 }
 
@@ -372,7 +395,7 @@ func (c *call) weigh(encoded []byte, message proto.Message, weigh func(*scale, p
 			if scale.isTooHeavy() {
 				limit = "--max-message-bytes"
 			}
-			c.limits.notices.reached(limit, c.of.from)
+			c.limits.notices.tooLarge(limit, c.of.from)
 			c.original = nil // sent again, it would pass: limits are for those who call
 			return status.Error(codes.InvalidArgument, err.Error())
 		}
@@ -384,6 +407,7 @@ func (c *call) weigh(encoded []byte, message proto.Message, weigh func(*scale, p
 // undecodable returns the error for a request that is not what it should be.
 func (c *call) undecodable(message proto.Message, why error) error {
 	c.undecoded = true
+	c.limits.notices.unhandled(Undecodable, c.method, c.of.from)
 	return status.Errorf(codes.InvalidArgument, "the request is not a valid %s: %v", message.ProtoReflect().Descriptor().FullName(), why)
 }
 

@@ -367,11 +367,12 @@ func loopback(host string) bool {
 }
 
 // Logger returns a logger that writes to an io.Writer with the level and format
-// of the configuration. main may make it the default of the whole program.
+// of the configuration. Lines that are logged with the context of a call say which call
+// it is (see [RequestID]). main may make it the default of the whole program.
 func (c Config) Logger(to io.Writer) *slog.Logger {
 	options := &slog.HandlerOptions{Level: c.LogLevel}
 	if c.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(to, options))
+		return withCall(slog.New(slog.NewJSONHandler(to, options)))
 	}
-	return slog.New(slog.NewTextHandler(to, options))
+	return withCall(slog.New(slog.NewTextHandler(to, options)))
 }

@@ -15,6 +15,7 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -79,6 +80,7 @@ type Server struct {
 
 	alongside   []companion
 	readiness   *readiness
+	leaving     atomic.Bool
 	watched     []*watched
 	intercept   interceptor
 	guards      []Guard
@@ -103,7 +105,7 @@ func Listen(config Config, options ...Option) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		config: config, log: cmp.Or(services.log, config.Logger(os.Stderr)), health: newWatchedHealth(),
+		config: config, log: withCall(cmp.Or(services.log, config.Logger(os.Stderr))), health: newWatchedHealth(),
 		alongside: services.alongside, guards: services.guards, credentials: services.credentials,
 		observers: services.observers, ports: services.ports, pages: services.pages,
 	}
@@ -142,6 +144,7 @@ func Listen(config Config, options ...Option) (*Server, error) {
 		s.grpc.Stop()
 		return nil, errors.Join(err, listener.Close())
 	}
+	s.listening()
 	return s, nil
 }
 
@@ -295,6 +298,7 @@ const secondSignal = time.Second
 // when the last signal came that counts.
 func (s *Server) leave(delay time.Duration, signals <-chan os.Signal) (last time.Time) {
 	last = time.Now()
+	s.leaving.Store(true)
 	s.health.Shutdown() // for good
 	if delay == 0 {
 		return last

@@ -82,6 +82,13 @@ func (s *Server) Retires(c net.Conn) bool {
 	return !of.ends.IsZero() && time.Now().After(of.ends.Add(-s.config.MaxConnectionAgeGrace))
 }
 
+// Unhandled counts and logs a call that came to a [Port] on a connection and ended before
+// a handler had its request, and why: one of [Refusals]. method is what was called, "" if
+// that is not known.
+func (s *Server) Unhandled(why, method string, on net.Conn) {
+	s.limits.notices.unhandled(why, method, connectionOf(on).from)
+}
+
 // Visit is a call that came by a [Port]. It counts as one of gRPC does and keeps to the
 // same limits, if the port reads its body by Receives and decodes its messages by Decode.
 type Visit struct {
@@ -129,7 +136,7 @@ func (v *Visit) End() {
 	if !started {
 		v.call.release()
 	}
-	v.call.of.answered(v.call.stream)
+	v.call.of.answered(v.call.stream, true, 0)
 }
 
 // Context returns the context of the call, in which its handler must run.
@@ -219,6 +226,10 @@ func (v *Visit) TooLong() error {
 	v.call.tooLong(status.Errorf(codes.ResourceExhausted, "the request is larger than %d bytes, the most that the server takes (--max-message-bytes)", v.call.limits.config.MaxMessageBytes))
 	return v.Cut()
 }
+
+// Unreceived counts and logs that a request of the call could not be received: there is
+// none, or it ends too early, or it is not what it was compressed to.
+func (v *Visit) Unreceived() { v.call.unreadable() }
 
 // Decode decodes a message of the call that was received, or returns why it is refused, as
 // the caller should see it.

@@ -103,7 +103,7 @@ func TestRequestsThatAreNotCallsAreExplained(t *testing.T) {
 		{"POST", "/grpc.testing.TestService/Nothing", "application/json", 404, "there is no RPC at /grpc.testing.TestService/Nothing"},
 		{"GET", "/", "", 404, "/package.Service/Method"},
 		{"POST", unaryPath, "", 415, "set Content-Type to one of application/"},
-		{"POST", unaryPath, "application/x-www-form-urlencoded", 415, `no content type \"application/x-www-form-urlencoded\"`},
+		{"POST", unaryPath, "application/x-www-form-urlencoded", 415, `no content type "application/x-www-form-urlencoded"`},
 		{"POST", unaryPath, "text/plain", 415, "application/json"},
 		{"POST", tailPath, "application/json", 415, "application/connect+json"},
 		{"PUT", unaryPath, "application/json", 405, "takes POST, not PUT"},
@@ -115,7 +115,7 @@ func TestRequestsThatAreNotCallsAreExplained(t *testing.T) {
 			request.Header.Set("Content-Type", test.kind)
 		}
 		response, answer := do(t, protocolClient(t, false), request)
-		if response.StatusCode != test.status || !strings.Contains(answer, test.says) || code(answer) != "unimplemented" {
+		if response.StatusCode != test.status || !strings.Contains(answer, test.says) {
 			t.Errorf("%s %s as %q: %s: %s", test.method, test.path, test.kind, response.Status, answer)
 		}
 	}

@@ -2,14 +2,15 @@ package web
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -75,12 +76,18 @@ func spec(rpc server.Called) connect.Spec {
 
 // exchange is a call by HTTP: a request and its answer.
 type exchange struct {
+	server  *server.Server
 	rpc     *rpc
 	visit   *server.Visit
 	request *http.Request
 	answer  *answer
 	control *http.ResponseController
 	from    net.Conn
+	handled bool // a handler was called
+
+	mu      sync.Mutex
+	left    bool        // net/http may use control for another request
+	expired *time.Timer // nil before the deadline
 }
 
 type exchangeKey struct{}
@@ -93,6 +100,7 @@ func (p *port) route(to http.ResponseWriter, r *http.Request) {
 		to.Header().Set("Connection", "close") // in HTTP/2 it lets the client go, too
 	}
 	if most := p.server.Config().MaxMetadataBytes; headersLength(r) > most {
+		p.server.Unhandled(server.HeadersTooLarge, "", from)
 		p.refuse(to, r, http.StatusRequestHeaderFieldsTooLarge, connect.Errorf(connect.CodeResourceExhausted,
 			"the headers are larger than %d bytes, the most that the server takes: names and values, and 32 bytes for each (--max-metadata-bytes)", most))
 		return
@@ -106,9 +114,24 @@ func (p *port) route(to http.ResponseWriter, r *http.Request) {
 		defer x.leave()
 		x.receives(strings.Contains(r.Header.Get("Content-Type"), "+") || strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc"))
 		rpc.connect.ServeHTTP(x.answer, x.request)
+		if !x.handled {
+			p.server.Unhandled(x.unhandled(), rpc.Method, from)
+		}
 		return
 	}
 	p.others.ServeHTTP(to, r)
+}
+
+// unhandled returns why connect has answered a request itself.
+func (x *exchange) unhandled() string {
+	for _, name := range []string{"Content-Encoding", "Connect-Content-Encoding", "Grpc-Encoding"} {
+		switch x.request.Header.Get(name) {
+		case "", connect.CompressionNameIdentity, connect.CompressionNameGzip:
+		default:
+			return server.UnknownCompression
+		}
+	}
+	return server.NotGRPC
 }
 
 // recovered logs a panic, which ends the request alone. Those in handlers of RPCs don't
@@ -137,6 +160,7 @@ func headersLength(r *http.Request) (length int) {
 
 // unknown answers a request for what there is not.
 func (p *port) unknown(to http.ResponseWriter, r *http.Request) {
+	p.server.Unhandled(server.UnknownRPC, r.URL.Path, r.Context().Value(connectionKey{}).(net.Conn))
 	p.refuse(to, r, http.StatusNotFound, connect.Errorf(connect.CodeUnimplemented,
 		"there is no RPC at %s: the path of one is /package.Service/Method", shorten(r.URL.Path)))
 }
@@ -175,7 +199,7 @@ func (r *refusal) WriteHeader(code int) {
 
 // enter lets a request in as a call of an RPC, or returns why not. Its leave ends that.
 func (p *port) enter(to http.ResponseWriter, r *http.Request, rpc *rpc) (*exchange, error) {
-	x := &exchange{rpc: rpc, control: http.NewResponseController(to), from: r.Context().Value(connectionKey{}).(net.Conn)}
+	x := &exchange{server: p.server, rpc: rpc, control: http.NewResponseController(to), from: r.Context().Value(connectionKey{}).(net.Conn)}
 	visit, err := p.server.Enter(r.Context(), x.from, rpc.Method, func() { _ = x.control.SetReadDeadline(time.Unix(1, 0)) })
 	if err != nil {
 		return nil, err
@@ -201,13 +225,31 @@ func (x *exchange) leave() {
 	if x.request.ProtoMajor == 1 && !x.visit.Done() {
 		_ = x.control.SetReadDeadline(time.Now().Add(lingering))
 	}
+	x.mu.Lock()
+	x.left = true
+	if x.expired != nil {
+		x.expired.Stop()
+	}
+	x.mu.Unlock()
 	x.visit.End()
 }
 
-// expire ends the call's waiting for its client, once its deadline has passed.
+// expire ends the call's waiting for its client, once its deadline has passed. What is
+// being written then may be the answer that says so: it gets a moment.
 func (x *exchange) expire() {
 	x.visit.Interrupt()
-	if x.answer.writing.Load() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if !x.left {
+		x.expired = time.AfterFunc(lingering, x.cutOff)
+	}
+}
+
+// cutOff ends a write that waits for the client.
+func (x *exchange) cutOff() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if !x.left && x.answer.writing.Load() {
 		_ = x.control.SetWriteDeadline(time.Unix(1, 0))
 	}
 }
@@ -215,6 +257,7 @@ func (x *exchange) expire() {
 // handle handles a call that connect has read the headers of.
 func (r *rpc) handle(ctx context.Context, _ connect.Spec, of connect.ServerStream) error {
 	x := ctx.Value(exchangeKey{}).(*exchange)
+	x.handled = true
 	info, _ := connect.CallInfoForServerContext(ctx)
 	s, err := x.stream(ctx, &connected{ctx, of, x}, info.ResponseHeader(), info.ResponseTrailer())
 	if err != nil {
@@ -275,9 +318,21 @@ func (c *connected) receive(into proto.Message) error {
 	case errors.As(err, &known) && known.Code() == connect.CodeResourceExhausted: // once it was decompressed
 		return c.x.visit.TooLong()
 	case known != nil:
+		c.unreceived(known.Code())
 		return status.Error(grpcCode(known.Code()), known.Message())
 	}
 	return err
+}
+
+// unreceived notes that a request could not be received, if that is what a code says.
+func (c *connected) unreceived(code connect.Code) {
+	switch {
+	case !slices.Contains([]connect.Code{connect.CodeInvalidArgument, connect.CodeUnimplemented, connect.CodeInternal}, code):
+	case c.x.request.Method == http.MethodGet:
+		c.x.server.Unhandled(server.Undecodable, c.x.rpc.Method, c.x.from)
+	default:
+		c.x.visit.Unreceived()
+	}
 }
 
 func (c *connected) send(reply proto.Message) error {
@@ -342,9 +397,8 @@ func (a *answer) WriteHeader(code int) {
 		a.ResponseWriter.WriteHeader(code)
 		return
 	}
-	header.Set("Content-Type", "application/json")
-	a.ResponseWriter.WriteHeader(code)
-	_ = json.NewEncoder(a.ResponseWriter).Encode(map[string]string{"code": connect.CodeUnimplemented.String(), "message": explanation})
+	// Not in JSON, which clients of Connect would take for the answer of the RPC.
+	http.Error(a.ResponseWriter, explanation, code)
 }
 
 // Unwrap is for [http.ResponseController].
