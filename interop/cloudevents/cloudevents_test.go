@@ -90,7 +90,7 @@ func serve(t *testing.T) *shop {
 	t.Helper()
 	s := &shop{dir: generate(t)}
 	s.events = "sqlite:" + filepath.Join(s.dir, "events.db")
-	server := exec.Command(filepath.Join(s.dir, "shop-server"), "--addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--ops-addr", "", "--events", s.events)
+	server := exec.Command(filepath.Join(s.dir, "shop-server"), "--addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--ops-addr", "", "--log-format", "json", "--events", s.events)
 	log, err := server.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -98,6 +98,8 @@ func serve(t *testing.T) *shop {
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}
+	timeout := time.AfterFunc(time.Minute, func() { _ = server.Process.Kill() })
+	defer timeout.Stop()
 	lines := bufio.NewScanner(log)
 	var printed []string
 	for (s.grpc == "" || s.http == "") && lines.Scan() {
@@ -114,6 +116,7 @@ func serve(t *testing.T) *shop {
 		}
 	}
 	if s.grpc == "" || s.http == "" {
+		_ = server.Wait()
 		t.Fatalf("the server does not serve:\n%s", strings.Join(printed, "\n"))
 	}
 	go func() { _, _ = io.Copy(io.Discard, log) }()
@@ -129,12 +132,12 @@ func serve(t *testing.T) *shop {
 }
 
 // samples are events of all kinds, as a program that uses the SDK makes them.
-func samples(t *testing.T) (events []event.Event) {
+func samples(t *testing.T, source string) (events []event.Event) {
 	t.Helper()
 	add := func(id, contentType string, data any, change func(*event.Event)) {
 		e := event.New()
 		e.SetID(id)
-		e.SetSource("/shop/é")
+		e.SetSource(source)
 		e.SetType("com.example.sold")
 		if data != nil {
 			if err := e.SetData(contentType, data); err != nil {
@@ -148,7 +151,7 @@ func samples(t *testing.T) (events []event.Event) {
 	}
 	add("least", "", nil, nil)
 	add("json", "application/json", map[string]any{"b": "<é> & \"", "a": []any{1.5, nil, true}}, func(e *event.Event) {
-		e.SetSubject("jerry's hat")
+		e.SetSubject("jérry's hat")
 		e.SetTime(time.Date(2026, 11, 27, 9, 30, 0, 123456789, time.FixedZone("", 3600)))
 	})
 	add("json bytes", "application/json", []byte(`{ "z": 1.0, "a": 12345678901234567890 }`), nil)
@@ -158,7 +161,7 @@ func samples(t *testing.T) (events []event.Event) {
 // others are events for the service that takes all there are.
 func others(t *testing.T) (events []event.Event) {
 	t.Helper()
-	events = samples(t)
+	events = samples(t, "/mirror")
 	add := func(id, contentType string, data any, change func(*event.Event)) {
 		e := events[1].Clone()
 		e.SetID(id)
@@ -174,7 +177,7 @@ func others(t *testing.T) (events []event.Event) {
 	add("xml", "application/xml", []byte("<a/>"), nil)
 	add("image", "image/png", []byte{0, 0xff, 'x'}, nil)
 	add("subtype", "application/vnd.example+json", []byte(`[ 1, 2 ]`), nil)
-	add("message", "application/protobuf", &emptypb.Empty{}, func(e *event.Event) { e.SetDataSchema("type.googleapis.com/google.protobuf.Empty") })
+	add("message", "application/protobuf", &emptypb.Empty{}, func(e *event.Event) { e.SetDataSchema("https://type.googleapis.com/google.protobuf.Empty") })
 	add("extensions", "text/plain", "x", func(e *event.Event) {
 		e.SetDataSchema("https://example.com/schema?a=b")
 		e.SetExtension("text", "a, b")
@@ -188,13 +191,25 @@ func others(t *testing.T) (events []event.Event) {
 	return events
 }
 
-// send sends an event by HTTP, in one of the SDK's modes.
-func send(t *testing.T, address string, mode binding.Encoding, e event.Event) {
+// newClient returns a client of the SDK that sends events as they are. That of
+// NewClientHTTP gives those without a time another one each time that it sends them.
+func newClient(t *testing.T) sdk.Client {
 	t.Helper()
-	client, err := sdk.NewClientHTTP()
+	byHTTP, err := sdk.NewHTTP()
 	if err != nil {
 		t.Fatal(err)
 	}
+	client, err := sdk.NewClient(byHTTP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// send sends an event by HTTP, in one of the SDK's modes.
+func send(t *testing.T, address string, mode binding.Encoding, e event.Event) {
+	t.Helper()
+	client := newClient(t)
 	ctx := sdk.ContextWithTarget(t.Context(), address)
 	if mode == binding.EncodingStructured {
 		ctx = binding.WithForceStructured(ctx)
@@ -228,6 +243,7 @@ type stored struct {
 	ID, Source, Type, Subject, DataSchema string
 	Time                                  time.Time
 	Data                                  json.RawMessage
+	InBase64                              []byte `json:"data_base64"` // if the message has no JSON
 }
 
 // replay returns the stored events of a type of message, by their ids.
@@ -309,7 +325,12 @@ func (s *shop) testMirror(t *testing.T) {
 			t.Errorf("event %s is stored with %q %q %q %v", e.ID(), one.Source, one.Type, one.Subject, one.Time)
 		}
 		var message pb.CloudEvent
-		if err := protojson.Unmarshal(one.Data, &message); err != nil {
+		if one.Data != nil {
+			err = protojson.Unmarshal(one.Data, &message)
+		} else {
+			err = proto.Unmarshal(one.InBase64, &message)
+		}
+		if err != nil {
 			t.Errorf("event %s: %v", e.ID(), err)
 			continue
 		}
@@ -390,7 +411,7 @@ func attributesWanted(t *testing.T, e *event.Event) map[string]string {
 }
 
 func (s *shop) testOrders(t *testing.T) {
-	events := samples(t)
+	events := samples(t, "/orders")
 	for range 2 {
 		for _, e := range events {
 			send(t, s.http+"shop.v1.Orders", binding.EncodingBinary, e)
@@ -407,8 +428,9 @@ func (s *shop) testOrders(t *testing.T) {
 	for _, e := range events {
 		one := found[e.ID()]
 		var message struct {
-			EventID, Source, Type, Subject, Time string
-			Data                                 any
+			ID                          string `json:"event_id"`
+			Source, Type, Subject, Time string
+			Data                        any
 		}
 		if err := json.Unmarshal(one.Data, &message); err != nil {
 			t.Errorf("event %s: %v", e.ID(), err)
@@ -424,7 +446,7 @@ func (s *shop) testOrders(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		got := fmt.Sprint(one.ID, one.Source, one.Type, one.Subject, message.EventID, message.Source, message.Type, message.Subject, message.Time, message.Data)
+		got := fmt.Sprint(one.ID, one.Source, one.Type, one.Subject, message.ID, message.Source, message.Type, message.Subject, message.Time, message.Data)
 		want := fmt.Sprint(e.ID(), e.Source(), e.Type(), e.Subject(), e.ID(), e.Source(), e.Type(), e.Subject(), when, data)
 		if got != want {
 			t.Errorf("event %s is stored as\n%s, want\n%s", e.ID(), got, want)
@@ -433,11 +455,7 @@ func (s *shop) testOrders(t *testing.T) {
 	refused := events[1].Clone()
 	refused.SetID("refused")
 	refused.SetExtension("extra", "x")
-	client, err := sdk.NewClientHTTP()
-	if err != nil {
-		t.Fatal(err)
-	}
-	result := client.Send(sdk.ContextWithTarget(context.Background(), s.http+"shop.v1.Orders"), refused)
+	result := newClient(t).Send(sdk.ContextWithTarget(context.Background(), s.http+"shop.v1.Orders"), refused)
 	if answer := (*protocol.Result)(nil); sdk.IsACK(result) || !sdk.ResultAs(result, &answer) || answer.StatusCode != http.StatusBadRequest {
 		t.Errorf("an event with an extension that the message can't hold: %v, want 400", result)
 	}

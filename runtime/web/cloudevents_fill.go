@@ -264,8 +264,11 @@ func (f *filling) putData() error {
 	if implied && f.others == nil {
 		f.done = append(f.done, "datacontenttype")
 	}
-	if isProtobuf && slices.Contains([]string{string(field.Message().FullName()), "type.googleapis.com/" + string(field.Message().FullName())}, f.event.attributes["dataschema"]) && f.others == nil {
-		f.done = append(f.done, "dataschema")
+	if isProtobuf && f.others == nil {
+		schema := strings.TrimPrefix(strings.TrimPrefix(f.event.attributes["dataschema"], "https://"), "type.googleapis.com/")
+		if schema == string(field.Message().FullName()) {
+			f.done = append(f.done, "dataschema")
+		}
 	}
 	return f.setData(message, field, isProtobuf, contentType)
 }
