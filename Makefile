@@ -10,7 +10,7 @@ GOVULN   := v1.9.0
 GOLDENS  := $(patsubst %,./%/...,$(wildcard testdata/*/golden))
 # What golangci-lint and staticcheck check: of the examples one, since their copies of the
 # runtime are the same.
-LINTED   := . bench examples/receiver
+LINTED   := . bench interop examples/receiver
 EXAMPLES := examples/receiver examples/custom examples/clickstream examples/adopt examples/hooked
 TYPESCRIPT := examples/languages/typescript
 export PATH := $(BIN):$(PATH)
@@ -32,6 +32,7 @@ test: CORPUS := -module container-storage-interface
 test-all: plugins missing ## run all tests, as CI does (at most 20 minutes)
 test-all: RACE   := -race
 test-all: CORPUS := -sample
+test-all: INTEROP := && $(GO) test -short -count=1 -vet=off ./...
 
 # Most tests of the runtime wait: -parallel lets more of them wait at once than there
 # are cores. The tests of internal run other programs, which the test cache can't know.
@@ -42,16 +43,22 @@ test test-all:
 	$(GO) test $(RACE) -vet=off $(GOLDENS)
 	@for dir in $(EXAMPLES); do echo "== $$dir"; (cd $$dir && $(GO) vet ./... && $(GO) test $(RACE) -vet=off ./...) || exit 1; done
 	cd bench && $(GO) vet ./... && $(GO) test -count=1 -vet=off ./...
+	cd interop && $(GO) vet ./... $(INTEROP)
 	cd corpus && $(GO) vet . && $(GO) test -vet=off . && $(GO) run . $(CORPUS)
 
 # Lists what tests are skipped for. In CI they fail instead.
 .PHONY: missing
 missing:
-	@for program in protoc buf strace grpc_python_plugin sqlite3 jq openssl node npm bash zsh fish systemd-analyze; do \
+	@for program in protoc buf strace grpc_python_plugin sqlite3 jq openssl node npm chromium bash zsh fish systemd-analyze; do \
 		command -v $$program >/dev/null || echo "skipping the tests that need $$program, which is not installed"; done
 	@python3 -c 'import grpc, google.protobuf' 2>/dev/null || /usr/bin/python3 -c 'import grpc, google.protobuf' 2>/dev/null || \
 		echo "skipping the tests that need Python's grpc, which is not installed"
 	@test -d .tools/typescript/node_modules || echo "skipping the tests that need the client in TypeScript, which make tools installs"
+	@test -d .tools/interop/node_modules || echo "skipping the tests of interop that need libraries of npm, which make tools installs"
+
+.PHONY: interop
+interop: plugins missing ## test generated servers with the clients and tools that others use with them (minutes)
+	cd interop && $(GO) vet ./... && $(GO) test -count=1 -timeout 20m -vet=off ./...
 
 .PHONY: corpus
 corpus: ## generate for 400 services of public modules, build, vet and test them (15 minutes)
@@ -121,7 +128,7 @@ generate: plugins ## generate again what is checked in: examples, goldens, two p
 lint: ## check format, go.mod, and with staticcheck, golangci-lint and govulncheck (tools: make tools)
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) vet ./... $(GOLDENS)
-	@for dir in . $(EXAMPLES) bench; do (cd $$dir && $(GO) mod tidy -diff) || exit 1; done
+	@for dir in . $(EXAMPLES) bench interop; do (cd $$dir && $(GO) mod tidy -diff) || exit 1; done
 	@for dir in $(LINTED); do echo "== staticcheck and golangci-lint in $$dir"; \
 		(cd $$dir && staticcheck ./... && golangci-lint run --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
 	@if curl -sfo /dev/null --max-time 10 https://vuln.go.dev/index/modules.json.gz; then \
@@ -136,10 +143,18 @@ bench: plugins ## measure: the plugin as a process, the event log, an RPC with a
 	cd bench && $(GO) run ./events
 	cd bench && $(GO) run ./server
 
+.PHONY: sizes
+sizes: plugins ## measure what HTTP, metrics and traces add to the build and the binary of a server (10 minutes)
+	cd bench && $(GO) run ./sizes
+
 .PHONY: soak
 soak: ## append ten million events, call the server for ten minutes, and print the memory used
 	cd bench && $(GO) run ./events -soak 10000000
 	cd bench && $(GO) run ./server -soak 10m
+
+.PHONY: observe
+observe: plugins ## observe a server by Prometheus: each panel has data, each alert fires, and a minute of load leaves memory and series flat (6 minutes); LASTS=10m for longer, ALERTS='Log|Consumer' for some alerts only
+	cd interop && $(GO) run ./observe $(if $(LASTS),-lasts $(LASTS)) $(if $(ALERTS),-parts alerts -alerts '$(ALERTS)')
 
 .PHONY: plugins
 plugins: ## build the three plugins into .tools/bin
@@ -147,10 +162,11 @@ plugins: ## build the three plugins into .tools/bin
 	@$(GO) build -o $(BIN)/ google.golang.org/protobuf/cmd/protoc-gen-go google.golang.org/grpc/cmd/protoc-gen-go-grpc
 
 .PHONY: tools
-tools: plugins ## also install buf, what make lint needs and, if there is npm, the libraries of the client in TypeScript
+tools: plugins ## also install buf, what make lint needs and, if there is npm, the libraries of the clients in TypeScript
 	GOBIN=$(BIN) $(GO) install github.com/bufbuild/buf/cmd/buf@$(BUF)
 	GOBIN=$(BIN) $(GO) install honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK)
 	GOBIN=$(BIN) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI)
 	GOBIN=$(BIN) $(GO) install golang.org/x/vuln/cmd/govulncheck@$(GOVULN)
 	@mkdir -p .tools/typescript && cp $(TYPESCRIPT)/package.json $(TYPESCRIPT)/package-lock.json .tools/typescript/
-	@! command -v npm >/dev/null || (cd .tools/typescript && npm ci --no-audit --no-fund --loglevel=error)
+	@mkdir -p .tools/interop && cp interop/typescript/package.json interop/typescript/package-lock.json .tools/interop/
+	@! command -v npm >/dev/null || for dir in typescript interop; do (cd .tools/$$dir && npm ci --no-audit --no-fund --loglevel=error) || exit 1; done

@@ -132,6 +132,7 @@ type load struct {
 	server  *process
 	conns   []*grpc.ClientConn
 	message *receiverpb.Event
+	callers []func(context.Context) error
 }
 
 func (b *bench) newLoad(v variant, connections int) (*load, error) {
@@ -153,6 +154,17 @@ func (b *bench) newLoad(v variant, connections int) (*load, error) {
 			return nil, errors.Join(err, l.stop())
 		}
 		l.conns = append(l.conns, conn)
+	}
+	if v.json != "" {
+		l.callers, err = jsonCallers(v.json == "2", l.server.HTTP, connections, b.callers, l.message)
+		return l, err
+	}
+	for i := range b.callers {
+		client := receiverpb.NewReceiverClient(l.conns[i%len(l.conns)])
+		l.callers = append(l.callers, func(ctx context.Context) error {
+			_, err := client.Receive(ctx, l.message)
+			return err
+		})
 	}
 	return l, nil
 }
@@ -183,10 +195,10 @@ func (l *load) call(ctx context.Context, callers int, span time.Duration) (int64
 	end := time.Now().Add(span)
 	var group sync.WaitGroup
 	for i := range callers {
+		call := l.callers[i]
 		group.Go(func() {
-			client := receiverpb.NewReceiverClient(l.conns[i%len(l.conns)])
 			for errs[i] == nil && (time.Now().Before(end) || calls.Load() == 0) {
-				_, errs[i] = client.Receive(ctx, l.message)
+				errs[i] = call(ctx)
 				calls.Add(1)
 			}
 		})

@@ -32,6 +32,7 @@ type usage struct {
 type answer struct {
 	Address  string
 	Metadata []string
+	HTTP     string // where it is for HTTP
 	dir      string // to remove when the server ends, "" for none
 }
 
@@ -114,9 +115,10 @@ func profile(path string) (stop func() error, err error) {
 type process struct {
 	variant
 	answer
-	command *exec.Cmd
-	asks    io.WriteCloser
-	answers *json.Decoder
+	command   *exec.Cmd
+	asks      io.WriteCloser
+	answers   *json.Decoder
+	collector func() // stops that of its traces; nil for none
 }
 
 func startProcess(v variant, profiles string) (*process, error) {
@@ -126,6 +128,14 @@ func startProcess(v variant, profiles string) (*process, error) {
 	}
 	p := &process{variant: v, command: exec.Command(self, serveArgument, v.name, profiles)}
 	p.command.Stderr = os.Stderr
+	if v.sampled != "" {
+		environment, stop, err := collect()
+		if err != nil {
+			return nil, err
+		}
+		p.collector = stop
+		p.command.Env = append(append(os.Environ(), environment...), "OTEL_TRACES_SAMPLER=parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG="+v.sampled)
+	}
 	if p.asks, err = p.command.StdinPipe(); err != nil {
 		return nil, err
 	}
@@ -155,5 +165,9 @@ func (p *process) usage(what string) (u usage, err error) {
 }
 
 func (p *process) stop() error {
-	return errors.Join(p.asks.Close(), p.command.Wait())
+	err := errors.Join(p.asks.Close(), p.command.Wait())
+	if p.collector != nil {
+		p.collector()
+	}
+	return err
 }

@@ -20,7 +20,10 @@ import (
 	"example.com/receiver/gen/receiverpb/receiverserver"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/bench/server/rulespb"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/guard"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/metrics"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/ops"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/traces"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/validate"
 )
 
@@ -32,12 +35,15 @@ type variant struct {
 	explains bool    // measured only with -explain
 	grpc     func() []grpc.ServerOption
 	server   func(*server.Service) (setup, error) // may change the service; nil for grpc-go alone
+	sampled  string                               // the part of its calls that is traced; "" for no traces
+	json     string                               // the version of HTTP by which it is called with JSON; "" for gRPC
 }
 
 // setup is what a server is given besides its service, and what its callers must know.
 type setup struct {
 	options  []server.Option
 	metadata []string // names and values in turn, which callers send with each call
+	http     string   // its address for HTTP; "" for none
 	dir      string   // of its files, "" for none
 }
 
@@ -53,8 +59,20 @@ var variants = []variant{
 		return []grpc.ServerOption{grpc.UnaryInterceptor(recovery)}
 	}},
 	{name: "all defaults", most: 1.10, server: func(*server.Service) (setup, error) { return setup{}, nil }},
+	{name: "metrics", most: 1.10, server: counted},
 	{name: "keys and rates", most: 1.20, server: guarded},
 	{name: "rules", server: ruled},
+	{name: "traces, sampled 1 %", server: traced, sampled: "0.01"},
+	{name: "traces, all", server: traced, sampled: "1"},
+	{name: "HTTP not used", most: 1.10, server: listening},
+	{name: "JSON by HTTP 1.1", most: 3.00, server: listening, json: "1.1"},
+	{name: "JSON by HTTP 2", most: 3.00, server: listening, json: "2"},
+}
+
+// counted gives the service all metrics, and the port that they are on.
+func counted(*server.Service) (setup, error) {
+	port := ops.Config{Addr: "127.0.0.1:0"}
+	return setup{options: []server.Option{port.Option(), metrics.New().Option()}}, nil
 }
 
 // guarded gives the service what it has in a generated server with API keys, and with a
@@ -87,6 +105,16 @@ func ruled(service *server.Service) (setup, error) {
 	desc.ServiceName = service.Desc.ServiceName
 	*service = server.Service{Desc: &desc, Impl: ruledReceiver{}, Rules: validate.Rules(&rulespb.Event{})}
 	return setup{}, nil
+}
+
+// traced gives the server traces, as its environment says.
+func traced(*server.Service) (setup, error) {
+	slog.SetLogLoggerLevel(slog.LevelWarn) // not where they are sent to
+	spans, err := traces.Start(context.Background(), "bench")
+	if err != nil {
+		return setup{}, err
+	}
+	return setup{options: []server.Option{spans.Option()}}, nil
 }
 
 func variantOf(name string) (variant, error) {
@@ -123,7 +151,7 @@ func (v variant) start() (answer, error) {
 		return answer{}, err
 	}
 	go func() { _ = s.Serve(context.Background()) }()
-	return answer{Address: s.Addr(), Metadata: with.metadata, dir: with.dir}, nil
+	return answer{Address: s.Addr(), Metadata: with.metadata, HTTP: with.http, dir: with.dir}, nil
 }
 
 // recovery is the least that an interceptor does which recovers panics.

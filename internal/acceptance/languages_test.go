@@ -104,19 +104,20 @@ func (o orders) typeScript(t *testing.T) *languageClient {
 	return &languageClient{o, "TypeScript", []string{node, filepath.Join(dir, "dist", "client.js")}, nil}
 }
 
-// TestLockFileNamesNoRegistry checks that npm takes the libraries of the client from
+// TestLockFilesNameNoRegistry checks that npm takes the libraries of the clients from
 // the registry that a machine is configured for.
-func TestLockFileNamesNoRegistry(t *testing.T) {
-	const at = "examples/languages/typescript/package-lock.json"
-	text, err := os.ReadFile(filepath.Join(repository(t), at))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, library := range decode[struct {
-		Packages map[string]struct{ Version, Resolved string }
-	}](t, string(text)).Packages {
-		if library.Version == "" || library.Resolved != "" {
-			t.Errorf("%s: %q has version %q and address %q, want a version and no address", at, name, library.Version, library.Resolved)
+func TestLockFilesNameNoRegistry(t *testing.T) {
+	for _, at := range []string{"examples/languages/typescript/package-lock.json", "interop/typescript/package-lock.json"} {
+		text, err := os.ReadFile(filepath.Join(repository(t), at))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, library := range decode[struct {
+			Packages map[string]struct{ Version, Resolved string }
+		}](t, string(text)).Packages {
+			if library.Version == "" || library.Resolved != "" {
+				t.Errorf("%s: %q has version %q and address %q, want a version and no address", at, name, library.Version, library.Resolved)
+			}
 		}
 	}
 }

@@ -172,7 +172,7 @@ func TestANeedOfAServiceThatIsNotServedIsRefused(t *testing.T) {
 func TestReadinessIsSetInOrder(t *testing.T) {
 	var last atomic.Bool
 	setting, overtaken := make(chan struct{}), make(chan struct{})
-	ready := readiness{services: []string{""}, needs: make([]need, 1), met: []bool{true}, health: func(_ string, ready bool) {
+	ready := readiness{services: []string{""}, needs: make([]need, 1), states: make([]NeedState, 1), health: func(_ string, ready bool) {
 		if ready {
 			last.Store(true)
 			close(overtaken)
@@ -186,9 +186,9 @@ func TestReadinessIsSetInOrder(t *testing.T) {
 		last.Store(false)
 	}}
 	var group sync.WaitGroup
-	group.Go(func() { ready.record(0, false) })
+	group.Go(func() { ready.record(0, errUnchecked) })
 	<-setting
-	group.Go(func() { ready.record(0, true) })
+	group.Go(func() { ready.record(0, nil) })
 	group.Wait()
 	if !last.Load() {
 		t.Error("all needs are met, but not ready was set last")

@@ -71,7 +71,7 @@ func TestAUnaryCallAllocatesLittle(t *testing.T) {
 		if err := answer(nil, stream); err != nil {
 			t.Fatal(err)
 		}
-		c.answered(id)
+		c.answered(id, false, 0)
 	})
 	if took > 3 {
 		t.Errorf("a call allocates %v times, want 3", took)

@@ -181,6 +181,9 @@ func (i interceptor) answer(ctx context.Context, method string, begin time.Time,
 			level = slog.LevelDebug
 		}
 	}
+	if level > slog.LevelDebug {
+		returnRequestID(ctx) // by which the caller's report can be found in the log
+	}
 	i.logCall(ctx, level, method, begin, status.Code(public), err)
 	return public
 }

@@ -96,6 +96,8 @@ func (e Engine) readsBack(t *testing.T) {
 		{ID: "5", Type: "t", Schema: "s", Time: time.Date(1, 1, 1, 0, 0, 0, 1, time.UTC)},
 		{ID: "6", Type: "t", Schema: "s", Time: time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC)},
 		{ID: " 7 ", Type: "t", Schema: "s", Time: time.Date(2026, 11, 22, 1, 2, 3, 4, time.FixedZone("", 2*60*60))},
+		{ID: "8", Type: "t", Schema: "s", Traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"},
+		{ID: "9", Type: "t", Schema: "s", Data: []byte("after one with a trace parent")},
 	}
 	began := time.Now()
 	var receipts []eventlog.Receipt
@@ -139,7 +141,7 @@ func checkEvent(t testing.TB, got, want eventlog.Event) {
 		t.Errorf("event %s: time %v, want %v", want.ID, got.Time, want.Time)
 	}
 	if got.ID != want.ID || got.Source != want.Source || got.Type != want.Type ||
-		got.Subject != want.Subject || got.Schema != want.Schema || !bytes.Equal(got.Data, want.Data) {
+		got.Subject != want.Subject || got.Schema != want.Schema || got.Traceparent != want.Traceparent || !bytes.Equal(got.Data, want.Data) {
 		t.Errorf("got %.200v, want %.200v", got, want)
 	}
 }
@@ -150,7 +152,8 @@ func (e Engine) storesOnce(t *testing.T) {
 		log := open(t, url)
 		first := mustAppend(t, log, event("a"))[0]
 		later := event("a")
-		later.Time = time.Now() // is not compared
+		later.Time = time.Now() // is not compared, and neither is the next
+		later.Traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 		again := func(log eventlog.Log) {
 			t.Helper()
 			want := eventlog.Receipt{Position: first.Position, Duplicate: true, Durability: e.Durability}
@@ -171,6 +174,9 @@ func (e Engine) storesOnce(t *testing.T) {
 		again(log)
 		if got := ids(t, log); len(got) != 2 {
 			t.Errorf("stored %v, want two", got)
+		}
+		if got := mustRead(t, log, eventlog.From{})[0].Traceparent; got != "" {
+			t.Errorf("it has the trace parent %q of a duplicate", got)
 		}
 	})
 	t.Run("sent again under the new name of its schema", func(t *testing.T) {
@@ -316,6 +322,7 @@ func (e Engine) refusesInvalid(t *testing.T) {
 		"not UTF-8":       {func(e *eventlog.Event) { e.Source = "a\xff" }, "source is not valid UTF-8"},
 		"before year 1":   {func(e *eventlog.Event) { e.Time = time.Date(0, 12, 31, 23, 0, 0, 0, time.UTC) }, "time is in the year 0"},
 		"after year 9999": {func(e *eventlog.Event) { e.Time = time.Date(9999, 12, 31, 23, 0, 0, 0, time.FixedZone("", -7200)) }, "time is in the year 10000"},
+		"trace parent":    {func(e *eventlog.Event) { e.Traceparent = "00-0af7651916cd43dd8448eb211c80319c" }, "traceparent is not"},
 		"too much data":   {func(e *eventlog.Event) { e.Data = make([]byte, 64<<20) }, "append them in parts"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -50,6 +50,7 @@ func Run(t *testing.T, engine Engine) {
 		{"replaced", Engine.noticesThatItIsReplaced},
 		{"dead letters", Engine.keepsDeadLetters},
 		{"stats", Engine.counts},
+		{"commits", Engine.reportsCommits},
 		{"consume", Engine.consumes},
 		{"contexts", Engine.endsWithItsContext},
 		{"close", Engine.closes},

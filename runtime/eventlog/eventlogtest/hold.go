@@ -308,7 +308,9 @@ func positions(letters []eventlog.DeadLetter) (positions []eventlog.Position) {
 func (e Engine) keepsDeadLetters(t *testing.T) {
 	url := e.URL(t)
 	log := open(t, url)
-	mustAppend(t, log, events("", 10)...)
+	sent := events("", 10)
+	sent[2].Traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	mustAppend(t, log, sent...)
 	records := mustRead(t, log, eventlog.From{})
 	hold := mustHold(t, log, "mailer")
 	put := func(hold eventlog.Hold, record eventlog.Record, reason string) {

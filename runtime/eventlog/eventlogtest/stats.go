@@ -58,6 +58,47 @@ func (e Engine) counts(t *testing.T) {
 		if got.Name != "mailer" || got.Position != records[3].Position || got.Lag != 6 || got.Holder == "" || got.Dead != 1 {
 			t.Errorf("mailer: %+v", got)
 		}
+		if !got.Oldest.Equal(records[4].Recorded) && !got.Oldest.IsZero() { // an engine may not know it
+			t.Errorf("mailer: the oldest event that it has not handled is of %s, want %s", got.Oldest, records[4].Recorded)
+		}
+		if stats.Free != nil && *stats.Free < 0 {
+			t.Errorf("%d bytes are free", *stats.Free)
+		}
+	}
+}
+
+// reportsCommits tests engines that report their commits: they report each event that
+// they store once, whoever appends it, and no duplicate.
+func (e Engine) reportsCommits(t *testing.T) {
+	var mu sync.Mutex
+	var stored int
+	var bytes int64
+	var took time.Duration
+	log := e.empty(t)
+	if _, reports := log.(interface{ OnCommit(eventlog.CommitFunc) }); !reports {
+		return // engines need not
+	}
+	log = eventlog.Observe(log, eventlog.Observer{Committed: func(more int, of int64, in time.Duration) {
+		mu.Lock()
+		defer mu.Unlock()
+		stored, bytes, took = stored+more, bytes+of, took+in
+	}})
+	all := append(events("", 10), event("alone"))
+	mustAppend(t, log, all[10])
+	mustAppend(t, log, all[:10]...)
+	mustAppend(t, log, all[10])                                      // a duplicate
+	mustAppend(t, log, all[3], all[5])                               // duplicates
+	if _, err := log.Append(within(t), other("alone")); err == nil { // a conflict
+		t.Error("a conflict is stored")
+	}
+	size := 0
+	for i := range all {
+		size += all[i].Size()
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if stored != len(all) || bytes != int64(size) || took <= 0 {
+		t.Errorf("commits of %d events with %d bytes in %s are reported, want %d with %d", stored, bytes, took, len(all), size)
 	}
 }
 

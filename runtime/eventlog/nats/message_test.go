@@ -93,10 +93,11 @@ func TestDifferentTextsAreEncodedDifferently(t *testing.T) {
 func TestMessageIsACloudEvent(t *testing.T) {
 	config := &config{events: "EVENTS", partitions: 16}
 	message := config.message(&eventlog.Event{ID: "1:a", Source: "shop:eu", Type: "order placed", Subject: "Jürgen", Schema: "shop.v1.OrderEvent",
-		Time: time.Date(2026, 11, 22, 1, 2, 3, 40, time.FixedZone("", 3600)), Data: []byte("data")})
+		Time: time.Date(2026, 11, 22, 1, 2, 3, 40, time.FixedZone("", 3600)), Data: []byte("data"), Traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"})
 	want := map[string]string{
 		"ce-specversion": "1.0", "ce-id": "1:a", "ce-source": "shop:eu", "ce-type": "order%20placed", "ce-subject": "J%C3%BCrgen",
 		"ce-time": "2026-11-22T00:02:03.00000004Z", "ce-dataschema": "shop.v1.OrderEvent", "content-type": "application/protobuf",
+		"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 		"Nats-Msg-Id": "shop%3Aeu:1:a", "Nats-Expected-Stream": "EVENTS",
 	}
 	if len(message.Header) != len(want) {

@@ -1,0 +1,354 @@
+//runtime:with web
+
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"syscall"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+)
+
+// ListenAt listens on a further address, for a [Port]: the limits of connections hold for
+// all addresses of the server together. flag names the address in errors.
+func (s *Server) ListenAt(flag, addr string) (net.Listener, error) {
+	listener, err := net.Listen("tcp", addr)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("%s %s is in use by another program, or by --addr: stop that program, or choose another %[1]s", flag, addr)
+	case err != nil:
+		return nil, fmt.Errorf("%s %s: %w", flag, addr, err)
+	}
+	return visitors{listener, s.limits.connections}, nil
+}
+
+// CheckPlaintext returns an error if other machines can reach the address of a [Port] in
+// plaintext, unless the configuration allows that. flag names the address.
+func (s *Server) CheckPlaintext(flag, addr string, encrypted bool) error {
+	if encrypted {
+		return nil
+	}
+	return s.config.checkPlaintextAt(flag, addr)
+}
+
+// WarnIfOpen logs what the address of a [Port] leaves open to other machines.
+func (s *Server) WarnIfOpen(addr string, encrypted bool) { s.warnIfOpen(addr, encrypted) }
+
+// visitors is the listener of a [Port].
+type visitors struct {
+	net.Listener
+	of *connections
+}
+
+func (v visitors) Accept() (net.Conn, error) {
+	accepted, err := v.of.accept(v.Listener)
+	if err != nil {
+		return nil, err
+	}
+	c := accepted.(*connection)
+	if age := v.of.limits.config.MaxConnectionAge; age > 0 {
+		age += time.Duration((rand.Float64() - 0.5) / 5 * float64(age))
+		c.mu.Lock()
+		c.ends = time.Now().Add(age + v.of.limits.config.MaxConnectionAgeGrace)
+		c.mu.Unlock()
+	}
+	return c, nil
+}
+
+// connectionOf returns the connection that a listener of [Server.ListenAt] has accepted,
+// perhaps within TLS.
+func connectionOf(c net.Conn) *connection {
+	if encrypted, ok := c.(*tls.Conn); ok {
+		c = encrypted.NetConn()
+	}
+	return c.(*connection)
+}
+
+// Retires reports whether a connection is so old that its client should take its next
+// call to a new one.
+func (s *Server) Retires(c net.Conn) bool {
+	of := connectionOf(c)
+	of.mu.Lock()
+	defer of.mu.Unlock()
+	return !of.ends.IsZero() && time.Now().After(of.ends.Add(-s.config.MaxConnectionAgeGrace))
+}
+
+// Unhandled counts and logs a call that came to a [Port] on a connection and ended before
+// a handler had its request, and why: one of [Refusals]. method is what was called, "" if
+// that is not known.
+func (s *Server) Unhandled(why, method string, on net.Conn) {
+	s.limits.notices.unhandled(why, method, connectionOf(on).from)
+}
+
+// Visit is a call that came by a [Port]. It counts as one of gRPC does and keeps to the
+// same limits, if the port reads its body by Receives and decodes its messages by Decode.
+type Visit struct {
+	call *call
+	body *visitBody // nil without one
+}
+
+// Form says how a body has the messages of a call.
+type Form struct {
+	// Framed is whether each has a prefix with its length, as in gRPC. Otherwise the
+	// whole body is one message.
+	Framed bool
+	// Length is that of the body, negative if it is not known.
+	Length int64
+	// Compressed is whether the whole body is.
+	Compressed bool
+}
+
+// Enter lets in a call of an RPC that came on a connection, or returns why not. The call
+// counts until End. interrupt makes reading from the client fail, at once and from then
+// on; a server calls it at most once at a time, and while it holds locks.
+func (s *Server) Enter(ctx context.Context, on net.Conn, method string, interrupt func()) (*Visit, error) {
+	c := connectionOf(on)
+	kind := s.limits.kinds[method]
+	if err := s.limits.enter(c, kind); err != nil {
+		return nil, err
+	}
+	call := newCall(ctx, c, kind)
+	call.interrupt = interrupt
+	c.mu.Lock()
+	c.stream++
+	call.stream = c.stream
+	c.calls[call.stream] = call
+	c.mu.Unlock()
+	return &Visit{call: call}, nil
+}
+
+// End no longer counts the call, whose answer is written as far as it can be.
+func (v *Visit) End() {
+	v.call.of.mu.Lock()
+	v.call.wakeUp()
+	started := v.call.started
+	v.call.of.mu.Unlock()
+	if !started {
+		v.call.release()
+	}
+	v.call.of.answered(v.call.stream, true, 0)
+}
+
+// Context returns the context of the call, in which its handler must run.
+func (v *Visit) Context() context.Context { return v.call }
+
+// Cut returns why the limits of the server ended the call; nil if they did not.
+func (v *Visit) Cut() error {
+	v.call.of.mu.Lock()
+	defer v.call.of.mu.Unlock()
+	return v.call.cut
+}
+
+// Interrupt makes reading the body fail from then on.
+func (v *Visit) Interrupt() {
+	v.call.of.mu.Lock()
+	defer v.call.of.mu.Unlock()
+	if v.body != nil {
+		v.body.stops = true
+	}
+	v.call.wakeUp()
+}
+
+// Answers notes that the answer is being written, which takes as long as the client likes:
+// where there is no room for other calls, the server may close the connection instead.
+func (v *Visit) Answers() {
+	v.call.of.mu.Lock()
+	v.call.becomeUnread()
+	v.call.of.mu.Unlock()
+}
+
+// Wrote notes that the client has room for what is written to it.
+func (v *Visit) Wrote() { v.call.of.data.Add(1) }
+
+// Receives returns a body that is read at the pace that the limits allow.
+func (v *Visit) Receives(body io.ReadCloser, form Form) io.ReadCloser {
+	v.body = &visitBody{ReadCloser: body, call: v.call, form: form}
+	if !form.Framed {
+		v.call.messages = append(v.call.messages, messagePrefix{form.Length, form.Compressed})
+		v.call.left = 1 << 62
+	}
+	return v.body
+}
+
+// Done reports whether all of the body was read.
+func (v *Visit) Done() bool { return v.body == nil || v.body.done }
+
+// Next begins to receive a message: what the one before it holds of the memory is free.
+func (v *Visit) Next() error {
+	c := v.call
+	c.release()
+	if v.body != nil {
+		v.body.holds = false
+	}
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	if c.whole > 0 {
+		c.messages = c.messages[1:]
+		c.whole--
+	}
+	if c.cut == nil && c.uploads && c.limits.endUploads.Load() {
+		c.cut = errStopping
+	}
+	return c.cut
+}
+
+// Holds makes the call hold the memory for a message of a length that has arrived by
+// another way than its body.
+func (v *Visit) Holds(length int64, compressed bool) error {
+	return v.call.hold(v.call.memoryFor(messagePrefix{length, compressed}))
+}
+
+// memoryFor returns the memory for a message until it is decoded.
+func (c *call) memoryFor(m messagePrefix) int64 {
+	most := int64(c.limits.config.MaxMessageBytes)
+	switch {
+	case m.length < 0:
+		return messageForms * most
+	case m.compressed:
+		return messageForms * min(most, m.length*decompressed)
+	}
+	return messageForms * min(most, m.length)
+}
+
+// TooLong ends the call because a message of it is too long, and returns the error for the
+// caller.
+func (v *Visit) TooLong() error {
+	v.call.tooLong(status.Errorf(codes.ResourceExhausted, "the request is larger than %d bytes, the most that the server takes (--max-message-bytes)", v.call.limits.config.MaxMessageBytes))
+	return v.Cut()
+}
+
+// Unreceived counts and logs that a request of the call could not be received: there is
+// none, or it ends too early, or it is not what it was compressed to.
+func (v *Visit) Unreceived() { v.call.unreadable() }
+
+// Decode decodes a message of the call that was received, or returns why it is refused, as
+// the caller should see it.
+func (v *Visit) Decode(encoded []byte, into proto.Message) error {
+	if v.call.limits.keepsRefused {
+		v.call.original = append([]byte{}, encoded...)
+	}
+	if err := v.call.weigh(encoded, into, (*scale).weigh); err != nil {
+		return err
+	}
+	if err := proto.Unmarshal(encoded, into); err != nil {
+		return v.call.undecodable(into, err)
+	}
+	return nil
+}
+
+// visitBody is the body of a call that came by a [Port].
+type visitBody struct {
+	io.ReadCloser
+	call  *call
+	form  Form
+	read  int64 // of the whole body
+	holds bool  // the memory for the message that arrives
+	done  bool
+	stops bool // nothing more may be read; the lock of the connection guards it
+}
+
+func (b *visitBody) Read(into []byte) (int, error) {
+	c := b.call
+	room, err := b.room(int64(len(into)))
+	if err != nil {
+		return 0, err
+	}
+	if err := b.begin(); err != nil {
+		return 0, err
+	}
+	n, err := b.ReadCloser.Read(into[:room])
+	b.end(into[:n], err)
+	if err == io.EOF {
+		b.done = true
+	}
+	most := int64(c.limits.config.MaxMessageBytes)
+	if !b.form.Framed {
+		if b.read += int64(n); b.read > most {
+			return 0, (&Visit{call: c}).TooLong()
+		}
+		if b.done && b.form.Compressed {
+			if err := c.hold(c.memoryFor(messagePrefix{b.read, true})); err != nil {
+				return 0, err
+			}
+		}
+		return n, err
+	}
+	if last := len(c.messages) - 1; last >= 0 && c.left == 0 && c.have == 0 && n > 0 && c.messages[last].compressed && !b.holds {
+		if err := c.hold(c.memoryFor(c.messages[last])); err != nil {
+			return 0, err
+		}
+	}
+	return n, err
+}
+
+// room returns how much may be read at once, once there is memory for it.
+func (b *visitBody) room(wanted int64) (int64, error) {
+	c, most := b.call, int64(b.call.limits.config.MaxMessageBytes)
+	message := messagePrefix{b.form.Length, b.form.Compressed}
+	left := max(smallMessage-b.read, 0)
+	if b.form.Framed {
+		if c.left == 0 {
+			b.holds = false
+			return min(wanted, int64(messagePrefixLength-c.have)), nil
+		}
+		message = c.messages[len(c.messages)-1]
+		left = 0
+		if message.length <= smallMessage {
+			left = c.left
+		}
+		wanted = min(wanted, c.left)
+	}
+	switch {
+	case message.length > most:
+		return 0, (&Visit{call: c}).TooLong()
+	case b.holds || left >= wanted:
+	case left > 0:
+		wanted = left
+	default:
+		if err := c.hold(c.memoryFor(message)); err != nil {
+			return 0, err
+		}
+		b.holds = true
+	}
+	return wanted, nil
+}
+
+// begin begins to wait for the client.
+func (b *visitBody) begin() error {
+	c := b.call
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	switch {
+	case c.cut != nil:
+		return c.cut
+	case b.stops:
+		return context.DeadlineExceeded
+	}
+	c.waits = time.Now()
+	if c.progress.IsZero() {
+		c.progress = c.waits
+	}
+	c.waiting, c.receiving = true, b.holds
+	return nil
+}
+
+// end takes note of what has arrived.
+func (b *visitBody) end(bytes []byte, err error) {
+	c := b.call
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	c.waiting, c.receiving = false, false
+	c.follow(bytes, err == io.EOF)
+	if err == io.EOF && !b.form.Framed {
+		c.left, c.whole = 0, 1
+	}
+}
