@@ -32,6 +32,7 @@ test: CORPUS := -module container-storage-interface
 test-all: plugins missing ## run all tests, as CI does (at most 20 minutes)
 test-all: RACE   := -race
 test-all: CORPUS := -sample
+test-all: INTEROP := && $(GO) test -short -count=1 -vet=off ./...
 
 # Most tests of the runtime wait: -parallel lets more of them wait at once than there
 # are cores. The tests of internal run other programs, which the test cache can't know.
@@ -42,13 +43,13 @@ test test-all:
 	$(GO) test $(RACE) -vet=off $(GOLDENS)
 	@for dir in $(EXAMPLES); do echo "== $$dir"; (cd $$dir && $(GO) vet ./... && $(GO) test $(RACE) -vet=off ./...) || exit 1; done
 	cd bench && $(GO) vet ./... && $(GO) test -count=1 -vet=off ./...
-	cd interop && $(GO) vet ./... && $(GO) test -short -count=1 -vet=off ./...
+	cd interop && $(GO) vet ./... $(INTEROP)
 	cd corpus && $(GO) vet . && $(GO) test -vet=off . && $(GO) run . $(CORPUS)
 
 # Lists what tests are skipped for. In CI they fail instead.
 .PHONY: missing
 missing:
-	@for program in protoc buf strace grpc_python_plugin sqlite3 jq openssl node npm chromium bash zsh fish; do \
+	@for program in protoc buf strace grpc_python_plugin sqlite3 jq openssl node npm chromium bash zsh fish systemd-analyze; do \
 		command -v $$program >/dev/null || echo "skipping the tests that need $$program, which is not installed"; done
 	@python3 -c 'import grpc, google.protobuf' 2>/dev/null || /usr/bin/python3 -c 'import grpc, google.protobuf' 2>/dev/null || \
 		echo "skipping the tests that need Python's grpc, which is not installed"
@@ -141,6 +142,10 @@ bench: plugins ## measure: the plugin as a process, the event log, an RPC with a
 	cd bench && $(GO) run ./plugin
 	cd bench && $(GO) run ./events
 	cd bench && $(GO) run ./server
+
+.PHONY: sizes
+sizes: plugins ## measure what HTTP, metrics and traces add to the build and the binary of a server (10 minutes)
+	cd bench && $(GO) run ./sizes
 
 .PHONY: soak
 soak: ## append ten million events, call the server for ten minutes, and print the memory used

@@ -2,6 +2,17 @@ module github.com/protoc-gen-receiver/protoc-gen-receiver/bench
 
 go 1.26.0
 
+replace example.com/receiver => ../examples/receiver
+
+replace github.com/protoc-gen-receiver/protoc-gen-receiver => ../
+
+tool (
+	connectrpc.com/connect/cmd/protoc-gen-connect-go
+	github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-grpc-gateway
+	google.golang.org/grpc/cmd/protoc-gen-go-grpc
+	google.golang.org/protobuf/cmd/protoc-gen-go
+)
+
 require (
 	buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go v1.36.12-20260825204119-511051f7f437.1
 	example.com/receiver v0.0.0
@@ -70,15 +81,4 @@ require (
 	modernc.org/libc v1.79.0 // indirect
 	modernc.org/mathutil v1.7.1 // indirect
 	modernc.org/memory v1.12.1 // indirect
-)
-
-replace example.com/receiver => ../examples/receiver
-
-replace github.com/protoc-gen-receiver/protoc-gen-receiver => ../
-
-tool (
-	connectrpc.com/connect/cmd/protoc-gen-connect-go
-	github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-grpc-gateway
-	google.golang.org/grpc/cmd/protoc-gen-go-grpc
-	google.golang.org/protobuf/cmd/protoc-gen-go
 )

@@ -1,5 +1,7 @@
 // The page of another origin: it sends events to the server, and follows them.
+import { createClient } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-web";
+import { OrdersService } from "orders";
 import { follow, publish } from "./shown.ts";
 import { observe, type Peers, type Steps, unaryAndTail, withKey } from "../typescript/calls.ts";
 
@@ -38,7 +40,7 @@ function withFetch({ server, limited, key }: Task): Steps {
       await send();
       const response = await send();
       const { code, details } = await response.json();
-      return { status: response.status, code, details: details.map((detail: { type: string }) => detail.type) };
+      return { status: response.status, code, retryAfter: response.headers.get("Retry-After"), details: details.map((detail: { type: string }) => detail.type) };
     },
     "fetch: follow": async () => {
       const response = await fetch(`${service}/Publish`, json({ event: { ...event, subject: "first" } }, signed));
@@ -98,14 +100,38 @@ function shown({ server, key }: Task): Steps {
   };
 }
 
-// withoutPermission tries what a browser lets a page do without asking the server first.
-function withoutPermission({ server }: Task): Steps {
+// manyTails follows more tails at once than a browser has connections by HTTP/1.1, which
+// are six: by HTTP/2, which browsers speak only with TLS, they share one.
+function manyTails(transport: Peers["withKey"]): Steps {
+  const client = createClient(OrdersService, transport);
   return {
-    "a form": async () => {
-      const body = JSON.stringify({ event: { source: "web-shop", eventType: "forged" } });
-      const response = await fetch(`${server}/orders.v1.OrdersService/Publish`, { method: "POST", mode: "no-cors", body });
-      return response.type;
+    "eight tails at once": async () => {
+      const stop = new AbortController();
+      const tails = Array.from({ length: 8 }, () => client.tail({}, { signal: stop.signal })[Symbol.asyncIterator]());
+      const first = await Promise.all(tails.map((tail) => tail.next()));
+      const { duplicate } = await client.publish({ event: { source: "web-shop", eventType: "placed" } });
+      stop.abort();
+      return { positions: first.map((reply) => String(reply.value.position)), duplicate };
     },
+  };
+}
+
+// withoutPermission tries what a browser lets any page do without asking the server: to
+// send what a form could send. The server has no keys, as on a developer's machine.
+function withoutPermission({ limited }: Task): Steps {
+  const event = JSON.stringify({ event: { source: "web-shop", eventType: "forged" } });
+  const cloudEvent = JSON.stringify({ specversion: "1.0", id: "forged", source: "web-shop", type: "forged" });
+  const send = async (path: string, text: string) => {
+    const types: string[] = [];
+    for (const type of ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""]) {
+      const response = await fetch(limited + path, { method: "POST", mode: "no-cors", body: new Blob([text], { type }) });
+      types.push(response.type);
+    }
+    return types;
+  };
+  return {
+    "a form": () => send("/orders.v1.OrdersService/Publish", event),
+    "a form as CloudEvent": () => send("/events/orders.v1.OrdersService", cloudEvent),
   };
 }
 
@@ -114,12 +140,14 @@ function peers(task: Task, to: (baseUrl: string, key?: string) => Peers["withKey
 }
 
 const signed = (key?: string) => (key ? [withKey(key)] : []);
+const connect = (baseUrl: string, key?: string) => createConnectTransport({ baseUrl, interceptors: signed(key) });
 const task: Task = await (await fetch("/task")).json();
 const seen = await observe({
   ...unaryAndTail("gRPC-Web", peers(task, (baseUrl, key) => createGrpcWebTransport({ baseUrl, interceptors: signed(key) }))),
-  ...unaryAndTail("Connect", peers(task, (baseUrl, key) => createConnectTransport({ baseUrl, interceptors: signed(key) }))),
+  ...unaryAndTail("Connect", peers(task, connect)),
   ...withFetch(task),
   ...shown(task),
+  ...(task.server.startsWith("https:") ? manyTails(connect(task.server, task.key)) : {}),
   ...withoutPermission(task),
 });
 await fetch("/seen", json(seen));

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -25,8 +26,9 @@ const service = "/observe.v1.ObserveService/"
 // caller calls a server, by gRPC and by HTTP.
 type caller struct {
 	conn *grpc.ClientConn
-	web  string // the address for HTTP
-	http http.Client
+	// grpc and web are the addresses of the server as URLs.
+	grpc, web string
+	http      http.Client
 }
 
 // newCaller connects to a server, in plaintext without a configuration of TLS.
@@ -40,10 +42,14 @@ func newCaller(to *server, secure *tls.Config) (*caller, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &caller{conn: conn, web: "http://" + to.http, http: http.Client{Timeout: 10 * time.Second}}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(true)
+	c := &caller{conn: conn, grpc: "http://" + to.addr, web: "http://" + to.http, http: http.Client{
+		Timeout: 10 * time.Second, Transport: &http.Transport{TLSClientConfig: secure, Protocols: protocols},
+	}}
 	if secure != nil {
-		c.web = "https://" + to.http
-		c.http.Transport = &http.Transport{TLSClientConfig: secure}
+		c.grpc, c.web = "https://"+to.addr, "https://"+to.http
 	}
 	return c, nil
 }
@@ -51,6 +57,12 @@ func newCaller(to *server, secure *tls.Config) (*caller, error) {
 func (c *caller) close() error {
 	c.http.CloseIdleConnections()
 	return c.conn.Close()
+}
+
+// plain sends a request to the port of gRPC without a client of gRPC, and returns the
+// status of the answer.
+func (c *caller) plain(ctx context.Context, method, contentType string, headers ...string) (int, error) {
+	return c.do(ctx, c.grpc+service+method, contentType, "", headers...)
 }
 
 // call calls a unary RPC of the service.
@@ -100,7 +112,11 @@ func (c *caller) follow(ctx context.Context) error {
 
 // post sends a request by HTTP, and returns the status of the answer.
 func (c *caller) post(ctx context.Context, path, contentType, body string, headers ...string) (int, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.web+path, strings.NewReader(body))
+	return c.do(ctx, c.web+path, contentType, body, headers...)
+}
+
+func (c *caller) do(ctx context.Context, url, contentType, body string, headers ...string) (int, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
 	if err != nil {
 		return 0, err
 	}
@@ -157,8 +173,6 @@ func init() { encoding.RegisterCompressor(unheard{}) }
 
 // usual makes calls as honest clients do, once each.
 func (c *caller) usual(ctx context.Context) error {
-	ctx, stop := context.WithTimeout(ctx, 2*time.Second)
-	defer stop()
 	several := func(n int) (requests [][]byte) {
 		for range n {
 			requests = append(requests, publish(anyEvent()))
@@ -194,6 +208,8 @@ func (c *caller) unusual(ctx context.Context) error {
 		want("a large request", c.call(ctx, "Lookup", make([]byte, 6<<20)), codes.ResourceExhausted),
 		want("garbage", c.call(ctx, "Publish", []byte("\x0a\xff garbage")), codes.Internal, codes.InvalidArgument),
 		want("an unknown compression", c.call(ctx, "Lookup", look(0, 0), grpc.UseCompressor(unheard{}.Name())), codes.Unimplemented),
+		want("large metadata", c.call(metadata.AppendToOutgoingContext(ctx, "large", strings.Repeat("x", 17<<10)), "Lookup", nil), codes.Internal, codes.ResourceExhausted, codes.Unavailable),
+		want("no request", c.send(ctx, "Lookup", nil), codes.Internal, codes.InvalidArgument),
 		want("an unknown RPC", c.call(ctx, fmt.Sprintf("Unknown%d", rand.Uint32()), nil), codes.Unimplemented),
 	}
 	for code := codes.Canceled; code <= codes.Unauthenticated; code++ {
@@ -201,6 +217,11 @@ func (c *caller) unusual(ctx context.Context) error {
 	}
 	empty := new([]byte)
 	errs = append(errs, want("an unknown service", c.conn.Invoke(ctx, fmt.Sprintf("/unknown%d.Service/Call", rand.Uint32()), empty, new([]byte)), codes.Unimplemented))
+	for what, sent := range map[string][]string{"another content type": {"text/plain"}, "a deadline that has passed": {"application/grpc", "Grpc-Timeout", "1n"}} {
+		if _, err := c.plain(ctx, "Lookup", sent[0], sent[1:]...); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", what, err))
+		}
+	}
 	for what, path := range map[string]string{"an unknown field": service + "Publish", "an unknown path": fmt.Sprintf("/unknown/%d", rand.Uint32())} {
 		got, err := c.post(ctx, path, "application/json", `{"nonesuch":1}`, "User-Agent", fmt.Sprintf("agent/%d", rand.Uint32()))
 		if err == nil && got < 400 {

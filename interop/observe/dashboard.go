@@ -73,8 +73,15 @@ func (d dashboard) all() (all []panel) {
 // shown is what came of a query of a panel.
 type shown struct {
 	panel, query string
-	series       int
-	err          error
+	found
+	err error
+}
+
+// found is how many series a query has, how many of them are not always 0, and the labels
+// of the others.
+type found struct {
+	series, live int
+	zero         []string
 }
 
 // show runs all queries of a dashboard over a span of time until now, as Grafana does,
@@ -87,7 +94,7 @@ func (s *scraper) show(ctx context.Context, d dashboard, span time.Duration) ([]
 	var all []shown
 	ask := func(title string, t target) {
 		out := shown{panel: title, query: filledIn(t.Expr, values)}
-		out.series, out.err = s.ask(ctx, out.query, t, span)
+		out.found, out.err = s.ask(ctx, out.query, t, span)
 		all = append(all, out)
 	}
 	for _, p := range d.all() {
@@ -108,9 +115,9 @@ func (s *scraper) show(ctx context.Context, d dashboard, span time.Duration) ([]
 
 var legendLabel = regexp.MustCompile(`\{\{\s*(\w+)\s*\}\}`)
 
-// ask runs a query, and returns how many series have data. They must have the labels
-// that the legend names.
-func (s *scraper) ask(ctx context.Context, expr string, t target, span time.Duration) (int, error) {
+// ask runs a query. Its series must have the labels that the legend names, and one must
+// not always be 0.
+func (s *scraper) ask(ctx context.Context, expr string, t target, span time.Duration) (got found, err error) {
 	end := s.clock.now()
 	begin, step := end.Add(-span), s.interval
 	if t.Instant {
@@ -118,34 +125,50 @@ func (s *scraper) ask(ctx context.Context, expr string, t target, span time.Dura
 	}
 	query, err := s.engine.NewRangeQuery(ctx, s.db, nil, expr, begin, end, step)
 	if err != nil {
-		return 0, err
+		return got, err
 	}
 	defer query.Close()
 	result := query.Exec(ctx)
 	matrix, err := result.Matrix()
 	if err != nil {
-		return 0, err
+		return got, err
 	}
-	n := 0
 	for _, series := range matrix {
-		if !hasData(series) {
+		data, live := dataOf(series)
+		if !data {
 			continue
 		}
-		n++
+		got.series++
+		if live {
+			got.live++
+		} else {
+			got.zero = append(got.zero, series.Metric.String())
+		}
 		for _, label := range legendLabel.FindAllStringSubmatch(t.LegendFormat, -1) {
 			if !series.Metric.Has(label[1]) {
-				return n, fmt.Errorf("the legend names the label %s, which %s has not", label[1], series.Metric)
+				return got, fmt.Errorf("the legend names the label %s, which %s has not", label[1], series.Metric)
 			}
 		}
 	}
-	if n == 0 {
-		return 0, fmt.Errorf("no data")
+	switch {
+	case got.series == 0:
+		return got, fmt.Errorf("no data")
+	case got.live == 0:
+		return got, fmt.Errorf("always 0")
 	}
-	return n, nil
+	return got, nil
 }
 
-func hasData(series promql.Series) bool {
-	return len(series.Histograms) > 0 || slices.ContainsFunc(series.Floats, func(p promql.FPoint) bool { return !math.IsNaN(p.F) })
+// dataOf reports whether a series has data, and whether any of that is not 0.
+func dataOf(series promql.Series) (data, live bool) {
+	for _, point := range series.Floats {
+		data = data || !math.IsNaN(point.F)
+		live = live || !math.IsNaN(point.F) && point.F != 0
+	}
+	for _, point := range series.Histograms {
+		data, live = true, live || point.H.Count != 0
+	}
+	return data, live
 }
 
 var labelValues = regexp.MustCompile(`^label_values\((?:(.+),)?\s*(\w+)\s*\)$`)

@@ -35,7 +35,8 @@ type fault struct {
 	how   start
 	nats  bool // whether the log is in NATS
 	tls   bool // whether the server has a certificate
-	// speed is that of the clock, and interval that of scrapes by it; 0 for the usual.
+	// speed is that of the clock, and interval that of scrapes by it; 0 for the usual. A
+	// scrape takes two seconds if the log does not answer, so the clock is slower then.
 	speed    float64
 	interval time.Duration
 	quiet    bool // whether nobody calls the server
@@ -111,7 +112,7 @@ var faults = []fault{
 		also: []string{"LogTakesNoEvents", "CallsFail", "ConsumerStopped", "ConsumerBehind"},
 	},
 	{
-		alert: "ServerNotReady", what: "NATS is stopped", nats: true,
+		alert: "ServerNotReady", what: "NATS is stopped", nats: true, speed: 20, interval: time.Minute,
 		begin: once(func(_ context.Context, s *stage) error { return s.nats.stop() }),
 		also:  []string{"LogTakesNoEvents", "CallsFail", "ConsumerStopped", "ConsumerBehind"},
 	},
@@ -175,7 +176,7 @@ var faults = []fault{
 		also: []string{"LogNearlyFull", "ServerNotReady", "CallsFail"},
 	},
 	{
-		alert: "LogTakesNoEvents", what: "NATS is stopped", nats: true,
+		alert: "LogTakesNoEvents", what: "NATS is stopped", nats: true, speed: 20, interval: time.Minute,
 		begin: once(func(_ context.Context, s *stage) error { return s.nats.stop() }),
 		also:  []string{"ServerNotReady", "CallsFail", "ConsumerStopped", "ConsumerBehind"},
 	},
@@ -188,7 +189,11 @@ var faults = []fault{
 		begin: once(touch("outage")), also: []string{"ConsumerBehind"},
 	},
 	{
-		alert: "ConsumerStopped", what: "a process that hangs has the consumer's lease",
+		alert: "ConsumerStopped", what: "the function that consumes returns",
+		begin: once(touch("stopped")), also: []string{"ConsumerBehind"},
+	},
+	{
+		alert: "ConsumerBehind", what: "a process that hangs has the consumer's lease",
 		begin: once(func(ctx context.Context, s *stage) error {
 			at, err := freeAddresses()
 			if err != nil {
@@ -211,7 +216,7 @@ var faults = []fault{
 			}
 			s.server, err = startServer(ctx, s.module.server(), s.dir, s.at, s.how)
 			return err
-		}), also: []string{"ConsumerBehind"},
+		}),
 	},
 	{
 		alert: "DeadLetters", what: "a handler gives an event up",

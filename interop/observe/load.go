@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,9 +26,9 @@ type load struct {
 	events atomic.Int64 // that were acknowledged
 }
 
-// run sends so many events a second until ctx ends, and returns the first error.
-func (l *load) run(ctx context.Context, perSecond int) error {
-	ctx, stop := context.WithCancelCause(ctx)
+// run sends so many events a second until its time ends, and returns the first error.
+func (l *load) run(until context.Context, perSecond int) error {
+	ctx, stop := context.WithCancelCause(until)
 	defer stop(nil)
 	due := make(chan int)
 	var group sync.WaitGroup
@@ -72,22 +72,24 @@ func (l *load) run(ctx context.Context, perSecond int) error {
 	}
 	close(due)
 	group.Wait()
-	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
-		return err
+	if until.Err() != nil {
+		return nil
 	}
-	return nil
+	return context.Cause(ctx)
 }
 
 // send sends a batch of new events: of ten, seven by gRPC as one request, one as a
-// stream, and two by HTTP.
+// stream, one by HTTP as JSON, and one by HTTP as CloudEvents.
 func (l *load) send(ctx context.Context, n int) error {
 	switch n % 10 {
-	case 3, 7:
-		events := make([]string, batchSize)
-		for i := range events {
-			events[i] = anyEvent().json()
+	case 3:
+		return l.caller.json(ctx, "PublishBatch", `{"events":[`+several(event.json)+`]}`)
+	case 7:
+		got, err := l.caller.post(ctx, "/events/observe.v1.ObserveService", "application/cloudevents-batch+json", "["+several(event.cloud)+"]")
+		if err == nil && got != http.StatusNoContent {
+			err = fmt.Errorf("CloudEvents by HTTP: status %d", got)
 		}
-		return l.caller.json(ctx, "PublishBatch", `{"events":[`+strings.Join(events, ",")+`]}`)
+		return err
 	case 9:
 		requests := make([][]byte, batchSize)
 		for i := range requests {
@@ -100,6 +102,15 @@ func (l *load) send(ctx context.Context, n int) error {
 		events[i] = anyEvent()
 	}
 	return want("PublishBatch", l.caller.call(ctx, "PublishBatch", batch(events)), codes.OK)
+}
+
+// several returns a batch of new events in JSON.
+func several(as func(event) string) string {
+	events := make([]string, batchSize)
+	for i := range events {
+		events[i] = as(anyEvent())
+	}
+	return strings.Join(events, ",")
 }
 
 // strange makes calls with names, paths and codes that were never there before. It does

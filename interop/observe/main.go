@@ -101,6 +101,9 @@ func fires(ctx context.Context, m module, dir string, chosen *regexp.Regexp, to 
 			after = out.after.Round(time.Second).String()
 		}
 		row(f.alert, f.what, after, fmt.Sprintf("%.0f s", out.took.Seconds()), strings.Join(out.others, ", "))
+		if out.text != "" {
+			fmt.Fprintf(to, "    %s\n", out.text)
+		}
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)

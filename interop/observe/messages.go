@@ -52,6 +52,11 @@ func (e event) json() string {
 	return fmt.Sprintf(`{"event_id":%q,"source":%q,"event_type":%q,"subject":%q,"data":{"n":%q}}`, e.id, e.source, e.kind, e.subject, e.data)
 }
 
+// cloud returns the event as a CloudEvent in JSON.
+func (e event) cloud() string {
+	return fmt.Sprintf(`{"specversion":"1.0","id":%q,"source":%q,"type":%q,"subject":%q,"data":{"n":%q}}`, e.id, e.source, e.kind, e.subject, e.data)
+}
+
 // publish returns the request of Publish, PublishStream or Relay.
 func publish(e event) []byte { return nested(nil, 1, e.proto()) }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -26,9 +27,11 @@ func panels(ctx context.Context, m module, dir string, inNATS bool, to io.Writer
 	if err := s.scraper.await(ctx, "up"); err != nil {
 		return err
 	}
+	following, leave := context.WithCancel(ctx)
+	defer leave()
+	go func() { _ = s.caller.follow(following) }()
 	calling, hangUp := context.WithTimeout(ctx, 5*time.Second)
 	defer hangUp()
-	go func() { _ = s.caller.follow(calling) }()
 	err = each(calling, 100*time.Millisecond, s.caller.usual, s.caller.unusual, s.tooMuch, s.wrongCertificate)
 	if err != nil {
 		return err
@@ -40,10 +43,13 @@ func panels(ctx context.Context, m module, dir string, inNATS bool, to io.Writer
 		return err
 	}
 	table := newTable(to)
-	fmt.Fprintf(table, "\npanel\tseries\n")
+	fmt.Fprintf(table, "\npanel\tseries\tnot always 0\n")
 	var errs []error
 	for _, one := range all {
-		fmt.Fprintf(table, "%s\t%d\n", one.panel, one.series)
+		fmt.Fprintf(table, "%s\t%d\t%d\n", one.panel, one.series, one.live)
+		if len(one.zero) > 0 && len(one.zero) < 10 {
+			fmt.Fprintf(table, "  always 0:\t\t\t%s\n", strings.Join(one.zero, " "))
+		}
 		if one.err != nil {
 			errs = append(errs, fmt.Errorf("panel %q: %s: %w", one.panel, one.query, one.err))
 		}

@@ -119,6 +119,7 @@ func TestPanelWithoutDataIsReported(t *testing.T) {
 				{"title": "Time", "targets": [{"expr": "histogram_quantile(0.9, rate(took_seconds[$__rate_interval]))"}]},
 				{"title": "Legend", "targets": [{"expr": "sum(calls_total)", "legendFormat": "{{method}}"}]},
 				{"title": "Missing", "targets": [{"expr": "nonesuch"}]},
+				{"title": "Zero", "targets": [{"expr": "0 * sum(calls_total)"}]},
 				{"title": "Wrong", "targets": [{"expr": "sum("}]},
 				{"title": "Empty"}]}]}`))
 	if err != nil {
@@ -135,7 +136,7 @@ func TestPanelWithoutDataIsReported(t *testing.T) {
 	for panel, want := range map[string]struct {
 		series int
 		failed bool
-	}{"Rate": {2, false}, "Time": {1, false}, "Legend": {1, true}, "Missing": {0, true}, "Wrong": {0, true}, "Empty": {0, true}} {
+	}{"Rate": {2, false}, "Time": {1, false}, "Legend": {1, true}, "Missing": {0, true}, "Zero": {1, true}, "Wrong": {0, true}, "Empty": {0, true}} {
 		if series[panel] != want.series || failed[panel] != want.failed {
 			t.Errorf("panel %s has %d series, failed %v; want %v", panel, series[panel], failed[panel], want)
 		}

@@ -115,6 +115,8 @@ func (f fault) try(ctx context.Context, m module, dir string) (out outcome, err 
 			return
 		}
 		honest <- each(calling, 20*time.Millisecond, func(ctx context.Context) error {
+			ctx, stop := context.WithTimeout(ctx, 2*time.Second)
+			defer stop()
 			if err := s.caller.usual(ctx); err != nil && !faulty.Load() {
 				return err
 			}

@@ -31,8 +31,12 @@ func Start(t testing.TB, flags ...string) *Server {
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- command.Wait() }()
+	var exit error
+	ended := make(chan struct{})
+	go func() {
+		exit = command.Wait()
+		close(ended)
+	}()
 	t.Cleanup(func() {
 		_ = command.Process.Kill()
 		<-ended
@@ -47,9 +51,8 @@ func Start(t testing.TB, flags ...string) *Server {
 			return s
 		}
 		select {
-		case err := <-ended:
-			ended <- err
-			t.Fatalf("the server ended: %v", err)
+		case <-ended:
+			t.Fatalf("the server ended: %v", exit)
 		default:
 		}
 		if time.Now().After(deadline) {

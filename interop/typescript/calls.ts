@@ -100,6 +100,7 @@ export function unaryAndTail(protocol: string, peers: Peers): Steps {
       }
     },
     [`${protocol}: of another source`]: () => client.publish({ event: { source: "billing", eventType: "paid" } }),
+    [`${protocol}: not implemented`]: () => client.find({ position: 1n }),
     [`${protocol}: too many`]: async () => {
       const source = protocol;
       await limited.publish({ event: { source, eventType: "placed" } });

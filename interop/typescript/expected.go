@@ -57,6 +57,7 @@ func UnaryAndTail(protocol string) map[string]string {
 		protocol + ": follow without a key":      refused("Unauthenticated", noKey),
 		protocol + ": of another source": refused("PermissionDenied",
 			`/orders.v1.OrdersService/Publish got an event of another source: this API key is for source \"web-shop\"`),
+		protocol + ": not implemented": refused("Unimplemented", "Find is not implemented yet"),
 		protocol + ": too many": failed("ResourceExhausted",
 			"the server takes 0.01 events a second of one source (--source-rate): try again in 1m40s", `["google.rpc.RetryInfo"]`, true),
 	}

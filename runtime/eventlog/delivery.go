@@ -353,7 +353,7 @@ func (d *delivery) try(ctx context.Context, t *task) {
 		}
 		ended(err)
 		if err != nil && t.reason == nil {
-			d.fail(ctx, t, err)
+			d.fail(within, t, err)
 			return
 		}
 	}
@@ -431,7 +431,7 @@ func (d *delivery) tryBatch(ctx context.Context, tasks []*task, records []Record
 		d.noteHandled(len(tasks))
 	}
 	if err != nil && len(tasks) > 1 {
-		d.logger.WarnContext(ctx, "the handler failed; each event of the batch is tried again in a batch of its own",
+		d.logger.WarnContext(within, "the handler failed; each event of the batch is tried again in a batch of its own",
 			"events", len(tasks), "first", tasks[0].Position, "last", tasks[len(tasks)-1].Position, "error", CutReason(err.Error()))
 	}
 	for _, t := range tasks {
@@ -447,7 +447,7 @@ func (d *delivery) tryBatch(ctx context.Context, tasks []*task, records []Record
 		case t.reason != nil:
 			t.delay = 0
 		default:
-			d.fail(ctx, t, err)
+			d.fail(within, t, err)
 		}
 		d.observeFailure(within, t)
 	}

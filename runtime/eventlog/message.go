@@ -32,15 +32,10 @@ func AppendMessages[M proto.Message](ctx context.Context, log Log, messages []M,
 	events := make([]Event, len(messages))
 	next, parent := eventid.Next(ctx, len(messages)), traceparentOf(ctx, log)
 	for i, message := range messages {
-		if !message.ProtoReflect().IsValid() {
-			return nil, &Error{Kind: ErrInvalid, Detail: "no " + string(message.ProtoReflect().Descriptor().FullName()) + " is given"}
-		}
-		if err := checkBounds(message.ProtoReflect()); err != nil {
-			return nil, &Error{Kind: ErrInvalid, Detail: err.Error()}
-		}
-		data, err := proto.MarshalOptions{Deterministic: true}.MarshalAppend([]byte{}, message)
+		data, err := encode(message)
 		if err != nil {
-			return nil, &Error{Kind: ErrInvalid, Detail: err.Error()}
+			observeInvalid(log, len(messages), err)
+			return nil, err
 		}
 		id := next() // counts also the events that have one
 		events[i] = attributes(message)
@@ -55,6 +50,22 @@ func AppendMessages[M proto.Message](ctx context.Context, log Log, messages []M,
 		receipts[i].ID = events[i].ID
 	}
 	return receipts, err
+}
+
+// encode returns the bytes to store of a message, or an [ErrInvalid] if some client could
+// not read it back.
+func encode(message proto.Message) ([]byte, error) {
+	if !message.ProtoReflect().IsValid() {
+		return nil, &Error{Kind: ErrInvalid, Detail: "no " + string(message.ProtoReflect().Descriptor().FullName()) + " is given"}
+	}
+	if err := checkBounds(message.ProtoReflect()); err != nil {
+		return nil, &Error{Kind: ErrInvalid, Detail: err.Error()}
+	}
+	data, err := proto.MarshalOptions{Deterministic: true}.MarshalAppend([]byte{}, message)
+	if err != nil {
+		return nil, &Error{Kind: ErrInvalid, Detail: err.Error()}
+	}
+	return data, nil
 }
 
 // Stored is an event as it is read back: what the log holds, and the message

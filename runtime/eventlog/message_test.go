@@ -358,3 +358,25 @@ func await(t testing.TB, what string, so func() bool) {
 		}
 	}
 }
+
+// A message that AppendMessages refuses never comes to the log, and is observed all the same.
+func TestInvalidMessagesAreObserved(t *testing.T) {
+	raw, err := eventlog.Open(t.Context(), "memory:")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	invalid := 0
+	log := eventlog.Observe(raw, eventlog.Observer{}, eventlog.Observer{Appended: func(_ []eventlog.Receipt, events int, err error, _ time.Duration) {
+		if errors.Is(err, eventlog.ErrInvalid) {
+			invalid += events
+		}
+	}})
+	messages := []*durationpb.Duration{{Seconds: 1}, {Seconds: 1 << 50}}
+	_, err = eventlog.AppendMessages(t.Context(), log, messages, func(*durationpb.Duration) eventlog.Event {
+		return eventlog.Event{Source: "shop", Type: "placed"}
+	})
+	if !errors.Is(err, eventlog.ErrInvalid) || invalid != 2 {
+		t.Errorf("%d invalid events are observed, want 2; the error is %v", invalid, err)
+	}
+}

@@ -12,7 +12,7 @@ import (
 // nil. They are called from many goroutines at once, and must not wait.
 type Observer struct {
 	// Appended is called after each append, with what Append returns and how long it
-	// took.
+	// took. So it is if [AppendMessages] refuses a message before.
 	Appended func(receipts []Receipt, events int, err error, took time.Duration)
 	// Committed is called after each commit of the engine, with how many events it stored,
 	// their bytes as [Event.Size] counts them, and how long it took. An append that waited
@@ -118,6 +118,16 @@ func observersOf(log Log) []Observer {
 		return observed.observers
 	}
 	return nil
+}
+
+// observeInvalid lets observers of a log know that no message of an append could be taken,
+// because one is invalid.
+func observeInvalid(log Log, messages int, err error) {
+	for _, observer := range observersOf(log) {
+		if observer.Appended != nil {
+			observer.Appended(nil, messages, err, 0)
+		}
+	}
 }
 
 // noteHandled lets observers know that the handler has handled events.

@@ -200,7 +200,7 @@ func TestStatsAndDeadLetters(t *testing.T) {
 
 	stats := lines(t, url, "stats")[0]
 	consumer := stats["consumers"].([]any)[0].(map[string]any)
-	if stats["events"] != 3.0 || stats["oldest"] == nil || consumer["name"] != "mailer" || consumer["lag"] != 0.0 || consumer["dead"] != 3.0 {
+	if stats["events"] != 3.0 || stats["oldest"] == nil || consumer["name"] != "mailer" || consumer["lag"] != 0.0 || consumer["dead"] != 3.0 || consumer["oldest"] != nil {
 		t.Errorf("got %v", stats)
 	}
 	letter := lines(t, url, "dead", "list", "--consumer", "mailer")[0]
@@ -290,6 +290,11 @@ func TestConsumersAreListedMovedAndDeleted(t *testing.T) {
 		if got[0]["position"] != float64(test.want) || list()["position"] != float64(test.want) || list()["failing"] != nil {
 			t.Errorf("%s: %v, and then it is listed as %v; want position %d", test.args, got, list(), test.want)
 		}
+	}
+	lines(t, url, "consumers", "reset", "--consumer", "mailer", "--after", "1")
+	second := lines(t, url, "replay")[1]["recordedtime"]
+	if got := lines(t, url, "consumers", "list")[0]; got["lag"] != 2.0 || got["oldest"] == nil || got["oldest"] != second {
+		t.Errorf("the oldest event that is not handled is of %v, want %v", got["oldest"], second)
 	}
 	if _, err := run(t, url, "consumers", "reset", "--consumer", "mailer", "--after", "4"); err == nil || !strings.Contains(err.Error(), "its last is 3") {
 		t.Errorf("after a position that is not there: %v", err)

@@ -98,6 +98,7 @@ func deadLetterLine(letter eventlog.DeadLetter) letterLine {
 type statsLine struct {
 	Events     int64               `json:"events"`
 	Bytes      int64               `json:"bytes"`
+	Free       *int64              `json:"free,omitempty"`
 	First      eventlog.Position   `json:"first"`
 	Last       eventlog.Position   `json:"last"`
 	Oldest     *time.Time          `json:"oldest,omitempty"`
@@ -109,6 +110,7 @@ type consumerLine struct {
 	Name     string            `json:"name"`
 	Position eventlog.Position `json:"position"`
 	Lag      int64             `json:"lag"`
+	Oldest   *time.Time        `json:"oldest,omitempty"` // of those after the position
 	Holder   string            `json:"holder,omitempty"`
 	Dead     int64             `json:"dead"`
 	Failing  *failureLine      `json:"failing,omitempty"`
@@ -126,6 +128,9 @@ type failureLine struct {
 
 func newConsumerLine(consumer eventlog.ConsumerStats) consumerLine {
 	line := consumerLine{Name: consumer.Name, Position: consumer.Position, Lag: consumer.Lag, Holder: consumer.Holder, Dead: consumer.Dead}
+	if !consumer.Oldest.IsZero() {
+		line.Oldest = &consumer.Oldest
+	}
 	if consumer.Failure != (eventlog.Failure{}) {
 		failing := failureLine(consumer.Failure)
 		line.Failing = &failing
@@ -135,7 +140,7 @@ func newConsumerLine(consumer eventlog.ConsumerStats) consumerLine {
 
 func logLine(stats eventlog.Stats) statsLine {
 	line := statsLine{
-		Events: stats.Events, Bytes: stats.Bytes, First: stats.First, Last: stats.Last,
+		Events: stats.Events, Bytes: stats.Bytes, Free: stats.Free, First: stats.First, Last: stats.Last,
 		Durability: stats.Durability, Consumers: []consumerLine{},
 	}
 	if !stats.Oldest.IsZero() {

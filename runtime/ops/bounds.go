@@ -33,7 +33,7 @@ type connections struct {
 	since map[net.Conn]time.Time // when it began to wait for its client; zero while it is answered
 }
 
-// changed is told by the server what becomes of a connection.
+// changed is called by the server with what becomes of a connection.
 func (c *connections) changed(conn net.Conn, state http.ConnState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -199,7 +199,7 @@ type connection struct {
 	stream   uint32           // whose headers gRPC reads
 	complete bool             // whether these are all that the client sends on it
 	asked    bool             // whether gRPC has asked if their call is let in, or has refused it
-	lost     bool             // the client sends nothing any more
+	lost     bool             // the client no longer sends anything
 	unasked  []uint32         // streams of which gRPC did not ask, and that are not answered
 	unread   int              // of calls, whose handlers have returned
 	seen     int64            // of data

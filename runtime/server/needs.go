@@ -49,7 +49,7 @@ type readiness struct {
 	states []NeedState // by the index of needs
 }
 
-// NeedState is whether one of the [Needs] of a server is met.
+// NeedState says how one of the [Needs] of a server is now.
 type NeedState struct {
 	Name string
 	// Err is the error of the last check; nil if the need is met.

@@ -207,6 +207,26 @@ func TestCallsBeyondThoseOfAConnectionAreCounted(t *testing.T) {
 	}
 }
 
+// A client that leaves within its headers has made no mistake.
+func TestAClientThatLeavesWithinItsHeadersIsNotRefused(t *testing.T) {
+	refused := newTally()
+	running := serve(t, free(), tested(&service{}), Observers(Observer{Refused: refused.add}))
+	a := attack(t, running.Addr())
+	a.settle(t)
+	check(t, a.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0x82}}))
+	check(t, a.Close())
+	for deadline := time.Now().Add(testTimeout); running.Stats().Connections > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the connection is still counted")
+		}
+	}
+	running.stop()
+	check(t, running.end(t))
+	if got := refused.counts; len(got) > 0 {
+		t.Errorf("%v", got)
+	}
+}
+
 // What has nothing wrong, or ends by its client, is not counted as refused.
 func TestCallsThatHandlersEndAreNotRefused(t *testing.T) {
 	refused := newTally()

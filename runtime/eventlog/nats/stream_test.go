@@ -257,3 +257,26 @@ func TestPositionInStatsNeverGoesBack(t *testing.T) {
 		}
 	}
 }
+
+// What is free is what the limits of the stream and of the account leave.
+func TestStatsHaveWhatIsFree(t *testing.T) {
+	s := start(t, &server.Options{})
+	for parameters, limited := range map[string]bool{"": false, "&max-bytes=20000": true} {
+		log := open(t, "nats://"+hosts(s)+"/"+newStream()+"?durability=none"+parameters)
+		append := func(id string) eventlog.Stats {
+			t.Helper()
+			if _, err := log.Append(t.Context(), event(id)); err != nil {
+				t.Fatal(err)
+			}
+			stats, err := log.Stats(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return stats
+		}
+		stats := append("a")
+		if (stats.Free != nil) != limited || limited && *stats.Free != 20000-stats.Bytes {
+			t.Errorf("with %q: %v is free, of %d bytes", parameters, stats.Free, stats.Bytes)
+		}
+	}
+}

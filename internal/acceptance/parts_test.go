@@ -1,0 +1,90 @@
+package acceptance
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The parts of a server that a module may leave out: the package of the runtime, and
+// libraries that nothing else needs, as packages and in go.mod begin.
+var optional = map[string]struct{ pkg, library string }{
+	"http":    {"web", "connectrpc.com/connect"},
+	"metrics": {"metrics", "github.com/prometheus/client_golang"},
+	"traces":  {"traces", "go.opentelemetry.io/otel/sdk"},
+}
+
+// What the main of a server leaves out, the module neither copies, compiles nor requires:
+// not if it was left out from the beginning, and not after its lines were deleted from
+// main. Here they are deleted as parts leaves them out.
+func TestAModuleHasOnlyThePartsOfItsServer(t *testing.T) {
+	t.Parallel()
+	dir := newModule(t)
+	main := filepath.Join(dir, "cmd/receiver-server/main.go")
+	generate := func(dir string, options ...string) {
+		t.Helper()
+		run(t, dir, "protoc-gen-receiver", append(append([]string{"generate"}, options...), "receiver.proto")...)
+	}
+	check := func(when string, want ...string) {
+		t.Helper()
+		run(t, dir, "go", "mod", "tidy")
+		compiled := run(t, dir, "go", "list", "-deps", "-test", "./...")
+		gomod, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(main)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for part, brings := range optional {
+			wanted := strings.Contains("+"+strings.Join(want, "+")+"+", "+"+part+"+")
+			if got := strings.Contains(string(text), "receiver-runtime/"+brings.pkg+`"`); got != wanted {
+				t.Fatalf("%s: main has %s: %v", when, part, got)
+			}
+			_, err := os.Stat(filepath.Join(dir, "internal/receiver-runtime", brings.pkg))
+			for what, got := range map[string]bool{
+				"the runtime is copied": err == nil,
+				"it is compiled":        strings.Contains(compiled, brings.library),
+				"it is required":        strings.Contains(string(gomod), brings.library),
+			} {
+				if got != wanted {
+					t.Errorf("%s, of %s: %s: %v, want %v", when, part, what, got, wanted)
+				}
+			}
+		}
+	}
+	generate(dir, "--receiver_opt=parts=none")
+	check("with parts=none")
+	run(t, dir, "go", "build", "./...")
+
+	if err := os.Remove(main); err != nil {
+		t.Fatal(err)
+	}
+	generate(dir, "--receiver_opt=scaffold=all")
+	check("with everything", "http", "metrics", "traces")
+	everything, err := os.ReadFile(main)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lefts := []string{"none", "http", "metrics", "traces"}
+	if testing.Short() {
+		lefts = lefts[:1]
+	}
+	for _, left := range lefts {
+		other := newModule(t)
+		generate(other, "--receiver_opt=parts="+left)
+		text, err := os.ReadFile(filepath.Join(other, "cmd/receiver-server/main.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, main, string(text))
+		generate(dir)
+		check("when main is left with "+left, left)
+		run(t, dir, "go", "build", "./...")
+		write(t, main, string(everything))
+		generate(dir)
+	}
+	check("with everything again", "http", "metrics", "traces")
+}
