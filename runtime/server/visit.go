@@ -99,12 +99,12 @@ type Visit struct {
 
 // Form says how a body has the messages of a call.
 type Form struct {
-	// Framed is whether each has a prefix with its length, as in gRPC. Otherwise the
+	// Framed is true if each has a prefix with its length, as in gRPC. Otherwise the
 	// whole body is one message.
 	Framed bool
 	// Length is that of the body, negative if it is not known.
 	Length int64
-	// Compressed is whether the whole body is.
+	// Compressed is true if the whole body is.
 	Compressed bool
 }
 
