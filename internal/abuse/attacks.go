@@ -16,6 +16,7 @@ type attack struct {
 	name, sends string
 	flags       []string // of the server, beside its defaults
 	encrypt     bool
+	http        bool // attacks the port for HTTP
 	stored      int // events of 1 MiB that the log has before
 	bound       []term
 	keys        bool // the server wants API keys
