@@ -31,6 +31,16 @@ func (s *Server) ListenAt(flag, addr string) (net.Listener, error) {
 	return visitors{listener, s.limits.connections}, nil
 }
 
+// TLS returns the configuration of TLS for a [Port] that speaks the given protocols, such
+// as "h2" and "http/1.1": with the certificates that the server has at the time of a
+// handshake, and the clients' CAs. It is nil without TLS by the server's own configuration.
+func (s *Server) TLS(protocols ...string) *tls.Config {
+	if s.certificates == nil {
+		return nil
+	}
+	return s.certificates.config(protocols...)
+}
+
 // CheckPlaintext returns an error if other machines can reach the address of a [Port] in
 // plaintext, unless the configuration allows that. flag names the address.
 func (s *Server) CheckPlaintext(flag, addr string, encrypted bool) error {
@@ -113,12 +123,12 @@ type Visit struct {
 
 // Form says how a body has the messages of a call.
 type Form struct {
-	// Framed is whether each has a prefix with its length, as in gRPC. Otherwise the
+	// Framed is true if each has a prefix with its length, as in gRPC. Otherwise the
 	// whole body is one message.
 	Framed bool
 	// Length is that of the body, negative if it is not known.
 	Length int64
-	// Compressed is whether the whole body is.
+	// Compressed is true if the whole body is.
 	Compressed bool
 }
 
@@ -141,7 +151,7 @@ func (s *Server) Enter(ctx context.Context, on net.Conn, method string, interrup
 	return &Visit{call: call}, nil
 }
 
-// Leave notes that the call is handled, and that its answer is yet to be written. A
+// Leave notes that the call is handled, and that its answer is not written yet. A
 // client that has reset it before is slowed down, if it does so again and again.
 func (v *Visit) Leave() {
 	if of := v.call.of; v.call.Err() != nil && of.address.resets.Add(1) > mostResets {

@@ -245,8 +245,8 @@ func (x *exchange) leave() {
 	x.mu.Unlock()
 	x.visit.Leave()
 	// In HTTP/2 the end of the answer is written after the handler has returned, for which
-	// the client may leave no room. The call counts until then. Nothing but the deprecated
-	// interface tells when that is: the context of the request ends with the handler.
+	// the client may leave no room. The call counts until then. When that is, only a
+	// deprecated interface reports: the context of the request ends with the handler.
 	if notifier, ok := x.answer.ResponseWriter.(http.CloseNotifier); ok && x.request.ProtoMajor == 2 { //nolint:staticcheck // see above
 		closed := notifier.CloseNotify()
 		go func() {
