@@ -262,7 +262,7 @@ func TestAServiceOfAnotherPackageIsTheSame(t *testing.T) {
 			h := newDisk(t, orders)
 			want := []string{
 				"internal/shop/orders: this is the code of service depot.Orders, by its former name, so no other is written (to have another, delete this one, and run again). Move it; run:\n\tmkdir -p internal/depot && mv internal/shop/orders internal/depot/orders",
-				main + ":19: it imports that code; replace this line with:\n\t\t\"example.com/shop/internal/depot/orders\"",
+				main + ":23: it imports that code; replace this line with:\n\t\t\"example.com/shop/internal/depot/orders\"",
 				"service depot.Orders: run the generator again, which then writes Ship",
 				"program shop is no longer generated: delete cmd/shop-server and cmd/shop-client once you have moved what is yours there; " +
 					"a program of another name finds the stored events by --events sqlite:data/shop.db",
@@ -795,11 +795,11 @@ func TestDriftIsReported(t *testing.T) {
 			}
 			return strings.Replace(follow, "rpc Follow(", "rpc Watch(", 1)
 		}, []string{impl + "follow.go:11: Follow looks like an RPC, but service shop.Orders has no RPC of that name: nothing calls it (if the RPC is now called Watch, rename the method and delete the new file that implements it; older clients call the old name: it may stay in the proto beside the new one)"}},
-		"a new service with events": {func(disk) string { return orders + "service Stock { rpc Count(OrderEvent) returns (Reply); }" }, []string{main + `:51: service shop.Stock is not served: write stockService := stock.New(shopevents.New(log)), and pass shopserver.Stock(stockService) and server.Alongside("consumer shop.Stock", stockService.Consume) to server.Run, or server.Without("shop.Stock")`}},
+		"a new service with events": {func(disk) string { return orders + "service Stock { rpc Count(OrderEvent) returns (Reply); }" }, []string{main + `:66: service shop.Stock is not served: write stockService := stock.New(shopevents.New(log)), and pass shopserver.Stock(stockService) and server.Alongside("consumer shop.Stock", stockService.Consume) to server.Run, or server.Without("shop.Stock")`}},
 		"a new service whose name is taken in main": {func(h disk) string {
 			h.edit(main, "ordersService", "stockService")
 			return orders + "service Stock { rpc Count(OrderEvent) returns (Reply); }"
-		}, []string{main + `:51: service shop.Stock is not served: write stockService2 := stock.New(shopevents.New(log)), and pass shopserver.Stock(stockService2) and server.Alongside("consumer shop.Stock", stockService2.Consume) to server.Run, or server.Without("shop.Stock")`}},
+		}, []string{main + `:66: service shop.Stock is not served: write stockService2 := stock.New(shopevents.New(log)), and pass shopserver.Stock(stockService2) and server.Alongside("consumer shop.Stock", stockService2.Consume) to server.Run, or server.Without("shop.Stock")`}},
 		"other types": {proto("rpc Find(Query)", "rpc Find(Reply)"), []string{impl + "find.go:13: Find has the signature func(context.Context, *shoppb.Query) (*shoppb.Reply, error), but rpc Find needs func(context.Context, *shoppb.Reply) (*shoppb.Reply, error)"}},
 		"an RPC that another service has now": {func(h disk) string {
 			two := orders + "service Stock {\n\trpc Count(Query) returns (Reply);\n}\n"
@@ -818,7 +818,7 @@ func TestDriftIsReported(t *testing.T) {
 			return strings.Replace(orders, "\trpc Find(Query) returns (Reply);\n", "", 1) + "service Stock { rpc Find(Query) returns (Reply); }"
 		}, nil},
 		"a stream":      {proto("returns (Reply);\n}", "returns (stream Reply);\n}"), []string{impl + "find.go:13: Find has the signature func(context.Context, *shoppb.Query) (*shoppb.Reply, error), but rpc Find needs func(*shoppb.Query, shoppb.Orders_FindServer) error"}},
-		"a new service": {func(disk) string { return orders + "service Stock { rpc Count(Query) returns (Reply); }" }, []string{main + `:51: service shop.Stock is not served: pass shopserver.Stock(stock.New()) to server.Run, or server.Without("shop.Stock")`}},
+		"a new service": {func(disk) string { return orders + "service Stock { rpc Count(Query) returns (Reply); }" }, []string{main + `:66: service shop.Stock is not served: pass shopserver.Stock(stock.New()) to server.Run, or server.Without("shop.Stock")`}},
 		"one refused": {func(h disk) string {
 			h.edit(main, "config,\n", "config, server.Without(\"shop.Stock\"),\n")
 			return orders + "service Stock { rpc Count(Query) returns (Reply); }"
@@ -906,7 +906,7 @@ func TestWhatIsNoLongerMade(t *testing.T) {
 	services := []string{client, "gen/shoppb/shopserver/orders.go", "gen/shoppb/shoptest/orders.go", find, "gen/shoppb/shoptest/orders_take.go"}
 	shared := []string{"gen/shoppb/shopclient/client.go", "gen/shoppb/shopevents/consume.go", "gen/shoppb/shopevents/engines.go", "gen/shoppb/shopevents/log.go", "gen/shoppb/shopserver/server.go", "gen/shoppb/shoptest/server.go"}
 	old := "internal/receiver-runtime/eventlog/old.go"
-	older := "internal/receiver-runtime/metrics/metrics.go"
+	older := "internal/receiver-runtime/gauges/gauges.go"
 	foreign := "gen/shoppb/shopclient/others.go"
 	for name, test := range map[string]struct {
 		change func(disk) string
@@ -916,7 +916,7 @@ func TestWhatIsNoLongerMade(t *testing.T) {
 		"of an RPC": {func(disk) string { return strings.Replace(orders, "rpc Find(Query) returns (Reply);", "", 1) }, []string{find}},
 		"of an older runtime": {func(h disk) string {
 			h.write(old, "// "+keep.Marker+"\n\npackage eventlog\n\nfunc Open() {}\n")
-			h.write(older, "// "+keep.Marker+"\n\npackage metrics\n")
+			h.write(older, "// "+keep.Marker+"\n\npackage gauges\n")
 			return orders
 		}, []string{old, older}},
 		"of yours there": {func(h disk) string { h.write(old, "package eventlog\n\nfunc Mine() {}\n"); return orders }, nil},

@@ -94,16 +94,17 @@ func (s *Server) Unhandled(why, method string, on net.Conn) {
 type Visit struct {
 	call *call
 	body *visitBody // nil without one
+	kept int64      // of the memory, by Keep
 }
 
 // Form says how a body has the messages of a call.
 type Form struct {
-	// Framed is whether each has a prefix with its length, as in gRPC. Otherwise the
+	// Framed is true if each has a prefix with its length, as in gRPC. Otherwise the
 	// whole body is one message.
 	Framed bool
 	// Length is that of the body, negative if it is not known.
 	Length int64
-	// Compressed is whether the whole body is.
+	// Compressed is true if the whole body is.
 	Compressed bool
 }
 
