@@ -49,7 +49,7 @@ test test-all:
 # Lists what tests are skipped for. In CI they fail instead.
 .PHONY: missing
 missing:
-	@for program in protoc buf strace grpc_python_plugin sqlite3 jq openssl node npm chromium bash zsh fish; do \
+	@for program in protoc buf strace grpc_python_plugin sqlite3 jq openssl node npm chromium bash zsh fish systemd-analyze; do \
 		command -v $$program >/dev/null || echo "skipping the tests that need $$program, which is not installed"; done
 	@python3 -c 'import grpc, google.protobuf' 2>/dev/null || /usr/bin/python3 -c 'import grpc, google.protobuf' 2>/dev/null || \
 		echo "skipping the tests that need Python's grpc, which is not installed"

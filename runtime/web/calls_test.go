@@ -197,7 +197,7 @@ func TestStreams(t *testing.T) {
 				return err
 			}
 		}
-		return status.Error(codes.OutOfRange, "no more")
+		return status.Error(codes.OutOfRange, "that is all")
 	}
 	s := serveTest(t, &service{upload: upload, tail: tail}, nil)
 	for _, two := range []bool{false, true} {
