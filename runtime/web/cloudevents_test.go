@@ -1,7 +1,9 @@
 package web
 
 import (
+	"bytes"
 	"cmp"
+	"compress/gzip"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -552,6 +554,12 @@ func serveEvents(t *testing.T, in *intake, change func(*server.Config, *Config),
 	for _, name := range []protoreflect.FullName{"webtest.Intake", "webtest.Nameless", "webtest.Own"} {
 		options = append(options, in.service(t, name))
 	}
+	return listen(t, config, http, options...)
+}
+
+// listen serves until the test ends, and returns the address of events.
+func listen(t *testing.T, config server.Config, http *port, options ...server.Option) string {
+	t.Helper()
 	running, err := server.Listen(config, append(options, server.Ports(http))...)
 	if err != nil {
 		t.Fatal(err)
@@ -743,5 +751,110 @@ func TestWebhooksShakeHands(t *testing.T) {
 	}
 	if len(kept.calls) > 0 {
 		t.Errorf("RPCs were called: %q", kept.calls)
+	}
+}
+
+// TestBodiesOfEventsKeepToTheLimits sends bodies that are compressed, of unknown length, or
+// become large in memory.
+func TestBodiesOfEventsKeepToTheLimits(t *testing.T) {
+	kept := &intake{}
+	address := serveEvents(t, kept, func(config *server.Config, _ *Config) { config.MaxMessageBytes = 100_000 })
+	compressed := func(text string) string {
+		var to bytes.Buffer
+		writer := gzip.NewWriter(&to)
+		if _, err := io.WriteString(writer, text); err != nil {
+			t.Fatal(err)
+		}
+		if err := writer.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return to.String()
+	}
+	gzipped := with("Content-Encoding: gzip", "Content-Type: text/plain")
+	for name, test := range map[string]struct {
+		path    string
+		header  http.Header
+		body    string
+		chunked bool
+		status  int
+		text    string
+	}{
+		"gzip":                    {path: "webtest.Nameless", header: gzipped, body: compressed("hello"), status: 204},
+		"not gzip":                {path: "webtest.Nameless", header: gzipped, body: "hello", status: 400, text: "not in gzip"},
+		"cut off gzip":            {path: "webtest.Nameless", header: gzipped, body: compressed("hello")[:20], status: 400, text: "not in gzip"},
+		"much in little":          {path: "webtest.Nameless", header: gzipped, body: compressed(strings.Repeat("x", 100_001)), status: 413, text: "--max-message-bytes"},
+		"just not too much":       {path: "webtest.Nameless", header: gzipped, body: compressed(strings.Repeat("x", 99_000)), status: 204},
+		"another compression":     {path: "webtest.Nameless", header: with("Content-Encoding: br"), body: "x", status: 415, text: "Content-Encoding"},
+		"of unknown length":       {path: "webtest.Nameless", header: with(), body: strings.Repeat("x", 99_000), chunked: true, status: 204},
+		"too long, unknown":       {path: "webtest.Nameless", header: with(), body: strings.Repeat("x", 100_001), chunked: true, status: 413, text: "--max-message-bytes"},
+		"many values":             {path: "webtest.Intake", header: with("Content-Type: application/json"), body: `{"a":[` + strings.Repeat("0,", 30_000) + `0]}`, status: 400, text: "the data would take more than"},
+		"many values, in a batch": {path: "webtest.Intake", header: asJSON(batchMode), body: "[" + in("") + "," + in(`"data":{"a":[`+strings.Repeat("0,", 30_000)+`0]}`) + "]", status: 400, text: "event 2 of 2: the data would take more than"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			body := io.Reader(strings.NewReader(test.body))
+			if test.chunked {
+				body = io.MultiReader(body)
+			}
+			request, err := http.NewRequestWithContext(t.Context(), "POST", address+test.path, body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			request.Header = test.header
+			answer, err := http.DefaultClient.Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer answer.Body.Close()
+			text, err := io.ReadAll(answer.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if answer.StatusCode != test.status || !regexp.MustCompile(test.text).Match(text) {
+				t.Errorf("answer is %s %s, want %d with %q", answer.Status, text, test.status, test.text)
+			}
+		})
+	}
+}
+
+// TestWhoMayNotCallIsNotRead sends an event that is not valid, without a key.
+func TestWhoMayNotCallIsNotRead(t *testing.T) {
+	kept := &intake{}
+	address := serveEvents(t, kept, nil, server.Guards(server.Guard{Admit: func(ctx context.Context, _ server.Call) (context.Context, error) {
+		if md, _ := metadata.FromIncomingContext(ctx); slices.Equal(md.Get("authorization"), []string{"Bearer key"}) {
+			return ctx, nil
+		}
+		return nil, status.Error(codes.Unauthenticated, "no valid API key")
+	}}))
+	for _, body := range []string{"{", in(""), "[]"} {
+		header := asJSON(structuredMode)
+		answer, text := send(t, "POST", address+"webtest.Intake", header, body)
+		if answer.StatusCode != http.StatusUnauthorized || answer.Header.Get("WWW-Authenticate") != "Bearer" || !strings.Contains(text, "no valid API key") {
+			t.Errorf("without a key the answer is %s %v %s, want 401", answer.Status, answer.Header, text)
+		}
+	}
+	header := asJSON(structuredMode)
+	header.Set("Authorization", "Bearer key")
+	if answer, text := send(t, "POST", address+"webtest.Intake", header, in("")); answer.StatusCode != http.StatusNoContent || len(kept.calls) != 1 {
+		t.Errorf("with a key the answer is %s %s, and the calls are %q", answer.Status, text, kept.calls)
+	}
+}
+
+// TestEventsThatAnRPCLeavesAreNotAcknowledged calls RPCs that answer before they have taken
+// all events.
+func TestEventsThatAnRPCLeavesAreNotAcknowledged(t *testing.T) {
+	kept := &intake{}
+	early := kept.service(t, "webtest.Intake")
+	for i := range early.Desc.Streams {
+		early.Desc.Streams[i].Handler = func(_ any, stream grpc.ServerStream) error {
+			return stream.RecvMsg(newMessage(t, "webtest.StructEvent").Interface())
+		}
+	}
+	config := server.Defaults(t.Name())
+	config.Addr, config.LogLevel = "127.0.0.1:0", slog.LevelError+1
+	port := &port{config: Config{Addr: "127.0.0.1:0"}}
+	address := listen(t, config, port, early)
+	answer, text := send(t, "POST", address+"webtest.Intake/Upload", asJSON(batchMode), "["+in("")+","+strings.Replace(in(""), `"id":"1"`, `"id":"2"`, 1)+"]")
+	if answer.StatusCode != http.StatusInternalServerError || !strings.Contains(text, "before it had taken all events") {
+		t.Errorf("answer is %s %s, want 500", answer.Status, text)
 	}
 }
