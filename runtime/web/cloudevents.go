@@ -349,7 +349,8 @@ func (c eventCall) describe(md metadata.MD) {
 	if c.alone {
 		md.Set(eventid.Key, c.first.attributes["id"])
 	}
-	if c.first.attributes["traceparent"] != "" {
+	if parent := c.first.attributes["traceparent"]; parent != "" {
+		md.Set("ce-traceparent", parent) // which the log keeps with the event
 		for _, name := range traced {
 			md.Delete(name)
 			if value := c.first.attributes[name]; value != "" {

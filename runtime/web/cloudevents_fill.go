@@ -20,6 +20,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/cloudevents"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 )
 
@@ -122,6 +123,8 @@ func (f *filling) putOthers() error {
 			return refuse(http.StatusUnsupportedMediaType, "the attribute datacontenttype, %s, can't be kept: %s", f.event.attributes[name], f.lacks())
 		case !slices.Contains(traced, name):
 			return invalid(name, "can't be kept: %s", f.lacks())
+		case name == "traceparent" && eventlog.ParseTraceparent(f.event.attributes[name]) == "":
+			return invalid(name, "is not as W3C Trace Context says: %q", f.event.attributes[name])
 		}
 	}
 	return nil

@@ -298,6 +298,7 @@ func TestEventsAreHeld(t *testing.T) {
 		"CloudEvent, binary": {"io.cloudevents.v1.CloudEvent", with(), "x", base + `id: "1" spec_version: "1.0" binary_data: "x"`},
 
 		"an extension":           {"webtest.StructEvent", with("ce-ext: 1"), "", "400 the attribute ext can't be kept"},
+		"a broken trace":         {"webtest.PlainEvent", with("ce-traceparent: 00-a"), "", "400 the attribute traceparent is not as W3C"},
 		"a schema":               {"webtest.StructEvent", with("ce-dataschema: /x", "Content-Type: application/json"), "{}", "400 the attribute dataschema can't be kept"},
 		"no field for a subject": {"webtest.PlainEvent", with("ce-subject: x"), "", "400 the attribute subject can't be kept"},
 		"no field for data":      {"webtest.NoData", with(), "x", "400 the data can't be kept"},
@@ -432,10 +433,15 @@ func TestAnEventIsTheSameInAllModes(t *testing.T) {
 	}
 }
 
+const (
+	traceA = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	traceB = "00-0af7651916cd43dd8448eb211c80319c-c7ad6b7169203331-01"
+)
+
 // intake implements the services of the protos: it keeps what comes.
 type intake struct {
 	mu    sync.Mutex
-	calls []string // each as "RPC id traceparent: event | event", with the id that an event without one gets
+	calls []string // each as "RPC id traceparent!: event | event", with the id that an event without one gets, and a mark if the log keeps the trace
 	fail  func(call int) error
 }
 
@@ -457,8 +463,16 @@ func (in *intake) take(ctx context.Context, rpc string, messages []*dynamicpb.Me
 	if len(id) == 36 || len(id) == 38 {
 		id = "made" // a UUID
 	}
-	in.calls = append(in.calls, fmt.Sprintf("%s %s %s: %s", rpc, id, strings.Join(md.Get("traceparent"), ","), strings.Join(texts, " | ")))
+	in.calls = append(in.calls, fmt.Sprintf("%s %s %s: %s", rpc, id, strings.Join(md.Get("traceparent"), ",")+kept(md), strings.Join(texts, " | ")))
 	return nil
+}
+
+// kept returns a mark if the log would keep the trace of the event.
+func kept(md metadata.MD) string {
+	if own := md.Get("ce-traceparent"); len(own) > 0 && slices.Equal(own, md.Get("traceparent")) {
+		return "!"
+	}
+	return ""
 }
 
 // service returns a service of the protos that the intake implements. Its RPCs take
@@ -602,7 +616,7 @@ func TestEventsComeToTheirRPC(t *testing.T) {
 	address := serveEvents(t, kept, nil)
 	of := func(id, members string) string { return strings.Replace(in(members), `"id":"1"`, `"id":"`+id+`"`, 1) }
 	two := "[" + of("1", "") + "," + of("2", "") + "]"
-	traces := "[" + of("1", `"traceparent":"00-a"`) + "," + of("2", `"traceparent":"00-b"`) + "]"
+	traces := "[" + of("1", `"traceparent":"`+traceA+`"`) + "," + of("2", `"traceparent":"`+traceB+`"`) + "]"
 	event := func(id string) string { return `event_id:"` + id + `" source:"/s" type:"t"` }
 	plain := `source:"/s" type:"t"`
 	own := func(id string) string { return `id:"` + id + `" source:"/s" spec_version:"1.0" type:"t"` }
@@ -619,7 +633,7 @@ func TestEventsComeToTheirRPC(t *testing.T) {
 		{"webtest.Intake/One", batchMode, two, []string{"One 1 : event:{" + event("1") + "}", "One 2 : event:{" + event("2") + "}"}},
 		{"webtest.Intake/Upload", batchMode, two, []string{"Upload made : " + event("1") + " | " + event("2")}},
 		{"webtest.Intake/Talk", batchMode, two, []string{"Talk made : " + event("1") + " | " + event("2")}},
-		{"webtest.Intake", batchMode, traces, []string{"Many 1 00-a: events:{" + event("1") + "}", "Many 2 00-b: events:{" + event("2") + "}"}},
+		{"webtest.Intake", batchMode, traces, []string{"Many 1 " + traceA + "!: events:{" + event("1") + "}", "Many 2 " + traceB + "!: events:{" + event("2") + "}"}},
 		{"webtest.Intake", batchMode, "[]", nil},
 		{"webtest.Nameless", structuredMode, of("1", ""), []string{"One 1 : " + plain}},
 		{"webtest.Nameless/Upload", structuredMode, of("1", ""), []string{"Upload 1 : " + plain}},
@@ -644,12 +658,12 @@ func TestTheTraceOfAnEventGoesWithTheCall(t *testing.T) {
 	kept := &intake{}
 	address := serveEvents(t, kept, nil)
 	for _, header := range []http.Header{
-		with("ce-traceparent: 00-a", "ce-tracestate: x=y", "traceparent: 00-hop"),
+		with("ce-traceparent: "+traceA, "ce-tracestate: x=y", "traceparent: 00-hop"),
 		with("traceparent: 00-hop"),
 	} {
 		send(t, "POST", address+"webtest.Nameless", header, "")
 	}
-	want := []string{`One 1 00-a: source:"/s" type:"t"`, `One 1 00-hop: source:"/s" type:"t"`}
+	want := []string{`One 1 ` + traceA + `!: source:"/s" type:"t"`, `One 1 00-hop: source:"/s" type:"t"`}
 	if !slices.Equal(kept.calls, want) {
 		t.Errorf("the calls are %q, want %q", kept.calls, want)
 	}
