@@ -27,6 +27,10 @@ var (
 	dataNames    = []protoreflect.Name{"xcontext", "data", "payload", "properties"}
 )
 
+// The names by which a map of strings holds the attributes of a CloudEvent for which an
+// event has no other field.
+var attributesNames = []string{"extensions", "attributes"}
+
 // The names by which a field says where a tail begins.
 var (
 	positionNames = []protoreflect.Name{"after", "position", "after_position", "from_position"}

@@ -537,6 +537,41 @@ func (e *Event) SourceOf(event string) string {
 	return e.Source.Expr(event)
 }
 
+// Attributes returns what holds the attributes of a CloudEvent in what the RPC takes, as
+// elements of a Go literal of the runtime's server.Fields: `Source: "appid"`.
+func (m *Method) Attributes() (all []string) {
+	add := func(name string, role *Role) {
+		if role != nil && !strings.Contains(role.Path(), "[") { // the runtime knows the message that has a map
+			all = append(all, fmt.Sprintf("%s: %q", name, role.Path()))
+		}
+	}
+	if m.Holder != nil {
+		add("Holder", &Role{Field: m.Holder})
+	}
+	add("ID", m.Event.ID)
+	add("Source", m.Event.Source)
+	add("Type", m.Event.Type)
+	add("Subject", m.Event.Subject)
+	if when := m.Event.Time; when != nil {
+		add("Time", &when.Role)
+		if when.Unit != "" {
+			all = append(all, "Unit: "+when.Unit)
+		}
+	}
+	add("Data", m.Event.Data)
+	for _, name := range attributesNames {
+		for _, field := range m.Event.Fields {
+			if field.ProtoName == name && field.ProtoType == "map<string, string>" {
+				return append(all, fmt.Sprintf("Attributes: %q", name))
+			}
+		}
+	}
+	return all
+}
+
+// InOneForm reports whether events of the type are stored in one form, however they came.
+func (e *Event) InOneForm() bool { return isCloudEvent(e.desc) }
+
 // Time is the field that says when an event happened.
 type Time struct {
 	Role

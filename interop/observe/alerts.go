@@ -99,7 +99,7 @@ func (w *watcher) patience(name string) time.Duration {
 	return longest
 }
 
-// text returns what an alert says that fires.
+// text returns the summary of an alert that fires. All that it says must be complete.
 func (w *watcher) text(name string) (string, error) {
 	for _, rule := range w.rules {
 		for _, alert := range rule.ActiveAlerts() {
@@ -112,7 +112,7 @@ func (w *watcher) text(name string) (string, error) {
 			if len(parts) == 0 || strings.Contains(said, "<error expanding") || strings.Contains(said, "no value") {
 				return said, fmt.Errorf("alert %s says %q", name, said)
 			}
-			return said, nil
+			return alert.Annotations.Get("summary"), nil
 		}
 	}
 	return "", fmt.Errorf("alert %s does not fire", name)

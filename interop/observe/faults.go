@@ -35,7 +35,8 @@ type fault struct {
 	how   start
 	nats  bool // whether the log is in NATS
 	tls   bool // whether the server has a certificate
-	// speed is that of the clock, and interval that of scrapes by it; 0 for the usual.
+	// speed is that of the clock, and interval that of scrapes by it; 0 for the usual. A
+	// scrape takes two seconds if the log does not answer, so the clock is slower then.
 	speed    float64
 	interval time.Duration
 	quiet    bool // whether nobody calls the server
@@ -111,7 +112,7 @@ var faults = []fault{
 		also: []string{"LogTakesNoEvents", "CallsFail", "ConsumerStopped", "ConsumerBehind"},
 	},
 	{
-		alert: "ServerNotReady", what: "NATS is stopped", nats: true, speed: 20, interval: time.Minute, // a scrape waits two seconds for the log
+		alert: "ServerNotReady", what: "NATS is stopped", nats: true, speed: 20, interval: time.Minute,
 		begin: once(func(_ context.Context, s *stage) error { return s.nats.stop() }),
 		also:  []string{"LogTakesNoEvents", "CallsFail", "ConsumerStopped", "ConsumerBehind"},
 	},
@@ -175,7 +176,7 @@ var faults = []fault{
 		also: []string{"LogNearlyFull", "ServerNotReady", "CallsFail"},
 	},
 	{
-		alert: "LogTakesNoEvents", what: "NATS is stopped", nats: true, speed: 20, interval: time.Minute, // a scrape waits two seconds for the log
+		alert: "LogTakesNoEvents", what: "NATS is stopped", nats: true, speed: 20, interval: time.Minute,
 		begin: once(func(_ context.Context, s *stage) error { return s.nats.stop() }),
 		also:  []string{"ServerNotReady", "CallsFail", "ConsumerStopped", "ConsumerBehind"},
 	},

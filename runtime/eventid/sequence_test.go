@@ -18,6 +18,7 @@ func TestEventsOfACallAreNumbered(t *testing.T) {
 		"one event has the id of the call":       {sent, []int{1}, []string{"call"}},
 		"several are numbered":                   {sent, []int{3}, []string{"call/1", "call/2", "call/3"}},
 		"one in a sequence is numbered":          {Sequence(sent), []int{1}, []string{"call/1"}},
+		"the only one of a sequence is not":      {Sequence(Only(sent)), []int{1}, []string{"call"}},
 		"a sequence goes on from batch to batch": {Sequence(sent), []int{1, 2, 1}, []string{"call/1", "call/2", "call/3", "call/4"}},
 	} {
 		t.Run(name, func(t *testing.T) {

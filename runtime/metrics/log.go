@@ -100,7 +100,9 @@ func newLogMetrics(log eventlog.Log) *logMetrics {
 func (l *logMetrics) observer() eventlog.Observer {
 	return eventlog.Observer{
 		Appended: func(receipts []eventlog.Receipt, events int, err error, took time.Duration) {
-			l.took.Observe(took.Seconds())
+			if took > 0 { // else the log had no part in it
+				l.took.Observe(took.Seconds())
+			}
 			if err != nil {
 				l.appended[resultOf(err)].Add(float64(events))
 				return

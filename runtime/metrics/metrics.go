@@ -22,9 +22,9 @@ type Metrics struct {
 	registry *prometheus.Registry
 	handled  *prometheus.CounterVec
 	handling *prometheus.HistogramVec
-	refused  map[string]prometheus.Counter // by the reason
-	limits   map[string]prometheus.Counter // by the flag
-	calls    atomic.Int64                  // under way
+	refused  *prometheus.CounterVec
+	limits   *prometheus.CounterVec
+	calls    atomic.Int64 // under way
 	server   atomic.Pointer[server.Server]
 }
 
@@ -38,17 +38,18 @@ func New() *Metrics {
 		handling: prometheus.NewHistogramVec(seconds("grpc_server_handling_seconds",
 			"How long calls took, from their headers to their end. A stream takes as long as it is open."),
 			[]string{"grpc_service", "grpc_method"}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "grpc_server_refused_total", Help: "Calls that ended before a handler had their requests, by the reason.",
+		}, []string{"reason"}),
+		limits: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "grpc_server_limits_reached_total", Help: "How often clients reached a limit of the server, which is named as its flag.",
+		}, []string{"limit"}),
 	}
-	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "grpc_server_refused_total", Help: "Calls that ended before a handler had their requests, by the reason.",
-	}, []string{"reason"})
-	limits := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "grpc_server_limits_reached_total", Help: "How often clients reached a limit of the server, which is named as its flag.",
-	}, []string{"limit"})
-	m.refused, m.limits = preset(refused, server.Refusals()), preset(limits, server.Limits())
+	preset(m.refused, server.Refusals())
+	preset(m.limits, server.Limits())
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector(),
-		m.handled, m.handling, refused, limits, serverCollector{m},
+		m.handled, m.handling, m.refused, m.limits, serverCollector{m},
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "grpc_server_calls", Help: "Calls under way."},
 			func() float64 { return float64(m.calls.Load()) }),
 	)
@@ -65,8 +66,8 @@ func (m *Metrics) Option() server.Option {
 	return server.Options(
 		server.Observers(server.Observer{
 			RPC:       m.rpc,
-			Refused:   func(why string) { count(m.refused, why) },
-			Limit:     func(limit string) { count(m.limits, limit) },
+			Refused:   func(why string) { m.refused.WithLabelValues(why).Inc() },
+			Limit:     func(limit string) { m.limits.WithLabelValues(limit).Inc() },
 			Listening: m.server.Store,
 		}),
 		server.Page("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
@@ -99,13 +100,6 @@ func preset(counters *prometheus.CounterVec, values []string) map[string]prometh
 		by[value] = counters.WithLabelValues(value)
 	}
 	return by
-}
-
-// count counts one of the values that are preset.
-func count(by map[string]prometheus.Counter, value string) {
-	if counter, ok := by[value]; ok {
-		counter.Inc()
-	}
 }
 
 // rpc returns what counts the calls of an RPC. It looks up the counters once, since a

@@ -226,6 +226,9 @@ func levelOf(code codes.Code) slog.Level {
 	case codes.Unavailable, codes.ResourceExhausted, codes.DeadlineExceeded:
 		return slog.LevelWarn
 	}
+	if code > codes.Unauthenticated { // clients take it for Unknown
+		return slog.LevelError
+	}
 	return slog.LevelDebug
 }
 

@@ -152,13 +152,14 @@ func Listen(config Config, options ...Option) (*Server, error) {
 func (s *Server) register(service Service, ours bool) {
 	desc := s.limits.bound(service, s.intercept, s.guards, s.observers, ours)
 	s.grpc.RegisterService(desc, service.Impl)
-	s.bound = append(s.bound, boundService{desc, service.Impl})
+	s.bound = append(s.bound, boundService{desc, service.Impl, service.RPCs})
 }
 
 // boundService is a service whose calls keep to the limits, and are all streams.
 type boundService struct {
 	desc *grpc.ServiceDesc
 	impl any
+	rpcs map[string]RPC
 }
 
 // registerOwn adds the server's own services, except those that the user

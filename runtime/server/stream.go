@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"sync"
 	"time"
 
@@ -17,17 +16,6 @@ type boundedStream struct {
 	call     *call
 	sending  *sender // of a tail, and of one that has sent a large message
 	received bool    // the last RecvMsg received a message
-
-	request requestID // if there is no call
-}
-
-// Context returns the context of the call.
-func (s *boundedStream) Context() context.Context {
-	ctx := s.ServerStream.Context()
-	if s.call == nil && ctx.Value(requestKey{}) == nil {
-		return context.WithValue(ctx, requestKey{}, &s.request)
-	}
-	return ctx
 }
 
 // sender is what a call knows about what it sends.

@@ -94,6 +94,7 @@ func (s *Server) Unhandled(why, method string, on net.Conn) {
 type Visit struct {
 	call *call
 	body *visitBody // nil without one
+	kept int64      // of the memory, by Keep
 }
 
 // Form says how a body has the messages of a call.

@@ -237,7 +237,7 @@ func (s *Server) loadFiles(watches []watch) error {
 
 // Stats are figures of a server since it listens.
 type Stats struct {
-	// Connections are those that are open, of callers.
+	// Connections are those that are open, of gRPC and of HTTP (see package web).
 	Connections int
 	// CertificateEnds is when the server's certificate ends, or one that leads from it
 	// to its root. It is zero without TLS.

@@ -27,6 +27,7 @@ var strictJSON = protojson.UnmarshalOptions{RecursionLimit: deepest}
 // caller should see it. Fields that the message does not have are refused.
 func (v *Visit) DecodeJSON(encoded []byte, into proto.Message) error {
 	c := v.call
+	c.original = nil // the one before
 	if err := c.weigh(encoded, into, weighJSON); err != nil {
 		return err
 	}

@@ -109,7 +109,7 @@ func isServersFault(code codes.Code) bool {
 	case codes.Unknown, codes.DeadlineExceeded, codes.Unimplemented, codes.Internal, codes.Unavailable, codes.DataLoss:
 		return true
 	}
-	return false
+	return code > codes.Unauthenticated // which clients take for Unknown
 }
 
 // codeNames are the names of codes as the protocol of gRPC spells them.

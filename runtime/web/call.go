@@ -1,3 +1,5 @@
+//runtime:with eventlog
+
 package web
 
 import (
@@ -6,6 +8,7 @@ import (
 	"net/http"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 )
@@ -15,15 +18,16 @@ import (
 // RPC, as "/shop.v1.Orders/Place".
 //
 // receive makes the next request of the call, once guards have let it in; its error is
-// io.EOF after the last. It may read body, which is that of r within the limits, with an
-// error that says which one ended it. send takes the replies. What the handler sets as
-// headers and trailer goes to the headers of to, a trailer with the prefix "Trailer-", as
-// in the Connect protocol.
+// io.EOF after the last. It may read the body of the exchange, which is that of r within
+// the limits, with an error that says which one ended it. The replies are not sent. What
+// the handler sets as headers and trailer goes to the headers of to, a trailer with the
+// prefix "Trailer-", as in the Connect protocol. The call has the metadata md, which
+// receive may change before it returns the first request.
 //
 // The error is what the caller of the RPC would get, with its code as a status; nothing
 // else is written to to. Its headers may have been set.
-func (p *port) call(to http.ResponseWriter, r *http.Request, path string,
-	receive func(body io.Reader, into proto.Message) error, send func(reply proto.Message) error,
+func (p *port) call(to http.ResponseWriter, r *http.Request, path string, md metadata.MD,
+	receive func(x *exchange, into proto.Message) error,
 ) error {
 	rpc, ok := p.rpcs[path]
 	if !ok {
@@ -34,14 +38,17 @@ func (p *port) call(to http.ResponseWriter, r *http.Request, path string,
 		return err
 	}
 	defer x.leave()
-	x.receives(false)
+	if r.Body != http.NoBody {
+		x.receives(false)
+	}
 	ctx, cancel := context.WithCancel(x.request.Context())
 	defer cancel()
-	s, err := x.stream(ctx, &own{x, receive, send}, to.Header(), trailer{to.Header()})
+	s, err := x.stream(ctx, &own{x, receive}, to.Header(), trailer{to.Header()})
 	if err != nil {
 		return err
 	}
 	defer s.stop()
+	s.ctx = metadata.NewIncomingContext(s.ctx, md)
 	if err := rpc.Handle(s); err != nil {
 		if after := retryAfter(err); after != "" {
 			to.Header().Set("Retry-After", after)
@@ -54,12 +61,11 @@ func (p *port) call(to http.ResponseWriter, r *http.Request, path string,
 // own are messages in a form of the caller's.
 type own struct {
 	x        *exchange
-	incoming func(body io.Reader, into proto.Message) error
-	outgoing func(reply proto.Message) error
+	incoming func(x *exchange, into proto.Message) error
 }
 
 func (o *own) receive(into proto.Message) error {
-	err := o.incoming(o.x.request.Body, into)
+	err := o.incoming(o.x, into)
 	if err == nil || err == io.EOF {
 		return err
 	}
@@ -69,7 +75,7 @@ func (o *own) receive(into proto.Message) error {
 	return err
 }
 
-func (o *own) send(reply proto.Message) error { return o.outgoing(reply) }
+func (o *own) send(proto.Message) error { return nil }
 
 func (o *own) sendHeaders() error { return nil }
 

@@ -79,6 +79,9 @@ func TestErrorsHaveTheirStatusAndDetails(t *testing.T) {
 		if response.StatusCode != test.status || code(answer) != test.code || !strings.Contains(answer, test.says) || strings.Contains(answer, "secret") {
 			t.Errorf("%v: %s: %s", test.err, response.Status, answer)
 		}
+		if got, blamed := response.Header.Get("X-Request-Id"), test.status >= 500; (got != "") != blamed {
+			t.Errorf("%v: X-Request-Id is %q", test.err, got)
+		}
 		if got := response.Header.Get("Retry-After"); got != test.retry {
 			t.Errorf("%v: Retry-After is %q, want %q", test.err, got, test.retry)
 		}
@@ -194,7 +197,7 @@ func TestStreams(t *testing.T) {
 				return err
 			}
 		}
-		return status.Error(codes.OutOfRange, "no more")
+		return status.Error(codes.OutOfRange, "that is all")
 	}
 	s := serveTest(t, &service{upload: upload, tail: tail}, nil)
 	for _, two := range []bool{false, true} {
@@ -290,5 +293,20 @@ func TestHealthIsServed(t *testing.T) {
 	response, answer := post(t, protocolClient(t, false), s.url+"/grpc.health.v1.Health/Check", `{"service":"grpc.testing.TestService"}`)
 	if response.StatusCode != http.StatusOK || answer != `{"status":"SERVING"}` {
 		t.Errorf("%s: %s", response.Status, answer)
+	}
+}
+
+// TestCallsHaveIDs, as those of gRPC have: the caller's own or one that is made.
+func TestCallsHaveIDs(t *testing.T) {
+	var id string
+	s := serveTest(t, &service{unary: func(ctx context.Context, _ *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+		id = server.RequestID(ctx)
+		return nil, errors.New("disk on fire")
+	}}, nil)
+	for _, sent := range []string{"report-17", ""} {
+		response, _ := post(t, protocolClient(t, false), s.url+unaryPath, "{}", "X-Request-Id", sent)
+		if got := response.Header.Get("X-Request-Id"); got == "" || got != id || sent != "" && id != sent {
+			t.Errorf("the id is %q, and the caller gets %q", id, got)
+		}
 	}
 }

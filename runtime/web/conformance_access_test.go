@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -25,9 +26,11 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
+	testpb "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/guard"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
@@ -224,6 +227,84 @@ func TestObserversSeeCallsByAllWays(t *testing.T) {
 			t.Errorf("the observer also saw %v", <-ends)
 		}
 	})
+}
+
+// Rules of requests hold by all ways, and their errors have details.
+func TestRulesHoldByAllWays(t *testing.T) {
+	t.Parallel()
+	violation := &errdetails.BadRequest{FieldViolations: []*errdetails.BadRequest_FieldViolation{{Field: "payload.body", Description: "is wrong"}}}
+	s := serve(t, func(c *settings) {
+		c.rules = func(request proto.Message) error {
+			if textOf(request.(*testpb.SimpleRequest)) != "wrong" {
+				return nil
+			}
+			answer := status.New(codes.InvalidArgument, "the request is wrong").Proto()
+			answer.Details = append(answer.Details, wrapped(t, violation))
+			return status.FromProto(answer).Err()
+		}
+	})
+	s.service.handles(func(_ context.Context, requests []string) ([]string, error) {
+		if slices.Contains(requests, "wrong") {
+			t.Error("a wrong request reached the handler")
+		}
+		return []string{"b"}, nil
+	})
+	s.each(t, func(t *testing.T, k kind, l lane) {
+		for text, want := range map[string]codes.Code{"right": codes.OK, "wrong": codes.InvalidArgument} {
+			o := l.call(soon(t), call{kind: k, requests: []string{text}})
+			if o.status.Code() != want || want != codes.OK && !hasDetails(o.status, violation) {
+				t.Errorf("%s: got %v with %v", text, o.status, o.status.Details())
+			}
+			checkHTTP(t, k, l, o, want)
+		}
+	})
+}
+
+// keeper keeps what it gets.
+type keeper chan server.Refused
+
+func (k keeper) Keep(_ context.Context, refused server.Refused) { k <- refused }
+
+func (keeper) Run(ctx context.Context, _ func(context.Context, string, []byte) error) error {
+	<-ctx.Done()
+	return nil
+}
+
+// A request that is refused as invalid is kept as a client of gRPC would have sent it.
+func TestInvalidRequestsAreKeptByAllWays(t *testing.T) {
+	t.Parallel()
+	kept := make(keeper, 10)
+	s := serve(t, nil, server.KeepRefused(kept))
+	s.service.handles(func(context.Context, []string) ([]string, error) {
+		return nil, status.Error(codes.InvalidArgument, "no such thing")
+	})
+	s.eachOf(t, []kind{unary, fromClient, bothWays}, func(t *testing.T, k kind, l lane) {
+		requests := []string{"a"}
+		if k.clientStreams {
+			requests = []string{"b", "a"} // the last one is kept
+		}
+		o := l.call(soon(t), call{kind: k, requests: requests})
+		select {
+		case refused := <-kept:
+			if refused.Method != k.method() || !bytes.Equal(refused.Request, encoded(t, "a")) || status.Code(refused.Err) != o.status.Code() {
+				t.Errorf("kept %q of %s: %v", refused.Request, refused.Method, refused.Err)
+			}
+		case <-time.After(testTimeout):
+			t.Errorf("nothing is kept of a call that ended with %v", o.status)
+		}
+	})
+	// JSON that is not a request has no such form. The one before it was not refused.
+	frames := append(frame(0, []byte("{}")), frame(0, []byte("{"))...)
+	response, answer, err := post(soon(t), s.client(t, false), "http://"+s.http+fromClient.method(), "application/connect+json", frames)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := inEndOfStream(response, answer); got.Code() != codes.InvalidArgument {
+		t.Errorf("JSON that is not complete: %v", got)
+	}
+	if len(kept) > 0 {
+		t.Errorf("also kept %v", <-kept)
+	}
 }
 
 // issued is a certificate with its key.

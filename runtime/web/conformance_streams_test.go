@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"slices"
 	"strings"
@@ -11,6 +12,8 @@ import (
 	"google.golang.org/grpc/codes"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/status"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 )
 
 // talks calls a function for each lane in which both sides can stream.
@@ -207,4 +210,79 @@ func TestAClientThatLeavesInTheMiddleEndsItsStream(t *testing.T) {
 			t.Error("the handler does not end")
 		}
 	})
+}
+
+// When the server stops, streams that would go on end in the same way by all ways, and
+// calls under way finish.
+func TestCallsEndByAllWaysWhenTheServerStops(t *testing.T) {
+	t.Parallel()
+	s := serve(t, nil)
+	stays, finish := make(chan struct{}, 10), make(chan struct{})
+	s.service.handles(func(context.Context, []string) ([]string, error) {
+		stays <- struct{}{}
+		<-finish
+		return []string{"b"}, nil
+	})
+	s.service.tail = func(stream testpb.BenchmarkService_StreamingFromServerServer) error {
+		ctx, cancel := server.UntilDrain(stream.Context())
+		defer cancel()
+		if err := stream.Send(reply("a")); err != nil {
+			return err
+		}
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}
+	s.service.talk = func(stream testpb.BenchmarkService_StreamingCallServer) error {
+		if err := stream.Send(reply("a")); err != nil {
+			return err
+		}
+		_, err := stream.Recv()
+		return err
+	}
+	type under struct {
+		name string
+		conversation
+	}
+	var streams []under
+	var calls []chan outcome
+	for _, l := range s.lanes(t) {
+		ended := make(chan outcome, 1)
+		go func() { ended <- l.call(soon(t), call{kind: unary, requests: []string{"a"}}) }()
+		<-stays
+		calls = append(calls, ended)
+		for _, k := range []kind{fromServer, bothWays} {
+			if l.open == nil || !l.can(k) {
+				continue
+			}
+			stream, err := l.open(soon(t), k)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if k == fromServer {
+				if err := errors.Join(stream.send("a"), stream.closeSend()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got, err := stream.receive(); err != nil || got != "a" {
+				t.Fatalf("%s by %s: %q, %v", k.name, l.name, got, err)
+			}
+			streams = append(streams, under{k.name + " by " + l.name, stream})
+		}
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.stop() }()
+	for _, stream := range streams {
+		if _, err := stream.receive(); status.Code(err) != codes.Unavailable {
+			t.Errorf("%s ends with %v", stream.name, err)
+		}
+	}
+	close(finish)
+	for _, ended := range calls {
+		if o := <-ended; o.status.Code() != codes.OK {
+			t.Errorf("a call under way ends with %v", o.status)
+		}
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
 }

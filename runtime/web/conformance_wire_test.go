@@ -173,6 +173,7 @@ func TestWrongRequestsHaveTheSameAnswerInAllProtocols(t *testing.T) {
 		whole   []byte // instead of the message with its prefix
 		flags   byte
 		headers []string // ENCODING is the header that names the compression
+		late    bool     // the deadline has passed
 		code    codes.Code
 		own     codes.Code // of gRPC's own port, if it is another
 		says    string
@@ -195,6 +196,7 @@ func TestWrongRequestsHaveTheSameAnswerInAllProtocols(t *testing.T) {
 		{name: "two messages", whole: append(frame(0, right), frame(0, right)...),
 			code: codes.Unimplemented, own: codes.Internal, refused: server.Undecodable},
 		{name: "half a message", whole: frame(0, long[:5_000])[:2_000], code: codes.Internal, refused: server.Undecodable},
+		{name: "too late", message: right, late: true, code: codes.DeadlineExceeded, refused: server.TooLate},
 		{name: "an RPC that no proto has", rpc: none, message: right, code: codes.Unimplemented, refused: server.UnknownRPC},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -220,6 +222,11 @@ func TestWrongRequestsHaveTheSameAnswerInAllProtocols(t *testing.T) {
 					headers := []string{"Te", "trailers"}
 					for _, header := range c.headers {
 						headers = append(headers, strings.ReplaceAll(header, "ENCODING", w.encoding))
+					}
+					if c.late && strings.HasPrefix(w.contentType, "application/grpc") {
+						headers = append(headers, "Grpc-Timeout", "0S")
+					} else if c.late {
+						headers = append(headers, "Connect-Timeout-Ms", "0")
 					}
 					response, answer, err := post(soon(t), w.client, w.url+rpc.method(), w.contentType, body, headers...)
 					if err != nil {
@@ -367,7 +374,7 @@ func TestJSONIsStrict(t *testing.T) {
 	})
 }
 
-// A request that is no call gets the status that HTTP has for it, and is counted.
+// A request that is not a call gets the status that HTTP has for it, and is counted.
 func TestWhatIsNoCallHasAStatusOfHTTP(t *testing.T) {
 	t.Parallel()
 	refusals := make(chan string, 10)

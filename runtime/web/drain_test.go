@@ -59,6 +59,7 @@ func TestAServerThatStopsLetsCallsByHTTPFinish(t *testing.T) {
 }
 
 func TestAServerThatStopsEndsStreamsByHTTP(t *testing.T) {
+	t.Parallel()
 	begun := make(chan bool, 4)
 	service := &service{
 		tail: func(_ *testpb.StreamingOutputCallRequest, stream testpb.TestService_StreamingOutputCallServer) error {
@@ -145,6 +146,7 @@ func TestConnectionsBecomeTooOld(t *testing.T) {
 }
 
 func TestAnAnswerThatNobodyReadsMakesRoom(t *testing.T) {
+	t.Parallel()
 	large := &testpb.SimpleResponse{Payload: &testpb.Payload{Body: make([]byte, 16<<20)}}
 	begun := make(chan bool, 8)
 	s := serveTest(t, &service{unary: func(_ context.Context, request *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {

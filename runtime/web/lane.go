@@ -258,6 +258,10 @@ func (x *exchange) cutOff() {
 func (r *rpc) handle(ctx context.Context, _ connect.Spec, of connect.ServerStream) error {
 	x := ctx.Value(exchangeKey{}).(*exchange)
 	x.handled = true
+	if ctx.Err() == context.DeadlineExceeded {
+		x.server.Unhandled(server.TooLate, r.Method, x.from)
+		return connectError(status.FromContextError(ctx.Err()).Err())
+	}
 	info, _ := connect.CallInfoForServerContext(ctx)
 	s, err := x.stream(ctx, &connected{ctx, of, x}, info.ResponseHeader(), info.ResponseTrailer())
 	if err != nil {

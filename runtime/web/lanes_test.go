@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -175,6 +176,7 @@ type served struct {
 	addr    string // of gRPC
 	http    string // its address
 	tls     *tls.Config
+	stop    func() error // stops the server, once, and returns how it ended
 }
 
 // listeners is a log that receives the address of HTTP.
@@ -199,7 +201,8 @@ func (l listeners) WithGroup(string) slog.Handler { return l }
 // settings are a configuration that tests change.
 type settings struct {
 	server.Config
-	web web.Config
+	web   web.Config
+	rules func(proto.Message) error // of requests; nil for none
 }
 
 // serve starts a server, which serves until the test ends.
@@ -211,7 +214,10 @@ func serve(t *testing.T, change func(*settings), options ...server.Option) *serv
 		change(&config)
 	}
 	s, listens := &served{service: &service{}}, make(listeners, 1)
-	options = append(options, config.web.Option(), server.Logger(slog.New(listens)), server.Service{Desc: &testpb.BenchmarkService_ServiceDesc, Impl: s.service, RPCs: rpcs})
+	options = append(options, config.web.Option(), server.Logger(slog.New(listens)), server.Service{
+		Desc: &testpb.BenchmarkService_ServiceDesc, Impl: s.service, RPCs: rpcs,
+		Rules: func() (func(proto.Message) error, error) { return config.rules, nil },
+	})
 	listening, err := server.Listen(config.Config, options...)
 	if err != nil {
 		t.Fatal(err)
@@ -225,9 +231,12 @@ func serve(t *testing.T, change func(*settings), options ...server.Option) *serv
 	case err := <-ended:
 		t.Fatalf("the server ended: %v", err)
 	}
-	t.Cleanup(func() {
+	s.stop = sync.OnceValue(func() error {
 		stop()
-		if err := <-ended; err != nil {
+		return <-ended
+	})
+	t.Cleanup(func() {
+		if err := s.stop(); err != nil {
 			t.Errorf("the server ended: %v", err)
 		}
 	})

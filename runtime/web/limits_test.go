@@ -59,6 +59,7 @@ func small(most int) func(*server.Config, *Config) {
 }
 
 func TestRequestsThatAreTooLongAreRefused(t *testing.T) {
+	t.Parallel()
 	upload := func(stream testpb.TestService_StreamingInputCallServer) error {
 		for {
 			if _, err := stream.Recv(); err != nil {
@@ -145,6 +146,7 @@ func slow(t *testing.T, begin string) io.Reader {
 }
 
 func TestRequestsThatArriveTooSlowlyEnd(t *testing.T) {
+	t.Parallel()
 	upload := func(stream testpb.TestService_StreamingInputCallServer) error {
 		for {
 			if _, err := stream.Recv(); err != nil {
@@ -161,6 +163,7 @@ func TestRequestsThatArriveTooSlowlyEnd(t *testing.T) {
 	} {
 		for _, two := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, HTTP/2 %v", test.name, two), func(t *testing.T) {
+				t.Parallel()
 				request, _ := http.NewRequest(http.MethodPost, s.url+test.path, slow(t, test.begin))
 				request.Header.Set("Content-Type", test.kind)
 				_, answer := do(t, protocolClient(t, two), request)
@@ -173,6 +176,7 @@ func TestRequestsThatArriveTooSlowlyEnd(t *testing.T) {
 }
 
 func TestADeadlineEndsTheWaitForARequest(t *testing.T) {
+	t.Parallel()
 	s := serveTest(t, &service{}, nil)
 	for _, two := range []bool{false, true} {
 		request, _ := http.NewRequest(http.MethodPost, s.url+unaryPath, slow(t, "{"))
@@ -288,6 +292,7 @@ func TestCallsAreBoundedAndThoseThatWaitMakeRoom(t *testing.T) {
 }
 
 func TestTailsAreBounded(t *testing.T) {
+	t.Parallel()
 	tail := func(_ *testpb.StreamingOutputCallRequest, stream testpb.TestService_StreamingOutputCallServer) error {
 		_ = stream.SendHeader(nil)
 		<-stream.Context().Done()
@@ -333,4 +338,56 @@ func goesOn(t *testing.T, client *http.Client, request *http.Request) bool {
 	defer stop.Stop()
 	_, err = io.ReadAll(response.Body)
 	return err != nil
+}
+
+func TestMemoryIsSharedByRequestsThatArrive(t *testing.T) {
+	t.Parallel()
+	s := serveTest(t, &service{}, func(config *server.Config, _ *Config) {
+		config.MaxMessageBytes, config.MaxMemoryBytes = 1<<20, 4<<20
+	})
+	large := body(600 << 10)
+	for _, two := range []bool{false, true} {
+		held := make(chan string, 1)
+		request, _ := http.NewRequest(http.MethodPost, s.url+unaryPath, slow(t, large[:300<<10]))
+		request.ContentLength = int64(len(large))
+		request.Header.Set("Content-Type", "application/json")
+		go func() {
+			_, answer := do(t, protocolClient(t, two), request)
+			held <- answer
+		}()
+		for waits := true; waits; {
+			for _, text := range []string{"{}", large} {
+				if response, answer := post(t, protocolClient(t, two), s.url+unaryPath, text); response.StatusCode != http.StatusOK {
+					t.Fatalf("HTTP/2 %v: a request of %d bytes has to wait for one that does not arrive: %s: %s", two, len(text), response.Status, answer)
+				}
+			}
+			select {
+			case answer := <-held:
+				waits = false
+				if code(answer) != "resource_exhausted" || !strings.Contains(answer, "--max-memory-bytes") {
+					t.Errorf("HTTP/2 %v: what held the memory ends with %q", two, answer)
+				}
+			default:
+			}
+		}
+	}
+}
+
+func TestAServerThatStopsDoesNotWaitForAnswersThatNobodyReads(t *testing.T) {
+	t.Parallel()
+	begun := make(chan bool, 1)
+	s := serveTest(t, &service{unary: func(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+		begun <- true
+		return &testpb.SimpleResponse{Payload: &testpb.Payload{Body: make([]byte, 16<<20)}}, nil
+	}}, nil)
+	c, err := net.Dial("tcp", s.port.listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_, _ = io.WriteString(c, "POST "+unaryPath+" HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
+	<-begun
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
 }

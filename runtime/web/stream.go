@@ -172,6 +172,9 @@ func (s *stream) SetTrailer(md metadata.MD) {
 	if check(md) == nil {
 		add(s.trailer, md)
 	}
+	if id := md.Get("x-request-id"); len(id) > 0 && !s.sent { // where callers by HTTP look for it
+		add(s.headers, metadata.Pairs("x-request-id", id[0]))
+	}
 }
 
 func (s *stream) SendMsg(message any) error {

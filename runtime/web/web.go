@@ -27,15 +27,28 @@ type Config struct {
 	// Addr is the host:port to listen on; "" for no HTTP. Like that of gRPC, it needs
 	// certificates or [server.Config].Insecure if other machines can reach it.
 	Addr string
+	// WebhookOrigins are the senders of CloudEvents whose handshake is answered, by which
+	// some ask before they send anything, such as "eventgrid.azure.net"; "*" for all. By
+	// default there are none. It does not say who may send: keys do.
+	WebhookOrigins []string
 	// CORSOrigins are the origins whose pages may read answers in browsers, such as
 	// "https://app.example.com"; "*" for all. By default there are none.
 	CORSOrigins []string
+}
+
+// cloudEvents is what its files add, which a module without events does not have.
+var cloudEvents struct {
+	flags func(*Config, *flag.FlagSet)
+	mount func(*port, []server.Called)
 }
 
 // Flags defines the flags --http-addr and --cors-origins, for [server.Parse].
 func (c *Config) Flags(flags *flag.FlagSet) {
 	flags.Var((*address)(&c.Addr), "http-addr", "`host:port` for HTTP: JSON, Connect and gRPC-Web; none without")
 	flags.Var((*origins)(&c.CORSOrigins), "cors-origins", "`origins` whose pages may call by HTTP from browsers, such as https://app.example.com; several with commas, * for all")
+	if cloudEvents.flags != nil {
+		cloudEvents.flags(c, flags)
+	}
 }
 
 // address is the value of --http-addr.
@@ -124,6 +137,9 @@ func (p *port) Open(s *server.Server) (err error) {
 	p.server, p.unused = s, map[net.Conn]bool{}
 	p.rpcs, p.others = serve(s.Called(), s.Config().MaxMessageBytes), http.NewServeMux()
 	p.others.HandleFunc("/", p.unknown)
+	if cloudEvents.mount != nil {
+		cloudEvents.mount(p, s.Called())
+	}
 	if p.listener, err = s.ListenAt("--http-addr", p.config.Addr); err != nil {
 		return err
 	}
