@@ -38,7 +38,7 @@ func TestCompose(t *testing.T) {
 			}
 			for _, volume := range service.Volumes {
 				if info, err := os.Stat(volume.Source); volume.Type == "bind" && (err != nil || !info.Mode().IsRegular()) {
-					t.Errorf("%s mounts %s, which is no file (%v)", service.Name, volume.Source, err)
+					t.Errorf("%s mounts %s, which is not a file (%v)", service.Name, volume.Source, err)
 				}
 			}
 			if service.Image == "nats:2.15-alpine" {
