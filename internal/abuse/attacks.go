@@ -17,7 +17,7 @@ type attack struct {
 	flags       []string // of the server, beside its defaults
 	encrypt     bool
 	http        bool // attacks the port for HTTP
-	stored      int // events of 1 MiB that the log has before
+	stored      int  // events of 1 MiB that the log has before
 	bound       []term
 	keys        bool // the server wants API keys
 	// wants are answers that the attackers must have seen, and never those that they must
