@@ -109,7 +109,7 @@ func (u *unary) answer(impl any, stream *boundedStream) error {
 
 func (u *unary) handle(impl any, stream *boundedStream) (reply any, err error) {
 	begin, receiving := time.Now(), false
-	ctx := u.gate.begin(stream.Context())
+	ctx := u.gate.observer.begin(stream.Context())
 	within := ctx
 	defer func() {
 		cause := recover()
@@ -119,7 +119,7 @@ func (u *unary) handle(impl any, stream *boundedStream) (reply any, err error) {
 		if cause != nil || !receiving || stream.received { // otherwise the error is gRPC's, or that of a limit, which notices log
 			err = u.interceptor.answer(ctx, u.gate.call.Method, begin, err)
 		}
-		u.gate.ended(ctx, begin, err)
+		u.gate.observer.ended(ctx, begin, err)
 		if u.keep != nil {
 			u.keep(within, u.gate, err)
 		}
@@ -134,7 +134,7 @@ func (u *unary) handle(impl any, stream *boundedStream) (reply any, err error) {
 
 func (i interceptor) stream(server any, stream *boundedStream, g *gate, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
 	begin := time.Now()
-	ctx := g.begin(stream.Context())
+	ctx := g.observer.begin(stream.Context())
 	within := ctx
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -145,7 +145,7 @@ func (i interceptor) stream(server any, stream *boundedStream, g *gate, info *gr
 		} else {
 			err = i.answer(ctx, info.FullMethod, begin, err)
 		}
-		g.ended(ctx, begin, err)
+		g.observer.ended(ctx, begin, err)
 		if i.keep != nil {
 			i.keep(within, g, err)
 		}

@@ -110,9 +110,8 @@ type services struct {
 	stream      []grpc.StreamServerInterceptor
 	stats       []stats.Handler
 	guards      []Guard
-	observers   []Observer
-	ports       []Port
-	pages       []servedPage
+	observer    observer
+	ports       otherPorts                          // nil for none
 	keep        func(context.Context, *gate, error) // nil for none
 	invalid     []error
 	log         *slog.Logger                     // nil for the one that the configuration describes
@@ -121,7 +120,7 @@ type services struct {
 }
 
 func collect(options []Option) (*services, error) {
-	all := &services{}
+	all := &services{observer: unobserved{}}
 	for _, option := range options {
 		option.apply(all)
 	}

@@ -2,7 +2,6 @@ package server
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -35,17 +34,6 @@ type watch struct {
 }
 
 func (w watch) apply(all *services) { all.watches = append(all.watches, w) }
-
-// WatchFiles is [Watch] for a server of your own. It loads the files, returns, and
-// watches them until ctx ends. It logs to [slog.Default].
-func WatchFiles(ctx context.Context, name string, files []string, load func(contents [][]byte) error) error {
-	w, err := watch{name, files, load}.start(slog.Default())
-	if err != nil {
-		return err
-	}
-	go watchAll(ctx.Done(), nil, []*watched{w})
-	return nil
-}
 
 const (
 	watchInterval = 250 * time.Millisecond
