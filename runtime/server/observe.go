@@ -4,6 +4,8 @@ package server
 
 import (
 	"context"
+	"log/slog"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -117,4 +119,12 @@ func (all severalRPCObservers) ended(ctx context.Context, begin time.Time, err e
 			observer.End(ctx, code, took)
 		}
 	}
+}
+
+// WithLogAttrs returns a context with which lines also have some attributes, those that
+// the server logs about a call, and those of the logger of [Config].Logger. An observer
+// may add them when a call begins.
+func WithLogAttrs(ctx context.Context, attrs ...slog.Attr) context.Context {
+	before, _ := ctx.Value(logAttrsKey{}).([]slog.Attr)
+	return context.WithValue(ctx, logAttrsKey{}, slices.Concat(before, attrs))
 }

@@ -5,6 +5,7 @@ package server
 import (
 	"context"
 	"errors"
+	"flag"
 	"log/slog"
 
 	"google.golang.org/grpc"
@@ -144,4 +145,13 @@ func ReportHealth(ctx context.Context, to *health.Server, name string, check fun
 	set(errUnchecked)
 	defer set(errUnchecked)
 	need{name: name, check: check}.watch(ctx, slog.Default(), set)
+}
+
+// FromEnvironment sets each flag of a program whose environment variable is set:
+// --addr of receiver-server by RECEIVER_SERVER_ADDR, or by the content of the file
+// that RECEIVER_SERVER_ADDR_FILE names. The error has a line for each that is wrong.
+func FromEnvironment(flags *flag.FlagSet, program string, getenv func(string) string) error {
+	s := newSettings(program, flags)
+	s.apply(s.environment(getenv, all))
+	return errors.Join(s.errs...)
 }

@@ -117,7 +117,7 @@ func Listen(config Config, options ...Option) (*Server, error) {
 		alongside: services.alongside, guards: services.guards, credentials: services.credentials,
 		observer: services.observer, ports: services.ports,
 	}
-	if err := errors.Join(s.checkCredentials(), checkOptions(services.grpc)); err != nil {
+	if err := errors.Join(s.checkCredentials(), services.checkGRPC(services.grpc)); err != nil {
 		return nil, err
 	}
 	if err := s.loadFiles(services.watches); err != nil {
@@ -158,6 +158,34 @@ func Listen(config Config, options ...Option) (*Server, error) {
 	return s, nil
 }
 
+// Credentials makes the server take each connection with credentials of yours, instead
+// of the certificate that its configuration names. If they don't encrypt, the same
+// holds as without them: [Config] has to allow plaintext on an address that other
+// machines can reach.
+func Credentials(own credentials.TransportCredentials) Option {
+	return option(func(all *services) { all.credentials = own })
+}
+
+// encrypts reports whether clients connect with encryption.
+func (s *Server) encrypts() bool {
+	if s.credentials == nil {
+		return s.config.TLSCert != ""
+	}
+	return s.credentials.Info().SecurityProtocol != "insecure"
+}
+
+// checkCredentials returns an error if it is not clear how clients connect, or if the
+// server would serve other machines in plaintext without being asked to.
+func (s *Server) checkCredentials() error {
+	if s.credentials != nil && s.config.TLSCert != "" {
+		return errors.New("the server has server.Credentials and --tls-cert: give it one of them")
+	}
+	if s.encrypts() {
+		return nil
+	}
+	return s.config.checkPlaintext()
+}
+
 // register adds a service, ours or one of the user's.
 func (s *Server) register(service Service, ours bool) {
 	desc := s.limits.bound(service, s.intercept, s.guards, s.observer, ours)
@@ -190,6 +218,18 @@ func (s *Server) registerOwn() {
 			s.register(service, true)
 		}
 	}
+}
+
+// workers is how many goroutines handle one call after the other. Calls that find all
+// of them busy get a goroutine each.
+const workers = 64
+
+// defaultOptions are options of gRPC that those of the user may replace.
+var defaultOptions = []grpc.ServerOption{
+	// A new goroutine for each call begins with a small stack, and copies it several
+	// times until it is large enough: that takes a seventh of a call's time.
+	grpc.NumStreamWorkers(workers),
+	grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 }
 
 // options returns the options of gRPC for the configuration, which those of the user

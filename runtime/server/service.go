@@ -117,10 +117,11 @@ type services struct {
 	log         *slog.Logger                     // nil for the one that the configuration describes
 	credentials credentials.TransportCredentials // nil for the same reason
 	grpc        []grpc.ServerOption
+	checkGRPC   func([]grpc.ServerOption) error
 }
 
 func collect(options []Option) (*services, error) {
-	all := &services{observer: unobserved{}}
+	all := &services{observer: unobserved{}, checkGRPC: func([]grpc.ServerOption) error { return nil }}
 	for _, option := range options {
 		option.apply(all)
 	}

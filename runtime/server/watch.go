@@ -24,7 +24,7 @@ import (
 // only if they stay wrong for three seconds. load is called by one goroutine at a time,
 // while calls are under way.
 func Watch(name string, files []string, load func(contents [][]byte) error) Option {
-	return watch{name, files, load}
+	return option(func(all *services) { all.watches = append(all.watches, watch{name, files, load}) })
 }
 
 type watch struct {
@@ -32,8 +32,6 @@ type watch struct {
 	files []string
 	load  func(contents [][]byte) error
 }
-
-func (w watch) apply(all *services) { all.watches = append(all.watches, w) }
 
 const (
 	watchInterval = 250 * time.Millisecond
