@@ -91,8 +91,8 @@ watch: plugins ## save a proto 100 times while generate --watch runs, and print 
 	$(GO) test -count=1 -v -run WatchMisses ./internal/acceptance
 
 .PHONY: abuse
-abuse: ## attack a generated server beside honest callers, and print a table (8 minutes); ATTACKS='unread|gzip' for some, LASTS=30s for longer
-	$(GO) run ./internal/abuse $(if $(ATTACKS),-attacks '$(ATTACKS)') $(if $(LASTS),-lasts $(LASTS))
+abuse: ## attack a generated server beside honest callers, and print a table (8 minutes); ATTACKS='unread|gzip' for some, LASTS=30s for longer, PORT=http for that port
+	$(GO) run ./internal/abuse $(if $(ATTACKS),-attacks '$(ATTACKS)') $(if $(LASTS),-lasts $(LASTS)) $(if $(filter http,$(PORT)),-http)
 
 .PHONY: matrix
 matrix: plugins ## check that no run of any tool touches what is yours, after many edits (2 minutes)

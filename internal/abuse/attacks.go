@@ -16,7 +16,8 @@ type attack struct {
 	name, sends string
 	flags       []string // of the server, beside its defaults
 	encrypt     bool
-	stored      int // events of 1 MiB that the log has before
+	http        bool // attacks the port for HTTP
+	stored      int  // events of 1 MiB that the log has before
 	bound       []term
 	keys        bool // the server wants API keys
 	// wants are answers that the attackers must have seen, and never those that they must

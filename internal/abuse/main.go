@@ -45,6 +45,7 @@ func main() {
 func run(ctx context.Context, args []string) (err error) {
 	flags := flag.NewFlagSet("abuse", flag.ContinueOnError)
 	only := flags.String("attacks", ".", "those whose names match this `expression`")
+	byHTTP := flags.Bool("http", false, "attack the port for HTTP, which speaks gRPC, too")
 	lasts := flags.Duration("lasts", 10*time.Second, "`how long` an attack lasts")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -69,6 +70,7 @@ func run(ctx context.Context, args []string) (err error) {
 			continue
 		}
 		folder := filepath.Join(dir, fmt.Sprint(n))
+		a.http = *byHTTP
 		outcome, err := a.try(ctx, built, folder, *lasts, 10*time.Second)
 		if err != nil {
 			return fmt.Errorf("%s: %w", a.name, err)
@@ -122,7 +124,7 @@ func (a attack) try(ctx context.Context, built programs, dir string, lasts, pati
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return o, err
 	}
-	flags, ca := a.flags, ""
+	flags, ca := append(slices.Clone(a.flags), "--http-addr=127.0.0.1:0", "--ops-addr="), ""
 	if a.encrypt {
 		if ca, err = writeCertificate(dir); err != nil {
 			return o, err
@@ -149,7 +151,11 @@ func (a attack) try(ctx context.Context, built programs, dir string, lasts, pati
 		return o, err
 	}
 	defer func() { err = errors.Join(err, s.stop()) }()
-	t := &target{addr: s.addr, figures: f, encrypt: a.encrypt, key: key, answers: map[string]int{}}
+	attacked := s.addr
+	if a.http {
+		attacked = s.http
+	}
+	t := &target{addr: attacked, figures: f, encrypt: a.encrypt, key: key, answers: map[string]int{}}
 	if err := t.store(ctx, a.stored); err != nil {
 		return o, err
 	}

@@ -24,6 +24,7 @@ import (
 type server struct {
 	command *exec.Cmd
 	addr    string
+	http    string // its address for HTTP
 	log     *buffer
 }
 
@@ -45,7 +46,10 @@ func (b *buffer) String() string {
 	return b.text.String()
 }
 
-var servingAddr = regexp.MustCompile(`msg=serving addr=(\S+)`)
+var (
+	servingAddr = regexp.MustCompile(`msg=serving addr=(\S+)`)
+	servingHTTP = regexp.MustCompile(`msg="serving HTTP" addr=(\S+)`)
+)
 
 // startServer starts a server in the folder dir, and waits until it listens.
 func startServer(ctx context.Context, program, dir string, flags ...string) (*server, error) {
@@ -57,8 +61,9 @@ func startServer(ctx context.Context, program, dir string, flags ...string) (*se
 		return nil, err
 	}
 	for range 1000 {
-		if found := servingAddr.FindStringSubmatch(s.log.String()); found != nil {
-			s.addr = found[1]
+		grpc, http := servingAddr.FindStringSubmatch(s.log.String()), servingHTTP.FindStringSubmatch(s.log.String())
+		if grpc != nil && http != nil {
+			s.addr, s.http = grpc[1], http[1]
 			return s, nil
 		}
 		time.Sleep(10 * time.Millisecond)

@@ -2,6 +2,7 @@ package fuzz
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"go/ast"
 	"go/token"
@@ -18,6 +19,7 @@ import (
 
 	"go/types"
 
+	"go.yaml.in/yaml/v3"
 	"golang.org/x/mod/module"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/pluginpb"
@@ -125,6 +127,9 @@ func (o *outcome) again(request *pluginpb.CodeGeneratorRequest, first *pluginpb.
 			o.fault("a file that can't be written: %v", strings.ReplaceAll(err.Error(), root, ""))
 			return nil
 		}
+		if err := parses(file.GetName(), file.GetContent()); err != nil {
+			o.fault("%s is not what its name says: %v\n%s", file.GetName(), err, file.GetContent())
+		}
 		if keep.Marked(file.GetName(), []byte(file.GetContent())) {
 			ours[file.GetName()] = file.GetContent()
 		}
@@ -148,6 +153,25 @@ func (o *outcome) again(request *pluginpb.CodeGeneratorRequest, first *pluginpb.
 	}
 	for name := range ours {
 		o.fault("the second time there is no %s", name)
+	}
+	return nil
+}
+
+// parses returns the error of a file that is in JSON or YAML by its name.
+func parses(name, text string) error {
+	var into any
+	switch path.Ext(name) {
+	case ".json":
+		return json.Unmarshal([]byte(text), &into)
+	case ".yaml":
+		documents := yaml.NewDecoder(strings.NewReader(text))
+		for {
+			if err := documents.Decode(&into); err == io.EOF {
+				return nil
+			} else if err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -228,8 +252,8 @@ func (o *outcome) paths(modulePath string, messages map[string][]string, respons
 			}
 		}
 		o.path(name, rest)
-		if path.Dir(name) == model.RecordDir {
-			continue // it is not for Go
+		if !forGo(name) {
+			continue
 		}
 		if o.build(name, file.GetContent()); path.Ext(name) != ".go" {
 			o.fault("a file of another kind: %s", name)
@@ -240,6 +264,12 @@ func (o *outcome) paths(modulePath string, messages map[string][]string, respons
 			o.fault("a file and a folder have the same path: %s and %s", name, dir)
 		}
 	}
+}
+
+// forGo reports whether a file is one of Go code: not a record, nor one that deploys a
+// program.
+func forGo(name string) bool {
+	return path.Dir(name) != model.RecordDir && (!strings.HasPrefix(name, "deploy/") || path.Ext(name) == ".go")
 }
 
 // path checks a path. rest is the part that does not come from the protos.
@@ -278,7 +308,7 @@ func (o *outcome) build(name, text string) {
 func (o *outcome) code(code *goModule, response *pluginpb.CodeGeneratorResponse) {
 	var made []string
 	for _, file := range response.File {
-		if path.Dir(file.GetName()) == model.RecordDir {
+		if !forGo(file.GetName()) {
 			continue
 		}
 		importPath, name := path.Join(code.path, path.Dir(file.GetName())), path.Base(file.GetName())

@@ -3,6 +3,7 @@ package keep
 import (
 	"bytes"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -44,7 +45,7 @@ func (m *Module) readHistory(element model.Element) (history, error) {
 			return unknown, err // what is there is of a service of another name
 		}
 	}
-	traced, awaits, err := m.traced(element)
+	traced, besidesMain, awaits, err := m.traced(element)
 	if err != nil || !traced {
 		return unknown, err
 	}
@@ -52,7 +53,7 @@ func (m *Module) readHistory(element model.Element) (history, error) {
 	switch {
 	case err != nil:
 		return unknown, err
-	case record == silent || record == absent && awaits:
+	case record == silent || record == absent && (awaits || !besidesMain):
 		return interrupted, nil
 	}
 	return finished, nil // also if the record was cut off: all else was written before
@@ -104,26 +105,28 @@ func (m *Module) record(at model.Trace) (record, error) {
 // endOfRecord is how a whole record ends.
 const endOfRecord = "delete this file.\n"
 
-// traced reports whether an element has a trace, and whether one of its traces names
-// a record.
-func (m *Module) traced(element model.Element) (traced, awaits bool, err error) {
+// traced reports whether an element has a trace, whether one of its traces is not the
+// main of a server, and whether one names a record. A main alone may be all that a run
+// has written that was cut off, since files of yours are written before ours.
+func (m *Module) traced(element model.Element) (traced, besidesMain, awaits bool, err error) {
 	for _, trace := range element.Traces() {
 		files, err := m.files(trace.Path)
 		if err != nil {
-			return false, false, err
+			return false, false, false, err
 		}
 		for _, at := range files {
 			text, err := m.read(at)
 			if err != nil {
-				return false, false, err
+				return false, false, false, err
 			}
 			if len(text) > 0 && bytes.Contains(text, []byte(trace.Text)) && !isEmptied(at, text) {
 				traced = true
+				besidesMain = besidesMain || path.Base(at) != "main.go"
 				awaits = awaits || bytes.Contains(text, []byte(recordLine))
 			}
 		}
 	}
-	return traced, awaits, nil
+	return traced, besidesMain, awaits, nil
 }
 
 // recordLine begins the line of a trace that names the record.

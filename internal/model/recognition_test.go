@@ -270,6 +270,33 @@ message R { io.cloudevents.v1.CloudEvent event = 1; }`, "", map[string]string{"c
 	}
 }
 
+// TestWhereACloudEventGoes has messages, and which of their fields get its attributes.
+func TestWhereACloudEventGoes(t *testing.T) {
+	for text, want := range map[string]string{
+		`service Shop { rpc Do(SoldEvent) returns (Reply); }
+message SoldEvent { string event_id = 1; string app_id = 2; string event_type = 3; string subject = 4; google.protobuf.Timestamp event_time = 5; bytes payload = 6; }`: `ID: "event_id", Source: "app_id", Type: "event_type", Subject: "subject", Time: "event_time", Data: "payload"`,
+		`service Shop { rpc Do(stream Held) returns (Reply); }
+message Held { repeated SoldEvent sold = 1; }
+message SoldEvent { string source = 1; string type = 2; int64 time_ms = 3; map<string, string> attributes = 4; map<string, string> labels = 5; }`: `Holder: "sold", Source: "source", Type: "type", Time: "time_ms", Unit: time.Millisecond, Attributes: "attributes"`,
+		`service Shop { rpc Do(SoldEvent) returns (Reply); }
+message SoldEvent { string source = 1; string type = 2; map<string, int32> extensions = 4; repeated string attributes = 5; }`: `Source: "source", Type: "type"`,
+		`service Shop { 
+  // receiver:event
+  rpc Do(Sold) returns (Reply); }
+message Sold { ClickEvent click = 1; string source = 2; }`: `Source: "source", Type: "click.event_type", Subject: "click.user_id", Time: "click.event_time"`,
+		`import "cloudevents.proto";
+service Shop { rpc Do(io.cloudevents.v1.CloudEventBatch) returns (Reply); }`: `Holder: "events", ID: "id", Source: "source", Type: "type"`,
+	} {
+		method := mustBuild(t, text, "", map[string]string{"cloudevents.proto": cloudEvents}).Services()[0].Methods[0]
+		if got := strings.Join(method.Attributes(), ", "); got != want {
+			t.Errorf("%s\nhas them in %s, want %s", text, got, want)
+		}
+		if got, want := method.Event.InOneForm(), strings.Contains(text, "io.cloudevents"); got != want {
+			t.Errorf("%s\nits events are in one form: %v, want %v", text, got, want)
+		}
+	}
+}
+
 // errorsOf returns the lines of an error.
 func errorsOf(err error) []string {
 	if err == nil {

@@ -8,20 +8,27 @@ import (
 	"testing"
 
 	"github.com/compose-spec/compose-go/v2/cli"
+	"github.com/compose-spec/compose-go/v2/types"
 )
 
-// TestCompose has Compose load the file, check it by its schema, and resolve its paths.
-// All that it mounts must be there, and only this machine may reach its ports.
+// project has Compose load the file, check it by its schema, and resolve its paths.
+func project(t *testing.T, dir string) *types.Project {
+	t.Helper()
+	options, err := cli.NewProjectOptions([]string{filepath.Join(dir, "compose.yaml")}, cli.WithResolvedPaths(true), cli.WithConsistency(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	project, err := options.LoadProject(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return project
+}
+
+// TestCompose checks that Compose takes the file. All that it mounts must be there, and only this machine may reach its ports.
 func TestCompose(t *testing.T) {
 	each(t, func(t *testing.T, dir string) {
-		options, err := cli.NewProjectOptions([]string{filepath.Join(dir, "compose.yaml")}, cli.WithResolvedPaths(true), cli.WithConsistency(true))
-		if err != nil {
-			t.Fatal(err)
-		}
-		project, err := options.LoadProject(context.Background())
-		if err != nil {
-			t.Fatal(err)
-		}
+		project := project(t, dir)
 		nodes := 0
 		for _, service := range project.Services {
 			for _, port := range service.Ports {

@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -60,6 +61,7 @@ func TestImage(t *testing.T) {
 	}
 	root := unpack(t, at)
 	t.Run("it is static", func(t *testing.T) { isStatic(t, filepath.Join(root, "receiver-server")) })
+	t.Run("it has the flags", func(t *testing.T) { knowsItsFlags(t, dir, filepath.Join(root, "receiver-server")) })
 	t.Run("systemd allows what it does", func(t *testing.T) { allowsItsCalls(t, dir, filepath.Join(root, "receiver-server")) })
 	t.Run("it serves", func(t *testing.T) { serves(t, root, config) })
 	t.Run("it writes only its data", func(t *testing.T) {
@@ -298,6 +300,21 @@ exec chroot --userspec="$user" "$root" "$@"`
 	command := exec.Command("unshare", slices.Concat([]string{"--mount", "sh", "-c", script, "sh", root, data, config.Config.User}, config.Config.Entrypoint, args)...)
 	command.Env = config.Config.Env
 	return command
+}
+
+// knowsItsFlags checks that the server takes the flags of all files that run it.
+func knowsItsFlags(t *testing.T, dir, program string) {
+	runs := map[string][]string{"compose.yaml": project(t, dir).Services["receiver-server"].Command}
+	for _, name := range []string{"kubernetes/sqlite.yaml", "kubernetes/nats.yaml"} {
+		runs[name] = parse(t, read(t, dir, name)).pod.Spec.Containers[0].Args
+	}
+	runs["receiver-server.service"] = regexp.MustCompile(`--[a-z-]+=\S+`).FindAllString(string(read(t, dir, "receiver-server.service")), -1)
+	for name, args := range runs {
+		output, err := exec.Command(program, append(args, "--print-config")...).CombinedOutput()
+		if got := strings.Count(string(output), " # flag\n"); err != nil || len(args) == 0 || got != len(args) {
+			t.Errorf("of the flags %q in %s the server takes %d: %v\n%s", args, name, got, err, output)
+		}
+	}
 }
 
 // serves runs the server, has it store an event, and stops it as Kubernetes does.

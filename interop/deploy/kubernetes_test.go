@@ -168,7 +168,7 @@ func (m manifest) probes(t *testing.T) {
 	}
 }
 
-// mounts checks that all files that the flags of the server name are in volumes of the pod.
+// mounts checks that all files that the server reads are in volumes of the pod.
 func (m manifest) mounts(t *testing.T) {
 	container := m.pod.Spec.Containers[0]
 	volumes := map[string]bool{}

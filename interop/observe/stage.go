@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -76,107 +75,19 @@ func (s *stage) strike() (err error) {
 	return errors.Join(err, os.RemoveAll(s.dir))
 }
 
-// outcome is what came of a fault.
-type outcome struct {
-	fault
-	after  time.Duration // by the clock, until the alert fired
-	took   time.Duration // that
-	others []string      // alerts that fired, too
-	text   string        // what the alert says
-}
-
-// quiet is for how long no alert may fire before a fault, by the clock.
-const quiet = 8 * time.Minute
-
-// try makes a fault, and returns what fired.
-func (f fault) try(ctx context.Context, m module, dir string) (out outcome, err error) {
-	out.fault = f
-	s, err := set(ctx, m, dir, f)
-	if err != nil {
-		return out, err
-	}
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("%s, %s: %w", f.alert, f.what, err)
+// honest calls as honest clients do until ctx ends, or once on a quiet stage. It returns the
+// first error, unless calls may fail by then.
+func (s *stage) honest(ctx context.Context, quiet bool, mayFail *atomic.Bool) error {
+	call := func(ctx context.Context) error {
+		ctx, stop := context.WithTimeout(ctx, 2*time.Second)
+		defer stop()
+		if err := s.caller.usual(ctx); err != nil && !mayFail.Load() {
+			return err
 		}
-		err = errors.Join(err, s.strike())
-	}()
-	rules, err := s.scraper.watch(ctx, m.deployed("alerts.yaml"))
-	if err != nil {
-		return out, err
+		return nil
 	}
-	calling, hangUp := context.WithCancel(ctx)
-	defer hangUp()
-	honest := make(chan error, 1)
-	var faulty atomic.Bool // whether the calls may fail
-	go func() {
-		if f.quiet {
-			honest <- s.caller.usual(calling)
-			return
-		}
-		honest <- each(calling, 20*time.Millisecond, func(ctx context.Context) error {
-			ctx, stop := context.WithTimeout(ctx, 2*time.Second)
-			defer stop()
-			if err := s.caller.usual(ctx); err != nil && !faulty.Load() {
-				return err
-			}
-			return nil
-		})
-	}()
-	early, err := rules.until(ctx, "", quiet)
-	if err != nil {
-		return out, err
+	if quiet {
+		return call(ctx)
 	}
-	if early {
-		return out, fmt.Errorf("before it, %v fire", rules.firing())
-	}
-	select {
-	case err := <-honest:
-		if err != nil || !f.quiet {
-			return out, fmt.Errorf("before it: %w", cmp.Or(err, errors.New("no calls")))
-		}
-	default:
-	}
-	since, begin := s.scraper.clock.now(), time.Now()
-	faulty.Store(true)
-	more, err := f.begin(ctx, s)
-	if err != nil {
-		return out, err
-	}
-	failed := make(chan error, 8)
-	if more != nil {
-		for range cap(failed) {
-			go func() { failed <- more(calling) }()
-		}
-	}
-	patience := rules.patience(f.alert)
-	for s.scraper.clock.now().Sub(since) < patience {
-		fires, err := rules.until(ctx, f.alert, 5*time.Minute)
-		if err != nil {
-			return out, err
-		}
-		select {
-		case err := <-failed:
-			return out, fmt.Errorf("the calls that make it: %w", err)
-		default:
-		}
-		for _, other := range rules.firing() {
-			if other != f.alert && !slices.Contains(out.others, other) {
-				out.others = append(out.others, other)
-			}
-		}
-		if fires {
-			out.after, out.took = s.scraper.clock.now().Sub(since), time.Since(begin)
-			if out.text, err = rules.text(f.alert); err != nil {
-				return out, err
-			}
-			for _, other := range out.others {
-				if !slices.Contains(f.also, other) {
-					return out, fmt.Errorf("%s fires, too", other)
-				}
-			}
-			return out, nil
-		}
-	}
-	return out, fmt.Errorf("the alert does not fire within %s; there fire %v", patience, rules.firing())
+	return each(ctx, 20*time.Millisecond, call)
 }

@@ -223,7 +223,7 @@ func send(t *testing.T, client *receiverclient.Client) {
 }
 
 // post sends an event by HTTP, with a trace parent.
-func (p *process) post(t *testing.T, traceparent string) *http.Response {
+func (p *process) post(t *testing.T, traceparent string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(within(t), http.MethodPost, "http://"+p.http+"/Receiver/receive", strings.NewReader(`{"appid":"demo","xwho":"jerry","xwhat":"install"}`))
 	if err != nil {
@@ -235,11 +235,10 @@ func (p *process) post(t *testing.T, traceparent string) *http.Response {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = response.Body.Close() })
+	defer func() { _ = response.Body.Close() }()
 	if body, _ := io.ReadAll(response.Body); response.StatusCode != http.StatusOK {
 		t.Fatalf("status %d: %s", response.StatusCode, body)
 	}
-	return response
 }
 
 // environments direct a server's spans to a collector, in all ways that there are.

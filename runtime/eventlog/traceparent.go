@@ -11,6 +11,10 @@ import (
 // Trace Context defines it, and the extension attribute of a CloudEvent for the same.
 const headerTraceparent = "traceparent"
 
+// eventTraceparent is the metadata by which that attribute comes of a CloudEvent whose
+// message has no place for it, named as the header of HTTP that has it.
+const eventTraceparent = "ce-traceparent"
+
 // traceparentLength is the length of a trace parent of version 00, the only one so far.
 const traceparentLength = len("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 
@@ -59,9 +63,15 @@ func isZero(text string) bool {
 	return true
 }
 
-// traceparentOf returns the trace parent of what a call appends to a log: that of its
-// span, if an observer of the log traces it, and otherwise that which the caller sent.
+// traceparentOf returns the trace parent of what a call appends to a log: that of the
+// CloudEvent that it brings, or of its span, if an observer of the log traces it, and
+// otherwise that which the caller sent.
 func traceparentOf(ctx context.Context, log Log) string {
+	if sent := metadata.ValueFromIncomingContext(ctx, eventTraceparent); len(sent) == 1 {
+		if parent := ParseTraceparent(sent[0]); parent != "" {
+			return parent
+		}
+	}
 	for _, observer := range observersOf(log) {
 		if observer.Traceparent != nil {
 			if parent := observer.Traceparent(ctx); parent != "" {

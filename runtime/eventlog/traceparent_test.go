@@ -68,6 +68,7 @@ func TestEventsKeepTheSpanThatSentThem(t *testing.T) {
 		"the sender's, of an untraced call": {sent(sender), []eventlog.Observer{untraced}, wrapperspb.String("a"), sender},
 		"the event's":                       {sent(sender), []eventlog.Observer{traced}, cloudEvent(t, maker), maker},
 		"the event's, malformed":            {sent(sender), nil, cloudEvent(t, "yesterday"), sender},
+		"the event's, beside its message":   {metadata.NewIncomingContext(t.Context(), metadata.Pairs("ce-traceparent", maker, "traceparent", sender)), []eventlog.Observer{traced}, wrapperspb.String("a"), maker},
 		"the event has none":                {sent(sender), nil, cloudEvent(t, ""), sender},
 	} {
 		inner, err := eventlog.Open(t.Context(), "memory:")

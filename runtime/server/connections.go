@@ -62,7 +62,7 @@ func (l *connections) accept(from net.Listener) (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		c := &connection{Conn: raw, of: l, from: origin(raw.RemoteAddr()), idle: time.Now(), calls: map[uint32]*call{}, asked: true}
+		c := &connection{Conn: raw, of: l, from: origin(raw.RemoteAddr()), idle: time.Now(), calls: map[uint32]*call{}}
 		if l.admit(c) {
 			l.limits.peers.Store(raw.RemoteAddr(), c)
 			return c, nil
@@ -198,7 +198,7 @@ type connection struct {
 	idle     time.Time        // since when it has no call
 	stream   uint32           // whose headers gRPC reads
 	complete bool             // whether these are all that the client sends on it
-	asked    bool             // whether gRPC has asked if their call is let in, or has refused it
+	unsure   atomic.Bool      // whether gRPC may refuse their call: it has not asked yet if it is let in
 	lost     bool             // the client no longer sends anything
 	unasked  []uint32         // streams of which gRPC did not ask, and that are not answered
 	unread   int              // of calls, whose handlers have returned
@@ -206,6 +206,7 @@ type connection struct {
 	moves    time.Time        // when data was last found to be more
 	ends     time.Time        // when it is closed, whatever calls it has; zero for never, and for those of gRPC, which does that
 
+	owed    atomic.Int64 // calls that were reset, for which reading has yet to pause; not of gRPC
 	written atomic.Int64 // bytes
 	data    atomic.Int64 // frames with parts of answers, that were written
 }
@@ -222,8 +223,8 @@ func (c *connection) Close() error {
 	c.of.mu.Unlock()
 	c.of.limits.peers.Delete(c.RemoteAddr())
 	c.mu.Lock()
-	if !c.asked && !c.lost && c.of.limits.draining.Err() == nil { // it closes those with one header that is too large
-		c.asked = true
+	if c.unsure.Load() && !c.lost && c.of.limits.draining.Err() == nil { // it closes those with one header that is too large
+		c.unsure.Store(false)
 		c.of.limits.notices.unhandled(HeadersTooLarge, "", c.from)
 	}
 	for id, call := range c.calls {
@@ -302,19 +303,13 @@ func (c *connection) standsStill(now time.Time) time.Duration {
 // goroutine, whether their call is let in.
 func (c *connection) beginCall(stream uint32, complete bool) {
 	c.mu.Lock()
-	c.stream, c.complete, c.asked = stream, complete, false
+	c.stream, c.complete = stream, complete
+	c.unsure.Store(true)
 	c.mu.Unlock()
 }
 
 // mostUnasked is how many streams may wait for the answers of which gRPC makes without asking.
 const mostUnasked = 128
-
-// letsIn notes that gRPC has asked whether a call is let in.
-func (c *connection) letsIn() {
-	c.mu.Lock()
-	c.asked = true
-	c.mu.Unlock()
-}
 
 // loses notes that nothing more comes from the client.
 func (c *connection) loses() {
@@ -325,19 +320,22 @@ func (c *connection) loses() {
 
 // handled notes that gRPC has handled the headers of a stream.
 func (c *connection) handled() {
+	if !c.unsure.Load() { // as for all calls but those that gRPC refuses
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.asked && len(c.unasked) < mostUnasked {
+	if c.unsure.Load() && len(c.unasked) < mostUnasked {
 		c.unasked = append(c.unasked, c.stream)
 	}
-	c.asked = true
+	c.unsure.Store(false)
 }
 
 // wasUnasked reports whether an answer is the first to a stream that gRPC refused without
 // asking whether its call is let in. The lock is held.
 func (c *connection) wasUnasked(stream uint32) bool {
-	if !c.asked && stream == c.stream {
-		c.asked = true
+	if c.unsure.Load() && stream == c.stream {
+		c.unsure.Store(false)
 		return true
 	}
 	i := slices.Index(c.unasked, stream)

@@ -62,18 +62,17 @@ func (l *limits) letIn(ctx context.Context, info *tap.Info) (context.Context, er
 		return nil, status.Error(codes.Unavailable, "the connection was closed")
 	}
 	c := value.(*connection)
+	c.unsure.Store(false)
 	if !served {
-		c.letsIn()
 		l.notices.unhandled(UnknownRPC, info.FullMethodName, c.from)
 		return ctx, nil // gRPC answers Unimplemented at once
 	}
 	if err := l.enter(c, kind); err != nil {
-		c.letsIn()
 		return nil, err
 	}
 	call := newCall(ctx, c, kind)
 	c.mu.Lock()
-	call.stream, call.ended, c.asked = c.stream, c.complete, true
+	call.stream, call.ended = c.stream, c.complete
 	c.calls[call.stream] = call
 	c.mu.Unlock()
 	return call, nil

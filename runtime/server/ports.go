@@ -3,7 +3,6 @@
 package server
 
 import (
-	"crypto/tls"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -74,16 +73,6 @@ func (s *Server) Config() Config { return s.config }
 
 // Log returns where the server logs.
 func (s *Server) Log() *slog.Logger { return s.log }
-
-// TLS returns the configuration of TLS for a [Port] that speaks the given protocols, such
-// as "h2" and "http/1.1": with the certificates that the server has at the time of a
-// handshake, and the clients' CAs. It is nil without TLS by the server's own configuration.
-func (s *Server) TLS(protocols ...string) *tls.Config {
-	if s.certificates == nil {
-		return nil
-	}
-	return s.certificates.config(protocols...)
-}
 
 // open opens all ports. If one can't be, it closes those that are open.
 func (all *allPorts) open(s *Server) error {

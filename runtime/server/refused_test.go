@@ -61,7 +61,7 @@ func (c *tally) await(t *testing.T, sum int) map[string]int {
 }
 
 // begin sends the headers of a call, in frames of two parts, and, unless it is nil, all
-// that the call sends.
+// that the call sends. The server may have closed the connection before the end.
 func (a *attacker) begin(t *testing.T, message []byte, fields ...[2]string) {
 	t.Helper()
 	var block bytes.Buffer
@@ -73,9 +73,9 @@ func (a *attacker) begin(t *testing.T, message []byte, fields ...[2]string) {
 	}
 	half := block.Len() / 2
 	check(t, a.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block.Next(half), EndStream: message == nil}))
-	check(t, a.framer.WriteContinuation(1, true, block.Bytes()))
+	_ = a.framer.WriteContinuation(1, true, block.Bytes())
 	if message != nil {
-		check(t, a.framer.WriteData(1, true, message))
+		_ = a.framer.WriteData(1, true, message)
 	}
 }
 

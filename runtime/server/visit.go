@@ -31,6 +31,16 @@ func (s *Server) ListenAt(flag, addr string) (net.Listener, error) {
 	return visitors{listener, s.limits.connections}, nil
 }
 
+// TLS returns the configuration of TLS for a [Port] that speaks the given protocols, such
+// as "h2" and "http/1.1": with the certificates that the server has at the time of a
+// handshake, and the clients' CAs. It is nil without TLS by the server's own configuration.
+func (s *Server) TLS(protocols ...string) *tls.Config {
+	if s.certificates == nil {
+		return nil
+	}
+	return s.certificates.config(protocols...)
+}
+
 // CheckPlaintext returns an error if other machines can reach the address of a [Port] in
 // plaintext, unless the configuration allows that. flag names the address.
 func (s *Server) CheckPlaintext(flag, addr string, encrypted bool) error {
@@ -61,7 +71,21 @@ func (v visitors) Accept() (net.Conn, error) {
 		c.ends = time.Now().Add(age + v.of.limits.config.MaxConnectionAgeGrace)
 		c.mu.Unlock()
 	}
-	return c, nil
+	return visitor{c}, nil
+}
+
+// visitor is a connection of a [Port].
+type visitor struct{ *connection }
+
+// mostOwed bounds how long reading from a connection pauses at once.
+const mostOwed = 200 * time.Millisecond
+
+// Read pauses for calls that the client has reset, if there were too many.
+func (v visitor) Read(into []byte) (int, error) {
+	if owed := v.owed.Swap(0); owed > 0 {
+		time.Sleep(min(time.Duration(owed)*resetPause, mostOwed))
+	}
+	return v.connection.Read(into)
 }
 
 // connectionOf returns the connection that a listener of [Server.ListenAt] has accepted,
@@ -70,7 +94,7 @@ func connectionOf(c net.Conn) *connection {
 	if encrypted, ok := c.(*tls.Conn); ok {
 		c = encrypted.NetConn()
 	}
-	return c.(*connection)
+	return c.(visitor).connection
 }
 
 // Retires reports whether a connection is so old that its client should take its next
@@ -125,6 +149,14 @@ func (s *Server) Enter(ctx context.Context, on net.Conn, method string, interrup
 	c.calls[call.stream] = call
 	c.mu.Unlock()
 	return &Visit{call: call}, nil
+}
+
+// Leave notes that the call is handled, and that its answer is not written yet. A
+// client that has reset it before is slowed down, if it does so again and again.
+func (v *Visit) Leave() {
+	if of := v.call.of; v.call.Err() != nil && of.address.resets.Add(1) > mostResets {
+		of.owed.Add(1)
+	}
 }
 
 // End no longer counts the call, whose answer is written as far as it can be.

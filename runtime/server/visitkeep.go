@@ -8,10 +8,14 @@ import "google.golang.org/protobuf/proto"
 // that was read has more messages than the first. Those are decoded by DecodeKept.
 func (v *Visit) Keep() { v.kept = v.call.held }
 
-// DecodePart is DecodeJSON for a part of a message. It holds the memory for the part until
-// the next is decoded.
-func (v *Visit) DecodePart(encoded []byte, into proto.Message) error {
-	if err := v.DecodeJSON(encoded, into); err != nil {
+// DecodePart is Decode, or DecodeJSON, for a part of a message. It holds the memory for the
+// part until the next is decoded.
+func (v *Visit) DecodePart(encoded []byte, into proto.Message, isJSON bool) error {
+	decode := v.Decode
+	if isJSON {
+		decode = v.DecodeJSON
+	}
+	if err := decode(encoded, into); err != nil {
 		return err
 	}
 	return v.call.hold(v.kept + v.call.held)

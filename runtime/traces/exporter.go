@@ -15,14 +15,12 @@ import (
 // newExporter returns the exporter that the environment describes, and where it sends
 // to. It does not connect yet.
 func newExporter(ctx context.Context) (exporter sdktrace.SpanExporter, to string, err error) {
-	_, protocol := otlp("PROTOCOL")
-	_, to = otlp("ENDPOINT")
-	if protocol == "grpc" {
+	if otlp("PROTOCOL") == "grpc" {
 		exporter, err = otlptracegrpc.New(ctx)
-		return exporter, cmp.Or(to, "https://localhost:4317"), err
+		return exporter, cmp.Or(otlp("ENDPOINT"), "https://localhost:4317"), err
 	}
 	exporter, err = otlptracehttp.New(ctx)
-	return exporter, cmp.Or(to, "https://localhost:4318"), err
+	return exporter, cmp.Or(otlp("ENDPOINT"), "https://localhost:4318"), err
 }
 
 // reportEvery is how often it is logged that spans are lost.

@@ -34,15 +34,11 @@ const (
 // variable returns the value of a variable, without spaces around it.
 func variable(name string) string { return strings.TrimSpace(os.Getenv(name)) }
 
-// otlp returns the variable of the exporter that is set, by the end of its name: that for
+// otlp returns the value of a variable of the exporter, by the end of its name: that for
 // traces, or else that for all signals.
-func otlp(end string) (name, value string) {
-	for _, name := range otlpNames(end) {
-		if value := variable(name); value != "" {
-			return name, value
-		}
-	}
-	return "", ""
+func otlp(end string) string {
+	names := otlpNames(end)
+	return cmp.Or(variable(names[0]), variable(names[1]))
 }
 
 // otlpNames returns the names of a variable of the exporter.
@@ -67,8 +63,7 @@ func isAsked() (bool, error) {
 	case "otlp":
 		return true, nil
 	case "":
-		_, endpoint := otlp("ENDPOINT")
-		return endpoint != "", nil
+		return otlp("ENDPOINT") != "", nil
 	default:
 		return false, wrong(exporters, value, "otlp or none")
 	}

@@ -11,6 +11,7 @@ import (
 	"io"
 	"maps"
 	"mime"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -119,6 +120,7 @@ func (p *eventsPort) ServeHTTP(to http.ResponseWriter, r *http.Request) {
 func (p *eventsPort) take(to http.ResponseWriter, r *http.Request) error {
 	rpcs, named, err := p.find(r.URL.Path)
 	if err != nil {
+		p.server.Unhandled(server.UnknownRPC, r.URL.Path, r.Context().Value(connectionKey{}).(net.Conn))
 		return err
 	}
 	rpc := rpcs[0]
@@ -128,6 +130,11 @@ func (p *eventsPort) take(to http.ResponseWriter, r *http.Request) error {
 	md, err := incomingMetadata(r)
 	if err != nil {
 		return err
+	}
+	for _, name := range traced { // so that also what observes the call's begin knows it
+		if value := r.Header.Get("ce-" + name); value != "" {
+			md.Set(name, value)
+		}
 	}
 	maps.DeleteFunc(md, func(name string, _ []string) bool { return strings.HasPrefix(name, "ce-") })
 	t := &taking{rpc: rpc, header: r.Header, config: p.server.Config()}
@@ -175,6 +182,9 @@ func (t *taking) receive(x *exchange, md metadata.MD, into proto.Message) error 
 	case !t.read:
 		t.read = true
 		if t.refused = t.readBody(x); t.refused != nil {
+			if why := (*refused)(nil); errors.As(t.refused, &why) && !why.counted {
+				x.server.Unhandled(server.Undecodable, x.rpc.Method, x.from)
+			}
 			return status.Convert(t.refused).Err()
 		}
 		x.visit.Keep()
@@ -285,8 +295,8 @@ type eventCall struct {
 
 // callsWith returns the calls that bring events to an RPC: one for all if it takes many,
 // or one for each. Those whose message has no id, or no place for the trace that they are
-// part of, come alone, since a call carries one of each. decode decodes data in JSON.
-func (r eventRPC) callsWith(events []cloudEvent, decode func([]byte, proto.Message) error) (calls []eventCall, err error) {
+// part of, come alone, since a call carries one of each.
+func (r eventRPC) callsWith(events []cloudEvent, decode decoder) (calls []eventCall, err error) {
 	together := r.takesMany() && len(events) > 1 && r.RPC.Fields.ID != "" && r.keepsTraces(events)
 	for i, event := range events {
 		request, err := r.requestWith(event, decode)
@@ -309,7 +319,7 @@ func (r eventRPC) callsWith(events []cloudEvent, decode func([]byte, proto.Messa
 }
 
 // requestWith returns a request with an event.
-func (r eventRPC) requestWith(event cloudEvent, decode func([]byte, proto.Message) error) (proto.Message, error) {
+func (r eventRPC) requestWith(event cloudEvent, decode decoder) (proto.Message, error) {
 	request := r.request.New()
 	into := request
 	switch {
@@ -339,7 +349,8 @@ func (c eventCall) describe(md metadata.MD) {
 	if c.alone {
 		md.Set(eventid.Key, c.first.attributes["id"])
 	}
-	if c.first.attributes["traceparent"] != "" {
+	if parent := c.first.attributes["traceparent"]; parent != "" {
+		md.Set("ce-traceparent", parent) // which the log keeps with the event
 		for _, name := range traced {
 			md.Delete(name)
 			if value := c.first.attributes[name]; value != "" {
@@ -400,5 +411,7 @@ func answerError(to http.ResponseWriter, r *http.Request, err error) {
 	}
 	to.Header().Set("Content-Type", "application/json")
 	to.WriteHeader(code)
-	_ = json.NewEncoder(to).Encode(map[string]string{"code": connect.Code(from.Code()).String(), "message": from.Message()})
+	encoder := json.NewEncoder(to)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(map[string]string{"code": connect.Code(from.Code()).String(), "message": from.Message()})
 }

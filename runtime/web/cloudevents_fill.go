@@ -20,6 +20,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/cloudevents"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 )
 
@@ -27,9 +28,11 @@ import (
 // no field for them loses nothing.
 var traced = []string{"traceparent", "tracestate"}
 
-// fill puts an event into a message. It refuses what the message can't hold. decode decodes
-// data in JSON.
-func fill(into protoreflect.Message, event cloudEvent, fields server.Fields, decode func([]byte, proto.Message) error) error {
+// decoder decodes data that is a message.
+type decoder func(data []byte, into proto.Message, isJSON bool) error
+
+// fill puts an event into a message. It refuses what the message can't hold.
+func fill(into protoreflect.Message, event cloudEvent, fields server.Fields, decode decoder) error {
 	if cloudevents.Is(into.Descriptor()) {
 		return fillCloudEvent(into, event)
 	}
@@ -70,7 +73,7 @@ type filling struct {
 	event  cloudEvent
 	fields server.Fields
 	others protoreflect.FieldDescriptor // the map for other attributes; nil for none
-	decode func([]byte, proto.Message) error
+	decode decoder
 	done   []string // attributes that the message holds
 }
 
@@ -120,6 +123,8 @@ func (f *filling) putOthers() error {
 			return refuse(http.StatusUnsupportedMediaType, "the attribute datacontenttype, %s, can't be kept: %s", f.event.attributes[name], f.lacks())
 		case !slices.Contains(traced, name):
 			return invalid(name, "can't be kept: %s", f.lacks())
+		case name == "traceparent" && eventlog.ParseTraceparent(f.event.attributes[name]) == "":
+			return invalid(name, "is not as W3C Trace Context says: %q", f.event.attributes[name])
 		}
 	}
 	return nil
@@ -283,25 +288,19 @@ func (f *filling) setData(message protoreflect.Message, field protoreflect.Field
 			return refuse(http.StatusBadRequest, "the data can't be kept: the field %s holds text in UTF-8", path)
 		}
 		message.Set(field, protoreflect.ValueOfString(string(data)))
-	case isProtobuf:
-		if err := proto.Unmarshal(data, message.Mutable(field).Message().Interface()); err != nil {
-			return refuse(http.StatusBadRequest, "the data is not a %s in protobuf's binary format: %v", field.Message().FullName(), err)
-		}
-	case contentType == "" || cloudevents.IsJSON(contentType):
-		if err := f.decode(data, message.Mutable(field).Message().Interface()); err != nil {
-			return ofData(err)
-		}
+	case isProtobuf || contentType == "" || cloudevents.IsJSON(contentType):
+		return ofData(f.decode(data, message.Mutable(field).Message().Interface(), !isProtobuf))
 	default:
 		return refuse(http.StatusUnsupportedMediaType, "the data can't be kept: it is %s, and the field %s holds a %s: send JSON", contentType, path, field.Message().FullName())
 	}
 	return nil
 }
 
-// ofData returns the error of decoding data, which was for a whole request.
+// ofData returns the error of decoding data, as that of a whole request.
 func ofData(err error) error {
 	was := status.Convert(err)
 	if text, ok := strings.CutPrefix(was.Message(), "the request "); ok && was.Code() == codes.InvalidArgument {
-		return refuse(http.StatusBadRequest, "the data %s", text)
+		return &refused{http.StatusBadRequest, "the data " + text, true}
 	}
 	return err
 }

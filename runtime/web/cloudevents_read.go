@@ -34,8 +34,9 @@ type cloudEvent struct {
 
 // refused is why a request is not answered by an RPC.
 type refused struct {
-	status int // of HTTP
-	text   string
+	status  int // of HTTP
+	text    string
+	counted bool // by the server, as not handled
 }
 
 func (r *refused) Error() string { return r.text }
@@ -59,7 +60,7 @@ func (r *refused) code() codes.Code {
 }
 
 func refuse(status int, format string, args ...any) error {
-	return &refused{status, fmt.Sprintf(format, args...)}
+	return &refused{status: status, text: fmt.Sprintf(format, args...)}
 }
 
 // invalid refuses an event for what one of its attributes is, or its data.
@@ -302,7 +303,7 @@ func fromBatch(text []byte) ([]cloudEvent, error) {
 // inBatch adds to an error which event of a batch it is about.
 func inBatch(i, of int, err error) error {
 	if why := (*refused)(nil); of > 1 && errors.As(err, &why) {
-		return refuse(why.status, "event %d of %d: %s", i+1, of, why.text)
+		return &refused{why.status, fmt.Sprintf("event %d of %d: %s", i+1, of, why.text), why.counted}
 	}
 	return err
 }
@@ -372,7 +373,7 @@ func isControl(r rune) bool {
 func readBody(x *exchange, most int) ([]byte, error) {
 	r := x.request
 	tooLarge := func() error {
-		return refuse(http.StatusRequestEntityTooLarge, "%s", status.Convert(x.visit.TooLong()).Message())
+		return &refused{http.StatusRequestEntityTooLarge, status.Convert(x.visit.TooLong()).Message(), true}
 	}
 	if r.ContentLength > int64(most) {
 		return nil, tooLarge()

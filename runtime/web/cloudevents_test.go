@@ -1,7 +1,9 @@
 package web
 
 import (
+	"bytes"
 	"cmp"
+	"compress/gzip"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -296,6 +298,7 @@ func TestEventsAreHeld(t *testing.T) {
 		"CloudEvent, binary": {"io.cloudevents.v1.CloudEvent", with(), "x", base + `id: "1" spec_version: "1.0" binary_data: "x"`},
 
 		"an extension":           {"webtest.StructEvent", with("ce-ext: 1"), "", "400 the attribute ext can't be kept"},
+		"a broken trace":         {"webtest.PlainEvent", with("ce-traceparent: 00-a"), "", "400 the attribute traceparent is not as W3C"},
 		"a schema":               {"webtest.StructEvent", with("ce-dataschema: /x", "Content-Type: application/json"), "{}", "400 the attribute dataschema can't be kept"},
 		"no field for a subject": {"webtest.PlainEvent", with("ce-subject: x"), "", "400 the attribute subject can't be kept"},
 		"no field for data":      {"webtest.NoData", with(), "x", "400 the data can't be kept"},
@@ -309,7 +312,7 @@ func TestEventsAreHeld(t *testing.T) {
 		"null in a Struct":       {"webtest.StructEvent", asJSON(structuredMode), in(`"data":null`), "400 the data is not a valid google.protobuf.Struct"},
 		"no UTF-8 in a string":   {"webtest.PlainEvent", with("Content-Type: text/plain"), "\xff", "400 the data can't be kept: the field data holds text"},
 		"an unknown member":      {"webtest.OddEvent", odd("Content-Type: application/json"), `{"who":1}`, `400 the data is not a valid webtest.Payload: .*unknown field "who"`},
-		"no protobuf":            {"webtest.OddEvent", odd("Content-Type: application/protobuf"), "x", "400 the data is not a webtest.Payload in protobuf's binary format"},
+		"no protobuf":            {"webtest.OddEvent", odd("Content-Type: application/protobuf"), "x", "400 the data is not a valid webtest.Payload"},
 		"another schema":         {"webtest.OddEvent", odd("Content-Type: application/protobuf", "ce-dataschema: webtest.User"), "", "400 the attribute dataschema can't be kept"},
 		"no number":              {"webtest.OddEvent", head("ce-specversion: 1.0", "ce-id: x", "ce-source: 1", "ce-type: SOLD"), "", `400 the attribute id is "x"`},
 		"no value of an enum":    {"webtest.OddEvent", head("ce-specversion: 1.0", "ce-id: 7", "ce-source: 1", "ce-type: LOST"), "", `400 the attribute type is "LOST", which is not a value of webtest.Kind`},
@@ -330,9 +333,13 @@ func odd(lines ...string) http.Header {
 	return head(append([]string{"ce-specversion: 1.0", "ce-id: 7", "ce-source: 1", "ce-type: SOLD"}, lines...)...)
 }
 
-// decodeStrictly decodes JSON as calls do.
-func decodeStrictly(text []byte, into proto.Message) error {
-	if err := protojson.Unmarshal(text, into); err != nil {
+// decodeStrictly decodes data as calls do.
+func decodeStrictly(data []byte, into proto.Message, isJSON bool) error {
+	decode := proto.Unmarshal
+	if isJSON {
+		decode = protojson.Unmarshal
+	}
+	if err := decode(data, into); err != nil {
 		return status.Errorf(codes.InvalidArgument, "the request is not a valid %s: %v", into.ProtoReflect().Descriptor().FullName(), err)
 	}
 	return nil
@@ -426,10 +433,15 @@ func TestAnEventIsTheSameInAllModes(t *testing.T) {
 	}
 }
 
+const (
+	traceA = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	traceB = "00-0af7651916cd43dd8448eb211c80319c-c7ad6b7169203331-01"
+)
+
 // intake implements the services of the protos: it keeps what comes.
 type intake struct {
 	mu    sync.Mutex
-	calls []string // each as "RPC id traceparent: event | event", with the id that an event without one gets
+	calls []string // each as "RPC id traceparent!: event | event", with the id that an event without one gets, and a mark if the log keeps the trace
 	fail  func(call int) error
 }
 
@@ -451,8 +463,16 @@ func (in *intake) take(ctx context.Context, rpc string, messages []*dynamicpb.Me
 	if len(id) == 36 || len(id) == 38 {
 		id = "made" // a UUID
 	}
-	in.calls = append(in.calls, fmt.Sprintf("%s %s %s: %s", rpc, id, strings.Join(md.Get("traceparent"), ","), strings.Join(texts, " | ")))
+	in.calls = append(in.calls, fmt.Sprintf("%s %s %s: %s", rpc, id, strings.Join(md.Get("traceparent"), ",")+kept(md), strings.Join(texts, " | ")))
 	return nil
+}
+
+// kept returns a mark if the log would keep the trace of the event.
+func kept(md metadata.MD) string {
+	if own := md.Get("ce-traceparent"); len(own) > 0 && slices.Equal(own, md.Get("traceparent")) {
+		return "!"
+	}
+	return ""
 }
 
 // service returns a service of the protos that the intake implements. Its RPCs take
@@ -548,6 +568,12 @@ func serveEvents(t *testing.T, in *intake, change func(*server.Config, *Config),
 	for _, name := range []protoreflect.FullName{"webtest.Intake", "webtest.Nameless", "webtest.Own"} {
 		options = append(options, in.service(t, name))
 	}
+	return listen(t, config, http, options...)
+}
+
+// listen serves until the test ends, and returns the address of events.
+func listen(t *testing.T, config server.Config, http *port, options ...server.Option) string {
+	t.Helper()
 	running, err := server.Listen(config, append(options, server.Ports(http))...)
 	if err != nil {
 		t.Fatal(err)
@@ -590,7 +616,7 @@ func TestEventsComeToTheirRPC(t *testing.T) {
 	address := serveEvents(t, kept, nil)
 	of := func(id, members string) string { return strings.Replace(in(members), `"id":"1"`, `"id":"`+id+`"`, 1) }
 	two := "[" + of("1", "") + "," + of("2", "") + "]"
-	traces := "[" + of("1", `"traceparent":"00-a"`) + "," + of("2", `"traceparent":"00-b"`) + "]"
+	traces := "[" + of("1", `"traceparent":"`+traceA+`"`) + "," + of("2", `"traceparent":"`+traceB+`"`) + "]"
 	event := func(id string) string { return `event_id:"` + id + `" source:"/s" type:"t"` }
 	plain := `source:"/s" type:"t"`
 	own := func(id string) string { return `id:"` + id + `" source:"/s" spec_version:"1.0" type:"t"` }
@@ -607,7 +633,7 @@ func TestEventsComeToTheirRPC(t *testing.T) {
 		{"webtest.Intake/One", batchMode, two, []string{"One 1 : event:{" + event("1") + "}", "One 2 : event:{" + event("2") + "}"}},
 		{"webtest.Intake/Upload", batchMode, two, []string{"Upload made : " + event("1") + " | " + event("2")}},
 		{"webtest.Intake/Talk", batchMode, two, []string{"Talk made : " + event("1") + " | " + event("2")}},
-		{"webtest.Intake", batchMode, traces, []string{"Many 1 00-a: events:{" + event("1") + "}", "Many 2 00-b: events:{" + event("2") + "}"}},
+		{"webtest.Intake", batchMode, traces, []string{"Many 1 " + traceA + "!: events:{" + event("1") + "}", "Many 2 " + traceB + "!: events:{" + event("2") + "}"}},
 		{"webtest.Intake", batchMode, "[]", nil},
 		{"webtest.Nameless", structuredMode, of("1", ""), []string{"One 1 : " + plain}},
 		{"webtest.Nameless/Upload", structuredMode, of("1", ""), []string{"Upload 1 : " + plain}},
@@ -632,12 +658,12 @@ func TestTheTraceOfAnEventGoesWithTheCall(t *testing.T) {
 	kept := &intake{}
 	address := serveEvents(t, kept, nil)
 	for _, header := range []http.Header{
-		with("ce-traceparent: 00-a", "ce-tracestate: x=y", "traceparent: 00-hop"),
+		with("ce-traceparent: "+traceA, "ce-tracestate: x=y", "traceparent: 00-hop"),
 		with("traceparent: 00-hop"),
 	} {
 		send(t, "POST", address+"webtest.Nameless", header, "")
 	}
-	want := []string{`One 1 00-a: source:"/s" type:"t"`, `One 1 00-hop: source:"/s" type:"t"`}
+	want := []string{`One 1 ` + traceA + `!: source:"/s" type:"t"`, `One 1 00-hop: source:"/s" type:"t"`}
 	if !slices.Equal(kept.calls, want) {
 		t.Errorf("the calls are %q, want %q", kept.calls, want)
 	}
@@ -739,5 +765,110 @@ func TestWebhooksShakeHands(t *testing.T) {
 	}
 	if len(kept.calls) > 0 {
 		t.Errorf("RPCs were called: %q", kept.calls)
+	}
+}
+
+// TestBodiesOfEventsKeepToTheLimits sends bodies that are compressed, of unknown length, or
+// become large in memory.
+func TestBodiesOfEventsKeepToTheLimits(t *testing.T) {
+	kept := &intake{}
+	address := serveEvents(t, kept, func(config *server.Config, _ *Config) { config.MaxMessageBytes = 100_000 })
+	compressed := func(text string) string {
+		var to bytes.Buffer
+		writer := gzip.NewWriter(&to)
+		if _, err := io.WriteString(writer, text); err != nil {
+			t.Fatal(err)
+		}
+		if err := writer.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return to.String()
+	}
+	gzipped := with("Content-Encoding: gzip", "Content-Type: text/plain")
+	for name, test := range map[string]struct {
+		path    string
+		header  http.Header
+		body    string
+		chunked bool
+		status  int
+		text    string
+	}{
+		"gzip":                    {path: "webtest.Nameless", header: gzipped, body: compressed("hello"), status: 204},
+		"not gzip":                {path: "webtest.Nameless", header: gzipped, body: "hello", status: 400, text: "not in gzip"},
+		"cut off gzip":            {path: "webtest.Nameless", header: gzipped, body: compressed("hello")[:20], status: 400, text: "not in gzip"},
+		"much in little":          {path: "webtest.Nameless", header: gzipped, body: compressed(strings.Repeat("x", 100_001)), status: 413, text: "--max-message-bytes"},
+		"just not too much":       {path: "webtest.Nameless", header: gzipped, body: compressed(strings.Repeat("x", 99_000)), status: 204},
+		"another compression":     {path: "webtest.Nameless", header: with("Content-Encoding: br"), body: "x", status: 415, text: "Content-Encoding"},
+		"of unknown length":       {path: "webtest.Nameless", header: with(), body: strings.Repeat("x", 99_000), chunked: true, status: 204},
+		"too long, unknown":       {path: "webtest.Nameless", header: with(), body: strings.Repeat("x", 100_001), chunked: true, status: 413, text: "--max-message-bytes"},
+		"many values":             {path: "webtest.Intake", header: with("Content-Type: application/json"), body: `{"a":[` + strings.Repeat("0,", 30_000) + `0]}`, status: 400, text: "the data would take more than"},
+		"many values, in a batch": {path: "webtest.Intake", header: asJSON(batchMode), body: "[" + in("") + "," + in(`"data":{"a":[`+strings.Repeat("0,", 30_000)+`0]}`) + "]", status: 400, text: "event 2 of 2: the data would take more than"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			body := io.Reader(strings.NewReader(test.body))
+			if test.chunked {
+				body = io.MultiReader(body)
+			}
+			request, err := http.NewRequestWithContext(t.Context(), "POST", address+test.path, body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			request.Header = test.header
+			answer, err := http.DefaultClient.Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer answer.Body.Close()
+			text, err := io.ReadAll(answer.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if answer.StatusCode != test.status || !regexp.MustCompile(test.text).Match(text) {
+				t.Errorf("answer is %s %s, want %d with %q", answer.Status, text, test.status, test.text)
+			}
+		})
+	}
+}
+
+// TestWhoMayNotCallIsNotRead sends an event that is not valid, without a key.
+func TestWhoMayNotCallIsNotRead(t *testing.T) {
+	kept := &intake{}
+	address := serveEvents(t, kept, nil, server.Guards(server.Guard{Admit: func(ctx context.Context, _ server.Call) (context.Context, error) {
+		if md, _ := metadata.FromIncomingContext(ctx); slices.Equal(md.Get("authorization"), []string{"Bearer key"}) {
+			return ctx, nil
+		}
+		return nil, status.Error(codes.Unauthenticated, "no valid API key")
+	}}))
+	for _, body := range []string{"{", in(""), "[]"} {
+		header := asJSON(structuredMode)
+		answer, text := send(t, "POST", address+"webtest.Intake", header, body)
+		if answer.StatusCode != http.StatusUnauthorized || answer.Header.Get("WWW-Authenticate") != "Bearer" || !strings.Contains(text, "no valid API key") {
+			t.Errorf("without a key the answer is %s %v %s, want 401", answer.Status, answer.Header, text)
+		}
+	}
+	header := asJSON(structuredMode)
+	header.Set("Authorization", "Bearer key")
+	if answer, text := send(t, "POST", address+"webtest.Intake", header, in("")); answer.StatusCode != http.StatusNoContent || len(kept.calls) != 1 {
+		t.Errorf("with a key the answer is %s %s, and the calls are %q", answer.Status, text, kept.calls)
+	}
+}
+
+// TestEventsThatAnRPCLeavesAreNotAcknowledged calls RPCs that answer before they have taken
+// all events.
+func TestEventsThatAnRPCLeavesAreNotAcknowledged(t *testing.T) {
+	kept := &intake{}
+	early := kept.service(t, "webtest.Intake")
+	for i := range early.Desc.Streams {
+		early.Desc.Streams[i].Handler = func(_ any, stream grpc.ServerStream) error {
+			return stream.RecvMsg(newMessage(t, "webtest.StructEvent").Interface())
+		}
+	}
+	config := server.Defaults(t.Name())
+	config.Addr, config.LogLevel = "127.0.0.1:0", slog.LevelError+1
+	port := &port{config: Config{Addr: "127.0.0.1:0"}}
+	address := listen(t, config, port, early)
+	answer, text := send(t, "POST", address+"webtest.Intake/Upload", asJSON(batchMode), "["+in("")+","+strings.Replace(in(""), `"id":"1"`, `"id":"2"`, 1)+"]")
+	if answer.StatusCode != http.StatusInternalServerError || !strings.Contains(text, "before it had taken all events") {
+		t.Errorf("answer is %s %s, want 500", answer.Status, text)
 	}
 }

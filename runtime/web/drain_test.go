@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"net"
@@ -9,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
@@ -174,5 +177,60 @@ func TestAnAnswerThatNobodyReadsMakesRoom(t *testing.T) {
 		if code(answer) != "resource_exhausted" || time.Now().After(deadline) {
 			t.Fatalf("%s: %s", response.Status, answer)
 		}
+	}
+}
+
+// TestAnswersByHTTP2CountUntilTheyAreWritten has a client that leaves no room for the
+// answers to its calls, which package http writes once their handlers have returned.
+func TestAnswersByHTTP2CountUntilTheyAreWritten(t *testing.T) {
+	t.Parallel()
+	s := serveTest(t, &service{}, func(config *server.Config, _ *Config) { config.MaxCalls = 4 })
+	c, err := net.Dial("tcp", s.port.listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_, _ = io.WriteString(c, http2.ClientPreface)
+	framer := http2.NewFramer(c, c)
+	if err := framer.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0}); err != nil {
+		t.Fatal(err)
+	}
+	var block bytes.Buffer
+	encoder := hpack.NewEncoder(&block)
+	const calls = 2 // half of what there may be is for one address
+	for i := range uint32(calls) {
+		block.Reset()
+		for _, field := range [][2]string{{":method", "POST"}, {":scheme", "http"}, {":authority", "a"}, {":path", unaryPath}, {"content-type", "application/json"}} {
+			_ = encoder.WriteField(hpack.HeaderField{Name: field[0], Value: field[1]})
+		}
+		if err := framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1 + 2*i, BlockFragment: block.Bytes(), EndHeaders: true}); err != nil {
+			t.Fatal(err)
+		}
+		if err := framer.WriteData(1+2*i, true, []byte("{}")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for answered := 0; answered < calls; {
+		frame, err := framer.ReadFrame()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := frame.(*http2.HeadersFrame); ok {
+			answered++
+		}
+	}
+	refused := 0
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		response, answer := post(t, protocolClient(t, false), s.url+unaryPath, "{}")
+		if response.StatusCode == http.StatusOK {
+			break
+		}
+		if code(answer) != "resource_exhausted" || time.Now().After(deadline) {
+			t.Fatalf("%s: %s", response.Status, answer)
+		}
+		refused++
+	}
+	if refused == 0 {
+		t.Error("calls whose answers are not written don't count")
 	}
 }

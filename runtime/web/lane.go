@@ -120,6 +120,14 @@ func (p *port) route(to http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p.others.ServeHTTP(to, r)
+	bound(to, r)
+}
+
+// bound bounds for how long the client may let an answer wait that is not one of a call.
+func bound(to http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor == 2 {
+		_ = http.NewResponseController(to).SetWriteDeadline(time.Now().Add(patience))
+	}
 }
 
 // unhandled returns why connect has answered a request itself.
@@ -182,6 +190,7 @@ func (p *port) refuse(to http.ResponseWriter, r *http.Request, code int, err *co
 		_ = http.NewResponseController(to).SetReadDeadline(time.Now().Add(lingering))
 	}
 	_ = protocols.Write(&refusal{to, code}, r, err)
+	bound(to, r)
 }
 
 // refusal writes the answer to a request that is refused.
@@ -221,6 +230,9 @@ func (x *exchange) receives(framed bool) {
 // answer may go on to do so, so that it comes to read the answer.
 const lingering = time.Second
 
+// patience is how long an answer may wait for its client that is not one of a call.
+const patience = 5 * time.Second
+
 func (x *exchange) leave() {
 	if x.request.ProtoMajor == 1 && !x.visit.Done() {
 		_ = x.control.SetReadDeadline(time.Now().Add(lingering))
@@ -231,6 +243,18 @@ func (x *exchange) leave() {
 		x.expired.Stop()
 	}
 	x.mu.Unlock()
+	x.visit.Leave()
+	// In HTTP/2 the end of the answer is written after the handler has returned, for which
+	// the client may leave no room. The call counts until then. When that is, only a
+	// deprecated interface reports: the context of the request ends with the handler.
+	if notifier, ok := x.answer.ResponseWriter.(http.CloseNotifier); ok && x.request.ProtoMajor == 2 { //nolint:staticcheck // see above
+		closed := notifier.CloseNotify()
+		go func() {
+			<-closed
+			x.visit.End()
+		}()
+		return
+	}
 	x.visit.End()
 }
 

@@ -152,7 +152,7 @@ func (p *port) Open(s *server.Server) (err error) {
 		IdleTimeout:       config.IdleTimeout,
 		MaxHeaderBytes:    min(config.MaxMetadataBytes, math.MaxInt32-headerRoom) + headerRoom,
 		HTTP2: &http.HTTP2Config{
-			MaxConcurrentStreams:          min(config.MaxStreams, math.MaxInt32),
+			MaxConcurrentStreams:          min(config.MaxStreams, mostStreams),
 			MaxReceiveBufferPerConnection: 1 << 20,
 			MaxReceiveBufferPerStream:     64 << 10,
 			SendPingTimeout:               time.Minute,
@@ -170,6 +170,10 @@ func (p *port) Open(s *server.Server) (err error) {
 	p.http.Protocols.SetUnencryptedHTTP2(true)
 	return nil
 }
+
+// mostStreams is how many calls a client of HTTP/2 may have on a connection at most. Package
+// http begins to handle each at once, in a goroutine, before the server can refuse it.
+const mostStreams = 250
 
 // headerRoom is by how much headers may be too large for the server to say so itself,
 // rather than package http.

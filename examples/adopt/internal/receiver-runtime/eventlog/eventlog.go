@@ -49,6 +49,10 @@ type Event struct {
 	// Data is the message in protobuf's binary format. The log keeps it byte
 	// for byte, and does not use the slice after Append has returned.
 	Data []byte
+	// Traceparent is the span that sent the event, in the form that [ParseTraceparent]
+	// returns, or "" if that is not known. It is stored, but not compared: an event that
+	// is sent again comes from another span.
+	Traceparent string
 }
 
 // Record is an event as the log stores it. Its data belongs to whoever reads it.
@@ -264,6 +268,7 @@ type Stats struct {
 	Oldest      time.Time // when First was recorded
 	Durability  Durability
 	Consumers   []ConsumerStats // by their names
+	Free        *int64          // how many bytes more its storage takes; nil if that is not known, or not limited
 }
 
 // ConsumerStats are figures about a consumer.
@@ -274,4 +279,7 @@ type ConsumerStats struct {
 	Holder   string   // which process runs it; "" if none does
 	Dead     int64    // how many dead letters it has
 	Failure  Failure  // what it fails at, as [Hold.SetFailure] stored it
+	// Oldest is when the first event after Position was recorded. It is zero if there is
+	// none, and in the logs of engines that don't know it.
+	Oldest time.Time
 }

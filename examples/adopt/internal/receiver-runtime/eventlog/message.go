@@ -4,6 +4,7 @@
 package eventlog
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,7 +20,9 @@ import (
 // AppendMessages appends the events that messages carry, all of them or none, and
 // returns a receipt for each. attributes returns an event without what
 // AppendMessages fills in: Schema and Data from the message, and the ID, if the
-// message has none, from the id that came with the call (see [eventid.Next]).
+// message has none, from the id that came with the call (see [eventid.Next]), and
+// Traceparent: from the message, if that is a CloudEvent with such an attribute, else from
+// the span of the call, if it is traced, or the span that the caller sent.
 //
 // Equal messages are stored as equal bytes, so an event that is sent again is
 // recognised as a duplicate.
@@ -30,17 +33,12 @@ import (
 // NaN in a Struct, is stored.
 func AppendMessages[M proto.Message](ctx context.Context, log Log, messages []M, attributes func(M) Event) ([]Receipt, error) {
 	events := make([]Event, len(messages))
-	next := eventid.Next(ctx, len(messages))
+	next, parent := eventid.Next(ctx, len(messages)), traceparentOf(ctx, log)
 	for i, message := range messages {
-		if !message.ProtoReflect().IsValid() {
-			return nil, &Error{Kind: ErrInvalid, Detail: "no " + string(message.ProtoReflect().Descriptor().FullName()) + " is given"}
-		}
-		if err := checkBounds(message.ProtoReflect()); err != nil {
-			return nil, &Error{Kind: ErrInvalid, Detail: err.Error()}
-		}
-		data, err := proto.MarshalOptions{Deterministic: true}.MarshalAppend([]byte{}, message)
+		data, err := encode(message)
 		if err != nil {
-			return nil, &Error{Kind: ErrInvalid, Detail: err.Error()}
+			observeInvalid(log, len(messages), err)
+			return nil, err
 		}
 		id := next() // counts also the events that have one
 		events[i] = attributes(message)
@@ -48,12 +46,29 @@ func AppendMessages[M proto.Message](ctx context.Context, log Log, messages []M,
 			events[i].ID = id
 		}
 		events[i].Schema, events[i].Data = string(message.ProtoReflect().Descriptor().FullName()), data
+		events[i].Traceparent = cmp.Or(events[i].Traceparent, ownTraceparent(message.ProtoReflect()), parent)
 	}
 	receipts, err := log.Append(ctx, events...)
 	for i := range min(len(receipts), len(events)) {
 		receipts[i].ID = events[i].ID
 	}
 	return receipts, err
+}
+
+// encode returns the bytes to store of a message, or an [ErrInvalid] if some client could
+// not read it back.
+func encode(message proto.Message) ([]byte, error) {
+	if !message.ProtoReflect().IsValid() {
+		return nil, &Error{Kind: ErrInvalid, Detail: "no " + string(message.ProtoReflect().Descriptor().FullName()) + " is given"}
+	}
+	if err := checkBounds(message.ProtoReflect()); err != nil {
+		return nil, &Error{Kind: ErrInvalid, Detail: err.Error()}
+	}
+	data, err := proto.MarshalOptions{Deterministic: true}.MarshalAppend([]byte{}, message)
+	if err != nil {
+		return nil, &Error{Kind: ErrInvalid, Detail: err.Error()}
+	}
+	return data, nil
 }
 
 // Stored is an event as it is read back: what the log holds, and the message

@@ -14,14 +14,15 @@ import (
 // noticeInterval is how often a limit that is reached again and again is logged.
 const noticeInterval = 10 * time.Second
 
-// notices logs which limits are reached, and for what guards refuse calls: each at once,
-// and then at most every noticeInterval, with how often it was so since the last line.
+// notices logs which limits are reached, for what guards refuse calls, and why calls end
+// before a handler: each at once, and then at most every noticeInterval, with how often it
+// was so since the last line.
 type notices struct {
 	log       *slog.Logger
 	observers []Observer
 
 	mu   sync.Mutex
-	seen map[string]*notice // by limit, or by code
+	seen map[string]*notice // by limit, code or reason
 }
 
 type notice struct {
@@ -42,6 +43,30 @@ func (n *notices) reached(limit, address string) {
 		}
 	}
 	n.note(limit, address, "a limit was reached", "limit", limit)
+}
+
+// unhandled notes that a call of a client at an address ended before a handler, and why.
+func (n *notices) unhandled(why, method, address string) {
+	n.count(why)
+	const most = 100
+	if len(method) > most { // it may be any text
+		method = method[:most] + "…"
+	}
+	n.note("unhandled: "+why, address, "calls ended before a handler", "reason", why, "last_method", method)
+}
+
+// tooLarge notes that a call ended because its request is too large, which reached a limit.
+func (n *notices) tooLarge(limit, address string) {
+	n.count(TooLarge)
+	n.reached(limit, address)
+}
+
+func (n *notices) count(why string) {
+	for _, observer := range n.observers {
+		if observer.Refused != nil {
+			observer.Refused(why)
+		}
+	}
 }
 
 // refused notes that guards refused a call of a client at an address.

@@ -4,8 +4,11 @@
 package server
 
 import (
+	"context"
+	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -53,9 +56,12 @@ func listenWithin(l *limits, listener net.Listener) *connections {
 	return &connections{Listener: listener, limits: l, open: map[*connection]bool{}, byAddr: map[string]*address{}}
 }
 
-func (l *connections) Accept() (net.Conn, error) {
+func (l *connections) Accept() (net.Conn, error) { return l.accept(l.Listener) }
+
+// accept accepts a connection of a listener that there is room for.
+func (l *connections) accept(from net.Listener) (net.Conn, error) {
 	for {
-		raw, err := l.Listener.Accept()
+		raw, err := from.Accept()
 		if err != nil {
 			return nil, err
 		}
@@ -162,6 +168,13 @@ func (l *connections) all() (open []*connection) {
 	return open
 }
 
+// count returns how many connections are open.
+func (l *connections) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.open)
+}
+
 // origin returns what counts as one address: an IPv4 address, the /64 of an
 // IPv6 address, or "" for what has neither.
 func origin(addr net.Addr) string {
@@ -188,10 +201,15 @@ type connection struct {
 	idle     time.Time        // since when it has no call
 	stream   uint32           // whose headers gRPC reads
 	complete bool             // whether these are all that the client sends on it
+	unsure   atomic.Bool      // whether gRPC may refuse their call: it has not asked yet if it is let in
+	lost     bool             // the client no longer sends anything
+	unasked  []uint32         // streams of which gRPC did not ask, and that are not answered
 	unread   int              // of calls, whose handlers have returned
 	seen     int64            // of data
 	moves    time.Time        // when data was last found to be more
+	ends     time.Time        // when it is closed, whatever calls it has; zero for never, and for those of gRPC, which does that
 
+	owed    atomic.Int64 // calls that were reset, for which reading has yet to pause; not of gRPC
 	written atomic.Int64 // bytes
 	data    atomic.Int64 // frames with parts of answers, that were written
 }
@@ -208,6 +226,10 @@ func (c *connection) Close() error {
 	c.of.mu.Unlock()
 	c.of.limits.peers.Delete(c.RemoteAddr())
 	c.mu.Lock()
+	if c.unsure.Load() && !c.lost && c.of.limits.draining.Err() == nil { // it closes those with one header that is too large
+		c.unsure.Store(false)
+		c.of.limits.notices.unhandled(HeadersTooLarge, "", c.from)
+	}
 	for id, call := range c.calls {
 		call.gone = true
 		call.wakeUp()
@@ -234,17 +256,40 @@ func (c *connection) becomeIdle() {
 	}
 }
 
-// answered notes that all of an answer was written, or that gRPC reset the call.
-func (c *connection) answered(stream uint32) {
+// answered notes that all of an answer was written, or that gRPC reset the call, with
+// which code of HTTP/2.
+func (c *connection) answered(stream uint32, reset bool, code uint32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	call := c.calls[stream]
 	if call == nil {
+		if c.wasUnasked(stream) {
+			c.refused(reset, code)
+		}
 		return
+	}
+	switch {
+	case reset || call.started || call.gone || call.written:
+	case errors.Is(call.Err(), context.DeadlineExceeded):
+		c.of.limits.notices.unhandled(TooLate, call.method, c.from)
+	default: // gRPC answers before a handler for no other reason
+		c.of.limits.notices.unhandled(UnknownCompression, call.method, c.from)
 	}
 	call.written = true
 	if call.finished || !call.started {
 		c.remove(stream)
+	}
+}
+
+// refused notes that gRPC has refused a stream for its headers.
+func (c *connection) refused(reset bool, code uint32) {
+	switch notices := c.of.limits.notices; {
+	case reset && code == refusedStream:
+		notices.reached("--max-streams", c.from)
+	case reset && code == frameSizeError:
+		notices.unhandled(HeadersTooLarge, "", c.from)
+	default:
+		notices.unhandled(NotGRPC, "", c.from)
 	}
 }
 
@@ -262,7 +307,45 @@ func (c *connection) standsStill(now time.Time) time.Duration {
 func (c *connection) beginCall(stream uint32, complete bool) {
 	c.mu.Lock()
 	c.stream, c.complete = stream, complete
+	c.unsure.Store(true)
 	c.mu.Unlock()
+}
+
+// mostUnasked is how many streams may wait for the answers of which gRPC makes without asking.
+const mostUnasked = 128
+
+// loses notes that nothing more comes from the client.
+func (c *connection) loses() {
+	c.mu.Lock()
+	c.lost = true
+	c.mu.Unlock()
+}
+
+// handled notes that gRPC has handled the headers of a stream.
+func (c *connection) handled() {
+	if !c.unsure.Load() { // as for all calls but those that gRPC refuses
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.unsure.Load() && len(c.unasked) < mostUnasked {
+		c.unasked = append(c.unasked, c.stream)
+	}
+	c.unsure.Store(false)
+}
+
+// wasUnasked reports whether an answer is the first to a stream that gRPC refused without
+// asking whether its call is let in. The lock is held.
+func (c *connection) wasUnasked(stream uint32) bool {
+	if c.unsure.Load() && stream == c.stream {
+		c.unsure.Store(false)
+		return true
+	}
+	i := slices.Index(c.unasked, stream)
+	if i >= 0 {
+		c.unasked = slices.Delete(c.unasked, i, i+1)
+	}
+	return i >= 0
 }
 
 // callOf returns the call of a stream; nil if there is none.

@@ -41,6 +41,7 @@ type limits struct {
 
 // kind is what limits need to know about an RPC.
 type kind struct {
+	method  string
 	uploads bool // the client sends a stream
 	tail    bool // the server sends a stream, for as long as the client likes
 }
@@ -57,20 +58,33 @@ func (l *limits) letIn(ctx context.Context, info *tap.Info) (context.Context, er
 	from, _ := peer.FromContext(ctx)
 	value, known := l.peers.Load(from.Addr)
 	kind, served := l.kinds[info.FullMethodName]
-	if !known || !served {
+	switch {
+	case !known && !served:
 		return ctx, nil // gRPC answers Unimplemented at once
+	case !known:
+		return nil, status.Error(codes.Unavailable, "the connection was closed")
 	}
 	c := value.(*connection)
+	c.unsure.Store(false)
+	if !served {
+		l.notices.unhandled(UnknownRPC, info.FullMethodName, c.from)
+		return ctx, nil // gRPC answers Unimplemented at once
+	}
 	if err := l.enter(c, kind); err != nil {
 		return nil, err
 	}
-	call := &call{Context: ctx, of: c, limits: l, kind: kind}
-	call.messages = call.first[:0]
+	call := newCall(ctx, c, kind)
 	c.mu.Lock()
 	call.stream, call.ended = c.stream, c.complete
 	c.calls[call.stream] = call
 	c.mu.Unlock()
 	return call, nil
+}
+
+func newCall(ctx context.Context, of *connection, k kind) *call {
+	c := &call{Context: ctx, of: of, limits: of.of.limits, kind: k}
+	c.messages = c.first[:0]
+	return c
 }
 
 // share reports whether an address that has so many may have one more, of most, of which
@@ -286,7 +300,7 @@ func (l *limits) bound(service Service, i interceptor, guards []Guard, observers
 	desc.Methods, desc.Streams = nil, nil
 	for _, method := range service.Desc.Methods {
 		rpc := newUnary(i, newGate(service, method.MethodName, false, ours, guards, observers...), method.Handler)
-		l.kinds[rpc.gate.call.Method] = kind{}
+		l.kinds[rpc.gate.call.Method] = kind{method: rpc.gate.call.Method}
 		desc.Streams = append(desc.Streams, grpc.StreamDesc{
 			StreamName: method.MethodName,
 			Handler: func(impl any, stream grpc.ServerStream) error {
@@ -301,7 +315,7 @@ func (l *limits) bound(service Service, i interceptor, guards []Guard, observers
 		info := &grpc.StreamServerInfo{
 			FullMethod: gate.call.Method, IsClientStream: stream.ClientStreams, IsServerStream: stream.ServerStreams,
 		}
-		l.kinds[info.FullMethod] = kind{uploads: stream.ClientStreams, tail: stream.ServerStreams && !stream.ClientStreams && !ours}
+		l.kinds[info.FullMethod] = kind{method: info.FullMethod, uploads: stream.ClientStreams, tail: stream.ServerStreams && !stream.ClientStreams && !ours}
 		stream.Handler = func(impl any, stream grpc.ServerStream) error {
 			s := l.begin(stream)
 			defer s.finish()

@@ -18,6 +18,7 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -82,6 +83,7 @@ type Server struct {
 
 	alongside   []companion
 	readiness   *readiness
+	leaving     atomic.Bool
 	watched     []*watched
 	intercept   interceptor
 	guards      []Guard
@@ -106,7 +108,7 @@ func Listen(config Config, options ...Option) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		config: config, log: cmp.Or(services.log, config.Logger(os.Stderr)), health: newWatchedHealth(),
+		config: config, log: withCall(cmp.Or(services.log, config.Logger(os.Stderr))), health: newWatchedHealth(),
 		alongside: services.alongside, guards: services.guards, credentials: services.credentials,
 		observers: services.observers, ports: services.ports, pages: services.pages,
 	}
@@ -145,6 +147,7 @@ func Listen(config Config, options ...Option) (*Server, error) {
 		s.grpc.Stop()
 		return nil, errors.Join(err, listener.Close())
 	}
+	s.listening()
 	return s, nil
 }
 
@@ -152,13 +155,14 @@ func Listen(config Config, options ...Option) (*Server, error) {
 func (s *Server) register(service Service, ours bool) {
 	desc := s.limits.bound(service, s.intercept, s.guards, s.observers, ours)
 	s.grpc.RegisterService(desc, service.Impl)
-	s.bound = append(s.bound, boundService{desc, service.Impl})
+	s.bound = append(s.bound, boundService{desc, service.Impl, service.RPCs})
 }
 
 // boundService is a service whose calls keep to the limits, and are all streams.
 type boundService struct {
 	desc *grpc.ServiceDesc
 	impl any
+	rpcs map[string]RPC
 }
 
 // registerOwn adds the server's own services, except those that the user
@@ -213,17 +217,17 @@ func (s *Server) options() []grpc.ServerOption {
 	return append(options, grpc.Creds(handshake{s.certificates.credentials(), s.log}))
 }
 
-// warnIfOpen logs what the configuration leaves open to other machines.
-func (s *Server) warnIfOpen() {
-	if s.config.isPrivate() {
+// warnIfOpen logs what the configuration leaves open to other machines at an address.
+func (s *Server) warnIfOpen(addr string, encrypted bool) {
+	if private(addr) {
 		return
 	}
 	known := slices.ContainsFunc(s.guards, func(g Guard) bool { return g.KnowsCallers })
 	switch {
-	case known && !s.encrypts():
-		s.log.Warn("API keys and tokens come in plaintext: whoever sees them on their way can use them. Give --tls-cert and --tls-key, unless something in front encrypts", "addr", s.Addr())
+	case known && !encrypted:
+		s.log.Warn("API keys and tokens come in plaintext: whoever sees them on their way can use them. Give --tls-cert and --tls-key, unless something in front encrypts", "addr", addr)
 	case !known && s.config.TLSClientCA == "" && s.credentials == nil && len(s.intercept.unaries) == 0:
-		s.log.Warn("anyone who reaches this address can call this server: give it API keys (--keys) or --tls-client-ca, or check callers in an interceptor, or in a Guard that has KnowsCallers", "addr", s.Addr())
+		s.log.Warn("anyone who reaches this address can call this server: give it API keys (--keys) or --tls-client-ca, or check callers in an interceptor, or in a Guard that has KnowsCallers", "addr", addr)
 	}
 }
 
@@ -255,7 +259,7 @@ func (s *Server) serve(ctx context.Context, signals, hangUps <-chan os.Signal) e
 		hangUps = nil // it does not end the server
 	}
 	s.log.Info("serving", "addr", s.Addr(), "tls", s.encrypts())
-	s.warnIfOpen()
+	s.warnIfOpen(s.Addr(), s.encrypts())
 	companions := startAll(ctx, slices.Concat(s.alongside, s.readiness.checks(s.log)))
 	var failure error
 	delay := s.config.DrainDelay
@@ -297,6 +301,7 @@ const secondSignal = time.Second
 // when the last signal came that counts.
 func (s *Server) leave(delay time.Duration, signals <-chan os.Signal) (last time.Time) {
 	last = time.Now()
+	s.leaving.Store(true)
 	s.health.Shutdown() // for good
 	if delay == 0 {
 		return last

@@ -71,8 +71,7 @@ func (s *scale) weigh(of protoreflect.MessageDescriptor, encoded []byte, depth i
 			}
 			elements[number]++
 			if elements[number] > s.batch {
-				return fmt.Errorf("%s has more than %d elements, the most that a request may have (--max-batch of the server): send them in several requests",
-					field.Name(), s.batch)
+				return tooMany(field, s.batch)
 			}
 			s.weight += batchWeight
 		}
@@ -119,6 +118,12 @@ func (s *scale) tooHeavy() error {
 	}
 	return fmt.Errorf("the request would take more than %d bytes of memory, %d times --max-message-bytes of the server, since it has so many small parts: send fewer at once",
 		s.most, mostWeight)
+}
+
+// tooMany returns the error for a list of messages that has more than a request may have.
+func tooMany(field protoreflect.FieldDescriptor, batch int) error {
+	return fmt.Errorf("%s has more than %d elements, the most that a request may have (--max-batch of the server): send them in several requests",
+		field.Name(), batch)
 }
 
 func (s *scale) isTooHeavy() bool { return s.weight > s.most }

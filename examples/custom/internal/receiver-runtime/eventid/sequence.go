@@ -17,10 +17,19 @@ type sequence struct {
 
 type sequenceKey struct{}
 
+type onlyKey struct{}
+
+// Only returns a context for a call with one event, whose id is that of the call: also in
+// a [Sequence], or a batch, it is not numbered.
+func Only(ctx context.Context) context.Context { return context.WithValue(ctx, onlyKey{}, true) }
+
 // Sequence returns a context for a call with any number of events. The id of the
 // nth is the id of the call and "/n", so that a client that sends the call again
 // with the same id sends events with the same ids.
 func Sequence(ctx context.Context) context.Context {
+	if ctx.Value(onlyKey{}) != nil {
+		return ctx
+	}
 	return context.WithValue(ctx, sequenceKey{}, &sequence{id: Of(ctx, "")})
 }
 

@@ -338,19 +338,25 @@ func (d *delivery) try(ctx context.Context, t *task) {
 		if t.letter != nil {
 			ctx = context.WithValue(ctx, retryKey{}, true)
 		}
-		within, handled := d.handling(ctx, t.Record)
+		within, ended := ctx, unobserved
+		if len(d.observers) > 0 { // otherwise this would cost each event an allocation
+			within, ended = d.handling(ctx, []Record{t.Record})
+		}
 		err := d.call(within, &t.Record, func() error {
 			if d.handleBatch != nil {
 				return d.handleBatch(within, []Record{t.Record})
 			}
 			return d.handle(within, t.Record)
 		})
-		handled(err)
 		if err != nil {
 			d.judge(ctx, t, err)
+			d.observeFailure(within, t)
+		} else {
+			d.noteHandled(1)
 		}
+		ended(err)
 		if err != nil && t.reason == nil {
-			d.fail(ctx, t, err)
+			d.fail(within, t, err)
 			return
 		}
 	}
@@ -384,11 +390,7 @@ func (d *delivery) judge(ctx context.Context, t *task, err error) {
 
 // fail notes that an event failed and is tried again, and logs it the first time.
 func (d *delivery) fail(ctx context.Context, t *task, err error) {
-	for _, observer := range d.observers {
-		if observer.Retrying != nil {
-			observer.Retrying(d.name)
-		}
-	}
+	d.noteRetry()
 	reason := CutReason(err.Error())
 	if !t.logged {
 		t.logged = true
@@ -426,11 +428,13 @@ func (d *delivery) tryBatch(ctx context.Context, tasks []*task, records []Record
 	for _, t := range tasks {
 		records = append(records, t.Record)
 	}
-	within, handled := d.handling(ctx, records...)
+	within, ended := d.handling(ctx, records)
 	err := d.call(within, &tasks[0].Record, func() error { return d.handleBatch(within, records) })
-	handled(err)
+	if err == nil {
+		d.noteHandled(len(tasks))
+	}
 	if err != nil && len(tasks) > 1 {
-		d.logger.WarnContext(ctx, "the handler failed; each event of the batch is tried again in a batch of its own",
+		d.logger.WarnContext(within, "the handler failed; each event of the batch is tried again in a batch of its own",
 			"events", len(tasks), "first", tasks[0].Position, "last", tasks[len(tasks)-1].Position, "error", CutReason(err.Error()))
 	}
 	for _, t := range tasks {
@@ -442,12 +446,15 @@ func (d *delivery) tryBatch(ctx context.Context, tasks []*task, records []Record
 		switch d.judge(ctx, t, err); {
 		case len(tasks) > 1:
 			t.reason = nil // it may be another's fault
+			d.noteRetry()
 		case t.reason != nil:
 			t.delay = 0
 		default:
-			d.fail(ctx, t, err)
+			d.fail(within, t, err)
 		}
+		d.observeFailure(within, t)
 	}
+	ended(err)
 	clear(records)
 	return records
 }

@@ -30,6 +30,7 @@ type line struct {
 	Subject      string            `json:"subject,omitempty"`
 	Time         time.Time         `json:"time"`
 	Schema       string            `json:"dataschema"`
+	Traceparent  string            `json:"traceparent,omitempty"`
 	Data         json.RawMessage   `json:"data,omitempty"`
 	DataInBase64 string            `json:"data_base64,omitempty"`
 	Error        string            `json:"error,omitempty"`
@@ -45,6 +46,8 @@ func eventLine(record eventlog.Record) line {
 		Subject:  record.Subject,
 		Time:     record.Time.UTC(),
 		Schema:   record.Schema,
+
+		Traceparent: record.Traceparent,
 	}
 	data, err := messageJSON(record)
 	if err != nil {
@@ -98,6 +101,7 @@ func deadLetterLine(letter eventlog.DeadLetter) letterLine {
 type statsLine struct {
 	Events     int64               `json:"events"`
 	Bytes      int64               `json:"bytes"`
+	Free       *int64              `json:"free,omitempty"`
 	First      eventlog.Position   `json:"first"`
 	Last       eventlog.Position   `json:"last"`
 	Oldest     *time.Time          `json:"oldest,omitempty"`
@@ -109,6 +113,7 @@ type consumerLine struct {
 	Name     string            `json:"name"`
 	Position eventlog.Position `json:"position"`
 	Lag      int64             `json:"lag"`
+	Oldest   *time.Time        `json:"oldest,omitempty"` // of those after the position
 	Holder   string            `json:"holder,omitempty"`
 	Dead     int64             `json:"dead"`
 	Failing  *failureLine      `json:"failing,omitempty"`
@@ -126,6 +131,9 @@ type failureLine struct {
 
 func newConsumerLine(consumer eventlog.ConsumerStats) consumerLine {
 	line := consumerLine{Name: consumer.Name, Position: consumer.Position, Lag: consumer.Lag, Holder: consumer.Holder, Dead: consumer.Dead}
+	if !consumer.Oldest.IsZero() {
+		line.Oldest = &consumer.Oldest
+	}
 	if consumer.Failure != (eventlog.Failure{}) {
 		failing := failureLine(consumer.Failure)
 		line.Failing = &failing
@@ -135,7 +143,7 @@ func newConsumerLine(consumer eventlog.ConsumerStats) consumerLine {
 
 func logLine(stats eventlog.Stats) statsLine {
 	line := statsLine{
-		Events: stats.Events, Bytes: stats.Bytes, First: stats.First, Last: stats.Last,
+		Events: stats.Events, Bytes: stats.Bytes, Free: stats.Free, First: stats.First, Last: stats.Last,
 		Durability: stats.Durability, Consumers: []consumerLine{},
 	}
 	if !stats.Oldest.IsZero() {

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 const (
@@ -42,9 +43,10 @@ const (
 type call struct {
 	context.Context
 	kind
-	of     *connection
-	stream uint32
-	limits *limits
+	of      *connection
+	stream  uint32
+	limits  *limits
+	request requestID
 
 	// The lock of the connection guards these.
 	started   bool  // its handler
@@ -69,6 +71,7 @@ type call struct {
 	waiting   bool          // the handler waits for the client
 	waits     time.Time     // since when
 	wake      chan struct{} // wakes the handler
+	interrupt func()        // wakes one that reads from its client itself; nil for those of gRPC
 	gone      bool          // the client reset the call, or closed the connection
 	cut       error         // why the call had to end
 
@@ -92,8 +95,11 @@ type callKey struct{}
 
 // Value implements [context.Context].
 func (c *call) Value(key any) any {
-	if key == (callKey{}) {
+	switch key {
+	case callKey{}:
 		return c
+	case requestKey{}:
+		return &c.request
 	}
 	return c.Context.Value(key)
 }
@@ -102,6 +108,11 @@ func (c *call) Value(key any) any {
 func (c *call) arrived(bytes []byte, ended bool) {
 	c.of.mu.Lock()
 	defer c.of.mu.Unlock()
+	c.follow(bytes, ended)
+}
+
+// follow is arrived while the lock is held.
+func (c *call) follow(bytes []byte, ended bool) {
 	begun := c.begun()
 	c.since += int64(len(bytes))
 	c.bytes += int64(len(bytes))
@@ -167,9 +178,17 @@ func (c *call) finish(answer int64) {
 		c.of.remove(c.stream)
 		return
 	}
-	c.unread = true
-	c.of.unread++
-	c.of.becomeIdle()
+	c.becomeUnread()
+}
+
+// becomeUnread notes that only the client is waited for, which has to read the answer.
+// The lock is held.
+func (c *call) becomeUnread() {
+	if !c.unread {
+		c.unread = true
+		c.of.unread++
+		c.of.becomeIdle()
+	}
 }
 
 // evict ends a call that waits for its client, if it has not done anything since.
@@ -196,10 +215,15 @@ func (c *call) stir() {
 
 // wakeUp wakes the handler if it waits. The lock is held.
 func (c *call) wakeUp() {
-	if c.waiting {
-		c.waiting = false
-		c.wake <- struct{}{}
+	if !c.waiting {
+		return
 	}
+	c.waiting = false
+	if c.interrupt != nil {
+		c.interrupt()
+		return
+	}
+	c.wake <- struct{}{}
 }
 
 // wait waits until something wakes the handler, or done is closed, and reports
@@ -242,7 +266,7 @@ func (c *call) check(now, draining time.Time) {
 	if !c.waiting {
 		return
 	}
-	if _, _, ok := c.ready(); ok && !c.receiving {
+	if _, _, ok := c.ready(); ok && !c.receiving && c.interrupt == nil {
 		c.wakeUp() // it is about to be woken anyway
 		return
 	}
@@ -296,10 +320,8 @@ func (c *call) receive(stream grpc.ServerStream, into any) error {
 		raw = new(received) // gRPC may use it after the call
 		err = c.receiveSlowly(stream, raw)
 	}
-	if status.Code(err) == codes.ResourceExhausted {
-		c.tooLong(err)
-	}
 	if err != nil {
+		c.unreceived(err)
 		return err
 	}
 	c.of.mu.Lock()
@@ -312,6 +334,27 @@ func (c *call) receive(stream grpc.ServerStream, into any) error {
 	return c.decode(raw.data, into)
 }
 
+// unreceived notes why gRPC refused a message, if it did.
+func (c *call) unreceived(err error) {
+	switch status.Code(err) {
+	case codes.ResourceExhausted:
+		c.tooLong(err)
+	case codes.Internal, codes.Unimplemented: // there is none, or it can't be decompressed, or ends too early
+		c.unreadable()
+	}
+}
+
+// unreadable notes that there is no message to decode.
+func (c *call) unreadable() {
+	why := Undecodable
+	c.of.mu.Lock()
+	if c.bytes == 0 {
+		why = NoRequest
+	}
+	c.of.mu.Unlock()
+	c.limits.notices.unhandled(why, c.method, c.of.from)
+}
+
 // tooLong notes that gRPC refused a message for its length, unless the limits ended the
 // call before.
 func (c *call) tooLong(err error) {
@@ -319,7 +362,7 @@ func (c *call) tooLong(err error) {
 	defer c.of.mu.Unlock()
 	if c.cut == nil {
 		c.cut = err
-		c.limits.notices.reached("--max-message-bytes", c.of.from)
+		c.limits.notices.tooLarge("--max-message-bytes", c.of.from)
 	}
 }
 
@@ -332,32 +375,43 @@ func (c *call) decode(data mem.BufferSlice, into any) error {
 	}
 	encoded := data.MaterializeToBuffer(mem.DefaultBufferPool())
 	defer encoded.Free()
-	length, weight := int64(encoded.Len()), int64(0)
-	c.limits.sawMessage(length)
 	if c.limits.keepsRefused {
 		c.original = bytes.Clone(encoded.ReadOnlyData())
 	}
+	if err := c.weigh(encoded.ReadOnlyData(), message, (*scale).weigh); err != nil {
+		return err
+	}
+	if err := proto.Unmarshal(encoded.ReadOnlyData(), message); err != nil {
+		return c.undecodable(message, err)
+	}
+	return nil
+}
+
+// weigh weighs an encoded message, and holds the memory that it will take.
+func (c *call) weigh(encoded []byte, message proto.Message, weigh func(*scale, protoreflect.MessageDescriptor, []byte, int) error) error {
+	length, weight := int64(len(encoded)), int64(0)
+	c.limits.sawMessage(length)
 	if length >= weighFrom {
 		scale := scale{most: mostWeight * int64(c.limits.config.MaxMessageBytes), batch: c.limits.config.MaxBatch}
-		if err := scale.weigh(message.ProtoReflect().Descriptor(), encoded.ReadOnlyData(), 0); err != nil {
+		if err := weigh(&scale, message.ProtoReflect().Descriptor(), encoded, 0); err != nil {
 			limit := "--max-batch"
 			if scale.isTooHeavy() {
 				limit = "--max-message-bytes"
 			}
-			c.limits.notices.reached(limit, c.of.from)
+			c.limits.notices.tooLarge(limit, c.of.from)
 			c.original = nil // sent again, it would pass: limits are for those who call
 			return status.Error(codes.InvalidArgument, err.Error())
 		}
 		weight = scale.weight
 	}
-	if err := c.hold(max(messageForms*length, (messageForms-1)*length+weight)); err != nil {
-		return err
-	}
-	if err := proto.Unmarshal(encoded.ReadOnlyData(), message); err != nil {
-		c.undecoded = true
-		return status.Errorf(codes.InvalidArgument, "the request is not a valid %s: %v", message.ProtoReflect().Descriptor().FullName(), err)
-	}
-	return nil
+	return c.hold(max(messageForms*length, (messageForms-1)*length+weight))
+}
+
+// undecodable returns the error for a request that is not what it should be.
+func (c *call) undecodable(message proto.Message, why error) error {
+	c.undecoded = true
+	c.limits.notices.unhandled(Undecodable, c.method, c.of.from)
+	return status.Errorf(codes.InvalidArgument, "the request is not a valid %s: %v", message.ProtoReflect().Descriptor().FullName(), why)
 }
 
 // next waits for the next message, and returns its prefix and whether gRPC can

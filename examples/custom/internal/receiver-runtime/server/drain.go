@@ -206,7 +206,11 @@ func (l *limits) watch(ended <-chan struct{}) {
 					}
 					call.check(now, since)
 				}
+				ends := c.ends
 				c.mu.Unlock()
+				if !ends.IsZero() && now.After(ends) {
+					c.Close()
+				}
 				if since.IsZero() {
 					continue
 				}

@@ -184,6 +184,9 @@ func (i interceptor) answer(ctx context.Context, method string, begin time.Time,
 			level = slog.LevelDebug
 		}
 	}
+	if level > slog.LevelDebug {
+		returnRequestID(ctx) // by which the caller's report can be found in the log
+	}
 	i.logCall(ctx, level, method, begin, status.Code(public), err)
 	return public
 }
@@ -225,6 +228,9 @@ func levelOf(code codes.Code) slog.Level {
 		return slog.LevelError
 	case codes.Unavailable, codes.ResourceExhausted, codes.DeadlineExceeded:
 		return slog.LevelWarn
+	}
+	if code > codes.Unauthenticated { // clients take it for Unknown
+		return slog.LevelError
 	}
 	return slog.LevelDebug
 }

@@ -341,19 +341,27 @@ func (c Config) withoutZeros() Config {
 }
 
 // isPrivate reports whether only this machine can reach the address.
-func (c Config) isPrivate() bool {
-	host, _, err := net.SplitHostPort(c.Addr)
+func (c Config) isPrivate() bool { return private(c.Addr) }
+
+// private reports whether only this machine can reach an address.
+func private(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
 	return err == nil && loopback(host)
 }
 
 // checkPlaintext returns an error if other machines can reach a server that does not
 // encrypt, unless that is asked for. [Listen] calls it, because it knows the credentials.
 func (c Config) checkPlaintext() error {
-	if c.Insecure || c.isPrivate() {
+	return c.checkPlaintextAt("--addr", c.Addr)
+}
+
+// checkPlaintextAt is checkPlaintext for an address, which a flag names.
+func (c Config) checkPlaintextAt(flag, addr string) error {
+	if c.Insecure || private(addr) {
 		return nil
 	}
-	return fmt.Errorf("--addr %s can be reached from other machines: give --tls-cert and --tls-key, "+
-		"or allow plaintext with --insecure", c.Addr)
+	return fmt.Errorf("%s %s can be reached from other machines: give --tls-cert and --tls-key, "+
+		"or allow plaintext with --insecure", flag, addr)
 }
 
 // loopback reports whether a host can be reached from this machine only.
@@ -362,11 +370,12 @@ func loopback(host string) bool {
 }
 
 // Logger returns a logger that writes to an io.Writer with the level and format
-// of the configuration. main may make it the default of the whole program.
+// of the configuration. Lines that are logged with the context of a call say which call
+// it is (see [RequestID]). main may make it the default of the whole program.
 func (c Config) Logger(to io.Writer) *slog.Logger {
 	options := &slog.HandlerOptions{Level: c.LogLevel}
 	if c.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(to, options))
+		return withCall(slog.New(slog.NewJSONHandler(to, options)))
 	}
-	return slog.New(slog.NewTextHandler(to, options))
+	return withCall(slog.New(slog.NewTextHandler(to, options)))
 }

@@ -18,9 +18,38 @@ type Observer struct {
 	// RPC returns what observes the calls of an RPC. It is called when the server
 	// starts, once for each RPC that it serves.
 	RPC func(Call) RPCObserver
-	// Limit is called when a client reaches a limit, which is named as its flag, such
-	// as "--max-calls".
+	// Limit is called when a client reaches a limit, which is one of [Limits].
 	Limit func(limit string)
+	// Refused is called when a call ends before a handler has its request, with why:
+	// one of [Refusals]. If a handler had begun to wait for the request, the call has
+	// its End, too.
+	Refused func(why string)
+	// Listening is called once, when the server listens. It is for what is asked of the
+	// server later, such as its [Server.Stats].
+	Listening func(*Server)
+}
+
+// Why calls end before a handler has their requests, as [Observer].Refused has it.
+const (
+	TooLarge           = "too large"           // the request is, or has too many elements
+	HeadersTooLarge    = "headers too large"   // more than --max-metadata-bytes
+	Undecodable        = "undecodable"         // the request is not a message of its type, or not what it was compressed to
+	NoRequest          = "no request"          // the client has sent none
+	UnknownCompression = "unknown compression" // the server has no decompressor of that name
+	UnknownRPC         = "unknown RPC"         // or unknown service
+	NotGRPC            = "not gRPC"            // another content type, HTTP method or version, or malformed headers
+	TooLate            = "deadline had passed" // when the call came
+)
+
+// Refusals returns all reasons that [Observer].Refused gets.
+func Refusals() []string {
+	return []string{TooLarge, HeadersTooLarge, Undecodable, NoRequest, UnknownCompression, UnknownRPC, NotGRPC, TooLate}
+}
+
+// Limits returns all limits that [Observer].Limit gets, named as their flags.
+func Limits() []string {
+	return []string{"--max-batch", "--max-calls", "--max-connections", "--max-connections-per-address", "--max-memory-bytes",
+		"--max-message-bytes", "--max-streams", "--max-tails", "--receive-timeout"}
 }
 
 // RPCObserver observes the calls of an RPC. Its functions may be nil.
@@ -36,6 +65,15 @@ type RPCObserver struct {
 // Observers adds observers of the server.
 func Observers(observers ...Observer) Option {
 	return option(func(all *services) { all.observers = append(all.observers, observers...) })
+}
+
+// listening lets observers know the server.
+func (s *Server) listening() {
+	for _, observer := range s.observers {
+		if observer.Listening != nil {
+			observer.Listening(s)
+		}
+	}
 }
 
 // observed returns what observes the calls of an RPC.

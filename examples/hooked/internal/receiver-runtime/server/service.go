@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
@@ -71,6 +72,24 @@ type RPC struct {
 	Sources func(request any, each func(source string) error) error
 	// Tails is true if the RPC sends stored events, of all sources.
 	Tails bool
+	// Fields are those that hold the attributes of a CloudEvent, which package web takes.
+	Fields *Fields // nil if the RPC takes no events
+}
+
+// Fields are the fields of an event that hold the attributes of a CloudEvent, by their
+// names in the proto: "source", or "user.id" for one in a message in it. An attribute for
+// which there is none has "".
+type Fields struct {
+	Holder                                string // the field of a request that has the event, or a list of them; "" if the request is the event
+	ID, Source, Type, Subject, Time, Data string
+	Unit                                  time.Duration // of an integer that holds the time
+	Attributes                            string        // the map of all other attributes, by their names, to strings
+}
+
+// WithFields returns a description with the fields of the event.
+func (r RPC) WithFields(fields Fields) RPC {
+	r.Fields = &fields
+	return r
 }
 
 func (s Service) apply(all *services) { all.served = append(all.served, s) }

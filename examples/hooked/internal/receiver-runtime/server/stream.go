@@ -16,7 +16,7 @@ import (
 // boundedStream is a stream that keeps to the limits.
 type boundedStream struct {
 	grpc.ServerStream
-	call     *call   // nil if the call came by another way than the server's listener
+	call     *call
 	sending  *sender // of a tail, and of one that has sent a large message
 	received bool    // the last RecvMsg received a message
 }
@@ -31,10 +31,7 @@ type sender struct {
 
 // begin begins to handle a call.
 func (l *limits) begin(s grpc.ServerStream) *boundedStream {
-	call, _ := s.Context().Value(callKey{}).(*call)
-	if call == nil {
-		return &boundedStream{ServerStream: s}
-	}
+	call := s.Context().Value(callKey{}).(*call)
 	call.of.mu.Lock()
 	call.started = true
 	call.of.mu.Unlock()
@@ -43,9 +40,6 @@ func (l *limits) begin(s grpc.ServerStream) *boundedStream {
 }
 
 func (s *boundedStream) finish() {
-	if s.call == nil {
-		return
-	}
 	s.call.release()
 	answer := int64(0)
 	if s.sending != nil {
@@ -62,17 +56,14 @@ func (s *boundedStream) finish() {
 
 // wasCut reports whether the limits or a drain ended the call.
 func (s *boundedStream) wasCut() bool {
-	if s.call == nil {
-		return false
-	}
 	s.call.of.mu.Lock()
 	defer s.call.of.mu.Unlock()
 	return s.call.cut != nil
 }
 
 func (s *boundedStream) RecvMsg(into any) (err error) {
-	if s.call == nil {
-		err = s.ServerStream.RecvMsg(into)
+	if s.call.interrupt != nil {
+		err = s.ServerStream.RecvMsg(into) // which is that of a Visit
 	} else {
 		err = s.call.receive(s.ServerStream, into)
 	}
@@ -88,7 +79,7 @@ const tailStart = time.Second
 // begin at the same time, those whose clients don't read what is sent keep the
 // others from reading more. A tail that finds nothing to send gives it back.
 func (s *boundedStream) beginTail() error {
-	if s.call == nil || !s.call.tail {
+	if !s.call.tail {
 		return nil
 	}
 	largest := s.call.limits.largest.Load()
@@ -164,9 +155,6 @@ func (s *boundedStream) holdFor(length int64) error {
 }
 
 func (s *boundedStream) SendMsg(message any) error {
-	if s.call == nil {
-		return s.ServerStream.SendMsg(message)
-	}
 	if message, ok := message.(proto.Message); ok {
 		if err := s.holdFor(int64(proto.Size(message))); err != nil {
 			return err

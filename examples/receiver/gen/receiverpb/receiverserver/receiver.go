@@ -4,6 +4,8 @@
 package receiverserver
 
 import (
+	"time"
+
 	"example.com/receiver/gen/receiverpb"
 	"example.com/receiver/internal/receiver-runtime/server"
 )
@@ -14,7 +16,8 @@ func Receiver(impl receiverpb.ReceiverServer) Service {
 		Desc: &receiverpb.Receiver_ServiceDesc,
 		Impl: impl,
 		RPCs: map[string]server.RPC{
-			"receive": server.TakesEvent(func(event *receiverpb.Event) string { return event.GetAppid() }),
+			"receive": server.TakesEvent(func(event *receiverpb.Event) string { return event.GetAppid() }).
+				WithFields(server.Fields{Source: "appid", Type: "xwhat", Subject: "xwho", Time: "xwhen", Unit: time.Second, Data: "xcontext"}),
 		},
 	}
 }

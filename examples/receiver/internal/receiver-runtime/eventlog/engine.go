@@ -122,7 +122,7 @@ const (
 // Size returns the bytes that an event counts for where bytes are limited: its
 // texts and data, and an allowance for what it takes to hold them.
 func (e *Event) Size() int {
-	return len(e.Data) + len(e.ID) + len(e.Source) + len(e.Type) + len(e.Subject) + len(e.Schema) + 256
+	return len(e.Data) + len(e.ID) + len(e.Source) + len(e.Type) + len(e.Subject) + len(e.Schema) + len(e.Traceparent) + 256
 }
 
 // Same reports whether two events with one source and id have the same type,
@@ -177,6 +177,9 @@ func (e *Event) flaw() string {
 	}
 	if year := e.Time.UTC().Year(); !e.Time.IsZero() && (year < 1 || year > 9999) {
 		return fmt.Sprintf("time is in the year %d, want 1 to 9999", year)
+	}
+	if e.Traceparent != "" && !isTraceparent(e.Traceparent) {
+		return "traceparent is not as ParseTraceparent returns it"
 	}
 	return ""
 }

@@ -2,17 +2,25 @@
 // It comes from the runtime of protoc-gen-receiver v0.1.0.
 
 // Package ops serves what operators and Kubernetes need, by plain HTTP on a port of its
-// own: whether the server lives and is ready, and pages of others, such as metrics.
+// own, so that probes need no certificate and no API key:
+//
+//	/livez          200 while the process answers
+//	/readyz         200 if the server is ready, else 503, with what it needs as JSON
+//	/debug/pprof/   profiles of Go, if asked for
+//
+// and the pages of others, such as /metrics of package metrics. The port answers until
+// the server has drained. It has no access control, so by default it is open to its own
+// machine only; it says nothing about events or callers.
 package ops
 
 import (
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"syscall"
-	"time"
 
 	"example.com/receiver/internal/receiver-runtime/server"
 )
@@ -25,11 +33,15 @@ const DefaultAddr = "localhost:9464"
 type Config struct {
 	// Addr is the host:port to listen on; "" for no such port.
 	Addr string
+	// Pprof says whether to serve profiles. They show the program's memory and slow it
+	// down, so give it only where nobody else reaches the port.
+	Pprof bool
 }
 
-// Flags defines the flag --ops-addr, for [server.Parse].
+// Flags defines the flags --ops-addr and --pprof, for [server.Parse].
 func (c *Config) Flags(flags *flag.FlagSet) {
 	flags.StringVar(&c.Addr, "ops-addr", DefaultAddr, "`host:port` for probes and metrics, in plain HTTP; none if it is empty")
+	flags.BoolVar(&c.Pprof, "pprof", false, "serve profiles of the program on that port, to whoever reaches it")
 }
 
 // Option makes a server listen, if the configuration has an address.
@@ -43,26 +55,36 @@ func (c *Config) Option() server.Option {
 // port implements [server.Port].
 type port struct {
 	config   Config
-	listener net.Listener
-	http     http.Server
+	listener net.Listener // nil if another program has the default address
+	http     *http.Server
 }
 
+// Open implements [server.Port].
 func (p *port) Open(s *server.Server) (err error) {
-	p.listener, err = net.Listen("tcp", p.config.Addr)
-	if errors.Is(err, syscall.EADDRINUSE) && p.config.Addr == DefaultAddr {
+	listener, err := net.Listen("tcp", p.config.Addr)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE) && p.config.Addr == DefaultAddr:
 		s.Log().Warn("there are no probes and metrics: another program has the default address of the ops port; give another --ops-addr", "addr", DefaultAddr)
 		return nil
-	}
-	if err != nil {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("--ops-addr: %s is in use by another program: stop that program, or choose another address", p.config.Addr)
+	case err != nil:
 		return fmt.Errorf("--ops-addr %s: %w", p.config.Addr, err)
 	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /livez", func(to http.ResponseWriter, _ *http.Request) { fmt.Fprintln(to, "ok") })
-	s.Pages(mux.Handle)
-	p.http.Handler, p.http.ReadHeaderTimeout = mux, 5*time.Second
+	pages, err := pages(s, p.config.Pprof)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	p.listener, p.http = listener, newHTTP(pages)
+	p.http.ErrorLog = slog.NewLogLogger(s.Log().Handler(), slog.LevelWarn)
+	if addr, ok := listener.Addr().(*net.TCPAddr); ok && p.config.Pprof && !addr.IP.IsLoopback() {
+		s.Log().Warn("whoever reaches the ops port can profile the program, which shows its memory and slows it down (--pprof)", "addr", listener.Addr().String())
+	}
+	s.Log().Info("serving probes", "addr", listener.Addr().String())
 	return nil
 }
 
+// Serve implements [server.Port].
 func (p *port) Serve() error {
 	if p.listener == nil {
 		return nil
@@ -76,6 +98,7 @@ func (p *port) Serve() error {
 // Drain does nothing: probes and metrics are for the time of draining, too.
 func (p *port) Drain() {}
 
+// Close implements [server.Port].
 func (p *port) Close() {
 	if p.listener != nil {
 		_ = errors.Join(p.http.Close(), p.listener.Close())

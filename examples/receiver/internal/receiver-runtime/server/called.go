@@ -16,6 +16,7 @@ type Called struct {
 	ClientStreams bool
 	ServerStreams bool
 	Descriptor    protoreflect.MethodDescriptor // nil if its proto is not in the program
+	RPC           RPC                           // what guards know about it
 	// Handle handles a call. Unary RPCs, too, get their request from the stream, and
 	// send their reply to it.
 	Handle func(grpc.ServerStream) error
@@ -29,7 +30,7 @@ func (s *Server) Called() (all []Called) {
 			method, _ := descriptor.(protoreflect.MethodDescriptor)
 			all = append(all, Called{
 				Method:        "/" + service.desc.ServiceName + "/" + stream.StreamName,
-				ClientStreams: stream.ClientStreams, ServerStreams: stream.ServerStreams, Descriptor: method,
+				ClientStreams: stream.ClientStreams, ServerStreams: stream.ServerStreams, Descriptor: method, RPC: service.rpcs[stream.StreamName],
 				Handle: func(s grpc.ServerStream) error { return stream.Handler(service.impl, s) },
 			})
 		}

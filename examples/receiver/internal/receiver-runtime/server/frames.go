@@ -13,18 +13,23 @@ import (
 	"google.golang.org/grpc/credentials"
 )
 
-// Kinds and flags of HTTP/2 frames (RFC 9113, section 6), and the length of
-// their header and of the preface that comes before the first.
+// preface is what a connection of HTTP/2 begins with (RFC 9113, section 3.4).
+const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+// Kinds and flags of HTTP/2 frames (RFC 9113, section 6), the length of their header, and
+// codes of errors (section 7).
 const (
-	frameData, frameHeaders, frameReset       = 0x0, 0x1, 0x3
-	flagEndStream, flagPadded                 = 0x1, 0x8
-	frameHeaderLength                         = 9
-	prefaceLength                             = 24
-	readBuffer                                = 32 << 10
-	messagePrefixLength                       = 5 // compressed or not, and the length
-	compressedMessage                         = 1
-	connectionWindow                    int32 = 1 << 20
-	streamWindow                        int32 = 64 << 10
+	frameData, frameHeaders, frameReset             = 0x0, 0x1, 0x3
+	frameContinuation                               = 0x9
+	flagEndStream, flagEndHeaders, flagPadded       = 0x1, 0x4, 0x8
+	frameHeaderLength                               = 9
+	frameSizeError, refusedStream                   = 0x6, 0x7
+	resetLength                                     = 4 // the code of a reset
+	readBuffer                                      = 32 << 10
+	messagePrefixLength                             = 5 // compressed or not, and the length
+	compressedMessage                               = 1
+	connectionWindow                          int32 = 1 << 20
+	streamWindow                              int32 = 64 << 10
 )
 
 // follower follows what a client sends on a connection, at the pace at which
@@ -36,7 +41,8 @@ type follower struct {
 	of       *connection
 	buffered *bufio.Reader
 
-	skip    int // bytes of the preface that are left
+	skip    int  // bytes of the preface that are left
+	foreign bool // it is another one
 	header  [frameHeaderLength]byte
 	have    int   // bytes of header
 	payload int   // bytes of the frame that are left
@@ -44,12 +50,13 @@ type follower struct {
 	padded  bool  // whether the next byte is the length of the padding
 	call    *call // that the frame belongs to; nil if none
 	stirred *call // whose handler to wake once gRPC has handled the frame; nil if none
+	headers bool  // the frame completes the headers of a call
 
 	sent outgoing
 }
 
 func follow(c *connection, unencrypted net.Conn) *follower {
-	return &follower{of: c, Conn: unencrypted, buffered: bufio.NewReaderSize(unencrypted, readBuffer), skip: prefaceLength}
+	return &follower{of: c, Conn: unencrypted, buffered: bufio.NewReaderSize(unencrypted, readBuffer), skip: len(preface)}
 }
 
 // RemoteAddr returns the address that the connection was accepted from, also if the
@@ -61,14 +68,25 @@ func (f *follower) Read(into []byte) (int, error) {
 		f.stirred.stir()
 		f.stirred = nil
 	}
+	if f.headers && f.payload == 0 {
+		f.headers = false
+		f.of.handled()
+	}
 	n, err := f.buffered.Read(into)
 	f.see(into[:n])
+	if err != nil {
+		f.of.loses()
+	}
 	return n, err
 }
 
 // see takes note of bytes that gRPC is about to read.
 func (f *follower) see(bytes []byte) {
 	if n := min(f.skip, len(bytes)); n > 0 {
+		if !f.foreign && string(bytes[:n]) != preface[len(preface)-f.skip:][:n] { // gRPC closes the connection
+			f.foreign = true
+			f.of.of.limits.notices.unhandled(NotGRPC, "", f.of.from)
+		}
 		f.skip -= n
 		bytes = bytes[n:]
 	}
@@ -102,12 +120,18 @@ type outgoing struct {
 	header  [frameHeaderLength]byte
 	have    int // bytes of header
 	payload int // bytes of the frame that are left
+	reset   [resetLength]byte
 }
 
 func (o *outgoing) see(c *connection, bytes []byte) {
 	for len(bytes) > 0 {
 		if n := min(o.payload, len(bytes)); n > 0 {
-			o.payload -= n
+			if o.header[3] == frameReset {
+				copy(o.reset[max(0, resetLength-o.payload):], bytes[:n])
+			}
+			if o.payload -= n; o.payload == 0 && o.header[3] == frameReset {
+				c.answered(o.stream(), true, binary.BigEndian.Uint32(o.reset[:]))
+			}
 			bytes = bytes[n:]
 			continue
 		}
@@ -119,13 +143,16 @@ func (o *outgoing) see(c *connection, bytes []byte) {
 		o.have, o.payload = 0, int(binary.BigEndian.Uint32(o.header[:])>>8)
 		kind, flags := o.header[3], o.header[4]
 		switch {
-		case kind == frameReset, kind == frameHeaders && flags&flagEndStream != 0:
-			c.answered(binary.BigEndian.Uint32(o.header[5:]) &^ (1 << 31))
+		case kind == frameHeaders && flags&flagEndStream != 0:
+			c.answered(o.stream(), false, 0)
 		case kind == frameData:
 			c.data.Add(1)
 		}
 	}
 }
+
+// stream returns that of the frame.
+func (o *outgoing) stream() uint32 { return binary.BigEndian.Uint32(o.header[5:]) &^ (1 << 31) }
 
 // begin begins a frame, whose header is complete.
 func (f *follower) begin() {
@@ -136,7 +163,10 @@ func (f *follower) begin() {
 	f.padded = kind == frameData && flags&flagPadded != 0
 	switch kind {
 	case frameHeaders:
+		f.headers = flags&flagEndHeaders != 0
 		f.of.beginCall(stream, flags&flagEndStream != 0)
+	case frameContinuation:
+		f.headers = flags&flagEndHeaders != 0
 	case frameData:
 		f.call = f.of.callOf(stream)
 		if f.payload == 0 && f.call != nil {

@@ -5,6 +5,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"sync"
@@ -47,14 +48,38 @@ type readiness struct {
 	services []string                         // whose health is set; one has the empty name of the server
 	needs    []need
 
-	mu  sync.Mutex
-	met []bool // by the index of needs
+	mu     sync.Mutex
+	states []NeedState // by the index of needs
+}
+
+// NeedState says how one of the [Needs] of a server is now.
+type NeedState struct {
+	Name string
+	// Err is the error of the last check; nil if the need is met.
+	Err error
+	// Since is when the need began to be met, or not to be.
+	Since time.Time
+}
+
+// errUnchecked is the error of a need at first.
+var errUnchecked = errors.New("it has not been checked yet")
+
+// Readiness returns the states of all needs, and whether the server is leaving: it stops,
+// and load balancers are to send calls elsewhere. It is ready if it is not leaving and
+// all needs are met.
+func (s *Server) Readiness() (needs []NeedState, leaving bool) {
+	s.readiness.mu.Lock()
+	defer s.readiness.mu.Unlock()
+	return slices.Clone(s.readiness.states), s.leaving.Load()
 }
 
 // newReadiness sets the health of services that need nothing to SERVING, and that of
 // the others to NOT_SERVING.
 func newReadiness(health *watchedHealth, all *services) *readiness {
-	r := &readiness{services: []string{""}, needs: all.needs, met: make([]bool, len(all.needs))}
+	r := &readiness{services: []string{""}, needs: all.needs}
+	for _, need := range all.needs {
+		r.states = append(r.states, NeedState{need.name, errUnchecked, time.Now()})
+	}
 	r.health = func(service string, ready bool) { setHealth(health.Server, service, ready) }
 	for _, service := range all.served {
 		r.services = append(r.services, service.Desc.ServiceName)
@@ -68,20 +93,22 @@ func newReadiness(health *watchedHealth, all *services) *readiness {
 func (r *readiness) checks(log *slog.Logger) (checks []companion) {
 	for i, need := range r.needs {
 		checks = append(checks, companion{"the check of " + need.name, func(ctx context.Context) error {
-			need.watch(ctx, log, func(met bool) { r.record(i, met) })
+			need.watch(ctx, log, func(err error) { r.record(i, err) })
 			return nil
 		}})
 	}
 	return checks
 }
 
-// record records whether a need is met, and sets the health. It holds the lock during
+// record records the error of a check, and sets the health. It holds the lock during
 // both, so that the health that is set last is the current one.
-func (r *readiness) record(i int, met bool) {
+func (r *readiness) record(i int, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.met[i] != met {
-		r.met[i] = met
+	state := &r.states[i]
+	changed := (state.Err == nil) != (err == nil)
+	if state.Err = err; changed {
+		state.Since = time.Now()
 		r.set()
 	}
 }
@@ -91,7 +118,7 @@ func (r *readiness) set() {
 	for _, service := range r.services {
 		ready := true
 		for i, need := range r.needs {
-			ready = ready && (r.met[i] || !need.isOf(service))
+			ready = ready && (r.states[i].Err == nil || !need.isOf(service))
 		}
 		r.health(service, ready)
 	}
@@ -102,19 +129,19 @@ func (r *readiness) set() {
 // NOT_SERVING. When ctx ends it sets them to NOT_SERVING, and returns. It logs to
 // [slog.Default] when check begins to fail, and when it succeeds again.
 func ReportHealth(ctx context.Context, to *health.Server, name string, check func(context.Context) error, services ...string) {
-	set := func(met bool) {
+	set := func(err error) {
 		for _, service := range services {
-			setHealth(to, service, met)
+			setHealth(to, service, err == nil)
 		}
 	}
-	set(false)
-	defer set(false)
+	set(errUnchecked)
+	defer set(errUnchecked)
 	need{name: name, check: check}.watch(ctx, slog.Default(), set)
 }
 
-// watch checks a need until ctx ends, records whether it is met, and logs when that
-// changes.
-func (n need) watch(ctx context.Context, log *slog.Logger, record func(met bool)) {
+// watch checks a need until ctx ends, records the error of each check, and logs when it
+// begins to fail or to succeed.
+func (n need) watch(ctx context.Context, log *slog.Logger, record func(error)) {
 	for failing := false; ; {
 		err := n.checkInTime(ctx)
 		switch {
@@ -126,7 +153,7 @@ func (n need) watch(ctx context.Context, log *slog.Logger, record func(met bool)
 			log.Info("ready again", "needs", n.name)
 		}
 		failing = err != nil
-		record(!failing)
+		record(err)
 		select {
 		case <-ctx.Done():
 			return

@@ -238,8 +238,10 @@ func (s *Server) loadFiles(watches []watch) error {
 	return nil
 }
 
-// Stats is what a server has counted since it listens.
+// Stats are figures of a server since it listens.
 type Stats struct {
+	// Connections are those that are open, of gRPC and of HTTP (see package web).
+	Connections int
 	// CertificateEnds is when the server's certificate ends, or one that leads from it
 	// to its root. It is zero without TLS.
 	CertificateEnds time.Time
@@ -254,7 +256,7 @@ type FileStats struct{ Reloads, Failures int64 }
 
 // Stats returns the counts as they are now.
 func (s *Server) Stats() Stats {
-	stats := Stats{Files: map[string]FileStats{}}
+	stats := Stats{Connections: s.limits.connections.count(), Files: map[string]FileStats{}}
 	if s.certificates != nil {
 		stats.CertificateEnds = s.certificates.ends()
 	}

@@ -79,7 +79,7 @@ func (f filler) fill(m protoreflect.Message, depth int) {
 	fields := m.Descriptor().Fields()
 	for i := range fields.Len() {
 		fd := fields.Get(i)
-		if oneof := fd.ContainingOneof(); oneof != nil && oneof.Fields().Get(0) != fd {
+		if oneof := fd.ContainingOneof(); oneof != nil && chosen(oneof) != fd {
 			continue
 		}
 		if held := fd.Message(); held != nil && (f.requiresItself(held) || fd.IsMap() && f.requiresItself(fd.MapValue().Message())) {
@@ -103,6 +103,15 @@ func (f filler) fill(m protoreflect.Message, depth int) {
 			f.fill(m.Mutable(fd).Message(), depth-1)
 		}
 	}
+}
+
+// chosen is the field of a oneof that gets a value: the first, but of an attribute of a
+// CloudEvent the text, since it is stored as that.
+func chosen(oneof protoreflect.OneofDescriptor) protoreflect.FieldDescriptor {
+	if text := oneof.Fields().ByName("ce_string"); text != nil {
+		return text
+	}
+	return oneof.Fields().Get(0)
 }
 
 // made counts the unique numbers.

@@ -40,11 +40,9 @@ func run(ctx context.Context, args []string) error {
 			return guard.Keys("shop-server", args[1:], os.Getenv, os.Stdout)
 		}
 	}
-	var (
-		access guard.Config // API keys and rates
-		httpPort web.Config // HTTP beside gRPC
-		opsPort ops.Config // probes and metrics
-	)
+	var access guard.Config
+	var httpPort web.Config
+	var opsPort ops.Config
 	refused := rejected.Config{Caller: guard.CallerName}
 	config, err := server.Parse("shop-server", args, os.Getenv, os.Stdout,
 		access.Flags, httpPort.Flags, opsPort.Flags, refused.Flags)

@@ -31,11 +31,9 @@ func run(ctx context.Context, args []string) error {
 	if len(args) > 0 && args[0] == "keys" {
 		return guard.Keys("notes-server", args[1:], os.Getenv, os.Stdout)
 	}
-	var (
-		access guard.Config // API keys and rates
-		httpPort web.Config // HTTP beside gRPC
-		opsPort ops.Config // probes and metrics
-	)
+	var access guard.Config
+	var httpPort web.Config
+	var opsPort ops.Config
 	config, err := server.Parse("notes-server", args, os.Getenv, os.Stdout,
 		access.Flags, httpPort.Flags, opsPort.Flags)
 	if err != nil {

@@ -14,7 +14,8 @@ func MovementService(impl inventoryv1.MovementServiceServer) Service {
 		Desc: &inventoryv1.MovementService_ServiceDesc,
 		Impl: impl,
 		RPCs: map[string]server.RPC{
-			"ReportMovement": server.TakesEvent(func(request *inventoryv1.ReportMovementRequest) string { return request.GetMovement().GetWarehouse() }),
+			"ReportMovement": server.TakesEvent(func(request *inventoryv1.ReportMovementRequest) string { return request.GetMovement().GetWarehouse() }).
+				WithFields(server.Fields{Holder: "movement", ID: "event_id", Source: "warehouse", Type: "event_type", Subject: "sku", Time: "occurred_at"}),
 			"WatchMovements": {Tails: true},
 		},
 	}

@@ -54,6 +54,7 @@ type consumer struct {
 // openLog is a log that is open. Several may share one memory.
 type openLog struct {
 	*memory
+	eventlog.Commits
 	mode  eventlog.Mode
 	open  context.Context // ends when the log is closed, with ErrClosed as its cause
 	close context.CancelCauseFunc
@@ -102,7 +103,8 @@ func (l *openLog) Append(ctx context.Context, events ...eventlog.Event) ([]event
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	receipts := make([]eventlog.Receipt, len(events))
-	before, recorded := len(l.records), time.Now().UTC()
+	begin := time.Now()
+	before, bytes, recorded := len(l.records), l.bytes, begin.UTC()
 	for i, event := range events {
 		key := [2]string{event.Source, event.ID}
 		position, known := l.positions[key]
@@ -128,6 +130,9 @@ func (l *openLog) Append(ctx context.Context, events ...eventlog.Event) ([]event
 	}
 	close(l.grown)
 	l.grown = make(chan struct{})
+	if stored := len(l.records) - before; stored > 0 {
+		l.Committed(stored, l.bytes-bytes, time.Since(begin))
+	}
 	return receipts, nil
 }
 
@@ -312,6 +317,9 @@ func (l *openLog) Stats(ctx context.Context) (eventlog.Stats, error) {
 		consumer := eventlog.ConsumerStats{Name: name, Position: c.position, Lag: int64(stats.Last - min(c.position, stats.Last)), Dead: int64(len(c.dead)), Failure: c.failure}
 		if c.holder != nil && c.holder.log.usable(ctx, false) == nil {
 			consumer.Holder = processName()
+		}
+		if consumer.Lag > 0 {
+			consumer.Oldest = l.records[c.position].Recorded
 		}
 		stats.Consumers = append(stats.Consumers, consumer)
 	}

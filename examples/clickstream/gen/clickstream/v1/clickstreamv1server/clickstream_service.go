@@ -14,11 +14,15 @@ func ClickstreamService(impl clickstreamv1.ClickstreamServiceServer) Service {
 		Desc: &clickstreamv1.ClickstreamService_ServiceDesc,
 		Impl: impl,
 		RPCs: map[string]server.RPC{
-			"Publish":       server.TakesEvent(func(request *clickstreamv1.PublishRequest) string { return request.GetEvent().GetSite() }),
-			"PublishBatch":  server.TakesEvents((*clickstreamv1.PublishBatchRequest).GetEvents, func(event *clickstreamv1.ClickEvent) string { return event.GetSite() }),
-			"PublishStream": server.TakesEvent(func(request *clickstreamv1.PublishStreamRequest) string { return request.GetEvent().GetSite() }),
-			"Relay":         server.TakesEvent(func(request *clickstreamv1.RelayRequest) string { return request.GetEvent().GetSite() }),
-			"Tail":          {Tails: true},
+			"Publish": server.TakesEvent(func(request *clickstreamv1.PublishRequest) string { return request.GetEvent().GetSite() }).
+				WithFields(server.Fields{Holder: "event", ID: "event_id", Source: "site", Type: "event_type", Subject: "visitor", Time: "occurred_at", Data: "properties"}),
+			"PublishBatch": server.TakesEvents((*clickstreamv1.PublishBatchRequest).GetEvents, func(event *clickstreamv1.ClickEvent) string { return event.GetSite() }).
+				WithFields(server.Fields{Holder: "events", ID: "event_id", Source: "site", Type: "event_type", Subject: "visitor", Time: "occurred_at", Data: "properties"}),
+			"PublishStream": server.TakesEvent(func(request *clickstreamv1.PublishStreamRequest) string { return request.GetEvent().GetSite() }).
+				WithFields(server.Fields{Holder: "event", ID: "event_id", Source: "site", Type: "event_type", Subject: "visitor", Time: "occurred_at", Data: "properties"}),
+			"Relay": server.TakesEvent(func(request *clickstreamv1.RelayRequest) string { return request.GetEvent().GetSite() }).
+				WithFields(server.Fields{Holder: "event", ID: "event_id", Source: "site", Type: "event_type", Subject: "visitor", Time: "occurred_at", Data: "properties"}),
+			"Tail": {Tails: true},
 		},
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -180,9 +181,13 @@ func (a *appendCall) unstored() (entries []*entry) {
 
 // storeOne publishes one event.
 func (l *streamLog) storeOne(ctx context.Context, entry *entry) error {
+	begin := time.Now()
 	ack, err := l.publish(ctx, l.events, entry.message)
 	if err == nil && ack.Duplicate {
 		return l.markDuplicate(ctx, entry, ack.Sequence)
+	}
+	if err == nil {
+		l.Committed(1, int64(entry.event.Size()), time.Since(begin))
 	}
 	entry.position = eventlog.Position(ack.Sequence)
 	return err
@@ -219,6 +224,7 @@ func (l *streamLog) storeBatch(ctx context.Context, entries []*entry) error {
 		return ctx.Err()
 	}
 	id := l.newID()
+	begin, bytes := time.Now(), 0
 	last := len(entries) - 1
 	var ack acknowledgement
 	for i, entry := range entries {
@@ -240,7 +246,9 @@ func (l *streamLog) storeBatch(ctx context.Context, entries []*entry) error {
 	}
 	for i, entry := range entries {
 		entry.position = eventlog.Position(ack.Sequence) - eventlog.Position(last-i)
+		bytes += entry.event.Size()
 	}
+	l.Committed(len(entries), int64(bytes), time.Since(begin))
 	return nil
 }
 

@@ -37,6 +37,7 @@ const (
 	headerTime    = "ce-time"
 	headerSchema  = "ce-dataschema"
 	headerContent = "content-type"
+	headerTrace   = "traceparent" // as instrumentation of NATS has it; left out if it is empty
 )
 
 // message returns the message that stores an event. It shares the event's data.
@@ -59,6 +60,9 @@ func (c *config) message(event *eventlog.Event) *nats.Msg {
 	}
 	if !event.Time.IsZero() {
 		header[headerTime] = []string{event.Time.UTC().Format(time.RFC3339Nano)}
+	}
+	if event.Traceparent != "" {
+		header[headerTrace] = []string{event.Traceparent}
 	}
 	return &nats.Msg{Subject: c.subject(event), Header: header, Data: event.Data}
 }
@@ -87,6 +91,7 @@ func parseRecord(sequence uint64, recorded time.Time, header nats.Header, data [
 		}
 		*attribute.value = value
 	}
+	record.Traceparent = eventlog.ParseTraceparent(header.Get(headerTrace))
 	record.Time = record.Recorded
 	if text := header.Get(headerTime); text != "" {
 		happened, err := time.Parse(time.RFC3339Nano, text)

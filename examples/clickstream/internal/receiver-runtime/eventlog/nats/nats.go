@@ -62,6 +62,7 @@ func init() { eventlog.Register(open, "nats", "tls") }
 // dead letters of its consumers in another.
 type streamLog struct {
 	*config
+	eventlog.Commits
 	mode eventlog.Mode
 
 	conn      *nats.Conn

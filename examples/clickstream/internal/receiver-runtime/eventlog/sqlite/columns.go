@@ -22,13 +22,14 @@ const (
 	subjectColumn
 	timeColumn
 	schemaColumn
+	traceColumn
 	dataColumn
 	columnCount
 )
 
 var columns = [columnCount]string{
 	sourceColumn: "source", idColumn: "id", typeColumn: "type", subjectColumn: "subject",
-	timeColumn: "time", schemaColumn: "schema", dataColumn: "data",
+	timeColumn: "time", schemaColumn: "schema", traceColumn: "traceparent", dataColumn: "data",
 }
 
 // columnList is the columns as a statement lists them.
@@ -45,7 +46,7 @@ type eventRow [columnCount]driver.Value
 func newEventRow(event *eventlog.Event, buffer []byte) (row eventRow) {
 	row = eventRow{
 		sourceColumn: event.Source, idColumn: event.ID, typeColumn: event.Type, subjectColumn: event.Subject,
-		schemaColumn: event.Schema,
+		schemaColumn: event.Schema, traceColumn: event.Traceparent,
 	}
 	if !event.Time.IsZero() {
 		row[timeColumn] = formatTime(event.Time)
@@ -56,6 +57,14 @@ func newEventRow(event *eventlog.Event, buffer []byte) (row eventRow) {
 	}
 	row[dataColumn] = buffer
 	return row
+}
+
+// size returns what [eventlog.Event.Size] does for the event of a row.
+func (r *eventRow) size() int {
+	text := func(column int) string { text, _ := r[column].(string); return text }
+	data, _ := r[dataColumn].([]byte)
+	event := eventlog.Event{ID: text(idColumn), Source: text(sourceColumn), Type: text(typeColumn), Subject: text(subjectColumn), Schema: text(schemaColumn), Data: data}
+	return event.Size()
 }
 
 // parseTexts sets the texts of a record from one text: when it was recorded, and
@@ -82,6 +91,8 @@ func parseTexts(record *eventlog.Record, texts string) (err error) {
 			record.Time, err = parseTime(text)
 		case schemaColumn:
 			record.Schema = text
+		case traceColumn:
+			record.Traceparent = text
 		}
 	}
 	return err
@@ -108,7 +119,7 @@ func scanLetter(rows *sql.Rows) (letter eventlog.DeadLetter, err error) {
 	var happened, recorded, gaveUp string
 	event := [columnCount]any{
 		sourceColumn: &letter.Source, idColumn: &letter.ID, typeColumn: &letter.Type, subjectColumn: &letter.Subject,
-		timeColumn: &happened, schemaColumn: &letter.Schema, dataColumn: &letter.Data,
+		timeColumn: &happened, schemaColumn: &letter.Schema, traceColumn: &letter.Traceparent, dataColumn: &letter.Data,
 	}
 	err = rows.Scan(append([]any{&letter.Consumer, &letter.Position, &recorded, &letter.Tries, &letter.Reason, &gaveUp, &letter.Retrying}, event[:]...)...)
 	if err != nil {

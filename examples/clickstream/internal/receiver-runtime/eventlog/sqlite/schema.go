@@ -58,6 +58,8 @@ var migrations = []string{
 		time     TEXT NOT NULL, -- that the clock showed, in the format of events
 		ahead    INTEGER NOT NULL -- by how many nanoseconds the wall clock was ahead of it from then on
 	)`,
+	`ALTER TABLE events ADD COLUMN traceparent TEXT NOT NULL DEFAULT ''; -- of the span that sent it, as W3C Trace Context defines it; '': not known
+	ALTER TABLE dead_letters ADD COLUMN traceparent TEXT NOT NULL DEFAULT ''`,
 }
 
 // schemaVersion returns the version of the schema in a file, 0 if it is empty, or

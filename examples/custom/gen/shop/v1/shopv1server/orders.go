@@ -14,9 +14,11 @@ func Orders(impl shopv1.OrdersServer) Service {
 		Desc: &shopv1.Orders_ServiceDesc,
 		Impl: impl,
 		RPCs: map[string]server.RPC{
-			"Report":    server.TakesEvent(func(event *shopv1.OrderEvent) string { return event.GetTenantId() }),
-			"ReportAll": server.TakesEvent(func(event *shopv1.OrderEvent) string { return event.GetTenantId() }),
-			"Follow":    {Tails: true},
+			"Report": server.TakesEvent(func(event *shopv1.OrderEvent) string { return event.GetTenantId() }).
+				WithFields(server.Fields{ID: "event_id", Source: "tenant_id", Type: "event_type", Subject: "user_id", Time: "occurred_at", Data: "payload"}),
+			"ReportAll": server.TakesEvent(func(event *shopv1.OrderEvent) string { return event.GetTenantId() }).
+				WithFields(server.Fields{ID: "event_id", Source: "tenant_id", Type: "event_type", Subject: "user_id", Time: "occurred_at", Data: "payload"}),
+			"Follow": {Tails: true},
 		},
 	}
 }

@@ -64,8 +64,18 @@ func (l *streamLog) denied(since time.Time) error {
 // checkAccount returns an error if the account has no room, unless the user may not ask
 // for that.
 func (l *streamLog) checkAccount(ctx context.Context) error {
+	free, limited, err := l.accountFree(ctx)
+	if err == nil && limited && free == 0 {
+		return &eventlog.Error{Kind: eventlog.ErrFull, Detail: "its account has used all of its storage"}
+	}
+	return err
+}
+
+// accountFree returns how many bytes more the account can store, if that is limited and
+// the user may ask.
+func (l *streamLog) accountFree(ctx context.Context) (bytes int64, limited bool, err error) {
 	if l.account.Err() != nil {
-		return nil
+		return 0, false, nil
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -73,11 +83,11 @@ func (l *streamLog) checkAccount(ctx context.Context) error {
 	account, err := l.jetstream.AccountInfo(ctx)
 	switch {
 	case l.account.Err() != nil:
-		return nil
+		return 0, false, nil
 	case err != nil:
-		return err
-	case account.Limits.MaxStore > 0 && account.Store >= uint64(account.Limits.MaxStore):
-		return &eventlog.Error{Kind: eventlog.ErrFull, Detail: "its account has used all of its storage"}
+		return 0, false, err
+	case account.Limits.MaxStore <= 0:
+		return 0, false, nil
 	}
-	return nil
+	return max(0, account.Limits.MaxStore-int64(account.Store)), true, nil
 }

@@ -128,6 +128,7 @@ func (a *appendCall) receipts() ([]eventlog.Receipt, error) {
 type appender struct {
 	writer   *writer
 	growth   *growth
+	commits  *eventlog.Commits
 	underWay stopwatch
 
 	mu       sync.Mutex
@@ -142,12 +143,12 @@ type appender struct {
 	err     error         // of closing the writer
 }
 
-func startAppender(path string, growth *growth) (*appender, error) {
+func startAppender(path string, growth *growth, commits *eventlog.Commits) (*appender, error) {
 	writer, err := newWriter(path)
 	if err != nil {
 		return nil, err
 	}
-	a := &appender{writer: writer, growth: growth, stopped: make(chan struct{})}
+	a := &appender{writer: writer, growth: growth, commits: commits, stopped: make(chan struct{})}
 	a.wake.L = &a.mu
 	go a.run()
 	go a.watch()
@@ -193,10 +194,13 @@ func (a *appender) run() {
 	batch, more := a.take(nil)
 	for ; more; batch, more = a.take(batch[:0]) {
 		if len(batch) > 0 {
-			a.underWay.start()
+			begin := a.underWay.start()
 			failure := a.writer.store(batch)
 			a.underWay.stop()
 			a.note(failure)
+			if failure == nil && a.commits.Observed() {
+				a.observe(batch, time.Since(begin))
+			}
 			a.growth.notify()
 		}
 		for i, call := range batch {
@@ -208,6 +212,21 @@ func (a *appender) run() {
 		runtime.Gosched()
 	}
 	a.err = a.writer.close()
+}
+
+// observe notes a commit of a batch.
+func (a *appender) observe(batch []*appendCall, took time.Duration) {
+	events, bytes := 0, 0
+	for _, call := range batch {
+		for i := range call.entries {
+			if entry := &call.entries[i]; call.err == nil && !entry.isDuplicate {
+				events, bytes = events+1, bytes+entry.row.size()
+			}
+		}
+	}
+	if events > 0 {
+		a.commits.Committed(events, int64(bytes), took)
+	}
 }
 
 // watchInterval is how soon it is noticed that a file was removed while nobody
@@ -253,7 +272,11 @@ type stopwatch struct {
 	since time.Time // zero: none is running
 }
 
-func (u *stopwatch) start() { u.set(time.Now()) }
+func (u *stopwatch) start() time.Time {
+	now := time.Now()
+	u.set(now)
+	return now
+}
 
 func (u *stopwatch) stop() { u.set(time.Time{}) }
 

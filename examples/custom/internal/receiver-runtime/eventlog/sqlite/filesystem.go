@@ -19,6 +19,10 @@ var remote = map[string]string{
 // a local one or can't be found out, as on Windows. Tests replace it.
 var fileSystem = statFileSystem
 
+// deviceFree returns how many bytes are free, for this user, on the device that a directory
+// is on, if that can be found out. Tests replace it.
+var deviceFree = statFree
+
 // refuseRemote returns an error if a file is on a file system of another machine.
 func refuseRemote(path string) error {
 	name := fileSystem(filepath.Dir(path))

@@ -53,6 +53,7 @@ type fileLog struct {
 	path    string
 	readers *readers
 	growth  growth
+	eventlog.Commits
 
 	// Only a log that was opened for appending has these.
 	appender *appender
@@ -202,7 +203,7 @@ func openWriter(ctx context.Context, path string, parameters parameters) (_ *fil
 	if err := log.migrate(ctx); err != nil {
 		return nil, err
 	}
-	if log.appender, err = startAppender(path, &log.growth); err != nil {
+	if log.appender, err = startAppender(path, &log.growth, &log.Commits); err != nil {
 		return nil, openError(path, err)
 	}
 	if parameters.limits != (limits{}) {

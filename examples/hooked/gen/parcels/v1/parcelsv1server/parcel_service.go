@@ -14,8 +14,9 @@ func ParcelService(impl parcelsv1.ParcelServiceServer) Service {
 		Desc: &parcelsv1.ParcelService_ServiceDesc,
 		Impl: impl,
 		RPCs: map[string]server.RPC{
-			"ReportScan": server.TakesEvent(func(request *parcelsv1.ReportScanRequest) string { return request.GetScan().GetDepot() }),
-			"Follow":     {Tails: true},
+			"ReportScan": server.TakesEvent(func(request *parcelsv1.ReportScanRequest) string { return request.GetScan().GetDepot() }).
+				WithFields(server.Fields{Holder: "scan", ID: "event_id", Source: "depot", Type: "event_type", Subject: "parcel", Time: "occurred_at"}),
+			"Follow": {Tails: true},
 		},
 	}
 }

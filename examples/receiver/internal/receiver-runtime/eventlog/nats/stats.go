@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -39,14 +40,48 @@ func (l *streamLog) Stats(ctx context.Context) (stats eventlog.Stats, err error)
 			stats.First, stats.Last, stats.Oldest = eventlog.Position(events.FirstSeq), eventlog.Position(events.LastSeq), events.FirstTime.UTC()
 		}
 		for _, state := range states {
-			stats.Consumers = append(stats.Consumers, state.stats(info, dead))
+			consumer := state.stats(info, dead)
+			if consumer.Oldest, err = l.recordedAfter(ctx, consumer.Position, consumer.Lag); err != nil {
+				return err
+			}
+			stats.Consumers = append(stats.Consumers, consumer)
 		}
-		return nil
+		stats.Free, err = l.free(ctx, info)
+		return err
 	})
 	if err != nil {
 		return eventlog.Stats{}, err
 	}
 	return stats, nil
+}
+
+// recordedAfter returns when the first event after a position was recorded, of which there
+// are so many.
+func (l *streamLog) recordedAfter(ctx context.Context, position eventlog.Position, count int64) (time.Time, error) {
+	if count == 0 {
+		return time.Time{}, nil
+	}
+	message, err := l.get(ctx, l.events, getRequest{Sequence: uint64(position) + 1, Next: ">"})
+	if err != nil || message == nil { // it has been removed meanwhile
+		return time.Time{}, err
+	}
+	return message.time.UTC(), nil
+}
+
+// free returns how many bytes more the stream can take by its own limit and by that of its
+// account, or nil if neither is known.
+func (l *streamLog) free(ctx context.Context, events *jetstream.StreamInfo) (*int64, error) {
+	free, limited, err := l.accountFree(ctx)
+	if limit := events.Config.MaxBytes; limit > 0 {
+		room := max(0, limit-int64(events.State.Bytes))
+		if !limited || room < free {
+			free, limited = room, true
+		}
+	}
+	if err != nil || !limited {
+		return nil, err
+	}
+	return &free, nil
 }
 
 // consumerStates returns the states of all consumers, by their names, and how many

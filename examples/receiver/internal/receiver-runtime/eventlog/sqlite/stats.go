@@ -8,6 +8,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"path/filepath"
 
 	"example.com/receiver/internal/receiver-runtime/eventlog"
 )
@@ -34,8 +35,13 @@ func (l *fileLog) Stats(ctx context.Context) (eventlog.Stats, error) {
 		if stats.Bytes, err = bytesInUse(ctx, r.Conn); err != nil {
 			return err
 		}
+		if stats.Free, err = freeBytes(ctx, r.Conn, l.path); err != nil {
+			return err
+		}
 		rows, err := r.QueryContext(ctx, `SELECT number, name, ifnull(place, 0), ifnull(failure, '{}'),
-			(SELECT count(*) FROM dead_letters WHERE consumer = name) FROM consumers ORDER BY name`)
+			(SELECT count(*) FROM dead_letters WHERE consumer = name),
+			(SELECT recorded FROM events WHERE position > ifnull(place, 0) ORDER BY position LIMIT 1)
+			FROM consumers ORDER BY name`)
 		if err != nil {
 			return err
 		}
@@ -44,8 +50,14 @@ func (l *fileLog) Stats(ctx context.Context) (eventlog.Stats, error) {
 			var number int64
 			var consumer eventlog.ConsumerStats
 			var failure []byte
-			if err := rows.Scan(&number, &consumer.Name, &consumer.Position, &failure, &consumer.Dead); err != nil {
+			var oldest sql.NullString
+			if err := rows.Scan(&number, &consumer.Name, &consumer.Position, &failure, &consumer.Dead, &oldest); err != nil {
 				return err
+			}
+			if oldest.Valid {
+				if consumer.Oldest, err = parseTime(oldest.String); err != nil {
+					return err
+				}
 			}
 			if err := json.Unmarshal(failure, &consumer.Failure); err != nil {
 				return fmt.Errorf("the failure of consumer %q: %w", consumer.Name, err)
@@ -64,6 +76,19 @@ func (l *fileLog) Stats(ctx context.Context) (eventlog.Stats, error) {
 		stats.Consumers[i].Holder = leaseHolder(ctx, l.leaseFile(number))
 	}
 	return stats, nil
+}
+
+// freeBytes returns how many bytes more the file can take: what is free on its device, and
+// in the file; nil if that is not known.
+func freeBytes(ctx context.Context, conn *sql.Conn, path string) (*int64, error) {
+	free, ok := deviceFree(filepath.Dir(path))
+	if !ok {
+		return nil, nil
+	}
+	var within int64
+	err := conn.QueryRowContext(ctx, "SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size").Scan(&within)
+	free += within
+	return &free, err
 }
 
 // bytesInUse returns how many bytes of the file are in use.

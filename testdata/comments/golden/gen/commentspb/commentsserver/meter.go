@@ -4,6 +4,8 @@
 package commentsserver
 
 import (
+	"time"
+
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 
@@ -16,8 +18,10 @@ func Meter(impl commentspb.MeterServer) Service {
 		Desc: &commentspb.Meter_ServiceDesc,
 		Impl: impl,
 		RPCs: map[string]server.RPC{
-			"Measure":   server.TakesEvent(func(event *commentspb.Measurement) string { return eventlog.Number(event.GetSensor()) }),
-			"Calibrate": server.TakesEvent(func(event *commentspb.Calibration) string { return "" }),
+			"Measure": server.TakesEvent(func(event *commentspb.Measurement) string { return eventlog.Number(event.GetSensor()) }).
+				WithFields(server.Fields{ID: "number", Source: "sensor", Type: "quantity", Subject: "room", Time: "at", Unit: time.Millisecond}),
+			"Calibrate": server.TakesEvent(func(event *commentspb.Calibration) string { return "" }).
+				WithFields(server.Fields{Data: "payload"}),
 		},
 	}
 }

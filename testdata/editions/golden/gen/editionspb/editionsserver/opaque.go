@@ -15,9 +15,12 @@ func Opaque(impl editionspb.OpaqueServer) Service {
 		Desc: &editionspb.Opaque_ServiceDesc,
 		Impl: impl,
 		RPCs: map[string]server.RPC{
-			"Take":     server.TakesEvent(func(event *editionspb.PressEvent) string { return event.GetSource() }),
-			"TakeMany": server.TakesEvents((*editionspb.Presses).GetPresses, func(event *editionspb.PressEvent) string { return event.GetSource() }),
-			"Get":      server.TakesEvents((*editionspb.Presses).GetPresses, func(event *editionspb.PressEvent) string { return event.GetSource() }),
+			"Take": server.TakesEvent(func(event *editionspb.PressEvent) string { return event.GetSource() }).
+				WithFields(server.Fields{ID: "event_id", Source: "source", Type: "event_type"}),
+			"TakeMany": server.TakesEvents((*editionspb.Presses).GetPresses, func(event *editionspb.PressEvent) string { return event.GetSource() }).
+				WithFields(server.Fields{Holder: "presses", ID: "event_id", Source: "source", Type: "event_type"}),
+			"Get": server.TakesEvents((*editionspb.Presses).GetPresses, func(event *editionspb.PressEvent) string { return event.GetSource() }).
+				WithFields(server.Fields{Holder: "presses", ID: "event_id", Source: "source", Type: "event_type"}),
 		},
 	}
 }

@@ -15,16 +15,24 @@ func Intake(impl kindspb.IntakeServer) Service {
 		Desc: &kindspb.Intake_ServiceDesc,
 		Impl: impl,
 		RPCs: map[string]server.RPC{
-			"One":             server.TakesEvent(func(event *kindspb.ClickEvent) string { return "" }),
-			"Held":            server.TakesEvent(func(request *kindspb.HeldRequest) string { return "" }),
-			"Batch":           server.TakesEvents((*kindspb.BatchRequest).GetEvents, func(event *kindspb.ClickEvent) string { return "" }),
-			"Upload":          server.TakesEvent(func(event *kindspb.ClickEvent) string { return "" }),
-			"UploadHeld":      server.TakesEvent(func(request *kindspb.HeldRequest) string { return "" }),
-			"UploadBatches":   server.TakesEvents((*kindspb.BatchRequest).GetEvents, func(event *kindspb.ClickEvent) string { return "" }),
-			"Exchange":        server.TakesEvent(func(event *kindspb.ClickEvent) string { return "" }),
-			"ExchangeBatches": server.TakesEvents((*kindspb.BatchRequest).GetEvents, func(event *kindspb.ClickEvent) string { return "" }),
-			"Follow":          {Tails: true},
-			"FollowAll":       {Tails: true},
+			"One": server.TakesEvent(func(event *kindspb.ClickEvent) string { return "" }).
+				WithFields(server.Fields{Type: "type", Subject: "user_id", Time: "event_time"}),
+			"Held": server.TakesEvent(func(request *kindspb.HeldRequest) string { return "" }).
+				WithFields(server.Fields{Holder: "event", Type: "type", Subject: "user_id", Time: "event_time"}),
+			"Batch": server.TakesEvents((*kindspb.BatchRequest).GetEvents, func(event *kindspb.ClickEvent) string { return "" }).
+				WithFields(server.Fields{Holder: "events", Type: "type", Subject: "user_id", Time: "event_time"}),
+			"Upload": server.TakesEvent(func(event *kindspb.ClickEvent) string { return "" }).
+				WithFields(server.Fields{Type: "type", Subject: "user_id", Time: "event_time"}),
+			"UploadHeld": server.TakesEvent(func(request *kindspb.HeldRequest) string { return "" }).
+				WithFields(server.Fields{Holder: "event", Type: "type", Subject: "user_id", Time: "event_time"}),
+			"UploadBatches": server.TakesEvents((*kindspb.BatchRequest).GetEvents, func(event *kindspb.ClickEvent) string { return "" }).
+				WithFields(server.Fields{Holder: "events", Type: "type", Subject: "user_id", Time: "event_time"}),
+			"Exchange": server.TakesEvent(func(event *kindspb.ClickEvent) string { return "" }).
+				WithFields(server.Fields{Type: "type", Subject: "user_id", Time: "event_time"}),
+			"ExchangeBatches": server.TakesEvents((*kindspb.BatchRequest).GetEvents, func(event *kindspb.ClickEvent) string { return "" }).
+				WithFields(server.Fields{Holder: "events", Type: "type", Subject: "user_id", Time: "event_time"}),
+			"Follow":    {Tails: true},
+			"FollowAll": {Tails: true},
 		},
 	}
 }

@@ -15,7 +15,8 @@ func Client(impl context.ClientServer) Service {
 		Desc: &context.Client_ServiceDesc,
 		Impl: impl,
 		RPCs: map[string]server.RPC{
-			"Do": server.TakesEvent(func(event *context.LogEvent) string { return event.GetSource() }),
+			"Do": server.TakesEvent(func(event *context.LogEvent) string { return event.GetSource() }).
+				WithFields(server.Fields{Source: "source", Type: "type"}),
 		},
 	}
 }

@@ -15,7 +15,8 @@ func Server(impl context.ServerServer) Service {
 		Desc: &context.Server_ServiceDesc,
 		Impl: impl,
 		RPCs: map[string]server.RPC{
-			"Do": server.TakesEvent(func(event *context.ClientEvent) string { return event.GetSource() }),
+			"Do": server.TakesEvent(func(event *context.ClientEvent) string { return event.GetSource() }).
+				WithFields(server.Fields{Source: "source", Type: "type"}),
 		},
 	}
 }

@@ -16,8 +16,8 @@ import (
 
 // This does not build if this code and the runtime do not fit each other: then run protoc-gen-receiver again.
 const (
-	_ = version.RuntimeIsTooOldForThisCode(version.Level - 3)
-	_ = version.ThisCodeIsTooOldForTheRuntime(3 - version.Oldest)
+	_ = version.RuntimeIsTooOldForThisCode(version.Level - 4)
+	_ = version.ThisCodeIsTooOldForTheRuntime(4 - version.Oldest)
 )
 
 // A Log appends and reads the events of this package. It may be used from many
@@ -86,16 +86,17 @@ type Durability = eventlog.Durability
 
 // Stored is an event that was read from the store. It has these fields:
 //
-//	Message  M         // the event
-//	Position Position  // of the event in the store
-//	Recorded time.Time // when it was stored
-//	ID       string    // its id, unique among the events of its source
-//	Source   string    // where it comes from
-//	Type     string    // what happened
-//	Subject  string    // to whom or to what it happened
-//	Time     time.Time // when it happened, or Recorded if that is unknown
-//	Schema   string    // full name of its message type
-//	Data     []byte    // the bytes of Message, as they are stored
+//	Message     M         // the event
+//	Position    Position  // of the event in the store
+//	Recorded    time.Time // when it was stored
+//	ID          string    // its id, unique among the events of its source
+//	Source      string    // where it comes from
+//	Type        string    // what happened
+//	Subject     string    // to whom or to what it happened
+//	Time        time.Time // when it happened, or Recorded if that is unknown
+//	Schema      string    // full name of its message type
+//	Data        []byte    // the bytes of Message, as they are stored
+//	Traceparent string    // the span that sent it, as W3C Trace Context has it; "" if that is unknown
 type Stored[M proto.Message] = eventlog.Stored[M]
 
 // The errors of a Log, to test for with errors.Is. An RPC may return them as they

@@ -15,7 +15,8 @@ func Legacy(impl legacypb.LegacyServer) Service {
 		Desc: &legacypb.Legacy_ServiceDesc,
 		Impl: impl,
 		RPCs: map[string]server.RPC{
-			"Send": server.TakesEvent(func(event *legacypb.LegacyEvent) string { return event.GetSource() }),
+			"Send": server.TakesEvent(func(event *legacypb.LegacyEvent) string { return event.GetSource() }).
+				WithFields(server.Fields{Source: "source", Type: "type"}),
 		},
 	}
 }

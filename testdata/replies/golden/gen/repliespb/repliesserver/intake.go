@@ -15,15 +15,22 @@ func Intake(impl repliespb.IntakeServer) Service {
 		Desc: &repliespb.Intake_ServiceDesc,
 		Impl: impl,
 		RPCs: map[string]server.RPC{
-			"One":             server.TakesEvent(func(event *repliespb.SaleEvent) string { return "" }),
-			"Held":            server.TakesEvent(func(request *repliespb.HeldRequest) string { return "" }),
-			"Batch":           server.TakesEvents((*repliespb.BatchRequest).GetEvents, func(event *repliespb.SaleEvent) string { return "" }),
-			"BatchLists":      server.TakesEvents((*repliespb.BatchRequest).GetEvents, func(event *repliespb.SaleEvent) string { return "" }),
-			"Upload":          server.TakesEvent(func(event *repliespb.SaleEvent) string { return "" }),
-			"Exchange":        server.TakesEvent(func(event *repliespb.SaleEvent) string { return "" }),
-			"ExchangeBatches": server.TakesEvents((*repliespb.BatchRequest).GetEvents, func(event *repliespb.SaleEvent) string { return "" }),
-			"Follow":          {Tails: true},
-			"FollowLists":     {Tails: true},
+			"One": server.TakesEvent(func(event *repliespb.SaleEvent) string { return "" }).
+				WithFields(server.Fields{Type: "event_type", Subject: "user_id"}),
+			"Held": server.TakesEvent(func(request *repliespb.HeldRequest) string { return "" }).
+				WithFields(server.Fields{Holder: "event", Type: "event_type", Subject: "user_id"}),
+			"Batch": server.TakesEvents((*repliespb.BatchRequest).GetEvents, func(event *repliespb.SaleEvent) string { return "" }).
+				WithFields(server.Fields{Holder: "events", Type: "event_type", Subject: "user_id"}),
+			"BatchLists": server.TakesEvents((*repliespb.BatchRequest).GetEvents, func(event *repliespb.SaleEvent) string { return "" }).
+				WithFields(server.Fields{Holder: "events", Type: "event_type", Subject: "user_id"}),
+			"Upload": server.TakesEvent(func(event *repliespb.SaleEvent) string { return "" }).
+				WithFields(server.Fields{Type: "event_type", Subject: "user_id"}),
+			"Exchange": server.TakesEvent(func(event *repliespb.SaleEvent) string { return "" }).
+				WithFields(server.Fields{Type: "event_type", Subject: "user_id"}),
+			"ExchangeBatches": server.TakesEvents((*repliespb.BatchRequest).GetEvents, func(event *repliespb.SaleEvent) string { return "" }).
+				WithFields(server.Fields{Holder: "events", Type: "event_type", Subject: "user_id"}),
+			"Follow":      {Tails: true},
+			"FollowLists": {Tails: true},
 		},
 	}
 }

@@ -15,8 +15,10 @@ func Orders(impl shopv1.OrdersServer) Service {
 		Desc: &shopv1.Orders_ServiceDesc,
 		Impl: impl,
 		RPCs: map[string]server.RPC{
-			"Take":     server.TakesEvent(func(event *shopv1.OrderEvent) string { return "" }),
-			"TakeMany": server.TakesEvents((*shopv1.TakeManyRequest).GetEvents, func(event *shopv1.OrderEvent) string { return "" }),
+			"Take": server.TakesEvent(func(event *shopv1.OrderEvent) string { return "" }).
+				WithFields(server.Fields{ID: "event_id", Type: "event_type", Subject: "user_id"}),
+			"TakeMany": server.TakesEvents((*shopv1.TakeManyRequest).GetEvents, func(event *shopv1.OrderEvent) string { return "" }).
+				WithFields(server.Fields{Holder: "events", ID: "event_id", Type: "event_type", Subject: "user_id"}),
 		},
 	}
 }

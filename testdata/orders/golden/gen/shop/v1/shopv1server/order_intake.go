@@ -15,7 +15,8 @@ func OrderIntake(impl shopv1.OrderIntakeServer) Service {
 		Desc: &shopv1.OrderIntake_ServiceDesc,
 		Impl: impl,
 		RPCs: map[string]server.RPC{
-			"TakeOrder": server.TakesEvent(func(event *shopv1.OrderEvent) string { return event.GetTenantId() }),
+			"TakeOrder": server.TakesEvent(func(event *shopv1.OrderEvent) string { return event.GetTenantId() }).
+				WithFields(server.Fields{ID: "event_id", Source: "tenant_id", Type: "event_type", Subject: "user_id", Time: "occurred_at", Data: "payload"}),
 		},
 	}
 }

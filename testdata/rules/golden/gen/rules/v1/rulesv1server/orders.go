@@ -24,10 +24,14 @@ func Orders(impl rulesv1.OrdersServer) Service {
 		Desc: &rulesv1.Orders_ServiceDesc,
 		Impl: impl,
 		RPCs: map[string]server.RPC{
-			"Place":    server.TakesEvent(func(event *rulesv1.OrderEvent) string { return event.GetSource() }),
-			"PlaceAll": server.TakesEvents((*rulesv1.Batch).GetEvents, func(event *rulesv1.OrderEvent) string { return event.GetSource() }),
-			"Upload":   server.TakesEvent(func(event *rulesv1.OrderEvent) string { return event.GetSource() }),
-			"Exchange": server.TakesEvent(func(event *rulesv1.OrderEvent) string { return event.GetSource() }),
+			"Place": server.TakesEvent(func(event *rulesv1.OrderEvent) string { return event.GetSource() }).
+				WithFields(server.Fields{ID: "event_id", Source: "source", Type: "event_type", Subject: "subject", Time: "event_time"}),
+			"PlaceAll": server.TakesEvents((*rulesv1.Batch).GetEvents, func(event *rulesv1.OrderEvent) string { return event.GetSource() }).
+				WithFields(server.Fields{Holder: "events", ID: "event_id", Source: "source", Type: "event_type", Subject: "subject", Time: "event_time"}),
+			"Upload": server.TakesEvent(func(event *rulesv1.OrderEvent) string { return event.GetSource() }).
+				WithFields(server.Fields{ID: "event_id", Source: "source", Type: "event_type", Subject: "subject", Time: "event_time"}),
+			"Exchange": server.TakesEvent(func(event *rulesv1.OrderEvent) string { return event.GetSource() }).
+				WithFields(server.Fields{ID: "event_id", Source: "source", Type: "event_type", Subject: "subject", Time: "event_time"}),
 		},
 		Rules: ordersRules,
 	}

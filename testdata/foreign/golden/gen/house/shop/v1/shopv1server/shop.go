@@ -16,8 +16,10 @@ func Shop(impl shopv1.ShopServer) Service {
 		Desc: &shopv1.Shop_ServiceDesc,
 		Impl: impl,
 		RPCs: map[string]server.RPC{
-			"Report":    server.TakesEvent(func(event *commonv1.Event) string { return "" }),
-			"ReportOwn": server.TakesEvent(func(event *shopv1.Event) string { return "" }),
+			"Report": server.TakesEvent(func(event *commonv1.Event) string { return "" }).
+				WithFields(server.Fields{Type: "type", Subject: "subject"}),
+			"ReportOwn": server.TakesEvent(func(event *shopv1.Event) string { return "" }).
+				WithFields(server.Fields{Type: "type", Subject: "subject"}),
 		},
 	}
 }

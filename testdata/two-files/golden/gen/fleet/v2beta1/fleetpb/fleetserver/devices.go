@@ -15,7 +15,8 @@ func Devices(impl fleetpb.DevicesServer) Service {
 		Desc: &fleetpb.Devices_ServiceDesc,
 		Impl: impl,
 		RPCs: map[string]server.RPC{
-			"Report": server.TakesEvent(func(event *fleetpb.Reading_StateEvent) string { return "" }),
+			"Report": server.TakesEvent(func(event *fleetpb.Reading_StateEvent) string { return "" }).
+				WithFields(server.Fields{Type: "event_name", Subject: "subject"}),
 		},
 	}
 }

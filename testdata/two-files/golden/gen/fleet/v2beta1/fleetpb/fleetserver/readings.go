@@ -4,6 +4,8 @@
 package fleetserver
 
 import (
+	"time"
+
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/two-files/golden/gen/fleet/v2beta1/fleetpb"
@@ -15,7 +17,8 @@ func Readings(impl fleetpb.ReadingsServer) Service {
 		Desc: &fleetpb.Readings_ServiceDesc,
 		Impl: impl,
 		RPCs: map[string]server.RPC{
-			"Send": server.TakesEvent(func(event *fleetpb.ReadingEvent) string { return "" }),
+			"Send": server.TakesEvent(func(event *fleetpb.ReadingEvent) string { return "" }).
+				WithFields(server.Fields{Type: "type", Time: "timestamp_ms", Unit: time.Millisecond, Data: "data"}),
 		},
 	}
 }
