@@ -85,7 +85,7 @@ func TestAModuleGetsWhatItUses(t *testing.T) {
 
 	// What only code of yours uses comes with the use, and goes with it.
 	for _, use := range []struct{ name, of string }{
-		{"DrainStreams", "owndrain.go"}, {"GuardOptions", "own.go"}, {"GRPCOptions", "grpcoptions.go"}, {"Observers", "observe.go"}, {"Page", "ports.go"},
+		{"DrainStreams", "owndrain.go"}, {"GuardOptions", "own.go"}, {"GRPCOptions", "grpcoptions.go"}, {"Observers", "observe.go"},
 	} {
 		copied := filepath.Join(dir, "internal/receiver-runtime/server", use.of)
 		if _, err := os.Stat(copied); err == nil {
