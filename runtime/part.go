@@ -26,7 +26,7 @@ type Part struct {
 type file struct {
 	name     string   // its path below the runtime
 	optional bool     // whether it is left out unless something needs it
-	with     []string // packages that need it, if it is optional
+	with     []string // if it is optional, packages that need it, and words of code that does
 	packages []string // that it imports, by their paths below the runtime
 	others   []string // the import paths of all other packages that it imports
 }
@@ -42,7 +42,7 @@ func Has(pkg string) bool { return slices.Contains(All(), pkg) }
 // A file that has the line "//runtime:with PACKAGE..." above its package clause is
 // left out unless something else needs one of the packages. So the package servertest
 // brings no event log to a module that has none. The line "//runtime:used" leaves out a
-// file that no package needs. Of both kinds, those whose names code uses (see [Used]) are
+// file that no package needs. Of both kinds, those that code uses (see [Used]) are
 // given as well, by their paths, such as "server/observe.go".
 func Reached(imports ...string) (Part, error) {
 	var part Part
@@ -151,7 +151,9 @@ func condition(syntax *ast.File) (with []string, optional bool) {
 }
 
 // Used returns the optional files of the runtime, by their paths below it, that the text
-// of Go code uses: that has the name of a function, a type or a value which they export.
+// of Go code uses: that has the name of a function, a type or a value which they export,
+// or a word with a capital letter that their directive has beside packages, such as the
+// name of a field.
 func Used(text []byte) (files []string) {
 	packages := map[string]string{} // by their names in the code, where it gives them other ones
 	for _, match := range renamed.FindAllSubmatch(text, -1) {
@@ -159,32 +161,41 @@ func Used(text []byte) (files []string) {
 	}
 	for _, match := range qualified.FindAllSubmatch(text, -1) {
 		pkg := cmp.Or(packages[string(match[1])], string(match[1]))
-		if file, ok := optionalNames()[pkg+"."+string(match[2])]; ok && !slices.Contains(files, file) {
-			files = append(files, file)
-		}
+		files = append(files, optionalNames()[pkg+"."+string(match[2])]...)
 	}
-	return files
+	for _, word := range words.FindAll(text, -1) {
+		files = append(files, optionalNames()[string(word)]...)
+	}
+	slices.Sort(files)
+	return slices.Compact(files)
 }
 
 var (
-	// An import by another name, and a name with the package that it is of.
+	// An import by another name, a name with the package that it is of, and any name.
 	renamed   = regexp.MustCompile(`(\w+)\s+"[^"]*/(\w+)"`)
 	qualified = regexp.MustCompile(`(\w+)\s*\.\s*([A-Z]\w*)`)
+	words     = regexp.MustCompile(`\b[A-Z]\w*`)
 )
 
 // optionalNames returns the names that optional files export, such as "servertest.Log",
-// with the files.
-var optionalNames = sync.OnceValue(func() map[string]string {
-	names := map[string]string{}
+// and the words of their directives, with the files.
+var optionalNames = sync.OnceValue(func() map[string][]string {
+	names := map[string][]string{}
 	for _, name := range Optional() {
 		text, _ := Source.ReadFile(name)
-		syntax, err := parser.ParseFile(token.NewFileSet(), name, text, parser.SkipObjectResolution)
+		syntax, err := parser.ParseFile(token.NewFileSet(), name, text, parser.ParseComments|parser.SkipObjectResolution)
 		if err != nil {
 			continue // a test parses all files
 		}
 		for _, decl := range syntax.Decls {
 			for _, declared := range exported(decl) {
-				names[syntax.Name.Name+"."+declared] = name
+				names[syntax.Name.Name+"."+declared] = append(names[syntax.Name.Name+"."+declared], name)
+			}
+		}
+		with, _ := condition(syntax)
+		for _, word := range with {
+			if ast.IsExported(word) {
+				names[word] = append(names[word], name)
 			}
 		}
 	}

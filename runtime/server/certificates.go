@@ -237,6 +237,3 @@ func (c *certificates) remind(now time.Time) {
 			"ends", end.at.Format(time.RFC3339), "days", math.Floor(left.Hours()/24))
 	}
 }
-
-// ends returns when the first of the server's own certificates ends.
-func (c *certificates) ends() time.Time { return c.current.Load().ends[0].at }

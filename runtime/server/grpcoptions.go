@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/stats"
 )
 
 // GRPCOptions passes options of gRPC to the server, such as [grpc.WriteBufferSize].
@@ -20,6 +22,22 @@ import (
 // it would never be called.
 func GRPCOptions(options ...grpc.ServerOption) Option {
 	return option(func(all *services) { all.grpc, all.checkGRPC = append(all.grpc, options...), checkOptions })
+}
+
+// Credentials makes the server take each connection with credentials of yours, instead
+// of the certificate that its configuration names. If they don't encrypt, the same
+// holds as without them: [Config] has to allow plaintext on an address that other
+// machines can reach.
+func Credentials(own credentials.TransportCredentials) Option {
+	return option(func(all *services) { all.credentials = own })
+}
+
+// StatsHandlers adds handlers that gRPC calls for each connection and call, such as
+// that of OpenTelemetry. They also see the calls that the server's limits end. In this
+// server each call counts as a stream, and an [stats.InPayload] has the lengths of a
+// request but not the message.
+func StatsHandlers(handlers ...stats.Handler) Option {
+	return option(func(all *services) { all.stats = append(all.stats, handlers...) })
 }
 
 // passed are the fields of gRPC's own options that the user may set.

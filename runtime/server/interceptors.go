@@ -10,7 +10,6 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/stats"
 	"google.golang.org/grpc/status"
 )
 
@@ -32,14 +31,6 @@ func UnaryInterceptors(interceptors ...grpc.UnaryServerInterceptor) Option {
 // request has been received yet: RecvMsg of the stream receives it, within the limits.
 func StreamInterceptors(interceptors ...grpc.StreamServerInterceptor) Option {
 	return option(func(all *services) { all.stream = append(all.stream, interceptors...) })
-}
-
-// StatsHandlers adds handlers that gRPC calls for each connection and call, such as
-// that of OpenTelemetry. They also see the calls that the server's limits end. In this
-// server each call counts as a stream, and an [stats.InPayload] has the lengths of a
-// request but not the message.
-func StatsHandlers(handlers ...stats.Handler) Option {
-	return option(func(all *services) { all.stats = append(all.stats, handlers...) })
 }
 
 // Logger makes the server log to a logger of yours, instead of to the one that its

@@ -158,14 +158,6 @@ func Listen(config Config, options ...Option) (*Server, error) {
 	return s, nil
 }
 
-// Credentials makes the server take each connection with credentials of yours, instead
-// of the certificate that its configuration names. If they don't encrypt, the same
-// holds as without them: [Config] has to allow plaintext on an address that other
-// machines can reach.
-func Credentials(own credentials.TransportCredentials) Option {
-	return option(func(all *services) { all.credentials = own })
-}
-
 // encrypts reports whether clients connect with encryption.
 func (s *Server) encrypts() bool {
 	if s.credentials == nil {

@@ -83,12 +83,6 @@ type Fields struct {
 	Attributes                            string        // the map of all other attributes, by their names, to strings
 }
 
-// WithFields returns a description with the fields of the event.
-func (r RPC) WithFields(fields Fields) RPC {
-	r.Fields = &fields
-	return r
-}
-
 func (s Service) apply(all *services) { all.served = append(all.served, s) }
 
 // Without lets the server start without a service that its proto package
