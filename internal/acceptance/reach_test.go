@@ -83,6 +83,26 @@ func TestAModuleGetsWhatItUses(t *testing.T) {
 	checkPlain()
 	run(t, dir, "go", "test", "./...")
 
+	// What only code of yours uses comes with the use, and goes with it.
+	for _, use := range []struct{ name, of string }{
+		{"DrainStreams", "owndrain.go"}, {"GuardOptions", "own.go"}, {"GRPCOptions", "grpcoptions.go"}, {"Observers", "observe.go"},
+	} {
+		copied := filepath.Join(dir, "internal/receiver-runtime/server", use.of)
+		if _, err := os.Stat(copied); err == nil {
+			t.Errorf("%s is copied, and nothing uses it", use.of)
+		}
+		write("cmd/notes-server/mine.go", "package main\n\nimport served \"example.com/notes/internal/receiver-runtime/server\"\n\nvar _ = served."+use.name+"\n")
+		generate()
+		if _, err := os.Stat(copied); err != nil {
+			t.Errorf("%s is not copied, though code uses %s of it", use.of, use.name)
+		}
+	}
+	if err := os.Remove(filepath.Join(dir, "cmd/notes-server/mine.go")); err != nil {
+		t.Fatal(err)
+	}
+	generate()
+	checkPlain()
+
 	write("notes.proto", plainProto+eventProto)
 	if err := os.Remove(filepath.Join(dir, "cmd/notes-server/main.go")); err != nil { // so that it comes again, with a log
 		t.Fatal(err)
