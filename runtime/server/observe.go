@@ -35,12 +35,13 @@ const (
 	UnknownCompression = "unknown compression" // the server has no decompressor of that name
 	UnknownRPC         = "unknown RPC"         // or unknown service
 	NotGRPC            = "not gRPC"            // another content type, HTTP method or version, or malformed headers
+	OtherOrigin        = "other origin"        // a page in a browser, of an origin that may not call
 	TooLate            = "deadline had passed" // when the call came
 )
 
 // Refusals returns all reasons that [Observer].Refused gets.
 func Refusals() []string {
-	return []string{TooLarge, HeadersTooLarge, Undecodable, NoRequest, UnknownCompression, UnknownRPC, NotGRPC, TooLate}
+	return []string{TooLarge, HeadersTooLarge, Undecodable, NoRequest, UnknownCompression, UnknownRPC, NotGRPC, OtherOrigin, TooLate}
 }
 
 // Limits returns all limits that [Observer].Limit gets, named as their flags.
