@@ -18,6 +18,7 @@ const (
 	UnknownCompression = "unknown compression" // the server has no decompressor of that name
 	UnknownRPC         = "unknown RPC"         // or unknown service
 	NotGRPC            = "not gRPC"            // another content type, HTTP method or version, or malformed headers
+	OtherOrigin        = "other origin"        // a page in a browser, of an origin that may not call
 	TooLate            = "deadline had passed" // when the call came
 )
 

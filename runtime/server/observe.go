@@ -32,7 +32,7 @@ type Observer struct {
 
 // Refusals returns all reasons that [Observer].Refused gets.
 func Refusals() []string {
-	return []string{TooLarge, HeadersTooLarge, Undecodable, NoRequest, UnknownCompression, UnknownRPC, NotGRPC, TooLate}
+	return []string{TooLarge, HeadersTooLarge, Undecodable, NoRequest, UnknownCompression, UnknownRPC, NotGRPC, OtherOrigin, TooLate}
 }
 
 // Limits returns all limits that [Observer].Limit gets, named as their flags.

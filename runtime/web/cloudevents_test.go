@@ -768,6 +768,26 @@ func TestWebhooksShakeHands(t *testing.T) {
 	}
 }
 
+// TestPagesOfOtherOriginsSendNoEvents sends what pages can send without asking, such as by
+// forms, and what they can send once their host's name means this machine.
+func TestPagesOfOtherOriginsSendNoEvents(t *testing.T) {
+	kept := &intake{}
+	address := serveEvents(t, kept, func(_ *server.Config, config *Config) { config.CORSOrigins = []string{"https://a.example"} })
+	host := strings.TrimPrefix(address[:strings.Index(address, "/events/")], "http://")
+	for _, origin := range []string{"https://b.example", "null", "http://" + host} {
+		for _, method := range []string{"POST", "OPTIONS"} {
+			header := with("Content-Type: text/plain", "Origin: "+origin)
+			answer, text := send(t, method, address+"webtest.Nameless", header, "hello")
+			if answer.StatusCode != http.StatusForbidden || !strings.Contains(text, "--cors-origins") || answer.Header.Get("Access-Control-Allow-Origin") != "" {
+				t.Errorf("%s of %s: %s %v %s", method, origin, answer.Status, answer.Header, text)
+			}
+		}
+	}
+	if len(kept.calls) > 0 {
+		t.Errorf("RPCs were called: %q", kept.calls)
+	}
+}
+
 // TestBodiesOfEventsKeepToTheLimits sends bodies that are compressed, of unknown length, or
 // become large in memory.
 func TestBodiesOfEventsKeepToTheLimits(t *testing.T) {

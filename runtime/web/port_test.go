@@ -231,7 +231,17 @@ func TestPagesOfAllowedOriginsMayCall(t *testing.T) {
 			if got := response.Header.Get("Access-Control-Allow-Credentials"); got != "" {
 				t.Errorf("cookies are allowed: %q", got)
 			}
-			response, _ = post(t, protocolClient(t, false), s.url+unaryPath, "{}", "Origin", test.origin)
+			want := http.StatusOK
+			if test.want == "" {
+				want = http.StatusForbidden
+			}
+			if (response.StatusCode == http.StatusForbidden) != (want == http.StatusForbidden) {
+				t.Errorf("the preflight is answered with %s", response.Status)
+			}
+			response, text := post(t, protocolClient(t, false), s.url+unaryPath, "{}", "Origin", test.origin)
+			if response.StatusCode != want || (want == http.StatusForbidden) != strings.Contains(text, "--cors-origins") {
+				t.Errorf("the call is answered with %s: %s", response.Status, text)
+			}
 			if got := response.Header.Get("Access-Control-Allow-Origin"); got != test.want {
 				t.Errorf("the answer may be read by %q, want %q", got, test.want)
 			}
