@@ -80,12 +80,36 @@ type visitor struct{ *connection }
 // mostOwed bounds how long reading from a connection pauses at once.
 const mostOwed = 200 * time.Millisecond
 
-// Read pauses for calls that the client has reset, if there were too many.
+const (
+	// fewAsides is how many requests that are not calls a connection may always have.
+	fewAsides = 4
+	// Of a connection without calls the server reads fewBytes at once, where it has many
+	// such requests: a thousand bytes can begin a hundred of them.
+	fewBytes = 128
+	// lookAsideEvery is how often it looks if there are fewer, for waitAside at most.
+	lookAsideEvery = 5 * time.Millisecond
+	waitAside      = time.Second
+)
+
+// Read pauses for calls that the client has reset, if there were too many, and for those
+// requests that are not calls.
 func (v visitor) Read(into []byte) (int, error) {
+	if l := v.of.limits; l.asides.Load() > int64(l.config.MaxCalls)/8 && !v.hasCalls() {
+		for begin := time.Now(); v.asides.Load() >= fewAsides && time.Since(begin) < waitAside; {
+			time.Sleep(lookAsideEvery)
+		}
+		into = into[:min(len(into), fewBytes)]
+	}
 	if owed := v.owed.Swap(0); owed > 0 {
 		time.Sleep(min(time.Duration(owed)*resetPause, mostOwed))
 	}
 	return v.connection.Read(into)
+}
+
+func (v visitor) hasCalls() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return len(v.calls) > 0
 }
 
 // connectionOf returns the connection that a listener of [Server.ListenAt] has accepted,
@@ -111,6 +135,23 @@ func (s *Server) Retires(c net.Conn) bool {
 // that is not known.
 func (s *Server) Unhandled(why, method string, on net.Conn) {
 	s.limits.notices.unhandled(why, method, connectionOf(on).from)
+}
+
+// Aside counts a request on a connection of a [Port] that is not one of a call, such as one
+// that is refused, until end. ok is false, and nothing is counted, if there are as many as
+// there may be calls and more than a few are of that connection: it should be closed.
+func (s *Server) Aside(on net.Conn) (end func(), ok bool) {
+	c, l := connectionOf(on), s.limits
+	if l.asides.Load() >= int64(l.config.MaxCalls) && c.asides.Load() >= fewAsides {
+		l.notices.reached("--max-calls", c.from)
+		return nil, false
+	}
+	l.asides.Add(1)
+	c.asides.Add(1)
+	return func() {
+		l.asides.Add(-1)
+		c.asides.Add(-1)
+	}, true
 }
 
 // Visit is a call that came by a [Port]. It counts as one of gRPC does and keeps to the

@@ -12,7 +12,7 @@ import (
 // visited returns a connection of a port, and the limits that it keeps to.
 func visited(t *testing.T, config Config) (*limits, *connection, visitor) {
 	t.Helper()
-	l := newLimits(config.withoutZeros(), newNotices(slog.New(slog.DiscardHandler), nil), context.Background())
+	l := newLimits(config.withoutZeros(), newNotices(slog.New(slog.DiscardHandler), unobserved{}), context.Background())
 	l.connections = listenWithin(l, nil)
 	listener, err := net.Listen("tcp", "localhost:0")
 	if err != nil {
@@ -75,5 +75,72 @@ func TestAConnectionOfAPortRetires(t *testing.T) {
 		if got := (&Server{config: config, limits: l}).Retires(v); got != test.want {
 			t.Errorf("of the age %s, after %s: %v", test.age, test.ago, got)
 		}
+	}
+}
+
+func TestRequestsOfAPortThatAreNotCallsAreBounded(t *testing.T) {
+	config := Defaults("test-server")
+	config.MaxCalls = 8
+	l, c, v := visited(t, config)
+	s := &Server{limits: l, config: config}
+	var ends []func()
+	for range config.MaxCalls {
+		end, ok := s.Aside(v)
+		if !ok {
+			t.Fatal("there is no room for as many as there may be calls")
+		}
+		ends = append(ends, end)
+	}
+	if _, ok := s.Aside(v); ok {
+		t.Error("a connection that has many may have more than there may be calls")
+	}
+	other := visitor{&connection{Conn: c.Conn, of: c.of, from: c.from, calls: map[uint32]*call{}}}
+	if end, ok := s.Aside(other); !ok {
+		t.Error("a connection that has few is refused")
+	} else {
+		end()
+	}
+	for _, end := range ends {
+		end()
+	}
+	if l.asides.Load() != 0 || c.asides.Load() != 0 {
+		t.Errorf("%d count after their end", l.asides.Load())
+	}
+}
+
+// TestAPortReadsLittleOfWhoAsksMuch has a client send a lot at once, which may be many
+// requests, while the server has many that are not calls.
+func TestAPortReadsLittleOfWhoAsksMuch(t *testing.T) {
+	config := Defaults("test-server")
+	config.MaxCalls = 8
+	l, c, v := visited(t, config)
+	s := &Server{limits: l, config: config}
+	server, client := net.Pipe()
+	defer client.Close()
+	c.Conn = server
+	go func() { _, _ = client.Write(make([]byte, 10<<10)) }()
+	read := func() int {
+		n, err := v.Read(make([]byte, 1000))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if n := read(); n != 1000 {
+		t.Errorf("it reads %d bytes where there are no such requests", n)
+	}
+	for range 2 {
+		if _, ok := s.Aside(v); !ok {
+			t.Fatal("there is no room")
+		}
+	}
+	if n := read(); n != fewBytes {
+		t.Errorf("it reads %d bytes, want %d", n, fewBytes)
+	}
+	if _, err := s.Enter(t.Context(), v, "/a/b", func() {}); err != nil {
+		t.Fatal(err)
+	}
+	if n := read(); n != 1000 {
+		t.Errorf("it reads %d bytes where a call may send a request", n)
 	}
 }
