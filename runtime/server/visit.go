@@ -336,7 +336,7 @@ type visitBody struct {
 	holds bool  // the memory for the message that arrives
 	done  bool
 	err   error // of reading from the client
-	stops bool // nothing more may be read; the lock of the connection guards it
+	stops bool  // nothing more may be read; the lock of the connection guards it
 }
 
 func (b *visitBody) Read(into []byte) (int, error) {
