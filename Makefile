@@ -91,7 +91,7 @@ watch: plugins ## save a proto 100 times while generate --watch runs, and print 
 	$(GO) test -count=1 -v -run WatchMisses ./internal/acceptance
 
 .PHONY: abuse
-abuse: ## attack a generated server beside honest callers, and print a table (8 minutes); ATTACKS='unread|gzip' for some, LASTS=30s for longer, PORT=http for that port
+abuse: ## attack all ports of a generated server beside honest callers, and print a table (9 minutes); ATTACKS='unread|^HTTP' for some, LASTS=30s for longer, PORT=http for those of gRPC at that port
 	$(GO) run ./internal/abuse $(if $(ATTACKS),-attacks '$(ATTACKS)') $(if $(LASTS),-lasts $(LASTS)) $(if $(filter http,$(PORT)),-http)
 
 .PHONY: matrix

@@ -21,7 +21,7 @@ func TestAttacksDoNoHarm(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sample := []string{"silent streams", "unread answers", "unread large answers", "a Struct of 34 levels", "batches of millions", "idle connections"}
+	sample := []string{"silent streams", "unread answers", "unread large answers", "a Struct of 34 levels", "batches of millions", "idle connections", "HTTP: unread refusals", "ops: slow clients"}
 	for n, name := range sample {
 		i := slices.IndexFunc(attacks, func(a attack) bool { return a.name == name })
 		if i < 0 {

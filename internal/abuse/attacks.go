@@ -17,6 +17,7 @@ type attack struct {
 	flags       []string // of the server, beside its defaults
 	encrypt     bool
 	http        bool // attacks the port for HTTP
+	ops         bool // attacks the ops port
 	stored      int  // events of 1 MiB that the log has before
 	bound       []term
 	keys        bool // the server wants API keys

@@ -1,7 +1,7 @@
 //go:build linux
 
 // Command abuse attacks a generated server in every way that its authors know of, with
-// raw frames of HTTP/2, beside honest traffic of the generated client. For each attack it
+// raw frames of HTTP/2 and text of HTTP/1.1, at all its ports, beside honest traffic of the generated client. For each attack it
 // prints what the attackers were answered, how many honest calls succeeded, and how much
 // memory the server took.
 //
@@ -30,6 +30,8 @@ const (
 	// mostLogged is how much a server may log because of an attack, in bytes: what
 	// attackers send must not fill disks.
 	mostLogged = 256 << 10
+	// fewGoroutines is how many more a server may have after an attack than before.
+	fewGoroutines = 20
 )
 
 func main() {
@@ -45,8 +47,8 @@ func main() {
 func run(ctx context.Context, args []string) (err error) {
 	flags := flag.NewFlagSet("abuse", flag.ContinueOnError)
 	only := flags.String("attacks", ".", "those whose names match this `expression`")
-	byHTTP := flags.Bool("http", false, "attack the port for HTTP, which speaks gRPC, too")
-	lasts := flags.Duration("lasts", 10*time.Second, "`how long` an attack lasts")
+	byHTTP := flags.Bool("http", false, "attack the port for HTTP where attacks are by gRPC, which it speaks, too")
+	lasts := flags.Duration("lasts", 6*time.Second, "`how long` an attack lasts")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -70,7 +72,7 @@ func run(ctx context.Context, args []string) (err error) {
 			continue
 		}
 		folder := filepath.Join(dir, fmt.Sprint(n))
-		a.http = *byHTTP
+		a.http = !a.ops && (a.http || *byHTTP)
 		outcome, err := a.try(ctx, built, folder, *lasts, 10*time.Second)
 		if err != nil {
 			return fmt.Errorf("%s: %w", a.name, err)
@@ -96,11 +98,12 @@ type outcome struct {
 	logged  int // bytes
 
 	before, highest, after, bound int64
+	goroutines, left              int // before, and at the end
 	boundFlags                    string
 	wrong                         []string
 }
 
-const tableHead = "attack | what was sent | answered with | honest calls ok | p50 / p99 | memory before / highest / after / bound | flags of the bound | logged | pass\n"
+const tableHead = "attack | what was sent | answered with | honest calls ok | p50 / p99 | memory before / highest / after / bound | goroutines before / left | flags of the bound | logged | pass\n"
 
 func (o outcome) String() string {
 	pass := "yes"
@@ -111,10 +114,10 @@ func (o outcome) String() string {
 			text += "    " + w + "\n"
 		}
 	}
-	return fmt.Sprintf("%s | %s | %s | %d of %d, %.2f %% | %s / %s | %d / %d / %d / %d | %s | %s (%d KiB) | %s\n%s",
+	return fmt.Sprintf("%s | %s | %s | %d of %d, %.2f %% | %s / %s | %d / %d / %d / %d | %d / %d | %s | %s (%d KiB) | %s\n%s",
 		o.name, o.sends, o.answers, o.honest.OK, o.honest.Calls, o.honest.share(),
 		o.honest.P50.Round(100*time.Microsecond), o.honest.P99.Round(time.Millisecond),
-		o.before/mib, o.highest/mib, o.after/mib, o.bound/mib, o.boundFlags, o.notices, o.logged>>10, pass, text)
+		o.before/mib, o.highest/mib, o.after/mib, o.bound/mib, o.goroutines, o.left, o.boundFlags, o.notices, o.logged>>10, pass, text)
 }
 
 // try starts a server of its own, attacks it beside honest traffic, and measures. patience
@@ -124,7 +127,7 @@ func (a attack) try(ctx context.Context, built programs, dir string, lasts, pati
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return o, err
 	}
-	flags, ca := append(slices.Clone(a.flags), "--http-addr=127.0.0.1:0", "--ops-addr="), ""
+	flags, ca := append(slices.Clone(a.flags), "--http-addr=127.0.0.1:0", "--ops-addr=127.0.0.1:0"), ""
 	if a.encrypt {
 		if ca, err = writeCertificate(dir); err != nil {
 			return o, err
@@ -152,19 +155,25 @@ func (a attack) try(ctx context.Context, built programs, dir string, lasts, pati
 	}
 	defer func() { err = errors.Join(err, s.stop()) }()
 	attacked := s.addr
-	if a.http {
+	switch {
+	case a.http:
 		attacked = s.http
+	case a.ops:
+		attacked = s.ops
 	}
 	t := &target{addr: attacked, figures: f, encrypt: a.encrypt, key: key, answers: map[string]int{}}
 	if err := t.store(ctx, a.stored); err != nil {
 		return o, err
 	}
-	honest, err := startHonest(ctx, built.honest, s.addr, ca, honestKey, patience)
+	honest, err := startHonest(ctx, built.honest, s, ca, honestKey, patience)
 	if err != nil {
 		return o, err
 	}
 	sleep(ctx, time.Second)
 	if o.before, err = s.memory("VmRSS"); err != nil {
+		return o, err
+	}
+	if o.goroutines, err = s.goroutines(ctx); err != nil {
 		return o, err
 	}
 	if err := s.forgetHighest(); err != nil {
@@ -183,6 +192,9 @@ func (a attack) try(ctx context.Context, built programs, dir string, lasts, pati
 	if o.after, err = s.memory("VmRSS"); err != nil {
 		return o, err
 	}
+	if o.left, err = s.awaitGoroutines(ctx, o.goroutines+fewGoroutines); err != nil {
+		return o, err
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	o.answers, o.notices = counted(t.answers), s.notices()
@@ -199,6 +211,9 @@ func (o *outcome) judge(answers map[string]int, panicked bool) {
 	}
 	if o.highest > o.bound {
 		o.wrong = append(o.wrong, fmt.Sprintf("the server took %d MiB, and %s allow %d", o.highest/mib, o.boundFlags, o.bound/mib))
+	}
+	if o.left > o.goroutines+fewGoroutines {
+		o.wrong = append(o.wrong, fmt.Sprintf("the server had %d goroutines before, with the honest callers, and has %d after they have left", o.goroutines, o.left))
 	}
 	if panicked {
 		o.wrong = append(o.wrong, "the log has a panic")

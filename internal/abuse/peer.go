@@ -55,6 +55,8 @@ type peer struct {
 	encode *hpack.Encoder
 	next   uint32 // stream
 
+	contentType string // of calls
+
 	mu      sync.Mutex
 	changed *sync.Cond
 	window  map[uint32]int64 // by stream, 0 for the connection
@@ -74,7 +76,7 @@ func (t *target) peer(ctx context.Context, from int, settings ...http2.Setting) 
 		conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
 	}
 	context.AfterFunc(ctx, func() { conn.Close() })
-	p := &peer{Conn: conn, of: t, framer: http2.NewFramer(conn, conn), next: 1, window: map[uint32]int64{0: 65535}, initial: 65535}
+	p := &peer{Conn: conn, of: t, framer: http2.NewFramer(conn, conn), next: 1, contentType: "application/grpc", window: map[uint32]int64{0: 65535}, initial: 65535}
 	p.framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	p.framer.AllowIllegalWrites = true
 	p.changed = sync.NewCond(&p.mu)
@@ -192,7 +194,7 @@ func (p *peer) fields(method string, more ...[2]string) []byte {
 	p.block.Reset()
 	for _, field := range append([][2]string{
 		{":method", "POST"}, {":scheme", "http"}, {":path", method}, {":authority", "x"},
-		{"content-type", "application/grpc"}, {"te", "trailers"},
+		{"content-type", p.contentType}, {"te", "trailers"},
 	}, more...) {
 		_ = p.encode.WriteField(hpack.HeaderField{Name: field[0], Value: field[1]}) // into memory
 	}

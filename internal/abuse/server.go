@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,6 +26,7 @@ type server struct {
 	command *exec.Cmd
 	addr    string
 	http    string // its address for HTTP
+	ops     string // its address for probes and metrics
 	log     *buffer
 }
 
@@ -49,6 +51,7 @@ func (b *buffer) String() string {
 var (
 	servingAddr = regexp.MustCompile(`msg=serving addr=(\S+)`)
 	servingHTTP = regexp.MustCompile(`msg="serving HTTP" addr=(\S+)`)
+	servingOps  = regexp.MustCompile(`msg="serving probes" addr=(\S+)`)
 )
 
 // startServer starts a server in the folder dir, and waits until it listens.
@@ -61,14 +64,50 @@ func startServer(ctx context.Context, program, dir string, flags ...string) (*se
 		return nil, err
 	}
 	for range 1000 {
-		grpc, http := servingAddr.FindStringSubmatch(s.log.String()), servingHTTP.FindStringSubmatch(s.log.String())
-		if grpc != nil && http != nil {
-			s.addr, s.http = grpc[1], http[1]
+		grpc, http, ops := servingAddr.FindStringSubmatch(s.log.String()), servingHTTP.FindStringSubmatch(s.log.String()), servingOps.FindStringSubmatch(s.log.String())
+		if grpc != nil && http != nil && ops != nil {
+			s.addr, s.http, s.ops = grpc[1], http[1], ops[1]
 			return s, nil
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 	return nil, fmt.Errorf("the server does not serve:\n%s", s.log)
+}
+
+var goroutines = regexp.MustCompile(`(?m)^go_goroutines (\d+)$`)
+
+// goroutines returns how many the server has.
+func (s *server) goroutines(ctx context.Context) (int, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.ops+"/metrics", nil)
+	if err != nil {
+		return 0, err
+	}
+	request.Close = true
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		return 0, err
+	}
+	found := goroutines.FindSubmatch(text)
+	if found == nil {
+		return 0, fmt.Errorf("the metrics have no go_goroutines:\n%s", text)
+	}
+	return strconv.Atoi(string(found[1]))
+}
+
+// awaitGoroutines waits until the server has no more than most of them, for as long as it
+// takes to give up clients that are gone, and returns how many it has.
+func (s *server) awaitGoroutines(ctx context.Context, most int) (n int, err error) {
+	for range 30 {
+		if n, err = s.goroutines(ctx); err != nil || n <= most || !sleep(ctx, time.Second/2) {
+			break
+		}
+	}
+	return n, err
 }
 
 // stop stops the server at once.
@@ -205,9 +244,9 @@ func (r honestResults) share() float64 {
 	return 100 * float64(r.OK) / float64(r.Calls)
 }
 
-func startHonest(ctx context.Context, program, addr, ca, key string, patience time.Duration) (*honest, error) {
+func startHonest(ctx context.Context, program string, s *server, ca, key string, patience time.Duration) (*honest, error) {
 	h := &honest{out: &buffer{}}
-	h.command = exec.CommandContext(ctx, program, "-addr", addr, "-ca", ca, "-key", key, "-patience", patience.String())
+	h.command = exec.CommandContext(ctx, program, "-addr", s.addr, "-http", s.http, "-ops", s.ops, "-ca", ca, "-key", key, "-patience", patience.String())
 	h.command.Stdout, h.command.Stderr = h.out, h.out
 	input, err := h.command.StdinPipe()
 	if err != nil {

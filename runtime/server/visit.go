@@ -256,6 +256,14 @@ func (v *Visit) Receives(body io.ReadCloser, form Form) io.ReadCloser {
 // Done reports whether all of the body was read.
 func (v *Visit) Done() bool { return v.body == nil || v.body.done }
 
+// Broken returns why the body could not be read from the client; nil if it could.
+func (v *Visit) Broken() error {
+	if v.body == nil {
+		return nil
+	}
+	return v.body.err
+}
+
 // Next begins to receive a message: what the one before it holds of the memory is free.
 func (v *Visit) Next() error {
 	c := v.call
@@ -327,7 +335,8 @@ type visitBody struct {
 	read  int64 // of the whole body
 	holds bool  // the memory for the message that arrives
 	done  bool
-	stops bool // nothing more may be read; the lock of the connection guards it
+	err   error // of reading from the client
+	stops bool  // nothing more may be read; the lock of the connection guards it
 }
 
 func (b *visitBody) Read(into []byte) (int, error) {
@@ -343,6 +352,8 @@ func (b *visitBody) Read(into []byte) (int, error) {
 	b.end(into[:n], err)
 	if err == io.EOF {
 		b.done = true
+	} else if err != nil {
+		b.err = err
 	}
 	most := int64(c.limits.config.MaxMessageBytes)
 	if !b.form.Framed {

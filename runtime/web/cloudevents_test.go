@@ -155,7 +155,7 @@ func TestEventsAreRead(t *testing.T) {
 		"a batch":         {batch, "[" + in(`"subject":"a"`) + "," + in(`"data":1`) + "]", "subject=a; datacontenttype=application/json data=1"},
 		"a batch of none": {batch, " [ ] ", "none"},
 	} {
-		events, isBatch, err := readEvents(test.header, []byte(test.body))
+		events, isBatch, err := readEvents(test.header, []byte(test.body), 1000)
 		if err != nil || isBatch != strings.HasPrefix(name, "a batch") {
 			t.Errorf("%s: %v, batch %v", name, err, isBatch)
 			continue
@@ -256,7 +256,7 @@ func TestRequestsAreRefused(t *testing.T) {
 		"a batch, one is wrong":        {batch, "[" + in("") + `,{"id":"2"}]`, 400, "event 2 of 2: the attribute specversion is missing"},
 		"a batch, one is not an event": {batch, `["x"]`, 400, "not a JSON object"},
 	} {
-		_, _, err := readEvents(test.header, []byte(test.body))
+		_, _, err := readEvents(test.header, []byte(test.body), 1000)
 		if test.status == 200 {
 			if err != nil {
 				t.Errorf("%s: %v", name, err)
@@ -347,7 +347,7 @@ func decodeStrictly(data []byte, into proto.Message, isJSON bool) error {
 
 func checkHeld(t *testing.T, name protoreflect.FullName, header http.Header, body, want string) {
 	message, fields := newMessage(t, name), fieldsOf[name]
-	events, _, err := readEvents(header, []byte(body))
+	events, _, err := readEvents(header, []byte(body), 1000)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -411,7 +411,7 @@ func TestAnEventIsTheSameInAllModes(t *testing.T) {
 		for _, message := range []protoreflect.FullName{"io.cloudevents.v1.CloudEvent", "webtest.KeepingEvent"} {
 			var first []byte
 			for i, one := range bodies {
-				events, _, err := readEvents(one.header, []byte(one.body))
+				events, _, err := readEvents(one.header, []byte(one.body), 1000)
 				if err != nil {
 					t.Fatalf("%s: %v", name, err)
 				}
@@ -708,6 +708,7 @@ func TestEventsAreAnsweredByTheStatusOfTheirRPC(t *testing.T) {
 		"an attribute":     {header: with("ce-ext: x"), status: 400, text: "attribute ext can't be kept"},
 		"too large":        {body: strings.Repeat("x", 2001), status: 413, text: "--max-message-bytes"},
 		"too many":         {header: asJSON(batchMode), body: four, status: 413, text: "--max-batch"},
+		"too many of none": {header: asJSON(batchMode), body: ` [ {"a": [1, "\\", ["\"]"]]}, 1, {}, {} ]`, status: 413, text: "4 events.*--max-batch"},
 		"a content type":   {header: with("Content-Type: image/png"), body: "x", status: 415, text: "datacontenttype"},
 		"another service":  {path: "webtest.Other", status: 404, text: `no service \\"webtest.Other\\" that takes events: there is webtest.Intake, webtest.Nameless, webtest.Own`},
 		"another RPC":      {path: "webtest.Intake/Note", status: 404, text: "it has One, Many, Upload, Talk; without a name the first is meant"},

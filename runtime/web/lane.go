@@ -364,6 +364,9 @@ func (c *connected) receive(into proto.Message) error {
 	case errors.As(err, &known) && known.Code() == connect.CodeResourceExhausted: // once it was decompressed
 		return c.x.visit.TooLong()
 	case known != nil:
+		if broken := c.x.visit.Broken(); broken != nil && (known.Code() == connect.CodeInternal || known.Code() == connect.CodeUnknown) {
+			known = connect.Errorf(connect.CodeInvalidArgument, "the body of the request can't be read: %s", broken)
+		}
 		c.unreceived(known.Code())
 		return status.Error(grpcCode(known.Code()), known.Message())
 	}

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"context"
@@ -389,5 +390,29 @@ func TestAServerThatStopsDoesNotWaitForAnswersThatNobodyReads(t *testing.T) {
 	<-begun
 	if err := s.stop(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestBodiesThatAreNotHTTPAreRefused sends chunks that are none, which is not a fault of
+// the server.
+func TestBodiesThatAreNotHTTPAreRefused(t *testing.T) {
+	t.Parallel()
+	s := serveTest(t, &service{}, nil)
+	for _, contentType := range []string{"application/json", "application/proto"} {
+		for _, chunk := range []string{"x\r\n", "1;" + strings.Repeat("x", 10_000) + "\r\n{\r\n", "1\r\n{}}\r\n"} {
+			c, err := net.Dial("tcp", s.port.listener.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			_, _ = io.WriteString(c, "POST "+unaryPath+" HTTP/1.1\r\nHost: x\r\nContent-Type: "+contentType+"\r\nTransfer-Encoding: chunked\r\n\r\n"+chunk)
+			response, err := http.ReadResponse(bufio.NewReader(c), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if text, _ := io.ReadAll(response.Body); response.StatusCode != http.StatusBadRequest || !strings.Contains(string(text), "can't be read") {
+				t.Errorf("%s, %.20q: %s %s", contentType, chunk, response.Status, text)
+			}
+		}
 	}
 }
