@@ -209,6 +209,7 @@ type connection struct {
 	moves    time.Time        // when data was last found to be more
 	ends     time.Time        // when it is closed, whatever calls it has; zero for never, and for those of gRPC, which does that
 
+	asides  atomic.Int64 // requests under way that are not calls; not of gRPC
 	owed    atomic.Int64 // calls that were reset, for which reading has yet to pause; not of gRPC
 	written atomic.Int64 // bytes
 	data    atomic.Int64 // frames with parts of answers, that were written

@@ -34,6 +34,7 @@ type limits struct {
 	keepsRefused bool // requests as they are received, for a keeper
 
 	calls, tails atomic.Int64
+	asides       atomic.Int64 // requests to ports that are not calls
 	waiting      waiting
 	endUploads   atomic.Bool  // halfway through the drain timeout
 	largest      atomic.Int64 // message that was received or that a tail sent; 0 if none was

@@ -81,12 +81,36 @@ type visitor struct{ *connection }
 // mostOwed bounds how long reading from a connection pauses at once.
 const mostOwed = 200 * time.Millisecond
 
-// Read pauses for calls that the client has reset, if there were too many.
+const (
+	// fewAsides is how many requests that are not calls a connection may always have.
+	fewAsides = 4
+	// Of a connection without calls the server reads fewBytes at once, where it has many
+	// such requests: a thousand bytes can begin a hundred of them.
+	fewBytes = 128
+	// lookAsideEvery is how often it looks if there are fewer, for waitAside at most.
+	lookAsideEvery = 5 * time.Millisecond
+	waitAside      = time.Second
+)
+
+// Read pauses for calls that the client has reset, if there were too many, and for those
+// requests that are not calls.
 func (v visitor) Read(into []byte) (int, error) {
+	if l := v.of.limits; l.asides.Load() > int64(l.config.MaxCalls)/8 && !v.hasCalls() {
+		for begin := time.Now(); v.asides.Load() >= fewAsides && time.Since(begin) < waitAside; {
+			time.Sleep(lookAsideEvery)
+		}
+		into = into[:min(len(into), fewBytes)]
+	}
 	if owed := v.owed.Swap(0); owed > 0 {
 		time.Sleep(min(time.Duration(owed)*resetPause, mostOwed))
 	}
 	return v.connection.Read(into)
+}
+
+func (v visitor) hasCalls() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return len(v.calls) > 0
 }
 
 // connectionOf returns the connection that a listener of [Server.ListenAt] has accepted,
@@ -112,6 +136,23 @@ func (s *Server) Retires(c net.Conn) bool {
 // that is not known.
 func (s *Server) Unhandled(why, method string, on net.Conn) {
 	s.limits.notices.unhandled(why, method, connectionOf(on).from)
+}
+
+// Aside counts a request on a connection of a [Port] that is not one of a call, such as one
+// that is refused, until end. ok is false, and nothing is counted, if there are as many as
+// there may be calls and more than a few are of that connection: it should be closed.
+func (s *Server) Aside(on net.Conn) (end func(), ok bool) {
+	c, l := connectionOf(on), s.limits
+	if l.asides.Load() >= int64(l.config.MaxCalls) && c.asides.Load() >= fewAsides {
+		l.notices.reached("--max-calls", c.from)
+		return nil, false
+	}
+	l.asides.Add(1)
+	c.asides.Add(1)
+	return func() {
+		l.asides.Add(-1)
+		c.asides.Add(-1)
+	}, true
 }
 
 // Visit is a call that came by a [Port]. It counts as one of gRPC does and keeps to the
@@ -216,6 +257,14 @@ func (v *Visit) Receives(body io.ReadCloser, form Form) io.ReadCloser {
 // Done reports whether all of the body was read.
 func (v *Visit) Done() bool { return v.body == nil || v.body.done }
 
+// Broken returns why the body could not be read from the client; nil if it could.
+func (v *Visit) Broken() error {
+	if v.body == nil {
+		return nil
+	}
+	return v.body.err
+}
+
 // Next begins to receive a message: what the one before it holds of the memory is free.
 func (v *Visit) Next() error {
 	c := v.call
@@ -287,7 +336,8 @@ type visitBody struct {
 	read  int64 // of the whole body
 	holds bool  // the memory for the message that arrives
 	done  bool
-	stops bool // nothing more may be read; the lock of the connection guards it
+	err   error // of reading from the client
+	stops bool  // nothing more may be read; the lock of the connection guards it
 }
 
 func (b *visitBody) Read(into []byte) (int, error) {
@@ -303,6 +353,8 @@ func (b *visitBody) Read(into []byte) (int, error) {
 	b.end(into[:n], err)
 	if err == io.EOF {
 		b.done = true
+	} else if err != nil {
+		b.err = err
 	}
 	most := int64(c.limits.config.MaxMessageBytes)
 	if !b.form.Framed {

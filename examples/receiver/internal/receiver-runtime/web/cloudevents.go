@@ -218,12 +218,9 @@ func (t *taking) readBody(x *exchange) error {
 		return err
 	}
 	x.visit.Keep()
-	events, _, err := readEvents(t.header, body)
+	events, _, err := readEvents(t.header, body, t.config.MaxBatch)
 	if err != nil {
 		return err
-	}
-	if len(events) > t.config.MaxBatch {
-		return refuse(http.StatusRequestEntityTooLarge, "the batch has %d events, and the server takes %d at once (--max-batch)", len(events), t.config.MaxBatch)
 	}
 	if t.calls, err = t.rpc.callsWith(events, x.visit.DecodePart); err != nil {
 		return err

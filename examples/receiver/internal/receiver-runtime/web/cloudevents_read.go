@@ -76,7 +76,7 @@ const (
 
 // readEvents reads the CloudEvents of a request by the HTTP protocol binding 1.0.2: one by
 // headers (binary mode), one in JSON (structured mode), or a batch in JSON.
-func readEvents(header http.Header, body []byte) (events []cloudEvent, isBatch bool, err error) {
+func readEvents(header http.Header, body []byte, most int) (events []cloudEvent, isBatch bool, err error) {
 	media, params, err := mime.ParseMediaType(header.Get("Content-Type"))
 	isOwn := strings.HasPrefix(media, "application/cloudevents")
 	switch charset := params["charset"]; {
@@ -93,7 +93,7 @@ func readEvents(header http.Header, body []byte) (events []cloudEvent, isBatch b
 		}
 		return []cloudEvent{event}, false, err
 	case media == batchMode:
-		events, err = fromBatch(body)
+		events, err = fromBatch(body, most)
 		return events, true, err
 	case isOwn:
 		return nil, false, refuse(http.StatusUnsupportedMediaType, "the header Content-Type: %s is not supported: send %s, %s, or an event by headers (ce-id and so on)", media, structuredMode, batchMode)
@@ -282,8 +282,11 @@ func (e *cloudEvent) readData(data, base64Data json.RawMessage) error {
 	return nil
 }
 
-// fromBatch reads events in a JSON array.
-func fromBatch(text []byte) ([]cloudEvent, error) {
+// fromBatch reads events in a JSON array, most of them at most.
+func fromBatch(text []byte, most int) ([]cloudEvent, error) {
+	if n := elements(text); n > most { // before each takes memory
+		return nil, refuse(http.StatusRequestEntityTooLarge, "the batch has %d events, and the server takes %d at once (--max-batch)", n, most)
+	}
 	canonical, err := cloudevents.JSON(text)
 	var all []json.RawMessage
 	if err == nil && (canonical[0] != '[' || json.Unmarshal(canonical, &all) != nil) {
@@ -299,6 +302,32 @@ func fromBatch(text []byte) ([]cloudEvent, error) {
 		}
 	}
 	return events, nil
+}
+
+// elements returns how many values a JSON array has. What it returns for other text means
+// nothing.
+func elements(text []byte) (n int) {
+	text = bytes.TrimLeft(text, " \t\r\n")
+	if rest := bytes.TrimLeft(bytes.TrimPrefix(text, []byte("[")), " \t\r\n"); !bytes.HasPrefix(text, []byte("[")) || bytes.HasPrefix(rest, []byte("]")) {
+		return 0
+	}
+	n = 1
+	for depth, quoted, i := 0, false, 0; i < len(text); i++ {
+		switch b := text[i]; {
+		case quoted && b == '\\':
+			i++
+		case b == '"':
+			quoted = !quoted
+		case quoted:
+		case b == '[' || b == '{':
+			depth++
+		case b == ']' || b == '}':
+			depth--
+		case b == ',' && depth == 1:
+			n++
+		}
+	}
+	return n
 }
 
 // inBatch adds to an error which event of a batch it is about.

@@ -97,7 +97,6 @@ type exchangeKey struct{}
 
 // route answers a request.
 func (p *port) route(to http.ResponseWriter, r *http.Request) {
-	defer p.recovered(to, r)
 	from := r.Context().Value(connectionKey{}).(net.Conn)
 	if p.server.Retires(from) {
 		to.Header().Set("Connection", "close") // in HTTP/2 it lets the client go, too
@@ -108,29 +107,56 @@ func (p *port) route(to http.ResponseWriter, r *http.Request) {
 			"the headers are larger than %d bytes, the most that the server takes: names and values, and 32 bytes for each (--max-metadata-bytes)", most))
 		return
 	}
-	if rpc, ok := p.rpcs[r.URL.Path]; ok {
-		x, err := p.enter(to, r, rpc)
-		if err != nil {
-			p.refuse(to, r, 0, connectError(err))
-			return
-		}
-		defer x.leave()
-		x.receives(strings.Contains(r.Header.Get("Content-Type"), "+") || strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc"))
-		rpc.connect.ServeHTTP(x.answer, x.request)
-		if !x.handled {
-			p.server.Unhandled(x.unhandled(), rpc.Method, from)
-		}
+	rpc, ok := p.rpcs[r.URL.Path]
+	if !ok {
+		p.aside(to, r, func() { p.others.ServeHTTP(to, r) })
 		return
 	}
-	p.others.ServeHTTP(to, r)
-	bound(to, r)
+	x, err := p.enter(to, r, rpc)
+	if err != nil {
+		p.refuse(to, r, 0, connectError(err))
+		return
+	}
+	defer x.leave()
+	x.receives(strings.Contains(r.Header.Get("Content-Type"), "+") || strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc"))
+	rpc.connect.ServeHTTP(x.answer, x.request)
+	if !x.handled {
+		p.server.Unhandled(x.unhandled(), rpc.Method, from)
+	}
 }
 
-// bound bounds for how long the client may let an answer wait that is not one of a call.
-func bound(to http.ResponseWriter, r *http.Request) {
+// aside answers a request that doesn't count as a call. Its client may let the answer
+// wait for a moment only. A connection with many such answers is closed where
+// there are as many as there may be calls.
+func (p *port) aside(to http.ResponseWriter, r *http.Request, answer func()) {
+	from := r.Context().Value(connectionKey{}).(net.Conn)
+	end, ok := p.server.Aside(from)
+	if !ok {
+		_ = from.Close()
+		panic(http.ErrAbortHandler)
+	}
+	defer answered(to, r, end)
+	answer()
 	if r.ProtoMajor == 2 {
 		_ = http.NewResponseController(to).SetWriteDeadline(time.Now().Add(patience))
 	}
+}
+
+// answered calls then once the answer to a request is written, as far as it can be, whose
+// handler returns. In HTTP/2 that is later: the client may leave no room for the end. When
+// it is, only a deprecated interface reports: the context of the request ends with the
+// handler.
+func answered(to http.ResponseWriter, r *http.Request, then func()) {
+	notifier, ok := to.(http.CloseNotifier) //nolint:staticcheck // see above
+	if !ok || r.ProtoMajor != 2 {
+		then()
+		return
+	}
+	closed := notifier.CloseNotify()
+	go func() {
+		<-closed
+		then()
+	}()
 }
 
 // unhandled returns why connect has answered a request itself.
@@ -172,7 +198,7 @@ func headersLength(r *http.Request) (length int) {
 // unknown answers a request for what there is not.
 func (p *port) unknown(to http.ResponseWriter, r *http.Request) {
 	p.server.Unhandled(server.UnknownRPC, r.URL.Path, r.Context().Value(connectionKey{}).(net.Conn))
-	p.refuse(to, r, http.StatusNotFound, connect.Errorf(connect.CodeUnimplemented,
+	writeError(to, r, http.StatusNotFound, connect.Errorf(connect.CodeUnimplemented,
 		"there is no RPC at %s: the path of one is /package.Service/Method", shorten(r.URL.Path)))
 }
 
@@ -189,11 +215,14 @@ var protocols = connecthttp.NewErrorWriter()
 // refuse answers a request with an error in its protocol, where that has statuses of HTTP
 // with the given one; 0 for that of the code.
 func (p *port) refuse(to http.ResponseWriter, r *http.Request, code int, err *connect.Error) {
+	p.aside(to, r, func() { writeError(to, r, code, err) })
+}
+
+func writeError(to http.ResponseWriter, r *http.Request, code int, err *connect.Error) {
 	if r.ProtoMajor == 1 && r.Body != http.NoBody {
 		_ = http.NewResponseController(to).SetReadDeadline(time.Now().Add(lingering))
 	}
 	_ = protocols.Write(&refusal{to, code}, r, err)
-	bound(to, r)
 }
 
 // refusal writes the answer to a request that is refused.
@@ -247,18 +276,7 @@ func (x *exchange) leave() {
 	}
 	x.mu.Unlock()
 	x.visit.Leave()
-	// In HTTP/2 the end of the answer is written after the handler has returned, for which
-	// the client may leave no room. The call counts until then. When that is, only a
-	// deprecated interface reports: the context of the request ends with the handler.
-	if notifier, ok := x.answer.ResponseWriter.(http.CloseNotifier); ok && x.request.ProtoMajor == 2 { //nolint:staticcheck // see above
-		closed := notifier.CloseNotify()
-		go func() {
-			<-closed
-			x.visit.End()
-		}()
-		return
-	}
-	x.visit.End()
+	answered(x.answer.ResponseWriter, x.request, x.visit.End)
 }
 
 // expire ends the call's waiting for its client, once its deadline has passed. What is
@@ -349,6 +367,9 @@ func (c *connected) receive(into proto.Message) error {
 	case errors.As(err, &known) && known.Code() == connect.CodeResourceExhausted: // once it was decompressed
 		return c.x.visit.TooLong()
 	case known != nil:
+		if broken := c.x.visit.Broken(); broken != nil && (known.Code() == connect.CodeInternal || known.Code() == connect.CodeUnknown) {
+			known = connect.Errorf(connect.CodeInvalidArgument, "the body of the request can't be read: %s", broken)
+		}
 		c.unreceived(known.Code())
 		return status.Error(grpcCode(known.Code()), known.Message())
 	}

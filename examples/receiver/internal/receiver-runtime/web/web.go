@@ -179,7 +179,7 @@ func (p *port) Open(s *server.Server) (err error) {
 
 // mostStreams is how many calls a client of HTTP/2 may have on a connection at most. Package
 // http begins to handle each at once, in a goroutine, before the server can refuse it.
-const mostStreams = 250
+const mostStreams = 100
 
 // headerRoom is by how much headers may be too large for the server to say so itself,
 // rather than package http.
@@ -205,7 +205,7 @@ func (p *port) connState(c net.Conn, state http.ConnState) {
 // of all others, also where a browser would send their calls without asking: forms, and
 // pages whose host's name has come to mean this machine, which is then of their origin.
 func (p *port) withCORS(next http.Handler) http.Handler {
-	allowed := next
+	var allowed *cors.Cors
 	if len(p.config.CORSOrigins) > 0 {
 		allowed = cors.New(cors.Options{
 			AllowedOrigins: p.config.CORSOrigins,
@@ -214,9 +214,10 @@ func (p *port) withCORS(next http.Handler) http.Handler {
 			// The names are for browsers that don't know "*".
 			ExposedHeaders: []string{"*", "Grpc-Status", "Grpc-Message", "Grpc-Status-Details-Bin", "Retry-After"},
 			MaxAge:         int((2 * time.Hour).Seconds()), // the most that browsers take
-		}).Handler(next)
+		})
 	}
 	return http.HandlerFunc(func(to http.ResponseWriter, r *http.Request) {
+		defer p.recovered(to, r)
 		for _, origin := range r.Header.Values("Origin") { // only browsers send it
 			if !slices.Contains(p.config.CORSOrigins, origin) && !slices.Contains(p.config.CORSOrigins, "*") {
 				p.server.Unhandled(server.OtherOrigin, r.URL.Path, r.Context().Value(connectionKey{}).(net.Conn))
@@ -225,7 +226,14 @@ func (p *port) withCORS(next http.Handler) http.Handler {
 				return
 			}
 		}
-		allowed.ServeHTTP(to, r)
+		switch {
+		case allowed == nil:
+			next.ServeHTTP(to, r)
+		case r.Method == http.MethodOptions: // preflights are answered without next
+			p.aside(to, r, func() { allowed.ServeHTTP(to, r, next.ServeHTTP) })
+		default:
+			allowed.ServeHTTP(to, r, next.ServeHTTP)
+		}
 	})
 }
 
