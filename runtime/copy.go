@@ -43,7 +43,7 @@ func (p Part) Copy(importPath, marker string) ([]File, error) {
 // copied returns a Go file with its import paths changed, and without our directive.
 func copied(source []byte, importPath, marker string) []byte {
 	text := string(source)
-	if strings.HasPrefix(text, directive) {
+	if strings.HasPrefix(text, directiveWith) || strings.HasPrefix(text, directiveUsed) {
 		_, text, _ = strings.Cut(text, "\n\n")
 	}
 	header := "// " + marker + "\n// It comes from the runtime of protoc-gen-receiver " + version.Release + ".\n\n"

@@ -1,15 +1,18 @@
 package runtime
 
 import (
+	"cmp"
 	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // Part is the part of the runtime that a module needs. It is made by [Reached]
@@ -22,7 +25,8 @@ type Part struct {
 // file says what a file of the runtime needs.
 type file struct {
 	name     string   // its path below the runtime
-	with     string   // without this package the file is left out; may be empty
+	optional bool     // whether it is left out unless something needs it
+	with     []string // if it is optional, packages that need it, and words of code that does
 	packages []string // that it imports, by their paths below the runtime
 	others   []string // the import paths of all other packages that it imports
 }
@@ -35,13 +39,20 @@ func Has(pkg string) bool { return slices.Contains(All(), pkg) }
 // packages needs: those, and all that they import, directly or not. A package is named
 // by its path below the runtime, such as "server" or "eventlog/sqlite".
 //
-// A file that has the line "//runtime:with PACKAGE" above its package clause is
-// left out unless something else needs PACKAGE. So the package servertest brings
-// no event log to a module that has none.
+// A file that has the line "//runtime:with PACKAGE..." above its package clause is
+// left out unless something else needs one of the packages. So the package servertest
+// brings no event log to a module that has none. The line "//runtime:used" leaves out a
+// file that no package needs. Of both kinds, those that code uses (see [Used]) are
+// given as well, by their paths, such as "server/observe.go".
 func Reached(imports ...string) (Part, error) {
 	var part Part
 	var waiting []file
-	for missing := slices.Clone(imports); len(missing) > 0; {
+	isNeeded := func(f file) bool {
+		return !f.optional || slices.Contains(imports, f.name) ||
+			slices.ContainsFunc(f.with, func(pkg string) bool { return slices.Contains(part.packages, pkg) })
+	}
+	missing := slices.DeleteFunc(slices.Clone(imports), func(name string) bool { return path.Ext(name) == ".go" })
+	for len(missing) > 0 {
 		pkg := missing[0]
 		missing = missing[1:]
 		if slices.Contains(part.packages, pkg) {
@@ -55,7 +66,7 @@ func Reached(imports ...string) (Part, error) {
 		candidates := append(waiting, files...)
 		waiting = nil
 		for _, f := range candidates {
-			if f.with != "" && !slices.Contains(part.packages, f.with) {
+			if !isNeeded(f) {
 				waiting = append(waiting, f)
 				continue
 			}
@@ -95,8 +106,11 @@ func parse(pkg string) ([]file, error) {
 	return files, nil
 }
 
-// directive begins the line that names the package with which a file is needed.
-const directive = "//runtime:with "
+// Directives above the package clause of a file that is optional.
+const (
+	directiveWith = "//runtime:with "
+	directiveUsed = "//runtime:used"
+)
 
 // parseFile reads what a file needs.
 func parseFile(name string, text []byte) (file, error) {
@@ -104,7 +118,8 @@ func parseFile(name string, text []byte) (file, error) {
 	if err != nil {
 		return file{}, err
 	}
-	f := file{name: name, with: with(syntax)}
+	f := file{name: name}
+	f.with, f.optional = condition(syntax)
 	for _, spec := range syntax.Imports {
 		imported, err := strconv.Unquote(spec.Path.Value)
 		if err != nil {
@@ -119,57 +134,107 @@ func parseFile(name string, text []byte) (file, error) {
 	return f, nil
 }
 
-// with returns the package that the directive of a file names, if it has one.
-func with(syntax *ast.File) string {
+// condition returns the packages that the directive of a file names, if it has one.
+func condition(syntax *ast.File) (with []string, optional bool) {
 	for _, group := range syntax.Comments {
 		for _, comment := range group.List {
-			if pkg, ok := strings.CutPrefix(comment.Text, directive); ok && comment.Pos() < syntax.Package {
-				return pkg
+			if comment.Pos() > syntax.Package {
+				break
+			}
+			packages, ok := strings.CutPrefix(comment.Text, directiveWith)
+			if ok || comment.Text == directiveUsed {
+				return strings.Fields(packages), true
 			}
 		}
 	}
-	return ""
+	return nil, false
 }
 
-// Conditional returns the text by which code uses what only some packages bring, and
-// those packages: of the files that have the directive "//runtime:with", what they
-// declare, such as "servertest.Log(" with "eventlog".
-func Conditional() map[string]string {
-	uses := map[string]string{}
-	names, _ := fs.Glob(Source, "*/*.go")
-	for _, name := range names {
-		text, err := Source.ReadFile(name)
-		if err != nil || !strings.HasPrefix(string(text), directive) {
-			continue
-		}
+// Used returns the optional files of the runtime, by their paths below it, that the text
+// of Go code uses: that has the name of a function, a type or a value which they export,
+// or a word with a capital letter that their directive has beside packages, such as the
+// name of a field.
+func Used(text []byte) (files []string) {
+	packages := map[string]string{} // by their names in the code, where it gives them other ones
+	for _, match := range renamed.FindAllSubmatch(text, -1) {
+		packages[string(match[1])] = string(match[2])
+	}
+	for _, match := range qualified.FindAllSubmatch(text, -1) {
+		pkg := cmp.Or(packages[string(match[1])], string(match[1]))
+		files = append(files, optionalNames()[pkg+"."+string(match[2])]...)
+	}
+	for _, word := range words.FindAll(text, -1) {
+		files = append(files, optionalNames()[string(word)]...)
+	}
+	slices.Sort(files)
+	return slices.Compact(files)
+}
+
+var (
+	// An import by another name, a name with the package that it is of, and any name.
+	renamed   = regexp.MustCompile(`(\w+)\s+"[^"]*/(\w+)"`)
+	qualified = regexp.MustCompile(`(\w+)\s*\.\s*([A-Z]\w*)`)
+	words     = regexp.MustCompile(`\b[A-Z]\w*`)
+)
+
+// optionalNames returns the names that optional files export, such as "servertest.Log",
+// and the words of their directives, with the files.
+var optionalNames = sync.OnceValue(func() map[string][]string {
+	names := map[string][]string{}
+	for _, name := range Optional() {
+		text, _ := Source.ReadFile(name)
 		syntax, err := parser.ParseFile(token.NewFileSet(), name, text, parser.ParseComments|parser.SkipObjectResolution)
 		if err != nil {
-			continue
+			continue // a test parses all files
 		}
 		for _, decl := range syntax.Decls {
 			for _, declared := range exported(decl) {
-				uses[syntax.Name.Name+"."+declared] = with(syntax)
+				names[syntax.Name.Name+"."+declared] = append(names[syntax.Name.Name+"."+declared], name)
+			}
+		}
+		with, _ := condition(syntax)
+		for _, word := range with {
+			if ast.IsExported(word) {
+				names[word] = append(names[word], name)
 			}
 		}
 	}
-	return uses
+	return names
+})
+
+// Optional returns the files that are left out unless something needs them, by their
+// paths below the runtime.
+func Optional() (files []string) {
+	names, _ := fs.Glob(Source, "*/*.go")
+	for _, name := range names {
+		text, err := Source.ReadFile(name)
+		if err == nil && (strings.HasPrefix(string(text), directiveWith) || strings.HasPrefix(string(text), directiveUsed)) {
+			files = append(files, name)
+		}
+	}
+	return files
 }
 
 // exported returns the exported names that a declaration has at the top level.
 func exported(decl ast.Decl) (names []string) {
 	switch decl := decl.(type) {
 	case *ast.FuncDecl:
-		if decl.Recv == nil && decl.Name.IsExported() {
+		if decl.Recv == nil {
 			names = append(names, decl.Name.Name)
 		}
 	case *ast.GenDecl:
 		for _, spec := range decl.Specs {
-			if spec, ok := spec.(*ast.TypeSpec); ok && spec.Name.IsExported() {
+			switch spec := spec.(type) {
+			case *ast.TypeSpec:
 				names = append(names, spec.Name.Name)
+			case *ast.ValueSpec:
+				for _, name := range spec.Names {
+					names = append(names, name.Name)
+				}
 			}
 		}
 	}
-	return names
+	return slices.DeleteFunc(names, func(name string) bool { return !ast.IsExported(name) })
 }
 
 // All returns the packages that can be copied, by their paths below the

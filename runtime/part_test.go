@@ -50,9 +50,20 @@ func TestReachedWithEvents(t *testing.T) {
 }
 
 // TestReachedWithAllHasAll checks that no file is left out for ever, because of
-// a directive that names a package which does not exist.
+// a directive that names a package which does not exist, or that nothing can use.
 func TestReachedWithAllHasAll(t *testing.T) {
-	got, _ := copied(t, reached(t, runtime.All()...))
+	all := runtime.All()
+	for _, name := range runtime.Optional() {
+		text, err := runtime.Source.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		directive, _, _ := strings.Cut(string(text), "\n")
+		if directive == "//runtime:used" || slices.Contains(runtime.Used([]byte(directive)), name) { // by a word of code
+			all = append(all, name)
+		}
+	}
+	got, _ := copied(t, reached(t, all...))
 	for _, pattern := range []string{"*/*.go", "*/*/*.go"} {
 		names, err := fs.Glob(runtime.Source, pattern)
 		if err != nil {
@@ -73,6 +84,46 @@ func TestReachedInAnyOrder(t *testing.T) {
 	got, _ := copied(t, reached(t, "servertest", "eventlog", "servertest"))
 	if !slices.Equal(got, want) {
 		t.Errorf("files are %v, want %v", got, want)
+	}
+}
+
+// TestReachedHasWhatIsUsed checks that a file that no package needs comes with a use of
+// its names, whatever the code calls the package, and what the file imports with it.
+func TestReachedHasWhatIsUsed(t *testing.T) {
+	for code, want := range map[string]string{
+		"log := servertest.Log(t)": "servertest/log.go",
+		"import rt \"my/server\"; var _ = rt.\n\tTakesEvents(events, source)": "server/events.go",
+		"import server \"my/other\"; var _ = server.TakesEvent":               "",
+		"spans.Log()":           "",
+		"func init() { Log() }": "",
+		"// nothing.Else":       "",
+	} {
+		used := runtime.Used([]byte(code))
+		if got := strings.Join(used, " "); got != want {
+			t.Errorf("%q uses %q, want %q", code, got, want)
+		}
+		part := reached(t, append(used, "server", "servertest")...)
+		files, _ := copied(t, part)
+		if want != "" && !slices.Contains(files, want) {
+			t.Errorf("%q brings %v, want %s", code, files, want)
+		}
+		if got := slices.Contains(part.Packages(), "eventlog"); got != (want == "servertest/log.go") {
+			t.Errorf("%q brings the event log: %t", code, got)
+		}
+	}
+}
+
+// A file may be needed by any of several packages.
+func TestReachedWithAnyOf(t *testing.T) {
+	for _, pkg := range []string{"web", "ops", "metrics"} {
+		files, _ := copied(t, reached(t, pkg))
+		if !slices.Contains(files, "server/ports.go") {
+			t.Errorf("%s brings no server/ports.go", pkg)
+		}
+	}
+	files, _ := copied(t, reached(t, "server"))
+	if slices.Contains(files, "server/ports.go") {
+		t.Error("the server alone brings server/ports.go")
 	}
 }
 

@@ -32,7 +32,8 @@ message Taken { string message = 1; }
 
 // A module gets what its code reaches of the runtime, and in go.mod what that needs:
 // without events no event log and no database. An event brings them; when the last
-// one is removed, and what is yours of it, they go.
+// one is removed, and what is yours of it, they go. What HTTP, metrics and traces bring is
+// left out here: see TestAModuleHasOnlyThePartsOfItsServer.
 func TestAModuleGetsWhatItUses(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -44,7 +45,7 @@ func TestAModuleGetsWhatItUses(t *testing.T) {
 	}
 	generate := func() {
 		t.Helper()
-		run(t, dir, "protoc-gen-receiver", "generate", "notes.proto")
+		run(t, dir, "protoc-gen-receiver", "generate", "--receiver_opt=parts=none", "notes.proto")
 		run(t, dir, "go", "mod", "tidy")
 		run(t, dir, "go", "vet", "./...")
 	}
@@ -82,11 +83,31 @@ func TestAModuleGetsWhatItUses(t *testing.T) {
 	checkPlain()
 	run(t, dir, "go", "test", "./...")
 
+	// What only code of yours uses comes with the use, and goes with it.
+	for _, use := range []struct{ name, of string }{
+		{"DrainStreams", "owndrain.go"}, {"GuardOptions", "own.go"}, {"GRPCOptions", "grpcoptions.go"}, {"Observers", "observe.go"},
+	} {
+		copied := filepath.Join(dir, "internal/receiver-runtime/server", use.of)
+		if _, err := os.Stat(copied); err == nil {
+			t.Errorf("%s is copied, and nothing uses it", use.of)
+		}
+		write("cmd/notes-server/mine.go", "package main\n\nimport served \"example.com/notes/internal/receiver-runtime/server\"\n\nvar _ = served."+use.name+"\n")
+		generate()
+		if _, err := os.Stat(copied); err != nil {
+			t.Errorf("%s is not copied, though code uses %s of it", use.of, use.name)
+		}
+	}
+	if err := os.Remove(filepath.Join(dir, "cmd/notes-server/mine.go")); err != nil {
+		t.Fatal(err)
+	}
+	generate()
+	checkPlain()
+
 	write("notes.proto", plainProto+eventProto)
 	if err := os.Remove(filepath.Join(dir, "cmd/notes-server/main.go")); err != nil { // so that it comes again, with a log
 		t.Fatal(err)
 	}
-	run(t, dir, "protoc-gen-receiver", "generate", "--receiver_opt=scaffold=all", "notes.proto")
+	run(t, dir, "protoc-gen-receiver", "generate", "--receiver_opt=scaffold=all,parts=none", "notes.proto")
 	generate()
 	packages := reached()
 	for _, engine := range []string{"modernc.org/sqlite", "github.com/nats-io/nats.go", "eventlog/memory"} {
@@ -103,7 +124,7 @@ func TestAModuleGetsWhatItUses(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	run(t, dir, "protoc-gen-receiver", "generate", "--receiver_opt=scaffold=all", "notes.proto")
+	run(t, dir, "protoc-gen-receiver", "generate", "--receiver_opt=scaffold=all,parts=none", "notes.proto")
 	generate()
 	checkPlain()
 }

@@ -795,11 +795,11 @@ func TestDriftIsReported(t *testing.T) {
 			}
 			return strings.Replace(follow, "rpc Follow(", "rpc Watch(", 1)
 		}, []string{impl + "follow.go:11: Follow looks like an RPC, but service shop.Orders has no RPC of that name: nothing calls it (if the RPC is now called Watch, rename the method and delete the new file that implements it; older clients call the old name: it may stay in the proto beside the new one)"}},
-		"a new service with events": {func(disk) string { return orders + "service Stock { rpc Count(OrderEvent) returns (Reply); }" }, []string{main + `:66: service shop.Stock is not served: write stockService := stock.New(shopevents.New(log)), and pass shopserver.Stock(stockService) and server.Alongside("consumer shop.Stock", stockService.Consume) to server.Run, or server.Without("shop.Stock")`}},
+		"a new service with events": {func(disk) string { return orders + "service Stock { rpc Count(OrderEvent) returns (Reply); }" }, []string{main + `:65: service shop.Stock is not served: write stockService := stock.New(shopevents.New(log)), and pass shopserver.Stock(stockService) and server.Alongside("consumer shop.Stock", stockService.Consume) to server.Run, or server.Without("shop.Stock")`}},
 		"a new service whose name is taken in main": {func(h disk) string {
 			h.edit(main, "ordersService", "stockService")
 			return orders + "service Stock { rpc Count(OrderEvent) returns (Reply); }"
-		}, []string{main + `:66: service shop.Stock is not served: write stockService2 := stock.New(shopevents.New(log)), and pass shopserver.Stock(stockService2) and server.Alongside("consumer shop.Stock", stockService2.Consume) to server.Run, or server.Without("shop.Stock")`}},
+		}, []string{main + `:65: service shop.Stock is not served: write stockService2 := stock.New(shopevents.New(log)), and pass shopserver.Stock(stockService2) and server.Alongside("consumer shop.Stock", stockService2.Consume) to server.Run, or server.Without("shop.Stock")`}},
 		"other types": {proto("rpc Find(Query)", "rpc Find(Reply)"), []string{impl + "find.go:13: Find has the signature func(context.Context, *shoppb.Query) (*shoppb.Reply, error), but rpc Find needs func(context.Context, *shoppb.Reply) (*shoppb.Reply, error)"}},
 		"an RPC that another service has now": {func(h disk) string {
 			two := orders + "service Stock {\n\trpc Count(Query) returns (Reply);\n}\n"
@@ -818,7 +818,7 @@ func TestDriftIsReported(t *testing.T) {
 			return strings.Replace(orders, "\trpc Find(Query) returns (Reply);\n", "", 1) + "service Stock { rpc Find(Query) returns (Reply); }"
 		}, nil},
 		"a stream":      {proto("returns (Reply);\n}", "returns (stream Reply);\n}"), []string{impl + "find.go:13: Find has the signature func(context.Context, *shoppb.Query) (*shoppb.Reply, error), but rpc Find needs func(*shoppb.Query, shoppb.Orders_FindServer) error"}},
-		"a new service": {func(disk) string { return orders + "service Stock { rpc Count(Query) returns (Reply); }" }, []string{main + `:66: service shop.Stock is not served: pass shopserver.Stock(stock.New()) to server.Run, or server.Without("shop.Stock")`}},
+		"a new service": {func(disk) string { return orders + "service Stock { rpc Count(Query) returns (Reply); }" }, []string{main + `:65: service shop.Stock is not served: pass shopserver.Stock(stock.New()) to server.Run, or server.Without("shop.Stock")`}},
 		"one refused": {func(h disk) string {
 			h.edit(main, "config,\n", "config, server.Without(\"shop.Stock\"),\n")
 			return orders + "service Stock { rpc Count(Query) returns (Reply); }"
@@ -897,6 +897,9 @@ func TestUnwritableFilesAreNamed(t *testing.T) {
 	}
 }
 
+// reading is what the commands of a client have that read events from the standard input.
+var reading = []string{"internal/receiver-runtime/command/input.go", "internal/receiver-runtime/command/reading.go"}
+
 // TestWhatIsNoLongerMade: files of ours become empty packages, and others stay.
 func TestWhatIsNoLongerMade(t *testing.T) {
 	find := "gen/shoppb/shoptest/orders_find.go"
@@ -958,7 +961,7 @@ func TestWhatIsNoLongerMade(t *testing.T) {
 		}, nil},
 		"of the last service":               {func(disk) string { return head }, slices.Concat(commands, services, events, shared, records)},
 		"of the last service and its event": {func(disk) string { return strings.Replace(head, "message OrderEvent", "message Order", 1) }, slices.Concat(commands, services, events, shared, records)},
-		"of all events":                     {func(disk) string { return strings.ReplaceAll(orders, "string event_type = 2;", "") }, events},
+		"of all events":                     {func(disk) string { return strings.ReplaceAll(orders, "string event_type = 2;", "") }, slices.Concat(events, reading)},
 		"of the last service beside another proto's": {func(h disk) string {
 			h.write(foreign, "// "+keep.Marker+"\n// source: other.proto, service shop.Others\n\npackage shopclient\n\nimport \"example.com/shop/gen/shoppb\"\n")
 			h.write("gen/shoppb/other.pb.go", "// Code generated by protoc-gen-go. DO NOT EDIT.\n// source: other.proto\n\npackage shoppb\n")
@@ -1069,7 +1072,7 @@ func TestLeftoversOfEveryEnding(t *testing.T) {
 		"all templates":                  {none, orders, all},
 		"one template":                   {func(h disk) { h.remove("templates/module/Dockerfile.tmpl") }, orders, []string{dockerfile}},
 		"an RPC":                         {func(disk) {}, strings.Replace(orders, "rpc Find(Query) returns (Reply);", "", 1), []string{"docs/orders/find.md"}},
-		"the events":                     {func(disk) {}, strings.ReplaceAll(orders, "string event_type = 2;", ""), []string{schema}},
+		"the events":                     {func(disk) {}, strings.ReplaceAll(orders, "string event_type = 2;", ""), append(reading, schema)},
 		"the service":                    {func(disk) {}, head, append(without(dockerfile, workflow), programRecord, serviceRecord)},
 		"a program by its name before":   {func(disk) {}, strings.Replace(orders, "package shop;", "package store;", 1), []string{deployed, implNames, programRecord, serviceRecord}},
 		"a template beside other protos": {func(h disk) { none(h); other(h) }, orders, []string{document, implNames, "docs/orders/find.md", "docs/orders/take.md"}},

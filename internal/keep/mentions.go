@@ -9,30 +9,29 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
 )
 
-// RuntimeMentions returns the packages of the runtime that any Go file below the
-// module's root may use, by their paths below it, and whether all could be read. It
+// RuntimeMentions returns the packages and files of the runtime that any Go file below
+// the module's root may use, by their paths below it, and whether all could be read. It
 // looks much further than [Module.Leftovers] does, since it is asked before packages
 // are dropped: into nested modules, folders that the Go command passes over and
 // links, and also at comments. Files that this run writes or deletes are left out.
 //
-// Of the names that only some packages bring, such as those of a test package's
-// files for events, uses has the text by which code uses them, and the package.
-func (m *Module) RuntimeMentions(leftovers []File, uses map[string]string) (packages []string, complete bool) {
-	s := mentions{module: m, skip: map[string]bool{}, seen: map[string]bool{}, uses: uses, complete: true}
+// used returns the optional files of the runtime that the text of a Go file may use.
+func (m *Module) RuntimeMentions(leftovers []File, used func(text []byte) []string) (mentioned []string, complete bool) {
+	s := mentions{module: m, skip: map[string]bool{}, seen: map[string]bool{}, used: used, complete: true}
 	for _, file := range leftovers {
 		s.skip[file.Path] = true
 	}
 	s.folder(".")
-	return s.packages, s.complete
+	return s.mentioned, s.complete
 }
 
 type mentions struct {
-	module   *Module
-	skip     map[string]bool
-	seen     map[string]bool // folders, as they really are: links may lead in circles
-	uses     map[string]string
-	packages []string
-	complete bool
+	module    *Module
+	skip      map[string]bool
+	seen      map[string]bool // folders, as they really are: links may lead in circles
+	used      func([]byte) []string
+	mentioned []string
+	complete  bool
 }
 
 // folder looks through a folder and all below it.
@@ -85,11 +84,7 @@ func (s *mentions) file(at string, info fs.FileInfo) {
 	if !bytes.Contains(text, prefix) {
 		return
 	}
-	for use, pkg := range s.uses {
-		if bytes.Contains(text, []byte(use)) {
-			s.packages = append(s.packages, pkg)
-		}
-	}
+	s.mentioned = append(s.mentioned, s.used(text)...)
 	for rest := text; ; {
 		_, after, found := bytes.Cut(rest, prefix)
 		if !found {
@@ -99,7 +94,7 @@ func (s *mentions) file(at string, info fs.FileInfo) {
 		if end < 0 {
 			end = len(after)
 		}
-		s.packages = append(s.packages, strings.TrimSuffix(string(after[:end]), "/"))
+		s.mentioned = append(s.mentioned, strings.TrimSuffix(string(after[:end]), "/"))
 		rest = after
 	}
 }

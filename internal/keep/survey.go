@@ -70,17 +70,24 @@ func (m *Module) leftoversElsewhere(protos model.Protos, events map[string]strin
 }
 
 // RuntimeImports returns the packages of the runtime, by their paths below it,
-// that code on disk imports, besides what this run writes. [Module.Leftovers] must
-// have been called.
-func (m *Module) RuntimeImports() (packages []string) {
-	for _, folders := range m.imported {
+// that code on disk imports, besides what this run writes, and the files that used
+// returns for the text of that code. [Module.Leftovers] must have been called.
+func (m *Module) RuntimeImports(used func(text []byte) []string) (imported []string) {
+	for at, folders := range m.imported {
+		before := len(imported)
 		for _, dir := range folders {
 			if pkg, ok := strings.CutPrefix(dir, model.RuntimeDir+"/"); ok {
-				packages = append(packages, pkg)
+				imported = append(imported, pkg)
 			}
 		}
+		if len(imported) == before || strings.HasPrefix(at, model.RuntimeDir+"/") {
+			continue
+		}
+		if text, err := m.read(at); err == nil {
+			imported = append(imported, used(text)...)
+		}
 	}
-	return packages
+	return imported
 }
 
 // notImported returns the files whose folders no Go file on disk imports. It notes

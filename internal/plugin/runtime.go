@@ -16,26 +16,33 @@ import (
 // run writes, and what is on disk besides.
 func reached(target *model.Module, files []keep.File, onDisk []string) (runtime.Part, error) {
 	imported := map[string]bool{}
-	for _, pkg := range onDisk {
-		imported[pkg] = true
+	for _, name := range onDisk {
+		imported[name] = true
 	}
 	for _, file := range files {
 		if file.Leftover {
 			continue
 		}
-		for _, pkg := range keep.Imports(file.Content, target.Runtime) {
-			imported[pkg] = true
+		packages := keep.Imports(file.Content, target.Runtime)
+		if len(packages) > 0 {
+			packages = append(packages, runtime.Used(file.Content)...)
+		}
+		for _, name := range packages {
+			imported[name] = true
 		}
 	}
 	// Code may import what there never was: the compiler reports it.
-	known := slices.DeleteFunc(runtime.All(), func(pkg string) bool { return !imported[pkg] })
+	known := slices.DeleteFunc(everything(), func(name string) bool { return !imported[name] })
 	return runtime.Reached(known...)
 }
+
+// everything returns all packages of the runtime, and all its optional files.
+func everything() []string { return append(runtime.All(), runtime.Optional()...) }
 
 // neededRuntime returns the part of the runtime that the module needs, and its files.
 // Before any that are there are dropped, all code is searched for a use of them.
 func neededRuntime(target *model.Module, files []keep.File, disk *keep.Module) (part runtime.Part, outputs []keep.Output, err error) {
-	packages := disk.RuntimeImports()
+	packages := disk.RuntimeImports(runtime.Used)
 	for searched := false; ; searched = true {
 		if part, err = reached(target, files, packages); err != nil {
 			return part, nil, err
@@ -52,11 +59,11 @@ func neededRuntime(target *model.Module, files []keep.File, disk *keep.Module) (
 
 // anyUse reports whether any code uses the copy of the runtime.
 func anyUse(files []keep.File, disk *keep.Module) bool {
-	return len(disk.RuntimeImports()) > 0 || len(uses(files, disk)) > 0
+	return len(disk.RuntimeImports(runtime.Used)) > 0 || len(uses(files, disk)) > 0
 }
 
-// uses returns the packages of the runtime that any code may use: all, if some of it
-// can't be read.
+// uses returns the packages and files of the runtime that any code may use: all, if some
+// of it can't be read.
 func uses(files []keep.File, disk *keep.Module) []string {
 	var leftovers []keep.File
 	for _, file := range files {
@@ -64,9 +71,9 @@ func uses(files []keep.File, disk *keep.Module) []string {
 			leftovers = append(leftovers, file)
 		}
 	}
-	packages, complete := disk.RuntimeMentions(leftovers, runtime.Conditional())
+	packages, complete := disk.RuntimeMentions(leftovers, runtime.Used)
 	if !complete {
-		return runtime.All()
+		return everything()
 	}
 	return packages
 }

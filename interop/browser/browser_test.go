@@ -169,16 +169,16 @@ var withFetch = map[string]string{
 	"fetch: follow":   `["first", "next"]`,
 }
 
-// shown is what comes of the code that docs/http.md shows.
+// shown is what comes of the code that docs/browsers.md shows.
 var shown = map[string]string{"docs: publish": `"shown-1"`, "docs: follow": `["order-17"]`}
 
-// TestDocumentShowsThePage checks that the code in docs/http.md is that of the page.
+// TestDocumentShowsThePage checks that the code in docs/browsers.md is that of the page.
 func TestDocumentShowsThePage(t *testing.T) {
 	page, err := os.ReadFile("shown.ts")
 	if err != nil {
 		t.Fatal(err)
 	}
-	document, err := os.ReadFile(filepath.Join(orders.Repository(t), "docs", "http.md"))
+	document, err := os.ReadFile(filepath.Join(orders.Repository(t), "docs", "browsers.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,11 +188,11 @@ func TestDocumentShowsThePage(t *testing.T) {
 	}
 	blocks := regexp.MustCompile("(?s)```ts [^\n]*\n(.*?)```").FindAllStringSubmatch(string(document), -1)
 	if len(blocks) != 2 {
-		t.Fatalf("docs/http.md has %d blocks of TypeScript, want 2", len(blocks))
+		t.Fatalf("docs/browsers.md has %d blocks of TypeScript, want 2", len(blocks))
 	}
 	for _, block := range blocks {
 		if !strings.Contains(strings.Join(lines, "\n"), block[1]) {
-			t.Errorf("docs/http.md shows what is not in shown.ts:\n%s", block[1])
+			t.Errorf("docs/browsers.md shows what is not in shown.ts:\n%s", block[1])
 		}
 	}
 }

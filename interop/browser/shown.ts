@@ -1,4 +1,4 @@
-// What docs/http.md shows of a page.
+// What docs/browsers.md shows of a page.
 import { createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-web";
 import { type Event, OrdersService } from "orders";

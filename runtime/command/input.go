@@ -1,3 +1,5 @@
+//runtime:with Reads Batch ClientStream Bidi
+
 package command
 
 import (
@@ -38,8 +40,6 @@ func (in *input) arrived() bool {
 	rest, err := io.ReadAll(in.decoder.Buffered())
 	return err == nil && len(bytes.TrimSpace(rest)) > 0
 }
-
-const byteOrderMark = "\ufeff"
 
 var errUTF16 = errors.New("the text is UTF-16, and must be UTF-8: convert it, for example by iconv -f UTF-16 -t UTF-8")
 

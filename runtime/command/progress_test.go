@@ -176,7 +176,7 @@ type readerFunc func([]byte) (int, error)
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 func TestALargeBatchIsSplit(t *testing.T) {
-	r := requests{
+	r := reading{
 		in: newInput(strings.NewReader(strings.Repeat(`{"body": "`+strings.Repeat("A", 400<<10)+"\"}\n", 8))), whole: true,
 	}
 	batch := descriptorOf(t, "replies.proto", "Parts")
@@ -185,7 +185,7 @@ func TestALargeBatchIsSplit(t *testing.T) {
 	var sizes []int
 	var firsts []int
 	for {
-		request, err := r.next()
+		request, err := r.nextBatch()
 		if err == io.EOF {
 			break
 		}

@@ -517,11 +517,11 @@ func TestTheErrorOfThisSideIsReported(t *testing.T) {
 	defer abort(nil)
 	failing := make(chan struct{})
 	s := stream{
-		send: func(proto.Message) error {
+		sendAll: requestStream{send: func(proto.Message) error {
 			close(failing)
 			time.Sleep(50 * time.Millisecond)
 			return reason
-		},
+		}}.sendAll,
 		receive: func() (proto.Message, error) {
 			<-failing
 			return nil, status.FromContextError(context.Canceled).Err()
@@ -557,7 +557,7 @@ func TestRequestThatComesTooLateIsNotSent(t *testing.T) {
 			requests: func() (proto.Message, error) { cancel(); return &testpb.Empty{}, end },
 			abort:    func(err error) { t.Errorf("it aborts: %v", err) },
 		}
-		s := stream{
+		s := requestStream{
 			send:      func(proto.Message) error { t.Error("it is sent"); return io.EOF },
 			closeSend: func() error { t.Error("the end is sent"); return nil },
 		}

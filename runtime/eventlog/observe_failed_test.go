@@ -58,8 +58,8 @@ func TestObserversSeeWhatBecomesOfAnEvent(t *testing.T) {
 					note("%s gets %d", consumer, len(records))
 					return context.WithValue(ctx, key{}, "within"), func(err error) { note("done: %v", err) }
 				},
-				Failed: func(ctx context.Context, record *eventlog.Record, tries int, then eventlog.Then) {
-					note("%s failed %s, try %d, gives up: %v, waits: %v", record.ID, ctx.Value(key{}), tries, then.GiveUp, then.Retry > 0)
+				Failed: func(ctx context.Context, consumer string, record *eventlog.Record, tries int, then eventlog.Then) {
+					note("%s of %s failed %s, try %d, gives up: %v, waits: %v", record.ID, consumer, ctx.Value(key{}), tries, then.GiveUp, then.Retry > 0)
 				},
 			})
 			mustAppend(t, log, eventlog.Event{ID: "first", Type: "t", Schema: "s"})
@@ -104,15 +104,15 @@ func TestObserversSeeWhatBecomesOfAnEvent(t *testing.T) {
 				t.Fatal(err)
 			}
 			alone := []string{
-				"mailer gets 1", "a failed within, try 2, gives up: true, waits: false", "done: no route",
+				"mailer gets 1", "a of mailer failed within, try 2, gives up: true, waits: false", "done: no route",
 				"mailer gets 1", "done: <nil>",
 			}
 			first := []string{"mailer gets 1", "done: <nil>"}
-			want := slices.Concat(first, []string{"mailer gets 1", "a failed within, try 1, gives up: false, waits: true", "done: no route"}, alone)
+			want := slices.Concat(first, []string{"mailer gets 1", "a of mailer failed within, try 1, gives up: false, waits: true", "done: no route"}, alone)
 			if batches {
 				want = slices.Concat(first, []string{
-					"mailer gets 2", "a failed within, try 1, gives up: false, waits: true",
-					"b failed within, try 1, gives up: false, waits: true", "done: no route",
+					"mailer gets 2", "a of mailer failed within, try 1, gives up: false, waits: true",
+					"b of mailer failed within, try 1, gives up: false, waits: true", "done: no route",
 				}, alone)
 			}
 			if !slices.Equal(seen, want) {

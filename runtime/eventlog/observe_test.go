@@ -39,9 +39,20 @@ func (o *observations) observer() eventlog.Observer {
 	return eventlog.Observer{
 		Appended:  func(_ []eventlog.Receipt, events int, _ error, _ time.Duration) { o.add("appended", events) },
 		Committed: func(events int, _ int64, _ time.Duration) { o.add("committed", events) },
-		Handled:   func(_ string, events int) { o.add("handled", events) },
-		Retrying:  func(string) { o.add("retrying", 1) },
-		GaveUp:    func(string) { o.add("gave up", 1) },
+		Handling: func(ctx context.Context, _ string, records []eventlog.Record) (context.Context, func(error)) {
+			return ctx, func(err error) {
+				if err == nil {
+					o.add("handled", len(records))
+				}
+			}
+		},
+		Failed: func(_ context.Context, _ string, _ *eventlog.Record, _ int, then eventlog.Then) {
+			if then.GiveUp {
+				o.add("gave up", 1)
+			} else {
+				o.add("retrying", 1)
+			}
+		},
 	}
 }
 

@@ -91,7 +91,7 @@ func newLogMetrics(log eventlog.Log) *logMetrics {
 		bytes:   prometheus.NewCounter(prometheus.CounterOpts{Name: "eventlog_committed_bytes_total", Help: "Bytes of the events that were stored."}),
 		handled: counter("eventlog_consumer_handled_events_total", "Events that a consumer of this process has handled."),
 		retries: counter("eventlog_consumer_retries_total", "How often a consumer's handler failed at an event that is tried again."),
-		gaveUp:  counter("eventlog_consumer_gave_up_total", "Events that a consumer moved to its dead letters."),
+		gaveUp:  counter("eventlog_consumer_gave_up_total", "Events that a consumer gave up on: they go to its dead letters."),
 	}
 	l.all = []prometheus.Collector{appended, l.took, l.last, l.commits, l.sizes, l.bytes, l.handled, l.retries, l.gaveUp}
 	return l
@@ -126,9 +126,21 @@ func (l *logMetrics) observer() eventlog.Observer {
 			l.sizes.Observe(float64(events))
 			l.bytes.Add(float64(bytes))
 		},
-		Handled:  func(consumer string, events int) { l.consumer(consumer).handled.Add(float64(events)) },
-		Retrying: func(consumer string) { l.consumer(consumer).retries.Inc() },
-		GaveUp:   func(consumer string) { l.consumer(consumer).gaveUp.Inc() },
+		Handling: func(ctx context.Context, consumer string, records []eventlog.Record) (context.Context, func(error)) {
+			events := len(records)
+			return ctx, func(err error) {
+				if err == nil {
+					l.consumer(consumer).handled.Add(float64(events))
+				}
+			}
+		},
+		Failed: func(_ context.Context, consumer string, _ *eventlog.Record, _ int, then eventlog.Then) {
+			if then.GiveUp {
+				l.consumer(consumer).gaveUp.Inc()
+			} else {
+				l.consumer(consumer).retries.Inc()
+			}
+		},
 	}
 }
 

@@ -61,10 +61,10 @@ func (p *port) Open(s *server.Server) (err error) {
 	listener, err := net.Listen("tcp", p.config.Addr)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE) && p.config.Addr == DefaultAddr:
-		s.Log().Warn("there are no probes and metrics: another program has the default address of the ops port; give another --ops-addr", "addr", DefaultAddr)
+		s.Log().Warn("no probes or metrics are served: another program has the default address of the ops port; give another by --ops-addr, or \"\" for none", "addr", DefaultAddr)
 		return nil
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("--ops-addr: %s is in use by another program: stop that program, or choose another address", p.config.Addr)
+		return fmt.Errorf("--ops-addr %s is in use by another program: stop that program, or choose another address", p.config.Addr)
 	case err != nil:
 		return fmt.Errorf("--ops-addr %s: %w", p.config.Addr, err)
 	}

@@ -267,7 +267,7 @@ func TestAnAddressInUse(t *testing.T) {
 	c := server.Defaults("test-server")
 	c.Addr = "127.0.0.1:0"
 	config := Config{Addr: taken.Addr().String()}
-	if _, err := server.Listen(c, health, config.Option()); err == nil || !strings.Contains(err.Error(), "--ops-addr: "+config.Addr+" is in use") {
+	if _, err := server.Listen(c, health, config.Option()); err == nil || !strings.Contains(err.Error(), "--ops-addr "+config.Addr+" is in use") {
 		t.Errorf("an address that was asked for: %v", err)
 	}
 	config.Addr = "127.0.0.1:0"

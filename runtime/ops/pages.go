@@ -48,7 +48,7 @@ func pages(s *server.Server, profiles bool) (_ http.Handler, err error) {
 	return safe(mux), err
 }
 
-// safe makes pages ones that browsers don't take for anything else, and that nobody keeps.
+// safe adds headers by which browsers take pages for what they are, and nobody caches them.
 func safe(pages http.Handler) http.Handler {
 	return http.HandlerFunc(func(to http.ResponseWriter, request *http.Request) {
 		to.Header().Set("X-Content-Type-Options", "nosniff")

@@ -34,7 +34,7 @@ func (s *arrivedStream) SendMsg(any) error { return nil }
 func TestAUnaryCallAllocatesLittle(t *testing.T) {
 	config := free()
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	l := newLimits(config, newNotices(log, nil), t.Context())
+	l := newLimits(config, newNotices(log, unobserved{}), t.Context())
 	l.connections = listenWithin(l, nil)
 	from := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}
 	c := &connection{of: l.connections, address: &address{}, calls: map[uint32]*call{}}
@@ -53,7 +53,7 @@ func TestAUnaryCallAllocatesLittle(t *testing.T) {
 			}
 			return reply, nil
 		},
-	}}}}, interceptor{log: log, draining: t.Context()}, nil, nil, false)
+	}}}}, interceptor{log: log, draining: t.Context()}, nil, unobserved{}, false)
 	answer := desc.Streams[0].Handler
 
 	ctx := peer.NewContext(t.Context(), &peer.Peer{Addr: from})

@@ -293,11 +293,11 @@ func (l *limits) makeRoomForMessage() {
 // bound returns a service whose calls keep to the limits. Unary RPCs become
 // streams of one message each way, since that is how the server gets to see a
 // request before gRPC has received and decoded all of it.
-func (l *limits) bound(service Service, i interceptor, guards []Guard, observers []Observer, ours bool) *grpc.ServiceDesc {
+func (l *limits) bound(service Service, i interceptor, guards []Guard, observer observer, ours bool) *grpc.ServiceDesc {
 	desc := *service.Desc
 	desc.Methods, desc.Streams = nil, nil
 	for _, method := range service.Desc.Methods {
-		rpc := newUnary(i, newGate(service, method.MethodName, false, ours, guards, observers...), method.Handler)
+		rpc := newUnary(i, newGate(service, method.MethodName, false, ours, guards, observer), method.Handler)
 		l.kinds[rpc.gate.call.Method] = kind{method: rpc.gate.call.Method}
 		desc.Streams = append(desc.Streams, grpc.StreamDesc{
 			StreamName: method.MethodName,
@@ -309,7 +309,7 @@ func (l *limits) bound(service Service, i interceptor, guards []Guard, observers
 		})
 	}
 	for _, stream := range service.Desc.Streams {
-		handler, gate := stream.Handler, newGate(service, stream.StreamName, true, ours, guards, observers...)
+		handler, gate := stream.Handler, newGate(service, stream.StreamName, true, ours, guards, observer)
 		info := &grpc.StreamServerInfo{
 			FullMethod: gate.call.Method, IsClientStream: stream.ClientStreams, IsServerStream: stream.ServerStreams,
 		}

@@ -464,7 +464,7 @@ func TestConnectionsWithCallsAreNotClosedForNewOnes(t *testing.T) {
 func TestOneAddressLeavesRoomForOthers(t *testing.T) {
 	config := free()
 	config.MaxConnections, config.MaxAddressConnections = 3, 2
-	l := listenWithin(&limits{config: config, notices: newNotices(slog.New(slog.DiscardHandler), nil)}, nil)
+	l := listenWithin(&limits{config: config, notices: newNotices(slog.New(slog.DiscardHandler), unobserved{})}, nil)
 	from := func(address string) *connection {
 		server, client := net.Pipe()
 		t.Cleanup(func() { client.Close() })
@@ -723,7 +723,7 @@ func TestCallsAreSharedAmongAddresses(t *testing.T) {
 	} {
 		config := free()
 		config.MaxCalls, config.MaxTails = 400, 400
-		l := newLimits(config, newNotices(slog.New(slog.DiscardHandler), nil), t.Context())
+		l := newLimits(config, newNotices(slog.New(slog.DiscardHandler), unobserved{}), t.Context())
 		l.connections = listenWithin(l, nil)
 		from := func(name string) *connection {
 			c := &connection{of: l.connections, from: name, calls: map[uint32]*call{}}
@@ -923,7 +923,7 @@ func TestAMessageThatHasJustArrivedIsNotLate(t *testing.T) {
 	for _, uploads := range []bool{false, true} {
 		c := &call{
 			Context: t.Context(), kind: kind{uploads: uploads}, of: &connection{},
-			limits: newLimits(free(), newNotices(slog.New(slog.DiscardHandler), nil), t.Context()), wake: make(chan struct{}, 1),
+			limits: newLimits(free(), newNotices(slog.New(slog.DiscardHandler), unobserved{}), t.Context()), wake: make(chan struct{}, 1),
 		}
 		c.waiting, c.waits = true, time.Now()
 		c.arrived([]byte{0, 0, 0, 0, 1, 'x'}, !uploads)

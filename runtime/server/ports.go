@@ -1,3 +1,5 @@
+//runtime:with web ops metrics
+
 package server
 
 import (
@@ -22,13 +24,25 @@ type Port interface {
 
 // Ports adds ports to a server.
 func Ports(ports ...Port) Option {
-	return option(func(all *services) { all.ports = append(all.ports, ports...) })
+	return option(func(all *services) {
+		of := portsOf(all)
+		of.ports = append(of.ports, ports...)
+	})
 }
 
 // Page is a page for the port of package ops, such as that of metrics. Without that
 // port it is served nowhere.
 func Page(pattern string, page http.Handler) Option {
-	return option(func(all *services) { all.pages = append(all.pages, servedPage{pattern, page}) })
+	return option(func(all *services) {
+		of := portsOf(all)
+		of.pages = append(of.pages, servedPage{pattern, page})
+	})
+}
+
+// allPorts are the ports of a server, and its pages.
+type allPorts struct {
+	ports []Port
+	pages []servedPage
 }
 
 type servedPage struct {
@@ -36,9 +50,20 @@ type servedPage struct {
 	handler http.Handler
 }
 
+func portsOf(all *services) *allPorts {
+	if all.ports == nil {
+		all.ports = &allPorts{}
+	}
+	return all.ports.(*allPorts)
+}
+
 // Pages calls each with the pattern and the handler of each [Page]. It is for a [Port].
 func (s *Server) Pages(each func(pattern string, page http.Handler)) {
-	for _, page := range s.pages {
+	all, ok := s.ports.(*allPorts)
+	if !ok {
+		return
+	}
+	for _, page := range all.pages {
 		each(page.pattern, page.handler)
 	}
 }
@@ -49,11 +74,11 @@ func (s *Server) Config() Config { return s.config }
 // Log returns where the server logs.
 func (s *Server) Log() *slog.Logger { return s.log }
 
-// openPorts opens all ports. If one can't be, it closes those that are open.
-func (s *Server) openPorts() error {
-	for i, port := range s.ports {
+// open opens all ports. If one can't be, it closes those that are open.
+func (all *allPorts) open(s *Server) error {
+	for i, port := range all.ports {
 		if err := port.Open(s); err != nil {
-			for _, opened := range s.ports[:i] {
+			for _, opened := range all.ports[:i] {
 				opened.Close()
 			}
 			return err
@@ -62,10 +87,9 @@ func (s *Server) openPorts() error {
 	return nil
 }
 
-// servePorts serves all ports. The channel receives an error of one that ends early.
-func (s *Server) servePorts() <-chan error {
-	ended := make(chan error, len(s.ports))
-	for _, port := range s.ports {
+func (all *allPorts) serve() <-chan error {
+	ended := make(chan error, len(all.ports))
+	for _, port := range all.ports {
 		go func() {
 			if err := port.Serve(); err != nil {
 				ended <- err
@@ -75,18 +99,16 @@ func (s *Server) servePorts() <-chan error {
 	return ended
 }
 
-// drainPorts returns when all calls have ended, of gRPC and of the other ports.
-func (s *Server) drainPorts() {
+func (all *allPorts) drain() {
 	var group sync.WaitGroup
-	group.Go(s.grpc.GracefulStop)
-	for _, port := range s.ports {
+	for _, port := range all.ports {
 		group.Go(port.Drain)
 	}
 	group.Wait()
 }
 
-func (s *Server) closePorts() {
-	for _, port := range s.ports {
+func (all *allPorts) close() {
+	for _, port := range all.ports {
 		port.Close()
 	}
 }

@@ -66,7 +66,7 @@ func (all *services) again(ctx context.Context, method string, request []byte) e
 		if !ok {
 			continue
 		}
-		g := newGate(service, name, false, false, nil)
+		g := newGate(service, name, false, false, nil, unobserved{})
 		decode := func(into any) error {
 			message, ok := into.(proto.Message)
 			if !ok {

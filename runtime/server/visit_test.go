@@ -12,7 +12,7 @@ import (
 // visited returns a connection of a port, and the limits that it keeps to.
 func visited(t *testing.T, config Config) (*limits, *connection, visitor) {
 	t.Helper()
-	l := newLimits(config.withoutZeros(), newNotices(slog.New(slog.DiscardHandler), nil), context.Background())
+	l := newLimits(config.withoutZeros(), newNotices(slog.New(slog.DiscardHandler), unobserved{}), context.Background())
 	l.connections = listenWithin(l, nil)
 	listener, err := net.Listen("tcp", "localhost:0")
 	if err != nil {

@@ -57,10 +57,5 @@ func unsafeInJSON(r rune) bool { return r > ' ' && unsafe(r) }
 // unsafe reports whether a character controls a terminal, ends a line, or changes
 // the order of those after it.
 func unsafe(r rune) bool {
-	switch {
-	case unicode.IsControl(r), r == '\u2028', r == '\u2029':
-		return true
-	default:
-		return unicode.Is(unicode.Bidi_Control, r)
-	}
+	return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || unicode.Is(unicode.Bidi_Control, r)
 }

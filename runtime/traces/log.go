@@ -103,7 +103,7 @@ func spanContext(parent string) trace.SpanContext {
 }
 
 // failed adds to the span of a handler what becomes of an event that it failed with.
-func failed(ctx context.Context, record *eventlog.Record, tries int, then eventlog.Then) {
+func failed(ctx context.Context, _ string, record *eventlog.Record, tries int, then eventlog.Then) {
 	span := trace.SpanFromContext(ctx)
 	if !span.IsRecording() {
 		return

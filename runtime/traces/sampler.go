@@ -5,10 +5,11 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// linked is a sampler for those that do as a parent does, by which the span of a consumer is sampled if one of the spans that
-// sent its events is. Otherwise one in a hundred consumers would be sampled of one in a
-// hundred calls, and links would lead nowhere. Where no event says what sent it, and for
-// all other spans, the sampler within decides.
+// linked is a sampler around one that follows parents. It samples the span of a consumer if
+// one of the spans that sent its events is sampled. A consumer's span has no parent, so with
+// a ratio of 0.01 it would otherwise be sampled for one event in a hundred, whichever calls
+// were sampled, and links would lead nowhere. The sampler within decides on all other spans,
+// and where no event says what sent it.
 type linked struct{ sdktrace.Sampler }
 
 // ShouldSample implements [sdktrace.Sampler].

@@ -7,7 +7,21 @@ import (
 	"context"
 	"fmt"
 	"sync/atomic"
+
+	"google.golang.org/grpc/metadata"
 )
+
+// Of returns the id of the event with which a handler was called: the id in its
+// message, else the id that came with the call, else a new one.
+func Of(ctx context.Context, inMessage string) string {
+	if inMessage != "" {
+		return inMessage
+	}
+	if sent := metadata.ValueFromIncomingContext(ctx, Key); len(sent) > 0 && sent[0] != "" {
+		return sent[0]
+	}
+	return New()
+}
 
 // A sequence numbers the events of one call.
 type sequence struct {

@@ -17,15 +17,13 @@ import (
 // the server drains and returns the error. If it returns nil, the server goes
 // on without it.
 func Alongside(name string, run func(context.Context) error) Option {
-	return companion{name, run}
+	return option(func(all *services) { all.alongside = append(all.alongside, companion{name, run}) })
 }
 
 type companion struct {
 	name string
 	run  func(context.Context) error
 }
-
-func (c companion) apply(all *services) { all.alongside = append(all.alongside, c) }
 
 // companions are the functions that run alongside.
 type companions struct {

@@ -36,31 +36,6 @@ func Answers[Request proto.Message](t *testing.T, sample func() Request, send fu
 	}
 }
 
-// Upload sends a request over a stream, as the only one, and returns how the
-// call ended.
-func Upload[Request, Reply any](stream interface {
-	Send(*Request) error
-	CloseAndRecv() (*Reply, error)
-}, request *Request) error {
-	_ = stream.Send(request) // what went wrong is in the reply
-	_, err := stream.CloseAndRecv()
-	return err
-}
-
-// Exchange sends a request over a stream, waits for the answer, and returns how
-// the call ended.
-func Exchange[Request, Reply any](stream interface {
-	Send(*Request) error
-	Recv() (*Reply, error)
-	CloseSend() error
-}, request *Request) error {
-	_ = stream.Send(request) // what went wrong is in the reply
-	if err := stream.CloseSend(); err != nil {
-		return err
-	}
-	return First(stream)
-}
-
 // First waits for the first message of a stream and returns the stream's error. A
 // stream that ends without a message is not an error.
 func First[Reply any](stream interface{ Recv() (*Reply, error) }) error {

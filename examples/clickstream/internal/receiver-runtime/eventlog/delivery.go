@@ -351,8 +351,6 @@ func (d *delivery) try(ctx context.Context, t *task) {
 		if err != nil {
 			d.judge(ctx, t, err)
 			d.observeFailure(within, t)
-		} else {
-			d.noteHandled(1)
 		}
 		ended(err)
 		if err != nil && t.reason == nil {
@@ -390,7 +388,6 @@ func (d *delivery) judge(ctx context.Context, t *task, err error) {
 
 // fail notes that an event failed and is tried again, and logs it the first time.
 func (d *delivery) fail(ctx context.Context, t *task, err error) {
-	d.noteRetry()
 	reason := CutReason(err.Error())
 	if !t.logged {
 		t.logged = true
@@ -430,9 +427,6 @@ func (d *delivery) tryBatch(ctx context.Context, tasks []*task, records []Record
 	}
 	within, ended := d.handling(ctx, records)
 	err := d.call(within, &tasks[0].Record, func() error { return d.handleBatch(within, records) })
-	if err == nil {
-		d.noteHandled(len(tasks))
-	}
 	if err != nil && len(tasks) > 1 {
 		d.logger.WarnContext(within, "the handler failed; each event of the batch is tried again in a batch of its own",
 			"events", len(tasks), "first", tasks[0].Position, "last", tasks[len(tasks)-1].Position, "error", CutReason(err.Error()))
@@ -446,7 +440,6 @@ func (d *delivery) tryBatch(ctx context.Context, tasks []*task, records []Record
 		switch d.judge(ctx, t, err); {
 		case len(tasks) > 1:
 			t.reason = nil // it may be another's fault
-			d.noteRetry()
 		case t.reason != nil:
 			t.delay = 0
 		default:
@@ -479,11 +472,6 @@ func (d *delivery) giveUp(ctx context.Context, t *task) error {
 	}
 	if err := d.hold.PutDead(context.WithoutCancel(ctx), letter); err != nil {
 		return err
-	}
-	for _, observer := range d.observers {
-		if observer.GaveUp != nil {
-			observer.GaveUp(d.name)
-		}
 	}
 	d.logger.ErrorContext(ctx, "gave up on an event: it is in the dead letters now",
 		"position", t.Position, "source", t.Source, "id", t.ID, "tries", letter.Tries, "error", CutReason(letter.Reason))

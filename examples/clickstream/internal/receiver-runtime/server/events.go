@@ -23,3 +23,9 @@ func TakesEvents[Request, Event any](events func(Request) []Event, source func(E
 		return nil
 	}}
 }
+
+// WithFields returns a description with the fields of the event.
+func (r RPC) WithFields(fields Fields) RPC {
+	r.Fields = &fields
+	return r
+}

@@ -13,7 +13,6 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/stats"
 	"google.golang.org/grpc/status"
 )
 
@@ -35,14 +34,6 @@ func UnaryInterceptors(interceptors ...grpc.UnaryServerInterceptor) Option {
 // request has been received yet: RecvMsg of the stream receives it, within the limits.
 func StreamInterceptors(interceptors ...grpc.StreamServerInterceptor) Option {
 	return option(func(all *services) { all.stream = append(all.stream, interceptors...) })
-}
-
-// StatsHandlers adds handlers that gRPC calls for each connection and call, such as
-// that of OpenTelemetry. They also see the calls that the server's limits end. In this
-// server each call counts as a stream, and an [stats.InPayload] has the lengths of a
-// request but not the message.
-func StatsHandlers(handlers ...stats.Handler) Option {
-	return option(func(all *services) { all.stats = append(all.stats, handlers...) })
 }
 
 // Logger makes the server log to a logger of yours, instead of to the one that its
@@ -112,7 +103,7 @@ func (u *unary) answer(impl any, stream *boundedStream) error {
 
 func (u *unary) handle(impl any, stream *boundedStream) (reply any, err error) {
 	begin, receiving := time.Now(), false
-	ctx := u.gate.begin(stream.Context())
+	ctx := u.gate.observer.begin(stream.Context())
 	within := ctx
 	defer func() {
 		cause := recover()
@@ -122,7 +113,7 @@ func (u *unary) handle(impl any, stream *boundedStream) (reply any, err error) {
 		if cause != nil || !receiving || stream.received { // otherwise the error is gRPC's, or that of a limit, which notices log
 			err = u.interceptor.answer(ctx, u.gate.call.Method, begin, err)
 		}
-		u.gate.ended(ctx, begin, err)
+		u.gate.observer.ended(ctx, begin, err)
 		if u.keep != nil {
 			u.keep(within, u.gate, err)
 		}
@@ -137,7 +128,7 @@ func (u *unary) handle(impl any, stream *boundedStream) (reply any, err error) {
 
 func (i interceptor) stream(server any, stream *boundedStream, g *gate, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
 	begin := time.Now()
-	ctx := g.begin(stream.Context())
+	ctx := g.observer.begin(stream.Context())
 	within := ctx
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -148,7 +139,7 @@ func (i interceptor) stream(server any, stream *boundedStream, g *gate, info *gr
 		} else {
 			err = i.answer(ctx, info.FullMethod, begin, err)
 		}
-		g.ended(ctx, begin, err)
+		g.observer.ended(ctx, begin, err)
 		if i.keep != nil {
 			i.keep(within, g, err)
 		}

@@ -18,6 +18,7 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -87,13 +88,20 @@ type Server struct {
 	watched     []*watched
 	intercept   interceptor
 	guards      []Guard
-	observers   []Observer
-	ports       []Port
-	pages       []servedPage
+	observer    observer
+	ports       otherPorts // nil for none
 	bound       []boundService
 	credentials credentials.TransportCredentials // of the user; nil for those of the configuration
 
 	certificates *certificates // nil without TLS by the configuration
+}
+
+// otherPorts are those at which a server listens besides that of gRPC (see [Ports]).
+type otherPorts interface {
+	open(*Server) error
+	serve() <-chan error // receives the error of a port that ends early
+	drain()              // returns when the calls under way have ended
+	close()
 }
 
 // Listen makes a server of services and listens on its address. Unlike [Run], it
@@ -110,15 +118,15 @@ func Listen(config Config, options ...Option) (*Server, error) {
 	s := &Server{
 		config: config, log: withCall(cmp.Or(services.log, config.Logger(os.Stderr))), health: newWatchedHealth(),
 		alongside: services.alongside, guards: services.guards, credentials: services.credentials,
-		observers: services.observers, ports: services.ports, pages: services.pages,
+		observer: services.observer, ports: services.ports,
 	}
-	if err := errors.Join(s.checkCredentials(), checkOptions(services.grpc)); err != nil {
+	if err := errors.Join(s.checkCredentials(), services.checkGRPC(services.grpc)); err != nil {
 		return nil, err
 	}
 	if err := s.loadFiles(services.watches); err != nil {
 		return nil, err
 	}
-	s.intercept = interceptor{log: s.log, notices: newNotices(s.log, s.observers), draining: s.health.draining, unaries: services.unary, streams: services.stream, keep: services.keep}
+	s.intercept = interceptor{log: s.log, notices: newNotices(s.log, s.observer), draining: s.health.draining, unaries: services.unary, streams: services.stream, keep: services.keep}
 	s.limits = newLimits(config, s.intercept.notices, s.health.draining)
 	s.limits.keepsRefused = services.keep != nil
 	serverOptions := slices.Concat(defaultOptions, services.grpc, s.options())
@@ -143,17 +151,39 @@ func Listen(config Config, options ...Option) (*Server, error) {
 	}
 	s.limits.connections = listenWithin(s.limits, listener)
 	s.listener = s.limits.connections
-	if err := s.openPorts(); err != nil {
-		s.grpc.Stop()
-		return nil, errors.Join(err, listener.Close())
+	if s.ports != nil {
+		if err := s.ports.open(s); err != nil {
+			s.grpc.Stop()
+			return nil, errors.Join(err, listener.Close())
+		}
 	}
-	s.listening()
+	s.observer.listening(s)
 	return s, nil
+}
+
+// encrypts reports whether clients connect with encryption.
+func (s *Server) encrypts() bool {
+	if s.credentials == nil {
+		return s.config.TLSCert != ""
+	}
+	return s.credentials.Info().SecurityProtocol != "insecure"
+}
+
+// checkCredentials returns an error if it is not clear how clients connect, or if the
+// server would serve other machines in plaintext without being asked to.
+func (s *Server) checkCredentials() error {
+	if s.credentials != nil && s.config.TLSCert != "" {
+		return errors.New("the server has server.Credentials and --tls-cert: give it one of them")
+	}
+	if s.encrypts() {
+		return nil
+	}
+	return s.config.checkPlaintext()
 }
 
 // register adds a service, ours or one of the user's.
 func (s *Server) register(service Service, ours bool) {
-	desc := s.limits.bound(service, s.intercept, s.guards, s.observers, ours)
+	desc := s.limits.bound(service, s.intercept, s.guards, s.observer, ours)
 	s.grpc.RegisterService(desc, service.Impl)
 	s.bound = append(s.bound, boundService{desc, service.Impl, service.RPCs})
 }
@@ -183,6 +213,18 @@ func (s *Server) registerOwn() {
 			s.register(service, true)
 		}
 	}
+}
+
+// workers is how many goroutines handle one call after the other. Calls that find all
+// of them busy get a goroutine each.
+const workers = 64
+
+// defaultOptions are options of gRPC that those of the user may replace.
+var defaultOptions = []grpc.ServerOption{
+	// A new goroutine for each call begins with a small stack, and copies it several
+	// times until it is large enough: that takes a seventh of a call's time.
+	grpc.NumStreamWorkers(workers),
+	grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 }
 
 // options returns the options of gRPC for the configuration, which those of the user
@@ -249,8 +291,11 @@ func (s *Server) serve(ctx context.Context, signals, hangUps <-chan os.Signal) e
 		defer close(ended)
 		ended <- s.grpc.Serve(s.listener)
 	}()
-	portsEnded := s.servePorts()
-	defer s.closePorts()
+	var portsEnded <-chan error
+	if s.ports != nil {
+		portsEnded = s.ports.serve()
+		defer s.ports.close()
+	}
 	stopWatching := make(chan struct{})
 	defer close(stopWatching)
 	go s.limits.watch(stopWatching)
@@ -328,7 +373,12 @@ func (s *Server) drain(companions *companions, signals <-chan os.Signal, last ti
 	companions.cancel()
 	finished := make(chan struct{})
 	go func() {
-		s.drainPorts()
+		var group sync.WaitGroup
+		group.Go(s.grpc.GracefulStop)
+		if s.ports != nil {
+			group.Go(s.ports.drain)
+		}
+		group.Wait()
 		<-companions.ended
 		close(finished)
 	}()

@@ -5,7 +5,6 @@ package server
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -28,26 +27,13 @@ import (
 // only if they stay wrong for three seconds. load is called by one goroutine at a time,
 // while calls are under way.
 func Watch(name string, files []string, load func(contents [][]byte) error) Option {
-	return watch{name, files, load}
+	return option(func(all *services) { all.watches = append(all.watches, watch{name, files, load}) })
 }
 
 type watch struct {
 	name  string
 	files []string
 	load  func(contents [][]byte) error
-}
-
-func (w watch) apply(all *services) { all.watches = append(all.watches, w) }
-
-// WatchFiles is [Watch] for a server of your own. It loads the files, returns, and
-// watches them until ctx ends. It logs to [slog.Default].
-func WatchFiles(ctx context.Context, name string, files []string, load func(contents [][]byte) error) error {
-	w, err := watch{name, files, load}.start(slog.Default())
-	if err != nil {
-		return err
-	}
-	go watchAll(ctx.Done(), nil, []*watched{w})
-	return nil
 }
 
 const (
@@ -236,32 +222,4 @@ func (s *Server) loadFiles(watches []watch) error {
 		s.watched = append(s.watched, watched)
 	}
 	return nil
-}
-
-// Stats are figures of a server since it listens.
-type Stats struct {
-	// Connections are those that are open, of gRPC and of HTTP (see package web).
-	Connections int
-	// CertificateEnds is when the server's certificate ends, or one that leads from it
-	// to its root. It is zero without TLS.
-	CertificateEnds time.Time
-	// Files are those that the server watches, by the name given to [Watch];
-	// "certificates" are those of TLS.
-	Files map[string]FileStats
-}
-
-// FileStats counts how often files that had changed were loaded (not counting
-// the first time), and how often what was in them could not be used.
-type FileStats struct{ Reloads, Failures int64 }
-
-// Stats returns the counts as they are now.
-func (s *Server) Stats() Stats {
-	stats := Stats{Connections: s.limits.connections.count(), Files: map[string]FileStats{}}
-	if s.certificates != nil {
-		stats.CertificateEnds = s.certificates.ends()
-	}
-	for _, files := range s.watched {
-		stats.Files[files.name] = FileStats{files.reloads.Load(), files.failures.Load()}
-	}
-	return stats
 }

@@ -211,6 +211,9 @@ func (c Command) fields() ([]protoreflect.FieldDescriptor, error) {
 	if c.Call.do == nil {
 		return nil, errors.New("the program has a bug: the command has no call")
 	}
+	if readStandardInput == nil && (c.Call.manyRequests || c.Reads || c.Batch != "") {
+		return nil, errors.New("the program has a bug: what reads the standard input is not in its copy of the runtime: generate again")
+	}
 	request := c.Call.request().ProtoReflect().Descriptor()
 	if field := request.Fields().ByName(protoreflect.Name(c.Batch)); c.Batch != "" && (field == nil || !field.IsList() || field.Message() == nil) {
 		return nil, fmt.Errorf("the program has a bug: %s has no repeated field %q of messages", request.FullName(), c.Batch)

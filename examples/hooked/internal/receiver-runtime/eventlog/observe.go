@@ -25,18 +25,13 @@ type Observer struct {
 	// it, or "" if the call is not traced. [AppendMessages] stores it with the events.
 	Traceparent func(context.Context) string
 	// Handling is called before a consumer's handler gets events. The handler gets the
-	// context that it returns, and when it has returned, done gets its error.
+	// context that it returns, and when it has returned, done gets its error: nil if it
+	// has handled them all.
 	Handling func(ctx context.Context, consumer string, records []Record) (_ context.Context, done func(error))
-	// Handled is called when a consumer's handler has handled events.
-	Handled func(consumer string, events int)
-	// Failed is called when a handler has failed with an event, before done, with the
-	// context that Handling returned: how often the event was tried, and what becomes
+	// Failed is called when a consumer's handler has failed with an event, before done, with
+	// the context that Handling returned: how often the event was tried, and what becomes
 	// of it. It is called for each event of a batch.
-	Failed func(ctx context.Context, record *Record, tries int, then Then)
-	// Retrying is called when a consumer's handler has failed, and is called again.
-	Retrying func(consumer string)
-	// GaveUp is called when a consumer moves an event to the dead letters.
-	GaveUp func(consumer string)
+	Failed func(ctx context.Context, consumer string, record *Record, tries int, then Then)
 }
 
 // Then is what becomes of an event that a handler failed with.
@@ -133,24 +128,6 @@ func observeInvalid(log Log, messages int, err error) {
 	}
 }
 
-// noteHandled lets observers know that the handler has handled events.
-func (c *consumption) noteHandled(events int) {
-	for _, observer := range c.observers {
-		if observer.Handled != nil {
-			observer.Handled(c.name, events)
-		}
-	}
-}
-
-// noteRetry lets observers know that an event is tried again.
-func (c *consumption) noteRetry() {
-	for _, observer := range c.observers {
-		if observer.Retrying != nil {
-			observer.Retrying(c.name)
-		}
-	}
-}
-
 // unobserved is what handling returns if nobody observes handlers.
 func unobserved(error) {}
 
@@ -182,7 +159,7 @@ func (d *delivery) observeFailure(ctx context.Context, t *task) {
 	}
 	for _, observer := range d.observers {
 		if observer.Failed != nil {
-			observer.Failed(ctx, &t.Record, t.tries, then)
+			observer.Failed(ctx, d.name, &t.Record, t.tries, then)
 		}
 	}
 }

@@ -23,24 +23,6 @@ import (
 	"google.golang.org/grpc/credentials"
 )
 
-// Certificates returns credentials for a grpc.Server of your own, from PEM files that
-// may be replaced while it runs (see [Watch]): a certificate, which may be followed by
-// those that lead to its root, and its key. Unless clientCAFile is "", clients must show
-// a certificate that one of the CAs in it has signed.
-//
-// Connections that exist go on with what they began with. Until ctx ends, it logs to
-// [slog.Default] what is wrong with files that change, and once a day that a certificate
-// is about to end, or has ended.
-func Certificates(ctx context.Context, certFile, keyFile, clientCAFile string) (credentials.TransportCredentials, error) {
-	c := &certificates{files: certificateFiles(certFile, keyFile, clientCAFile), log: slog.Default()}
-	w, err := c.start()
-	if err != nil {
-		return nil, err
-	}
-	go watchAll(ctx.Done(), nil, []*watched{w})
-	return c.credentials(), nil
-}
-
 // certificates are what a server shows to its clients, and what it asks of theirs.
 type certificates struct {
 	files []string // of the certificate, its key and, if there are some, the clients' CAs
@@ -258,6 +240,3 @@ func (c *certificates) remind(now time.Time) {
 			"ends", end.at.Format(time.RFC3339), "days", math.Floor(left.Hours()/24))
 	}
 }
-
-// ends returns when the first of the server's own certificates ends.
-func (c *certificates) ends() time.Time { return c.current.Load().ends[0].at }

@@ -10,11 +10,10 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/stats"
 )
 
 // GRPCOptions passes options of gRPC to the server, such as [grpc.WriteBufferSize].
@@ -23,7 +22,7 @@ import (
 // [grpc.ChainUnaryInterceptor]: every RPC is a stream for gRPC in this server, so that
 // it would never be called.
 func GRPCOptions(options ...grpc.ServerOption) Option {
-	return option(func(all *services) { all.grpc = append(all.grpc, options...) })
+	return option(func(all *services) { all.grpc, all.checkGRPC = append(all.grpc, options...), checkOptions })
 }
 
 // Credentials makes the server take each connection with credentials of yours, instead
@@ -34,36 +33,12 @@ func Credentials(own credentials.TransportCredentials) Option {
 	return option(func(all *services) { all.credentials = own })
 }
 
-// encrypts reports whether clients connect with encryption.
-func (s *Server) encrypts() bool {
-	if s.credentials == nil {
-		return s.config.TLSCert != ""
-	}
-	return s.credentials.Info().SecurityProtocol != "insecure"
-}
-
-// checkCredentials returns an error if it is not clear how clients connect, or if the
-// server would serve other machines in plaintext without being asked to.
-func (s *Server) checkCredentials() error {
-	if s.credentials != nil && s.config.TLSCert != "" {
-		return errors.New("the server has server.Credentials and --tls-cert: give it one of them")
-	}
-	if s.encrypts() {
-		return nil
-	}
-	return s.config.checkPlaintext()
-}
-
-// workers is how many goroutines handle one call after the other. Calls that find all
-// of them busy get a goroutine each.
-const workers = 64
-
-// defaultOptions are options of gRPC that those of the user may replace.
-var defaultOptions = []grpc.ServerOption{
-	// A new goroutine for each call begins with a small stack, and copies it several
-	// times until it is large enough: that takes a seventh of a call's time.
-	grpc.NumStreamWorkers(workers),
-	grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
+// StatsHandlers adds handlers that gRPC calls for each connection and call, such as
+// that of OpenTelemetry. They also see the calls that the server's limits end. In this
+// server each call counts as a stream, and an [stats.InPayload] has the lengths of a
+// request but not the message.
+func StatsHandlers(handlers ...stats.Handler) Option {
+	return option(func(all *services) { all.stats = append(all.stats, handlers...) })
 }
 
 // passed are the fields of gRPC's own options that the user may set.

@@ -5,7 +5,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strconv"
 	"time"
@@ -52,96 +51,6 @@ type Call struct {
 	RPC     RPC
 	Own     bool // of a service of the server's own: health or reflection
 	Streams bool // whether one side streams, or both
-}
-
-// GuardOptions returns options for a grpc.Server of your own, by which its calls pass the
-// guards and checks that options have, and those of the services in them. Files to
-// [Watch] are watched until ctx ends. Give the result to [grpc.NewServer] after
-// interceptors of yours, which then see all calls, and after [DrainStreams]. Services that
-// are not among options pass the guards, too, but no guard knows what their RPCs take.
-// Options that only a [Server] can keep to, such as [UnaryInterceptors], are an error.
-func GuardOptions(ctx context.Context, options ...Option) ([]grpc.ServerOption, error) {
-	all, err := collect(options)
-	if err != nil {
-		return nil, err
-	}
-	if err := all.onlyGuards(); err != nil {
-		return nil, err
-	}
-	for _, w := range all.watches {
-		if err := WatchFiles(ctx, w.name, w.files, w.load); err != nil {
-			return nil, err
-		}
-	}
-	gates := map[string]*gate{}
-	for _, service := range all.served {
-		for _, method := range service.Desc.Methods {
-			g := newGate(service, method.MethodName, false, false, all.guards)
-			gates[g.call.Method] = g
-		}
-		for _, stream := range service.Desc.Streams {
-			g := newGate(service, stream.StreamName, true, false, all.guards)
-			gates[g.call.Method] = g
-		}
-	}
-	of := func(method string, streams bool) *gate {
-		if g, ok := gates[method]; ok {
-			return g
-		}
-		return &gate{call: Call{Method: method, Streams: streams}, guards: all.guards}
-	}
-	return []grpc.ServerOption{
-		grpc.ChainUnaryInterceptor(func(ctx context.Context, request any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-			g := of(info.FullMethod, false)
-			within, err := g.admit(ctx)
-			if err == nil {
-				err = g.pass(within, request)
-			}
-			if err != nil {
-				return nil, answerRefusal(ctx, err)
-			}
-			return next(within, request)
-		}),
-		grpc.ChainStreamInterceptor(func(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
-			g := of(info.FullMethod, true)
-			within, err := g.admit(stream.Context())
-			if err == nil {
-				err = next(server, gatedStream{drainable{stream, within}, g})
-				err = g.end(stream.Context(), within, err)
-			}
-			return answerRefusal(stream.Context(), err)
-		}),
-	}, nil
-}
-
-// onlyGuards returns an error if there are options that [GuardOptions] would lose: one of
-// them may be the interceptor that keeps callers out.
-func (all *services) onlyGuards() error {
-	for _, option := range []struct {
-		given bool
-		what  string
-	}{
-		{len(all.unary)+len(all.stream) > 0, "interceptors: give those to grpc.NewServer"},
-		{len(all.stats)+len(all.grpc) > 0, "options of gRPC: give those to grpc.NewServer"},
-		{all.credentials != nil, "credentials: give those to grpc.NewServer, by grpc.Creds"},
-		{all.keep != nil, "a keeper of refused requests: only server.Run keeps them"},
-		{len(all.alongside) > 0, "what runs alongside: run it yourself"},
-	} {
-		if option.given {
-			return errors.New("server.GuardOptions can't take " + option.what)
-		}
-	}
-	return nil
-}
-
-// answerRefusal returns what callers see of a guard's error. Other errors are as they
-// were.
-func answerRefusal(ctx context.Context, err error) error {
-	if refused := (refusal{}); errors.As(err, &refused) {
-		err = refused.GRPCStatus().Err()
-		pushBack(ctx, err)
-	}
-	return err
 }
 
 // pushBack sends when to try again, if an answer says so, in the trailer that gRPC's
@@ -192,12 +101,12 @@ type gate struct {
 	guards []Guard
 	check  func(proto.Message) error // nil for none
 
-	observers []RPCObserver
+	observer callObserver
 }
 
-func newGate(service Service, rpc string, streams, own bool, guards []Guard, observers ...Observer) *gate {
+func newGate(service Service, rpc string, streams, own bool, guards []Guard, observer observer) *gate {
 	call := Call{Method: "/" + service.Desc.ServiceName + "/" + rpc, RPC: service.RPCs[rpc], Own: own, Streams: streams}
-	return &gate{call, guards, service.check, observed(call, observers)}
+	return &gate{call, guards, service.check, observer.rpc(call)}
 }
 
 // admit returns the context that a call goes on with.

@@ -7,7 +7,6 @@ import (
 	"context"
 	"crypto/rand"
 	"log/slog"
-	"slices"
 	"sync"
 
 	"google.golang.org/grpc"
@@ -69,14 +68,6 @@ func returnRequestID(ctx context.Context) {
 }
 
 type logAttrsKey struct{}
-
-// WithLogAttrs returns a context with which lines also have some attributes, those that
-// the server logs about a call, and those of the logger of [Config].Logger. An observer
-// may add them when a call begins.
-func WithLogAttrs(ctx context.Context, attrs ...slog.Attr) context.Context {
-	before, _ := ctx.Value(logAttrsKey{}).([]slog.Attr)
-	return context.WithValue(ctx, logAttrsKey{}, slices.Concat(before, attrs))
-}
 
 // callHandler adds to lines of which call they are.
 type callHandler struct{ slog.Handler }

@@ -86,12 +86,6 @@ type Fields struct {
 	Attributes                            string        // the map of all other attributes, by their names, to strings
 }
 
-// WithFields returns a description with the fields of the event.
-func (r RPC) WithFields(fields Fields) RPC {
-	r.Fields = &fields
-	return r
-}
-
 func (s Service) apply(all *services) { all.served = append(all.served, s) }
 
 // Without lets the server start without a service that its proto package
@@ -113,18 +107,18 @@ type services struct {
 	stream      []grpc.StreamServerInterceptor
 	stats       []stats.Handler
 	guards      []Guard
-	observers   []Observer
-	ports       []Port
-	pages       []servedPage
+	observer    observer
+	ports       otherPorts                          // nil for none
 	keep        func(context.Context, *gate, error) // nil for none
 	invalid     []error
 	log         *slog.Logger                     // nil for the one that the configuration describes
 	credentials credentials.TransportCredentials // nil for the same reason
 	grpc        []grpc.ServerOption
+	checkGRPC   func([]grpc.ServerOption) error
 }
 
 func collect(options []Option) (*services, error) {
-	all := &services{}
+	all := &services{observer: unobserved{}, checkGRPC: func([]grpc.ServerOption) error { return nil }}
 	for _, option := range options {
 		option.apply(all)
 	}

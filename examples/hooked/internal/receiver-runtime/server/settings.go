@@ -50,15 +50,6 @@ func (s *settings) errorf(format string, args ...any) {
 	s.errs = append(s.errs, fmt.Errorf(format, args...))
 }
 
-// FromEnvironment sets each flag of a program whose environment variable is set:
-// --addr of receiver-server by RECEIVER_SERVER_ADDR, or by the content of the file
-// that RECEIVER_SERVER_ADDR_FILE names. The error has a line for each that is wrong.
-func FromEnvironment(flags *flag.FlagSet, program string, getenv func(string) string) error {
-	s := newSettings(program, flags)
-	s.apply(s.environment(getenv, all))
-	return errors.Join(s.errs...)
-}
-
 // ParseSubcommand parses the flags of a subcommand, and those that the server has,
 // too, which shared names: also from the environment and the file of the
 // configuration, as [Parse] does. It adds the flag --config. Before, between and after

@@ -42,8 +42,6 @@ func (in *input) arrived() bool {
 	return err == nil && len(bytes.TrimSpace(rest)) > 0
 }
 
-const byteOrderMark = "\ufeff"
-
 var errUTF16 = errors.New("the text is UTF-16, and must be UTF-8: convert it, for example by iconv -f UTF-16 -t UTF-8")
 
 // begin skips a byte order mark. It returns an error if that of another encoding is

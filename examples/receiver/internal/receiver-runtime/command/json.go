@@ -28,6 +28,8 @@ var bareStrings = map[protoreflect.FullName]string{
 	"google.protobuf.BytesValue":  "base64",
 }
 
+const byteOrderMark = "\ufeff"
+
 // jsonError is an error in a JSON text, with its line and column.
 type jsonError struct {
 	line, column int // both from 1, column in characters; 0 if unknown

@@ -22,53 +22,73 @@ const (
 
 // newHTTP returns a server of pages that is within the bounds.
 func newHTTP(pages http.Handler) *http.Server {
-	open := connections{since: map[net.Conn]time.Time{}}
+	open := connections{all: map[net.Conn]state{}}
 	return &http.Server{
 		Handler: pages, MaxHeaderBytes: mostHeaderBytes, ReadHeaderTimeout: headerTimeout,
 		ReadTimeout: requestTimeout, WriteTimeout: answerTimeout, IdleTimeout: idleTimeout, ConnState: open.changed,
 	}
 }
 
-// connections are those that are open. For one too many, the one is closed that has
-// waited for its client for longest: so idle ones keep no probe out.
+// connections are those that are open. Where there are as many as there may be, a new one
+// takes the place of another: so nobody who has few can be locked out by those that have
+// many, whether these are silent or don't read their answers.
 type connections struct {
-	mu    sync.Mutex
-	since map[net.Conn]time.Time // when it began to wait for its client; zero while it is answered
+	mu  sync.Mutex
+	all map[net.Conn]state
 }
 
-// changed is called by the server with what becomes of a connection.
-func (c *connections) changed(conn net.Conn, state http.ConnState) {
+type state struct {
+	host     string
+	since    time.Time
+	answered bool // since then, rather than idle
+}
+
+func (c *connections) changed(conn net.Conn, to http.ConnState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch state {
-	case http.StateNew:
-		if len(c.since) >= mostConnections && !c.closeOne() {
-			_ = conn.Close()
-			return
+	switch to {
+	case http.StateNew, http.StateIdle, http.StateActive:
+		c.all[conn] = state{hostOf(conn), time.Now(), to == http.StateActive}
+		if to == http.StateNew && len(c.all) > mostConnections {
+			c.closeOne()
 		}
-		c.since[conn] = time.Now()
-	case http.StateIdle:
-		c.since[conn] = time.Now()
-	case http.StateActive:
-		c.since[conn] = time.Time{}
 	case http.StateClosed, http.StateHijacked:
-		delete(c.since, conn)
+		delete(c.all, conn)
 	}
 }
 
-// closeOne closes the connection that has waited for its client for longest, and reports
-// whether there is one. The lock is held.
-func (c *connections) closeOne() bool {
-	var longest net.Conn
-	for conn, since := range c.since {
-		if !since.IsZero() && (longest == nil || since.Before(c.since[longest])) {
-			longest = conn
+func hostOf(conn net.Conn) string {
+	host, _, _ := net.SplitHostPort(conn.RemoteAddr().String())
+	return host
+}
+
+// closeOne closes a connection of the address that has most: the one that has been idle
+// for longest, or else answered for longest.
+func (c *connections) closeOne() {
+	by := map[string]int{}
+	for _, one := range c.all {
+		by[one.host]++
+	}
+	var victim net.Conn
+	for conn, one := range c.all {
+		of, has := c.all[victim], 0
+		if victim != nil {
+			has = by[of.host]
 		}
+		switch {
+		case by[one.host] != has:
+			if by[one.host] < has {
+				continue
+			}
+		case one.answered != of.answered:
+			if one.answered {
+				continue
+			}
+		case !one.since.Before(of.since):
+			continue
+		}
+		victim = conn
 	}
-	if longest == nil {
-		return false
-	}
-	delete(c.since, longest)
-	_ = longest.Close()
-	return true
+	delete(c.all, victim)
+	_ = victim.Close()
 }

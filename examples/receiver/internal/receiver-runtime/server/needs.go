@@ -10,8 +10,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"google.golang.org/grpc/health"
 )
 
 // Needs makes services ready only while a check succeeds, such as the check of the
@@ -122,21 +120,6 @@ func (r *readiness) set() {
 		}
 		r.health(service, ready)
 	}
-}
-
-// ReportHealth is [Needs] for a health service of your own. Until ctx ends it calls check
-// about once a second, and sets the status of the named services to SERVING or
-// NOT_SERVING. When ctx ends it sets them to NOT_SERVING, and returns. It logs to
-// [slog.Default] when check begins to fail, and when it succeeds again.
-func ReportHealth(ctx context.Context, to *health.Server, name string, check func(context.Context) error, services ...string) {
-	set := func(err error) {
-		for _, service := range services {
-			setHealth(to, service, err == nil)
-		}
-	}
-	set(errUnchecked)
-	defer set(errUnchecked)
-	need{name: name, check: check}.watch(ctx, slog.Default(), set)
 }
 
 // watch checks a need until ctx ends, records the error of each check, and logs when it

@@ -5,6 +5,8 @@ package server
 
 import (
 	"context"
+	"log/slog"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -29,21 +31,9 @@ type Observer struct {
 	Listening func(*Server)
 }
 
-// Why calls end before a handler has their requests, as [Observer].Refused has it.
-const (
-	TooLarge           = "too large"           // the request is, or has too many elements
-	HeadersTooLarge    = "headers too large"   // more than --max-metadata-bytes
-	Undecodable        = "undecodable"         // the request is not a message of its type, or not what it was compressed to
-	NoRequest          = "no request"          // the client has sent none
-	UnknownCompression = "unknown compression" // the server has no decompressor of that name
-	UnknownRPC         = "unknown RPC"         // or unknown service
-	NotGRPC            = "not gRPC"            // another content type, HTTP method or version, or malformed headers
-	TooLate            = "deadline had passed" // when the call came
-)
-
 // Refusals returns all reasons that [Observer].Refused gets.
 func Refusals() []string {
-	return []string{TooLarge, HeadersTooLarge, Undecodable, NoRequest, UnknownCompression, UnknownRPC, NotGRPC, TooLate}
+	return []string{TooLarge, HeadersTooLarge, Undecodable, NoRequest, UnknownCompression, UnknownRPC, NotGRPC, OtherOrigin, TooLate}
 }
 
 // Limits returns all limits that [Observer].Limit gets, named as their flags.
@@ -64,31 +54,55 @@ type RPCObserver struct {
 
 // Observers adds observers of the server.
 func Observers(observers ...Observer) Option {
-	return option(func(all *services) { all.observers = append(all.observers, observers...) })
+	return option(func(all *services) {
+		before, _ := all.observer.(severalObservers)
+		all.observer = append(before, observers...)
+	})
 }
 
-// listening lets observers know the server.
-func (s *Server) listening() {
-	for _, observer := range s.observers {
+type severalObservers []Observer
+
+func (all severalObservers) listening(s *Server) {
+	for _, observer := range all {
 		if observer.Listening != nil {
 			observer.Listening(s)
 		}
 	}
 }
 
-// observed returns what observes the calls of an RPC.
-func observed(call Call, observers []Observer) (all []RPCObserver) {
-	for _, observer := range observers {
-		if observer.RPC != nil {
-			all = append(all, observer.RPC(call))
+func (all severalObservers) limit(limit string) {
+	for _, observer := range all {
+		if observer.Limit != nil {
+			observer.Limit(limit)
 		}
 	}
-	return all
 }
 
-// begin returns the context that a call goes on with.
-func (g *gate) begin(ctx context.Context) context.Context {
-	for _, observer := range g.observers {
+func (all severalObservers) refused(why string) {
+	for _, observer := range all {
+		if observer.Refused != nil {
+			observer.Refused(why)
+		}
+	}
+}
+
+func (all severalObservers) rpc(call Call) callObserver {
+	var of severalRPCObservers
+	for _, observer := range all {
+		if observer.RPC != nil {
+			of = append(of, observer.RPC(call))
+		}
+	}
+	if of == nil {
+		return unobserved{}
+	}
+	return of
+}
+
+type severalRPCObservers []RPCObserver
+
+func (all severalRPCObservers) begin(ctx context.Context) context.Context {
+	for _, observer := range all {
 		if observer.Begin != nil {
 			ctx = observer.Begin(ctx)
 		}
@@ -96,18 +110,22 @@ func (g *gate) begin(ctx context.Context) context.Context {
 	return ctx
 }
 
-// ended notes that a call has ended that began at a time.
-func (g *gate) ended(ctx context.Context, begin time.Time, err error) {
-	if len(g.observers) == 0 {
-		return
-	}
+func (all severalRPCObservers) ended(ctx context.Context, begin time.Time, err error) {
 	code, took := codes.OK, time.Since(begin)
 	if err != nil {
 		code = status.Code(err)
 	}
-	for _, observer := range g.observers {
+	for _, observer := range all {
 		if observer.End != nil {
 			observer.End(ctx, code, took)
 		}
 	}
+}
+
+// WithLogAttrs returns a context with which lines also have some attributes, those that
+// the server logs about a call, and those of the logger of [Config].Logger. An observer
+// may add them when a call begins.
+func WithLogAttrs(ctx context.Context, attrs ...slog.Attr) context.Context {
+	before, _ := ctx.Value(logAttrsKey{}).([]slog.Attr)
+	return context.WithValue(ctx, logAttrsKey{}, slices.Concat(before, attrs))
 }

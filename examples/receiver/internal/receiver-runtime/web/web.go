@@ -16,10 +16,12 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"connectrpc.com/connect/v2"
 	"github.com/rs/cors"
 
 	"example.com/receiver/internal/receiver-runtime/server"
@@ -34,8 +36,9 @@ type Config struct {
 	// some ask before they send anything, such as "eventgrid.azure.net"; "*" for all. By
 	// default there are none. It does not say who may send: keys do.
 	WebhookOrigins []string
-	// CORSOrigins are the origins whose pages may read answers in browsers, such as
-	// "https://app.example.com"; "*" for all. By default there are none.
+	// CORSOrigins are the origins whose pages may call from browsers, such as
+	// "https://app.example.com"; "*" for all. By default there are none. Calls of others
+	// are refused, also of pages that have the same origin as the server.
 	CORSOrigins []string
 }
 
@@ -198,21 +201,32 @@ func (p *port) connState(c net.Conn, state http.ConnState) {
 	}
 }
 
-// withCORS lets pages of the allowed origins call, and read the answers. Without any, a
-// browser sends only what needs no leave: what does is all but an HTTP GET, which is
-// for RPCs without side effects.
+// withCORS lets pages of the allowed origins call, and read the answers. It refuses those
+// of all others, also where a browser would send their calls without asking: forms, and
+// pages whose host's name has come to mean this machine, which is then of their origin.
 func (p *port) withCORS(next http.Handler) http.Handler {
-	if len(p.config.CORSOrigins) == 0 {
-		return next
+	allowed := next
+	if len(p.config.CORSOrigins) > 0 {
+		allowed = cors.New(cors.Options{
+			AllowedOrigins: p.config.CORSOrigins,
+			AllowedMethods: []string{http.MethodGet, http.MethodPost},
+			AllowedHeaders: []string{"*"}, // metadata may have any name
+			// The names are for browsers that don't know "*".
+			ExposedHeaders: []string{"*", "Grpc-Status", "Grpc-Message", "Grpc-Status-Details-Bin", "Retry-After"},
+			MaxAge:         int((2 * time.Hour).Seconds()), // the most that browsers take
+		}).Handler(next)
 	}
-	return cors.New(cors.Options{
-		AllowedOrigins: p.config.CORSOrigins,
-		AllowedMethods: []string{http.MethodGet, http.MethodPost},
-		AllowedHeaders: []string{"*"}, // metadata may have any name
-		// The names are for browsers that don't know "*".
-		ExposedHeaders: []string{"*", "Grpc-Status", "Grpc-Message", "Grpc-Status-Details-Bin", "Retry-After"},
-		MaxAge:         int((2 * time.Hour).Seconds()), // the most that browsers take
-	}).Handler(next)
+	return http.HandlerFunc(func(to http.ResponseWriter, r *http.Request) {
+		for _, origin := range r.Header.Values("Origin") { // only browsers send it
+			if !slices.Contains(p.config.CORSOrigins, origin) && !slices.Contains(p.config.CORSOrigins, "*") {
+				p.server.Unhandled(server.OtherOrigin, r.URL.Path, r.Context().Value(connectionKey{}).(net.Conn))
+				p.refuse(to, r, http.StatusForbidden, connect.Errorf(connect.CodePermissionDenied,
+					"pages of the origin %q may not call this server: --cors-origins does not name it", shorten(origin)))
+				return
+			}
+		}
+		allowed.ServeHTTP(to, r)
+	})
 }
 
 func (p *port) Serve() (err error) {

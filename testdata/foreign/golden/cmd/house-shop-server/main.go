@@ -43,6 +43,7 @@ func run(ctx context.Context, args []string) error {
 			return guard.Keys("house-shop-server", args[1:], os.Getenv, os.Stdout)
 		}
 	}
+	// Each of these has flags: for API keys and rates, HTTP, probes, and requests that are refused.
 	var access guard.Config
 	var httpPort web.Config
 	var opsPort ops.Config
@@ -53,7 +54,7 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	slog.SetDefault(config.Logger(os.Stderr))
-	spans, err := traces.Start(ctx, "house-shop-server") // by OTEL_… variables
+	spans, err := traces.Start(ctx, "house-shop-server") // if OTEL_… variables ask for it
 	if err != nil {
 		return err
 	}

@@ -41,6 +41,7 @@ func run(ctx context.Context, args []string) error {
 			return guard.Keys("kinds-server", args[1:], os.Getenv, os.Stdout)
 		}
 	}
+	// Each of these has flags: for API keys and rates, HTTP, probes, and requests that are refused.
 	var access guard.Config
 	var httpPort web.Config
 	var opsPort ops.Config
@@ -51,7 +52,7 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	slog.SetDefault(config.Logger(os.Stderr))
-	spans, err := traces.Start(ctx, "kinds-server") // by OTEL_… variables
+	spans, err := traces.Start(ctx, "kinds-server") // if OTEL_… variables ask for it
 	if err != nil {
 		return err
 	}

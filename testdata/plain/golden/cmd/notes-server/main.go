@@ -31,6 +31,7 @@ func run(ctx context.Context, args []string) error {
 	if len(args) > 0 && args[0] == "keys" {
 		return guard.Keys("notes-server", args[1:], os.Getenv, os.Stdout)
 	}
+	// Each of these has flags: for API keys and rates, HTTP, probes.
 	var access guard.Config
 	var httpPort web.Config
 	var opsPort ops.Config
@@ -40,7 +41,7 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	slog.SetDefault(config.Logger(os.Stderr))
-	spans, err := traces.Start(ctx, "notes-server") // by OTEL_… variables
+	spans, err := traces.Start(ctx, "notes-server") // if OTEL_… variables ask for it
 	if err != nil {
 		return err
 	}
