@@ -102,7 +102,9 @@ func (t *target) listens(ctx context.Context, from *bufio.Reader, n int) error {
 			return err
 		}
 		t.answered("HTTP " + strconv.Itoa(response.StatusCode))
-		if _, err := io.Copy(io.Discard, response.Body); err != nil {
+		_, err = io.Copy(io.Discard, response.Body)
+		_ = response.Body.Close()
+		if err != nil {
 			return err
 		}
 		if response.Close {

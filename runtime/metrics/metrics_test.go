@@ -263,7 +263,7 @@ func (p *page) Close()       { p.server.Close() }
 
 func (p *page) scrape(t *testing.T, accept string) []byte {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), "GET", p.server.URL+"/metrics", nil)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.server.URL+"/metrics", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

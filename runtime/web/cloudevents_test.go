@@ -830,7 +830,7 @@ func TestBodiesOfEventsKeepToTheLimits(t *testing.T) {
 			if test.chunked {
 				body = io.MultiReader(body)
 			}
-			request, err := http.NewRequestWithContext(t.Context(), "POST", address+test.path, body)
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, address+test.path, body)
 			if err != nil {
 				t.Fatal(err)
 			}

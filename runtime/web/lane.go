@@ -144,7 +144,8 @@ func (p *port) aside(to http.ResponseWriter, r *http.Request, answer func()) {
 // it is, only a deprecated interface reports: the context of the request ends with the
 // handler.
 func answered(to http.ResponseWriter, r *http.Request, then func()) {
-	notifier, ok := to.(http.CloseNotifier) //nolint:staticcheck // see above
+	//lint:ignore SA1019 nothing else reports it
+	notifier, ok := to.(http.CloseNotifier) //nolint:staticcheck // the same for golangci-lint
 	if !ok || r.ProtoMajor != 2 {
 		then()
 		return
