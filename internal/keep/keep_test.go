@@ -480,6 +480,40 @@ func TestWhatWasDeletedStaysDeleted(t *testing.T) {
 	}
 }
 
+// TestAnOldMainIsToldWhatItsNewManifestsNeed: their server would not start, with flags
+// that its main does not have.
+func TestAnOldMainIsToldWhatItsNewManifestsNeed(t *testing.T) {
+	const rest = `; add it as https://github.com/protoc-gen-receiver/protoc-gen-receiver/blob/main/docs/upgrading.md says under "What main gets", or take it out of those files`
+	without := func(h disk, names ...string) {
+		var kept strings.Builder
+		for line := range strings.Lines(h.read(main)) {
+			if !slices.ContainsFunc(names, func(name string) bool { return strings.Contains(line, name) }) {
+				kept.WriteString(line)
+			}
+		}
+		h.write(main, kept.String())
+	}
+	for name, test := range map[string]struct {
+		change func(disk)
+		want   []string
+	}{
+		"all is there":     {func(disk) {}, nil},
+		"an old main":      {func(h disk) { without(h, `/web"`, `/ops"`, `/metrics"`, `/guard"`) }, []string{main + ":43: the new files in deploy/shop-server need what this main does not have: --keys (package guard), --ops-addr (package ops), --http-addr (package web), metrics (package metrics)" + rest}},
+		"no metrics":       {func(h disk) { without(h, `/metrics"`, "meter") }, []string{main + ":46: the new files in deploy/shop-server need what this main does not have: metrics (package metrics)" + rest}},
+		"flags of its own": {func(h disk) { without(h, `/ops"`); h.edit(main, "server.Parse(", "parse(") }, nil},
+		"no main":          {func(h disk) { h.remove(main) }, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newDisk(t, orders)
+			test.change(h)
+			h.remove("deploy")
+			if lines, err := h.generate(orders, "scaffold=all"); err != nil || !slices.Equal(lines, test.want) || !h.has("deploy/shop-server/Dockerfile") {
+				t.Errorf("it prints %q (%v), want %q", lines, err, test.want)
+			}
+		})
+	}
+}
+
 // TestASkeletonFitsTheCodeItJoins: whatever its owner calls things.
 func TestASkeletonFitsTheCodeItJoins(t *testing.T) {
 	service := impl + "service.go"
