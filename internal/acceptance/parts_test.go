@@ -88,3 +88,59 @@ func TestAModuleHasOnlyThePartsOfItsServer(t *testing.T) {
 	}
 	check("with everything again", "http", "metrics", "traces")
 }
+
+// The lines of a part in main are its own: whoever deletes them, as the docs of the part
+// say, has the main that comes without the part, and no other part lost anything.
+func TestLinesOfAPartAreItsOwn(t *testing.T) {
+	t.Parallel()
+	generated := func(service, parts string) string {
+		t.Helper()
+		dir := t.TempDir()
+		write(t, filepath.Join(dir, "go.mod"), "module example.com/bank\n\ngo 1.27.3\n")
+		write(t, filepath.Join(dir, "bank.proto"), `syntax = "proto3";
+package bank.v1;
+option go_package = "example.com/bank/gen/bankv1";
+service Bank { rpc Put(`+service+`) returns (Reply); }
+message BankEvent { string event_type = 1; string source = 2; }
+message Query { string id = 1; }
+message Reply { string message = 1; }
+`)
+		run(t, dir, "protoc-gen-receiver", "generate", "--receiver_opt=deploy=none,parts="+parts)
+		text, err := os.ReadFile(filepath.Join(dir, "cmd/bank-server/main.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	for _, request := range []string{"BankEvent", "Query"} {
+		all := generated(request, "http+metrics+traces")
+		for _, test := range []struct{ part, others, lines, words, block string }{
+			{"http", "metrics+traces", `httpPort web.Config|httpPort.Option()|/web"`, "httpPort.Flags, |, HTTP", ""},
+			{"metrics", "http+traces", `meter|/metrics"`, "", ""},
+			{"traces", "http+metrics", `spans|/traces"`, "", "traces.Start"},
+		} {
+			var kept strings.Builder
+			skip := 0
+			for line := range strings.Lines(all) {
+				if test.block != "" && strings.Contains(line, test.block) {
+					skip = 4 // it, and what returns its error
+				}
+				mine := false
+				for word := range strings.SplitSeq(test.lines, "|") {
+					mine = mine || strings.Contains(line, word)
+				}
+				if skip > 0 || mine {
+					skip--
+					continue
+				}
+				for word := range strings.SplitSeq(test.words, "|") {
+					line = strings.Replace(line, word, "", 1)
+				}
+				kept.WriteString(line)
+			}
+			if want := generated(request, test.others); kept.String() != want {
+				t.Errorf("of %s, without the lines of %s main is\n%s\nwant\n%s", request, test.part, kept.String(), want)
+			}
+		}
+	}
+}

@@ -45,7 +45,7 @@ func TestOneProgramOfSeveralPackages(t *testing.T) {
 	if output := generate(protos[0], protos[1]); output != "" {
 		t.Errorf("the second time it prints\n%s", output)
 	}
-	const lacks = "cmd/tel-server/main.go:71: service tel.metrics.v1.MetricsService is not served: write metricsService := metricsservice.New(metricsv1events.New(log)), and pass metricsv1server.MetricsService(metricsService) and "
+	const lacks = "cmd/tel-server/main.go:72: service tel.metrics.v1.MetricsService is not served: write metricsService := metricsservice.New(metricsv1events.New(log)), and pass metricsv1server.MetricsService(metricsService) and "
 	if output := generate(protos[2]); !strings.Contains(output, lacks) {
 		t.Errorf("with a third package it prints\n%s\nwant\n%s", output, lacks)
 	}

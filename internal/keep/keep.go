@@ -148,6 +148,7 @@ func (m *Module) Decide(outputs []Output) (files []File, err error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
+	m.print(report.NotServed, m.undeployable(outputs, decisions)...)
 	return files, nil
 }
 

@@ -480,6 +480,40 @@ func TestWhatWasDeletedStaysDeleted(t *testing.T) {
 	}
 }
 
+// TestAnOldMainIsToldWhatItsNewManifestsNeed: their server would not start, with flags
+// that its main does not have.
+func TestAnOldMainIsToldWhatItsNewManifestsNeed(t *testing.T) {
+	const rest = `; add it as https://github.com/protoc-gen-receiver/protoc-gen-receiver/blob/main/docs/upgrading.md says under "What main gets", or take it out of those files`
+	without := func(h disk, names ...string) {
+		var kept strings.Builder
+		for line := range strings.Lines(h.read(main)) {
+			if !slices.ContainsFunc(names, func(name string) bool { return strings.Contains(line, name) }) {
+				kept.WriteString(line)
+			}
+		}
+		h.write(main, kept.String())
+	}
+	for name, test := range map[string]struct {
+		change func(disk)
+		want   []string
+	}{
+		"all is there":     {func(disk) {}, nil},
+		"an old main":      {func(h disk) { without(h, `/web"`, `/ops"`, `/metrics"`, `/guard"`) }, []string{main + ":43: the new files in deploy/shop-server need what this main does not have: --keys (package guard), --ops-addr (package ops), --http-addr (package web), metrics (package metrics)" + rest}},
+		"no metrics":       {func(h disk) { without(h, `/metrics"`, "meter") }, []string{main + ":46: the new files in deploy/shop-server need what this main does not have: metrics (package metrics)" + rest}},
+		"flags of its own": {func(h disk) { without(h, `/ops"`); h.edit(main, "server.Parse(", "parse(") }, nil},
+		"no main":          {func(h disk) { h.remove(main) }, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newDisk(t, orders)
+			test.change(h)
+			h.remove("deploy")
+			if lines, err := h.generate(orders, "scaffold=all"); err != nil || !slices.Equal(lines, test.want) || !h.has("deploy/shop-server/Dockerfile") {
+				t.Errorf("it prints %q (%v), want %q", lines, err, test.want)
+			}
+		})
+	}
+}
+
 // TestASkeletonFitsTheCodeItJoins: whatever its owner calls things.
 func TestASkeletonFitsTheCodeItJoins(t *testing.T) {
 	service := impl + "service.go"
@@ -795,11 +829,11 @@ func TestDriftIsReported(t *testing.T) {
 			}
 			return strings.Replace(follow, "rpc Follow(", "rpc Watch(", 1)
 		}, []string{impl + "follow.go:11: Follow looks like an RPC, but service shop.Orders has no RPC of that name: nothing calls it (if the RPC is now called Watch, rename the method and delete the new file that implements it; older clients call the old name: it may stay in the proto beside the new one)"}},
-		"a new service with events": {func(disk) string { return orders + "service Stock { rpc Count(OrderEvent) returns (Reply); }" }, []string{main + `:65: service shop.Stock is not served: write stockService := stock.New(shopevents.New(log)), and pass shopserver.Stock(stockService) and server.Alongside("consumer shop.Stock", stockService.Consume) to server.Run, or server.Without("shop.Stock")`}},
+		"a new service with events": {func(disk) string { return orders + "service Stock { rpc Count(OrderEvent) returns (Reply); }" }, []string{main + `:66: service shop.Stock is not served: write stockService := stock.New(shopevents.New(log)), and pass shopserver.Stock(stockService) and server.Alongside("consumer shop.Stock", stockService.Consume) to server.Run, or server.Without("shop.Stock")`}},
 		"a new service whose name is taken in main": {func(h disk) string {
 			h.edit(main, "ordersService", "stockService")
 			return orders + "service Stock { rpc Count(OrderEvent) returns (Reply); }"
-		}, []string{main + `:65: service shop.Stock is not served: write stockService2 := stock.New(shopevents.New(log)), and pass shopserver.Stock(stockService2) and server.Alongside("consumer shop.Stock", stockService2.Consume) to server.Run, or server.Without("shop.Stock")`}},
+		}, []string{main + `:66: service shop.Stock is not served: write stockService2 := stock.New(shopevents.New(log)), and pass shopserver.Stock(stockService2) and server.Alongside("consumer shop.Stock", stockService2.Consume) to server.Run, or server.Without("shop.Stock")`}},
 		"other types": {proto("rpc Find(Query)", "rpc Find(Reply)"), []string{impl + "find.go:13: Find has the signature func(context.Context, *shoppb.Query) (*shoppb.Reply, error), but rpc Find needs func(context.Context, *shoppb.Reply) (*shoppb.Reply, error)"}},
 		"an RPC that another service has now": {func(h disk) string {
 			two := orders + "service Stock {\n\trpc Count(Query) returns (Reply);\n}\n"
@@ -818,7 +852,7 @@ func TestDriftIsReported(t *testing.T) {
 			return strings.Replace(orders, "\trpc Find(Query) returns (Reply);\n", "", 1) + "service Stock { rpc Find(Query) returns (Reply); }"
 		}, nil},
 		"a stream":      {proto("returns (Reply);\n}", "returns (stream Reply);\n}"), []string{impl + "find.go:13: Find has the signature func(context.Context, *shoppb.Query) (*shoppb.Reply, error), but rpc Find needs func(*shoppb.Query, shoppb.Orders_FindServer) error"}},
-		"a new service": {func(disk) string { return orders + "service Stock { rpc Count(Query) returns (Reply); }" }, []string{main + `:65: service shop.Stock is not served: pass shopserver.Stock(stock.New()) to server.Run, or server.Without("shop.Stock")`}},
+		"a new service": {func(disk) string { return orders + "service Stock { rpc Count(Query) returns (Reply); }" }, []string{main + `:66: service shop.Stock is not served: pass shopserver.Stock(stock.New()) to server.Run, or server.Without("shop.Stock")`}},
 		"one refused": {func(h disk) string {
 			h.edit(main, "config,\n", "config, server.Without(\"shop.Stock\"),\n")
 			return orders + "service Stock { rpc Count(Query) returns (Reply); }"

@@ -202,6 +202,11 @@ func ParseOptions(parameter string) (Options, error) {
 			if near := Meant(name); near != "" {
 				want = "did you mean " + near + "?"
 			}
+			if slices.Contains(model.Parts, part) {
+				want = "parts are joined by +, as in parts=" + strings.Join(model.Parts, "+")
+			} else if slices.Contains(runtime.Engines, part) {
+				want = "engines are joined by +, as in engines=" + strings.Join(runtime.Engines, "+")
+			}
 			return o, wrongOption("option %q is unknown: %s", part, want)
 		case value == "":
 			return o, wrongOption("option %q has no value: want %s", part, options[i].usage)

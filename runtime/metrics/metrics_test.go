@@ -297,8 +297,9 @@ func event(id string) eventlog.Event {
 func TestTheLogIsCounted(t *testing.T) {
 	t.Parallel()
 	m := metrics.New()
-	raw := open(t, "sqlite:"+filepath.Join(t.TempDir(), "events.db"))
+	raw := eventlog.Observe(open(t, "sqlite:"+filepath.Join(t.TempDir(), "events.db")), eventlog.Observer{}) // by others before, and after
 	log := eventlog.Observe(raw, m.Log(raw))
+	log = eventlog.Observe(log, eventlog.Observer{})
 	values := gather(t, m)
 	if values["eventlog_up"] != 1 || values["eventlog_free_bytes"] <= 0 || values[`eventlog_appended_events_total{result="conflict"}`] != 0 || values["eventlog_last_append_timestamp_seconds"] != 0 {
 		t.Errorf("at first: %v", values)
