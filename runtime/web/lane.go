@@ -364,7 +364,11 @@ func (c *connected) receive(into proto.Message) error {
 	case errors.As(err, &known) && known.Code() == connect.CodeResourceExhausted: // once it was decompressed
 		return c.x.visit.TooLong()
 	case known != nil:
-		if broken := c.x.visit.Broken(); broken != nil && (known.Code() == connect.CodeInternal || known.Code() == connect.CodeUnknown) {
+		broken := c.x.visit.Broken()
+		if broken == nil && errors.Is(known, io.ErrUnexpectedEOF) { // it ends within a message
+			broken = errors.New(strings.TrimPrefix(known.Message(), "protocol error: "))
+		}
+		if broken != nil && (known.Code() == connect.CodeInternal || known.Code() == connect.CodeUnknown) {
 			known = connect.Errorf(connect.CodeInvalidArgument, "the body of the request can't be read: %s", broken)
 		}
 		c.unreceived(known.Code())
