@@ -105,12 +105,22 @@ func checkOrigin(origin string) error {
 	return nil
 }
 
-// Option makes a server listen for HTTP, if the configuration has an address.
+// Option makes a server listen for HTTP, if the configuration has an address. Without one
+// there can be no origins.
 func (c *Config) Option() server.Option {
-	if c.Addr == "" {
+	switch {
+	case c.Addr == "" && len(c.CORSOrigins) > 0:
+		return needsAddr("--cors-origins")
+	case c.Addr == "" && len(c.WebhookOrigins) > 0:
+		return needsAddr("--webhook-origins")
+	case c.Addr == "":
 		return server.Options()
 	}
 	return server.Ports(&port{config: *c})
+}
+
+func needsAddr(flag string) server.Option {
+	return server.Invalid(fmt.Errorf("%s does nothing without --http-addr: give that an address, such as localhost:8080, or leave out %[1]s", flag))
 }
 
 // port implements [server.Port].
