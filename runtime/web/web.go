@@ -130,7 +130,7 @@ type port struct {
 	listener net.Listener
 	http     http.Server
 	rpcs     map[string]*rpc // by path
-	others   *http.ServeMux  // what is not at the path of an RPC
+	events   http.Handler    // what is at /events or below; nil without
 
 	mu      sync.Mutex
 	unused  map[net.Conn]bool // connections on which no request has come yet
@@ -148,8 +148,7 @@ func (p *port) Open(s *server.Server) (err error) {
 		return err
 	}
 	p.server, p.unused = s, map[net.Conn]bool{}
-	p.rpcs, p.others = serve(s.Called(), s.Config().MaxMessageBytes), http.NewServeMux()
-	p.others.HandleFunc("/", p.unknown)
+	p.rpcs = serve(s.Called(), s.Config().MaxMessageBytes)
 	if cloudEvents.mount != nil {
 		cloudEvents.mount(p, s.Called())
 	}
