@@ -119,8 +119,8 @@ func TestAFileOfVersion4GetsTraceParents(t *testing.T) {
 	}
 }
 
-// TestANewSchemaIsLogged: once, and only for a file that had another.
-func TestANewSchemaIsLogged(t *testing.T) {
+// TestANewLayoutIsLogged: once, and only for a file that had another.
+func TestANewLayoutIsLogged(t *testing.T) {
 	var out strings.Builder
 	before := slog.Default()
 	slog.SetDefault(slog.New(slog.NewTextHandler(&out, nil)))
@@ -131,7 +131,7 @@ func TestANewSchemaIsLogged(t *testing.T) {
 	}
 	onDatabase(t, path, version1+version4)
 	mustClose(t, mustOpen(t, "sqlite:"+path))
-	want := fmt.Sprintf("log=%s version=%d before=4\n", path, len(migrations))
+	want := fmt.Sprintf("log=%s layout=%d before=4\n", path, len(migrations))
 	if got := out.String(); !strings.Contains(got, "level=INFO") || !strings.HasSuffix(got, want) || strings.Count(got, "\n") != 1 {
 		t.Errorf("logged %q, want a line with %q", got, want)
 	}

@@ -123,8 +123,8 @@ func (l *fileLog) migrate(ctx context.Context) error {
 		return openError(l.path, err)
 	}
 	if before > 0 && before < len(migrations) {
-		slog.InfoContext(ctx, "the file of the event log has a new schema: builds of the program that don't know it refuse the file from now on",
-			"log", l.path, "version", len(migrations), "before", before)
+		slog.InfoContext(ctx, "the file of the event log has a new layout: older builds of the program refuse it from now on",
+			"log", l.path, "layout", len(migrations), "before", before)
 	}
 	var journal string
 	err = whileBusy(ctx, func() error {
