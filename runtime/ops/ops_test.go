@@ -314,6 +314,10 @@ func TestFlags(t *testing.T) {
 	}
 	c := server.Defaults("test-server")
 	c.Addr = "127.0.0.1:0"
+	if _, err := server.Listen(c, health, config.Option()); err == nil || !strings.Contains(err.Error(), "--pprof serves profiles at --ops-addr, which is empty") {
+		t.Errorf("profiles without the port: %v", err)
+	}
+	config.Pprof = false
 	if _, err := server.Listen(c, health, config.Option()); err != nil {
 		t.Errorf("without the port: %v", err)
 	}

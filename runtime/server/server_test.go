@@ -301,6 +301,39 @@ func TestCallsOfAConnectionAreBounded(t *testing.T) {
 	}
 }
 
+// A tail that was open until its client's deadline has not failed; another call has.
+func TestATailUntilItsClientsDeadlineIsNoWarning(t *testing.T) {
+	const tailMethod = "/grpc.testing.TestService/StreamingOutputCall"
+	log, observed := &lockedBuffer{}, newTally()
+	observer := Observer{RPC: func(Call) RPCObserver {
+		return RPCObserver{End: func(_ context.Context, code codes.Code, _ time.Duration) { observed.add(code.String()) }}
+	}}
+	running := serve(t, free(), Observers(observer), Logger(slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))), tested(&service{
+		unary: func(ctx context.Context, _ *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+			<-ctx.Done()
+			return nil, context.DeadlineExceeded
+		},
+		tail: func(stream testpb.TestService_StreamingOutputCallServer) error {
+			<-stream.Context().Done()
+			return context.DeadlineExceeded
+		},
+	}))
+	for _, path := range []string{unaryMethod, tailMethod} { // the client does not end the call itself
+		a := attack(t, running.Addr())
+		a.begin(t, framed(0, ""), [2]string{":method", "POST"}, [2]string{":scheme", "http"}, [2]string{":path", path}, [2]string{":authority", "x"},
+			[2]string{"content-type", "application/grpc"}, [2]string{"te", "trailers"}, [2]string{"grpc-timeout", "50m"})
+	}
+	observed.await(t, 2)
+	running.stop()
+	check(t, running.end(t))
+	for method, level := range map[string]string{unaryMethod: "WARN", tailMethod: "DEBUG"} {
+		lines := log.linesWith("method=" + method + " code=DeadlineExceeded")
+		if len(lines) != 1 || !strings.Contains(lines[0], "level="+level+" msg=call ") {
+			t.Errorf("%s: %q, want one line of level %s", method, lines, level)
+		}
+	}
+}
+
 func TestABoundThatGRPCCannotExpressIsItsLargest(t *testing.T) {
 	config := free()
 	config.MaxStreams = min(math.MaxInt, 1<<32+1) // 1, if the upper bits were cut off

@@ -348,8 +348,12 @@ func (b *visitBody) Read(into []byte) (int, error) {
 	if err := b.begin(); err != nil {
 		return 0, err
 	}
+	prefix := b.form.Framed && c.left == 0
 	n, err := b.ReadCloser.Read(into[:room])
 	b.end(into[:n], err)
+	if prefix && n > 0 && c.prefix[0]&^messageFlags != 0 {
+		return 0, b.unframed()
+	}
 	if err == io.EOF {
 		b.done = true
 	} else if err != nil {
@@ -405,6 +409,23 @@ func (b *visitBody) room(wanted int64) (int64, error) {
 		b.holds = true
 	}
 	return wanted, nil
+}
+
+// messageFlags are those that messages may have: compressed, the end of a stream of
+// Connect, and the trailer of gRPC-Web. No text begins with a byte of only these.
+const messageFlags = compressedMessage | 0x02 | 0x80
+
+// unframed ends the call because its body has something else where a message begins, such
+// as JSON alone, and returns the error for the caller.
+func (b *visitBody) unframed() error {
+	c := b.call
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	if c.cut == nil {
+		c.cut = status.Errorf(codes.InvalidArgument, "a message of a stream begins with five bytes: a flag, which is 0, or 1 if the message is compressed, and its length as four bytes, the highest first; this one begins with the byte %#02x", c.prefix[0])
+		c.limits.notices.unhandled(Undecodable, c.method, c.of.from)
+	}
+	return c.cut
 }
 
 // begin begins to wait for the client.

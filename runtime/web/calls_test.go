@@ -105,10 +105,14 @@ func TestRequestsThatAreNotCallsAreExplained(t *testing.T) {
 	}{
 		{"POST", "/grpc.testing.TestService/Nothing", "application/json", 404, "there is no RPC at /grpc.testing.TestService/Nothing"},
 		{"GET", "/", "", 404, "/package.Service/Method"},
-		{"POST", unaryPath, "", 415, "set Content-Type to one of application/"},
+		{"POST", unaryPath, "", 415, "set Content-Type to one of application/json, application/"},
 		{"POST", unaryPath, "application/x-www-form-urlencoded", 415, `no content type "application/x-www-form-urlencoded"`},
 		{"POST", unaryPath, "text/plain", 415, "application/json"},
-		{"POST", tailPath, "application/json", 415, "application/connect+json"},
+		{"POST", tailPath, "application/json", 415, "a stream takes application/connect+json"},
+		{"POST", tailPath, "application/json; charset=utf-8", 415, "a stream takes application/connect+json"},
+		{"POST", tailPath, "text/plain", 415, "set Content-Type to one of application/connect+json"},
+		{"POST", "/events", "application/json", 404, "there is no RPC at /events"},
+		{"POST", "//x", "application/json", 404, "there is no RPC at //x"},
 		{"PUT", unaryPath, "application/json", 405, "takes POST, not PUT"},
 		{"GET", unaryPath + "?encoding=json&message={}", "", 405, "NO_SIDE_EFFECTS"},
 		{"POST", bothPath, "application/connect+json", 505, "HTTP/2"},
@@ -118,7 +122,7 @@ func TestRequestsThatAreNotCallsAreExplained(t *testing.T) {
 			request.Header.Set("Content-Type", test.kind)
 		}
 		response, answer := do(t, protocolClient(t, false), request)
-		if response.StatusCode != test.status || !strings.Contains(answer, test.says) {
+		if response.StatusCode != test.status || !strings.Contains(answer, test.says) || strings.Contains(answer, "charset=utf-8,") {
 			t.Errorf("%s %s as %q: %s: %s", test.method, test.path, test.kind, response.Status, answer)
 		}
 	}

@@ -70,7 +70,7 @@ func mountEvents(p *port, rpcs []server.Called) {
 	for _, all := range events.services {
 		slices.SortFunc(all, func(a, b eventRPC) int { return cmp.Compare(a.Descriptor.Index(), b.Descriptor.Index()) })
 	}
-	p.others.Handle("/events/", events)
+	p.events = events
 }
 
 // newEventRPC returns an RPC as one that takes events. ok is false if it does not, or its
@@ -99,10 +99,10 @@ func (r eventRPC) takesMany() bool { return r.ClientStreams || r.holder != nil &
 // ServeHTTP answers once all events of a request are stored, with 204.
 func (p *eventsPort) ServeHTTP(to http.ResponseWriter, r *http.Request) {
 	var err error
-	switch r.Method {
-	case http.MethodPost:
+	switch {
+	case r.Method == http.MethodPost, strings.Trim(r.URL.Path, "/") == "events": // by any method it is unknown
 		err = p.take(to, r)
-	case http.MethodOptions:
+	case r.Method == http.MethodOptions:
 		err = p.shakeHands(to, r)
 	default:
 		to.Header().Set("Allow", "OPTIONS, POST")
@@ -249,7 +249,7 @@ func (t *taking) inCall(err error) error {
 
 // find returns the RPC at an address, or all of a service if it names none.
 func (p *eventsPort) find(path string) (rpcs []eventRPC, named bool, err error) {
-	service, rpc, named := strings.Cut(strings.TrimPrefix(path, "/events/"), "/")
+	service, rpc, named := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(path, "/events"), "/"), "/")
 	rpcs, ok := p.services[service]
 	if !ok {
 		var names []string
@@ -257,6 +257,9 @@ func (p *eventsPort) find(path string) (rpcs []eventRPC, named bool, err error) 
 			names = append(names, name)
 		}
 		slices.Sort(names)
+		if service == "" {
+			return nil, false, refuse(http.StatusNotFound, "the address names no service: CloudEvents go to /events/ and the name of one that takes events: %s", strings.Join(names, ", "))
+		}
 		return nil, false, refuse(http.StatusNotFound, "there is no service %q that takes events: there is %s", service, strings.Join(names, ", "))
 	}
 	if !named {

@@ -735,6 +735,19 @@ func TestEventsAreAnsweredByTheStatusOfTheirRPC(t *testing.T) {
 	}
 }
 
+// TestEventsForNoServiceAreToldWhatThereIs: by all methods, and without a redirect.
+func TestEventsForNoServiceAreToldWhatThereIs(t *testing.T) {
+	address := serveEvents(t, &intake{}, nil)
+	for _, method := range []string{"POST", "GET", "OPTIONS", "PUT"} {
+		for _, at := range []string{address, address + "/", strings.TrimSuffix(address, "/")} {
+			answer, text := send(t, method, at, with(), "")
+			if answer.StatusCode != 404 || answer.Request.Method != method || answer.Header.Get("Content-Type") != "application/json" || !strings.Contains(text, "one that takes events: webtest.Intake, webtest.Nameless, webtest.Own") {
+				t.Errorf("%s %s: answer is %s %v %s", method, at, answer.Status, answer.Header, text)
+			}
+		}
+	}
+}
+
 // TestWebhooksShakeHands asks as senders of webhooks do.
 func TestWebhooksShakeHands(t *testing.T) {
 	kept := &intake{}

@@ -195,7 +195,8 @@ func TestWrongRequestsHaveTheSameAnswerInAllProtocols(t *testing.T) {
 		{name: "no message", whole: []byte{}, code: codes.Unimplemented, own: codes.Internal, refused: server.NoRequest},
 		{name: "two messages", whole: append(frame(0, right), frame(0, right)...),
 			code: codes.Unimplemented, own: codes.Internal, refused: server.Undecodable},
-		{name: "half a message", whole: frame(0, long[:5_000])[:2_000], code: codes.Internal, refused: server.Undecodable},
+		{name: "half a message", whole: frame(0, long[:5_000])[:2_000], code: codes.InvalidArgument, own: codes.Internal, refused: server.Undecodable},
+		{name: "half a prefix", whole: []byte{0, 0}, code: codes.InvalidArgument, own: codes.Internal, refused: server.Undecodable},
 		{name: "too late", message: right, late: true, code: codes.DeadlineExceeded, refused: server.TooLate},
 		{name: "an RPC that no proto has", rpc: none, message: right, code: codes.Unimplemented, refused: server.UnknownRPC},
 	} {
@@ -256,6 +257,39 @@ func TestWrongRequestsHaveTheSameAnswerInAllProtocols(t *testing.T) {
 				t.Errorf("observers also see %q", <-refusals)
 			}
 		})
+	}
+}
+
+// Text where a message should begin is the client's mistake: neither the server's, nor a
+// limit that was reached.
+func TestTextWithoutAPrefixIsTheClientsMistake(t *testing.T) {
+	t.Parallel()
+	refusals, limits := make(chan string, 10), make(chan string, 10)
+	s := serve(t, nil, server.Observers(server.Observer{Refused: func(why string) { refusals <- why }, Limit: func(limit string) { limits <- limit }}))
+	for _, w := range s.wires(t) {
+		if !w.framed || w.url == "http://"+s.addr {
+			continue
+		}
+		for _, body := range []string{`{}`, `{"payload": {"body": "YQ=="}}`, "\n", "\x0a\x02ab"} {
+			response, answer, err := post(soon(t), w.client, w.url+w.rpc.method(), w.contentType, []byte(body), "Te", "trailers")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := w.status(response, answer); got.Code() != codes.InvalidArgument || !strings.Contains(got.Message(), "begins with five bytes") {
+				t.Errorf("%s: %q: got %v", w.name, body, got)
+			}
+			select {
+			case why := <-refusals:
+				if why != server.Undecodable {
+					t.Errorf("%s: %q: refused for %q", w.name, body, why)
+				}
+			case <-time.After(testTimeout):
+				t.Errorf("%s: %q: observers don't see that it is refused", w.name, body)
+			}
+		}
+	}
+	if len(refusals) > 0 || len(limits) > 0 {
+		t.Errorf("observers see %d more refusals and %d limits", len(refusals), len(limits))
 	}
 }
 

@@ -106,7 +106,7 @@ func (p *port) route(to http.ResponseWriter, r *http.Request) {
 	}
 	rpc, ok := p.rpcs[r.URL.Path]
 	if !ok {
-		p.aside(to, r, func() { p.others.ServeHTTP(to, r) })
+		p.aside(to, r, func() { p.elsewhere(to, r) })
 		return
 	}
 	x, err := p.enter(to, r, rpc)
@@ -191,6 +191,15 @@ func headersLength(r *http.Request) (length int) {
 		}
 	}
 	return length
+}
+
+// elsewhere answers a request at a path that is not one of an RPC.
+func (p *port) elsewhere(to http.ResponseWriter, r *http.Request) {
+	if p.events != nil && (r.URL.Path == "/events" || strings.HasPrefix(r.URL.Path, "/events/")) {
+		p.events.ServeHTTP(to, r)
+		return
+	}
+	p.unknown(to, r)
 }
 
 // unknown answers a request for what there is not.
@@ -365,7 +374,11 @@ func (c *connected) receive(into proto.Message) error {
 	case errors.As(err, &known) && known.Code() == connect.CodeResourceExhausted: // once it was decompressed
 		return c.x.visit.TooLong()
 	case known != nil:
-		if broken := c.x.visit.Broken(); broken != nil && (known.Code() == connect.CodeInternal || known.Code() == connect.CodeUnknown) {
+		broken := c.x.visit.Broken()
+		if broken == nil && errors.Is(known, io.ErrUnexpectedEOF) { // it ends within a message
+			broken = errors.New(strings.TrimPrefix(known.Message(), "protocol error: "))
+		}
+		if broken != nil && (known.Code() == connect.CodeInternal || known.Code() == connect.CodeUnknown) {
 			known = connect.Errorf(connect.CodeInvalidArgument, "the body of the request can't be read: %s", broken)
 		}
 		c.unreceived(known.Code())
@@ -436,9 +449,14 @@ func (a *answer) WriteHeader(code int) {
 	case http.StatusMethodNotAllowed:
 		explanation = fmt.Sprintf("%s takes %s, not %s: by GET there are only RPCs that have idempotency_level NO_SIDE_EFFECTS", path, header.Get("Allow"), a.request.Method)
 	case http.StatusUnsupportedMediaType:
-		explanation = fmt.Sprintf("%s takes no content type %q: set Content-Type to one of %s", path, shorten(a.request.Header.Get("Content-Type")), header.Get("Accept-Post"))
-		if a.request.Method == http.MethodGet {
+		sent := a.request.Header.Get("Content-Type")
+		takes := contentTypes(header.Get("Accept-Post"))
+		explanation = fmt.Sprintf("%s takes no content type %q: set Content-Type to one of %s", path, shorten(sent), strings.Join(takes, ", "))
+		switch {
+		case a.request.Method == http.MethodGet:
 			explanation = path + " takes its request by GET in the query, as encoding=json&message={} encoded for URLs, and no body"
+		case strings.HasPrefix(sent, "application/json") && slices.Contains(takes, "application/connect+json"):
+			explanation = fmt.Sprintf("%s streams: a stream takes application/connect+json, in which five bytes come before each message (see the documents on HTTP), not %s", path, shorten(sent))
 		}
 	case http.StatusHTTPVersionNotSupported:
 		explanation = path + " streams both ways, which HTTP/1.1 can't: call it by HTTP/2"
@@ -449,6 +467,22 @@ func (a *answer) WriteHeader(code int) {
 	}
 	// Not in JSON, which clients of Connect would take for the answer of the RPC.
 	http.Error(a.ResponseWriter, explanation, code)
+}
+
+// contentTypes returns those of a header Accept-Post without parameters, that of plain JSON
+// first.
+func contentTypes(header string) (all []string) {
+	for kind := range strings.SplitSeq(header, ",") {
+		kind = strings.TrimSpace(kind)
+		switch {
+		case strings.Contains(kind, ";"):
+		case kind == "application/json":
+			all = slices.Insert(all, 0, kind)
+		default:
+			all = append(all, kind)
+		}
+	}
+	return all
 }
 
 // Unwrap is for [http.ResponseController].

@@ -58,6 +58,20 @@ func TestFlags(t *testing.T) {
 	}
 }
 
+func TestOriginsNeedAnAddress(t *testing.T) {
+	for flag, web := range map[string]Config{
+		"--cors-origins":    {CORSOrigins: []string{"*"}},
+		"--webhook-origins": {WebhookOrigins: []string{"*"}},
+	} {
+		config := server.Defaults("test-server")
+		config.Addr = "localhost:0"
+		_, err := server.Listen(config, web.Option(), server.Service{Desc: &testpb.TestService_ServiceDesc, Impl: &service{}})
+		if err == nil || !strings.HasPrefix(err.Error(), flag+" does nothing without --http-addr") {
+			t.Errorf("%s: %v", flag, err)
+		}
+	}
+}
+
 func TestAnAddressThatOthersReachNeedsEncryption(t *testing.T) {
 	for _, test := range []struct {
 		addr     string

@@ -105,12 +105,22 @@ func checkOrigin(origin string) error {
 	return nil
 }
 
-// Option makes a server listen for HTTP, if the configuration has an address.
+// Option makes a server listen for HTTP, if the configuration has an address. Without one
+// there can be no origins.
 func (c *Config) Option() server.Option {
-	if c.Addr == "" {
+	switch {
+	case c.Addr == "" && len(c.CORSOrigins) > 0:
+		return needsAddr("--cors-origins")
+	case c.Addr == "" && len(c.WebhookOrigins) > 0:
+		return needsAddr("--webhook-origins")
+	case c.Addr == "":
 		return server.Options()
 	}
 	return server.Ports(&port{config: *c})
+}
+
+func needsAddr(flag string) server.Option {
+	return server.Invalid(fmt.Errorf("%s does nothing without --http-addr: give that an address, such as localhost:8080, or leave out %[1]s", flag))
 }
 
 // port implements [server.Port].
@@ -120,7 +130,7 @@ type port struct {
 	listener net.Listener
 	http     http.Server
 	rpcs     map[string]*rpc // by path
-	others   *http.ServeMux  // what is not at the path of an RPC
+	events   http.Handler    // what is at /events or below; nil without
 
 	mu      sync.Mutex
 	unused  map[net.Conn]bool // connections on which no request has come yet
@@ -138,8 +148,7 @@ func (p *port) Open(s *server.Server) (err error) {
 		return err
 	}
 	p.server, p.unused = s, map[net.Conn]bool{}
-	p.rpcs, p.others = serve(s.Called(), s.Config().MaxMessageBytes), http.NewServeMux()
-	p.others.HandleFunc("/", p.unknown)
+	p.rpcs = serve(s.Called(), s.Config().MaxMessageBytes)
 	if cloudEvents.mount != nil {
 		cloudEvents.mount(p, s.Called())
 	}

@@ -2,9 +2,11 @@ package sqlite
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -114,6 +116,30 @@ func TestAFileOfVersion4GetsTraceParents(t *testing.T) {
 		if err != nil || letter.Traceparent != "" || string(letter.Data) != "data of a" || letter.Reason != "no route" {
 			t.Errorf("the dead letter is %+v, %v", letter, err)
 		}
+	}
+}
+
+// TestANewLayoutIsLogged: once, and only for a file that had another.
+func TestANewLayoutIsLogged(t *testing.T) {
+	var out strings.Builder
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&out, nil)))
+	defer slog.SetDefault(before)
+	path := filepath.Join(t.TempDir(), "events.db")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	onDatabase(t, path, version1+version4)
+	mustClose(t, mustOpen(t, "sqlite:"+path))
+	want := fmt.Sprintf("log=%s layout=%d before=4\n", path, len(migrations))
+	if got := out.String(); !strings.Contains(got, "level=INFO") || !strings.HasSuffix(got, want) || strings.Count(got, "\n") != 1 {
+		t.Errorf("logged %q, want a line with %q", got, want)
+	}
+	out.Reset()
+	mustClose(t, mustOpen(t, "sqlite:"+path))
+	mustClose(t, mustOpen(t, newURL(t)))
+	if out.Len() > 0 {
+		t.Errorf("without a change it logs %q", out.String())
 	}
 }
 
