@@ -932,7 +932,7 @@ func TestUnwritableFilesAreNamed(t *testing.T) {
 }
 
 // reading is what the commands of a client have that read events from the standard input.
-var reading = []string{"internal/receiver-runtime/command/input.go", "internal/receiver-runtime/command/reading.go"}
+var reading = []string{"internal/receiver-runtime/command/input.go", "internal/receiver-runtime/command/progress.go", "internal/receiver-runtime/command/reading.go"}
 
 // TestWhatIsNoLongerMade: files of ours become empty packages, and others stay.
 func TestWhatIsNoLongerMade(t *testing.T) {

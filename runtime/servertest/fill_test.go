@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/dynamicpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
 // links are messages that require themselves, or hold one that does.
@@ -58,6 +59,24 @@ func TestASampleEndsThoughMessagesRequireThemselves(t *testing.T) {
 					t.Errorf("a Tree has %s: %t, want %t", field, got, want)
 				}
 			}
+		}
+	}
+}
+
+// A unique field gets a value of its own kind, and another one each time.
+func TestUniqueFields(t *testing.T) {
+	for _, wrapper := range []proto.Message{
+		&wrapperspb.Int32Value{}, &wrapperspb.Int64Value{}, &wrapperspb.UInt32Value{}, &wrapperspb.UInt64Value{},
+		&wrapperspb.FloatValue{}, &wrapperspb.DoubleValue{}, &wrapperspb.BytesValue{}, &wrapperspb.StringValue{},
+	} {
+		message := wrapper.ProtoReflect()
+		field := message.Descriptor().Fields().ByName("value")
+		f := filler{unique: []string{string(field.FullName())}, endless: map[protoreflect.FullName]bool{}}
+		f.fill(message, maxDepth) // panics with a value of another kind
+		first := message.Get(field)
+		f.fill(message, maxDepth)
+		if !message.Has(field) || message.Get(field).Equal(first) {
+			t.Errorf("%s is %v, after %v", field.FullName(), message.Get(field), first)
 		}
 	}
 }
