@@ -38,7 +38,7 @@ type eventsPort struct {
 
 // eventRPC is an RPC that takes events.
 type eventRPC struct {
-	server.Called
+	server.PortRPC
 	name    string
 	request protoreflect.MessageType
 	holder  protoreflect.FieldDescriptor // of the request; nil if that is the event
@@ -56,7 +56,7 @@ func init() {
 }
 
 // mountEvents serves CloudEvents for those of the RPCs that take events.
-func mountEvents(p *port, rpcs []server.Called) {
+func mountEvents(p *port, rpcs []server.PortRPC) {
 	events := &eventsPort{p, map[string][]eventRPC{}}
 	for _, called := range rpcs {
 		if rpc, ok := newEventRPC(called); ok {
@@ -75,7 +75,7 @@ func mountEvents(p *port, rpcs []server.Called) {
 
 // newEventRPC returns an RPC as one that takes events. ok is false if it does not, or its
 // messages are not known.
-func newEventRPC(called server.Called) (rpc eventRPC, ok bool) {
+func newEventRPC(called server.PortRPC) (rpc eventRPC, ok bool) {
 	if called.RPC.Fields == nil || called.Descriptor == nil {
 		return rpc, false
 	}
@@ -83,7 +83,7 @@ func newEventRPC(called server.Called) (rpc eventRPC, ok bool) {
 	if err != nil {
 		return rpc, false
 	}
-	rpc = eventRPC{Called: called, name: string(called.Descriptor.Name()), request: request, event: request.Descriptor()}
+	rpc = eventRPC{PortRPC: called, name: string(called.Descriptor.Name()), request: request, event: request.Descriptor()}
 	if name := called.RPC.Fields.Holder; name != "" {
 		if rpc.holder = request.Descriptor().Fields().ByName(protoreflect.Name(name)); rpc.holder == nil || rpc.holder.Message() == nil {
 			return rpc, false
@@ -187,12 +187,12 @@ func (t *taking) receive(x *exchange, md metadata.MD, into proto.Message) error 
 			}
 			return status.Convert(t.refused).Err()
 		}
-		x.visit.Keep()
+		x.call.Keep()
 	case !t.began:
-		if err := x.visit.Holds(t.rest, false); err != nil {
+		if err := x.call.Holds(t.rest, false); err != nil {
 			return err
 		}
-		x.visit.Keep()
+		x.call.Keep()
 	}
 	if !t.began {
 		if len(t.calls) == 0 {
@@ -207,7 +207,7 @@ func (t *taking) receive(x *exchange, md metadata.MD, into proto.Message) error 
 	request := t.current.requests[0]
 	t.current.requests = t.current.requests[1:]
 	t.rest -= int64(len(request))
-	return x.visit.DecodeKept(request, into)
+	return x.call.DecodeKept(request, into)
 }
 
 // readBody reads all events of a request.
@@ -216,12 +216,12 @@ func (t *taking) readBody(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	x.visit.Keep()
+	x.call.Keep()
 	events, _, err := readEvents(t.header, body, t.config.MaxBatch)
 	if err != nil {
 		return err
 	}
-	if t.calls, err = t.rpc.callsWith(events, x.visit.DecodePart); err != nil {
+	if t.calls, err = t.rpc.callsWith(events, x.call.DecodePart); err != nil {
 		return err
 	}
 	t.total = len(t.calls)

@@ -42,7 +42,7 @@ type Config struct {
 // cloudEvents is what its files add, which a module without events does not have.
 var cloudEvents struct {
 	flags func(*Config, *flag.FlagSet)
-	mount func(*port, []server.Called)
+	mount func(*port, []server.PortRPC)
 }
 
 // Flags defines the flags --http-addr and --cors-origins, for [server.Parse].
@@ -148,9 +148,9 @@ func (p *port) Open(s *server.Server) (err error) {
 		return err
 	}
 	p.server, p.unused = s, map[net.Conn]bool{}
-	p.rpcs = serve(s.Called(), s.Config().MaxMessageBytes)
+	p.rpcs = serve(s.PortRPCs(), s.Config().MaxMessageBytes)
 	if cloudEvents.mount != nil {
-		cloudEvents.mount(p, s.Called())
+		cloudEvents.mount(p, s.PortRPCs())
 	}
 	if p.listener, err = s.ListenAt("--http-addr", p.config.Addr); err != nil {
 		return err

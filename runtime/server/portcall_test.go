@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// visited returns a connection of a port, and the limits that it keeps to.
-func visited(t *testing.T, config Config) (*limits, *connection, visitor) {
+// connected returns a connection of a port, and the limits that it keeps to.
+func connected(t *testing.T, config Config) (*limits, *connection, portConnection) {
 	t.Helper()
 	l := newLimits(config.withoutZeros(), newNotices(slog.New(slog.DiscardHandler), unobserved{}), context.Background())
 	l.connections = listenWithin(l, nil)
@@ -22,7 +22,7 @@ func visited(t *testing.T, config Config) (*limits, *connection, visitor) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	accepted, err := visitors{listener, l.connections}.Accept()
+	accepted, err := portListener{listener, l.connections}.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,22 +31,22 @@ func visited(t *testing.T, config Config) (*limits, *connection, visitor) {
 			_ = c.Close()
 		}
 	})
-	return l, connectionOf(accepted), accepted.(visitor)
+	return l, connectionOf(accepted), accepted.(portConnection)
 }
 
 func TestAClientOfAPortThatResetsManyCallsIsSlowedDown(t *testing.T) {
-	l, c, v := visited(t, Defaults("test-server"))
+	l, c, v := connected(t, Defaults("test-server"))
 	s := &Server{limits: l}
 	gone, leave := context.WithCancel(t.Context())
 	leave()
 	const beyond = 3
 	for range mostResets + beyond {
-		visit, err := s.Enter(gone, v, "/a/b", func() {})
+		call, err := s.Enter(gone, v, "/a/b", func() {})
 		if err != nil {
 			t.Fatal(err)
 		}
-		visit.Leave()
-		visit.End()
+		call.Leave()
+		call.End()
 	}
 	if got := c.owed.Load(); got != beyond {
 		t.Errorf("reading pauses for %d resets, want %d", got, beyond)
@@ -68,7 +68,7 @@ func TestAConnectionOfAPortRetires(t *testing.T) {
 	}{{0, time.Hour, false}, {time.Hour, 30 * time.Minute, false}, {time.Hour, 70 * time.Minute, true}} {
 		config := Defaults("test-server")
 		config.MaxConnectionAge = test.age
-		l, c, v := visited(t, config)
+		l, c, v := connected(t, config)
 		if !c.ends.IsZero() {
 			c.ends = c.ends.Add(-test.ago)
 		}
@@ -81,7 +81,7 @@ func TestAConnectionOfAPortRetires(t *testing.T) {
 func TestRequestsOfAPortThatAreNotCallsAreBounded(t *testing.T) {
 	config := Defaults("test-server")
 	config.MaxCalls = 8
-	l, c, v := visited(t, config)
+	l, c, v := connected(t, config)
 	s := &Server{limits: l, config: config}
 	var ends []func()
 	for range config.MaxCalls {
@@ -94,7 +94,7 @@ func TestRequestsOfAPortThatAreNotCallsAreBounded(t *testing.T) {
 	if _, ok := s.Aside(v); ok {
 		t.Error("a connection that has many may have more than there may be calls")
 	}
-	other := visitor{&connection{Conn: c.Conn, of: c.of, from: c.from, calls: map[uint32]*call{}}}
+	other := portConnection{&connection{Conn: c.Conn, of: c.of, from: c.from, calls: map[uint32]*call{}}}
 	if end, ok := s.Aside(other); !ok {
 		t.Error("a connection that has few is refused")
 	} else {
@@ -113,7 +113,7 @@ func TestRequestsOfAPortThatAreNotCallsAreBounded(t *testing.T) {
 func TestAPortReadsLittleOfWhoAsksMuch(t *testing.T) {
 	config := Defaults("test-server")
 	config.MaxCalls = 8
-	l, c, v := visited(t, config)
+	l, c, v := connected(t, config)
 	s := &Server{limits: l, config: config}
 	server, client := net.Pipe()
 	defer client.Close()

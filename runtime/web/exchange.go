@@ -25,15 +25,15 @@ import (
 
 // rpc is an RPC at its path.
 type rpc struct {
-	server.Called
+	server.PortRPC
 	connect http.Handler
 }
 
 // serve returns handlers for the RPCs of a server, by path.
-func serve(all []server.Called, mostBytes int) map[string]*rpc {
+func serve(all []server.PortRPC, mostBytes int) map[string]*rpc {
 	rpcs, bridged := map[string]*rpc{}, connect.NewServer()
 	for _, called := range all {
-		rpc := &rpc{Called: called}
+		rpc := &rpc{PortRPC: called}
 		rpcs[called.Method] = rpc
 		bridged.Register(connect.Method{Spec: spec(called), Handler: rpc.handle})
 	}
@@ -57,7 +57,7 @@ func (m mounted) Handle(pattern string, handler http.Handler) {
 	}
 }
 
-func spec(rpc server.Called) connect.Spec {
+func spec(rpc server.PortRPC) connect.Spec {
 	spec := connect.Spec{Procedure: rpc.Method}
 	if rpc.ClientStreams {
 		spec.StreamType |= connect.StreamTypeClient
@@ -78,7 +78,7 @@ func spec(rpc server.Called) connect.Spec {
 type exchange struct {
 	server  *server.Server
 	rpc     *rpc
-	visit   *server.Visit
+	call    *server.PortCall
 	request *http.Request
 	answer  *answer
 	control *http.ResponseController
@@ -248,19 +248,19 @@ func (r *refusal) WriteHeader(code int) {
 // enter lets a request in as a call of an RPC, or returns why not. Its leave ends that.
 func (p *port) enter(to http.ResponseWriter, r *http.Request, rpc *rpc) (*exchange, error) {
 	x := &exchange{server: p.server, rpc: rpc, control: http.NewResponseController(to), from: r.Context().Value(connectionKey{}).(net.Conn)}
-	visit, err := p.server.Enter(r.Context(), x.from, rpc.Method, func() { _ = x.control.SetReadDeadline(time.Unix(1, 0)) })
+	call, err := p.server.Enter(r.Context(), x.from, rpc.Method, func() { _ = x.control.SetReadDeadline(time.Unix(1, 0)) })
 	if err != nil {
 		return nil, err
 	}
-	x.visit, x.answer = visit, &answer{ResponseWriter: to, visit: visit, request: r}
-	x.request = r.WithContext(context.WithValue(visit.Context(), exchangeKey{}, x))
+	x.call, x.answer = call, &answer{ResponseWriter: to, call: call, request: r}
+	x.request = r.WithContext(context.WithValue(call.Context(), exchangeKey{}, x))
 	return x, nil
 }
 
 // receives makes the limits bound how the body is read.
 func (x *exchange) receives(framed bool) {
 	encoding := x.request.Header.Get("Content-Encoding")
-	x.request.Body = x.visit.Receives(x.request.Body, server.Form{
+	x.request.Body = x.call.Receives(x.request.Body, server.Form{
 		Framed: framed, Length: x.request.ContentLength, Compressed: !framed && encoding != "" && encoding != connect.CompressionNameIdentity,
 	})
 }
@@ -273,7 +273,7 @@ const lingering = time.Second
 const patience = 5 * time.Second
 
 func (x *exchange) leave() {
-	if x.request.ProtoMajor == 1 && !x.visit.Done() {
+	if x.request.ProtoMajor == 1 && !x.call.Done() {
 		_ = x.control.SetReadDeadline(time.Now().Add(lingering))
 	}
 	x.mu.Lock()
@@ -282,14 +282,14 @@ func (x *exchange) leave() {
 		x.expired.Stop()
 	}
 	x.mu.Unlock()
-	x.visit.Leave()
-	answered(x.answer.ResponseWriter, x.request, x.visit.End)
+	x.call.Leave()
+	answered(x.answer.ResponseWriter, x.request, x.call.End)
 }
 
 // expire ends the call's waiting for its client, once its deadline has passed. What is
 // being written then may be the answer that says so: it gets a moment.
 func (x *exchange) expire() {
-	x.visit.Interrupt()
+	x.call.Interrupt()
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if !x.left {
@@ -349,15 +349,15 @@ type connected struct {
 func (c *connected) receive(into proto.Message) error {
 	if r := c.x.request; r.Method == http.MethodGet {
 		if encoding := r.URL.Query().Get("compression"); encoding != "" && encoding != connect.CompressionNameIdentity {
-			if err := c.x.visit.Holds(int64(len(r.URL.RawQuery)), true); err != nil {
+			if err := c.x.call.Holds(int64(len(r.URL.RawQuery)), true); err != nil {
 				return err
 			}
 		}
 	}
-	in := incoming{visit: c.x.visit, into: into}
+	in := incoming{call: c.x.call, into: into}
 	err := c.of.Receive(&in)
 	var known *connect.Error
-	switch cut := c.x.visit.Cut(); {
+	switch cut := c.x.call.Cut(); {
 	case in.err != nil:
 		return in.err
 	case err == nil:
@@ -372,9 +372,9 @@ func (c *connected) receive(into proto.Message) error {
 	case errors.Is(err, io.EOF):
 		return io.EOF
 	case errors.As(err, &known) && known.Code() == connect.CodeResourceExhausted: // once it was decompressed
-		return c.x.visit.TooLong()
+		return c.x.call.TooLong()
 	case known != nil:
-		broken := c.x.visit.Broken()
+		broken := c.x.call.Broken()
 		if broken == nil && errors.Is(known, io.ErrUnexpectedEOF) { // it ends within a message
 			broken = errors.New(strings.TrimPrefix(known.Message(), "protocol error: "))
 		}
@@ -394,13 +394,13 @@ func (c *connected) unreceived(code connect.Code) {
 	case c.x.request.Method == http.MethodGet:
 		c.x.server.Unhandled(server.Undecodable, c.x.rpc.Method, c.x.from)
 	default:
-		c.x.visit.Unreceived()
+		c.x.call.Unreceived()
 	}
 }
 
 func (c *connected) send(reply proto.Message) error {
 	if !c.x.rpc.ServerStreams && proto.Size(reply) > mayBlock {
-		c.x.visit.Answers()
+		c.x.call.Answers()
 	}
 	return c.of.Send(reply)
 }
@@ -410,7 +410,7 @@ func (c *connected) sendHeaders() error { return c.of.SendHeaders() }
 // answer writes the answer of a call.
 type answer struct {
 	http.ResponseWriter
-	visit   *server.Visit
+	call    *server.PortCall
 	request *http.Request
 	writing atomic.Bool
 }
@@ -429,7 +429,7 @@ func (a *answer) Write(bytes []byte) (n int, err error) {
 		var wrote int
 		wrote, err = a.ResponseWriter.Write(bytes[n:min(len(bytes), n+writePiece)])
 		n += wrote
-		a.visit.Wrote()
+		a.call.Wrote()
 	}
 	return n, err
 }
@@ -438,7 +438,7 @@ func (a *answer) Flush() {
 	a.writing.Store(true)
 	defer a.writing.Store(false)
 	_ = http.NewResponseController(a.ResponseWriter).Flush()
-	a.visit.Wrote()
+	a.call.Wrote()
 }
 
 // WriteHeader explains statuses of which connect leaves the body empty.
