@@ -60,7 +60,8 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	meter := metrics.New()
-	log = eventlog.Observe(log, meter.Log(log), spans.Log())
+	log = eventlog.Observe(log, meter.Log(log))
+	log = eventlog.Observe(log, spans.Log())
 	receiverService := receiver.New(receiverevents.New(log))
 	err = server.Run(ctx, config,
 		receiverserver.Receiver(receiverService),

@@ -63,7 +63,7 @@ func (s *boundedStream) wasCut() bool {
 
 func (s *boundedStream) RecvMsg(into any) (err error) {
 	if s.call.interrupt != nil {
-		err = s.ServerStream.RecvMsg(into) // which is that of a Visit
+		err = s.ServerStream.RecvMsg(into) // which is that of a [PortCall]
 	} else {
 		err = s.call.receive(s.ServerStream, into)
 	}

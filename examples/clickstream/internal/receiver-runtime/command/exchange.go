@@ -32,33 +32,39 @@ type exchange struct {
 	// each is called before each call of an RPC with one request and one reply. It
 	// returns the context for it, and a function for its error to pass through.
 	each func(context.Context) (context.Context, func(error) error)
+	id   string // the event id of the call, or of all calls; "" if each has its own or none
 }
 
 // call makes the call, or as many as there are requests for, and prints the
 // replies.
 func (c Command) call(parent context.Context, env Env, p *parsed) error {
-	requests := c.requests(env, p)
 	ctx, abort := context.WithCancelCause(parent)
 	defer abort(nil)
 	ctx, opened, release := c.Call.limit(ctx, p, abort)
 	defer release()
-	begun := false
-	progress := progress{command: c, parsed: p, requests: requests}
+	begun, received := false, 0
 	replies := new(codec)
 	x := exchange{
 		addr:     p.addr,
 		options:  slices.Concat(env.Options, p.options(), []client.Option{client.With(grpc.WithDefaultCallOptions(grpc.ForceCodec(replies)))}),
-		requests: progress.next,
+		requests: single(p.request),
 		opened:   func() { begun = true; opened() },
-		sent:     func() { progress.sent.Add(1) },
+		sent:     func() {},
 		abort:    abort,
-		each:     progress.each,
+		each: func(ctx context.Context) (context.Context, func(error) error) {
+			return ctx, func(err error) error { return err }
+		},
+		id: p.eventID,
+	}
+	note := func(error, int) string { return "" }
+	if p.reads {
+		note = standardInput.follow(c, env, p, &x)
 	}
 	var err error
-	for reply, failure := range c.Call.do(progress.context(ctx), x) {
+	for reply, failure := range c.Call.do(withID(ctx, x.id), x) {
 		switch {
 		case failure == nil:
-			progress.replies++
+			received++
 			err = printReply(env.Stdout, replies, reply, p.json, p.json || p.calls || c.Call.manyReplies)
 		case begun && c.Call.manyReplies && errors.Is(parent.Err(), context.Canceled):
 			return nil
@@ -69,10 +75,17 @@ func (c Command) call(parent context.Context, env Env, p *parsed) error {
 			break
 		}
 	}
-	if note := progress.note(err); note != "" && env.Stderr != nil {
-		fmt.Fprintf(env.Stderr, "%s: %s: %s\n", env.Program, c.Name, note)
+	if text := note(err, received); text != "" && env.Stderr != nil {
+		fmt.Fprintf(env.Stderr, "%s: %s: %s\n", env.Program, c.Name, text)
 	}
 	return err
+}
+
+func withID(ctx context.Context, id string) context.Context {
+	if id == "" {
+		return ctx
+	}
+	return client.WithEventID(ctx, id)
 }
 
 // limit makes the timeout cancel a call. If the timeout is for opening a stream

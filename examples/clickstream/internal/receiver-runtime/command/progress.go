@@ -12,7 +12,6 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	"example.com/clickstream/internal/receiver-runtime/client"
 	"example.com/clickstream/internal/receiver-runtime/eventid"
 )
 
@@ -21,54 +20,46 @@ import (
 type progress struct {
 	command  Command
 	parsed   *parsed
-	requests *requests
+	requests *reading
 
-	id      string       // of the call under way, or of the stream; "" if it has none
-	sent    atomic.Int64 // requests of a stream
-	ended   atomic.Bool  // whether the requests of a stream have ended
-	replies int
+	id    string       // of the call under way, or of the stream; "" if it has none
+	sent  atomic.Int64 // requests of a stream
+	ended atomic.Bool  // whether the requests of a stream have ended
 
 	calls        int // with one request and one reply, that were begun
 	acknowledged int // events or requests of the calls that were answered
 	failed       bool
 }
 
+// follow makes a call report how far it came: how much was sent, and what to do about the
+// rest.
+func follow(c Command, env Env, parsed *parsed, x *exchange) (note func(err error, replies int) string) {
+	p := &progress{command: c, parsed: parsed, requests: newReading(c, env, parsed)}
+	x.requests, x.sent = p.next, func() { p.sent.Add(1) }
+	if parsed.calls {
+		x.each, x.id = p.each, ""
+		return func(error, int) string { return p.callsNote() }
+	}
+	if x.id == "" && c.Event {
+		x.id = eventid.New() // so that it can be reported
+	}
+	p.id = x.id
+	return p.streamNote
+}
+
 // next returns the next request.
 func (p *progress) next() (proto.Message, error) {
-	request, err := p.requests.next()
+	request, err := p.requests.read()
 	if errors.Is(err, io.EOF) {
 		p.ended.Store(true)
 	}
 	return request, err
 }
 
-// context returns the context of a call, with the event id of the command line. A
-// stream of events gets one here if there is none, so that it can be reported.
-func (p *progress) context(ctx context.Context) context.Context {
-	if p.parsed.calls {
-		return ctx // each call has its own
-	}
-	p.id = p.parsed.eventID
-	if p.id == "" && p.parsed.reads && p.command.Event {
-		p.id = eventid.New()
-	}
-	return withID(ctx, p.id)
-}
-
-func withID(ctx context.Context, id string) context.Context {
-	if id == "" {
-		return ctx
-	}
-	return client.WithEventID(ctx, id)
-}
-
 // each begins a call of a command that makes one for each request: with its own
 // timeout and event id. The id that was given is that of the first call, and with
 // "/2" and so on of the later ones.
 func (p *progress) each(ctx context.Context) (context.Context, func(error) error) {
-	if !p.parsed.calls {
-		return ctx, func(err error) error { return err }
-	}
 	p.calls++
 	p.id = p.parsed.eventID
 	switch {
@@ -89,23 +80,6 @@ func (p *progress) each(ctx context.Context) (context.Context, func(error) error
 	}
 }
 
-// note returns what to report when the command ends, with an error or without: how
-// much was sent, and what to do about the rest. It is empty if there was only one
-// request.
-func (p *progress) note(err error) string {
-	switch {
-	case !p.parsed.reads:
-		return ""
-	case p.parsed.calls:
-		return p.callsNote()
-	case err != nil:
-		return p.streamNote()
-	case !p.ended.Load():
-		return fmt.Sprintf("the server ended the call after %s, before the end of the standard input", counted(int(p.sent.Load()), "request"))
-	}
-	return ""
-}
-
 func (p *progress) callsNote() string {
 	answered := p.calls
 	if p.failed {
@@ -121,12 +95,15 @@ func (p *progress) callsNote() string {
 	return note
 }
 
-func (p *progress) streamNote() string {
+func (p *progress) streamNote(err error, replies int) string {
 	sent := int(p.sent.Load())
-	if sent == 0 {
+	switch {
+	case err == nil && !p.ended.Load():
+		return fmt.Sprintf("the server ended the call after %s, before the end of the standard input", counted(sent, "request"))
+	case err == nil || sent == 0:
 		return ""
 	}
-	note := fmt.Sprintf("%s sent, %s received", counted(sent, "request"), counted(p.replies, "reply"))
+	note := fmt.Sprintf("%s sent, %s received", counted(sent, "request"), counted(replies, "reply"))
 	if p.command.Event {
 		note += fmt.Sprintf("; send all of them again with --event-id %s: what is stored already is then not stored twice", p.id)
 	}

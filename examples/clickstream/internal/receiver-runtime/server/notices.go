@@ -16,7 +16,7 @@ import (
 const (
 	TooLarge           = "too large"           // the request is, or has too many elements
 	HeadersTooLarge    = "headers too large"   // more than --max-metadata-bytes
-	Undecodable        = "undecodable"         // the request is not a message of its type, or not what it was compressed to
+	Undecodable        = "undecodable"         // the request is not a message of its type, not what it was compressed to, or has no prefix
 	NoRequest          = "no request"          // the client has sent none
 	UnknownCompression = "unknown compression" // the server has no decompressor of that name
 	UnknownRPC         = "unknown RPC"         // or unknown service

@@ -4,6 +4,10 @@
 package command
 
 import (
+	"fmt"
+	"io"
+	"os"
+	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -17,9 +21,9 @@ const (
 	maxBatchBytes = 1 << 20
 )
 
-// reading reads requests from the standard input.
+// reading reads requests from the standard input, and counts what was read.
 type reading struct {
-	requests
+	read   func() (proto.Message, error) // returns the next request, or io.EOF after the last
 	in     *input
 	empty  func() proto.Message
 	batch  protoreflect.FieldDescriptor // its elements are the values of the input; nil if the requests are
@@ -28,29 +32,75 @@ type reading struct {
 
 	held     proto.Message // an element that did not fit into the batch before
 	heldLine int
+
+	first    int // line of the first element of the last request
+	elements int // of the last request; 1 without batches
 }
 
-func init() {
-	readStandardInput = func(c Command, env Env, p *parsed) *requests {
-		stdin := env.Stdin
-		if stdin == nil {
-			stdin = strings.NewReader("")
-		}
-		r := &reading{in: newInput(stdin), empty: c.Call.request, whole: p.eventID != ""}
-		r.read = r.nextRequest
-		if c.Batch != "" {
-			r.filled = p.request
-			r.batch = p.request.ProtoReflect().Descriptor().Fields().ByName(protoreflect.Name(c.Batch))
-			r.read = r.nextBatch
-		}
-		return &r.requests
+func init() { standardInput = &reader{isRead: isRead, follow: follow, help: readingHelp} }
+
+// isRead reports whether the requests of a command, or the elements of its batches, are
+// read: unless flags give them.
+func isRead(c Command, env Env, given map[string][]string) bool {
+	switch {
+	case c.Call.manyRequests, c.Reads && redirected(env.Stdin):
+		return len(given) == 0
+	case c.Batch != "":
+		return !slices.ContainsFunc(c.Flags, func(f Flag) bool { return f.Field == c.Batch && len(given[f.Name]) > 0 })
 	}
+	return false
+}
+
+// redirected reports whether something may come from a standard input that nobody
+// types: a file or a pipe.
+func redirected(stdin io.Reader) bool {
+	file, ok := stdin.(*os.File)
+	if !ok {
+		return stdin != nil
+	}
+	info, err := file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice == 0
+}
+
+// readingHelp returns what help adds for a command that reads requests.
+func readingHelp(c Command) string {
+	switch {
+	case c.Call.manyRequests:
+		return "\nIt sends the one request that the flags of its fields describe. Without such\n" +
+			"flags it reads requests from the standard input, as JSON values one after the\n" +
+			"other, and sends each as soon as it is read.\n"
+	case c.Batch != "":
+		return fmt.Sprintf("\nWithout the flag of %s it reads their values from the standard input, as JSON\n"+
+			"values one after the other, sends them in batches, and prints each reply in one\n"+
+			"line.\n", c.Batch)
+	case c.Reads:
+		return "\nIt sends the one request that the flags of its fields describe. Without such\n" +
+			"flags it reads requests from the standard input if that is a file or a pipe, as\n" +
+			"JSON values one after the other, makes a call for each, and prints each reply in\n" +
+			"one line.\n"
+	}
+	return ""
+}
+
+func newReading(c Command, env Env, p *parsed) *reading {
+	stdin := env.Stdin
+	if stdin == nil {
+		stdin = strings.NewReader("")
+	}
+	r := &reading{in: newInput(stdin), empty: c.Call.request, whole: p.eventID != "", elements: 1}
+	r.read = r.nextRequest
+	if c.Batch != "" {
+		r.filled = p.request
+		r.batch = p.request.ProtoReflect().Descriptor().Fields().ByName(protoreflect.Name(c.Batch))
+		r.read = r.nextBatch
+	}
+	return r
 }
 
 func (r *reading) nextRequest() (proto.Message, error) {
 	request := r.empty()
 	err := r.in.next(request)
-	r.first, r.last = r.in.line, r.in.line
+	r.first = r.in.line
 	return request, err
 }
 
@@ -83,7 +133,6 @@ func (r *reading) nextBatch() (proto.Message, error) {
 		if r.elements == 0 {
 			r.first = line
 		}
-		r.last = line
 		list.Append(protoreflect.ValueOfMessage(element.ProtoReflect()))
 		r.elements++
 	}

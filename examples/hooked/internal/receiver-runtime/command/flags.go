@@ -165,12 +165,7 @@ func (c Command) parse(env Env, args []string) (*parsed, error) {
 		return nil, c.misused(env, err)
 	}
 	set.Visit(func(f *flag.Flag) { p.bounded = p.bounded || f.Name == "timeout" })
-	switch {
-	case c.Call.manyRequests, c.Reads && redirected(env.Stdin):
-		p.reads = len(given) == 0
-	case c.Batch != "":
-		p.reads = c.batchIsRead(given)
-	}
+	p.reads = standardInput != nil && standardInput.isRead(c, env, given)
 	p.calls = p.reads && !c.Call.manyRequests
 	if p.reads && c.Batch == "" {
 		return p, nil
@@ -180,17 +175,6 @@ func (c Command) parse(env Env, args []string) (*parsed, error) {
 		return nil, err
 	}
 	return p, nil
-}
-
-// batchIsRead reports whether the elements of a batch are read from the standard
-// input: unless their flag is given.
-func (c Command) batchIsRead(given map[string][]string) bool {
-	for _, f := range c.Flags {
-		if f.Field == c.Batch {
-			return len(given[f.Name]) == 0
-		}
-	}
-	return true
 }
 
 // misused adds to an error how to get help.
@@ -211,7 +195,7 @@ func (c Command) fields() ([]protoreflect.FieldDescriptor, error) {
 	if c.Call.do == nil {
 		return nil, errors.New("the program has a bug: the command has no call")
 	}
-	if readStandardInput == nil && (c.Call.manyRequests || c.Reads || c.Batch != "") {
+	if standardInput == nil && (c.Call.manyRequests || c.Reads || c.Batch != "") {
 		return nil, errors.New("the program has a bug: what reads the standard input is not in its copy of the runtime: generate again")
 	}
 	request := c.Call.request().ProtoReflect().Descriptor()

@@ -169,6 +169,9 @@ func (i interceptor) answer(ctx context.Context, method string, begin time.Time,
 	public := publicError(err)
 	pushBack(ctx, public)
 	level := levelOf(status.Code(public))
+	if status.Code(public) == codes.DeadlineExceeded && endsTail(ctx) {
+		level = slog.LevelDebug
+	}
 	if err != nil { // otherwise looking for one would cost each call an allocation
 		if refused := (refusal{}); errors.As(err, &refused) && refused.noticed() {
 			i.notices.refused(public, method, callerAddress(ctx))
@@ -224,6 +227,17 @@ func levelOf(code codes.Code) slog.Level {
 		return slog.LevelError
 	}
 	return slog.LevelDebug
+}
+
+// endsTail reports whether a call is a tail that was open until the deadline of its client,
+// which is for how long that wanted it.
+func endsTail(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	if !ok || time.Now().Before(deadline) {
+		return false
+	}
+	call, ok := ctx.Value(callKey{}).(*call)
+	return ok && call.tail
 }
 
 // logCall logs a call: the code that the caller gets, and the whole error.

@@ -66,7 +66,13 @@ func (c Command) help(env Env) error {
 		fmt.Fprintf(&text, "%s\n\n", doc)
 	}
 	fmt.Fprintf(&text, "Usage: %s %s [flags]\n", env.Program, c.Name)
-	fmt.Fprint(&text, c.Call.help(), c.readingHelp())
+	if standardInput != nil {
+		fmt.Fprint(&text, standardInput.help(c))
+	}
+	if c.Call.manyReplies {
+		fmt.Fprint(&text, "\nIt prints each reply as it arrives, in one line, until the server ends the\n"+
+			"call or you do with Ctrl-C, which is not an error.\n")
+	}
 	if len(fields) > 0 {
 		fmt.Fprintf(&text, "\nFields of %s:\n", fields[0].ContainingMessage().FullName())
 	}
@@ -85,38 +91,6 @@ func (c Command) help(env Env) error {
 	general("General flags", c.general())
 	general("Authentication", c.accessFlags().list())
 	return write(env.Stdout, text.String())
-}
-
-// help returns what help adds for the call of a streaming RPC.
-func (c Call) help() string {
-	var text string
-	if c.manyRequests {
-		text += "\nIt sends the one request that the flags of its fields describe. Without such\n" +
-			"flags it reads requests from the standard input, as JSON values one after the\n" +
-			"other, and sends each as soon as it is read.\n"
-	}
-	if c.manyReplies {
-		text += "\nIt prints each reply as it arrives, in one line, until the server ends the\n" +
-			"call or you do with Ctrl-C, which is not an error.\n"
-	}
-	return text
-}
-
-// readingHelp returns what help adds for a command that reads the requests of many
-// calls.
-func (c Command) readingHelp() string {
-	switch {
-	case c.Batch != "":
-		return fmt.Sprintf("\nWithout the flag of %s it reads their values from the standard input, as JSON\n"+
-			"values one after the other, sends them in batches, and prints each reply in one\n"+
-			"line.\n", c.Batch)
-	case c.Reads:
-		return "\nIt sends the one request that the flags of its fields describe. Without such\n" +
-			"flags it reads requests from the standard input if that is a file or a pipe, as\n" +
-			"JSON values one after the other, makes a call for each, and prints each reply in\n" +
-			"one line.\n"
-	}
-	return ""
 }
 
 func describe(text *strings.Builder, name, value, doc string) {

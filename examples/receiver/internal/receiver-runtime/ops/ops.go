@@ -41,12 +41,16 @@ type Config struct {
 // Flags defines the flags --ops-addr and --pprof, for [server.Parse].
 func (c *Config) Flags(flags *flag.FlagSet) {
 	flags.StringVar(&c.Addr, "ops-addr", DefaultAddr, "`host:port` for probes and metrics, in plain HTTP; none if it is empty")
-	flags.BoolVar(&c.Pprof, "pprof", false, "serve profiles of the program on that port, to whoever reaches it")
+	flags.BoolVar(&c.Pprof, "pprof", false, "serve profiles of the program at --ops-addr, to whoever reaches that")
 }
 
-// Option makes a server listen, if the configuration has an address.
+// Option makes a server listen, if the configuration has an address. Without one there can
+// be no profiles.
 func (c *Config) Option() server.Option {
-	if c.Addr == "" {
+	switch {
+	case c.Addr == "" && c.Pprof:
+		return server.Invalid(errors.New("--pprof serves profiles at --ops-addr, which is empty: give that an address, or leave out --pprof"))
+	case c.Addr == "":
 		return server.Options()
 	}
 	return server.Ports(&port{config: *c})

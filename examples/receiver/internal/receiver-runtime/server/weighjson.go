@@ -26,8 +26,8 @@ var strictJSON = protojson.UnmarshalOptions{RecursionLimit: deepest}
 
 // DecodeJSON decodes a message of the call from JSON, or returns why it is refused, as the
 // caller should see it. Fields that the message does not have are refused.
-func (v *Visit) DecodeJSON(encoded []byte, into proto.Message) error {
-	c := v.call
+func (p *PortCall) DecodeJSON(encoded []byte, into proto.Message) error {
+	c := p.call
 	c.original = nil // the one before
 	if err := c.weigh(encoded, into, weighJSON); err != nil {
 		return err

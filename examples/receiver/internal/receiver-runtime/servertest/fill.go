@@ -119,19 +119,7 @@ var made atomic.Int32
 
 // unique is a value, text or a number, that no field had before.
 func unique(fd protoreflect.FieldDescriptor) protoreflect.Value {
-	n := made.Add(1)
-	switch fd.Kind() {
-	case protoreflect.Int32Kind, protoreflect.Sint32Kind, protoreflect.Sfixed32Kind:
-		return protoreflect.ValueOfInt32(n)
-	case protoreflect.Int64Kind, protoreflect.Sint64Kind, protoreflect.Sfixed64Kind:
-		return protoreflect.ValueOfInt64(int64(n))
-	case protoreflect.Uint32Kind, protoreflect.Fixed32Kind:
-		return protoreflect.ValueOfUint32(uint32(n))
-	case protoreflect.Uint64Kind, protoreflect.Fixed64Kind:
-		return protoreflect.ValueOfUint64(uint64(n))
-	default:
-		return protoreflect.ValueOfString(eventid.New())
-	}
+	return value(fd, made.Add(1), eventid.New())
 }
 
 func (f filler) fillMap(entries protoreflect.Map, fd protoreflect.FieldDescriptor, depth int) {
@@ -145,6 +133,12 @@ func (f filler) fillMap(entries protoreflect.Map, fd protoreflect.FieldDescripto
 
 // scalar is the value of a field, or of an element of it.
 func scalar(fd protoreflect.FieldDescriptor) protoreflect.Value {
+	return value(fd, 1, string(fd.Name()))
+}
+
+// value is a number or a text as the value of a field. A bool is true, and an enum has
+// its second value.
+func value(fd protoreflect.FieldDescriptor, number int32, text string) protoreflect.Value {
 	switch fd.Kind() {
 	case protoreflect.BoolKind:
 		return protoreflect.ValueOfBool(true)
@@ -152,20 +146,20 @@ func scalar(fd protoreflect.FieldDescriptor) protoreflect.Value {
 		values := fd.Enum().Values()
 		return protoreflect.ValueOfEnum(values.Get(min(1, values.Len()-1)).Number())
 	case protoreflect.Int32Kind, protoreflect.Sint32Kind, protoreflect.Sfixed32Kind:
-		return protoreflect.ValueOfInt32(1)
+		return protoreflect.ValueOfInt32(number)
 	case protoreflect.Int64Kind, protoreflect.Sint64Kind, protoreflect.Sfixed64Kind:
-		return protoreflect.ValueOfInt64(1)
+		return protoreflect.ValueOfInt64(int64(number))
 	case protoreflect.Uint32Kind, protoreflect.Fixed32Kind:
-		return protoreflect.ValueOfUint32(1)
+		return protoreflect.ValueOfUint32(uint32(number))
 	case protoreflect.Uint64Kind, protoreflect.Fixed64Kind:
-		return protoreflect.ValueOfUint64(1)
+		return protoreflect.ValueOfUint64(uint64(number))
 	case protoreflect.FloatKind:
-		return protoreflect.ValueOfFloat32(1)
+		return protoreflect.ValueOfFloat32(float32(number))
 	case protoreflect.DoubleKind:
-		return protoreflect.ValueOfFloat64(1)
+		return protoreflect.ValueOfFloat64(float64(number))
 	case protoreflect.BytesKind:
-		return protoreflect.ValueOfBytes([]byte(fd.Name()))
+		return protoreflect.ValueOfBytes([]byte(text))
 	default:
-		return protoreflect.ValueOfString(string(fd.Name()))
+		return protoreflect.ValueOfString(text)
 	}
 }

@@ -4,7 +4,6 @@
 package traces
 
 import (
-	"cmp"
 	"context"
 	"log/slog"
 	"sync"
@@ -18,12 +17,23 @@ import (
 // newExporter returns the exporter that the environment describes, and where it sends
 // to. It does not connect yet.
 func newExporter(ctx context.Context) (exporter sdktrace.SpanExporter, to string, err error) {
+	to = otlp("ENDPOINT")
 	if otlp("PROTOCOL") == "grpc" {
-		exporter, err = otlptracegrpc.New(ctx)
-		return exporter, cmp.Or(otlp("ENDPOINT"), "https://localhost:4317"), err
+		var options []otlptracegrpc.Option
+		if to == "" { // OpenTelemetry's default, which is not that of the exporter
+			to = "http://localhost:4317"
+			options = append(options, otlptracegrpc.WithEndpointURL(to))
+		}
+		exporter, err = otlptracegrpc.New(ctx, options...)
+		return exporter, to, err
 	}
-	exporter, err = otlptracehttp.New(ctx)
-	return exporter, cmp.Or(otlp("ENDPOINT"), "https://localhost:4318"), err
+	var options []otlptracehttp.Option
+	if to == "" {
+		to = "http://localhost:4318"
+		options = append(options, otlptracehttp.WithEndpointURL(to+"/v1/traces"))
+	}
+	exporter, err = otlptracehttp.New(ctx, options...)
+	return exporter, to, err
 }
 
 // reportEvery is how often it is logged that spans are lost.
@@ -38,7 +48,7 @@ type reporting struct {
 	mu       sync.Mutex
 	lost     int // since it was logged
 	reported time.Time
-	err      error // the last
+	err      error // the last; nil once spans are sent again
 }
 
 // Shutdown implements [sdktrace.SpanExporter].
@@ -50,6 +60,13 @@ func (r *reporting) Shutdown(ctx context.Context) error {
 		r.report(ctx)
 	}
 	return err
+}
+
+// lastError returns why spans could not be sent the last time; nil if they were.
+func (r *reporting) lastError() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.err
 }
 
 // report logs how many spans were lost since it was last logged. The lock is held.
@@ -71,7 +88,7 @@ func (r *reporting) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySp
 		}
 	case !r.reported.IsZero():
 		slog.InfoContext(ctx, "spans are sent again", "lost_meanwhile", r.lost, "to", r.to)
-		r.lost, r.reported = 0, time.Time{}
+		r.lost, r.reported, r.err = 0, time.Time{}, nil
 	}
 	return nil
 }

@@ -27,6 +27,7 @@ import (
 // Spans are those of a program. The zero value makes none.
 type Spans struct {
 	provider   *sdktrace.TracerProvider // nil: none are made
+	sending    *reporting
 	tracer     trace.Tracer
 	propagator propagation.TextMapPropagator
 }
@@ -68,12 +69,10 @@ func Start(ctx context.Context, service string) (*Spans, error) {
 	if err != nil {
 		return nil, err
 	}
-	provider := sdktrace.NewTracerProvider(
-		sdktrace.WithSampler(sampler), sdktrace.WithResource(of),
-		sdktrace.WithBatcher(&reporting{SpanExporter: exporter, to: to}),
-	)
+	sending := &reporting{SpanExporter: exporter, to: to}
+	provider := sdktrace.NewTracerProvider(sdktrace.WithSampler(sampler), sdktrace.WithResource(of), sdktrace.WithBatcher(sending))
 	slog.InfoContext(ctx, "sending traces", "to", to, "sampler", cmp.Or(variable(samplers), defaultSampler))
-	return &Spans{provider, provider.Tracer(instrumentation), propagator}, nil
+	return &Spans{provider, sending, provider.Tracer(instrumentation), propagator}, nil
 }
 
 // Provider returns what makes the tracers of this program, for spans of your own: it
@@ -115,6 +114,6 @@ func (s *Spans) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	if err := s.provider.Shutdown(ctx); err != nil {
-		slog.WarnContext(ctx, "the last spans may not have been sent", "error", err)
+		slog.WarnContext(ctx, "the last spans may not have been sent", "to", s.sending.to, "error", cmp.Or(s.sending.lastError(), err))
 	}
 }

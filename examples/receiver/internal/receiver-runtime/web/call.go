@@ -70,7 +70,7 @@ func (o *own) receive(into proto.Message) error {
 	if err == nil || err == io.EOF {
 		return err
 	}
-	if cut := o.x.visit.Cut(); cut != nil {
+	if cut := o.x.call.Cut(); cut != nil {
 		return cut
 	}
 	return err

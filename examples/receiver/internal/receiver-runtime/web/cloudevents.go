@@ -39,7 +39,7 @@ type eventsPort struct {
 
 // eventRPC is an RPC that takes events.
 type eventRPC struct {
-	server.Called
+	server.PortRPC
 	name    string
 	request protoreflect.MessageType
 	holder  protoreflect.FieldDescriptor // of the request; nil if that is the event
@@ -57,7 +57,7 @@ func init() {
 }
 
 // mountEvents serves CloudEvents for those of the RPCs that take events.
-func mountEvents(p *port, rpcs []server.Called) {
+func mountEvents(p *port, rpcs []server.PortRPC) {
 	events := &eventsPort{p, map[string][]eventRPC{}}
 	for _, called := range rpcs {
 		if rpc, ok := newEventRPC(called); ok {
@@ -71,12 +71,12 @@ func mountEvents(p *port, rpcs []server.Called) {
 	for _, all := range events.services {
 		slices.SortFunc(all, func(a, b eventRPC) int { return cmp.Compare(a.Descriptor.Index(), b.Descriptor.Index()) })
 	}
-	p.others.Handle("/events/", events)
+	p.events = events
 }
 
 // newEventRPC returns an RPC as one that takes events. ok is false if it does not, or its
 // messages are not known.
-func newEventRPC(called server.Called) (rpc eventRPC, ok bool) {
+func newEventRPC(called server.PortRPC) (rpc eventRPC, ok bool) {
 	if called.RPC.Fields == nil || called.Descriptor == nil {
 		return rpc, false
 	}
@@ -84,7 +84,7 @@ func newEventRPC(called server.Called) (rpc eventRPC, ok bool) {
 	if err != nil {
 		return rpc, false
 	}
-	rpc = eventRPC{Called: called, name: string(called.Descriptor.Name()), request: request, event: request.Descriptor()}
+	rpc = eventRPC{PortRPC: called, name: string(called.Descriptor.Name()), request: request, event: request.Descriptor()}
 	if name := called.RPC.Fields.Holder; name != "" {
 		if rpc.holder = request.Descriptor().Fields().ByName(protoreflect.Name(name)); rpc.holder == nil || rpc.holder.Message() == nil {
 			return rpc, false
@@ -100,10 +100,10 @@ func (r eventRPC) takesMany() bool { return r.ClientStreams || r.holder != nil &
 // ServeHTTP answers once all events of a request are stored, with 204.
 func (p *eventsPort) ServeHTTP(to http.ResponseWriter, r *http.Request) {
 	var err error
-	switch r.Method {
-	case http.MethodPost:
+	switch {
+	case r.Method == http.MethodPost, strings.Trim(r.URL.Path, "/") == "events": // by any method it is unknown
 		err = p.take(to, r)
-	case http.MethodOptions:
+	case r.Method == http.MethodOptions:
 		err = p.shakeHands(to, r)
 	default:
 		to.Header().Set("Allow", "OPTIONS, POST")
@@ -188,12 +188,12 @@ func (t *taking) receive(x *exchange, md metadata.MD, into proto.Message) error 
 			}
 			return status.Convert(t.refused).Err()
 		}
-		x.visit.Keep()
+		x.call.Keep()
 	case !t.began:
-		if err := x.visit.Holds(t.rest, false); err != nil {
+		if err := x.call.Holds(t.rest, false); err != nil {
 			return err
 		}
-		x.visit.Keep()
+		x.call.Keep()
 	}
 	if !t.began {
 		if len(t.calls) == 0 {
@@ -208,7 +208,7 @@ func (t *taking) receive(x *exchange, md metadata.MD, into proto.Message) error 
 	request := t.current.requests[0]
 	t.current.requests = t.current.requests[1:]
 	t.rest -= int64(len(request))
-	return x.visit.DecodeKept(request, into)
+	return x.call.DecodeKept(request, into)
 }
 
 // readBody reads all events of a request.
@@ -217,12 +217,12 @@ func (t *taking) readBody(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	x.visit.Keep()
+	x.call.Keep()
 	events, _, err := readEvents(t.header, body, t.config.MaxBatch)
 	if err != nil {
 		return err
 	}
-	if t.calls, err = t.rpc.callsWith(events, x.visit.DecodePart); err != nil {
+	if t.calls, err = t.rpc.callsWith(events, x.call.DecodePart); err != nil {
 		return err
 	}
 	t.total = len(t.calls)
@@ -250,7 +250,7 @@ func (t *taking) inCall(err error) error {
 
 // find returns the RPC at an address, or all of a service if it names none.
 func (p *eventsPort) find(path string) (rpcs []eventRPC, named bool, err error) {
-	service, rpc, named := strings.Cut(strings.TrimPrefix(path, "/events/"), "/")
+	service, rpc, named := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(path, "/events"), "/"), "/")
 	rpcs, ok := p.services[service]
 	if !ok {
 		var names []string
@@ -258,6 +258,9 @@ func (p *eventsPort) find(path string) (rpcs []eventRPC, named bool, err error) 
 			names = append(names, name)
 		}
 		slices.Sort(names)
+		if service == "" {
+			return nil, false, refuse(http.StatusNotFound, "the address names no service: CloudEvents go to /events/ and the name of one that takes events: %s", strings.Join(names, ", "))
+		}
 		return nil, false, refuse(http.StatusNotFound, "there is no service %q that takes events: there is %s", service, strings.Join(names, ", "))
 	}
 	if !named {

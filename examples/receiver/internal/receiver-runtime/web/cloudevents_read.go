@@ -403,7 +403,7 @@ func isControl(r rune) bool {
 func readBody(x *exchange, most int) ([]byte, error) {
 	r := x.request
 	tooLarge := func() error {
-		return &refused{http.StatusRequestEntityTooLarge, status.Convert(x.visit.TooLong()).Message(), true}
+		return &refused{http.StatusRequestEntityTooLarge, status.Convert(x.call.TooLong()).Message(), true}
 	}
 	if r.ContentLength > int64(most) {
 		return nil, tooLarge()
@@ -413,7 +413,7 @@ func readBody(x *exchange, most int) ([]byte, error) {
 		return nil, tooLarge()
 	}
 	encoding := strings.ToLower(r.Header.Get("Content-Encoding"))
-	switch cut := x.visit.Cut(); {
+	switch cut := x.call.Cut(); {
 	case cut != nil:
 		return nil, cut
 	case err != nil:

@@ -19,7 +19,7 @@ import (
 
 // incoming is a request that connect receives, which keeps to the limits of the server.
 type incoming struct {
-	visit   *server.Visit
+	call    *server.PortCall
 	into    proto.Message
 	decoded bool
 	err     error // as the caller should see it
@@ -56,9 +56,9 @@ func (c codec) UnmarshalRead(_ context.Context, from io.Reader, into any) error 
 	}
 	in.decoded = true
 	if c.json {
-		in.err = in.visit.DecodeJSON(buffer.Bytes(), in.into)
+		in.err = in.call.DecodeJSON(buffer.Bytes(), in.into)
 	} else {
-		in.err = in.visit.Decode(buffer.Bytes(), in.into)
+		in.err = in.call.Decode(buffer.Bytes(), in.into)
 	}
 	return in.err
 }

@@ -32,7 +32,7 @@ type stream struct {
 	messages
 	ctx              context.Context
 	method           string
-	visit            *server.Visit
+	call             *server.PortCall
 	headers, trailer headers
 	sent             bool // the headers
 	stop             func() bool
@@ -44,7 +44,7 @@ func (x *exchange) stream(ctx context.Context, by messages, headers, trailer hea
 	if err != nil {
 		return nil, err
 	}
-	s := &stream{messages: by, method: x.rpc.Method, visit: x.visit, headers: headers, trailer: trailer, stop: func() bool { return false }}
+	s := &stream{messages: by, method: x.rpc.Method, call: x.call, headers: headers, trailer: trailer, stop: func() bool { return false }}
 	if _, ok := ctx.Deadline(); ok {
 		s.stop = context.AfterFunc(ctx, x.expire)
 	}
@@ -194,7 +194,7 @@ func (s *stream) RecvMsg(into any) error {
 	if !ok {
 		return status.Errorf(codes.Internal, "%T is not a message of protobuf, which is all that can be received by HTTP", into)
 	}
-	if err := s.visit.Next(); err != nil {
+	if err := s.call.Next(); err != nil {
 		return err
 	}
 	return s.receive(request)

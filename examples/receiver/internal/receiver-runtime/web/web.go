@@ -45,7 +45,7 @@ type Config struct {
 // cloudEvents is what its files add, which a module without events does not have.
 var cloudEvents struct {
 	flags func(*Config, *flag.FlagSet)
-	mount func(*port, []server.Called)
+	mount func(*port, []server.PortRPC)
 }
 
 // Flags defines the flags --http-addr and --cors-origins, for [server.Parse].
@@ -108,12 +108,22 @@ func checkOrigin(origin string) error {
 	return nil
 }
 
-// Option makes a server listen for HTTP, if the configuration has an address.
+// Option makes a server listen for HTTP, if the configuration has an address. Without one
+// there can be no origins.
 func (c *Config) Option() server.Option {
-	if c.Addr == "" {
+	switch {
+	case c.Addr == "" && len(c.CORSOrigins) > 0:
+		return needsAddr("--cors-origins")
+	case c.Addr == "" && len(c.WebhookOrigins) > 0:
+		return needsAddr("--webhook-origins")
+	case c.Addr == "":
 		return server.Options()
 	}
 	return server.Ports(&port{config: *c})
+}
+
+func needsAddr(flag string) server.Option {
+	return server.Invalid(fmt.Errorf("%s does nothing without --http-addr: give that an address, such as localhost:8080, or leave out %[1]s", flag))
 }
 
 // port implements [server.Port].
@@ -123,7 +133,7 @@ type port struct {
 	listener net.Listener
 	http     http.Server
 	rpcs     map[string]*rpc // by path
-	others   *http.ServeMux  // what is not at the path of an RPC
+	events   http.Handler    // what is at /events or below; nil without
 
 	mu      sync.Mutex
 	unused  map[net.Conn]bool // connections on which no request has come yet
@@ -141,10 +151,9 @@ func (p *port) Open(s *server.Server) (err error) {
 		return err
 	}
 	p.server, p.unused = s, map[net.Conn]bool{}
-	p.rpcs, p.others = serve(s.Called(), s.Config().MaxMessageBytes), http.NewServeMux()
-	p.others.HandleFunc("/", p.unknown)
+	p.rpcs = serve(s.PortRPCs(), s.Config().MaxMessageBytes)
 	if cloudEvents.mount != nil {
-		cloudEvents.mount(p, s.Called())
+		cloudEvents.mount(p, s.PortRPCs())
 	}
 	if p.listener, err = s.ListenAt("--http-addr", p.config.Addr); err != nil {
 		return err

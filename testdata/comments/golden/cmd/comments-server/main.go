@@ -61,7 +61,8 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	meter := metrics.New()
-	log = eventlog.Observe(log, meter.Log(log), spans.Log())
+	log = eventlog.Observe(log, meter.Log(log))
+	log = eventlog.Observe(log, spans.Log())
 	meterService := meter2.New(commentsevents.New(log))
 	err = server.Run(ctx, config,
 		commentsserver.Meter(meterService),

@@ -46,12 +46,13 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	defer spans.Close()
+	meter := metrics.New()
 	return server.Run(ctx, config,
 		grpc_health_v1server.Health(health.New()),
 		access.Option(),
 		httpPort.Option(),
 		opsPort.Option(),
-		metrics.New().Option(),
+		meter.Option(),
 		spans.Option(),
 	)
 }

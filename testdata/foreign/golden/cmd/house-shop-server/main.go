@@ -64,7 +64,8 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	meter := metrics.New()
-	log = eventlog.Observe(log, meter.Log(log), spans.Log())
+	log = eventlog.Observe(log, meter.Log(log))
+	log = eventlog.Observe(log, spans.Log())
 	shopService := shop.New(shopv1events.New(log))
 	shopService2 := shop2.New(shopv2events.New(log))
 	err = server.Run(ctx, config,

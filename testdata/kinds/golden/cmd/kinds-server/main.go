@@ -62,7 +62,8 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	meter := metrics.New()
-	log = eventlog.Observe(log, meter.Log(log), spans.Log())
+	log = eventlog.Observe(log, meter.Log(log))
+	log = eventlog.Observe(log, spans.Log())
 	intakeService := intake.New(kindsevents.New(log))
 	err = server.Run(ctx, config,
 		kindsserver.Intake(intakeService),

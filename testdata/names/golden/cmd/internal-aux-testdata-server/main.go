@@ -76,7 +76,8 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	meter := metrics.New()
-	log = eventlog.Observe(log, meter.Log(log), spans.Log())
+	log = eventlog.Observe(log, meter.Log(log))
+	log = eventlog.Observe(log, spans.Log())
 	clientService := client.New(contextevents.New(log))
 	serverService := server2.New(contextevents.New(log))
 	err = server.Run(ctx, config,

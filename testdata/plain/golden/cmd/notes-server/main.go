@@ -46,12 +46,13 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	defer spans.Close()
+	meter := metrics.New()
 	return server.Run(ctx, config,
 		notesserver.Notes(notes.New()),
 		access.Option(),
 		httpPort.Option(),
 		opsPort.Option(),
-		metrics.New().Option(),
+		meter.Option(),
 		spans.Option(),
 	)
 }

@@ -61,7 +61,8 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	meter := metrics.New()
-	log = eventlog.Observe(log, meter.Log(log), spans.Log())
+	log = eventlog.Observe(log, meter.Log(log))
+	log = eventlog.Observe(log, spans.Log())
 	intakeService := intake.New(repliesevents.New(log))
 	err = server.Run(ctx, config,
 		repliesserver.Intake(intakeService),

@@ -12,5 +12,5 @@ func statFree(dir string) (bytes int64, ok bool) {
 	if err := syscall.Statfs(dir, &stat); err != nil {
 		return 0, false
 	}
-	return max(0, int64(stat.Bavail)) * int64(stat.Bsize), true
+	return max(0, int64(stat.Bavail)) * int64(stat.Bsize), true //nolint:unconvert // it has another type in other systems
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"log/slog"
 )
 
 // applicationID marks a SQLite file as an event log, so that no other
@@ -103,11 +104,13 @@ func (l *fileLog) migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var before int // the version of the schema
 	err = transact(ctx, conn, func() error {
 		version, err := schemaVersion(ctx, conn, l.path)
 		if err != nil {
 			return err
 		}
+		before = version
 		statements := append(migrations[version:len(migrations):len(migrations)],
 			fmt.Sprintf("PRAGMA application_id = %d", applicationID),
 			fmt.Sprintf("PRAGMA user_version = %d", len(migrations)),
@@ -121,6 +124,10 @@ func (l *fileLog) migrate(ctx context.Context) error {
 	})
 	if err != nil {
 		return openError(l.path, err)
+	}
+	if before > 0 && before < len(migrations) {
+		slog.InfoContext(ctx, "the file of the event log has a new layout: older builds of the program refuse it from now on",
+			"log", l.path, "layout", len(migrations), "before", before)
 	}
 	var journal string
 	err = whileBusy(ctx, func() error {

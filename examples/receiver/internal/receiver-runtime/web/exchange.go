@@ -28,15 +28,15 @@ import (
 
 // rpc is an RPC at its path.
 type rpc struct {
-	server.Called
+	server.PortRPC
 	connect http.Handler
 }
 
 // serve returns handlers for the RPCs of a server, by path.
-func serve(all []server.Called, mostBytes int) map[string]*rpc {
+func serve(all []server.PortRPC, mostBytes int) map[string]*rpc {
 	rpcs, bridged := map[string]*rpc{}, connect.NewServer()
 	for _, called := range all {
-		rpc := &rpc{Called: called}
+		rpc := &rpc{PortRPC: called}
 		rpcs[called.Method] = rpc
 		bridged.Register(connect.Method{Spec: spec(called), Handler: rpc.handle})
 	}
@@ -60,7 +60,7 @@ func (m mounted) Handle(pattern string, handler http.Handler) {
 	}
 }
 
-func spec(rpc server.Called) connect.Spec {
+func spec(rpc server.PortRPC) connect.Spec {
 	spec := connect.Spec{Procedure: rpc.Method}
 	if rpc.ClientStreams {
 		spec.StreamType |= connect.StreamTypeClient
@@ -81,7 +81,7 @@ func spec(rpc server.Called) connect.Spec {
 type exchange struct {
 	server  *server.Server
 	rpc     *rpc
-	visit   *server.Visit
+	call    *server.PortCall
 	request *http.Request
 	answer  *answer
 	control *http.ResponseController
@@ -109,7 +109,7 @@ func (p *port) route(to http.ResponseWriter, r *http.Request) {
 	}
 	rpc, ok := p.rpcs[r.URL.Path]
 	if !ok {
-		p.aside(to, r, func() { p.others.ServeHTTP(to, r) })
+		p.aside(to, r, func() { p.elsewhere(to, r) })
 		return
 	}
 	x, err := p.enter(to, r, rpc)
@@ -147,7 +147,8 @@ func (p *port) aside(to http.ResponseWriter, r *http.Request, answer func()) {
 // it is, only a deprecated interface reports: the context of the request ends with the
 // handler.
 func answered(to http.ResponseWriter, r *http.Request, then func()) {
-	notifier, ok := to.(http.CloseNotifier) //nolint:staticcheck // see above
+	//lint:ignore SA1019 nothing else reports it
+	notifier, ok := to.(http.CloseNotifier) //nolint:staticcheck // the same for golangci-lint
 	if !ok || r.ProtoMajor != 2 {
 		then()
 		return
@@ -193,6 +194,15 @@ func headersLength(r *http.Request) (length int) {
 		}
 	}
 	return length
+}
+
+// elsewhere answers a request at a path that is not one of an RPC.
+func (p *port) elsewhere(to http.ResponseWriter, r *http.Request) {
+	if p.events != nil && (r.URL.Path == "/events" || strings.HasPrefix(r.URL.Path, "/events/")) {
+		p.events.ServeHTTP(to, r)
+		return
+	}
+	p.unknown(to, r)
 }
 
 // unknown answers a request for what there is not.
@@ -241,19 +251,19 @@ func (r *refusal) WriteHeader(code int) {
 // enter lets a request in as a call of an RPC, or returns why not. Its leave ends that.
 func (p *port) enter(to http.ResponseWriter, r *http.Request, rpc *rpc) (*exchange, error) {
 	x := &exchange{server: p.server, rpc: rpc, control: http.NewResponseController(to), from: r.Context().Value(connectionKey{}).(net.Conn)}
-	visit, err := p.server.Enter(r.Context(), x.from, rpc.Method, func() { _ = x.control.SetReadDeadline(time.Unix(1, 0)) })
+	call, err := p.server.Enter(r.Context(), x.from, rpc.Method, func() { _ = x.control.SetReadDeadline(time.Unix(1, 0)) })
 	if err != nil {
 		return nil, err
 	}
-	x.visit, x.answer = visit, &answer{ResponseWriter: to, visit: visit, request: r}
-	x.request = r.WithContext(context.WithValue(visit.Context(), exchangeKey{}, x))
+	x.call, x.answer = call, &answer{ResponseWriter: to, call: call, request: r}
+	x.request = r.WithContext(context.WithValue(call.Context(), exchangeKey{}, x))
 	return x, nil
 }
 
 // receives makes the limits bound how the body is read.
 func (x *exchange) receives(framed bool) {
 	encoding := x.request.Header.Get("Content-Encoding")
-	x.request.Body = x.visit.Receives(x.request.Body, server.Form{
+	x.request.Body = x.call.Receives(x.request.Body, server.Form{
 		Framed: framed, Length: x.request.ContentLength, Compressed: !framed && encoding != "" && encoding != connect.CompressionNameIdentity,
 	})
 }
@@ -266,7 +276,7 @@ const lingering = time.Second
 const patience = 5 * time.Second
 
 func (x *exchange) leave() {
-	if x.request.ProtoMajor == 1 && !x.visit.Done() {
+	if x.request.ProtoMajor == 1 && !x.call.Done() {
 		_ = x.control.SetReadDeadline(time.Now().Add(lingering))
 	}
 	x.mu.Lock()
@@ -275,14 +285,14 @@ func (x *exchange) leave() {
 		x.expired.Stop()
 	}
 	x.mu.Unlock()
-	x.visit.Leave()
-	answered(x.answer.ResponseWriter, x.request, x.visit.End)
+	x.call.Leave()
+	answered(x.answer.ResponseWriter, x.request, x.call.End)
 }
 
 // expire ends the call's waiting for its client, once its deadline has passed. What is
 // being written then may be the answer that says so: it gets a moment.
 func (x *exchange) expire() {
-	x.visit.Interrupt()
+	x.call.Interrupt()
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if !x.left {
@@ -342,15 +352,15 @@ type connected struct {
 func (c *connected) receive(into proto.Message) error {
 	if r := c.x.request; r.Method == http.MethodGet {
 		if encoding := r.URL.Query().Get("compression"); encoding != "" && encoding != connect.CompressionNameIdentity {
-			if err := c.x.visit.Holds(int64(len(r.URL.RawQuery)), true); err != nil {
+			if err := c.x.call.Holds(int64(len(r.URL.RawQuery)), true); err != nil {
 				return err
 			}
 		}
 	}
-	in := incoming{visit: c.x.visit, into: into}
+	in := incoming{call: c.x.call, into: into}
 	err := c.of.Receive(&in)
 	var known *connect.Error
-	switch cut := c.x.visit.Cut(); {
+	switch cut := c.x.call.Cut(); {
 	case in.err != nil:
 		return in.err
 	case err == nil:
@@ -365,9 +375,13 @@ func (c *connected) receive(into proto.Message) error {
 	case errors.Is(err, io.EOF):
 		return io.EOF
 	case errors.As(err, &known) && known.Code() == connect.CodeResourceExhausted: // once it was decompressed
-		return c.x.visit.TooLong()
+		return c.x.call.TooLong()
 	case known != nil:
-		if broken := c.x.visit.Broken(); broken != nil && (known.Code() == connect.CodeInternal || known.Code() == connect.CodeUnknown) {
+		broken := c.x.call.Broken()
+		if broken == nil && errors.Is(known, io.ErrUnexpectedEOF) { // it ends within a message
+			broken = errors.New(strings.TrimPrefix(known.Message(), "protocol error: "))
+		}
+		if broken != nil && (known.Code() == connect.CodeInternal || known.Code() == connect.CodeUnknown) {
 			known = connect.Errorf(connect.CodeInvalidArgument, "the body of the request can't be read: %s", broken)
 		}
 		c.unreceived(known.Code())
@@ -383,13 +397,13 @@ func (c *connected) unreceived(code connect.Code) {
 	case c.x.request.Method == http.MethodGet:
 		c.x.server.Unhandled(server.Undecodable, c.x.rpc.Method, c.x.from)
 	default:
-		c.x.visit.Unreceived()
+		c.x.call.Unreceived()
 	}
 }
 
 func (c *connected) send(reply proto.Message) error {
 	if !c.x.rpc.ServerStreams && proto.Size(reply) > mayBlock {
-		c.x.visit.Answers()
+		c.x.call.Answers()
 	}
 	return c.of.Send(reply)
 }
@@ -399,7 +413,7 @@ func (c *connected) sendHeaders() error { return c.of.SendHeaders() }
 // answer writes the answer of a call.
 type answer struct {
 	http.ResponseWriter
-	visit   *server.Visit
+	call    *server.PortCall
 	request *http.Request
 	writing atomic.Bool
 }
@@ -418,7 +432,7 @@ func (a *answer) Write(bytes []byte) (n int, err error) {
 		var wrote int
 		wrote, err = a.ResponseWriter.Write(bytes[n:min(len(bytes), n+writePiece)])
 		n += wrote
-		a.visit.Wrote()
+		a.call.Wrote()
 	}
 	return n, err
 }
@@ -427,7 +441,7 @@ func (a *answer) Flush() {
 	a.writing.Store(true)
 	defer a.writing.Store(false)
 	_ = http.NewResponseController(a.ResponseWriter).Flush()
-	a.visit.Wrote()
+	a.call.Wrote()
 }
 
 // WriteHeader explains statuses of which connect leaves the body empty.
@@ -438,9 +452,14 @@ func (a *answer) WriteHeader(code int) {
 	case http.StatusMethodNotAllowed:
 		explanation = fmt.Sprintf("%s takes %s, not %s: by GET there are only RPCs that have idempotency_level NO_SIDE_EFFECTS", path, header.Get("Allow"), a.request.Method)
 	case http.StatusUnsupportedMediaType:
-		explanation = fmt.Sprintf("%s takes no content type %q: set Content-Type to one of %s", path, shorten(a.request.Header.Get("Content-Type")), header.Get("Accept-Post"))
-		if a.request.Method == http.MethodGet {
+		sent := a.request.Header.Get("Content-Type")
+		takes := contentTypes(header.Get("Accept-Post"))
+		explanation = fmt.Sprintf("%s takes no content type %q: set Content-Type to one of %s", path, shorten(sent), strings.Join(takes, ", "))
+		switch {
+		case a.request.Method == http.MethodGet:
 			explanation = path + " takes its request by GET in the query, as encoding=json&message={} encoded for URLs, and no body"
+		case strings.HasPrefix(sent, "application/json") && slices.Contains(takes, "application/connect+json"):
+			explanation = fmt.Sprintf("%s streams: a stream takes application/connect+json, in which five bytes come before each message (see the documents on HTTP), not %s", path, shorten(sent))
 		}
 	case http.StatusHTTPVersionNotSupported:
 		explanation = path + " streams both ways, which HTTP/1.1 can't: call it by HTTP/2"
@@ -451,6 +470,22 @@ func (a *answer) WriteHeader(code int) {
 	}
 	// Not in JSON, which clients of Connect would take for the answer of the RPC.
 	http.Error(a.ResponseWriter, explanation, code)
+}
+
+// contentTypes returns those of a header Accept-Post without parameters, that of plain JSON
+// first.
+func contentTypes(header string) (all []string) {
+	for kind := range strings.SplitSeq(header, ",") {
+		kind = strings.TrimSpace(kind)
+		switch {
+		case strings.Contains(kind, ";"):
+		case kind == "application/json":
+			all = slices.Insert(all, 0, kind)
+		default:
+			all = append(all, kind)
+		}
+	}
+	return all
 }
 
 // Unwrap is for [http.ResponseController].

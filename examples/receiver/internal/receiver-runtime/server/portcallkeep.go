@@ -7,25 +7,25 @@ import "google.golang.org/protobuf/proto"
 
 // Keep makes the call go on to hold what it holds of the memory, until it ends: the body
 // that was read has more messages than the first. Those are decoded by DecodeKept.
-func (v *Visit) Keep() { v.kept = v.call.held }
+func (p *PortCall) Keep() { p.kept = p.call.held }
 
 // DecodePart is Decode, or DecodeJSON, for a part of a message. It holds the memory for the
 // part until the next is decoded.
-func (v *Visit) DecodePart(encoded []byte, into proto.Message, isJSON bool) error {
-	decode := v.Decode
+func (p *PortCall) DecodePart(encoded []byte, into proto.Message, isJSON bool) error {
+	decode := p.Decode
 	if isJSON {
-		decode = v.DecodeJSON
+		decode = p.DecodeJSON
 	}
 	if err := decode(encoded, into); err != nil {
 		return err
 	}
-	return v.call.hold(v.kept + v.call.held)
+	return p.call.hold(p.kept + p.call.held)
 }
 
 // DecodeKept is Decode for a message of what the call keeps.
-func (v *Visit) DecodeKept(encoded []byte, into proto.Message) error {
-	if err := v.Decode(encoded, into); err != nil {
+func (p *PortCall) DecodeKept(encoded []byte, into proto.Message) error {
+	if err := p.Decode(encoded, into); err != nil {
 		return err
 	}
-	return v.call.hold(v.kept + v.call.held)
+	return p.call.hold(p.kept + p.call.held)
 }

@@ -29,7 +29,7 @@ func (s *Server) ListenAt(flag, addr string) (net.Listener, error) {
 	case err != nil:
 		return nil, fmt.Errorf("%s %s: %w", flag, addr, err)
 	}
-	return visitors{listener, s.limits.connections}, nil
+	return portListener{listener, s.limits.connections}, nil
 }
 
 // TLS returns the configuration of TLS for a [Port] that speaks the given protocols, such
@@ -54,29 +54,29 @@ func (s *Server) CheckPlaintext(flag, addr string, encrypted bool) error {
 // WarnIfOpen logs what the address of a [Port] leaves open to other machines.
 func (s *Server) WarnIfOpen(addr string, encrypted bool) { s.warnIfOpen(addr, encrypted) }
 
-// visitors is the listener of a [Port].
-type visitors struct {
+// portListener is the listener of a [Port].
+type portListener struct {
 	net.Listener
 	of *connections
 }
 
-func (v visitors) Accept() (net.Conn, error) {
-	accepted, err := v.of.accept(v.Listener)
+func (p portListener) Accept() (net.Conn, error) {
+	accepted, err := p.of.accept(p.Listener)
 	if err != nil {
 		return nil, err
 	}
 	c := accepted.(*connection)
-	if age := v.of.limits.config.MaxConnectionAge; age > 0 {
+	if age := p.of.limits.config.MaxConnectionAge; age > 0 {
 		age += time.Duration((rand.Float64() - 0.5) / 5 * float64(age))
 		c.mu.Lock()
-		c.ends = time.Now().Add(age + v.of.limits.config.MaxConnectionAgeGrace)
+		c.ends = time.Now().Add(age + p.of.limits.config.MaxConnectionAgeGrace)
 		c.mu.Unlock()
 	}
-	return visitor{c}, nil
+	return portConnection{c}, nil
 }
 
-// visitor is a connection of a [Port].
-type visitor struct{ *connection }
+// portConnection is a connection of a [Port].
+type portConnection struct{ *connection }
 
 // mostOwed bounds how long reading from a connection pauses at once.
 const mostOwed = 200 * time.Millisecond
@@ -94,23 +94,23 @@ const (
 
 // Read pauses for calls that the client has reset, if there were too many, and for those
 // requests that are not calls.
-func (v visitor) Read(into []byte) (int, error) {
-	if l := v.of.limits; l.asides.Load() > int64(l.config.MaxCalls)/8 && !v.hasCalls() {
-		for begin := time.Now(); v.asides.Load() >= fewAsides && time.Since(begin) < waitAside; {
+func (p portConnection) Read(into []byte) (int, error) {
+	if l := p.of.limits; l.asides.Load() > int64(l.config.MaxCalls)/8 && !p.hasCalls() {
+		for begin := time.Now(); p.asides.Load() >= fewAsides && time.Since(begin) < waitAside; {
 			time.Sleep(lookAsideEvery)
 		}
 		into = into[:min(len(into), fewBytes)]
 	}
-	if owed := v.owed.Swap(0); owed > 0 {
+	if owed := p.owed.Swap(0); owed > 0 {
 		time.Sleep(min(time.Duration(owed)*resetPause, mostOwed))
 	}
-	return v.connection.Read(into)
+	return p.connection.Read(into)
 }
 
-func (v visitor) hasCalls() bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return len(v.calls) > 0
+func (p portConnection) hasCalls() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.calls) > 0
 }
 
 // connectionOf returns the connection that a listener of [Server.ListenAt] has accepted,
@@ -119,7 +119,7 @@ func connectionOf(c net.Conn) *connection {
 	if encrypted, ok := c.(*tls.Conn); ok {
 		c = encrypted.NetConn()
 	}
-	return c.(visitor).connection
+	return c.(portConnection).connection
 }
 
 // Retires reports whether a connection is so old that its client should take its next
@@ -155,12 +155,12 @@ func (s *Server) Aside(on net.Conn) (end func(), ok bool) {
 	}, true
 }
 
-// Visit is a call that came by a [Port]. It counts as one of gRPC does and keeps to the
+// PortCall is a call that came by a [Port]. It counts as one of gRPC does and keeps to the
 // same limits, if the port reads its body by Receives and decodes its messages by Decode.
-type Visit struct {
+type PortCall struct {
 	call *call
-	body *visitBody // nil without one
-	kept int64      // of the memory, by Keep
+	body *portBody // nil without one
+	kept int64     // of the memory, by Keep
 }
 
 // Form says how a body has the messages of a call.
@@ -177,7 +177,7 @@ type Form struct {
 // Enter lets in a call of an RPC that came on a connection, or returns why not. The call
 // counts until End. interrupt makes reading from the client fail, at once and from then
 // on; a server calls it at most once at a time, and while it holds locks.
-func (s *Server) Enter(ctx context.Context, on net.Conn, method string, interrupt func()) (*Visit, error) {
+func (s *Server) Enter(ctx context.Context, on net.Conn, method string, interrupt func()) (*PortCall, error) {
 	c := connectionOf(on)
 	kind := s.limits.kinds[method]
 	if err := s.limits.enter(c, kind); err != nil {
@@ -190,87 +190,87 @@ func (s *Server) Enter(ctx context.Context, on net.Conn, method string, interrup
 	call.stream = c.stream
 	c.calls[call.stream] = call
 	c.mu.Unlock()
-	return &Visit{call: call}, nil
+	return &PortCall{call: call}, nil
 }
 
 // Leave notes that the call is handled, and that its answer is not written yet. A
 // client that has reset it before is slowed down, if it does so again and again.
-func (v *Visit) Leave() {
-	if of := v.call.of; v.call.Err() != nil && of.address.resets.Add(1) > mostResets {
+func (p *PortCall) Leave() {
+	if of := p.call.of; p.call.Err() != nil && of.address.resets.Add(1) > mostResets {
 		of.owed.Add(1)
 	}
 }
 
 // End no longer counts the call, whose answer is written as far as it can be.
-func (v *Visit) End() {
-	v.call.of.mu.Lock()
-	v.call.wakeUp()
-	started := v.call.started
-	v.call.of.mu.Unlock()
+func (p *PortCall) End() {
+	p.call.of.mu.Lock()
+	p.call.wakeUp()
+	started := p.call.started
+	p.call.of.mu.Unlock()
 	if !started {
-		v.call.release()
+		p.call.release()
 	}
-	v.call.of.answered(v.call.stream, true, 0)
+	p.call.of.answered(p.call.stream, true, 0)
 }
 
 // Context returns the context of the call, in which its handler must run.
-func (v *Visit) Context() context.Context { return v.call }
+func (p *PortCall) Context() context.Context { return p.call }
 
 // Cut returns why the limits of the server ended the call; nil if they did not.
-func (v *Visit) Cut() error {
-	v.call.of.mu.Lock()
-	defer v.call.of.mu.Unlock()
-	return v.call.cut
+func (p *PortCall) Cut() error {
+	p.call.of.mu.Lock()
+	defer p.call.of.mu.Unlock()
+	return p.call.cut
 }
 
 // Interrupt makes reading the body fail from then on.
-func (v *Visit) Interrupt() {
-	v.call.of.mu.Lock()
-	defer v.call.of.mu.Unlock()
-	if v.body != nil {
-		v.body.stops = true
+func (p *PortCall) Interrupt() {
+	p.call.of.mu.Lock()
+	defer p.call.of.mu.Unlock()
+	if p.body != nil {
+		p.body.stops = true
 	}
-	v.call.wakeUp()
+	p.call.wakeUp()
 }
 
 // Answers notes that the answer is being written, which takes as long as the client likes:
 // where there is no room for other calls, the server may close the connection instead.
-func (v *Visit) Answers() {
-	v.call.of.mu.Lock()
-	v.call.becomeUnread()
-	v.call.of.mu.Unlock()
+func (p *PortCall) Answers() {
+	p.call.of.mu.Lock()
+	p.call.becomeUnread()
+	p.call.of.mu.Unlock()
 }
 
 // Wrote notes that the client has room for what is written to it.
-func (v *Visit) Wrote() { v.call.of.data.Add(1) }
+func (p *PortCall) Wrote() { p.call.of.data.Add(1) }
 
 // Receives returns a body that is read at the pace that the limits allow.
-func (v *Visit) Receives(body io.ReadCloser, form Form) io.ReadCloser {
-	v.body = &visitBody{ReadCloser: body, call: v.call, form: form}
+func (p *PortCall) Receives(body io.ReadCloser, form Form) io.ReadCloser {
+	p.body = &portBody{ReadCloser: body, call: p.call, form: form}
 	if !form.Framed {
-		v.call.messages = append(v.call.messages, messagePrefix{form.Length, form.Compressed})
-		v.call.left = 1 << 62
+		p.call.messages = append(p.call.messages, messagePrefix{form.Length, form.Compressed})
+		p.call.left = 1 << 62
 	}
-	return v.body
+	return p.body
 }
 
 // Done reports whether all of the body was read.
-func (v *Visit) Done() bool { return v.body == nil || v.body.done }
+func (p *PortCall) Done() bool { return p.body == nil || p.body.done }
 
 // Broken returns why the body could not be read from the client; nil if it could.
-func (v *Visit) Broken() error {
-	if v.body == nil {
+func (p *PortCall) Broken() error {
+	if p.body == nil {
 		return nil
 	}
-	return v.body.err
+	return p.body.err
 }
 
 // Next begins to receive a message: what the one before it holds of the memory is free.
-func (v *Visit) Next() error {
-	c := v.call
+func (p *PortCall) Next() error {
+	c := p.call
 	c.release()
-	if v.body != nil {
-		v.body.holds = false
+	if p.body != nil {
+		p.body.holds = false
 	}
 	c.of.mu.Lock()
 	defer c.of.mu.Unlock()
@@ -286,8 +286,8 @@ func (v *Visit) Next() error {
 
 // Holds makes the call hold the memory for a message of a length that has arrived by
 // another way than its body.
-func (v *Visit) Holds(length int64, compressed bool) error {
-	return v.call.hold(v.call.memoryFor(messagePrefix{length, compressed}))
+func (p *PortCall) Holds(length int64, compressed bool) error {
+	return p.call.hold(p.call.memoryFor(messagePrefix{length, compressed}))
 }
 
 // memoryFor returns the memory for a message until it is decoded.
@@ -304,32 +304,32 @@ func (c *call) memoryFor(m messagePrefix) int64 {
 
 // TooLong ends the call because a message of it is too long, and returns the error for the
 // caller.
-func (v *Visit) TooLong() error {
-	v.call.tooLong(status.Errorf(codes.ResourceExhausted, "the request is larger than %d bytes, the most that the server takes (--max-message-bytes)", v.call.limits.config.MaxMessageBytes))
-	return v.Cut()
+func (p *PortCall) TooLong() error {
+	p.call.tooLong(status.Errorf(codes.ResourceExhausted, "the request is larger than %d bytes, the most that the server takes (--max-message-bytes)", p.call.limits.config.MaxMessageBytes))
+	return p.Cut()
 }
 
 // Unreceived counts and logs that a request of the call could not be received: there is
 // none, or it ends too early, or it is not what it was compressed to.
-func (v *Visit) Unreceived() { v.call.unreadable() }
+func (p *PortCall) Unreceived() { p.call.unreadable() }
 
 // Decode decodes a message of the call that was received, or returns why it is refused, as
 // the caller should see it.
-func (v *Visit) Decode(encoded []byte, into proto.Message) error {
-	if v.call.limits.keepsRefused {
-		v.call.original = append([]byte{}, encoded...)
+func (p *PortCall) Decode(encoded []byte, into proto.Message) error {
+	if p.call.limits.keepsRefused {
+		p.call.original = append([]byte{}, encoded...)
 	}
-	if err := v.call.weigh(encoded, into, (*scale).weigh); err != nil {
+	if err := p.call.weigh(encoded, into, (*scale).weigh); err != nil {
 		return err
 	}
 	if err := proto.Unmarshal(encoded, into); err != nil {
-		return v.call.undecodable(into, err)
+		return p.call.undecodable(into, err)
 	}
 	return nil
 }
 
-// visitBody is the body of a call that came by a [Port].
-type visitBody struct {
+// portBody is the body of a call that came by a [Port].
+type portBody struct {
 	io.ReadCloser
 	call  *call
 	form  Form
@@ -340,7 +340,7 @@ type visitBody struct {
 	stops bool  // nothing more may be read; the lock of the connection guards it
 }
 
-func (b *visitBody) Read(into []byte) (int, error) {
+func (b *portBody) Read(into []byte) (int, error) {
 	c := b.call
 	room, err := b.room(int64(len(into)))
 	if err != nil {
@@ -349,8 +349,12 @@ func (b *visitBody) Read(into []byte) (int, error) {
 	if err := b.begin(); err != nil {
 		return 0, err
 	}
+	prefix := b.form.Framed && c.left == 0
 	n, err := b.ReadCloser.Read(into[:room])
 	b.end(into[:n], err)
+	if prefix && n > 0 && c.prefix[0]&^messageFlags != 0 {
+		return 0, b.unframed()
+	}
 	if err == io.EOF {
 		b.done = true
 	} else if err != nil {
@@ -359,7 +363,7 @@ func (b *visitBody) Read(into []byte) (int, error) {
 	most := int64(c.limits.config.MaxMessageBytes)
 	if !b.form.Framed {
 		if b.read += int64(n); b.read > most {
-			return 0, (&Visit{call: c}).TooLong()
+			return 0, (&PortCall{call: c}).TooLong()
 		}
 		if b.done && b.form.Compressed {
 			if err := c.hold(c.memoryFor(messagePrefix{b.read, true})); err != nil {
@@ -377,7 +381,7 @@ func (b *visitBody) Read(into []byte) (int, error) {
 }
 
 // room returns how much may be read at once, once there is memory for it.
-func (b *visitBody) room(wanted int64) (int64, error) {
+func (b *portBody) room(wanted int64) (int64, error) {
 	c, most := b.call, int64(b.call.limits.config.MaxMessageBytes)
 	message := messagePrefix{b.form.Length, b.form.Compressed}
 	left := max(smallMessage-b.read, 0)
@@ -395,7 +399,7 @@ func (b *visitBody) room(wanted int64) (int64, error) {
 	}
 	switch {
 	case message.length > most:
-		return 0, (&Visit{call: c}).TooLong()
+		return 0, (&PortCall{call: c}).TooLong()
 	case b.holds || left >= wanted:
 	case left > 0:
 		wanted = left
@@ -408,8 +412,25 @@ func (b *visitBody) room(wanted int64) (int64, error) {
 	return wanted, nil
 }
 
+// messageFlags are those that messages may have: compressed, the end of a stream of
+// Connect, and the trailer of gRPC-Web. No text begins with a byte of only these.
+const messageFlags = compressedMessage | 0x02 | 0x80
+
+// unframed ends the call because its body has something else where a message begins, such
+// as JSON alone, and returns the error for the caller.
+func (b *portBody) unframed() error {
+	c := b.call
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	if c.cut == nil {
+		c.cut = status.Errorf(codes.InvalidArgument, "a message of a stream begins with five bytes: a flag, which is 0, or 1 if the message is compressed, and its length as four bytes, the highest first; this one begins with the byte %#02x", c.prefix[0])
+		c.limits.notices.unhandled(Undecodable, c.method, c.of.from)
+	}
+	return c.cut
+}
+
 // begin begins to wait for the client.
-func (b *visitBody) begin() error {
+func (b *portBody) begin() error {
 	c := b.call
 	c.of.mu.Lock()
 	defer c.of.mu.Unlock()
@@ -428,7 +449,7 @@ func (b *visitBody) begin() error {
 }
 
 // end takes note of what has arrived.
-func (b *visitBody) end(bytes []byte, err error) {
+func (b *portBody) end(bytes []byte, err error) {
 	c := b.call
 	c.of.mu.Lock()
 	defer c.of.mu.Unlock()

@@ -9,9 +9,9 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 )
 
-// Called is an RPC as a [Port] calls it: with all that the server's own port does, from
+// PortRPC is an RPC as a [Port] calls it: with all that the server's own port does, from
 // guards to the log of calls.
-type Called struct {
+type PortRPC struct {
 	Method        string // as "/shop.v1.Orders/Place"
 	ClientStreams bool
 	ServerStreams bool
@@ -22,13 +22,13 @@ type Called struct {
 	Handle func(grpc.ServerStream) error
 }
 
-// Called returns the RPCs of the server, also those of health and reflection.
-func (s *Server) Called() (all []Called) {
+// PortRPCs returns the RPCs of the server, also those of health and reflection.
+func (s *Server) PortRPCs() (all []PortRPC) {
 	for _, service := range s.bound {
 		for _, stream := range service.desc.Streams {
 			descriptor, _ := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(service.desc.ServiceName + "." + stream.StreamName))
 			method, _ := descriptor.(protoreflect.MethodDescriptor)
-			all = append(all, Called{
+			all = append(all, PortRPC{
 				Method:        "/" + service.desc.ServiceName + "/" + stream.StreamName,
 				ClientStreams: stream.ClientStreams, ServerStreams: stream.ServerStreams, Descriptor: method, RPC: service.rpcs[stream.StreamName],
 				Handle: func(s grpc.ServerStream) error { return stream.Handler(service.impl, s) },
