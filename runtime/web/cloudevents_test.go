@@ -741,7 +741,7 @@ func TestEventsForNoServiceAreToldWhatThereIs(t *testing.T) {
 	for _, method := range []string{"POST", "GET", "OPTIONS", "PUT"} {
 		for _, at := range []string{address, address + "/", strings.TrimSuffix(address, "/")} {
 			answer, text := send(t, method, at, with(), "")
-			if answer.StatusCode != 404 || answer.Request.Method != method || answer.Header.Get("Content-Type") != "application/json" || !strings.Contains(text, "one that takes events: webtest.Intake, webtest.Nameless, webtest.Own") {
+			if answer.StatusCode != http.StatusNotFound || answer.Request.Method != method || answer.Header.Get("Content-Type") != "application/json" || !strings.Contains(text, "one that takes events: webtest.Intake, webtest.Nameless, webtest.Own") {
 				t.Errorf("%s %s: answer is %s %v %s", method, at, answer.Status, answer.Header, text)
 			}
 		}
