@@ -946,12 +946,12 @@ var ourEdits = []edit{
 	{
 		name: "the runtime is older",
 		change: func(s shop) {
-			s.edit(runtimeCopy+"server/server.go", "package server", "package server\n\nimport _ \""+shopPath+"/internal/receiver-runtime/metrics\"")
+			s.edit(runtimeCopy+"server/server.go", "package server", "package server\n\nimport _ \""+shopPath+"/internal/receiver-runtime/gauges\"")
 			s.write(runtimeCopy+"server/older.go", ourMarker+"\npackage server\n\nfunc Run() {}\n")
-			s.write(runtimeCopy+"metrics/metrics.go", ourMarker+"\npackage metrics\n\nimport \""+shopPath+"/internal/receiver-runtime/server\"\n\nvar _ = server.Older\n")
+			s.write(runtimeCopy+"gauges/gauges.go", ourMarker+"\npackage gauges\n\nimport \""+shopPath+"/internal/receiver-runtime/server\"\n\nvar _ = server.Older\n")
 			s.write(runtimeCopy+"eventlog/mine.go", "package eventlog\n\n// Mine is mine.\nconst Mine = 1\n")
 		},
-		gone: []string{runtimeCopy + "server/older.go", runtimeCopy + "metrics/metrics.go"},
+		gone: []string{runtimeCopy + "server/older.go", runtimeCopy + "gauges/gauges.go"},
 	},
 }
 
