@@ -25,7 +25,7 @@ const (
 	frameHeaderLength                               = 9
 	frameSizeError, refusedStream                   = 0x6, 0x7
 	resetLength                                     = 4 // the code of a reset
-	readBuffer                                      = 32 << 10
+	readBuffer                                      = 16 << 10
 	messagePrefixLength                             = 5 // compressed or not, and the length
 	compressedMessage                               = 1
 	connectionWindow                          int32 = 1 << 20
