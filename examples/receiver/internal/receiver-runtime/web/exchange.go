@@ -109,7 +109,7 @@ func (p *port) route(to http.ResponseWriter, r *http.Request) {
 	}
 	rpc, ok := p.rpcs[r.URL.Path]
 	if !ok {
-		p.aside(to, r, func() { p.elsewhere(to, r) })
+		p.aside(to, r, func(r *http.Request) { p.elsewhere(to, r) })
 		return
 	}
 	x, err := p.enter(to, r, rpc)
@@ -128,25 +128,42 @@ func (p *port) route(to http.ResponseWriter, r *http.Request) {
 // aside answers a request that doesn't count as a call. Its client may let the answer
 // wait for a moment only. A connection with many such answers is closed where
 // there are as many as there may be calls.
-func (p *port) aside(to http.ResponseWriter, r *http.Request, answer func()) {
+func (p *port) aside(to http.ResponseWriter, r *http.Request, answer func(*http.Request)) {
 	from := r.Context().Value(connectionKey{}).(net.Conn)
 	end, ok := p.server.Aside(from)
 	if !ok {
 		_ = from.Close()
 		panic(http.ErrAbortHandler)
 	}
-	defer answered(to, r, end)
-	answer()
+	within := &within{ends: []func(){end}}
+	defer func() {
+		answered(to, r, func() {
+			for _, end := range within.ends {
+				end()
+			}
+		})
+	}()
+	answer(r.WithContext(context.WithValue(r.Context(), withinKey{}, within)))
 	if r.ProtoMajor == 2 {
 		_ = http.NewResponseController(to).SetWriteDeadline(time.Now().Add(patience))
 	}
 }
+
+// within is a request that is answered aside, and may be a call, too: of a CloudEvent. It
+// has what to do once it is answered, because net/http reports that only once.
+type within struct{ ends []func() }
+
+type withinKey struct{}
 
 // answered calls then once the answer to a request is written, as far as it can be, whose
 // handler returns. In HTTP/2 that is later: the client may leave no room for the end. When
 // it is, only a deprecated interface reports: the context of the request ends with the
 // handler.
 func answered(to http.ResponseWriter, r *http.Request, then func()) {
+	if within, ok := r.Context().Value(withinKey{}).(*within); ok {
+		within.ends = append(within.ends, then)
+		return
+	}
 	//lint:ignore SA1019 nothing else reports it
 	notifier, ok := to.(http.CloseNotifier) //nolint:staticcheck // the same for golangci-lint
 	if !ok || r.ProtoMajor != 2 {
@@ -225,7 +242,7 @@ var protocols = connecthttp.NewErrorWriter()
 // refuse answers a request with an error in its protocol, where that has statuses of HTTP
 // with the given one; 0 for that of the code.
 func (p *port) refuse(to http.ResponseWriter, r *http.Request, code int, err *connect.Error) {
-	p.aside(to, r, func() { writeError(to, r, code, err) })
+	p.aside(to, r, func(r *http.Request) { writeError(to, r, code, err) })
 }
 
 func writeError(to http.ResponseWriter, r *http.Request, code int, err *connect.Error) {

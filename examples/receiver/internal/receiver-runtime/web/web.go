@@ -239,7 +239,7 @@ func (p *port) withCORS(next http.Handler) http.Handler {
 		case allowed == nil:
 			next.ServeHTTP(to, r)
 		case r.Method == http.MethodOptions: // preflights are answered without next
-			p.aside(to, r, func() { allowed.ServeHTTP(to, r, next.ServeHTTP) })
+			p.aside(to, r, func(r *http.Request) { allowed.ServeHTTP(to, r, next.ServeHTTP) })
 		default:
 			allowed.ServeHTTP(to, r, next.ServeHTTP)
 		}
