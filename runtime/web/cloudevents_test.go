@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net/http"
 	"regexp"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"sync"
@@ -904,5 +905,54 @@ func TestEventsThatAnRPCLeavesAreNotAcknowledged(t *testing.T) {
 	answer, text := send(t, "POST", address+"webtest.Intake/Upload", asJSON(batchMode), "["+in("")+","+strings.Replace(in(""), `"id":"1"`, `"id":"2"`, 1)+"]")
 	if answer.StatusCode != http.StatusInternalServerError || !strings.Contains(text, "before it had taken all events") {
 		t.Errorf("answer is %s %s, want 500", answer.Status, text)
+	}
+}
+
+// TestEventsByHTTP2LeaveNothing sends events by HTTP/2, some of which are refused, and
+// waits until nothing waits any longer for their answers to be written.
+func TestEventsByHTTP2LeaveNothing(t *testing.T) {
+	config := server.Defaults(t.Name())
+	config.Addr, config.LogLevel = "127.0.0.1:0", slog.LevelError+1
+	port := &port{config: Config{Addr: "127.0.0.1:0"}}
+	kept := &intake{}
+	address := listen(t, config, port, kept.service(t, "webtest.Nameless"))
+	transport := &http.Transport{Protocols: new(http.Protocols)}
+	transport.Protocols.SetUnencryptedHTTP2(true)
+	client := &http.Client{Transport: transport}
+	defer client.CloseIdleConnections()
+	for n := range 20 {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, address+"webtest.Nameless", strings.NewReader("hello"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := http.StatusNoContent
+		if request.Header = with("Content-Type: text/plain"); n%2 == 1 {
+			request.Header.Del("ce-id")
+			want = http.StatusBadRequest
+		}
+		answer, err := client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = answer.Body.Close()
+		if answer.StatusCode != want || answer.ProtoMajor != 2 {
+			t.Fatalf("answer %d is %s by %s, want %d by HTTP/2", n, answer.Status, answer.Proto, want)
+		}
+	}
+	if len(kept.calls) != 10 {
+		t.Errorf("%d events have come, want 10", len(kept.calls))
+	}
+	for giveUp := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		var stacks bytes.Buffer
+		if err := pprof.Lookup("goroutine").WriteTo(&stacks, 2); err != nil {
+			t.Fatal(err)
+		}
+		waiting := strings.Count(stacks.String(), "web.answered.func")
+		if waiting == 0 {
+			return
+		}
+		if time.Now().After(giveUp) {
+			t.Fatalf("%d goroutines still wait:\n%s", waiting, stacks.String())
+		}
 	}
 }
