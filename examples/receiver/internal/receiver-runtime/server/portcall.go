@@ -304,9 +304,13 @@ func (c *call) memoryFor(m messagePrefix) int64 {
 
 // TooLong ends the call because a message of it is too long, and returns the error for the
 // caller.
-func (p *PortCall) TooLong() error {
-	p.call.tooLong(status.Errorf(codes.ResourceExhausted, "the request is larger than %d bytes, the most that the server takes (--max-message-bytes)", p.call.limits.config.MaxMessageBytes))
-	return p.Cut()
+func (p *PortCall) TooLong() error { return p.call.cutTooLong() }
+
+func (c *call) cutTooLong() error {
+	c.tooLong(status.Errorf(codes.ResourceExhausted, "the request is larger than %d bytes, the most that the server takes (--max-message-bytes)", c.limits.config.MaxMessageBytes))
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	return c.cut
 }
 
 // Unreceived counts and logs that a request of the call could not be received: there is
@@ -363,7 +367,7 @@ func (b *portBody) Read(into []byte) (int, error) {
 	most := int64(c.limits.config.MaxMessageBytes)
 	if !b.form.Framed {
 		if b.read += int64(n); b.read > most {
-			return 0, (&PortCall{call: c}).TooLong()
+			return 0, c.cutTooLong()
 		}
 		if b.done && b.form.Compressed {
 			if err := c.hold(c.memoryFor(messagePrefix{b.read, true})); err != nil {
@@ -399,7 +403,7 @@ func (b *portBody) room(wanted int64) (int64, error) {
 	}
 	switch {
 	case message.length > most:
-		return 0, (&PortCall{call: c}).TooLong()
+		return 0, c.cutTooLong()
 	case b.holds || left >= wanted:
 	case left > 0:
 		wanted = left

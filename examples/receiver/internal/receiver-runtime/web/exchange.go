@@ -135,33 +135,34 @@ func (p *port) aside(to http.ResponseWriter, r *http.Request, answer func(*http.
 		_ = from.Close()
 		panic(http.ErrAbortHandler)
 	}
-	within := &within{ends: []func(){end}}
+	ends := &ends{end}
 	defer func() {
 		answered(to, r, func() {
-			for _, end := range within.ends {
+			for _, end := range *ends {
 				end()
 			}
 		})
 	}()
-	answer(r.WithContext(context.WithValue(r.Context(), withinKey{}, within)))
+	answer(r.WithContext(context.WithValue(r.Context(), endsKey{}, ends)))
 	if r.ProtoMajor == 2 {
 		_ = http.NewResponseController(to).SetWriteDeadline(time.Now().Add(patience))
 	}
 }
 
-// within is a request that is answered aside, and may be a call, too: of a CloudEvent. It
-// has what to do once it is answered, because net/http reports that only once.
-type within struct{ ends []func() }
+// ends are called once the answer to a request that is answered aside is written. Such a
+// request may be a call, too, if it brings a CloudEvent: both ends are here, because net/http
+// reports only once that an answer is written.
+type ends []func()
 
-type withinKey struct{}
+type endsKey struct{}
 
 // answered calls then once the answer to a request is written, as far as it can be, whose
 // handler returns. In HTTP/2 that is later: the client may leave no room for the end. When
 // it is, only a deprecated interface reports: the context of the request ends with the
 // handler.
 func answered(to http.ResponseWriter, r *http.Request, then func()) {
-	if within, ok := r.Context().Value(withinKey{}).(*within); ok {
-		within.ends = append(within.ends, then)
+	if ends, ok := r.Context().Value(endsKey{}).(*ends); ok {
+		*ends = append(*ends, then)
 		return
 	}
 	//lint:ignore SA1019 nothing else reports it
