@@ -5,10 +5,8 @@ import (
 	"errors"
 	"io"
 	"testing"
-	"time"
 
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 )
@@ -16,7 +14,7 @@ import (
 // Answers tests an RPC of any kind: an empty request and a full one each get an
 // answer, or an error that has a code. A nil sample means a request with a
 // value in every field.
-func Answers[Request proto.Message](t *testing.T, sample func() Request, send func(context.Context, Request) error) {
+func Answers[Request proto.Message](t *testing.T, options Options, sample func() Request, send func(context.Context, Request) error) {
 	if sample == nil {
 		sample = func() Request { return Sample[Request]() }
 	}
@@ -24,8 +22,8 @@ func Answers[Request proto.Message](t *testing.T, sample func() Request, send fu
 		if proto.CheckInitialized(request) != nil {
 			continue // no client could send it
 		}
-		t.Run(name, func(t *testing.T) {
-			switch err := send(within(t), request); status.Code(err) {
+		options.part(t, name, func(t *testing.T) {
+			switch err := send(options.context(t), request); status.Code(err) {
 			case codes.Unknown, codes.Internal, codes.DeadlineExceeded:
 				t.Errorf("error is %v, want one with a code that shows the caller what to do", err)
 			}
@@ -41,13 +39,6 @@ func First[Reply any](stream interface{ Recv() (*Reply, error) }) error {
 		return nil
 	}
 	return err
-}
-
-// within returns a context with a deadline of 30 seconds, and without an event id.
-func within(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(metadata.NewOutgoingContext(t.Context(), nil), 30*time.Second)
-	t.Cleanup(cancel)
-	return ctx
 }
 
 func empty[M proto.Message]() M {

@@ -21,6 +21,7 @@ import (
 
 // Intake is an RPC that takes events.
 type Intake[Request, Event proto.Message] struct {
+	Options Options
 	// Request makes a request that the service accepts, with other events at
 	// each call. If nil, one has a value in every field.
 	Request func() Request
@@ -40,12 +41,12 @@ func TakesEvents[Request, Event proto.Message](t *testing.T, rpc Intake[Request,
 	if rpc.Request == nil {
 		rpc.Request = func() Request { return Sample[Request](rpc.ID) }
 	}
-	t.Run("an acknowledged event is stored", rpc.stores)
-	t.Run("many at once are all stored", rpc.storesMany)
-	t.Run("an event sent again is stored once", rpc.storesOnce)
-	t.Run("another event under the same id is refused", rpc.refusesAnother)
-	t.Run("an event that can't be stored is not acknowledged", func(t *testing.T) {
-		err := rpc.Serve(t, broken{Log(t)})(within(t), rpc.Request())
+	rpc.Options.part(t, "an acknowledged event is stored", rpc.stores)
+	rpc.Options.part(t, "many at once are all stored", rpc.storesMany)
+	rpc.Options.part(t, "an event sent again is stored once", rpc.storesOnce)
+	rpc.Options.part(t, "another event under the same id is refused", rpc.refusesAnother)
+	rpc.Options.part(t, "an event that can't be stored is not acknowledged", func(t *testing.T) {
+		err := rpc.Serve(t, broken{Log(t)})(rpc.Options.context(t), rpc.Request())
 		if code := status.Code(err); code != codes.Unavailable {
 			t.Errorf("error is %v, want code Unavailable", err)
 		}
@@ -55,7 +56,7 @@ func TakesEvents[Request, Event proto.Message](t *testing.T, rpc Intake[Request,
 func (rpc Intake[Request, Event]) stores(t *testing.T) {
 	log := Log(t)
 	send, request := rpc.Serve(t, log), rpc.Request()
-	if err := send(within(t), request); err != nil {
+	if err := send(rpc.Options.context(t), request); err != nil {
 		t.Fatal(err)
 	}
 	checkStored(t, log, rpc.Events(request))
@@ -68,7 +69,7 @@ func (rpc Intake[Request, Event]) storesMany(t *testing.T) {
 	var wg sync.WaitGroup
 	for range callers {
 		wg.Go(func() {
-			if err := send(within(t), rpc.Request()); err != nil {
+			if err := send(rpc.Options.context(t), rpc.Request()); err != nil {
 				t.Error(err)
 			}
 		})
@@ -83,7 +84,7 @@ func (rpc Intake[Request, Event]) storesMany(t *testing.T) {
 func (rpc Intake[Request, Event]) storesOnce(t *testing.T) {
 	log := Log(t)
 	send, request := rpc.Serve(t, log), rpc.Request()
-	ctx := eventid.WithID(within(t), eventid.New())
+	ctx := eventid.WithID(rpc.Options.context(t), eventid.New())
 	for range 2 {
 		if err := send(ctx, request); err != nil {
 			t.Fatal(err)
@@ -95,7 +96,7 @@ func (rpc Intake[Request, Event]) storesOnce(t *testing.T) {
 func (rpc Intake[Request, Event]) refusesAnother(t *testing.T) {
 	log := Log(t)
 	send, request := rpc.Serve(t, log), rpc.Request()
-	ctx := eventid.WithID(within(t), eventid.New())
+	ctx := eventid.WithID(rpc.Options.context(t), eventid.New())
 	if err := send(ctx, request); err != nil {
 		t.Fatal(err)
 	}
@@ -121,6 +122,7 @@ func checkStored[Event proto.Message](t *testing.T, log eventlog.Log, want []Eve
 
 // Tailing is an RPC that replays the log and follows it.
 type Tailing[Request, Event proto.Message] struct {
+	Options Options
 	// Request asks for all there is. If nil, one does that is as empty as its rules allow.
 	Request func() Request
 	// Append stores an event.
