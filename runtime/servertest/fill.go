@@ -44,8 +44,6 @@ var (
 	addRequired = func(protoreflect.Message, filler) {}
 	// valid reports whether a message keeps its rules.
 	valid = func(proto.Message) bool { return true }
-	// suggested returns values that the rules of a field suggest.
-	suggested = func(protoreflect.FieldDescriptor) []protoreflect.Value { return nil }
 )
 
 type filler struct {

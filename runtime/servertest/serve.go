@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,6 +25,9 @@ func Serve(t testing.TB, options ...server.Option) string {
 	config := server.Defaults(t.Name())
 	config.Addr = "127.0.0.1:0"
 	config.LogLevel = slog.LevelError
+	if failing.Load() {
+		config.LogLevel++ // nobody should read of what a test does on purpose
+	}
 	config.DrainTimeout = endTime + time.Second
 	watch, watching := newWatch()
 	running, err := server.Listen(config, append([]server.Option{watching}, options...)...)
@@ -45,6 +49,9 @@ func Serve(t testing.TB, options ...server.Option) string {
 	}
 	return running.Addr()
 }
+
+// failing is true while a test starts a server in which a call is to fail on purpose.
+var failing atomic.Bool
 
 // stoppable is a test that stops its server before it ends.
 type stoppable struct {
