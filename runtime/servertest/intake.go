@@ -40,8 +40,8 @@ type Intake[Request, Event, Reply proto.Message] struct {
 	// Stored returns what the service stores of an event that is sent, nil if it leaves
 	// it out. If nil, it stores all of them as they are.
 	Stored func(Event) Event
-	// Serve runs the service on a log, and returns how to call the RPC with a client that
-	// has some options.
+	// Serve runs the service on a log, and returns how to call the RPC: with a client that
+	// has some options, or with those of [Dialing].
 	Serve func(testing.TB, eventlog.Log, ...client.Option) Caller
 }
 

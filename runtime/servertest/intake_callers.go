@@ -124,7 +124,7 @@ func (c *intake[Request, Event, Reply]) sendsNothing(t *testing.T) {
 // servesMany tests calls that are made at the same time. It finds data races if the test
 // runs with -race.
 func (c *intake[Request, Event, Reply]) servesMany(t *testing.T) {
-	try := c.on(t, Log(t))
+	try := c.on(t, memoryLog(t))
 	calls := make([][]Event, c.Options.callers())
 	ended := make([]<-chan outcome[Reply], len(calls))
 	for i := range calls {

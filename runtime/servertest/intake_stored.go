@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventid"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 )
@@ -249,7 +250,7 @@ func (c *intake[Request, Event, Reply]) triesAgain(t *testing.T) {
 		}
 		return receipts, err
 	}}
-	try := &trial[Request, Event, Reply]{intake: c, t: t, log: log, caller: c.Serve(t, log)}
+	try := &trial[Request, Event, Reply]{intake: c, t: t, log: log, caller: c.Serve(t, log, client.With())}
 	sent, requests := c.make(t, 3)
 	if _, err := try.call(c.Options.context(t), requests...); err != nil {
 		t.Fatalf("the client ended a call with %v, and did not make it again", err)

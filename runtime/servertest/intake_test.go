@@ -150,6 +150,9 @@ func intakeOf[Request proto.Message](options Options, name, holder string, servi
 // dialClicks serves the service, and returns a client that sends event ids.
 func dialClicks(t testing.TB, service *clicks, options ...client.Option) kindspb.IntakeClient {
 	address := Serve(t, server.Service{Desc: &kindspb.Intake_ServiceDesc, Impl: service}, server.Without("kinds.v1.Other"))
+	if options == nil {
+		options = Dialing()
+	}
 	var methods []client.Method
 	for _, rpc := range kindspb.Intake_ServiceDesc.Methods {
 		methods = append(methods, client.Method{Name: rpc.MethodName, Retry: true})

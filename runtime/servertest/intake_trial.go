@@ -29,7 +29,7 @@ type trial[Request, Event, Reply proto.Message] struct {
 
 // on runs the service on a log.
 func (c *intake[Request, Event, Reply]) on(t *testing.T, log eventlog.Log) *trial[Request, Event, Reply] {
-	return &trial[Request, Event, Reply]{intake: c, t: t, log: log, caller: c.Serve(t, log, Dialing()...)}
+	return &trial[Request, Event, Reply]{intake: c, t: t, log: log, caller: c.Serve(t, log)}
 }
 
 // tapped runs the service on a log in memory, whose appends pass a tap.
