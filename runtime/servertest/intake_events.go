@@ -64,19 +64,22 @@ func (c *intake[Request, Event, Reply]) with(events ...Event) Request {
 	return request
 }
 
-// make makes the requests of one call that sends n events, or one event if the RPC takes
-// only one.
+// make makes the requests of one call that sends n events: one event if the RPC takes only
+// one, as many as a usual request has if that is more, and fewer if rules of protovalidate
+// don't allow so many.
 func (c *intake[Request, Event, Reply]) make(t *testing.T, n int) (sent []Event, requests []Request) {
 	t.Helper()
+	sent = c.given(c.Request())
+	least := len(sent)
+	if least == 0 {
+		t.Fatalf("the request has no event: %s", c.wayOut())
+	}
 	if !c.several() {
 		n = 1
 	}
+	n = max(1, (n+least-1)/least) * least
 	for len(sent) < n {
-		given := c.given(c.Request())
-		if len(given) == 0 {
-			t.Fatalf("the request has no event: %s", c.wayOut())
-		}
-		sent = append(sent, given...)
+		sent = append(sent, c.given(c.Request())...)
 	}
 	sent = sent[:n]
 	if c.marked {
@@ -84,23 +87,38 @@ func (c *intake[Request, Event, Reply]) make(t *testing.T, n int) (sent []Event,
 			sent[i] = mark(event)
 		}
 	}
-	return sent, c.split(sent)
+	requests = c.split(sent, least)
+	for n > least && slices.ContainsFunc(requests, func(r Request) bool { return !valid(r) }) {
+		n = max(1, n/2/least) * least
+		sent = sent[:n]
+		requests = c.split(sent, least)
+	}
+	return sent, requests
 }
 
-// split returns the requests that send events in one call.
-func (c *intake[Request, Event, Reply]) split(events []Event) (requests []Request) {
+// split returns the requests that send events in one call. One that is usual has least.
+func (c *intake[Request, Event, Reply]) split(events []Event, least int) (requests []Request) {
 	size := 1
 	switch {
 	case c.holder == nil || !c.holder.IsList():
 	case !c.streams:
 		size = len(events)
 	default:
-		size = max(2, len(events)/4)
+		size = max(1, len(events)/4/least) * least
 	}
 	for chunk := range slices.Chunk(events, size) {
 		requests = append(requests, c.with(chunk...))
 	}
 	return requests
+}
+
+// instead returns the events and requests of a call that sends an event in place of the
+// first.
+func (c *intake[Request, Event, Reply]) instead(t *testing.T, event Event) (sent []Event, requests []Request) {
+	t.Helper()
+	sent, _ = c.make(t, 1)
+	sent[0] = event
+	return sent, c.split(sent, len(sent))
 }
 
 // stored returns what the log should have of events that are sent.

@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -38,15 +37,15 @@ func (c *intake[Request, Event, Reply]) stores(t *testing.T) {
 // keepsUnknownFields tests that an event from a newer client is stored whole. If it is,
 // the events of the parts after this one differ in such fields.
 func (c *intake[Request, Event, Reply]) keepsUnknownFields(t *testing.T) {
-	sent, _ := c.make(t, 1)
-	marked := []Event{mark(sent[0])}
-	if difference(c.stored(marked), c.stored(sent)) == "" {
+	usual, _ := c.make(t, 1)
+	sent, requests := c.instead(t, mark(usual[0]))
+	if difference(c.stored(sent[:1]), c.stored(usual[:1])) == "" {
 		t.Skip("what Stored returns does not have them")
 	}
 	try := c.on(t, memoryLog(t))
-	_, err := try.call(c.Options.context(t), c.split(marked)...)
+	_, err := try.call(try.context(), requests...)
 	try.accepted("an event with a field that is not known", err)
-	try.holds(marked)
+	try.holds(sent)
 	c.marked = !t.Failed()
 }
 
@@ -62,9 +61,6 @@ func (c *intake[Request, Event, Reply]) storesSeveral(t *testing.T) {
 func (c *intake[Request, Event, Reply]) storesMany(t *testing.T) {
 	try := c.on(t, memoryLog(t))
 	sent, requests := c.make(t, 300)
-	for len(sent) > 3 && slices.ContainsFunc(requests, func(r Request) bool { return !valid(r) }) {
-		sent, requests = c.make(t, len(sent)/2)
-	}
 	_, err := try.call(try.context(), requests...)
 	if err != nil {
 		try.refused(fmt.Sprintf("a call with %d events", len(sent)), err)

@@ -231,8 +231,8 @@ func (c *intake[Request, Event, Reply]) takesVariants(t *testing.T, variants []v
 		if proto.CheckInitialized(variant.event) != nil {
 			continue // no client can send it
 		}
-		sent := []Event{variant.event}
-		_, err := try.call(try.context(), c.split(sent)...)
+		sent, requests := c.instead(t, variant.event)
+		_, err := try.call(try.context(), requests...)
 		got := try.records(last)
 		switch {
 		case err != nil && len(got) > 0:
