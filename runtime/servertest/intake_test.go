@@ -207,8 +207,8 @@ func failuresOf(t *testing.T, test string) map[string][]failure {
 	return failures
 }
 
-// wrong is a service with a mistake, and the part of the contract that finds it.
-type wrong struct {
+// mistaken is a service with a mistake, and the part of the contract that finds it.
+type mistaken struct {
 	rpc     string
 	mistake string
 	part    string
@@ -220,9 +220,12 @@ type wrong struct {
 // contract that is about it.
 func TestWrongServicesFail(t *testing.T) {
 	failures := failuresOf(t, "TestOfWrongServices")
-	for _, wrong := range wrongs {
+	for _, wrong := range append(refusals, wrongs...) {
 		t.Run(wrong.mistake, func(t *testing.T) {
 			got := failures[strings.ReplaceAll(wrong.mistake, " ", "_")+"/"+wrong.rpc]
+			if slices.ContainsFunc(refusals, func(r mistaken) bool { return r.mistake == wrong.mistake }) && len(got) != 1 {
+				t.Errorf("%d parts failed, want one that speaks for all", len(got))
+			}
 			if !slices.ContainsFunc(got, func(f failure) bool { return f.part == wrong.part && strings.Contains(f.text, wrong.text) }) {
 				t.Errorf("want a failure of %q with %q, and it has:", wrong.part, wrong.text)
 				for _, failure := range got {
@@ -240,7 +243,7 @@ func TestOfWrongServices(t *testing.T) {
 	}
 	short(t, &callTimeout, 2*time.Second)
 	short(t, &endTime, 200*time.Millisecond)
-	for _, wrong := range wrongs {
+	for _, wrong := range append(refusals, wrongs...) {
 		t.Run(wrong.mistake+"/"+wrong.rpc, func(t *testing.T) {
 			t.Parallel()
 			rpcs[wrong.rpc](t, Options{}, func(log eventlog.Log) *clicks {

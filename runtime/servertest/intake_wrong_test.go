@@ -105,7 +105,7 @@ func storeAll(s *clicks, ctx context.Context, events ...*click) (*kindspb.Reply,
 	return s.reply(s.append(eventid.Sequence(ctx), events...))
 }
 
-var wrongs = []wrong{
+var wrongs = []mistaken{
 	{"One", "the error of append is passed over", partFails, "was acknowledged although its append ended with an error", wrongOne(func(s *clicks, ctx context.Context, event *click) (*kindspb.Reply, error) {
 		_, _ = s.append(ctx, event)
 		return &kindspb.Reply{Count: 1}, nil
