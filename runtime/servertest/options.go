@@ -4,7 +4,6 @@ import (
 	"context"
 	"strings"
 	"testing"
-	"time"
 
 	"google.golang.org/grpc/metadata"
 )
@@ -22,9 +21,6 @@ type Options struct {
 	Skip map[string]string
 }
 
-// callTime is how long a call of a contract may take.
-const callTime = 30 * time.Second
-
 // part runs a part of the contract as a subtest, unless it is to be left out.
 func (o Options) part(t *testing.T, name string, test func(*testing.T)) {
 	t.Helper()
@@ -41,7 +37,7 @@ func (o Options) part(t *testing.T, name string, test func(*testing.T)) {
 // context returns the context of a call: it has a deadline, no event id, and what the
 // service wants.
 func (o Options) context(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(metadata.NewOutgoingContext(t.Context(), nil), callTime)
+	ctx, cancel := context.WithTimeout(metadata.NewOutgoingContext(t.Context(), nil), callTimeout)
 	t.Cleanup(cancel)
 	if o.Context != nil {
 		ctx = o.Context(ctx)

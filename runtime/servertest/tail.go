@@ -178,7 +178,8 @@ func (rpc Tailing[Request, Event]) holdsUpNone(t *testing.T) {
 	log := Log(t)
 	rpc.store(t, log, 3)
 	call := rpc.Serve(t, log)
-	ctx, reached := paused(rpc.Options.context(t))
+	ctx, reached, leave := paused(rpc.Options.context(t))
+	defer leave()
 	if _, err := call(ctx, rpc.Request()); err != nil {
 		t.Fatal(err)
 	}
@@ -244,7 +245,7 @@ type tail[Event proto.Message] struct {
 // open calls the RPC for the events of a log from an index on.
 func (rpc Tailing[Request, Event]) open(t *testing.T, log eventlog.Log, call func(context.Context, Request) (Receiver[Event], error), request Request, from int) *tail[Event] {
 	t.Helper()
-	ctx, leave := context.WithTimeout(rpc.Options.context(t), callTimeout)
+	ctx, leave := context.WithCancel(rpc.Options.context(t))
 	t.Cleanup(leave)
 	stream, err := call(ctx, request)
 	if err != nil {

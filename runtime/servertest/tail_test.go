@@ -227,10 +227,10 @@ func TestWrongTailsFail(t *testing.T) {
 			}
 			return errors.New("the log has failed")
 		}},
-		{"goes on after its caller", "Follow still runs 500ms after its caller has gone", func(_ context.Context, log eventlog.Log, request *kindspb.FollowRequest, stream kindspb.Intake_FollowServer) error {
+		{"goes on after its caller", "Follow still runs 1s after its caller has gone", func(_ context.Context, log eventlog.Log, request *kindspb.FollowRequest, stream kindspb.Intake_FollowServer) error {
 			return tailFrom(context.Background(), log, begin(request), stream.Send)
 		}},
-		{"goes on after its server", "Follow still runs 500ms after the server began to stop", func(_ context.Context, log eventlog.Log, request *kindspb.FollowRequest, stream kindspb.Intake_FollowServer) error {
+		{"goes on after its server", "Follow still runs 1s after the server began to stop", func(_ context.Context, log eventlog.Log, request *kindspb.FollowRequest, stream kindspb.Intake_FollowServer) error {
 			return tailFrom(stream.Context(), log, begin(request), stream.Send)
 		}},
 		{"ends well with its server", "the server stopped, and the call ended with EOF", func(ctx context.Context, log eventlog.Log, request *kindspb.FollowRequest, stream kindspb.Intake_FollowServer) error {

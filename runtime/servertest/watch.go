@@ -217,7 +217,9 @@ func (s *watchedStream) SendMsg(message any) error {
 	}
 	if s.reached != nil {
 		s.reached()
-		<-s.Context().Done()
+		ctx, stop := server.UntilDrain(s.Context())
+		defer stop()
+		<-ctx.Done()
 	}
 	return s.ServerStream.SendMsg(message)
 }
@@ -228,12 +230,13 @@ var pauses sync.Map
 const pauseKey = "servertest-pause"
 
 // paused returns the context of a call whose messages are not sent: its handler waits when
-// it sends one, as for a caller who does not read. reached is closed then, or when the
-// handler asks for a second request.
-func paused(ctx context.Context) (_ context.Context, reached <-chan struct{}) {
+// it sends one, as for a caller who does not read, until the server drains. reached is
+// closed then, or when the handler asks for a second request. The call outlasts others.
+func paused(ctx context.Context) (_ context.Context, reached <-chan struct{}, leave context.CancelFunc) {
 	id, at := fmt.Sprint(numbers.Add(1)), make(chan struct{})
 	pauses.Store(id, sync.OnceFunc(func() { close(at) }))
-	return metadata.AppendToOutgoingContext(ctx, pauseKey, id), at
+	ctx, leave = context.WithTimeout(context.WithoutCancel(ctx), 2*callTimeout)
+	return metadata.AppendToOutgoingContext(ctx, pauseKey, id), at, leave
 }
 
 // unreadable returns a request that a server can't decode.
