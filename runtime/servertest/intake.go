@@ -58,9 +58,9 @@ func Unary[Request, Reply proto.Message](method func(context.Context, Request, .
 	}}
 }
 
-// Streaming returns a caller of an RPC to which the client sends a stream, which is a
+// Sending returns a caller of an RPC to which the client sends a stream, which is a
 // method of a client.
-func Streaming[Stream grpc.ClientStream](method func(context.Context, ...grpc.CallOption) (Stream, error)) Caller {
+func Sending[Stream grpc.ClientStream](method func(context.Context, ...grpc.CallOption) (Stream, error)) Caller {
 	return Caller{open: func(ctx context.Context) (grpc.ClientStream, error) { return method(ctx) }}
 }
 

@@ -124,8 +124,12 @@ func (c *intake[Request, Event, Reply]) sendsNothing(t *testing.T) {
 // servesMany tests calls that are made at the same time. It finds data races if the test
 // runs with -race.
 func (c *intake[Request, Event, Reply]) servesMany(t *testing.T) {
-	try := c.on(t, memoryLog(t))
 	calls := make([][]Event, c.Options.callers())
+	together := newTogether(len(calls))
+	try := c.tapped(t, func(_ context.Context, _ []eventlog.Event, store store) ([]eventlog.Receipt, error) {
+		together.wait()
+		return store()
+	})
 	ended := make([]<-chan outcome[Reply], len(calls))
 	for i := range calls {
 		sent, requests := c.make(t, 3)
@@ -143,6 +147,30 @@ func (c *intake[Request, Event, Reply]) servesMany(t *testing.T) {
 	for _, sent := range calls {
 		if text := c.among(got, c.stored(sent)); text != "" && !t.Failed() {
 			try.errorf("of one of %d calls at once: %s", len(calls), text)
+		}
+	}
+}
+
+// together has several goroutines wait for each other, for a moment.
+type together struct {
+	missing atomic.Int64
+	all     chan struct{}
+}
+
+func newTogether(number int) *together {
+	w := &together{all: make(chan struct{})}
+	w.missing.Store(int64(number))
+	return w
+}
+
+func (w *together) wait() {
+	switch missing := w.missing.Add(-1); {
+	case missing == 0:
+		close(w.all)
+	case missing > 0:
+		select {
+		case <-w.all:
+		case <-time.After(grace):
 		}
 	}
 }
@@ -166,7 +194,7 @@ func (c *intake[Request, Event, Reply]) holdsUp(t *testing.T) {
 		return store()
 	})
 	slow, requests := c.make(t, 1)
-	patient, cancel := context.WithTimeout(context.WithoutCancel(try.context()), 2*callTimeout) // more than the others
+	patient, cancel := try.patient()
 	defer cancel()
 	ended := try.begin(patient, requests...)
 	select {
@@ -188,9 +216,14 @@ func (c *intake[Request, Event, Reply]) holdsUp(t *testing.T) {
 	}
 }
 
+// patient returns a context for a call that takes longer than others which it may hold up.
+func (c *trial[Request, Event, Reply]) patient() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(c.context()), 2*callTimeout)
+}
+
 // keepsOpen tests that calls end while a stream is open on which nothing comes.
 func (c *trial[Request, Event, Reply]) keepsOpen() {
-	ctx, cancel := context.WithCancel(c.context())
+	ctx, cancel := c.patient()
 	defer cancel()
 	stream, err := c.caller.open(ctx)
 	c.accepted("a call", err)

@@ -113,7 +113,7 @@ var rightToo = map[string]func(t *testing.T){
 		TakesEvents(t, rpc)
 	},
 	"fields that are not known are dropped for a reason": func(t *testing.T) {
-		rpcs["One"](t, Options{Skip: map[string]string{"fields that are not known are dropped for a reason/unknown fields are kept": "the next program can't read them"}},
+		rpcs["One"](t, Options{Skip: map[string]string{"RPC/unknown fields are kept": "the next program can't read them"}},
 			serviceOf(func(s *clicks) {
 				right := s.one
 				s.one = func(ctx context.Context, event *click) (*kindspb.Reply, error) {
@@ -200,7 +200,7 @@ func (s *clicks) answersApart(stream exchange) error {
 
 func TestOtherRightServicesPass(t *testing.T) {
 	for name, test := range rightToo {
-		t.Run(name, test)
+		t.Run(name, func(t *testing.T) { t.Run("RPC", test) })
 	}
 }
 
@@ -309,7 +309,7 @@ func TestRightAnswersPass(t *testing.T) {
 	})
 	t.Run("ExchangeBatches", func(t *testing.T) {
 		TakesEvents(t, saleOf[*repliespb.BatchRequest, *repliespb.MarkedReply]("ExchangeBatches", "events", Answer{"", "offset", "key", "known"},
-			func(c repliespb.IntakeClient) Caller { return Streaming(c.ExchangeBatches) }))
+			func(c repliespb.IntakeClient) Caller { return Sending(c.ExchangeBatches) }))
 	})
 }
 

@@ -125,10 +125,10 @@ var rpcs = map[string]func(*testing.T, Options, func(eventlog.Log) *clicks){
 		TakesEvents(t, intakeOf[*kindspb.BatchRequest](options, "Batch", "events", service, func(c kindspb.IntakeClient) Caller { return Unary(c.Batch) }))
 	},
 	"Upload": func(t *testing.T, options Options, service func(eventlog.Log) *clicks) {
-		TakesEvents(t, intakeOf[*click](options, "Upload", "", service, func(c kindspb.IntakeClient) Caller { return Streaming(c.Upload) }))
+		TakesEvents(t, intakeOf[*click](options, "Upload", "", service, func(c kindspb.IntakeClient) Caller { return Sending(c.Upload) }))
 	},
 	"Exchange": func(t *testing.T, options Options, service func(eventlog.Log) *clicks) {
-		TakesEvents(t, intakeOf[*click](options, "Exchange", "", service, func(c kindspb.IntakeClient) Caller { return Streaming(c.Exchange) }))
+		TakesEvents(t, intakeOf[*click](options, "Exchange", "", service, func(c kindspb.IntakeClient) Caller { return Sending(c.Exchange) }))
 	},
 }
 
@@ -216,10 +216,10 @@ type mistaken struct {
 	service func(*clicks)
 }
 
-// TestWrongServicesFail with a message that says what is wrong, in the part of the
+// TestWrongIntakesFail with a message that says what is wrong, in the part of the
 // contract that is about it.
-func TestWrongServicesFail(t *testing.T) {
-	failures := failuresOf(t, "TestOfWrongServices")
+func TestWrongIntakesFail(t *testing.T) {
+	failures := failuresOf(t, "TestOfWrongIntakes")
 	for _, wrong := range append(refusals, wrongs...) {
 		t.Run(wrong.mistake, func(t *testing.T) {
 			got := failures[strings.ReplaceAll(wrong.mistake, " ", "_")+"/"+wrong.rpc]
@@ -236,8 +236,8 @@ func TestWrongServicesFail(t *testing.T) {
 	}
 }
 
-// TestOfWrongServices runs in the process of [TestWrongServicesFail].
-func TestOfWrongServices(t *testing.T) {
+// TestOfWrongIntakes runs in the process of [TestWrongIntakesFail].
+func TestOfWrongIntakes(t *testing.T) {
 	if os.Getenv("SERVERTEST_WRONG") == "" {
 		t.Skip("it is to fail")
 	}

@@ -117,7 +117,7 @@ func (c *trial[Request, Event, Reply]) call(ctx context.Context, requests ...Req
 // errorf says what is wrong with the RPC, and where it is implemented.
 func (c *trial[Request, Event, Reply]) errorf(format string, args ...any) {
 	c.t.Helper()
-	c.t.Errorf("%s%s", place(c.Method), fmt.Sprintf(format, args...))
+	c.t.Errorf("%s: %s", where(c.Method), fmt.Sprintf(format, args...))
 }
 
 // accepted ends the test unless a call has succeeded. When says which one that was.

@@ -36,7 +36,6 @@ type watch struct {
 
 // watched is what a watch knows of an RPC.
 type watched struct {
-	name  string // with the place of its method
 	calls int
 	most  int // at a time
 	open  map[int]context.Context
@@ -67,7 +66,7 @@ func (w *watch) stream(service any, stream grpc.ServerStream, info *grpc.StreamS
 	}
 	w.handle(stream.Context(), service, info.FullMethod, func() { err = next(service, s) })
 	if broken := s.ended.Load(); err == nil && broken != nil && *broken != io.EOF {
-		// What it tells a caller who has gone does no harm, unless it took the end for that of the requests.
+		// What a caller who has gone is answered does no harm, unless it took the end for that of the requests.
 		code := status.Code(*broken)
 		if gone := code == codes.Canceled || code == codes.DeadlineExceeded; !gone || !info.IsServerStream {
 			s.fault("returned no error though Recv had failed with " + code.String() + ", so that its caller takes everything for received: return the error of Recv, unless it is io.EOF")
@@ -82,8 +81,8 @@ func (w *watch) handle(ctx context.Context, service any, rpc string, handler fun
 	w.mu.Lock()
 	seen := w.rpcs[rpc]
 	if seen == nil {
-		places.Store(rpc, where(service, rpc))
-		seen = &watched{name: place(rpc) + path.Base(rpc), open: map[int]context.Context{}}
+		located.Store(rpc, position(service, rpc))
+		seen = &watched{open: map[int]context.Context{}}
 		w.rpcs[rpc] = seen
 	}
 	seen.calls++
@@ -103,7 +102,7 @@ func (w *watch) handle(ctx context.Context, service any, rpc string, handler fun
 func (w *watch) fault(rpc, what string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if what = w.rpcs[rpc].name + " " + what; !slices.Contains(w.faults, what) {
+	if what = where(rpc) + ": " + path.Base(rpc) + " " + what; !slices.Contains(w.faults, what) {
 		w.faults = append(w.faults, what)
 	}
 }
@@ -128,11 +127,11 @@ func (w *watch) end(ended <-chan error) (faults []string) {
 func (w *watch) running() (faults []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, rpc := range w.rpcs {
-		for _, ctx := range rpc.open {
-			fault := rpc.name + " still runs " + endTime.String() + " after its caller has gone: end it with the context of the call"
+	for rpc, seen := range w.rpcs {
+		for _, ctx := range seen.open {
+			fault := where(rpc) + ": " + path.Base(rpc) + " still runs " + endTime.String() + " after its caller has gone: end it with the context of the call"
 			if ctx.Err() == nil {
-				fault = rpc.name + " still runs " + endTime.String() + " after the server began to stop: end a stream with the context of server.UntilDrain"
+				fault = where(rpc) + ": " + path.Base(rpc) + " still runs " + endTime.String() + " after the server began to stop: end a stream with the context of server.UntilDrain"
 			}
 			if !slices.Contains(faults, fault) {
 				faults = append(faults, fault)
@@ -151,7 +150,7 @@ func (w *watch) leaks() (faults []string) {
 		for of, calls := range w.left() {
 			rpc := w.rpcs[of.rpc]
 			if n := len(calls); n >= 3 && n > rpc.most && 2*n >= rpc.calls {
-				faults = append(faults, fmt.Sprintf("%s leaves goroutines behind: %d of %d calls left %s, which still runs %s later: end it with the context of the call", rpc.name, n, rpc.calls, of.function, endTime))
+				faults = append(faults, fmt.Sprintf("%s: %s leaves goroutines behind: %d of %d calls left %s, which still runs %s later: end it with the context of the call", where(of.rpc), path.Base(of.rpc), n, rpc.calls, of.function, endTime))
 			}
 		}
 		if faults == nil || time.Since(begin) > endTime {
@@ -218,7 +217,9 @@ func (s *watchedStream) SendMsg(message any) error {
 	}
 	if s.reached != nil {
 		s.reached()
-		<-s.Context().Done()
+		ctx, stop := server.UntilDrain(s.Context())
+		defer stop()
+		<-ctx.Done()
 	}
 	return s.ServerStream.SendMsg(message)
 }
@@ -229,12 +230,13 @@ var pauses sync.Map
 const pauseKey = "servertest-pause"
 
 // paused returns the context of a call whose messages are not sent: its handler waits when
-// it sends one, as for a caller who does not read. reached is closed then, or when the
-// handler asks for a second request.
-func paused(ctx context.Context) (_ context.Context, reached <-chan struct{}) {
+// it sends one, as for a caller who does not read, until the server drains. reached is
+// closed then, or when the handler asks for a second request. The call outlasts others.
+func paused(ctx context.Context) (_ context.Context, reached <-chan struct{}, leave context.CancelFunc) {
 	id, at := fmt.Sprint(numbers.Add(1)), make(chan struct{})
 	pauses.Store(id, sync.OnceFunc(func() { close(at) }))
-	return metadata.AppendToOutgoingContext(ctx, pauseKey, id), at
+	ctx, leave = context.WithTimeout(context.WithoutCancel(ctx), 2*callTimeout)
+	return metadata.AppendToOutgoingContext(ctx, pauseKey, id), at, leave
 }
 
 // unreadable returns a request that a server can't decode.

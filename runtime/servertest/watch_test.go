@@ -260,10 +260,10 @@ func TestAStreamEndsWhenTheServerStops(t *testing.T) {
 }
 
 // A message about an RPC says where its method is, if that is known.
-func TestWhere(t *testing.T) {
+func TestMessagesSayWhere(t *testing.T) {
 	type promoted struct{ *handled }
-	for want, service := range map[string]any{"runtime/servertest/watch_test.go:30: ": &handled{}, "": promoted{}} {
-		if got := where(service, "/grpc.testing.TestService/unary_call"); got != want {
+	for want, service := range map[string]any{"runtime/servertest/watch_test.go:30": &handled{}, "": promoted{}} {
+		if got := position(service, "/grpc.testing.TestService/unary_call"); got != want {
 			t.Errorf("a method of %T is at %q, want %q", service, got, want)
 		}
 	}
