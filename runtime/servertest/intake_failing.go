@@ -58,7 +58,7 @@ func (c *intake[Request, Event, Reply]) waits(t *testing.T) {
 		case <-time.After(grace):
 		}
 		if answered := try.answered.Load(); answered > appends {
-			try.errorf("%d requests were answered while the append of number %d was under way", answered, appends+1)
+			try.errorf("%d answers came while append number %d was under way", answered, appends+1)
 			return
 		}
 		<-release
@@ -150,7 +150,7 @@ func (c *intake[Request, Event, Reply]) panics(t *testing.T) {
 	defer failing.Store(false)
 	try := c.tapped(t, func(_ context.Context, _ []eventlog.Event, store store) ([]eventlog.Receipt, error) {
 		once.Do(func() {
-			panic("on purpose, by the test " + t.Name() + ": if the program ends here, the event was appended in a goroutine, where a panic can't end the call alone")
+			panic("on purpose, by the test " + t.Name() + ": if the program ends here, the event was appended in a goroutine of its own, where a panic ends all calls. If that is right, leave this part out by Skip in service_test.go")
 		})
 		return store()
 	})

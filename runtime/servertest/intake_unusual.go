@@ -98,18 +98,21 @@ func (c *intake[Request, Event, Reply]) unusual(t *testing.T) {
 			return ""
 		},
 		func(m protoreflect.Message, fd protoreflect.FieldDescriptor) string {
-			if !fd.IsList() || m.Get(fd).List().Len() == 0 {
-				return ""
+			switch {
+			case fd.IsList() && m.Get(fd).List().Len() > 0:
+				list := m.Mutable(fd).List()
+				list.Append(list.Get(0))
+				list.Append(list.Get(0))
+				return "with three elements in"
+			case fd.IsMap() && fd.MapKey().Kind() == protoreflect.StringKind && m.Get(fd).Map().Len() > 0:
+				entries := m.Mutable(fd).Map()
+				entries.Range(func(_ protoreflect.MapKey, value protoreflect.Value) bool {
+					entries.Set(protoreflect.ValueOfString("Another 🙂").MapKey(), value)
+					return false
+				})
+				return "with another key in"
 			}
-			list := m.Mutable(fd).List()
-			for range 2 {
-				if fd.Message() == nil {
-					list.Append(list.Get(0))
-				} else {
-					list.Append(protoreflect.ValueOfMessage(proto.Clone(list.Get(0).Message().Interface()).ProtoReflect()))
-				}
-			}
-			return "with three elements in"
+			return ""
 		},
 	} {
 		all = append(all, c.variants(t, change)...)
