@@ -321,6 +321,22 @@ var wrongs = []mistaken{
 		return storeAll(s, ctx, events...)
 	})},
 
+	{"Batch", "a batch is stored in parts", partFails, "of its 300 events 100 are stored", wrongBatch(func(s *clicks, ctx context.Context, events []*click) (*kindspb.Reply, error) {
+		ctx, all := eventid.Sequence(ctx), len(events)
+		for chunk := range slices.Chunk(events, 100) {
+			if _, err := s.append(ctx, chunk...); err != nil {
+				return nil, err
+			}
+		}
+		return &kindspb.Reply{Count: uint32(all)}, nil
+	})},
+	{"Held", "a request without an event is acknowledged", partPartial, "was acknowledged, and nothing stored", wrongOne(func(s *clicks, ctx context.Context, event *click) (*kindspb.Reply, error) {
+		if event == nil {
+			return &kindspb.Reply{}, nil
+		}
+		return s.reply(s.append(ctx, event))
+	})},
+
 	{"Upload", "the last event is left out", partStored, "acknowledged 1 event, stored 0", wrongUpload(func(s *clicks, ctx context.Context, events []*click) (*kindspb.Reply, error) {
 		return storeAll(s, ctx, events[:max(0, len(events)-1)]...)
 	})},
