@@ -940,7 +940,7 @@ func TestWhatIsNoLongerMade(t *testing.T) {
 	events := []string{"gen/shoppb/shopevents/order_event.go", "gen/shoppb/shoptest/order_event.go"}
 	commands := []string{"cmd/shop-client/orders_commands.go"}
 	records := []string{programRecord, serviceRecord}
-	services := []string{client, "gen/shoppb/shopserver/orders.go", "gen/shoppb/shoptest/orders.go", find, "gen/shoppb/shoptest/orders_take.go"}
+	services := []string{client, "gen/shoppb/shopserver/orders.go", "gen/shoppb/shoptest/orders.go", "gen/shoppb/shoptest/orders_consumer.go", find, "gen/shoppb/shoptest/orders_take.go"}
 	shared := []string{"gen/shoppb/shopclient/client.go", "gen/shoppb/shopevents/consume.go", "gen/shoppb/shopevents/engines.go", "gen/shoppb/shopevents/log.go", "gen/shoppb/shopserver/server.go", "gen/shoppb/shoptest/server.go"}
 	old := "internal/receiver-runtime/eventlog/old.go"
 	older := "internal/receiver-runtime/gauges/gauges.go"
