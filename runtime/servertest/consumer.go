@@ -71,18 +71,54 @@ func TypeOf[M proto.Message](name, subject string, event, otherwise func() M, ap
 // source and subject in order, whatever fails meanwhile.
 func (c Consumer) Test(t *testing.T) {
 	defer quiet(t)()
-	options := Options{Skip: c.Skip}
-	options.part(t, "stored events are handled", c.handles)
-	if t.Failed() {
-		return // the others would fail for the same reason, and wait as long
+	parts := []struct {
+		name string
+		test func(*testing.T)
+	}{
+		{"stored events are handled", c.handles},
+		{"an event is handled when its handler returns", c.finishes},
+		{"it goes on where it was", c.goesOn},
+		{"it can be stopped at any time", c.stops},
+		{"an event whose handler was interrupted is handled again", c.isInterrupted},
+		{"an event is handled again after the log has failed", c.survivesTheLog},
+		{"events with few fields make no handler panic", c.takesSparse},
+		{"an event that can't be read holds up no other", c.passesUnreadable},
 	}
-	options.part(t, "an event is handled when its handler returns", c.finishes)
-	options.part(t, "it goes on where it was", c.goesOn)
-	options.part(t, "it can be stopped at any time", c.stops)
-	options.part(t, "an event whose handler was interrupted is handled again", c.isInterrupted)
-	options.part(t, "an event is handled again after the log has failed", c.survivesTheLog)
-	options.part(t, "events with few fields make no handler panic", c.takesSparse)
-	options.part(t, "an event that can't be read holds up no other", c.passesUnreadable)
+	var names []string
+	for i, part := range parts {
+		names = append(names, part.name)
+		if !c.part(t, part.name, part.test) && i == 0 {
+			return // the others would fail for the same reason, and wait as long
+		}
+	}
+	c.knows(t, names)
+}
+
+// part runs a part of the contract as a subtest, unless it is to be left out, and reports
+// whether it passed. If it fails, it prints how to leave it out.
+func (c Consumer) part(t *testing.T, name string, test func(*testing.T)) (passed bool) {
+	t.Helper()
+	return t.Run(name, func(t *testing.T) {
+		if reason, ok := c.Skip[name]; ok {
+			t.Skip(reason)
+		}
+		defer func() {
+			if t.Failed() {
+				t.Logf("if that is right for this consumer, leave the test out: Skip: map[string]string{%q: \"the reason\"}", name)
+			}
+		}()
+		test(t)
+	})
+}
+
+// knows checks that only these parts are left out.
+func (c Consumer) knows(t *testing.T, names []string) {
+	t.Helper()
+	for name := range c.Skip {
+		if !slices.Contains(names, name) {
+			t.Errorf("Skip leaves out %q, but there is no such test; there are %q", name, names)
+		}
+	}
 }
 
 // fieldNames returns the names in the path of a field.
@@ -170,7 +206,7 @@ func (c Consumer) stops(t *testing.T) {
 	r.stop()
 }
 
-// isInterrupted gives each event first to a handler whose context has ended, as it is
+// isInterrupted gives each event first to a handler whose context has ended, as it does
 // if another process has taken over.
 func (c Consumer) isInterrupted(t *testing.T) {
 	r := c.begin(t)

@@ -348,7 +348,7 @@ func (r *running) failed(_ context.Context, name string, record *eventlog.Record
 	}
 }
 
-// check notes what is wrong with events of which the handler has just said that they
+// check notes what is wrong with events of which the handler has just reported that they
 // are handled.
 func (r *running) check(ctx context.Context, records []eventlog.Record) {
 	if refusing, ok := ctx.Value(refusingKey{}).(*refusing); ok && refusing.refused.Load() {

@@ -98,9 +98,8 @@ func (s *Shadow) Test(t *testing.T, consumer Consumer, calls ...StoredCall) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	options := Options{Skip: consumer.Skip}
 	for _, call := range calls {
-		options.part(t, call.rpc, func(t *testing.T) {
+		consumer.part(t, call.rpc, func(t *testing.T) {
 			scratch, err := eventlog.Open(t.Context(), "memory:")
 			if err != nil {
 				t.Fatal(err)
@@ -116,7 +115,7 @@ func (s *Shadow) Test(t *testing.T, consumer Consumer, calls ...StoredCall) {
 	if consumer.New == nil {
 		return
 	}
-	options.part(t, "consumer", func(t *testing.T) {
+	consumer.part(t, "consumer", func(t *testing.T) {
 		before, err := positionOf(t.Context(), source, consumer.Name)
 		if err != nil {
 			t.Fatal(err)

@@ -227,7 +227,7 @@ func (r *shadowRun) describe(g group) (text string, regression bool) {
 	return b.String(), states[wasFine]+states[wasNew] > 0
 }
 
-// grouped groups findings by what was said, without what differs from event to event. The
+// grouped groups findings by their texts, without what differs from event to event. The
 // largest group is first.
 func grouped(findings []finding) []group {
 	byText := map[[2]string]*group{}
