@@ -73,6 +73,10 @@ crash: ## kill servers, consumers and NATS nodes under load, and check that no a
 	CRASH_ROUNDS=20 $(GO) test -count=1 -timeout 10m -v -run Killed ./internal/acceptance
 	EVENTLOG_TEST_LONG=1 $(GO) test -count=1 -timeout 15m -v -run ServersFail ./runtime/eventlog/nats
 
+.PHONY: shadow
+shadow: ## have a consumer with three mistakes take 100,000 stored events, and print what is found (15 seconds)
+	SHADOW_EVENTS=100000 $(GO) test ./runtime/servertest -count=1 -v -run ShadowFinds
+
 .PHONY: rotate
 rotate: ## replace certificates and API keys under load, and put wrong ones in their place (a minute)
 	@$(GO) run ./internal/rotate

@@ -252,6 +252,7 @@ func (b *builder) service(pkg *Package, from *protogen.Service) *Service {
 	}
 	b.claim(pkg.Server.Path+"."+service.Func, from.Desc, "%s.%s", pkg.Server.Name, service.Func)
 	b.claim(pkg.Client.Path+"."+service.Accessor, from.Desc, "%s.Client.%s", pkg.Client.Name, service.Accessor)
+	b.files[pkg.dir+" "+pkg.Base+"/"+service.File+"_consumer"] = true // no RPC's
 	for _, method := range from.Methods {
 		service.Methods = append(service.Methods, b.method(service, method))
 	}
@@ -347,7 +348,7 @@ func (b *builder) method(service *Service, from *protogen.Method) *Method {
 		Rules:      hasRules(from.Input.Desc, map[protoreflect.FullName]bool{}),
 		desc:       from.Desc,
 	}
-	if slices.Contains([]string{"TestContract", "TestConsume", "TestMain"}, method.TestName) {
+	if slices.Contains([]string{"TestContract", "TestConsume", "TestConsumer", "TestShadow", "TestMain"}, method.TestName) {
 		method.TestName += "RPC"
 	}
 	b.claim(service.FullName+"."+method.TestName, from.Desc, "%s", method.TestName)

@@ -186,3 +186,41 @@ func TestAFailureOfABatchIsReported(t *testing.T) {
 		t.Errorf("%d lines about batches and %d about the event, want at most one and one", batches, alone)
 	}
 }
+
+// TestOnceTriesEachEventOnce, whatever the consumer's options are, and the dead letter of a
+// panic says where that was.
+func TestOnceTriesEachEventOnce(t *testing.T) {
+	log := openMemory(t, "a", "b", "c")
+	ctx, stop := context.WithCancel(eventlog.Once(t.Context()))
+	defer stop()
+	ended := make(chan error, 1)
+	go func() {
+		ended <- eventlog.Consume(ctx, log, "mailer", func(_ context.Context, record eventlog.Record) error {
+			switch record.ID {
+			case "a":
+				return errors.New("no route")
+			case "b":
+				_ = strings.Fields(record.ID)[1]
+			}
+			return nil
+		}, eventlog.Tries(5), eventlog.Logger(slog.New(slog.DiscardHandler)))
+	}()
+	eventually(t, "all are handled", func() bool {
+		stats, err := log.Stats(t.Context())
+		return err == nil && len(stats.Consumers) == 1 && stats.Consumers[0].Lag == 0
+	})
+	stop()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	var reasons []string
+	for letter, err := range log.Dead(t.Context(), "mailer") {
+		if err != nil || letter.Tries != 1 {
+			t.Errorf("%s was tried %d times (%v), want once", letter.ID, letter.Tries, err)
+		}
+		reasons = append(reasons, letter.Reason)
+	}
+	if len(reasons) != 2 || reasons[0] != "no route" || !strings.HasPrefix(reasons[1], "panic: runtime error: index out of range [1] with length 1 (failure_test.go:") {
+		t.Errorf("the reasons are %q", reasons)
+	}
+}
