@@ -34,8 +34,12 @@ type Program struct {
 	Requests map[string]func() proto.Message
 	// Dial connects to the program. If nil, that is in plaintext.
 	Dial func(addr string) (*grpc.ClientConn, error)
-	// Options are what calls need.
-	Options Options
+	// Context returns the context of a call, with what a caller must send beside the
+	// request, such as a token. If nil, nothing is added.
+	Context func(context.Context) context.Context
+	// Skip are the tests that are left out, by the names of their subtests, with the
+	// reasons.
+	Skip map[string]string
 }
 
 // Part is something that a main may pass to server.Run beside its services.
@@ -67,15 +71,15 @@ func (p Program) Test(t *testing.T, parts ...Part) {
 	for _, part := range parts {
 		r.Args, tests = append(r.Args, part.args...), append(tests, part.tests...)
 	}
-	p.Options.part(t, "a wrong flag is an error", func(t *testing.T) { r.refuses(t, "--addr=127.0.0.1:0", "--no-such-flag") })
+	p.part(t, "a wrong flag is an error", func(t *testing.T) { r.refuses(t, "--addr=127.0.0.1:0", "--no-such-flag") })
 	if p.Dial == nil {
-		p.Options.part(t, "plaintext is refused to other machines", func(t *testing.T) { r.refuses(t, "--addr=0.0.0.0:0") })
+		p.part(t, "plaintext is refused to other machines", func(t *testing.T) { r.refuses(t, "--addr=0.0.0.0:0") })
 	}
 	r.start(t)
 	for _, one := range tests {
-		p.Options.part(t, one.name, func(t *testing.T) { one.test(r, t) })
+		p.part(t, one.name, func(t *testing.T) { one.test(r, t) })
 	}
-	p.Options.part(t, "it ends when its context does", func(t *testing.T) {
+	p.part(t, "it ends when its context does", func(t *testing.T) {
 		r.stop(t)
 		for _, part := range parts {
 			if part.left != nil {
@@ -83,6 +87,31 @@ func (p Program) Test(t *testing.T, parts ...Part) {
 			}
 		}
 	})
+}
+
+// part runs a test of the program as a subtest, unless it is to be left out.
+func (p Program) part(t *testing.T, name string, test func(*testing.T)) {
+	t.Run(name, func(t *testing.T) {
+		if reason, ok := p.Skip[name]; ok {
+			t.Skip(reason)
+		}
+		t.Cleanup(func() {
+			if t.Failed() {
+				t.Logf("if main is right, leave this out in main_test.go, by Program.Skip: map[string]string{%q: \"the reason\"}", name)
+			}
+		})
+		test(t)
+	})
+}
+
+// context returns the context of a call.
+func (p Program) context(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), programTime)
+	t.Cleanup(cancel)
+	if p.Context != nil {
+		ctx = p.Context(ctx)
+	}
+	return ctx
 }
 
 // runningProgram is a program that is started with all its arguments.
@@ -148,6 +177,14 @@ func (r *runningProgram) start(t *testing.T, args ...string) {
 	t.Cleanup(func() { r.conn.Close() })
 }
 
+// obeys tests that the program has a subcommand, by a line that prints nothing.
+func (r *runningProgram) obeys(t *testing.T, args ...string) {
+	t.Helper()
+	if err := r.Run(t.Context(), args); err != nil {
+		t.Errorf("main.go: %s ends with the error %v", strings.Join(args[:len(args)-1], " "), err)
+	}
+}
+
 func (r *runningProgram) serves(t *testing.T) {
 	served := map[string]string{}
 	for _, service := range r.server.Services() {
@@ -172,8 +209,7 @@ func (r *runningProgram) isHealthy(t *testing.T) {
 	if slices.Contains(r.Services, health) {
 		t.Skip("it has a service of its own for that")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), programTime)
-	defer cancel()
+	ctx := r.context(t)
 	for _, name := range append([]string{""}, r.Services...) {
 		watch, err := grpc_health_v1.NewHealthClient(r.conn).Watch(ctx, &grpc_health_v1.HealthCheckRequest{Service: name})
 		last := grpc_health_v1.HealthCheckResponse_UNKNOWN
@@ -189,7 +225,7 @@ func (r *runningProgram) isHealthy(t *testing.T) {
 }
 
 func (r *runningProgram) reflects(t *testing.T) {
-	stream, err := grpc_reflection_v1.NewServerReflectionClient(r.conn).ServerReflectionInfo(r.Options.context(t))
+	stream, err := grpc_reflection_v1.NewServerReflectionClient(r.conn).ServerReflectionInfo(r.context(t))
 	if err != nil {
 		t.Fatal(err)
 	}

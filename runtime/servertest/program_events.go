@@ -43,6 +43,7 @@ func WithEvents(consumers ...string) Part {
 			{"what it acknowledges is in its log", (*runningProgram).stores},
 			{"its consumers run on that log", func(r *runningProgram, t *testing.T) { r.consumes(t, consumers) }},
 			{"its health depends on the log", (*runningProgram).needsLog},
+			{"events operates the log", func(r *runningProgram, t *testing.T) { r.obeys(t, "events", "dead", "list", "--events="+programLog) }},
 			{"a request that is too large is refused", (*runningProgram).refusesLarge},
 			{"a batch that is too long is refused", (*runningProgram).refusesLong},
 		},
@@ -50,21 +51,21 @@ func WithEvents(consumers ...string) Part {
 	}
 }
 
-// intake is an RPC of a program that takes events.
-type intake struct {
+// eventRPC is an RPC of a program that takes events.
+type eventRPC struct {
 	service server.Service
 	name    string // of the RPC
 	server.RPC
 }
 
-func (i intake) method() string { return "/" + i.service.Desc.ServiceName + "/" + i.name }
+func (rpc eventRPC) method() string { return "/" + rpc.service.Desc.ServiceName + "/" + rpc.name }
 
-// intakes returns the RPCs that take events.
-func (r *runningProgram) intakes() (all []intake) {
+// eventRPCs returns the RPCs that take events.
+func (r *runningProgram) eventRPCs() (all []eventRPC) {
 	for _, service := range r.server.Services() {
 		for _, name := range slices.Sorted(maps.Keys(service.RPCs)) {
 			if rpc := service.RPCs[name]; rpc.Sources != nil {
-				all = append(all, intake{service, name, rpc})
+				all = append(all, eventRPC{service, name, rpc})
 			}
 		}
 	}
@@ -73,7 +74,7 @@ func (r *runningProgram) intakes() (all []intake) {
 
 // call sends a request to an RPC of any kind, and returns how the call ended.
 func (r *runningProgram) call(t *testing.T, method string, request proto.Message) error {
-	stream, err := r.conn.NewStream(r.Options.context(t), &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, method)
+	stream, err := r.conn.NewStream(r.context(t), &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, method)
 	if err != nil {
 		return err
 	}
@@ -99,7 +100,7 @@ func (r *runningProgram) stats(ctx context.Context) (stats eventlog.Stats, err e
 }
 
 func (r *runningProgram) stores(t *testing.T) {
-	for _, rpc := range r.intakes() {
+	for _, rpc := range r.eventRPCs() {
 		request, from := r.request(t, rpc)
 		before, err := r.stats(t.Context())
 		if err != nil {
@@ -113,7 +114,7 @@ func (r *runningProgram) stores(t *testing.T) {
 		case codes.Unimplemented:
 			t.Errorf("main.go: %s is not implemented: does main serve your service, and is the RPC written?", rpc.method())
 		default:
-			t.Errorf("%s refuses %s: %v: if it is right to, edit that, or set Requests or Options.Context of the Program in main_test.go",
+			t.Errorf("%s refuses %s: %v: if it is right to, edit that, or set Requests or Context of the Program in main_test.go",
 				rpc.method(), from, err)
 		}
 	}
@@ -121,7 +122,7 @@ func (r *runningProgram) stores(t *testing.T) {
 
 // request returns a request for an RPC, with ids that no event had before, and where it
 // comes from.
-func (r *runningProgram) request(t *testing.T, rpc intake) (request proto.Message, from string) {
+func (r *runningProgram) request(t *testing.T, rpc eventRPC) (request proto.Message, from string) {
 	if makes := r.Requests[rpc.method()]; makes != nil {
 		return makes(), "its request of Requests"
 	}
@@ -241,8 +242,8 @@ func (r *runningProgram) needsLog(t *testing.T) {
 
 func (r *runningProgram) refusesLarge(t *testing.T) {
 	large := &emptypb.Empty{}
-	large.ProtoReflect().SetUnknown(field(protowire.MaxValidNumber, make([]byte, 64<<10)))
-	for _, rpc := range r.intakes() {
+	large.ProtoReflect().SetUnknown(wireField(protowire.MaxValidNumber, make([]byte, 64<<10)))
+	for _, rpc := range r.eventRPCs() {
 		if err := r.call(t, rpc.method(), large); status.Code(err) != codes.ResourceExhausted {
 			t.Errorf("main.go: %s gets more than 64 KiB with --max-message-bytes=65536, and its error is %v, want code ResourceExhausted: does main pass the config of server.Parse to server.Run as it is?", rpc.method(), err)
 		}
@@ -250,7 +251,7 @@ func (r *runningProgram) refusesLarge(t *testing.T) {
 }
 
 func (r *runningProgram) refusesLong(t *testing.T) {
-	for _, rpc := range r.intakes() {
+	for _, rpc := range r.eventRPCs() {
 		if rpc.Fields == nil {
 			continue
 		}
@@ -259,15 +260,15 @@ func (r *runningProgram) refusesLong(t *testing.T) {
 			continue
 		}
 		batch := &emptypb.Empty{}
-		batch.ProtoReflect().SetUnknown(slices.Repeat(field(holder.Number(), field(protowire.MaxValidNumber, make([]byte, 100))), 101))
+		batch.ProtoReflect().SetUnknown(slices.Repeat(wireField(holder.Number(), wireField(protowire.MaxValidNumber, make([]byte, 100))), 101))
 		if err := r.call(t, rpc.method(), batch); !strings.Contains(status.Convert(err).Message(), "--max-batch") {
 			t.Errorf("main.go: %s gets 101 events with --max-batch=100, and its error is %v, want one that names the flag: does main pass the config of server.Parse to server.Run as it is?", rpc.method(), err)
 		}
 	}
 }
 
-// field returns a field with bytes or a message, as messages have it.
-func field(number protowire.Number, value []byte) []byte {
+// wireField returns a field with bytes or a message, as messages have it.
+func wireField(number protowire.Number, value []byte) []byte {
 	return protowire.AppendBytes(protowire.AppendTag(nil, number, protowire.BytesType), value)
 }
 

@@ -4,6 +4,7 @@ package servertest
 
 import (
 	"io"
+	"os"
 	"testing"
 
 	"google.golang.org/grpc/codes"
@@ -19,6 +20,10 @@ func WithKeys() Part {
 }
 
 func (r *runningProgram) asksForKeys(t *testing.T) {
+	if err := os.WriteFile("keys.txt", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.obeys(t, "keys", "list", "--keys=keys.txt")
 	if err := guard.Keys("test", []string{"add", "test", "--all-sources", "--keys=keys.txt"}, func(string) string { return "" }, io.Discard); err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +42,7 @@ func (r *runningProgram) asksForKeys(t *testing.T) {
 		}
 		for _, name := range names {
 			name = "/" + service.Desc.ServiceName + "/" + name
-			if err := locked.conn.Invoke(locked.Options.context(t), name, &emptypb.Empty{}, &emptypb.Empty{}); status.Code(err) != codes.Unauthenticated {
+			if err := locked.conn.Invoke(locked.context(t), name, &emptypb.Empty{}, &emptypb.Empty{}); status.Code(err) != codes.Unauthenticated {
 				t.Errorf("main.go: a call of %s without an API key has the error %v, want code Unauthenticated: pass access.Option() to server.Run", name, err)
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"slices"
@@ -20,6 +21,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/guard"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/metrics"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/operate"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/ops"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/web"
@@ -46,16 +48,26 @@ func (c collector) StreamingOutputCall(request *testpb.StreamingOutputCallReques
 	return c.append(stream.Context(), len(request.ResponseParameters))
 }
 
-// mistaken is what main does in place of what it should.
-type mistaken string
+// mistakenMain is what main does in place of what it should.
+type mistakenMain string
 
 // run is the function of main.
-func (m mistaken) run(ctx context.Context, args []string) error {
+func (m mistakenMain) run(ctx context.Context, args []string) error {
 	var access guard.Config
 	var httpPort web.Config
 	var opsPort ops.Config
 	if m == "ignores wrong flags" {
 		args = slices.DeleteFunc(args, func(arg string) bool { return arg == "--no-such-flag" })
+	}
+	for name, command := range map[string]func(context.Context, string, []string, func(string) string, io.Writer) error{
+		"events": operate.Events,
+		"keys": func(_ context.Context, program string, args []string, getenv func(string) string, out io.Writer) error {
+			return guard.Keys(program, args, getenv, out)
+		},
+	} {
+		if args[0] == name && m != "has no subcommand "+mistakenMain(name) {
+			return command(ctx, "test-server", args[1:], os.Getenv, os.Stdout)
+		}
 	}
 	config, err := server.Parse("test-server", args, os.Getenv, os.Stdout, access.Flags, httpPort.Flags, opsPort.Flags)
 	if err != nil {
@@ -82,7 +94,7 @@ func (m mistaken) run(ctx context.Context, args []string) error {
 		return err
 	}
 	stored, consumed := log, log
-	for mistake, other := range map[mistaken]*eventlog.Log{"stores in another log": &stored, "consumes another log": &consumed} {
+	for mistake, other := range map[mistakenMain]*eventlog.Log{"stores in another log": &stored, "consumes another log": &consumed} {
 		if m != mistake {
 			continue
 		}
@@ -92,7 +104,7 @@ func (m mistaken) run(ctx context.Context, args []string) error {
 		defer (*other).Close()
 	}
 	meter := metrics.New()
-	options := map[mistaken]server.Option{
+	options := map[mistakenMain]server.Option{
 		"does not consume":     server.Alongside("consumer", func(ctx context.Context) error { return consume(ctx, consumed) }),
 		"has a health without": server.Needs("event log", log.Check),
 		"asks for no keys":     access.Option(),
@@ -137,16 +149,24 @@ func consume(ctx context.Context, log eventlog.Log) error {
 const mistakeVariable = "PROGRAM_MISTAKE"
 
 func TestProgram(t *testing.T) {
-	m := mistaken(os.Getenv(mistakeVariable))
+	m := mistakenMain(os.Getenv(mistakeVariable))
 	if m != "" {
 		programTime, consumeTimeout = time.Second, time.Second
 	}
 	Program{Run: m.run, Services: []string{"grpc.testing.TestService"}}.Test(t, WithEvents("mailer"), WithKeys(), WithHTTP(), WithProbes("/metrics"))
 }
 
+// TestProgramLeavesOutWithAReason what main has left out: a main may have reasons.
+func TestProgramLeavesOutWithAReason(t *testing.T) {
+	Program{
+		Run: mistakenMain("has no reflection").run, Services: []string{"grpc.testing.TestService"},
+		Skip: map[string]string{"reflection names its services": "nobody may ask for them"},
+	}.Test(t, WithEvents("mailer"))
+}
+
 // TestProgramFindsMistakes of main, each by the test that is for it.
 func TestProgramFindsMistakes(t *testing.T) {
-	for mistake, want := range map[mistaken]string{
+	for mistake, want := range map[mistakenMain]string{
 		"ignores wrong flags":          "with --addr=127.0.0.1:0 --no-such-flag the program starts",
 		"allows plaintext":             "with --addr=0.0.0.0:0 the program starts",
 		"has no reflection":            "reflection does not name grpc.testing.TestService",
@@ -165,6 +185,8 @@ func TestProgramFindsMistakes(t *testing.T) {
 		"has no metrics":               "/metrics is answered with 404",
 		"serves nothing":               "is served by UnimplementedTestServiceServer, which answers Unimplemented",
 		"leaves out a service":         "service grpc.testing.TestService is not served",
+		"has no subcommand events":     `events dead list ends with the error unexpected argument "events"`,
+		"has no subcommand keys":       `keys list ends with the error unexpected argument "keys"`,
 		"leaves its log open":          "without closing its event log",
 	} {
 		t.Run(string(mistake), func(t *testing.T) {
@@ -172,7 +194,8 @@ func TestProgramFindsMistakes(t *testing.T) {
 			program := exec.Command(os.Args[0], "-test.run=^TestProgram$")
 			program.Env = append(os.Environ(), fmt.Sprintf("%s=%s", mistakeVariable, mistake))
 			output, err := program.CombinedOutput()
-			if err == nil || !strings.Contains(string(output), want) {
+			starts := !strings.Contains(string(output), "the program does not listen") && !strings.Contains(string(output), "the program ends at once")
+			if err == nil || !strings.Contains(string(output), want) || starts != strings.Contains(string(output), "by Program.Skip") {
 				t.Errorf("%v, and it prints\n%s\nwant %q", err, output, want)
 			}
 		})
