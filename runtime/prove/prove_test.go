@@ -103,23 +103,18 @@ func running(make func(appendFunc) appendFunc) func(context.Context, []string) e
 
 // few is enough for each kind of trouble once.
 func few(t *testing.T) settings {
-	return settings{kills: 3, callers: 16, lasts: 1500 * time.Millisecond, print: t.Logf}
-}
-
-func TestMain(m *testing.M) {
-	flag.Parse()
-	os.Exit(m.Run())
+	return settings{kills: 3, callers: 16, lasts: 1500 * time.Millisecond, patience: 4 * time.Second, print: t.Logf}
 }
 
 func TestARightServerKeepsThePromise(t *testing.T) {
-	serveIfChild(running(func(store appendFunc) appendFunc { return store }))
+	serveIfChild(running(func(store appendFunc) appendFunc { return store }), flag.Args())
 	var printed []string
 	s := few(t)
 	s.print = func(format string, args ...any) {
 		printed = append(printed, fmt.Sprintf(format, args...))
 		t.Logf(format, args...)
 	}
-	for _, failure := range prove(t, "prove", s) {
+	for _, failure := range s.prove(t, "prove") {
 		t.Error(failure)
 	}
 	last := printed[len(printed)-1]
@@ -199,11 +194,11 @@ func TestAWrongServerBreaksThePromise(t *testing.T) {
 				}
 				return store(ctx, events...)
 			}
-		}, "the server ended by itself before kill 1: exit status 7"},
+		}, "the server ended by itself after 0 kills: exit status 7"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			serveIfChild(running(test.wrong))
-			failures := strings.Join(prove(t, "prove", few(t)), "\n")
+			serveIfChild(running(test.wrong), flag.Args())
+			failures := strings.Join(few(t).prove(t, "prove"), "\n")
 			if !strings.Contains(failures, test.want) {
 				t.Errorf("the failures are:\n%s\nwant one with %q", failures, test.want)
 			}

@@ -22,15 +22,10 @@ const maxDepth = 4
 // protovalidate, values are such that the message keeps them.
 func Sample[M proto.Message](unique ...string) M {
 	message := empty[M]()
-	Fill(message, unique...)
-	return message
-}
-
-// Fill fills an empty message as [Sample] does.
-func Fill(message proto.Message, unique ...string) {
 	f := filler{unique: unique, endless: map[protoreflect.FullName]bool{}}
 	f.fill(message.ProtoReflect(), maxDepth)
 	keepRules(message.ProtoReflect(), f)
+	return message
 }
 
 // Least makes a message with as few fields as its rules allow: an empty one, if it has

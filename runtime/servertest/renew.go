@@ -1,0 +1,20 @@
+//runtime:with prove
+
+package servertest
+
+import (
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// Fill fills an empty message as [Sample] does.
+func Fill(message proto.Message, unique ...string) {
+	f := filler{unique: unique, endless: map[protoreflect.FullName]bool{}}
+	f.fill(message.ProtoReflect(), maxDepth)
+	keepRules(message.ProtoReflect(), f)
+}
+
+// Renew gives a field a value that it had in no message before.
+func Renew(message protoreflect.Message, field protoreflect.FieldDescriptor) {
+	message.Set(field, unique(field))
+}
