@@ -6,14 +6,12 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
-	"reflect"
-	"runtime"
 	"strings"
 	"time"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
 )
 
 // parentVariable is where the process of the server finds the test that has started it.
@@ -29,8 +27,7 @@ type description struct {
 type takes struct {
 	Service, Method string // by their names in the proto
 	Holder, ID      string // the field with the events, and that with the id of one; may be ""
-	File            string // where it is implemented; "" if that is not known
-	Line            int
+	Where           string // it is implemented: file:line, from the root of the module; "" if that is not known
 }
 
 // orders are what the test wants of the server, a byte each.
@@ -83,32 +80,12 @@ func describe(s *server.Server) description {
 	for _, service := range s.Services() {
 		for name, rpc := range service.RPCs {
 			if rpc.Sources != nil && rpc.Fields != nil {
-				file, line := implementation(service.Impl, name)
-				described.RPCs = append(described.RPCs, takes{service.Desc.ServiceName, name, rpc.Fields.Holder, rpc.Fields.ID, file, line})
+				described.RPCs = append(described.RPCs, takes{service.Desc.ServiceName, name, rpc.Fields.Holder, rpc.Fields.ID,
+					servertest.Where(service.Impl, name)})
 			}
 		}
 	}
 	return described
-}
-
-// implementation returns where an RPC is implemented, or "" if that is not known, because
-// its method is one of an embedded type.
-func implementation(impl any, rpc string) (file string, line int) {
-	kind := reflect.TypeOf(impl)
-	for i := range kind.NumMethod() {
-		if method := kind.Method(i); sameName(method.Name, rpc) {
-			code := runtime.FuncForPC(method.Func.Pointer())
-			if file, line = code.FileLine(code.Entry()); filepath.IsAbs(file) {
-				return file, line
-			}
-		}
-	}
-	return "", 0
-}
-
-// sameName reports whether two names are one of a proto, as Go and files have it.
-func sameName(a, b string) bool {
-	return strings.EqualFold(strings.ReplaceAll(a, "_", ""), strings.ReplaceAll(b, "_", ""))
 }
 
 // slowScheme is that of the URL of a log that waits before each append. So an event that is

@@ -10,23 +10,20 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// load is what callers send to a server, and what they know of it.
+// load is what callers send to a server, one after the other, and what they know of it.
 type load struct {
-	ctx    context.Context
-	cancel context.CancelFunc
-	rpcs   []*rpc
-	begin  time.Time
-	group  sync.WaitGroup
-	news   chan struct{} // receives after an acknowledgement
+	ctx     context.Context // of all calls
+	rpcs    []*rpc
+	begin   time.Time
+	group   sync.WaitGroup // of the callers
+	pending []*call        // of each caller; nil if its last one is acknowledged
+	news    chan struct{}  // receives after an acknowledgement
+	kills   []time.Duration
 
-	mu       sync.Mutex
-	changed  sync.Cond // of mu: one of the next two has
-	server   *process  // nil while there is none
-	ending   bool      // no more calls begin
-	full     bool      // the disk of the server is
-	kills    []time.Duration
-	sent     []sent
-	received int // how many of them are acknowledged
+	mu           sync.Mutex
+	full         bool // the disk of the server is
+	sent         []sent
+	acknowledged int // of those
 }
 
 // sent is an event that was sent. Its number is its index.
@@ -38,13 +35,6 @@ type sent struct {
 	rpc, inCall  uint16        // its RPC, and which of the events of its call it is
 	full, again  bool          // acknowledged with a full disk; sent more than once
 	repeated     bool          // found more than once
-}
-
-func newLoad(ctx context.Context, rpcs []*rpc) *load {
-	l := &load{rpcs: rpcs, begin: time.Now(), news: make(chan struct{}, 1)}
-	l.ctx, l.cancel = context.WithCancel(ctx)
-	l.changed.L = &l.mu
-	return l
 }
 
 // newCall makes a call of an RPC, and notes its events.
@@ -65,6 +55,7 @@ func (l *load) newCall(rpc int) *call {
 	return c
 }
 
+// acknowledge notes that the server says that it has stored events.
 func (l *load) acknowledge(first, events int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -72,7 +63,7 @@ func (l *load) acknowledge(first, events int) {
 		if event := &l.sent[i]; event.acknowledged == 0 {
 			event.acknowledged, event.kill, event.full = time.Since(l.begin), uint16(len(l.kills)+1), l.full
 			l.rpcs[event.rpc].acknowledged++
-			l.received++
+			l.acknowledged++
 		}
 	}
 	select {
@@ -94,97 +85,77 @@ func isFinal(err error) bool {
 // try calls each RPC once. It leaves out those that are not implemented, and returns why
 // others do not acknowledge events.
 func (l *load) try(server *process, print func(string, ...any)) (failures []string) {
-	var implemented []*rpc
-	for _, r := range l.rpcs {
-		l.rpcs = append(implemented, r)
-		err := l.newCall(len(implemented)).send(l.ctx, server.conn, l.acknowledge)
+	all := l.rpcs
+	l.rpcs = nil
+	for _, r := range all {
+		l.rpcs = append(l.rpcs, r)
+		last := len(l.rpcs) - 1
+		err := l.newCall(last).send(l.ctx, server.conn, l.acknowledge)
 		switch {
 		case status.Code(err) == codes.Unimplemented:
 			print("%s is not implemented, and left out", r.name)
-			continue
+			l.rpcs = l.rpcs[:last]
 		case isFinal(err):
-			failures = append(failures, fmt.Sprintf("%s refuses its first request: %v. Say in %s what it accepts, and with -prove.metadata what callers must send", r.name, err, r.file))
+			failures = append(failures, fmt.Sprintf("%s refuses its first request: %v. Put one that it accepts into %s, or what callers must send beside it into -prove.metadata", r.name, err, r.file))
 		case err != nil:
 			failures = append(failures, fmt.Sprintf("%s does not acknowledge its first request: %v", r.name, err))
 		}
-		implemented = append(implemented, r)
 	}
-	l.rpcs = implemented
 	return failures
 }
 
-// caller makes calls of an RPC, one after the other, each until it is acknowledged.
-func (l *load) caller(rpc int) {
-	r := l.rpcs[rpc]
-	for l.next(true) != nil {
-		c := l.newCall(rpc)
-		for {
-			server := l.next(false)
-			if server == nil {
-				return
-			}
-			err := c.send(l.ctx, server.conn, l.acknowledge)
-			if err == nil {
-				break
-			}
-			l.mu.Lock()
-			if isFinal(err) {
-				r.refused, r.refusal = r.refused+1, err
-				l.mu.Unlock()
-				break
-			}
-			r.failed, r.failure = r.failed+1, err
-			for i := range c.events {
-				l.sent[c.first+i].again = true
-			}
-			l.mu.Unlock()
-			select {
-			case <-server.ended:
-			case <-time.After(10 * time.Millisecond): // a server that is busy, or has no room
-			}
+// start lets callers call a server until it ends. Without more, they only make again the
+// calls that are not acknowledged.
+func (l *load) start(server *process, more bool) {
+	for i := range l.pending {
+		l.group.Go(func() { l.call(i, server, more) })
+	}
+}
+
+func (l *load) call(caller int, server *process, more bool) {
+	for more || l.pending[caller] != nil {
+		c := l.pending[caller]
+		if c == nil {
+			c = l.newCall(caller % len(l.rpcs))
+		}
+		err := c.send(l.ctx, server.conn, l.acknowledge)
+		if l.pending[caller] = l.again(c, err); l.pending[caller] == nil {
+			continue
+		}
+		select {
+		case <-server.ended:
+			return
+		case <-l.ctx.Done():
+			return
+		case <-time.After(10 * time.Millisecond): // the server is busy, or has no room
 		}
 	}
 }
 
-// next waits for a server to call. It returns nil if there will be none, or if a new call
-// is to be made, and no more of them begin.
-func (l *load) next(begins bool) *process {
+// again returns the call, if it must be made again after an error, and else nil.
+func (l *load) again(c *call, err error) *call {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for l.server == nil && l.ctx.Err() == nil && !(begins && l.ending) {
-		l.changed.Wait()
-	}
-	if begins && l.ending {
+	switch {
+	case err == nil:
+		return nil
+	case isFinal(err):
+		c.rpc.refused, c.rpc.refusal = c.rpc.refused+1, err
 		return nil
 	}
-	return l.server
-}
-
-// use has calls made to a server; or to none, before the present one is killed.
-func (l *load) use(server *process) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.server, l.full = server, false; server == nil {
-		l.kills = append(l.kills, time.Since(l.begin))
+	c.rpc.failed, c.rpc.failure = c.rpc.failed+1, err
+	for i := range c.events {
+		l.sent[c.first+i].again = true
 	}
-	l.changed.Broadcast()
+	return c
 }
 
-// finish waits until the calls that were made are acknowledged, or ends them. None begins
-// any longer.
-func (l *load) finish(within time.Duration) {
-	timeout := time.AfterFunc(within, func() {
-		l.cancel()
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.server = nil
-		l.changed.Broadcast()
-	})
-	defer timeout.Stop()
-	l.mu.Lock()
-	l.ending = true
-	l.changed.Broadcast()
-	l.mu.Unlock()
+// finish waits until all calls are acknowledged, and ends those that are not in time.
+func (l *load) finish(server *process, within time.Duration) {
+	ctx, cancel := context.WithTimeout(l.ctx, within)
+	defer cancel()
+	l.ctx = ctx
+	l.start(server, false)
 	l.group.Wait()
 }
 
@@ -208,39 +179,49 @@ func (l *load) until(within time.Duration, server *process, done func() bool) bo
 	return true
 }
 
-// progresses waits until each RPC has acknowledged another event. If one does not, it
-// returns what is wrong.
-func (l *load) progresses(server *process, within time.Duration, since string) string {
+// progress waits until each RPC has acknowledged another event. If one does not, it returns
+// what is wrong.
+func (l *load) progress(server *process, within time.Duration, since string) string {
 	var still *rpc
-	before := make([]int, len(l.rpcs))
-	all := l.until(within, server, func() bool {
+	before := map[*rpc]int{}
+	ok := l.until(within, server, func() bool {
 		still = nil
-		for i, r := range l.rpcs {
-			if before[i] == 0 {
-				before[i] = r.acknowledged
+		for _, r := range l.rpcs {
+			if _, asked := before[r]; !asked {
+				before[r] = r.acknowledged
 			}
-			if r.acknowledged == before[i] && r.refused == 0 {
+			if r.acknowledged == before[r] {
 				still = r
 			}
 		}
 		return still == nil
 	})
-	if all || server.endedEarly() != nil {
+	if ok || server.endedEarly() != nil {
 		return ""
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return fmt.Sprintf("%s: no event is acknowledged within %s after %s; the last error of %d is: %v", still.name, within, since, still.failed, still.failure)
+	return fmt.Sprintf("%s: no event is acknowledged within %s after %s; %d calls failed, the last one with: %v; %d were refused, the last one with: %v",
+		still.name, within, since, still.failed, still.failure, still.refused, still.refusal)
 }
 
-// fill fills the server's disk for a while, or for good.
-func (l *load) fill(server *process, forGood bool) {
-	l.mu.Lock()
-	l.full = true
-	l.mu.Unlock()
+// fill fills the server's disk for a while, or for good. It returns what is wrong after it.
+func (l *load) fill(server *process, forGood bool, within time.Duration) (wrong string) {
+	set := func(full bool) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.full = full
+	}
+	set(true)
 	server.order(fillUp)
 	l.until(fullTime, server, func() bool { return false })
-	if !forGood {
-		server.order(makeRoom)
+	if forGood {
+		return ""
 	}
+	server.order(makeRoom)
+	if wrong = l.progress(server, within, "its disk was full, and had room again"); wrong != "" {
+		wrong += ". Is a lock kept after an error?"
+	}
+	set(false)
+	return wrong
 }

@@ -70,56 +70,37 @@ const (
 // prove returns what breaks the promise.
 func (s settings) prove(t *testing.T, program string) (failures []string) {
 	path := filepath.Join(t.TempDir(), "events.db")
-	var l *load
-	for kill := 1; ; kill++ {
-		url, how := "sqlite:"+path, ""
-		if kill%2 == 0 {
-			url, how = slowScheme+":"+path, fmt.Sprintf(", each append %s later", slowSync)
-		}
-		server, err := start(t.Name(), program, url)
-		if err != nil {
-			return append(failures, fmt.Sprintf("the server does not start, after %d kills: %v", kill-1, err))
-		}
-		defer server.kill()
-		if kill == 1 {
-			var wrong []string
-			if l, wrong = s.begin(t, server); wrong != nil {
-				return wrong
-			}
-			if _, err := os.Stat(path); err != nil {
-				return []string{"events are acknowledged, and there is no log: does main open the one that --events names?"}
-			}
-			defer l.finish(0)
-		}
-		l.use(server)
-		if kill > s.kills {
-			l.finish(s.patience)
-			if err := server.stop(); err != nil {
-				failures = append(failures, fmt.Sprintf("the server does not end when its context does: %v", err))
-			}
-			break
-		}
-		why := l.progresses(server, s.patience, "the server was started")
-		most := l.received + mostSent/s.kills
-		l.until(s.lasts/time.Duration(2*s.kills)+rand.N(s.lasts/time.Duration(s.kills)), server, func() bool { return l.received >= most })
-		if why == "" && kill%4 == 3 && canFill {
-			how = ", with a full disk"
-			if l.fill(server, kill%8 == 7); kill%8 != 7 {
-				how = ", with a disk that was full"
-				if why = l.progresses(server, s.patience, "the disk was full, and had room again"); why != "" {
-					why += ". Is a lock kept after an error?"
-				}
-			}
-		}
-		if err := server.endedEarly(); err != nil {
-			why = fmt.Sprintf("the server ended by itself, after %d kills: %v", kill-1, err)
-		}
-		if why != "" {
-			failures = append(failures, why)
-		}
-		l.use(nil)
+	server, err := start(t.Name(), program, "sqlite:"+path)
+	if err != nil {
+		return []string{fmt.Sprintf("the server does not start: %v", err)}
+	}
+	defer func() { server.kill() }()
+	l, failures := s.newLoad(server)
+	if failures != nil {
+		return failures
+	}
+	if len(l.rpcs) == 0 {
+		t.Skip("the server has no RPC that takes events")
+	}
+	if _, err := os.Stat(path); err != nil {
+		return []string{"events are acknowledged, and there is no log: does main open the one that --events names?"}
+	}
+	for kill := 1; kill <= s.kills; kill++ {
+		failures = append(failures, s.round(l, server, kill)...)
+		l.kills = append(l.kills, time.Since(l.begin))
 		server.kill()
-		s.print("kill %d%s: %s events acknowledged so far", kill, how, thousands(l.received))
+		l.group.Wait()
+		url := "sqlite:" + path
+		if isSlow(kill + 1) {
+			url = slowScheme + ":" + path
+		}
+		if server, err = start(t.Name(), program, url); err != nil {
+			return append(failures, fmt.Sprintf("the server does not start after kill %d: %v", kill, err))
+		}
+	}
+	l.finish(server, s.patience)
+	if err := server.stop(); err != nil {
+		failures = append(failures, fmt.Sprintf("the server does not end when its context does: %v", err))
 	}
 	if !canFill {
 		s.print("its disk was not filled: that needs Linux")
@@ -132,25 +113,51 @@ func (s settings) prove(t *testing.T, program string) (failures []string) {
 	return append(failures, l.judge(t.Context(), log, s.print)...)
 }
 
-// begin begins to call a server, or returns what is wrong with it.
-func (s settings) begin(t *testing.T, server *process) (*load, []string) {
-	var rpcs []*rpc
+// newLoad tries the RPCs that take events, or returns what is wrong with them.
+func (s settings) newLoad(server *process) (l *load, failures []string) {
+	l = &load{ctx: metadata.NewOutgoingContext(context.Background(), s.metadata), begin: time.Now(), news: make(chan struct{}, 1)}
 	for _, takes := range server.RPCs {
 		r, err := newRPC(takes)
 		if err != nil {
 			return nil, []string{fmt.Sprintf("%s.%s: %v", takes.Service, takes.Method, err)}
 		}
-		rpcs = append(rpcs, r)
+		l.rpcs = append(l.rpcs, r)
 	}
-	l := newLoad(metadata.NewOutgoingContext(context.Background(), s.metadata), rpcs)
-	if failures := l.try(server, s.print); failures != nil {
-		return nil, failures
+	failures = l.try(server, s.print)
+	l.pending = make([]*call, max(s.callers, 2*len(l.rpcs)))
+	return l, failures
+}
+
+// isSlow reports whether the log waits before each append in the round before a kill.
+func isSlow(kill int) bool { return kill%2 == 0 }
+
+// round has a server under load, until it is to be killed. It returns what is wrong.
+func (s settings) round(l *load, server *process, kill int) (wrong []string) {
+	l.full = false
+	l.start(server, true)
+	note := func(what string) {
+		if what != "" {
+			wrong = append(wrong, what)
+		}
 	}
-	if len(l.rpcs) == 0 {
-		t.Skip("the server has no RPC that takes events")
+	note(l.progress(server, s.patience, fmt.Sprintf("a start, and %d kills", kill-1)))
+	share, most := s.lasts/time.Duration(s.kills), mostSent*kill/s.kills
+	l.until(share/2+rand.N(share), server, func() bool { return l.acknowledged >= most })
+	how := ""
+	switch forGood := kill%8 == 7; {
+	case isSlow(kill):
+		how = fmt.Sprintf(", each append %s later", slowSync)
+	case kill%4 == 3 && canFill && wrong == nil:
+		note(l.fill(server, forGood, s.patience))
+		if how = ", with a disk that was full"; forGood {
+			how = ", with a full disk"
+		}
 	}
-	for i := range max(s.callers, 2*len(l.rpcs)) {
-		l.group.Go(func() { l.caller(i % len(l.rpcs)) })
+	if err := server.endedEarly(); err != nil {
+		note(fmt.Sprintf("the server ended by itself, after %d kills: %v", kill-1, err))
 	}
-	return l, nil
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s.print("kill %d%s: %s events acknowledged so far", kill, how, thousands(l.acknowledged))
+	return wrong
 }

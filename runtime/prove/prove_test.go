@@ -157,7 +157,7 @@ func TestAWrongServerBreaksThePromise(t *testing.T) {
 				}
 				return store(ctx, events...)
 			}
-		}, "Are some events left out"},
+		}, "Are some left out"},
 		"it gives events ids of its own": {func(store appendFunc) appendFunc {
 			return func(_ context.Context, events ...*kindspb.ClickEvent) error {
 				return store(context.Background(), events...)
@@ -181,7 +181,7 @@ func TestAWrongServerBreaksThePromise(t *testing.T) {
 				lock.Unlock()
 				return nil
 			}
-		}, "is a lock kept after an error?"},
+		}, "Is a lock kept after an error?"},
 		"it refuses everything": {func(appendFunc) appendFunc {
 			return func(context.Context, ...*kindspb.ClickEvent) error {
 				return status.Error(codes.PermissionDenied, "no token")
@@ -194,7 +194,7 @@ func TestAWrongServerBreaksThePromise(t *testing.T) {
 				}
 				return store(ctx, events...)
 			}
-		}, "the server ended by itself after 0 kills: exit status 7"},
+		}, "the server ended by itself, after 0 kills: exit status 7"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			serveIfChild(running(test.wrong), flag.Args())

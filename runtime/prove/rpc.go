@@ -7,6 +7,7 @@ import (
 	"hash/maphash"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 
@@ -42,10 +43,7 @@ type rpc struct {
 }
 
 func newRPC(t takes) (r *rpc, err error) {
-	r = &rpc{takes: t, name: t.Service + "." + t.Method, file: "testdata/" + strings.ToLower(t.Method) + ".json beside its code"}
-	if t.File != "" {
-		r.name = fmt.Sprintf("%s:%d: %s", inModule(t.File), t.Line, r.name)
-	}
+	r = &rpc{takes: t, name: strings.TrimPrefix(t.Where+": "+t.Service+"."+t.Method, ": ")}
 	found, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(t.Service + "." + t.Method))
 	if err != nil {
 		return nil, err
@@ -67,32 +65,36 @@ func newRPC(t takes) (r *rpc, err error) {
 			r.id, in = append(r.id, fd), fd.Message()
 		}
 	}
-	files, _ := filepath.Glob(filepath.Join(filepath.Dir(t.File), "testdata", "*.json"))
+	return r, r.readSample()
+}
+
+// readSample reads the request from a file beside the code of the RPC, if there is one.
+func (r *rpc) readSample() error {
+	root := "."
+	for range 10 {
+		if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
+			break
+		}
+		root = filepath.Join(root, "..")
+	}
+	dir := path.Join(path.Dir(r.Where), "testdata")
+	r.file = path.Join(dir, strings.ToLower(r.Method)+".json")
+	files, _ := os.ReadDir(filepath.Join(root, filepath.FromSlash(dir)))
 	for _, file := range files {
-		if !sameName(strings.TrimSuffix(filepath.Base(file), ".json"), t.Method) {
+		// The file is named after the Go method, with underscores.
+		if !strings.EqualFold(strings.ReplaceAll(file.Name(), "_", ""), strings.ReplaceAll(r.Method, "_", "")+".json") {
 			continue
 		}
-		r.file, r.sample = inModule(file), r.request.New().Interface()
-		text, err := os.ReadFile(file)
+		r.file, r.sample = path.Join(dir, file.Name()), r.request.New().Interface()
+		text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(r.file)))
 		if err == nil {
 			err = protojson.Unmarshal(text, r.sample)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", r.file, err)
+			return fmt.Errorf("%s: %w", r.file, err)
 		}
 	}
-	return r, nil
-}
-
-// inModule returns the path of a file below the folder of its module.
-func inModule(file string) string {
-	for dir := filepath.Dir(file); dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			below, _ := filepath.Rel(dir, file)
-			return filepath.ToSlash(below)
-		}
-	}
-	return file
+	return nil
 }
 
 // newRequest returns a request whose events have ids that no other has. A list has several

@@ -54,7 +54,7 @@ func (l *load) judge(ctx context.Context, log eventlog.Log, print func(string, .
 			failures = append(failures, r.name+": "+failure)
 		}
 	}
-	print("%s of %s acknowledged events lost, %s duplicated, %d kills", thousands(lost), thousands(l.received), thousands(repeated), len(l.kills))
+	print("%s of %s acknowledged events lost, %s duplicated, %d kills", thousands(lost), thousands(l.acknowledged), thousands(repeated), len(l.kills))
 	return failures
 }
 
@@ -99,8 +99,9 @@ func (t *tally) lose(event *sent, name string, kills []time.Duration) {
 	case before < atKill:
 		t.atKill++
 	}
-	t.lost++
-	t.lostOne = name + ", acknowledged " + when
+	if t.lost++; t.lost == 1 {
+		t.lostOne = name + ", acknowledged " + when
+	}
 }
 
 // failures returns what is wrong.

@@ -18,3 +18,8 @@ func Fill(message proto.Message, unique ...string) {
 func Renew(message protoreflect.Message, field protoreflect.FieldDescriptor) {
 	message.Set(field, unique(field))
 }
+
+// Where returns where the method of a service for an RPC is, such as
+// "internal/orders/create.go:12", from the root of its module. It is "" if that is not
+// known.
+func Where(service any, rpc string) string { return position(service, rpc) }
