@@ -389,6 +389,7 @@ func (l *lead) await(j *joined) (lines []string) {
 			if known, err := l.module.known(element); err == nil && !known && (element.Event != nil || output.test()) {
 				l.module.awaited[at] = true
 				if !output.test() {
+					l.module.awaited[element.SamplePath()] = true
 					lines = append(lines, fmt.Sprintf("%s: %s waits for the steps below: the next run writes it", at, element))
 				}
 			}
@@ -438,7 +439,8 @@ func (m *Module) withAwaited(outputs []Output, decisions []decision) {
 		}
 		var paths []string
 		for at := range m.awaited {
-			ofService := path.Dir(at) == service.Impl().Dir || path.Dir(at) == service.Package.Program.ServerDir()
+			dirs := []string{service.Impl().Dir, service.SampleDir(), service.Package.Program.ServerDir()}
+			ofService := slices.Contains(dirs, path.Dir(at))
 			if ofService && service.UsesEvents() && m.isAwaited(at, outputs) {
 				paths = append(paths, at)
 			}
