@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"google.golang.org/grpc"
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -29,10 +28,9 @@ type rpc struct {
 	desc           protoreflect.MethodDescriptor
 	request, reply protoreflect.MessageType
 	event          protoreflect.MessageDescriptor
-	holder         protoreflect.FieldDescriptor   // nil if a request is an event
-	id             []protoreflect.FieldDescriptor // in an event, each in the one before; none if the call has the id
-	sample         proto.Message                  // from a file; nil if there is none
-	file           string                         // its name, or what it would be
+	holder         protoreflect.FieldDescriptor // nil if a request is an event
+	newOne         func() proto.Message         // a request, with ids that no other has
+	file           string                       // with that request, in the module; there may be none
 
 	// The load counts these.
 	acknowledged int   // events
@@ -59,75 +57,52 @@ func newRPC(t takes) (r *rpc, err error) {
 	if r.holder = r.event.Fields().ByName(protoreflect.Name(t.Holder)); r.holder != nil {
 		r.event = r.holder.Message()
 	}
-	in := r.event
+	in, unique := r.event, ""
 	for name := range strings.SplitSeq(t.ID, ".") {
 		if fd := in.Fields().ByName(protoreflect.Name(name)); fd != nil {
-			r.id, in = append(r.id, fd), fd.Message()
+			in, unique = fd.Message(), string(fd.FullName())
 		}
 	}
-	return r, r.readSample()
+	root := moduleRoot()
+	r.file = r.sampleFile(root)
+	r.newOne, err = servertest.RequestsOf(r.request.Zero().Interface(), filepath.Join(root, filepath.FromSlash(r.file)), unique)
+	return r, err
 }
 
-// readSample reads the request from a file beside the code of the RPC, if there is one.
-func (r *rpc) readSample() error {
+// moduleRoot returns the path of the folder with go.mod.
+func moduleRoot() string {
 	root := "."
-	for range 10 {
+	for range 20 {
 		if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
 			break
 		}
 		root = filepath.Join(root, "..")
 	}
+	return root
+}
+
+// sampleFile returns the file of its request, beside its code in the module. It is named
+// after the Go method, with underscores.
+func (r *rpc) sampleFile(root string) string {
 	dir := path.Join(path.Dir(r.Where), "testdata")
-	r.file = path.Join(dir, strings.ToLower(r.Method)+".json")
+	name := strings.ToLower(r.Method) + ".json"
 	files, _ := os.ReadDir(filepath.Join(root, filepath.FromSlash(dir)))
 	for _, file := range files {
-		// The file is named after the Go method, with underscores.
-		if !strings.EqualFold(strings.ReplaceAll(file.Name(), "_", ""), strings.ReplaceAll(r.Method, "_", "")+".json") {
-			continue
-		}
-		r.file, r.sample = path.Join(dir, file.Name()), r.request.New().Interface()
-		text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(r.file)))
-		if err == nil {
-			err = protojson.Unmarshal(text, r.sample)
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", r.file, err)
+		if strings.ReplaceAll(file.Name(), "_", "") == strings.ReplaceAll(name, "_", "") {
+			name = file.Name()
 		}
 	}
-	return nil
+	return path.Join(dir, name)
 }
 
 // newRequest returns a request whose events have ids that no other has. A list has several
 // events.
 func (r *rpc) newRequest() proto.Message {
-	one := func() proto.Message {
-		if r.sample == nil {
-			request, unique := r.request.New().Interface(), ""
-			if len(r.id) > 0 {
-				unique = string(r.id[len(r.id)-1].FullName())
-			}
-			servertest.Fill(request, unique)
-			return request
-		}
-		request := proto.Clone(r.sample)
-		for _, event := range r.events(request) {
-			for i, fd := range r.id {
-				switch {
-				case !event.Has(fd): // the call has the id
-				case i < len(r.id)-1:
-					event = event.Mutable(fd).Message()
-				default:
-					servertest.Renew(event, fd)
-				}
-			}
-		}
-		return request
-	}
-	request := one()
+	request := r.newOne()
 	if r.holder != nil && r.holder.IsList() {
 		list := request.ProtoReflect().Mutable(r.holder).List()
 		for range several - 1 {
-			for _, event := range r.events(one()) {
+			for _, event := range r.events(r.newOne()) {
 				list.Append(protoreflect.ValueOfMessage(event))
 			}
 		}
