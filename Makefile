@@ -77,6 +77,10 @@ crash: ## kill servers, consumers and NATS nodes under load, and check that no a
 shadow: ## have a consumer with three mistakes take 100,000 stored events, and print what is found (15 seconds)
 	SHADOW_EVENTS=100000 $(GO) test ./runtime/servertest -count=1 -v -run ShadowFinds
 
+.PHONY: prove
+prove: ## kill the server of examples/receiver under load, slow its log and fill its disk: nothing acknowledged is lost (a minute)
+	cd examples/receiver && $(GO) test -tags prove -count=1 -v -run Prove ./cmd/receiver-server
+
 .PHONY: rotate
 rotate: ## replace certificates and API keys under load, and put wrong ones in their place (a minute)
 	@$(GO) run ./internal/rotate
