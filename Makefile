@@ -3,13 +3,12 @@
 GO       ?= go
 BIN      := $(CURDIR)/.tools/bin
 BUF      := v1.75.0
-STATICCHECK := v0.8.2
 GOLANGCI := v2.15.0
 GOVULN   := v1.9.0
 # ./... does not include packages in testdata, so they are listed here.
 GOLDENS  := $(patsubst %,./%/...,$(wildcard testdata/*/golden))
-# What golangci-lint and staticcheck check: of the examples one, since their copies of the
-# runtime are the same.
+# What golangci-lint checks, with the checks of staticcheck: of the examples one, since their
+# copies of the runtime are the same.
 LINTED   := . bench examples/receiver
 # What CI tests of interop: the others build the libraries of Kubernetes, Prometheus and
 # OpenTelemetry's collector, which takes minutes. make interop tests all.
@@ -128,12 +127,12 @@ generate: plugins ## generate again what is checked in: examples, goldens, two p
 	$(GO) test ./cmd/protoc-gen-receiver -run Reference -update
 
 .PHONY: lint
-lint: ## check format, go.mod, and with staticcheck, golangci-lint and govulncheck (tools: make tools)
+lint: ## check format, go.mod, and with golangci-lint and govulncheck (tools: make tools)
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) vet ./... $(GOLDENS)
 	@for dir in . $(EXAMPLES) bench interop; do (cd $$dir && $(GO) mod tidy -diff) || exit 1; done
-	@for dir in $(LINTED); do echo "== staticcheck and golangci-lint in $$dir"; \
-		(cd $$dir && staticcheck ./... && golangci-lint run --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
+	@for dir in $(LINTED); do echo "== golangci-lint in $$dir"; \
+		(cd $$dir && golangci-lint run --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
 	@if curl -sfo /dev/null --max-time 10 https://vuln.go.dev/index/modules.json.gz; then \
 		for dir in . examples/receiver; do echo "== govulncheck in $$dir"; (cd $$dir && govulncheck ./...) || exit 1; done; \
 	else echo "skipping govulncheck, whose database at vuln.go.dev can't be reached from here"; fi
@@ -167,7 +166,6 @@ plugins: ## build the three plugins into .tools/bin
 .PHONY: tools
 tools: plugins ## also install buf, what make lint needs and, if there is npm, the libraries of the clients in TypeScript
 	GOBIN=$(BIN) $(GO) install github.com/bufbuild/buf/cmd/buf@$(BUF)
-	GOBIN=$(BIN) $(GO) install honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK)
 	GOBIN=$(BIN) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI)
 	GOBIN=$(BIN) $(GO) install golang.org/x/vuln/cmd/govulncheck@$(GOVULN)
 	@mkdir -p .tools/typescript && cp $(TYPESCRIPT)/package.json $(TYPESCRIPT)/package-lock.json .tools/typescript/
