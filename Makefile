@@ -30,6 +30,8 @@ test: plugins missing ## test every package, with a sample of the slow tests (3 
 test: SHORT  := -short
 test: CORPUS := -module container-storage-interface
 
+# CI takes of some tests a sample, too, where a target runs all: make matrix, cutoff, watch,
+# crash, abuse, rotate, restart, interop and corpus.
 .PHONY: test-all
 test-all: plugins missing ## run all tests, as CI does (at most 20 minutes)
 test-all: RACE   := -race
@@ -90,7 +92,7 @@ firstrun: ## play somebody's first use, with a clock (a minute; with CACHES=cold
 
 .PHONY: watch
 watch: plugins ## save a proto 100 times while generate --watch runs, and print how long it took (a minute)
-	$(GO) test -count=1 -v -run WatchMisses ./internal/acceptance
+	WATCH=all $(GO) test -count=1 -v -run WatchMisses ./internal/acceptance
 
 .PHONY: abuse
 abuse: ## attack all ports of a generated server beside honest callers, and print a table (9 minutes); ATTACKS='unread|^HTTP' for some, LASTS=30s for longer, PORT=http for those of gRPC at that port
@@ -102,7 +104,7 @@ matrix: plugins ## check that no run of any tool touches what is yours, after ma
 
 .PHONY: cutoff
 cutoff: plugins ## kill runs, and fill the disk, at each of their writes: the next run completes them (4 minutes)
-	CUTOFF=all $(GO) test -count=1 -timeout 30m -run NextRunCompletes ./internal/compile ./internal/acceptance
+	CUTOFF=all $(GO) test -count=1 -timeout 30m -run NextRunCompletes ./internal/keep ./internal/compile ./internal/acceptance
 
 .PHONY: strangers
 strangers: plugins ## run the tests of all that was reported, and print a table of it
