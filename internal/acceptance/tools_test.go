@@ -106,6 +106,10 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// lean are options of generate for modules of tests that are about neither the parts of a
+// server nor what deploys it: without them the Go command has half as much to do.
+const lean = "--receiver_opt=parts=none,deploy=none"
+
 // path returns a PATH that begins with our plugin and the project's tools.
 func path(t testing.TB) string {
 	t.Helper()
