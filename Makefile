@@ -74,6 +74,10 @@ missing:
 	@test -d .tools/typescript/node_modules || echo "skipping the tests that need the client in TypeScript, which make tools installs"
 	@test -d .tools/interop/node_modules || echo "skipping the tests of interop that need libraries of npm, which make tools installs"
 
+.PHONY: cover
+cover: plugins ## measure which statements of runtime/ and internal/ the tests run; files below 85 % need a reason (10 minutes)
+	$(GO) run ./internal/cover
+
 .PHONY: interop
 interop: plugins missing ## test generated servers with the clients and tools that others use with them (minutes)
 	cd interop && $(GO) vet ./... && $(GO) test -count=1 -timeout 20m -vet=off ./...
