@@ -49,7 +49,7 @@ func TestAnyAPIOfMessages(t *testing.T) {
 	t.Parallel()
 	dir := veil(t)
 	for _, level := range []string{"API_HYBRID", "API_OPAQUE", "API_HYBRID"} {
-		run(t, dir, "protoc-gen-receiver", "generate", "--go_opt=default_api_level="+level)
+		run(t, dir, "protoc-gen-receiver", "generate", lean, "--go_opt=default_api_level="+level)
 		run(t, dir, "go", "mod", "tidy")
 		run(t, dir, "go", "vet", "./...")
 	}

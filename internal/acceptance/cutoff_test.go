@@ -18,7 +18,7 @@ func cutOffEvery() int {
 	case testing.Short():
 		return 53
 	}
-	return 5
+	return 17
 }
 
 // TestTheNextRunCompletesOneOfProtocThatWasCutOff kills protoc when it opens a file, or

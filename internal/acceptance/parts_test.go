@@ -57,7 +57,7 @@ func TestAModuleHasOnlyThePartsOfItsServer(t *testing.T) {
 	}
 	generate(dir, "--receiver_opt=parts=none")
 	check("with parts=none")
-	run(t, dir, "go", "build", "./...")
+	run(t, dir, "go", "vet", "./...")
 
 	if err := os.Remove(main); err != nil {
 		t.Fatal(err)
@@ -82,7 +82,7 @@ func TestAModuleHasOnlyThePartsOfItsServer(t *testing.T) {
 		write(t, main, string(text))
 		generate(dir)
 		check("when main is left with "+left, left)
-		run(t, dir, "go", "build", "./...")
+		run(t, dir, "go", "vet", "./...")
 		write(t, main, string(everything))
 		generate(dir)
 	}

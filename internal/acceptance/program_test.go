@@ -38,14 +38,14 @@ func TestOneProgramOfSeveralPackages(t *testing.T) {
 	dir := t.TempDir()
 	protos := signals(t, dir)
 	generate := func(args ...string) string {
-		return run(t, dir, "protoc-gen-receiver", append([]string{"generate", "--receiver_opt=program=tel"}, args...)...)
+		return run(t, dir, "protoc-gen-receiver", append([]string{"generate", lean, "--receiver_opt=program=tel"}, args...)...)
 	}
 	generate(protos[0], protos[1])
 	run(t, dir, "go", "mod", "tidy")
 	if output := generate(protos[0], protos[1]); output != "" {
 		t.Errorf("the second time it prints\n%s", output)
 	}
-	const lacks = "cmd/tel-server/main.go:72: service tel.metrics.v1.MetricsService is not served: write metricsService := metricsservice.New(metricsv1events.New(log)), and pass metricsv1server.MetricsService(metricsService) and "
+	const lacks = "cmd/tel-server/main.go:60: service tel.metrics.v1.MetricsService is not served: write metricsService := metricsservice.New(metricsv1events.New(log)), and pass metricsv1server.MetricsService(metricsService) and "
 	if output := generate(protos[2]); !strings.Contains(output, lacks) {
 		t.Errorf("with a third package it prints\n%s\nwant\n%s", output, lacks)
 	}

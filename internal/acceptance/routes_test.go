@@ -122,6 +122,7 @@ plugins:
     opt: module=MODULE
   - local: protoc-gen-receiver
     out: .
+    opt: [parts=none, deploy=none]
 `, "MODULE", module))
 	_, args, _ := strings.Cut(run(t, dir, "buf", "generate"), "go get ")
 	run(t, dir, "go", append([]string{"get"}, strings.Fields(args)...)...)

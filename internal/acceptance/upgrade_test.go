@@ -81,7 +81,6 @@ func TestUpgrade(t *testing.T) {
 			if len(after) != len(yours) {
 				t.Errorf("it has %d files of yours, want the same %d", len(after), len(yours))
 			}
-			run(t, dir, "go", "build", "./...")
 			run(t, dir, "go", "vet", "./...")
 			run(t, dir, "go", "test", "./...")
 			if output := run(t, dir, "protoc-gen-receiver", module.args...); output != "" {

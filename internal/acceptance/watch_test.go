@@ -16,8 +16,17 @@ import (
 	"time"
 )
 
-// fewSaves is how many saves the short test has.
-const fewSaves = 10
+// sampleOfSaves returns how often a proto is saved, and how many bursts of saves there are: with
+// WATCH=all as often as the promise says, which takes minutes.
+func sampleOfSaves() (saves, bursts int) {
+	switch {
+	case os.Getenv("WATCH") == "all":
+		return 100, 3
+	case testing.Short():
+		return 10, 1
+	}
+	return 25, 1
+}
 
 // saveWays are ways in which editors and other programs save a file.
 var saveWays = []struct {
@@ -51,10 +60,7 @@ var saveWays = []struct {
 // proto changes nothing. Five times it is killed after the save, and started again. At the
 // end come bursts of saves, of which only the last state counts.
 func TestWatchMissesNoSave(t *testing.T) {
-	saves := 100
-	if testing.Short() {
-		saves = fewSaves
-	}
+	saves, bursts := sampleOfSaves()
 	watched, plain := newModule(t), newModule(t)
 	for _, dir := range []string{watched, plain} {
 		run(t, dir, "protoc-gen-receiver", "generate")
@@ -94,10 +100,6 @@ func TestWatchMissesNoSave(t *testing.T) {
 			t.Errorf("save %d: it prints\n%s", i, w.last())
 		}
 	}
-	bursts := 3
-	if testing.Short() {
-		bursts = 1
-	}
 	for burst := range bursts {
 		var text string
 		for i := range 50 {
@@ -115,7 +117,7 @@ func TestWatchMissesNoSave(t *testing.T) {
 	slices.Sort(took)
 	t.Logf("%d saves, a fifth of them broken; from the save to the line that it was generated: min %v, median %v, max %v",
 		saves, took[0].Round(time.Millisecond), took[len(took)/2].Round(time.Millisecond), took[len(took)-1].Round(time.Millisecond))
-	if runtime.GOOS == "linux" && !testing.Short() {
+	if runtime.GOOS == "linux" && saves == 100 {
 		before := ticks(t, w.command.Process.Pid)
 		time.Sleep(10 * time.Second)
 		t.Logf("at rest: %d ticks of CPU in 10 s", ticks(t, w.command.Process.Pid)-before)
