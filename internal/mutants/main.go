@@ -57,6 +57,7 @@ func run(ctx context.Context, args []string) error {
 	settings := runner{}
 	flags.IntVar(&settings.parallel, "parallel", runtime.NumCPU(), "how many mutants are tested at once")
 	flags.DurationVar(&settings.timeout, "timeout", 90*time.Second, "how long the tests of one package may take")
+	flags.BoolVar(&settings.buildOnly, "n", false, "only build the packages that are changed")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -71,11 +72,13 @@ func run(ctx context.Context, args []string) error {
 	if len(picked) == 0 {
 		return fmt.Errorf("no mutant matches %q", *chosen)
 	}
-	if err := settings.rightOnes(ctx, picked); err != nil {
-		return err
+	if !settings.buildOnly {
+		if err := settings.rightOnes(ctx, picked); err != nil {
+			return err
+		}
 	}
 	results, err := settings.runAll(ctx, picked)
-	if err != nil {
+	if err != nil || settings.buildOnly {
 		return err
 	}
 	return show(os.Stdout, picked, results)

@@ -84,24 +84,24 @@ func (m *module) written(root string) (map[string]string, error) {
 	return files, err
 }
 
-// packages returns the folders that have tests, below dir. The one of a file is first.
-func (m *module) packages(root, first string) (dirs []string, err error) {
+// packages returns the folders whose tests may see a change of a file, below dir. The
+// file's own is first. What a user wrote is called by tests beside it, and by programs.
+func (m *module) packages(root, changed string) (dirs []string, err error) {
+	own, ok := strings.CutPrefix(path.Dir(changed), m.dir+"/")
+	users := ok && strings.HasPrefix(own, "internal/") && !strings.HasPrefix(changed, m.runtime)
 	top := filepath.Join(root, m.dir)
 	err = filepath.WalkDir(top, func(at string, entry fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(at, "_test.go") {
 			return err
 		}
 		dir, err := filepath.Rel(top, filepath.Dir(at))
-		if dir = filepath.ToSlash(dir); !slices.Contains(dirs, dir) {
+		if dir = filepath.ToSlash(dir); !slices.Contains(dirs, dir) && (!users || dir == own || strings.HasPrefix(dir, "cmd/")) {
 			dirs = append(dirs, dir)
 		}
 		return err
 	})
-	for i, dir := range dirs {
-		if path.Join(m.dir, dir) == path.Dir(first) {
-			dirs = slices.Insert(slices.Delete(dirs, i, i+1), 0, dir)
-			break
-		}
+	if i := slices.Index(dirs, own); i > 0 {
+		dirs = slices.Insert(slices.Delete(dirs, i, i+1), 0, own)
 	}
 	if len(dirs) == 0 && err == nil {
 		err = errors.New("there are no tests in " + m.dir)

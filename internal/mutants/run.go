@@ -18,9 +18,10 @@ import (
 
 // runner runs the tests of modules.
 type runner struct {
-	root     string // the repository
-	parallel int
-	timeout  time.Duration
+	root      string // the repository
+	parallel  int
+	timeout   time.Duration // of the tests of one package
+	buildOnly bool
 }
 
 // result is what became of a mutant.
@@ -59,9 +60,8 @@ func (r runner) rightOnes(ctx context.Context, picked []group) error {
 
 // runAll runs the mutants, some at once, and returns what became of each, by its id.
 func (r runner) runAll(ctx context.Context, picked []group) (map[string]result, error) {
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
 	results := map[string]result{}
+	var broken []error // what is wrong with a mutant
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	next := make(chan mutant)
@@ -69,13 +69,12 @@ func (r runner) runAll(ctx context.Context, picked []group) (map[string]result, 
 		all.Go(func() {
 			for m := range next {
 				result, err := r.run(ctx, m)
-				if err != nil {
-					stop(err)
-					continue
-				}
 				mu.Lock()
-				results[m.id] = result
-				fmt.Fprintf(os.Stderr, "%s %s (%s)\n", m.id, result.word(), result.took.Round(100*time.Millisecond))
+				if err != nil {
+					broken = append(broken, err)
+				} else if results[m.id] = result; !r.buildOnly {
+					fmt.Fprintf(os.Stderr, "%s %s (%s)\n", m.id, result.word(), result.took.Round(100*time.Millisecond))
+				}
 				mu.Unlock()
 			}
 		})
@@ -90,7 +89,10 @@ func (r runner) runAll(ctx context.Context, picked []group) (map[string]result, 
 	}
 	close(next)
 	all.Wait()
-	return results, context.Cause(ctx)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	return results, errors.Join(broken...)
 }
 
 // run runs the tests of a mutant's module, package after package until one fails.
@@ -107,6 +109,9 @@ func (r runner) run(ctx context.Context, m mutant) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
+	if r.buildOnly {
+		return result{}, r.builds(ctx, m, changed)
+	}
 	begin := time.Now()
 	var found result
 	for _, dir := range packages {
@@ -119,6 +124,29 @@ func (r runner) run(ctx context.Context, m mutant) (result, error) {
 	}
 	found.took = time.Since(begin)
 	return found, nil
+}
+
+// builds builds the packages that a mutant changes.
+func (r runner) builds(ctx context.Context, m mutant, changed map[string]string) error {
+	dir, err := os.MkdirTemp("", "mutant-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	overlay, err := r.overlay(dir, m.in, changed)
+	if err != nil {
+		return err
+	}
+	args := []string{"build", "-overlay", overlay, "-o", os.DevNull}
+	for file := range changed {
+		args = append(args, filepath.Join(r.root, filepath.Dir(file)))
+	}
+	command := exec.CommandContext(ctx, "go", args...)
+	command.Dir = filepath.Join(r.root, m.in.dir)
+	if out, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s does not build:\n%s", m.id, out)
+	}
+	return nil
 }
 
 // test runs the tests of packages, with changed files by their paths below the

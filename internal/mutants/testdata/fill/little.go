@@ -12,11 +12,19 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
 )
 
+// filledLeast returns a reply with no more than its proto requires.
+func filledLeast[M proto.Message]() M {
+	if reply := servertest.Least[M](); proto.CheckInitialized(reply) == nil {
+		return reply
+	}
+	return servertest.Sample[M]()
+}
+
 func filledUnary[Request, Reply any, M interface {
 	*Reply
 	proto.Message
 }](func(context.Context, *Request) (*Reply, error)) (*Reply, error) {
-	return servertest.Least[M](), nil
+	return filledLeast[M](), nil
 }
 
 func filledServerStream[Reply any](interface{ Send(*Reply) error }) error { return nil }
@@ -31,7 +39,7 @@ func filledClientStream[Request, Reply any, M interface {
 	for {
 		_, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
-			return stream.SendAndClose(servertest.Least[M]())
+			return stream.SendAndClose(filledLeast[M]())
 		}
 		if err != nil {
 			return err
