@@ -157,7 +157,7 @@ var unary = group{"unary", []mutant{
 		`	if _, known := seen.LoadOrStore(event.GetXwho(), true); known {
 		return &receiverpb.Reply{Message: "Hello, " + event.GetXwho() + "!"}, nil
 	}`), edit{receive, "", `var seen sync.Map`})},
-	{id: "U42", about: "gives up on itself after 5 s and goes on in the background: the handler ends, the goroutine does not", in: receiver, edits: instead(
+	{id: "U42", about: "stores in a goroutine that the end of the call does not reach", in: receiver, edits: instead(
 		`	stored := make(chan error)
 	go func() {
 		_, err := s.events.AppendEvent(context.WithoutCancel(ctx), event)
