@@ -45,3 +45,13 @@ func (s *Service) handled() (ids []string) {
 	}
 	return ids
 }
+
+// positions returns where the clicks of a user are in the log.
+func (s *Service) positions(user string) (at []kindsevents.Position) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, click := range s.clicks[user] {
+		at = append(at, click.at)
+	}
+	return at
+}
