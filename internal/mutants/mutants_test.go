@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
@@ -144,17 +145,16 @@ func TestOtherRightServicesPass(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := runner{root: root, timeout: 2 * time.Minute}
 	m := &module{dir: kinds.dir, user: "internal/mutants/testdata/right"}
-	for _, p := range []string{"internal/byhand", "internal/right"} {
-		t.Run(p, func(t *testing.T) {
-			result, err := r.test(t.Context(), m, nil, false, []string{p})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if result.by != "" {
-				t.Errorf("%s: %s", result.by, result.message)
-			}
-		})
+	tests, err := (runner{root: root}).build(t.Context(), t.TempDir(), m, false, []string{"internal/byhand", "internal/right"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range tests {
+		command := exec.CommandContext(t.Context(), test.program, "-test.timeout=2m")
+		command.Dir = test.dir
+		if out, err := command.CombinedOutput(); err != nil {
+			t.Errorf("the tests in %s: %v\n%s", test.dir, err, out)
+		}
 	}
 }

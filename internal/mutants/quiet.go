@@ -37,7 +37,11 @@ func quiet(ctx context.Context, args []string) error {
 		if err := os.Mkdir(within, 0o700); err != nil {
 			return err
 		}
-		built, err := (runner{root: root}).build(ctx, within, m, *race)
+		packages, err := m.packages(root, "")
+		if err != nil {
+			return err
+		}
+		built, err := (runner{root: root}).build(ctx, within, m, *race, packages)
 		if err != nil {
 			return err
 		}
@@ -59,18 +63,18 @@ func quiet(ctx context.Context, args []string) error {
 // testBinary is the tests of a package, built.
 type testBinary struct{ program, dir string }
 
-// build builds the tests of a module.
-func (r runner) build(ctx context.Context, dir string, m *module, race bool) (tests []testBinary, err error) {
+// build builds the tests of packages. They are to run in the folders of those, or of what
+// the user wrote if there is none in the module.
+func (r runner) build(ctx context.Context, dir string, m *module, race bool, packages []string) (tests []testBinary, err error) {
 	overlay, err := r.overlay(dir, m, nil)
-	if err != nil {
-		return nil, err
-	}
-	packages, err := m.packages(r.root, "")
 	if err != nil {
 		return nil, err
 	}
 	for i, p := range packages {
 		test := testBinary{filepath.Join(dir, fmt.Sprintf("%d.test", i)), filepath.Join(r.root, m.dir, p)}
+		if _, err := os.Stat(test.dir); err != nil {
+			test.dir = filepath.Join(r.root, m.user, p)
+		}
 		command := exec.CommandContext(ctx, "go", "test", "-c", "-vet=off", "-overlay", overlay, fmt.Sprintf("-race=%t", race), "-o", test.program, "./"+p)
 		command.Dir = filepath.Join(r.root, m.dir)
 		if out, err := command.CombinedOutput(); err != nil {

@@ -246,6 +246,8 @@ func read(out []byte) (found result, broken string) {
 	_, found.by, _ = strings.Cut(fails[0], " ")
 	if found.by == "" {
 		found.by = "the package " + filepath.Base(strings.TrimSpace(fails[0]))
+		found.message = strings.TrimSpace(strings.Join(said[fails[0]], ""))
+		return found, ""
 	}
 	found.message = message(said[fails[0]])
 	return found, ""
