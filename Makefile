@@ -136,6 +136,15 @@ cutoff: plugins ## kill runs, and fill the disk, at each of their writes: the ne
 strangers: plugins ## run the tests of all that was reported, and print a table of it
 	$(GO) run ./internal/strangers
 
+.PHONY: mutants
+mutants: ## plant mistakes, one at a time, and print which generated test catches each (20 minutes); RUN='^B|^C02$$' for some
+	$(GO) run ./internal/mutants $(if $(RUN),-run '$(RUN)')
+
+.PHONY: quiet
+quiet: ## run generated tests 500 times with the race detector and all cores busy, and beside stubs filled in: none may fail; RUNS=20 for fewer
+	$(GO) run ./internal/mutants fill
+	$(GO) run ./internal/mutants quiet $(if $(RUNS),-runs $(RUNS))
+
 .PHONY: docs
 docs: ## run the documents as a reader would (2 minutes); PAGES='docs/log.md …' for some
 	$(GO) run ./internal/docs $(PAGES)
