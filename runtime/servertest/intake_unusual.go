@@ -47,11 +47,15 @@ func (c *intake[Request, Event, Reply]) partial(t *testing.T) {
 		if proto.CheckInitialized(request) != nil {
 			return
 		}
-		if _, err := try.call(try.context(), request); err != nil {
+		_, err := try.call(try.context(), request)
+		if err != nil {
 			try.refused("a request without an event", err)
 		}
-		if got := try.records(0)[before:]; len(got) > 0 && proto.Size(got[0].Message) > 0 {
+		switch got := try.records(0)[before:]; {
+		case len(got) > 0 && proto.Size(got[0].Message) > 0:
 			try.errorf("a request without an event stored %v", got[0].Message)
+		case err == nil && !c.holder.IsList() && len(got) == 0:
+			try.errorf("a request without an event was acknowledged, and nothing stored: is it an error, InvalidArgument?")
 		}
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -119,17 +118,11 @@ var wrongs = []mistaken{
 		}
 		return s.reply(receipts, err)
 	})},
-	{"One", "append is not waited for", partFails, "was acknowledged although", wrongOne(func(s *clicks, ctx context.Context, event *click) (*kindspb.Reply, error) {
-		done := make(chan struct{})
+	{"One", "append is not waited for", "", "acknowledged", wrongOne(func(s *clicks, ctx context.Context, event *click) (*kindspb.Reply, error) {
 		go func() {
-			defer close(done)
 			defer func() { _ = recover() }()
 			_, _ = s.append(context.WithoutCancel(ctx), event)
 		}()
-		select {
-		case <-done:
-		case <-time.After(2 * grace):
-		}
 		return &kindspb.Reply{Count: 1}, nil
 	})},
 	{"One", "the event is appended twice", partStored, "acknowledged 1 event, stored 2", wrongOne(func(s *clicks, ctx context.Context, event *click) (*kindspb.Reply, error) {
@@ -319,6 +312,22 @@ var wrongs = []mistaken{
 			return nil, errors.New("empty")
 		}
 		return storeAll(s, ctx, events...)
+	})},
+
+	{"Batch", "a batch is stored in parts", partFails, "of its 300 events 100 are stored", wrongBatch(func(s *clicks, ctx context.Context, events []*click) (*kindspb.Reply, error) {
+		ctx, all := eventid.Sequence(ctx), len(events)
+		for chunk := range slices.Chunk(events, 100) {
+			if _, err := s.append(ctx, chunk...); err != nil {
+				return nil, err
+			}
+		}
+		return &kindspb.Reply{Count: uint32(all)}, nil
+	})},
+	{"Held", "a request without an event is acknowledged", partPartial, "was acknowledged, and nothing stored", wrongOne(func(s *clicks, ctx context.Context, event *click) (*kindspb.Reply, error) {
+		if event == nil {
+			return &kindspb.Reply{}, nil
+		}
+		return s.reply(s.append(ctx, event))
 	})},
 
 	{"Upload", "the last event is left out", partStored, "acknowledged 1 event, stored 0", wrongUpload(func(s *clicks, ctx context.Context, events []*click) (*kindspb.Reply, error) {
