@@ -134,6 +134,9 @@ func (c *intake[Request, Event, Reply]) parts() []part {
 	if c.Answer != (Answer{}) {
 		parts = append(parts, part{"the answer says what was stored", c.answersRightly})
 	}
+	if c.ID == "" {
+		parts = append(parts, part{"equal events without an id are stored each", c.storesEqual})
+	}
 	parts = append(parts,
 		part{"an event sent again is stored once", c.storesOnce},
 		part{"another event under the same id is refused", c.refusesAnother},
@@ -145,6 +148,7 @@ func (c *intake[Request, Event, Reply]) parts() []part {
 	if c.streams {
 		parts = append(parts,
 			part{"a stream that breaks off does no harm", c.breaks},
+			part{"a request that can't be read is not acknowledged", c.readsAll},
 			part{"a stream without events ends well", c.sendsNothing})
 	} else {
 		parts = append(parts, part{"the client tries again until it is stored", c.triesAgain})

@@ -88,6 +88,18 @@ func (c *intake[Request, Event, Reply]) breaks(t *testing.T) {
 	}
 }
 
+// readsAll tests that a stream is not acknowledged if one of its requests can't be decoded.
+func (c *intake[Request, Event, Reply]) readsAll(t *testing.T) {
+	try := c.on(t, memoryLog(t))
+	sent, requests := c.make(t, 2)
+	sound := len(requests)
+	replies, err := try.call(try.context(), append(requests, unreadable[Request]())...)
+	if err == nil || len(replies) > sound {
+		try.errorf("a request that can't be decoded was acknowledged: is an error of Recv other than io.EOF taken for the end?")
+	}
+	try.holdsPart(sent, requests, replies)
+}
+
 // has checks that the log has some events, once and in order, among others.
 func (c *trial[Request, Event, Reply]) has(sent []Event) {
 	c.t.Helper()

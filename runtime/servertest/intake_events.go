@@ -104,7 +104,7 @@ func (c *intake[Request, Event, Reply]) split(events []Event, least int) (reques
 	case !c.streams:
 		size = len(events)
 	default:
-		size = max(1, len(events)/4/least) * least
+		size = (max(2, len(events)/4) + least - 1) / least * least
 	}
 	for chunk := range slices.Chunk(events, size) {
 		requests = append(requests, c.with(chunk...))

@@ -122,6 +122,19 @@ var rightToo = map[string]func(t *testing.T){
 				}
 			}))
 	},
+	"an append that fails is tried again by the service": func(t *testing.T) {
+		rpcs["One"](t, Options{}, serviceOf(func(s *clicks) {
+			right := s.one
+			s.one = func(ctx context.Context, event *click) (reply *kindspb.Reply, err error) {
+				for range 3 {
+					if reply, err = right(ctx, event); !errors.Is(err, eventlog.ErrUnavailable) {
+						break
+					}
+				}
+				return reply, err
+			}
+		}))
+	},
 	"a stream is stored at once in the end": func(t *testing.T) {
 		rpcs["Upload"](t, Options{}, serviceOf(wrongUpload(func(s *clicks, ctx context.Context, events []*click) (*kindspb.Reply, error) {
 			return storeAll(s, ctx, events...)

@@ -47,11 +47,15 @@ func (c *intake[Request, Event, Reply]) partial(t *testing.T) {
 		if proto.CheckInitialized(request) != nil {
 			return
 		}
-		if _, err := try.call(try.context(), request); err != nil {
+		_, err := try.call(try.context(), request)
+		if err != nil {
 			try.refused("a request without an event", err)
 		}
-		if got := try.records(0)[before:]; len(got) > 0 && proto.Size(got[0].Message) > 0 {
+		switch got := try.records(0)[before:]; {
+		case len(got) > 0 && proto.Size(got[0].Message) > 0:
 			try.errorf("a request without an event stored %v", got[0].Message)
+		case err == nil && !c.holder.IsList() && len(got) == 0:
+			try.errorf("a request without an event was acknowledged, and nothing stored: is it an error, InvalidArgument?")
 		}
 	}
 }
@@ -98,18 +102,21 @@ func (c *intake[Request, Event, Reply]) unusual(t *testing.T) {
 			return ""
 		},
 		func(m protoreflect.Message, fd protoreflect.FieldDescriptor) string {
-			if !fd.IsList() || m.Get(fd).List().Len() == 0 {
-				return ""
+			switch {
+			case fd.IsList() && m.Get(fd).List().Len() > 0:
+				list := m.Mutable(fd).List()
+				list.Append(list.Get(0))
+				list.Append(list.Get(0))
+				return "with three elements in"
+			case fd.IsMap() && fd.MapKey().Kind() == protoreflect.StringKind && m.Get(fd).Map().Len() > 0:
+				entries := m.Mutable(fd).Map()
+				entries.Range(func(_ protoreflect.MapKey, value protoreflect.Value) bool {
+					entries.Set(protoreflect.ValueOfString("Another 🙂").MapKey(), value)
+					return false
+				})
+				return "with another key in"
 			}
-			list := m.Mutable(fd).List()
-			for range 2 {
-				if fd.Message() == nil {
-					list.Append(list.Get(0))
-				} else {
-					list.Append(protoreflect.ValueOfMessage(proto.Clone(list.Get(0).Message().Interface()).ProtoReflect()))
-				}
-			}
-			return "with three elements in"
+			return ""
 		},
 	} {
 		all = append(all, c.variants(t, change)...)

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -27,6 +26,7 @@ const (
 	partMany       = "300 events of a call are all stored"
 	partAttributes = "attributes are those of the event"
 	partAnswer     = "the answer says what was stored"
+	partEqual      = "equal events without an id are stored each"
 	partOnce       = "an event sent again is stored once"
 	partConflict   = "another event under the same id is refused"
 	partWaits      = "nothing is acknowledged before it is stored"
@@ -34,6 +34,7 @@ const (
 	partRefused    = "an event that the log refuses is not acknowledged"
 	partPanics     = "a panic ends only its call"
 	partCanceled   = "an append ends when its caller has gone"
+	partUnread     = "a request that can't be read is not acknowledged"
 	partBreaks     = "a stream that breaks off does no harm"
 	partCallers    = "many callers at once are served"
 	partSlow       = "a slow caller holds up no other"
@@ -117,17 +118,11 @@ var wrongs = []mistaken{
 		}
 		return s.reply(receipts, err)
 	})},
-	{"One", "append is not waited for", partFails, "was acknowledged although", wrongOne(func(s *clicks, ctx context.Context, event *click) (*kindspb.Reply, error) {
-		done := make(chan struct{})
+	{"One", "append is not waited for", "", "acknowledged", wrongOne(func(s *clicks, ctx context.Context, event *click) (*kindspb.Reply, error) {
 		go func() {
-			defer close(done)
 			defer func() { _ = recover() }()
 			_, _ = s.append(context.WithoutCancel(ctx), event)
 		}()
-		select {
-		case <-done:
-		case <-time.After(2 * grace):
-		}
 		return &kindspb.Reply{Count: 1}, nil
 	})},
 	{"One", "the event is appended twice", partStored, "acknowledged 1 event, stored 2", wrongOne(func(s *clicks, ctx context.Context, event *click) (*kindspb.Reply, error) {
@@ -148,6 +143,41 @@ var wrongs = []mistaken{
 	})},
 	{"One", "the id of the call is not used", partAttributes, `though it is "the-id-of-the-call"`, wrongOne(func(s *clicks, ctx context.Context, event *click) (*kindspb.Reply, error) {
 		return s.reply(s.append(metadata.NewIncomingContext(ctx, metadata.MD{}), event))
+	})},
+	{"One", "the id is made of the content", partEqual, "Is an id made of what they contain?", wrongOne(func(s *clicks, ctx context.Context, event *click) (*kindspb.Reply, error) {
+		return s.reply(s.append(metadata.NewIncomingContext(ctx, metadata.Pairs(eventid.Key, event.String())), event))
+	})},
+	{"Batch", "equal events of a batch are stored once", partEqual, "Is an id made of what they contain?", wrongBatch(func(s *clicks, ctx context.Context, events []*click) (*kindspb.Reply, error) {
+		all := len(events)
+		events = slices.CompactFunc(events, func(a, b *click) bool { return proto.Equal(a, b) })
+		reply, err := storeAll(s, ctx, events...)
+		return proportion(reply, all), err
+	})},
+	{"Upload", "the error of Recv is taken for the end", partUnread, "is an error of Recv other than io.EOF taken for the end?", func(s *clicks) {
+		s.upload = func(stream uploads) error {
+			ctx := eventid.Sequence(stream.Context())
+			for all := uint32(0); ; all++ {
+				event, err := stream.Recv()
+				if err != nil {
+					return stream.SendAndClose(&kindspb.Reply{Count: all})
+				}
+				if _, err := s.append(ctx, event); err != nil {
+					return err
+				}
+			}
+		}
+	}},
+	{"One", "a panic is taken for success", partPanics, "was acknowledged although its append panicked", wrongOne(func(s *clicks, ctx context.Context, event *click) (reply *kindspb.Reply, err error) {
+		defer func() {
+			if recover() != nil {
+				reply, err = &kindspb.Reply{Count: 1}, nil
+			}
+		}()
+		return s.reply(s.append(ctx, event))
+	})},
+	{"One", "a goroutine is left behind by each call", partOnce, "leaves goroutines behind", wrongOne(func(s *clicks, ctx context.Context, event *click) (*kindspb.Reply, error) {
+		go func() { select {} }()
+		return s.reply(s.append(ctx, event))
 	})},
 	{"One", "type and subject are swapped", partAttributes, `with the type "user_id", though it is "type"`, wrongOne(func(s *clicks, ctx context.Context, event *click) (*kindspb.Reply, error) {
 		return s.reply(eventlog.AppendMessages(ctx, s.log, []*click{event}, func(event *click) eventlog.Event {
@@ -284,6 +314,22 @@ var wrongs = []mistaken{
 		return storeAll(s, ctx, events...)
 	})},
 
+	{"Batch", "a batch is stored in parts", partFails, "of its 300 events 100 are stored", wrongBatch(func(s *clicks, ctx context.Context, events []*click) (*kindspb.Reply, error) {
+		ctx, all := eventid.Sequence(ctx), len(events)
+		for chunk := range slices.Chunk(events, 100) {
+			if _, err := s.append(ctx, chunk...); err != nil {
+				return nil, err
+			}
+		}
+		return &kindspb.Reply{Count: uint32(all)}, nil
+	})},
+	{"Held", "a request without an event is acknowledged", partPartial, "was acknowledged, and nothing stored", wrongOne(func(s *clicks, ctx context.Context, event *click) (*kindspb.Reply, error) {
+		if event == nil {
+			return &kindspb.Reply{}, nil
+		}
+		return s.reply(s.append(ctx, event))
+	})},
+
 	{"Upload", "the last event is left out", partStored, "acknowledged 1 event, stored 0", wrongUpload(func(s *clicks, ctx context.Context, events []*click) (*kindspb.Reply, error) {
 		return storeAll(s, ctx, events[:max(0, len(events)-1)]...)
 	})},
@@ -323,7 +369,7 @@ var wrongs = []mistaken{
 		}
 	}},
 
-	{"Exchange", "the answer comes first", partWaits, "1 requests were answered while the append of number 1 was under way", wrongExchange(func(s *clicks, ctx context.Context, stream exchange, event *click) error {
+	{"Exchange", "the answer comes first", partWaits, "while append number", wrongExchange(func(s *clicks, ctx context.Context, stream exchange, event *click) error {
 		if err := stream.Send(&kindspb.Reply{Count: 1}); err != nil {
 			return err
 		}
