@@ -21,12 +21,16 @@ func Together(t *testing.T, options Options, serve func(testing.TB) map[string]f
 	options.part(t, "calls of all RPCs at once are answered", func(t *testing.T) {
 		calls := serve(t)
 		names := slices.Sorted(maps.Keys(calls))
+		rounds := make([]func(context.Context) context.Context, len(names))
+		for i := range rounds {
+			rounds[i] = meeting(int64(options.callers()))
+		}
 		var group sync.WaitGroup
 		for caller := range options.callers() {
 			group.Go(func() {
 				for i := range names {
-					rpc := names[(caller+i)%len(names)]                                  // each caller begins with another
-					ctx, cancel := context.WithTimeout(options.context(t), answerTime/4) // one may wait for something
+					rpc := names[(caller+i)%len(names)]                                             // each caller begins with another
+					ctx, cancel := context.WithTimeout(rounds[i](options.context(t)), answerTime/4) // one may wait for something
 					checkCode(t, rpc, "a call while others were made", calls[rpc](ctx))
 					cancel()
 				}
