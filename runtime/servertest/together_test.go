@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 )
 
@@ -40,4 +43,23 @@ func TestCallsAreMadeTogether(t *testing.T) {
 			Together(t, Options{Callers: 2}, pair(errors.New("lost")))
 		})
 	})
+}
+
+// TestCallsOfAMeetingBeginTogether: none goes on before all are there.
+func TestCallsOfAMeetingBeginTogether(t *testing.T) {
+	short(t, &patience, time.Minute) // it is long here
+	together := meeting(8)
+	outgoing, _ := metadata.FromOutgoingContext(together(t.Context()))
+	ctx := metadata.NewIncomingContext(t.Context(), outgoing)
+	var came atomic.Int64
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			came.Add(1)
+			if meet(ctx); came.Load() < 8 {
+				t.Error("one went on before all were there")
+			}
+		})
+	}
+	group.Wait()
 }

@@ -243,6 +243,9 @@ func paused(ctx context.Context) (_ context.Context, reached <-chan struct{}, le
 	return metadata.AppendToOutgoingContext(ctx, pauseKey, id), at, leave
 }
 
+// patience is how long a test waits for what need not come.
+var patience = 100 * time.Millisecond
+
 const meetKey = "servertest-meet"
 
 // meeting returns what makes the contexts of calls whose handlers begin at the same time:
@@ -256,7 +259,7 @@ func meeting(calls int64) func(context.Context) context.Context {
 		}
 		select {
 		case <-all:
-		case <-time.After(100 * time.Millisecond):
+		case <-time.After(patience):
 		}
 	})
 	return func(ctx context.Context) context.Context { return metadata.AppendToOutgoingContext(ctx, meetKey, id) }
