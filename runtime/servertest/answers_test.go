@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -50,7 +53,7 @@ func (o *other) test(t *testing.T, options Options) {
 	switch {
 	case o.unary != nil:
 		Answers(t, Plain[*kindspb.UpdateRequest]{
-			Options: options, RPC: kindspb.Other_NotHeld_FullMethodName,
+			Options: options, RPC: kindspb.Other_NotHeld_FullMethodName, Request: func() *kindspb.UpdateRequest { return Sample[*kindspb.UpdateRequest]() },
 			Serve: func(t testing.TB) func(context.Context, *kindspb.UpdateRequest) error {
 				client := serve(t)
 				return func(ctx context.Context, request *kindspb.UpdateRequest) error {
@@ -61,7 +64,7 @@ func (o *other) test(t *testing.T, options Options) {
 		})
 	case o.upload != nil:
 		Streams(t, Streaming[*kindspb.Reply, *kindspb.Reply]{
-			Options: options, RPC: kindspb.Other_ClientStream_FullMethodName, Desc: grpc.StreamDesc{ClientStreams: true},
+			Options: options, RPC: kindspb.Other_ClientStream_FullMethodName, Request: func() *kindspb.Reply { return Sample[*kindspb.Reply]() }, Desc: grpc.StreamDesc{ClientStreams: true},
 			Serve: func(t testing.TB) Begin[*kindspb.Reply] {
 				client := serve(t)
 				return func(ctx context.Context, _ *kindspb.Reply) (grpc.ClientStream, error) {
@@ -71,7 +74,7 @@ func (o *other) test(t *testing.T, options Options) {
 		})
 	case o.download != nil:
 		Streams(t, Streaming[*kindspb.ClickEvent, *kindspb.Reply]{
-			Options: options, RPC: kindspb.Other_ServerStream_FullMethodName, Desc: grpc.StreamDesc{ServerStreams: true},
+			Options: options, RPC: kindspb.Other_ServerStream_FullMethodName, Request: func() *kindspb.ClickEvent { return Sample[*kindspb.ClickEvent]() }, Desc: grpc.StreamDesc{ServerStreams: true},
 			Serve: func(t testing.TB) Begin[*kindspb.ClickEvent] {
 				client := serve(t)
 				return func(ctx context.Context, request *kindspb.ClickEvent) (grpc.ClientStream, error) {
@@ -81,7 +84,7 @@ func (o *other) test(t *testing.T, options Options) {
 		})
 	default:
 		Streams(t, Streaming[*kindspb.Reply, *kindspb.Reply]{
-			Options: options, RPC: kindspb.Other_Bidi_FullMethodName, Desc: grpc.StreamDesc{ClientStreams: true, ServerStreams: true},
+			Options: options, RPC: kindspb.Other_Bidi_FullMethodName, Request: func() *kindspb.Reply { return Sample[*kindspb.Reply]() }, Desc: grpc.StreamDesc{ClientStreams: true, ServerStreams: true},
 			Serve: func(t testing.TB) Begin[*kindspb.Reply] {
 				client := serve(t)
 				return func(ctx context.Context, _ *kindspb.Reply) (grpc.ClientStream, error) { return client.Bidi(ctx) }
@@ -106,7 +109,7 @@ func eachOf[Request any](stream interface{ Recv() (Request, error) }, each func(
 	}
 }
 
-func TestRightServicesPass(t *testing.T) {
+func TestRightPlainRPCsPass(t *testing.T) {
 	short(t, &callTimeout, 2*time.Second)
 	reply := &kindspb.Reply{Message: "yes"}
 	places := make(chan struct{}, 2)
@@ -225,20 +228,43 @@ func TestRightServicesPass(t *testing.T) {
 			}
 		}}, Options{}},
 	} {
-		t.Run(test.name, func(t *testing.T) { test.service.test(t, test.options) })
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			test.service.test(t, test.options)
+		})
 	}
 }
 
-func TestWrongServicesFail(t *testing.T) {
+// TestWrongPlainRPCsFail with a message that says what is wrong.
+func TestWrongPlainRPCsFail(t *testing.T) {
+	failures := failuresOf(t, "TestOfWrongPlainRPCs")
+	for _, wrong := range wrongPlainRPCs() {
+		checkFailures(t, wrong.name, wrong.want, failures)
+	}
+}
+
+// TestOfWrongPlainRPCs runs in the process of [TestWrongPlainRPCsFail].
+func TestOfWrongPlainRPCs(t *testing.T) {
+	toFail(t)
+	for _, wrong := range wrongPlainRPCs() {
+		t.Run(wrong.name+"/RPC", func(t *testing.T) {
+			t.Parallel()
+			wrong.service.test(t, Options{})
+		})
+	}
+}
+
+type wrongPlainRPC struct {
+	name    string
+	want    string // a part of the message
+	service *other
+}
+
+func wrongPlainRPCs() []wrongPlainRPC {
 	reply := &kindspb.Reply{Message: "yes"}
 	forever := make(chan struct{})
-	var lock sync.Mutex
-	seen := map[string]int{}
-	for _, test := range []struct {
-		name    string
-		want    string
-		service *other
-	}{
+	var afterError, whileSending, whileReceiving sync.Mutex
+	return []wrongPlainRPC{
 		{"an error without a code", "an empty request ended with rpc error: code = Internal", &other{unary: func(context.Context, *kindspb.UpdateRequest) (*kindspb.Reply, error) {
 			return nil, errors.New("no such user")
 		}}},
@@ -252,11 +278,11 @@ func TestWrongServicesFail(t *testing.T) {
 			return reply, nil
 		}}},
 		{"a lock that is kept after an error", "NotHeld still runs 1s after its caller has gone", &other{unary: func(_ context.Context, request *kindspb.UpdateRequest) (*kindspb.Reply, error) {
-			lock.Lock()
+			afterError.Lock()
 			if request.GetEvent() == nil {
 				return nil, status.Error(codes.NotFound, "there is none")
 			}
-			lock.Unlock()
+			afterError.Unlock()
 			return reply, nil
 		}}},
 		{"a sleep", "NotHeld still runs 1s after its caller has gone", &other{unary: func(context.Context, *kindspb.UpdateRequest) (*kindspb.Reply, error) {
@@ -280,10 +306,9 @@ func TestWrongServicesFail(t *testing.T) {
 				}
 			}}
 		}()},
-		{"a lock that is kept while it sends", "a_slow_caller_holds_up_no_other", &other{download: func(request *kindspb.ClickEvent, stream kindspb.Other_ServerStreamServer) error {
-			lock.Lock()
-			defer lock.Unlock()
-			seen[request.GetType()]++
+		{"a lock that is kept while it sends", "a slow caller holds up no other: ", &other{download: func(_ *kindspb.ClickEvent, stream kindspb.Other_ServerStreamServer) error {
+			whileSending.Lock()
+			defer whileSending.Unlock()
 			return stream.Send(reply)
 		}}},
 		{"a watch that does not end with its caller", "ServerStream still runs 1s after its caller has gone", &other{download: func(_ *kindspb.ClickEvent, stream kindspb.Other_ServerStreamServer) error {
@@ -322,10 +347,10 @@ func TestWrongServicesFail(t *testing.T) {
 			}
 			return status.Error(codes.Aborted, "enough")
 		}}},
-		{"a lock that is kept while it receives", "a_slow_caller_holds_up_no_other", &other{upload: func(stream kindspb.Other_ClientStreamServer) error {
-			lock.Lock()
-			defer lock.Unlock()
-			if err := eachOf(stream, func(request *kindspb.Reply) error { seen[request.GetMessage()]++; return nil }); err != nil {
+		{"a lock that is kept while it receives", "a slow caller holds up no other: ", &other{upload: func(stream kindspb.Other_ClientStreamServer) error {
+			whileReceiving.Lock()
+			defer whileReceiving.Unlock()
+			if err := eachOf(stream, func(*kindspb.Reply) error { return nil }); err != nil {
 				return err
 			}
 			return stream.SendAndClose(reply)
@@ -367,9 +392,25 @@ func TestWrongServicesFail(t *testing.T) {
 				}
 			}
 		}}},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			fails(t, test.want, func(t *testing.T) { test.service.test(t, Options{}) })
-		})
 	}
+}
+
+// toFail makes ready what runs wrong services, and skips it elsewhere.
+func toFail(t *testing.T) {
+	if os.Getenv("SERVERTEST_WRONG") == "" {
+		t.Skip("it is to fail")
+	}
+	short(t, &callTimeout, 5*time.Second)
+	short(t, &endTime, time.Second)
+}
+
+// checkFailures checks that the test of an RPC failed with a message.
+func checkFailures(t *testing.T, name, want string, failures map[string][]failure) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) {
+		got := failures[strings.ReplaceAll(name, " ", "_")+"/RPC"]
+		if !slices.ContainsFunc(got, func(f failure) bool { return strings.Contains(f.part+": "+f.text, want) }) {
+			t.Errorf("want a failure with %q, and it has %+v", want, got)
+		}
+	})
 }

@@ -88,12 +88,6 @@ func TakesEvents[Request, Event, Reply proto.Message](t *testing.T, rpc Intake[R
 	}
 }
 
-// part is a part of a contract.
-type part struct {
-	name string
-	test func(*testing.T)
-}
-
 // intake is an RPC that is tested.
 type intake[Request, Event, Reply proto.Message] struct {
 	Intake[Request, Event, Reply]

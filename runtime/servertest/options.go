@@ -22,6 +22,28 @@ type Options struct {
 	Skip map[string]string
 }
 
+// part is a part of a contract.
+type part struct {
+	name string
+	test func(*testing.T)
+}
+
+// run runs the parts of the contract of an RPC, unless the first fails: then the others
+// would fail as well, or wait for what does not come.
+func (o Options) run(t *testing.T, parts []part) {
+	t.Helper()
+	names := make([]string, len(parts))
+	for i, part := range parts {
+		names[i] = part.name
+	}
+	o.known(t, names...)
+	for i, part := range parts {
+		if !o.part(t, part.name, part.test) && i == 0 {
+			return
+		}
+	}
+}
+
 // part runs a part of the contract as a subtest, unless it is to be left out, and reports
 // whether it passed. If it fails, it says how to leave it out.
 func (o Options) part(t *testing.T, name string, test func(*testing.T)) (passed bool) {

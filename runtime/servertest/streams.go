@@ -20,14 +20,15 @@ type Streaming[Request, Reply proto.Message] struct {
 	Options Options
 	// RPC is its name, as gRPC has it.
 	RPC string
-	// Request makes a request that the service accepts. If nil, one has a value in every
-	// field.
+	// Request makes a request that the service accepts.
 	Request func() Request
 	// Desc has which sides stream.
 	Desc grpc.StreamDesc
 	// Serve runs the service, and returns how to begin a call. A caller who streams sends
 	// no request to begin it.
 	Serve func(testing.TB) Begin[Request]
+
+	answers bool // whether all calls ended that their callers did not leave open
 }
 
 // Begin begins a call.
@@ -37,46 +38,59 @@ type Begin[Request proto.Message] func(context.Context, Request) (grpc.ClientStr
 // open, with nothing to send yet, but end with their callers and with the server, and hold
 // up no other.
 func Streams[Request, Reply proto.Message](t *testing.T, rpc Streaming[Request, Reply]) {
-	if rpc.Request == nil {
-		rpc.Request = func() Request { return Sample[Request]() }
-	}
-	answers := Plain[Request]{rpc.Options, rpc.RPC, rpc.Request, func(t testing.TB) func(context.Context, Request) error {
-		begin := rpc.Serve(t)
-		return func(ctx context.Context, request Request) error { return rpc.call(ctx, begin, request) }
-	}}.test(t)
-	if t.Failed() {
-		return // the others would wait for what does not come
-	}
+	plain := Plain[Request]{rpc.Options, rpc.RPC, rpc.Request, rpc.whole, &rpc.answers}
+	parts := plain.parts()
 	if rpc.Desc.ClientStreams {
-		rpc.Options.part(t, "a stream without requests is answered", func(t *testing.T) {
-			checkCode(t, rpc.RPC, "a stream without requests", rpc.call(rpc.Options.context(t), rpc.Serve(t)))
-		})
-		rpc.Options.part(t, "a request that can't be read is an error", func(t *testing.T) {
-			err := rpc.call(rpc.Options.context(t), rpc.Serve(t), rpc.Request(), unreadable[Request]())
-			checkCode(t, rpc.RPC, "a request that can't be read", err)
-		})
+		parts = append(parts,
+			part{"a stream without requests is answered", rpc.answersNone},
+			part{"a request that can't be read is an error", rpc.refusesUnreadable})
 	}
-	rpc.Options.part(t, "a stream ends when its caller goes", func(t *testing.T) {
-		begin := rpc.Serve(t)
-		for range 4 {
-			_, leave := rpc.pause(t, begin)
-			leave()
-		}
-	})
-	rpc.Options.part(t, "a stream ends when the server stops", func(t *testing.T) {
-		of := &stoppable{TB: t}
-		ended, _ := rpc.pause(t, rpc.Serve(of))
-		of.stop()
-		checkCode(t, rpc.RPC, "a stream that was open when the server stopped", <-ended)
-	})
-	if answers && rpc.Options.callers() > 1 {
-		rpc.Options.part(t, "a slow caller holds up no other", func(t *testing.T) {
-			begin := rpc.Serve(t)
-			rpc.pause(t, begin)
-			if err := rpc.call(rpc.Options.context(t), begin, rpc.Request()); status.Code(err) == codes.DeadlineExceeded {
-				t.Errorf("%s: no other caller was answered while one did not read, or did not send: is a lock held meanwhile?", where(rpc.RPC))
-			}
-		})
+	rpc.Options.run(t, append(parts,
+		part{"a stream ends when its caller goes", rpc.endsWithCaller},
+		part{"a stream ends when the server stops", rpc.endsWithServer},
+		part{"a slow caller holds up no other", rpc.holdsUpNone}))
+}
+
+func (rpc *Streaming[Request, Reply]) whole(t testing.TB) func(context.Context, Request) error {
+	begin := rpc.Serve(t)
+	return func(ctx context.Context, request Request) error { return rpc.call(ctx, begin, request) }
+}
+
+func (rpc *Streaming[Request, Reply]) answersNone(t *testing.T) {
+	checkCode(t, rpc.RPC, "a stream without requests", rpc.call(rpc.Options.context(t), rpc.Serve(t)))
+}
+
+// refusesUnreadable leaves it to the server to find a handler that takes the end for a
+// success.
+func (rpc *Streaming[Request, Reply]) refusesUnreadable(t *testing.T) {
+	err := rpc.call(rpc.Options.context(t), rpc.Serve(t), rpc.Request(), unreadable[Request]())
+	checkCode(t, rpc.RPC, "a request that can't be read", err)
+}
+
+// endsWithCaller leaves it to the server to find that handlers don't end.
+func (rpc *Streaming[Request, Reply]) endsWithCaller(t *testing.T) {
+	begin := rpc.Serve(t)
+	for range 4 {
+		_, leave := rpc.pause(t, begin)
+		leave()
+	}
+}
+
+func (rpc *Streaming[Request, Reply]) endsWithServer(t *testing.T) {
+	of := &stoppable{TB: t}
+	ended, _ := rpc.pause(t, rpc.Serve(of))
+	of.stop()
+	checkCode(t, rpc.RPC, "a stream that was open when the server stopped", <-ended)
+}
+
+func (rpc *Streaming[Request, Reply]) holdsUpNone(t *testing.T) {
+	if rpc.Options.callers() < 2 || !rpc.answers {
+		t.Skip("no other caller would be answered")
+	}
+	begin := rpc.Serve(t)
+	rpc.pause(t, begin)
+	if err := rpc.call(rpc.Options.context(t), begin, rpc.Request()); status.Code(err) == codes.DeadlineExceeded {
+		t.Errorf("%s: no other caller was answered while one did not read, or did not send: is a lock held meanwhile?", where(rpc.RPC))
 	}
 }
 

@@ -12,7 +12,6 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -25,7 +24,7 @@ type Tailing[Request, Event proto.Message] struct {
 	Options Options
 	// RPC is its name, as gRPC has it.
 	RPC string
-	// Request asks for all there is. If nil, one does that is as empty as its rules allow.
+	// Request asks for all there is.
 	Request func() Request
 	// After and Since name the fields of a request that say after which position, or
 	// since when, events are wanted. They are empty if there are none.
@@ -69,23 +68,19 @@ func (h *held[Reply, Event]) Recv() (event Event, err error) {
 // order, those that were stored before the call and those that are stored later. It ends
 // with its caller, with its server, and with the log.
 func Tails[Request, Event proto.Message](t *testing.T, rpc Tailing[Request, Event]) {
-	if rpc.Request == nil {
-		rpc.Request = Least[Request]
-	}
-	rpc.Options.part(t, "each event is sent once, in order", rpc.sendsAll)
-	if t.Failed() {
-		return // the others would wait for events that don't come
-	}
+	parts := []part{{"each event is sent once, in order", rpc.sendsAll}}
 	if rpc.After != "" {
-		rpc.Options.part(t, "events after a position are sent", rpc.sendsAfter)
+		parts = append(parts, part{"events after a position are sent", rpc.sendsAfter})
 	}
 	if rpc.Since != "" {
-		rpc.Options.part(t, "events since a time are sent", rpc.sendsSince)
+		parts = append(parts, part{"events since a time are sent", rpc.sendsSince})
 	}
-	rpc.Options.part(t, "an error of the log ends the call with an error", rpc.fails)
-	rpc.Options.part(t, "the call ends when its caller goes", rpc.endsWithCaller)
-	rpc.Options.part(t, "the call ends when the server stops", rpc.endsWithServer)
-	rpc.Options.part(t, "a caller who does not read holds up no other", rpc.holdsUpNone)
+	rpc.Options.run(t, append(parts,
+		part{"empty and partial events are sent", rpc.sendsPartial},
+		part{"an error of the log ends the call with an error", rpc.fails},
+		part{"the call ends when its caller goes", rpc.endsWithCaller},
+		part{"the call ends when the server stops", rpc.endsWithServer},
+		part{"a caller who does not read holds up no other", rpc.holdsUpNone}))
 }
 
 // sendsAll stores events before the call, and more whenever the service has looked at the
@@ -133,6 +128,19 @@ func (rpc Tailing[Request, Event]) sendsSince(t *testing.T) {
 		tail.receive(3 - i)
 		tail.check()
 	}
+}
+
+// sendsPartial stores events as older and newer clients may have sent them.
+func (rpc Tailing[Request, Event]) sendsPartial(t *testing.T) {
+	log, sent := Log(t), 0
+	for _, event := range requests(Sample[Event](rpc.ID)) {
+		if _, err := rpc.Append(t.Context(), log, mark(event)); err == nil { // otherwise none is ever stored
+			sent++
+		}
+	}
+	tail := rpc.open(t, log, rpc.Serve(t, log), rpc.Request(), 0)
+	tail.receive(sent)
+	tail.check()
 }
 
 func (rpc Tailing[Request, Event]) fails(t *testing.T) {
@@ -205,16 +213,11 @@ func (rpc Tailing[Request, Event]) store(t *testing.T, log eventlog.Log, n int) 
 	return receipts
 }
 
-// unknownField is the number of a field that no message has.
-const unknownField = protowire.MaxValidNumber
-
 // events returns some events, no two of them equal.
 func (rpc Tailing[Request, Event]) events(n int) []Event {
 	events := make([]Event, n)
 	for i := range events {
-		events[i] = Sample[Event](rpc.ID)
-		number := protowire.AppendVarint(protowire.AppendTag(nil, unknownField, protowire.VarintType), uint64(made.Add(1)))
-		events[i].ProtoReflect().SetUnknown(number)
+		events[i] = mark(Sample[Event](rpc.ID))
 	}
 	return events
 }

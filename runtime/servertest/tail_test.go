@@ -31,7 +31,7 @@ func (f *follower) Follow(request *kindspb.FollowRequest, stream kindspb.Intake_
 // testTails tests a service as generated code does.
 func testTails(t *testing.T, follow follow, options Options) {
 	Tails(t, Tailing[*kindspb.FollowRequest, *kindspb.ClickEvent]{
-		Options: options, RPC: kindspb.Intake_Follow_FullMethodName, After: "after", Since: "since",
+		Options: options, RPC: kindspb.Intake_Follow_FullMethodName, Request: func() *kindspb.FollowRequest { return new(kindspb.FollowRequest) }, After: "after", Since: "since",
 		Append: func(ctx context.Context, log eventlog.Log, events ...*kindspb.ClickEvent) ([]eventlog.Receipt, error) {
 			return eventlog.AppendMessages(ctx, log, events, func(*kindspb.ClickEvent) eventlog.Event { return eventlog.Event{Type: "click"} })
 		},
@@ -148,14 +148,39 @@ func TestRightTailsPass(t *testing.T) {
 	})
 }
 
+// TestWrongTailsFail with a message that says what is wrong.
 func TestWrongTailsFail(t *testing.T) {
+	failures := failuresOf(t, "TestOfWrongTails")
+	for _, wrong := range wrongTails() {
+		checkFailures(t, wrong.name, wrong.want, failures)
+	}
+}
+
+// TestOfWrongTails runs in the process of [TestWrongTailsFail].
+func TestOfWrongTails(t *testing.T) {
+	toFail(t)
+	for _, wrong := range wrongTails() {
+		t.Run(wrong.name+"/RPC", func(t *testing.T) {
+			t.Parallel()
+			testTails(t, func(log eventlog.Log, request *kindspb.FollowRequest, stream kindspb.Intake_FollowServer) error {
+				ctx, stop := server.UntilDrain(stream.Context())
+				defer stop()
+				return wrong.follow(ctx, log, request, stream)
+			}, Options{})
+		})
+	}
+}
+
+type wrongTail struct {
+	name   string
+	want   string // a part of the message
+	follow func(context.Context, eventlog.Log, *kindspb.FollowRequest, kindspb.Intake_FollowServer) error
+}
+
+func wrongTails() []wrongTail {
 	var lock sync.Mutex
 	forever := make(chan struct{})
-	for _, test := range []struct {
-		name   string
-		want   string
-		follow func(context.Context, eventlog.Log, *kindspb.FollowRequest, kindspb.Intake_FollowServer) error
-	}{
+	return []wrongTail{
 		{"misses what comes between", "after 300 events came the one at position 30", func(ctx context.Context, log eventlog.Log, request *kindspb.FollowRequest, stream kindspb.Intake_FollowServer) error {
 			for stored, err := range eventlog.ReplayMessages[*kindspb.ClickEvent](ctx, log, begin(request)) {
 				if err != nil {
@@ -204,7 +229,7 @@ func TestWrongTailsFail(t *testing.T) {
 				return stream.Send(&kindspb.ClickEvent{Type: event.GetType(), UserId: event.GetUserId(), EventTime: event.GetEventTime()})
 			})
 		}},
-		{"sends always all", "events_after_a_position_are_sent", func(ctx context.Context, log eventlog.Log, _ *kindspb.FollowRequest, stream kindspb.Intake_FollowServer) error {
+		{"sends always all", "events after a position are sent: ", func(ctx context.Context, log eventlog.Log, _ *kindspb.FollowRequest, stream kindspb.Intake_FollowServer) error {
 			return tailFrom(ctx, log, eventlog.From{}, stream.Send)
 		}},
 		{"sends the event at the position", "after 0 events came the one at position 1, want the one at position 2", func(ctx context.Context, log eventlog.Log, request *kindspb.FollowRequest, stream kindspb.Intake_FollowServer) error {
@@ -212,8 +237,14 @@ func TestWrongTailsFail(t *testing.T) {
 			from.After--
 			return tailFrom(ctx, log, from, stream.Send)
 		}},
-		{"ignores the time", "events_since_a_time_are_sent", func(ctx context.Context, log eventlog.Log, request *kindspb.FollowRequest, stream kindspb.Intake_FollowServer) error {
+		{"ignores the time", "events since a time are sent: ", func(ctx context.Context, log eventlog.Log, request *kindspb.FollowRequest, stream kindspb.Intake_FollowServer) error {
 			return tailFrom(ctx, log, eventlog.After(eventlog.Position(request.GetAfter())), stream.Send)
+		}},
+		{"needs a time", "empty and partial events are sent: ", func(ctx context.Context, log eventlog.Log, request *kindspb.FollowRequest, stream kindspb.Intake_FollowServer) error {
+			return tailFrom(ctx, log, begin(request), func(event *kindspb.ClickEvent) error {
+				_ = event.EventTime.Seconds
+				return stream.Send(event)
+			})
 		}},
 		{"ends well when the log fails", "the log failed, and the call ended without an error", func(ctx context.Context, log eventlog.Log, request *kindspb.FollowRequest, stream kindspb.Intake_FollowServer) error {
 			if err := tailFrom(ctx, log, begin(request), stream.Send); ctx.Err() != nil {
@@ -239,7 +270,7 @@ func TestWrongTailsFail(t *testing.T) {
 			}
 			return nil
 		}},
-		{"holds a lock", "a_caller_who_does_not_read_holds_up_no_other", func(ctx context.Context, log eventlog.Log, request *kindspb.FollowRequest, stream kindspb.Intake_FollowServer) error {
+		{"holds a lock", "a caller who does not read holds up no other: ", func(ctx context.Context, log eventlog.Log, request *kindspb.FollowRequest, stream kindspb.Intake_FollowServer) error {
 			lock.Lock()
 			defer lock.Unlock()
 			return tailFrom(ctx, log, begin(request), stream.Send)
@@ -248,15 +279,5 @@ func TestWrongTailsFail(t *testing.T) {
 			go func() { <-forever }()
 			return tailFrom(ctx, log, begin(request), stream.Send)
 		}},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			fails(t, test.want, func(t *testing.T) {
-				testTails(t, func(log eventlog.Log, request *kindspb.FollowRequest, stream kindspb.Intake_FollowServer) error {
-					ctx, stop := server.UntilDrain(stream.Context())
-					defer stop()
-					return test.follow(ctx, log, request, stream)
-				}, Options{})
-			})
-		})
 	}
 }
