@@ -348,7 +348,7 @@ var wrongs = []mistaken{
 		}
 		return &kindspb.Reply{Count: uint32(len(events))}, nil
 	})},
-	{"Upload", "a lock is held while it waits for events", partSlow, "stream is open, and nothing comes on it did not end within", func(s *clicks) {
+	{"Upload", "a lock is held while it waits for events", "", "did not end within", func(s *clicks) {
 		var mu sync.Mutex
 		s.upload = func(stream uploads) error {
 			ctx := eventid.Sequence(stream.Context())
@@ -369,6 +369,24 @@ var wrongs = []mistaken{
 		}
 	}},
 
+	{"Exchange", "the error of Recv ends the answers", partUnread, "is an error of Recv other than io.EOF taken for the end?", func(s *clicks) {
+		s.exchange = func(stream exchange) error {
+			ctx := eventid.Sequence(stream.Context())
+			for {
+				event, err := stream.Recv()
+				if err != nil {
+					return nil
+				}
+				reply, err := s.reply(s.append(ctx, event))
+				if err != nil {
+					return err
+				}
+				if err := stream.Send(reply); err != nil {
+					return err
+				}
+			}
+		}
+	}},
 	{"Exchange", "the answer comes first", partWaits, "while append number", wrongExchange(func(s *clicks, ctx context.Context, stream exchange, event *click) error {
 		if err := stream.Send(&kindspb.Reply{Count: 1}); err != nil {
 			return err
