@@ -45,7 +45,7 @@ func (rpc Plain[Request]) answersEach(t *testing.T) {
 	call := rpc.Serve(t)
 	for what, request := range requests(rpc.Request()) {
 		for range 2 { // the second finds what the first left, such as a lock
-			if rpc.answer(t, call, what, request, answerTime) == codes.DeadlineExceeded {
+			if rpc.answer(rpc.Options.context(t), t, call, what, request, answerTime) == codes.DeadlineExceeded {
 				return
 			}
 		}
@@ -58,18 +58,21 @@ func (rpc Plain[Request]) answersMany(t *testing.T) {
 	if !*rpc.answers {
 		within /= 10 // it waits for something, as was seen
 	}
+	together := meeting(int64(rpc.Options.callers()))
 	var group sync.WaitGroup
 	for range rpc.Options.callers() {
 		request := rpc.Request()
-		group.Go(func() { rpc.answer(t, call, "a request among others", request, within) })
+		group.Go(func() {
+			rpc.answer(together(rpc.Options.context(t)), t, call, "a request among others", request, within)
+		})
 	}
 	group.Wait()
 }
 
 // answer makes a call and checks how it ends.
-func (rpc Plain[Request]) answer(t *testing.T, call func(context.Context, Request) error, what string, request Request, within time.Duration) codes.Code {
+func (rpc Plain[Request]) answer(ctx context.Context, t *testing.T, call func(context.Context, Request) error, what string, request Request, within time.Duration) codes.Code {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(rpc.Options.context(t), within)
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	err := call(ctx, request)
 	checkCode(t, rpc.RPC, what, err)

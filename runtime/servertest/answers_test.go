@@ -400,7 +400,7 @@ func toFail(t *testing.T) {
 	if os.Getenv("SERVERTEST_WRONG") == "" {
 		t.Skip("it is to fail")
 	}
-	short(t, &callTimeout, 2*time.Second)
+	short(t, &callTimeout, 5*time.Second)
 	short(t, &endTime, time.Second)
 }
 

@@ -91,11 +91,12 @@ func TakesEvents[Request, Event, Reply proto.Message](t *testing.T, rpc Intake[R
 // intake is an RPC that is tested.
 type intake[Request, Event, Reply proto.Message] struct {
 	Intake[Request, Event, Reply]
-	streams bool                         // the client sends a stream
-	answers bool                         // each request of which gets an answer
-	holder  protoreflect.FieldDescriptor // of the request; nil if that is the event
-	marked  bool                         // events of the tests differ in fields that are not known
-	left    string                       // why the remaining parts are left out; "" if they are not
+	streams  bool                         // the client sends a stream
+	answers  bool                         // each request of which gets an answer
+	holder   protoreflect.FieldDescriptor // of the request; nil if that is the event
+	envelope Request                      // one that is usual, for what it has beside its events
+	marked   bool                         // events of the tests differ in fields that are not known
+	left     string                       // why the remaining parts are left out; "" if they are not
 }
 
 func newIntake[Request, Event, Reply proto.Message](t *testing.T, rpc Intake[Request, Event, Reply]) *intake[Request, Event, Reply] {
@@ -110,6 +111,7 @@ func newIntake[Request, Event, Reply proto.Message](t *testing.T, rpc Intake[Req
 	}
 	c := &intake[Request, Event, Reply]{Intake: rpc}
 	method := found.(protoreflect.MethodDescriptor)
+	c.envelope = rpc.Request()
 	c.streams, c.answers = method.IsStreamingClient(), method.IsStreamingServer()
 	if rpc.Fields.Holder != "" {
 		c.holder = method.Input().Fields().ByName(protoreflect.Name(rpc.Fields.Holder))

@@ -50,7 +50,7 @@ func (c *intake[Request, Event, Reply]) with(events ...Event) Request {
 	if c.holder == nil {
 		return proto.Message(events[0]).(Request)
 	}
-	request := proto.CloneOf(c.Request())
+	request := proto.CloneOf(c.envelope)
 	message := request.ProtoReflect()
 	if !c.holder.IsList() {
 		message.Set(c.holder, protoreflect.ValueOfMessage(events[0].ProtoReflect()))

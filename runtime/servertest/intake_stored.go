@@ -204,7 +204,7 @@ func (c *intake[Request, Event, Reply]) storesEqual(t *testing.T) {
 	for i := range sent {
 		sent[i] = sent[0]
 	}
-	requests := c.split(sent, len(c.given(c.Request())))
+	requests := c.split(sent, len(c.given(c.envelope)))
 	for range 2 {
 		_, err := try.call(try.context(), requests...)
 		try.accepted("a call with equal events", err)

@@ -58,6 +58,9 @@ func (c *trial[Request, Event, Reply]) begin(ctx context.Context, requests ...Re
 	return done
 }
 
+// errUnanswered is the error of a stream that ends without one, and too early.
+var errUnanswered = errors.New("the stream ended without an error, and without an answer to request")
+
 // call sends requests in one call and returns the replies, and how it ended. If each
 // request gets an answer, it waits for that before it sends the next.
 func (c *trial[Request, Event, Reply]) call(ctx context.Context, requests ...Request) (replies []Reply, err error) {
@@ -93,7 +96,7 @@ func (c *trial[Request, Event, Reply]) call(ctx context.Context, requests ...Req
 		}
 		if err := receive(); err != nil {
 			if errors.Is(err, io.EOF) {
-				err = fmt.Errorf("the stream ended without an answer to request %d", i+1)
+				err = fmt.Errorf("%w %d", errUnanswered, i+1)
 			}
 			return replies, err
 		}

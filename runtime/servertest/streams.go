@@ -149,7 +149,7 @@ func (rpc *Streaming[Request, Reply]) pause(t *testing.T, begin Begin[Request]) 
 	case <-reached:
 	case err := <-end:
 		end <- err
-	case <-time.After(100 * time.Millisecond):
+	case <-time.After(patience):
 	}
 	return end, leave
 }

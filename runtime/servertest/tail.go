@@ -76,6 +76,7 @@ func Tails[Request, Event proto.Message](t *testing.T, rpc Tailing[Request, Even
 		parts = append(parts, part{"events since a time are sent", rpc.sendsSince})
 	}
 	rpc.Options.run(t, append(parts,
+		part{"empty and partial events are sent", rpc.sendsPartial},
 		part{"an error of the log ends the call with an error", rpc.fails},
 		part{"the call ends when its caller goes", rpc.endsWithCaller},
 		part{"the call ends when the server stops", rpc.endsWithServer},
@@ -127,6 +128,19 @@ func (rpc Tailing[Request, Event]) sendsSince(t *testing.T) {
 		tail.receive(3 - i)
 		tail.check()
 	}
+}
+
+// sendsPartial stores events as older and newer clients may have sent them.
+func (rpc Tailing[Request, Event]) sendsPartial(t *testing.T) {
+	log, sent := Log(t), 0
+	for _, event := range requests(Sample[Event](rpc.ID)) {
+		if _, err := rpc.Append(t.Context(), log, mark(event)); err == nil { // otherwise none is ever stored
+			sent++
+		}
+	}
+	tail := rpc.open(t, log, rpc.Serve(t, log), rpc.Request(), 0)
+	tail.receive(sent)
+	tail.check()
 }
 
 func (rpc Tailing[Request, Event]) fails(t *testing.T) {

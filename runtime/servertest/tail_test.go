@@ -240,6 +240,12 @@ func wrongTails() []wrongTail {
 		{"ignores the time", "events since a time are sent: ", func(ctx context.Context, log eventlog.Log, request *kindspb.FollowRequest, stream kindspb.Intake_FollowServer) error {
 			return tailFrom(ctx, log, eventlog.After(eventlog.Position(request.GetAfter())), stream.Send)
 		}},
+		{"needs a time", "empty and partial events are sent: ", func(ctx context.Context, log eventlog.Log, request *kindspb.FollowRequest, stream kindspb.Intake_FollowServer) error {
+			return tailFrom(ctx, log, begin(request), func(event *kindspb.ClickEvent) error {
+				_ = event.EventTime.Seconds
+				return stream.Send(event)
+			})
+		}},
 		{"ends well when the log fails", "the log failed, and the call ended without an error", func(ctx context.Context, log eventlog.Log, request *kindspb.FollowRequest, stream kindspb.Intake_FollowServer) error {
 			if err := tailFrom(ctx, log, begin(request), stream.Send); ctx.Err() != nil {
 				return err

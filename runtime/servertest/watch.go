@@ -51,6 +51,7 @@ func newWatch() (*watch, server.Option) {
 }
 
 func (w *watch) unary(ctx context.Context, request any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (reply any, err error) {
+	meet(ctx)
 	w.handle(ctx, info.Server, info.FullMethod, func() { reply, err = next(ctx, request) })
 	if err == nil && isNil(reply) {
 		w.fault(info.FullMethod, "returned neither a reply nor an error, which callers take for an empty reply")
@@ -205,6 +206,9 @@ func (s *watchedStream) RecvMsg(into any) error {
 		s.reached()
 	}
 	err := s.ServerStream.RecvMsg(into)
+	if err == nil && s.asked.Load() == 1 {
+		meet(s.Context())
+	}
 	if err != nil && !s.ended.CompareAndSwap(nil, &err) && s.after.Add(1) == 10 {
 		s.fault("goes on receiving after Recv has failed with " + err.Error() + ": return, or break the loop")
 	}
@@ -224,7 +228,7 @@ func (s *watchedStream) SendMsg(message any) error {
 	return s.ServerStream.SendMsg(message)
 }
 
-// pauses has the calls that are paused, by the value of pauseKey in their metadata.
+// pauses has what calls wait for, by the value of a key in their metadata.
 var pauses sync.Map
 
 const pauseKey = "servertest-pause"
@@ -237,6 +241,37 @@ func paused(ctx context.Context) (_ context.Context, reached <-chan struct{}, le
 	pauses.Store(id, sync.OnceFunc(func() { close(at) }))
 	ctx, leave = context.WithTimeout(context.WithoutCancel(ctx), 2*callTimeout)
 	return metadata.AppendToOutgoingContext(ctx, pauseKey, id), at, leave
+}
+
+// patience is how long a test waits for what need not come.
+var patience = 100 * time.Millisecond
+
+const meetKey = "servertest-meet"
+
+// meeting returns what makes the contexts of calls whose handlers begin at the same time:
+// once so many have their requests, or after a moment.
+func meeting(calls int64) func(context.Context) context.Context {
+	id, all := fmt.Sprint(numbers.Add(1)), make(chan struct{})
+	var came atomic.Int64
+	pauses.Store(id, func() {
+		if came.Add(1) == calls {
+			close(all)
+		}
+		select {
+		case <-all:
+		case <-time.After(patience):
+		}
+	})
+	return func(ctx context.Context) context.Context { return metadata.AppendToOutgoingContext(ctx, meetKey, id) }
+}
+
+// meet waits for the other calls of a meeting.
+func meet(ctx context.Context) {
+	for _, id := range metadata.ValueFromIncomingContext(ctx, meetKey) {
+		if wait, ok := pauses.Load(id); ok {
+			wait.(func())()
+		}
+	}
 }
 
 // unreadable returns a request that a server can't decode.
