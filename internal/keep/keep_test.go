@@ -915,7 +915,8 @@ func TestDriftIsReported(t *testing.T) {
 			h.edit(main, "ordersService", "stockService")
 			return orders + "service Stock { rpc Count(OrderEvent) returns (Reply); }"
 		}, []string{main + `:66: service shop.Stock is not served: write stockService2 := stock.New(shopevents.New(log)), and pass shopserver.Stock(stockService2) and server.Alongside("consumer shop.Stock", stockService2.Consume) to server.Run, or server.Without("shop.Stock")`}},
-		"other types": {proto("rpc Find(Query)", "rpc Find(Reply)"), []string{impl + "find.go:13: Find has the signature func(context.Context, *shoppb.Query) (*shoppb.Reply, error), but rpc Find needs func(context.Context, *shoppb.Reply) (*shoppb.Reply, error)"}},
+		"other types": {proto("rpc Find(Query)", "rpc Find(Reply)"), []string{impl + "find.go:13: Find has the signature func(context.Context, *shoppb.Query) (*shoppb.Reply, error), but rpc Find needs func(context.Context, *shoppb.Reply) (*shoppb.Reply, error)",
+			impl + `testdata/find.json:2:3: unknown field "id": tests send this to rpc shop.Orders.Find: change it, or delete the file to have them send a value in every field`}},
 		"an RPC that another service has now": {func(h disk) string {
 			two := orders + "service Stock {\n\trpc Count(Query) returns (Reply);\n}\n"
 			for _, text := range []string{orders, two} {
@@ -986,6 +987,7 @@ func TestDriftIsReportedInTheWordsOfTheFile(t *testing.T) {
 		"v1":     func(h disk) { h.edit(impl+"find.go", `shopv1 "`, `v1 "`, "shopv1.", "v1.") },
 	} {
 		h := newDisk(t, named)
+		h.remove(impl + "testdata")
 		change(h)
 		lines, err := h.generate(strings.Replace(named, "Find(Query)", "Find(Reply)", 1))
 		want := impl + "find.go:13: " + strings.ReplaceAll(find, "%", as)
