@@ -43,7 +43,7 @@ func WithEvents(consumers ...string) Part {
 			{"what it acknowledges is in its log", (*runningProgram).stores},
 			{"its consumers run on that log", func(r *runningProgram, t *testing.T) { r.consumes(t, consumers) }},
 			{"its health depends on the log", (*runningProgram).needsLog},
-			{"events operates the log", func(r *runningProgram, t *testing.T) { r.obeys(t, "events", "dead", "list", "--events="+programLog) }},
+			{"events operates the log", func(r *runningProgram, t *testing.T) { r.obeys(t, "events", "stats", "--events="+programLog) }},
 			{"a request that is too large is refused", (*runningProgram).refusesLarge},
 			{"a batch that is too long is refused", (*runningProgram).refusesLong},
 		},
@@ -108,8 +108,12 @@ func (r *runningProgram) stores(t *testing.T) {
 		}
 		switch err := r.call(t, rpc.method(), request); status.Code(err) {
 		case codes.OK:
-			if after, err := r.stats(t.Context()); err != nil || after.Events <= before.Events {
-				t.Errorf("main.go: %s acknowledged events that are not in the log that --events names (%v): is the service made with that log?", rpc.method(), err)
+			after, err := r.stats(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if after.Events <= before.Events {
+				t.Errorf("main.go: %s acknowledged events that are not in the log that --events names: is the service made with that log?", rpc.method())
 			}
 		case codes.Unimplemented:
 			t.Errorf("main.go: %s is not implemented: does main serve your service, and is the RPC written?", rpc.method())
