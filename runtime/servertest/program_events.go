@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -190,10 +191,30 @@ func folderOf(impl any, rpc string) string {
 		if method := kind.Method(i); plainName(method.Name) == plainName(rpc) {
 			pc := method.Func.Pointer()
 			file, _ := runtime.FuncForPC(pc).FileLine(pc)
-			return filepath.Dir(file)
+			return onDisk(filepath.Dir(file))
 		}
 	}
 	return ""
+}
+
+// begun is the folder in which the test began.
+var begun, _ = os.Getwd()
+
+// onDisk returns the folder of a package. With -trimpath a program knows its folders from
+// the path of its module only.
+func onDisk(folder string) string {
+	info, ok := debug.ReadBuildInfo()
+	if filepath.IsAbs(folder) || !ok {
+		return folder
+	}
+	root := begun
+	for root != filepath.Dir(root) {
+		if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
+			break
+		}
+		root = filepath.Dir(root)
+	}
+	return filepath.Join(root, strings.TrimPrefix(folder, info.Main.Path))
 }
 
 // plainName returns the name of an RPC, a method or a file as they are the same.

@@ -201,3 +201,19 @@ func TestProgramFindsMistakes(t *testing.T) {
 		})
 	}
 }
+
+// TestSamplesAreFound beside the method of an RPC, also by what -trimpath leaves.
+func TestSamplesAreFound(t *testing.T) {
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, folder := range []string{folderOf(collector{}, "UnaryCall"), onDisk("github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest")} {
+		if folder != here {
+			t.Errorf("found in %q, want %q", folder, here)
+		}
+	}
+	if folder := folderOf(collector{}, "EmptyCall"); folder == here { // of what it embeds
+		t.Errorf("a method that is generated is found in %q", folder)
+	}
+}
