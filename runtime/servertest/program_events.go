@@ -197,8 +197,8 @@ func folderOf(impl any, rpc string) string {
 	return ""
 }
 
-// begun is the folder in which the test began.
-var begun, _ = os.Getwd()
+// testFolder is where the test began.
+var testFolder, _ = os.Getwd()
 
 // onDisk returns the folder of a package. With -trimpath a program knows its folders from
 // the path of its module only.
@@ -207,7 +207,7 @@ func onDisk(folder string) string {
 	if filepath.IsAbs(folder) || !ok {
 		return folder
 	}
-	root := begun
+	root := testFolder
 	for root != filepath.Dir(root) {
 		if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
 			break
