@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -215,5 +216,20 @@ func TestSamplesAreFound(t *testing.T) {
 	}
 	if folder := folderOf(collector{}, "EmptyCall"); folder == here { // of what it embeds
 		t.Errorf("a method that is generated is found in %q", folder)
+	}
+}
+
+// TestExportedEventsCanBeRead by all tests of a service with events.
+func TestExportedEventsCanBeRead(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "sample.ndjson")
+	if err := os.WriteFile(name, []byte(`{"id":"a","type":"t","dataschema":"grpc.testing.Empty","data":{}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	log, err := eventlog.OpenReader(t.Context(), "file:"+name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if stats, err := log.Stats(t.Context()); err != nil || stats.Events != 1 {
+		t.Errorf("the log has %d events, %v", stats.Events, err)
 	}
 }
