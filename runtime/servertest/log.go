@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog/file"
 	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog/sqlite"
 )
 

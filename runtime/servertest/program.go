@@ -5,6 +5,7 @@ package servertest
 import (
 	"context"
 	"log/slog"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -177,10 +178,19 @@ func (r *runningProgram) start(t *testing.T, args ...string) {
 	t.Cleanup(func() { r.conn.Close() })
 }
 
-// obeys tests that the program has a subcommand, by a line that prints nothing.
+// obeys tests that the program has a subcommand.
 func (r *runningProgram) obeys(t *testing.T, args ...string) {
 	t.Helper()
-	if err := r.Run(t.Context(), args); err != nil {
+	nowhere, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nowhere.Close()
+	stdout := os.Stdout
+	os.Stdout = nowhere
+	err = r.Run(t.Context(), args)
+	os.Stdout = stdout
+	if err != nil {
 		t.Errorf("main.go: %s ends with the error %v", strings.Join(args[:len(args)-1], " "), err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -43,7 +44,7 @@ func WithEvents(consumers ...string) Part {
 			{"what it acknowledges is in its log", (*runningProgram).stores},
 			{"its consumers run on that log", func(r *runningProgram, t *testing.T) { r.consumes(t, consumers) }},
 			{"its health depends on the log", (*runningProgram).needsLog},
-			{"events operates the log", func(r *runningProgram, t *testing.T) { r.obeys(t, "events", "dead", "list", "--events="+programLog) }},
+			{"events operates the log", func(r *runningProgram, t *testing.T) { r.obeys(t, "events", "stats", "--events="+programLog) }},
 			{"a request that is too large is refused", (*runningProgram).refusesLarge},
 			{"a batch that is too long is refused", (*runningProgram).refusesLong},
 		},
@@ -108,8 +109,12 @@ func (r *runningProgram) stores(t *testing.T) {
 		}
 		switch err := r.call(t, rpc.method(), request); status.Code(err) {
 		case codes.OK:
-			if after, err := r.stats(t.Context()); err != nil || after.Events <= before.Events {
-				t.Errorf("main.go: %s acknowledged events that are not in the log that --events names (%v): is the service made with that log?", rpc.method(), err)
+			after, err := r.stats(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if after.Events <= before.Events {
+				t.Errorf("main.go: %s acknowledged events that are not in the log that --events names: is the service made with that log?", rpc.method())
 			}
 		case codes.Unimplemented:
 			t.Errorf("main.go: %s is not implemented: does main serve your service, and is the RPC written?", rpc.method())
@@ -186,10 +191,30 @@ func folderOf(impl any, rpc string) string {
 		if method := kind.Method(i); plainName(method.Name) == plainName(rpc) {
 			pc := method.Func.Pointer()
 			file, _ := runtime.FuncForPC(pc).FileLine(pc)
-			return filepath.Dir(file)
+			return onDisk(filepath.Dir(file))
 		}
 	}
 	return ""
+}
+
+// testFolder is where the test began.
+var testFolder, _ = os.Getwd()
+
+// onDisk returns the folder of a package. With -trimpath a program knows its folders from
+// the path of its module only.
+func onDisk(folder string) string {
+	info, ok := debug.ReadBuildInfo()
+	if filepath.IsAbs(folder) || !ok {
+		return folder
+	}
+	root := testFolder
+	for root != filepath.Dir(root) {
+		if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
+			break
+		}
+		root = filepath.Dir(root)
+	}
+	return filepath.Join(root, strings.TrimPrefix(folder, info.Main.Path))
 }
 
 // plainName returns the name of an RPC, a method or a file as they are the same.

@@ -3,15 +3,11 @@
 package servertest
 
 import (
-	"io"
-	"os"
 	"testing"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/emptypb"
-
-	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/guard"
 )
 
 // WithKeys is the part of a program that asks for API keys, if it has --keys.
@@ -20,13 +16,7 @@ func WithKeys() Part {
 }
 
 func (r *runningProgram) asksForKeys(t *testing.T) {
-	if err := os.WriteFile("keys.txt", nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	r.obeys(t, "keys", "list", "--keys=keys.txt")
-	if err := guard.Keys("test", []string{"add", "test", "--all-sources", "--keys=keys.txt"}, func(string) string { return "" }, io.Discard); err != nil {
-		t.Fatal(err)
-	}
+	r.obeys(t, "keys", "add", "test", "--all-sources", "--keys=keys.txt")
 	locked := &runningProgram{Program: r.Program}
 	locked.start(t, "--keys=keys.txt", "--events=sqlite:locked.db")
 	for _, service := range locked.server.Services() {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -185,8 +186,8 @@ func TestProgramFindsMistakes(t *testing.T) {
 		"has no metrics":               "/metrics is answered with 404",
 		"serves nothing":               "is served by UnimplementedTestServiceServer, which answers Unimplemented",
 		"leaves out a service":         "service grpc.testing.TestService is not served",
-		"has no subcommand events":     `events dead list ends with the error unexpected argument "events"`,
-		"has no subcommand keys":       `keys list ends with the error unexpected argument "keys"`,
+		"has no subcommand events":     `events stats ends with the error unexpected argument "events"`,
+		"has no subcommand keys":       `keys add test --all-sources ends with the error unexpected argument "keys"`,
 		"leaves its log open":          "without closing its event log",
 	} {
 		t.Run(string(mistake), func(t *testing.T) {
@@ -194,10 +195,41 @@ func TestProgramFindsMistakes(t *testing.T) {
 			program := exec.Command(os.Args[0], "-test.run=^TestProgram$")
 			program.Env = append(os.Environ(), fmt.Sprintf("%s=%s", mistakeVariable, mistake))
 			output, err := program.CombinedOutput()
-			starts := !strings.Contains(string(output), "the program does not listen") && !strings.Contains(string(output), "the program ends at once")
-			if err == nil || !strings.Contains(string(output), want) || starts != strings.Contains(string(output), "by Program.Skip") {
+			hinted := strings.Contains(string(output), "by Program.Skip") || mistake == "ignores its context" || mistake == "ends with an error"
+			if err == nil || !strings.Contains(string(output), want) || !hinted {
 				t.Errorf("%v, and it prints\n%s\nwant %q", err, output, want)
 			}
 		})
+	}
+}
+
+// TestSamplesAreFound beside the method of an RPC, also by what -trimpath leaves.
+func TestSamplesAreFound(t *testing.T) {
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, folder := range []string{folderOf(collector{}, "UnaryCall"), onDisk("github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest")} {
+		if folder != here {
+			t.Errorf("found in %q, want %q", folder, here)
+		}
+	}
+	if folder := folderOf(collector{}, "EmptyCall"); folder == here { // of what it embeds
+		t.Errorf("a method that is generated is found in %q", folder)
+	}
+}
+
+// TestExportedEventsCanBeRead by all tests of a service with events.
+func TestExportedEventsCanBeRead(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "sample.ndjson")
+	if err := os.WriteFile(name, []byte(`{"id":"a","type":"t","dataschema":"grpc.testing.Empty","data":{}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	log, err := eventlog.OpenReader(t.Context(), "file:"+name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if stats, err := log.Stats(t.Context()); err != nil || stats.Events != 1 {
+		t.Errorf("the log has %d events, %v", stats.Events, err)
 	}
 }
