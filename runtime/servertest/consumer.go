@@ -47,12 +47,8 @@ type EventType struct {
 }
 
 // TypeOf returns a type of event: its name, the path of the field that is its subject,
-// or "", the function that makes an event, another at each call, the one that does if
-// that is nil, and how a log appends it.
-func TypeOf[M proto.Message](name, subject string, event, otherwise func() M, appender func(eventlog.Log) func(context.Context, ...M) ([]eventlog.Receipt, error)) EventType {
-	if event == nil {
-		event = otherwise
-	}
+// or "", how to make an event, another at each call, and how a log appends it.
+func TypeOf[M proto.Message](name, subject string, event func() M, appender func(eventlog.Log) func(context.Context, ...M) ([]eventlog.Receipt, error)) EventType {
 	return EventType{
 		name: name, subject: fieldNames(subject),
 		event: func() proto.Message { return event() },

@@ -214,7 +214,7 @@ func (r *running) isOpen(h *handling) bool {
 
 // wayOut returns what to do if a handler is right to refuse an event.
 func (r *running) wayOut(h *handling) string {
-	return fmt.Sprintf("If it is right to refuse this event, set New%s of the contract to a function that returns one that it handles", h.kind)
+	return fmt.Sprintf("If it is right to refuse this event, change the event in testdata, or set New%s of the contract to a function that returns one that it handles", h.kind)
 }
 
 // late notes what the consumer waits for.

@@ -72,7 +72,7 @@ func consumer(effects bool, handle handler, options ...eventlog.ConsumeOption) s
 			return consuming
 		},
 		Types: []servertest.EventType{
-			servertest.TypeOf("Api", "name", nil, func() *apipb.Api { return servertest.Sample[*apipb.Api]() }, appendAPI),
+			servertest.TypeOf("Api", "name", func() *apipb.Api { return servertest.Sample[*apipb.Api]() }, appendAPI),
 		},
 	}
 }
