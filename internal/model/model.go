@@ -217,6 +217,15 @@ func (s *Service) Takes() (types []*Event) {
 	return types
 }
 
+// Intakes returns, for each type of event that the service takes, the first RPC that does.
+func (s *Service) Intakes() (methods []*Method) {
+	for _, event := range s.Takes() {
+		i := slices.IndexFunc(s.Methods, func(m *Method) bool { return m.TakesEvents() && m.Event == event })
+		methods = append(methods, s.Methods[i])
+	}
+	return methods
+}
+
 // ConsumeName returns the name of the method that handles stored events, which
 // no RPC has.
 func (s *Service) ConsumeName() string {

@@ -32,8 +32,9 @@ type Consumer struct {
 type Consuming struct {
 	// Run handles events until its context ends.
 	Run func(context.Context) error
-	// Effects returns the ids of the events whose effects can be seen by now. It is
-	// called from many goroutines at once. If nil, effects are not looked at.
+	// Effects returns the ids of the events whose effects can be seen by now, one twice if
+	// it had its effect twice. It is called from many goroutines at once. If nil, effects
+	// are not looked at.
 	Effects func() []string
 }
 
@@ -47,12 +48,8 @@ type EventType struct {
 }
 
 // TypeOf returns a type of event: its name, the path of the field that is its subject,
-// or "", the function that makes an event, another at each call, the one that does if
-// that is nil, and how a log appends it.
-func TypeOf[M proto.Message](name, subject string, event, otherwise func() M, appender func(eventlog.Log) func(context.Context, ...M) ([]eventlog.Receipt, error)) EventType {
-	if event == nil {
-		event = otherwise
-	}
+// or "", how to make an event, another at each call, and how a log appends it.
+func TypeOf[M proto.Message](name, subject string, event func() M, appender func(eventlog.Log) func(context.Context, ...M) ([]eventlog.Receipt, error)) EventType {
 	return EventType{
 		name: name, subject: fieldNames(subject),
 		event: func() proto.Message { return event() },
@@ -79,6 +76,7 @@ func (c Consumer) Test(t *testing.T) {
 		{"an event is handled when its handler returns", c.finishes},
 		{"it goes on where it was", c.goesOn},
 		{"it can be stopped at any time", c.stops},
+		{"an event that is handled again has its effect once", c.repeats},
 		{"an event whose handler was interrupted is handled again", c.isInterrupted},
 		{"an event is handled again after the log has failed", c.survivesTheLog},
 		{"events with few fields make no handler panic", c.takesSparse},
@@ -178,6 +176,21 @@ func (c Consumer) goesOn(t *testing.T) {
 			t.Fatalf("%sconsumer %s: after it was stopped and started, it handled the %s again: is its name another one each time?", r.at, r.Name, h)
 		}
 	}
+}
+
+// repeats has the consumer handle again what it has handled, as after a crash before its
+// position was stored.
+func (c Consumer) repeats(t *testing.T) {
+	r := c.begin(t)
+	r.append(rounds, subjects...)
+	r.start()
+	r.wait()
+	r.stop()
+	r.forget()
+	r.start()
+	r.wait()
+	r.stop()
+	r.checkRepeated()
 }
 
 // stops stops the consumer while its handlers run, and starts it again.

@@ -92,6 +92,41 @@ func (r *running) renew() {
 	}
 }
 
+// forget deletes the position of the consumer, and what is known of its handlers.
+func (r *running) forget() {
+	r.t.Helper()
+	hold, err := r.log.Hold(r.t.Context(), r.Name)
+	if err == nil {
+		err = hold.Delete(r.t.Context())
+	}
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.committed = 0
+	clear(r.sequences)
+	for _, h := range r.handlings {
+		h.handled, h.tries = false, 0
+	}
+}
+
+// checkRepeated checks that no event had its effect twice.
+func (r *running) checkRepeated() {
+	r.t.Helper()
+	for _, effects := range r.effects {
+		seen := map[string]bool{}
+		for _, id := range effects() {
+			if seen[id] {
+				r.problem("an event that it handled again had its effect twice: that of the id %q. Does the handler store with the effect that there was one?", id)
+				break
+			}
+			seen[id] = true
+		}
+	}
+	r.report()
+}
+
 // append appends events of each type and subject.
 func (r *running) append(rounds int, subjects ...string) {
 	r.t.Helper()
@@ -214,7 +249,7 @@ func (r *running) isOpen(h *handling) bool {
 
 // wayOut returns what to do if a handler is right to refuse an event.
 func (r *running) wayOut(h *handling) string {
-	return fmt.Sprintf("If it is right to refuse this event, set New%s of the contract to a function that returns one that it handles", h.kind)
+	return fmt.Sprintf("If it is right to refuse this event, change the event in testdata, or set New%s of the contract to a function that returns one that it handles", h.kind)
 }
 
 // late notes what the consumer waits for.

@@ -32,7 +32,9 @@ type register struct {
 func (r *register) note(event stored) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.seen = append(r.seen, event.ID)
+	if !slices.Contains(r.seen, event.ID) {
+		r.seen = append(r.seen, event.ID)
+	}
 }
 
 func (r *register) ids() []string {
@@ -72,7 +74,7 @@ func consumer(effects bool, handle handler, options ...eventlog.ConsumeOption) s
 			return consuming
 		},
 		Types: []servertest.EventType{
-			servertest.TypeOf("Api", "name", nil, func() *apipb.Api { return servertest.Sample[*apipb.Api]() }, appendAPI),
+			servertest.TypeOf("Api", "name", func() *apipb.Api { return servertest.Sample[*apipb.Api]() }, appendAPI),
 		},
 	}
 }
@@ -192,6 +194,25 @@ var mistakes = []struct {
 	})},
 	{"a goroutine", "an event is handled when its handler returns", "handlers return before their goroutines have ended", consumer(false, func(r *register) func(context.Context, stored) error {
 		return func(_ context.Context, event stored) error { go r.note(event); return nil }
+	})},
+	{"has its effect twice", "an event that is handled again has its effect once", "had its effect twice", consumer(true, func(r *register) func(context.Context, stored) error {
+		return func(ctx context.Context, event stored) error {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.seen = append(r.seen, event.ID)
+			return ctx.Err()
+		}
+	})},
+	{"keeps its lock", "an event that is handled again has its effect once", "the handler has not returned from the Api", consumer(true, func(r *register) func(context.Context, stored) error {
+		return func(_ context.Context, event stored) error {
+			r.mu.Lock()
+			if slices.Contains(r.seen, event.ID) {
+				return nil // with the lock
+			}
+			r.seen = append(r.seen, event.ID)
+			r.mu.Unlock()
+			return nil
+		}
 	})},
 	{"swallows the end", "an event whose handler was interrupted is handled again", "when its context had ended", consumer(true, func(r *register) func(context.Context, stored) error {
 		return func(ctx context.Context, event stored) error { _ = right(r)(ctx, event); return nil }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventid"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog/file"
 )
 
 // Shadow has the consumer and the RPCs of a service take events that a server has stored,

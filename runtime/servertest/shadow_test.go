@@ -110,6 +110,19 @@ func TestShadowed(t *testing.T) {
 		}))
 }
 
+// A file with some events, of which nothing is known but what is in it, is read as well.
+func TestShadowReadsAFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "sample.ndjson")
+	line := `{"id":"%s","type":"t","dataschema":"google.protobuf.Api","data":{"version":"%s"}}` + "\n"
+	if err := os.WriteFile(file, []byte(fmt.Sprintf(line, "a", "is fine")+fmt.Sprintf(line, "b", "fails")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	output, err := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestShadowed$/consumer", "-events", "file:"+file).CombinedOutput()
+	if want := "it fails: no price for b in year N (1 event: 1 not handled before)"; err == nil || !strings.Contains(string(output), want) {
+		t.Errorf("it does not print %s, but (%v)\n%s", want, err, output)
+	}
+}
+
 // Shadow finds what a consumer and an RPC do wrong with stored events, in which it changes
 // nothing. SHADOW_EVENTS is how many there are.
 func TestShadowFindsRegressions(t *testing.T) {
