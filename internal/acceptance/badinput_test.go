@@ -94,7 +94,7 @@ func TestServerRefusesToStart(t *testing.T) {
 		"address in use":           {[]string{"--addr", addr, "--events", "sqlite:" + filepath.Join(dir, "a.db")}, addr + " is in use by another program"},
 		"data directory is a file": {[]string{"--events", "sqlite:" + filepath.Join(plain, "a.db")}, plain},
 		"log is not a database":    {[]string{"--events", "sqlite:" + plain}, plain},
-		"unknown engine":           {[]string{"--events", "mysql:x"}, `event log mysql:…: want memory:… or nats:… or sqlite:… or tls:…`},
+		"unknown engine":           {[]string{"--events", "mysql:x"}, `event log mysql:…: want file:… or memory:… or nats:… or sqlite:… or tls:…`},
 		"public address":           {[]string{"--addr", ":50051", "--events", "memory:"}, "--insecure"},
 		"unknown flag":             {[]string{"--colour"}, "-colour"},
 	} {

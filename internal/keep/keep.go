@@ -138,6 +138,7 @@ func (m *Module) Decide(outputs []Output) (files []File, err error) {
 		m.joinAdded(outputs, decisions, stage)
 	}
 	m.strand(outputs, decisions)
+	m.leaveUntested(outputs, decisions)
 	m.withAwaited(outputs, decisions)
 	var errs []error
 	traces := traces(outputs)

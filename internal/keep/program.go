@@ -2,7 +2,9 @@ package keep
 
 import (
 	"bytes"
+	"go/ast"
 	"go/build/constraint"
+	"go/types"
 	"path"
 	"regexp"
 	"slices"
@@ -39,6 +41,47 @@ func (m *Module) strand(outputs []Output, decisions []decision) {
 			decisions[i].content = bytes.Replace(d.content, []byte("\npackage main\n"), []byte("\n//go:build "+expr+"\n\npackage main\n"), 1)
 		}
 	}
+}
+
+// leaveUntested takes back the tests of a program whose main is not like ours: they would
+// not build. It may be one of your templates, or be there already.
+func (m *Module) leaveUntested(outputs []Output, decisions []decision) {
+	for i, output := range outputs {
+		if !decisions[i].writes() || !strings.HasSuffix(output.Path, "_test.go") || !ofProgram(decisions[i].content) {
+			continue
+		}
+		dir := path.Dir(output.Path)
+		files := slices.Clone(m.folder(dir).files)
+		for j, d := range decisions {
+			if !d.writes() || path.Dir(outputs[j].Path) != dir || !outputs[j].isGo() {
+				continue
+			}
+			if file, err := parseGo(outputs[j].Path, d.content); err == nil {
+				files = append(files, file)
+			}
+		}
+		if !slices.ContainsFunc(files, (*goFile).runsAsOurs) {
+			decisions[i] = decision{}
+			m.stranded[output.Path] = true
+		}
+	}
+}
+
+// runsAsOurs reports whether a file has the function run of our main, and the packages
+// with which that composes each server.
+func (f *goFile) runsAsOurs() bool {
+	if f.test || f.ours {
+		return false
+	}
+	runs := slices.ContainsFunc(f.syntax.Decls, func(decl ast.Decl) bool {
+		function, ok := decl.(*ast.FuncDecl)
+		return ok && function.Recv == nil && function.Name.Name == "run" &&
+			types.ExprString(function.Type) == "func(ctx context.Context, args []string) error"
+	})
+	for _, name := range []string{"guard", "ops", "server"} {
+		runs = runs && slices.ContainsFunc(f.syntax.Imports, func(spec *ast.ImportSpec) bool { return path.Base(importPathOf(spec)) == name })
+	}
+	return runs
 }
 
 // declaresMain reports whether a Go file is of a program and has its func main.

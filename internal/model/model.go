@@ -83,6 +83,18 @@ func (p *Program) Replicated() bool {
 	return p.UsesEvents() && slices.Contains(p.Module.Engines, "nats")
 }
 
+// Consumers returns the names of the consumers that the server's main runs.
+func (p *Program) Consumers() (names []string) {
+	for _, pkg := range p.Packages {
+		for _, service := range pkg.Services {
+			if service.Code.Runs() {
+				names = append(names, service.FullName)
+			}
+		}
+	}
+	return names
+}
+
 // Streams returns the names of the RPCs that stream, each once and in order.
 func (p *Program) Streams() (names []string) {
 	for _, pkg := range p.Packages {
