@@ -307,7 +307,7 @@ func TestStepsLeadToTheLog(t *testing.T) {
 		"one that its owner wrote": {func(h disk) {
 			h.edit(impl+"find.go", `return nil, status.Error(codes.Unimplemented, "Find is not implemented yet")`, "return new(shoppb.Reply), nil",
 				"\t\"google.golang.org/grpc/codes\"\n\t\"google.golang.org/grpc/status\"\n\n", "")
-			h.edit(impl+"find_test.go", "Unimplemented {", "OK {")
+			h.edit(impl+"find_test.go", "t.Log(reply)", "t.Log(reply.GetMessage())", "b.Skip(err)", "b.Fatal(err)")
 		}, []string{first, impl + "find.go:10: rpc shop.Orders.Find takes events now, and this stores none (if it should not, write // receiver:plain above the RPC, shop.proto:10:9); add below this line:\n" +
 			"\t\tif _, err := s.events.AppendQuery(ctx, request); err != nil {\n\t\t\treturn nil, err\n\t\t}",
 			"the lines above may not be in the form of gofmt; run:\n\tgofmt -w " + impl + "find.go", rm("2 files", "consume.go consume_test.go")[1]}, "", nil},
@@ -341,6 +341,33 @@ func TestStepsLeadToTheLog(t *testing.T) {
 				t.Error("a deleted file is back")
 			}
 		})
+	}
+}
+
+// TestATailIsSentAnotherRequest: as generated, the sample of an RPC that was none asks for
+// what comes after the first event.
+func TestATailIsSentAnotherRequest(t *testing.T) {
+	const sample = impl + "testdata/feed.json"
+	feeding := strings.Replace(orders, "rpc Find(Query)", "rpc Feed(Query) returns (stream OrderEvent);\n\trpc Find(Query)", 1)
+	tailing := strings.Replace(feeding, "rpc Feed", "// receiver:tail\n\trpc Feed", 1)
+	for _, edited := range []bool{false, true} {
+		h := newDisk(t, feeding)
+		if edited {
+			h.edit(sample, `"id": "id"`, `"id": "mine"`)
+		}
+		want := h.read(sample)
+		lines, err := h.generate(tailing)
+		if led := strings.Contains(strings.Join(lines, "\n"), sample); err != nil || led == edited {
+			t.Errorf("of a sample that is edited: %t, it prints %q (%v)", edited, lines, err)
+		}
+		h.remove(impl+"feed.go", impl+"feed_test.go")
+		if !edited {
+			h.remove(sample)
+			want = "{}\n"
+		}
+		if lines, err := h.generate(tailing); err != nil || h.read(sample) != want || !h.has(impl+"feed.go") {
+			t.Errorf("when that is done, the sample is %q, want %q; it prints %q (%v)", h.read(sample), want, lines, err)
+		}
 	}
 }
 
@@ -994,7 +1021,7 @@ func TestWhatIsNoLongerMade(t *testing.T) {
 	events := []string{"gen/shoppb/shopevents/order_event.go", "gen/shoppb/shoptest/order_event.go"}
 	commands := []string{"cmd/shop-client/orders_commands.go"}
 	records := []string{programRecord, serviceRecord}
-	services := []string{client, "gen/shoppb/shopserver/orders.go", "gen/shoppb/shoptest/orders.go", find, "gen/shoppb/shoptest/orders_take.go"}
+	services := []string{client, "gen/shoppb/shopserver/orders.go", "gen/shoppb/shoptest/orders.go", "gen/shoppb/shoptest/orders_fake.go", find, "gen/shoppb/shoptest/orders_take.go"}
 	shared := []string{"gen/shoppb/shopclient/client.go", "gen/shoppb/shopevents/consume.go", "gen/shoppb/shopevents/engines.go", "gen/shoppb/shopevents/log.go", "gen/shoppb/shopserver/server.go", "gen/shoppb/shoptest/server.go"}
 	old := "internal/receiver-runtime/eventlog/old.go"
 	older := "internal/receiver-runtime/gauges/gauges.go"

@@ -231,7 +231,7 @@ type versions struct {
 }
 
 func (l *lead) add(output Output, after bool) {
-	if output.Owner != Yours || !output.isGo() {
+	if output.Owner != Yours || !output.isGo() && !output.sample() {
 		return
 	}
 	if l.files[output.Path] == nil {
@@ -338,6 +338,7 @@ func (l *lead) update(dir string) {
 func (l *lead) service(j *joined) []string {
 	waiting := l.await(j)
 	l.update(j.dir)
+	l.update(j.service.SampleDir()) // a tail is sent another request
 	if j.lacksLog() {
 		l.field(j)
 		l.constructor(j)
