@@ -24,10 +24,15 @@ const maxDepth = 4
 // protovalidate, values are such that the message keeps them.
 func Sample[M proto.Message](unique ...string) M {
 	message := empty[M]()
+	fill(message, unique...)
+	return message
+}
+
+// fill fills an empty message as [Sample] does.
+func fill(message proto.Message, unique ...string) {
 	f := filler{unique: unique, endless: map[protoreflect.FullName]bool{}}
 	f.fill(message.ProtoReflect(), maxDepth)
 	keepRules(message.ProtoReflect(), f)
-	return message
 }
 
 // What a module whose protos have rules does otherwise.

@@ -2,6 +2,7 @@ package servertest
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"slices"
@@ -27,23 +28,36 @@ func Request[M proto.Message](t testing.TB, file string, unique ...string) M {
 // may be called from many goroutines.
 func Requests[M proto.Message](t testing.TB, file string, unique ...string) func() M {
 	t.Helper()
+	next, err := RequestsOf(empty[M](), file, unique...)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	return func() M { return next().(M) }
+}
+
+// RequestsOf does what [Requests] does for messages of the type of an empty one.
+func RequestsOf(none proto.Message, file string, unique ...string) (next func() proto.Message, err error) {
 	text, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return func() M { return Sample[M](unique...) }
+		return func() proto.Message {
+			request := none.ProtoReflect().New().Interface()
+			fill(request, unique...)
+			return request
+		}, nil
 	}
-	request := empty[M]()
+	request := none.ProtoReflect().New().Interface()
 	if err == nil {
 		err = protojson.Unmarshal(text, request)
 	}
 	if err != nil {
-		t.Fatalf("%s is not a %s: %s. Edit the file, or delete it to send a request with a value in every field",
+		return nil, fmt.Errorf("%s is not a %s: %s. Edit the file, or delete it to send a request with a value in every field",
 			file, request.ProtoReflect().Descriptor().FullName(), strings.TrimLeft(strings.TrimPrefix(err.Error(), "proto:"), " \u00a0"))
 	}
-	return func() M {
-		next := proto.CloneOf(request)
+	return func() proto.Message {
+		next := proto.Clone(request)
 		renew(next.ProtoReflect(), unique)
 		return next
-	}
+	}, nil
 }
 
 // renew gives the fields with some full names another value, where they have one.
