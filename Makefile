@@ -73,6 +73,10 @@ crash: ## kill servers, consumers and NATS nodes under load, and check that no a
 	CRASH_ROUNDS=20 $(GO) test -count=1 -timeout 10m -v -run Killed ./internal/acceptance
 	EVENTLOG_TEST_LONG=1 $(GO) test -count=1 -timeout 15m -v -run ServersFail ./runtime/eventlog/nats
 
+.PHONY: prove
+prove: ## kill the server of examples/receiver under load, slow its log and fill its disk: nothing acknowledged is lost (a minute)
+	cd examples/receiver && $(GO) test -tags prove -count=1 -v -run Prove ./cmd/receiver-server
+
 .PHONY: rotate
 rotate: ## replace certificates and API keys under load, and put wrong ones in their place (a minute)
 	@$(GO) run ./internal/rotate
