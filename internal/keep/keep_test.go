@@ -1370,31 +1370,34 @@ func TestDeletedMains(t *testing.T) {
 
 // TestTheTestOfAProgramNeedsAMainLikeOurs: beside another one it would not build.
 func TestTheTestOfAProgramNeedsAMainLikeOurs(t *testing.T) {
-	const test = "cmd/shop-server/main_test.go"
+	const test, proof = "cmd/shop-server/main_test.go", "cmd/shop-server/prove_test.go"
 	for name, c := range map[string]struct {
-		change func(main string) string
-		want   bool
+		change      func(main string) string
+		want, prove bool
 	}{
-		"ours":            {func(main string) string { return main }, true},
-		"ours with more":  {func(main string) string { return main + "\nfunc more() {}\n" }, true},
-		"one without run": {func(string) string { return "package main\n\nfunc main() {}\n" }, false},
+		"ours":            {func(main string) string { return main }, true, true},
+		"ours with more":  {func(main string) string { return main + "\nfunc more() {}\n" }, true, true},
+		"one without run": {func(string) string { return "package main\n\nfunc main() {}\n" }, false, false},
 		"one with another run": {func(main string) string {
 			return strings.ReplaceAll(main, "args []string) error", "args ...string) error")
-		}, false},
-		"one without keys": {func(main string) string { return strings.ReplaceAll(main, "/guard\"", "/guardian\"") }, false},
+		}, false, false},
+		"one without keys": {func(main string) string { return strings.ReplaceAll(main, "/guard\"", "/guardian\"") }, false, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newDisk(t, orders)
 			if !h.has(test) {
 				t.Fatalf("a new program has no %s", test)
 			}
-			h.remove(test, programRecord, "cmd/shop-client")
+			h.remove(test, proof, programRecord, "cmd/shop-client")
 			h.write(main, c.change(h.read(main)))
 			if _, err := h.generate(orders, "scaffold=all"); err != nil {
 				t.Fatal(err)
 			}
 			if h.has(test) != c.want {
 				t.Errorf("%s is there: %t, want %t", test, h.has(test), c.want)
+			}
+			if h.has(proof) != c.prove {
+				t.Errorf("%s is there: %t, want %t", proof, h.has(proof), c.prove)
 			}
 		})
 	}
