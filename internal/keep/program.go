@@ -44,7 +44,8 @@ func (m *Module) strand(outputs []Output, decisions []decision) {
 }
 
 // leaveUntested takes back the tests of a program whose main is not like ours: they would
-// not build. It may be one of your templates, or be there already.
+// not build. It may be one of your templates, or be there already. A test of ours calls
+// nothing but its run.
 func (m *Module) leaveUntested(outputs []Output, decisions []decision) {
 	for i, output := range outputs {
 		if !decisions[i].writes() || !strings.HasSuffix(output.Path, "_test.go") || !ofProgram(decisions[i].content) {
@@ -60,24 +61,30 @@ func (m *Module) leaveUntested(outputs []Output, decisions []decision) {
 				files = append(files, file)
 			}
 		}
-		if !slices.ContainsFunc(files, (*goFile).runsAsOurs) {
+		fits := (*goFile).runsAsOurs
+		if output.Owner == Ours {
+			fits = (*goFile).runs
+		}
+		if !slices.ContainsFunc(files, fits) {
 			decisions[i] = decision{}
 			m.stranded[output.Path] = true
 		}
 	}
 }
 
-// runsAsOurs reports whether a file has the function run of our main, and the packages
-// with which that composes each server.
-func (f *goFile) runsAsOurs() bool {
-	if f.test || f.ours {
-		return false
-	}
-	runs := slices.ContainsFunc(f.syntax.Decls, func(decl ast.Decl) bool {
+// runs reports whether a file has the function run of our main.
+func (f *goFile) runs() bool {
+	return !f.test && !f.ours && slices.ContainsFunc(f.syntax.Decls, func(decl ast.Decl) bool {
 		function, ok := decl.(*ast.FuncDecl)
 		return ok && function.Recv == nil && function.Name.Name == "run" &&
 			types.ExprString(function.Type) == "func(ctx context.Context, args []string) error"
 	})
+}
+
+// runsAsOurs reports whether a file has that function, and the packages with which our
+// main composes each server.
+func (f *goFile) runsAsOurs() bool {
+	runs := f.runs()
 	for _, name := range []string{"guard", "ops", "server"} {
 		runs = runs && slices.ContainsFunc(f.syntax.Imports, func(spec *ast.ImportSpec) bool { return path.Base(importPathOf(spec)) == name })
 	}

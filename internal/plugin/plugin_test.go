@@ -76,7 +76,7 @@ func TestTheResponseEndsWithWhatShowsTheNextRun(t *testing.T) {
 		case strings.HasPrefix(name, "internal/receiver/") || strings.HasSuffix(name, "/main.go") || strings.HasPrefix(name, "deploy/"):
 			turn = "yours"
 		case slices.Contains([]string{"cmd/receiver-client/commands.go", "gen/receiverpb/receiverclient/client.go", "gen/receiverpb/receiverclient/receiver.go", "gen/receiverpb/receiverevents/event.go",
-			"gen/receiverpb/receiverserver/receiver.go", "gen/receiverpb/receivertest/receiver_receive.go"}, name):
+			"gen/receiverpb/receiverserver/receiver.go", "gen/receiverpb/receivertest/receiver_receive.go", "cmd/receiver-server/prove_test.go"}, name):
 			turn = "trace"
 		}
 		turns = append(turns, turn)
@@ -249,7 +249,7 @@ func TestGoBuildsEveryFileEverywhere(t *testing.T) {
 		t.Fatal(response.GetError(), len(response.GetFile()))
 	}
 	elsewhere := build.Default
-	elsewhere.GOOS, elsewhere.GOARCH = "elsewhere", "elsewhere"
+	elsewhere.GOOS, elsewhere.GOARCH, elsewhere.BuildTags = "elsewhere", "elsewhere", []string{"prove"}
 	for _, file := range response.GetFile() {
 		if filepath.Ext(file.GetName()) != ".go" || strings.HasPrefix(file.GetName(), "internal/receiver-runtime/") {
 			continue

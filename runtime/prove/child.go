@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -78,8 +80,8 @@ func serve(parent string, run func(context.Context, []string) error, args []stri
 func describe(s *server.Server) description {
 	described := description{Addr: s.Addr()}
 	for _, service := range s.Services() {
-		for name, rpc := range service.RPCs {
-			if rpc.Sources != nil && rpc.Fields != nil {
+		for _, name := range slices.Sorted(maps.Keys(service.RPCs)) {
+			if rpc := service.RPCs[name]; rpc.Sources != nil && rpc.Fields != nil {
 				described.RPCs = append(described.RPCs, takes{service.Desc.ServiceName, name, rpc.Fields.Holder, rpc.Fields.ID,
 					servertest.Where(service.Impl, name)})
 			}

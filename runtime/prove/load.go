@@ -18,10 +18,10 @@ type load struct {
 	group   sync.WaitGroup // of the callers
 	pending []*call        // of each caller; nil if its last one is acknowledged
 	news    chan struct{}  // receives after an acknowledgement
-	kills   []time.Duration
 
 	mu           sync.Mutex
-	full         bool // the disk of the server is
+	kills        []time.Duration // when they were, since it began
+	full         bool            // the disk of the server is
 	sent         []sent
 	acknowledged int // of those
 }
@@ -72,7 +72,7 @@ func (l *load) acknowledge(first, events int) {
 	}
 }
 
-// isFinal reports whether it is no use to make a call again.
+// isFinal reports whether a call would fail again.
 func isFinal(err error) bool {
 	switch status.Code(err) {
 	case codes.InvalidArgument, codes.NotFound, codes.AlreadyExists, codes.PermissionDenied, codes.Unauthenticated,
@@ -91,6 +91,10 @@ func (l *load) try(server *process, print func(string, ...any)) (failures []stri
 		l.rpcs = append(l.rpcs, r)
 		last := len(l.rpcs) - 1
 		err := l.newCall(last).send(l.ctx, server.conn, l.acknowledge)
+		if isFinal(err) {
+			r.short = true // its lists may have to be
+			err = l.newCall(last).send(l.ctx, server.conn, l.acknowledge)
+		}
 		switch {
 		case status.Code(err) == codes.Unimplemented:
 			print("%s is not implemented, and left out", r.name)
@@ -140,7 +144,9 @@ func (l *load) again(c *call, err error) *call {
 	case err == nil:
 		return nil
 	case isFinal(err):
-		c.rpc.refused, c.rpc.refusal = c.rpc.refused+1, err
+		if c.rpc.refused++; status.Code(c.rpc.refusal) != codes.AlreadyExists {
+			c.rpc.refusal = err
+		}
 		return nil
 	}
 	c.rpc.failed, c.rpc.failure = c.rpc.failed+1, err
@@ -148,6 +154,14 @@ func (l *load) again(c *call, err error) *call {
 		l.sent[c.first+i].again = true
 	}
 	return c
+}
+
+// noteKill notes that the server is killed now.
+func (l *load) noteKill() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.kills = append(l.kills, time.Since(l.begin))
+	l.full = false // that of the next one
 }
 
 // finish waits until all calls are acknowledged, and ends those that are not in time.
@@ -201,7 +215,7 @@ func (l *load) progress(server *process, within time.Duration, since string) str
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return fmt.Sprintf("%s: no event is acknowledged within %s after %s; %d calls failed, the last one with: %v; %d were refused, the last one with: %v",
+	return fmt.Sprintf("%s: no event is acknowledged within %s after %s; %d calls failed, the last one with: %v; %d were refused, one with: %v",
 		still.name, within, since, still.failed, still.failure, still.refused, still.refusal)
 }
 

@@ -25,17 +25,22 @@ type process struct {
 	ended   chan struct{} // closed once it has ended
 }
 
-// start starts the server with a log, as the given test of this binary, and returns once it
-// listens.
-func start(test, program, events string) (*process, error) {
+// start starts the server in a folder and with a log, as the given test of this binary, and
+// returns once it listens.
+func start(test, program, dir, events string) (*process, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
 	defer listener.Close()
 	p := &process{ended: make(chan struct{})}
-	p.command = exec.Command(os.Args[0], "-test.run=^"+strings.ReplaceAll(regexp.QuoteMeta(test), "/", "$/^")+"$", "-test.timeout=0",
+	p.command = exec.Command(self, "-test.run=^"+strings.ReplaceAll(regexp.QuoteMeta(test), "/", "$/^")+"$", "-test.timeout=0",
 		"--", "--addr=127.0.0.1:0", "--events="+events)
+	p.command.Dir = dir
 	// By its environment it gets what not every main has a flag for.
 	variable := strings.ToUpper(strings.ReplaceAll(program, "-", "_"))
 	p.command.Env = append(os.Environ(), parentVariable+"="+listener.Addr().String(), variable+"_OPS_ADDR=127.0.0.1:0", variable+"_LOG_LEVEL=warn")

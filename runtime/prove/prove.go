@@ -47,16 +47,22 @@ type settings struct {
 // test binary starts itself again as the server: then Test runs it, and does not return.
 func Test(t *testing.T, program string, run func(ctx context.Context, args []string) error) {
 	serveIfChild(run, flag.Args())
-	s := settings{kills: *kills, callers: *callers, lasts: *lasts, patience: 20 * time.Second, metadata: metadata.MD{},
+	s := settings{kills: *kills, callers: *callers, lasts: *lasts, patience: 20 * time.Second, metadata: parseMetadata(*headers),
 		print: func(format string, args ...any) { fmt.Fprintf(t.Output(), format+"\n", args...) }}
-	for header := range strings.SplitSeq(*headers, ",") {
-		if name, value, ok := strings.Cut(header, ":"); ok {
-			s.metadata.Append(strings.TrimSpace(name), strings.TrimSpace(value))
-		}
-	}
 	for _, failure := range s.prove(t, program) {
 		t.Error(failure)
 	}
+}
+
+// parseMetadata reads what is in the form "name: value, name: value".
+func parseMetadata(headers string) metadata.MD {
+	parsed := metadata.MD{}
+	for header := range strings.SplitSeq(headers, ",") {
+		if name, value, ok := strings.Cut(header, ":"); ok {
+			parsed.Append(strings.TrimSpace(name), strings.TrimSpace(value))
+		}
+	}
+	return parsed
 }
 
 const (
@@ -69,8 +75,9 @@ const (
 
 // prove returns what breaks the promise.
 func (s settings) prove(t *testing.T, program string) (failures []string) {
-	path := filepath.Join(t.TempDir(), "events.db")
-	server, err := start(t.Name(), program, "sqlite:"+path)
+	dir := t.TempDir()
+	path := filepath.Join(dir, "events.db")
+	server, err := start(t.Name(), program, dir, "sqlite:"+path)
 	if err != nil {
 		return []string{fmt.Sprintf("the server does not start: %v", err)}
 	}
@@ -87,14 +94,14 @@ func (s settings) prove(t *testing.T, program string) (failures []string) {
 	}
 	for kill := 1; kill <= s.kills; kill++ {
 		failures = append(failures, s.round(l, server, kill)...)
-		l.kills = append(l.kills, time.Since(l.begin))
+		l.noteKill()
 		server.kill()
 		l.group.Wait()
 		url := "sqlite:" + path
 		if isSlow(kill + 1) {
 			url = slowScheme + ":" + path
 		}
-		if server, err = start(t.Name(), program, url); err != nil {
+		if server, err = start(t.Name(), program, dir, url); err != nil {
 			return append(failures, fmt.Sprintf("the server does not start after kill %d: %v", kill, err))
 		}
 	}
@@ -133,7 +140,6 @@ func isSlow(kill int) bool { return kill%2 == 0 }
 
 // round has a server under load, until it is to be killed. It returns what is wrong.
 func (s settings) round(l *load, server *process, kill int) (wrong []string) {
-	l.full = false
 	l.start(server, true)
 	note := func(what string) {
 		if what != "" {

@@ -7,13 +7,16 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventid"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
@@ -103,7 +106,7 @@ func running(make func(appendFunc) appendFunc) func(context.Context, []string) e
 
 // few is enough for each kind of trouble once.
 func few(t *testing.T) settings {
-	return settings{kills: 3, callers: 16, lasts: 1500 * time.Millisecond, patience: 4 * time.Second, print: t.Logf}
+	return settings{kills: 3, callers: 16, lasts: 1200 * time.Millisecond, patience: time.Minute, print: t.Logf}
 }
 
 func TestARightServerKeepsThePromise(t *testing.T) {
@@ -123,6 +126,38 @@ func TestARightServerKeepsThePromise(t *testing.T) {
 	}
 }
 
+// A server may ask for a token, and for short lists.
+func TestAStrictServerKeepsThePromise(t *testing.T) {
+	serveIfChild(running(func(store appendFunc) appendFunc {
+		return func(ctx context.Context, events ...*kindspb.ClickEvent) error {
+			switch token := metadata.ValueFromIncomingContext(ctx, "authorization"); {
+			case !slices.Equal(token, []string{"Bearer x"}):
+				return status.Error(codes.Unauthenticated, "no token")
+			case len(events) > 1:
+				return status.Error(codes.InvalidArgument, "too many events")
+			}
+			return store(ctx, events...)
+		}
+	}), flag.Args())
+	s := few(t)
+	s.kills, s.metadata = 1, parseMetadata(" authorization: Bearer x, tenant: a")
+	for _, failure := range s.prove(t, "prove") {
+		t.Error(failure)
+	}
+}
+
+// The request is that beside the code, with another id each time.
+func TestARequestIsThatOfAFile(t *testing.T) {
+	r, err := newRPC(takes{Service: "kinds.v1.Intake", Method: "One", ID: "type", Where: "runtime/prove/prove.go:1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, second := r.newRequest().(*kindspb.ClickEvent), r.newRequest().(*kindspb.ClickEvent)
+	if first.GetUserId() != "jerry" || second.GetUserId() != "jerry" || first.GetType() == second.GetType() || first.GetEventTime() != nil {
+		t.Errorf("requests are %v and %v, want those of testdata/one.json with a type each", first, second)
+	}
+}
+
 func TestAWrongServerBreaksThePromise(t *testing.T) {
 	var mu sync.Mutex
 	calls := 0
@@ -135,13 +170,14 @@ func TestAWrongServerBreaksThePromise(t *testing.T) {
 	for name, test := range map[string]struct {
 		wrong func(appendFunc) appendFunc
 		want  string
+		short bool
 	}{
 		"it answers before an event is stored": {func(store appendFunc) appendFunc {
 			return func(ctx context.Context, events ...*kindspb.ClickEvent) error {
 				go store(context.WithoutCancel(ctx), events...)
 				return nil
 			}
-		}, "before its append has returned"},
+		}, "before its append has returned", true},
 		"it swallows the error of an append": {func(store appendFunc) appendFunc {
 			return func(ctx context.Context, events ...*kindspb.ClickEvent) error {
 				if err := store(ctx, events...); status.Code(err) == codes.DeadlineExceeded {
@@ -149,7 +185,7 @@ func TestAWrongServerBreaksThePromise(t *testing.T) {
 				}
 				return nil
 			}
-		}, "Is the error of an append swallowed?"},
+		}, "Is the error of an append swallowed?", false},
 		"it leaves out some events": {func(store appendFunc) appendFunc {
 			return func(ctx context.Context, events ...*kindspb.ClickEvent) error {
 				if each(10) {
@@ -157,12 +193,12 @@ func TestAWrongServerBreaksThePromise(t *testing.T) {
 				}
 				return store(ctx, events...)
 			}
-		}, "Are some left out"},
+		}, "Are some left out", false},
 		"it gives events ids of its own": {func(store appendFunc) appendFunc {
 			return func(_ context.Context, events ...*kindspb.ClickEvent) error {
 				return store(context.Background(), events...)
 			}
-		}, "in the log more than once"},
+		}, "in the log more than once", true},
 		"it changes some events": {func(store appendFunc) appendFunc {
 			return func(ctx context.Context, events ...*kindspb.ClickEvent) error {
 				if each(10) {
@@ -170,7 +206,15 @@ func TestAWrongServerBreaksThePromise(t *testing.T) {
 				}
 				return store(ctx, events...)
 			}
-		}, "with other bytes"},
+		}, "with other bytes", false},
+		"it stores when an event came": {func(store appendFunc) appendFunc {
+			return func(ctx context.Context, events ...*kindspb.ClickEvent) error {
+				for _, event := range events {
+					event.EventTime = timestamppb.Now()
+				}
+				return store(ctx, events...)
+			}
+		}, "Is an event stored otherwise each time", false},
 		"it keeps a lock after an error": {func(store appendFunc) appendFunc {
 			var lock sync.Mutex
 			return func(ctx context.Context, events ...*kindspb.ClickEvent) error {
@@ -181,28 +225,34 @@ func TestAWrongServerBreaksThePromise(t *testing.T) {
 				lock.Unlock()
 				return nil
 			}
-		}, "Is a lock kept after an error?"},
+		}, "Is a lock kept after an error?", false},
 		"it refuses everything": {func(appendFunc) appendFunc {
 			return func(context.Context, ...*kindspb.ClickEvent) error {
 				return status.Error(codes.PermissionDenied, "no token")
 			}
-		}, "-prove.metadata"},
+		}, "-prove.metadata", false},
 		"it crashes": {func(store appendFunc) appendFunc {
 			return func(ctx context.Context, events ...*kindspb.ClickEvent) error {
-				if each(1000) {
+				if each(50) {
 					os.Exit(7)
 				}
 				return store(ctx, events...)
 			}
-		}, "the server ended by itself, after 0 kills: exit status 7"},
+		}, "the server ended by itself, after 0 kills: exit status 7", false},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if testing.Short() && !test.short {
+				t.Skip("short mode plants two of the mistakes")
+			}
 			serveIfChild(running(test.wrong), flag.Args())
-			failures := strings.Join(few(t).prove(t, "prove"), "\n")
+			s := few(t)
+			if strings.Contains(name, "lock") { // which it waits for in vain
+				s.patience = 3 * time.Second
+			}
+			failures := strings.Join(s.prove(t, "prove"), "\n")
 			if !strings.Contains(failures, test.want) {
 				t.Errorf("the failures are:\n%s\nwant one with %q", failures, test.want)
 			}
-			t.Log(failures)
 		})
 	}
 }

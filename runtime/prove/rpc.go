@@ -31,13 +31,14 @@ type rpc struct {
 	holder         protoreflect.FieldDescriptor // nil if a request is an event
 	newOne         func() proto.Message         // a request, with ids that no other has
 	file           string                       // with that request, in the module; there may be none
+	short          bool                         // whether lists are no longer than in that request
 
 	// The load counts these.
 	acknowledged int   // events
 	failed       int   // calls, which are made again
 	failure      error // of the last one
 	refused      int   // calls, which are not made again
-	refusal      error // of the last one
+	refusal      error // of one of them; if there is one, that another event has the id
 }
 
 func newRPC(t takes) (r *rpc, err error) {
@@ -96,10 +97,10 @@ func (r *rpc) sampleFile(root string) string {
 }
 
 // newRequest returns a request whose events have ids that no other has. A list has several
-// events.
+// times the events of a sample.
 func (r *rpc) newRequest() proto.Message {
 	request := r.newOne()
-	if r.holder != nil && r.holder.IsList() {
+	if r.holder != nil && r.holder.IsList() && !r.short {
 		list := request.ProtoReflect().Mutable(r.holder).List()
 		for range several - 1 {
 			for _, event := range r.events(r.newOne()) {

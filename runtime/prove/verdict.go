@@ -6,6 +6,9 @@ import (
 	"hash/maphash"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 )
 
@@ -45,7 +48,7 @@ func (l *load) judge(ctx context.Context, log eventlog.Log, print func(string, .
 		lost, repeated = lost+t.lost, repeated+t.repeated
 		print("%s: %s events acknowledged; %s calls failed, and were made again", r.name, thousands(r.acknowledged), thousands(r.failed))
 		if r.refused > 0 {
-			print("%s refused %s calls, the last one with: %v", r.name, thousands(r.refused), r.refusal)
+			print("%s refused %s calls, one with: %v", r.name, thousands(r.refused), r.refusal)
 		}
 		if t.changed > 0 && t.changed == t.found {
 			print("%s stores no event with the bytes that were sent, such as %s: what was stored is not compared", r.name, t.changedOne)
@@ -128,6 +131,9 @@ func (t *tally) failures(r *rpc) (failures []string) {
 	if t.changed > 0 && t.changed < t.found {
 		fail("%s of %s events are in the log with other bytes than were sent. One is %s. Are they changed before they are appended?",
 			thousands(t.changed), thousands(t.found), t.changedOne)
+	}
+	if status.Code(r.refusal) == codes.AlreadyExists {
+		fail("calls are refused as if other events had the ids of theirs: %v. Is an event stored otherwise each time, or under an id of another?", r.refusal)
 	}
 	return failures
 }
