@@ -75,6 +75,7 @@ missing:
 	@test -d .tools/interop/node_modules || echo "skipping the tests of interop that need libraries of npm, which make tools installs"
 
 .PHONY: cover
+cover: export TMPDIR := $(MEMORY)
 cover: plugins ## measure which statements the tests run; files below 85 % need a reason (10 minutes)
 	$(GO) run ./internal/cover
 
