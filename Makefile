@@ -75,7 +75,8 @@ missing:
 	@test -d .tools/interop/node_modules || echo "skipping the tests of interop that need libraries of npm, which make tools installs"
 
 .PHONY: cover
-cover: plugins ## measure which statements of runtime/ and internal/ the tests run; files below 85 % need a reason (10 minutes)
+cover: export TMPDIR := $(MEMORY)
+cover: plugins ## measure which statements the tests run; files below 85 % need a reason (10 minutes)
 	$(GO) run ./internal/cover
 
 .PHONY: interop

@@ -92,7 +92,7 @@ func build(module string, packages ...string) (string, error) {
 	}
 	args := []string{"build", "-o", dir}
 	if os.Getenv("GOCOVERDIR") != "" && module == "../.." { // make cover counts what the programs run, too
-		args = append(args, "-cover", "-coverpkg=./internal/...,./runtime/...")
+		args = append(args, "-cover", "-coverpkg=./cmd/...,./internal/...,./runtime/...")
 	}
 	command := exec.Command("go", append(args, packages...)...)
 	command.Dir = module

@@ -1,5 +1,5 @@
-// Command cover measures which statements of runtime/ and internal/ the tests of this
-// repository run, also in the programs that the tests start:
+// Command cover measures which statements of cmd/, internal/ and runtime/ the tests of
+// this repository run, also in the programs that the tests start:
 //
 //	go run ./internal/cover
 //
@@ -18,8 +18,9 @@ import (
 	"strings"
 )
 
-// measured are the packages whose statements are counted.
-const measured = "./internal/...,./runtime/..."
+// measured are the packages whose statements are counted. A program counts nothing if its
+// main is not among them.
+const measured = "./cmd/...,./internal/...,./runtime/..."
 
 // reasonsFile has the reasons, from the root of the repository.
 const reasonsFile = "internal/cover/reasons.txt"

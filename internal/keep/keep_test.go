@@ -641,6 +641,10 @@ func TestASkeletonFitsTheCodeItJoins(t *testing.T) {
 			rename("\tevents ", "\t*base\n\tevents ")(h)
 			h.write(impl+"base.go", "package orders\nimport \"sync\"\ntype base struct{ sync.Mutex }\nfunc (base) Sink() {}")
 		}, event, ""},
+		"one by a generic base": {func(h disk) {
+			rename("\tevents ", "\tbase[string, *keyed[int]]\n\tevents ")(h)
+			h.write(impl+"base.go", "package orders\ntype base[K comparable, V any] struct{ *keyed[K] }\ntype keyed[K comparable] struct{}\nfunc (keyed[K]) Ship() {}")
+		}, "", "ship.go: not written, because Service embeds base, which has the method Ship"},
 		"one from elsewhere": {rename("\tevents ", "\tother.Base\n\tevents ", "import (", "import (\n\t\"example.org/other\""), "", "ship.go: not written, because Service embeds Base, which may have the method Ship"},
 		"one in the tests":   {func(h disk) { h.write(impl+"own_test.go", "package orders\nfunc (s *Service) Ship() {}") }, "", "ship.go: not written, because internal/shop/orders/own_test.go declares the method in tests"},
 		"a taken name of Go": {func(h disk) { h.write(impl+"own.go", "package orders\ntype error int") }, "", "ship.go: not written, because your package declares error, and the file means Go's own"},

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
 )
 
 // in makes a folder with files, goes there, and returns it. A file whose text begins
@@ -438,5 +440,16 @@ func TestTheCommandThatCompletes(t *testing.T) {
 	config := Config{Module: orders, Event: "Placed", Dir: "my dir", From: []string{"it's.proto"}, ImportPaths: []string{"a", "b"}}
 	if got, want := config.command(), `protoc-gen-receiver new example.com/orders --event Placed --dir 'my dir' --from 'it'\''s.proto' -I a -I b`; got != want {
 		t.Errorf("it is %s, want %s", got, want)
+	}
+}
+
+// TestASampleHasTheRolesOfNestedMessages, too, each where it is in the event.
+func TestASampleHasTheRolesOfNestedMessages(t *testing.T) {
+	role := func(path string, text model.Text) *model.Role {
+		return &model.Role{Field: &model.Field{ProtoName: path, Text: text}}
+	}
+	event := &model.Event{Source: role("at.shop", model.Plain), Type: role("kind", ""), Subject: role("at.order", model.Plain)}
+	if got, want := asJSON(sample(event)), `'{"at":{"order":"order-17","shop":"shop"}}'`; got != want {
+		t.Errorf("the sample is %s, want %s", got, want)
 	}
 }
