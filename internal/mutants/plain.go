@@ -55,7 +55,8 @@ var plain = group{"plain", []mutant{
 	{id: "P10", about: "server stream: holds the lock while it sends", in: kinds, edits: []edit{{plainServer, listLock, `	s.mu.Lock()
 	defer s.mu.Unlock()
 	counts := s.counts
-`}}},
+`}},
+		survives: "with a few names to send, nothing waits for a client that does not read: gRPC takes what fits into a connection's window"},
 	{id: "P11", about: "server stream: unsorted (order of the map)", in: kinds, edits: []edit{{plainServer, listLoop, `	for name := range counts {
 `}}},
 	{id: "P12", about: "server stream: sends on and on, whether or not its client is gone", in: kinds, edits: []edit{{plainServer, listLoop, `	for {

@@ -53,7 +53,7 @@ var program = group{"main", []mutant{
 	{id: "W17", about: "wrong flags are ignored", in: receiver, edits: []edit{{receiverMain, "		return err\n	}\n" + mainParsed, `		config = server.Defaults("receiver-server")
 	}
 ` + mainParsed}}},
-	{id: "W18", about: "the number of events in a request is not limited", in: receiver, edits: []edit{{receiverMain, mainParsed, `	config.MaxBatch = 0
+	{id: "W18", about: "the number of events in a request is not limited", in: kinds, edits: []edit{{kindsMain, mainParsed, `	config.MaxBatch = 0
 ` + mainParsed}}},
 	{id: "W19", about: "one of two services is served by its stub", in: kinds, edits: []edit{{kindsMain, "		kindsserver.Other(other.New()),\n", `		kindsserver.Other(kindspb.UnimplementedOtherServer{}),
 `}}},
