@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"example.com/inventory/internal/receiver-runtime/eventlog"
+	_ "example.com/inventory/internal/receiver-runtime/eventlog/file"
 	_ "example.com/inventory/internal/receiver-runtime/eventlog/sqlite"
 )
 

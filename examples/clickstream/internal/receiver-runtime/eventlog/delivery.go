@@ -10,8 +10,11 @@ import (
 	"hash/maphash"
 	"maps"
 	"math/rand/v2"
+	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -458,10 +461,28 @@ func (d *delivery) call(ctx context.Context, record *Record, handle func() error
 		if cause := recover(); cause != nil {
 			d.logger.ErrorContext(ctx, "panic in a consumer's handler",
 				"position", record.Position, "cause", cause, "stack", string(debug.Stack()))
-			err = fmt.Errorf("panic: %v", cause)
+			err = fmt.Errorf("panic: %v%s", cause, panicked())
 		}
 	}()
 	return handle()
+}
+
+// panicked returns where the function panicked whose panic was just recovered, by a
+// deferred function that calls it: " (consume.go:31)".
+func panicked() string {
+	var callers [64]uintptr
+	frames := runtime.CallersFrames(callers[:runtime.Callers(3, callers[:])]) // without panicked and its caller
+	for {
+		frame, more := frames.Next()
+		switch {
+		case frame.Function == "":
+			return ""
+		case !strings.HasPrefix(frame.Function, "runtime."): // and not what makes a panic of a fault
+			return fmt.Sprintf(" (%s:%d)", filepath.Base(frame.File), frame.Line)
+		case !more:
+			return ""
+		}
+	}
 }
 
 // giveUp moves an event to the dead letters.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"example.com/clickstream/internal/receiver-runtime/eventlog"
+	_ "example.com/clickstream/internal/receiver-runtime/eventlog/file"
 	_ "example.com/clickstream/internal/receiver-runtime/eventlog/sqlite"
 )
 

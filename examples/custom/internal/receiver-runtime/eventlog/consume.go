@@ -109,6 +109,13 @@ type retryKey struct{}
 // letters without another try.
 func GiveUp(err error) error { return &advice{err, 0, true} }
 
+// Once returns a context for consumers that are to try each event once, whatever [Tries]
+// is: what fails goes to the dead letters at once. (An event that fails in a batch is tried
+// alone, too.) It is for finding out what would fail.
+func Once(ctx context.Context) context.Context { return context.WithValue(ctx, onceKey{}, true) }
+
+type onceKey struct{}
+
 // advice is a handler's error, and what the handler wants done about it.
 type advice struct {
 	error
@@ -156,6 +163,9 @@ const storageRetryInterval = time.Second
 
 // run consumes while it has the consumer's lease, as often as it gets it.
 func (c *consumption) run(ctx context.Context) error {
+	if ctx.Value(onceKey{}) != nil {
+		c.tries = 1
+	}
 	if c.wants != nil {
 		defer c.warnInBackground(ctx)()
 	}

@@ -82,6 +82,7 @@ type Server struct {
 	limits   *limits
 	listener net.Listener
 
+	services    []Service
 	alongside   []companion
 	readiness   *readiness
 	leaving     atomic.Bool
@@ -117,7 +118,7 @@ func Listen(config Config, options ...Option) (*Server, error) {
 	}
 	s := &Server{
 		config: config, log: withCall(cmp.Or(services.log, config.Logger(os.Stderr))), health: newWatchedHealth(),
-		alongside: services.alongside, guards: services.guards, credentials: services.credentials,
+		services: services.served, alongside: services.alongside, guards: services.guards, credentials: services.credentials,
 		observer: services.observer, ports: services.ports,
 	}
 	if err := errors.Join(s.checkCredentials(), services.checkGRPC(services.grpc)); err != nil {
@@ -286,6 +287,7 @@ func (s *Server) Serve(ctx context.Context) error {
 }
 
 func (s *Server) serve(ctx context.Context, signals, hangUps <-chan os.Signal) error {
+	s.listening(ctx)
 	ended := make(chan error, 1)
 	go func() {
 		defer close(ended)

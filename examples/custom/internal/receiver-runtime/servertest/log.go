@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"example.com/shop/internal/receiver-runtime/eventlog"
+	_ "example.com/shop/internal/receiver-runtime/eventlog/file"
 	_ "example.com/shop/internal/receiver-runtime/eventlog/sqlite"
 )
 

@@ -47,6 +47,7 @@ type action func(ctx context.Context, log eventlog.Log, print func(any) error) e
 var commands = []command{
 	{"replay", "Prints the stored events.", false, false, replay},
 	{"tail", "Prints the stored events and then each new one, until it is interrupted.", false, true, tail},
+	{"export", "Writes events to a file, for tests that read it as file:NAME.", false, false, export},
 	{"stats", "Prints how much is in the log, how far its consumers are, and what they fail at.", false, false, stats},
 	{"consumers list", "Prints the consumers: how far they are, and what they fail at.", false, false, listConsumers},
 	{"consumers reset", "Makes a consumer that does not run begin somewhere else when it next does. Its dead letters stay.", true, false, resetConsumer},

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"example.com/hooked/internal/receiver-runtime/eventlog"
+	_ "example.com/hooked/internal/receiver-runtime/eventlog/file"
 	_ "example.com/hooked/internal/receiver-runtime/eventlog/sqlite"
 )
 

@@ -4,12 +4,16 @@
 package receivertest
 
 import (
+	"context"
 	"testing"
 
 	"example.com/receiver/gen/receiverpb"
+	"example.com/receiver/gen/receiverpb/receiverclient"
 	"example.com/receiver/gen/receiverpb/receiverevents"
 	"example.com/receiver/gen/receiverpb/receiverserver"
+	"example.com/receiver/internal/receiver-runtime/client"
 	"example.com/receiver/internal/receiver-runtime/eventlog"
+	"example.com/receiver/internal/receiver-runtime/servertest"
 )
 
 // ReceiverContract tests what callers of the service Receiver rely on: an
@@ -19,16 +23,47 @@ type ReceiverContract struct {
 	// NewService makes the service to test, as main does.
 	NewService func(testing.TB, *receiverevents.Log) receiverpb.ReceiverServer
 	// ReceiveRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/receive.json,
+	// and if there is no such file, it has a value in every field.
 	ReceiveRequest func() *receiverpb.Event
+	// StoredEvent returns what the service stores of an event that is sent, nil if it
+	// leaves it out. By default it stores all of them as they are.
+	StoredEvent func(*receiverpb.Event) *receiverpb.Event
+	// Context returns the context of a call, with what a caller must send beside the
+	// request, such as a token. By default nothing is added.
+	Context func(context.Context) context.Context
+	// Callers is how many calls the service takes at once. By default 32 are made.
+	Callers int
+	// Skip are the tests that are left out, by the names of their subtests, such as
+	// "receive/unknown fields are kept", each with the reason.
+	Skip map[string]string
 }
 
 // Test tests the service, each RPC in a subtest.
 func (c ReceiverContract) Test(t *testing.T) {
+	if c.ReceiveRequest == nil {
+		c.ReceiveRequest = servertest.Requests[*receiverpb.Event](t, "testdata/receive.json")
+	}
 	t.Run("receive", c.testReceive)
 }
 
-// serve runs the service with a log, and returns a client of it.
-func (c ReceiverContract) serve(t testing.TB, log eventlog.Log) receiverpb.ReceiverClient {
-	return Serve(t, receiverserver.Receiver(c.NewService(t, receiverevents.New(log)))).Receiver()
+// options returns what the tests of each RPC have to know.
+func (c ReceiverContract) options() servertest.Options {
+	return servertest.Options{Context: c.Context, Callers: c.Callers, Skip: c.Skip}
+}
+
+// serve runs the service with a log, and returns a client of it. Unless that has options,
+// it makes each call once, and none without a deadline.
+func (c ReceiverContract) serve(t testing.TB, log eventlog.Log, options ...client.Option) receiverpb.ReceiverClient {
+	t.Helper()
+	if options == nil {
+		options = servertest.Dialing()
+	}
+	address := servertest.Serve(t, receiverserver.Receiver(c.NewService(t, receiverevents.New(log))))
+	conn, err := receiverclient.Dial(t.Context(), address, options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn.Receiver()
 }

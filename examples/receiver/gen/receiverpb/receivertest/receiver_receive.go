@@ -4,27 +4,27 @@
 package receivertest
 
 import (
-	"context"
 	"testing"
+	"time"
 
 	"example.com/receiver/gen/receiverpb"
+	"example.com/receiver/internal/receiver-runtime/client"
 	"example.com/receiver/internal/receiver-runtime/eventlog"
+	"example.com/receiver/internal/receiver-runtime/server"
 	"example.com/receiver/internal/receiver-runtime/servertest"
 )
 
 func (c ReceiverContract) testReceive(t *testing.T) {
-	servertest.TakesEvents(t, servertest.Intake[*receiverpb.Event, *receiverpb.Event]{
+	servertest.TakesEvents(t, servertest.Intake[*receiverpb.Event, *receiverpb.Event, *receiverpb.Reply]{
+		Options: c.options(),
+		Method:  "/Receiver/receive",
+		Name:    "Receive",
 		Request: c.ReceiveRequest,
-		Events: func(event *receiverpb.Event) []*receiverpb.Event {
-			return []*receiverpb.Event{event}
-		},
-		Identity: []string{"appid"},
-		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *receiverpb.Event) error {
-			client := c.serve(t, log)
-			return func(ctx context.Context, request *receiverpb.Event) error {
-				_, err := client.Receive(ctx, request)
-				return err
-			}
+		File:    "testdata/receive.json",
+		Fields:  server.Fields{Source: "appid", Type: "xwhat", Subject: "xwho", Time: "xwhen", Unit: time.Second, Data: "xcontext"},
+		Stored:  c.StoredEvent,
+		Serve: func(t testing.TB, log eventlog.Log, options ...client.Option) servertest.Caller {
+			return servertest.Unary(c.serve(t, log, options...).Receive)
 		},
 	})
 }

@@ -88,6 +88,15 @@ func (p *port) Open(s *server.Server) (err error) {
 	return nil
 }
 
+// Listens returns the flag that asks for the port, and its address, for
+// [server.Server.PortAddr].
+func (p *port) Listens() (flag, addr string) {
+	if p.listener != nil {
+		addr = p.listener.Addr().String()
+	}
+	return "ops-addr", addr
+}
+
 // Serve implements [server.Port].
 func (p *port) Serve() error {
 	if p.listener == nil {

@@ -69,6 +69,23 @@ func (s *Server) Pages(each func(pattern string, page http.Handler)) {
 	}
 }
 
+// PortAddr returns the address, as host:port, of the [Port] for which a flag has one, such
+// as "ops-addr". It is "" if there is none, or if that does not say so, by a method Listens.
+func (s *Server) PortAddr(flag string) string {
+	all, ok := s.ports.(*allPorts)
+	if !ok {
+		return ""
+	}
+	for _, port := range all.ports {
+		if port, ok := port.(interface{ Listens() (flag, addr string) }); ok {
+			if of, addr := port.Listens(); of == flag {
+				return addr
+			}
+		}
+	}
+	return ""
+}
+
 // Config returns the configuration of the server.
 func (s *Server) Config() Config { return s.config }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"example.com/receiver/internal/receiver-runtime/eventlog"
+	_ "example.com/receiver/internal/receiver-runtime/eventlog/file"
 	_ "example.com/receiver/internal/receiver-runtime/eventlog/sqlite"
 )
 

@@ -246,6 +246,10 @@ func (p *port) withCORS(next http.Handler) http.Handler {
 	})
 }
 
+// Listens returns the flag that asks for the port, and its address, for
+// [server.Server.PortAddr].
+func (p *port) Listens() (flag, addr string) { return "http-addr", p.listener.Addr().String() }
+
 func (p *port) Serve() (err error) {
 	encrypted := p.http.TLSConfig != nil
 	p.server.Log().Info("serving HTTP", "addr", p.listener.Addr().String(), "tls", encrypted)

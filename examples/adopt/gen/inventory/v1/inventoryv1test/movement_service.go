@@ -4,12 +4,16 @@
 package inventoryv1test
 
 import (
+	"context"
 	"testing"
 
 	inventoryv1 "example.com/inventory/gen/inventory/v1"
+	"example.com/inventory/gen/inventory/v1/inventoryv1client"
 	"example.com/inventory/gen/inventory/v1/inventoryv1events"
 	"example.com/inventory/gen/inventory/v1/inventoryv1server"
+	"example.com/inventory/internal/receiver-runtime/client"
 	"example.com/inventory/internal/receiver-runtime/eventlog"
+	"example.com/inventory/internal/receiver-runtime/servertest"
 )
 
 // MovementServiceContract tests what callers of the service
@@ -20,20 +24,71 @@ type MovementServiceContract struct {
 	// NewService makes the service to test, as main does.
 	NewService func(testing.TB, *inventoryv1events.Log) inventoryv1.MovementServiceServer
 	// ReportMovementRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/report_movement.json,
+	// and if there is no such file, it has a value in every field.
 	ReportMovementRequest func() *inventoryv1.ReportMovementRequest
 	// WatchMovementsRequest returns a request that the service accepts, a new one for each
-	// call. By default the request is empty.
+	// call. By default it is in testdata/watch_movements.json,
+	// and if there is no such file, it has only what it must have.
 	WatchMovementsRequest func() *inventoryv1.WatchMovementsRequest
+	// StoredMovementEvent returns what the service stores of an event that is sent, nil if it
+	// leaves it out. By default it stores all of them as they are.
+	StoredMovementEvent func(*inventoryv1.MovementEvent) *inventoryv1.MovementEvent
+	// Context returns the context of a call, with what a caller must send beside the
+	// request, such as a token. By default nothing is added.
+	Context func(context.Context) context.Context
+	// Callers is how many calls the service takes at once. By default 32 are made.
+	Callers int
+	// Skip are the tests that are left out, by the names of their subtests, such as
+	// "receive/unknown fields are kept", each with the reason.
+	Skip map[string]string
 }
 
 // Test tests the service, each RPC in a subtest.
 func (c MovementServiceContract) Test(t *testing.T) {
+	if c.ReportMovementRequest == nil {
+		c.ReportMovementRequest = servertest.Requests[*inventoryv1.ReportMovementRequest](t, "testdata/report_movement.json", "inventory.v1.MovementEvent.event_id")
+	}
 	t.Run("ReportMovement", c.testReportMovement)
+	if c.WatchMovementsRequest == nil {
+		c.WatchMovementsRequest = func() *inventoryv1.WatchMovementsRequest { return servertest.LeastRequest[*inventoryv1.WatchMovementsRequest](t, "testdata/watch_movements.json") }
+	}
 	t.Run("WatchMovements", c.testWatchMovements)
+	servertest.Together(t, c.options(), func(t testing.TB) map[string]func(context.Context) error {
+		rpcs := c.serve(t, servertest.Log(t))
+		return map[string]func(context.Context) error{
+			"/inventory.v1.MovementService/ReportMovement": func(ctx context.Context) error {
+				_, err := rpcs.ReportMovement(ctx, c.ReportMovementRequest())
+				return err
+			},
+			"/inventory.v1.MovementService/WatchMovements": func(ctx context.Context) error {
+				stream, err := rpcs.WatchMovements(ctx, c.WatchMovementsRequest())
+				if err != nil {
+					return err
+				}
+				return servertest.First(stream)
+			},
+		}
+	})
 }
 
-// serve runs the service with a log, and returns a client of it.
-func (c MovementServiceContract) serve(t testing.TB, log eventlog.Log) inventoryv1.MovementServiceClient {
-	return Serve(t, inventoryv1server.MovementService(c.NewService(t, inventoryv1events.New(log)))).MovementService()
+// options returns what the tests of each RPC have to know.
+func (c MovementServiceContract) options() servertest.Options {
+	return servertest.Options{Context: c.Context, Callers: c.Callers, Skip: c.Skip}
+}
+
+// serve runs the service with a log, and returns a client of it. Unless that has options,
+// it makes each call once, and none without a deadline.
+func (c MovementServiceContract) serve(t testing.TB, log eventlog.Log, options ...client.Option) inventoryv1.MovementServiceClient {
+	t.Helper()
+	if options == nil {
+		options = servertest.Dialing()
+	}
+	address := servertest.Serve(t, inventoryv1server.MovementService(c.NewService(t, inventoryv1events.New(log))))
+	conn, err := inventoryv1client.Dial(t.Context(), address, options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn.MovementService()
 }

@@ -4,28 +4,28 @@
 package inventoryv1test
 
 import (
-	"context"
 	"testing"
 
 	inventoryv1 "example.com/inventory/gen/inventory/v1"
+	"example.com/inventory/internal/receiver-runtime/client"
 	"example.com/inventory/internal/receiver-runtime/eventlog"
+	"example.com/inventory/internal/receiver-runtime/server"
 	"example.com/inventory/internal/receiver-runtime/servertest"
 )
 
 func (c MovementServiceContract) testReportMovement(t *testing.T) {
-	servertest.TakesEvents(t, servertest.Intake[*inventoryv1.ReportMovementRequest, *inventoryv1.MovementEvent]{
+	servertest.TakesEvents(t, servertest.Intake[*inventoryv1.ReportMovementRequest, *inventoryv1.MovementEvent, *inventoryv1.ReportMovementResponse]{
+		Options: c.options(),
+		Method:  "/inventory.v1.MovementService/ReportMovement",
+		Name:    "ReportMovement",
 		Request: c.ReportMovementRequest,
-		Events: func(request *inventoryv1.ReportMovementRequest) []*inventoryv1.MovementEvent {
-			return []*inventoryv1.MovementEvent{request.GetMovement()}
-		},
-		ID:       "inventory.v1.MovementEvent.event_id",
-		Identity: []string{"warehouse", "event_id"},
-		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *inventoryv1.ReportMovementRequest) error {
-			client := c.serve(t, log)
-			return func(ctx context.Context, request *inventoryv1.ReportMovementRequest) error {
-				_, err := client.ReportMovement(ctx, request)
-				return err
-			}
+		File:    "testdata/report_movement.json",
+		ID:      "inventory.v1.MovementEvent.event_id",
+		Fields:  server.Fields{Holder: "movement", ID: "event_id", Source: "warehouse", Type: "event_type", Subject: "sku", Time: "occurred_at"},
+		Answer:  servertest.Answer{Position: "position", Duplicate: "duplicate"},
+		Stored:  c.StoredMovementEvent,
+		Serve: func(t testing.TB, log eventlog.Log, options ...client.Option) servertest.Caller {
+			return servertest.Unary(c.serve(t, log, options...).ReportMovement)
 		},
 	})
 }

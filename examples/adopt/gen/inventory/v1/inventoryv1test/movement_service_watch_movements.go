@@ -4,6 +4,7 @@
 package inventoryv1test
 
 import (
+	"context"
 	"testing"
 
 	inventoryv1 "example.com/inventory/gen/inventory/v1"
@@ -14,17 +15,22 @@ import (
 
 func (c MovementServiceContract) testWatchMovements(t *testing.T) {
 	servertest.Tails(t, servertest.Tailing[*inventoryv1.WatchMovementsRequest, *inventoryv1.MovementEvent]{
+		Options: c.options(),
+		RPC:     "/inventory.v1.MovementService/WatchMovements",
 		Request: c.WatchMovementsRequest,
-		Append: func(log eventlog.Log, event *inventoryv1.MovementEvent) error {
-			_, err := inventoryv1events.New(log).AppendMovementEvent(t.Context(), event)
-			return err
+		After:   "after",
+		ID:      "inventory.v1.MovementEvent.event_id",
+		Append: func(ctx context.Context, log eventlog.Log, events ...*inventoryv1.MovementEvent) ([]eventlog.Receipt, error) {
+			return inventoryv1events.New(log).AppendMovementEvent(ctx, events...)
 		},
-		ID: "inventory.v1.MovementEvent.event_id",
-		Open: func(t testing.TB, log eventlog.Log, request *inventoryv1.WatchMovementsRequest) (servertest.Receiver[*inventoryv1.MovementEvent], error) {
-			stream, err := c.serve(t, log).WatchMovements(t.Context(), request)
-			return servertest.Held(stream, func(reply *inventoryv1.WatchMovementsResponse) []*inventoryv1.MovementEvent {
-				return []*inventoryv1.MovementEvent{reply.GetMovement()}
-			}), err
+		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *inventoryv1.WatchMovementsRequest) (servertest.Receiver[*inventoryv1.MovementEvent], error) {
+			client := c.serve(t, log)
+			return func(ctx context.Context, request *inventoryv1.WatchMovementsRequest) (servertest.Receiver[*inventoryv1.MovementEvent], error) {
+				stream, err := client.WatchMovements(ctx, request)
+				return servertest.Held(stream, func(reply *inventoryv1.WatchMovementsResponse) []*inventoryv1.MovementEvent {
+					return []*inventoryv1.MovementEvent{reply.GetMovement()}
+				}), err
+			}
 		},
 	})
 }

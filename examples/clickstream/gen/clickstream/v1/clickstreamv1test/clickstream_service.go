@@ -4,12 +4,16 @@
 package clickstreamv1test
 
 import (
+	"context"
 	"testing"
 
 	clickstreamv1 "example.com/clickstream/gen/clickstream/v1"
+	"example.com/clickstream/gen/clickstream/v1/clickstreamv1client"
 	"example.com/clickstream/gen/clickstream/v1/clickstreamv1events"
 	"example.com/clickstream/gen/clickstream/v1/clickstreamv1server"
+	"example.com/clickstream/internal/receiver-runtime/client"
 	"example.com/clickstream/internal/receiver-runtime/eventlog"
+	"example.com/clickstream/internal/receiver-runtime/servertest"
 )
 
 // ClickstreamServiceContract tests what callers of the service
@@ -20,36 +24,125 @@ type ClickstreamServiceContract struct {
 	// NewService makes the service to test, as main does.
 	NewService func(testing.TB, *clickstreamv1events.Log) clickstreamv1.ClickstreamServiceServer
 	// PublishRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/publish.json,
+	// and if there is no such file, it has a value in every field.
 	PublishRequest func() *clickstreamv1.PublishRequest
 	// PublishBatchRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/publish_batch.json,
+	// and if there is no such file, it has a value in every field.
 	PublishBatchRequest func() *clickstreamv1.PublishBatchRequest
 	// PublishStreamRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/publish_stream.json,
+	// and if there is no such file, it has a value in every field.
 	PublishStreamRequest func() *clickstreamv1.PublishStreamRequest
 	// RelayRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/relay.json,
+	// and if there is no such file, it has a value in every field.
 	RelayRequest func() *clickstreamv1.RelayRequest
 	// TailRequest returns a request that the service accepts, a new one for each
-	// call. By default the request is empty.
+	// call. By default it is in testdata/tail.json,
+	// and if there is no such file, it has only what it must have.
 	TailRequest func() *clickstreamv1.TailRequest
 	// TopPagesRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/top_pages.json,
+	// and if there is no such file, it has a value in every field.
 	TopPagesRequest func() *clickstreamv1.TopPagesRequest
+	// StoredClickEvent returns what the service stores of an event that is sent, nil if it
+	// leaves it out. By default it stores all of them as they are.
+	StoredClickEvent func(*clickstreamv1.ClickEvent) *clickstreamv1.ClickEvent
+	// Context returns the context of a call, with what a caller must send beside the
+	// request, such as a token. By default nothing is added.
+	Context func(context.Context) context.Context
+	// Callers is how many calls the service takes at once. By default 32 are made.
+	Callers int
+	// Skip are the tests that are left out, by the names of their subtests, such as
+	// "receive/unknown fields are kept", each with the reason.
+	Skip map[string]string
 }
 
 // Test tests the service, each RPC in a subtest.
 func (c ClickstreamServiceContract) Test(t *testing.T) {
+	if c.PublishRequest == nil {
+		c.PublishRequest = servertest.Requests[*clickstreamv1.PublishRequest](t, "testdata/publish.json", "clickstream.v1.ClickEvent.event_id")
+	}
 	t.Run("Publish", c.testPublish)
+	if c.PublishBatchRequest == nil {
+		c.PublishBatchRequest = servertest.Requests[*clickstreamv1.PublishBatchRequest](t, "testdata/publish_batch.json", "clickstream.v1.ClickEvent.event_id")
+	}
 	t.Run("PublishBatch", c.testPublishBatch)
+	if c.PublishStreamRequest == nil {
+		c.PublishStreamRequest = servertest.Requests[*clickstreamv1.PublishStreamRequest](t, "testdata/publish_stream.json", "clickstream.v1.ClickEvent.event_id")
+	}
 	t.Run("PublishStream", c.testPublishStream)
+	if c.RelayRequest == nil {
+		c.RelayRequest = servertest.Requests[*clickstreamv1.RelayRequest](t, "testdata/relay.json", "clickstream.v1.ClickEvent.event_id")
+	}
 	t.Run("Relay", c.testRelay)
+	if c.TailRequest == nil {
+		c.TailRequest = func() *clickstreamv1.TailRequest { return servertest.LeastRequest[*clickstreamv1.TailRequest](t, "testdata/tail.json") }
+	}
 	t.Run("Tail", c.testTail)
+	if c.TopPagesRequest == nil {
+		c.TopPagesRequest = servertest.Requests[*clickstreamv1.TopPagesRequest](t, "testdata/top_pages.json")
+	}
 	t.Run("TopPages", c.testTopPages)
+	servertest.Together(t, c.options(), func(t testing.TB) map[string]func(context.Context) error {
+		rpcs := c.serve(t, servertest.Log(t))
+		return map[string]func(context.Context) error{
+			"/clickstream.v1.ClickstreamService/Publish": func(ctx context.Context) error {
+				_, err := rpcs.Publish(ctx, c.PublishRequest())
+				return err
+			},
+			"/clickstream.v1.ClickstreamService/PublishBatch": func(ctx context.Context) error {
+				_, err := rpcs.PublishBatch(ctx, c.PublishBatchRequest())
+				return err
+			},
+			"/clickstream.v1.ClickstreamService/PublishStream": func(ctx context.Context) error {
+				stream, err := rpcs.PublishStream(ctx)
+				if err != nil {
+					return err
+				}
+				return servertest.Upload(stream, c.PublishStreamRequest())
+			},
+			"/clickstream.v1.ClickstreamService/Relay": func(ctx context.Context) error {
+				stream, err := rpcs.Relay(ctx)
+				if err != nil {
+					return err
+				}
+				return servertest.Exchange(stream, c.RelayRequest())
+			},
+			"/clickstream.v1.ClickstreamService/Tail": func(ctx context.Context) error {
+				stream, err := rpcs.Tail(ctx, c.TailRequest())
+				if err != nil {
+					return err
+				}
+				return servertest.First(stream)
+			},
+			"/clickstream.v1.ClickstreamService/TopPages": func(ctx context.Context) error {
+				_, err := rpcs.TopPages(ctx, c.TopPagesRequest())
+				return err
+			},
+		}
+	})
 }
 
-// serve runs the service with a log, and returns a client of it.
-func (c ClickstreamServiceContract) serve(t testing.TB, log eventlog.Log) clickstreamv1.ClickstreamServiceClient {
-	return Serve(t, clickstreamv1server.ClickstreamService(c.NewService(t, clickstreamv1events.New(log)))).ClickstreamService()
+// options returns what the tests of each RPC have to know.
+func (c ClickstreamServiceContract) options() servertest.Options {
+	return servertest.Options{Context: c.Context, Callers: c.Callers, Skip: c.Skip}
+}
+
+// serve runs the service with a log, and returns a client of it. Unless that has options,
+// it makes each call once, and none without a deadline.
+func (c ClickstreamServiceContract) serve(t testing.TB, log eventlog.Log, options ...client.Option) clickstreamv1.ClickstreamServiceClient {
+	t.Helper()
+	if options == nil {
+		options = servertest.Dialing()
+	}
+	address := servertest.Serve(t, clickstreamv1server.ClickstreamService(c.NewService(t, clickstreamv1events.New(log))))
+	conn, err := clickstreamv1client.Dial(t.Context(), address, options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn.ClickstreamService()
 }

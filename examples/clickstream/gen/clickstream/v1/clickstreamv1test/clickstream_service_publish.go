@@ -4,28 +4,28 @@
 package clickstreamv1test
 
 import (
-	"context"
 	"testing"
 
 	clickstreamv1 "example.com/clickstream/gen/clickstream/v1"
+	"example.com/clickstream/internal/receiver-runtime/client"
 	"example.com/clickstream/internal/receiver-runtime/eventlog"
+	"example.com/clickstream/internal/receiver-runtime/server"
 	"example.com/clickstream/internal/receiver-runtime/servertest"
 )
 
 func (c ClickstreamServiceContract) testPublish(t *testing.T) {
-	servertest.TakesEvents(t, servertest.Intake[*clickstreamv1.PublishRequest, *clickstreamv1.ClickEvent]{
+	servertest.TakesEvents(t, servertest.Intake[*clickstreamv1.PublishRequest, *clickstreamv1.ClickEvent, *clickstreamv1.PublishResponse]{
+		Options: c.options(),
+		Method:  "/clickstream.v1.ClickstreamService/Publish",
+		Name:    "Publish",
 		Request: c.PublishRequest,
-		Events: func(request *clickstreamv1.PublishRequest) []*clickstreamv1.ClickEvent {
-			return []*clickstreamv1.ClickEvent{request.GetEvent()}
-		},
-		ID:       "clickstream.v1.ClickEvent.event_id",
-		Identity: []string{"site", "event_id"},
-		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *clickstreamv1.PublishRequest) error {
-			client := c.serve(t, log)
-			return func(ctx context.Context, request *clickstreamv1.PublishRequest) error {
-				_, err := client.Publish(ctx, request)
-				return err
-			}
+		File:    "testdata/publish.json",
+		ID:      "clickstream.v1.ClickEvent.event_id",
+		Fields:  server.Fields{Holder: "event", ID: "event_id", Source: "site", Type: "event_type", Subject: "visitor", Time: "occurred_at", Data: "properties"},
+		Answer:  servertest.Answer{Position: "position", Duplicate: "duplicate"},
+		Stored:  c.StoredClickEvent,
+		Serve: func(t testing.TB, log eventlog.Log, options ...client.Option) servertest.Caller {
+			return servertest.Unary(c.serve(t, log, options...).Publish)
 		},
 	})
 }

@@ -4,28 +4,28 @@
 package clickstreamv1test
 
 import (
-	"context"
 	"testing"
 
 	clickstreamv1 "example.com/clickstream/gen/clickstream/v1"
+	"example.com/clickstream/internal/receiver-runtime/client"
 	"example.com/clickstream/internal/receiver-runtime/eventlog"
+	"example.com/clickstream/internal/receiver-runtime/server"
 	"example.com/clickstream/internal/receiver-runtime/servertest"
 )
 
 func (c ClickstreamServiceContract) testPublishBatch(t *testing.T) {
-	servertest.TakesEvents(t, servertest.Intake[*clickstreamv1.PublishBatchRequest, *clickstreamv1.ClickEvent]{
+	servertest.TakesEvents(t, servertest.Intake[*clickstreamv1.PublishBatchRequest, *clickstreamv1.ClickEvent, *clickstreamv1.PublishBatchResponse]{
+		Options: c.options(),
+		Method:  "/clickstream.v1.ClickstreamService/PublishBatch",
+		Name:    "PublishBatch",
 		Request: c.PublishBatchRequest,
-		Events: func(request *clickstreamv1.PublishBatchRequest) []*clickstreamv1.ClickEvent {
-			return request.GetEvents()
-		},
-		ID:       "clickstream.v1.ClickEvent.event_id",
-		Identity: []string{"site", "event_id"},
-		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *clickstreamv1.PublishBatchRequest) error {
-			client := c.serve(t, log)
-			return func(ctx context.Context, request *clickstreamv1.PublishBatchRequest) error {
-				_, err := client.PublishBatch(ctx, request)
-				return err
-			}
+		File:    "testdata/publish_batch.json",
+		ID:      "clickstream.v1.ClickEvent.event_id",
+		Fields:  server.Fields{Holder: "events", ID: "event_id", Source: "site", Type: "event_type", Subject: "visitor", Time: "occurred_at", Data: "properties"},
+		Answer:  servertest.Answer{Count: "count", Duplicate: "duplicates"},
+		Stored:  c.StoredClickEvent,
+		Serve: func(t testing.TB, log eventlog.Log, options ...client.Option) servertest.Caller {
+			return servertest.Unary(c.serve(t, log, options...).PublishBatch)
 		},
 	})
 }

@@ -4,31 +4,28 @@
 package clickstreamv1test
 
 import (
-	"context"
 	"testing"
 
 	clickstreamv1 "example.com/clickstream/gen/clickstream/v1"
+	"example.com/clickstream/internal/receiver-runtime/client"
 	"example.com/clickstream/internal/receiver-runtime/eventlog"
+	"example.com/clickstream/internal/receiver-runtime/server"
 	"example.com/clickstream/internal/receiver-runtime/servertest"
 )
 
 func (c ClickstreamServiceContract) testPublishStream(t *testing.T) {
-	servertest.TakesEvents(t, servertest.Intake[*clickstreamv1.PublishStreamRequest, *clickstreamv1.ClickEvent]{
+	servertest.TakesEvents(t, servertest.Intake[*clickstreamv1.PublishStreamRequest, *clickstreamv1.ClickEvent, *clickstreamv1.PublishStreamResponse]{
+		Options: c.options(),
+		Method:  "/clickstream.v1.ClickstreamService/PublishStream",
+		Name:    "PublishStream",
 		Request: c.PublishStreamRequest,
-		Events: func(request *clickstreamv1.PublishStreamRequest) []*clickstreamv1.ClickEvent {
-			return []*clickstreamv1.ClickEvent{request.GetEvent()}
-		},
-		ID:       "clickstream.v1.ClickEvent.event_id",
-		Identity: []string{"site", "event_id"},
-		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *clickstreamv1.PublishStreamRequest) error {
-			client := c.serve(t, log)
-			return func(ctx context.Context, request *clickstreamv1.PublishStreamRequest) error {
-				stream, err := client.PublishStream(ctx)
-				if err != nil {
-					return err
-				}
-				return servertest.Upload(stream, request)
-			}
+		File:    "testdata/publish_stream.json",
+		ID:      "clickstream.v1.ClickEvent.event_id",
+		Fields:  server.Fields{Holder: "event", ID: "event_id", Source: "site", Type: "event_type", Subject: "visitor", Time: "occurred_at", Data: "properties"},
+		Answer:  servertest.Answer{Count: "count", Duplicate: "duplicates"},
+		Stored:  c.StoredClickEvent,
+		Serve: func(t testing.TB, log eventlog.Log, options ...client.Option) servertest.Caller {
+			return servertest.Sending(c.serve(t, log, options...).PublishStream)
 		},
 	})
 }

@@ -4,6 +4,7 @@
 package clickstreamv1test
 
 import (
+	"context"
 	"testing"
 
 	clickstreamv1 "example.com/clickstream/gen/clickstream/v1"
@@ -14,17 +15,23 @@ import (
 
 func (c ClickstreamServiceContract) testTail(t *testing.T) {
 	servertest.Tails(t, servertest.Tailing[*clickstreamv1.TailRequest, *clickstreamv1.ClickEvent]{
+		Options: c.options(),
+		RPC:     "/clickstream.v1.ClickstreamService/Tail",
 		Request: c.TailRequest,
-		Append: func(log eventlog.Log, event *clickstreamv1.ClickEvent) error {
-			_, err := clickstreamv1events.New(log).AppendClickEvent(t.Context(), event)
-			return err
+		After:   "after",
+		Since:   "since",
+		ID:      "clickstream.v1.ClickEvent.event_id",
+		Append: func(ctx context.Context, log eventlog.Log, events ...*clickstreamv1.ClickEvent) ([]eventlog.Receipt, error) {
+			return clickstreamv1events.New(log).AppendClickEvent(ctx, events...)
 		},
-		ID: "clickstream.v1.ClickEvent.event_id",
-		Open: func(t testing.TB, log eventlog.Log, request *clickstreamv1.TailRequest) (servertest.Receiver[*clickstreamv1.ClickEvent], error) {
-			stream, err := c.serve(t, log).Tail(t.Context(), request)
-			return servertest.Held(stream, func(reply *clickstreamv1.TailResponse) []*clickstreamv1.ClickEvent {
-				return []*clickstreamv1.ClickEvent{reply.GetEvent()}
-			}), err
+		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *clickstreamv1.TailRequest) (servertest.Receiver[*clickstreamv1.ClickEvent], error) {
+			client := c.serve(t, log)
+			return func(ctx context.Context, request *clickstreamv1.TailRequest) (servertest.Receiver[*clickstreamv1.ClickEvent], error) {
+				stream, err := client.Tail(ctx, request)
+				return servertest.Held(stream, func(reply *clickstreamv1.TailResponse) []*clickstreamv1.ClickEvent {
+					return []*clickstreamv1.ClickEvent{reply.GetEvent()}
+				}), err
+			}
 		},
 	})
 }

@@ -12,9 +12,16 @@ import (
 )
 
 func (c ClickstreamServiceContract) testTopPages(t *testing.T) {
-	client := c.serve(t, servertest.Log(t))
-	servertest.Answers(t, c.TopPagesRequest, func(ctx context.Context, request *clickstreamv1.TopPagesRequest) error {
-		_, err := client.TopPages(ctx, request)
-		return err
+	servertest.Answers(t, servertest.Plain[*clickstreamv1.TopPagesRequest]{
+		Options: c.options(),
+		RPC:     "/clickstream.v1.ClickstreamService/TopPages",
+		Request: c.TopPagesRequest,
+		Serve: func(t testing.TB) func(context.Context, *clickstreamv1.TopPagesRequest) error {
+			client := c.serve(t, servertest.Log(t))
+			return func(ctx context.Context, request *clickstreamv1.TopPagesRequest) error {
+				_, err := client.TopPages(ctx, request)
+				return err
+			}
+		},
 	})
 }

@@ -9,7 +9,8 @@ import (
 	"example.com/clickstream/internal/receiver-runtime/servertest"
 )
 
-// TestRelay checks the reply. TestContract checks that events are stored exactly once.
+// TestRelay sends the request in testdata/relay.json three times and checks the
+// replies. TestContract checks that events are stored exactly once.
 func TestRelay(t *testing.T) {
 	client, _ := serve(t)
 	stream, err := client.Relay(t.Context())
@@ -17,12 +18,12 @@ func TestRelay(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range 3 {
-		if err := stream.Send(servertest.Sample[*clickstreamv1.RelayRequest]("clickstream.v1.ClickEvent.event_id")); err != nil {
+		if err := stream.Send(servertest.Request[*clickstreamv1.RelayRequest](t, "testdata/relay.json", "clickstream.v1.ClickEvent.event_id")); err != nil && !errors.Is(err, io.EOF) {
 			t.Fatal(err)
 		}
 		reply, err := stream.Recv()
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("testdata/relay.json is refused: %v", err)
 		}
 		if got := reply.GetPosition(); got != uint64(i+1) {
 			t.Errorf("position of event %d is %d", i, got)
@@ -34,4 +35,24 @@ func TestRelay(t *testing.T) {
 	if _, err := stream.Recv(); !errors.Is(err, io.EOF) {
 		t.Errorf("error is %v, want EOF", err)
 	}
+}
+
+// BenchmarkRelay has many callers, since events that come together share what
+// it takes to make them durable.
+func BenchmarkRelay(b *testing.B) {
+	client, _ := serve(b)
+	requests := servertest.Requests[*clickstreamv1.RelayRequest](b, "testdata/relay.json", "clickstream.v1.ClickEvent.event_id")
+	b.SetParallelism(16)
+	b.RunParallel(func(calls *testing.PB) {
+		for calls.Next() {
+			stream, err := client.Relay(b.Context())
+			if err == nil {
+				err = servertest.Exchange(stream, requests())
+			}
+			if err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
 }

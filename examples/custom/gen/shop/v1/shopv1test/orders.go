@@ -4,12 +4,16 @@
 package shopv1test
 
 import (
+	"context"
 	"testing"
 
 	shopv1 "example.com/shop/gen/shop/v1"
+	"example.com/shop/gen/shop/v1/shopv1client"
 	"example.com/shop/gen/shop/v1/shopv1events"
 	"example.com/shop/gen/shop/v1/shopv1server"
+	"example.com/shop/internal/receiver-runtime/client"
 	"example.com/shop/internal/receiver-runtime/eventlog"
+	"example.com/shop/internal/receiver-runtime/servertest"
 )
 
 // OrdersContract tests what callers of the service shop.v1.Orders rely on: an
@@ -19,28 +23,98 @@ type OrdersContract struct {
 	// NewService makes the service to test, as main does.
 	NewService func(testing.TB, *shopv1events.Log) shopv1.OrdersServer
 	// ReportRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/report.json,
+	// and if there is no such file, it has a value in every field.
 	ReportRequest func() *shopv1.OrderEvent
 	// ReportAllRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/report_all.json,
+	// and if there is no such file, it has a value in every field.
 	ReportAllRequest func() *shopv1.OrderEvent
 	// FollowRequest returns a request that the service accepts, a new one for each
-	// call. By default the request is empty.
+	// call. By default it is in testdata/follow.json,
+	// and if there is no such file, it has only what it must have.
 	FollowRequest func() *shopv1.FollowRequest
 	// GetRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/get.json,
+	// and if there is no such file, it has a value in every field.
 	GetRequest func() *shopv1.GetRequest
+	// StoredOrderEvent returns what the service stores of an event that is sent, nil if it
+	// leaves it out. By default it stores all of them as they are.
+	StoredOrderEvent func(*shopv1.OrderEvent) *shopv1.OrderEvent
+	// Context returns the context of a call, with what a caller must send beside the
+	// request, such as a token. By default nothing is added.
+	Context func(context.Context) context.Context
+	// Callers is how many calls the service takes at once. By default 32 are made.
+	Callers int
+	// Skip are the tests that are left out, by the names of their subtests, such as
+	// "receive/unknown fields are kept", each with the reason.
+	Skip map[string]string
 }
 
 // Test tests the service, each RPC in a subtest.
 func (c OrdersContract) Test(t *testing.T) {
+	if c.ReportRequest == nil {
+		c.ReportRequest = servertest.Requests[*shopv1.OrderEvent](t, "testdata/report.json", "shop.v1.OrderEvent.event_id")
+	}
 	t.Run("Report", c.testReport)
+	if c.ReportAllRequest == nil {
+		c.ReportAllRequest = servertest.Requests[*shopv1.OrderEvent](t, "testdata/report_all.json", "shop.v1.OrderEvent.event_id")
+	}
 	t.Run("ReportAll", c.testReportAll)
+	if c.FollowRequest == nil {
+		c.FollowRequest = func() *shopv1.FollowRequest { return servertest.LeastRequest[*shopv1.FollowRequest](t, "testdata/follow.json") }
+	}
 	t.Run("Follow", c.testFollow)
+	if c.GetRequest == nil {
+		c.GetRequest = servertest.Requests[*shopv1.GetRequest](t, "testdata/get.json")
+	}
 	t.Run("Get", c.testGet)
+	servertest.Together(t, c.options(), func(t testing.TB) map[string]func(context.Context) error {
+		rpcs := c.serve(t, servertest.Log(t))
+		return map[string]func(context.Context) error{
+			"/shop.v1.Orders/Report": func(ctx context.Context) error {
+				_, err := rpcs.Report(ctx, c.ReportRequest())
+				return err
+			},
+			"/shop.v1.Orders/ReportAll": func(ctx context.Context) error {
+				stream, err := rpcs.ReportAll(ctx)
+				if err != nil {
+					return err
+				}
+				return servertest.Upload(stream, c.ReportAllRequest())
+			},
+			"/shop.v1.Orders/Follow": func(ctx context.Context) error {
+				stream, err := rpcs.Follow(ctx, c.FollowRequest())
+				if err != nil {
+					return err
+				}
+				return servertest.First(stream)
+			},
+			"/shop.v1.Orders/Get": func(ctx context.Context) error {
+				_, err := rpcs.Get(ctx, c.GetRequest())
+				return err
+			},
+		}
+	})
 }
 
-// serve runs the service with a log, and returns a client of it.
-func (c OrdersContract) serve(t testing.TB, log eventlog.Log) shopv1.OrdersClient {
-	return Serve(t, shopv1server.Orders(c.NewService(t, shopv1events.New(log)))).Orders()
+// options returns what the tests of each RPC have to know.
+func (c OrdersContract) options() servertest.Options {
+	return servertest.Options{Context: c.Context, Callers: c.Callers, Skip: c.Skip}
+}
+
+// serve runs the service with a log, and returns a client of it. Unless that has options,
+// it makes each call once, and none without a deadline.
+func (c OrdersContract) serve(t testing.TB, log eventlog.Log, options ...client.Option) shopv1.OrdersClient {
+	t.Helper()
+	if options == nil {
+		options = servertest.Dialing()
+	}
+	address := servertest.Serve(t, shopv1server.Orders(c.NewService(t, shopv1events.New(log))))
+	conn, err := shopv1client.Dial(t.Context(), address, options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn.Orders()
 }

@@ -4,6 +4,7 @@
 package shopv1test
 
 import (
+	"context"
 	"testing"
 
 	shopv1 "example.com/shop/gen/shop/v1"
@@ -14,14 +15,20 @@ import (
 
 func (c OrdersContract) testFollow(t *testing.T) {
 	servertest.Tails(t, servertest.Tailing[*shopv1.FollowRequest, *shopv1.OrderEvent]{
+		Options: c.options(),
+		RPC:     "/shop.v1.Orders/Follow",
 		Request: c.FollowRequest,
-		Append: func(log eventlog.Log, event *shopv1.OrderEvent) error {
-			_, err := shopv1events.New(log).AppendOrderEvent(t.Context(), event)
-			return err
+		After:   "after",
+		Since:   "since",
+		ID:      "shop.v1.OrderEvent.event_id",
+		Append: func(ctx context.Context, log eventlog.Log, events ...*shopv1.OrderEvent) ([]eventlog.Receipt, error) {
+			return shopv1events.New(log).AppendOrderEvent(ctx, events...)
 		},
-		ID: "shop.v1.OrderEvent.event_id",
-		Open: func(t testing.TB, log eventlog.Log, request *shopv1.FollowRequest) (servertest.Receiver[*shopv1.OrderEvent], error) {
-			return c.serve(t, log).Follow(t.Context(), request)
+		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *shopv1.FollowRequest) (servertest.Receiver[*shopv1.OrderEvent], error) {
+			client := c.serve(t, log)
+			return func(ctx context.Context, request *shopv1.FollowRequest) (servertest.Receiver[*shopv1.OrderEvent], error) {
+				return client.Follow(ctx, request)
+			}
 		},
 	})
 }

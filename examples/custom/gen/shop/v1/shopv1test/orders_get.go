@@ -12,9 +12,16 @@ import (
 )
 
 func (c OrdersContract) testGet(t *testing.T) {
-	client := c.serve(t, servertest.Log(t))
-	servertest.Answers(t, c.GetRequest, func(ctx context.Context, request *shopv1.GetRequest) error {
-		_, err := client.Get(ctx, request)
-		return err
+	servertest.Answers(t, servertest.Plain[*shopv1.GetRequest]{
+		Options: c.options(),
+		RPC:     "/shop.v1.Orders/Get",
+		Request: c.GetRequest,
+		Serve: func(t testing.TB) func(context.Context, *shopv1.GetRequest) error {
+			client := c.serve(t, servertest.Log(t))
+			return func(ctx context.Context, request *shopv1.GetRequest) error {
+				_, err := client.Get(ctx, request)
+				return err
+			}
+		},
 	})
 }

@@ -4,31 +4,27 @@
 package shopv1test
 
 import (
-	"context"
 	"testing"
 
 	shopv1 "example.com/shop/gen/shop/v1"
+	"example.com/shop/internal/receiver-runtime/client"
 	"example.com/shop/internal/receiver-runtime/eventlog"
+	"example.com/shop/internal/receiver-runtime/server"
 	"example.com/shop/internal/receiver-runtime/servertest"
 )
 
 func (c OrdersContract) testReportAll(t *testing.T) {
-	servertest.TakesEvents(t, servertest.Intake[*shopv1.OrderEvent, *shopv1.OrderEvent]{
+	servertest.TakesEvents(t, servertest.Intake[*shopv1.OrderEvent, *shopv1.OrderEvent, *shopv1.Reported]{
+		Options: c.options(),
+		Method:  "/shop.v1.Orders/ReportAll",
+		Name:    "ReportAll",
 		Request: c.ReportAllRequest,
-		Events: func(event *shopv1.OrderEvent) []*shopv1.OrderEvent {
-			return []*shopv1.OrderEvent{event}
-		},
-		ID:       "shop.v1.OrderEvent.event_id",
-		Identity: []string{"tenant_id", "event_id"},
-		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *shopv1.OrderEvent) error {
-			client := c.serve(t, log)
-			return func(ctx context.Context, request *shopv1.OrderEvent) error {
-				stream, err := client.ReportAll(ctx)
-				if err != nil {
-					return err
-				}
-				return servertest.Upload(stream, request)
-			}
+		File:    "testdata/report_all.json",
+		ID:      "shop.v1.OrderEvent.event_id",
+		Fields:  server.Fields{ID: "event_id", Source: "tenant_id", Type: "event_type", Subject: "user_id", Time: "occurred_at", Data: "payload"},
+		Stored:  c.StoredOrderEvent,
+		Serve: func(t testing.TB, log eventlog.Log, options ...client.Option) servertest.Caller {
+			return servertest.Sending(c.serve(t, log, options...).ReportAll)
 		},
 	})
 }

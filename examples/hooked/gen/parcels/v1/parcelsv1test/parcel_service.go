@@ -4,12 +4,16 @@
 package parcelsv1test
 
 import (
+	"context"
 	"testing"
 
 	parcelsv1 "example.com/hooked/gen/parcels/v1"
+	"example.com/hooked/gen/parcels/v1/parcelsv1client"
 	"example.com/hooked/gen/parcels/v1/parcelsv1events"
 	"example.com/hooked/gen/parcels/v1/parcelsv1server"
+	"example.com/hooked/internal/receiver-runtime/client"
 	"example.com/hooked/internal/receiver-runtime/eventlog"
+	"example.com/hooked/internal/receiver-runtime/servertest"
 )
 
 // ParcelServiceContract tests what callers of the service
@@ -20,20 +24,71 @@ type ParcelServiceContract struct {
 	// NewService makes the service to test, as main does.
 	NewService func(testing.TB, *parcelsv1events.Log) parcelsv1.ParcelServiceServer
 	// ReportScanRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/report_scan.json,
+	// and if there is no such file, it has a value in every field.
 	ReportScanRequest func() *parcelsv1.ReportScanRequest
 	// FollowRequest returns a request that the service accepts, a new one for each
-	// call. By default the request is empty.
+	// call. By default it is in testdata/follow.json,
+	// and if there is no such file, it has only what it must have.
 	FollowRequest func() *parcelsv1.FollowRequest
+	// StoredScanEvent returns what the service stores of an event that is sent, nil if it
+	// leaves it out. By default it stores all of them as they are.
+	StoredScanEvent func(*parcelsv1.ScanEvent) *parcelsv1.ScanEvent
+	// Context returns the context of a call, with what a caller must send beside the
+	// request, such as a token. By default nothing is added.
+	Context func(context.Context) context.Context
+	// Callers is how many calls the service takes at once. By default 32 are made.
+	Callers int
+	// Skip are the tests that are left out, by the names of their subtests, such as
+	// "receive/unknown fields are kept", each with the reason.
+	Skip map[string]string
 }
 
 // Test tests the service, each RPC in a subtest.
 func (c ParcelServiceContract) Test(t *testing.T) {
+	if c.ReportScanRequest == nil {
+		c.ReportScanRequest = servertest.Requests[*parcelsv1.ReportScanRequest](t, "testdata/report_scan.json", "parcels.v1.ScanEvent.event_id")
+	}
 	t.Run("ReportScan", c.testReportScan)
+	if c.FollowRequest == nil {
+		c.FollowRequest = func() *parcelsv1.FollowRequest { return servertest.LeastRequest[*parcelsv1.FollowRequest](t, "testdata/follow.json") }
+	}
 	t.Run("Follow", c.testFollow)
+	servertest.Together(t, c.options(), func(t testing.TB) map[string]func(context.Context) error {
+		rpcs := c.serve(t, servertest.Log(t))
+		return map[string]func(context.Context) error{
+			"/parcels.v1.ParcelService/ReportScan": func(ctx context.Context) error {
+				_, err := rpcs.ReportScan(ctx, c.ReportScanRequest())
+				return err
+			},
+			"/parcels.v1.ParcelService/Follow": func(ctx context.Context) error {
+				stream, err := rpcs.Follow(ctx, c.FollowRequest())
+				if err != nil {
+					return err
+				}
+				return servertest.First(stream)
+			},
+		}
+	})
 }
 
-// serve runs the service with a log, and returns a client of it.
-func (c ParcelServiceContract) serve(t testing.TB, log eventlog.Log) parcelsv1.ParcelServiceClient {
-	return Serve(t, parcelsv1server.ParcelService(c.NewService(t, parcelsv1events.New(log)))).ParcelService()
+// options returns what the tests of each RPC have to know.
+func (c ParcelServiceContract) options() servertest.Options {
+	return servertest.Options{Context: c.Context, Callers: c.Callers, Skip: c.Skip}
+}
+
+// serve runs the service with a log, and returns a client of it. Unless that has options,
+// it makes each call once, and none without a deadline.
+func (c ParcelServiceContract) serve(t testing.TB, log eventlog.Log, options ...client.Option) parcelsv1.ParcelServiceClient {
+	t.Helper()
+	if options == nil {
+		options = servertest.Dialing()
+	}
+	address := servertest.Serve(t, parcelsv1server.ParcelService(c.NewService(t, parcelsv1events.New(log))))
+	conn, err := parcelsv1client.Dial(t.Context(), address, options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn.ParcelService()
 }

@@ -4,6 +4,7 @@
 package parcelsv1test
 
 import (
+	"context"
 	"testing"
 
 	parcelsv1 "example.com/hooked/gen/parcels/v1"
@@ -14,17 +15,22 @@ import (
 
 func (c ParcelServiceContract) testFollow(t *testing.T) {
 	servertest.Tails(t, servertest.Tailing[*parcelsv1.FollowRequest, *parcelsv1.ScanEvent]{
+		Options: c.options(),
+		RPC:     "/parcels.v1.ParcelService/Follow",
 		Request: c.FollowRequest,
-		Append: func(log eventlog.Log, event *parcelsv1.ScanEvent) error {
-			_, err := parcelsv1events.New(log).AppendScanEvent(t.Context(), event)
-			return err
+		After:   "after",
+		ID:      "parcels.v1.ScanEvent.event_id",
+		Append: func(ctx context.Context, log eventlog.Log, events ...*parcelsv1.ScanEvent) ([]eventlog.Receipt, error) {
+			return parcelsv1events.New(log).AppendScanEvent(ctx, events...)
 		},
-		ID: "parcels.v1.ScanEvent.event_id",
-		Open: func(t testing.TB, log eventlog.Log, request *parcelsv1.FollowRequest) (servertest.Receiver[*parcelsv1.ScanEvent], error) {
-			stream, err := c.serve(t, log).Follow(t.Context(), request)
-			return servertest.Held(stream, func(reply *parcelsv1.FollowResponse) []*parcelsv1.ScanEvent {
-				return []*parcelsv1.ScanEvent{reply.GetScan()}
-			}), err
+		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *parcelsv1.FollowRequest) (servertest.Receiver[*parcelsv1.ScanEvent], error) {
+			client := c.serve(t, log)
+			return func(ctx context.Context, request *parcelsv1.FollowRequest) (servertest.Receiver[*parcelsv1.ScanEvent], error) {
+				stream, err := client.Follow(ctx, request)
+				return servertest.Held(stream, func(reply *parcelsv1.FollowResponse) []*parcelsv1.ScanEvent {
+					return []*parcelsv1.ScanEvent{reply.GetScan()}
+				}), err
+			}
 		},
 	})
 }

@@ -4,28 +4,28 @@
 package parcelsv1test
 
 import (
-	"context"
 	"testing"
 
 	parcelsv1 "example.com/hooked/gen/parcels/v1"
+	"example.com/hooked/internal/receiver-runtime/client"
 	"example.com/hooked/internal/receiver-runtime/eventlog"
+	"example.com/hooked/internal/receiver-runtime/server"
 	"example.com/hooked/internal/receiver-runtime/servertest"
 )
 
 func (c ParcelServiceContract) testReportScan(t *testing.T) {
-	servertest.TakesEvents(t, servertest.Intake[*parcelsv1.ReportScanRequest, *parcelsv1.ScanEvent]{
+	servertest.TakesEvents(t, servertest.Intake[*parcelsv1.ReportScanRequest, *parcelsv1.ScanEvent, *parcelsv1.ReportScanResponse]{
+		Options: c.options(),
+		Method:  "/parcels.v1.ParcelService/ReportScan",
+		Name:    "ReportScan",
 		Request: c.ReportScanRequest,
-		Events: func(request *parcelsv1.ReportScanRequest) []*parcelsv1.ScanEvent {
-			return []*parcelsv1.ScanEvent{request.GetScan()}
-		},
-		ID:       "parcels.v1.ScanEvent.event_id",
-		Identity: []string{"depot", "event_id"},
-		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *parcelsv1.ReportScanRequest) error {
-			client := c.serve(t, log)
-			return func(ctx context.Context, request *parcelsv1.ReportScanRequest) error {
-				_, err := client.ReportScan(ctx, request)
-				return err
-			}
+		File:    "testdata/report_scan.json",
+		ID:      "parcels.v1.ScanEvent.event_id",
+		Fields:  server.Fields{Holder: "scan", ID: "event_id", Source: "depot", Type: "event_type", Subject: "parcel", Time: "occurred_at"},
+		Answer:  servertest.Answer{Position: "position", Duplicate: "duplicate"},
+		Stored:  c.StoredScanEvent,
+		Serve: func(t testing.TB, log eventlog.Log, options ...client.Option) servertest.Caller {
+			return servertest.Unary(c.serve(t, log, options...).ReportScan)
 		},
 	})
 }

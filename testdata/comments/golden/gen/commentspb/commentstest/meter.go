@@ -4,11 +4,15 @@
 package commentstest
 
 import (
+	"context"
 	"testing"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/comments/golden/gen/commentspb"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/comments/golden/gen/commentspb/commentsclient"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/comments/golden/gen/commentspb/commentsevents"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/comments/golden/gen/commentspb/commentsserver"
 )
@@ -20,24 +24,83 @@ type MeterContract struct {
 	// NewService makes the service to test, as main does.
 	NewService func(testing.TB, *commentsevents.Log) commentspb.MeterServer
 	// MeasureRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/measure.json,
+	// and if there is no such file, it has a value in every field.
 	MeasureRequest func() *commentspb.Measurement
 	// CalibrateRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/calibrate.json,
+	// and if there is no such file, it has a value in every field.
 	CalibrateRequest func() *commentspb.Calibration
 	// ResetRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/reset.json,
+	// and if there is no such file, it has a value in every field.
 	ResetRequest func() *commentspb.ResetEvent
+	// StoredMeasurement returns what the service stores of an event that is sent, nil if it
+	// leaves it out. By default it stores all of them as they are.
+	StoredMeasurement func(*commentspb.Measurement) *commentspb.Measurement
+	// StoredCalibration returns what the service stores of an event that is sent, nil if it
+	// leaves it out. By default it stores all of them as they are.
+	StoredCalibration func(*commentspb.Calibration) *commentspb.Calibration
+	// Context returns the context of a call, with what a caller must send beside the
+	// request, such as a token. By default nothing is added.
+	Context func(context.Context) context.Context
+	// Callers is how many calls the service takes at once. By default 32 are made.
+	Callers int
+	// Skip are the tests that are left out, by the names of their subtests, such as
+	// "receive/unknown fields are kept", each with the reason.
+	Skip map[string]string
 }
 
 // Test tests the service, each RPC in a subtest.
 func (c MeterContract) Test(t *testing.T) {
+	if c.MeasureRequest == nil {
+		c.MeasureRequest = servertest.Requests[*commentspb.Measurement](t, "testdata/measure.json", "comments.Measurement.number")
+	}
 	t.Run("Measure", c.testMeasure)
+	if c.CalibrateRequest == nil {
+		c.CalibrateRequest = servertest.Requests[*commentspb.Calibration](t, "testdata/calibrate.json")
+	}
 	t.Run("Calibrate", c.testCalibrate)
+	if c.ResetRequest == nil {
+		c.ResetRequest = servertest.Requests[*commentspb.ResetEvent](t, "testdata/reset.json")
+	}
 	t.Run("Reset", c.testReset)
+	servertest.Together(t, c.options(), func(t testing.TB) map[string]func(context.Context) error {
+		rpcs := c.serve(t, servertest.Log(t))
+		return map[string]func(context.Context) error{
+			"/comments.Meter/Measure": func(ctx context.Context) error {
+				_, err := rpcs.Measure(ctx, c.MeasureRequest())
+				return err
+			},
+			"/comments.Meter/Calibrate": func(ctx context.Context) error {
+				_, err := rpcs.Calibrate(ctx, c.CalibrateRequest())
+				return err
+			},
+			"/comments.Meter/Reset": func(ctx context.Context) error {
+				_, err := rpcs.Reset(ctx, c.ResetRequest())
+				return err
+			},
+		}
+	})
 }
 
-// serve runs the service with a log, and returns a client of it.
-func (c MeterContract) serve(t testing.TB, log eventlog.Log) commentspb.MeterClient {
-	return Serve(t, commentsserver.Meter(c.NewService(t, commentsevents.New(log)))).Meter()
+// options returns what the tests of each RPC have to know.
+func (c MeterContract) options() servertest.Options {
+	return servertest.Options{Context: c.Context, Callers: c.Callers, Skip: c.Skip}
+}
+
+// serve runs the service with a log, and returns a client of it. Unless that has options,
+// it makes each call once, and none without a deadline.
+func (c MeterContract) serve(t testing.TB, log eventlog.Log, options ...client.Option) commentspb.MeterClient {
+	t.Helper()
+	if options == nil {
+		options = servertest.Dialing()
+	}
+	address := servertest.Serve(t, commentsserver.Meter(c.NewService(t, commentsevents.New(log))))
+	conn, err := commentsclient.Dial(t.Context(), address, options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn.Meter()
 }

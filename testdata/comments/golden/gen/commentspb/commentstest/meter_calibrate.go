@@ -4,27 +4,27 @@
 package commentstest
 
 import (
-	"context"
 	"testing"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/comments/golden/gen/commentspb"
 )
 
 func (c MeterContract) testCalibrate(t *testing.T) {
-	servertest.TakesEvents(t, servertest.Intake[*commentspb.Calibration, *commentspb.Calibration]{
+	servertest.TakesEvents(t, servertest.Intake[*commentspb.Calibration, *commentspb.Calibration, *commentspb.Measured]{
+		Options: c.options(),
+		Method:  "/comments.Meter/Calibrate",
+		Name:    "Calibrate",
 		Request: c.CalibrateRequest,
-		Events: func(event *commentspb.Calibration) []*commentspb.Calibration {
-			return []*commentspb.Calibration{event}
-		},
-		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *commentspb.Calibration) error {
-			client := c.serve(t, log)
-			return func(ctx context.Context, request *commentspb.Calibration) error {
-				_, err := client.Calibrate(ctx, request)
-				return err
-			}
+		File:    "testdata/calibrate.json",
+		Fields:  server.Fields{Data: "payload"},
+		Stored:  c.StoredCalibration,
+		Serve: func(t testing.TB, log eventlog.Log, options ...client.Option) servertest.Caller {
+			return servertest.Unary(c.serve(t, log, options...).Calibrate)
 		},
 	})
 }

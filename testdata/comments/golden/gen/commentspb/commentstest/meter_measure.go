@@ -4,29 +4,29 @@
 package commentstest
 
 import (
-	"context"
 	"testing"
+	"time"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/comments/golden/gen/commentspb"
 )
 
 func (c MeterContract) testMeasure(t *testing.T) {
-	servertest.TakesEvents(t, servertest.Intake[*commentspb.Measurement, *commentspb.Measurement]{
+	servertest.TakesEvents(t, servertest.Intake[*commentspb.Measurement, *commentspb.Measurement, *commentspb.Measured]{
+		Options: c.options(),
+		Method:  "/comments.Meter/Measure",
+		Name:    "Measure",
 		Request: c.MeasureRequest,
-		Events: func(event *commentspb.Measurement) []*commentspb.Measurement {
-			return []*commentspb.Measurement{event}
-		},
-		ID:       "comments.Measurement.number",
-		Identity: []string{"sensor", "number"},
-		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *commentspb.Measurement) error {
-			client := c.serve(t, log)
-			return func(ctx context.Context, request *commentspb.Measurement) error {
-				_, err := client.Measure(ctx, request)
-				return err
-			}
+		File:    "testdata/measure.json",
+		ID:      "comments.Measurement.number",
+		Fields:  server.Fields{ID: "number", Source: "sensor", Type: "quantity", Subject: "room", Time: "at", Unit: time.Millisecond},
+		Stored:  c.StoredMeasurement,
+		Serve: func(t testing.TB, log eventlog.Log, options ...client.Option) servertest.Caller {
+			return servertest.Unary(c.serve(t, log, options...).Measure)
 		},
 	})
 }

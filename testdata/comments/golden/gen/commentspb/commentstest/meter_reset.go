@@ -13,9 +13,16 @@ import (
 )
 
 func (c MeterContract) testReset(t *testing.T) {
-	client := c.serve(t, servertest.Log(t))
-	servertest.Answers(t, c.ResetRequest, func(ctx context.Context, request *commentspb.ResetEvent) error {
-		_, err := client.Reset(ctx, request)
-		return err
+	servertest.Answers(t, servertest.Plain[*commentspb.ResetEvent]{
+		Options: c.options(),
+		RPC:     "/comments.Meter/Reset",
+		Request: c.ResetRequest,
+		Serve: func(t testing.TB) func(context.Context, *commentspb.ResetEvent) error {
+			client := c.serve(t, servertest.Log(t))
+			return func(ctx context.Context, request *commentspb.ResetEvent) error {
+				_, err := client.Reset(ctx, request)
+				return err
+			}
+		},
 	})
 }

@@ -4,11 +4,15 @@
 package editionstest
 
 import (
+	"context"
 	"testing"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/editions/golden/gen/editionspb"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/editions/golden/gen/editionspb/editionsclient"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/editions/golden/gen/editionspb/editionsevents"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/editions/golden/gen/editionspb/editionsserver"
 )
@@ -20,24 +24,83 @@ type OpaqueContract struct {
 	// NewService makes the service to test, as main does.
 	NewService func(testing.TB, *editionsevents.Log) editionspb.OpaqueServer
 	// TakeRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/take.json,
+	// and if there is no such file, it has a value in every field.
 	TakeRequest func() *editionspb.PressEvent
 	// TakeManyRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/take_many.json,
+	// and if there is no such file, it has a value in every field.
 	TakeManyRequest func() *editionspb.Presses
 	// GetRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/get.json,
+	// and if there is no such file, it has a value in every field.
 	GetRequest func() *editionspb.Presses
+	// StoredPressEvent returns what the service stores of an event that is sent, nil if it
+	// leaves it out. By default it stores all of them as they are.
+	StoredPressEvent func(*editionspb.PressEvent) *editionspb.PressEvent
+	// Context returns the context of a call, with what a caller must send beside the
+	// request, such as a token. By default nothing is added.
+	Context func(context.Context) context.Context
+	// Callers is how many calls the service takes at once. By default 32 are made.
+	Callers int
+	// Skip are the tests that are left out, by the names of their subtests, such as
+	// "receive/unknown fields are kept", each with the reason.
+	Skip map[string]string
 }
 
 // Test tests the service, each RPC in a subtest.
 func (c OpaqueContract) Test(t *testing.T) {
+	if c.TakeRequest == nil {
+		c.TakeRequest = servertest.Requests[*editionspb.PressEvent](t, "testdata/take.json", "editions.PressEvent.event_id")
+	}
 	t.Run("Take", c.testTake)
+	if c.TakeManyRequest == nil {
+		c.TakeManyRequest = servertest.Requests[*editionspb.Presses](t, "testdata/take_many.json", "editions.PressEvent.event_id")
+	}
 	t.Run("TakeMany", c.testTakeMany)
+	if c.GetRequest == nil {
+		c.GetRequest = servertest.Requests[*editionspb.Presses](t, "testdata/get.json", "editions.PressEvent.event_id")
+	}
 	t.Run("Get", c.testGet)
+	servertest.Together(t, c.options(), func(t testing.TB) map[string]func(context.Context) error {
+		rpcs := c.serve(t, servertest.Log(t))
+		return map[string]func(context.Context) error{
+			"/editions.Opaque/Take": func(ctx context.Context) error {
+				_, err := rpcs.Take(ctx, c.TakeRequest())
+				return err
+			},
+			"/editions.Opaque/TakeMany": func(ctx context.Context) error {
+				stream, err := rpcs.TakeMany(ctx)
+				if err != nil {
+					return err
+				}
+				return servertest.Upload(stream, c.TakeManyRequest())
+			},
+			"/editions.Opaque/Get": func(ctx context.Context) error {
+				_, err := rpcs.Get(ctx, c.GetRequest())
+				return err
+			},
+		}
+	})
 }
 
-// serve runs the service with a log, and returns a client of it.
-func (c OpaqueContract) serve(t testing.TB, log eventlog.Log) editionspb.OpaqueClient {
-	return Serve(t, editionsserver.Opaque(c.NewService(t, editionsevents.New(log)))).Opaque()
+// options returns what the tests of each RPC have to know.
+func (c OpaqueContract) options() servertest.Options {
+	return servertest.Options{Context: c.Context, Callers: c.Callers, Skip: c.Skip}
+}
+
+// serve runs the service with a log, and returns a client of it. Unless that has options,
+// it makes each call once, and none without a deadline.
+func (c OpaqueContract) serve(t testing.TB, log eventlog.Log, options ...client.Option) editionspb.OpaqueClient {
+	t.Helper()
+	if options == nil {
+		options = servertest.Dialing()
+	}
+	address := servertest.Serve(t, editionsserver.Opaque(c.NewService(t, editionsevents.New(log))))
+	conn, err := editionsclient.Dial(t.Context(), address, options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn.Opaque()
 }

@@ -4,29 +4,28 @@
 package editionstest
 
 import (
-	"context"
 	"testing"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/editions/golden/gen/editionspb"
 )
 
 func (c OpaqueContract) testGet(t *testing.T) {
-	servertest.TakesEvents(t, servertest.Intake[*editionspb.Presses, *editionspb.PressEvent]{
+	servertest.TakesEvents(t, servertest.Intake[*editionspb.Presses, *editionspb.PressEvent, *editionspb.Reply]{
+		Options: c.options(),
+		Method:  "/editions.Opaque/Get",
+		Name:    "Get",
 		Request: c.GetRequest,
-		Events: func(request *editionspb.Presses) []*editionspb.PressEvent {
-			return request.GetPresses()
-		},
-		ID:       "editions.PressEvent.event_id",
-		Identity: []string{"source", "event_id"},
-		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *editionspb.Presses) error {
-			client := c.serve(t, log)
-			return func(ctx context.Context, request *editionspb.Presses) error {
-				_, err := client.Get(ctx, request)
-				return err
-			}
+		File:    "testdata/get.json",
+		ID:      "editions.PressEvent.event_id",
+		Fields:  server.Fields{Holder: "presses", ID: "event_id", Source: "source", Type: "event_type"},
+		Stored:  c.StoredPressEvent,
+		Serve: func(t testing.TB, log eventlog.Log, options ...client.Option) servertest.Caller {
+			return servertest.Unary(c.serve(t, log, options...).Get)
 		},
 	})
 }

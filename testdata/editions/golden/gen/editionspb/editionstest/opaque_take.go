@@ -4,29 +4,28 @@
 package editionstest
 
 import (
-	"context"
 	"testing"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/editions/golden/gen/editionspb"
 )
 
 func (c OpaqueContract) testTake(t *testing.T) {
-	servertest.TakesEvents(t, servertest.Intake[*editionspb.PressEvent, *editionspb.PressEvent]{
+	servertest.TakesEvents(t, servertest.Intake[*editionspb.PressEvent, *editionspb.PressEvent, *editionspb.Reply]{
+		Options: c.options(),
+		Method:  "/editions.Opaque/Take",
+		Name:    "Take",
 		Request: c.TakeRequest,
-		Events: func(event *editionspb.PressEvent) []*editionspb.PressEvent {
-			return []*editionspb.PressEvent{event}
-		},
-		ID:       "editions.PressEvent.event_id",
-		Identity: []string{"source", "event_id"},
-		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *editionspb.PressEvent) error {
-			client := c.serve(t, log)
-			return func(ctx context.Context, request *editionspb.PressEvent) error {
-				_, err := client.Take(ctx, request)
-				return err
-			}
+		File:    "testdata/take.json",
+		ID:      "editions.PressEvent.event_id",
+		Fields:  server.Fields{ID: "event_id", Source: "source", Type: "event_type"},
+		Stored:  c.StoredPressEvent,
+		Serve: func(t testing.TB, log eventlog.Log, options ...client.Option) servertest.Caller {
+			return servertest.Unary(c.serve(t, log, options...).Take)
 		},
 	})
 }

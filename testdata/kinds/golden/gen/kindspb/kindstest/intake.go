@@ -4,12 +4,16 @@
 package kindstest
 
 import (
+	"context"
 	"testing"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb/kindsclient"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb/kindsevents"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb/kindsserver"
 )
@@ -21,52 +25,185 @@ type IntakeContract struct {
 	// NewService makes the service to test, as main does.
 	NewService func(testing.TB, *kindsevents.Log) kindspb.IntakeServer
 	// OneRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/one.json,
+	// and if there is no such file, it has a value in every field.
 	OneRequest func() *kindspb.ClickEvent
 	// HeldRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/held.json,
+	// and if there is no such file, it has a value in every field.
 	HeldRequest func() *kindspb.HeldRequest
 	// BatchRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/batch.json,
+	// and if there is no such file, it has a value in every field.
 	BatchRequest func() *kindspb.BatchRequest
 	// UploadRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/upload.json,
+	// and if there is no such file, it has a value in every field.
 	UploadRequest func() *kindspb.ClickEvent
 	// UploadHeldRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/upload_held.json,
+	// and if there is no such file, it has a value in every field.
 	UploadHeldRequest func() *kindspb.HeldRequest
 	// UploadBatchesRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/upload_batches.json,
+	// and if there is no such file, it has a value in every field.
 	UploadBatchesRequest func() *kindspb.BatchRequest
 	// ExchangeRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/exchange.json,
+	// and if there is no such file, it has a value in every field.
 	ExchangeRequest func() *kindspb.ClickEvent
 	// ExchangeBatchesRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/exchange_batches.json,
+	// and if there is no such file, it has a value in every field.
 	ExchangeBatchesRequest func() *kindspb.BatchRequest
 	// FollowRequest returns a request that the service accepts, a new one for each
-	// call. By default the request is empty.
+	// call. By default it is in testdata/follow.json,
+	// and if there is no such file, it has only what it must have.
 	FollowRequest func() *kindspb.FollowRequest
 	// FollowAllRequest returns a request that the service accepts, a new one for each
-	// call. By default the request is empty.
+	// call. By default it is in testdata/follow_all.json,
+	// and if there is no such file, it has only what it must have.
 	FollowAllRequest func() *emptypb.Empty
+	// StoredClickEvent returns what the service stores of an event that is sent, nil if it
+	// leaves it out. By default it stores all of them as they are.
+	StoredClickEvent func(*kindspb.ClickEvent) *kindspb.ClickEvent
+	// Context returns the context of a call, with what a caller must send beside the
+	// request, such as a token. By default nothing is added.
+	Context func(context.Context) context.Context
+	// Callers is how many calls the service takes at once. By default 32 are made.
+	Callers int
+	// Skip are the tests that are left out, by the names of their subtests, such as
+	// "receive/unknown fields are kept", each with the reason.
+	Skip map[string]string
 }
 
 // Test tests the service, each RPC in a subtest.
 func (c IntakeContract) Test(t *testing.T) {
+	if c.OneRequest == nil {
+		c.OneRequest = servertest.Requests[*kindspb.ClickEvent](t, "testdata/one.json")
+	}
 	t.Run("One", c.testOne)
+	if c.HeldRequest == nil {
+		c.HeldRequest = servertest.Requests[*kindspb.HeldRequest](t, "testdata/held.json")
+	}
 	t.Run("Held", c.testHeld)
+	if c.BatchRequest == nil {
+		c.BatchRequest = servertest.Requests[*kindspb.BatchRequest](t, "testdata/batch.json")
+	}
 	t.Run("Batch", c.testBatch)
+	if c.UploadRequest == nil {
+		c.UploadRequest = servertest.Requests[*kindspb.ClickEvent](t, "testdata/upload.json")
+	}
 	t.Run("Upload", c.testUpload)
+	if c.UploadHeldRequest == nil {
+		c.UploadHeldRequest = servertest.Requests[*kindspb.HeldRequest](t, "testdata/upload_held.json")
+	}
 	t.Run("UploadHeld", c.testUploadHeld)
+	if c.UploadBatchesRequest == nil {
+		c.UploadBatchesRequest = servertest.Requests[*kindspb.BatchRequest](t, "testdata/upload_batches.json")
+	}
 	t.Run("UploadBatches", c.testUploadBatches)
+	if c.ExchangeRequest == nil {
+		c.ExchangeRequest = servertest.Requests[*kindspb.ClickEvent](t, "testdata/exchange.json")
+	}
 	t.Run("Exchange", c.testExchange)
+	if c.ExchangeBatchesRequest == nil {
+		c.ExchangeBatchesRequest = servertest.Requests[*kindspb.BatchRequest](t, "testdata/exchange_batches.json")
+	}
 	t.Run("ExchangeBatches", c.testExchangeBatches)
+	if c.FollowRequest == nil {
+		c.FollowRequest = func() *kindspb.FollowRequest { return servertest.LeastRequest[*kindspb.FollowRequest](t, "testdata/follow.json") }
+	}
 	t.Run("Follow", c.testFollow)
+	if c.FollowAllRequest == nil {
+		c.FollowAllRequest = func() *emptypb.Empty { return servertest.LeastRequest[*emptypb.Empty](t, "testdata/follow_all.json") }
+	}
 	t.Run("FollowAll", c.testFollowAll)
+	servertest.Together(t, c.options(), func(t testing.TB) map[string]func(context.Context) error {
+		rpcs := c.serve(t, servertest.Log(t))
+		return map[string]func(context.Context) error{
+			"/kinds.v1.Intake/One": func(ctx context.Context) error {
+				_, err := rpcs.One(ctx, c.OneRequest())
+				return err
+			},
+			"/kinds.v1.Intake/Held": func(ctx context.Context) error {
+				_, err := rpcs.Held(ctx, c.HeldRequest())
+				return err
+			},
+			"/kinds.v1.Intake/Batch": func(ctx context.Context) error {
+				_, err := rpcs.Batch(ctx, c.BatchRequest())
+				return err
+			},
+			"/kinds.v1.Intake/Upload": func(ctx context.Context) error {
+				stream, err := rpcs.Upload(ctx)
+				if err != nil {
+					return err
+				}
+				return servertest.Upload(stream, c.UploadRequest())
+			},
+			"/kinds.v1.Intake/UploadHeld": func(ctx context.Context) error {
+				stream, err := rpcs.UploadHeld(ctx)
+				if err != nil {
+					return err
+				}
+				return servertest.Upload(stream, c.UploadHeldRequest())
+			},
+			"/kinds.v1.Intake/UploadBatches": func(ctx context.Context) error {
+				stream, err := rpcs.UploadBatches(ctx)
+				if err != nil {
+					return err
+				}
+				return servertest.Upload(stream, c.UploadBatchesRequest())
+			},
+			"/kinds.v1.Intake/Exchange": func(ctx context.Context) error {
+				stream, err := rpcs.Exchange(ctx)
+				if err != nil {
+					return err
+				}
+				return servertest.Exchange(stream, c.ExchangeRequest())
+			},
+			"/kinds.v1.Intake/ExchangeBatches": func(ctx context.Context) error {
+				stream, err := rpcs.ExchangeBatches(ctx)
+				if err != nil {
+					return err
+				}
+				return servertest.Exchange(stream, c.ExchangeBatchesRequest())
+			},
+			"/kinds.v1.Intake/Follow": func(ctx context.Context) error {
+				stream, err := rpcs.Follow(ctx, c.FollowRequest())
+				if err != nil {
+					return err
+				}
+				return servertest.First(stream)
+			},
+			"/kinds.v1.Intake/FollowAll": func(ctx context.Context) error {
+				stream, err := rpcs.FollowAll(ctx, c.FollowAllRequest())
+				if err != nil {
+					return err
+				}
+				return servertest.First(stream)
+			},
+		}
+	})
 }
 
-// serve runs the service with a log, and returns a client of it.
-func (c IntakeContract) serve(t testing.TB, log eventlog.Log) kindspb.IntakeClient {
-	return Serve(t, kindsserver.Intake(c.NewService(t, kindsevents.New(log)))).Intake()
+// options returns what the tests of each RPC have to know.
+func (c IntakeContract) options() servertest.Options {
+	return servertest.Options{Context: c.Context, Callers: c.Callers, Skip: c.Skip}
+}
+
+// serve runs the service with a log, and returns a client of it. Unless that has options,
+// it makes each call once, and none without a deadline.
+func (c IntakeContract) serve(t testing.TB, log eventlog.Log, options ...client.Option) kindspb.IntakeClient {
+	t.Helper()
+	if options == nil {
+		options = servertest.Dialing()
+	}
+	address := servertest.Serve(t, kindsserver.Intake(c.NewService(t, kindsevents.New(log))))
+	conn, err := kindsclient.Dial(t.Context(), address, options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn.Intake()
 }

@@ -4,27 +4,28 @@
 package kindstest
 
 import (
-	"context"
 	"testing"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
 )
 
 func (c IntakeContract) testBatch(t *testing.T) {
-	servertest.TakesEvents(t, servertest.Intake[*kindspb.BatchRequest, *kindspb.ClickEvent]{
+	servertest.TakesEvents(t, servertest.Intake[*kindspb.BatchRequest, *kindspb.ClickEvent, *kindspb.Reply]{
+		Options: c.options(),
+		Method:  "/kinds.v1.Intake/Batch",
+		Name:    "Batch",
 		Request: c.BatchRequest,
-		Events: func(request *kindspb.BatchRequest) []*kindspb.ClickEvent {
-			return request.GetEvents()
-		},
-		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *kindspb.BatchRequest) error {
-			client := c.serve(t, log)
-			return func(ctx context.Context, request *kindspb.BatchRequest) error {
-				_, err := client.Batch(ctx, request)
-				return err
-			}
+		File:    "testdata/batch.json",
+		Fields:  server.Fields{Holder: "events", Type: "type", Subject: "user_id", Time: "event_time"},
+		Answer:  servertest.Answer{Count: "count"},
+		Stored:  c.StoredClickEvent,
+		Serve: func(t testing.TB, log eventlog.Log, options ...client.Option) servertest.Caller {
+			return servertest.Unary(c.serve(t, log, options...).Batch)
 		},
 	})
 }

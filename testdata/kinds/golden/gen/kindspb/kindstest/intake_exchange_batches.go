@@ -4,30 +4,28 @@
 package kindstest
 
 import (
-	"context"
 	"testing"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
+	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
 )
 
 func (c IntakeContract) testExchangeBatches(t *testing.T) {
-	servertest.TakesEvents(t, servertest.Intake[*kindspb.BatchRequest, *kindspb.ClickEvent]{
+	servertest.TakesEvents(t, servertest.Intake[*kindspb.BatchRequest, *kindspb.ClickEvent, *emptypb.Empty]{
+		Options: c.options(),
+		Method:  "/kinds.v1.Intake/ExchangeBatches",
+		Name:    "ExchangeBatches",
 		Request: c.ExchangeBatchesRequest,
-		Events: func(request *kindspb.BatchRequest) []*kindspb.ClickEvent {
-			return request.GetEvents()
-		},
-		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *kindspb.BatchRequest) error {
-			client := c.serve(t, log)
-			return func(ctx context.Context, request *kindspb.BatchRequest) error {
-				stream, err := client.ExchangeBatches(ctx)
-				if err != nil {
-					return err
-				}
-				return servertest.Exchange(stream, request)
-			}
+		File:    "testdata/exchange_batches.json",
+		Fields:  server.Fields{Holder: "events", Type: "type", Subject: "user_id", Time: "event_time"},
+		Stored:  c.StoredClickEvent,
+		Serve: func(t testing.TB, log eventlog.Log, options ...client.Option) servertest.Caller {
+			return servertest.Sending(c.serve(t, log, options...).ExchangeBatches)
 		},
 	})
 }

@@ -4,6 +4,7 @@
 package kindstest
 
 import (
+	"context"
 	"testing"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
@@ -15,13 +16,19 @@ import (
 
 func (c IntakeContract) testFollow(t *testing.T) {
 	servertest.Tails(t, servertest.Tailing[*kindspb.FollowRequest, *kindspb.ClickEvent]{
+		Options: c.options(),
+		RPC:     "/kinds.v1.Intake/Follow",
 		Request: c.FollowRequest,
-		Append: func(log eventlog.Log, event *kindspb.ClickEvent) error {
-			_, err := kindsevents.New(log).AppendClickEvent(t.Context(), event)
-			return err
+		After:   "after",
+		Since:   "since",
+		Append: func(ctx context.Context, log eventlog.Log, events ...*kindspb.ClickEvent) ([]eventlog.Receipt, error) {
+			return kindsevents.New(log).AppendClickEvent(ctx, events...)
 		},
-		Open: func(t testing.TB, log eventlog.Log, request *kindspb.FollowRequest) (servertest.Receiver[*kindspb.ClickEvent], error) {
-			return c.serve(t, log).Follow(t.Context(), request)
+		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *kindspb.FollowRequest) (servertest.Receiver[*kindspb.ClickEvent], error) {
+			client := c.serve(t, log)
+			return func(ctx context.Context, request *kindspb.FollowRequest) (servertest.Receiver[*kindspb.ClickEvent], error) {
+				return client.Follow(ctx, request)
+			}
 		},
 	})
 }

@@ -4,6 +4,7 @@
 package kindstest
 
 import (
+	"context"
 	"testing"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
@@ -16,13 +17,17 @@ import (
 
 func (c IntakeContract) testFollowAll(t *testing.T) {
 	servertest.Tails(t, servertest.Tailing[*emptypb.Empty, *kindspb.ClickEvent]{
+		Options: c.options(),
+		RPC:     "/kinds.v1.Intake/FollowAll",
 		Request: c.FollowAllRequest,
-		Append: func(log eventlog.Log, event *kindspb.ClickEvent) error {
-			_, err := kindsevents.New(log).AppendClickEvent(t.Context(), event)
-			return err
+		Append: func(ctx context.Context, log eventlog.Log, events ...*kindspb.ClickEvent) ([]eventlog.Receipt, error) {
+			return kindsevents.New(log).AppendClickEvent(ctx, events...)
 		},
-		Open: func(t testing.TB, log eventlog.Log, request *emptypb.Empty) (servertest.Receiver[*kindspb.ClickEvent], error) {
-			return c.serve(t, log).FollowAll(t.Context(), request)
+		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *emptypb.Empty) (servertest.Receiver[*kindspb.ClickEvent], error) {
+			client := c.serve(t, log)
+			return func(ctx context.Context, request *emptypb.Empty) (servertest.Receiver[*kindspb.ClickEvent], error) {
+				return client.FollowAll(ctx, request)
+			}
 		},
 	})
 }

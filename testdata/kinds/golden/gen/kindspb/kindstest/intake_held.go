@@ -4,27 +4,28 @@
 package kindstest
 
 import (
-	"context"
 	"testing"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
 )
 
 func (c IntakeContract) testHeld(t *testing.T) {
-	servertest.TakesEvents(t, servertest.Intake[*kindspb.HeldRequest, *kindspb.ClickEvent]{
+	servertest.TakesEvents(t, servertest.Intake[*kindspb.HeldRequest, *kindspb.ClickEvent, *kindspb.Reply]{
+		Options: c.options(),
+		Method:  "/kinds.v1.Intake/Held",
+		Name:    "Held",
 		Request: c.HeldRequest,
-		Events: func(request *kindspb.HeldRequest) []*kindspb.ClickEvent {
-			return []*kindspb.ClickEvent{request.GetEvent()}
-		},
-		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *kindspb.HeldRequest) error {
-			client := c.serve(t, log)
-			return func(ctx context.Context, request *kindspb.HeldRequest) error {
-				_, err := client.Held(ctx, request)
-				return err
-			}
+		File:    "testdata/held.json",
+		Fields:  server.Fields{Holder: "event", Type: "type", Subject: "user_id", Time: "event_time"},
+		Answer:  servertest.Answer{Count: "count"},
+		Stored:  c.StoredClickEvent,
+		Serve: func(t testing.TB, log eventlog.Log, options ...client.Option) servertest.Caller {
+			return servertest.Unary(c.serve(t, log, options...).Held)
 		},
 	})
 }

@@ -4,27 +4,28 @@
 package kindstest
 
 import (
-	"context"
 	"testing"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
 )
 
 func (c IntakeContract) testOne(t *testing.T) {
-	servertest.TakesEvents(t, servertest.Intake[*kindspb.ClickEvent, *kindspb.ClickEvent]{
+	servertest.TakesEvents(t, servertest.Intake[*kindspb.ClickEvent, *kindspb.ClickEvent, *kindspb.Reply]{
+		Options: c.options(),
+		Method:  "/kinds.v1.Intake/One",
+		Name:    "One",
 		Request: c.OneRequest,
-		Events: func(event *kindspb.ClickEvent) []*kindspb.ClickEvent {
-			return []*kindspb.ClickEvent{event}
-		},
-		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *kindspb.ClickEvent) error {
-			client := c.serve(t, log)
-			return func(ctx context.Context, request *kindspb.ClickEvent) error {
-				_, err := client.One(ctx, request)
-				return err
-			}
+		File:    "testdata/one.json",
+		Fields:  server.Fields{Type: "type", Subject: "user_id", Time: "event_time"},
+		Answer:  servertest.Answer{Count: "count"},
+		Stored:  c.StoredClickEvent,
+		Serve: func(t testing.TB, log eventlog.Log, options ...client.Option) servertest.Caller {
+			return servertest.Unary(c.serve(t, log, options...).One)
 		},
 	})
 }

@@ -4,30 +4,28 @@
 package kindstest
 
 import (
-	"context"
 	"testing"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
 )
 
 func (c IntakeContract) testUploadBatches(t *testing.T) {
-	servertest.TakesEvents(t, servertest.Intake[*kindspb.BatchRequest, *kindspb.ClickEvent]{
+	servertest.TakesEvents(t, servertest.Intake[*kindspb.BatchRequest, *kindspb.ClickEvent, *kindspb.Reply]{
+		Options: c.options(),
+		Method:  "/kinds.v1.Intake/UploadBatches",
+		Name:    "UploadBatches",
 		Request: c.UploadBatchesRequest,
-		Events: func(request *kindspb.BatchRequest) []*kindspb.ClickEvent {
-			return request.GetEvents()
-		},
-		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *kindspb.BatchRequest) error {
-			client := c.serve(t, log)
-			return func(ctx context.Context, request *kindspb.BatchRequest) error {
-				stream, err := client.UploadBatches(ctx)
-				if err != nil {
-					return err
-				}
-				return servertest.Upload(stream, request)
-			}
+		File:    "testdata/upload_batches.json",
+		Fields:  server.Fields{Holder: "events", Type: "type", Subject: "user_id", Time: "event_time"},
+		Answer:  servertest.Answer{Count: "count"},
+		Stored:  c.StoredClickEvent,
+		Serve: func(t testing.TB, log eventlog.Log, options ...client.Option) servertest.Caller {
+			return servertest.Sending(c.serve(t, log, options...).UploadBatches)
 		},
 	})
 }

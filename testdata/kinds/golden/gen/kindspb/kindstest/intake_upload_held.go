@@ -4,30 +4,28 @@
 package kindstest
 
 import (
-	"context"
 	"testing"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
+	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
 )
 
 func (c IntakeContract) testUploadHeld(t *testing.T) {
-	servertest.TakesEvents(t, servertest.Intake[*kindspb.HeldRequest, *kindspb.ClickEvent]{
+	servertest.TakesEvents(t, servertest.Intake[*kindspb.HeldRequest, *kindspb.ClickEvent, *emptypb.Empty]{
+		Options: c.options(),
+		Method:  "/kinds.v1.Intake/UploadHeld",
+		Name:    "UploadHeld",
 		Request: c.UploadHeldRequest,
-		Events: func(request *kindspb.HeldRequest) []*kindspb.ClickEvent {
-			return []*kindspb.ClickEvent{request.GetEvent()}
-		},
-		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *kindspb.HeldRequest) error {
-			client := c.serve(t, log)
-			return func(ctx context.Context, request *kindspb.HeldRequest) error {
-				stream, err := client.UploadHeld(ctx)
-				if err != nil {
-					return err
-				}
-				return servertest.Upload(stream, request)
-			}
+		File:    "testdata/upload_held.json",
+		Fields:  server.Fields{Holder: "event", Type: "type", Subject: "user_id", Time: "event_time"},
+		Stored:  c.StoredClickEvent,
+		Serve: func(t testing.TB, log eventlog.Log, options ...client.Option) servertest.Caller {
+			return servertest.Sending(c.serve(t, log, options...).UploadHeld)
 		},
 	})
 }

@@ -4,7 +4,10 @@
 package kindstest
 
 import (
+	"context"
 	"testing"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb/kindsserver"
@@ -17,33 +20,108 @@ type OtherContract struct {
 	// NewService makes the service to test, as main does.
 	NewService func(testing.TB) kindspb.OtherServer
 	// UnaryRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/unary.json,
+	// and if there is no such file, it has a value in every field.
 	UnaryRequest func() *kindspb.Reply
 	// ClientStreamRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/client_stream.json,
+	// and if there is no such file, it has a value in every field.
 	ClientStreamRequest func() *kindspb.Reply
 	// ServerStreamRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/server_stream.json,
+	// and if there is no such file, it has a value in every field.
 	ServerStreamRequest func() *kindspb.ClickEvent
 	// BidiRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/bidi.json,
+	// and if there is no such file, it has a value in every field.
 	BidiRequest func() *kindspb.Reply
 	// NotHeldRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/not_held.json,
+	// and if there is no such file, it has a value in every field.
 	NotHeldRequest func() *kindspb.UpdateRequest
 	// NotTakenRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/not_taken.json,
+	// and if there is no such file, it has a value in every field.
 	NotTakenRequest func() *kindspb.ClickEvent
+	// Context returns the context of a call, with what a caller must send beside the
+	// request, such as a token. By default nothing is added.
+	Context func(context.Context) context.Context
+	// Callers is how many calls the service takes at once. By default 32 are made.
+	Callers int
+	// Skip are the tests that are left out, by the names of their subtests, such as
+	// "receive/unknown fields are kept", each with the reason.
+	Skip map[string]string
 }
 
 // Test tests the service, each RPC in a subtest.
 func (c OtherContract) Test(t *testing.T) {
+	if c.UnaryRequest == nil {
+		c.UnaryRequest = servertest.Requests[*kindspb.Reply](t, "testdata/unary.json")
+	}
 	t.Run("Unary", c.testUnary)
+	if c.ClientStreamRequest == nil {
+		c.ClientStreamRequest = servertest.Requests[*kindspb.Reply](t, "testdata/client_stream.json")
+	}
 	t.Run("ClientStream", c.testClientStream)
+	if c.ServerStreamRequest == nil {
+		c.ServerStreamRequest = servertest.Requests[*kindspb.ClickEvent](t, "testdata/server_stream.json")
+	}
 	t.Run("ServerStream", c.testServerStream)
+	if c.BidiRequest == nil {
+		c.BidiRequest = servertest.Requests[*kindspb.Reply](t, "testdata/bidi.json")
+	}
 	t.Run("Bidi", c.testBidi)
+	if c.NotHeldRequest == nil {
+		c.NotHeldRequest = servertest.Requests[*kindspb.UpdateRequest](t, "testdata/not_held.json")
+	}
 	t.Run("NotHeld", c.testNotHeld)
+	if c.NotTakenRequest == nil {
+		c.NotTakenRequest = servertest.Requests[*kindspb.ClickEvent](t, "testdata/not_taken.json")
+	}
 	t.Run("NotTaken", c.testNotTaken)
+	servertest.Together(t, c.options(), func(t testing.TB) map[string]func(context.Context) error {
+		rpcs := c.serve(t)
+		return map[string]func(context.Context) error{
+			"/kinds.v1.Other/Unary": func(ctx context.Context) error {
+				_, err := rpcs.Unary(ctx, c.UnaryRequest())
+				return err
+			},
+			"/kinds.v1.Other/ClientStream": func(ctx context.Context) error {
+				stream, err := rpcs.ClientStream(ctx)
+				if err != nil {
+					return err
+				}
+				return servertest.Upload(stream, c.ClientStreamRequest())
+			},
+			"/kinds.v1.Other/ServerStream": func(ctx context.Context) error {
+				stream, err := rpcs.ServerStream(ctx, c.ServerStreamRequest())
+				if err != nil {
+					return err
+				}
+				return servertest.First(stream)
+			},
+			"/kinds.v1.Other/Bidi": func(ctx context.Context) error {
+				stream, err := rpcs.Bidi(ctx)
+				if err != nil {
+					return err
+				}
+				return servertest.Exchange(stream, c.BidiRequest())
+			},
+			"/kinds.v1.Other/NotHeld": func(ctx context.Context) error {
+				_, err := rpcs.NotHeld(ctx, c.NotHeldRequest())
+				return err
+			},
+			"/kinds.v1.Other/NotTaken": func(ctx context.Context) error {
+				_, err := rpcs.NotTaken(ctx, c.NotTakenRequest())
+				return err
+			},
+		}
+	})
+}
+
+// options returns what the tests of each RPC have to know.
+func (c OtherContract) options() servertest.Options {
+	return servertest.Options{Context: c.Context, Callers: c.Callers, Skip: c.Skip}
 }
 
 // serve runs the service, and returns a client of it.

@@ -8,17 +8,22 @@ import (
 	"testing"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
+	"google.golang.org/grpc"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
 )
 
 func (c OtherContract) testClientStream(t *testing.T) {
-	client := c.serve(t)
-	servertest.Answers(t, c.ClientStreamRequest, func(ctx context.Context, request *kindspb.Reply) error {
-		stream, err := client.ClientStream(ctx)
-		if err != nil {
-			return err
-		}
-		return servertest.Upload(stream, request)
+	servertest.Streams(t, servertest.Streaming[*kindspb.Reply, *kindspb.Reply]{
+		Options: c.options(),
+		RPC:     "/kinds.v1.Other/ClientStream",
+		Request: c.ClientStreamRequest,
+		Desc:    grpc.StreamDesc{ClientStreams: true},
+		Serve: func(t testing.TB) servertest.Begin[*kindspb.Reply] {
+			client := c.serve(t)
+			return func(ctx context.Context, _ *kindspb.Reply) (grpc.ClientStream, error) {
+				return client.ClientStream(ctx)
+			}
+		},
 	})
 }

@@ -13,9 +13,16 @@ import (
 )
 
 func (c OtherContract) testNotHeld(t *testing.T) {
-	client := c.serve(t)
-	servertest.Answers(t, c.NotHeldRequest, func(ctx context.Context, request *kindspb.UpdateRequest) error {
-		_, err := client.NotHeld(ctx, request)
-		return err
+	servertest.Answers(t, servertest.Plain[*kindspb.UpdateRequest]{
+		Options: c.options(),
+		RPC:     "/kinds.v1.Other/NotHeld",
+		Request: c.NotHeldRequest,
+		Serve: func(t testing.TB) func(context.Context, *kindspb.UpdateRequest) error {
+			client := c.serve(t)
+			return func(ctx context.Context, request *kindspb.UpdateRequest) error {
+				_, err := client.NotHeld(ctx, request)
+				return err
+			}
+		},
 	})
 }

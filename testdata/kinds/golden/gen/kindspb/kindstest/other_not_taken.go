@@ -13,9 +13,16 @@ import (
 )
 
 func (c OtherContract) testNotTaken(t *testing.T) {
-	client := c.serve(t)
-	servertest.Answers(t, c.NotTakenRequest, func(ctx context.Context, request *kindspb.ClickEvent) error {
-		_, err := client.NotTaken(ctx, request)
-		return err
+	servertest.Answers(t, servertest.Plain[*kindspb.ClickEvent]{
+		Options: c.options(),
+		RPC:     "/kinds.v1.Other/NotTaken",
+		Request: c.NotTakenRequest,
+		Serve: func(t testing.TB) func(context.Context, *kindspb.ClickEvent) error {
+			client := c.serve(t)
+			return func(ctx context.Context, request *kindspb.ClickEvent) error {
+				_, err := client.NotTaken(ctx, request)
+				return err
+			}
+		},
 	})
 }

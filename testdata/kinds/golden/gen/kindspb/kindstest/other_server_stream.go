@@ -8,17 +8,22 @@ import (
 	"testing"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
+	"google.golang.org/grpc"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
 )
 
 func (c OtherContract) testServerStream(t *testing.T) {
-	client := c.serve(t)
-	servertest.Answers(t, c.ServerStreamRequest, func(ctx context.Context, request *kindspb.ClickEvent) error {
-		stream, err := client.ServerStream(ctx, request)
-		if err != nil {
-			return err
-		}
-		return servertest.First(stream)
+	servertest.Streams(t, servertest.Streaming[*kindspb.ClickEvent, *kindspb.Reply]{
+		Options: c.options(),
+		RPC:     "/kinds.v1.Other/ServerStream",
+		Request: c.ServerStreamRequest,
+		Desc:    grpc.StreamDesc{ServerStreams: true},
+		Serve: func(t testing.TB) servertest.Begin[*kindspb.ClickEvent] {
+			client := c.serve(t)
+			return func(ctx context.Context, request *kindspb.ClickEvent) (grpc.ClientStream, error) {
+				return client.ServerStream(ctx, request)
+			}
+		},
 	})
 }

@@ -13,9 +13,16 @@ import (
 )
 
 func (c OtherContract) testUnary(t *testing.T) {
-	client := c.serve(t)
-	servertest.Answers(t, c.UnaryRequest, func(ctx context.Context, request *kindspb.Reply) error {
-		_, err := client.Unary(ctx, request)
-		return err
+	servertest.Answers(t, servertest.Plain[*kindspb.Reply]{
+		Options: c.options(),
+		RPC:     "/kinds.v1.Other/Unary",
+		Request: c.UnaryRequest,
+		Serve: func(t testing.TB) func(context.Context, *kindspb.Reply) error {
+			client := c.serve(t)
+			return func(ctx context.Context, request *kindspb.Reply) error {
+				_, err := client.Unary(ctx, request)
+				return err
+			}
+		},
 	})
 }

@@ -4,11 +4,15 @@
 package contexttest
 
 import (
+	"context"
 	"testing"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
 
-	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
+	context2 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context/contextclient"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context/contextevents"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context/contextserver"
 )
@@ -19,18 +23,49 @@ import (
 // neither Unknown nor Internal.
 type ClientContract struct {
 	// NewService makes the service to test, as main does.
-	NewService func(testing.TB, *contextevents.Log) context.ClientServer
+	NewService func(testing.TB, *contextevents.Log) context2.ClientServer
 	// DoRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
-	DoRequest func() *context.LogEvent
+	// call. By default it is in testdata/do.json,
+	// and if there is no such file, it has a value in every field.
+	DoRequest func() *context2.LogEvent
+	// StoredLogEvent returns what the service stores of an event that is sent, nil if it
+	// leaves it out. By default it stores all of them as they are.
+	StoredLogEvent func(*context2.LogEvent) *context2.LogEvent
+	// Context returns the context of a call, with what a caller must send beside the
+	// request, such as a token. By default nothing is added.
+	Context func(context.Context) context.Context
+	// Callers is how many calls the service takes at once. By default 32 are made.
+	Callers int
+	// Skip are the tests that are left out, by the names of their subtests, such as
+	// "receive/unknown fields are kept", each with the reason.
+	Skip map[string]string
 }
 
 // Test tests the service, each RPC in a subtest.
 func (c ClientContract) Test(t *testing.T) {
+	if c.DoRequest == nil {
+		c.DoRequest = servertest.Requests[*context2.LogEvent](t, "testdata/do.json")
+	}
 	t.Run("Do", c.testDo)
 }
 
-// serve runs the service with a log, and returns a client of it.
-func (c ClientContract) serve(t testing.TB, log eventlog.Log) context.ClientClient {
-	return Serve(t, contextserver.Client(c.NewService(t, contextevents.New(log)))).Client()
+// options returns what the tests of each RPC have to know.
+func (c ClientContract) options() servertest.Options {
+	return servertest.Options{Context: c.Context, Callers: c.Callers, Skip: c.Skip}
+}
+
+// serve runs the service with a log, and returns a client of it. Unless that has options,
+// it makes each call once, and none without a deadline.
+func (c ClientContract) serve(t testing.TB, log eventlog.Log, options ...client.Option) context2.ClientClient {
+	t.Helper()
+	if options == nil {
+		options = servertest.Dialing()
+	}
+	address := servertest.Serve(t, contextserver.Client(c.NewService(t, contextevents.New(log))))
+	conn, err := contextclient.Dial(t.Context(), address, options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn.Client()
 }

@@ -4,28 +4,27 @@
 package contexttest
 
 import (
-	"context"
 	"testing"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
 
-	context2 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
 func (c ClientContract) testDo(t *testing.T) {
-	servertest.TakesEvents(t, servertest.Intake[*context2.LogEvent, *context2.LogEvent]{
+	servertest.TakesEvents(t, servertest.Intake[*context.LogEvent, *context.LogEvent, *context.Err]{
+		Options: c.options(),
+		Method:  "/internal.aux.testdata.v1.Client/Do",
+		Name:    "Do",
 		Request: c.DoRequest,
-		Events: func(event *context2.LogEvent) []*context2.LogEvent {
-			return []*context2.LogEvent{event}
-		},
-		Identity: []string{"source"},
-		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *context2.LogEvent) error {
-			client := c.serve(t, log)
-			return func(ctx context.Context, request *context2.LogEvent) error {
-				_, err := client.Do(ctx, request)
-				return err
-			}
+		File:    "testdata/do.json",
+		Fields:  server.Fields{Source: "source", Type: "type"},
+		Stored:  c.StoredLogEvent,
+		Serve: func(t testing.TB, log eventlog.Log, options ...client.Option) servertest.Caller {
+			return servertest.Unary(c.serve(t, log, options...).Do)
 		},
 	})
 }

@@ -4,9 +4,12 @@
 package contexttest
 
 import (
+	"context"
 	"testing"
 
-	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
+
+	context2 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context/contextserver"
 )
 
@@ -15,18 +18,35 @@ import (
 // error whose code is neither Unknown nor Internal.
 type CloseContract struct {
 	// NewService makes the service to test, as main does.
-	NewService func(testing.TB) context.CloseServer
+	NewService func(testing.TB) context2.CloseServer
 	// DoRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
-	DoRequest func() *context.Err
+	// call. By default it is in testdata/do.json,
+	// and if there is no such file, it has a value in every field.
+	DoRequest func() *context2.Err
+	// Context returns the context of a call, with what a caller must send beside the
+	// request, such as a token. By default nothing is added.
+	Context func(context.Context) context.Context
+	// Callers is how many calls the service takes at once. By default 32 are made.
+	Callers int
+	// Skip are the tests that are left out, by the names of their subtests, such as
+	// "receive/unknown fields are kept", each with the reason.
+	Skip map[string]string
 }
 
 // Test tests the service, each RPC in a subtest.
 func (c CloseContract) Test(t *testing.T) {
+	if c.DoRequest == nil {
+		c.DoRequest = servertest.Requests[*context2.Err](t, "testdata/do.json")
+	}
 	t.Run("Do", c.testDo)
 }
 
+// options returns what the tests of each RPC have to know.
+func (c CloseContract) options() servertest.Options {
+	return servertest.Options{Context: c.Context, Callers: c.Callers, Skip: c.Skip}
+}
+
 // serve runs the service, and returns a client of it.
-func (c CloseContract) serve(t testing.TB) context.CloseClient {
+func (c CloseContract) serve(t testing.TB) context2.CloseClient {
 	return Serve(t, contextserver.Close(c.NewService(t))).CloseService()
 }

@@ -4,9 +4,12 @@
 package contexttest
 
 import (
+	"context"
 	"testing"
 
-	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
+
+	context2 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context/contextserver"
 )
 
@@ -15,14 +18,27 @@ import (
 // error whose code is neither Unknown nor Internal.
 type NothingContract struct {
 	// NewService makes the service to test, as main does.
-	NewService func(testing.TB) context.NothingServer
+	NewService func(testing.TB) context2.NothingServer
+	// Context returns the context of a call, with what a caller must send beside the
+	// request, such as a token. By default nothing is added.
+	Context func(context.Context) context.Context
+	// Callers is how many calls the service takes at once. By default 32 are made.
+	Callers int
+	// Skip are the tests that are left out, by the names of their subtests, such as
+	// "receive/unknown fields are kept", each with the reason.
+	Skip map[string]string
 }
 
 // Test tests the service, each RPC in a subtest.
 func (c NothingContract) Test(t *testing.T) {
 }
 
+// options returns what the tests of each RPC have to know.
+func (c NothingContract) options() servertest.Options {
+	return servertest.Options{Context: c.Context, Callers: c.Callers, Skip: c.Skip}
+}
+
 // serve runs the service, and returns a client of it.
-func (c NothingContract) serve(t testing.TB) context.NothingClient {
+func (c NothingContract) serve(t testing.TB) context2.NothingClient {
 	return Serve(t, contextserver.Nothing(c.NewService(t))).Nothing()
 }

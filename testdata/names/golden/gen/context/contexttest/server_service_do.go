@@ -4,28 +4,27 @@
 package contexttest
 
 import (
-	"context"
 	"testing"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
 
-	context2 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
 func (c ServerContract) testDo(t *testing.T) {
-	servertest.TakesEvents(t, servertest.Intake[*context2.ClientEvent, *context2.ClientEvent]{
+	servertest.TakesEvents(t, servertest.Intake[*context.ClientEvent, *context.ClientEvent, *context.Err]{
+		Options: c.options(),
+		Method:  "/internal.aux.testdata.v1.Server/Do",
+		Name:    "Do",
 		Request: c.DoRequest,
-		Events: func(event *context2.ClientEvent) []*context2.ClientEvent {
-			return []*context2.ClientEvent{event}
-		},
-		Identity: []string{"source"},
-		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *context2.ClientEvent) error {
-			client := c.serve(t, log)
-			return func(ctx context.Context, request *context2.ClientEvent) error {
-				_, err := client.Do(ctx, request)
-				return err
-			}
+		File:    "testdata/do.json",
+		Fields:  server.Fields{Source: "source", Type: "type"},
+		Stored:  c.StoredClientEvent,
+		Serve: func(t testing.TB, log eventlog.Log, options ...client.Option) servertest.Caller {
+			return servertest.Unary(c.serve(t, log, options...).Do)
 		},
 	})
 }

@@ -4,9 +4,12 @@
 package contexttest
 
 import (
+	"context"
 	"testing"
 
-	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
+
+	context2 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context/contextserver"
 )
 
@@ -15,102 +18,296 @@ import (
 // error whose code is neither Unknown nor Internal.
 type ServiceContract struct {
 	// NewService makes the service to test, as main does.
-	NewService func(testing.TB) context.ServiceServer
+	NewService func(testing.TB) context2.ServiceServer
 	// NewRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
-	NewRequest func() *context.Err
+	// call. By default it is in testdata/new.json,
+	// and if there is no such file, it has a value in every field.
+	NewRequest func() *context2.Err
 	// CloseRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
-	CloseRequest func() *context.Err
+	// call. By default it is in testdata/close.json,
+	// and if there is no such file, it has a value in every field.
+	CloseRequest func() *context2.Err
 	// RegisterRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
-	RegisterRequest func() *context.Err
+	// call. By default it is in testdata/register.json,
+	// and if there is no such file, it has a value in every field.
+	RegisterRequest func() *context2.Err
 	// StringRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
-	StringRequest func() *context.Err
+	// call. By default it is in testdata/string.json,
+	// and if there is no such file, it has a value in every field.
+	StringRequest func() *context2.Err
 	// AuxRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
-	AuxRequest func() *context.Err
+	// call. By default it is in testdata/aux_rpc.json,
+	// and if there is no such file, it has a value in every field.
+	AuxRequest func() *context2.Err
 	// ConRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
-	ConRequest func() *context.Err
+	// call. By default it is in testdata/con_rpc.json,
+	// and if there is no such file, it has a value in every field.
+	ConRequest func() *context2.Err
 	// ServiceRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
-	ServiceRequest func() *context.Err
+	// call. By default it is in testdata/service_rpc.json,
+	// and if there is no such file, it has a value in every field.
+	ServiceRequest func() *context2.Err
 	// ServiceTestRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
-	ServiceTestRequest func() *context.Err
+	// call. By default it is in testdata/service_test_rpc.json,
+	// and if there is no such file, it has a value in every field.
+	ServiceTestRequest func() *context2.Err
 	// ReadLinuxRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
-	ReadLinuxRequest func() *context.Err
+	// call. By default it is in testdata/read_linux_rpc.json,
+	// and if there is no such file, it has a value in every field.
+	ReadLinuxRequest func() *context2.Err
 	// ReadTestRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
-	ReadTestRequest func() *context.Err
+	// call. By default it is in testdata/read_test_rpc.json,
+	// and if there is no such file, it has a value in every field.
+	ReadTestRequest func() *context2.Err
 	// ReadRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
-	ReadRequest func() *context.Err
+	// call. By default it is in testdata/read.json,
+	// and if there is no such file, it has a value in every field.
+	ReadRequest func() *context2.Err
 	// ContractRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
-	ContractRequest func() *context.Err
+	// call. By default it is in testdata/contract.json,
+	// and if there is no such file, it has a value in every field.
+	ContractRequest func() *context2.Err
 	// MainRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
-	MainRequest func() *context.Err
+	// call. By default it is in testdata/main.json,
+	// and if there is no such file, it has a value in every field.
+	MainRequest func() *context2.Err
 	// GetURLRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
-	GetURLRequest func() *context.Err
+	// call. By default it is in testdata/get_url.json,
+	// and if there is no such file, it has a value in every field.
+	GetURLRequest func() *context2.Err
 	// GetUrlRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
-	GetUrlRequest func() *context.Err
+	// call. By default it is in testdata/get_url_rpc.json,
+	// and if there is no such file, it has a value in every field.
+	GetUrlRequest func() *context2.Err
 	// GetUrlXRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
-	GetUrlXRequest func() *context.Err
+	// call. By default it is in testdata/get_url_x.json,
+	// and if there is no such file, it has a value in every field.
+	GetUrlXRequest func() *context2.Err
 	// XUnderRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
-	XUnderRequest func() *context.Err
+	// call. By default it is in testdata/x_under.json,
+	// and if there is no such file, it has a value in every field.
+	XUnderRequest func() *context2.Err
 	// ConsumeRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
-	ConsumeRequest func() *context.Err
+	// call. By default it is in testdata/consume_rpc.json,
+	// and if there is no such file, it has a value in every field.
+	ConsumeRequest func() *context2.Err
 	// HelpRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
-	HelpRequest func() *context.Err
+	// call. By default it is in testdata/help.json,
+	// and if there is no such file, it has a value in every field.
+	HelpRequest func() *context2.Err
 	// TestRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
-	TestRequest func() *context.Err
+	// call. By default it is in testdata/test.json,
+	// and if there is no such file, it has a value in every field.
+	TestRequest func() *context2.Err
 	// NewServiceRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
-	NewServiceRequest func() *context.Err
+	// call. By default it is in testdata/new_service.json,
+	// and if there is no such file, it has a value in every field.
+	NewServiceRequest func() *context2.Err
 	// ServeRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
-	ServeRequest func() *context.Err
+	// call. By default it is in testdata/serve.json,
+	// and if there is no such file, it has a value in every field.
+	ServeRequest func() *context2.Err
+	// Context returns the context of a call, with what a caller must send beside the
+	// request, such as a token. By default nothing is added.
+	Context func(context.Context) context.Context
+	// Callers is how many calls the service takes at once. By default 32 are made.
+	Callers int
+	// Skip are the tests that are left out, by the names of their subtests, such as
+	// "receive/unknown fields are kept", each with the reason.
+	Skip map[string]string
 }
 
 // Test tests the service, each RPC in a subtest.
 func (c ServiceContract) Test(t *testing.T) {
+	if c.NewRequest == nil {
+		c.NewRequest = servertest.Requests[*context2.Err](t, "testdata/new.json")
+	}
 	t.Run("New", c.testNew)
+	if c.CloseRequest == nil {
+		c.CloseRequest = servertest.Requests[*context2.Err](t, "testdata/close.json")
+	}
 	t.Run("Close", c.testClose)
+	if c.RegisterRequest == nil {
+		c.RegisterRequest = servertest.Requests[*context2.Err](t, "testdata/register.json")
+	}
 	t.Run("Register", c.testRegister)
+	if c.StringRequest == nil {
+		c.StringRequest = servertest.Requests[*context2.Err](t, "testdata/string.json")
+	}
 	t.Run("String", c.testString)
+	if c.AuxRequest == nil {
+		c.AuxRequest = servertest.Requests[*context2.Err](t, "testdata/aux_rpc.json")
+	}
 	t.Run("Aux", c.testAux)
+	if c.ConRequest == nil {
+		c.ConRequest = servertest.Requests[*context2.Err](t, "testdata/con_rpc.json")
+	}
 	t.Run("Con", c.testCon)
+	if c.ServiceRequest == nil {
+		c.ServiceRequest = servertest.Requests[*context2.Err](t, "testdata/service_rpc.json")
+	}
 	t.Run("Service", c.testService)
+	if c.ServiceTestRequest == nil {
+		c.ServiceTestRequest = servertest.Requests[*context2.Err](t, "testdata/service_test_rpc.json")
+	}
 	t.Run("ServiceTest", c.testServiceTest)
+	if c.ReadLinuxRequest == nil {
+		c.ReadLinuxRequest = servertest.Requests[*context2.Err](t, "testdata/read_linux_rpc.json")
+	}
 	t.Run("ReadLinux", c.testReadLinux)
+	if c.ReadTestRequest == nil {
+		c.ReadTestRequest = servertest.Requests[*context2.Err](t, "testdata/read_test_rpc.json")
+	}
 	t.Run("ReadTest", c.testReadTest)
+	if c.ReadRequest == nil {
+		c.ReadRequest = servertest.Requests[*context2.Err](t, "testdata/read.json")
+	}
 	t.Run("Read", c.testRead)
+	if c.ContractRequest == nil {
+		c.ContractRequest = servertest.Requests[*context2.Err](t, "testdata/contract.json")
+	}
 	t.Run("Contract", c.testContract)
+	if c.MainRequest == nil {
+		c.MainRequest = servertest.Requests[*context2.Err](t, "testdata/main.json")
+	}
 	t.Run("Main", c.testMain)
+	if c.GetURLRequest == nil {
+		c.GetURLRequest = servertest.Requests[*context2.Err](t, "testdata/get_url.json")
+	}
 	t.Run("GetURL", c.testGetURL)
+	if c.GetUrlRequest == nil {
+		c.GetUrlRequest = servertest.Requests[*context2.Err](t, "testdata/get_url_rpc.json")
+	}
 	t.Run("GetUrl", c.testGetUrl)
+	if c.GetUrlXRequest == nil {
+		c.GetUrlXRequest = servertest.Requests[*context2.Err](t, "testdata/get_url_x.json")
+	}
 	t.Run("get_url_x", c.testGetUrlX)
+	if c.XUnderRequest == nil {
+		c.XUnderRequest = servertest.Requests[*context2.Err](t, "testdata/x_under.json")
+	}
 	t.Run("_under", c.testXUnder)
+	if c.ConsumeRequest == nil {
+		c.ConsumeRequest = servertest.Requests[*context2.Err](t, "testdata/consume_rpc.json")
+	}
 	t.Run("Consume", c.testConsume)
+	if c.HelpRequest == nil {
+		c.HelpRequest = servertest.Requests[*context2.Err](t, "testdata/help.json")
+	}
 	t.Run("Help", c.testHelp)
+	if c.TestRequest == nil {
+		c.TestRequest = servertest.Requests[*context2.Err](t, "testdata/test.json")
+	}
 	t.Run("Test", c.testTest)
+	if c.NewServiceRequest == nil {
+		c.NewServiceRequest = servertest.Requests[*context2.Err](t, "testdata/new_service.json")
+	}
 	t.Run("NewService", c.testNewService)
+	if c.ServeRequest == nil {
+		c.ServeRequest = servertest.Requests[*context2.Err](t, "testdata/serve.json")
+	}
 	t.Run("Serve", c.testServe)
+	servertest.Together(t, c.options(), func(t testing.TB) map[string]func(context.Context) error {
+		rpcs := c.serve(t)
+		return map[string]func(context.Context) error{
+			"/internal.aux.testdata.v1.Service/New": func(ctx context.Context) error {
+				_, err := rpcs.New(ctx, c.NewRequest())
+				return err
+			},
+			"/internal.aux.testdata.v1.Service/Close": func(ctx context.Context) error {
+				_, err := rpcs.Close(ctx, c.CloseRequest())
+				return err
+			},
+			"/internal.aux.testdata.v1.Service/Register": func(ctx context.Context) error {
+				_, err := rpcs.Register(ctx, c.RegisterRequest())
+				return err
+			},
+			"/internal.aux.testdata.v1.Service/String": func(ctx context.Context) error {
+				_, err := rpcs.String(ctx, c.StringRequest())
+				return err
+			},
+			"/internal.aux.testdata.v1.Service/Aux": func(ctx context.Context) error {
+				_, err := rpcs.Aux(ctx, c.AuxRequest())
+				return err
+			},
+			"/internal.aux.testdata.v1.Service/Con": func(ctx context.Context) error {
+				_, err := rpcs.Con(ctx, c.ConRequest())
+				return err
+			},
+			"/internal.aux.testdata.v1.Service/Service": func(ctx context.Context) error {
+				_, err := rpcs.Service(ctx, c.ServiceRequest())
+				return err
+			},
+			"/internal.aux.testdata.v1.Service/ServiceTest": func(ctx context.Context) error {
+				_, err := rpcs.ServiceTest(ctx, c.ServiceTestRequest())
+				return err
+			},
+			"/internal.aux.testdata.v1.Service/ReadLinux": func(ctx context.Context) error {
+				_, err := rpcs.ReadLinux(ctx, c.ReadLinuxRequest())
+				return err
+			},
+			"/internal.aux.testdata.v1.Service/ReadTest": func(ctx context.Context) error {
+				_, err := rpcs.ReadTest(ctx, c.ReadTestRequest())
+				return err
+			},
+			"/internal.aux.testdata.v1.Service/Read": func(ctx context.Context) error {
+				_, err := rpcs.Read(ctx, c.ReadRequest())
+				return err
+			},
+			"/internal.aux.testdata.v1.Service/Contract": func(ctx context.Context) error {
+				_, err := rpcs.Contract(ctx, c.ContractRequest())
+				return err
+			},
+			"/internal.aux.testdata.v1.Service/Main": func(ctx context.Context) error {
+				_, err := rpcs.Main(ctx, c.MainRequest())
+				return err
+			},
+			"/internal.aux.testdata.v1.Service/GetURL": func(ctx context.Context) error {
+				_, err := rpcs.GetURL(ctx, c.GetURLRequest())
+				return err
+			},
+			"/internal.aux.testdata.v1.Service/GetUrl": func(ctx context.Context) error {
+				_, err := rpcs.GetUrl(ctx, c.GetUrlRequest())
+				return err
+			},
+			"/internal.aux.testdata.v1.Service/get_url_x": func(ctx context.Context) error {
+				_, err := rpcs.GetUrlX(ctx, c.GetUrlXRequest())
+				return err
+			},
+			"/internal.aux.testdata.v1.Service/_under": func(ctx context.Context) error {
+				_, err := rpcs.XUnder(ctx, c.XUnderRequest())
+				return err
+			},
+			"/internal.aux.testdata.v1.Service/Consume": func(ctx context.Context) error {
+				_, err := rpcs.Consume(ctx, c.ConsumeRequest())
+				return err
+			},
+			"/internal.aux.testdata.v1.Service/Help": func(ctx context.Context) error {
+				_, err := rpcs.Help(ctx, c.HelpRequest())
+				return err
+			},
+			"/internal.aux.testdata.v1.Service/Test": func(ctx context.Context) error {
+				_, err := rpcs.Test(ctx, c.TestRequest())
+				return err
+			},
+			"/internal.aux.testdata.v1.Service/NewService": func(ctx context.Context) error {
+				_, err := rpcs.NewService(ctx, c.NewServiceRequest())
+				return err
+			},
+			"/internal.aux.testdata.v1.Service/Serve": func(ctx context.Context) error {
+				_, err := rpcs.Serve(ctx, c.ServeRequest())
+				return err
+			},
+		}
+	})
+}
+
+// options returns what the tests of each RPC have to know.
+func (c ServiceContract) options() servertest.Options {
+	return servertest.Options{Context: c.Context, Callers: c.Callers, Skip: c.Skip}
 }
 
 // serve runs the service, and returns a client of it.
-func (c ServiceContract) serve(t testing.TB) context.ServiceClient {
+func (c ServiceContract) serve(t testing.TB) context2.ServiceClient {
 	return Serve(t, contextserver.ServiceService(c.NewService(t))).Service()
 }

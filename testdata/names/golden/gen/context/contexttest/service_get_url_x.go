@@ -13,9 +13,16 @@ import (
 )
 
 func (c ServiceContract) testGetUrlX(t *testing.T) {
-	client := c.serve(t)
-	servertest.Answers(t, c.GetUrlXRequest, func(ctx context.Context, request *context2.Err) error {
-		_, err := client.GetUrlX(ctx, request)
-		return err
+	servertest.Answers(t, servertest.Plain[*context2.Err]{
+		Options: c.options(),
+		RPC:     "/internal.aux.testdata.v1.Service/get_url_x",
+		Request: c.GetUrlXRequest,
+		Serve: func(t testing.TB) func(context.Context, *context2.Err) error {
+			client := c.serve(t)
+			return func(ctx context.Context, request *context2.Err) error {
+				_, err := client.GetUrlX(ctx, request)
+				return err
+			}
+		},
 	})
 }

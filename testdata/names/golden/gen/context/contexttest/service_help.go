@@ -13,9 +13,16 @@ import (
 )
 
 func (c ServiceContract) testHelp(t *testing.T) {
-	client := c.serve(t)
-	servertest.Answers(t, c.HelpRequest, func(ctx context.Context, request *context2.Err) error {
-		_, err := client.Help(ctx, request)
-		return err
+	servertest.Answers(t, servertest.Plain[*context2.Err]{
+		Options: c.options(),
+		RPC:     "/internal.aux.testdata.v1.Service/Help",
+		Request: c.HelpRequest,
+		Serve: func(t testing.TB) func(context.Context, *context2.Err) error {
+			client := c.serve(t)
+			return func(ctx context.Context, request *context2.Err) error {
+				_, err := client.Help(ctx, request)
+				return err
+			}
+		},
 	})
 }

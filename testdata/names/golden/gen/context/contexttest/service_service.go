@@ -13,9 +13,16 @@ import (
 )
 
 func (c ServiceContract) testService(t *testing.T) {
-	client := c.serve(t)
-	servertest.Answers(t, c.ServiceRequest, func(ctx context.Context, request *context2.Err) error {
-		_, err := client.Service(ctx, request)
-		return err
+	servertest.Answers(t, servertest.Plain[*context2.Err]{
+		Options: c.options(),
+		RPC:     "/internal.aux.testdata.v1.Service/Service",
+		Request: c.ServiceRequest,
+		Serve: func(t testing.TB) func(context.Context, *context2.Err) error {
+			client := c.serve(t)
+			return func(ctx context.Context, request *context2.Err) error {
+				_, err := client.Service(ctx, request)
+				return err
+			}
+		},
 	})
 }

@@ -13,9 +13,16 @@ import (
 )
 
 func (c ServiceContract) testXUnder(t *testing.T) {
-	client := c.serve(t)
-	servertest.Answers(t, c.XUnderRequest, func(ctx context.Context, request *context2.Err) error {
-		_, err := client.XUnder(ctx, request)
-		return err
+	servertest.Answers(t, servertest.Plain[*context2.Err]{
+		Options: c.options(),
+		RPC:     "/internal.aux.testdata.v1.Service/_under",
+		Request: c.XUnderRequest,
+		Serve: func(t testing.TB) func(context.Context, *context2.Err) error {
+			client := c.serve(t)
+			return func(ctx context.Context, request *context2.Err) error {
+				_, err := client.XUnder(ctx, request)
+				return err
+			}
+		},
 	})
 }

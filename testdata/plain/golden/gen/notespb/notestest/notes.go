@@ -4,7 +4,10 @@
 package notestest
 
 import (
+	"context"
 	"testing"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/plain/golden/gen/notespb"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/plain/golden/gen/notespb/notesserver"
@@ -17,13 +20,30 @@ type NotesContract struct {
 	// NewService makes the service to test, as main does.
 	NewService func(testing.TB) notespb.NotesServer
 	// CreateRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/create.json,
+	// and if there is no such file, it has a value in every field.
 	CreateRequest func() *notespb.Note
+	// Context returns the context of a call, with what a caller must send beside the
+	// request, such as a token. By default nothing is added.
+	Context func(context.Context) context.Context
+	// Callers is how many calls the service takes at once. By default 32 are made.
+	Callers int
+	// Skip are the tests that are left out, by the names of their subtests, such as
+	// "receive/unknown fields are kept", each with the reason.
+	Skip map[string]string
 }
 
 // Test tests the service, each RPC in a subtest.
 func (c NotesContract) Test(t *testing.T) {
+	if c.CreateRequest == nil {
+		c.CreateRequest = servertest.Requests[*notespb.Note](t, "testdata/create.json")
+	}
 	t.Run("Create", c.testCreate)
+}
+
+// options returns what the tests of each RPC have to know.
+func (c NotesContract) options() servertest.Options {
+	return servertest.Options{Context: c.Context, Callers: c.Callers, Skip: c.Skip}
 }
 
 // serve runs the service, and returns a client of it.

@@ -13,9 +13,16 @@ import (
 )
 
 func (c NotesContract) testCreate(t *testing.T) {
-	client := c.serve(t)
-	servertest.Answers(t, c.CreateRequest, func(ctx context.Context, request *notespb.Note) error {
-		_, err := client.Create(ctx, request)
-		return err
+	servertest.Answers(t, servertest.Plain[*notespb.Note]{
+		Options: c.options(),
+		RPC:     "/notes.Notes/Create",
+		Request: c.CreateRequest,
+		Serve: func(t testing.TB) func(context.Context, *notespb.Note) error {
+			client := c.serve(t)
+			return func(ctx context.Context, request *notespb.Note) error {
+				_, err := client.Create(ctx, request)
+				return err
+			}
+		},
 	})
 }

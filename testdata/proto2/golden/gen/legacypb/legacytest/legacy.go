@@ -4,11 +4,15 @@
 package legacytest
 
 import (
+	"context"
 	"testing"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/proto2/golden/gen/legacypb"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/proto2/golden/gen/legacypb/legacyclient"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/proto2/golden/gen/legacypb/legacyevents"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/proto2/golden/gen/legacypb/legacyserver"
 )
@@ -20,28 +24,98 @@ type LegacyContract struct {
 	// NewService makes the service to test, as main does.
 	NewService func(testing.TB, *legacyevents.Log) legacypb.LegacyServer
 	// TakeRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/take.json,
+	// and if there is no such file, it has a value in every field.
 	TakeRequest func() *legacypb.LegacyEvent
 	// SendRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/send.json,
+	// and if there is no such file, it has a value in every field.
 	SendRequest func() *legacypb.LegacyEvent
 	// GetRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/get.json,
+	// and if there is no such file, it has a value in every field.
 	GetRequest func() *legacypb.Receipt
 	// WatchRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/watch.json,
+	// and if there is no such file, it has a value in every field.
 	WatchRequest func() *legacypb.Receipt
+	// StoredLegacyEvent returns what the service stores of an event that is sent, nil if it
+	// leaves it out. By default it stores all of them as they are.
+	StoredLegacyEvent func(*legacypb.LegacyEvent) *legacypb.LegacyEvent
+	// Context returns the context of a call, with what a caller must send beside the
+	// request, such as a token. By default nothing is added.
+	Context func(context.Context) context.Context
+	// Callers is how many calls the service takes at once. By default 32 are made.
+	Callers int
+	// Skip are the tests that are left out, by the names of their subtests, such as
+	// "receive/unknown fields are kept", each with the reason.
+	Skip map[string]string
 }
 
 // Test tests the service, each RPC in a subtest.
 func (c LegacyContract) Test(t *testing.T) {
+	if c.TakeRequest == nil {
+		c.TakeRequest = servertest.Requests[*legacypb.LegacyEvent](t, "testdata/take.json")
+	}
 	t.Run("Take", c.testTake)
+	if c.SendRequest == nil {
+		c.SendRequest = servertest.Requests[*legacypb.LegacyEvent](t, "testdata/send.json")
+	}
 	t.Run("Send", c.testSend)
+	if c.GetRequest == nil {
+		c.GetRequest = servertest.Requests[*legacypb.Receipt](t, "testdata/get.json")
+	}
 	t.Run("Get", c.testGet)
+	if c.WatchRequest == nil {
+		c.WatchRequest = servertest.Requests[*legacypb.Receipt](t, "testdata/watch.json")
+	}
 	t.Run("Watch", c.testWatch)
+	servertest.Together(t, c.options(), func(t testing.TB) map[string]func(context.Context) error {
+		rpcs := c.serve(t, servertest.Log(t))
+		return map[string]func(context.Context) error{
+			"/legacy.Legacy/Take": func(ctx context.Context) error {
+				_, err := rpcs.Take(ctx, c.TakeRequest())
+				return err
+			},
+			"/legacy.Legacy/Send": func(ctx context.Context) error {
+				stream, err := rpcs.Send(ctx)
+				if err != nil {
+					return err
+				}
+				return servertest.Exchange(stream, c.SendRequest())
+			},
+			"/legacy.Legacy/Get": func(ctx context.Context) error {
+				_, err := rpcs.Get(ctx, c.GetRequest())
+				return err
+			},
+			"/legacy.Legacy/Watch": func(ctx context.Context) error {
+				stream, err := rpcs.Watch(ctx, c.WatchRequest())
+				if err != nil {
+					return err
+				}
+				return servertest.First(stream)
+			},
+		}
+	})
 }
 
-// serve runs the service with a log, and returns a client of it.
-func (c LegacyContract) serve(t testing.TB, log eventlog.Log) legacypb.LegacyClient {
-	return Serve(t, legacyserver.Legacy(c.NewService(t, legacyevents.New(log)))).Legacy()
+// options returns what the tests of each RPC have to know.
+func (c LegacyContract) options() servertest.Options {
+	return servertest.Options{Context: c.Context, Callers: c.Callers, Skip: c.Skip}
+}
+
+// serve runs the service with a log, and returns a client of it. Unless that has options,
+// it makes each call once, and none without a deadline.
+func (c LegacyContract) serve(t testing.TB, log eventlog.Log, options ...client.Option) legacypb.LegacyClient {
+	t.Helper()
+	if options == nil {
+		options = servertest.Dialing()
+	}
+	address := servertest.Serve(t, legacyserver.Legacy(c.NewService(t, legacyevents.New(log))))
+	conn, err := legacyclient.Dial(t.Context(), address, options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn.Legacy()
 }

@@ -13,9 +13,16 @@ import (
 )
 
 func (c LegacyContract) testGet(t *testing.T) {
-	client := c.serve(t, servertest.Log(t))
-	servertest.Answers(t, c.GetRequest, func(ctx context.Context, request *legacypb.Receipt) error {
-		_, err := client.Get(ctx, request)
-		return err
+	servertest.Answers(t, servertest.Plain[*legacypb.Receipt]{
+		Options: c.options(),
+		RPC:     "/legacy.Legacy/Get",
+		Request: c.GetRequest,
+		Serve: func(t testing.TB) func(context.Context, *legacypb.Receipt) error {
+			client := c.serve(t, servertest.Log(t))
+			return func(ctx context.Context, request *legacypb.Receipt) error {
+				_, err := client.Get(ctx, request)
+				return err
+			}
+		},
 	})
 }

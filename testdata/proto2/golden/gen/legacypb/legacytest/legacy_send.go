@@ -4,31 +4,27 @@
 package legacytest
 
 import (
-	"context"
 	"testing"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/proto2/golden/gen/legacypb"
 )
 
 func (c LegacyContract) testSend(t *testing.T) {
-	servertest.TakesEvents(t, servertest.Intake[*legacypb.LegacyEvent, *legacypb.LegacyEvent]{
+	servertest.TakesEvents(t, servertest.Intake[*legacypb.LegacyEvent, *legacypb.LegacyEvent, *legacypb.Nothing]{
+		Options: c.options(),
+		Method:  "/legacy.Legacy/Send",
+		Name:    "Send",
 		Request: c.SendRequest,
-		Events: func(event *legacypb.LegacyEvent) []*legacypb.LegacyEvent {
-			return []*legacypb.LegacyEvent{event}
-		},
-		Identity: []string{"source"},
-		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *legacypb.LegacyEvent) error {
-			client := c.serve(t, log)
-			return func(ctx context.Context, request *legacypb.LegacyEvent) error {
-				stream, err := client.Send(ctx)
-				if err != nil {
-					return err
-				}
-				return servertest.Exchange(stream, request)
-			}
+		File:    "testdata/send.json",
+		Fields:  server.Fields{Source: "source", Type: "type"},
+		Stored:  c.StoredLegacyEvent,
+		Serve: func(t testing.TB, log eventlog.Log, options ...client.Option) servertest.Caller {
+			return servertest.Sending(c.serve(t, log, options...).Send)
 		},
 	})
 }

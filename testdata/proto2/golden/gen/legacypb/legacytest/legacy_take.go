@@ -13,9 +13,16 @@ import (
 )
 
 func (c LegacyContract) testTake(t *testing.T) {
-	client := c.serve(t, servertest.Log(t))
-	servertest.Answers(t, c.TakeRequest, func(ctx context.Context, request *legacypb.LegacyEvent) error {
-		_, err := client.Take(ctx, request)
-		return err
+	servertest.Answers(t, servertest.Plain[*legacypb.LegacyEvent]{
+		Options: c.options(),
+		RPC:     "/legacy.Legacy/Take",
+		Request: c.TakeRequest,
+		Serve: func(t testing.TB) func(context.Context, *legacypb.LegacyEvent) error {
+			client := c.serve(t, servertest.Log(t))
+			return func(ctx context.Context, request *legacypb.LegacyEvent) error {
+				_, err := client.Take(ctx, request)
+				return err
+			}
+		},
 	})
 }

@@ -8,17 +8,22 @@ import (
 	"testing"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
+	"google.golang.org/grpc"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/proto2/golden/gen/legacypb"
 )
 
 func (c LegacyContract) testWatch(t *testing.T) {
-	client := c.serve(t, servertest.Log(t))
-	servertest.Answers(t, c.WatchRequest, func(ctx context.Context, request *legacypb.Receipt) error {
-		stream, err := client.Watch(ctx, request)
-		if err != nil {
-			return err
-		}
-		return servertest.First(stream)
+	servertest.Streams(t, servertest.Streaming[*legacypb.Receipt, *legacypb.Receipt]{
+		Options: c.options(),
+		RPC:     "/legacy.Legacy/Watch",
+		Request: c.WatchRequest,
+		Desc:    grpc.StreamDesc{ServerStreams: true},
+		Serve: func(t testing.TB) servertest.Begin[*legacypb.Receipt] {
+			client := c.serve(t, servertest.Log(t))
+			return func(ctx context.Context, request *legacypb.Receipt) (grpc.ClientStream, error) {
+				return client.Watch(ctx, request)
+			}
+		},
 	})
 }

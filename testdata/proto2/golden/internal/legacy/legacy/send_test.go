@@ -10,7 +10,8 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/proto2/golden/gen/legacypb"
 )
 
-// TestSend checks the reply. TestContract checks that events are stored exactly once.
+// TestSend sends the request in testdata/send.json three times and checks the
+// replies. TestContract checks that events are stored exactly once.
 func TestSend(t *testing.T) {
 	client, _ := serve(t)
 	stream, err := client.Send(t.Context())
@@ -18,11 +19,12 @@ func TestSend(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 {
-		if err := stream.Send(servertest.Sample[*legacypb.LegacyEvent]()); err != nil {
+		if err := stream.Send(servertest.Request[*legacypb.LegacyEvent](t, "testdata/send.json")); err != nil && !errors.Is(err, io.EOF) {
 			t.Fatal(err)
 		}
-		if _, err := stream.Recv(); err != nil {
-			t.Fatal(err)
+		_, err = stream.Recv()
+		if err != nil {
+			t.Fatalf("testdata/send.json is refused: %v", err)
 		}
 	}
 	if err := stream.CloseSend(); err != nil {
@@ -31,4 +33,24 @@ func TestSend(t *testing.T) {
 	if _, err := stream.Recv(); !errors.Is(err, io.EOF) {
 		t.Errorf("error is %v, want EOF", err)
 	}
+}
+
+// BenchmarkSend has many callers, since events that come together share what it
+// takes to make them durable.
+func BenchmarkSend(b *testing.B) {
+	client, _ := serve(b)
+	requests := servertest.Requests[*legacypb.LegacyEvent](b, "testdata/send.json")
+	b.SetParallelism(16)
+	b.RunParallel(func(calls *testing.PB) {
+		for calls.Next() {
+			stream, err := client.Send(b.Context())
+			if err == nil {
+				err = servertest.Exchange(stream, requests())
+			}
+			if err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
 }

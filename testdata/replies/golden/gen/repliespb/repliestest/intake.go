@@ -4,11 +4,15 @@
 package repliestest
 
 import (
+	"context"
 	"testing"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/replies/golden/gen/repliespb"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/replies/golden/gen/repliespb/repliesclient"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/replies/golden/gen/repliespb/repliesevents"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/replies/golden/gen/repliespb/repliesserver"
 )
@@ -20,48 +24,167 @@ type IntakeContract struct {
 	// NewService makes the service to test, as main does.
 	NewService func(testing.TB, *repliesevents.Log) repliespb.IntakeServer
 	// OneRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/one.json,
+	// and if there is no such file, it has a value in every field.
 	OneRequest func() *repliespb.SaleEvent
 	// HeldRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/held.json,
+	// and if there is no such file, it has a value in every field.
 	HeldRequest func() *repliespb.HeldRequest
 	// BatchRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/batch.json,
+	// and if there is no such file, it has a value in every field.
 	BatchRequest func() *repliespb.BatchRequest
 	// BatchListsRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/batch_lists.json,
+	// and if there is no such file, it has a value in every field.
 	BatchListsRequest func() *repliespb.BatchRequest
 	// UploadRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/upload.json,
+	// and if there is no such file, it has a value in every field.
 	UploadRequest func() *repliespb.SaleEvent
 	// ExchangeRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/exchange.json,
+	// and if there is no such file, it has a value in every field.
 	ExchangeRequest func() *repliespb.SaleEvent
 	// ExchangeBatchesRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/exchange_batches.json,
+	// and if there is no such file, it has a value in every field.
 	ExchangeBatchesRequest func() *repliespb.BatchRequest
 	// FollowRequest returns a request that the service accepts, a new one for each
-	// call. By default the request is empty.
+	// call. By default it is in testdata/follow.json,
+	// and if there is no such file, it has only what it must have.
 	FollowRequest func() *repliespb.FollowRequest
 	// FollowListsRequest returns a request that the service accepts, a new one for each
-	// call. By default the request is empty.
+	// call. By default it is in testdata/follow_lists.json,
+	// and if there is no such file, it has only what it must have.
 	FollowListsRequest func() *repliespb.FollowRequest
+	// StoredSaleEvent returns what the service stores of an event that is sent, nil if it
+	// leaves it out. By default it stores all of them as they are.
+	StoredSaleEvent func(*repliespb.SaleEvent) *repliespb.SaleEvent
+	// Context returns the context of a call, with what a caller must send beside the
+	// request, such as a token. By default nothing is added.
+	Context func(context.Context) context.Context
+	// Callers is how many calls the service takes at once. By default 32 are made.
+	Callers int
+	// Skip are the tests that are left out, by the names of their subtests, such as
+	// "receive/unknown fields are kept", each with the reason.
+	Skip map[string]string
 }
 
 // Test tests the service, each RPC in a subtest.
 func (c IntakeContract) Test(t *testing.T) {
+	if c.OneRequest == nil {
+		c.OneRequest = servertest.Requests[*repliespb.SaleEvent](t, "testdata/one.json")
+	}
 	t.Run("One", c.testOne)
+	if c.HeldRequest == nil {
+		c.HeldRequest = servertest.Requests[*repliespb.HeldRequest](t, "testdata/held.json")
+	}
 	t.Run("Held", c.testHeld)
+	if c.BatchRequest == nil {
+		c.BatchRequest = servertest.Requests[*repliespb.BatchRequest](t, "testdata/batch.json")
+	}
 	t.Run("Batch", c.testBatch)
+	if c.BatchListsRequest == nil {
+		c.BatchListsRequest = servertest.Requests[*repliespb.BatchRequest](t, "testdata/batch_lists.json")
+	}
 	t.Run("BatchLists", c.testBatchLists)
+	if c.UploadRequest == nil {
+		c.UploadRequest = servertest.Requests[*repliespb.SaleEvent](t, "testdata/upload.json")
+	}
 	t.Run("Upload", c.testUpload)
+	if c.ExchangeRequest == nil {
+		c.ExchangeRequest = servertest.Requests[*repliespb.SaleEvent](t, "testdata/exchange.json")
+	}
 	t.Run("Exchange", c.testExchange)
+	if c.ExchangeBatchesRequest == nil {
+		c.ExchangeBatchesRequest = servertest.Requests[*repliespb.BatchRequest](t, "testdata/exchange_batches.json")
+	}
 	t.Run("ExchangeBatches", c.testExchangeBatches)
+	if c.FollowRequest == nil {
+		c.FollowRequest = func() *repliespb.FollowRequest { return servertest.LeastRequest[*repliespb.FollowRequest](t, "testdata/follow.json") }
+	}
 	t.Run("Follow", c.testFollow)
+	if c.FollowListsRequest == nil {
+		c.FollowListsRequest = func() *repliespb.FollowRequest { return servertest.LeastRequest[*repliespb.FollowRequest](t, "testdata/follow_lists.json") }
+	}
 	t.Run("FollowLists", c.testFollowLists)
+	servertest.Together(t, c.options(), func(t testing.TB) map[string]func(context.Context) error {
+		rpcs := c.serve(t, servertest.Log(t))
+		return map[string]func(context.Context) error{
+			"/replies.v1.Intake/One": func(ctx context.Context) error {
+				_, err := rpcs.One(ctx, c.OneRequest())
+				return err
+			},
+			"/replies.v1.Intake/Held": func(ctx context.Context) error {
+				_, err := rpcs.Held(ctx, c.HeldRequest())
+				return err
+			},
+			"/replies.v1.Intake/Batch": func(ctx context.Context) error {
+				_, err := rpcs.Batch(ctx, c.BatchRequest())
+				return err
+			},
+			"/replies.v1.Intake/BatchLists": func(ctx context.Context) error {
+				_, err := rpcs.BatchLists(ctx, c.BatchListsRequest())
+				return err
+			},
+			"/replies.v1.Intake/Upload": func(ctx context.Context) error {
+				stream, err := rpcs.Upload(ctx)
+				if err != nil {
+					return err
+				}
+				return servertest.Upload(stream, c.UploadRequest())
+			},
+			"/replies.v1.Intake/Exchange": func(ctx context.Context) error {
+				stream, err := rpcs.Exchange(ctx)
+				if err != nil {
+					return err
+				}
+				return servertest.Exchange(stream, c.ExchangeRequest())
+			},
+			"/replies.v1.Intake/ExchangeBatches": func(ctx context.Context) error {
+				stream, err := rpcs.ExchangeBatches(ctx)
+				if err != nil {
+					return err
+				}
+				return servertest.Exchange(stream, c.ExchangeBatchesRequest())
+			},
+			"/replies.v1.Intake/Follow": func(ctx context.Context) error {
+				stream, err := rpcs.Follow(ctx, c.FollowRequest())
+				if err != nil {
+					return err
+				}
+				return servertest.First(stream)
+			},
+			"/replies.v1.Intake/FollowLists": func(ctx context.Context) error {
+				stream, err := rpcs.FollowLists(ctx, c.FollowListsRequest())
+				if err != nil {
+					return err
+				}
+				return servertest.First(stream)
+			},
+		}
+	})
 }
 
-// serve runs the service with a log, and returns a client of it.
-func (c IntakeContract) serve(t testing.TB, log eventlog.Log) repliespb.IntakeClient {
-	return Serve(t, repliesserver.Intake(c.NewService(t, repliesevents.New(log)))).Intake()
+// options returns what the tests of each RPC have to know.
+func (c IntakeContract) options() servertest.Options {
+	return servertest.Options{Context: c.Context, Callers: c.Callers, Skip: c.Skip}
+}
+
+// serve runs the service with a log, and returns a client of it. Unless that has options,
+// it makes each call once, and none without a deadline.
+func (c IntakeContract) serve(t testing.TB, log eventlog.Log, options ...client.Option) repliespb.IntakeClient {
+	t.Helper()
+	if options == nil {
+		options = servertest.Dialing()
+	}
+	address := servertest.Serve(t, repliesserver.Intake(c.NewService(t, repliesevents.New(log))))
+	conn, err := repliesclient.Dial(t.Context(), address, options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn.Intake()
 }

@@ -4,27 +4,28 @@
 package repliestest
 
 import (
-	"context"
 	"testing"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/replies/golden/gen/repliespb"
 )
 
 func (c IntakeContract) testBatch(t *testing.T) {
-	servertest.TakesEvents(t, servertest.Intake[*repliespb.BatchRequest, *repliespb.SaleEvent]{
+	servertest.TakesEvents(t, servertest.Intake[*repliespb.BatchRequest, *repliespb.SaleEvent, *repliespb.BatchReply]{
+		Options: c.options(),
+		Method:  "/replies.v1.Intake/Batch",
+		Name:    "Batch",
 		Request: c.BatchRequest,
-		Events: func(request *repliespb.BatchRequest) []*repliespb.SaleEvent {
-			return request.GetEvents()
-		},
-		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *repliespb.BatchRequest) error {
-			client := c.serve(t, log)
-			return func(ctx context.Context, request *repliespb.BatchRequest) error {
-				_, err := client.Batch(ctx, request)
-				return err
-			}
+		File:    "testdata/batch.json",
+		Fields:  server.Fields{Holder: "events", Type: "event_type", Subject: "user_id"},
+		Answer:  servertest.Answer{Count: "count", Position: "position", EventID: "event_id", Duplicate: "duplicates"},
+		Stored:  c.StoredSaleEvent,
+		Serve: func(t testing.TB, log eventlog.Log, options ...client.Option) servertest.Caller {
+			return servertest.Unary(c.serve(t, log, options...).Batch)
 		},
 	})
 }

@@ -4,27 +4,28 @@
 package repliestest
 
 import (
-	"context"
 	"testing"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/replies/golden/gen/repliespb"
 )
 
 func (c IntakeContract) testBatchLists(t *testing.T) {
-	servertest.TakesEvents(t, servertest.Intake[*repliespb.BatchRequest, *repliespb.SaleEvent]{
+	servertest.TakesEvents(t, servertest.Intake[*repliespb.BatchRequest, *repliespb.SaleEvent, *repliespb.ListsReply]{
+		Options: c.options(),
+		Method:  "/replies.v1.Intake/BatchLists",
+		Name:    "BatchLists",
 		Request: c.BatchListsRequest,
-		Events: func(request *repliespb.BatchRequest) []*repliespb.SaleEvent {
-			return request.GetEvents()
-		},
-		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *repliespb.BatchRequest) error {
-			client := c.serve(t, log)
-			return func(ctx context.Context, request *repliespb.BatchRequest) error {
-				_, err := client.BatchLists(ctx, request)
-				return err
-			}
+		File:    "testdata/batch_lists.json",
+		Fields:  server.Fields{Holder: "events", Type: "event_type", Subject: "user_id"},
+		Answer:  servertest.Answer{Position: "positions", EventID: "event_ids", Duplicate: "duplicates"},
+		Stored:  c.StoredSaleEvent,
+		Serve: func(t testing.TB, log eventlog.Log, options ...client.Option) servertest.Caller {
+			return servertest.Unary(c.serve(t, log, options...).BatchLists)
 		},
 	})
 }

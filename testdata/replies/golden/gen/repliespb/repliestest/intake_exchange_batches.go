@@ -4,30 +4,28 @@
 package repliestest
 
 import (
-	"context"
 	"testing"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/replies/golden/gen/repliespb"
 )
 
 func (c IntakeContract) testExchangeBatches(t *testing.T) {
-	servertest.TakesEvents(t, servertest.Intake[*repliespb.BatchRequest, *repliespb.SaleEvent]{
+	servertest.TakesEvents(t, servertest.Intake[*repliespb.BatchRequest, *repliespb.SaleEvent, *repliespb.MarkedReply]{
+		Options: c.options(),
+		Method:  "/replies.v1.Intake/ExchangeBatches",
+		Name:    "ExchangeBatches",
 		Request: c.ExchangeBatchesRequest,
-		Events: func(request *repliespb.BatchRequest) []*repliespb.SaleEvent {
-			return request.GetEvents()
-		},
-		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *repliespb.BatchRequest) error {
-			client := c.serve(t, log)
-			return func(ctx context.Context, request *repliespb.BatchRequest) error {
-				stream, err := client.ExchangeBatches(ctx)
-				if err != nil {
-					return err
-				}
-				return servertest.Exchange(stream, request)
-			}
+		File:    "testdata/exchange_batches.json",
+		Fields:  server.Fields{Holder: "events", Type: "event_type", Subject: "user_id"},
+		Answer:  servertest.Answer{Position: "offset", EventID: "key", Duplicate: "known"},
+		Stored:  c.StoredSaleEvent,
+		Serve: func(t testing.TB, log eventlog.Log, options ...client.Option) servertest.Caller {
+			return servertest.Sending(c.serve(t, log, options...).ExchangeBatches)
 		},
 	})
 }

@@ -4,6 +4,7 @@
 package repliestest
 
 import (
+	"context"
 	"testing"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
@@ -15,16 +16,21 @@ import (
 
 func (c IntakeContract) testFollow(t *testing.T) {
 	servertest.Tails(t, servertest.Tailing[*repliespb.FollowRequest, *repliespb.SaleEvent]{
+		Options: c.options(),
+		RPC:     "/replies.v1.Intake/Follow",
 		Request: c.FollowRequest,
-		Append: func(log eventlog.Log, event *repliespb.SaleEvent) error {
-			_, err := repliesevents.New(log).AppendSaleEvent(t.Context(), event)
-			return err
+		After:   "after",
+		Append: func(ctx context.Context, log eventlog.Log, events ...*repliespb.SaleEvent) ([]eventlog.Receipt, error) {
+			return repliesevents.New(log).AppendSaleEvent(ctx, events...)
 		},
-		Open: func(t testing.TB, log eventlog.Log, request *repliespb.FollowRequest) (servertest.Receiver[*repliespb.SaleEvent], error) {
-			stream, err := c.serve(t, log).Follow(t.Context(), request)
-			return servertest.Held(stream, func(reply *repliespb.FollowResponse) []*repliespb.SaleEvent {
-				return []*repliespb.SaleEvent{reply.GetEvent()}
-			}), err
+		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *repliespb.FollowRequest) (servertest.Receiver[*repliespb.SaleEvent], error) {
+			client := c.serve(t, log)
+			return func(ctx context.Context, request *repliespb.FollowRequest) (servertest.Receiver[*repliespb.SaleEvent], error) {
+				stream, err := client.Follow(ctx, request)
+				return servertest.Held(stream, func(reply *repliespb.FollowResponse) []*repliespb.SaleEvent {
+					return []*repliespb.SaleEvent{reply.GetEvent()}
+				}), err
+			}
 		},
 	})
 }

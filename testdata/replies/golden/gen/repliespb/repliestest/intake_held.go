@@ -4,27 +4,28 @@
 package repliestest
 
 import (
-	"context"
 	"testing"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/replies/golden/gen/repliespb"
 )
 
 func (c IntakeContract) testHeld(t *testing.T) {
-	servertest.TakesEvents(t, servertest.Intake[*repliespb.HeldRequest, *repliespb.SaleEvent]{
+	servertest.TakesEvents(t, servertest.Intake[*repliespb.HeldRequest, *repliespb.SaleEvent, *repliespb.OptionalReply]{
+		Options: c.options(),
+		Method:  "/replies.v1.Intake/Held",
+		Name:    "Held",
 		Request: c.HeldRequest,
-		Events: func(request *repliespb.HeldRequest) []*repliespb.SaleEvent {
-			return []*repliespb.SaleEvent{request.GetEvent()}
-		},
-		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *repliespb.HeldRequest) error {
-			client := c.serve(t, log)
-			return func(ctx context.Context, request *repliespb.HeldRequest) error {
-				_, err := client.Held(ctx, request)
-				return err
-			}
+		File:    "testdata/held.json",
+		Fields:  server.Fields{Holder: "event", Type: "event_type", Subject: "user_id"},
+		Answer:  servertest.Answer{Count: "accepted", Position: "position", EventID: "event_id", Duplicate: "duplicate"},
+		Stored:  c.StoredSaleEvent,
+		Serve: func(t testing.TB, log eventlog.Log, options ...client.Option) servertest.Caller {
+			return servertest.Unary(c.serve(t, log, options...).Held)
 		},
 	})
 }

@@ -4,27 +4,28 @@
 package repliestest
 
 import (
-	"context"
 	"testing"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/replies/golden/gen/repliespb"
 )
 
 func (c IntakeContract) testOne(t *testing.T) {
-	servertest.TakesEvents(t, servertest.Intake[*repliespb.SaleEvent, *repliespb.SaleEvent]{
+	servertest.TakesEvents(t, servertest.Intake[*repliespb.SaleEvent, *repliespb.SaleEvent, *repliespb.OneReply]{
+		Options: c.options(),
+		Method:  "/replies.v1.Intake/One",
+		Name:    "One",
 		Request: c.OneRequest,
-		Events: func(event *repliespb.SaleEvent) []*repliespb.SaleEvent {
-			return []*repliespb.SaleEvent{event}
-		},
-		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *repliespb.SaleEvent) error {
-			client := c.serve(t, log)
-			return func(ctx context.Context, request *repliespb.SaleEvent) error {
-				_, err := client.One(ctx, request)
-				return err
-			}
+		File:    "testdata/one.json",
+		Fields:  server.Fields{Type: "event_type", Subject: "user_id"},
+		Answer:  servertest.Answer{Position: "position", EventID: "event_id", Duplicate: "duplicate"},
+		Stored:  c.StoredSaleEvent,
+		Serve: func(t testing.TB, log eventlog.Log, options ...client.Option) servertest.Caller {
+			return servertest.Unary(c.serve(t, log, options...).One)
 		},
 	})
 }

@@ -4,30 +4,28 @@
 package repliestest
 
 import (
-	"context"
 	"testing"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/replies/golden/gen/repliespb"
 )
 
 func (c IntakeContract) testUpload(t *testing.T) {
-	servertest.TakesEvents(t, servertest.Intake[*repliespb.SaleEvent, *repliespb.SaleEvent]{
+	servertest.TakesEvents(t, servertest.Intake[*repliespb.SaleEvent, *repliespb.SaleEvent, *repliespb.BatchReply]{
+		Options: c.options(),
+		Method:  "/replies.v1.Intake/Upload",
+		Name:    "Upload",
 		Request: c.UploadRequest,
-		Events: func(event *repliespb.SaleEvent) []*repliespb.SaleEvent {
-			return []*repliespb.SaleEvent{event}
-		},
-		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *repliespb.SaleEvent) error {
-			client := c.serve(t, log)
-			return func(ctx context.Context, request *repliespb.SaleEvent) error {
-				stream, err := client.Upload(ctx)
-				if err != nil {
-					return err
-				}
-				return servertest.Upload(stream, request)
-			}
+		File:    "testdata/upload.json",
+		Fields:  server.Fields{Type: "event_type", Subject: "user_id"},
+		Answer:  servertest.Answer{Count: "count", Position: "position", EventID: "event_id", Duplicate: "duplicates"},
+		Stored:  c.StoredSaleEvent,
+		Serve: func(t testing.TB, log eventlog.Log, options ...client.Option) servertest.Caller {
+			return servertest.Sending(c.serve(t, log, options...).Upload)
 		},
 	})
 }

@@ -4,11 +4,15 @@
 package shopv1test
 
 import (
+	"context"
 	"testing"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
 
 	shopv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/house/golden/gen/shop/v1"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/house/golden/gen/shop/v1/shopv1client"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/house/golden/gen/shop/v1/shopv1events"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/house/golden/gen/shop/v1/shopv1server"
 )
@@ -20,24 +24,80 @@ type OrdersContract struct {
 	// NewService makes the service to test, as main does.
 	NewService func(testing.TB, *shopv1events.Log) shopv1.OrdersServer
 	// TakeRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/take.json,
+	// and if there is no such file, it has a value in every field.
 	TakeRequest func() *shopv1.OrderEvent
 	// TakeManyRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/take_many.json,
+	// and if there is no such file, it has a value in every field.
 	TakeManyRequest func() *shopv1.TakeManyRequest
 	// CountRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/count.json,
+	// and if there is no such file, it has a value in every field.
 	CountRequest func() *shopv1.CountRequest
+	// StoredOrderEvent returns what the service stores of an event that is sent, nil if it
+	// leaves it out. By default it stores all of them as they are.
+	StoredOrderEvent func(*shopv1.OrderEvent) *shopv1.OrderEvent
+	// Context returns the context of a call, with what a caller must send beside the
+	// request, such as a token. By default nothing is added.
+	Context func(context.Context) context.Context
+	// Callers is how many calls the service takes at once. By default 32 are made.
+	Callers int
+	// Skip are the tests that are left out, by the names of their subtests, such as
+	// "receive/unknown fields are kept", each with the reason.
+	Skip map[string]string
 }
 
 // Test tests the service, each RPC in a subtest.
 func (c OrdersContract) Test(t *testing.T) {
+	if c.TakeRequest == nil {
+		c.TakeRequest = servertest.Requests[*shopv1.OrderEvent](t, "testdata/take.json", "shop.v1.OrderEvent.event_id")
+	}
 	t.Run("Take", c.testTake)
+	if c.TakeManyRequest == nil {
+		c.TakeManyRequest = servertest.Requests[*shopv1.TakeManyRequest](t, "testdata/take_many.json", "shop.v1.OrderEvent.event_id")
+	}
 	t.Run("TakeMany", c.testTakeMany)
+	if c.CountRequest == nil {
+		c.CountRequest = servertest.Requests[*shopv1.CountRequest](t, "testdata/count.json")
+	}
 	t.Run("Count", c.testCount)
+	servertest.Together(t, c.options(), func(t testing.TB) map[string]func(context.Context) error {
+		rpcs := c.serve(t, servertest.Log(t))
+		return map[string]func(context.Context) error{
+			"/shop.v1.Orders/Take": func(ctx context.Context) error {
+				_, err := rpcs.Take(ctx, c.TakeRequest())
+				return err
+			},
+			"/shop.v1.Orders/TakeMany": func(ctx context.Context) error {
+				_, err := rpcs.TakeMany(ctx, c.TakeManyRequest())
+				return err
+			},
+			"/shop.v1.Orders/Count": func(ctx context.Context) error {
+				_, err := rpcs.Count(ctx, c.CountRequest())
+				return err
+			},
+		}
+	})
 }
 
-// serve runs the service with a log, and returns a client of it.
-func (c OrdersContract) serve(t testing.TB, log eventlog.Log) shopv1.OrdersClient {
-	return Serve(t, shopv1server.Orders(c.NewService(t, shopv1events.New(log)))).Orders()
+// options returns what the tests of each RPC have to know.
+func (c OrdersContract) options() servertest.Options {
+	return servertest.Options{Context: c.Context, Callers: c.Callers, Skip: c.Skip}
+}
+
+// serve runs the service with a log, and returns a client of it. Unless that has options,
+// it makes each call once, and none without a deadline.
+func (c OrdersContract) serve(t testing.TB, log eventlog.Log, options ...client.Option) shopv1.OrdersClient {
+	t.Helper()
+	if options == nil {
+		options = servertest.Dialing()
+	}
+	address := servertest.Serve(t, shopv1server.Orders(c.NewService(t, shopv1events.New(log))))
+	conn, err := shopv1client.Dial(t.Context(), address, options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn.Orders()
 }

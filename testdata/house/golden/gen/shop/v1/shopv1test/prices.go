@@ -4,7 +4,10 @@
 package shopv1test
 
 import (
+	"context"
 	"testing"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
 
 	shopv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/house/golden/gen/shop/v1"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/house/golden/gen/shop/v1/shopv1server"
@@ -17,13 +20,30 @@ type PricesContract struct {
 	// NewService makes the service to test, as main does.
 	NewService func(testing.TB) shopv1.PricesServer
 	// GetRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/get.json,
+	// and if there is no such file, it has a value in every field.
 	GetRequest func() *shopv1.CountRequest
+	// Context returns the context of a call, with what a caller must send beside the
+	// request, such as a token. By default nothing is added.
+	Context func(context.Context) context.Context
+	// Callers is how many calls the service takes at once. By default 32 are made.
+	Callers int
+	// Skip are the tests that are left out, by the names of their subtests, such as
+	// "receive/unknown fields are kept", each with the reason.
+	Skip map[string]string
 }
 
 // Test tests the service, each RPC in a subtest.
 func (c PricesContract) Test(t *testing.T) {
+	if c.GetRequest == nil {
+		c.GetRequest = servertest.Requests[*shopv1.CountRequest](t, "testdata/get.json")
+	}
 	t.Run("Get", c.testGet)
+}
+
+// options returns what the tests of each RPC have to know.
+func (c PricesContract) options() servertest.Options {
+	return servertest.Options{Context: c.Context, Callers: c.Callers, Skip: c.Skip}
 }
 
 // serve runs the service, and returns a client of it.

@@ -9,7 +9,19 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/house/golden/gen/shop/v1/shopv1test"
 )
 
-// TestConsume tests that stored events are handled without an error.
+// TestConsumer runs the tests that every consumer must pass. They find more if they can see
+// what handlers do: set Effects to a function that returns the ids of the events that have
+// had their effect.
+func TestConsumer(t *testing.T) {
+	shopv1test.OrdersConsumer[*Service]{
+		Name:    consumerName,
+		New:     newService,
+		Consume: (*Service).Consume,
+	}.Test(t)
+}
+
+// TestConsume stores events and waits until they are handled. Test here what your handlers
+// do with them.
 func TestConsume(t *testing.T) {
 	log := servertest.Log(t)
 	events := shopv1events.New(log)

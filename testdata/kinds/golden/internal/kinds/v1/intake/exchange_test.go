@@ -10,7 +10,8 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
 )
 
-// TestExchange checks the reply. TestContract checks that events are stored exactly once.
+// TestExchange sends the request in testdata/exchange.json three times and
+// checks the replies. TestContract checks that events are stored exactly once.
 func TestExchange(t *testing.T) {
 	client, _ := serve(t)
 	stream, err := client.Exchange(t.Context())
@@ -18,11 +19,12 @@ func TestExchange(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 {
-		if err := stream.Send(servertest.Sample[*kindspb.ClickEvent]()); err != nil {
+		if err := stream.Send(servertest.Request[*kindspb.ClickEvent](t, "testdata/exchange.json")); err != nil && !errors.Is(err, io.EOF) {
 			t.Fatal(err)
 		}
-		if _, err := stream.Recv(); err != nil {
-			t.Fatal(err)
+		_, err = stream.Recv()
+		if err != nil {
+			t.Fatalf("testdata/exchange.json is refused: %v", err)
 		}
 	}
 	if err := stream.CloseSend(); err != nil {
@@ -31,4 +33,24 @@ func TestExchange(t *testing.T) {
 	if _, err := stream.Recv(); !errors.Is(err, io.EOF) {
 		t.Errorf("error is %v, want EOF", err)
 	}
+}
+
+// BenchmarkExchange has many callers, since events that come together share
+// what it takes to make them durable.
+func BenchmarkExchange(b *testing.B) {
+	client, _ := serve(b)
+	requests := servertest.Requests[*kindspb.ClickEvent](b, "testdata/exchange.json")
+	b.SetParallelism(16)
+	b.RunParallel(func(calls *testing.PB) {
+		for calls.Next() {
+			stream, err := client.Exchange(b.Context())
+			if err == nil {
+				err = servertest.Exchange(stream, requests())
+			}
+			if err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
 }

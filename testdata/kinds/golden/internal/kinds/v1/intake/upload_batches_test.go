@@ -8,7 +8,9 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/kinds/golden/gen/kindspb"
 )
 
-// TestUploadBatches checks the reply. TestContract checks that events are stored exactly once.
+// TestUploadBatches sends the request in testdata/upload_batches.json three
+// times and checks the reply. TestContract checks that events are stored
+// exactly once.
 func TestUploadBatches(t *testing.T) {
 	client, _ := serve(t)
 	stream, err := client.UploadBatches(t.Context())
@@ -16,15 +18,35 @@ func TestUploadBatches(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 {
-		if err := stream.Send(servertest.Sample[*kindspb.BatchRequest]()); err != nil {
-			t.Fatal(err)
+		if err := stream.Send(servertest.Request[*kindspb.BatchRequest](t, "testdata/upload_batches.json")); err != nil {
+			break // the reply says why
 		}
 	}
 	reply, err := stream.CloseAndRecv()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("testdata/upload_batches.json is refused: %v", err)
 	}
 	if got := reply.GetCount(); got != 3 {
 		t.Errorf("count is %d, want 3", got)
 	}
+}
+
+// BenchmarkUploadBatches has many callers, since events that come together
+// share what it takes to make them durable.
+func BenchmarkUploadBatches(b *testing.B) {
+	client, _ := serve(b)
+	requests := servertest.Requests[*kindspb.BatchRequest](b, "testdata/upload_batches.json")
+	b.SetParallelism(16)
+	b.RunParallel(func(calls *testing.PB) {
+		for calls.Next() {
+			stream, err := client.UploadBatches(b.Context())
+			if err == nil {
+				err = servertest.Upload(stream, requests())
+			}
+			if err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
 }

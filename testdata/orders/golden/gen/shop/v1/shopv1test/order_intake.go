@@ -4,11 +4,15 @@
 package shopv1test
 
 import (
+	"context"
 	"testing"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
 
 	shopv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/orders/golden/gen/shop/v1"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/orders/golden/gen/shop/v1/shopv1client"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/orders/golden/gen/shop/v1/shopv1events"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/orders/golden/gen/shop/v1/shopv1server"
 )
@@ -20,24 +24,80 @@ type OrderIntakeContract struct {
 	// NewService makes the service to test, as main does.
 	NewService func(testing.TB, *shopv1events.Log) shopv1.OrderIntakeServer
 	// TakeOrderRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/take_order.json,
+	// and if there is no such file, it has a value in every field.
 	TakeOrderRequest func() *shopv1.OrderEvent
 	// GetOrderRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/get_order.json,
+	// and if there is no such file, it has a value in every field.
 	GetOrderRequest func() *shopv1.GetOrderRequest
 	// DropHTTPOrderRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/drop_http_order.json,
+	// and if there is no such file, it has a value in every field.
 	DropHTTPOrderRequest func() *shopv1.GetOrderRequest
+	// StoredOrderEvent returns what the service stores of an event that is sent, nil if it
+	// leaves it out. By default it stores all of them as they are.
+	StoredOrderEvent func(*shopv1.OrderEvent) *shopv1.OrderEvent
+	// Context returns the context of a call, with what a caller must send beside the
+	// request, such as a token. By default nothing is added.
+	Context func(context.Context) context.Context
+	// Callers is how many calls the service takes at once. By default 32 are made.
+	Callers int
+	// Skip are the tests that are left out, by the names of their subtests, such as
+	// "receive/unknown fields are kept", each with the reason.
+	Skip map[string]string
 }
 
 // Test tests the service, each RPC in a subtest.
 func (c OrderIntakeContract) Test(t *testing.T) {
+	if c.TakeOrderRequest == nil {
+		c.TakeOrderRequest = servertest.Requests[*shopv1.OrderEvent](t, "testdata/take_order.json", "shop.v1.OrderEvent.event_id")
+	}
 	t.Run("TakeOrder", c.testTakeOrder)
+	if c.GetOrderRequest == nil {
+		c.GetOrderRequest = servertest.Requests[*shopv1.GetOrderRequest](t, "testdata/get_order.json")
+	}
 	t.Run("GetOrder", c.testGetOrder)
+	if c.DropHTTPOrderRequest == nil {
+		c.DropHTTPOrderRequest = servertest.Requests[*shopv1.GetOrderRequest](t, "testdata/drop_http_order.json")
+	}
 	t.Run("DropHTTPOrder", c.testDropHTTPOrder)
+	servertest.Together(t, c.options(), func(t testing.TB) map[string]func(context.Context) error {
+		rpcs := c.serve(t, servertest.Log(t))
+		return map[string]func(context.Context) error{
+			"/shop.v1.OrderIntake/TakeOrder": func(ctx context.Context) error {
+				_, err := rpcs.TakeOrder(ctx, c.TakeOrderRequest())
+				return err
+			},
+			"/shop.v1.OrderIntake/GetOrder": func(ctx context.Context) error {
+				_, err := rpcs.GetOrder(ctx, c.GetOrderRequest())
+				return err
+			},
+			"/shop.v1.OrderIntake/DropHTTPOrder": func(ctx context.Context) error {
+				_, err := rpcs.DropHTTPOrder(ctx, c.DropHTTPOrderRequest())
+				return err
+			},
+		}
+	})
 }
 
-// serve runs the service with a log, and returns a client of it.
-func (c OrderIntakeContract) serve(t testing.TB, log eventlog.Log) shopv1.OrderIntakeClient {
-	return Serve(t, shopv1server.OrderIntake(c.NewService(t, shopv1events.New(log)))).OrderIntake()
+// options returns what the tests of each RPC have to know.
+func (c OrderIntakeContract) options() servertest.Options {
+	return servertest.Options{Context: c.Context, Callers: c.Callers, Skip: c.Skip}
+}
+
+// serve runs the service with a log, and returns a client of it. Unless that has options,
+// it makes each call once, and none without a deadline.
+func (c OrderIntakeContract) serve(t testing.TB, log eventlog.Log, options ...client.Option) shopv1.OrderIntakeClient {
+	t.Helper()
+	if options == nil {
+		options = servertest.Dialing()
+	}
+	address := servertest.Serve(t, shopv1server.OrderIntake(c.NewService(t, shopv1events.New(log))))
+	conn, err := shopv1client.Dial(t.Context(), address, options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn.OrderIntake()
 }

@@ -13,9 +13,16 @@ import (
 )
 
 func (c OrderIntakeContract) testDropHTTPOrder(t *testing.T) {
-	client := c.serve(t, servertest.Log(t))
-	servertest.Answers(t, c.DropHTTPOrderRequest, func(ctx context.Context, request *shopv1.GetOrderRequest) error {
-		_, err := client.DropHTTPOrder(ctx, request)
-		return err
+	servertest.Answers(t, servertest.Plain[*shopv1.GetOrderRequest]{
+		Options: c.options(),
+		RPC:     "/shop.v1.OrderIntake/DropHTTPOrder",
+		Request: c.DropHTTPOrderRequest,
+		Serve: func(t testing.TB) func(context.Context, *shopv1.GetOrderRequest) error {
+			client := c.serve(t, servertest.Log(t))
+			return func(ctx context.Context, request *shopv1.GetOrderRequest) error {
+				_, err := client.DropHTTPOrder(ctx, request)
+				return err
+			}
+		},
 	})
 }

@@ -13,9 +13,16 @@ import (
 )
 
 func (c OrderIntakeContract) testGetOrder(t *testing.T) {
-	client := c.serve(t, servertest.Log(t))
-	servertest.Answers(t, c.GetOrderRequest, func(ctx context.Context, request *shopv1.GetOrderRequest) error {
-		_, err := client.GetOrder(ctx, request)
-		return err
+	servertest.Answers(t, servertest.Plain[*shopv1.GetOrderRequest]{
+		Options: c.options(),
+		RPC:     "/shop.v1.OrderIntake/GetOrder",
+		Request: c.GetOrderRequest,
+		Serve: func(t testing.TB) func(context.Context, *shopv1.GetOrderRequest) error {
+			client := c.serve(t, servertest.Log(t))
+			return func(ctx context.Context, request *shopv1.GetOrderRequest) error {
+				_, err := client.GetOrder(ctx, request)
+				return err
+			}
+		},
 	})
 }

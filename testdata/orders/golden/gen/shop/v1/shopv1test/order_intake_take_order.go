@@ -4,29 +4,28 @@
 package shopv1test
 
 import (
-	"context"
 	"testing"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
 
 	shopv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/orders/golden/gen/shop/v1"
 )
 
 func (c OrderIntakeContract) testTakeOrder(t *testing.T) {
-	servertest.TakesEvents(t, servertest.Intake[*shopv1.OrderEvent, *shopv1.OrderEvent]{
+	servertest.TakesEvents(t, servertest.Intake[*shopv1.OrderEvent, *shopv1.OrderEvent, *shopv1.Taken]{
+		Options: c.options(),
+		Method:  "/shop.v1.OrderIntake/TakeOrder",
+		Name:    "TakeOrder",
 		Request: c.TakeOrderRequest,
-		Events: func(event *shopv1.OrderEvent) []*shopv1.OrderEvent {
-			return []*shopv1.OrderEvent{event}
-		},
-		ID:       "shop.v1.OrderEvent.event_id",
-		Identity: []string{"tenant_id", "event_id"},
-		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *shopv1.OrderEvent) error {
-			client := c.serve(t, log)
-			return func(ctx context.Context, request *shopv1.OrderEvent) error {
-				_, err := client.TakeOrder(ctx, request)
-				return err
-			}
+		File:    "testdata/take_order.json",
+		ID:      "shop.v1.OrderEvent.event_id",
+		Fields:  server.Fields{ID: "event_id", Source: "tenant_id", Type: "event_type", Subject: "user_id", Time: "occurred_at", Data: "payload"},
+		Stored:  c.StoredOrderEvent,
+		Serve: func(t testing.TB, log eventlog.Log, options ...client.Option) servertest.Caller {
+			return servertest.Unary(c.serve(t, log, options...).TakeOrder)
 		},
 	})
 }

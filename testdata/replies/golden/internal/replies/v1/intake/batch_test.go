@@ -8,13 +8,14 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/replies/golden/gen/repliespb"
 )
 
-// TestBatch checks the reply. TestContract checks that events are stored exactly once.
+// TestBatch sends the request in testdata/batch.json and checks the reply.
+// TestContract checks that events are stored exactly once.
 func TestBatch(t *testing.T) {
 	client, _ := serve(t)
-	request := servertest.Sample[*repliespb.BatchRequest]()
+	request := servertest.Request[*repliespb.BatchRequest](t, "testdata/batch.json")
 	reply, err := client.Batch(t.Context(), request)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("testdata/batch.json is refused: %v", err)
 	}
 	if got, want := int(reply.GetCount()), len(request.GetEvents()); got != want {
 		t.Errorf("count is %d, want %d", got, want)
@@ -22,4 +23,32 @@ func TestBatch(t *testing.T) {
 	if got, want := int(reply.GetPosition()), len(request.GetEvents()); got != want {
 		t.Errorf("position is %d, want %d", got, want)
 	}
+}
+
+// FuzzBatch sends requests as no client would: each is refused with a code that
+// shows the caller what to do, or its events are stored.
+func FuzzBatch(f *testing.F) {
+	sample := servertest.Request[*repliespb.BatchRequest](f, "testdata/batch.json")
+	servertest.Fuzz(f, sample, func(t *testing.T, request *repliespb.BatchRequest) {
+		client, events := serve(t)
+		if _, err := client.Batch(t.Context(), request); !servertest.Refused(t, err) {
+			servertest.CheckStored(t, events.ReplaySaleEvent, request.GetEvents()...)
+		}
+	})
+}
+
+// BenchmarkBatch has many callers, since events that come together share what
+// it takes to make them durable.
+func BenchmarkBatch(b *testing.B) {
+	client, _ := serve(b)
+	requests := servertest.Requests[*repliespb.BatchRequest](b, "testdata/batch.json")
+	b.SetParallelism(16)
+	b.RunParallel(func(calls *testing.PB) {
+		for calls.Next() {
+			if _, err := client.Batch(b.Context(), requests()); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
 }

@@ -10,7 +10,9 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/replies/golden/gen/repliespb"
 )
 
-// TestExchangeBatches checks the reply. TestContract checks that events are stored exactly once.
+// TestExchangeBatches sends the request in testdata/exchange_batches.json three
+// times and checks the replies. TestContract checks that events are stored
+// exactly once.
 func TestExchangeBatches(t *testing.T) {
 	client, _ := serve(t)
 	stream, err := client.ExchangeBatches(t.Context())
@@ -18,12 +20,12 @@ func TestExchangeBatches(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range 3 {
-		if err := stream.Send(servertest.Sample[*repliespb.BatchRequest]()); err != nil {
+		if err := stream.Send(servertest.Request[*repliespb.BatchRequest](t, "testdata/exchange_batches.json")); err != nil && !errors.Is(err, io.EOF) {
 			t.Fatal(err)
 		}
 		reply, err := stream.Recv()
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("testdata/exchange_batches.json is refused: %v", err)
 		}
 		if got := reply.GetOffset(); got <= int64(i) {
 			t.Errorf("offset of event %d is %d", i, got)
@@ -35,4 +37,24 @@ func TestExchangeBatches(t *testing.T) {
 	if _, err := stream.Recv(); !errors.Is(err, io.EOF) {
 		t.Errorf("error is %v, want EOF", err)
 	}
+}
+
+// BenchmarkExchangeBatches has many callers, since events that come together
+// share what it takes to make them durable.
+func BenchmarkExchangeBatches(b *testing.B) {
+	client, _ := serve(b)
+	requests := servertest.Requests[*repliespb.BatchRequest](b, "testdata/exchange_batches.json")
+	b.SetParallelism(16)
+	b.RunParallel(func(calls *testing.PB) {
+		for calls.Next() {
+			stream, err := client.ExchangeBatches(b.Context())
+			if err == nil {
+				err = servertest.Exchange(stream, requests())
+			}
+			if err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
 }

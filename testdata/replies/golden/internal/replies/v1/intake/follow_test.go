@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"context"
 	"testing"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
@@ -9,14 +10,15 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/replies/golden/gen/repliespb"
 )
 
-// TestFollow checks what is replayed. TestContract checks that new events are sent, too.
+// TestFollow sends the request in testdata/follow.json, and checks what is
+// replayed. TestContract checks that new events are sent, too.
 func TestFollow(t *testing.T) {
 	client, events := serve(t)
 	event := servertest.Sample[*repliespb.SaleEvent]()
 	if _, err := events.AppendSaleEvent(t.Context(), event); err != nil {
 		t.Fatal(err)
 	}
-	stream, err := client.Follow(t.Context(), new(repliespb.FollowRequest))
+	stream, err := client.Follow(t.Context(), servertest.LeastRequest[*repliespb.FollowRequest](t, "testdata/follow.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,5 +31,33 @@ func TestFollow(t *testing.T) {
 	}
 	if got := reply.GetPosition(); got != 1 {
 		t.Errorf("position is %d, want that of the first event, 1", got)
+	}
+}
+
+// BenchmarkFollow replays a thousand events at each call.
+func BenchmarkFollow(b *testing.B) {
+	client, events := serve(b)
+	stored := make([]*repliespb.SaleEvent, 1000)
+	for i := range stored {
+		stored[i] = servertest.Sample[*repliespb.SaleEvent]()
+	}
+	if _, err := events.AppendSaleEvent(b.Context(), stored...); err != nil {
+		b.Fatal(err)
+	}
+	request := servertest.LeastRequest[*repliespb.FollowRequest](b, "testdata/follow.json")
+	for b.Loop() {
+		ctx, cancel := context.WithCancel(b.Context())
+		stream, err := client.Follow(ctx, request)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for got := 0; got < len(stored); {
+			_, err := stream.Recv()
+			if err != nil {
+				b.Fatal(err)
+			}
+			got++
+		}
+		cancel()
 	}
 }

@@ -4,11 +4,15 @@
 package rulesv1test
 
 import (
+	"context"
 	"testing"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
 
 	rulesv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/rules/golden/gen/rules/v1"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/rules/golden/gen/rules/v1/rulesv1client"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/rules/golden/gen/rules/v1/rulesv1events"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/rules/golden/gen/rules/v1/rulesv1server"
 )
@@ -20,48 +24,170 @@ type OrdersContract struct {
 	// NewService makes the service to test, as main does.
 	NewService func(testing.TB, *rulesv1events.Log) rulesv1.OrdersServer
 	// PlaceRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/place.json,
+	// and if there is no such file, it has a value in every field.
 	PlaceRequest func() *rulesv1.OrderEvent
 	// PlaceAllRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/place_all.json,
+	// and if there is no such file, it has a value in every field.
 	PlaceAllRequest func() *rulesv1.Batch
 	// UploadRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/upload.json,
+	// and if there is no such file, it has a value in every field.
 	UploadRequest func() *rulesv1.OrderEvent
 	// ExchangeRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/exchange.json,
+	// and if there is no such file, it has a value in every field.
 	ExchangeRequest func() *rulesv1.OrderEvent
 	// WatchRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/watch.json,
+	// and if there is no such file, it has a value in every field.
 	WatchRequest func() *rulesv1.WatchRequest
 	// GetRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/get.json,
+	// and if there is no such file, it has a value in every field.
 	GetRequest func() *rulesv1.AllRules
 	// FindRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/find.json,
+	// and if there is no such file, it has a value in every field.
 	FindRequest func() *rulesv1.AllRules
 	// CollectRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/collect.json,
+	// and if there is no such file, it has a value in every field.
 	CollectRequest func() *rulesv1.AllRules
 	// TalkRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/talk.json,
+	// and if there is no such file, it has a value in every field.
 	TalkRequest func() *rulesv1.AllRules
+	// StoredOrderEvent returns what the service stores of an event that is sent, nil if it
+	// leaves it out. By default it stores all of them as they are.
+	StoredOrderEvent func(*rulesv1.OrderEvent) *rulesv1.OrderEvent
+	// Context returns the context of a call, with what a caller must send beside the
+	// request, such as a token. By default nothing is added.
+	Context func(context.Context) context.Context
+	// Callers is how many calls the service takes at once. By default 32 are made.
+	Callers int
+	// Skip are the tests that are left out, by the names of their subtests, such as
+	// "receive/unknown fields are kept", each with the reason.
+	Skip map[string]string
 }
 
 // Test tests the service, each RPC in a subtest.
 func (c OrdersContract) Test(t *testing.T) {
+	if c.PlaceRequest == nil {
+		c.PlaceRequest = servertest.Requests[*rulesv1.OrderEvent](t, "testdata/place.json", "rules.v1.OrderEvent.event_id")
+	}
 	t.Run("Place", c.testPlace)
+	if c.PlaceAllRequest == nil {
+		c.PlaceAllRequest = servertest.Requests[*rulesv1.Batch](t, "testdata/place_all.json", "rules.v1.OrderEvent.event_id")
+	}
 	t.Run("PlaceAll", c.testPlaceAll)
+	if c.UploadRequest == nil {
+		c.UploadRequest = servertest.Requests[*rulesv1.OrderEvent](t, "testdata/upload.json", "rules.v1.OrderEvent.event_id")
+	}
 	t.Run("Upload", c.testUpload)
+	if c.ExchangeRequest == nil {
+		c.ExchangeRequest = servertest.Requests[*rulesv1.OrderEvent](t, "testdata/exchange.json", "rules.v1.OrderEvent.event_id")
+	}
 	t.Run("Exchange", c.testExchange)
+	if c.WatchRequest == nil {
+		c.WatchRequest = servertest.Requests[*rulesv1.WatchRequest](t, "testdata/watch.json")
+	}
 	t.Run("Watch", c.testWatch)
+	if c.GetRequest == nil {
+		c.GetRequest = servertest.Requests[*rulesv1.AllRules](t, "testdata/get.json")
+	}
 	t.Run("Get", c.testGet)
+	if c.FindRequest == nil {
+		c.FindRequest = servertest.Requests[*rulesv1.AllRules](t, "testdata/find.json")
+	}
 	t.Run("Find", c.testFind)
+	if c.CollectRequest == nil {
+		c.CollectRequest = servertest.Requests[*rulesv1.AllRules](t, "testdata/collect.json")
+	}
 	t.Run("Collect", c.testCollect)
+	if c.TalkRequest == nil {
+		c.TalkRequest = servertest.Requests[*rulesv1.AllRules](t, "testdata/talk.json")
+	}
 	t.Run("Talk", c.testTalk)
+	servertest.Together(t, c.options(), func(t testing.TB) map[string]func(context.Context) error {
+		rpcs := c.serve(t, servertest.Log(t))
+		return map[string]func(context.Context) error{
+			"/rules.v1.Orders/Place": func(ctx context.Context) error {
+				_, err := rpcs.Place(ctx, c.PlaceRequest())
+				return err
+			},
+			"/rules.v1.Orders/PlaceAll": func(ctx context.Context) error {
+				_, err := rpcs.PlaceAll(ctx, c.PlaceAllRequest())
+				return err
+			},
+			"/rules.v1.Orders/Upload": func(ctx context.Context) error {
+				stream, err := rpcs.Upload(ctx)
+				if err != nil {
+					return err
+				}
+				return servertest.Upload(stream, c.UploadRequest())
+			},
+			"/rules.v1.Orders/Exchange": func(ctx context.Context) error {
+				stream, err := rpcs.Exchange(ctx)
+				if err != nil {
+					return err
+				}
+				return servertest.Exchange(stream, c.ExchangeRequest())
+			},
+			"/rules.v1.Orders/Watch": func(ctx context.Context) error {
+				stream, err := rpcs.Watch(ctx, c.WatchRequest())
+				if err != nil {
+					return err
+				}
+				return servertest.First(stream)
+			},
+			"/rules.v1.Orders/Get": func(ctx context.Context) error {
+				_, err := rpcs.Get(ctx, c.GetRequest())
+				return err
+			},
+			"/rules.v1.Orders/Find": func(ctx context.Context) error {
+				stream, err := rpcs.Find(ctx, c.FindRequest())
+				if err != nil {
+					return err
+				}
+				return servertest.First(stream)
+			},
+			"/rules.v1.Orders/Collect": func(ctx context.Context) error {
+				stream, err := rpcs.Collect(ctx)
+				if err != nil {
+					return err
+				}
+				return servertest.Upload(stream, c.CollectRequest())
+			},
+			"/rules.v1.Orders/Talk": func(ctx context.Context) error {
+				stream, err := rpcs.Talk(ctx)
+				if err != nil {
+					return err
+				}
+				return servertest.Exchange(stream, c.TalkRequest())
+			},
+		}
+	})
 }
 
-// serve runs the service with a log, and returns a client of it.
-func (c OrdersContract) serve(t testing.TB, log eventlog.Log) rulesv1.OrdersClient {
-	return Serve(t, rulesv1server.Orders(c.NewService(t, rulesv1events.New(log)))).Orders()
+// options returns what the tests of each RPC have to know.
+func (c OrdersContract) options() servertest.Options {
+	return servertest.Options{Context: c.Context, Callers: c.Callers, Skip: c.Skip}
+}
+
+// serve runs the service with a log, and returns a client of it. Unless that has options,
+// it makes each call once, and none without a deadline.
+func (c OrdersContract) serve(t testing.TB, log eventlog.Log, options ...client.Option) rulesv1.OrdersClient {
+	t.Helper()
+	if options == nil {
+		options = servertest.Dialing()
+	}
+	address := servertest.Serve(t, rulesv1server.Orders(c.NewService(t, rulesv1events.New(log))))
+	conn, err := rulesv1client.Dial(t.Context(), address, options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn.Orders()
 }

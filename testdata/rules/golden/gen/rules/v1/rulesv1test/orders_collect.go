@@ -8,17 +8,22 @@ import (
 	"testing"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
+	"google.golang.org/grpc"
 
 	rulesv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/rules/golden/gen/rules/v1"
 )
 
 func (c OrdersContract) testCollect(t *testing.T) {
-	client := c.serve(t, servertest.Log(t))
-	servertest.Answers(t, c.CollectRequest, func(ctx context.Context, request *rulesv1.AllRules) error {
-		stream, err := client.Collect(ctx)
-		if err != nil {
-			return err
-		}
-		return servertest.Upload(stream, request)
+	servertest.Streams(t, servertest.Streaming[*rulesv1.AllRules, *rulesv1.Placed]{
+		Options: c.options(),
+		RPC:     "/rules.v1.Orders/Collect",
+		Request: c.CollectRequest,
+		Desc:    grpc.StreamDesc{ClientStreams: true},
+		Serve: func(t testing.TB) servertest.Begin[*rulesv1.AllRules] {
+			client := c.serve(t, servertest.Log(t))
+			return func(ctx context.Context, _ *rulesv1.AllRules) (grpc.ClientStream, error) {
+				return client.Collect(ctx)
+			}
+		},
 	})
 }

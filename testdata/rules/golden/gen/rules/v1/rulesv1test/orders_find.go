@@ -8,17 +8,22 @@ import (
 	"testing"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
+	"google.golang.org/grpc"
 
 	rulesv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/rules/golden/gen/rules/v1"
 )
 
 func (c OrdersContract) testFind(t *testing.T) {
-	client := c.serve(t, servertest.Log(t))
-	servertest.Answers(t, c.FindRequest, func(ctx context.Context, request *rulesv1.AllRules) error {
-		stream, err := client.Find(ctx, request)
-		if err != nil {
-			return err
-		}
-		return servertest.First(stream)
+	servertest.Streams(t, servertest.Streaming[*rulesv1.AllRules, *rulesv1.Placed]{
+		Options: c.options(),
+		RPC:     "/rules.v1.Orders/Find",
+		Request: c.FindRequest,
+		Desc:    grpc.StreamDesc{ServerStreams: true},
+		Serve: func(t testing.TB) servertest.Begin[*rulesv1.AllRules] {
+			client := c.serve(t, servertest.Log(t))
+			return func(ctx context.Context, request *rulesv1.AllRules) (grpc.ClientStream, error) {
+				return client.Find(ctx, request)
+			}
+		},
 	})
 }

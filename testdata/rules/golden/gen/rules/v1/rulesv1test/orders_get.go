@@ -13,9 +13,16 @@ import (
 )
 
 func (c OrdersContract) testGet(t *testing.T) {
-	client := c.serve(t, servertest.Log(t))
-	servertest.Answers(t, c.GetRequest, func(ctx context.Context, request *rulesv1.AllRules) error {
-		_, err := client.Get(ctx, request)
-		return err
+	servertest.Answers(t, servertest.Plain[*rulesv1.AllRules]{
+		Options: c.options(),
+		RPC:     "/rules.v1.Orders/Get",
+		Request: c.GetRequest,
+		Serve: func(t testing.TB) func(context.Context, *rulesv1.AllRules) error {
+			client := c.serve(t, servertest.Log(t))
+			return func(ctx context.Context, request *rulesv1.AllRules) error {
+				_, err := client.Get(ctx, request)
+				return err
+			}
+		},
 	})
 }

@@ -4,29 +4,29 @@
 package rulesv1test
 
 import (
-	"context"
 	"testing"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
 
 	rulesv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/rules/golden/gen/rules/v1"
 )
 
 func (c OrdersContract) testPlace(t *testing.T) {
-	servertest.TakesEvents(t, servertest.Intake[*rulesv1.OrderEvent, *rulesv1.OrderEvent]{
+	servertest.TakesEvents(t, servertest.Intake[*rulesv1.OrderEvent, *rulesv1.OrderEvent, *rulesv1.Placed]{
+		Options: c.options(),
+		Method:  "/rules.v1.Orders/Place",
+		Name:    "Place",
 		Request: c.PlaceRequest,
-		Events: func(event *rulesv1.OrderEvent) []*rulesv1.OrderEvent {
-			return []*rulesv1.OrderEvent{event}
-		},
-		ID:       "rules.v1.OrderEvent.event_id",
-		Identity: []string{"source", "event_id"},
-		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *rulesv1.OrderEvent) error {
-			client := c.serve(t, log)
-			return func(ctx context.Context, request *rulesv1.OrderEvent) error {
-				_, err := client.Place(ctx, request)
-				return err
-			}
+		File:    "testdata/place.json",
+		ID:      "rules.v1.OrderEvent.event_id",
+		Fields:  server.Fields{ID: "event_id", Source: "source", Type: "event_type", Subject: "subject", Time: "event_time"},
+		Answer:  servertest.Answer{Position: "position"},
+		Stored:  c.StoredOrderEvent,
+		Serve: func(t testing.TB, log eventlog.Log, options ...client.Option) servertest.Caller {
+			return servertest.Unary(c.serve(t, log, options...).Place)
 		},
 	})
 }

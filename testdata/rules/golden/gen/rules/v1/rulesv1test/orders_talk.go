@@ -8,17 +8,22 @@ import (
 	"testing"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
+	"google.golang.org/grpc"
 
 	rulesv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/rules/golden/gen/rules/v1"
 )
 
 func (c OrdersContract) testTalk(t *testing.T) {
-	client := c.serve(t, servertest.Log(t))
-	servertest.Answers(t, c.TalkRequest, func(ctx context.Context, request *rulesv1.AllRules) error {
-		stream, err := client.Talk(ctx)
-		if err != nil {
-			return err
-		}
-		return servertest.Exchange(stream, request)
+	servertest.Streams(t, servertest.Streaming[*rulesv1.AllRules, *rulesv1.Placed]{
+		Options: c.options(),
+		RPC:     "/rules.v1.Orders/Talk",
+		Request: c.TalkRequest,
+		Desc:    grpc.StreamDesc{ClientStreams: true, ServerStreams: true},
+		Serve: func(t testing.TB) servertest.Begin[*rulesv1.AllRules] {
+			client := c.serve(t, servertest.Log(t))
+			return func(ctx context.Context, _ *rulesv1.AllRules) (grpc.ClientStream, error) {
+				return client.Talk(ctx)
+			}
+		},
 	})
 }

@@ -8,17 +8,22 @@ import (
 	"testing"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
+	"google.golang.org/grpc"
 
 	rulesv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/rules/golden/gen/rules/v1"
 )
 
 func (c OrdersContract) testWatch(t *testing.T) {
-	client := c.serve(t, servertest.Log(t))
-	servertest.Answers(t, c.WatchRequest, func(ctx context.Context, request *rulesv1.WatchRequest) error {
-		stream, err := client.Watch(ctx, request)
-		if err != nil {
-			return err
-		}
-		return servertest.First(stream)
+	servertest.Streams(t, servertest.Streaming[*rulesv1.WatchRequest, *rulesv1.OrderEvent]{
+		Options: c.options(),
+		RPC:     "/rules.v1.Orders/Watch",
+		Request: c.WatchRequest,
+		Desc:    grpc.StreamDesc{ServerStreams: true},
+		Serve: func(t testing.TB) servertest.Begin[*rulesv1.WatchRequest] {
+			client := c.serve(t, servertest.Log(t))
+			return func(ctx context.Context, request *rulesv1.WatchRequest) (grpc.ClientStream, error) {
+				return client.Watch(ctx, request)
+			}
+		},
 	})
 }

@@ -9,7 +9,19 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/two-files/golden/gen/fleet/v2beta1/fleetpb/fleettest"
 )
 
-// TestConsume tests that stored events are handled without an error.
+// TestConsumer runs the tests that every consumer must pass. They find more if they can see
+// what handlers do: set Effects to a function that returns the ids of the events that have
+// had their effect.
+func TestConsumer(t *testing.T) {
+	fleettest.DevicesConsumer[*Service]{
+		Name:    consumerName,
+		New:     newService,
+		Consume: (*Service).Consume,
+	}.Test(t)
+}
+
+// TestConsume stores events and waits until they are handled. Test here what your handlers
+// do with them.
 func TestConsume(t *testing.T) {
 	log := servertest.Log(t)
 	events := fleetevents.New(log)

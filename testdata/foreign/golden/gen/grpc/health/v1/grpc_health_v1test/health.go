@@ -4,8 +4,10 @@
 package grpc_health_v1test
 
 import (
+	"context"
 	"testing"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
 	"google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/gen/grpc/health/v1/grpc_health_v1server"
@@ -18,21 +20,66 @@ type HealthContract struct {
 	// NewService makes the service to test, as main does.
 	NewService func(testing.TB) grpc_health_v1.HealthServer
 	// CheckRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/check.json,
+	// and if there is no such file, it has a value in every field.
 	CheckRequest func() *grpc_health_v1.HealthCheckRequest
 	// ListRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/list.json,
+	// and if there is no such file, it has a value in every field.
 	ListRequest func() *grpc_health_v1.HealthListRequest
 	// WatchRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/watch.json,
+	// and if there is no such file, it has a value in every field.
 	WatchRequest func() *grpc_health_v1.HealthCheckRequest
+	// Context returns the context of a call, with what a caller must send beside the
+	// request, such as a token. By default nothing is added.
+	Context func(context.Context) context.Context
+	// Callers is how many calls the service takes at once. By default 32 are made.
+	Callers int
+	// Skip are the tests that are left out, by the names of their subtests, such as
+	// "receive/unknown fields are kept", each with the reason.
+	Skip map[string]string
 }
 
 // Test tests the service, each RPC in a subtest.
 func (c HealthContract) Test(t *testing.T) {
+	if c.CheckRequest == nil {
+		c.CheckRequest = servertest.Requests[*grpc_health_v1.HealthCheckRequest](t, "testdata/check.json")
+	}
 	t.Run("Check", c.testCheck)
+	if c.ListRequest == nil {
+		c.ListRequest = servertest.Requests[*grpc_health_v1.HealthListRequest](t, "testdata/list.json")
+	}
 	t.Run("List", c.testList)
+	if c.WatchRequest == nil {
+		c.WatchRequest = servertest.Requests[*grpc_health_v1.HealthCheckRequest](t, "testdata/watch.json")
+	}
 	t.Run("Watch", c.testWatch)
+	servertest.Together(t, c.options(), func(t testing.TB) map[string]func(context.Context) error {
+		rpcs := c.serve(t)
+		return map[string]func(context.Context) error{
+			"/grpc.health.v1.Health/Check": func(ctx context.Context) error {
+				_, err := rpcs.Check(ctx, c.CheckRequest())
+				return err
+			},
+			"/grpc.health.v1.Health/List": func(ctx context.Context) error {
+				_, err := rpcs.List(ctx, c.ListRequest())
+				return err
+			},
+			"/grpc.health.v1.Health/Watch": func(ctx context.Context) error {
+				stream, err := rpcs.Watch(ctx, c.WatchRequest())
+				if err != nil {
+					return err
+				}
+				return servertest.First(stream)
+			},
+		}
+	})
+}
+
+// options returns what the tests of each RPC have to know.
+func (c HealthContract) options() servertest.Options {
+	return servertest.Options{Context: c.Context, Callers: c.Callers, Skip: c.Skip}
 }
 
 // serve runs the service, and returns a client of it.

@@ -12,9 +12,16 @@ import (
 )
 
 func (c HealthContract) testCheck(t *testing.T) {
-	client := c.serve(t)
-	servertest.Answers(t, c.CheckRequest, func(ctx context.Context, request *grpc_health_v1.HealthCheckRequest) error {
-		_, err := client.Check(ctx, request)
-		return err
+	servertest.Answers(t, servertest.Plain[*grpc_health_v1.HealthCheckRequest]{
+		Options: c.options(),
+		RPC:     "/grpc.health.v1.Health/Check",
+		Request: c.CheckRequest,
+		Serve: func(t testing.TB) func(context.Context, *grpc_health_v1.HealthCheckRequest) error {
+			client := c.serve(t)
+			return func(ctx context.Context, request *grpc_health_v1.HealthCheckRequest) error {
+				_, err := client.Check(ctx, request)
+				return err
+			}
+		},
 	})
 }

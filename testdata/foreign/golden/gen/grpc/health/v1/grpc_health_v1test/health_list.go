@@ -12,9 +12,16 @@ import (
 )
 
 func (c HealthContract) testList(t *testing.T) {
-	client := c.serve(t)
-	servertest.Answers(t, c.ListRequest, func(ctx context.Context, request *grpc_health_v1.HealthListRequest) error {
-		_, err := client.List(ctx, request)
-		return err
+	servertest.Answers(t, servertest.Plain[*grpc_health_v1.HealthListRequest]{
+		Options: c.options(),
+		RPC:     "/grpc.health.v1.Health/List",
+		Request: c.ListRequest,
+		Serve: func(t testing.TB) func(context.Context, *grpc_health_v1.HealthListRequest) error {
+			client := c.serve(t)
+			return func(ctx context.Context, request *grpc_health_v1.HealthListRequest) error {
+				_, err := client.List(ctx, request)
+				return err
+			}
+		},
 	})
 }

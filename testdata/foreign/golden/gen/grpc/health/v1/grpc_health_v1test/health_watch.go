@@ -8,16 +8,21 @@ import (
 	"testing"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/health/grpc_health_v1"
 )
 
 func (c HealthContract) testWatch(t *testing.T) {
-	client := c.serve(t)
-	servertest.Answers(t, c.WatchRequest, func(ctx context.Context, request *grpc_health_v1.HealthCheckRequest) error {
-		stream, err := client.Watch(ctx, request)
-		if err != nil {
-			return err
-		}
-		return servertest.First(stream)
+	servertest.Streams(t, servertest.Streaming[*grpc_health_v1.HealthCheckRequest, *grpc_health_v1.HealthCheckResponse]{
+		Options: c.options(),
+		RPC:     "/grpc.health.v1.Health/Watch",
+		Request: c.WatchRequest,
+		Desc:    grpc.StreamDesc{ServerStreams: true},
+		Serve: func(t testing.TB) servertest.Begin[*grpc_health_v1.HealthCheckRequest] {
+			client := c.serve(t)
+			return func(ctx context.Context, request *grpc_health_v1.HealthCheckRequest) (grpc.ClientStream, error) {
+				return client.Watch(ctx, request)
+			}
+		},
 	})
 }

@@ -4,27 +4,28 @@
 package shopv1test
 
 import (
-	"context"
 	"testing"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
+	"google.golang.org/protobuf/types/known/emptypb"
 
 	commonv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/gen/house/common/v1"
 )
 
 func (c ShopContract) testReport(t *testing.T) {
-	servertest.TakesEvents(t, servertest.Intake[*commonv1.Event, *commonv1.Event]{
+	servertest.TakesEvents(t, servertest.Intake[*commonv1.Event, *commonv1.Event, *emptypb.Empty]{
+		Options: c.options(),
+		Method:  "/house.shop.v1.Shop/Report",
+		Name:    "Report",
 		Request: c.ReportRequest,
-		Events: func(event *commonv1.Event) []*commonv1.Event {
-			return []*commonv1.Event{event}
-		},
-		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *commonv1.Event) error {
-			client := c.serve(t, log)
-			return func(ctx context.Context, request *commonv1.Event) error {
-				_, err := client.Report(ctx, request)
-				return err
-			}
+		File:    "testdata/report.json",
+		Fields:  server.Fields{Type: "type", Subject: "subject"},
+		Stored:  c.StoredCommonv1Event,
+		Serve: func(t testing.TB, log eventlog.Log, options ...client.Option) servertest.Caller {
+			return servertest.Unary(c.serve(t, log, options...).Report)
 		},
 	})
 }

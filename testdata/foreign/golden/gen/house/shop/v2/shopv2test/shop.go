@@ -4,13 +4,17 @@
 package shopv2test
 
 import (
+	"context"
 	"testing"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	commonv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/gen/house/common/v1"
 	shopv2 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/gen/house/shop/v2"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/gen/house/shop/v2/shopv2client"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/gen/house/shop/v2/shopv2events"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/gen/house/shop/v2/shopv2server"
 )
@@ -22,24 +26,83 @@ type ShopContract struct {
 	// NewService makes the service to test, as main does.
 	NewService func(testing.TB, *shopv2events.Log) shopv2.ShopServer
 	// ReportRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/report.json,
+	// and if there is no such file, it has a value in every field.
 	ReportRequest func() *commonv1.Event
 	// ReportOwnRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/report_own.json,
+	// and if there is no such file, it has a value in every field.
 	ReportOwnRequest func() *shopv2.Event
 	// PingRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/ping.json,
+	// and if there is no such file, it has a value in every field.
 	PingRequest func() *emptypb.Empty
+	// StoredCommonv1Event returns what the service stores of an event that is sent, nil if it
+	// leaves it out. By default it stores all of them as they are.
+	StoredCommonv1Event func(*commonv1.Event) *commonv1.Event
+	// StoredEvent returns what the service stores of an event that is sent, nil if it
+	// leaves it out. By default it stores all of them as they are.
+	StoredEvent func(*shopv2.Event) *shopv2.Event
+	// Context returns the context of a call, with what a caller must send beside the
+	// request, such as a token. By default nothing is added.
+	Context func(context.Context) context.Context
+	// Callers is how many calls the service takes at once. By default 32 are made.
+	Callers int
+	// Skip are the tests that are left out, by the names of their subtests, such as
+	// "receive/unknown fields are kept", each with the reason.
+	Skip map[string]string
 }
 
 // Test tests the service, each RPC in a subtest.
 func (c ShopContract) Test(t *testing.T) {
+	if c.ReportRequest == nil {
+		c.ReportRequest = servertest.Requests[*commonv1.Event](t, "testdata/report.json")
+	}
 	t.Run("Report", c.testReport)
+	if c.ReportOwnRequest == nil {
+		c.ReportOwnRequest = servertest.Requests[*shopv2.Event](t, "testdata/report_own.json")
+	}
 	t.Run("ReportOwn", c.testReportOwn)
+	if c.PingRequest == nil {
+		c.PingRequest = servertest.Requests[*emptypb.Empty](t, "testdata/ping.json")
+	}
 	t.Run("Ping", c.testPing)
+	servertest.Together(t, c.options(), func(t testing.TB) map[string]func(context.Context) error {
+		rpcs := c.serve(t, servertest.Log(t))
+		return map[string]func(context.Context) error{
+			"/house.shop.v2.Shop/Report": func(ctx context.Context) error {
+				_, err := rpcs.Report(ctx, c.ReportRequest())
+				return err
+			},
+			"/house.shop.v2.Shop/ReportOwn": func(ctx context.Context) error {
+				_, err := rpcs.ReportOwn(ctx, c.ReportOwnRequest())
+				return err
+			},
+			"/house.shop.v2.Shop/Ping": func(ctx context.Context) error {
+				_, err := rpcs.Ping(ctx, c.PingRequest())
+				return err
+			},
+		}
+	})
 }
 
-// serve runs the service with a log, and returns a client of it.
-func (c ShopContract) serve(t testing.TB, log eventlog.Log) shopv2.ShopClient {
-	return Serve(t, shopv2server.Shop(c.NewService(t, shopv2events.New(log)))).Shop()
+// options returns what the tests of each RPC have to know.
+func (c ShopContract) options() servertest.Options {
+	return servertest.Options{Context: c.Context, Callers: c.Callers, Skip: c.Skip}
+}
+
+// serve runs the service with a log, and returns a client of it. Unless that has options,
+// it makes each call once, and none without a deadline.
+func (c ShopContract) serve(t testing.TB, log eventlog.Log, options ...client.Option) shopv2.ShopClient {
+	t.Helper()
+	if options == nil {
+		options = servertest.Dialing()
+	}
+	address := servertest.Serve(t, shopv2server.Shop(c.NewService(t, shopv2events.New(log))))
+	conn, err := shopv2client.Dial(t.Context(), address, options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn.Shop()
 }

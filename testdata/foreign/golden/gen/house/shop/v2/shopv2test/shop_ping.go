@@ -12,9 +12,16 @@ import (
 )
 
 func (c ShopContract) testPing(t *testing.T) {
-	client := c.serve(t, servertest.Log(t))
-	servertest.Answers(t, c.PingRequest, func(ctx context.Context, request *emptypb.Empty) error {
-		_, err := client.Ping(ctx, request)
-		return err
+	servertest.Answers(t, servertest.Plain[*emptypb.Empty]{
+		Options: c.options(),
+		RPC:     "/house.shop.v2.Shop/Ping",
+		Request: c.PingRequest,
+		Serve: func(t testing.TB) func(context.Context, *emptypb.Empty) error {
+			client := c.serve(t, servertest.Log(t))
+			return func(ctx context.Context, request *emptypb.Empty) error {
+				_, err := client.Ping(ctx, request)
+				return err
+			}
+		},
 	})
 }

@@ -4,27 +4,28 @@
 package shopv2test
 
 import (
-	"context"
 	"testing"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
+	"google.golang.org/protobuf/types/known/emptypb"
 
 	shopv2 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/gen/house/shop/v2"
 )
 
 func (c ShopContract) testReportOwn(t *testing.T) {
-	servertest.TakesEvents(t, servertest.Intake[*shopv2.Event, *shopv2.Event]{
+	servertest.TakesEvents(t, servertest.Intake[*shopv2.Event, *shopv2.Event, *emptypb.Empty]{
+		Options: c.options(),
+		Method:  "/house.shop.v2.Shop/ReportOwn",
+		Name:    "ReportOwn",
 		Request: c.ReportOwnRequest,
-		Events: func(event *shopv2.Event) []*shopv2.Event {
-			return []*shopv2.Event{event}
-		},
-		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *shopv2.Event) error {
-			client := c.serve(t, log)
-			return func(ctx context.Context, request *shopv2.Event) error {
-				_, err := client.ReportOwn(ctx, request)
-				return err
-			}
+		File:    "testdata/report_own.json",
+		Fields:  server.Fields{Type: "type", Subject: "subject"},
+		Stored:  c.StoredEvent,
+		Serve: func(t testing.TB, log eventlog.Log, options ...client.Option) servertest.Caller {
+			return servertest.Unary(c.serve(t, log, options...).ReportOwn)
 		},
 	})
 }

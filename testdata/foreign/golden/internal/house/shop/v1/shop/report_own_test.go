@@ -8,12 +8,41 @@ import (
 	shopv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/gen/house/shop/v1"
 )
 
-// TestReportOwn checks the reply. TestContract checks that events are stored exactly once.
+// TestReportOwn sends the request in testdata/report_own.json and checks the
+// reply. TestContract checks that events are stored exactly once.
 func TestReportOwn(t *testing.T) {
 	client, _ := serve(t)
-	event := servertest.Sample[*shopv1.Event]()
+	event := servertest.Request[*shopv1.Event](t, "testdata/report_own.json")
 	_, err := client.ReportOwn(t.Context(), event)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("testdata/report_own.json is refused: %v", err)
 	}
+}
+
+// FuzzReportOwn sends requests as no client would: each is refused with a code
+// that shows the caller what to do, or its events are stored.
+func FuzzReportOwn(f *testing.F) {
+	sample := servertest.Request[*shopv1.Event](f, "testdata/report_own.json")
+	servertest.Fuzz(f, sample, func(t *testing.T, event *shopv1.Event) {
+		client, events := serve(t)
+		if _, err := client.ReportOwn(t.Context(), event); !servertest.Refused(t, err) {
+			servertest.CheckStored(t, events.ReplayEvent, event)
+		}
+	})
+}
+
+// BenchmarkReportOwn has many callers, since events that come together share
+// what it takes to make them durable.
+func BenchmarkReportOwn(b *testing.B) {
+	client, _ := serve(b)
+	requests := servertest.Requests[*shopv1.Event](b, "testdata/report_own.json")
+	b.SetParallelism(16)
+	b.RunParallel(func(calls *testing.PB) {
+		for calls.Next() {
+			if _, err := client.ReportOwn(b.Context(), requests()); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
 }

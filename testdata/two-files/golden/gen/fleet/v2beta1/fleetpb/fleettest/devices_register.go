@@ -13,9 +13,16 @@ import (
 )
 
 func (c DevicesContract) testRegister(t *testing.T) {
-	client := c.serve(t, servertest.Log(t))
-	servertest.Answers(t, c.RegisterRequest, func(ctx context.Context, request *fleetpb.Device) error {
-		_, err := client.Register(ctx, request)
-		return err
+	servertest.Answers(t, servertest.Plain[*fleetpb.Device]{
+		Options: c.options(),
+		RPC:     "/fleet.v2beta1.Devices/Register",
+		Request: c.RegisterRequest,
+		Serve: func(t testing.TB) func(context.Context, *fleetpb.Device) error {
+			client := c.serve(t, servertest.Log(t))
+			return func(ctx context.Context, request *fleetpb.Device) error {
+				_, err := client.Register(ctx, request)
+				return err
+			}
+		},
 	})
 }

@@ -4,27 +4,27 @@
 package fleettest
 
 import (
-	"context"
 	"testing"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/two-files/golden/gen/fleet/v2beta1/fleetpb"
 )
 
 func (c DevicesContract) testReport(t *testing.T) {
-	servertest.TakesEvents(t, servertest.Intake[*fleetpb.Reading_StateEvent, *fleetpb.Reading_StateEvent]{
+	servertest.TakesEvents(t, servertest.Intake[*fleetpb.Reading_StateEvent, *fleetpb.Reading_StateEvent, *fleetpb.Ack]{
+		Options: c.options(),
+		Method:  "/fleet.v2beta1.Devices/Report",
+		Name:    "Report",
 		Request: c.ReportRequest,
-		Events: func(event *fleetpb.Reading_StateEvent) []*fleetpb.Reading_StateEvent {
-			return []*fleetpb.Reading_StateEvent{event}
-		},
-		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *fleetpb.Reading_StateEvent) error {
-			client := c.serve(t, log)
-			return func(ctx context.Context, request *fleetpb.Reading_StateEvent) error {
-				_, err := client.Report(ctx, request)
-				return err
-			}
+		File:    "testdata/report.json",
+		Fields:  server.Fields{Type: "event_name", Subject: "subject"},
+		Stored:  c.StoredReading_StateEvent,
+		Serve: func(t testing.TB, log eventlog.Log, options ...client.Option) servertest.Caller {
+			return servertest.Unary(c.serve(t, log, options...).Report)
 		},
 	})
 }

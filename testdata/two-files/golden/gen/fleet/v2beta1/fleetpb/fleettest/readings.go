@@ -4,11 +4,15 @@
 package fleettest
 
 import (
+	"context"
 	"testing"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/two-files/golden/gen/fleet/v2beta1/fleetpb"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/two-files/golden/gen/fleet/v2beta1/fleetpb/fleetclient"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/two-files/golden/gen/fleet/v2beta1/fleetpb/fleetevents"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/two-files/golden/gen/fleet/v2beta1/fleetpb/fleetserver"
 )
@@ -20,16 +24,47 @@ type ReadingsContract struct {
 	// NewService makes the service to test, as main does.
 	NewService func(testing.TB, *fleetevents.Log) fleetpb.ReadingsServer
 	// SendRequest returns a request that the service accepts, a new one for each
-	// call. By default the request has a value in every field.
+	// call. By default it is in testdata/send.json,
+	// and if there is no such file, it has a value in every field.
 	SendRequest func() *fleetpb.ReadingEvent
+	// StoredReadingEvent returns what the service stores of an event that is sent, nil if it
+	// leaves it out. By default it stores all of them as they are.
+	StoredReadingEvent func(*fleetpb.ReadingEvent) *fleetpb.ReadingEvent
+	// Context returns the context of a call, with what a caller must send beside the
+	// request, such as a token. By default nothing is added.
+	Context func(context.Context) context.Context
+	// Callers is how many calls the service takes at once. By default 32 are made.
+	Callers int
+	// Skip are the tests that are left out, by the names of their subtests, such as
+	// "receive/unknown fields are kept", each with the reason.
+	Skip map[string]string
 }
 
 // Test tests the service, each RPC in a subtest.
 func (c ReadingsContract) Test(t *testing.T) {
+	if c.SendRequest == nil {
+		c.SendRequest = servertest.Requests[*fleetpb.ReadingEvent](t, "testdata/send.json")
+	}
 	t.Run("Send", c.testSend)
 }
 
-// serve runs the service with a log, and returns a client of it.
-func (c ReadingsContract) serve(t testing.TB, log eventlog.Log) fleetpb.ReadingsClient {
-	return Serve(t, fleetserver.Readings(c.NewService(t, fleetevents.New(log)))).Readings()
+// options returns what the tests of each RPC have to know.
+func (c ReadingsContract) options() servertest.Options {
+	return servertest.Options{Context: c.Context, Callers: c.Callers, Skip: c.Skip}
+}
+
+// serve runs the service with a log, and returns a client of it. Unless that has options,
+// it makes each call once, and none without a deadline.
+func (c ReadingsContract) serve(t testing.TB, log eventlog.Log, options ...client.Option) fleetpb.ReadingsClient {
+	t.Helper()
+	if options == nil {
+		options = servertest.Dialing()
+	}
+	address := servertest.Serve(t, fleetserver.Readings(c.NewService(t, fleetevents.New(log))))
+	conn, err := fleetclient.Dial(t.Context(), address, options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn.Readings()
 }

@@ -4,27 +4,28 @@
 package fleettest
 
 import (
-	"context"
 	"testing"
+	"time"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/two-files/golden/gen/fleet/v2beta1/fleetpb"
 )
 
 func (c ReadingsContract) testSend(t *testing.T) {
-	servertest.TakesEvents(t, servertest.Intake[*fleetpb.ReadingEvent, *fleetpb.ReadingEvent]{
+	servertest.TakesEvents(t, servertest.Intake[*fleetpb.ReadingEvent, *fleetpb.ReadingEvent, *fleetpb.Ack]{
+		Options: c.options(),
+		Method:  "/fleet.v2beta1.Readings/Send",
+		Name:    "Send",
 		Request: c.SendRequest,
-		Events: func(event *fleetpb.ReadingEvent) []*fleetpb.ReadingEvent {
-			return []*fleetpb.ReadingEvent{event}
-		},
-		Serve: func(t testing.TB, log eventlog.Log) func(context.Context, *fleetpb.ReadingEvent) error {
-			client := c.serve(t, log)
-			return func(ctx context.Context, request *fleetpb.ReadingEvent) error {
-				_, err := client.Send(ctx, request)
-				return err
-			}
+		File:    "testdata/send.json",
+		Fields:  server.Fields{Type: "type", Time: "timestamp_ms", Unit: time.Millisecond, Data: "data"},
+		Stored:  c.StoredReadingEvent,
+		Serve: func(t testing.TB, log eventlog.Log, options ...client.Option) servertest.Caller {
+			return servertest.Unary(c.serve(t, log, options...).Send)
 		},
 	})
 }

@@ -10,11 +10,25 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// TestGetURL expects Unimplemented until GetURL is implemented.
+// TestGetURL sends the request in testdata/get_url.json. The service may refuse
+// it, with a code that shows the caller what to do.
 func TestGetURL(t *testing.T) {
 	client := serve(t)
-	_, err := client.GetURL(t.Context(), servertest.Sample[*context.Err]())
-	if status.Code(err) != codes.Unimplemented {
-		t.Errorf("error is %v, want code Unimplemented", err)
+	reply, err := client.GetURL(t.Context(), servertest.Request[*context.Err](t, "testdata/get_url.json"))
+	if status.Code(err) == codes.Unimplemented {
+		t.Skip("GetURL is not implemented yet: write it in get_url.go")
+	}
+	if !servertest.Refused(t, err) {
+		t.Log(reply) // check here what it must be
+	}
+}
+
+func BenchmarkGetURL(b *testing.B) {
+	client := serve(b)
+	requests := servertest.Requests[*context.Err](b, "testdata/get_url.json")
+	for b.Loop() {
+		if _, err := client.GetURL(b.Context(), requests()); err != nil {
+			b.Skip(err) // it is not implemented, or testdata/get_url.json is refused
+		}
 	}
 }

@@ -10,11 +10,25 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
 
-// TestRegister expects Unimplemented until Register is implemented.
+// TestRegister sends the request in testdata/register.json. The service may
+// refuse it, with a code that shows the caller what to do.
 func TestRegister(t *testing.T) {
 	client := serve(t)
-	_, err := client.Register(t.Context(), servertest.Sample[*context.Err]())
-	if status.Code(err) != codes.Unimplemented {
-		t.Errorf("error is %v, want code Unimplemented", err)
+	reply, err := client.Register(t.Context(), servertest.Request[*context.Err](t, "testdata/register.json"))
+	if status.Code(err) == codes.Unimplemented {
+		t.Skip("Register is not implemented yet: write it in register.go")
+	}
+	if !servertest.Refused(t, err) {
+		t.Log(reply) // check here what it must be
+	}
+}
+
+func BenchmarkRegister(b *testing.B) {
+	client := serve(b)
+	requests := servertest.Requests[*context.Err](b, "testdata/register.json")
+	for b.Loop() {
+		if _, err := client.Register(b.Context(), requests()); err != nil {
+			b.Skip(err) // it is not implemented, or testdata/register.json is refused
+		}
 	}
 }

@@ -1,0 +1,21 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
+)
+
+// TestProgram runs the program as main does, on free ports and in an empty folder, and
+// tests that it serves and does all that it should.
+func TestProgram(t *testing.T) {
+	program := servertest.Program{Run: run, Services: []string{
+		"comments.Meter",
+	}}
+	program.Test(t,
+		servertest.WithEvents("comments.Meter"),
+		servertest.WithKeys(),
+		servertest.WithHTTP(),
+		servertest.WithProbes("/metrics"),
+	)
+}

@@ -1,0 +1,20 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
+)
+
+// TestProgram runs the program as main does, on free ports and in an empty folder, and
+// tests that it serves and does all that it should.
+func TestProgram(t *testing.T) {
+	program := servertest.Program{Run: run, Services: []string{
+		"grpc.health.v1.Health",
+	}}
+	program.Test(t,
+		servertest.WithKeys(),
+		servertest.WithHTTP(),
+		servertest.WithProbes("/metrics"),
+	)
+}

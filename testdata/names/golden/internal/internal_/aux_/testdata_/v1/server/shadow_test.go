@@ -1,0 +1,27 @@
+package server
+
+import (
+	"testing"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context/contexttest"
+)
+
+// shadow has the flags of TestShadow.
+var shadow = servertest.ShadowFlags()
+
+// TestShadow has the RPCs and the consumer take events that a server has stored, and prints
+// those with which they fail, panic or take long:
+//
+//	go test ./internal/internal_/aux_/testdata_/v1/server -run Shadow -events sqlite:/path/to/events.db -since 168h
+//
+// The log is only read. What handlers do elsewhere they really do: have newService give the
+// service something harmless for it.
+func TestShadow(t *testing.T) {
+	contexttest.ServerConsumer[*Service]{
+		Name:    consumerName,
+		New:     newService,
+		Consume: (*Service).Consume,
+	}.Shadow(t, shadow)
+}

@@ -1,0 +1,27 @@
+package orders
+
+import (
+	"testing"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/rules/golden/gen/rules/v1/rulesv1test"
+)
+
+// shadow has the flags of TestShadow.
+var shadow = servertest.ShadowFlags()
+
+// TestShadow has the RPCs and the consumer take events that a server has stored, and prints
+// those with which they fail, panic or take long:
+//
+//	go test ./internal/rules/v1/orders -run Shadow -events sqlite:/path/to/events.db -since 168h
+//
+// The log is only read. What handlers do elsewhere they really do: have newService give the
+// service something harmless for it.
+func TestShadow(t *testing.T) {
+	rulesv1test.OrdersConsumer[*Service]{
+		Name:    consumerName,
+		New:     newService,
+		Consume: (*Service).Consume,
+	}.Shadow(t, shadow)
+}

@@ -1,0 +1,22 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
+)
+
+// TestProgram runs the program as main does, on free ports and in an empty folder, and
+// tests that it serves and does all that it should.
+func TestProgram(t *testing.T) {
+	program := servertest.Program{Run: run, Services: []string{
+		"fleet.v2beta1.Devices",
+		"fleet.v2beta1.Readings",
+	}}
+	program.Test(t,
+		servertest.WithEvents("fleet.v2beta1.Devices", "fleet.v2beta1.Readings"),
+		servertest.WithKeys(),
+		servertest.WithHTTP(),
+		servertest.WithProbes("/metrics"),
+	)
+}
