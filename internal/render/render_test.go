@@ -96,7 +96,7 @@ func TestComment(t *testing.T) {
 func TestOwnersOfTemplates(t *testing.T) {
 	for _, one := range parsed(t, builtIn(t), nil) {
 		want := keep.Ours
-		if strings.Contains(one.file.Name, "/internal/{path}/") || strings.HasSuffix(one.pattern, "/main.go") ||
+		if strings.Contains(one.file.Name, "/internal/{path}/") || strings.HasSuffix(one.pattern, "/main.go") || strings.HasSuffix(one.pattern, "/main_test.go") ||
 			strings.HasPrefix(one.pattern, "deploy/") || one.scope.Name == "project" {
 			want = keep.Yours
 		}
