@@ -48,8 +48,7 @@ func (c ReceiverConsumer[Service]) Shadow(t *testing.T, shadow *servertest.Shado
 				_, err := service.Receive(ctx, request)
 				return err
 			}
-		}),
-	)
+		}))
 }
 
 // consumer returns what the tests have to know.

@@ -51,7 +51,9 @@ func (c MovementServiceContract) Test(t *testing.T) {
 	}
 	t.Run("ReportMovement", c.testReportMovement)
 	if c.WatchMovementsRequest == nil {
-		c.WatchMovementsRequest = func() *inventoryv1.WatchMovementsRequest { return servertest.LeastRequest[*inventoryv1.WatchMovementsRequest](t, "testdata/watch_movements.json") }
+		c.WatchMovementsRequest = func() *inventoryv1.WatchMovementsRequest {
+			return servertest.LeastRequest[*inventoryv1.WatchMovementsRequest](t, "testdata/watch_movements.json")
+		}
 	}
 	t.Run("WatchMovements", c.testWatchMovements)
 	servertest.Together(t, c.options(), func(t testing.TB) map[string]func(context.Context) error {

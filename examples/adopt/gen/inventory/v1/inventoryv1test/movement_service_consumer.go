@@ -50,8 +50,7 @@ func (c MovementServiceConsumer[Service]) Shadow(t *testing.T, shadow *servertes
 				_, err := service.ReportMovement(ctx, request)
 				return err
 			}
-		}),
-	)
+		}))
 }
 
 // consumer returns what the tests have to know.

@@ -79,7 +79,9 @@ func (c ClickstreamServiceContract) Test(t *testing.T) {
 	}
 	t.Run("Relay", c.testRelay)
 	if c.TailRequest == nil {
-		c.TailRequest = func() *clickstreamv1.TailRequest { return servertest.LeastRequest[*clickstreamv1.TailRequest](t, "testdata/tail.json") }
+		c.TailRequest = func() *clickstreamv1.TailRequest {
+			return servertest.LeastRequest[*clickstreamv1.TailRequest](t, "testdata/tail.json")
+		}
 	}
 	t.Run("Tail", c.testTail)
 	if c.TopPagesRequest == nil {

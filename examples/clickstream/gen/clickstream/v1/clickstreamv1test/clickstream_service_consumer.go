@@ -59,8 +59,7 @@ func (c ClickstreamServiceConsumer[Service]) Shadow(t *testing.T, shadow *server
 				_, err := service.PublishBatch(ctx, request)
 				return err
 			}
-		}),
-	)
+		}))
 }
 
 // consumer returns what the tests have to know.

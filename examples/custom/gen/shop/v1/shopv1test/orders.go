@@ -62,7 +62,9 @@ func (c OrdersContract) Test(t *testing.T) {
 	}
 	t.Run("ReportAll", c.testReportAll)
 	if c.FollowRequest == nil {
-		c.FollowRequest = func() *shopv1.FollowRequest { return servertest.LeastRequest[*shopv1.FollowRequest](t, "testdata/follow.json") }
+		c.FollowRequest = func() *shopv1.FollowRequest {
+			return servertest.LeastRequest[*shopv1.FollowRequest](t, "testdata/follow.json")
+		}
 	}
 	t.Run("Follow", c.testFollow)
 	if c.GetRequest == nil {

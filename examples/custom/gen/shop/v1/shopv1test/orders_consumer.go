@@ -48,8 +48,7 @@ func (c OrdersConsumer[Service]) Shadow(t *testing.T, shadow *servertest.Shadow)
 				_, err := service.Report(ctx, request)
 				return err
 			}
-		}),
-	)
+		}))
 }
 
 // consumer returns what the tests have to know.

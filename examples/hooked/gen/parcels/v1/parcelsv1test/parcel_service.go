@@ -51,7 +51,9 @@ func (c ParcelServiceContract) Test(t *testing.T) {
 	}
 	t.Run("ReportScan", c.testReportScan)
 	if c.FollowRequest == nil {
-		c.FollowRequest = func() *parcelsv1.FollowRequest { return servertest.LeastRequest[*parcelsv1.FollowRequest](t, "testdata/follow.json") }
+		c.FollowRequest = func() *parcelsv1.FollowRequest {
+			return servertest.LeastRequest[*parcelsv1.FollowRequest](t, "testdata/follow.json")
+		}
 	}
 	t.Run("Follow", c.testFollow)
 	servertest.Together(t, c.options(), func(t testing.TB) map[string]func(context.Context) error {

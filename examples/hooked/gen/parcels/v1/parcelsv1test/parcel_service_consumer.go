@@ -50,8 +50,7 @@ func (c ParcelServiceConsumer[Service]) Shadow(t *testing.T, shadow *servertest.
 				_, err := service.ReportScan(ctx, request)
 				return err
 			}
-		}),
-	)
+		}))
 }
 
 // consumer returns what the tests have to know.

@@ -59,8 +59,7 @@ func (c MeterConsumer[Service]) Shadow(t *testing.T, shadow *servertest.Shadow) 
 				_, err := service.Calibrate(ctx, request)
 				return err
 			}
-		}),
-	)
+		}))
 }
 
 // consumer returns what the tests have to know.

@@ -112,11 +112,15 @@ func (c IntakeContract) Test(t *testing.T) {
 	}
 	t.Run("ExchangeBatches", c.testExchangeBatches)
 	if c.FollowRequest == nil {
-		c.FollowRequest = func() *kindspb.FollowRequest { return servertest.LeastRequest[*kindspb.FollowRequest](t, "testdata/follow.json") }
+		c.FollowRequest = func() *kindspb.FollowRequest {
+			return servertest.LeastRequest[*kindspb.FollowRequest](t, "testdata/follow.json")
+		}
 	}
 	t.Run("Follow", c.testFollow)
 	if c.FollowAllRequest == nil {
-		c.FollowAllRequest = func() *emptypb.Empty { return servertest.LeastRequest[*emptypb.Empty](t, "testdata/follow_all.json") }
+		c.FollowAllRequest = func() *emptypb.Empty {
+			return servertest.LeastRequest[*emptypb.Empty](t, "testdata/follow_all.json")
+		}
 	}
 	t.Run("FollowAll", c.testFollowAll)
 	servertest.Together(t, c.options(), func(t testing.TB) map[string]func(context.Context) error {

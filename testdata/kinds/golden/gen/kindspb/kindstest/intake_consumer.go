@@ -67,8 +67,7 @@ func (c IntakeConsumer[Service]) Shadow(t *testing.T, shadow *servertest.Shadow)
 				_, err := service.Batch(ctx, request)
 				return err
 			}
-		}),
-	)
+		}))
 }
 
 // consumer returns what the tests have to know.

@@ -49,8 +49,7 @@ func (c ClientConsumer[Service]) Shadow(t *testing.T, shadow *servertest.Shadow)
 				_, err := service.Do(ctx, request)
 				return err
 			}
-		}),
-	)
+		}))
 }
 
 // consumer returns what the tests have to know.

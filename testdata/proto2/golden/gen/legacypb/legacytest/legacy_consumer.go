@@ -42,8 +42,7 @@ func (c LegacyConsumer[Service]) Test(t *testing.T) { c.consumer(t).Test(t) }
 // Shadow has the RPCs that take one event and, if there is one, the consumer take events
 // that a server has stored. See [servertest.Shadow].
 func (c LegacyConsumer[Service]) Shadow(t *testing.T, shadow *servertest.Shadow) {
-	shadow.Test(t, c.consumer(t),
-	)
+	shadow.Test(t, c.consumer(t))
 }
 
 // consumer returns what the tests have to know.

@@ -103,11 +103,15 @@ func (c IntakeContract) Test(t *testing.T) {
 	}
 	t.Run("ExchangeBatches", c.testExchangeBatches)
 	if c.FollowRequest == nil {
-		c.FollowRequest = func() *repliespb.FollowRequest { return servertest.LeastRequest[*repliespb.FollowRequest](t, "testdata/follow.json") }
+		c.FollowRequest = func() *repliespb.FollowRequest {
+			return servertest.LeastRequest[*repliespb.FollowRequest](t, "testdata/follow.json")
+		}
 	}
 	t.Run("Follow", c.testFollow)
 	if c.FollowListsRequest == nil {
-		c.FollowListsRequest = func() *repliespb.FollowRequest { return servertest.LeastRequest[*repliespb.FollowRequest](t, "testdata/follow_lists.json") }
+		c.FollowListsRequest = func() *repliespb.FollowRequest {
+			return servertest.LeastRequest[*repliespb.FollowRequest](t, "testdata/follow_lists.json")
+		}
 	}
 	t.Run("FollowLists", c.testFollowLists)
 	servertest.Together(t, c.options(), func(t testing.TB) map[string]func(context.Context) error {

@@ -76,8 +76,7 @@ func (c IntakeConsumer[Service]) Shadow(t *testing.T, shadow *servertest.Shadow)
 				_, err := service.BatchLists(ctx, request)
 				return err
 			}
-		}),
-	)
+		}))
 }
 
 // consumer returns what the tests have to know.

@@ -58,8 +58,7 @@ func (c OrdersConsumer[Service]) Shadow(t *testing.T, shadow *servertest.Shadow)
 				_, err := service.TakeMany(ctx, request)
 				return err
 			}
-		}),
-	)
+		}))
 }
 
 // consumer returns what the tests have to know.

@@ -49,8 +49,7 @@ func (c OrderIntakeConsumer[Service]) Shadow(t *testing.T, shadow *servertest.Sh
 				_, err := service.TakeOrder(ctx, request)
 				return err
 			}
-		}),
-	)
+		}))
 }
 
 // consumer returns what the tests have to know.

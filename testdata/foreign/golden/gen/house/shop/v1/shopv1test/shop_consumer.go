@@ -60,8 +60,7 @@ func (c ShopConsumer[Service]) Shadow(t *testing.T, shadow *servertest.Shadow) {
 				_, err := service.ReportOwn(ctx, request)
 				return err
 			}
-		}),
-	)
+		}))
 }
 
 // consumer returns what the tests have to know.

@@ -49,8 +49,7 @@ func (c DevicesConsumer[Service]) Shadow(t *testing.T, shadow *servertest.Shadow
 				_, err := service.Report(ctx, request)
 				return err
 			}
-		}),
-	)
+		}))
 }
 
 // consumer returns what the tests have to know.

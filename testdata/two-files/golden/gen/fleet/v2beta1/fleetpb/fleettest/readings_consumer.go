@@ -49,8 +49,7 @@ func (c ReadingsConsumer[Service]) Shadow(t *testing.T, shadow *servertest.Shado
 				_, err := service.Send(ctx, request)
 				return err
 			}
-		}),
-	)
+		}))
 }
 
 // consumer returns what the tests have to know.
