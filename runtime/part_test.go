@@ -42,7 +42,7 @@ func TestReachedWithEvents(t *testing.T) {
 		}
 	}
 	files, _ := copied(t, part)
-	for _, want := range []string{"servertest/events.go", "servertest/log.go", "servertest/serve.go"} {
+	for _, want := range []string{"servertest/intake.go", "servertest/log.go", "servertest/serve.go"} {
 		if !slices.Contains(files, want) {
 			t.Errorf("%s is not among the files, which are %v", want, files)
 		}

@@ -87,7 +87,34 @@ func TestUpgrade(t *testing.T) {
 			if output := run(t, dir, "protoc-gen-receiver", module.args...); output != "" {
 				t.Errorf("the second run prints\n%s", output)
 			}
+			if name == "receiver" {
+				growsAfterUpgrade(t, dir, module.args)
+			}
 		})
+	}
+}
+
+// growsAfterUpgrade adds RPCs: their tests, fuzz tests and benchmarks fit the older
+// service_test.go, and those that were there send the samples that they did.
+func growsAfterUpgrade(t *testing.T, dir string, args []string) {
+	t.Helper()
+	proto := filepath.Join(dir, "receiver.proto")
+	text, err := os.ReadFile(proto)
+	if err != nil {
+		t.Fatal(err)
+	}
+	more := bytes.Replace(text, []byte("  rpc receive"), []byte("  rpc send (Event) returns (Reply) {}\n  rpc watch (Event) returns (stream Reply) {}\n  rpc receive"), 1)
+	if err := os.WriteFile(proto, more, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	run(t, dir, "protoc-gen-receiver", args...)
+	run(t, dir, "go", "vet", "./...")
+	run(t, dir, "go", "test", "-bench", "Send|Watch", "-benchtime", "1x", "./internal/receiver")
+	for name, want := range map[string]bool{"send": true, "watch": true, "receive": false} {
+		_, err := os.Stat(filepath.Join(dir, "internal/receiver/testdata", name+".json"))
+		if has := err == nil; has != want {
+			t.Errorf("there is a sample of %s: %t, want %t", name, has, want)
+		}
 	}
 }
 

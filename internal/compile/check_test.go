@@ -59,7 +59,7 @@ func TestCheckWritesNothingAndShowsWhatWouldChange(t *testing.T) {
 	before := contents(t, root)
 	for flag, wants := range map[string][]string{
 		"--check": {
-			"add internal/receiver/send.go\n", "add internal/receiver/send_test.go\n", "change gen/receiverpb/receiverclient/receiver.go\n",
+			"add internal/receiver/send.go\n", "add internal/receiver/send_test.go\n", "add internal/receiver/testdata/send.json\n", "change gen/receiverpb/receiverclient/receiver.go\n",
 			"change gen/receiverpb/receiver_grpc.pb.go\n", "delete internal/receiver-runtime/eventlog/old.go\n",
 		},
 		"--diff": {

@@ -125,6 +125,22 @@ func (j *joined) staleTests() []string {
 	return []string{fmt.Sprintf("%s: newService has the signature %s, but the contract needs %s", file.place(function), j.short(text, file), j.short(want, file))}
 }
 
+// staleSamples returns a line for each request that the tests of a service send, and that
+// its proto no longer has.
+func (m *Module) staleSamples(service *model.Service) (lines []string) {
+	for _, rpc := range service.Methods {
+		at := rpc.SamplePath()
+		text, err := m.read(at)
+		if err != nil || len(text) == 0 {
+			continue
+		}
+		if why := rpc.Refuses(text); why != "" {
+			lines = append(lines, fmt.Sprintf("%s:%s: tests send this to %s: change it, or delete the file to have them send a value in every field", at, why, rpc))
+		}
+	}
+	return lines
+}
+
 // qualified is a name with the import path of its package.
 var qualified = regexp.MustCompile(`([^ (*\[]+)\.(\w+)`)
 

@@ -352,7 +352,8 @@ func (j *joined) inTests(name string) *goFile {
 	return nil
 }
 
-// serves reports whether the tests have the function serve that our tests call.
+// serves reports whether the tests have the function serve that our tests, fuzz tests and
+// benchmarks call.
 func (j *joined) serves() bool {
 	pkg := j.service.Package
 	want := []string{pkg.Messages.Path + "." + j.service.Name + "Client"}
@@ -365,7 +366,7 @@ func (j *joined) serves() bool {
 	}
 	in, _ := file.spellList(serve.Type.Params)
 	out, _ := file.spellList(serve.Type.Results)
-	return len(in) == 1 && slices.Equal(out, want)
+	return slices.Equal(in, []string{"testing.TB"}) && slices.Equal(out, want)
 }
 
 // function returns a function of the tests.

@@ -47,6 +47,12 @@ func (o Output) test() bool { return strings.HasSuffix(o.Path, "_test.go") }
 // isGo reports whether the output is a Go file.
 func (o Output) isGo() bool { return path.Ext(o.Path) == ".go" }
 
+// sample reports whether the output is the request that the tests of an RPC send.
+func (o Output) sample() bool {
+	rpc, ok := o.Element.(*model.Method)
+	return ok && o.Owner == Yours && o.Path == rpc.SamplePath()
+}
+
 // joins reports whether the output is in the package that implements a service.
 func (o Output) joins(service *model.Service) bool { return path.Dir(o.Path) == service.Impl().Dir }
 
@@ -110,6 +116,7 @@ func (m *Module) Join(target *model.Module) {
 		m.findRenamed(j)
 		m.lines = append(m.lines, j.drift(m.joined)...)
 		m.print(report.NotFitting, m.moved(j)...)
+		m.print(report.NotFitting, m.staleSamples(j.service)...)
 	}
 	for _, program := range target.Programs {
 		m.print(report.NotServed, m.unserved(program)...)
@@ -155,7 +162,7 @@ func (m *Module) Decide(outputs []Output) (files []File, err error) {
 // turnOf returns when an output is to be written.
 func turnOf(output Output, traces map[string]bool) turn {
 	switch {
-	case output.Owner == Yours && output.test():
+	case output.Owner == Yours && (output.test() || output.sample()):
 		return ofYourTests
 	case output.Owner == Yours:
 		return ofYours
@@ -193,7 +200,7 @@ func traces(outputs []Output) map[string]bool {
 const (
 	ofServices = iota // the code of services, and all that is ours
 	ofOthers          // also the tests of services that declare what others call
-	ofTests           // those others: of RPCs, which come with their skeletons, and of consuming
+	ofTests           // those others: of RPCs, which come with their skeletons, as do samples, and of consuming
 	stages
 )
 
@@ -206,7 +213,7 @@ func stageOf(output Output) int {
 	switch {
 	case output.Owner == Ours || service && !output.test():
 		return ofServices
-	case output.test() && (method || service && path.Base(output.Path) != testsOfServices):
+	case output.sample() || output.test() && (method || service && path.Base(output.Path) != testsOfServices):
 		return ofTests
 	default:
 		return ofOthers

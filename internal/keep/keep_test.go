@@ -43,6 +43,7 @@ const (
 	impl     = "internal/shop/orders/"
 	ship     = impl + "ship.go"
 	shipTest = impl + "ship_test.go"
+	shipJSON = impl + "testdata/ship.json"
 	client   = "gen/shoppb/shopclient/orders.go"
 	main     = "cmd/shop-server/main.go"
 
@@ -177,13 +178,13 @@ func (h disk) grow(options ...string) []string {
 	return lines
 }
 
-func TestANewRPCBringsItsFileAndTest(t *testing.T) {
-	both, none := []string{ship, shipTest}, []string(nil)
+func TestANewRPCBringsItsFiles(t *testing.T) {
+	all, none := []string{ship, shipTest, shipJSON}, []string(nil)
 	for name, test := range map[string]struct {
 		change func(h disk)
 		want   []string
 	}{
-		"as generated":                {func(disk) {}, both},
+		"as generated":                {func(disk) {}, all},
 		"a file that stands":          {func(h disk) { h.write(ship, "package orders // mine") }, none},
 		"one that is a broken link":   {func(h disk) { link(h, ship) }, none},
 		"implemented in another file": {func(h disk) { h.write(impl+"mine.go", "package orders\nfunc (s Service) Ship() {}") }, none},
@@ -191,14 +192,14 @@ func TestANewRPCBringsItsFileAndTest(t *testing.T) {
 			h.write(impl+"mine.go", "//go:build plan9\n\npackage orders\nfunc (s *Service) Ship() {}")
 		}, none},
 		"implemented with CRLF and byte order": {func(h disk) { h.write(impl+"mine.go", "\ufeffpackage orders\r\nfunc (s *Service) Ship() {}\r\n") }, none},
-		"a method of that name in a test":      {func(h disk) { h.write(impl+"mine_test.go", "package orders\nfunc (fake) Ship() {}") }, both},
-		"a function of that name":              {func(h disk) { h.write(impl+"mine.go", "package orders\nfunc Ship() {}") }, both},
-		"a method of that name elsewhere":      {func(h disk) { h.write("internal/other/mine.go", "package other\nfunc (t T) Ship() {}") }, both},
-		"a program behind a build tag":         {func(h disk) { h.write(impl+"gen.go", "//go:build ignore\n\npackage main\nfunc (t T) Ship() {}") }, both},
-		"a lock of an editor":                  {func(h disk) { link(h, impl+".#take.go") }, both},
-		"a file that Go passes over":           {func(h disk) { h.write(impl+"_old.go", "<<<<<<< HEAD") }, both},
-		"a test of that name":                  {func(h disk) { h.write(impl+"mine_test.go", "package orders\nfunc TestShip() {}") }, []string{ship}},
-		"a test of that name from outside":     {func(h disk) { h.write(impl+"mine_test.go", "package orders_test\nfunc TestShip() {}") }, both},
+		"a method of that name in a test":      {func(h disk) { h.write(impl+"mine_test.go", "package orders\nfunc (fake) Ship() {}") }, all},
+		"a function of that name":              {func(h disk) { h.write(impl+"mine.go", "package orders\nfunc Ship() {}") }, all},
+		"a method of that name elsewhere":      {func(h disk) { h.write("internal/other/mine.go", "package other\nfunc (t T) Ship() {}") }, all},
+		"a program behind a build tag":         {func(h disk) { h.write(impl+"gen.go", "//go:build ignore\n\npackage main\nfunc (t T) Ship() {}") }, all},
+		"a lock of an editor":                  {func(h disk) { link(h, impl+".#take.go") }, all},
+		"a file that Go passes over":           {func(h disk) { h.write(impl+"_old.go", "<<<<<<< HEAD") }, all},
+		"a test of that name":                  {func(h disk) { h.write(impl+"mine_test.go", "package orders\nfunc TestShip() {}") }, []string{ship, shipJSON}},
+		"a test of that name from outside":     {func(h disk) { h.write(impl+"mine_test.go", "package orders_test\nfunc TestShip() {}") }, all},
 		"the marker in a raw string":           {func(h disk) { h.write(ship, "package orders\nvar s = `\n// "+keep.Marker+"\n`") }, none},
 		"the marker after the clause":          {func(h disk) { h.write(ship, "package orders\n// "+keep.Marker) }, none},
 		"the marker pasted above the clause":   {func(h disk) { h.write(ship, "// "+keep.Marker+"\n\npackage orders") }, none},
@@ -306,7 +307,7 @@ func TestStepsLeadToTheLog(t *testing.T) {
 		"one that its owner wrote": {func(h disk) {
 			h.edit(impl+"find.go", `return nil, status.Error(codes.Unimplemented, "Find is not implemented yet")`, "return new(shoppb.Reply), nil",
 				"\t\"google.golang.org/grpc/codes\"\n\t\"google.golang.org/grpc/status\"\n\n", "")
-			h.edit(impl+"find_test.go", "Unimplemented {", "OK {")
+			h.edit(impl+"find_test.go", "t.Log(reply)", "t.Log(reply.GetMessage())", "b.Skip(err)", "b.Fatal(err)")
 		}, []string{first, impl + "find.go:10: rpc shop.Orders.Find takes events now, and this stores none (if it should not, write // receiver:plain above the RPC, shop.proto:10:9); add below this line:\n" +
 			"\t\tif _, err := s.events.AppendQuery(ctx, request); err != nil {\n\t\t\treturn nil, err\n\t\t}",
 			"the lines above may not be in the form of gofmt; run:\n\tgofmt -w " + impl + "find.go", rm("2 files", "consume.go consume_test.go")[1]}, "", nil},
@@ -340,6 +341,33 @@ func TestStepsLeadToTheLog(t *testing.T) {
 				t.Error("a deleted file is back")
 			}
 		})
+	}
+}
+
+// TestATailIsSentAnotherRequest: as generated, the sample of an RPC that was none asks for
+// what comes after the first event.
+func TestATailIsSentAnotherRequest(t *testing.T) {
+	const sample = impl + "testdata/feed.json"
+	feeding := strings.Replace(orders, "rpc Find(Query)", "rpc Feed(Query) returns (stream OrderEvent);\n\trpc Find(Query)", 1)
+	tailing := strings.Replace(feeding, "rpc Feed", "// receiver:tail\n\trpc Feed", 1)
+	for _, edited := range []bool{false, true} {
+		h := newDisk(t, feeding)
+		if edited {
+			h.edit(sample, `"id": "id"`, `"id": "mine"`)
+		}
+		want := h.read(sample)
+		lines, err := h.generate(tailing)
+		if led := strings.Contains(strings.Join(lines, "\n"), sample); err != nil || led == edited {
+			t.Errorf("of a sample that is edited: %t, it prints %q (%v)", edited, lines, err)
+		}
+		h.remove(impl+"feed.go", impl+"feed_test.go")
+		if !edited {
+			h.remove(sample)
+			want = "{}\n"
+		}
+		if lines, err := h.generate(tailing); err != nil || h.read(sample) != want || !h.has(impl+"feed.go") {
+			t.Errorf("when that is done, the sample is %q, want %q; it prints %q (%v)", h.read(sample), want, lines, err)
+		}
 	}
 }
 
@@ -477,6 +505,58 @@ func TestWhatWasDeletedStaysDeleted(t *testing.T) {
 		if !h.has(name) {
 			t.Errorf("%s did not come back, though scaffold=all asked for it", name)
 		}
+	}
+}
+
+// TestASampleIsWrittenOnce: it comes with the skeleton of its RPC, whatever the tests
+// there are, and its owner edits or deletes it.
+func TestASampleIsWrittenOnce(t *testing.T) {
+	const take, find, edited = impl + "testdata/take.json", impl + "testdata/find.json", "{}\n"
+	h := newDisk(t, orders)
+	if got, want := h.read(take), "{\n  \"tenant\": \"tenant\",\n  \"eventType\": \"event_type\",\n  \"userId\": \"user_id\"\n}\n"; got != want {
+		t.Errorf("the sample is %s, want %s", got, want)
+	}
+	h.write(take, edited)
+	h.remove(find)
+	h.grow()
+	if got := h.read(take); got != edited || h.has(find) || !h.has(shipJSON) {
+		t.Errorf("another run makes %q of an edited sample; one that was deleted came back: %t, one of a new RPC came: %t", got, h.has(find), h.has(shipJSON))
+	}
+	h.grow("scaffold=all")
+	if got := h.read(take); got != edited || !h.has(find) {
+		t.Errorf("with scaffold=all, an edited sample is %q, and one that was deleted comes back: %t", got, h.has(find))
+	}
+	h.write(shipJSON, h.read(shipJSON)[:5]) // protoc was killed, and had left no trace yet
+	h.remove(client, impl+"ship.go", impl+"ship_test.go", serviceRecord, "gen/shoppb/shopserver/orders.go", "gen/shoppb/shoptest/orders_ship.go")
+	if h.grow(); h.read(shipJSON)[len(h.read(shipJSON))-2:] != "}\n" {
+		t.Errorf("what was cut off stays so: %q", h.read(shipJSON))
+	}
+}
+
+// TestASampleThatNoLongerFitsIsReported, until its owner has changed it.
+func TestASampleThatNoLongerFitsIsReported(t *testing.T) {
+	h := newDisk(t, orders)
+	renamed := strings.Replace(orders, "string user_id = 3", "string customer_id = 3", 1)
+	const want = `internal/shop/orders/testdata/take.json:4:3: unknown field "userId": tests send this to rpc shop.Orders.Take: change it`
+	for range 2 {
+		lines, err := h.generate(renamed)
+		if err != nil || !slices.ContainsFunc(lines, func(line string) bool { return strings.HasPrefix(line, want) }) {
+			t.Errorf("it prints %q (%v), want %q", lines, err, want)
+		}
+	}
+	h.edit(impl+"testdata/take.json", "userId", "customerId")
+	if lines, err := h.generate(renamed); err != nil || strings.Contains(strings.Join(lines, "\n"), "take.json") {
+		t.Errorf("once it fits, it prints %q (%v)", lines, err)
+	}
+}
+
+// TestASampleIsOfAnImplementationHere: there is none for an RPC that has no skeleton.
+func TestASampleIsOfAnImplementationHere(t *testing.T) {
+	h := newDisk(t, orders)
+	h.remove(impl)
+	h.grow()
+	if h.has(shipJSON) {
+		t.Error("there is a sample in a folder without an implementation")
 	}
 }
 
@@ -672,6 +752,7 @@ func TestATestFitsTheTestsItJoins(t *testing.T) {
 		"deleted":             func(h disk) { h.remove(test) },
 		"of another name":     func(h disk) { h.edit(test, "func serve(", "func start(") },
 		"with more arguments": func(h disk) { h.edit(test, "func serve(t testing.TB)", "func serve(t testing.TB, n int)") },
+		"for tests alone":     func(h disk) { h.edit(test, "func serve(t testing.TB)", "func serve(t *testing.T)") },
 		"without the log":     func(h disk) { h.edit(test, "(shoppb.OrdersClient, *shopevents.Log)", "shoppb.OrdersClient") },
 		"from outside":        func(h disk) { h.edit(test, "package orders", "package orders_test") },
 	} {
@@ -940,7 +1021,7 @@ func TestWhatIsNoLongerMade(t *testing.T) {
 	events := []string{"gen/shoppb/shopevents/order_event.go", "gen/shoppb/shoptest/order_event.go"}
 	commands := []string{"cmd/shop-client/orders_commands.go"}
 	records := []string{programRecord, serviceRecord}
-	services := []string{client, "gen/shoppb/shopserver/orders.go", "gen/shoppb/shoptest/orders.go", find, "gen/shoppb/shoptest/orders_take.go"}
+	services := []string{client, "gen/shoppb/shopserver/orders.go", "gen/shoppb/shoptest/orders.go", "gen/shoppb/shoptest/orders_fake.go", find, "gen/shoppb/shoptest/orders_take.go"}
 	shared := []string{"gen/shoppb/shopclient/client.go", "gen/shoppb/shopevents/consume.go", "gen/shoppb/shopevents/engines.go", "gen/shoppb/shopevents/log.go", "gen/shoppb/shopserver/server.go", "gen/shoppb/shoptest/server.go"}
 	old := "internal/receiver-runtime/eventlog/old.go"
 	older := "internal/receiver-runtime/gauges/gauges.go"

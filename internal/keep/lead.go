@@ -231,7 +231,7 @@ type versions struct {
 }
 
 func (l *lead) add(output Output, after bool) {
-	if output.Owner != Yours || !output.isGo() {
+	if output.Owner != Yours || !output.isGo() && !output.sample() {
 		return
 	}
 	if l.files[output.Path] == nil {
@@ -338,6 +338,7 @@ func (l *lead) update(dir string) {
 func (l *lead) service(j *joined) []string {
 	waiting := l.await(j)
 	l.update(j.dir)
+	l.update(j.service.SampleDir()) // a tail is sent another request
 	if j.lacksLog() {
 		l.field(j)
 		l.constructor(j)
@@ -389,6 +390,7 @@ func (l *lead) await(j *joined) (lines []string) {
 			if known, err := l.module.known(element); err == nil && !known && (element.Event != nil || output.test()) {
 				l.module.awaited[at] = true
 				if !output.test() {
+					l.module.awaited[element.SamplePath()] = true
 					lines = append(lines, fmt.Sprintf("%s: %s waits for the steps below: the next run writes it", at, element))
 				}
 			}
@@ -438,7 +440,8 @@ func (m *Module) withAwaited(outputs []Output, decisions []decision) {
 		}
 		var paths []string
 		for at := range m.awaited {
-			ofService := path.Dir(at) == service.Impl().Dir || path.Dir(at) == service.Package.Program.ServerDir()
+			dirs := []string{service.Impl().Dir, service.SampleDir(), service.Package.Program.ServerDir()}
+			ofService := slices.Contains(dirs, path.Dir(at))
 			if ofService && service.UsesEvents() && m.isAwaited(at, outputs) {
 				paths = append(paths, at)
 			}

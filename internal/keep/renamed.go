@@ -106,7 +106,7 @@ func (m *Module) leadRenamed(target *model.Module, outputs func(*model.Module) (
 		}
 		main := service.Package.Program.ServerDir()
 		for _, output := range all {
-			if m.lacks(output.Path) && output.Owner == Yours && (path.Dir(output.Path) == j.dir || path.Dir(output.Path) == main) {
+			if m.lacks(output.Path) && output.Owner == Yours && slices.Contains([]string{j.dir, service.SampleDir(), main}, path.Dir(output.Path)) {
 				m.awaited[output.Path] = true
 			}
 		}

@@ -119,7 +119,9 @@ func (m *Module) cutOff(output Output) (there []byte, cut bool, err error) {
 	case info.Size() == 0:
 		return nil, true, nil
 	}
-	if history, err := m.history(output.Element); err != nil || history != interrupted && (!m.awaited[output.Path] || m.undone[output.Path]) {
+	history, err := m.history(output.Element)
+	again := history == interrupted || m.awaited[output.Path] && !m.undone[output.Path]
+	if err != nil || !again && !output.sample() { // the beginning of a sample is not JSON
 		return nil, false, err
 	}
 	if there, err = m.read(output.Path); err != nil || len(there) == 0 {
@@ -212,6 +214,9 @@ func (m *Module) fitsAwaited(output Output) verdict {
 // fits returns the verdict on a file of yours that is new, by the code that it
 // would join or call.
 func (m *Module) fits(output Output) verdict {
+	if output.sample() {
+		return m.fitsSample(output)
+	}
 	if !output.isGo() {
 		return write
 	}
@@ -271,16 +276,30 @@ func (m *Module) fitsSkeleton(output Output, j *joined, rpc *model.Method) verdi
 	return m.fitsImplementation(output, j, rpc)
 }
 
-// fitsTests returns the verdict on the test of an RPC: it comes with the
-// skeleton, after it if a run was cut off between them, or to replace one that was
-// deleted where all are wanted.
+// comesWith reports whether what comes with the skeleton of an RPC may be written:
+// beside it, or after it if a run was cut off between them.
+func (m *Module) comesWith(rpc *model.Method, output Output) (bool, error) {
+	history, err := m.history(rpc)
+	return m.added[rpc] || m.awaited[output.Path] || history == interrupted && rpc.Written(), err
+}
+
+// fitsSample returns the verdict on the sample of an RPC: it comes with the skeleton, or
+// replaces one that was deleted where all are wanted.
+func (m *Module) fitsSample(output Output) verdict {
+	rpc := output.Element.(*model.Method)
+	comes, err := m.comesWith(rpc, output)
+	return verdict{may: err == nil && (comes || m.all && rpc.Written()), err: err}
+}
+
+// fitsTests returns the verdict on the test of an RPC: it comes with the skeleton, or
+// replaces one that was deleted where all are wanted.
 func (m *Module) fitsTests(output Output, j *joined, rpc *model.Method) verdict {
 	again := m.all && rpc.Written() && rpc.Skeleton() == rpc.Kind && rpc.Event != nil
-	history, err := m.history(rpc)
+	comes, err := m.comesWith(rpc, output)
 	switch {
 	case err != nil:
 		return verdict{err: err}
-	case !m.added[rpc] && !again && !m.awaited[output.Path] && (history != interrupted || !rpc.Written()):
+	case !comes && !again:
 		return leave
 	case j.err != nil:
 		return verdict{err: j.failure()}

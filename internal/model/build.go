@@ -255,8 +255,22 @@ func (b *builder) service(pkg *Package, from *protogen.Service) *Service {
 	for _, method := range from.Methods {
 		service.Methods = append(service.Methods, b.method(service, method))
 	}
+	for _, method := range service.Methods {
+		method.Fake = fake(service, method)
+	}
+	service.Fake = b.stem(pkg.dir+" "+pkg.Base, short(service.File)+"_fake", "service", "server")
 	service.Code = CodeOfTemplates(service)
 	return service
+}
+
+// fake returns the name of the field for an RPC in the fake of its service: one that no RPC
+// has.
+func fake(service *Service, method *Method) string {
+	name := "On" + method.Name
+	for slices.ContainsFunc(service.Methods, func(other *Method) bool { return other.Name == name }) {
+		name += "RPC"
+	}
+	return name
 }
 
 // commands returns the name of the file with the subcommands of a service. Another

@@ -167,6 +167,7 @@ type Service struct {
 	Func       string // name of the function that serves it: "Receiver"
 	Accessor   string // name of the method that calls it: "Receiver"
 	Variable   string // what main calls its implementation: "receiverService"
+	Fake       string // base name of the file with its fake: "receiver_fake"
 	Doc        string // its comment in the proto
 	Deprecated bool
 	// Code is what the user calls things in the package of its implementation.
@@ -270,6 +271,7 @@ type Method struct {
 	ProtoName  string // as the proto spells it: "receive"
 	File       string // base name of its files: "receive"
 	TestName   string // name of its test: "TestReceive"
+	Fake       string // name of its field in the fake of the service: "OnReceive"
 	TestFile   string // base name of the file with its part of the contract
 	Command    string // its subcommand: "receive"
 	Doc        string // its comment in the proto
@@ -290,6 +292,12 @@ type Method struct {
 	desc    protoreflect.MethodDescriptor
 	near    *near // why it is not one that takes events, though something says so
 }
+
+// FuzzName returns the name of its fuzz test: "FuzzReceive".
+func (m *Method) FuzzName() string { return "Fuzz" + strings.TrimPrefix(m.TestName, "Test") }
+
+// BenchmarkName returns the name of its benchmark: "BenchmarkReceive".
+func (m *Method) BenchmarkName() string { return "Benchmark" + strings.TrimPrefix(m.TestName, "Test") }
 
 // Written reports whether the user's code has the RPC already.
 func (m *Method) Written() bool { return slices.Contains(m.Service.Code.Written, m.Name) }

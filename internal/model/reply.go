@@ -60,6 +60,20 @@ func (r Reply) Sums() bool {
 	return of(r.Position) || of(r.EventID) || of(r.Duplicate) || r.Recorded != nil
 }
 
+// Answers returns what fields of the reply say of the events that it answers, as elements
+// of a Go literal of the runtime's servertest.Answer: `Position: "position"`.
+func (r Reply) Answers() (all []string) {
+	for _, role := range []struct {
+		name  string
+		field *Field
+	}{{"Count", r.Count}, {"Position", r.Position}, {"EventID", r.EventID}, {"Duplicate", r.Duplicate}} {
+		if role.field != nil {
+			all = append(all, fmt.Sprintf("%s: %q", role.name, role.field.ProtoName))
+		}
+	}
+	return all
+}
+
 // Fill is a field of a reply, and the Go expression that a skeleton sets it to.
 type Fill struct {
 	Name  string // of the field, as Go spells it

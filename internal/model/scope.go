@@ -111,6 +111,7 @@ var (
 		placeholder("base", "name of the package of messages, without a trailing `pb`", func(p *Package) string { return p.Base }))
 	ofService = with(ofPackage, func(s *Service) *Package { return s.Package },
 		placeholder("service", "the service, as the base name of a file", func(s *Service) string { return s.File }),
+		placeholder("fake", "base name of the file with its fake", func(s *Service) string { return s.Fake }),
 		placeholder("record", "base name of the record of what was written of yours", (*Service).RecordFile),
 		placeholder("commands", "base name of the file with its subcommands", func(s *Service) string { return s.Commands }),
 		placeholder("path", "folder of its implementation, below `internal`", func(s *Service) string { return strings.TrimPrefix(s.impl.Dir, "internal/") }))

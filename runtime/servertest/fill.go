@@ -6,6 +6,8 @@ import (
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventid"
 )
@@ -16,8 +18,8 @@ const maxDepth = 4
 
 // Sample makes a message with a value in every field, always the same: text
 // says the name of its field, numbers are 1, lists and maps have one element,
-// of a oneof the first member is set. Only the fields with the full names in
-// unique have another value each time. A field of a type that requires itself
+// of a oneof the first member is set, an Any holds a Duration. Only the fields with the
+// full names in unique have another value each time. A field of a type that requires itself
 // (proto2) stays unset: no message of that type is valid. If the proto has rules of
 // protovalidate, values are such that the message keeps them.
 func Sample[M proto.Message](unique ...string) M {
@@ -25,14 +27,6 @@ func Sample[M proto.Message](unique ...string) M {
 	f := filler{unique: unique, endless: map[protoreflect.FullName]bool{}}
 	f.fill(message.ProtoReflect(), maxDepth)
 	keepRules(message.ProtoReflect(), f)
-	return message
-}
-
-// Least makes a message with as few fields as its rules allow: an empty one, if it has
-// none.
-func Least[M proto.Message]() M {
-	message := empty[M]()
-	addRequired(message.ProtoReflect(), filler{endless: map[protoreflect.FullName]bool{}})
 	return message
 }
 
@@ -44,13 +38,12 @@ var (
 	addRequired = func(protoreflect.Message, filler) {}
 	// valid reports whether a message keeps its rules.
 	valid = func(proto.Message) bool { return true }
-	// suggested returns values that the rules of a field suggest.
-	suggested = func(protoreflect.FieldDescriptor) []protoreflect.Value { return nil }
 )
 
 type filler struct {
-	unique  []string
-	endless map[protoreflect.FullName]bool // messages that were looked at: whether they require themselves
+	unique   []string
+	endless  map[protoreflect.FullName]bool // messages that were looked at: whether they require themselves
+	required bool                           // whether only what a message must have is filled
 }
 
 // requiresItself reports whether a message can't be filled: it requires itself, or
@@ -74,9 +67,14 @@ func (f filler) requiresItself(message protoreflect.MessageDescriptor) bool {
 
 func (f filler) fill(m protoreflect.Message, depth int) {
 	fields := m.Descriptor().Fields()
+	if held, err := anypb.New(&durationpb.Duration{Seconds: 1}); err == nil && m.Descriptor().FullName() == "google.protobuf.Any" {
+		m.Set(fields.ByName("type_url"), protoreflect.ValueOfString(held.GetTypeUrl()))
+		m.Set(fields.ByName("value"), protoreflect.ValueOfBytes(held.GetValue()))
+		return
+	}
 	for i := range fields.Len() {
 		fd := fields.Get(i)
-		if oneof := fd.ContainingOneof(); oneof != nil && chosen(oneof) != fd {
+		if oneof := fd.ContainingOneof(); oneof != nil && chosen(oneof) != fd || f.required && fd.Cardinality() != protoreflect.Required {
 			continue
 		}
 		if held := fd.Message(); held != nil && (f.requiresItself(held) || fd.IsMap() && f.requiresItself(fd.MapValue().Message())) {
@@ -103,10 +101,13 @@ func (f filler) fill(m protoreflect.Message, depth int) {
 }
 
 // chosen is the field of a oneof that gets a value: the first, but of an attribute of a
-// CloudEvent the text, since it is stored as that.
+// CloudEvent the text, since it is stored as that, and of a value of a Struct, too.
 func chosen(oneof protoreflect.OneofDescriptor) protoreflect.FieldDescriptor {
 	if text := oneof.Fields().ByName("ce_string"); text != nil {
 		return text
+	}
+	if oneof.FullName() == "google.protobuf.Value.kind" {
+		return oneof.Fields().ByName("string_value")
 	}
 	return oneof.Fields().Get(0)
 }

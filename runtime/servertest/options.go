@@ -2,9 +2,9 @@ package servertest
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"google.golang.org/grpc/metadata"
 )
@@ -22,26 +22,63 @@ type Options struct {
 	Skip map[string]string
 }
 
-// callTime is how long a call of a contract may take.
-const callTime = 30 * time.Second
+// part is a part of a contract.
+type part struct {
+	name string
+	test func(*testing.T)
+}
 
-// part runs a part of the contract as a subtest, unless it is to be left out.
-func (o Options) part(t *testing.T, name string, test func(*testing.T)) {
+// run runs the parts of the contract of an RPC, unless the first fails: then the others
+// would fail as well, or wait for what does not come.
+func (o Options) run(t *testing.T, parts []part) {
 	t.Helper()
-	t.Run(name, func(t *testing.T) {
-		for part, reason := range o.Skip {
-			if strings.HasSuffix(t.Name(), "/"+strings.ReplaceAll(part, " ", "_")) {
-				t.Skip(reason)
-			}
+	names := make([]string, len(parts))
+	for i, part := range parts {
+		names[i] = part.name
+	}
+	o.known(t, names...)
+	for i, part := range parts {
+		if !o.part(t, part.name, part.test) && i == 0 {
+			return
 		}
+	}
+}
+
+// part runs a part of the contract as a subtest, unless it is to be left out, and reports
+// whether it passed. If it fails, it says how to leave it out.
+func (o Options) part(t *testing.T, name string, test func(*testing.T)) (passed bool) {
+	t.Helper()
+	key := rpcOf(t) + "/" + name
+	return t.Run(name, func(t *testing.T) {
+		if reason, ok := o.Skip[key]; ok {
+			t.Skip(reason)
+		}
+		t.Cleanup(func() { // after all others
+			if t.Failed() {
+				t.Logf("if the service is right, leave this out in service_test.go: Skip: map[string]string{%q: \"the reason\"}", key)
+			}
+		})
 		test(t)
 	})
 }
 
+// known checks that only parts with these names are left out of an RPC's contract.
+func (o Options) known(t *testing.T, names ...string) {
+	t.Helper()
+	for key := range o.Skip {
+		if name, ok := strings.CutPrefix(key, rpcOf(t)+"/"); ok && !slices.Contains(names, name) {
+			t.Errorf("Skip leaves out %q, but there is no such part. Those of this RPC are %q", key, names)
+		}
+	}
+}
+
+// rpcOf returns the name of the RPC that a subtest is about.
+func rpcOf(t *testing.T) string { return t.Name()[strings.LastIndex(t.Name(), "/")+1:] }
+
 // context returns the context of a call: it has a deadline, no event id, and what the
 // service wants.
 func (o Options) context(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(metadata.NewOutgoingContext(t.Context(), nil), callTime)
+	ctx, cancel := context.WithTimeout(metadata.NewOutgoingContext(t.Context(), nil), callTimeout)
 	t.Cleanup(cancel)
 	if o.Context != nil {
 		ctx = o.Context(ctx)

@@ -25,10 +25,6 @@ func init() {
 		warn(m)
 	}
 	valid = func(m proto.Message) bool { return protovalidate.Validate(m) == nil }
-	suggested = func(fd protoreflect.FieldDescriptor) []protoreflect.Value {
-		rules, _ := protovalidate.ResolveFieldRules(fd)
-		return first(candidates(fd, rules, 2), mostTries)
-	}
 }
 
 const (

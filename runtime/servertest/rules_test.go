@@ -54,17 +54,6 @@ func TestUniqueValuesKeepTheirRules(t *testing.T) {
 	}
 }
 
-func TestAnotherEventKeepsItsRules(t *testing.T) {
-	event := Sample[*rulesv1.OrderEvent]()
-	other := proto.CloneOf(event)
-	if !change(other, []string{"event_id", "source", "event_type", "subject"}) || proto.Equal(event, other) {
-		t.Fatalf("%v was not changed", other)
-	}
-	if err := protovalidate.Validate(other); err != nil {
-		t.Errorf("%v: %v", other, err)
-	}
-}
-
 // Where no sample is found, the text names the rule that is in the way, and what to write.
 func TestASampleThatIsNotFound(t *testing.T) {
 	if text := unkept(Sample[*rulesv1.AllRules]().ProtoReflect()); text != "" {

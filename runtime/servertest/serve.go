@@ -5,30 +5,56 @@ package servertest
 import (
 	"context"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 )
 
 // Serve serves on a free port of this machine until the test ends, and returns
 // the address.
+//
+// The test fails if a handler returns nil instead of a reply, if one takes a broken stream
+// for a complete one, if one still runs 5 seconds after its caller has gone, and if what
+// handlers begin goes on after them: a goroutine of at least three calls, and of half of
+// them.
 func Serve(t testing.TB, options ...server.Option) string {
 	t.Helper()
 	config := server.Defaults(t.Name())
 	config.Addr = "127.0.0.1:0"
 	config.LogLevel = slog.LevelError
-	running, err := server.Listen(config, options...)
+	if failing.Load() {
+		config.LogLevel++ // nobody should read of what a test does on purpose
+	}
+	config.DrainTimeout = endTime + time.Second
+	watch, watching := newWatch()
+	running, err := server.Listen(config, append([]server.Option{watching}, options...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error)
+	ended := make(chan error, 1)
 	go func() { ended <- running.Serve(ctx) }()
-	t.Cleanup(func() {
+	end := sync.OnceFunc(func() {
 		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
+		for _, fault := range watch.end(ended) {
+			t.Error(fault)
 		}
 	})
+	t.Cleanup(end)
+	if t, ok := t.(*stoppable); ok {
+		t.stop = end
+	}
 	return running.Addr()
+}
+
+// failing is true while a test starts a server in which a call is to fail on purpose.
+var failing atomic.Bool
+
+// stoppable is a test that stops its server before it ends.
+type stoppable struct {
+	testing.TB
+	stop func() // set by Serve
 }

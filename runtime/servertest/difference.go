@@ -1,0 +1,93 @@
+//runtime:with eventlog
+
+package servertest
+
+import (
+	"fmt"
+	"slices"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// difference says in words how events that are stored differ from those that should be,
+// or returns "" if they don't.
+func difference[Event proto.Message](got, want []Event) string {
+	equal := func(a, b Event) bool { return proto.Equal(a, b) }
+	if slices.EqualFunc(got, want, equal) {
+		return ""
+	}
+	var order []int // the numbers of the events that should be stored, as they are stored; 0 for others
+	for _, event := range got {
+		number := 0
+		for i := range want {
+			if equal(want[i], event) && !slices.Contains(order, i+1) {
+				number = i + 1
+				break
+			}
+		}
+		order = append(order, number)
+	}
+	missing := 1
+	for slices.Contains(order, missing) {
+		missing++
+	}
+	switch {
+	case len(got) > len(want):
+		return fmt.Sprintf("acknowledged %s, stored %d: is one appended twice?", count(len(want)), len(got))
+	case len(got) < len(want):
+		return fmt.Sprintf("acknowledged %s, stored %d, without that of number %d: is one left out, or an error passed over?", count(len(want)), len(got), missing)
+	case !slices.Contains(order, 0):
+		return fmt.Sprintf("the events of the call are stored in the order %v: are they appended at the same time, or sorted?", order)
+	}
+	for i := range want {
+		if !equal(got[i], want[i]) {
+			return fmt.Sprintf("event %d of the call is stored %s", i+1, changed(got[i].ProtoReflect(), want[i].ProtoReflect(), ""))
+		}
+	}
+	return ""
+}
+
+func count(events int) string {
+	if events == 1 {
+		return "1 event"
+	}
+	return fmt.Sprintf("%d events", events)
+}
+
+// changed says in words what is first found to differ in a message that is stored from
+// what it should be, or returns "".
+func changed(got, want protoreflect.Message, path string) string {
+	fields := want.Descriptor().Fields()
+	for i := range fields.Len() {
+		fd := fields.Get(i)
+		name, is, was := path+string(fd.Name()), got.Get(fd), want.Get(fd)
+		switch {
+		case got.Has(fd) != want.Has(fd) && want.Has(fd):
+			return fmt.Sprintf("without %s, which was %s", name, shown(was))
+		case got.Has(fd) != want.Has(fd):
+			return fmt.Sprintf("with %s %s, which was not set", name, shown(is))
+		case is.Equal(was):
+		case fd.Message() != nil && !fd.IsList() && !fd.IsMap():
+			return changed(is.Message(), was.Message(), name+".")
+		default:
+			return fmt.Sprintf("with %s %s, which was %s", name, shown(is), shown(was))
+		}
+	}
+	if !slices.Equal(got.GetUnknown(), want.GetUnknown()) {
+		return "without fields that this program does not know, which a newer client may send: is it copied field by field?"
+	}
+	return ""
+}
+
+// shown returns a value for people, cut if it is long.
+func shown(value protoreflect.Value) string {
+	text := value.String()
+	if s, ok := value.Interface().(string); ok {
+		text = fmt.Sprintf("%q", s)
+	}
+	if runes := []rune(text); len(runes) > 60 {
+		return fmt.Sprintf("%s… (%d bytes)", string(runes[:50]), len(text))
+	}
+	return text
+}

@@ -1,0 +1,60 @@
+package servertest
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// Request returns the message in a file of JSON, such as "testdata/receive.json". If
+// there is no such file, it returns a [Sample]. The fields with the full names in unique
+// get another value each time, unless the file leaves them out.
+func Request[M proto.Message](t testing.TB, file string, unique ...string) M {
+	t.Helper()
+	return Requests[M](t, file, unique...)()
+}
+
+// Requests returns a function that does what [Request] does and reads the file once. It
+// may be called from many goroutines.
+func Requests[M proto.Message](t testing.TB, file string, unique ...string) func() M {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return func() M { return Sample[M](unique...) }
+	}
+	request := empty[M]()
+	if err == nil {
+		err = protojson.Unmarshal(text, request)
+	}
+	if err != nil {
+		t.Fatalf("%s is not a %s: %s. Edit the file, or delete it to send a request with a value in every field",
+			file, request.ProtoReflect().Descriptor().FullName(), strings.TrimLeft(strings.TrimPrefix(err.Error(), "proto:"), " \u00a0"))
+	}
+	return func() M {
+		next := proto.CloneOf(request)
+		renew(next.ProtoReflect(), unique)
+		return next
+	}
+}
+
+// renew gives the fields with some full names another value, in a module with events.
+var renew = func(protoreflect.Message, []string) {}
+
+// Refused reports whether a call was refused. The test fails if the caller can't know
+// from the code of the error what to do.
+func Refused(t testing.TB, err error) bool {
+	t.Helper()
+	switch code := status.Code(err); code {
+	case codes.Unknown, codes.Internal, codes.DeadlineExceeded, codes.Unavailable:
+		t.Errorf("error is %v, want one with a code that shows the caller what to do", err)
+	}
+	return err != nil
+}
