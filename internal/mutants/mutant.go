@@ -82,7 +82,7 @@ var standard = []string{
 	"cmp", "context", "crypto/sha256", "errors", "fmt", "hash/fnv", "io", "log/slog", "math/rand/v2", "slices",
 	"strconv", "strings", "sync", "sync/atomic", "time",
 	"google.golang.org/grpc", "google.golang.org/grpc/codes", "google.golang.org/grpc/metadata", "google.golang.org/grpc/status",
-	"google.golang.org/protobuf/proto", "google.golang.org/protobuf/types/known/timestamppb",
+	"google.golang.org/protobuf/proto", "google.golang.org/protobuf/types/known/emptypb", "google.golang.org/protobuf/types/known/timestamppb",
 }
 
 // fixImports removes the imports that a file does not use, and adds those of the known
