@@ -451,7 +451,7 @@ func TestAMovedGoPackageIsOneLine(t *testing.T) {
 	h := newDisk(t, orders)
 	want := impl + "service.go:10: the go_package of shop.proto is example.com/shop/gen/storepb now, and the code imports example.com/shop/gen/shoppb. " +
 		"Change these imports in internal/shop/orders/consume.go internal/shop/orders/consume_test.go internal/shop/orders/find.go internal/shop/orders/find_test.go " +
-		"internal/shop/orders/service.go internal/shop/orders/service_test.go internal/shop/orders/take.go internal/shop/orders/take_test.go cmd/shop-server/main.go, and then delete gen/shoppb:\n" +
+		"internal/shop/orders/service.go internal/shop/orders/service_test.go internal/shop/orders/shadow_test.go internal/shop/orders/take.go internal/shop/orders/take_test.go cmd/shop-server/main.go, and then delete gen/shoppb:\n" +
 		"\t\"example.com/shop/gen/shoppb\" becomes shoppb \"example.com/shop/gen/storepb\"\n" +
 		"\t\"example.com/shop/gen/shoppb/shopevents\" becomes shopevents \"example.com/shop/gen/storepb/storeevents\"\n" +
 		"\t\"example.com/shop/gen/shoppb/shopserver\" becomes shopserver \"example.com/shop/gen/storepb/storeserver\"\n" +
@@ -1050,7 +1050,7 @@ func TestWhatIsNoLongerMade(t *testing.T) {
 		gone   []string
 	}{
 		"nothing":   {func(disk) string { return orders }, nil},
-		"of an RPC": {func(disk) string { return strings.Replace(orders, "rpc Find(Query) returns (Reply);", "", 1) }, []string{find}},
+		"of an RPC": {func(disk) string { return strings.Replace(orders, "rpc Find(Query) returns (Reply);", "", 1) }, []string{find, "internal/receiver-runtime/servertest/together.go"}},
 		"of an older runtime": {func(h disk) string {
 			h.write(old, "// "+keep.Marker+"\n\npackage eventlog\n\nfunc Open() {}\n")
 			h.write(older, "// "+keep.Marker+"\n\npackage gauges\n")
