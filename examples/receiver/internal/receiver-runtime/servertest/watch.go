@@ -54,8 +54,10 @@ func newWatch() (*watch, server.Option) {
 }
 
 func (w *watch) unary(ctx context.Context, request any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (reply any, err error) {
-	meet(ctx)
-	w.handle(ctx, info.Server, info.FullMethod, func() { reply, err = next(ctx, request) })
+	w.handle(ctx, info.Server, info.FullMethod, func() {
+		meet(ctx) // here, since the lock that handle takes would put calls in an order
+		reply, err = next(ctx, request)
+	})
 	if err == nil && isNil(reply) {
 		w.fault(info.FullMethod, "returned neither a reply nor an error, which callers take for an empty reply")
 	}
