@@ -83,8 +83,13 @@ func TestNew(t *testing.T) {
 		ran := []string{"help"}
 		for _, match := range targets {
 			switch target := match[1]; target {
-			case "generate", "test", "check":
+			case "generate", "test", "bench", "check":
 				o.shell("make " + target)
+				ran = append(ran, target)
+			case "prove":
+				if output := o.shell("$(make --no-print-directory -n prove) -prove.kills 2 -prove.lasts 2s"); !strings.Contains(output, "0 of ") {
+					t.Errorf("make prove prints\n%s", output)
+				}
 				ran = append(ran, target)
 			case "run":
 				o.serve("make run", func() {
