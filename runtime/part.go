@@ -152,8 +152,8 @@ func condition(syntax *ast.File) (with []string, optional bool) {
 
 // Used returns the optional files of the runtime, by their paths below it, that the text
 // of Go code uses: that has the name of a function, a type or a value which they export,
-// or a word with a capital letter that their directive has beside packages, such as the
-// name of a field.
+// or one that their directive has beside packages: a word with a capital letter, such as
+// the name of a field, or a name with its package, such as "command.ClientStream".
 func Used(text []byte) (files []string) {
 	packages := map[string]string{} // by their names in the code, where it gives them other ones
 	for _, match := range renamed.FindAllSubmatch(text, -1) {
@@ -194,7 +194,7 @@ var optionalNames = sync.OnceValue(func() map[string][]string {
 		}
 		with, _ := condition(syntax)
 		for _, word := range with {
-			if ast.IsExported(word) {
+			if ast.IsExported(word[strings.LastIndexByte(word, '.')+1:]) {
 				names[word] = append(names[word], name)
 			}
 		}

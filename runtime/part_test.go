@@ -113,6 +113,25 @@ func TestReachedHasWhatIsUsed(t *testing.T) {
 	}
 }
 
+// A directive may have names of a package, which those of others don't match.
+func TestUsedTellsPackagesApart(t *testing.T) {
+	for code, want := range map[string][]string{
+		"Call: command.ClientStream(dial)":          {"command/input.go", "command/progress.go", "command/reading.go"},
+		"import cmd \"my/command\"; cmd.Bidi(dial)": {"command/input.go", "command/progress.go", "command/reading.go"},
+		"func() (grpc.ClientStream, error)":         nil,
+		"server.Needs(name, log.Check)":             {"server/alongside.go", "server/needs.go"},
+		"server.Alongside(name, run)":               {"server/alongside.go", "server/needs.go"},
+		"server.ReportHealth(ctx, health)":          {"server/alongside.go", "server/needs.go"},
+	} {
+		used := runtime.Used([]byte(code))
+		for _, name := range []string{"command/input.go", "command/progress.go", "command/reading.go", "server/alongside.go", "server/needs.go"} {
+			if slices.Contains(used, name) != slices.Contains(want, name) {
+				t.Errorf("%q uses %q, want %q of what is optional there", code, used, want)
+			}
+		}
+	}
+}
+
 // A file may be needed by any of several packages.
 func TestReachedWithAnyOf(t *testing.T) {
 	for _, pkg := range []string{"web", "ops", "metrics"} {

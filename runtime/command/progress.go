@@ -1,4 +1,4 @@
-//runtime:with Reads Batch ClientStream Bidi
+//runtime:with Reads Batch command.ClientStream command.Bidi
 
 package command
 

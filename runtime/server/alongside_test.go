@@ -172,7 +172,7 @@ func TestANeedOfAServiceThatIsNotServedIsRefused(t *testing.T) {
 func TestReadinessIsSetInOrder(t *testing.T) {
 	var last atomic.Bool
 	setting, overtaken := make(chan struct{}), make(chan struct{})
-	ready := readiness{services: []string{""}, needs: make([]need, 1), states: make([]NeedState, 1), health: func(_ string, ready bool) {
+	ready := readiness{services: []string{""}, needs: make([]need, 1), now: make([]NeedState, 1), health: func(_ string, ready bool) {
 		if ready {
 			last.Store(true)
 			close(overtaken)
