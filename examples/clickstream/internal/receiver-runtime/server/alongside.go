@@ -17,7 +17,18 @@ import (
 // the server drains and returns the error. If it returns nil, the server goes
 // on without it.
 func Alongside(name string, run func(context.Context) error) Option {
-	return option(func(all *services) { all.alongside = append(all.alongside, companion{name, run}) })
+	return option(func(all *services) { alongsideOf(all).add(name, run) })
+}
+
+// allAlongside is all that runs alongside a server, and its needs.
+type allAlongside struct {
+	readiness
+	all    []companion
+	cancel context.CancelFunc
+	group  sync.WaitGroup
+
+	mu    sync.Mutex
+	names []string // of those that run
 }
 
 type companion struct {
@@ -25,64 +36,50 @@ type companion struct {
 	run  func(context.Context) error
 }
 
-// companions are the functions that run alongside.
-type companions struct {
-	cancel context.CancelFunc
-	failed chan error    // receives the first error
-	ended  chan struct{} // closed once all have returned
-
-	mu      sync.Mutex
-	running []string // names
+func alongsideOf(all *services) *allAlongside {
+	if all.alongside == nil {
+		all.alongside = &allAlongside{}
+	}
+	return all.alongside.(*allAlongside)
 }
 
-// startAll starts all functions that run alongside.
-func startAll(ctx context.Context, all []companion) *companions {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	c := &companions{cancel: cancel, failed: make(chan error, 1), ended: make(chan struct{})}
-	var group sync.WaitGroup
-	for _, companion := range all {
-		c.running = append(c.running, companion.name)
-	}
-	for _, companion := range all {
-		group.Go(func() {
+func (all *allAlongside) add(name string, run func(context.Context) error) {
+	all.all, all.names = append(all.all, companion{name, run}), append(all.names, name)
+}
+
+func (all *allAlongside) start(ctx context.Context) <-chan error {
+	ctx, all.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	failed := make(chan error, 1)
+	for _, companion := range all.all {
+		all.group.Go(func() {
 			err := companion.run(ctx)
-			c.remove(companion.name)
+			all.remove(companion.name)
 			if err != nil {
 				select {
-				case c.failed <- fmt.Errorf("%s: %w", companion.name, err):
+				case failed <- fmt.Errorf("%s: %w", companion.name, err):
 				default: // only the first error is kept
 				}
 			}
 		})
 	}
-	go func() {
-		group.Wait()
-		close(c.ended)
-	}()
-	return c
+	return failed
 }
 
 // remove takes a function that has returned off the list of those that run.
-func (c *companions) remove(name string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	i := slices.Index(c.running, name)
-	c.running = slices.Delete(c.running, i, i+1)
+func (all *allAlongside) remove(name string) {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	i := slices.Index(all.names, name)
+	all.names = slices.Delete(all.names, i, i+1)
 }
 
-// stillRunning returns the names of the functions that have not returned.
-func (c *companions) stillRunning() []string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return slices.Clone(c.running)
+func (all *allAlongside) end() {
+	all.cancel()
+	all.group.Wait()
 }
 
-// firstError returns the first error of a function, or nil if there is none.
-func (c *companions) firstError() error {
-	select {
-	case err := <-c.failed:
-		return err
-	default:
-		return nil
-	}
+func (all *allAlongside) running() []string {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	return slices.Clone(all.names)
 }

@@ -6,10 +6,13 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
 	"time"
+
+	"google.golang.org/grpc/health"
 )
 
 // Needs makes services ready only while a check succeeds, such as the check of the
@@ -28,7 +31,10 @@ type need struct {
 	services []string // none for all
 }
 
-func (n need) apply(all *services) { all.needs = append(all.needs, n) }
+func (n need) apply(all *services) {
+	of := alongsideOf(all)
+	of.needs = append(of.needs, n)
+}
 
 // isOf reports whether a service has the need, or with an empty name the server.
 func (n need) isOf(service string) bool {
@@ -46,56 +52,48 @@ type readiness struct {
 	services []string                         // whose health is set; one has the empty name of the server
 	needs    []need
 
-	mu     sync.Mutex
-	states []NeedState // by the index of needs
-}
-
-// NeedState says how one of the [Needs] of a server is now.
-type NeedState struct {
-	Name string
-	// Err is the error of the last check; nil if the need is met.
-	Err error
-	// Since is when the need began to be met, or not to be.
-	Since time.Time
+	mu  sync.Mutex
+	now []NeedState // by the index of needs
 }
 
 // errUnchecked is the error of a need at first.
 var errUnchecked = errors.New("it has not been checked yet")
 
-// Readiness returns the states of all needs, and whether the server is leaving: it stops,
-// and load balancers are to send calls elsewhere. It is ready if it is not leaving and
-// all needs are met.
-func (s *Server) Readiness() (needs []NeedState, leaving bool) {
-	s.readiness.mu.Lock()
-	defer s.readiness.mu.Unlock()
-	return slices.Clone(s.readiness.states), s.leaving.Load()
+// check checks that the services which needs name are served.
+func (r *readiness) check(served map[string]bool) error {
+	for _, need := range r.needs {
+		for _, name := range need.services {
+			if !served[name] {
+				return fmt.Errorf("server.Needs(%q) names the service %s, which is not served: spell it as its proto does, with its package", need.name, name)
+			}
+		}
+	}
+	return nil
 }
 
-// newReadiness sets the health of services that need nothing to SERVING, and that of
-// the others to NOT_SERVING.
-func newReadiness(health *watchedHealth, all *services) *readiness {
-	r := &readiness{services: []string{""}, needs: all.needs}
-	for _, need := range all.needs {
-		r.states = append(r.states, NeedState{need.name, errUnchecked, time.Now()})
-	}
-	r.health = func(service string, ready bool) { setHealth(health.Server, service, ready) }
-	for _, service := range all.served {
+func (r *readiness) states() []NeedState {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.now)
+}
+
+// follow sets the health of services that need something to NOT_SERVING. From its start
+// on, the server checks each need until it drains.
+func (all *allAlongside) follow(s *Server) {
+	r := &all.readiness
+	r.services = []string{""}
+	for _, service := range s.services {
 		r.services = append(r.services, service.Desc.ServiceName)
 	}
-	r.set()
-	return r
-}
-
-// checks returns a function to run alongside for each need. It checks the need
-// until the server drains.
-func (r *readiness) checks(log *slog.Logger) (checks []companion) {
+	r.health = func(service string, ready bool) { setHealth(s.health.Server, service, ready) }
 	for i, need := range r.needs {
-		checks = append(checks, companion{"the check of " + need.name, func(ctx context.Context) error {
-			need.watch(ctx, log, func(err error) { r.record(i, err) })
+		r.now = append(r.now, NeedState{need.name, errUnchecked, time.Now()})
+		all.add("the check of "+need.name, func(ctx context.Context) error {
+			need.watch(ctx, s.log, func(err error) { r.record(i, err) })
 			return nil
-		}})
+		})
 	}
-	return checks
+	r.set()
 }
 
 // record records the error of a check, and sets the health. It holds the lock during
@@ -103,7 +101,7 @@ func (r *readiness) checks(log *slog.Logger) (checks []companion) {
 func (r *readiness) record(i int, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	state := &r.states[i]
+	state := &r.now[i]
 	changed := (state.Err == nil) != (err == nil)
 	if state.Err = err; changed {
 		state.Since = time.Now()
@@ -116,7 +114,7 @@ func (r *readiness) set() {
 	for _, service := range r.services {
 		ready := true
 		for i, need := range r.needs {
-			ready = ready && (r.states[i].Err == nil || !need.isOf(service))
+			ready = ready && (r.now[i].Err == nil || !need.isOf(service))
 		}
 		r.health(service, ready)
 	}
@@ -150,4 +148,19 @@ func (n need) checkInTime(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	return n.check(ctx)
+}
+
+// ReportHealth is [Needs] for a health service of your own. Until ctx ends it calls check
+// about once a second, and sets the status of the named services to SERVING or
+// NOT_SERVING. When ctx ends it sets them to NOT_SERVING, and returns. It logs to
+// [slog.Default] when check begins to fail, and when it succeeds again.
+func ReportHealth(ctx context.Context, to *health.Server, name string, check func(context.Context) error, services ...string) {
+	set := func(err error) {
+		for _, service := range services {
+			setHealth(to, service, err == nil)
+		}
+	}
+	set(errUnchecked)
+	defer set(errUnchecked)
+	need{name: name, check: check}.watch(ctx, slog.Default(), set)
 }

@@ -11,7 +11,6 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/health"
 )
 
 // GuardOptions returns options for a grpc.Server of your own, by which its calls pass the
@@ -85,7 +84,7 @@ func (all *services) onlyGuards() error {
 		{len(all.stats)+len(all.grpc) > 0, "options of gRPC: give those to grpc.NewServer"},
 		{all.credentials != nil, "credentials: give those to grpc.NewServer, by grpc.Creds"},
 		{all.keep != nil, "a keeper of refused requests: only server.Run keeps them"},
-		{len(all.alongside) > 0, "what runs alongside: run it yourself"},
+		{all.alongside != nil && len(all.alongside.running()) > 0, "what runs alongside: run it yourself"},
 	} {
 		if option.given {
 			return errors.New("server.GuardOptions can't take " + option.what)
@@ -131,21 +130,6 @@ func WatchFiles(ctx context.Context, name string, files []string, load func(cont
 	}
 	go watchAll(ctx.Done(), nil, []*watched{w})
 	return nil
-}
-
-// ReportHealth is [Needs] for a health service of your own. Until ctx ends it calls check
-// about once a second, and sets the status of the named services to SERVING or
-// NOT_SERVING. When ctx ends it sets them to NOT_SERVING, and returns. It logs to
-// [slog.Default] when check begins to fail, and when it succeeds again.
-func ReportHealth(ctx context.Context, to *health.Server, name string, check func(context.Context) error, services ...string) {
-	set := func(err error) {
-		for _, service := range services {
-			setHealth(to, service, err == nil)
-		}
-	}
-	set(errUnchecked)
-	defer set(errUnchecked)
-	need{name: name, check: check}.watch(ctx, slog.Default(), set)
 }
 
 // FromEnvironment sets each flag of a program whose environment variable is set:

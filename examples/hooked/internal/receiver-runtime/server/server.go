@@ -83,8 +83,7 @@ type Server struct {
 	listener net.Listener
 
 	services    []Service
-	alongside   []companion
-	readiness   *readiness
+	alongside   companions // nil for none
 	leaving     atomic.Bool
 	watched     []*watched
 	intercept   interceptor
@@ -103,6 +102,35 @@ type otherPorts interface {
 	serve() <-chan error // receives the error of a port that ends early
 	drain()              // returns when the calls under way have ended
 	close()
+}
+
+// companions are what runs alongside the calls of a server (see [Alongside] and [Needs]).
+type companions interface {
+	check(served map[string]bool) error // names of services
+	follow(*Server)                     // by the health of its services, from now on
+	start(context.Context) <-chan error // receives the first error of one
+	end()                               // cancels them, and returns when they have returned
+	running() []string                  // names of those that have not returned
+	states() []NeedState
+}
+
+// NeedState says how one of the [Needs] of a server is now.
+type NeedState struct {
+	Name string
+	// Err is the error of the last check; nil if the need is met.
+	Err error
+	// Since is when the need began to be met, or not to be.
+	Since time.Time
+}
+
+// Readiness returns the states of all needs, and whether the server is leaving: it stops,
+// and load balancers are to send calls elsewhere. It is ready if it is not leaving and
+// all needs are met.
+func (s *Server) Readiness() (needs []NeedState, leaving bool) {
+	if s.alongside != nil {
+		needs = s.alongside.states()
+	}
+	return needs, s.leaving.Load()
 }
 
 // Listen makes a server of services and listens on its address. Unlike [Run], it
@@ -137,8 +165,11 @@ func Listen(config Config, options ...Option) (*Server, error) {
 	s.grpc = grpc.NewServer(serverOptions...)
 	for _, service := range services.served {
 		s.register(service, false)
+		setHealth(s.health.Server, service.Desc.ServiceName, true)
 	}
-	s.readiness = newReadiness(s.health, services)
+	if s.alongside != nil {
+		s.alongside.follow(s)
+	}
 	s.registerOwn()
 	listener, err := net.Listen("tcp", config.Addr)
 	if err != nil {
@@ -307,7 +338,10 @@ func (s *Server) serve(ctx context.Context, signals, hangUps <-chan os.Signal) e
 	}
 	s.log.Info("serving", "addr", s.Addr(), "tls", s.encrypts())
 	s.warnIfOpen(s.Addr(), s.encrypts())
-	companions := startAll(ctx, slices.Concat(s.alongside, s.readiness.checks(s.log)))
+	var failed <-chan error
+	if s.alongside != nil {
+		failed = s.alongside.start(ctx)
+	}
 	var failure error
 	delay := s.config.DrainDelay
 	select {
@@ -317,7 +351,7 @@ func (s *Server) serve(ctx context.Context, signals, hangUps <-chan os.Signal) e
 		delay = 0
 	case failure = <-portsEnded:
 		s.log.Error("a port failed", "error", failure)
-	case failure = <-companions.failed:
+	case failure = <-failed:
 		s.log.Error("a task that runs alongside the server failed", "error", failure)
 	case <-ctx.Done():
 	case received := <-signals:
@@ -325,9 +359,9 @@ func (s *Server) serve(ctx context.Context, signals, hangUps <-chan os.Signal) e
 	case received := <-hangUps:
 		s.log.Info("stopping", "signal", received.String())
 	}
-	err := s.drain(companions, signals, s.leave(delay, signals))
-	if failure == nil {
-		failure = companions.firstError()
+	err := s.drain(signals, s.leave(delay, signals))
+	if failure == nil && len(failed) > 0 {
+		failure = <-failed
 	}
 	if err != nil {
 		return errors.Join(failure, err)
@@ -370,9 +404,8 @@ func (s *Server) leave(delay time.Duration, signals <-chan os.Signal) (last time
 // drain takes no new calls, and waits for the calls under way and for what runs
 // alongside. It cuts them off after the drain timeout, or when it receives another signal
 // than the last one.
-func (s *Server) drain(companions *companions, signals <-chan os.Signal, last time.Time) error {
+func (s *Server) drain(signals <-chan os.Signal, last time.Time) error {
 	s.health.drain() // ends the calls of Watch, and what else waits for it
-	companions.cancel()
 	finished := make(chan struct{})
 	go func() {
 		var group sync.WaitGroup
@@ -380,8 +413,10 @@ func (s *Server) drain(companions *companions, signals <-chan os.Signal, last ti
 		if s.ports != nil {
 			group.Go(s.ports.drain)
 		}
+		if s.alongside != nil {
+			group.Go(s.alongside.end)
+		}
 		group.Wait()
-		<-companions.ended
 		close(finished)
 	}()
 	timeout := time.After(s.config.DrainTimeout)
@@ -391,10 +426,13 @@ func (s *Server) drain(companions *companions, signals <-chan os.Signal, last ti
 			return nil
 		case <-timeout:
 			s.grpc.Stop()
-			if running := companions.stillRunning(); len(running) > 0 {
-				return fmt.Errorf("%s still ran %s after the server began to stop: cut off (see --drain-timeout)", strings.Join(running, ", "), s.config.DrainTimeout)
+			what := "calls were still under way"
+			if s.alongside != nil {
+				if running := s.alongside.running(); len(running) > 0 {
+					what = strings.Join(running, ", ") + " still ran"
+				}
 			}
-			return fmt.Errorf("calls were still under way %s after the server began to stop: cut off (see --drain-timeout)", s.config.DrainTimeout)
+			return fmt.Errorf("%s %s after the server began to stop: cut off (see --drain-timeout)", what, s.config.DrainTimeout)
 		case <-signals:
 			if time.Since(last) < secondSignal {
 				continue

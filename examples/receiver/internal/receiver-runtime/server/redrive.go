@@ -54,9 +54,7 @@ func KeepRefused(keeper Keeper) Option {
 			source, only := ctx.Value(onlySourceKey{}).(string)
 			keeper.Keep(ctx, Refused{g.call.Method, c.original, answer, source, only})
 		}
-		all.alongside = append(all.alongside, companion{"what keeps refused requests", func(ctx context.Context) error {
-			return keeper.Run(ctx, all.again)
-		}})
+		alongsideOf(all).add("what keeps refused requests", func(ctx context.Context) error { return keeper.Run(ctx, all.again) })
 	})
 }
 

@@ -100,8 +100,7 @@ func (w without) apply(all *services) { all.without = append(all.without, string
 type services struct {
 	served      []Service
 	without     []string
-	alongside   []companion
-	needs       []need
+	alongside   companions // nil for none
 	watches     []watch
 	unary       []grpc.UnaryServerInterceptor
 	stream      []grpc.StreamServerInterceptor
@@ -146,12 +145,8 @@ func collect(options []Option) (*services, error) {
 			all.served[i].check = check
 		}
 	}
-	for _, need := range all.needs {
-		for _, name := range need.services {
-			if !served[name] {
-				return nil, fmt.Errorf("server.Needs(%q) names the service %s, which is not served: spell it as its proto does, with its package", need.name, name)
-			}
-		}
+	if all.alongside != nil {
+		return all, all.alongside.check(served)
 	}
 	return all, nil
 }
