@@ -148,13 +148,15 @@ func paths(folder string, names ...string) (all []string) {
 
 var (
 	shipCode = ordersCode + "ship.go"
-	shipBoth = paths(ordersCode, "ship.go", "ship_test.go")
+	// shipSample is what tests of the RPC send, and shipBoth are its files.
+	shipSample = ordersCode + "testdata/ship.json"
+	shipBoth   = paths(ordersCode, "ship.go", "ship_test.go", "testdata/ship.json")
 )
 
 var (
-	deskGen = append(paths(shopGen, "client/desk.go", "server/desk.go", "test/desk.go", "test/desk_ask.go", "test/desk_collect.go", "test/desk_list.go", "test/desk_talk.go"),
+	deskGen = append(paths(shopGen, "client/desk.go", "server/desk.go", "test/desk.go", "test/desk_ask.go", "test/desk_collect.go", "test/desk_fake.go", "test/desk_list.go", "test/desk_talk.go"),
 		"cmd/shop-client/desk_v1_commands.go")
-	stockGen = paths("gen/stock/v1/stockv1", "client/stock.go", "server/stock.go", "test/stock.go", "test/stock_count.go")
+	stockGen = paths("gen/stock/v1/stockv1", "client/stock.go", "server/stock.go", "test/stock.go", "test/stock_consumer.go", "test/stock_count.go", "test/stock_fake.go")
 	// stockShared is generated as long as the package has a service.
 	stockShared = paths("gen/stock/v1/stockv1", "client/client.go", "events/consume.go", "events/engines.go", "events/log.go", "events/stock_event.go", "server/server.go", "test/server.go", "test/stock_event.go")
 )
@@ -187,7 +189,7 @@ var protoEdits = []edit{
 	{
 		name:   "an RPC that takes no events is added",
 		change: func(s shop) { s.edit(ordersProto, "  rpc List", "  rpc Close(Query) returns (Reply);\n  rpc List") },
-		made:   paths(deskCode, "close.go", "close_test.go"),
+		made:   paths(deskCode, "close.go", "close_test.go", "testdata/close.json"),
 	},
 	{
 		name: "an RPC that takes events is added to a service that took none",
@@ -197,14 +199,14 @@ var protoEdits = []edit{
 		told: []string{
 			"your code was written before there were events",
 			deskCode + "report.go: rpc shop.v1.Desk.Report waits for the steps below: the next run writes it",
-			"7 files of yours are still as generated; delete, and the next run writes what events need; run:",
+			"8 files of yours are still as generated; delete, and the next run writes what events need; run:",
 		},
 		broken: paths(deskCode, "service_test.go"),
 	},
 	{
 		name:   "an RPC is renamed",
 		change: func(s shop) { s.edit(ordersProto, "rpc Place(", "rpc Submit(") },
-		made:   paths(ordersCode, "submit.go", "submit_test.go"),
+		made:   paths(ordersCode, "submit.go", "submit_test.go", "testdata/submit.json"),
 		gone:   []string{shopGen + "test/orders_place.go"},
 		told:   []string{ordersCode + "place.go:10: Place looks like an RPC, but service shop.v1.Orders has no RPC of that name: nothing calls it (if the RPC is now called Submit, rename the method and delete the new file that implements it; older clients call the old name: it may stay in the proto beside the new one)"},
 		broken: paths(ordersCode, "place_test.go"),
@@ -240,7 +242,7 @@ var protoEdits = []edit{
 		change: func(s shop) {
 			s.edit(ordersProto, "  rpc Ask(Query) returns (Reply);\n", "", "  rpc PlaceMany", "  rpc Ask(Query) returns (Reply);\n  rpc PlaceMany")
 		},
-		made:   paths(ordersCode, "ask.go", "ask_test.go"),
+		made:   paths(ordersCode, "ask.go", "ask_test.go", "testdata/ask.json"),
 		gone:   []string{shopGen + "test/desk_ask.go"},
 		told:   []string{deskCode + "ask.go:13: Ask looks like an RPC, but service shop.v1.Desk has no RPC of that name: nothing calls it"},
 		broken: paths(deskCode, "ask_test.go"),
@@ -280,7 +282,8 @@ var protoEdits = []edit{
 	{
 		name:   "an RPC takes another message",
 		change: func(s shop) { s.edit(ordersProto, "rpc Ask(Query)", "rpc Ask(FollowRequest)") },
-		told:   []string{deskCode + "ask.go:13: Ask has the signature"},
+		told: []string{deskCode + "ask.go:13: Ask has the signature",
+			deskCode + `testdata/ask.json:2:3: unknown field "id": tests send this to rpc shop.v1.Desk.Ask: change it`},
 		broken: []string{deskCode, shopMain},
 	},
 	{
@@ -298,7 +301,7 @@ var protoEdits = []edit{
 		change: func(s shop) {
 			s.edit(ordersProto, "// Takes no events.", "service Returns {\n  rpc Send(OrderEvent) returns (Reply);\n}\n\n// Takes no events.")
 		},
-		made: paths("internal/shop/v1/returns/", "consume.go", "consume_test.go", "send.go", "send_test.go", "service.go", "service_test.go"),
+		made: paths("internal/shop/v1/returns/", "consume.go", "consume_test.go", "send.go", "send_test.go", "service.go", "service_test.go", "shadow_test.go", "testdata/send.json"),
 		told: []string{shopMain + `$: service shop.v1.Returns is not served: write returnsService := returns.New(shopv1events.New(log)), and pass shopv1server.Returns(returnsService) and server.Alongside("consumer shop.v1.Returns", returnsService.Consume) to server.Run, or server.Without("shop.v1.Returns")`},
 	},
 	{
@@ -309,8 +312,10 @@ var protoEdits = []edit{
 		},
 		made: slices.Concat(
 			paths("internal/shop/v1/returns/", "consume.go", "consume_test.go", "exchange.go", "exchange_test.go", "follow.go", "follow_test.go", "place.go", "place_many.go", "place_many_test.go",
-				"place_test.go", "service.go", "service_test.go", "upload.go", "upload_test.go"),
-			paths("internal/shop/v1/returndesk/", "ask.go", "ask_test.go", "collect.go", "collect_test.go", "list.go", "list_test.go", "service.go", "service_test.go", "talk.go", "talk_test.go")),
+				"place_test.go", "service.go", "service_test.go", "shadow_test.go", "upload.go", "upload_test.go",
+				"testdata/exchange.json", "testdata/follow.json", "testdata/place.json", "testdata/place_many.json", "testdata/upload.json"),
+			paths("internal/shop/v1/returndesk/", "ask.go", "ask_test.go", "collect.go", "collect_test.go", "list.go", "list_test.go", "service.go", "service_test.go", "talk.go", "talk_test.go",
+				"testdata/ask.json", "testdata/collect.json", "testdata/list.json", "testdata/talk.json")),
 		told: []string{shopMain + "$: service shop.v1.Returns is not served", shopMain + "$: service shop.v1.ReturnDesk is not served"},
 	},
 	{
@@ -318,22 +323,23 @@ var protoEdits = []edit{
 		change: func(s shop) {
 			s.write("bank/v1/bank.proto", strings.NewReplacer("stock", "bank", "Stock", "Bank").Replace(s.read(stockProto)))
 		},
-		made: slices.Concat(paths("internal/bank/v1/bank/", "consume.go", "consume_test.go", "count.go", "count_test.go", "service.go", "service_test.go"),
-			[]string{"cmd/bank-client/main.go", "cmd/bank-server/main.go"}, deployed("bank")),
+		made: slices.Concat(paths("internal/bank/v1/bank/", "consume.go", "consume_test.go", "count.go", "count_test.go", "service.go", "service_test.go", "shadow_test.go", "testdata/count.json"),
+			[]string{"cmd/bank-client/main.go", "cmd/bank-server/main.go", "cmd/bank-server/main_test.go"}, deployed("bank")),
 	},
 	{
 		name: "a second version is added",
 		change: func(s shop) {
 			s.write("stock/v2/stock.proto", strings.NewReplacer("stock.v1", "stock.v2", "stock/v1", "stock/v2", "stockv1", "stockv2").Replace(s.read(stockProto)))
 		},
-		made: paths("internal/stock/v2/stock/", "consume.go", "consume_test.go", "count.go", "count_test.go", "service.go", "service_test.go"),
+		made: paths("internal/stock/v2/stock/", "consume.go", "consume_test.go", "count.go", "count_test.go", "service.go", "service_test.go", "shadow_test.go", "testdata/count.json"),
 		told: []string{`cmd/stock-server/main.go$: service stock.v2.Stock is not served: write stockService2 := stock.New(stockv2events.New(log)), and pass stockv2server.Stock(stockService2) and server.Alongside("consumer stock.v2.Stock", stockService2.Consume) to server.Run, or server.Without("stock.v2.Stock")`},
 	},
 	{
 		name:   "a service is renamed",
 		change: func(s shop) { s.edit(ordersProto, "service Desk", "service Counter") },
 		made: paths("internal/shop/v1/counter/", "ask.go", "ask_test.go", "collect.go", "collect_test.go", "list.go", "list_test.go",
-			"service.go", "service_test.go", "talk.go", "talk_test.go"),
+			"service.go", "service_test.go", "talk.go", "talk_test.go",
+			"testdata/ask.json", "testdata/collect.json", "testdata/list.json", "testdata/talk.json"),
 		gone: deskGen,
 		told: append(deskLeft[:len(deskLeft):len(deskLeft)],
 			shopMain+`$: service shop.v1.Counter is not served: pass shopv1server.Counter(counter.New()) to server.Run, or server.Without("shop.v1.Counter")`),
@@ -350,14 +356,16 @@ var protoEdits = []edit{
 		gone: deskGen,
 	},
 	{
-		name:   "a service is removed",
-		change: func(s shop) { s.cut(ordersProto, "service Desk") },
-		gone:   deskGen,
-		told:   deskLeft,
-		broken: []string{deskCode, shopMain},
+		name:     "a service is removed",
+		unneeded: paths(runtimeCopy+"servertest/", "streams.go"),
+		change:   func(s shop) { s.cut(ordersProto, "service Desk") },
+		gone:     deskGen,
+		told:     deskLeft,
+		broken:   []string{deskCode, shopMain},
 	},
 	{
-		name: "a service is removed, and the code with it",
+		name:     "a service is removed, and the code with it",
+		unneeded: paths(runtimeCopy+"servertest/", "streams.go"),
 		change: func(s shop) {
 			s.cut(ordersProto, "service Desk")
 			s.withoutDesk()
@@ -439,7 +447,7 @@ var protoEdits = []edit{
 	{
 		name:     "package is changed",
 		change:   func(s shop) { s.edit(stockProto, "package stock.v1", "package depot.v1") },
-		gone:     []string{"cmd/stock-client/stock_v1_commands.go"},
+		gone:     []string{"cmd/stock-client/stock_v1_commands.go", "cmd/stock-server/prove_test.go"},
 		made:     append(deployed("depot"), "cmd/depot-client/main.go"),
 		together: []string{programStock},
 		told: []string{
@@ -454,7 +462,7 @@ var protoEdits = []edit{
 		change: func(s shop) {
 			s.edit(stockProto, "package stock.v1", "package depot.v1", "message StockEvent", "// receiver:was=stock.v1.StockEvent\nmessage StockEvent")
 		},
-		gone:     []string{"cmd/stock-client/stock_v1_commands.go"},
+		gone:     []string{"cmd/stock-client/stock_v1_commands.go", "cmd/stock-server/prove_test.go"},
 		made:     append(deployed("depot"), "cmd/depot-client/main.go"),
 		together: []string{programStock},
 		told: []string{
@@ -605,7 +613,7 @@ var codeEdits = []edit{
 				s.remove(at)
 			}
 		}),
-		made: []string{shipCode},
+		made: []string{shipCode, shipSample},
 		told: []string{shipCode[:len(shipCode)-3] + "_test.go: not written, because the tests here have no func serve"},
 	},
 	{
@@ -626,7 +634,7 @@ var codeEdits = []edit{
 		name:   "the programs are deleted, and asked for again",
 		change: alsoShip(func(s shop) { s.remove("cmd") }),
 		option: "scaffold=all",
-		made:   append(paths("cmd/", "shop-client/main.go", "shop-server/main.go", "stock-client/main.go", "stock-server/main.go"), shipBoth...),
+		made:   append(paths("cmd/", "shop-client/main.go", "shop-server/main.go", "shop-server/main_test.go", "stock-client/main.go", "stock-server/main.go", "stock-server/main_test.go"), shipBoth...),
 	},
 	{
 		name: "deleted files are asked for again",
@@ -634,7 +642,7 @@ var codeEdits = []edit{
 			s.remove("cmd/shop-server", deskCode+"ask.go", deskCode+"service_test.go", ordersCode+"place.go")
 		}),
 		option: "scaffold=all",
-		made:   slices.Concat(shipBoth, []string{shopMain, deskCode + "ask.go", deskCode + "service_test.go", ordersCode + "place.go"}),
+		made:   slices.Concat(shipBoth, []string{shopMain, "cmd/shop-server/main_test.go", deskCode + "ask.go", deskCode + "service_test.go", ordersCode + "place.go"}),
 	},
 }
 
@@ -814,7 +822,7 @@ var fileEdits = []edit{
 	{
 		name:    "conflicts are in a test of yours, and an RPC is added",
 		change:  alsoShip(func(s shop) { s.write(ordersCode+"place_test.go", s.read(ordersCode+"place_test.go")+conflict) }),
-		refused: ordersCode + "place_test.go:25:1: ",
+		refused: ordersCode + "place_test.go:54:1: ",
 	},
 	{
 		name:   "conflicts are in a file of yours, and nothing is added",
@@ -876,7 +884,8 @@ var ourEdits = []edit{
 		told:   []string{runtimeCopy + "server/server.go: left alone, because it is yours now"},
 	},
 	{
-		name: "a file of ours is taken over, and its service is removed",
+		name:     "a file of ours is taken over, and its service is removed",
+		unneeded: paths(runtimeCopy+"servertest/", "streams.go"),
 		change: func(s shop) {
 			s.eject(shopGen + "client/desk.go")
 			s.cut(ordersProto, "service Desk")

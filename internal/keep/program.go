@@ -65,7 +65,8 @@ func (m *Module) leaveUntested(outputs []Output, decisions []decision) {
 		if output.Owner == Ours {
 			fits = (*goFile).runs
 		}
-		if !slices.ContainsFunc(files, fits) {
+		unknown := output.Owner == Ours && m.folder(dir).err != nil // such as a main with conflicts
+		if !unknown && !slices.ContainsFunc(files, fits) {
 			decisions[i] = decision{}
 			m.stranded[output.Path] = true
 		}
@@ -74,7 +75,7 @@ func (m *Module) leaveUntested(outputs []Output, decisions []decision) {
 
 // runs reports whether a file has the function run of our main.
 func (f *goFile) runs() bool {
-	return !f.test && !f.ours && slices.ContainsFunc(f.syntax.Decls, func(decl ast.Decl) bool {
+	return !f.test && slices.ContainsFunc(f.syntax.Decls, func(decl ast.Decl) bool {
 		function, ok := decl.(*ast.FuncDecl)
 		return ok && function.Recv == nil && function.Name.Name == "run" &&
 			types.ExprString(function.Type) == "func(ctx context.Context, args []string) error"
