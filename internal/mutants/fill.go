@@ -55,7 +55,7 @@ func fill(ctx context.Context, args []string) error {
 		}
 		total += len(stubs)
 		for _, manner := range manners {
-			result, err := settings.runFilled(ctx, golden, stubs, manner)
+			result, err := settings.runFilled(ctx, stubs, manner)
 			if err != nil {
 				return err
 			}
@@ -199,7 +199,7 @@ func call(rpc *ast.FuncDecl, generated string) string {
 }
 
 // runFilled runs the tests beside stubs that are filled in.
-func (r runner) runFilled(ctx context.Context, golden string, stubs []stub, manner manner) (result, error) {
+func (r runner) runFilled(ctx context.Context, stubs []stub, manner manner) (result, error) {
 	changed := map[string]string{}
 	var packages []string
 	m := &module{dir: stubs[0].module}
