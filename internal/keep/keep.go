@@ -80,6 +80,7 @@ type Module struct {
 	awaited, undone map[string]bool
 	imported        map[string][]string // folders of this module that a Go file on disk imports, by its path
 	runtimeFiles    []string            // paths of what is in the folder of its copy
+	others          bool                // whether there is code of services of protos that this run is not on
 }
 
 // At returns the module of a path whose go.mod is in root. With all, files of yours

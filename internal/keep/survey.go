@@ -66,8 +66,14 @@ func (m *Module) leftoversElsewhere(protos model.Protos, events map[string]strin
 		delete(s.imports, file.Path)
 	}
 	m.imported = s.imports
+	m.others = len(s.others) > 0
 	return files
 }
+
+// Revives reports whether a run on other protos, at the same time, may write programs
+// again that were deleted: what they need, this run can't know. [Module.Leftovers] must
+// have been called.
+func (m *Module) Revives() bool { return m.all && m.others }
 
 // RuntimeImports returns the packages of the runtime, by their paths below it,
 // that code on disk imports, besides what this run writes, and the files that used

@@ -40,6 +40,9 @@ type Result struct {
 	// OtherAPI are lines about messages with another API than the files suppose. Who
 	// runs protoc-gen-go at the same time knows better than what is on disk.
 	OtherAPI []string
+	// Revived says that runs on other protos may write programs again, which need what
+	// nothing needs by this run.
+	Revived bool
 	// Skipped is what is wrong where there are no services: since nothing is
 	// made then, it is not an error.
 	Skipped error
@@ -84,7 +87,7 @@ func Run(request *pluginpb.CodeGeneratorRequest) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	result := &Result{Options: options, GoMod: gomod, Model: target, Files: append(files, leftovers...)}
+	result := &Result{Options: options, GoMod: gomod, Model: target, Files: append(files, leftovers...), Revived: disk.Revives()}
 	result.OtherAPI = result.otherAPI(target)
 	if err := result.addRuntime(target, disk); err != nil {
 		return nil, err
@@ -217,7 +220,7 @@ func (r *Result) lines() []report.Line {
 	for _, file := range r.Files {
 		switch {
 		case file.Leftover && ofRuntime(file.Path):
-			if dir := path.Dir(file.Path); !unneeded[dir] {
+			if dir := path.Dir(file.Path); !unneeded[dir] && !r.Revived { // or the next run says so
 				unneeded[dir] = true
 				lines = append(lines, report.Line{Kind: report.Gone, Text: unneededRuntime(r.Files, dir)})
 			}
