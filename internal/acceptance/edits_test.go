@@ -169,8 +169,10 @@ const (
 var edits = slices.Concat([]edit{{name: "nothing happens", change: func(shop) {}}}, protoEdits, codeEdits, deployEdits, fileEdits, ourEdits, checks)
 
 // programStock begins the line about the program of the stock, if it has another name,
-// and stubsOfStock that about its stubs, if there is no service.
+// and stubsOfStock that about its stubs, if there is no service. proofOfStock is the file
+// of ours that the program then no longer has.
 const (
+	proofOfStock = "cmd/stock-server/prove_test.go"
 	programStock = "program stock is no longer generated: delete cmd/stock-server and cmd/stock-client"
 	stubsOfStock = "gen/stock/v1/stock_grpc.pb.go: it was made from stock/v1/stock.proto, which declares no service any longer"
 )
@@ -358,6 +360,7 @@ var protoEdits = []edit{
 	{
 		name:     "a service is removed",
 		unneeded: paths(runtimeCopy+"servertest/", "streams.go"),
+		within:   true,
 		change:   func(s shop) { s.cut(ordersProto, "service Desk") },
 		gone:     deskGen,
 		told:     deskLeft,
@@ -366,6 +369,7 @@ var protoEdits = []edit{
 	{
 		name:     "a service is removed, and the code with it",
 		unneeded: paths(runtimeCopy+"servertest/", "streams.go"),
+		within:   true,
 		change: func(s shop) {
 			s.cut(ordersProto, "service Desk")
 			s.withoutDesk()
@@ -373,10 +377,12 @@ var protoEdits = []edit{
 		gone: deskGen,
 	},
 	{
-		name:     "the last service of a package is removed",
-		change:   func(s shop) { s.cut(stockProto, "service Stock") },
-		gone:     slices.Concat([]string{"cmd/stock-client/stock_v1_commands.go"}, stockGen, stockShared),
-		together: []string{programStock},
+		name:      "the last service of a package is removed",
+		change:    func(s shop) { s.cut(stockProto, "service Stock") },
+		gone:      slices.Concat([]string{"cmd/stock-client/stock_v1_commands.go"}, stockGen, stockShared),
+		ofProgram: []string{proofOfStock},
+		lone:      true,
+		together:  []string{programStock},
 		told: []string{
 			stubsOfStock,
 			unreadStock + "its message",
@@ -445,11 +451,12 @@ var protoEdits = []edit{
 		},
 	},
 	{
-		name:     "package is changed",
-		change:   func(s shop) { s.edit(stockProto, "package stock.v1", "package depot.v1") },
-		gone:     []string{"cmd/stock-client/stock_v1_commands.go", "cmd/stock-server/prove_test.go"},
-		made:     append(deployed("depot"), "cmd/depot-client/main.go"),
-		together: []string{programStock},
+		name:      "package is changed",
+		change:    func(s shop) { s.edit(stockProto, "package stock.v1", "package depot.v1") },
+		gone:      []string{"cmd/stock-client/stock_v1_commands.go"},
+		ofProgram: []string{proofOfStock},
+		made:      append(deployed("depot"), "cmd/depot-client/main.go"),
+		together:  []string{programStock},
 		told: []string{
 			unreadStock + "message StockEvent (stock/v1/stock.proto:11:1)",
 			"internal/stock/v1/stock: this is the code of service depot.v1.Stock, by its former name",
@@ -462,9 +469,10 @@ var protoEdits = []edit{
 		change: func(s shop) {
 			s.edit(stockProto, "package stock.v1", "package depot.v1", "message StockEvent", "// receiver:was=stock.v1.StockEvent\nmessage StockEvent")
 		},
-		gone:     []string{"cmd/stock-client/stock_v1_commands.go", "cmd/stock-server/prove_test.go"},
-		made:     append(deployed("depot"), "cmd/depot-client/main.go"),
-		together: []string{programStock},
+		gone:      []string{"cmd/stock-client/stock_v1_commands.go"},
+		ofProgram: []string{proofOfStock},
+		made:      append(deployed("depot"), "cmd/depot-client/main.go"),
+		together:  []string{programStock},
 		told: []string{
 			"internal/stock/v1/stock: this is the code of service depot.v1.Stock, by its former name",
 			"cmd/stock-server/main.go$: it imports that code; replace this line with:",
@@ -886,6 +894,7 @@ var ourEdits = []edit{
 	{
 		name:     "a file of ours is taken over, and its service is removed",
 		unneeded: paths(runtimeCopy+"servertest/", "streams.go"),
+		within:   true,
 		change: func(s shop) {
 			s.eject(shopGen + "client/desk.go")
 			s.cut(ordersProto, "service Desk")

@@ -57,9 +57,15 @@ type edit struct {
 
 	made []string // files of yours that the run writes
 	gone []string // files of ours that are no longer made
+	// ofProgram are further ones, of a program as a whole. Where each folder has a run of
+	// its own they stay, as records do, while several folders have services. If lone, one
+	// has by then, and its next run knows of them.
+	ofProgram []string
+	lone      bool
 	// unneeded are files of the runtime that nothing needs. Where they can't be
 	// deleted they stay as they are, and a line for their folder names them.
 	unneeded []string
+	within   bool     // whether code of one folder alone needed those: its own run knows
 	told     []string // how each line begins that it prints, except those about gone
 	together []string // and of those that it does not print where each folder has a run of its own
 	refused  string   // part of the error, if it fails
@@ -237,12 +243,15 @@ func (e edit) survives(t *testing.T, by generator) {
 	}
 	s.same(before, after, yours)
 	s.wants("files of yours that it writes", e.made, s.written(before, after))
-	gone := e.gone
+	gone := e.goneBy(by)
 	if s.deletes {
-		gone = append(slices.Clone(gone), e.unneeded...)
+		gone = append(gone, e.unneeded...)
 	}
 	s.wants("files of ours that are no longer made", gone, s.gone(before, after))
 	s.prints(e, output)
+	if s.apart && e.lone {
+		after = s.next(e, before, after)
+	}
 	again, err := s.generate(e)
 	if err != nil {
 		t.Fatalf("the second time it fails with %v\n%s", err, again)
@@ -254,6 +263,33 @@ func (e edit) survives(t *testing.T, by generator) {
 		t.Errorf("the second time it prints\n%s\nwant in it %s", again, e.unneededLine())
 	}
 	s.builds(second, e.broken)
+}
+
+// goneBy returns the files of ours of which the first call of a generator knows that they
+// are no longer made.
+func (e edit) goneBy(by generator) []string {
+	if by.apart {
+		return slices.Clone(e.gone)
+	}
+	return slices.Concat(e.gone, e.ofProgram)
+}
+
+// next runs the generator again, checks that of all files only those of the program are
+// no longer made besides, and returns what there is then.
+func (s shop) next(e edit, before, after map[string]entry) map[string]entry {
+	s.Helper()
+	if output, err := s.generate(e); err != nil {
+		s.Fatalf("the next time it fails with %v\n%s", err, output)
+	}
+	next := s.snapshot()
+	s.same(after, next, yours)
+	s.wants("files of ours that are no longer made the next time", slices.Concat(e.gone, e.ofProgram), s.gone(before, next))
+	others := maps.Clone(next)
+	for _, name := range e.ofProgram {
+		delete(others, name)
+	}
+	s.sameBytes(after, others)
+	return next
 }
 
 // unneededLine returns the line that names the files of the runtime that nothing needs.
@@ -410,7 +446,7 @@ func (s shop) prints(e edit, output string) {
 		want = append(want, e.together...)
 	}
 	ofRuntime := 0
-	for _, name := range e.gone {
+	for _, name := range e.goneBy(s.generator) {
 		switch {
 		case s.deletes && strings.HasPrefix(name, runtimeCopy):
 			ofRuntime++
@@ -422,7 +458,7 @@ func (s shop) prints(e edit, output string) {
 	}
 	if s.deletes {
 		ofRuntime += len(e.unneeded)
-	} else if len(e.unneeded) > 0 && !s.apart {
+	} else if len(e.unneeded) > 0 && (e.within || !s.apart) {
 		want = append(want, e.unneededLine())
 	}
 	if ofRuntime > 0 {
