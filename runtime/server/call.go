@@ -169,6 +169,9 @@ func (c *call) finish(answer int64) {
 	c.of.mu.Lock()
 	defer c.of.mu.Unlock()
 	c.finished, c.answer = true, answer
+	if c.cut == nil && c.interrupt == nil {
+		c.end(errReturned) // a goroutine of the handler may still receive
+	}
 	if _, ok := c.of.calls[c.stream]; !ok || c.written || c.gone {
 		c.limits.tailMemory.give(c.of, c.answer)
 		c.answer = 0
@@ -177,6 +180,9 @@ func (c *call) finish(answer int64) {
 	}
 	c.becomeUnread()
 }
+
+// errReturned is the error of a message that is wanted after the handler has returned.
+var errReturned = status.Error(codes.Canceled, "the call has ended: its handler has returned")
 
 // becomeUnread notes that only the client is waited for, which has to read the answer.
 // The lock is held.

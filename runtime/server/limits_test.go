@@ -216,6 +216,48 @@ func TestAClientThatLeavesEndsItsCall(t *testing.T) {
 	}
 }
 
+// TestAHandlerThatReturnsEndsWhatItReceives has a handler that receives in a goroutine of
+// its own, and returns before its client has sent all.
+func TestAHandlerThatReturnsEndsWhatItReceives(t *testing.T) {
+	ended := make(chan error, 1)
+	running := serve(t, free(), tested(&service{stream: func(stream testpb.TestService_FullDuplexCallServer) error {
+		received := make(chan error)
+		go func() {
+			for {
+				_, err := stream.Recv()
+				select {
+				case received <- err:
+				case <-stream.Context().Done():
+					ended <- err
+					return
+				}
+			}
+		}()
+		if err := <-received; err != nil {
+			return err
+		}
+		return status.Error(codes.InvalidArgument, "not such a message")
+	}}))
+	stream, err := testpb.NewTestServiceClient(dial(t, running.Addr())).FullDuplexCall(soon(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Send(&testpb.StreamingOutputCallRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Recv(); status.Code(err) != codes.InvalidArgument {
+		t.Errorf("the call ends with %v", err)
+	}
+	select {
+	case err := <-ended:
+		if status.Code(err) != codes.Canceled {
+			t.Errorf("the goroutine gets %v", err)
+		}
+	case <-soon(t).Done():
+		t.Error("the goroutine waits for ever")
+	}
+}
+
 func TestABatchIsBounded(t *testing.T) {
 	config := free()
 	config.MaxBatch = 200
