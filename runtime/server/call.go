@@ -74,7 +74,8 @@ type call struct {
 
 	// Only the handler's goroutine uses these.
 	bounded boundedStream
-	held    int64 // of the memory
+	held    atomic.Int64 // of the memory
+	over    atomic.Bool  // its handler has returned: it holds nothing from then on
 	raw     received
 
 	sends atomic.Uint64 // begun, plus ended
@@ -483,20 +484,21 @@ func (c *call) hold(bytes int64) error {
 	if bytes <= messageFree {
 		bytes = 0
 	}
-	missing := bytes - c.held
+	held := c.held.Load()
+	missing := bytes - held
 	if missing <= 0 {
 		c.limits.memory.give(c.of, -missing)
-		c.held = bytes
+		c.holds(missing)
 		return nil
 	}
 	if got, ok := c.limits.memory.takeNow(c.of, missing); ok {
-		c.held += got
+		c.holds(got)
 		return nil
 	}
 	// One that holds memory already keeps others waiting, which may hold what it
 	// waits for: so it waits for a moment only.
 	timeout := c.limits.config.ReceiveTimeout
-	if c.held > 0 {
+	if held > 0 {
 		timeout = min(timeout, time.Second)
 	}
 	var relief *time.Timer
@@ -513,12 +515,20 @@ func (c *call) hold(bytes int64) error {
 		}
 		return c.cut
 	}
-	c.held += got
+	c.holds(got)
 	return nil
+}
+
+// holds notes that the call holds more memory, or less. A goroutine of its handler may
+// still receive when that has returned.
+func (c *call) holds(more int64) {
+	c.held.Add(more)
+	if c.over.Load() {
+		c.release()
+	}
 }
 
 // release gives back the memory that the call holds.
 func (c *call) release() {
-	c.limits.memory.give(c.of, c.held)
-	c.held = 0
+	c.limits.memory.give(c.of, c.held.Swap(0))
 }
