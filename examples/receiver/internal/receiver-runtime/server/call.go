@@ -77,7 +77,8 @@ type call struct {
 
 	// Only the handler's goroutine uses these.
 	bounded boundedStream
-	held    int64 // of the memory
+	held    atomic.Int64 // of the memory
+	over    atomic.Bool  // its handler has returned: it holds nothing from then on
 	raw     received
 
 	sends atomic.Uint64 // begun, plus ended
@@ -172,6 +173,9 @@ func (c *call) finish(answer int64) {
 	c.of.mu.Lock()
 	defer c.of.mu.Unlock()
 	c.finished, c.answer = true, answer
+	if c.cut == nil && c.interrupt == nil {
+		c.end(errReturned) // a goroutine of the handler may still receive
+	}
 	if _, ok := c.of.calls[c.stream]; !ok || c.written || c.gone {
 		c.limits.tailMemory.give(c.of, c.answer)
 		c.answer = 0
@@ -180,6 +184,9 @@ func (c *call) finish(answer int64) {
 	}
 	c.becomeUnread()
 }
+
+// errReturned is the error of a message that is wanted after the handler has returned.
+var errReturned = status.Error(codes.Canceled, "the call has ended: its handler has returned")
 
 // becomeUnread notes that only the client is waited for, which has to read the answer.
 // The lock is held.
@@ -480,20 +487,21 @@ func (c *call) hold(bytes int64) error {
 	if bytes <= messageFree {
 		bytes = 0
 	}
-	missing := bytes - c.held
+	held := c.held.Load()
+	missing := bytes - held
 	if missing <= 0 {
 		c.limits.memory.give(c.of, -missing)
-		c.held = bytes
+		c.holds(missing)
 		return nil
 	}
 	if got, ok := c.limits.memory.takeNow(c.of, missing); ok {
-		c.held += got
+		c.holds(got)
 		return nil
 	}
 	// One that holds memory already keeps others waiting, which may hold what it
 	// waits for: so it waits for a moment only.
 	timeout := c.limits.config.ReceiveTimeout
-	if c.held > 0 {
+	if held > 0 {
 		timeout = min(timeout, time.Second)
 	}
 	var relief *time.Timer
@@ -510,12 +518,20 @@ func (c *call) hold(bytes int64) error {
 		}
 		return c.cut
 	}
-	c.held += got
+	c.holds(got)
 	return nil
+}
+
+// holds notes that the call holds more memory, or less. A goroutine of its handler may
+// still receive when that has returned.
+func (c *call) holds(more int64) {
+	c.held.Add(more)
+	if c.over.Load() {
+		c.release()
+	}
 }
 
 // release gives back the memory that the call holds.
 func (c *call) release() {
-	c.limits.memory.give(c.of, c.held)
-	c.held = 0
+	c.limits.memory.give(c.of, c.held.Swap(0))
 }
