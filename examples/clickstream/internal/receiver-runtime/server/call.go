@@ -76,7 +76,6 @@ type call struct {
 	cut       error         // why the call had to end
 
 	held atomic.Int64 // of the memory
-	over atomic.Bool  // its handler has returned: it holds nothing from then on
 
 	// Only the handler uses these, from one goroutine at a time.
 	bounded boundedStream
@@ -84,8 +83,9 @@ type call struct {
 
 	sends atomic.Uint64 // begun, plus ended
 
-	original  []byte // of the last message, if refused ones are kept
-	undecoded bool   // whether that could not be decoded; only the handler's goroutine uses both
+	original  []byte      // of the last message, if refused ones are kept
+	undecoded bool        // whether that could not be decoded; only the handler's goroutine uses both
+	over      atomic.Bool // the handler has returned: the call holds nothing from then on
 }
 
 type messagePrefix struct {
