@@ -72,16 +72,17 @@ type call struct {
 	gone      bool          // the client reset the call, or closed the connection
 	cut       error         // why the call had to end
 
-	// Only the handler's goroutine uses these.
+	held atomic.Int64 // of the memory
+
+	// Only the handler uses these, from one goroutine at a time.
 	bounded boundedStream
-	held    atomic.Int64 // of the memory
-	over    atomic.Bool  // its handler has returned: it holds nothing from then on
 	raw     received
 
 	sends atomic.Uint64 // begun, plus ended
 
-	original  []byte // of the last message, if refused ones are kept
-	undecoded bool   // whether that could not be decoded; only the handler's goroutine uses both
+	original  []byte      // of the last message, if refused ones are kept
+	undecoded bool        // whether that could not be decoded; only the handler's goroutine uses both
+	over      atomic.Bool // the handler has returned: the call holds nothing from then on
 }
 
 type messagePrefix struct {
@@ -508,19 +509,21 @@ func (c *call) hold(bytes int64) error {
 	})
 	defer relief.Stop()
 	got, err := c.limits.take(c, c.limits.memory, c.of, missing, timeout)
+	if err == errNoMemory {
+		err = status.Error(codes.ResourceExhausted, "the server has no memory left for requests of this size (--max-memory-bytes): try again later")
+	}
 	if err != nil {
+		c.of.mu.Lock()
+		defer c.of.mu.Unlock()
 		c.cut = err
-		if err == errNoMemory {
-			c.cut = status.Error(codes.ResourceExhausted, "the server has no memory left for requests of this size (--max-memory-bytes): try again later")
-		}
-		return c.cut
+		return err
 	}
 	c.holds(got)
 	return nil
 }
 
-// holds notes that the call holds more memory, or less. A goroutine of its handler may
-// still receive when that has returned.
+// holds notes that the call holds more memory, or less. What a goroutine takes whose
+// handler has returned goes back at once: nothing else would give it back.
 func (c *call) holds(more int64) {
 	c.held.Add(more)
 	if c.over.Load() {

@@ -258,6 +258,32 @@ func TestAHandlerThatReturnsEndsWhatItReceives(t *testing.T) {
 	}
 }
 
+// TestWhatACallTakesAfterItsHandlerGoesBack has a call take memory when its handler has
+// returned, as a goroutine does that still receives.
+func TestWhatACallTakesAfterItsHandlerGoesBack(t *testing.T) {
+	calls := make(chan *call, 1)
+	running := serve(t, free(), tested(&service{stream: func(stream testpb.TestService_FullDuplexCallServer) error {
+		calls <- stream.Context().Value(callKey{}).(*call)
+		return nil
+	}}))
+	stream, err := testpb.NewTestServiceClient(dial(t, running.Addr())).FullDuplexCall(soon(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Recv(); err != io.EOF {
+		t.Fatal(err)
+	}
+	ended := <-calls
+	if err := ended.hold(3 * megabyte); err != nil {
+		t.Fatal(err)
+	}
+	running.limits.memory.mu.Lock()
+	defer running.limits.memory.mu.Unlock()
+	if used := running.limits.memory.used; used != 0 {
+		t.Errorf("%d bytes are still set aside", used)
+	}
+}
+
 func TestABatchIsBounded(t *testing.T) {
 	config := free()
 	config.MaxBatch = 200

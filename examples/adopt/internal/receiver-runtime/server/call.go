@@ -75,15 +75,17 @@ type call struct {
 	gone      bool          // the client reset the call, or closed the connection
 	cut       error         // why the call had to end
 
-	// Only the handler's goroutine uses these.
+	held atomic.Int64 // of the memory
+
+	// Only the handler uses these, from one goroutine at a time.
 	bounded boundedStream
-	held    int64 // of the memory
 	raw     received
 
 	sends atomic.Uint64 // begun, plus ended
 
-	original  []byte // of the last message, if refused ones are kept
-	undecoded bool   // whether that could not be decoded; only the handler's goroutine uses both
+	original  []byte      // of the last message, if refused ones are kept
+	undecoded bool        // whether that could not be decoded; only the handler's goroutine uses both
+	over      atomic.Bool // the handler has returned: the call holds nothing from then on
 }
 
 type messagePrefix struct {
@@ -486,20 +488,21 @@ func (c *call) hold(bytes int64) error {
 	if bytes <= messageFree {
 		bytes = 0
 	}
-	missing := bytes - c.held
+	held := c.held.Load()
+	missing := bytes - held
 	if missing <= 0 {
 		c.limits.memory.give(c.of, -missing)
-		c.held = bytes
+		c.holds(missing)
 		return nil
 	}
 	if got, ok := c.limits.memory.takeNow(c.of, missing); ok {
-		c.held += got
+		c.holds(got)
 		return nil
 	}
 	// One that holds memory already keeps others waiting, which may hold what it
 	// waits for: so it waits for a moment only.
 	timeout := c.limits.config.ReceiveTimeout
-	if c.held > 0 {
+	if held > 0 {
 		timeout = min(timeout, time.Second)
 	}
 	var relief *time.Timer
@@ -509,19 +512,29 @@ func (c *call) hold(bytes int64) error {
 	})
 	defer relief.Stop()
 	got, err := c.limits.take(c, c.limits.memory, c.of, missing, timeout)
-	if err != nil {
-		c.cut = err
-		if err == errNoMemory {
-			c.cut = status.Error(codes.ResourceExhausted, "the server has no memory left for requests of this size (--max-memory-bytes): try again later")
-		}
-		return c.cut
+	if err == errNoMemory {
+		err = status.Error(codes.ResourceExhausted, "the server has no memory left for requests of this size (--max-memory-bytes): try again later")
 	}
-	c.held += got
+	if err != nil {
+		c.of.mu.Lock()
+		defer c.of.mu.Unlock()
+		c.cut = err
+		return err
+	}
+	c.holds(got)
 	return nil
+}
+
+// holds notes that the call holds more memory, or less. What a goroutine takes whose
+// handler has returned goes back at once: nothing else would give it back.
+func (c *call) holds(more int64) {
+	c.held.Add(more)
+	if c.over.Load() {
+		c.release()
+	}
 }
 
 // release gives back the memory that the call holds.
 func (c *call) release() {
-	c.limits.memory.give(c.of, c.held)
-	c.held = 0
+	c.limits.memory.give(c.of, c.held.Swap(0))
 }

@@ -40,6 +40,7 @@ func (l *limits) begin(s grpc.ServerStream) *boundedStream {
 }
 
 func (s *boundedStream) finish() {
+	s.call.over.Store(true)
 	s.call.release()
 	answer := int64(0)
 	if s.sending != nil {
