@@ -286,6 +286,40 @@ func TestAServerWatchesFiles(t *testing.T) {
 	}
 }
 
+func TestAServerEndsWhenNoFileIsStillBeingLoaded(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, []byte("one"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	loading, loaded := make(chan string, 2), make(chan struct{})
+	running := serve(t, free(), tested(&service{}), Watch("keys", []string{file}, func(contents [][]byte) error {
+		if loading <- string(contents[0]); string(contents[0]) == "two" {
+			<-loaded
+		}
+		return nil
+	}))
+	if err := os.WriteFile(file, []byte("two"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for got := ""; got != "two"; {
+		got = <-loading
+	}
+	running.stop()
+	select {
+	case err := <-running.ended:
+		t.Errorf("the server ended with %v while a file was being loaded", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(loaded)
+	if err := running.end(t); err != nil {
+		t.Error(err)
+	}
+	if got := running.Stats().Files["keys"]; got != (FileStats{Reloads: 1}) {
+		t.Errorf("the counts are %+v", got)
+	}
+}
+
 func TestAHangUpAsksForALookAtFilesAndEndsNothing(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "file")
