@@ -122,7 +122,9 @@ func (w *watch) end(ended <-chan error) (faults []string) {
 		}
 	case <-time.After(endTime):
 		faults = w.running()
-		<-ended // its error would say the same of all together
+		if err := <-ended; err != nil && len(faults) == 0 { // with others, it would say the same of all together
+			faults = append(faults, err.Error())
+		}
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()

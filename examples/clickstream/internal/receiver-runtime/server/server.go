@@ -329,11 +329,14 @@ func (s *Server) serve(ctx context.Context, signals, hangUps <-chan os.Signal) e
 		portsEnded = s.ports.serve()
 		defer s.ports.close()
 	}
+	var watching sync.WaitGroup
+	defer watching.Wait()
 	stopWatching := make(chan struct{})
 	defer close(stopWatching)
-	go s.limits.watch(stopWatching)
+	watching.Go(func() { s.limits.watch(stopWatching) })
+	stopFiles := func() {}
 	if len(s.watched) > 0 {
-		go watchAll(stopWatching, hangUps, s.watched)
+		stopFiles = s.watchFiles(hangUps)
 		hangUps = nil // it does not end the server
 	}
 	s.log.Info("serving", "addr", s.Addr(), "tls", s.encrypts())
@@ -359,7 +362,7 @@ func (s *Server) serve(ctx context.Context, signals, hangUps <-chan os.Signal) e
 	case received := <-hangUps:
 		s.log.Info("stopping", "signal", received.String())
 	}
-	err := s.drain(signals, s.leave(delay, signals))
+	err := s.drain(stopFiles, signals, s.leave(delay, signals))
 	if failure == nil && len(failed) > 0 {
 		failure = <-failed
 	}
@@ -401,15 +404,16 @@ func (s *Server) leave(delay time.Duration, signals <-chan os.Signal) (last time
 	}
 }
 
-// drain takes no new calls, and waits for the calls under way and for what runs
-// alongside. It cuts them off after the drain timeout, or when it receives another signal
+// drain takes no new calls, and waits for the calls under way, for what runs alongside,
+// and for files that are just being read again. It cuts them off after the drain timeout, or when it receives another signal
 // than the last one.
-func (s *Server) drain(signals <-chan os.Signal, last time.Time) error {
+func (s *Server) drain(stopFiles func(), signals <-chan os.Signal, last time.Time) error {
 	s.health.drain() // ends the calls of Watch, and what else waits for it
 	finished := make(chan struct{})
 	go func() {
 		var group sync.WaitGroup
 		group.Go(s.grpc.GracefulStop)
+		group.Go(stopFiles)
 		if s.ports != nil {
 			group.Go(s.ports.drain)
 		}

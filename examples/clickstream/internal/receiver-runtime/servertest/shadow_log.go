@@ -28,10 +28,10 @@ func (s *Shadow) take(ctx context.Context, source eventlog.Log) (*takenEvents, e
 	if err != nil {
 		return nil, err
 	}
-	events, first := stats.Events, stats.First
+	events := stats.Events
 	if s.Since > 0 {
 		taken.from = eventlog.Since(time.Now().Add(-s.Since))
-		first = stats.Last + 1
+		first := stats.Last + 1
 		for record, err := range source.Read(ctx, taken.from) {
 			if err != nil {
 				return nil, err

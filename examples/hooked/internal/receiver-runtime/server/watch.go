@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -96,6 +97,18 @@ func (w watch) start(log *slog.Logger) (*watched, error) {
 			return nil, err
 		}
 		read = again
+	}
+}
+
+// watchFiles looks at the files of the server until stop is called. When that returns,
+// none is still being loaded.
+func (s *Server) watchFiles(hangUps <-chan os.Signal) (stop func()) {
+	var watching sync.WaitGroup
+	ended := make(chan struct{})
+	watching.Go(func() { watchAll(ended, hangUps, s.watched) })
+	return func() {
+		close(ended)
+		watching.Wait()
 	}
 }
 

@@ -42,7 +42,7 @@ func (a Answer) check(reply proto.Message, events []acknowledged) string {
 		if name == "" || len(values) == 0 {
 			continue
 		}
-		var want any = values[len(values)-1]
+		want := values[len(values)-1]
 		if field(message, name).IsList() {
 			want = values
 		}

@@ -40,23 +40,6 @@ func memoryLog(t testing.TB) eventlog.Log {
 	return log
 }
 
-// broken is a log whose storage is out of reach.
-type broken struct{ eventlog.Log }
-
-func (broken) Append(context.Context, ...eventlog.Event) ([]eventlog.Receipt, error) {
-	return nil, errBroken
-}
-
-func (broken) Read(context.Context, eventlog.From) iter.Seq2[eventlog.Record, error] {
-	return func(yield func(eventlog.Record, error) bool) { yield(eventlog.Record{}, errBroken) }
-}
-
-func (b broken) Tail(ctx context.Context, from eventlog.From) iter.Seq2[eventlog.Record, error] {
-	return b.Read(ctx, from)
-}
-
-func (broken) Check(context.Context) error { return errBroken }
-
 // from is a log without its first events.
 type from struct {
 	eventlog.Log
