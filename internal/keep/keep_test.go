@@ -526,6 +526,12 @@ func TestASampleIsWrittenOnce(t *testing.T) {
 	if got := h.read(take); got != edited || !h.has(find) {
 		t.Errorf("with scaffold=all, an edited sample is %q, and one that was deleted comes back: %t", got, h.has(find))
 	}
+	whole := strings.TrimSuffix(h.read(find), "\n")
+	h.write(find, whole)
+	h.grow("scaffold=all")
+	if got := h.read(find); got != whole {
+		t.Errorf("a sample without its last newline becomes %q", got)
+	}
 	h.write(shipJSON, h.read(shipJSON)[:5]) // protoc was killed, and had left no trace yet
 	h.remove(client, impl+"ship.go", impl+"ship_test.go", serviceRecord, "gen/shoppb/shopserver/orders.go", "gen/shoppb/shoptest/orders_ship.go")
 	if h.grow(); h.read(shipJSON)[len(h.read(shipJSON))-2:] != "}\n" {

@@ -2,6 +2,7 @@ package keep
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"go/ast"
@@ -121,10 +122,11 @@ func (m *Module) cutOff(output Output) (there []byte, cut bool, err error) {
 	}
 	history, err := m.history(output.Element)
 	again := history == interrupted || m.awaited[output.Path] && !m.undone[output.Path]
-	if err != nil || !again && !output.sample() { // the beginning of a sample is not JSON
+	if err != nil || !again && !output.sample() {
 		return nil, false, err
 	}
-	if there, err = m.read(output.Path); err != nil || len(there) == 0 {
+	there, err = m.read(output.Path)
+	if err != nil || len(there) == 0 || output.sample() && json.Valid(there) { // its beginning is not JSON
 		return nil, false, err
 	}
 	return there, true, nil
