@@ -329,6 +329,13 @@ func TestRightAnswersPass(t *testing.T) {
 // TestWrongAnswersAreFound in whatever kind of field they are.
 func TestWrongAnswersAreFound(t *testing.T) {
 	events := []acknowledged{{"call/1", 7, true}, {"call/2", 8, false}}
+	one := Answer{Count: "count"}
+	if got := one.check(&repliespb.BatchReply{}, events[:1]); got != "" {
+		t.Errorf("of one event that is not counted it says %q", got)
+	}
+	if got, want := one.check(&repliespb.BatchReply{Count: 2}, events[:1]), "the answer says that count is 2, want 1"; got != want {
+		t.Errorf("of one event that is counted twice it says %q, want %q", got, want)
+	}
 	for _, test := range []struct {
 		answer Answer
 		reply  proto.Message
@@ -343,6 +350,7 @@ func TestWrongAnswersAreFound(t *testing.T) {
 		{Answer{EventID: "event_ids"}, &repliespb.ListsReply{}, "the answer says that event_ids is [], want [call/1 call/2]"},
 		{Answer{Count: "count"}, &repliespb.BatchReply{Count: 2}, ""},
 		{Answer{Count: "count"}, &repliespb.BatchReply{Count: 1}, "the answer says that count is 1, want 2"},
+		{Answer{Count: "count"}, &repliespb.BatchReply{}, "the answer says that count is 0, want 2"},
 		{Answer{Duplicate: "duplicates"}, &repliespb.BatchReply{Duplicates: 1}, ""},
 		{Answer{Duplicate: "duplicates"}, &repliespb.BatchReply{Duplicates: 2}, "the answer says that duplicates is 2, want 1"},
 		{Answer{Duplicate: "duplicates"}, &repliespb.ListsReply{Duplicates: []bool{true, false}}, ""},
