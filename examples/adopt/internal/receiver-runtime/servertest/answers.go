@@ -85,9 +85,15 @@ func (rpc Plain[Request]) answer(ctx context.Context, t *testing.T, call func(co
 // checkCode checks that the error of a call shows its caller what to do.
 func checkCode(t *testing.T, rpc, what string, err error) {
 	t.Helper()
-	if code := status.Code(err); code == codes.Unknown || code == codes.Internal {
+	if wrongCode(err) {
 		t.Errorf("%s: %s ended with %v, want an answer, or an error that shows its caller what to do, such as status.Error(codes.NotFound, …)", where(rpc), what, err)
 	}
+}
+
+// wrongCode reports whether an error shows its caller nothing that the caller could do.
+func wrongCode(err error) bool {
+	code := status.Code(err)
+	return code == codes.Unknown || code == codes.Internal
 }
 
 // requests yields an empty request, the full one, and that one without each of the

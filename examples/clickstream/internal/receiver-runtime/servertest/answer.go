@@ -13,7 +13,8 @@ import (
 
 // Answer names the fields of a reply that say what became of the events that it answers.
 // Those that it does not have are "". Of several events, a field that is not repeated says
-// the position and id of the last, and whether all, or how many, are duplicates.
+// the position and id of the last, and whether all, or how many, are duplicates. A reply
+// to one event need not count it.
 type Answer struct {
 	Count, Position, EventID, Duplicate string
 }
@@ -50,7 +51,7 @@ func (a Answer) check(reply proto.Message, events []acknowledged) string {
 			return text
 		}
 	}
-	if a.Count != "" {
+	if a.Count != "" && (len(events) != 1 || message.Has(field(message, a.Count))) {
 		if text := wrong(a.Count, len(events)); text != "" {
 			return text
 		}

@@ -2,12 +2,14 @@ package orders
 
 import (
 	"context"
-	"errors"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	shopv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/house/golden/gen/shop/v1"
 )
 
 // Count is this house's skeleton.
 func (s *Service) Count(context.Context, *shopv1.CountRequest) (*shopv1.Reply, error) {
-	return nil, errors.New("Count is not written yet")
+	return nil, status.Error(codes.Unimplemented, "Count is not written yet")
 }

@@ -32,7 +32,7 @@ func TestBidi(t *testing.T) {
 	switch {
 	case status.Code(err) == codes.Unimplemented:
 		t.Skip("Bidi is not implemented yet: write it in bidi.go")
-	case ctx.Err() != nil:
+	case status.Code(err) == codes.DeadlineExceeded:
 		t.Skip("Bidi has sent nothing within a second: do here what it waits for")
 	case !errors.Is(err, io.EOF) && !servertest.Refused(t, err):
 		t.Log(reply) // check here what it must be

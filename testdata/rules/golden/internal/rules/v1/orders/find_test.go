@@ -28,7 +28,7 @@ func TestFind(t *testing.T) {
 	switch {
 	case status.Code(err) == codes.Unimplemented:
 		t.Skip("Find is not implemented yet: write it in find.go")
-	case ctx.Err() != nil:
+	case status.Code(err) == codes.DeadlineExceeded:
 		t.Skip("Find has sent nothing within a second: do here what it waits for")
 	case !errors.Is(err, io.EOF) && !servertest.Refused(t, err):
 		t.Log(reply) // check here what it must be

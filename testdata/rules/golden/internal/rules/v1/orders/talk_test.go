@@ -32,7 +32,7 @@ func TestTalk(t *testing.T) {
 	switch {
 	case status.Code(err) == codes.Unimplemented:
 		t.Skip("Talk is not implemented yet: write it in talk.go")
-	case ctx.Err() != nil:
+	case status.Code(err) == codes.DeadlineExceeded:
 		t.Skip("Talk has sent nothing within a second: do here what it waits for")
 	case !errors.Is(err, io.EOF) && !servertest.Refused(t, err):
 		t.Log(reply) // check here what it must be

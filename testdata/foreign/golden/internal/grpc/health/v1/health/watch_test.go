@@ -27,7 +27,7 @@ func TestWatch(t *testing.T) {
 	switch {
 	case status.Code(err) == codes.Unimplemented:
 		t.Skip("Watch is not implemented yet: write it in watch.go")
-	case ctx.Err() != nil:
+	case status.Code(err) == codes.DeadlineExceeded:
 		t.Skip("Watch has sent nothing within a second: do here what it waits for")
 	case !errors.Is(err, io.EOF) && !servertest.Refused(t, err):
 		t.Log(reply) // check here what it must be
