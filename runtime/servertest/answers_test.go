@@ -110,7 +110,7 @@ func eachOf[Request any](stream interface{ Recv() (Request, error) }, each func(
 }
 
 func TestRightPlainRPCsPass(t *testing.T) {
-	short(t, &callTimeout, 2*time.Second)
+	short(t, &callTimeout, 5*time.Second)
 	reply := &kindspb.Reply{Message: "yes"}
 	places := make(chan struct{}, 2)
 	for _, test := range []struct {
@@ -400,7 +400,7 @@ func toFail(t *testing.T) {
 	if os.Getenv("SERVERTEST_WRONG") == "" {
 		t.Skip("it is to fail")
 	}
-	short(t, &callTimeout, 5*time.Second)
+	short(t, &callTimeout, 10*time.Second)
 	short(t, &endTime, time.Second)
 }
 

@@ -243,7 +243,7 @@ func TestOfWrongIntakes(t *testing.T) {
 	if os.Getenv("SERVERTEST_WRONG") == "" {
 		t.Skip("it is to fail")
 	}
-	short(t, &callTimeout, 2*time.Second)
+	short(t, &callTimeout, 10*time.Second)
 	short(t, &endTime, 200*time.Millisecond)
 	for _, wrong := range append(refusals, wrongs...) {
 		t.Run(wrong.mistake+"/"+wrong.rpc, func(t *testing.T) {

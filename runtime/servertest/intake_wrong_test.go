@@ -394,7 +394,7 @@ var wrongs = []mistaken{
 		_, err := s.append(ctx, event)
 		return err
 	})},
-	{"Exchange", "answers come in the end", partStored, "did not end within 2s", func(s *clicks) {
+	{"Exchange", "answers come in the end", partStored, "did not end within", func(s *clicks) {
 		s.exchange = func(stream exchange) error {
 			ctx := eventid.Sequence(stream.Context())
 			for all := 0; ; all++ {

@@ -14,7 +14,7 @@ func fails(t *testing.T, want string, test func(*testing.T)) {
 	t.Helper()
 	const variable = "SERVERTEST_FAILS"
 	if os.Getenv(variable) != "" {
-		short(t, &callTimeout, 2*time.Second)
+		short(t, &callTimeout, 10*time.Second)
 		short(t, &endTime, time.Second)
 		test(t)
 		return
