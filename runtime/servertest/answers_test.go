@@ -237,6 +237,7 @@ func TestRightPlainRPCsPass(t *testing.T) {
 
 // TestWrongPlainRPCsFail with a message that says what is wrong.
 func TestWrongPlainRPCsFail(t *testing.T) {
+	t.Parallel()
 	failures := failuresOf(t, "TestOfWrongPlainRPCs")
 	for _, wrong := range wrongPlainRPCs() {
 		checkFailures(t, wrong.name, wrong.want, failures)

@@ -298,6 +298,7 @@ func TestMistakenConsumers(t *testing.T) {
 // Each mistake is found by the part of the contract that is about it, with a message that
 // says what is wrong.
 func TestMistakesOfConsumersAreFound(t *testing.T) {
+	t.Parallel()
 	test := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestMistakenConsumers$")
 	test.Env = append(os.Environ(), "SERVERTEST_MISTAKES=1")
 	output, err := test.CombinedOutput()

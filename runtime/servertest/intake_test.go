@@ -219,6 +219,7 @@ type mistaken struct {
 // TestWrongIntakesFail with a message that says what is wrong, in the part of the
 // contract that is about it.
 func TestWrongIntakesFail(t *testing.T) {
+	t.Parallel()
 	failures := failuresOf(t, "TestOfWrongIntakes")
 	for _, wrong := range append(refusals, wrongs...) {
 		t.Run(wrong.mistake, func(t *testing.T) {

@@ -150,6 +150,7 @@ func TestRightTailsPass(t *testing.T) {
 
 // TestWrongTailsFail with a message that says what is wrong.
 func TestWrongTailsFail(t *testing.T) {
+	t.Parallel()
 	failures := failuresOf(t, "TestOfWrongTails")
 	for _, wrong := range wrongTails() {
 		checkFailures(t, wrong.name, wrong.want, failures)
