@@ -109,7 +109,7 @@ func (r *running) leaves(function string, position eventlog.Position) {
 		r.leftovers[function] = map[eventlog.Position]bool{}
 	}
 	if r.leftovers[function][position] = true; len(r.leftovers[function]) > 1 {
-		r.note("handlers return before their goroutines have ended, which %s begins: the event counts as handled then, and is lost if that fails", function)
+		r.note("handlers return before the goroutines have ended that %s starts: the event counts as handled then, and is lost if its goroutine fails", function)
 	}
 }
 

@@ -36,7 +36,7 @@ func difference[Event proto.Message](got, want []Event) string {
 	case len(got) > len(want):
 		return fmt.Sprintf("acknowledged %s, stored %d: is one appended twice?", count(len(want)), len(got))
 	case len(got) < len(want):
-		return fmt.Sprintf("acknowledged %s, stored %d, without that of number %d: is one left out, or an error passed over?", count(len(want)), len(got), missing)
+		return fmt.Sprintf("acknowledged %s, stored %d, and number %d is missing: is an event left out, or an error ignored?", count(len(want)), len(got), missing)
 	case !slices.Contains(order, 0):
 		return fmt.Sprintf("the events of the call are stored in the order %v: are they appended at the same time, or sorted?", order)
 	}
@@ -75,7 +75,7 @@ func changed(got, want protoreflect.Message, path string) string {
 		}
 	}
 	if !slices.Equal(got.GetUnknown(), want.GetUnknown()) {
-		return "without fields that this program does not know, which a newer client may send: is it copied field by field?"
+		return "without its unknown fields, which newer clients may send: is it copied field by field?"
 	}
 	return ""
 }

@@ -39,8 +39,8 @@ type Shadow struct {
 func ShadowFlags() *Shadow {
 	s := new(Shadow)
 	flag.StringVar(&s.Events, "events", "", "URL of a log whose stored events TestShadow takes, such as sqlite:/var/lib/orders/events.db; it is only read")
-	flag.DurationVar(&s.Since, "since", 0, "with -events: take only events that were stored in the last time, such as 168h")
-	flag.IntVar(&s.Sample, "sample", 100_000, "with -events: take about this number of them, those of some subjects; 0 is all")
+	flag.DurationVar(&s.Since, "since", 0, "with -events: take only events that were stored within this time, such as 168h")
+	flag.IntVar(&s.Sample, "sample", 100_000, "with -events: take about this many events, all those of some subjects; 0 takes all")
 	flag.DurationVar(&s.Slow, "slow", time.Second, "with -events: how long a handler may take for an event")
 	return s
 }

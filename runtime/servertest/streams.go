@@ -90,7 +90,7 @@ func (rpc *Streaming[Request, Reply]) holdsUpNone(t *testing.T) {
 	begin := rpc.Serve(t)
 	rpc.pause(t, begin)
 	if err := rpc.call(rpc.Options.context(t), begin, rpc.Request()); status.Code(err) == codes.DeadlineExceeded {
-		t.Errorf("%s: no other caller was answered while one did not read, or did not send: is a lock held meanwhile?", where(rpc.RPC))
+		t.Errorf("%s: no other caller was answered while one neither read nor sent: is a lock held meanwhile?", where(rpc.RPC))
 	}
 }
 
