@@ -55,8 +55,8 @@ func count(events int) string {
 	return fmt.Sprintf("%d events", events)
 }
 
-// changed says in words what is first found to differ in a message that is stored from
-// what it should be, or returns "".
+// changed says in words how a stored message differs from what it should be, by the first
+// field that does, or returns "".
 func changed(got, want protoreflect.Message, path string) string {
 	fields := want.Descriptor().Fields()
 	for i := range fields.Len() {

@@ -110,8 +110,8 @@ func (c *trial[Request, Event, Reply]) has(sent []Event) {
 	}
 }
 
-// among says in words how events that the log should have, among others, differ from
-// those that it has, or returns "". Only marked events can be distinguished from others.
+// among says in words how those of the stored events that are the wanted ones differ from
+// them, or returns "". It can find them only if events are marked.
 func (c *intake[Request, Event, Reply]) among(got, want []Event) string {
 	if !c.marked {
 		return ""

@@ -15,11 +15,11 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 )
 
-// Waits for what must not happen: the one for once in a test. However short they are, no
-// right service fails for it.
+// How long a test waits to see that something does not happen. A right service passes
+// however short these are; a wrong one is found more often if they are longer.
 const (
-	grace     = 10 * time.Millisecond
-	longGrace = 60 * time.Millisecond
+	grace     = 10 * time.Millisecond // where a test waits many times
+	longGrace = 60 * time.Millisecond // where it waits once
 )
 
 // waits tests that no answer comes while the append of its events is under way.

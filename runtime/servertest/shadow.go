@@ -128,7 +128,7 @@ func (s *Shadow) Test(t *testing.T, consumer Consumer, calls ...StoredCall) {
 
 // before is what is known of a consumer in the log that is read.
 type before struct {
-	acknowledged bool // every event was taken by the RPC
+	acknowledged bool // whether each event counts as fine: an RPC has acknowledged it
 	known        bool // whether the log has the consumer
 	position     eventlog.Position
 	dead         map[eventlog.Position]string // reasons

@@ -34,9 +34,9 @@ type Streaming[Request, Reply proto.Message] struct {
 // Begin begins a call.
 type Begin[Request proto.Message] func(context.Context, Request) (grpc.ClientStream, error)
 
-// Streams tests an RPC as [Answers] does, and what becomes of its streams: they may stay
-// open, with nothing to send yet, but end with their callers and with the server, and hold
-// up no other.
+// Streams tests an RPC as [Answers] does, and how its streams end. A stream may stay open
+// while there is nothing to send. It must end when its caller goes or the server stops, and
+// must not hold up other calls.
 func Streams[Request, Reply proto.Message](t *testing.T, rpc Streaming[Request, Reply]) {
 	plain := Plain[Request]{rpc.Options, rpc.RPC, rpc.Request, rpc.whole, &rpc.answers}
 	parts := plain.parts()
