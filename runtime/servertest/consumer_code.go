@@ -63,13 +63,6 @@ var here = sync.OnceValues(func() (module, runtimePackages string) {
 	return module, path.Dir(packageOf(runtime.FuncForPC(function).Name()))
 })
 
-// packageOf returns the import path of the package of a function.
-func packageOf(function string) string {
-	folder, name := path.Split(function)
-	name, _, _ = strings.Cut(name, ".")
-	return folder + name
-}
-
 // isService reports whether a function is one of the module that is tested, and was not
 // generated.
 func isService(function string) bool {

@@ -70,11 +70,7 @@ func Sending[Stream grpc.ClientStream](method func(context.Context, ...grpc.Call
 func TakesEvents[Request, Event, Reply proto.Message](t *testing.T, rpc Intake[Request, Event, Reply]) {
 	c := newIntake(t, rpc)
 	parts := c.parts()
-	names := make([]string, len(parts))
-	for i, part := range parts {
-		names[i] = part.name
-	}
-	c.Options.known(t, names...)
+	c.Options.known(t, parts)
 	for i, part := range parts {
 		passed := c.Options.part(t, part.name, func(t *testing.T) {
 			if c.left != "" {

@@ -156,7 +156,7 @@ func (c *intake[Request, Event, Reply]) servesMany(t *testing.T) {
 	}
 	got := messages(try.records(0))
 	if len(got) != total {
-		try.errorf("acknowledged %s of %d calls at once, stored %d", count(total), len(calls), len(got))
+		try.errorf("acknowledged %s of %d calls at once, stored %d", counted(total, "event"), len(calls), len(got))
 	}
 	for _, sent := range calls {
 		if text := c.among(got, c.stored(sent)); text != "" && !t.Failed() {

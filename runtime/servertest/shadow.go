@@ -131,7 +131,7 @@ type before struct {
 	acknowledged bool // whether each event counts as fine: an RPC has acknowledged it
 	known        bool // whether the log has the consumer
 	position     eventlog.Position
-	dead         map[eventlog.Position]string // reasons
+	dead         map[eventlog.Position]bool
 }
 
 // positionOf returns how far a consumer is in a log.
@@ -145,12 +145,12 @@ func positionOf(ctx context.Context, log eventlog.Log, name string) (b before, e
 			b.known, b.position = true, consumer.Position
 		}
 	}
-	b.dead = map[eventlog.Position]string{}
+	b.dead = map[eventlog.Position]bool{}
 	for letter, err := range log.Dead(ctx, name) {
 		if err != nil {
 			return b, err
 		}
-		b.dead[letter.Position] = letter.Reason
+		b.dead[letter.Position] = true
 	}
 	return b, nil
 }
@@ -166,8 +166,8 @@ const (
 
 // of returns what became of the event at a position.
 func (b before) of(position eventlog.Position) state {
-	switch _, dead := b.dead[position]; {
-	case dead:
+	switch {
+	case b.dead[position]:
 		return wasDead
 	case b.acknowledged, b.known && position <= b.position:
 		return wasFine
