@@ -49,7 +49,7 @@ func RequestsOf(none proto.Message, file string, unique ...string) (next func() 
 		err = protojson.Unmarshal(text, request)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s is not a %s: %s. Edit the file, or delete it to send a request with a value in every field",
+		return nil, fmt.Errorf("%s can't be read as %s: %s. Edit the file, or delete it to send a request with a value in every field",
 			file, request.ProtoReflect().Descriptor().FullName(), strings.TrimLeft(strings.TrimPrefix(err.Error(), "proto:"), " \u00a0"))
 	}
 	return func() proto.Message {
