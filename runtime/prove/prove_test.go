@@ -214,7 +214,7 @@ func TestAWrongServerBreaksThePromise(t *testing.T) {
 				}
 				return store(ctx, events...)
 			}
-		}, "Is an event stored otherwise each time", false},
+		}, "Does an event change with each try", false},
 		"it keeps a lock after an error": {func(store appendFunc) appendFunc {
 			var lock sync.Mutex
 			return func(ctx context.Context, events ...*kindspb.ClickEvent) error {

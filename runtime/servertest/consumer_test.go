@@ -156,7 +156,7 @@ var mistakes = []struct {
 	name, part, says string
 	consumer         servertest.Consumer
 }{
-	{"FromNow", "stored events are handled", "consumer registry: it has passed over the Api", consumer(false, right, eventlog.FromNow())},
+	{"FromNow", "stored events are handled", "consumer registry: it has skipped the Api", consumer(false, right, eventlog.FromNow())},
 	{"no handler", "stored events are handled", `it has ended before it was stopped, with the error consumer "registry" has no handler`, consumer(false, func(*register) func(context.Context, stored) error { return nil })},
 	{"another name", "stored events are handled", `no consumer "registry" has begun`, named("other")},
 	{"always fails", "stored events are handled", "the handler has failed 4 times", consumer(false, func(*register) func(context.Context, stored) error {
@@ -192,7 +192,7 @@ var mistakes = []struct {
 			return right(r)(ctx, event)
 		}
 	})},
-	{"a goroutine", "an event is handled when its handler returns", "handlers return before their goroutines have ended", consumer(false, func(r *register) func(context.Context, stored) error {
+	{"a goroutine", "an event is handled when its handler returns", "handlers return before the goroutines have ended", consumer(false, func(r *register) func(context.Context, stored) error {
 		return func(_ context.Context, event stored) error { go r.note(event); return nil }
 	})},
 	{"has its effect twice", "an event that is handled again has its effect once", "had its effect twice", consumer(true, func(r *register) func(context.Context, stored) error {
@@ -237,7 +237,7 @@ var mistakes = []struct {
 	{"sparse", "events with few fields make no handler panic", "nil pointer dereference (consumer_test.go:", consumer(false, func(*register) func(context.Context, stored) error {
 		return func(_ context.Context, event stored) error { _ = event.Message.SourceContext.FileName; return nil }
 	})},
-	{"begins again", "it goes on where it was", "is its name another one each time?", named("")},
+	{"begins again", "it goes on where it was", "does its name change at each start?", named("")},
 	{"waits for what it can't read", "an event that can't be read holds up no other", `after 3s the handler still fails with the Api "unreadable-`, servertest.Consumer{
 		Name: "registry", Types: consumer(false, right).Types,
 		New: func(_ testing.TB, log eventlog.Log) servertest.Consuming {

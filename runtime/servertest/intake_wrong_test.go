@@ -107,11 +107,11 @@ func storeAll(s *clicks, ctx context.Context, events ...*click) (*kindspb.Reply,
 }
 
 var wrongs = []mistaken{
-	{"One", "the error of append is passed over", partFails, "was acknowledged although its append ended with an error", wrongOne(func(s *clicks, ctx context.Context, event *click) (*kindspb.Reply, error) {
+	{"One", "the error of append is ignored", partFails, "was acknowledged although its append ended with an error", wrongOne(func(s *clicks, ctx context.Context, event *click) (*kindspb.Reply, error) {
 		_, _ = s.append(ctx, event)
 		return &kindspb.Reply{Count: 1}, nil
 	})},
-	{"One", "a conflict is taken for a duplicate", partConflict, "another one has its source and id", wrongOne(func(s *clicks, ctx context.Context, event *click) (*kindspb.Reply, error) {
+	{"One", "a conflict is taken for a duplicate", partConflict, "the log has another one with its source and id", wrongOne(func(s *clicks, ctx context.Context, event *click) (*kindspb.Reply, error) {
 		receipts, err := s.append(ctx, event)
 		if errors.Is(err, eventlog.ErrConflict) {
 			return &kindspb.Reply{Count: 1}, nil
@@ -135,19 +135,19 @@ var wrongs = []mistaken{
 		event.UserId = "somebody"
 		return s.reply(s.append(ctx, event))
 	})},
-	{"One", "it is copied field by field", unknownFields, "without fields that this program does not know", wrongOne(func(s *clicks, ctx context.Context, event *click) (*kindspb.Reply, error) {
+	{"One", "it is copied field by field", unknownFields, "without its unknown fields", wrongOne(func(s *clicks, ctx context.Context, event *click) (*kindspb.Reply, error) {
 		return s.reply(s.append(ctx, &click{Type: event.Type, UserId: event.UserId, EventTime: event.EventTime}))
 	})},
 	{"One", "each try has an id of its own", partOnce, "acknowledged 1 event, stored 2", wrongOne(func(s *clicks, ctx context.Context, event *click) (*kindspb.Reply, error) {
 		return s.reply(s.append(metadata.NewIncomingContext(ctx, metadata.MD{}), event))
 	})},
-	{"One", "the id of the call is not used", partAttributes, `though it is "the-id-of-the-call"`, wrongOne(func(s *clicks, ctx context.Context, event *click) (*kindspb.Reply, error) {
+	{"One", "the id of the call is not used", partAttributes, `want "the-id-of-the-call"`, wrongOne(func(s *clicks, ctx context.Context, event *click) (*kindspb.Reply, error) {
 		return s.reply(s.append(metadata.NewIncomingContext(ctx, metadata.MD{}), event))
 	})},
-	{"One", "the id is made of the content", partEqual, "Is an id made of what they contain?", wrongOne(func(s *clicks, ctx context.Context, event *click) (*kindspb.Reply, error) {
+	{"One", "the id is made of the content", partEqual, "Is the id of an event made from its content?", wrongOne(func(s *clicks, ctx context.Context, event *click) (*kindspb.Reply, error) {
 		return s.reply(s.append(metadata.NewIncomingContext(ctx, metadata.Pairs(eventid.Key, event.String())), event))
 	})},
-	{"Batch", "equal events of a batch are stored once", partEqual, "Is an id made of what they contain?", wrongBatch(func(s *clicks, ctx context.Context, events []*click) (*kindspb.Reply, error) {
+	{"Batch", "equal events of a batch are stored once", partEqual, "Is the id of an event made from its content?", wrongBatch(func(s *clicks, ctx context.Context, events []*click) (*kindspb.Reply, error) {
 		all := len(events)
 		events = slices.CompactFunc(events, func(a, b *click) bool { return proto.Equal(a, b) })
 		reply, err := storeAll(s, ctx, events...)
@@ -179,7 +179,7 @@ var wrongs = []mistaken{
 		go func() { select {} }()
 		return s.reply(s.append(ctx, event))
 	})},
-	{"One", "type and subject are swapped", partAttributes, `with the type "user_id", though it is "type"`, wrongOne(func(s *clicks, ctx context.Context, event *click) (*kindspb.Reply, error) {
+	{"One", "type and subject are swapped", partAttributes, `with the type "user_id", want "type"`, wrongOne(func(s *clicks, ctx context.Context, event *click) (*kindspb.Reply, error) {
 		return s.reply(eventlog.AppendMessages(ctx, s.log, []*click{event}, func(event *click) eventlog.Event {
 			return eventlog.Event{Type: event.GetUserId() + "x"[:0], Subject: event.GetType(), Time: eventlog.TimestampTime(event.GetEventTime())}
 		}))
@@ -198,7 +198,7 @@ var wrongs = []mistaken{
 		}
 		return reply, err
 	})},
-	{"One", "append is tried for ever", partFails, "tried 25 times", wrongOne(func(s *clicks, ctx context.Context, event *click) (*kindspb.Reply, error) {
+	{"One", "append is tried for ever", partFails, "more than 25 times", wrongOne(func(s *clicks, ctx context.Context, event *click) (*kindspb.Reply, error) {
 		for {
 			receipts, err := s.append(ctx, event)
 			if err == nil || ctx.Err() != nil {
@@ -280,7 +280,7 @@ var wrongs = []mistaken{
 		return s.reply(s.append(ctx, event))
 	})},
 
-	{"Batch", "only the first event is stored", partOrder, "acknowledged 3 events, stored 1, without that of number 2", wrongBatch(func(s *clicks, ctx context.Context, events []*click) (*kindspb.Reply, error) {
+	{"Batch", "only the first event is stored", partOrder, "acknowledged 3 events, stored 1, and number 2 is missing", wrongBatch(func(s *clicks, ctx context.Context, events []*click) (*kindspb.Reply, error) {
 		reply, err := storeAll(s, ctx, events[:min(1, len(events))]...)
 		return proportion(reply, len(events)), err
 	})},
@@ -296,7 +296,7 @@ var wrongs = []mistaken{
 		}
 		return &kindspb.Reply{Count: uint32(len(events))}, nil
 	})},
-	{"Batch", "a batch is cut at 100", partMany, "acknowledged 300 events, stored 100, without that of number 101", wrongBatch(func(s *clicks, ctx context.Context, events []*click) (*kindspb.Reply, error) {
+	{"Batch", "a batch is cut at 100", partMany, "acknowledged 300 events, stored 100, and number 101 is missing", wrongBatch(func(s *clicks, ctx context.Context, events []*click) (*kindspb.Reply, error) {
 		reply, err := storeAll(s, ctx, events[:min(100, len(events))]...)
 		return proportion(reply, len(events)), err
 	})},

@@ -101,7 +101,7 @@ func TestAnIDIsRenewedWhereverItIs(t *testing.T) {
 func TestAWrongFileSaysWhereAndWhatToDo(t *testing.T) {
 	file := write(t, "{\n  \"nam\": \"mine\"\n}")
 	got := failureOf(t, func(t testing.TB) { servertest.Request[*typepb.Type](t, file) })
-	want := file + ` is not a google.protobuf.Type: (line 2:3): unknown field "nam". Edit the file, or delete it`
+	want := file + ` can't be read as google.protobuf.Type: (line 2:3): unknown field "nam". Edit the file, or delete it`
 	if !strings.HasPrefix(got, want) {
 		t.Errorf("the failure is %q, want %q", got, want)
 	}

@@ -34,9 +34,9 @@ type Streaming[Request, Reply proto.Message] struct {
 // Begin begins a call.
 type Begin[Request proto.Message] func(context.Context, Request) (grpc.ClientStream, error)
 
-// Streams tests an RPC as [Answers] does, and what becomes of its streams: they may stay
-// open, with nothing to send yet, but end with their callers and with the server, and hold
-// up no other.
+// Streams tests an RPC as [Answers] does, and how its streams end. A stream may stay open
+// while there is nothing to send. It must end when its caller goes or the server stops, and
+// must not hold up other calls.
 func Streams[Request, Reply proto.Message](t *testing.T, rpc Streaming[Request, Reply]) {
 	plain := Plain[Request]{rpc.Options, rpc.RPC, rpc.Request, rpc.whole, &rpc.answers}
 	parts := plain.parts()
@@ -90,7 +90,7 @@ func (rpc *Streaming[Request, Reply]) holdsUpNone(t *testing.T) {
 	begin := rpc.Serve(t)
 	rpc.pause(t, begin)
 	if err := rpc.call(rpc.Options.context(t), begin, rpc.Request()); status.Code(err) == codes.DeadlineExceeded {
-		t.Errorf("%s: no other caller was answered while one did not read, or did not send: is a lock held meanwhile?", where(rpc.RPC))
+		t.Errorf("%s: no other caller was answered while one neither read nor sent: is a lock held meanwhile?", where(rpc.RPC))
 	}
 }
 

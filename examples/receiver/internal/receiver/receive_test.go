@@ -33,8 +33,8 @@ func FuzzReceive(f *testing.F) {
 	})
 }
 
-// BenchmarkReceive has many callers, since events that come together share what
-// it takes to make them durable.
+// BenchmarkReceive has many callers: events that arrive together share one
+// commit.
 func BenchmarkReceive(b *testing.B) {
 	client, _ := serve(b)
 	requests := servertest.Requests[*receiverpb.Event](b, "testdata/receive.json")

@@ -33,8 +33,8 @@ func FuzzPublishBatch(f *testing.F) {
 	})
 }
 
-// BenchmarkPublishBatch has many callers, since events that come together share
-// what it takes to make them durable.
+// BenchmarkPublishBatch has many callers: events that arrive together share one
+// commit.
 func BenchmarkPublishBatch(b *testing.B) {
 	client, _ := serve(b)
 	requests := servertest.Requests[*clickstreamv1.PublishBatchRequest](b, "testdata/publish_batch.json", "clickstream.v1.ClickEvent.event_id")

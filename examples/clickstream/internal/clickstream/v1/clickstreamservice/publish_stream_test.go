@@ -30,8 +30,8 @@ func TestPublishStream(t *testing.T) {
 	}
 }
 
-// BenchmarkPublishStream has many callers, since events that come together
-// share what it takes to make them durable.
+// BenchmarkPublishStream has many callers: events that arrive together share
+// one commit.
 func BenchmarkPublishStream(b *testing.B) {
 	client, _ := serve(b)
 	requests := servertest.Requests[*clickstreamv1.PublishStreamRequest](b, "testdata/publish_stream.json", "clickstream.v1.ClickEvent.event_id")

@@ -42,8 +42,8 @@ func FuzzPublish(f *testing.F) {
 	})
 }
 
-// BenchmarkPublish has many callers, since events that come together share what
-// it takes to make them durable.
+// BenchmarkPublish has many callers: events that arrive together share one
+// commit.
 func BenchmarkPublish(b *testing.B) {
 	client, _ := serve(b)
 	requests := servertest.Requests[*clickstreamv1.PublishRequest](b, "testdata/publish.json", "clickstream.v1.ClickEvent.event_id")

@@ -25,8 +25,8 @@ func TestRelay(t *testing.T) {
 		if err != nil {
 			t.Fatalf("testdata/relay.json is refused: %v", err)
 		}
-		if got := reply.GetPosition(); got != uint64(i+1) {
-			t.Errorf("position of event %d is %d", i, got)
+		if got, want := reply.GetPosition(), uint64(i+1); got != want {
+			t.Errorf("position for request %d is %d, want %d", i+1, got, want)
 		}
 	}
 	if err := stream.CloseSend(); err != nil {
@@ -37,8 +37,8 @@ func TestRelay(t *testing.T) {
 	}
 }
 
-// BenchmarkRelay has many callers, since events that come together share what
-// it takes to make them durable.
+// BenchmarkRelay has many callers: events that arrive together share one
+// commit.
 func BenchmarkRelay(b *testing.B) {
 	client, _ := serve(b)
 	requests := servertest.Requests[*clickstreamv1.RelayRequest](b, "testdata/relay.json", "clickstream.v1.ClickEvent.event_id")

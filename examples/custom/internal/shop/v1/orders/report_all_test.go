@@ -26,8 +26,8 @@ func TestReportAll(t *testing.T) {
 	}
 }
 
-// BenchmarkReportAll has many callers, since events that come together share
-// what it takes to make them durable.
+// BenchmarkReportAll has many callers: events that arrive together share one
+// commit.
 func BenchmarkReportAll(b *testing.B) {
 	client, _ := serve(b)
 	requests := servertest.Requests[*shopv1.OrderEvent](b, "testdata/report_all.json", "shop.v1.OrderEvent.event_id")

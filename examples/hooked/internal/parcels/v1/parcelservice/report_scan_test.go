@@ -42,8 +42,8 @@ func FuzzReportScan(f *testing.F) {
 	})
 }
 
-// BenchmarkReportScan has many callers, since events that come together share
-// what it takes to make them durable.
+// BenchmarkReportScan has many callers: events that arrive together share one
+// commit.
 func BenchmarkReportScan(b *testing.B) {
 	client, _ := serve(b)
 	requests := servertest.Requests[*parcelsv1.ReportScanRequest](b, "testdata/report_scan.json", "parcels.v1.ScanEvent.event_id")
