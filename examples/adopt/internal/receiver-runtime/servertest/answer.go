@@ -11,10 +11,12 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// Answer names the fields of a reply that say what became of the events that it answers.
-// Those that it does not have are "". Of several events, a field that is not repeated says
-// the position and id of the last, and whether all, or how many, are duplicates. A reply
-// to one event need not count it.
+// Answer names the fields of a reply that say what became of the events that it answers. A
+// field that the reply does not have is "".
+//
+// If it answers several events, a field that is not repeated has the position or the id of
+// the last one. Duplicate is true if all of them are duplicates, or is their number. A reply
+// to one event may leave Count unset.
 type Answer struct {
 	Count, Position, EventID, Duplicate string
 }
@@ -26,7 +28,7 @@ type acknowledged struct {
 	duplicate bool
 }
 
-// check returns in words what a reply says wrongly of some events, or "".
+// check returns what is wrong with what a reply says of some events, or "".
 func (a Answer) check(reply proto.Message, events []acknowledged) string {
 	message := reply.ProtoReflect()
 	wrong := func(name string, want any) string {

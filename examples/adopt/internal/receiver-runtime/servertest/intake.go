@@ -25,15 +25,15 @@ type Intake[Request, Event, Reply proto.Message] struct {
 	// Method is its name as gRPC has it, "/shop.v1.Orders/Place", and Name as Go has it.
 	Method, Name string
 	// Request makes a request that the service accepts, with other events at each call.
-	// If nil, it is a [Sample]. File is where users find it.
+	// If nil, it is a [Sample].
 	Request func() Request
-	File    string
+	// File is the file that users edit to have another request sent. Messages name it.
+	File string
 	// ID is the full name of the field that identifies an event; may be empty.
 	ID string
-	// Fields are the fields of a request and of an event by their roles, as far as they
-	// have any.
+	// Fields names the fields of a request and of an event that have a role.
 	Fields server.Fields
-	// Answer are the fields of a reply by theirs.
+	// Answer names the fields of a reply that say what was stored.
 	Answer Answer
 	// Canonical returns the form in which the log stores events. If nil, it stores them
 	// as they are.
@@ -71,11 +71,7 @@ func Sending[Stream grpc.ClientStream](method func(context.Context, ...grpc.Call
 func TakesEvents[Request, Event, Reply proto.Message](t *testing.T, rpc Intake[Request, Event, Reply]) {
 	c := newIntake(t, rpc)
 	parts := c.parts()
-	names := make([]string, len(parts))
-	for i, part := range parts {
-		names[i] = part.name
-	}
-	c.Options.known(t, names...)
+	c.Options.known(t, parts)
 	for i, part := range parts {
 		passed := c.Options.part(t, part.name, func(t *testing.T) {
 			if c.left != "" {
@@ -92,11 +88,11 @@ func TakesEvents[Request, Event, Reply proto.Message](t *testing.T, rpc Intake[R
 // intake is an RPC that is tested.
 type intake[Request, Event, Reply proto.Message] struct {
 	Intake[Request, Event, Reply]
-	streams  bool                         // the client sends a stream
-	answers  bool                         // each request of which gets an answer
-	holder   protoreflect.FieldDescriptor // of the request; nil if that is the event
-	envelope Request                      // one that is usual, for what it has beside its events
-	marked   bool                         // events of the tests differ in fields that are not known
+	streams  bool                         // whether the client sends a stream
+	answers  bool                         // whether each request of a stream gets an answer
+	holder   protoreflect.FieldDescriptor // the field of the request with its events; nil if the request is the event
+	envelope Request                      // a request of Request, for what it has beside its events
+	marked   bool                         // whether the tests give events an unknown field by which they differ
 	left     string                       // why the remaining parts are left out; "" if they are not
 }
 

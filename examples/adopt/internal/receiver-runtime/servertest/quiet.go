@@ -16,7 +16,7 @@ const maxLines = 10
 
 // quiet keeps what is logged by [slog.Default] from being printed, until what it returns
 // is called. If the test fails, the last lines are printed then. What consumers log is left
-// out: it is of the failures that a test makes.
+// out: it is about failures that the test causes.
 func quiet(t testing.TB) (end func()) {
 	t.Helper()
 	var lines lines

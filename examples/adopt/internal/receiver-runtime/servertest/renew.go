@@ -11,7 +11,8 @@ import (
 
 func init() { renew = renewIDs }
 
-// renewIDs gives the fields with some full names another value, where they have one.
+// renewIDs gives new values to those fields of a message, and of the messages in it, that
+// have one of these full names and are set.
 func renewIDs(m protoreflect.Message, names []string) {
 	m.Range(func(fd protoreflect.FieldDescriptor, value protoreflect.Value) bool {
 		switch {

@@ -19,17 +19,16 @@ import (
 // Serve serves on a free port of this machine until the test ends, and returns
 // the address.
 //
-// The test fails if a handler returns nil instead of a reply, if one takes a broken stream
-// for a complete one, if one still runs 5 seconds after its caller has gone, and if what
-// handlers begin goes on after them: a goroutine of at least three calls, and of half of
-// them.
+// The test fails if a handler returns nil instead of a reply, if it takes a broken stream
+// for a complete one, or if it still runs 5 seconds after its caller has gone. It also fails
+// if an RPC leaves goroutines behind: after at least three of its calls, and half of them.
 func Serve(t testing.TB, options ...server.Option) string {
 	t.Helper()
 	config := server.Defaults(t.Name())
 	config.Addr = "127.0.0.1:0"
 	config.LogLevel = slog.LevelError
 	if failing.Load() {
-		config.LogLevel++ // nobody should read of what a test does on purpose
+		config.LogLevel++ // errors that a test causes on purpose are not logged
 	}
 	config.DrainTimeout = endTime + time.Second
 	watch, watching := newWatch()

@@ -218,8 +218,14 @@ func (l *load) progress(server *process, within time.Duration, since string) str
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return fmt.Sprintf("%s: no event is acknowledged within %s after %s; %d calls failed, the last one with: %v; %d were refused, one with: %v",
-		still.name, within, since, still.failed, still.failure, still.refused, still.refusal)
+	wrong := fmt.Sprintf("%s: no event is acknowledged within %s after %s", still.name, within, since)
+	if still.failed > 0 {
+		wrong += fmt.Sprintf("; %d calls failed, the last one with: %v", still.failed, still.failure)
+	}
+	if still.refused > 0 {
+		wrong += fmt.Sprintf("; %d calls were refused, one with: %v", still.refused, still.refusal)
+	}
+	return wrong
 }
 
 // fill fills the server's disk for a while, or for good. It returns what is wrong after it.

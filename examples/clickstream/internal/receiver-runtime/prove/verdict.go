@@ -118,7 +118,7 @@ func (t *tally) failures(r *rpc) (failures []string) {
 		why := "Is one answered before its append has returned, as from a goroutine or a buffer?"
 		switch {
 		case t.found == 0:
-			why = "None is in the log. Does the service store them, with the fields that it does not know? Say in " + r.file + " which ones it does"
+			why = "None is in the log. Does the service store them, with the fields that it does not know? Put one that it stores into " + r.file
 		case others > t.lost/2:
 			why = "Are some left out, or stored long after they are acknowledged?"
 		case t.atKill == 0:
@@ -128,7 +128,7 @@ func (t *tally) failures(r *rpc) (failures []string) {
 			thousands(t.lost), thousands(r.acknowledged), thousands(t.atKill), atKill, thousands(t.whenFull), thousands(others), t.lostOne, why)
 	}
 	if t.repeated > 0 {
-		fail("%s events are in the log more than once; %s of them were sent again, after a kill or an error. One is %s. Is it appended under another id than its own or that of its call?",
+		fail("%s events are in the log more than once; %s of them were sent again, after a kill or an error. One is %s. Is it appended under an id that is neither its own nor that of its call?",
 			thousands(t.repeated), thousands(t.sentAgain), t.repeatedOne)
 	}
 	if t.changed > 0 && t.changed < t.found {
@@ -136,7 +136,7 @@ func (t *tally) failures(r *rpc) (failures []string) {
 			thousands(t.changed), thousands(t.found), t.changedOne)
 	}
 	if status.Code(r.refusal) == codes.AlreadyExists {
-		fail("calls are refused as if other events had the ids of theirs: %v. Is an event stored otherwise each time, or under an id of another?", r.refusal)
+		fail("calls are refused because the log has other events with the ids of theirs: %v. Does an event change with each try, such as its time, or is it stored under the id of another one?", r.refusal)
 	}
 	return failures
 }

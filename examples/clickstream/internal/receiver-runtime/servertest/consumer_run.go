@@ -119,7 +119,7 @@ func (r *running) checkRepeated() {
 		seen := map[string]bool{}
 		for _, id := range effects() {
 			if seen[id] {
-				r.problem("an event that it handled again had its effect twice: that of the id %q. Does the handler store with the effect that there was one?", id)
+				r.problem("it handled the event with the id %q again, which had its effect twice: does the handler store the id together with the effect, and look for it first?", id)
 				break
 			}
 			seen[id] = true
@@ -219,7 +219,7 @@ func (r *running) settled() bool {
 		open = open || r.isOpen(h)
 	}
 	if foreign > maxForeign {
-		r.note("it handles what it appends itself, and appends another for that: %d events by now", foreign)
+		r.note("it handles what it appends itself, and appends another event for each: %d so far", foreign)
 	}
 	return !open || len(r.problems) > 0
 }
@@ -235,9 +235,9 @@ func (r *running) isOpen(h *handling) bool {
 	case h.tries == 0 && h.since.IsZero() && h.position <= r.committed:
 		why := "is there no handler of this type in Consume?"
 		if h.before {
-			why = "it was stored before the consumer began; does that begin FromNow, or without a handler of this type?"
+			why = "it was stored before the consumer began: does Consume use FromNow, or has it no handler of this type?"
 		}
-		r.note("it has passed over the %s: %s", h, why)
+		r.note("it has skipped the %s: %s", h, why)
 	case h.gaveUp:
 		r.note("it gave up on the %s: %v. %s", h, h.err, r.wayOut(h))
 	case h.tries >= maxFailures:
@@ -272,7 +272,7 @@ func (r *running) late() {
 			r.note("after %s the handler still fails with the %s: %v", consumeTimeout, h, h.err)
 			return
 		case !slices.Contains(r.names, r.Name):
-			r.note("after %s no consumer %q has begun in the log that New gets, but %q: has Consume another name, or another log?", consumeTimeout, r.Name, r.names)
+			r.note("after %s no consumer %q has begun in the log that New gets, only %q: does Consume use another name, or another log?", consumeTimeout, r.Name, r.names)
 			return
 		default:
 			r.note("after %s no handler has got the %s", consumeTimeout, h)

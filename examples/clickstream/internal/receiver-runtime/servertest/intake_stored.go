@@ -91,11 +91,11 @@ func (c *intake[Request, Event, Reply]) hasAttributes(t *testing.T) {
 				continue
 			}
 			if attribute.got != want {
-				try.errorf("the log has an event with the %s %q, though it is %q", attribute.name, attribute.got, want)
+				try.errorf("an event is stored with the %s %q, want %q", attribute.name, attribute.got, want)
 			}
 		}
 		if at, ok := moment(of, c.Fields.Time, c.Fields.Unit); ok && !record.Time.Equal(at) {
-			try.errorf("the log has an event with the time %v, though it is %v", record.Time, at)
+			try.errorf("an event is stored with the time %v, want %v", record.Time, at)
 		}
 	}
 }
@@ -211,7 +211,7 @@ func (c *intake[Request, Event, Reply]) storesEqual(t *testing.T) {
 		try.accepted("a call with equal events", err)
 	}
 	if text := difference(messages(try.records(0)), c.stored(append(sent, sent...))); text != "" {
-		try.errorf("of two calls with equal events: %s Is an id made of what they contain?", text)
+		try.errorf("after two calls with equal events: %s Is the id of an event made from its content?", text)
 	}
 }
 
@@ -243,9 +243,9 @@ func (c *intake[Request, Event, Reply]) refusesAnother(t *testing.T) {
 	switch code := status.Code(err); code {
 	case codes.AlreadyExists:
 	case codes.OK:
-		try.errorf("an event was acknowledged although another one has its source and id: is an error of append passed over?")
+		try.errorf("an event was acknowledged although the log has another one with its source and id: is the error of the append ignored?")
 	default:
-		try.errorf("an event whose source and id another one has ended the call with %v, want AlreadyExists", err)
+		try.errorf("the log has another event with the source and id of one that was sent, and the call ended with %v, want code AlreadyExists: return the error of the log as it is", err)
 	}
 	try.log = from{try.log, after}
 	try.holdsPart(sent, requests, replies)

@@ -200,11 +200,11 @@ func (c *trial[Request, Event, Reply]) holdsPart(sent []Event, requests []Reques
 	}
 	switch {
 	case c.whole() && len(got) > 0:
-		c.errorf("the call failed, and of its %[2]s %[1]d are stored: are they appended one by one, and not all at once?", len(got), count(len(want)))
+		c.errorf("the call failed, but of its %s %d are stored: are they appended one by one, and not all at once?", counted(len(want), "event"), len(got))
 	case len(got) < answered:
-		c.errorf("the call failed after it had acknowledged %s, and stored %d", count(answered), len(got))
+		c.errorf("the call failed after it had acknowledged %s, and stored %d", counted(answered, "event"), len(got))
 	case len(got) > len(want):
-		c.errorf("the call failed, and of its %s %d are stored: is one appended twice?", count(len(want)), len(got))
+		c.errorf("the call failed, and for its %s there are %d in the log: is one appended twice?", counted(len(want), "event"), len(got))
 	default:
 		if text := difference(got, want[:len(got)]); text != "" {
 			c.errorf("the call failed, and %s", text)

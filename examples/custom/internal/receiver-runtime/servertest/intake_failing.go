@@ -16,11 +16,11 @@ import (
 	"example.com/shop/internal/receiver-runtime/eventlog"
 )
 
-// Waits for what must not happen: the one for once in a test. However short they are, no
-// right service fails for it.
+// How long a test waits to see that something does not happen. A right service passes
+// however short these are; a wrong one is found more often if they are longer.
 const (
-	grace     = 10 * time.Millisecond
-	longGrace = 60 * time.Millisecond
+	grace     = 10 * time.Millisecond // where a test waits many times
+	longGrace = 60 * time.Millisecond // where it waits once
 )
 
 // waits tests that no answer comes while the append of its events is under way.
@@ -64,7 +64,7 @@ func (c *intake[Request, Event, Reply]) waits(t *testing.T) {
 			patience = grace
 		}
 		if answered := try.answered.Load(); answered > appends {
-			try.errorf("%d answers came while append number %d was under way", answered, appends+1)
+			try.errorf("%d answers came while append number %d was under way: send an answer after the append of its events has returned", answered, appends+1)
 			return
 		}
 		<-release
@@ -123,9 +123,9 @@ func (c *intake[Request, Event, Reply]) failsFrom(t *testing.T, first int) {
 		try.accepted("a call", err)
 		return
 	case tried > mostTriesOfAppend:
-		try.errorf("an append that fails is tried %d times in one call, and more: leave that to the client, which tries again", mostTriesOfAppend)
+		try.errorf("one call has tried an append that fails more than %d times: return the error, and leave it to the client to try again", mostTriesOfAppend)
 	case err == nil:
-		try.errorf("a call was acknowledged although its append ended with an error: is it passed over?")
+		try.errorf("a call was acknowledged although its append ended with an error: is the error ignored?")
 	case status.Code(err) != codes.Unavailable:
 		try.errorf("a call whose append fails for now ended with %v, want code Unavailable, so that the client tries again: return the log's error as it is", err)
 	}
@@ -149,7 +149,7 @@ func (c *intake[Request, Event, Reply]) refuses(t *testing.T) {
 	replies, err := try.call(try.context(), requests...)
 	what := fmt.Sprintf("a call of which the log refuses event %d", want)
 	if err == nil {
-		try.errorf("%s was acknowledged: is an error of append passed over?", what)
+		try.errorf("%s was acknowledged: is the error of the append ignored?", what)
 	} else {
 		try.refused(what, err)
 	}

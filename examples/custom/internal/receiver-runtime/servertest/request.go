@@ -37,7 +37,7 @@ func Requests[M proto.Message](t testing.TB, file string, unique ...string) func
 	return func() M { return next().(M) }
 }
 
-// RequestsOf does what [Requests] does for messages of the type of an empty one.
+// RequestsOf does what [Requests] does, for messages of the type of none, which is empty.
 func RequestsOf(none proto.Message, file string, unique ...string) (next func() proto.Message, err error) {
 	text, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -52,7 +52,7 @@ func RequestsOf(none proto.Message, file string, unique ...string) (next func() 
 		err = protojson.Unmarshal(text, request)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s is not a %s: %s. Edit the file, or delete it to send a request with a value in every field",
+		return nil, fmt.Errorf("%s can't be read as %s: %s. Edit the file, or delete it to send a request with a value in every field",
 			file, request.ProtoReflect().Descriptor().FullName(), strings.TrimLeft(strings.TrimPrefix(err.Error(), "proto:"), " \u00a0"))
 	}
 	return func() proto.Message {
@@ -62,7 +62,7 @@ func RequestsOf(none proto.Message, file string, unique ...string) (next func() 
 	}, nil
 }
 
-// renew gives the fields with some full names another value, in a module with events.
+// renew is renewIDs in a module with events.
 var renew = func(protoreflect.Message, []string) {}
 
 // Refused reports whether a call was refused. The test fails if the caller can't know

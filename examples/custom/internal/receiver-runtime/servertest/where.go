@@ -44,10 +44,16 @@ func position(service any, rpc string) string {
 
 // folder returns the folder of a function, from the root of its module.
 func folder(function string) string {
-	dir, name := path.Split(function)
-	name, _, _ = strings.Cut(name, ".")
+	dir := packageOf(function)
 	if build, ok := debug.ReadBuildInfo(); ok {
 		dir = strings.TrimPrefix(dir, build.Main.Path+"/")
 	}
+	return dir
+}
+
+// packageOf returns the import path of the package of a function.
+func packageOf(function string) string {
+	dir, name := path.Split(function)
+	name, _, _ = strings.Cut(name, ".")
 	return dir + name
 }

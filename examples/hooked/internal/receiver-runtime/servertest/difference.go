@@ -35,9 +35,9 @@ func difference[Event proto.Message](got, want []Event) string {
 	}
 	switch {
 	case len(got) > len(want):
-		return fmt.Sprintf("acknowledged %s, stored %d: is one appended twice?", count(len(want)), len(got))
+		return fmt.Sprintf("acknowledged %s, stored %d: is one appended twice?", counted(len(want), "event"), len(got))
 	case len(got) < len(want):
-		return fmt.Sprintf("acknowledged %s, stored %d, without that of number %d: is one left out, or an error passed over?", count(len(want)), len(got), missing)
+		return fmt.Sprintf("acknowledged %s, stored %d, and number %d is missing: is an event left out, or an error ignored?", counted(len(want), "event"), len(got), missing)
 	case !slices.Contains(order, 0):
 		return fmt.Sprintf("the events of the call are stored in the order %v: are they appended at the same time, or sorted?", order)
 	}
@@ -49,15 +49,16 @@ func difference[Event proto.Message](got, want []Event) string {
 	return ""
 }
 
-func count(events int) string {
-	if events == 1 {
-		return "1 event"
+// counted returns a number of things in words.
+func counted(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
 	}
-	return fmt.Sprintf("%d events", events)
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
-// changed says in words what is first found to differ in a message that is stored from
-// what it should be, or returns "".
+// changed says in words how a stored message differs from what it should be, by the first
+// field that does, or returns "".
 func changed(got, want protoreflect.Message, path string) string {
 	fields := want.Descriptor().Fields()
 	for i := range fields.Len() {
@@ -76,7 +77,7 @@ func changed(got, want protoreflect.Message, path string) string {
 		}
 	}
 	if !slices.Equal(got.GetUnknown(), want.GetUnknown()) {
-		return "without fields that this program does not know, which a newer client may send: is it copied field by field?"
+		return "without its unknown fields, which newer clients may send: is it copied field by field?"
 	}
 	return ""
 }

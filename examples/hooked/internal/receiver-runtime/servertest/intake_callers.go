@@ -111,8 +111,8 @@ func (c *trial[Request, Event, Reply]) has(sent []Event) {
 	}
 }
 
-// among says in words how events that the log should have, among others, differ from
-// those that it has, or returns "". Only marked events can be distinguished from others.
+// among says in words how those of the stored events that are the wanted ones differ from
+// them, or returns "". It can find them only if events are marked.
 func (c *intake[Request, Event, Reply]) among(got, want []Event) string {
 	if !c.marked {
 		return ""
@@ -157,7 +157,7 @@ func (c *intake[Request, Event, Reply]) servesMany(t *testing.T) {
 	}
 	got := messages(try.records(0))
 	if len(got) != total {
-		try.errorf("acknowledged %s of %d calls at once, stored %d", count(total), len(calls), len(got))
+		try.errorf("acknowledged %s of %d calls at once, stored %d", counted(total, "event"), len(calls), len(got))
 	}
 	for _, sent := range calls {
 		if text := c.among(got, c.stored(sent)); text != "" && !t.Failed() {

@@ -40,8 +40,8 @@ type Shadow struct {
 func ShadowFlags() *Shadow {
 	s := new(Shadow)
 	flag.StringVar(&s.Events, "events", "", "URL of a log whose stored events TestShadow takes, such as sqlite:/var/lib/orders/events.db; it is only read")
-	flag.DurationVar(&s.Since, "since", 0, "with -events: take only events that were stored in the last time, such as 168h")
-	flag.IntVar(&s.Sample, "sample", 100_000, "with -events: take about this number of them, those of some subjects; 0 is all")
+	flag.DurationVar(&s.Since, "since", 0, "with -events: take only events that were stored within this time, such as 168h")
+	flag.IntVar(&s.Sample, "sample", 100_000, "with -events: take about this many events, all those of some subjects; 0 takes all")
 	flag.DurationVar(&s.Slow, "slow", time.Second, "with -events: how long a handler may take for an event")
 	return s
 }
@@ -129,10 +129,10 @@ func (s *Shadow) Test(t *testing.T, consumer Consumer, calls ...StoredCall) {
 
 // before is what is known of a consumer in the log that is read.
 type before struct {
-	acknowledged bool // every event was taken by the RPC
+	acknowledged bool // whether each event counts as fine: an RPC has acknowledged it
 	known        bool // whether the log has the consumer
 	position     eventlog.Position
-	dead         map[eventlog.Position]string // reasons
+	dead         map[eventlog.Position]bool
 }
 
 // positionOf returns how far a consumer is in a log.
@@ -146,12 +146,12 @@ func positionOf(ctx context.Context, log eventlog.Log, name string) (b before, e
 			b.known, b.position = true, consumer.Position
 		}
 	}
-	b.dead = map[eventlog.Position]string{}
+	b.dead = map[eventlog.Position]bool{}
 	for letter, err := range log.Dead(ctx, name) {
 		if err != nil {
 			return b, err
 		}
-		b.dead[letter.Position] = letter.Reason
+		b.dead[letter.Position] = true
 	}
 	return b, nil
 }
@@ -167,8 +167,8 @@ const (
 
 // of returns what became of the event at a position.
 func (b before) of(position eventlog.Position) state {
-	switch _, dead := b.dead[position]; {
-	case dead:
+	switch {
+	case b.dead[position]:
 		return wasDead
 	case b.acknowledged, b.known && position <= b.position:
 		return wasFine

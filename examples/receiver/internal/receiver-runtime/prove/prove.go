@@ -69,11 +69,11 @@ func parseMetadata(headers string) metadata.MD {
 }
 
 const (
-	startTime = 30 * time.Second // a server may take to begin, and to end
-	callTime  = 10 * time.Second // a call
-	slowSync  = 25 * time.Millisecond
-	fullTime  = 300 * time.Millisecond
-	mostSent  = 500_000 // events, so that the log and what is known of it stay small
+	startTime = 30 * time.Second       // how long a server may take to begin, and to end
+	callTime  = 10 * time.Second       // how long a call may take
+	slowSync  = 25 * time.Millisecond  // how long a slow log waits before each append
+	fullTime  = 300 * time.Millisecond // how long the disk is full
+	mostSent  = 500_000                // how many events are sent at most, so that the log and what is known of it stay small
 )
 
 // prove returns what breaks the promise.
@@ -93,7 +93,7 @@ func (s settings) prove(t *testing.T, program string) (failures []string) {
 		t.Skip("the server has no RPC that takes events")
 	}
 	if _, err := os.Stat(path); err != nil {
-		return []string{"events are acknowledged, and there is no log: does main open the one that --events names?"}
+		return []string{"events are acknowledged, but there is no log: does main open the one that --events names?"}
 	}
 	for kill := 1; kill <= s.kills; kill++ {
 		failures = append(failures, s.round(l, server, kill)...)
@@ -155,7 +155,7 @@ func (s settings) round(l *load, server *process, kill int) (wrong []string) {
 	how := ""
 	switch forGood := kill%8 == 7; {
 	case isSlow(kill):
-		how = fmt.Sprintf(", each append %s later", slowSync)
+		how = fmt.Sprintf(", each append delayed by %s", slowSync)
 	case kill%4 == 3 && canFill && wrong == nil:
 		note(l.fill(server, forGood, s.patience))
 		if how = ", with a disk that was full"; forGood {

@@ -174,7 +174,7 @@ func (c Consumer) goesOn(t *testing.T) {
 	r.stop()
 	for h, tries := range before {
 		if h.tries > tries {
-			t.Fatalf("%sconsumer %s: after it was stopped and started, it handled the %s again: is its name another one each time?", r.at, r.Name, h)
+			t.Fatalf("%sconsumer %s: after it was stopped and started, it handled the %s again: does its name change at each start?", r.at, r.Name, h)
 		}
 	}
 }

@@ -64,13 +64,6 @@ var here = sync.OnceValues(func() (module, runtimePackages string) {
 	return module, path.Dir(packageOf(runtime.FuncForPC(function).Name()))
 })
 
-// packageOf returns the import path of the package of a function.
-func packageOf(function string) string {
-	folder, name := path.Split(function)
-	name, _, _ = strings.Cut(name, ".")
-	return folder + name
-}
-
 // isService reports whether a function is one of the module that is tested, and was not
 // generated.
 func isService(function string) bool {
@@ -110,7 +103,7 @@ func (r *running) leaves(function string, position eventlog.Position) {
 		r.leftovers[function] = map[eventlog.Position]bool{}
 	}
 	if r.leftovers[function][position] = true; len(r.leftovers[function]) > 1 {
-		r.note("handlers return before their goroutines have ended, which %s begins: the event counts as handled then, and is lost if that fails", function)
+		r.note("handlers return before the goroutines have ended that %s starts: the event counts as handled then, and is lost if its goroutine fails", function)
 	}
 }
 

@@ -162,7 +162,7 @@ func (r *runningProgram) start(t *testing.T, args ...string) {
 	case r.server = <-listening:
 	case err := <-ended:
 		r.stop = func(*testing.T) {}
-		t.Fatalf("main.go: the program ends at once, with the error %v: if it needs arguments, or lacks a part, say so in main_test.go", err)
+		t.Fatalf("main.go: the program ends at once, with the error %v: if it needs other arguments, set Args in main_test.go; if main no longer has a part, delete the line of that part there", err)
 	case <-time.After(programTime):
 		t.Fatalf("main.go: the program does not listen: does it call server.Run with the context that it gets?")
 	}

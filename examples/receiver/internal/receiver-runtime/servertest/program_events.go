@@ -4,15 +4,14 @@
 package servertest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
-	"reflect"
-	"runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -21,7 +20,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -132,47 +130,53 @@ func (r *runningProgram) request(t *testing.T, rpc eventRPC) (request proto.Mess
 	if makes := r.Requests[rpc.method()]; makes != nil {
 		return makes(), "its request of Requests"
 	}
-	request, from = sampleOf(t, rpc.service, rpc.name)
-	if fields := rpc.Fields; fields != nil && fields.ID != "" {
-		eachEvent(request.ProtoReflect(), fields.Holder, func(event protoreflect.Message) {
-			names := strings.Split(fields.ID, ".")
-			for _, name := range names[:len(names)-1] {
-				event = event.Mutable(event.Descriptor().Fields().ByName(protoreflect.Name(name))).Message()
-			}
-			field := event.Descriptor().Fields().ByName(protoreflect.Name(names[len(names)-1]))
-			event.Set(field, unique(field))
-		})
-	}
-	return request, from
-}
-
-// sampleOf returns the message in the sample of an RPC, which is beside the file that
-// implements it, and the name of the sample. Without one the message has a value in every
-// field.
-func sampleOf(t *testing.T, service server.Service, rpc string) (request proto.Message, from string) {
-	kind, err := protoregistry.GlobalTypes.FindMessageByName(inputOf(service, rpc).FullName())
+	input := inputOf(rpc.service, rpc.name)
+	kind, err := protoregistry.GlobalTypes.FindMessageByName(input.FullName())
 	if err != nil {
 		t.Fatal(err)
 	}
-	request = kind.New().Interface()
-	samples, _ := filepath.Glob(filepath.Join(folderOf(service.Impl, rpc), "testdata", "*.json"))
-	for _, name := range samples {
-		if plainName(strings.TrimSuffix(filepath.Base(name), ".json")) != plainName(rpc) {
-			continue
-		}
-		text, err := os.ReadFile(name)
-		if err == nil {
-			err = protojson.Unmarshal(text, request)
-		}
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		return request, name
+	file := sampleOf(rpc.service, rpc.name)
+	next, err := RequestsOf(kind.Zero().Interface(), file, idOf(input, rpc.Fields))
+	if err != nil {
+		t.Fatal(err)
 	}
-	f := filler{endless: map[protoreflect.FullName]bool{}}
-	f.fill(request.ProtoReflect(), maxDepth)
-	keepRules(request.ProtoReflect(), f)
-	return request, "a request with a value in every field"
+	return next(), cmp.Or(file, "a request with a value in every field")
+}
+
+// idOf returns the full name of the field that identifies an event of a request; "" if
+// there is none.
+func idOf(request protoreflect.MessageDescriptor, fields *server.Fields) (id string) {
+	if fields == nil {
+		return ""
+	}
+	in := request
+	if holder := in.Fields().ByName(protoreflect.Name(fields.Holder)); holder != nil {
+		in = holder.Message()
+	}
+	for name := range strings.SplitSeq(fields.ID, ".") {
+		field := in.Fields().ByName(protoreflect.Name(name))
+		if field == nil {
+			return ""
+		}
+		in, id = field.Message(), string(field.FullName())
+	}
+	return id
+}
+
+// sampleOf returns the file with the sample of an RPC, which is beside the file that
+// implements it; "" if there is none.
+func sampleOf(service server.Service, rpc string) string {
+	folder := folderOf(service.Impl, rpc)
+	if folder == "" {
+		return ""
+	}
+	samples, _ := filepath.Glob(filepath.Join(folder, "testdata", "*.json"))
+	for _, name := range samples {
+		if plainName(strings.TrimSuffix(filepath.Base(name), ".json")) == plainName(rpc) {
+			return name
+		}
+	}
+	return ""
 }
 
 // inputOf returns the request of an RPC.
@@ -184,29 +188,15 @@ func inputOf(service server.Service, rpc string) protoreflect.MessageDescriptor 
 	return of.(protoreflect.MethodDescriptor).Input()
 }
 
-// folderOf returns the folder of the file that implements an RPC; "" if that is not known,
-// because the method is that of something embedded or wrapped.
-func folderOf(impl any, rpc string) string {
-	kind := reflect.TypeOf(impl)
-	for i := range kind.NumMethod() {
-		if method := kind.Method(i); plainName(method.Name) == plainName(rpc) {
-			pc := method.Func.Pointer()
-			file, _ := runtime.FuncForPC(pc).FileLine(pc)
-			return onDisk(filepath.Dir(file))
-		}
-	}
-	return ""
-}
-
 // testFolder is where the test began.
 var testFolder, _ = os.Getwd()
 
-// onDisk returns the folder of a package. With -trimpath a program knows its folders from
-// the path of its module only.
-func onDisk(folder string) string {
-	info, ok := debug.ReadBuildInfo()
-	if filepath.IsAbs(folder) || !ok {
-		return folder
+// folderOf returns the folder of the file that implements an RPC; "" if that is not known,
+// because the method is that of something embedded or wrapped.
+func folderOf(impl any, rpc string) string {
+	at := position(impl, rpc)
+	if at == "" {
+		return ""
 	}
 	root := testFolder
 	for root != filepath.Dir(root) {
@@ -215,27 +205,11 @@ func onDisk(folder string) string {
 		}
 		root = filepath.Dir(root)
 	}
-	return filepath.Join(root, strings.TrimPrefix(folder, info.Main.Path))
+	return filepath.Join(root, filepath.FromSlash(path.Dir(at)))
 }
 
-// plainName returns the name of an RPC, a method or a file as they are the same.
+// plainName returns the name of an RPC or of a file as they are the same.
 func plainName(name string) string { return strings.ToLower(strings.ReplaceAll(name, "_", "")) }
-
-// eachEvent calls do for each event of a request, which are in the field holder, or are
-// the request itself.
-func eachEvent(request protoreflect.Message, holder string, do func(protoreflect.Message)) {
-	field := request.Descriptor().Fields().ByName(protoreflect.Name(holder))
-	switch {
-	case field == nil:
-		do(request)
-	case field.IsList():
-		for i := range request.Get(field).List().Len() {
-			do(request.Mutable(field).List().Get(i).Message())
-		}
-	default:
-		do(request.Mutable(field).Message())
-	}
-}
 
 // consumes waits until the consumers have handled what is stored, or fail at it: what
 // they do is for their own tests.

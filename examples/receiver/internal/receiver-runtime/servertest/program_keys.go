@@ -11,7 +11,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 )
 
-// WithKeys is the part of a program that asks for API keys, if it has --keys.
+// WithKeys is the part of a program that asks callers for API keys if it runs with --keys.
 func WithKeys() Part {
 	return Part{tests: []programTest{{"with --keys it asks for API keys", (*runningProgram).asksForKeys}}}
 }

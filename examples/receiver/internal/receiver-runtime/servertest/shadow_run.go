@@ -150,7 +150,7 @@ func (r *shadowRun) report(took time.Duration) {
 		r.findings = append(r.findings, finding{letter.Record, how, text})
 	}
 	groups := grouped(r.findings)
-	r.t.Logf("%s took %s%s: %d of them are not handled as they should be, for %s", r.name, r.events(), r.within(took), len(r.findings), counted(len(groups), "reason"))
+	r.t.Logf("%s took %s in %.1f s: %d of them are not handled as they should be, for %s", r.name, r.events(), took.Seconds(), len(r.findings), counted(len(groups), "reason"))
 	if r.fixed > 0 {
 		r.t.Logf("%s that were dead letters before are handled now", counted(r.fixed, "event"))
 	}
@@ -178,18 +178,6 @@ func (r *shadowRun) events() string {
 		text += fmt.Sprintf(", %d of types that it passes over,", l.read-r.handed)
 	}
 	return text
-}
-
-func (r *shadowRun) within(took time.Duration) string {
-	return fmt.Sprintf(" in %.1f s", took.Seconds())
-}
-
-// counted returns a number of things.
-func counted(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 // maxExamples is how many events of a group are listed.

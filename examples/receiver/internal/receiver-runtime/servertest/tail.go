@@ -266,7 +266,7 @@ func (c *tail[Event]) receive(n int) {
 		event, err := c.stream.Recv()
 		if err != nil {
 			c.check()
-			c.t.Fatalf("%s: after %d events the call ended with %v, and the log has %d for it", where(c.rpc), len(c.got), err, len(c.log())-c.from)
+			c.t.Fatalf("%s: after %d events the call ended with %v, and the log has %d that it must send", where(c.rpc), len(c.got), err, len(c.log())-c.from)
 		}
 		c.got = append(c.got, event)
 	}

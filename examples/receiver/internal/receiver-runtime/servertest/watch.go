@@ -235,7 +235,8 @@ func (s *watchedStream) SendMsg(message any) error {
 	return s.ServerStream.SendMsg(message)
 }
 
-// pauses has what calls wait for, by the value of a key in their metadata.
+// pauses has the functions that paused calls and calls of a meeting run, by the value of
+// pauseKey or meetKey in their metadata.
 var pauses sync.Map
 
 const pauseKey = "servertest-pause"
@@ -255,8 +256,8 @@ var patience = 100 * time.Millisecond
 
 const meetKey = "servertest-meet"
 
-// meeting returns what makes the contexts of calls whose handlers begin at the same time:
-// once so many have their requests, or after a moment.
+// meeting returns a function that makes the contexts of calls whose handlers begin at the
+// same time: when so many calls have arrived, or else after a moment.
 func meeting(calls int64) func(context.Context) context.Context {
 	id, all := fmt.Sprint(numbers.Add(1)), make(chan struct{})
 	var came atomic.Int64

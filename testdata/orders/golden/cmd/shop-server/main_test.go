@@ -7,7 +7,7 @@ import (
 )
 
 // TestProgram runs the program as main does, on free ports and in an empty folder, and
-// tests that it serves and does all that it should.
+// tests its services and its parts. If main no longer has a part, delete its line here.
 func TestProgram(t *testing.T) {
 	program := servertest.Program{Run: run, Services: []string{
 		"shop.v1.OrderIntake",

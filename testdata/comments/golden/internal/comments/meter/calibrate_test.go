@@ -31,8 +31,8 @@ func FuzzCalibrate(f *testing.F) {
 	})
 }
 
-// BenchmarkCalibrate has many callers, since events that come together share
-// what it takes to make them durable.
+// BenchmarkCalibrate has many callers: events that arrive together share one
+// commit.
 func BenchmarkCalibrate(b *testing.B) {
 	client, _ := serve(b)
 	requests := servertest.Requests[*commentspb.Calibration](b, "testdata/calibrate.json")

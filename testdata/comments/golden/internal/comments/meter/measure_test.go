@@ -31,8 +31,8 @@ func FuzzMeasure(f *testing.F) {
 	})
 }
 
-// BenchmarkMeasure has many callers, since events that come together share what
-// it takes to make them durable.
+// BenchmarkMeasure has many callers: events that arrive together share one
+// commit.
 func BenchmarkMeasure(b *testing.B) {
 	client, _ := serve(b)
 	requests := servertest.Requests[*commentspb.Measurement](b, "testdata/measure.json", "comments.Measurement.number")

@@ -31,8 +31,7 @@ func FuzzGet(f *testing.F) {
 	})
 }
 
-// BenchmarkGet has many callers, since events that come together share what it
-// takes to make them durable.
+// BenchmarkGet has many callers: events that arrive together share one commit.
 func BenchmarkGet(b *testing.B) {
 	client, _ := serve(b)
 	requests := servertest.Requests[*editionspb.Presses](b, "testdata/get.json", "editions.PressEvent.event_id")

@@ -27,8 +27,8 @@ func TestTakeMany(t *testing.T) {
 	}
 }
 
-// BenchmarkTakeMany has many callers, since events that come together share
-// what it takes to make them durable.
+// BenchmarkTakeMany has many callers: events that arrive together share one
+// commit.
 func BenchmarkTakeMany(b *testing.B) {
 	client, _ := serve(b)
 	requests := servertest.Requests[*editionspb.Presses](b, "testdata/take_many.json", "editions.PressEvent.event_id")

@@ -34,8 +34,7 @@ func FuzzTake(f *testing.F) {
 	})
 }
 
-// BenchmarkTake has many callers, since events that come together share what it
-// takes to make them durable.
+// BenchmarkTake has many callers: events that arrive together share one commit.
 func BenchmarkTake(b *testing.B) {
 	client, _ := serve(b)
 	requests := servertest.Requests[*editionspb.PressEvent](b, "testdata/take.json", "editions.PressEvent.event_id")

@@ -35,8 +35,7 @@ func TestSend(t *testing.T) {
 	}
 }
 
-// BenchmarkSend has many callers, since events that come together share what it
-// takes to make them durable.
+// BenchmarkSend has many callers: events that arrive together share one commit.
 func BenchmarkSend(b *testing.B) {
 	client, _ := serve(b)
 	requests := servertest.Requests[*legacypb.LegacyEvent](b, "testdata/send.json")

@@ -31,8 +31,8 @@ func FuzzTakeMany(f *testing.F) {
 	})
 }
 
-// BenchmarkTakeMany has many callers, since events that come together share
-// what it takes to make them durable.
+// BenchmarkTakeMany has many callers: events that arrive together share one
+// commit.
 func BenchmarkTakeMany(b *testing.B) {
 	client, _ := serve(b)
 	requests := servertest.Requests[*shopv1.TakeManyRequest](b, "testdata/take_many.json", "shop.v1.OrderEvent.event_id")

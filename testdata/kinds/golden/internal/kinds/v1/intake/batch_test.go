@@ -34,8 +34,8 @@ func FuzzBatch(f *testing.F) {
 	})
 }
 
-// BenchmarkBatch has many callers, since events that come together share what
-// it takes to make them durable.
+// BenchmarkBatch has many callers: events that arrive together share one
+// commit.
 func BenchmarkBatch(b *testing.B) {
 	client, _ := serve(b)
 	requests := servertest.Requests[*kindspb.BatchRequest](b, "testdata/batch.json")

@@ -36,8 +36,8 @@ func TestExchangeBatches(t *testing.T) {
 	}
 }
 
-// BenchmarkExchangeBatches has many callers, since events that come together
-// share what it takes to make them durable.
+// BenchmarkExchangeBatches has many callers: events that arrive together share
+// one commit.
 func BenchmarkExchangeBatches(b *testing.B) {
 	client, _ := serve(b)
 	requests := servertest.Requests[*kindspb.BatchRequest](b, "testdata/exchange_batches.json")

@@ -35,8 +35,8 @@ func TestExchange(t *testing.T) {
 	}
 }
 
-// BenchmarkExchange has many callers, since events that come together share
-// what it takes to make them durable.
+// BenchmarkExchange has many callers: events that arrive together share one
+// commit.
 func BenchmarkExchange(b *testing.B) {
 	client, _ := serve(b)
 	requests := servertest.Requests[*kindspb.ClickEvent](b, "testdata/exchange.json")

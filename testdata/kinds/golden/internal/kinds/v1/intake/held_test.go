@@ -37,8 +37,7 @@ func FuzzHeld(f *testing.F) {
 	})
 }
 
-// BenchmarkHeld has many callers, since events that come together share what it
-// takes to make them durable.
+// BenchmarkHeld has many callers: events that arrive together share one commit.
 func BenchmarkHeld(b *testing.B) {
 	client, _ := serve(b)
 	requests := servertest.Requests[*kindspb.HeldRequest](b, "testdata/held.json")

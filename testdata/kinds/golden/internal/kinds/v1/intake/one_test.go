@@ -37,8 +37,7 @@ func FuzzOne(f *testing.F) {
 	})
 }
 
-// BenchmarkOne has many callers, since events that come together share what it
-// takes to make them durable.
+// BenchmarkOne has many callers: events that arrive together share one commit.
 func BenchmarkOne(b *testing.B) {
 	client, _ := serve(b)
 	requests := servertest.Requests[*kindspb.ClickEvent](b, "testdata/one.json")

@@ -31,8 +31,8 @@ func TestUploadBatches(t *testing.T) {
 	}
 }
 
-// BenchmarkUploadBatches has many callers, since events that come together
-// share what it takes to make them durable.
+// BenchmarkUploadBatches has many callers: events that arrive together share
+// one commit.
 func BenchmarkUploadBatches(b *testing.B) {
 	client, _ := serve(b)
 	requests := servertest.Requests[*kindspb.BatchRequest](b, "testdata/upload_batches.json")

@@ -27,8 +27,8 @@ func TestUploadHeld(t *testing.T) {
 	}
 }
 
-// BenchmarkUploadHeld has many callers, since events that come together share
-// what it takes to make them durable.
+// BenchmarkUploadHeld has many callers: events that arrive together share one
+// commit.
 func BenchmarkUploadHeld(b *testing.B) {
 	client, _ := serve(b)
 	requests := servertest.Requests[*kindspb.HeldRequest](b, "testdata/upload_held.json")

@@ -31,8 +31,8 @@ func FuzzTakeOrder(f *testing.F) {
 	})
 }
 
-// BenchmarkTakeOrder has many callers, since events that come together share
-// what it takes to make them durable.
+// BenchmarkTakeOrder has many callers: events that arrive together share one
+// commit.
 func BenchmarkTakeOrder(b *testing.B) {
 	client, _ := serve(b)
 	requests := servertest.Requests[*shopv1.OrderEvent](b, "testdata/take_order.json", "shop.v1.OrderEvent.event_id")

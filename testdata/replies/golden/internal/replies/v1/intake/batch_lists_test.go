@@ -34,8 +34,8 @@ func FuzzBatchLists(f *testing.F) {
 	})
 }
 
-// BenchmarkBatchLists has many callers, since events that come together share
-// what it takes to make them durable.
+// BenchmarkBatchLists has many callers: events that arrive together share one
+// commit.
 func BenchmarkBatchLists(b *testing.B) {
 	client, _ := serve(b)
 	requests := servertest.Requests[*repliespb.BatchRequest](b, "testdata/batch_lists.json")

@@ -27,8 +27,8 @@ func TestExchangeBatches(t *testing.T) {
 		if err != nil {
 			t.Fatalf("testdata/exchange_batches.json is refused: %v", err)
 		}
-		if got := reply.GetOffset(); got <= int64(i) {
-			t.Errorf("offset of event %d is %d", i, got)
+		if got, want := reply.GetOffset(), int64(i+1); got < want {
+			t.Errorf("offset for request %d is %d, want at least %d", i+1, got, want)
 		}
 	}
 	if err := stream.CloseSend(); err != nil {
@@ -39,8 +39,8 @@ func TestExchangeBatches(t *testing.T) {
 	}
 }
 
-// BenchmarkExchangeBatches has many callers, since events that come together
-// share what it takes to make them durable.
+// BenchmarkExchangeBatches has many callers: events that arrive together share
+// one commit.
 func BenchmarkExchangeBatches(b *testing.B) {
 	client, _ := serve(b)
 	requests := servertest.Requests[*repliespb.BatchRequest](b, "testdata/exchange_batches.json")

@@ -26,8 +26,8 @@ func TestExchange(t *testing.T) {
 		if err != nil {
 			t.Fatalf("testdata/exchange.json is refused: %v", err)
 		}
-		if got := reply.GetPosition(); got != int64(i+1) {
-			t.Errorf("position of event %d is %d", i, got)
+		if got, want := reply.GetPosition(), int64(i+1); got != want {
+			t.Errorf("position for request %d is %d, want %d", i+1, got, want)
 		}
 	}
 	if err := stream.CloseSend(); err != nil {
@@ -38,8 +38,8 @@ func TestExchange(t *testing.T) {
 	}
 }
 
-// BenchmarkExchange has many callers, since events that come together share
-// what it takes to make them durable.
+// BenchmarkExchange has many callers: events that arrive together share one
+// commit.
 func BenchmarkExchange(b *testing.B) {
 	client, _ := serve(b)
 	requests := servertest.Requests[*rulesv1.OrderEvent](b, "testdata/exchange.json", "rules.v1.OrderEvent.event_id")

@@ -34,8 +34,8 @@ func FuzzPlaceAll(f *testing.F) {
 	})
 }
 
-// BenchmarkPlaceAll has many callers, since events that come together share
-// what it takes to make them durable.
+// BenchmarkPlaceAll has many callers: events that arrive together share one
+// commit.
 func BenchmarkPlaceAll(b *testing.B) {
 	client, _ := serve(b)
 	requests := servertest.Requests[*rulesv1.Batch](b, "testdata/place_all.json", "rules.v1.OrderEvent.event_id")

@@ -37,8 +37,8 @@ func FuzzPlace(f *testing.F) {
 	})
 }
 
-// BenchmarkPlace has many callers, since events that come together share what
-// it takes to make them durable.
+// BenchmarkPlace has many callers: events that arrive together share one
+// commit.
 func BenchmarkPlace(b *testing.B) {
 	client, _ := serve(b)
 	requests := servertest.Requests[*rulesv1.OrderEvent](b, "testdata/place.json", "rules.v1.OrderEvent.event_id")

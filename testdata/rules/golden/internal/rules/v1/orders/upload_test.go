@@ -30,8 +30,8 @@ func TestUpload(t *testing.T) {
 	}
 }
 
-// BenchmarkUpload has many callers, since events that come together share what
-// it takes to make them durable.
+// BenchmarkUpload has many callers: events that arrive together share one
+// commit.
 func BenchmarkUpload(b *testing.B) {
 	client, _ := serve(b)
 	requests := servertest.Requests[*rulesv1.OrderEvent](b, "testdata/upload.json", "rules.v1.OrderEvent.event_id")

@@ -34,8 +34,7 @@ func FuzzSend(f *testing.F) {
 	})
 }
 
-// BenchmarkSend has many callers, since events that come together share what it
-// takes to make them durable.
+// BenchmarkSend has many callers: events that arrive together share one commit.
 func BenchmarkSend(b *testing.B) {
 	client, _ := serve(b)
 	requests := servertest.Requests[*fleetpb.ReadingEvent](b, "testdata/send.json")

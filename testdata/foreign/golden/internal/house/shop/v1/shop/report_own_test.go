@@ -31,8 +31,8 @@ func FuzzReportOwn(f *testing.F) {
 	})
 }
 
-// BenchmarkReportOwn has many callers, since events that come together share
-// what it takes to make them durable.
+// BenchmarkReportOwn has many callers: events that arrive together share one
+// commit.
 func BenchmarkReportOwn(b *testing.B) {
 	client, _ := serve(b)
 	requests := servertest.Requests[*shopv1.Event](b, "testdata/report_own.json")

@@ -31,8 +31,8 @@ func FuzzReport(f *testing.F) {
 	})
 }
 
-// BenchmarkReport has many callers, since events that come together share what
-// it takes to make them durable.
+// BenchmarkReport has many callers: events that arrive together share one
+// commit.
 func BenchmarkReport(b *testing.B) {
 	client, _ := serve(b)
 	requests := servertest.Requests[*commonv1.Event](b, "testdata/report.json")

@@ -31,8 +31,7 @@ func FuzzDo(f *testing.F) {
 	})
 }
 
-// BenchmarkDo has many callers, since events that come together share what it
-// takes to make them durable.
+// BenchmarkDo has many callers: events that arrive together share one commit.
 func BenchmarkDo(b *testing.B) {
 	client, _ := serve(b)
 	requests := servertest.Requests[*context.LogEvent](b, "testdata/do.json")
