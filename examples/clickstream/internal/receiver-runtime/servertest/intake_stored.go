@@ -61,6 +61,7 @@ func (c *intake[Request, Event, Reply]) storesSeveral(t *testing.T) {
 // storesMany tests that none of many events of a call is lost, unless so many are refused.
 func (c *intake[Request, Event, Reply]) storesMany(t *testing.T) {
 	try := c.on(t, memoryLog(t))
+	try.ahead = true
 	sent, requests := c.make(t, 300)
 	_, err := try.call(try.context(), requests...)
 	if err != nil {

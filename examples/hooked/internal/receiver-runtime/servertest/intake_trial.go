@@ -26,6 +26,7 @@ type trial[Request, Event, Reply proto.Message] struct {
 	log      eventlog.Log
 	caller   Caller
 	answered atomic.Int64 // how many replies have come
+	ahead    bool         // requests are sent without waiting for the answers to those before
 }
 
 // on runs the service on a log.
@@ -63,7 +64,8 @@ func (c *trial[Request, Event, Reply]) begin(ctx context.Context, requests ...Re
 var errUnanswered = errors.New("the stream ended without an error, and without an answer to request")
 
 // call sends requests in one call and returns the replies, and how it ended. If each
-// request gets an answer, it waits for that before it sends the next.
+// request gets an answer, it waits for that before it sends the next, unless it is to
+// send ahead.
 func (c *trial[Request, Event, Reply]) call(ctx context.Context, requests ...Request) (replies []Reply, err error) {
 	if !c.streams {
 		reply, err := c.caller.call(ctx, requests[0])
@@ -87,8 +89,19 @@ func (c *trial[Request, Event, Reply]) call(ctx context.Context, requests ...Req
 		}
 		return err
 	}
+	ahead := c.ahead && c.answers
+	if ahead {
+		go func() { // until the stream ends
+			for _, request := range requests {
+				if stream.SendMsg(request) != nil {
+					return
+				}
+			}
+			_ = stream.CloseSend() // it can't fail
+		}()
+	}
 	for i, request := range requests {
-		if stream.SendMsg(request) != nil {
+		if !ahead && stream.SendMsg(request) != nil {
 			err := receive() // which says why
 			return replies, err
 		}
@@ -102,8 +115,8 @@ func (c *trial[Request, Event, Reply]) call(ctx context.Context, requests ...Req
 			return replies, err
 		}
 	}
-	if err := stream.CloseSend(); err != nil {
-		return replies, err
+	if !ahead {
+		_ = stream.CloseSend()
 	}
 	err = receive()
 	if !c.answers {
