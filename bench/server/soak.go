@@ -31,8 +31,9 @@ func (b *bench) soak(ctx context.Context, total time.Duration) (err error) {
 	defer func() { err = errors.Join(err, l.stop()) }()
 	b.row("after", "calls", "heap", "resident")
 	calls, largest := int64(0), [2]uint64{} // heap in each half
-	for begin := time.Now(); time.Since(begin) < total; {
-		more, err := l.call(ctx, b.callers, min(soakEvery, total/4))
+	begin, rounds := time.Now(), max(4, total/soakEvery)
+	for round := range rounds {
+		more, err := l.call(ctx, b.callers, total/rounds)
 		if err != nil {
 			return err
 		}
@@ -41,7 +42,7 @@ func (b *bench) soak(ctx context.Context, total time.Duration) (err error) {
 		if err != nil {
 			return err
 		}
-		half := min(1, int(2*time.Since(begin)/total))
+		half := 2 * round / rounds
 		largest[half] = max(largest[half], now.Heap)
 		b.row(time.Since(begin).Round(time.Second), calls, megabytes(now.Heap), megabytes(now.Resident))
 		if err := b.out.Flush(); err != nil {
