@@ -32,7 +32,7 @@ func (e Engine) keepsSchemas(t *testing.T) {
 	mustAppend(t, log, withSchema("c", another), withSchema("d", first))
 	again := withSchema("a", second) // a newer program sends it once more
 	if got := mustAppend(t, log, again); !got[0].Duplicate {
-		t.Errorf("an event that is sent again with another version is no duplicate: %+v", got)
+		t.Errorf("an event that is sent again with another version is not a duplicate: %+v", got)
 	}
 	wantVersions := []string{first.Version, "", second.Version, another.Version, first.Version}
 	wantSchemas := []eventlog.Schema{another, first, second}
