@@ -175,6 +175,9 @@ func (e *Event) flaw() string {
 	if year := e.Time.UTC().Year(); !e.Time.IsZero() && (year < 1 || year > 9999) {
 		return fmt.Sprintf("time is in the year %d, want 1 to 9999", year)
 	}
+	if _, known := FindSchema(e.Version); e.Version != "" && !known {
+		return fmt.Sprintf("version %s of the schema of %s is not known to this program: RegisterSchema makes it known", e.Version, e.Schema)
+	}
 	if e.Traceparent != "" && !isTraceparent(e.Traceparent) {
 		return "traceparent is not as ParseTraceparent returns it"
 	}

@@ -43,6 +43,11 @@ type Event struct {
 	// Schema is the full name of the protobuf message in Data, such as
 	// "shop.v1.OrderEvent". It must not be empty.
 	Schema string
+	// Version is the version of the schema that Data has (see [Schema]), which this
+	// program must know (see [FindSchema]), or "" if that is not known. It is stored, but
+	// not compared: an event may be sent again by a newer program. [AppendMessages] sets
+	// it, and that of a stored event is known to the program that reads it.
+	Version string
 	// Data is the message in protobuf's binary format. The log keeps it byte
 	// for byte, and does not use the slice after Append has returned.
 	Data []byte

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
@@ -29,17 +30,93 @@ type Schema struct {
 	// file after those that it imports. Of their options they have those that say how
 	// messages are encoded.
 	Files *descriptorpb.FileDescriptorSet
-	// Assumed reports that events were stored before logs kept schemas: then it is
-	// what the first program that opened the log since knew of them.
+	// Assumed reports that some of its events were stored before logs kept schemas: that
+	// they have this one is what the first program that opened the log since knew of them.
 	Assumed bool
 }
 
-// SchemaLog is a [Log] that keeps the schemas of its events. Those of all engines do.
+// SchemaLog is a [Log] that keeps the schemas of its events: each version is durable before
+// the first event that has it, or with it. What Read, Tail, Dead and [Hold].Retries yield has
+// a version that [FindSchema] finds, or none.
 type SchemaLog interface {
 	Log
-	// Schemas returns all versions that the log keeps, by their names, and those of one
-	// name in the order in which they were first stored.
+	// Schemas returns the versions that events have which are still kept, and dead
+	// letters, by their names, and those of one name in the order in which they were
+	// first stored. There may be some whose last events were deleted already.
 	Schemas(ctx context.Context) ([]Schema, error)
+}
+
+// Schemas returns what [SchemaLog].Schemas of a log does, and nothing if the log keeps none.
+func Schemas(ctx context.Context, log Log) ([]Schema, error) {
+	if observed, ok := log.(*observedLog); ok {
+		log = observed.Log
+	}
+	if keeps, ok := log.(SchemaLog); ok {
+		return keeps.Schemas(ctx)
+	}
+	return nil, nil
+}
+
+// NamesOfSchemas returns the names of the schemas that the events of a log have. Of a large
+// log these are not all, so the names of all messages that this program reads as events are
+// among them. It is for engines whose logs are older than versions.
+func NamesOfSchemas(ctx context.Context, log Log) ([]string, error) {
+	counts, err := countSchemas(ctx, log)
+	if err != nil {
+		return nil, err
+	}
+	names := slices.Collect(maps.Keys(counts.events))
+	if !counts.exact {
+		registry.RLock()
+		defer registry.RUnlock()
+		names = slices.AppendSeq(names, maps.Keys(registry.types))
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
+// knownSchemas has the schemas that this process knows.
+var knownSchemas struct {
+	byVersion sync.Map // of Schema
+	own       sync.Map // of ownVersion, by the names of messages
+}
+
+// ownVersion is the version of a message type of this program.
+type ownVersion struct {
+	message protoreflect.MessageDescriptor
+	version string
+}
+
+// RegisterSchema makes a version known to this process, so that events which have it can be
+// appended. [AppendMessages] does so with those of its messages, and engines with those of
+// what they read.
+func RegisterSchema(schema Schema) { knownSchemas.byVersion.LoadOrStore(schema.Version, schema) }
+
+// FindSchema returns a version that this process knows.
+func FindSchema(version string) (schema Schema, found bool) {
+	known, found := knownSchemas.byVersion.Load(version)
+	if !found {
+		return Schema{}, false
+	}
+	return known.(Schema), true
+}
+
+// SchemaOf returns the schema of messages that a descriptor describes, as NewSchema does, and
+// makes it known to this process. Of one descriptor it is made once.
+func SchemaOf(message protoreflect.MessageDescriptor) Schema {
+	schema, _ := FindSchema(versionOf(message))
+	return schema
+}
+
+// versionOf returns the version of messages that a descriptor describes.
+func versionOf(message protoreflect.MessageDescriptor) string {
+	if known, ok := knownSchemas.own.Load(message.FullName()); ok && known.(ownVersion).message == message {
+		return known.(ownVersion).version
+	}
+	schema := NewSchema(message)
+	RegisterSchema(schema)
+	knownSchemas.own.Store(message.FullName(), ownVersion{message, schema.Version})
+	return schema.Version
 }
 
 // NewSchema returns the schema of messages that a descriptor describes.

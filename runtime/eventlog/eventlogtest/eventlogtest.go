@@ -49,6 +49,8 @@ func Run(t *testing.T, engine Engine) {
 		{"deleted consumers", Engine.deletesConsumers},
 		{"replaced", Engine.noticesThatItIsReplaced},
 		{"dead letters", Engine.keepsDeadLetters},
+		{"schemas", Engine.keepsSchemas},
+		{"unknown schemas", Engine.refusesUnknownVersions},
 		{"stats", Engine.counts},
 		{"commits", Engine.reportsCommits},
 		{"consume", Engine.consumes},

@@ -209,8 +209,7 @@ func (h *hold) SetFailure(ctx context.Context, failure eventlog.Failure) error {
 
 // PutDead implements [eventlog.Hold].
 func (h *hold) PutDead(ctx context.Context, letter eventlog.DeadLetter) error {
-	values := letterValues(h.name, &letter)
-	return h.change(ctx, "INSERT OR REPLACE INTO dead_letters ("+letterColumns+") VALUES ("+placeholders(len(values))+")", values...)
+	return h.change(ctx, insertLetter, letterValues(h.name, &letter)...)
 }
 
 // Retries implements [eventlog.Hold].
@@ -356,7 +355,15 @@ func (r *reader) letters(ctx context.Context, condition string, values ...any) (
 		letters = append(letters, letter)
 		bytes += letter.Size()
 	}
-	return letters, rows.Err()
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return nil, err
+	}
+	for i := range letters {
+		if err := r.findVersion(ctx, &letters[i].Record); err != nil {
+			return nil, err
+		}
+	}
+	return letters, nil
 }
 
 // marked returns the first dead letters that wait for a retry. It reads an index,

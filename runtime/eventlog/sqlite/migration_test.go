@@ -10,6 +10,10 @@ import (
 	"sync"
 	"testing"
 
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/emptypb"
+
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 )
 
@@ -160,5 +164,61 @@ func TestOneOfManyMakesTheSchema(t *testing.T) {
 	group.Wait()
 	if got := len(mustRead(t, mustOpen(t, url), 0)); got != 8 {
 		t.Errorf("%d events, want 8", got)
+	}
+}
+
+// version5 is what made the files of schema version 5 out of those of version 4, and events
+// of messages that this program knows, knows by a former name, and does not know.
+const version5 = `
+	ALTER TABLE events ADD COLUMN traceparent TEXT NOT NULL DEFAULT '';
+	ALTER TABLE dead_letters ADD COLUMN traceparent TEXT NOT NULL DEFAULT '';
+	PRAGMA user_version = 5;
+	INSERT INTO events (position, recorded, source, id, type, subject, time, schema, data)
+		SELECT 7 + value, '2026-11-01T00:00:00.000000000Z', 'shop', 'id' || value, 't', '', '2026-11-01T00:00:00.000000000Z',
+			iif(value % 2, 'google.protobuf.Duration', 'shop.v1.Pause'), CAST('data' AS BLOB)
+		FROM (WITH RECURSIVE numbers (value) AS (VALUES (1) UNION ALL SELECT value + 1 FROM numbers WHERE value < 4) SELECT value FROM numbers);`
+
+// TestAFileOfVersion5GetsSchemas of what this program knows, which are marked as assumed.
+func TestAFileOfVersion5GetsSchemas(t *testing.T) {
+	eventlog.RegisterMessage[*durationpb.Duration]("shop.v1.Pause")
+	duration := eventlog.SchemaOf((&durationpb.Duration{}).ProtoReflect().Descriptor())
+	path := filepath.Join(t.TempDir(), "events.db")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	onDatabase(t, path, version1+version4+version5)
+	mustClose(t, mustOpen(t, "sqlite:"+path))
+	log := mustOpen(t, "sqlite:"+path) // which changes nothing more
+	raw, one, two := event("raw"), event("one"), event("two")
+	raw.Schema, one.Schema, two.Schema = "google.protobuf.Duration", "shop.v1.OrderEvent", "google.protobuf.Duration"
+	two.Version = duration.Version
+	mustAppend(t, log, raw, one, two)
+	var got []string
+	for _, record := range mustRead(t, log, 0) {
+		got = append(got, fmt.Sprint(record.Position, record.Version))
+	}
+	want := []string{"7", "8" + duration.Version, "9" + duration.Version, "10" + duration.Version, "11" + duration.Version, "12", "13", "14" + duration.Version}
+	if !slices.Equal(got, want) {
+		t.Errorf("the events have the versions %q, want %q", got, want)
+	}
+	schemas, err := log.Schemas(t.Context())
+	if err != nil || len(schemas) != 1 || !schemas[0].Assumed || schemas[0].Version != duration.Version || !proto.Equal(schemas[0].Files, duration.Files) {
+		t.Errorf("the schemas are %v (%v), want that of a Duration, assumed", schemas, err)
+	}
+	// What nobody knew before, another program knows.
+	mustClose(t, log)
+	eventlog.RegisterMessage[*emptypb.Empty]("shop.v1.OrderEvent")
+	empty := eventlog.SchemaOf((&emptypb.Empty{}).ProtoReflect().Descriptor())
+	log = mustOpen(t, "sqlite:"+path)
+	if records := mustRead(t, log, 0); records[0].Version != empty.Version || records[6].Version != "" {
+		t.Errorf("the events of a message that is known later have the versions %q and %q, want %q and none", records[0].Version, records[6].Version, empty.Version)
+	}
+	for letter, err := range log.Dead(t.Context(), "mailer") {
+		if err != nil || letter.Version != empty.Version {
+			t.Errorf("the dead letter has the version %q (%v), want %q", letter.Version, err, empty.Version)
+		}
+	}
+	if schemas, err := log.Schemas(t.Context()); err != nil || len(schemas) != 2 {
+		t.Errorf("the schemas are %v (%v), want two", schemas, err)
 	}
 }
