@@ -116,7 +116,7 @@ func (c *comparison) add(in protoreflect.MessageDescriptor, finding Finding, aff
 }
 
 func (c *comparison) messages(path string, was, is protoreflect.MessageDescriptor) {
-	if c.seen[pair{was, is}] || isWellKnown(was) && was.FullName() == is.FullName() {
+	if c.seen[pair{was, is}] {
 		return
 	}
 	c.seen[pair{was, is}] = true

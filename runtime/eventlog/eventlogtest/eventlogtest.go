@@ -51,6 +51,7 @@ func Run(t *testing.T, engine Engine) {
 		{"dead letters", Engine.keepsDeadLetters},
 		{"schemas", Engine.keepsSchemas},
 		{"unknown schemas", Engine.refusesUnknownVersions},
+		{"misread events", Engine.refusesToMisread},
 		{"stats", Engine.counts},
 		{"commits", Engine.reportsCommits},
 		{"consume", Engine.consumes},
