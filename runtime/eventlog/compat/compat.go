@@ -130,7 +130,7 @@ func (c *comparison) messages(path string, was, is protoreflect.MessageDescripto
 
 // field compares a field with the one that has its number now.
 func (c *comparison) field(above string, was protoreflect.FieldDescriptor, message protoreflect.MessageDescriptor) {
-	path := join(above, was)
+	path := below(above, was)
 	is := message.Fields().ByNumber(was.Number())
 	finding := Finding{Path: path, Number: int32(was.Number()), Was: describe(was), Wire: Safe, JSON: Safe, At: message}
 	moved := message.Fields().ByName(was.Name())
@@ -236,7 +236,7 @@ func (c *comparison) required(path string, was, is protoreflect.MessageDescripto
 			continue
 		}
 		finding := Finding{
-			Path: join(path, field), Number: int32(field.Number()), Was: "none", Is: describe(field), Wire: Misreads, JSON: Misreads, At: field,
+			Path: below(path, field), Number: int32(field.Number()), Was: "none", Is: describe(field), Wire: Misreads, JSON: Misreads, At: field,
 			Why: "events without it can't be read",
 		}
 		affects := func(protoreflect.Message) bool { return true }
@@ -266,7 +266,7 @@ func (c *comparison) oneofs(path string, was, is protoreflect.MessageDescriptor)
 				continue
 			}
 			c.add(was, Finding{
-				Path: join(path, field), Number: int32(field.Number()), Was: "settable beside " + string(others[0].Name()), Is: "in oneof " + string(oneof.Name()), Wire: Misreads, JSON: Misreads,
+				Path: below(path, field), Number: int32(field.Number()), Was: "settable beside " + string(others[0].Name()), Is: "in oneof " + string(oneof.Name()), Wire: Misreads, JSON: Misreads,
 				Why: "of events with both, only one is read", At: is.Fields().ByNumber(field.Number()),
 			}, func(m protoreflect.Message) bool {
 				return has(field)(m) && slices.ContainsFunc(others, func(other protoreflect.FieldDescriptor) bool { return has(other)(m) })
@@ -279,7 +279,7 @@ func (c *comparison) oneofs(path string, was, is protoreflect.MessageDescriptor)
 func (c *comparison) reserved(path string, was, is protoreflect.MessageDescriptor) {
 	for i := range is.Fields().Len() {
 		field := is.Fields().Get(i)
-		finding := Finding{Path: join(path, field), Number: int32(field.Number()), Is: describe(field), Wire: Misreads, JSON: Safe, At: field}
+		finding := Finding{Path: below(path, field), Number: int32(field.Number()), Is: describe(field), Wire: Misreads, JSON: Safe, At: field}
 		switch {
 		case was.ReservedRanges().Has(field.Number()):
 			finding.Was, finding.Why = "reserved", "what older programs sent with this number is read as "+string(field.Name())
@@ -379,7 +379,7 @@ func byJSON(message protoreflect.MessageDescriptor, name string) protoreflect.Fi
 	return message.Fields().ByTextName(name)
 }
 
-func join(path string, field protoreflect.FieldDescriptor) string {
+func below(path string, field protoreflect.FieldDescriptor) string {
 	if path == "" {
 		return string(field.Name())
 	}

@@ -20,6 +20,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/dynamicpb"
+	_ "google.golang.org/protobuf/types/gofeaturespb"
 	_ "google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog/compat"
