@@ -11,6 +11,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/gofeaturespb"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog/compat"
 )
 
 // Build reads the services of the files to generate, and their events by what
@@ -392,6 +394,11 @@ func (b *builder) eventType(pkg *Package, event *Event, from *protogen.Method) *
 	b.claim(pkg.Events.Path+".Append"+event.Title, from.Desc, "%s.Log.Append%s", pkg.Events.Name, event.Title)
 	b.claim(pkg.Events.Path+".On"+event.Title, from.Desc, "%s.On%s", pkg.Events.Name, event.Title)
 	b.claim(pkg.Events.Path+".Consume"+event.Title+"Batches", from.Desc, "%s.Log.Consume%sBatches", pkg.Events.Name, event.Title)
+	present, err := compat.Text(event.desc)
+	if err != nil {
+		b.complaints.add(event.desc, "message %s can't be kept for later runs to compare with: %v", event.FullName, err)
+	}
+	event.Kept = []string{present}
 	pkg.EventTypes = append(pkg.EventTypes, event)
 	return event
 }

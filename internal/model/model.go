@@ -530,6 +530,10 @@ type Event struct {
 	Time    *Time
 	Data    *Role
 	Was     []string // full names that it had before, under which events are stored
+	// Kept are versions of the message that the repository keeps, as texts that a Go literal
+	// between backquotes can have. The last is the present one, unless that would misread
+	// events of another.
+	Kept []string
 
 	proto string // the file that declares it
 	desc  protoreflect.MessageDescriptor

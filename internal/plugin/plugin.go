@@ -64,6 +64,9 @@ func Run(request *pluginpb.CodeGeneratorRequest) (*Result, error) {
 	}
 	disk := keep.At(options.Root, gomod.Path(), options.Scaffold == ScaffoldAll)
 	disk.Join(target)
+	if err := disk.KeepSchemas(target); err != nil {
+		return nil, err
+	}
 	tree, err := tree(options.Templates)
 	if err != nil {
 		return nil, err

@@ -25,6 +25,7 @@ const (
 	NotCalled              // code of the user that nothing calls
 	NoEvents               // RPCs that take no events, or not all of what is sent
 	NotRead                // stored events that are no longer read
+	Misread                // stored events that are read as what they were not
 	NotServed              // services that are not served, and consumers that do not run
 	Messages               // files of protoc-gen-go and protoc-gen-go-grpc that break the build
 	GoMod                  // what go.mod lacks for the build
@@ -41,6 +42,7 @@ var kinds = map[Kind]struct{ heading, rest string }{
 	NotCalled:  {"methods that no RPC calls:", untilDone},
 	NoEvents:   {"RPCs that take no events, or not all that is sent; comments change that:", ": protoc-gen-receiver explain has all of them"},
 	NotRead:    {"stored events that are not read:", untilDone},
+	Misread:    {"stored events that would be misread:", untilDone},
 	NotServed:  {"for the server to serve all there is:", untilDone},
 	Messages:   {"for the build, files of protoc-gen-go and protoc-gen-go-grpc:", untilDone},
 	GoMod:      {"for the build, go.mod:", untilDone},

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -60,7 +61,24 @@ func Register(engine Engine, schemes ...string) {
 //	memory:NAME               this process, for tests          eventlog/memory
 //
 // Several processes may have one log open.
+//
+// If this program would misread events of the log, because a message type that it reads as
+// events (see [RegisterMessage]) has changed since they were stored, the error is a
+// [MisreadError].
 func Open(ctx context.Context, url string) (Log, error) {
+	log, err := open(ctx, url, ReadWrite)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkSchemas(ctx, log); err != nil {
+		return nil, errors.Join(err, log.Close())
+	}
+	return log, nil
+}
+
+// OpenUnchecked is [Open] for programs that do not read events as their message types, such
+// as one that copies them: it does not check that this program would read them rightly.
+func OpenUnchecked(ctx context.Context, url string) (Log, error) {
 	return open(ctx, url, ReadWrite)
 }
 

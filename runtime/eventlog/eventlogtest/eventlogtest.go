@@ -52,6 +52,7 @@ func Run(t *testing.T, engine Engine) {
 		{"schemas", Engine.keepsSchemas},
 		{"shared schemas", Engine.sharesSchemas},
 		{"unknown schemas", Engine.refusesUnknownVersions},
+		{"misread events", Engine.refusesToMisread},
 		{"stats", Engine.counts},
 		{"commits", Engine.reportsCommits},
 		{"consume", Engine.consumes},
