@@ -51,6 +51,8 @@ func Run(t *testing.T, engine Engine) {
 		{"dead letters", Engine.keepsDeadLetters},
 		{"schemas", Engine.keepsSchemas},
 		{"unknown schemas", Engine.refusesUnknownVersions},
+		{"imports", Engine.imports},
+		{"erasures", Engine.erases},
 		{"stats", Engine.counts},
 		{"commits", Engine.reportsCommits},
 		{"consume", Engine.consumes},

@@ -22,6 +22,8 @@ var followed = []string{
 	`DELETE FROM main.events WHERE position < ifnull((SELECT min(position) FROM source.events), (SELECT seq + 1 FROM source.sqlite_sequence WHERE name = 'events'))`,
 	`INSERT INTO main.events (position, recorded, ` + columnList + `) SELECT position, recorded, ` + columnList + `
 		FROM source.events WHERE position > ifnull((SELECT seq FROM main.sqlite_sequence WHERE name = 'events'), 0)`,
+	`UPDATE main.events SET ` + erasedColumns + ` WHERE position IN (SELECT position FROM source.erased EXCEPT SELECT position FROM main.erased)`,
+	`INSERT OR IGNORE INTO main.erased SELECT * FROM source.erased`,
 	`DELETE FROM main.dead_letters WHERE (consumer, position, buried, retrying) NOT IN (SELECT consumer, position, buried, retrying FROM source.dead_letters)`,
 	`INSERT INTO main.dead_letters (` + letterColumns + `) SELECT ` + letterColumns + ` FROM source.dead_letters
 		WHERE (consumer, position) NOT IN (SELECT consumer, position FROM main.dead_letters)`,
