@@ -34,7 +34,7 @@ type taskCall struct {
 }
 
 func init() {
-	for _, task := range []task{backupTask, restoreTask, verifyTask} {
+	for _, task := range []task{backupTask, copyTask, eraseTask, restoreTask, verifyTask} {
 		others[task.name] = other{task.about, task.run}
 	}
 }
