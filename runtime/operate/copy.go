@@ -22,6 +22,9 @@ var copyTask = task{
 			if *to == "" {
 				return errors.New("--to is missing: give the URL of the log to copy into")
 			}
+			if nonEmpty(*from, call.url) == *to {
+				return fmt.Errorf("%s: this is the same log", publicName(*to))
+			}
 			source, err := eventlog.OpenReader(ctx, nonEmpty(*from, call.url))
 			if err != nil {
 				return err
