@@ -200,6 +200,9 @@ func TestErasedEventsAreNowhere(t *testing.T) {
 	if len(printed) != 2 || printed[0]["erased"] != true || printed[0]["id"] != "a" || printed[0]["subject"] != nil || printed[1]["erased"] != nil {
 		t.Errorf("replay printed %v", printed)
 	}
+	if records, _ := exported(t, url); len(records) != 1 || records[0].ID != "b" {
+		t.Errorf("export wrote %v", records)
+	}
 	if stats := lines(t, url, "stats"); stats[0]["erased"] != 1.0 {
 		t.Errorf("stats printed %v", stats)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"iter"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 )
@@ -40,4 +41,15 @@ var eraseTask = task{
 			}{erased.Events, erased.Letters})
 		}
 	},
+}
+
+// unerased yields the events that are not erased.
+func unerased(records iter.Seq2[eventlog.Record, error]) iter.Seq2[eventlog.Record, error] {
+	return func(yield func(eventlog.Record, error) bool) {
+		for record, err := range records {
+			if (err != nil || !record.Erased) && !yield(record, err) {
+				return
+			}
+		}
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"hash"
 	"iter"
+	"strconv"
 	"strings"
 	"time"
 
@@ -114,6 +115,7 @@ func (s *sum) add(record *eventlog.Record) {
 		b = binary.AppendVarint(binary.AppendVarint(b, t.Unix()), int64(t.Nanosecond()))
 	}
 	b = append(binary.AppendUvarint(b, uint64(len(record.Data))), record.Data...)
+	b = strconv.AppendBool(b, record.Erased)
 	_, _ = s.hash.Write(b)
 	s.buffer = b
 }

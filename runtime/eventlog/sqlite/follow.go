@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"path/filepath"
 	"time"
+
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 )
@@ -63,8 +66,15 @@ func (l *fileLog) follow(ctx context.Context, conn *sql.Conn, file string, synce
 	if _, err := conn.ExecContext(ctx, "ATTACH ? AS source", source.String()); err != nil {
 		return openError(l.path, err)
 	}
+	opened, err := os.Stat(l.path)
+	if err != nil {
+		return openError(l.path, err)
+	}
 	var last int64 = -1
 	for changes := int64(-1); ctx.Err() == nil; pause(ctx, followPause) {
+		if info, err := os.Stat(l.path); err != nil || !os.SameFile(info, opened) {
+			return plainErrorf("%s: the log was removed or replaced: begin another backup", l.path)
+		}
 		var now int64
 		if err := conn.QueryRowContext(ctx, "PRAGMA source.data_version").Scan(&now); err != nil {
 			return err
@@ -84,6 +94,9 @@ func (l *fileLog) follow(ctx context.Context, conn *sql.Conn, file string, synce
 			}
 			return conn.QueryRowContext(ctx, "SELECT ifnull((SELECT seq FROM main.sqlite_sequence WHERE name = 'events'), 0)").Scan(&end)
 		})
+		if resultCode(err)&0xff == sqlite3.SQLITE_BUSY { // something reads the backup
+			continue
+		}
 		if err != nil {
 			return openError(file, err)
 		}

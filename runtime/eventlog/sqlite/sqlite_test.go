@@ -766,7 +766,7 @@ func TestTable(t *testing.T) {
 		&got.time, &got.recorded, &got.schema, &got.data, &got.dataType); err != nil {
 		t.Fatal(err)
 	}
-	if got.application != applicationID || got.version != 7 || got.position != 1 || got.source != "shop" || got.id != "a" ||
+	if got.application != applicationID || got.version != 6 || got.position != 1 || got.source != "shop" || got.id != "a" ||
 		got.kind != "order.placed" || got.subject != "jerry" || got.time != "2026-11-22T16:05:00.000000070Z" ||
 		len(got.recorded) != len(timeFormat) || got.schema != "shop.v1.OrderEvent" || string(got.data) != "data of a" || got.dataType != "blob" {
 		t.Errorf("the row is %+v", got)
