@@ -12,7 +12,7 @@ import (
 type FileLog interface {
 	Log
 
-	// Backup writes the log, as it is when it begins, into a file: events, schemas,
+	// Backup writes the log of the moment at which it begins into a file: events, schemas,
 	// consumers with their positions, and dead letters. The file has its name once it
 	// is whole, checked and on the device, and replaces an earlier backup of that name.
 	// Appends go on meanwhile.

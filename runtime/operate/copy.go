@@ -71,7 +71,7 @@ type copyLine struct {
 	First     eventlog.Position `json:"first"`
 	Last      eventlog.Position `json:"last"` // of the source
 	Repeated  int64             `json:"repeated,omitempty"`
-	Positions []relation        `json:"positions"`
+	Positions []relation        `json:"positions,omitempty"`
 	Consumers int               `json:"consumers"`
 	Dead      int64             `json:"dead"`
 	SHA256    string            `json:"sha256"`
@@ -200,7 +200,7 @@ const maxRepeatedBytes = 64 << 20
 
 // compare reads two logs side by side, the source up to one position, or as far as the
 // target has it if that is 0, and the target up to another. It returns an error unless the
-// target has what the source has. Events that the source no longer keeps are no
+// target has what the source has. Events that the source no longer keeps make no
 // difference.
 func compare(ctx context.Context, source, target eventlog.Log, at, last eventlog.Position) (check comparison, err error) {
 	check.source, check.at = newSum(), at

@@ -3,8 +3,10 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -224,7 +226,7 @@ func TestWhatRestoreIsKilledAt(t *testing.T) {
 	}
 }
 
-// TestRestoreOverDamage checks that a log that can't be opened is no obstacle, and that
+// TestRestoreOverDamage checks that a log that can't be opened does not keep a backup out, and that
 // its write-ahead log does nothing to the backup.
 func TestRestoreOverDamage(t *testing.T) {
 	log := mustOpen(t, newURL(t))
@@ -415,5 +417,71 @@ func TestAFollowedLogThatIsReplacedIsNoticed(t *testing.T) {
 	})
 	if err == nil || !strings.Contains(err.Error(), "was removed or replaced") {
 		t.Errorf("%v, want that the log was replaced", err)
+	}
+}
+
+// restoreVariable makes this program a child process that restores the second of two files
+// as the log of the first, until it is killed.
+const restoreVariable = "EVENTLOG_TEST_RESTORE"
+
+func init() {
+	files := strings.Fields(os.Getenv(restoreVariable))
+	if len(files) != 2 {
+		return
+	}
+	fmt.Println("restoring")
+	for {
+		before, err := eventlog.Restore(context.Background(), "sqlite:"+files[0], files[1])
+		if err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		_ = os.Remove(before)
+	}
+}
+
+// TestRestoreIsKilled kills restores at any time, and checks that the log is then the one
+// of before or the backup, and whole: each has other events, and a crash has left a
+// write-ahead log beside the first.
+func TestRestoreIsKilled(t *testing.T) {
+	log := mustOpen(t, newURL(t))
+	appendNumbered(t, log, "both", 5, 1000)
+	backup := filepath.Join(t.TempDir(), "backup.db")
+	if err := log.Backup(t.Context(), backup); err != nil {
+		t.Fatal(err)
+	}
+	appendNumbered(t, log, "crashed", 100, 1000)
+	for n := range rounds(t, 8) {
+		path := image(t, log.path)
+		child := exec.CommandContext(t.Context(), os.Args[0])
+		child.Env = append(os.Environ(), restoreVariable+"="+path+" "+backup)
+		child.Stderr = os.Stderr
+		out, err := child.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := child.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(out, make([]byte, len("restoring\n"))); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(rand.N(20 * time.Millisecond)) // at which moment it is killed
+		if err := child.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		said, _ := io.ReadAll(out)
+		if _ = child.Wait(); len(said) > 0 {
+			t.Fatalf("the restore failed: %s", said)
+		}
+		restored := mustOpen(t, "sqlite:"+path)
+		checkIntegrity(t, restored)
+		if events := len(mustRead(t, restored, 0)); events != 5 && events != 105 {
+			t.Errorf("round %d: the log has %d events, want the 5 of the backup or the 105 of before", n, events)
+		}
+		if names := stale(t, path); len(names) > 0 {
+			t.Errorf("set aside: %v", names)
+		}
+		mustClose(t, restored)
 	}
 }
