@@ -93,6 +93,14 @@ crash: ## kill servers, consumers and NATS nodes under load, and check that no a
 	CRASH_ROUNDS=20 $(GO) test -count=1 -timeout 10m -v -run Killed ./internal/acceptance
 	EVENTLOG_TEST_LONG=1 $(GO) test -count=1 -timeout 15m -v -run ServersFail ./runtime/eventlog/nats
 
+.PHONY: backup
+backup: ## make a backup of a log of 1 GB beside 50 commits a second, crash the log, and restore the backup over it (a minute)
+	EVENTLOG_BACKUP_MB=1024 $(GO) test -count=1 -timeout 10m -v -run ABackupUnderLoad ./runtime/eventlog/sqlite
+
+.PHONY: copy
+copy: ## copy a million events from a file to three NATS servers, under load, and back, killed five times (minutes)
+	EVENTLOG_COPY_EVENTS=1000000 $(GO) test -count=1 -timeout 60m -v -run ALogIsMovedToACluster ./runtime/eventlog/nats
+
 .PHONY: shadow
 shadow: ## have a consumer with three mistakes take 100,000 stored events, and print what is found (15 seconds)
 	SHADOW_EVENTS=100000 $(GO) test ./runtime/servertest -count=1 -v -run ShadowFinds

@@ -148,9 +148,22 @@ func (e *Event) Size() int {
 // [RegisterMessage]) has the same schema. If it has no type of its own, so that the
 // type is the name of the schema, it has the same type, too.
 func (e *Event) Same(other *Event) bool {
+	return e.sameType(other) && e.Subject == other.Subject && bytes.Equal(e.Data, other.Data)
+}
+
+// Stores reports whether an event with the record's source and id is the one that was
+// stored. Of one that is erased, only the type and the schema are known.
+func (r *Record) Stores(event *Event) bool {
+	if r.Erased {
+		return r.sameType(event)
+	}
+	return r.Same(event)
+}
+
+func (e *Event) sameType(other *Event) bool {
 	sameType := e.Type == other.Type || e.Type == e.Schema && other.Type == other.Schema
 	sameSchema := e.Schema == other.Schema || slices.Contains(FormerNames(other.Schema), e.Schema)
-	return sameType && sameSchema && e.Subject == other.Subject && bytes.Equal(e.Data, other.Data)
+	return sameType && sameSchema
 }
 
 // Validate returns how many bytes the events of an append count for, or the

@@ -64,6 +64,9 @@ type Record struct {
 	Position Position
 	// Recorded is when the log stored the event, to the nanosecond, in UTC.
 	Recorded time.Time
+	// Erased reports whether the event was erased (see [EraseLog]): then it has neither a
+	// subject nor data.
+	Erased bool
 }
 
 // Position is the position of an event in its log. The first is at least 1, and
@@ -265,6 +268,7 @@ type DeadLetter struct {
 // Stats are figures about a log.
 type Stats struct {
 	Events      int64     // how many it stores
+	Erased      int64     // how many of these are erased, or were removed when they were (see [EraseLog])
 	Bytes       int64     // what they take, as far as the engine knows
 	First, Last Position  // of the events that it stores; 0 if there are none
 	Oldest      time.Time // when First was recorded

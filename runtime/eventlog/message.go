@@ -170,8 +170,11 @@ func newSchema[M proto.Message]() schema[M] {
 	return schema[M]{append([]string{name}, FormerNames(name)...), kind}
 }
 
-// has reports whether an event is of the type.
+// has reports whether an event is of the type, and not erased.
 func (s schema[M]) has(record *Record) bool {
+	if record.Erased {
+		return false
+	}
 	return record.Schema == s.names[0] || slices.Contains(s.names[1:], record.Schema)
 }
 

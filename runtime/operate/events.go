@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"os"
 	"os/signal"
 	"slices"
@@ -57,6 +58,15 @@ var commands = []command{
 	{"dead discard", "Deletes dead letters for good.", true, false, discardDead},
 }
 
+// other is a subcommand of "events" that does not print lines of JSON, or that is in a file
+// which not every module has.
+type other struct {
+	about string // what it does, in a sentence
+	run   func(ctx context.Context, program string, args []string, getenv func(string) string, out io.Writer) error
+}
+
+var others = map[string]other{}
+
 func init() { server.Subcommand("events", "prints and operates the event log", eventlog.SchemaFlags) }
 
 // Events runs the subcommand that args name, such as "replay", which prints each
@@ -64,6 +74,9 @@ func init() { server.Subcommand("events", "prints and operates the event log", e
 // open: --events and --config are the server's flags. The error is [flag.ErrHelp]
 // if args ask for help.
 func Events(ctx context.Context, program string, args []string, getenv func(string) string, out io.Writer) error {
+	if len(args) > 0 && others[args[0]].run != nil {
+		return others[args[0]].run(ctx, program, args[1:], getenv, out)
+	}
 	command, args := find(args)
 	if command == nil {
 		if len(args) > 0 && slices.Contains([]string{"-h", "-help", "--help", "help"}, args[0]) {
@@ -122,13 +135,16 @@ func names() (names []string) {
 	for _, command := range commands {
 		names = append(names, command.name)
 	}
-	return names
+	return append(names, slices.Sorted(maps.Keys(others))...)
 }
 
 func overview(program string, out io.Writer) {
 	fmt.Fprintf(out, "Usage: %s events COMMAND [flags]\n\nCommands:\n", program)
 	for _, command := range commands {
 		fmt.Fprintf(out, "  %-16s %s\n", command.name, command.about)
+	}
+	for _, name := range slices.Sorted(maps.Keys(others)) {
+		fmt.Fprintf(out, "  %-16s %s\n", name, others[name].about)
 	}
 	fmt.Fprintf(out, "\nFlags of a command: %s events COMMAND --help\n", program)
 }

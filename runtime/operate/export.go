@@ -39,7 +39,7 @@ func export(flags *flag.FlagSet) action {
 		if err != nil {
 			return err
 		}
-		records := log.Read(ctx, from)
+		records := unerased(log.Read(ctx, from))
 		if *kind != "" {
 			records = ofType(records, *kind)
 		}

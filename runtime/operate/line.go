@@ -25,6 +25,7 @@ type line struct {
 	Schema       string            `json:"dataschema"`
 	Version      string            `json:"schemaversion,omitempty"`
 	Traceparent  string            `json:"traceparent,omitempty"`
+	Erased       bool              `json:"erased,omitempty"`
 	Data         json.RawMessage   `json:"data,omitempty"`
 	DataInBase64 string            `json:"data_base64,omitempty"`
 	Error        string            `json:"error,omitempty"`
@@ -43,6 +44,10 @@ func eventLine(record eventlog.Record) line {
 		Version:  record.Version,
 
 		Traceparent: record.Traceparent,
+	}
+	if record.Erased {
+		l.Erased = true
+		return l
 	}
 	data, err := messageJSON(record)
 	if err != nil {
@@ -88,6 +93,7 @@ func deadLetterLine(letter eventlog.DeadLetter) letterLine {
 // statsLine is the state of a log as it is printed.
 type statsLine struct {
 	Events     int64               `json:"events"`
+	Erased     int64               `json:"erased,omitempty"`
 	Bytes      int64               `json:"bytes"`
 	Free       *int64              `json:"free,omitempty"`
 	First      eventlog.Position   `json:"first"`
@@ -132,7 +138,7 @@ func newConsumerLine(consumer eventlog.ConsumerStats) consumerLine {
 
 func logLine(stats eventlog.Stats, schemas []eventlog.Schema) statsLine {
 	line := statsLine{
-		Events: stats.Events, Bytes: stats.Bytes, Free: stats.Free, First: stats.First, Last: stats.Last,
+		Events: stats.Events, Erased: stats.Erased, Bytes: stats.Bytes, Free: stats.Free, First: stats.First, Last: stats.Last,
 		Durability: stats.Durability, Consumers: []consumerLine{},
 	}
 	if !stats.Oldest.IsZero() {

@@ -53,6 +53,8 @@ func Run(t *testing.T, engine Engine) {
 		{"shared schemas", Engine.sharesSchemas},
 		{"unknown schemas", Engine.refusesUnknownVersions},
 		{"misread events", Engine.refusesToMisread},
+		{"imports", Engine.imports},
+		{"erasures", Engine.erases},
 		{"stats", Engine.counts},
 		{"commits", Engine.reportsCommits},
 		{"consume", Engine.consumes},

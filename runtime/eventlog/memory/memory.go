@@ -106,7 +106,7 @@ func (l *openLog) Append(ctx context.Context, events ...eventlog.Event) ([]event
 	for i, event := range events {
 		key := [2]string{event.Source, event.ID}
 		position, known := l.positions[key]
-		if known && !l.records[position-1].Same(&event) {
+		if known && !l.records[position-1].Stores(&event) {
 			for _, record := range l.records[before:] {
 				delete(l.positions, [2]string{record.Source, record.ID})
 				l.bytes -= int64(record.Size())
@@ -329,6 +329,11 @@ func (l *openLog) Stats(ctx context.Context) (eventlog.Stats, error) {
 	stats := eventlog.Stats{Events: int64(len(l.records)), Bytes: l.bytes, Last: eventlog.Position(len(l.records)), Durability: eventlog.None}
 	if len(l.records) > 0 {
 		stats.First, stats.Oldest = 1, l.records[0].Recorded
+	}
+	for i := range l.records {
+		if l.records[i].Erased {
+			stats.Erased++
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(l.consumers)) {
 		c := l.consumers[name]

@@ -35,7 +35,9 @@ const (
 	headerSchema  = "ce-dataschema"
 	headerVersion = "ce-schemaversion" // left out if it is not known
 	headerContent = "content-type"
-	headerTrace   = "traceparent" // as instrumentation of NATS has it; left out if it is empty
+	headerMoved   = "moved-recorded" // when another log recorded the event, from which it was moved here
+	headerErased  = "moved-erased"   // "true" if it was erased there
+	headerTrace   = "traceparent"    // as instrumentation of NATS has it; left out if it is empty
 )
 
 // message returns the message that stores an event. It shares the event's data.
@@ -93,7 +95,14 @@ func parseRecord(sequence uint64, recorded time.Time, header nats.Header, data [
 		}
 		*attribute.value = value
 	}
-	record.Version = header.Get(headerVersion)
+	record.Version, record.Erased = header.Get(headerVersion), header.Get(headerErased) == "true"
+	if text := header.Get(headerMoved); text != "" {
+		moved, err := time.Parse(time.RFC3339Nano, text)
+		if err != nil {
+			return eventlog.Record{}, notAnEvent(sequence, headerMoved, err)
+		}
+		record.Recorded = moved.UTC()
+	}
 	record.Traceparent = eventlog.ParseTraceparent(header.Get(headerTrace))
 	record.Time = record.Recorded
 	if text := header.Get(headerTime); text != "" {

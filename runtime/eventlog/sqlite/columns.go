@@ -30,6 +30,12 @@ var columns = [columnCount]string{
 	timeColumn: "time", schemaColumn: "schema", traceColumn: "traceparent", versionColumn: "version", dataColumn: "data",
 }
 
+// An event that is erased has this in place of the number of its schema.
+const (
+	erasedVersion = -1
+	erasedNumber  = "-1"
+)
+
 // columnList is the columns as a statement lists them.
 var columnList = strings.Join(columns[:], ", ")
 
@@ -92,7 +98,7 @@ func parseTexts(record *eventlog.Record, texts string) (err error) {
 		case traceColumn:
 			record.Traceparent = text
 		case versionColumn:
-			record.Version = text
+			record.Version, record.Erased = text, text == erasedNumber
 		}
 	}
 	return err

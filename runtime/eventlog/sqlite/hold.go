@@ -209,6 +209,15 @@ func (h *hold) SetFailure(ctx context.Context, failure eventlog.Failure) error {
 
 // PutDead implements [eventlog.Hold].
 func (h *hold) PutDead(ctx context.Context, letter eventlog.DeadLetter) error {
+	if schema, found := eventlog.FindSchema(letter.Version); found { // of a letter from another log
+		values, err := schemaValues(schema)
+		if err == nil {
+			err = h.change(ctx, insertSchema+" ON CONFLICT DO NOTHING", values[0], values[1], values[2], values[3])
+		}
+		if err != nil {
+			return err
+		}
+	}
 	return h.change(ctx, insertLetter, letterValues(h.name, &letter)...)
 }
 

@@ -73,6 +73,7 @@ var migrations = []string{
 	);
 	ALTER TABLE events ADD COLUMN version INTEGER NOT NULL DEFAULT 0; -- a number of schemas; 0: not known
 	ALTER TABLE dead_letters ADD COLUMN version INTEGER NOT NULL DEFAULT 0;
+	CREATE TABLE erased (position INTEGER PRIMARY KEY); -- of events that were erased; some may be deleted by now
 	INSERT INTO assumed_schemas (schema, until)
 		SELECT schema, ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0)
 		FROM (SELECT DISTINCT schema FROM events UNION SELECT schema FROM dead_letters)`,

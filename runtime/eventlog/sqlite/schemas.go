@@ -162,6 +162,10 @@ type assumedSchema struct {
 // findVersion sets the version of an event that was read, which has the number of it.
 func (r *reader) findVersion(ctx context.Context, record *eventlog.Record) error {
 	number := record.Version
+	if record.Erased {
+		record.Version = ""
+		return nil
+	}
 	version, known := r.schemas.version(number, record)
 	if !known {
 		if err := r.readSchemas(ctx); err != nil {

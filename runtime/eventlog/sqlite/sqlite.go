@@ -64,7 +64,10 @@ type fileLog struct {
 	closingErr error
 }
 
-func init() { eventlog.Register(open, "sqlite") }
+func init() {
+	eventlog.Register(open, "sqlite")
+	eventlog.RegisterRestorer(restore, "sqlite")
+}
 
 func open(ctx context.Context, url string, mode eventlog.Mode) (eventlog.Log, error) {
 	path, parameters, err := parseURL(url)
@@ -187,6 +190,9 @@ func openWriter(ctx context.Context, path string, parameters parameters) (_ *fil
 		return nil, openError(path, err)
 	}
 	if err := parameters.refuse(path); err != nil {
+		return nil, err
+	}
+	if err := refuseRestoring(ctx, path); err != nil {
 		return nil, err
 	}
 	if err := setAsideForeignWAL(ctx, path); err != nil {

@@ -1,0 +1,134 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+)
+
+// erasedColumns sets what an event has when it is erased.
+const erasedColumns = "subject = '', data = x'', traceparent = '', version = -1"
+
+// How many events are looked at, and how many are erased, in one transaction, since appends
+// wait for the second.
+const (
+	scanEvents  = 20_000
+	eraseEvents = 200
+)
+
+// Erase implements [eventlog.EraseLog]. What it erases is overwritten in the file, and the
+// write-ahead log, which may have it too, is moved there and emptied.
+func (l *fileLog) Erase(ctx context.Context, source, subject string) (erased eventlog.Erasure, err error) {
+	var after, end eventlog.Position
+	err = l.use(ctx, func(r *reader) (err error) {
+		after, end, err = r.ends()
+		return err
+	})
+	for after--; err == nil && after < end; {
+		var found []int64
+		last := min(after+scanEvents, end)
+		if found, err = l.positionsOf(ctx, source, subject, after, last); err != nil {
+			break
+		}
+		if len(found) == eraseEvents {
+			last = eventlog.Position(found[eraseEvents-1])
+		}
+		if err = l.erase(ctx, found); err == nil {
+			erased.Events += int64(len(found))
+			after = last
+		}
+	}
+	if err != nil {
+		return erased, err
+	}
+	err = l.overwriting(ctx, func(conn *sql.Conn) error {
+		result, err := conn.ExecContext(ctx, "DELETE FROM dead_letters WHERE source = ? AND subject = ?", source, subject)
+		if err == nil {
+			erased.Letters, err = result.RowsAffected()
+		}
+		return err
+	})
+	if err != nil {
+		return erased, err
+	}
+	return erased, l.emptyWAL(ctx)
+}
+
+// positionsOf returns the positions of the first events to erase between two others.
+func (l *fileLog) positionsOf(ctx context.Context, source, subject string, after, last eventlog.Position) (found []int64, err error) {
+	err = l.use(ctx, func(r *reader) error {
+		found = nil
+		rows, err := r.QueryContext(ctx, `SELECT position FROM events WHERE position > ? AND position <= ? AND +source = ? AND subject = ?
+			AND version <> -1 ORDER BY position LIMIT ?`, int64(after), int64(last), source, subject, eraseEvents)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = rows.Close() }()
+		for rows.Next() {
+			var position int64
+			if err := rows.Scan(&position); err != nil {
+				return err
+			}
+			found = append(found, position)
+		}
+		return rows.Err()
+	})
+	return found, err
+}
+
+// erase erases the events at positions.
+func (l *fileLog) erase(ctx context.Context, positions []int64) error {
+	if len(positions) == 0 {
+		return nil
+	}
+	return l.overwriting(ctx, func(conn *sql.Conn) error {
+		for _, position := range positions {
+			if _, err := conn.ExecContext(ctx, "UPDATE events SET "+erasedColumns+" WHERE position = ?", position); err != nil {
+				return err
+			}
+			if _, err := conn.ExecContext(ctx, "INSERT OR IGNORE INTO erased VALUES (?)", position); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// overwriting makes changes after which nothing of what is deleted is left in the file.
+func (l *fileLog) overwriting(ctx context.Context, change func(*sql.Conn) error) error {
+	return l.change(ctx, func(conn *sql.Conn) error {
+		if _, err := conn.ExecContext(ctx, "PRAGMA secure_delete = 1"); err != nil {
+			return err
+		}
+		defer func() { _, _ = conn.ExecContext(context.WithoutCancel(ctx), "PRAGMA secure_delete = 0") }()
+		return change(conn)
+	})
+}
+
+// emptyWAL moves what the write-ahead log has into the file, and empties it, once no reader
+// needs it.
+func (l *fileLog) emptyWAL(ctx context.Context) error {
+	conn, err := connect(ctx, l.changes)
+	if err != nil {
+		return callerError(err)
+	}
+	defer func() { _ = conn.Close() }()
+	for deadline := time.Now().Add(maxWait); ; pause(ctx, 5*time.Millisecond) {
+		var busy, frames, moved int
+		if err := conn.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &frames, &moved); err != nil {
+			return callerError(err)
+		}
+		switch {
+		case busy == 0:
+			return nil
+		case ctx.Err() != nil:
+			return eventlog.Ended(ctx)
+		case time.Now().After(deadline):
+			return &eventlog.Error{Kind: eventlog.ErrUnavailable, Detail: "it is erased, but the -wal still has it, because something has been reading the log all the time: erase again"}
+		}
+	}
+}
+
+var _ eventlog.EraseLog = (*fileLog)(nil)
