@@ -380,3 +380,33 @@ func TestInvalidMessagesAreObserved(t *testing.T) {
 		t.Errorf("%d invalid events are observed, want 2; the error is %v", invalid, err)
 	}
 }
+
+// TestAppendedMessagesHaveTheirVersion, which an observed log has, too.
+func TestAppendedMessagesHaveTheirVersion(t *testing.T) {
+	log, err := eventlog.Open(t.Context(), "memory:")
+	if err != nil {
+		t.Fatal(err)
+	}
+	log = eventlog.Observe(log, eventlog.Observer{})
+	if _, err := eventlog.AppendMessages(t.Context(), log, []*durationpb.Duration{{Seconds: 1}, {Seconds: 2}}, func(d *durationpb.Duration) eventlog.Event {
+		return eventlog.Event{ID: strconv.Itoa(int(d.GetSeconds())), Type: "t"}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	want := eventlog.NewSchema((&durationpb.Duration{}).ProtoReflect().Descriptor())
+	schemas, err := eventlog.Schemas(t.Context(), log)
+	if err != nil || len(schemas) != 1 || schemas[0].Version != want.Version || !proto.Equal(schemas[0].Files, want.Files) {
+		t.Errorf("the log has the schemas %v (%v), want %v", schemas, err, want)
+	}
+	for record, err := range log.Read(t.Context(), eventlog.From{}) {
+		if err != nil || record.Version != want.Version {
+			t.Errorf("stored %+v (%v), want version %s", record, err, want.Version)
+		}
+		if message, err := eventlog.Decode(record.Event); err != nil || message.(*durationpb.Duration).GetSeconds() != int64(record.Position) {
+			t.Errorf("it is read as %v, %v", message, err)
+		}
+	}
+	if schemas, err := eventlog.Schemas(t.Context(), struct{ eventlog.Log }{log}); schemas != nil || err != nil {
+		t.Errorf("a log that keeps no schemas has %v, %v", schemas, err)
+	}
+}

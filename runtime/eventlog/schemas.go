@@ -42,7 +42,7 @@ type SchemaLog interface {
 	Log
 	// Schemas returns the versions that events have which are still kept, and dead
 	// letters, by their names, and those of one name in the order in which they were
-	// first stored. There may be some whose last events were deleted not long ago.
+	// first stored. There may be some whose last events were deleted already.
 	Schemas(ctx context.Context) ([]Schema, error)
 }
 
@@ -55,6 +55,24 @@ func Schemas(ctx context.Context, log Log) ([]Schema, error) {
 		return keeps.Schemas(ctx)
 	}
 	return nil, nil
+}
+
+// NamesOfSchemas returns the names of the schemas that the events of a log have. Of a large
+// log these are not all, so the names of all messages that this program reads as events are
+// among them. It is for engines whose logs are older than versions.
+func NamesOfSchemas(ctx context.Context, log Log) ([]string, error) {
+	counts, err := countSchemas(ctx, log)
+	if err != nil {
+		return nil, err
+	}
+	names := slices.Collect(maps.Keys(counts.events))
+	if !counts.exact {
+		registry.RLock()
+		defer registry.RUnlock()
+		names = slices.AppendSeq(names, maps.Keys(registry.types))
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
 }
 
 // knownSchemas has the schemas that this process knows.

@@ -45,7 +45,8 @@ var commands = []command{
 	{"replay", "Prints the stored events.", false, false, replay},
 	{"tail", "Prints the stored events and then each new one, until it is interrupted.", false, true, tail},
 	{"export", "Writes events to a file, for tests that read it as file:NAME.", false, false, export},
-	{"stats", "Prints how much is in the log, how far its consumers are, and what they fail at.", false, false, stats},
+	{"stats", "Prints how much is in the log, which versions of schemas its events have, how far its consumers are, and what they fail at.", false, false, stats},
+	{"schemas list", "Prints the versions of the schemas of the stored events, and which events have them.", false, false, listSchemas},
 	{"consumers list", "Prints the consumers: how far they are, and what they fail at.", false, false, listConsumers},
 	{"consumers reset", "Makes a consumer that does not run begin somewhere else when it next does. Its dead letters stay.", true, false, resetConsumer},
 	{"consumers delete", "Deletes a consumer that does not run, its position and its dead letters.", true, false, deleteConsumer},
@@ -177,7 +178,11 @@ func stats(*flag.FlagSet) action {
 		if err != nil {
 			return err
 		}
-		return print(logLine(stats))
+		schemas, err := eventlog.Schemas(ctx, log)
+		if err != nil {
+			return err
+		}
+		return print(logLine(stats, schemas))
 	}
 }
 

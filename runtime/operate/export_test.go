@@ -104,6 +104,16 @@ func TestASampleHasOfEachType(t *testing.T) {
 }
 
 func TestRedactedValuesAreGone(t *testing.T) {
+	for name, version := range map[string]func(*testing.T, eventlog.Event) eventlog.Event{
+		"types of the program": func(_ *testing.T, event eventlog.Event) eventlog.Event { return event },
+		"types of the log":     former,
+	} {
+		t.Run(name, func(t *testing.T) { testRedaction(t, version) })
+	}
+}
+
+// testRedaction redacts events of some version of their schemas.
+func testRedaction(t *testing.T, version func(*testing.T, eventlog.Event) eventlog.Event) {
 	log, url := openLog(t)
 	nested, err := anypb.New(&testpb.EchoStatus{Message: "to jerry@example.org"})
 	if err != nil {
@@ -115,12 +125,15 @@ func TestRedactedValuesAreGone(t *testing.T) {
 	}
 	hidden := carrying(t, "b", "t", "jerry@example.org", &testpb.EchoStatus{Code: 41, Message: "mail from jerry@example.org"})
 	hidden.Data = protowire.AppendString(protowire.AppendTag(hidden.Data, 1000, protowire.BytesType), "jerry@example.org")
-	mustAppend(t, log,
+	for _, event := range []eventlog.Event{
 		hidden,
 		carrying(t, "c", "t", "jerry@example.org", nested),
 		carrying(t, "d", "t", "", context),
 		carrying(t, "e", "t", "someone else", &testpb.SimpleRequest{ResponseSize: 41, FillUsername: true, Payload: &testpb.Payload{Body: []byte("thomas")}}),
-		carrying(t, "f", "t", "nobody", &testpb.LoadBalancerStatsResponse{RpcsByPeer: map[string]int32{"a": 41}}))
+		carrying(t, "f", "t", "nobody", &testpb.LoadBalancerStatsResponse{RpcsByPeer: map[string]int32{"a": 41}}),
+	} {
+		mustAppend(t, log, version(t, event))
+	}
 	records, text := exported(t, url, "--redact", "subject,data.code,data.mail,data.age,data.friends.name,data.response_size,data.fill_username,data.payload,data.rpcs_by_peer")
 	for _, gone := range []string{"jerry", ":41,", ":41}", "thomas", "someone", "dGhvbWFz", "base64", "true"} {
 		if strings.Contains(text, gone) {

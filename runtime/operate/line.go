@@ -3,14 +3,10 @@ package operate
 import (
 	"encoding/base64"
 	"encoding/json"
-	"fmt"
 	"strings"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 )
@@ -27,6 +23,7 @@ type line struct {
 	Subject      string            `json:"subject,omitempty"`
 	Time         time.Time         `json:"time"`
 	Schema       string            `json:"dataschema"`
+	Version      string            `json:"schemaversion,omitempty"`
 	Traceparent  string            `json:"traceparent,omitempty"`
 	Data         json.RawMessage   `json:"data,omitempty"`
 	DataInBase64 string            `json:"data_base64,omitempty"`
@@ -43,6 +40,7 @@ func eventLine(record eventlog.Record) line {
 		Subject:  record.Subject,
 		Time:     record.Time.UTC(),
 		Schema:   record.Schema,
+		Version:  record.Version,
 
 		Traceparent: record.Traceparent,
 	}
@@ -61,19 +59,12 @@ func unshown(err error) string {
 	return strings.TrimLeft(strings.TrimPrefix(err.Error(), "proto:"), " \u00a0")
 }
 
-// messageJSON returns the message of an event in JSON. It is an error if this
-// program doesn't know its type, or if the message has no JSON: because it has NaN
-// in a Struct or an Any of unknown type, or its type has changed.
+// messageJSON returns the message of an event in JSON, by the version of its schema that
+// it was stored with. It is an error if neither the log nor this program knows its type, or
+// if the message has no JSON: because it has NaN in a Struct or an Any of unknown type.
 func messageJSON(record eventlog.Record) (json.RawMessage, error) {
-	kind, found := eventlog.FindMessage(record.Schema) // which knows former names, too
-	if !found {
-		var err error
-		if kind, err = protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(record.Schema)); err != nil {
-			return nil, fmt.Errorf("this program does not know the type %s", record.Schema)
-		}
-	}
-	message := kind.New().Interface()
-	if err := proto.Unmarshal(record.Data, message); err != nil {
+	message, err := eventlog.Decode(record.Event)
+	if err != nil {
 		return nil, err
 	}
 	return protojson.MarshalOptions{UseProtoNames: true}.Marshal(message)
@@ -103,6 +94,7 @@ type statsLine struct {
 	Last       eventlog.Position   `json:"last"`
 	Oldest     *time.Time          `json:"oldest,omitempty"`
 	Durability eventlog.Durability `json:"durability"`
+	Schemas    []schemaLine        `json:"schemas,omitempty"`
 	Consumers  []consumerLine      `json:"consumers"`
 }
 
@@ -138,13 +130,16 @@ func newConsumerLine(consumer eventlog.ConsumerStats) consumerLine {
 	return line
 }
 
-func logLine(stats eventlog.Stats) statsLine {
+func logLine(stats eventlog.Stats, schemas []eventlog.Schema) statsLine {
 	line := statsLine{
 		Events: stats.Events, Bytes: stats.Bytes, Free: stats.Free, First: stats.First, Last: stats.Last,
 		Durability: stats.Durability, Consumers: []consumerLine{},
 	}
 	if !stats.Oldest.IsZero() {
 		line.Oldest = &stats.Oldest
+	}
+	for _, schema := range schemas {
+		line.Schemas = append(line.Schemas, schemaLine{schema.Name, schema.Version, schema.Assumed})
 	}
 	for _, consumer := range stats.Consumers {
 		line.Consumers = append(line.Consumers, newConsumerLine(consumer))

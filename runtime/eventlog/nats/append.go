@@ -53,6 +53,9 @@ func (l *streamLog) Append(ctx context.Context, events ...eventlog.Event) ([]eve
 	if err != nil {
 		return nil, err
 	}
+	if err := l.keepSchemas(ctx, events); err != nil {
+		return nil, err
+	}
 	if err := l.do(ctx, call.try); err != nil {
 		return nil, err
 	}

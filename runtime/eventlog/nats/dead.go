@@ -166,6 +166,9 @@ func (l *streamLog) readLetter(ctx context.Context, name letterName) (letter *ev
 		}
 		return err
 	})
+	if err == nil && letter != nil {
+		err = l.findVersion(ctx, &letter.Record)
+	}
 	return letter, err
 }
 

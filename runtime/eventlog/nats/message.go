@@ -33,6 +33,7 @@ const (
 	headerSubject = "ce-subject"
 	headerTime    = "ce-time"
 	headerSchema  = "ce-dataschema"
+	headerVersion = "ce-schemaversion" // left out if it is not known
 	headerContent = "content-type"
 	headerTrace   = "traceparent" // as instrumentation of NATS has it; left out if it is empty
 )
@@ -58,13 +59,17 @@ func (c *config) message(event *eventlog.Event) *nats.Msg {
 	if !event.Time.IsZero() {
 		header[headerTime] = []string{event.Time.UTC().Format(time.RFC3339Nano)}
 	}
+	if event.Version != "" {
+		header[headerVersion] = []string{event.Version}
+	}
 	if event.Traceparent != "" {
 		header[headerTrace] = []string{event.Traceparent}
 	}
 	return &nats.Msg{Subject: c.subject(event), Header: header, Data: event.Data}
 }
 
-// parseRecord returns the event that a message of the stream contains.
+// parseRecord returns the event that a message of the stream contains. Its version may be
+// one that this process does not know (see [streamLog.findVersion]).
 func parseRecord(sequence uint64, recorded time.Time, header nats.Header, data []byte) (eventlog.Record, error) {
 	record := eventlog.Record{Position: eventlog.Position(sequence), Recorded: recorded.UTC()}
 	record.Data = data
@@ -88,6 +93,7 @@ func parseRecord(sequence uint64, recorded time.Time, header nats.Header, data [
 		}
 		*attribute.value = value
 	}
+	record.Version = header.Get(headerVersion)
 	record.Traceparent = eventlog.ParseTraceparent(header.Get(headerTrace))
 	record.Time = record.Recorded
 	if text := header.Get(headerTime); text != "" {

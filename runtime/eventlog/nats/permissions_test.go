@@ -23,7 +23,7 @@ var needed = []struct{ subject, without string }{
 	{"$JS.API.STREAM.INFO.EVENTS", "open"},
 	{"$JS.API.STREAM.INFO.EVENTS_consumers", "open"},
 	{"$JS.API.STREAM.MSG.GET.EVENTS", "append again"},
-	{"$JS.API.STREAM.MSG.GET.EVENTS_consumers", "consume"},
+	{"$JS.API.STREAM.MSG.GET.EVENTS_consumers", "open"},
 	{"$JS.API.STREAM.PURGE.EVENTS_consumers", "retry"},
 	{"$JS.API.CONSUMER.CREATE.EVENTS.*", "read"},
 	{"$JS.API.CONSUMER.MSG.NEXT.EVENTS.*", "read"},

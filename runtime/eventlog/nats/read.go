@@ -199,6 +199,9 @@ func (r *reader) follow(ctx context.Context, yield func(eventlog.Record, error) 
 		r.from.LogDeleted(ctx, position)
 		wanted := true
 		if record, err := parseRecord(meta.Sequence.Stream, meta.Timestamp, message.Header, message.Data); err == nil {
+			if err := r.log.findVersion(ctx, &record); err != nil {
+				return false, err
+			}
 			wanted = yield(record, nil)
 		} else {
 			r.from.LogForeign(ctx, position, err)

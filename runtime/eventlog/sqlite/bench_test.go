@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 )
@@ -31,6 +32,22 @@ func benchEvent() eventlog.Event {
 var benchData = []byte(strings.Repeat("0123456789", 20))
 
 func BenchmarkAppend(b *testing.B) {
+	benchmarkAppend(b, func(ctx context.Context, log eventlog.Log) error {
+		_, err := log.Append(ctx, benchEvent())
+		return err
+	})
+}
+
+// BenchmarkAppendMessages is what generated code does: it encodes a message, and stores it
+// with the version of its schema.
+func BenchmarkAppendMessages(b *testing.B) {
+	benchmarkAppend(b, func(ctx context.Context, log eventlog.Log) error {
+		_, err := eventlog.AppendMessages(ctx, log, []*wrapperspb.BytesValue{{Value: benchData}}, func(*wrapperspb.BytesValue) eventlog.Event { return benchEvent() })
+		return err
+	})
+}
+
+func benchmarkAppend(b *testing.B, appendOne func(context.Context, eventlog.Log) error) {
 	for _, callers := range []int{1, 64, 512} {
 		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
 			log, err := eventlog.Open(b.Context(), "sqlite:"+filepath.Join(b.TempDir(), "events.db"))
@@ -47,7 +64,7 @@ func BenchmarkAppend(b *testing.B) {
 			for range callers {
 				group.Go(func() {
 					for next.Add(1) <= int64(b.N) {
-						if _, err := log.Append(ctx, benchEvent()); err != nil {
+						if err := appendOne(ctx, log); err != nil {
 							b.Error(err)
 							return
 						}

@@ -1,0 +1,60 @@
+package operate
+
+import (
+	"cmp"
+	"context"
+	"flag"
+	"maps"
+	"slices"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+)
+
+// schemaLine is a version of a schema as it is printed.
+type schemaLine struct {
+	Schema  string `json:"dataschema"`
+	Version string `json:"schemaversion,omitempty"` // none: it is not known what the message was
+	Assumed bool   `json:"assumed,omitempty"`       // some events were stored before the log kept versions
+}
+
+// schemaUse is which events have a version.
+type schemaUse struct {
+	schemaLine
+	Events int64             `json:"events"`
+	First  eventlog.Position `json:"first"`
+	Last   eventlog.Position `json:"last"`
+}
+
+// listSchemas reads all events: that some have a version is all that a log keeps of it.
+func listSchemas(*flag.FlagSet) action {
+	return func(ctx context.Context, log eventlog.Log, print func(any) error) error {
+		used := map[[2]string]*schemaUse{}
+		for record, err := range log.Read(ctx, eventlog.From{}) {
+			if err != nil {
+				return err
+			}
+			key := [2]string{record.Schema, record.Version}
+			if used[key] == nil {
+				used[key] = &schemaUse{schemaLine: schemaLine{Schema: record.Schema, Version: record.Version}, First: record.Position}
+			}
+			used[key].Events++
+			used[key].Last = record.Position
+		}
+		schemas, err := eventlog.Schemas(ctx, log)
+		if err != nil {
+			return err
+		}
+		for _, use := range used {
+			use.Assumed = slices.ContainsFunc(schemas, func(s eventlog.Schema) bool { return s.Version == use.Version && s.Assumed })
+		}
+		byName := func(a, b *schemaUse) int {
+			return cmp.Or(cmp.Compare(a.Schema, b.Schema), cmp.Compare(a.First, b.First))
+		}
+		for _, use := range slices.SortedFunc(maps.Values(used), byName) {
+			if err := print(use); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
