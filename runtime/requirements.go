@@ -36,12 +36,13 @@ var requirements = []Requirement{
 	{"go.opentelemetry.io/otel/sdk", "v1.47.0", "v1.44.0"},
 	{"go.opentelemetry.io/otel/trace", "v1.47.0", "v1.44.0"},
 	{"go.yaml.in/yaml/v4", "v4.0.0", "v4.0.0"},  // the first that is stable
+	{"golang.org/x/term", "v0.47.0", "v0.47.0"}, // as the least grpc requires it
 	{"golang.org/x/time", "v0.16.0", "v0.12.0"}, // package rate, of which any version will do
 	{"google.golang.org/genproto/googleapis/rpc", // as the least grpc requires it
 		"v0.0.0-20260928230214-8a89bd6388cc", "v0.0.0-20260706201446-f0a921348800"},
 	{"google.golang.org/grpc", "v1.85.0", "v1.84.0"},       // older ones keep 60 bytes for each byte that a client sends in a frame of its own
 	{"google.golang.org/protobuf", "v1.36.12", "v1.36.11"}, // as the least grpc requires it
-	{"modernc.org/sqlite", "v1.61.1", "v1.56.0"},           // for NewConnector
+	{"modernc.org/sqlite", "v1.61.1", "v1.57.0"},           // for functions of a driver of one's own
 }
 
 // Requirements returns the modules that the whole runtime and generated code

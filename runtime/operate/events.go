@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"os"
 	"os/signal"
 	"slices"
@@ -55,6 +56,15 @@ var commands = []command{
 	{"dead discard", "Deletes dead letters for good.", true, false, discardDead},
 }
 
+// other is a subcommand of "events" that does not print lines of JSON, or that is in a file
+// which not every module has.
+type other struct {
+	about string // what it does, in a sentence
+	run   func(ctx context.Context, program string, args []string, getenv func(string) string, out io.Writer) error
+}
+
+var others = map[string]other{}
+
 func init() { server.Subcommand("events", "prints and operates the event log") }
 
 // Events runs the subcommand that args name, such as "replay", which prints each
@@ -62,6 +72,9 @@ func init() { server.Subcommand("events", "prints and operates the event log") }
 // open: --events and --config are the server's flags. The error is [flag.ErrHelp]
 // if args ask for help.
 func Events(ctx context.Context, program string, args []string, getenv func(string) string, out io.Writer) error {
+	if len(args) > 0 && others[args[0]].run != nil {
+		return others[args[0]].run(ctx, program, args[1:], getenv, out)
+	}
 	command, args := find(args)
 	if command == nil {
 		if len(args) > 0 && slices.Contains([]string{"-h", "-help", "--help", "help"}, args[0]) {
@@ -120,13 +133,16 @@ func names() (names []string) {
 	for _, command := range commands {
 		names = append(names, command.name)
 	}
-	return names
+	return append(names, slices.Sorted(maps.Keys(others))...)
 }
 
 func overview(program string, out io.Writer) {
 	fmt.Fprintf(out, "Usage: %s events COMMAND [flags]\n\nCommands:\n", program)
 	for _, command := range commands {
 		fmt.Fprintf(out, "  %-16s %s\n", command.name, command.about)
+	}
+	for _, name := range slices.Sorted(maps.Keys(others)) {
+		fmt.Fprintf(out, "  %-16s %s\n", name, others[name].about)
 	}
 	fmt.Fprintf(out, "\nFlags of a command: %s events COMMAND --help\n", program)
 }
@@ -268,15 +284,32 @@ func fromFlags(flags *flag.FlagSet) func() (eventlog.From, error) {
 		if *after != 0 {
 			return eventlog.From{}, errors.New("--after and --since exclude each other: give only one of them")
 		}
-		if ago, err := time.ParseDuration(*since); err == nil {
-			return eventlog.Since(time.Now().Add(-ago)), nil
-		}
-		at, err := time.Parse(time.RFC3339, *since)
-		if err != nil {
-			return eventlog.From{}, fmt.Errorf("--since %q: want a time such as 2026-11-22T17:05:00Z or, for 90 minutes ago, 90m", *since)
-		}
-		return eventlog.Since(at), nil
+		at, err := parseTime("since", *since)
+		return eventlog.Since(at), err
 	}
+}
+
+// untilFlag defines the flag for where to end, and returns a function that reads it.
+func untilFlag(flags *flag.FlagSet) func() (time.Time, error) {
+	until := flags.String("until", "", "only events stored before this `time`, such as 2026-11-22T17:05:00Z or, for 90 minutes ago, 90m")
+	return func() (time.Time, error) {
+		if *until == "" {
+			return time.Time{}, nil
+		}
+		return parseTime("until", *until)
+	}
+}
+
+// parseTime parses the time that a flag gives, or how long ago it is.
+func parseTime(flag, text string) (time.Time, error) {
+	if ago, err := time.ParseDuration(text); err == nil {
+		return time.Now().Add(-ago), nil
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("--%s %q: want a time such as 2026-11-22T17:05:00Z or, for 90 minutes ago, 90m", flag, text)
+	}
+	return at, nil
 }
 
 // each calls do with each item of a sequence, up to the first error.
