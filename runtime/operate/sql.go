@@ -49,6 +49,7 @@ func answer(ctx context.Context, program string, args []string, getenv func(stri
 	if !slices.Contains(query.Formats, *output) {
 		return fmt.Errorf("--output %s: want %s", *output, strings.Join(query.Formats, ", "))
 	}
+	query.GiveWay()
 	db, err := openDB(ctx, *url, chosen)
 	if err != nil {
 		return err

@@ -25,7 +25,7 @@ var errMalformed = errors.New("the data is not a protobuf message")
 func newReader(field protoreflect.FieldDescriptor) (read reader, kind string) {
 	switch {
 	case field.IsList() || field.IsMap():
-		return readWhole(field), "JSON"
+		return readRepeated(field), "JSON"
 	case field.Message() == nil:
 		return readScalar(field), scalarType(field)
 	}
@@ -39,7 +39,7 @@ func newReader(field protoreflect.FieldDescriptor) (read reader, kind string) {
 		value := field.Message().Fields().ByName("value")
 		return readInMessage(field, readScalar(value)), scalarType(value)
 	}
-	return readWhole(field), "JSON"
+	return readInMessage(field, readMessage(field.Message())), "JSON"
 }
 
 func scalarType(field protoreflect.FieldDescriptor) string {
@@ -55,22 +55,17 @@ func scalarType(field protoreflect.FieldDescriptor) string {
 	}
 }
 
-// each calls use with each record of a field: its type on the wire, what comes after the
-// tag, and the record as a whole.
-func each(data []byte, number protowire.Number, use func(kind protowire.Type, value, record []byte)) error {
+// each calls use with each record of a field, its tag included.
+func each(data []byte, number protowire.Number, use func(record []byte)) error {
 	for len(data) > 0 {
-		found, kind, tag := protowire.ConsumeTag(data)
-		if tag < 0 {
-			return errMalformed
-		}
-		size := protowire.ConsumeFieldValue(found, kind, data[tag:])
+		found, _, size := protowire.ConsumeField(data)
 		if size < 0 {
 			return errMalformed
 		}
 		if found == number {
-			use(kind, data[tag:tag+size], data[:tag+size])
+			use(data[:size])
 		}
-		data = data[tag+size:]
+		data = data[size:]
 	}
 	return nil
 }
@@ -88,7 +83,7 @@ func readScalar(field protoreflect.FieldDescriptor) reader {
 		var bits uint64
 		var text []byte
 		isSet := false
-		for len(data) > 0 { // as in each, which would cost a third more
+		for len(data) > 0 {
 			found, kind, n := protowire.ConsumeTag(data)
 			if n < 0 {
 				return nil, errMalformed
@@ -201,47 +196,72 @@ func float(number float64) driver.Value {
 
 // readInMessage reads a field by the bytes of its message. It is NULL where it is not set.
 func readInMessage(field protoreflect.FieldDescriptor, read reader) reader {
+	number := field.Number()
 	return func(data []byte) (driver.Value, error) {
 		var message []byte
 		isSet := false
-		err := each(data, field.Number(), func(kind protowire.Type, value, _ []byte) {
+		for len(data) > 0 {
+			found, kind, tag := protowire.ConsumeTag(data)
+			if tag < 0 {
+				return nil, errMalformed
+			}
+			size := protowire.ConsumeFieldValue(found, kind, data[tag:])
+			if size < 0 {
+				return nil, errMalformed
+			}
+			value := data[tag : tag+size]
+			data = data[tag+size:]
+			if found != number {
+				continue
+			}
 			switch kind {
 			case protowire.BytesType:
 				value, _ = protowire.ConsumeBytes(value)
 			case protowire.StartGroupType:
-				value, _ = protowire.ConsumeGroup(field.Number(), value)
+				value, _ = protowire.ConsumeGroup(number, value)
 			default:
-				return
+				continue
 			}
 			if isSet { // several records are one message
 				message = append(message[:len(message):len(message)], value...)
 			} else {
 				message, isSet = value, true
 			}
-		})
-		if err != nil || !isSet {
-			return nil, err
+		}
+		if !isSet {
+			return nil, nil
 		}
 		return read(message)
 	}
 }
 
-// seconds reads the fields that Timestamp and Duration have: 1 and 2.
-func seconds(data []byte) (seconds int64, nanos int32, err error) {
-	numbers := map[protowire.Number]uint64{}
-	for number := protowire.Number(1); number <= 2 && err == nil; number++ {
-		err = each(data, number, func(kind protowire.Type, value, _ []byte) {
-			if kind == protowire.VarintType {
-				numbers[number], _ = protowire.ConsumeVarint(value)
-			}
-		})
-	}
-	return int64(numbers[1]), int32(numbers[2]), err
-}
-
 // timeFormat is of fixed width, so that the order of times as text is their order in time.
 // It is the one of the attributes time and recorded, and the functions of SQLite take it.
 const timeFormat = "2006-01-02T15:04:05.000000000Z"
+
+// seconds reads the fields that Timestamp and Duration have: 1 and 2.
+func seconds(data []byte) (seconds int64, nanos int32, err error) {
+	for len(data) > 0 {
+		number, kind, tag := protowire.ConsumeTag(data)
+		if tag < 0 {
+			return 0, 0, errMalformed
+		}
+		size := protowire.ConsumeFieldValue(number, kind, data[tag:])
+		if size < 0 {
+			return 0, 0, errMalformed
+		}
+		if kind == protowire.VarintType && number <= 2 {
+			bits, _ := protowire.ConsumeVarint(data[tag:])
+			if number == 1 {
+				seconds = int64(bits)
+			} else {
+				nanos = int32(bits)
+			}
+		}
+		data = data[tag+size:]
+	}
+	return seconds, nanos, nil
+}
 
 func timestamp(data []byte) (driver.Value, error) {
 	seconds, nanos, err := seconds(data)
@@ -251,12 +271,25 @@ func timestamp(data []byte) (driver.Value, error) {
 	return formatTimestamp(seconds, nanos)
 }
 
+// formatTimestamp does what Format does for the one format of times, in a fraction of the
+// time.
 func formatTimestamp(seconds int64, nanos int32) (string, error) {
 	at := time.Unix(seconds, int64(nanos)).UTC()
-	if at.Year() < 1 || at.Year() > 9999 || nanos < 0 || nanos >= 1e9 {
+	year, month, day := at.Date()
+	if year < 1 || year > 9999 || nanos < 0 || nanos >= 1e9 {
 		return "", fmt.Errorf("a Timestamp of %d seconds and %d nanoseconds is outside of the years 1 to 9999", seconds, nanos)
 	}
-	return at.Format(timeFormat), nil
+	hour, minute, second := at.Clock()
+	text := [len(timeFormat)]byte{4: '-', 7: '-', 10: 'T', 13: ':', 16: ':', 19: '.', 29: 'Z'}
+	for _, part := range [...]struct{ from, to, number int }{
+		{0, 4, year}, {5, 7, int(month)}, {8, 10, day}, {11, 13, hour}, {14, 16, minute}, {17, 19, second}, {20, 29, int(nanos)},
+	} {
+		for i := part.to - 1; i >= part.from; i-- {
+			text[i] = byte('0' + part.number%10)
+			part.number /= 10
+		}
+	}
+	return string(text[:]), nil
 }
 
 func duration(data []byte) (driver.Value, error) {
@@ -264,29 +297,19 @@ func duration(data []byte) (driver.Value, error) {
 	return float64(seconds) + float64(nanos)/1e9, err
 }
 
-// readWhole reads a field of any kind, in JSON.
-func readWhole(field protoreflect.FieldDescriptor) reader {
+// readRepeated reads a list or a map, in JSON.
+func readRepeated(field protoreflect.FieldDescriptor) reader {
 	kind := dynamicpb.NewMessageType(field.ContainingMessage())
 	options := proto.UnmarshalOptions{AllowPartial: true}
 	return func(data []byte) (driver.Value, error) {
 		var records []byte
-		count := 0
-		err := each(data, field.Number(), func(_ protowire.Type, _, record []byte) {
-			if count++; count == 1 {
-				records = record
-			} else {
-				records = append(records[:len(records):len(records)], record...)
-			}
-		})
-		if err != nil || (count == 0 && field.HasPresence()) {
+		err := each(data, field.Number(), func(record []byte) { records = append(records, record...) })
+		if err != nil {
 			return nil, err
 		}
 		message := kind.New()
 		if err := options.Unmarshal(records, message.Interface()); err != nil {
 			return nil, err
-		}
-		if field.HasPresence() && !message.Has(field) {
-			return nil, nil
 		}
 		text, err := appendField(nil, field, message.Get(field))
 		if err != nil {
