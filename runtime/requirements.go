@@ -28,6 +28,7 @@ var requirements = []Requirement{
 	{"connectrpc.com/connect/v2", "v2.0.2", "v2.0.2"},    // the first that is stable of those with untyped handlers
 	{"github.com/google/uuid", "v1.6.0", "v1.6.0"},       // for NewV7
 	{"github.com/nats-io/nats.go", "v1.55.0", "v1.55.0"}, // older ones call it a closed connection if a request is cut off
+	{"github.com/parquet-go/parquet-go", "v0.32.0", "v0.32.0"},
 	{"github.com/prometheus/client_golang", "v1.25.0", "v1.23.0"},
 	{"github.com/rs/cors", "v1.11.1", "v1.11.1"},       // older ones take many allocations for a long header
 	{"go.opentelemetry.io/otel", "v1.47.0", "v1.44.0"}, // as the least grpc requires it, and so the next four

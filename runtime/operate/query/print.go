@@ -143,12 +143,12 @@ func cell(value any) string {
 	case []byte:
 		return "x'" + hex.EncodeToString(value) + "'"
 	default:
-		return terminal.Text(plain(value))
+		return terminal.Text(Text(value))
 	}
 }
 
-// plain returns a value as text.
-func plain(value any) string {
+// Text returns a value as CSV has it: NULL as nothing, and bytes in base64.
+func Text(value any) string {
 	switch value := value.(type) {
 	case nil:
 		return ""
@@ -156,6 +156,8 @@ func plain(value any) string {
 		return value
 	case []byte:
 		return base64.StdEncoding.EncodeToString(value)
+	case bool: // which SQL has as a number
+		return map[bool]string{true: "1", false: "0"}[value]
 	case float64:
 		return strconv.FormatFloat(value, 'g', -1, 64)
 	default:
@@ -171,7 +173,7 @@ func printCSV(out *bufio.Writer, columns []string, rows *sql.Rows) error {
 	record := make([]string, len(columns))
 	err := eachRow(rows, len(columns), func(values []any) error {
 		for i, value := range values {
-			record[i] = plain(value)
+			record[i] = Text(value)
 		}
 		return writer.Write(record)
 	})
@@ -201,10 +203,10 @@ func printJSON(out *bufio.Writer, columns []string, rows *sql.Rows) error {
 			line.WriteByte(':')
 			switch typed := value.(type) {
 			case []byte:
-				value = plain(typed)
+				value = Text(typed)
 			case float64:
 				if math.IsInf(typed, 0) {
-					value = plain(typed)
+					value = Text(typed)
 				}
 			}
 			if err := encoder.Encode(value); err != nil {

@@ -152,29 +152,21 @@ func (db *DB) eventData(_ *sqlite.FunctionContext, args []driver.Value) (driver.
 
 // makeViews makes the views of a table.
 func (db *DB) makeViews(ctx context.Context, source source, condition string) error {
-	first := map[string]int{} // the index of the first field of a view, by its message
-	for _, known := range messages(source.versions) {
-		view := newView(known.current, known.versions, known.schemas)
-		first[view.Message] = len(db.fields)
-		db.Views, db.fields = append(db.Views, view), append(db.fields, view.fields...)
-		whole := &field{read: readMessage(known.current), versions: map[int64]reader{}}
-		for _, version := range known.versions {
-			whole.versions[version.number] = readMessage(version.message)
-		}
-		for _, schema := range known.schemas {
-			db.whole[schema] = whole
-		}
+	var of map[string]*message
+	db.Views, of = makeTables(source.versions)
+	for schema, known := range of {
+		db.whole[schema] = known.whole()
 	}
-	name(db.Views)
 	all := "CREATE TEMP VIEW events AS SELECT position, recorded, source, id, type, subject, time, schema, traceparent, " +
 		"event_data(data, version, schema) AS data FROM " + source.table + " WHERE true" + condition
 	if _, err := db.pool.ExecContext(ctx, all); err != nil {
 		return err
 	}
-	for i := range db.Views {
-		if _, err := db.pool.ExecContext(ctx, db.Views[i].definition(source.table, condition, first[db.Views[i].Message])); err != nil {
-			return fmt.Errorf("the view of %s: %w", db.Views[i].Message, err)
+	for _, view := range db.Views {
+		if _, err := db.pool.ExecContext(ctx, view.definition(source.table, condition, len(db.fields))); err != nil {
+			return fmt.Errorf("the view of %s: %w", view.Message, err)
 		}
+		db.fields = append(db.fields, view.fields...)
 	}
 	return nil
 }
@@ -186,9 +178,20 @@ type message struct {
 	schemas  []string
 }
 
-// messages returns the types of messages that there are views of.
-func messages(versions []namedVersion) (known []*message) {
-	of := map[string]*message{} // by the schemas
+// whole returns the message as a field that reads all of it.
+func (m *message) whole() *field {
+	whole := &field{read: readMessage(m.current), versions: map[int64]reader{}}
+	for _, version := range m.versions {
+		whole.versions[version.number] = readMessage(version.message)
+	}
+	return whole
+}
+
+// makeTables returns the views that there are, by their names, and their messages by the
+// schemas of events.
+func makeTables(versions []namedVersion) (views []View, of map[string]*message) {
+	of = map[string]*message{}
+	var known []*message
 	for _, kind := range eventlog.Messages() {
 		name := string(kind.Descriptor().FullName())
 		added := &message{current: kind.Descriptor(), schemas: append([]string{name}, eventlog.FormerNames(name)...)}
@@ -209,7 +212,11 @@ func messages(versions []namedVersion) (known []*message) {
 			in.current = version.message // the last one
 		}
 	}
-	return known
+	for _, message := range known {
+		views = append(views, newView(message.current, message.versions, message.schemas))
+	}
+	name(views)
+	return views, of
 }
 
 // Query runs a query, or several with semicolons between them, of which the last one
@@ -220,14 +227,8 @@ func (db *DB) Query(ctx context.Context, query string) (*sql.Rows, error) {
 
 // Unread returns what could not be read in queries so far, and was NULL: the column of the
 // view, how many values, and why the first of them.
-func (db *DB) Unread() (sentences []string) {
-	for _, view := range db.Views {
-		for i, field := range view.fields {
-			if field.failed.count > 0 {
-				sentences = append(sentences, field.failed.sentence(view.Name+"."+view.Columns[len(attributes)+i].Name))
-			}
-		}
-	}
+func (db *DB) Unread() []string {
+	sentences := unread(db.Views)
 	for schema, whole := range db.whole {
 		if whole.failed.count > 0 {
 			sentences = append(sentences, whole.failed.sentence("events.data of "+schema))
@@ -235,6 +236,17 @@ func (db *DB) Unread() (sentences []string) {
 	}
 	slices.Sort(sentences)
 	return slices.Compact(sentences)
+}
+
+func unread(views []View) (sentences []string) {
+	for _, view := range views {
+		for i, field := range view.fields {
+			if field.failed.count > 0 {
+				sentences = append(sentences, field.failed.sentence(view.Name+"."+view.Columns[len(attributes)+i].Name))
+			}
+		}
+	}
+	return sentences
 }
 
 func (f *failures) sentence(column string) string {

@@ -34,6 +34,10 @@ var attributes = []Column{
 	{"type", "TEXT", ""}, {"subject", "TEXT", ""}, {"time", "TEXT", "time"},
 }
 
+// Attributes is how many columns of a view are attributes: the first ones, which are never
+// NULL.
+var Attributes = len(attributes)
+
 // field is a field of a message, as each version of it has it. What a field is called and
 // what it is may have changed; its number is what it is known by.
 type field struct {
@@ -89,7 +93,8 @@ func (v *View) addField(number protoreflect.FieldNumber, current protoreflect.Me
 			continue // what it has of the number is from a newer program
 		}
 		var before string
-		if added.versions[version.number], before = newReader(was); before != kind {
+		added.versions[version.number], before = newReader(was)
+		if before != kind || kind != "JSON" && was.Enum() == nil && about(was) != about(known) {
 			kind = ""
 		}
 	}
