@@ -189,6 +189,7 @@ bench: plugins ## measure: the plugin as a process, the event log, an RPC with a
 	cd bench && $(GO) test -run '^$$' -bench . -benchmem ./...
 	cd bench && $(GO) run ./plugin
 	cd bench && $(GO) run ./events
+	cd bench && $(GO) run ./sql
 	cd bench && $(GO) run ./server
 
 .PHONY: sizes

@@ -28,6 +28,7 @@ var requirements = []Requirement{
 	{"connectrpc.com/connect/v2", "v2.0.2", "v2.0.2"},    // the first that is stable of those with untyped handlers
 	{"github.com/google/uuid", "v1.6.0", "v1.6.0"},       // for NewV7
 	{"github.com/nats-io/nats.go", "v1.55.0", "v1.55.0"}, // older ones call it a closed connection if a request is cut off
+	{"github.com/parquet-go/parquet-go", "v0.32.0", "v0.32.0"},
 	{"github.com/prometheus/client_golang", "v1.25.0", "v1.23.0"},
 	{"github.com/rs/cors", "v1.11.1", "v1.11.1"},       // older ones take many allocations for a long header
 	{"go.opentelemetry.io/otel", "v1.47.0", "v1.44.0"}, // as the least grpc requires it, and so the next four
@@ -36,12 +37,13 @@ var requirements = []Requirement{
 	{"go.opentelemetry.io/otel/sdk", "v1.47.0", "v1.44.0"},
 	{"go.opentelemetry.io/otel/trace", "v1.47.0", "v1.44.0"},
 	{"go.yaml.in/yaml/v4", "v4.0.0", "v4.0.0"},  // the first that is stable
+	{"golang.org/x/term", "v0.47.0", "v0.47.0"}, // as the least grpc requires it
 	{"golang.org/x/time", "v0.16.0", "v0.12.0"}, // package rate, of which any version will do
 	{"google.golang.org/genproto/googleapis/rpc", // as the least grpc requires it
 		"v0.0.0-20260928230214-8a89bd6388cc", "v0.0.0-20260706201446-f0a921348800"},
 	{"google.golang.org/grpc", "v1.85.0", "v1.84.0"},       // older ones keep 60 bytes for each byte that a client sends in a frame of its own
 	{"google.golang.org/protobuf", "v1.36.12", "v1.36.11"}, // as the least grpc requires it
-	{"modernc.org/sqlite", "v1.61.1", "v1.56.0"},           // for NewConnector
+	{"modernc.org/sqlite", "v1.61.1", "v1.57.0"},           // for functions of a driver of one's own
 }
 
 // Requirements returns the modules that the whole runtime and generated code

@@ -286,15 +286,32 @@ func fromFlags(flags *flag.FlagSet) func() (eventlog.From, error) {
 		if *after != 0 {
 			return eventlog.From{}, errors.New("--after and --since exclude each other: give only one of them")
 		}
-		if ago, err := time.ParseDuration(*since); err == nil {
-			return eventlog.Since(time.Now().Add(-ago)), nil
-		}
-		at, err := time.Parse(time.RFC3339, *since)
-		if err != nil {
-			return eventlog.From{}, fmt.Errorf("--since %q: want a time such as 2026-11-22T17:05:00Z or, for 90 minutes ago, 90m", *since)
-		}
-		return eventlog.Since(at), nil
+		at, err := parseTime("since", *since)
+		return eventlog.Since(at), err
 	}
+}
+
+// untilFlag defines the flag for where to end, and returns a function that reads it.
+func untilFlag(flags *flag.FlagSet) func() (time.Time, error) {
+	until := flags.String("until", "", "only events stored before this `time`, such as 2026-11-22T17:05:00Z or, for 90 minutes ago, 90m")
+	return func() (time.Time, error) {
+		if *until == "" {
+			return time.Time{}, nil
+		}
+		return parseTime("until", *until)
+	}
+}
+
+// parseTime parses the time that a flag gives, or how long ago it is.
+func parseTime(flag, text string) (time.Time, error) {
+	if ago, err := time.ParseDuration(text); err == nil {
+		return time.Now().Add(-ago), nil
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("--%s %q: want a time such as 2026-11-22T17:05:00Z or, for 90 minutes ago, 90m", flag, text)
+	}
+	return at, nil
 }
 
 // each calls do with each item of a sequence, up to the first error.

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
@@ -183,5 +184,41 @@ func TestNothingIsWrittenIfItCantBeRedacted(t *testing.T) {
 	files, err := os.ReadDir(filepath.Dir(to))
 	if text, _ := os.ReadFile(to); err != nil || string(text) != "before" || len(files) != 1 {
 		t.Errorf("the file is %q, beside %d others, %v", text, len(files)-1, err)
+	}
+}
+
+func TestExportWritesCSV(t *testing.T) {
+	eventlog.RegisterMessage[*durationpb.Duration]()
+	log, url := openLog(t)
+	quoted, later := known(t, `say "a", b`), known(t, "c")
+	later.Type = "order.paid"
+	mustAppend(t, log, quoted, later)
+	file := filepath.Join(t.TempDir(), "durations.csv")
+	out, err := run(t, url, "export", "--format", "csv", "--message", "duration", "--type", "order.placed", "--to", file)
+	if err != nil || !strings.Contains(out, `"exported":1`) {
+		t.Fatalf("got %s (%v)", out, err)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(string(text), "\n")
+	if lines[0] != "position,recorded,source,id,type,subject,time,seconds,nanos" {
+		t.Errorf("the first line is %s", lines[0])
+	}
+	if len(lines) != 3 || !strings.HasPrefix(lines[1], "1,") || !strings.Contains(lines[1], `,shop,"say ""a"", b",order.placed,jerry,`) || !strings.HasSuffix(lines[1], ",90,0") {
+		t.Errorf("got %q", lines)
+	}
+}
+
+func TestExportRefusesAFormatThatItDoesNotHave(t *testing.T) {
+	_, url := openLog(t)
+	for format, want := range map[string]string{
+		"xml":     "--format xml: want csv, ndjson",
+		"parquet": `import _ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/operate/parquet" in its main, and generate again`,
+	} {
+		if _, err := run(t, url, "export", "--to", "x", "--format", format); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
 	}
 }

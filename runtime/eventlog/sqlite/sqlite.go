@@ -220,6 +220,10 @@ func openWriter(ctx context.Context, path string, parameters parameters) (_ *fil
 	return log, nil
 }
 
+// File returns the path of the file, for those who read it by SQL. Its layout is that of
+// this package: nobody else may change it.
+func (l *fileLog) File() string { return l.path }
+
 // Close implements [eventlog.Log].
 func (l *fileLog) Close() error {
 	l.closing.Do(func() { l.closingErr = l.close() })

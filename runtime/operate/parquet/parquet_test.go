@@ -1,0 +1,172 @@
+package parquet_test
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bufbuild/protocompile"
+	"github.com/parquet-go/parquet-go"
+	"google.golang.org/protobuf/encoding/prototext"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/dynamicpb"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog/sqlite"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/operate"
+	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/operate/parquet"
+)
+
+const orders = `
+	syntax = "proto3";
+	package shop.v1;
+	import "google/protobuf/timestamp.proto";
+	import "google/protobuf/wrappers.proto";
+	message OrderEvent {
+		string user_id = 1; int64 amount = 2; optional int32 discount = 3; Status status = 4; google.protobuf.Timestamp placed = 5;
+		Money total = 6; repeated string tags = 7; bytes signature = 8; double weight = 9; bool gift = 10; uint64 serial = 11;
+		google.protobuf.BoolValue sure = 12;
+	}
+	enum Status { STATUS_UNSPECIFIED = 0; STATUS_PAID = 1; }
+	message Money { string currency = 1; int64 cents = 2; }
+`
+
+// appendEvents makes a log that has the messages as events, and returns its URL.
+func appendEvents(t *testing.T, name string, messages ...string) string {
+	t.Helper()
+	compiler := protocompile.Compiler{Resolver: protocompile.WithStandardImports(&protocompile.SourceResolver{
+		Accessor: protocompile.SourceAccessorFromMap(map[string]string{"test.proto": orders}),
+	})}
+	files, err := compiler.Compile(t.Context(), "test.proto")
+	if err != nil {
+		t.Fatal(err)
+	}
+	kind := files[0].FindDescriptorByName(protoreflect.FullName("shop.v1." + name)).(protoreflect.MessageDescriptor)
+	url := "sqlite:" + filepath.Join(t.TempDir(), "events.db")
+	log, err := eventlog.Open(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	for i, text := range messages {
+		message := dynamicpb.NewMessage(kind)
+		if err := prototext.Unmarshal([]byte(text), message); err != nil {
+			t.Fatal(err)
+		}
+		data, err := proto.Marshal(message)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = log.Append(t.Context(), eventlog.Event{ID: string(rune('a' + i)), Source: "shop", Type: "order.placed", Schema: string(kind.FullName()),
+			Version: eventlog.SchemaOf(kind).Version, Data: data, Time: time.Date(2026, 11, 28, 12, 0, 0, 5000, time.UTC)})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return url
+}
+
+func export(t *testing.T, url string, args ...string) (file string, err error) {
+	t.Helper()
+	file = filepath.Join(t.TempDir(), "orders.parquet")
+	args = append([]string{"export", "--events", url, "--format", "parquet", "--to", file}, args...)
+	return file, operate.Events(context.Background(), "shop-server", args, func(string) string { return "" }, &bytes.Buffer{})
+}
+
+const paid = `user_id: "ann" amount: 9007199254740993 discount: 0 status: STATUS_PAID placed { seconds: 1796000000 nanos: 5000 }
+	total { currency: "EUR" cents: 50 } tags: "a" tags: "b" signature: "\x00\xff" weight: nan gift: true serial: 18446744073709551615 sure { value: true }`
+
+func TestEachColumnHasItsType(t *testing.T) {
+	file, err := export(t, appendEvents(t, "OrderEvent", paid, ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer opened.Close()
+	about, err := opened.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, err := parquet.OpenFile(opened, about.Size())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `message order_event {
+	required int64 position (INT(64,true));
+	required int64 recorded (TIMESTAMP(isAdjustedToUTC=true,unit=MICROS));
+	required binary source (STRING);
+	required binary id (STRING);
+	required binary type (STRING);
+	required binary subject (STRING);
+	required int64 time (TIMESTAMP(isAdjustedToUTC=true,unit=MICROS));
+	optional binary user_id (STRING);
+	optional int64 amount (INT(64,true));
+	optional int64 discount (INT(64,true));
+	optional binary status (STRING);
+	optional int64 placed (TIMESTAMP(isAdjustedToUTC=true,unit=MICROS));
+	optional binary total (JSON);
+	optional binary tags (JSON);
+	optional binary signature;
+	optional double weight;
+	optional boolean gift;
+	optional int64 serial (INT(64,false));
+	optional boolean sure;
+}`
+	if got := read.Schema().String(); got != want {
+		t.Errorf("the file has the schema\n%s\nwant\n%s", got, want)
+	}
+	rows := parquet.NewReader(opened)
+	defer rows.Close()
+	all := make([]parquet.Row, 2)
+	if n, _ := rows.ReadRows(all); n != 2 {
+		t.Fatalf("read %d rows, want 2", n)
+	}
+	for i, want := range []string{
+		`1 · shop a order.placed  1795867200000005 ann 9007199254740993 0 STATUS_PAID 1796000000000005 {"currency":"EUR","cents":50} ["a","b"] ` + "\x00\xff" + ` NaN true -1 true`,
+		`2 · shop b order.placed  1795867200000005  0 <null> STATUS_UNSPECIFIED <null> <null> []  0 false 0 <null>`,
+	} {
+		var got []string
+		for j, value := range all[i] {
+			if j == 1 { // when it was stored
+				value = parquet.ByteArrayValue([]byte("·"))
+			}
+			got = append(got, value.String())
+		}
+		if text := strings.Join(got, " "); text != want {
+			t.Errorf("row %d:\n%q\nwant\n%q", i, text, want)
+		}
+	}
+}
+
+// What is exported can be chosen.
+func TestAFileHasOneMessage(t *testing.T) {
+	url := appendEvents(t, "OrderEvent", "amount: 5", "amount: 6")
+	for args, want := range map[string]int64{"": 2, "--after 1": 1, "--type order.paid": 0, "--until 1h": 0, "--message order_event": 2, "--message shop.v1.OrderEvent": 2} {
+		file, err := export(t, url, strings.Fields(args)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		read, err := parquet.OpenFile(bytes.NewReader(text), int64(len(text)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := read.NumRows(); got != want {
+			t.Errorf("%q: %d rows, want %d", args, got, want)
+		}
+	}
+	if _, err := export(t, url, "--message", "stock"); err == nil || !strings.Contains(err.Error(), "there is no message stock: there are order_event") {
+		t.Errorf("got %v, want the messages that there are", err)
+	}
+}

@@ -1,0 +1,7 @@
+package query
+
+// What tests compare with.
+var (
+	AppendField = appendField
+	IsWhole     = isWhole
+)

@@ -1,0 +1,6 @@
+//go:build !unix
+
+package query
+
+// GiveWay does nothing here.
+func GiveWay() {}
