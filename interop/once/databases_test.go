@@ -22,10 +22,11 @@ import (
 
 // database is a server of a database, which this test program has started.
 type database struct {
-	name string
 	// create makes an empty database, and returns what connects to it: as the user who
 	// may do everything.
 	create func(testing.TB) driver.Connector
+	// url makes an empty database, and returns where it is, as open takes it.
+	url func(testing.TB) string
 }
 
 var created atomic.Int64
@@ -56,19 +57,24 @@ func startPostgreSQL(t testing.TB) database {
 	bin := filepath.Dir(program(t, "initdb", "/usr/lib/postgresql/*/bin"))
 	run(t, "postgres", filepath.Join(bin, "initdb"), "-D", filepath.Join(dir, "data"), "-A", "trust", "-U", "postgres", "--no-sync")
 	serve(t, "postgres", syscall.SIGINT, filepath.Join(bin, "postgres"), "-D", filepath.Join(dir, "data"), "-k", dir, "-c", "listen_addresses=", "-c", "fsync=off")
+	source := func(name string) string { return fmt.Sprintf("host=%s user=postgres dbname=%s", dir, name) }
 	connector := func(name string) driver.Connector {
-		config, err := pgx.ParseConfig(fmt.Sprintf("host=%s user=postgres dbname=%s", dir, name))
+		config, err := pgx.ParseConfig(source(name))
 		if err != nil {
 			t.Fatal(err)
 		}
 		return stdlib.GetConnector(*config)
 	}
 	ready(t, connector("postgres"))
-	return database{"PostgreSQL", func(t testing.TB) driver.Connector {
+	create := func(t testing.TB) string {
 		name := fmt.Sprint("once", created.Add(1))
 		execute(t, connector("postgres"), "CREATE DATABASE "+name)
-		return connector(name)
-	}}
+		return name
+	}
+	return database{
+		create: func(t testing.TB) driver.Connector { return connector(create(t)) },
+		url:    func(t testing.TB) string { return "pgx " + source(create(t)) },
+	}
 }
 
 // startMariaDB starts a server with a folder of its own, at a socket in it.
@@ -80,9 +86,13 @@ func startMariaDB(t testing.TB) database {
 	data, socket := filepath.Join(dir, "data"), filepath.Join(dir, "socket")
 	run(t, "mysql", install, "--no-defaults", "--datadir="+data, "--auth-root-authentication-method=normal", "--skip-test-db")
 	serve(t, "mysql", syscall.SIGTERM, server, "--no-defaults", "--datadir="+data, "--socket="+socket, "--skip-networking", "--pid-file="+filepath.Join(dir, "pid"), "--innodb-flush-log-at-trx-commit=2", "--innodb-lock-wait-timeout=20")
-	connector := func(name string) driver.Connector {
+	config := func(name string) *mysql.Config {
 		config := mysql.NewConfig()
 		config.User, config.Net, config.Addr, config.DBName = "root", "unix", socket, name
+		return config
+	}
+	connector := func(name string) driver.Connector {
+		config := config(name)
 		config.Logger = &mysql.NopLogger{}
 		connector, err := mysql.NewConnector(config)
 		if err != nil {
@@ -91,11 +101,15 @@ func startMariaDB(t testing.TB) database {
 		return connector
 	}
 	ready(t, connector(""))
-	return database{"MariaDB", func(t testing.TB) driver.Connector {
+	create := func(t testing.TB) string {
 		name := fmt.Sprint("once", created.Add(1))
 		execute(t, connector(""), "CREATE DATABASE "+name)
-		return connector(name)
-	}}
+		return name
+	}
+	return database{
+		create: func(t testing.TB) driver.Connector { return connector(create(t)) },
+		url:    func(t testing.TB) string { return "mysql " + config(create(t)).FormatDSN() },
+	}
 }
 
 // folder makes a folder for a server. Its path is short, because that of a socket is
@@ -129,7 +143,7 @@ func credential(owner string) *syscall.Credential {
 func command(t testing.TB, owner, name string, args ...string) *exec.Cmd {
 	command := exec.Command(name, args...)
 	command.Dir = "/"
-	command.SysProcAttr = &syscall.SysProcAttr{Credential: credential(owner), Pdeathsig: syscall.SIGKILL}
+	command.SysProcAttr = &syscall.SysProcAttr{Credential: credential(owner)}
 	return command
 }
 
