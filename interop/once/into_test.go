@@ -3,7 +3,7 @@ package once_test
 import (
 	"testing"
 
-	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog/into/intotest"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/exactlyonce/intotest"
 )
 
 func TestIntoPostgreSQL(t *testing.T) { intotest.Run(t, startPostgreSQL(t).create) }

@@ -14,10 +14,10 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/exactlyonce/outboxtest"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog/into"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/outbox"
-	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/outbox/outboxtest"
 )
 
 func TestOutboxPostgreSQL(t *testing.T) {

@@ -7,7 +7,7 @@ import (
 
 	"modernc.org/sqlite"
 
-	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/outbox/outboxtest"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/exactlyonce/outboxtest"
 )
 
 func TestSQLite(t *testing.T) {

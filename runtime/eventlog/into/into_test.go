@@ -7,7 +7,7 @@ import (
 
 	"modernc.org/sqlite"
 
-	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog/into/intotest"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/exactlyonce/intotest"
 )
 
 func TestSQLite(t *testing.T) {
