@@ -109,9 +109,6 @@ var ErrUnreachable = errors.New("the database can't be reached")
 // exists reports whether a table can be read. A CREATE TABLE IF NOT EXISTS would fail in
 // PostgreSQL, even if there is one, for a user who may make none.
 func exists(ctx context.Context, db *sql.DB, table Table) bool {
-	rows, err := db.QueryContext(ctx, "SELECT 1 FROM "+table.Name+" WHERE 1 = 0")
-	if err != nil {
-		return false
-	}
-	return errors.Join(rows.Err(), rows.Close()) == nil
+	var count int
+	return db.QueryRowContext(ctx, "SELECT count(*) FROM "+table.Name+" WHERE 1 = 0").Scan(&count) == nil
 }

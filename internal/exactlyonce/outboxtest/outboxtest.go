@@ -203,6 +203,9 @@ func late(t *testing.T, f *fixture) {
 			}
 			naive = append(naive, subject)
 		}
+		if rows.Err() != nil {
+			t.Fatal(rows.Err())
+		}
 	}
 	slow, fast := f.begin(t), f.begin(t)
 	f.append(t, slow, "slow")
