@@ -373,12 +373,15 @@ func away(t *testing.T, f *fixture) {
 
 func anotherLog(t *testing.T, f *fixture) {
 	until(t, memory(t, "a", "b", "c"), f.db, f.write)
+	restored := memory(t, "a", "b")
+	know(t, restored, 2)
 	for name, log := range map[string]eventlog.Log{
 		"shorter":      memory(t, "a", "b"),
+		"restored":     restored,
 		"other events": memory(t, "x", "y", "z", "a"),
 		"empty":        memory(t),
 	} {
-		err := into.ConsumeMessages(t.Context(), log, f.db, consumer, f.write)
+		err := refusal(t, log, f)
 		if !errors.Is(err, eventlog.ErrReplaced) || !strings.Contains(err.Error(), "UPDATE event_consumers") {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -391,16 +394,29 @@ func anotherLog(t *testing.T, f *fixture) {
 	f.check(t, "a", "b", "c", "x", "y", "z")
 }
 
-func emptyDatabase(t *testing.T, f *fixture) {
-	log := memory(t, "a", "b")
+// know has a log know a position of the consumer.
+func know(t *testing.T, log eventlog.Log, position eventlog.Position) {
+	t.Helper()
 	hold, err := log.Hold(t.Context(), consumer)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(hold.Commit(t.Context(), 2), hold.Release()); err != nil {
+	if err := errors.Join(hold.Commit(t.Context(), position), hold.Release()); err != nil {
 		t.Fatal(err)
 	}
-	err = into.ConsumeMessages(t.Context(), log, f.db, consumer, f.write)
+}
+
+// refusal returns the error with which a consumer does not begin, or nil if it does.
+func refusal(t *testing.T, log eventlog.Log, f *fixture) error {
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	return into.ConsumeMessages(ctx, log, f.db, consumer, f.write)
+}
+
+func emptyDatabase(t *testing.T, f *fixture) {
+	log := memory(t, "a", "b")
+	know(t, log, 2)
+	err := refusal(t, log, f)
 	if !errors.Is(err, eventlog.ErrReplaced) || !strings.Contains(err.Error(), "SET position = 2 ") {
 		t.Errorf("%v", err)
 	}
