@@ -348,7 +348,8 @@ func takenOver(t *testing.T, f *fixture) {
 	f.check(t, all...)
 }
 
-// away has the database refuse connections for longer than an event is tried.
+// away has the database refuse connections for longer than an event is tried, and stops
+// the consumer meanwhile.
 func away(t *testing.T, f *fixture) {
 	log := memory(t, "a", "b")
 	connector := &refusing{Connector: f.connector}
@@ -360,11 +361,11 @@ func away(t *testing.T, f *fixture) {
 	connector.refuses.Store(true)
 	appendTo(t, log, "c")
 	eventually(t, "it has tried", func() bool { return connector.refused.Load() > 3 })
-	connector.refuses.Store(false)
-	isHandled(t, log)
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
+	connector.refuses.Store(false)
+	until(t, log, db, f.write)
 	if letters := dead(t, log); len(letters) > 0 {
 		t.Errorf("%q are dead letters", letters)
 	}
