@@ -12,7 +12,7 @@ GOLDENS  := $(patsubst %,./%/...,$(wildcard testdata/*/golden))
 LINTED   := . bench examples/receiver
 # What CI tests of interop: the others build the libraries of Kubernetes, Prometheus and
 # OpenTelemetry's collector, which takes minutes. make interop tests all.
-SAMPLE   := ./browser ./clients ./cloudevents ./conformance
+SAMPLE   := ./browser ./clients ./cloudevents ./conformance ./once
 EXAMPLES := examples/receiver examples/custom examples/clickstream examples/adopt examples/hooked
 TYPESCRIPT := examples/languages/typescript
 # Tests write many small files: into /dev/shm if it has 8 GB, where that takes a tenth of the
@@ -69,6 +69,8 @@ test-others:
 missing:
 	@for program in protoc buf strace grpc_python_plugin sqlite3 jq openssl node npm chromium bash zsh fish systemd-analyze; do \
 		command -v $$program >/dev/null || echo "skipping the tests that need $$program, which is not installed"; done
+	@command -v mariadbd >/dev/null || test -x /usr/sbin/mariadbd || echo "skipping the tests that need mariadbd, which is not installed"
+	@command -v initdb >/dev/null || test -n "$$(ls /usr/lib/postgresql/*/bin/initdb 2>/dev/null)" || echo "skipping the tests that need PostgreSQL's initdb, which is not installed"
 	@python3 -c 'import grpc, google.protobuf' 2>/dev/null || /usr/bin/python3 -c 'import grpc, google.protobuf' 2>/dev/null || \
 		echo "skipping the tests that need Python's grpc, which is not installed"
 	@test -d .tools/typescript/node_modules || echo "skipping the tests that need the client in TypeScript, which make tools installs"
@@ -100,6 +102,11 @@ backup: ## make a backup of a log of 1 GB beside 50 commits a second, crash the 
 .PHONY: copy
 copy: ## copy a million events from a file to three NATS servers, under load, and back, killed five times (minutes)
 	EVENTLOG_COPY_EVENTS=1000000 $(GO) test -count=1 -timeout 60m -v -run ALogIsMovedToACluster ./runtime/eventlog/nats
+
+.PHONY: exactly-once
+exactly-once: ## kill a sender, a service, a consumer and the nodes of a cluster: rows written = events stored = effects (8 minutes); KILLS=20 for fewer
+	ONCE_KILLS=$(or $(KILLS),100) $(GO) test -count=1 -timeout 10m -v ./internal/exactlyonce
+	cd interop && ONCE_KILLS=$(or $(KILLS),100) $(GO) test -count=1 -timeout 30m -v -run Killed ./once
 
 .PHONY: shadow
 shadow: ## have a consumer with three mistakes take 100,000 stored events, and print what is found (15 seconds)

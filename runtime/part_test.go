@@ -161,7 +161,7 @@ func TestReachedRefusesWhatThereIsNot(t *testing.T) {
 			t.Errorf("it has a package %q", pkg)
 		}
 		_, err := runtime.Reached("server", pkg)
-		if err == nil || !strings.Contains(err.Error(), "client, cloudevents, command, eventid, ") {
+		if err == nil || !strings.Contains(err.Error(), "client, cloudevents, command, dialect, eventid, ") {
 			t.Errorf("error for %q is %v, want one that names the packages there are", pkg, err)
 		}
 	}

@@ -1,0 +1,454 @@
+// Package intotest tests what package into promises, on any database.
+package intotest
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/dialect"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog/into"
+	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog/memory" // the logs of these tests
+	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog/sqlite" //
+)
+
+// Run tests what is promised. connect makes an empty database, and returns what connects
+// to it.
+func Run(t *testing.T, connect func(testing.TB) driver.Connector) {
+	for _, test := range []struct {
+		name string
+		test func(*testing.T, *fixture)
+	}{
+		{"EachEventHasItsEffectOnce", eachOnce},
+		{"WhatFailsHasNoEffectUntilItIsTriedAgain", deadLetters},
+		{"ADeadLetterOfAnEventThatHadItsEffectHasNone", strayLetter},
+		{"OthersGoOnBesideOneThatFails", besideOneThatFails},
+		{"ACommitWhoseAnswerIsLostIsNotRepeated", lostAnswer},
+		{"AProcessThatWasTakenOverFromHasNoEffect", takenOver},
+		{"ADatabaseThatIsAwayMakesNoDeadLetters", away},
+		{"AnotherLogIsRefused", anotherLog},
+		{"AnEmptyDatabaseIsRefusedToAConsumerThatTheLogKnows", emptyDatabase},
+		{"EventsOfOtherTypesArePassedOver", passedOver},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f := &fixture{connector: connect(t)}
+			f.db = f.open(t)
+			database, err := dialect.Of(t.Context(), f.db)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f.dialect = database
+			// No key makes an effect that comes twice fail: it is seen.
+			if _, err := f.db.ExecContext(t.Context(), database.Create(dialect.Table{Name: "effects", Columns: "id NAME NOT NULL"})); err != nil {
+				t.Fatal(err)
+			}
+			test.test(t, f)
+		})
+	}
+}
+
+// fixture is a database with a table for effects.
+type fixture struct {
+	connector driver.Connector
+	db        *sql.DB
+	dialect   dialect.Dialect
+}
+
+func (f *fixture) open(t testing.TB) *sql.DB {
+	db := sql.OpenDB(f.connector)
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+type stored = eventlog.Stored[*wrapperspb.StringValue]
+
+// write is a handler that writes the ids of events.
+func (f *fixture) write(ctx context.Context, tx *sql.Tx, events []stored) error {
+	for _, event := range events {
+		if _, err := tx.ExecContext(ctx, f.dialect.Bind("INSERT INTO effects (id) VALUES (?)"), event.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// check checks that each of these events has had its effect once, and no other.
+func (f *fixture) check(t *testing.T, want ...string) {
+	t.Helper()
+	rows, err := f.db.QueryContext(t.Context(), "SELECT id FROM effects ORDER BY id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	var got []string
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, id)
+	}
+	slices.Sort(want)
+	if !slices.Equal(got, want) || rows.Err() != nil {
+		t.Errorf("effects are %q, want %q: %v", got, want, rows.Err())
+	}
+}
+
+// memory opens a log with events of these ids: the subject of "b-2" is "b".
+func memory(t *testing.T, ids ...string) eventlog.Log {
+	t.Helper()
+	log, err := eventlog.Open(t.Context(), "memory:")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = log.Close() })
+	appendTo(t, log, ids...)
+	return log
+}
+
+func appendTo(t *testing.T, log eventlog.Log, ids ...string) {
+	t.Helper()
+	for _, id := range ids {
+		_, err := eventlog.AppendMessages(t.Context(), log, []*wrapperspb.StringValue{{Value: id}}, func(*wrapperspb.StringValue) eventlog.Event {
+			subject, _, _ := strings.Cut(id, "-")
+			return eventlog.Event{ID: id, Type: "t", Subject: subject}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// ids returns n ids of one subject each.
+func ids(prefix string, n int) (ids []string) {
+	for i := range n {
+		ids = append(ids, fmt.Sprintf("%s%03d", prefix, i))
+	}
+	return ids
+}
+
+const consumer = "billing"
+
+// consume runs a consumer in the background, and returns what stops it and returns its
+// error.
+func consume(ctx context.Context, log eventlog.Log, db *sql.DB, handle func(context.Context, *sql.Tx, []stored) error, options ...eventlog.ConsumeOption) (stop func() error) {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	options = append([]eventlog.ConsumeOption{eventlog.Tries(2), eventlog.Backoff(time.Millisecond, time.Millisecond), eventlog.Logger(slog.New(slog.DiscardHandler))}, options...)
+	go func() { ended <- into.ConsumeMessages(ctx, log, db, consumer, handle, options...) }()
+	return func() error {
+		cancel()
+		return <-ended
+	}
+}
+
+// until runs a consumer until the log says that it has handled all.
+func until(t *testing.T, log eventlog.Log, db *sql.DB, handle func(context.Context, *sql.Tx, []stored) error, options ...eventlog.ConsumeOption) {
+	t.Helper()
+	stop := consume(t.Context(), log, db, handle, options...)
+	isHandled(t, log)
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// isHandled waits until the consumer has handled all events of a log.
+func isHandled(t *testing.T, log eventlog.Log) {
+	t.Helper()
+	eventually(t, "everything is handled", func() bool {
+		stats, err := log.Stats(t.Context())
+		return err == nil && len(stats.Consumers) == 1 && stats.Consumers[0].Lag == 0
+	})
+}
+
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	for begin := time.Now(); !condition(); time.Sleep(2 * time.Millisecond) {
+		if time.Since(begin) > 30*time.Second {
+			t.Fatalf("not within 30 s: %s", what)
+		}
+	}
+}
+
+// dead returns the ids of the dead letters.
+func dead(t *testing.T, log eventlog.Log) (ids []string) {
+	t.Helper()
+	for letter, err := range log.Dead(t.Context(), consumer) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, letter.ID)
+	}
+	return ids
+}
+
+func eachOnce(t *testing.T, f *fixture) {
+	all := ids("a", 40)
+	log := memory(t, all[:30]...)
+	until(t, log, f.db, f.write, eventlog.BatchSize(7))
+	appendTo(t, log, all[30:]...)
+	until(t, log, f.open(t), f.write, eventlog.BatchSize(7)) // as after a restart
+	f.check(t, all...)
+}
+
+func deadLetters(t *testing.T, f *fixture) {
+	log := memory(t, "a", "bad", "c")
+	var mended atomic.Bool
+	handle := func(ctx context.Context, tx *sql.Tx, events []stored) error {
+		if err := f.write(ctx, tx, events); err != nil { // which must not stay
+			return err
+		}
+		if slices.ContainsFunc(events, func(event stored) bool { return event.ID == "bad" }) && !mended.Load() {
+			return errors.New("bad")
+		}
+		return nil
+	}
+	until(t, log, f.db, handle)
+	f.check(t, "a", "c")
+	for range 2 { // and once more, though it was retried
+		letters := dead(t, log)
+		if _, err := log.Retry(t.Context(), consumer); err != nil || !mended.Load() && !slices.Equal(letters, []string{"bad"}) {
+			t.Fatal(letters, err)
+		}
+		mended.Store(true)
+		stop := consume(t.Context(), log, f.db, handle)
+		eventually(t, "there is no dead letter", func() bool { return len(dead(t, log)) == 0 })
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.check(t, "a", "bad", "c")
+}
+
+// strayLetter has a letter in the log that the database does not know, as after a crash
+// between the two.
+func strayLetter(t *testing.T, f *fixture) {
+	log := memory(t, "a")
+	until(t, log, f.db, f.write)
+	hold, err := log.Hold(t.Context(), consumer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for record, err := range log.Read(t.Context(), eventlog.From{}) {
+		if err := errors.Join(err, hold.PutDead(t.Context(), eventlog.DeadLetter{Record: record, Tries: 1, Reason: "killed"}), hold.Release()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := log.Retry(t.Context(), consumer); n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
+	stop := consume(t.Context(), log, f.db, f.write)
+	eventually(t, "there is no dead letter", func() bool { return len(dead(t, log)) == 0 })
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	f.check(t, "a")
+}
+
+// besideOneThatFails kills a consumer while one subject fails and the others are done.
+func besideOneThatFails(t *testing.T, f *fixture) {
+	var all, others []string
+	for i := range 20 {
+		all = append(all, fmt.Sprintf("bad-%02d", i), fmt.Sprintf("good%02d-x", i))
+		others = append(others, fmt.Sprintf("good%02d-x", i))
+	}
+	log := memory(t, all...)
+	var mended atomic.Bool
+	var order []string
+	var mu sync.Mutex
+	handle := func(ctx context.Context, tx *sql.Tx, events []stored) error {
+		for _, event := range events {
+			if event.Subject == "bad" && !mended.Load() {
+				return errors.New("bad")
+			}
+		}
+		if err := f.write(ctx, tx, events); err != nil {
+			return err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		for _, event := range events {
+			if event.Subject == "bad" {
+				order = append(order, event.ID)
+			}
+		}
+		return nil
+	}
+	options := []eventlog.ConsumeOption{eventlog.Tries(1000), eventlog.Concurrency(4), eventlog.BatchSize(3)}
+	if f.dialect == dialect.SQLite {
+		options[1] = eventlog.Concurrency(1)
+	}
+	stop := consume(t.Context(), log, f.db, handle, options...)
+	eventually(t, "the others are handled", func() bool {
+		var count int
+		return f.db.QueryRowContext(t.Context(), "SELECT count(*) FROM effects").Scan(&count) == nil && count == len(others)
+	})
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	f.check(t, others...)
+	mended.Store(true)
+	until(t, log, f.db, handle, options...)
+	f.check(t, all...)
+	if !slices.IsSorted(order) {
+		t.Errorf("the events of one subject were handled as %q", order)
+	}
+}
+
+// lostAnswer has one of six commits fail, and one whose answer is lost.
+func lostAnswer(t *testing.T, f *fixture) {
+	all := ids("a", 60)
+	log := memory(t, all...)
+	db := sql.OpenDB(&losing{Connector: f.connector, random: rand.New(rand.NewPCG(1, 2))})
+	defer func() { _ = db.Close() }()
+	until(t, log, db, f.write, eventlog.BatchSize(2), eventlog.Tries(1000))
+	f.check(t, all...)
+}
+
+// takenOver has a second process run the consumer, which the log should not let it:
+// there are two logs of the same events.
+func takenOver(t *testing.T, f *fixture) {
+	all := ids("a", 12)
+	first, second := memory(t, all...), memory(t, all...)
+	begun, goOn := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	stopFirst := consume(t.Context(), first, f.db, func(ctx context.Context, tx *sql.Tx, events []stored) error {
+		err := f.write(ctx, tx, events)
+		once.Do(func() {
+			close(begun)
+			<-goOn
+		})
+		return err
+	}, eventlog.BatchSize(5))
+	<-begun
+	stopSecond := consume(t.Context(), second, f.open(t), f.write, eventlog.BatchSize(5))
+	if f.dialect != dialect.SQLite { // whose only writer is the first
+		isHandled(t, second)
+	}
+	close(goOn)
+	isHandled(t, first)
+	isHandled(t, second)
+	if err := errors.Join(stopFirst(), stopSecond()); err != nil {
+		t.Fatal(err)
+	}
+	f.check(t, all...)
+}
+
+// away has the database refuse connections for longer than an event is tried, and stops
+// the consumer meanwhile.
+func away(t *testing.T, f *fixture) {
+	log := memory(t, "a", "b")
+	connector := &refusing{Connector: f.connector}
+	db := sql.OpenDB(connector)
+	defer func() { _ = db.Close() }()
+	db.SetMaxIdleConns(-1) // each transaction connects
+	stop := consume(t.Context(), log, db, f.write)
+	isHandled(t, log)
+	connector.refuses.Store(true)
+	appendTo(t, log, "c")
+	eventually(t, "it has tried", func() bool { return connector.refused.Load() > 3 })
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	connector.refuses.Store(false)
+	until(t, log, db, f.write)
+	if letters := dead(t, log); len(letters) > 0 {
+		t.Errorf("%q are dead letters", letters)
+	}
+	f.check(t, "a", "b", "c")
+}
+
+func anotherLog(t *testing.T, f *fixture) {
+	until(t, memory(t, "a", "b", "c"), f.db, f.write)
+	restored := memory(t, "a", "b")
+	know(t, restored, 2)
+	for name, log := range map[string]eventlog.Log{
+		"shorter":      memory(t, "a", "b"),
+		"restored":     restored,
+		"other events": memory(t, "x", "y", "z", "a"),
+		"empty":        memory(t),
+	} {
+		err := refusal(t, log, f)
+		if !errors.Is(err, eventlog.ErrReplaced) || !strings.Contains(err.Error(), "UPDATE event_consumers") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	// What the error says to do about it.
+	if _, err := f.db.ExecContext(t.Context(), "UPDATE event_consumers SET position = 0, ahead = '', seen = '', log_id = NULL WHERE consumer = 'billing'"); err != nil {
+		t.Fatal(err)
+	}
+	until(t, memory(t, "x", "y", "z"), f.db, f.write)
+	f.check(t, "a", "b", "c", "x", "y", "z")
+}
+
+// know has a log know a position of the consumer.
+func know(t *testing.T, log eventlog.Log, position eventlog.Position) {
+	t.Helper()
+	hold, err := log.Hold(t.Context(), consumer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(hold.Commit(t.Context(), position), hold.Release()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// refusal returns the error with which a consumer does not begin, or nil if it does.
+func refusal(t *testing.T, log eventlog.Log, f *fixture) error {
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	return into.ConsumeMessages(ctx, log, f.db, consumer, f.write)
+}
+
+func emptyDatabase(t *testing.T, f *fixture) {
+	log := memory(t, "a", "b")
+	know(t, log, 2)
+	err := refusal(t, log, f)
+	if !errors.Is(err, eventlog.ErrReplaced) || !strings.Contains(err.Error(), "SET position = 2 ") {
+		t.Errorf("%v", err)
+	}
+	if _, err := f.db.ExecContext(t.Context(), "UPDATE event_consumers SET position = 2 WHERE consumer = 'billing'"); err != nil {
+		t.Fatal(err)
+	}
+	appendTo(t, log, "c")
+	until(t, log, f.db, f.write)
+	f.check(t, "c")
+}
+
+func passedOver(t *testing.T, f *fixture) {
+	log, err := eventlog.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "events.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = log.Close() }()
+	for i := range 9 {
+		if _, err := log.Append(t.Context(), eventlog.Event{ID: fmt.Sprint("other", i), Type: "t", Schema: "other.Type"}); err != nil {
+			t.Fatal(err)
+		}
+		if i%3 == 0 {
+			appendTo(t, log, fmt.Sprint("a", i))
+		}
+	}
+	until(t, log, f.db, f.write)
+	var position int64
+	var ahead string
+	if err := f.db.QueryRowContext(t.Context(), "SELECT position, ahead FROM event_consumers").Scan(&position, &ahead); err != nil || position != 12 || ahead != "" {
+		t.Errorf("the position is %d, and %q is ahead of it, want 12 and none: %v", position, ahead, err)
+	}
+	until(t, log, f.db, f.write)
+	f.check(t, "a0", "a3", "a6")
+}

@@ -1,0 +1,260 @@
+package into
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/dialect"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+)
+
+// target is a consumer in its database, while this process runs it.
+type target struct {
+	db       *sql.DB
+	log      eventlog.Log
+	consumer string
+	dialect  dialect.Dialect // "" until it is known
+
+	running context.Context         // ends when the consumer is to stop
+	lose    context.CancelCauseFunc // ends the lease
+
+	// mu is held from the change of the consumer's row until its transaction has ended,
+	// so that what is known of the row here is what is in it.
+	mu    sync.Mutex
+	row   row
+	logID string // of the log that is consumed
+}
+
+// row is what event_consumers has of the consumer.
+type row struct {
+	begun bool
+	progress
+	epoch int64
+	logID sql.NullString // not valid: that of whichever log is consumed next
+	seen  string
+}
+
+// outside is an error of the database, not of what a handler did with it.
+type outside struct{ error }
+
+func (o outside) Unwrap() error { return o.error }
+
+// claim makes this process the one that can change the row of the consumer, and reads
+// it. If epoch is not 0, it does so only if no other process has claimed it since.
+//
+// It waits for a transaction of the process before that has changed the row: so what it
+// reads is what that one has left, even if its commit was sent and never answered.
+func (t *target) claim(ctx context.Context, epoch int64) (row, error) {
+	tx, err := t.db.BeginTx(ctx, nil)
+	if err != nil {
+		return row{}, err
+	}
+	defer func() { _ = tx.Rollback() }()
+	statement, args := "UPDATE event_consumers SET epoch = epoch + 1, changes = changes + 1 WHERE consumer = ?", []any{t.consumer}
+	if epoch != 0 {
+		statement, args = statement+" AND epoch = ?", append(args, epoch)
+	}
+	changed, err := t.exec(ctx, tx, statement, args...)
+	switch {
+	case err != nil:
+		return row{}, err
+	case changed == 0 && epoch != 0:
+		return row{}, t.held()
+	case changed == 0:
+		_, err := t.exec(ctx, tx, "INSERT INTO event_consumers (consumer, ahead, epoch, changes, seen) VALUES (?, '', 1, 1, '')", t.consumer)
+		if err != nil { // perhaps because another process did the same
+			return row{}, err
+		}
+	}
+	var read row
+	var position sql.NullInt64
+	var ahead string
+	err = tx.QueryRowContext(ctx, t.dialect.Bind("SELECT position, ahead, epoch, log_id, seen FROM event_consumers WHERE consumer = ?"), t.consumer).
+		Scan(&position, &ahead, &read.epoch, &read.logID, &read.seen)
+	if err != nil {
+		return row{}, err
+	}
+	read.begun = position.Valid
+	if read.progress, err = parseProgress(eventlog.Position(position.Int64), ahead); err != nil {
+		return row{}, err
+	}
+	return read, tx.Commit()
+}
+
+// exec executes a statement, and returns how many rows it has changed.
+func (t *target) exec(ctx context.Context, tx *sql.Tx, statement string, args ...any) (changed int64, err error) {
+	result, err := tx.ExecContext(ctx, t.dialect.Bind(statement), args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+// held returns the error of a consumer that another process has taken over, and ends
+// the lease.
+func (t *target) held() error {
+	err := &eventlog.Error{Kind: eventlog.ErrHeld, Detail: fmt.Sprintf("another process has taken the position of consumer %q over in the database", t.consumer)}
+	t.lose(err)
+	return err
+}
+
+// isDue reports whether an event has not had its effect yet.
+func (t *target) isDue(ctx context.Context, record *eventlog.Record) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return eventlog.IsRetry(ctx) || !t.row.has(record.Position)
+}
+
+// apply has a handler take some events in a transaction, which also notes that they are
+// done. While the database is away it waits, and tries again.
+func (t *target) apply(ctx context.Context, records []*eventlog.Record, effect func(context.Context, *sql.Tx) error) error {
+	for wait := firstPause; ; wait = min(2*wait, mostPause) {
+		err := t.transact(ctx, records, effect)
+		var failed outside
+		switch {
+		case err == nil, errors.Is(err, eventlog.ErrHeld), ctx.Err() != nil:
+			return err
+		case !errors.As(err, &failed) && !isAway(ctx, t.db, err):
+			return err
+		case wait == mostPause/2 || wait == mostPause && errors.As(err, &failed):
+			slog.WarnContext(ctx, "the consumer waits for the database", "consumer", t.consumer, "error", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-t.running.Done():
+			return err
+		case <-time.After(wait):
+		}
+	}
+}
+
+// transact is one try of apply.
+//
+// SQLite has one writer at a time, and a transaction that has read can't become the
+// writer once another has written. So there the row is changed first, which makes the
+// transaction the writer, and elsewhere last, so that transactions run beside each other.
+// Of an event that is tried again it is known only then whether it has had its effect.
+func (t *target) transact(ctx context.Context, records []*eventlog.Record, effect func(context.Context, *sql.Tx) error) error {
+	tx, err := t.db.BeginTx(ctx, nil)
+	if err != nil {
+		return outside{err}
+	}
+	defer func() { _ = tx.Rollback() }()
+	first := t.dialect == dialect.SQLite || eventlog.IsRetry(ctx)
+	if !first {
+		if err := effect(ctx, tx); err != nil {
+			return err
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	next, due, err := t.note(ctx, tx, records)
+	switch {
+	case errors.Is(err, eventlog.ErrHeld):
+		return err
+	case err != nil:
+		return outside{err}
+	case !due:
+		return nil
+	}
+	if first {
+		if err := effect(ctx, tx); err != nil {
+			return err
+		}
+	}
+	return t.commit(ctx, tx, next, func(ctx context.Context) (bool, error) {
+		if eventlog.IsRetry(ctx) {
+			dead, err := t.isDead(ctx, records[0].Position)
+			return !dead, err
+		}
+		return t.row.has(records[0].Position), nil
+	})
+}
+
+// note notes in a transaction that events are done. due is false if one that is tried
+// again has had its effect. mu is held.
+func (t *target) note(ctx context.Context, tx *sql.Tx, records []*eventlog.Record) (next row, due bool, err error) {
+	next = t.row
+	if eventlog.IsRetry(ctx) {
+		removed, err := t.exec(ctx, tx, "DELETE FROM event_consumers_dead WHERE consumer = ? AND position = ?", t.consumer, int64(records[0].Position))
+		if err != nil || removed == 0 {
+			return next, false, err
+		}
+		return next, true, t.write(ctx, tx, next)
+	}
+	var positions []eventlog.Position
+	for _, record := range records {
+		positions = append(positions, record.Position)
+	}
+	next.progress = next.with(positions...)
+	next.seen = seen(records[len(records)-1])
+	return next, true, t.write(ctx, tx, next)
+}
+
+// write writes the row, if this process is still the one that can. mu is held.
+func (t *target) write(ctx context.Context, tx *sql.Tx, next row) error {
+	changed, err := t.exec(ctx, tx, "UPDATE event_consumers SET position = ?, ahead = ?, log_id = ?, seen = ?, changes = changes + 1 WHERE consumer = ? AND epoch = ?",
+		int64(next.position), next.text(), t.logID, next.seen, t.consumer, next.epoch)
+	if err == nil && changed == 0 {
+		return t.held()
+	}
+	return err
+}
+
+// commit commits a transaction that has written the row. If it does not succeed, that may
+// be because only its answer was lost: then done finds out, with the row as it is read
+// again. mu is held.
+func (t *target) commit(ctx context.Context, tx *sql.Tx, next row, done func(context.Context) (bool, error)) error {
+	failed := tx.Commit()
+	if failed == nil {
+		next.begun, next.logID = true, sql.NullString{String: t.logID, Valid: true}
+		t.row = next
+		return nil
+	}
+	// Nothing else may be written until that is known.
+	ctx = context.WithoutCancel(ctx)
+	for wait := firstPause; ; wait = min(2*wait, mostPause) {
+		current, err := t.claim(ctx, t.row.epoch)
+		if err == nil {
+			t.row = current
+			var committed bool
+			if committed, err = done(ctx); err == nil && committed {
+				return nil
+			} else if err == nil {
+				return failed
+			}
+		}
+		if errors.Is(err, eventlog.ErrHeld) {
+			return err
+		}
+		if wait == mostPause/2 {
+			slog.WarnContext(ctx, "the consumer waits for the database, to find out whether it has committed", "consumer", t.consumer, "error", err)
+		}
+		select {
+		case <-t.running.Done():
+			t.lose(failed)
+			return failed
+		case <-time.After(wait):
+		}
+	}
+}
+
+// isDead reports whether an event was given up and has had no effect since.
+func (t *target) isDead(ctx context.Context, position eventlog.Position) (bool, error) {
+	var count int
+	err := t.db.QueryRowContext(ctx, t.dialect.Bind("SELECT count(*) FROM event_consumers_dead WHERE consumer = ? AND position = ?"), t.consumer, int64(position)).Scan(&count)
+	return count > 0, err
+}
+
+// seen returns what the row has of an event, to know the log by.
+func seen(record *eventlog.Record) string {
+	sum := sha256.Sum256([]byte(record.Source + "\x00" + record.ID))
+	return fmt.Sprintf("%d %s", record.Position, hex.EncodeToString(sum[:8]))
+}

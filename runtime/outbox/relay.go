@@ -1,0 +1,257 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventid"
+)
+
+// How a relay works: how many events it reads at once, how often it looks for new ones,
+// and how long a subject waits after its event could not be sent, at first and at most.
+const (
+	maxRows      = 1000
+	pollInterval = 100 * time.Millisecond
+	firstWait    = 100 * time.Millisecond
+	mostWait     = 30 * time.Second
+	maxWaiting   = 100 // subjects: if more wait, all do
+)
+
+// Relay sends the events of the outbox until ctx ends, and then returns nil. Each event
+// is deleted when the service has acknowledged it. [Send] says how those of a type are
+// sent; there must be one for each type.
+//
+// It needs no position, which is why no event is left out: in PostgreSQL a transaction
+// that began earlier, and whose events have smaller numbers, may commit later. Relay
+// always begins with the first event that it can see, and what was sent is not there any
+// longer.
+//
+// An event that can't be sent for now is sent again later, and those of its subject wait.
+// One that the service refuses for good, as not valid or in conflict with another of its
+// id, stays in the table, with the reason in the column refused, and the others of its
+// subject go on. Set refused to NULL to send it again.
+//
+// One relay is enough. Two send each event twice, which its log notices.
+func (o *Outbox) Relay(ctx context.Context, options ...RelayOption) error {
+	r := &relay{Outbox: o, senders: map[string]sender{}, concurrency: 64, logger: slog.Default(), waiting: map[string]*wait{}}
+	for _, option := range options {
+		option(r)
+	}
+	if len(r.senders) == 0 {
+		return errors.New("the relay of an outbox has nothing to send events by: give it outbox.Send")
+	}
+	for ctx.Err() == nil {
+		found, err := r.round(ctx)
+		if err != nil && ctx.Err() == nil {
+			r.logger.WarnContext(ctx, "the outbox can't be read or changed; it is tried again", "error", err)
+			pause(ctx, time.Second)
+		}
+		if !found {
+			pause(ctx, pollInterval)
+		}
+	}
+	return nil
+}
+
+// RelayOption changes how [Outbox.Relay] works.
+type RelayOption func(*relay)
+
+// Send has the events of a type sent by a function: by a method of the generated client,
+// such as client.Orders().Place.
+func Send[M proto.Message, R any](call func(context.Context, M, ...grpc.CallOption) (R, error)) RelayOption {
+	var none M
+	kind := none.ProtoReflect().Type()
+	return func(r *relay) {
+		r.senders[string(kind.Descriptor().FullName())] = func(ctx context.Context, data []byte) error {
+			event := kind.New().Interface()
+			if err := proto.Unmarshal(data, event); err != nil {
+				return status.Errorf(codes.InvalidArgument, "it is not a %s: %v", kind.Descriptor().FullName(), err)
+			}
+			_, err := call(ctx, event.(M))
+			return err
+		}
+	}
+}
+
+// Concurrency sets how many events may be on their way at once. The default is 64.
+func Concurrency(calls int) RelayOption { return func(r *relay) { r.concurrency = max(1, calls) } }
+
+// Logger sets where a relay logs what it can't send. The default is [slog.Default].
+func Logger(logger *slog.Logger) RelayOption { return func(r *relay) { r.logger = logger } }
+
+type sender func(ctx context.Context, data []byte) error
+
+// relay is a call of Relay.
+type relay struct {
+	*Outbox
+	senders     map[string]sender // by the full names of messages
+	concurrency int
+	logger      *slog.Logger
+
+	mu      sync.Mutex
+	waiting map[string]*wait // subjects, of which an event could not be sent
+	sent    []int64          // numbers, which are to be deleted
+}
+
+// wait is why a subject waits.
+type wait struct {
+	tries int
+	until time.Time
+}
+
+// round sends the first events of the table that don't wait.
+func (r *relay) round(ctx context.Context) (found bool, err error) {
+	rows, err := r.read(ctx)
+	if err != nil || len(rows) == 0 {
+		return false, err
+	}
+	subjects := map[string][]row{}
+	var order []string
+	for _, row := range rows {
+		if subjects[row.subject] == nil {
+			order = append(order, row.subject)
+		}
+		subjects[row.subject] = append(subjects[row.subject], row)
+	}
+	slots := make(chan struct{}, r.concurrency)
+	var all sync.WaitGroup
+	for _, subject := range order {
+		slots <- struct{}{}
+		all.Go(func() {
+			r.sendAll(ctx, subjects[subject])
+			<-slots
+		})
+	}
+	all.Wait()
+	return true, r.deleteSent(context.WithoutCancel(ctx))
+}
+
+// read reads the first events that are to be sent now.
+func (r *relay) read(ctx context.Context) (read []row, err error) {
+	statement, args := "SELECT number, id, subject, message, data FROM event_outbox WHERE refused IS NULL", []any{}
+	now, waiting := time.Now(), 0
+	for subject, wait := range r.waiting {
+		if wait.until.After(now) {
+			waiting++
+			statement, args = statement+" AND subject <> ?", append(args, subject)
+		}
+	}
+	if waiting > maxWaiting {
+		return nil, nil
+	}
+	rows, err := r.db.QueryContext(ctx, r.dialect.Bind(fmt.Sprintf("%s ORDER BY number LIMIT %d", statement, maxRows)), args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var one row
+		if err := rows.Scan(&one.number, &one.id, &one.subject, &one.message, &one.data); err != nil {
+			return nil, err
+		}
+		read = append(read, one)
+	}
+	return read, rows.Err()
+}
+
+// sendAll sends events of one subject, until one can't be sent.
+func (r *relay) sendAll(ctx context.Context, rows []row) {
+	for _, one := range rows {
+		if ctx.Err() != nil {
+			return
+		}
+		err := r.send(ctx, one)
+		if err != nil && isFinal(err) {
+			r.logger.ErrorContext(ctx, "an event of the outbox is refused, and will not be sent again", "number", one.number, "id", one.id, "subject", one.subject, "error", err)
+			err = r.refuse(context.WithoutCancel(ctx), one, err)
+		} else if err == nil {
+			r.mu.Lock()
+			r.sent = append(r.sent, one.number)
+			r.mu.Unlock()
+		}
+		if err != nil {
+			r.holdUp(ctx, one, err)
+			return
+		}
+		r.mu.Lock()
+		delete(r.waiting, one.subject)
+		r.mu.Unlock()
+	}
+}
+
+// send sends an event, under its id.
+func (r *relay) send(ctx context.Context, one row) error {
+	send := r.senders[one.message]
+	if send == nil {
+		return fmt.Errorf("the relay has no outbox.Send for %s", one.message)
+	}
+	return send(eventid.WithID(ctx, one.id), one.data)
+}
+
+// isFinal reports whether a service would answer the same again, because it is the event
+// that it refuses.
+func isFinal(err error) bool {
+	switch status.Code(err) {
+	case codes.InvalidArgument, codes.AlreadyExists, codes.OutOfRange:
+		return true
+	}
+	return false
+}
+
+// holdUp has a subject wait.
+func (r *relay) holdUp(ctx context.Context, one row, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if ctx.Err() != nil {
+		return
+	}
+	w := r.waiting[one.subject]
+	if w == nil {
+		w = &wait{}
+		r.waiting[one.subject] = w
+		if len(r.waiting) == 1 { // of an outage this is one line
+			r.logger.WarnContext(ctx, "an event of the outbox can't be sent; it is tried again", "number", one.number, "id", one.id, "subject", one.subject, "error", err)
+		}
+	}
+	delay := min(mostWait, firstWait<<min(w.tries, 20))
+	w.tries++
+	w.until = time.Now().Add(time.Duration(float64(delay) * (0.8 + 0.4*rand.Float64())))
+}
+
+func (r *relay) refuse(ctx context.Context, one row, reason error) error {
+	_, err := r.db.ExecContext(ctx, r.dialect.Bind("UPDATE event_outbox SET refused = ? WHERE number = ?"), strings.ToValidUTF8(reason.Error(), ""), one.number)
+	return err
+}
+
+// deleteSent deletes the events that are acknowledged. If it fails, they are sent again.
+func (r *relay) deleteSent(ctx context.Context) error {
+	if len(r.sent) == 0 {
+		return nil
+	}
+	args := make([]any, len(r.sent))
+	for i, number := range r.sent {
+		args[i] = number
+	}
+	r.sent = r.sent[:0]
+	_, err := r.db.ExecContext(ctx, r.dialect.Bind("DELETE FROM event_outbox WHERE number IN (?"+strings.Repeat(", ?", len(args)-1)+")"), args...)
+	return err
+}
+
+// pause waits for a duration, or the end of ctx.
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
