@@ -425,6 +425,9 @@ func TestABackupIsWhatItWas(t *testing.T) {
 							log = mustOpen(t, "sqlite:"+log.path)
 						}
 						appendNumbered(t, log, "new", 70, bytes)
+						if err := log.Check(t.Context()); err != nil { // looks at the -wal now, and not some commits later
+							t.Fatal(err)
+						}
 						killed := image(t, log.path)
 						left, err := os.ReadFile(killed + "-wal")
 						if err != nil {
