@@ -47,6 +47,7 @@ var commands = []command{
 	{"export", "Writes events to a file, for tests that read it as file:NAME.", false, false, export},
 	{"stats", "Prints how much is in the log, which versions of schemas its events have, how far its consumers are, and what they fail at.", false, false, stats},
 	{"schemas list", "Prints the versions of the schemas of the stored events, and which events have them.", false, false, listSchemas},
+	{"schemas export", "Writes a version of a schema to a file, as protoc and buf read descriptors.", false, false, exportSchema},
 	{"check", "Prints how the messages of this program differ from what is stored, and fails if it would misread events.", false, false, check},
 	{"consumers list", "Prints the consumers: how far they are, and what they fail at.", false, false, listConsumers},
 	{"consumers reset", "Makes a consumer that does not run begin somewhere else when it next does. Its dead letters stay.", true, false, resetConsumer},

@@ -1,11 +1,16 @@
 package operate
 
 import (
+	"bufio"
 	"cmp"
 	"context"
+	"errors"
 	"flag"
+	"fmt"
 	"maps"
 	"slices"
+
+	"google.golang.org/protobuf/proto"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 )
@@ -56,5 +61,39 @@ func listSchemas(*flag.FlagSet) action {
 			}
 		}
 		return nil
+	}
+}
+
+// exportSchema writes a google.protobuf.FileDescriptorSet.
+func exportSchema(flags *flag.FlagSet) action {
+	version := flags.String("version", "", "the `version`, as schemas list prints it")
+	to := flags.String("to", "", "the `file` to write, such as schema.binpb; it is replaced")
+	return func(ctx context.Context, log eventlog.Log, print func(any) error) error {
+		if *version == "" || *to == "" {
+			return errors.New("say which version to write, and where, with --version and --to")
+		}
+		schemas, err := eventlog.Schemas(ctx, log)
+		if err != nil {
+			return err
+		}
+		at := slices.IndexFunc(schemas, func(s eventlog.Schema) bool { return s.Version == *version })
+		if at < 0 {
+			return fmt.Errorf("the log has no version %q: schemas list prints those there are", *version)
+		}
+		files, err := proto.Marshal(schemas[at].Files)
+		if err != nil {
+			return err
+		}
+		err = replaceFile(*to, func(to *bufio.Writer) error {
+			_, err := to.Write(files)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		return print(struct {
+			File   string `json:"file"`
+			Schema string `json:"dataschema"`
+		}{*to, schemas[at].Name})
 	}
 }

@@ -3,6 +3,8 @@ package operate
 import (
 	"database/sql"
 	"fmt"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -117,6 +119,22 @@ func TestSchemasAreListed(t *testing.T) {
 	want := []string{of + "<nil> 1 1–1 <nil>", of + version + " 2 2–4 <nil>", of + "ffffffff" + version[8:] + " 1 3–3 <nil>"}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("it prints %q, want %q", got, want)
+	}
+	to := filepath.Join(t.TempDir(), "schema.binpb")
+	if printed := lines(t, url, "schemas", "export", "--version", version, "--to", to); printed[0]["dataschema"] != "google.protobuf.Duration" {
+		t.Errorf("it prints %v", printed)
+	}
+	files := &descriptorpb.FileDescriptorSet{}
+	if text, err := os.ReadFile(to); err != nil || proto.Unmarshal(text, files) != nil || files.GetFile()[0].GetMessageType()[0].GetName() != "Duration" {
+		t.Errorf("the file is %q, %v", text, err)
+	}
+	for args, want := range map[string]string{
+		"--version 0123456789abcdef --to " + to: "the log has no version",
+		"--version " + version:                  "say which version to write, and where",
+	} {
+		if _, err := run(t, url, append([]string{"schemas", "export"}, strings.Fields(args)...)...); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: the error is %v, want %q", args, err, want)
+		}
 	}
 	if schemas, ok := lines(t, url, "stats")[0]["schemas"].([]any); !ok || len(schemas) != 2 {
 		t.Errorf("the stats have the schemas %v, want both", schemas)

@@ -50,6 +50,7 @@ func Run(t *testing.T, engine Engine) {
 		{"replaced", Engine.noticesThatItIsReplaced},
 		{"dead letters", Engine.keepsDeadLetters},
 		{"schemas", Engine.keepsSchemas},
+		{"shared schemas", Engine.sharesSchemas},
 		{"unknown schemas", Engine.refusesUnknownVersions},
 		{"misread events", Engine.refusesToMisread},
 		{"stats", Engine.counts},

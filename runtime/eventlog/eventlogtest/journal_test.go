@@ -17,6 +17,9 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/descriptorpb"
+
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog/eventlogtest"
 )
@@ -39,6 +42,7 @@ type journal struct {
 	file      *os.File
 	opened    int // by how many logs
 	records   []eventlog.Record
+	schemas   []eventlog.Schema // in the order in which they came
 	consumers map[string]*journalConsumer
 	grown     chan struct{} // closed at the next append
 }
@@ -52,11 +56,19 @@ type journalConsumer struct {
 	lease    *journalHold
 }
 
-// change is a line of the file: records, or all there is to know of a consumer.
+// change is a line of the file: records, with the schemas that no record before had, or all
+// there is to know of a consumer.
 type change struct {
+	Schemas  []journalSchema   `json:",omitempty"`
 	Records  []eventlog.Record `json:",omitempty"`
 	Name     string            `json:",omitempty"`
 	Consumer *journalConsumer  `json:",omitempty"`
+}
+
+// journalSchema is a schema as the journal has it.
+type journalSchema struct {
+	Name, Version string
+	Files         []byte
 }
 
 var journals = struct {
@@ -108,6 +120,14 @@ func (j *journal) load(path string) (err error) {
 			return errors.Join(err, j.file.Close())
 		}
 		j.records = append(j.records, c.Records...)
+		for _, stored := range c.Schemas {
+			schema := eventlog.Schema{Name: stored.Name, Version: stored.Version, Files: &descriptorpb.FileDescriptorSet{}}
+			if err := proto.Unmarshal(stored.Files, schema.Files); err != nil {
+				return errors.Join(err, j.file.Close())
+			}
+			eventlog.RegisterSchema(schema)
+			j.schemas = append(j.schemas, schema)
+		}
 		switch {
 		case c.Consumer == nil:
 		case c.Consumer.Deleted:
@@ -189,13 +209,43 @@ func (l *journalLog) Append(ctx context.Context, events ...eventlog.Event) ([]ev
 	if len(added) == 0 {
 		return receipts, nil
 	}
-	if err := l.store(change{Records: added}); err != nil {
+	schemas, stored, err := l.newSchemas(added)
+	if err != nil {
 		return nil, err
 	}
-	l.records = append(l.records, added...)
+	if err := l.store(change{Records: added, Schemas: stored}); err != nil {
+		return nil, err
+	}
+	l.records, l.schemas = append(l.records, added...), append(l.schemas, schemas...)
 	close(l.grown)
 	l.grown = make(chan struct{})
 	return receipts, nil
+}
+
+// newSchemas returns the schemas of records that the journal does not have, also as it stores
+// them.
+func (j *journal) newSchemas(records []eventlog.Record) (schemas []eventlog.Schema, stored []journalSchema, err error) {
+	for _, record := range records {
+		has := func(s eventlog.Schema) bool { return s.Version == record.Version }
+		if schema, known := eventlog.FindSchema(record.Version); known && !slices.ContainsFunc(j.schemas, has) && !slices.ContainsFunc(schemas, has) {
+			files, err := proto.Marshal(schema.Files)
+			if err != nil {
+				return nil, nil, err
+			}
+			schemas, stored = append(schemas, schema), append(stored, journalSchema{schema.Name, schema.Version, files})
+		}
+	}
+	return schemas, stored, nil
+}
+
+func (l *journalLog) Schemas(ctx context.Context) ([]eventlog.Schema, error) {
+	if err := l.usable(ctx, false); err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	byName := func(a, b eventlog.Schema) int { return strings.Compare(a.Name, b.Name) }
+	return slices.SortedStableFunc(slices.Values(l.schemas), byName), nil
 }
 
 func (j *journal) find(event *eventlog.Event, among []eventlog.Record) *eventlog.Record {

@@ -2,7 +2,9 @@ package eventlogtest
 
 import (
 	"errors"
+	"fmt"
 	"slices"
+	"sync"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -32,7 +34,7 @@ func (e Engine) keepsSchemas(t *testing.T) {
 	mustAppend(t, log, withSchema("c", another), withSchema("d", first))
 	again := withSchema("a", second) // a newer program sends it once more
 	if got := mustAppend(t, log, again); !got[0].Duplicate {
-		t.Errorf("an event that is sent again with another version is no duplicate: %+v", got)
+		t.Errorf("an event that is sent again with another version is not a duplicate: %+v", got)
 	}
 	wantVersions := []string{first.Version, "", second.Version, another.Version, first.Version}
 	wantSchemas := []eventlog.Schema{another, first, second}
@@ -68,6 +70,39 @@ func (e Engine) keepsSchemas(t *testing.T) {
 	}
 	defer closeLog(t, reader)
 	check(t, reader)
+}
+
+// sharesSchemas: what one process has stored is known to others that had the log open before,
+// and what several store first at once is kept once.
+func (e Engine) sharesSchemas(t *testing.T) {
+	one, another := e.shared(t)
+	if _, ok := one.(eventlog.SchemaLog); !ok {
+		t.Skip("this log keeps no schemas")
+	}
+	versions := []string{orderSchema("id").Version, orderSchema("id", "shared").Version}
+	for i, version := range versions {
+		var group sync.WaitGroup
+		for j, log := range []eventlog.Log{one, another} {
+			group.Go(func() {
+				event := event(fmt.Sprint(i, j))
+				event.Version = version
+				if _, err := log.Append(within(t), event); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		group.Wait()
+		for _, log := range []eventlog.Log{one, another} {
+			for position, record := range mustRead(t, log, eventlog.From{}) {
+				if record.Version != versions[position/2] {
+					t.Errorf("the event at position %d has version %q, want %q", record.Position, record.Version, versions[position/2])
+				}
+			}
+			if kept := mustSchemas(t, log); len(kept) != i+1 {
+				t.Errorf("the log has the schemas %v, want %d", versionsOf(kept), i+1)
+			}
+		}
+	}
 }
 
 // keepsSchemasOfLetters: a dead letter has the version of its event, which is the second

@@ -24,8 +24,9 @@
 // counts once a new event shows it. What is in doubt is kept. What is deleted is
 // logged, with a warning for each consumer that has not handled it.
 //
-// In the table "events" the column "data" is a protobuf message. The subcommand
-// "events replay" of a server prints it as JSON.
+// In the table "events" the column "data" is a protobuf message, and "version" the number
+// of its schema in the table "schemas". The subcommand "events replay" of a server prints
+// the messages as JSON.
 package sqlite
 
 import (
