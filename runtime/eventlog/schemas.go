@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
@@ -75,10 +76,12 @@ func NamesOfSchemas(ctx context.Context, log Log) ([]string, error) {
 	return slices.Compact(names), nil
 }
 
-// knownSchemas has the schemas that this process knows.
+// knownSchemas has the schemas that this process knows. Each event that is appended asks for
+// one, so both maps are replaced and never changed.
 var knownSchemas struct {
-	byVersion sync.Map // of Schema
-	own       sync.Map // of ownVersion, by the names of messages
+	mu        sync.Mutex // while one is replaced
+	byVersion atomic.Pointer[map[string]Schema]
+	own       atomic.Pointer[map[protoreflect.FullName]ownVersion] // by the names of messages
 }
 
 // ownVersion is the version of a message type of this program.
@@ -87,18 +90,38 @@ type ownVersion struct {
 	version string
 }
 
+// lookUp returns what a map has that is replaced when it changes.
+func lookUp[K comparable, V any](in *atomic.Pointer[map[K]V], key K) (value V, found bool) {
+	if known := in.Load(); known != nil {
+		value, found = (*known)[key]
+	}
+	return value, found
+}
+
+// replace replaces a map by one that has a value, too.
+func replace[K comparable, V any](in *atomic.Pointer[map[K]V], key K, value V) {
+	more := map[K]V{key: value}
+	if known := in.Load(); known != nil {
+		more = maps.Clone(*known)
+		more[key] = value
+	}
+	in.Store(&more)
+}
+
 // RegisterSchema makes a version known to this process, so that events which have it can be
 // appended. [AppendMessages] does so with those of its messages, and engines with those of
 // what they read.
-func RegisterSchema(schema Schema) { knownSchemas.byVersion.LoadOrStore(schema.Version, schema) }
+func RegisterSchema(schema Schema) {
+	knownSchemas.mu.Lock()
+	defer knownSchemas.mu.Unlock()
+	if _, found := FindSchema(schema.Version); !found {
+		replace(&knownSchemas.byVersion, schema.Version, schema)
+	}
+}
 
 // FindSchema returns a version that this process knows.
 func FindSchema(version string) (schema Schema, found bool) {
-	known, found := knownSchemas.byVersion.Load(version)
-	if !found {
-		return Schema{}, false
-	}
-	return known.(Schema), true
+	return lookUp(&knownSchemas.byVersion, version)
 }
 
 // SchemaOf returns the schema of messages that a descriptor describes, as NewSchema does, and
@@ -110,12 +133,14 @@ func SchemaOf(message protoreflect.MessageDescriptor) Schema {
 
 // versionOf returns the version of messages that a descriptor describes.
 func versionOf(message protoreflect.MessageDescriptor) string {
-	if known, ok := knownSchemas.own.Load(message.FullName()); ok && known.(ownVersion).message == message {
-		return known.(ownVersion).version
+	if known, ok := lookUp(&knownSchemas.own, message.FullName()); ok && known.message == message {
+		return known.version
 	}
 	schema := NewSchema(message)
 	RegisterSchema(schema)
-	knownSchemas.own.Store(message.FullName(), ownVersion{message, schema.Version})
+	knownSchemas.mu.Lock()
+	defer knownSchemas.mu.Unlock()
+	replace(&knownSchemas.own, message.FullName(), ownVersion{message, schema.Version})
 	return schema.Version
 }
 

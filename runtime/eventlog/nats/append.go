@@ -59,6 +59,7 @@ func (l *streamLog) Append(ctx context.Context, events ...eventlog.Event) ([]eve
 	if err := l.do(ctx, call.try); err != nil {
 		return nil, err
 	}
+	l.extendSchemas(ctx, call.entries)
 	durability, err := l.provenDurability(ctx)
 	if err != nil {
 		return nil, err

@@ -25,7 +25,10 @@ import (
 //
 //	STREAM_consumers.schema.VERSION
 //
-// and its data a google.protobuf.FileDescriptorSet. It is never replaced.
+// and its data a google.protobuf.FileDescriptorSet. It is never replaced. How far its events
+// reach is in a message that is, with the subject
+//
+//	STREAM_consumers.until.VERSION
 const (
 	headerMessage = "schema-message" // the full name of the message
 	headerAssumed = "schema-assumed" // "true" if it was assumed in the log that it was copied from
@@ -43,9 +46,14 @@ type assumption struct {
 	Versions map[string]string `json:"versions"` // by the schemas of those events; "": no program has opened the log since that knows the message
 }
 
+// untilStride is how far the position after which no event has a version runs ahead of its
+// events, so that it is stored once with so many. An event may be up to as many after it, if
+// the process ended before it was stored, or another one has stored an older position.
+const untilStride = 4096
+
 // keptSchemas is what a process knows of a log's schemas.
 type keptSchemas struct {
-	stored  sync.Map // versions that are in the stream
+	stored  sync.Map // versions that are in the stream: an *atomic.Int64, the position after which no event has it
 	missing sync.Map // versions that events have, and that are not in the stream
 	assumed atomic.Pointer[assumption]
 }
@@ -92,9 +100,60 @@ func (l *streamLog) keepSchema(ctx context.Context, version string) error {
 		return err
 	})
 	if err == nil {
-		l.schemas.stored.Store(version, true)
+		l.schemas.stored.LoadOrStore(version, new(atomic.Int64))
 	}
 	return err
+}
+
+// extendSchemas records that the versions of events reach as far as their positions. If it
+// fails, the next append does so.
+func (l *streamLog) extendSchemas(ctx context.Context, entries []entry) {
+	for i := range entries {
+		stored, ok := l.schemas.stored.Load(entries[i].event.Version)
+		if !ok {
+			continue
+		}
+		until := stored.(*atomic.Int64)
+		before, position := until.Load(), int64(entries[i].position)
+		if position <= before || !until.CompareAndSwap(before, position+untilStride) {
+			continue
+		}
+		message := &nats.Msg{Subject: l.untilSubject(entries[i].event.Version), Data: strconv.AppendInt(nil, position+untilStride, 10)}
+		err := l.do(ctx, func(ctx context.Context) error {
+			_, err := l.publish(ctx, l.consumers(), message)
+			return err
+		})
+		if err != nil {
+			until.CompareAndSwap(position+untilStride, before)
+		}
+	}
+}
+
+// untilSubject returns the subject of the message that has how far a version reaches.
+func (c *config) untilSubject(version string) string {
+	return c.consumers() + ".until." + version
+}
+
+// isGone reports whether all events of a version were deleted, given the first that is kept,
+// and up to which position some are assumed to have it, or 0.
+func (l *streamLog) isGone(ctx context.Context, version string, first, assumed eventlog.Position) (gone bool, err error) {
+	err = l.do(ctx, func(ctx context.Context) error {
+		message, err := l.get(ctx, l.consumers(), getRequest{Last: l.untilSubject(version)})
+		if err != nil {
+			return err
+		}
+		last := assumed
+		if message != nil {
+			until, err := strconv.ParseInt(string(message.data), 10, 64)
+			if err != nil {
+				return nil // then nobody knows
+			}
+			last = max(last, eventlog.Position(until)+untilStride)
+		}
+		gone = last > 0 && last < first
+		return nil
+	})
+	return gone, err
 }
 
 // findVersion makes the version of an event known to this process, and sets the one that is
@@ -163,11 +222,15 @@ func (l *streamLog) Schemas(ctx context.Context) ([]eventlog.Schema, error) {
 	if err != nil {
 		return nil, err
 	}
-	assumed := map[string]bool{}
+	assumed := map[string]eventlog.Position{}
 	if assumption := l.schemas.assumed.Load(); assumption != nil {
 		for _, version := range assumption.Versions {
-			assumed[version] = true
+			assumed[version] = assumption.Until
 		}
+	}
+	first, err := l.firstWithVersions(ctx)
+	if err != nil {
+		return nil, err
 	}
 	type stored struct {
 		eventlog.Schema
@@ -179,8 +242,17 @@ func (l *streamLog) Schemas(ctx context.Context) ([]eventlog.Schema, error) {
 		if err != nil {
 			return nil, err
 		}
-		if schema != nil {
-			schema.Assumed = schema.Assumed || assumed[schema.Version]
+		if schema == nil {
+			continue
+		}
+		schema.Assumed = schema.Assumed || assumed[schema.Version] > 0
+		gone := false
+		if first > 1 {
+			if gone, err = l.isGone(ctx, schema.Version, first, assumed[schema.Version]); err != nil {
+				return nil, err
+			}
+		}
+		if !gone {
 			all = append(all, stored{*schema, sequence})
 		}
 	}
@@ -192,6 +264,23 @@ func (l *streamLog) Schemas(ctx context.Context) ([]eventlog.Schema, error) {
 		schemas[i] = all[i].Schema
 	}
 	return schemas, nil
+}
+
+// firstWithVersions returns the first position that is kept, or 0 if there are dead letters,
+// which have versions, too.
+func (l *streamLog) firstWithVersions(ctx context.Context) (first eventlog.Position, err error) {
+	letters, err := l.letterNames(ctx, "", "dead")
+	if err != nil || len(letters) > 0 {
+		return 0, err
+	}
+	err = l.do(ctx, func(ctx context.Context) error {
+		info, err := l.info(ctx, l.events)
+		if err == nil {
+			first = eventlog.Position(info.State.FirstSeq)
+		}
+		return err
+	})
+	return first, err
 }
 
 // assumeSchemas reads what is assumed of events that were stored without a version. In a log

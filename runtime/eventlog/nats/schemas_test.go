@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
@@ -69,6 +70,10 @@ func TestALogOfBeforeGetsSchemas(t *testing.T) {
 	if schemas, err := eventlog.Schemas(t.Context(), log); err != nil || len(schemas) != 2 || schemas[1].Version != empty.Version || !schemas[1].Assumed {
 		t.Errorf("the schemas are %v (%v), want two", schemas, err)
 	}
+	removeFirst(t, url, 4) // all of before, and one: the last event has the version of a Duration
+	if schemas, err := eventlog.Schemas(t.Context(), log); err != nil || len(schemas) != 1 || schemas[0].Version != duration.Version {
+		t.Errorf("without the events of before the schemas are %v (%v), want one", schemas, err)
+	}
 }
 
 // TestASchemaOfAnotherProcessIsFound when an event has it. One that is gone is not known, and
@@ -100,6 +105,57 @@ func TestASchemaOfAnotherProcessIsFound(t *testing.T) {
 	if schema, found := eventlog.FindSchema(kept); !found || schema.Name != "google.protobuf.Empty" || !proto.Equal(schema.Files, files) {
 		t.Errorf("the schema is %v, %t", schema, found)
 	}
+}
+
+// TestASchemaWhoseEventsAreGoneIsNotListed, unless a dead letter has it.
+func TestASchemaWhoseEventsAreGoneIsNotListed(t *testing.T) {
+	s := start(t, &server.Options{JetStreamLimits: server.JSLimitOpts{MaxBatchSize: maxBatch}})
+	url := "nats://" + hosts(s) + "/" + newStream() + "?durability=none"
+	log := open(t, url)
+	old, next := eventlog.SchemaOf((&emptypb.Empty{}).ProtoReflect().Descriptor()), eventlog.SchemaOf((&durationpb.Duration{}).ProtoReflect().Descriptor())
+	one := event("a")
+	one.Version = old.Version
+	if _, err := log.Append(t.Context(), one); err != nil {
+		t.Fatal(err)
+	}
+	last := eventlog.Position(0)
+	for i := range 3 {
+		events := make([]eventlog.Event, maxBatch)
+		for j := range events {
+			events[j] = event(fmt.Sprint(i, "/", j))
+			events[j].Version = next.Version
+		}
+		receipts, err := log.Append(t.Context(), events...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last = receipts[len(receipts)-1].Position
+	}
+	check := func(when string, want ...string) {
+		t.Helper()
+		schemas, err := eventlog.Schemas(t.Context(), log)
+		var got []string
+		for _, schema := range schemas {
+			got = append(got, schema.Version)
+		}
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s the schemas are %q (%v), want %q", when, got, err, want)
+		}
+	}
+	check("with all events", next.Version, old.Version)
+	removeFirst(t, url, 1)
+	check("soon after the last event was deleted", next.Version, old.Version)
+	removeFirst(t, url, last-1)
+	check("later", next.Version)
+	hold, err := log.Hold(t.Context(), "mailer")
+	if err != nil {
+		t.Fatal(err)
+	}
+	letter := eventlog.DeadLetter{Record: eventlog.Record{Event: one, Position: 1, Recorded: time.Now()}, Reason: "no", GaveUp: time.Now()}
+	if err := hold.PutDead(t.Context(), letter); err != nil {
+		t.Fatal(err)
+	}
+	check("with a dead letter", next.Version, old.Version)
 }
 
 func versions(t *testing.T, log eventlog.Log) (versions []string) {

@@ -41,13 +41,15 @@ type keptVersion struct {
 // keepSchemas sets the numbers of the schemas in rows that are about to be inserted, and
 // first keeps those that the file does not have.
 func (w *writer) keepSchemas(rows []*entry) (err error) {
-	for _, entry := range rows {
+	for i, entry := range rows {
 		entry.kept = nil
 		if entry.version == "" {
 			entry.row[versionColumn] = int64(0)
 			continue
 		}
-		if entry.kept = w.versions[entry.version]; entry.kept == nil {
+		if i > 0 && entry.version == rows[i-1].version { // as a rule
+			entry.kept = rows[i-1].kept
+		} else if entry.kept = w.versions[entry.version]; entry.kept == nil {
 			if entry.kept, err = w.keepSchema(entry.version); err != nil {
 				return err
 			}
