@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"slices"
 	"strconv"
@@ -68,6 +69,26 @@ func TestReplayMessagesIsOfOneType(t *testing.T) {
 	want := []string{"one", "three", "the stored event can't be read: the event at position 4 is not a google.protobuf.StringValue: ", "five"}
 	if !slices.Equal(got, want) {
 		t.Errorf("replayed %q, want %q", got, want)
+	}
+}
+
+// TestErasedEventsAreNoMessages: what is erased would be a message without any field.
+func TestErasedEventsAreNoMessages(t *testing.T) {
+	log := mixed(t)
+	mustAppend(t, log, eventlog.Event{ID: "7", Type: "t", Subject: "ann", Schema: "google.protobuf.Duration", Data: []byte{8, 1}},
+		eventlog.Event{ID: "8", Type: "t", Schema: "google.protobuf.Duration", Data: []byte{8, 2}})
+	if erased, err := log.(eventlog.EraseLog).Erase(t.Context(), "", "ann"); err != nil || erased.Events != 1 {
+		t.Fatal(erased, err)
+	}
+	for name, read := range map[string]func(context.Context, eventlog.Log, eventlog.From) iter.Seq2[eventlog.Stored[*durationpb.Duration], error]{
+		"replay": eventlog.ReplayMessages[*durationpb.Duration], "tail": eventlog.TailMessages[*durationpb.Duration],
+	} {
+		for stored, err := range read(t.Context(), log, eventlog.After(6)) {
+			if err != nil || stored.ID != "8" {
+				t.Errorf("%s yields event %s, %v", name, stored.ID, err)
+			}
+			break
+		}
 	}
 }
 

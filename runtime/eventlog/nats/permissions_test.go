@@ -171,3 +171,36 @@ func TestAMissingPermissionIsNamed(t *testing.T) {
 		})
 	}
 }
+
+// TestMovingAndErasingNeedPermissions checks those that only these need, and that are named
+// when they are missing.
+func TestMovingAndErasingNeedPermissions(t *testing.T) {
+	subjects := func(more ...string) (subjects []string) {
+		for _, one := range needed {
+			subjects = append(subjects, one.subject)
+		}
+		return append(subjects, more...)
+	}
+	const remove, purge = "$JS.API.STREAM.MSG.DELETE.EVENTS", "$JS.API.STREAM.PURGE.EVENTS"
+	known := event("known")
+	moved := eventlog.Record{Event: known, Position: 7, Recorded: time.Now()}
+	moved.Time = moved.Recorded
+	for _, allowed := range []bool{false, true} {
+		var more []string
+		if allowed {
+			more = []string{remove, purge}
+		}
+		check := func(err error, subject string) {
+			t.Helper()
+			if allowed && err != nil || !allowed && (err == nil || !strings.Contains(err.Error(), subject)) {
+				t.Errorf("allowed %v: %v", allowed, err)
+			}
+		}
+		log := open(t, limitedUser(t, subjects(more...), false))
+		_, err := log.(eventlog.EraseLog).Erase(t.Context(), known.Source, known.Subject)
+		check(err, remove)
+		log = open(t, limitedUser(t, subjects(more...), true))
+		_, err = log.(eventlog.ImportLog).Import(t.Context(), 0, []eventlog.Record{moved})
+		check(err, purge)
+	}
+}
