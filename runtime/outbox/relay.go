@@ -51,12 +51,15 @@ func (o *Outbox) Relay(ctx context.Context, options ...RelayOption) error {
 	if len(r.senders) == 0 {
 		return errors.New("the relay of an outbox has nothing to send events by: give it outbox.Send")
 	}
-	for ctx.Err() == nil {
+	for failing := false; ctx.Err() == nil; {
 		found, err := r.round(ctx)
 		if err != nil && ctx.Err() == nil {
-			r.logger.WarnContext(ctx, "the outbox can't be read or changed; it is tried again", "error", err)
+			if !failing {
+				r.logger.WarnContext(ctx, "the outbox can't be read or changed; it is tried again", "error", err)
+			}
 			pause(ctx, time.Second)
 		}
+		failing = err != nil
 		if !found {
 			pause(ctx, pollInterval)
 		}

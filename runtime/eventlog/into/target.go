@@ -115,6 +115,7 @@ func (t *target) isDue(ctx context.Context, record *eventlog.Record) bool {
 // apply has a handler take some events in a transaction, which also notes that they are
 // done. While the database is away it waits, and tries again.
 func (t *target) apply(ctx context.Context, records []*eventlog.Record, effect func(context.Context, *sql.Tx) error) error {
+	logged := false
 	for wait := firstPause; ; wait = min(2*wait, mostPause) {
 		err := t.transact(ctx, records, effect)
 		var failed outside
@@ -123,7 +124,8 @@ func (t *target) apply(ctx context.Context, records []*eventlog.Record, effect f
 			return err
 		case !errors.As(err, &failed) && !isAway(ctx, t.db, err):
 			return err
-		case wait == mostPause/2 || wait == mostPause && errors.As(err, &failed):
+		case wait == mostPause && !logged:
+			logged = true
 			slog.WarnContext(ctx, "the consumer waits for the database", "consumer", t.consumer, "error", err)
 		}
 		select {
@@ -220,6 +222,7 @@ func (t *target) commit(ctx context.Context, tx *sql.Tx, next row, done func(con
 	}
 	// Nothing else may be written until that is known.
 	ctx = context.WithoutCancel(ctx)
+	logged := false
 	for wait := firstPause; ; wait = min(2*wait, mostPause) {
 		current, err := t.claim(ctx, t.row.epoch)
 		if err == nil {
@@ -234,7 +237,8 @@ func (t *target) commit(ctx context.Context, tx *sql.Tx, next row, done func(con
 		if errors.Is(err, eventlog.ErrHeld) {
 			return err
 		}
-		if wait == mostPause/2 {
+		if wait == mostPause && !logged {
+			logged = true
 			slog.WarnContext(ctx, "the consumer waits for the database, to find out whether it has committed", "consumer", t.consumer, "error", err)
 		}
 		select {
