@@ -117,10 +117,9 @@ func isWhole(text string) bool {
 	whole := false
 	for i := 0; i < len(text); i++ {
 		rest := text[i:]
-		end, size := "", 1
+		end, size := "\n", 1 // of what is skipped
 		switch {
 		case strings.HasPrefix(rest, "--"):
-			end = "\n"
 		case strings.HasPrefix(rest, "/*"):
 			end, size = "*/", 2
 		case strings.ContainsRune(`'"`+"`", rune(text[i])):
