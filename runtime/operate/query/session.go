@@ -13,7 +13,7 @@ import (
 type Session struct {
 	DB     *DB
 	Out    io.Writer // for the answers
-	Notes  io.Writer // for what is said beside them
+	Notes  io.Writer // for what is reported beside them
 	Format string    // one of Formats
 }
 
