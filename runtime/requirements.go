@@ -37,7 +37,7 @@ var requirements = []Requirement{
 	{"go.opentelemetry.io/otel/sdk", "v1.47.0", "v1.44.0"},
 	{"go.opentelemetry.io/otel/trace", "v1.47.0", "v1.44.0"},
 	{"go.yaml.in/yaml/v4", "v4.0.0", "v4.0.0"},  // the first that is stable
-	{"golang.org/x/term", "v0.47.0", "v0.47.0"}, // as the least grpc requires it
+	{"golang.org/x/term", "v0.47.0", "v0.47.0"}, // for its History
 	{"golang.org/x/time", "v0.16.0", "v0.12.0"}, // package rate, of which any version will do
 	{"google.golang.org/genproto/googleapis/rpc", // as the least grpc requires it
 		"v0.0.0-20260928230214-8a89bd6388cc", "v0.0.0-20260706201446-f0a921348800"},

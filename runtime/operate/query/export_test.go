@@ -4,4 +4,6 @@ package query
 var (
 	AppendField = appendField
 	IsWhole     = isWhole
+
+	FormatTimestamp = formatTimestamp
 )

@@ -18,7 +18,7 @@ import (
 // The JSON of messages is that of protobuf, by the names of the proto, with three
 // differences that make SQL right: 64-bit integers are numbers and not texts, since SQL
 // takes '50' for greater than 100; Timestamps have a fixed width, and Durations are
-// seconds; and what has no presence is there, with its default, as it is in columns.
+// seconds; and what has no presence is there, with its default, like in columns.
 
 // appendMessage appends the JSON of a message.
 func appendMessage(text []byte, message protoreflect.Message) (_ []byte, err error) {

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -68,71 +69,89 @@ func eachRow(rows *sql.Rows, columns int, use func(values []any) error) error {
 // tablePage is how many rows of a table have the same width, and are in memory.
 const tablePage = 500
 
+// table is rows that are printed in columns.
+type table struct {
+	widths []int
+	right  []bool // whether a column has numbers, by the first page
+	cells  [][]string
+}
+
 func printTable(out *bufio.Writer, columns []string, rows *sql.Rows) error {
 	if len(columns) == 0 {
 		return nil
 	}
-	widths, right := make([]int, len(columns)), make([]bool, len(columns))
 	header := make([]string, len(columns))
 	for i, column := range columns {
 		header[i] = terminal.Text(column)
-		widths[i] = utf8.RuneCountInString(header[i])
 	}
-	var page [][]string
-	printed := false
-	flush := func() {
-		if !printed {
-			printLine(out, header, widths, right)
-			for i, width := range widths {
-				out.WriteString(strings.Repeat("─", width))
-				if i < len(widths)-1 {
-					out.WriteString("──")
-				}
-			}
-			out.WriteByte('\n')
+	t := table{widths: make([]int, len(columns)), right: make([]bool, len(columns))}
+	t.add(header)
+	isFirst := true
+	flush := func() error {
+		lines := t.lines()
+		if isFirst {
+			lines = slices.Insert(lines, 1, t.rule())
 		}
-		printed = true
-		for _, cells := range page {
-			printLine(out, cells, widths, right)
-		}
-		page = page[:0]
+		isFirst = false
+		_, err := out.WriteString(strings.Join(lines, ""))
+		return err
 	}
 	err := eachRow(rows, len(columns), func(values []any) error {
 		cells := make([]string, len(values))
 		for i, value := range values {
 			cells[i] = cell(value)
-			widths[i] = max(widths[i], utf8.RuneCountInString(cells[i]))
 			switch value.(type) {
 			case int64, float64:
-				right[i] = right[i] || !printed
+				t.right[i] = t.right[i] || isFirst
 			}
 		}
-		if page = append(page, cells); len(page) == tablePage {
-			flush()
+		if t.add(cells); len(t.cells) < tablePage {
+			return nil
 		}
-		return nil
+		return flush()
 	})
-	flush()
+	if err == nil && (isFirst || len(t.cells) > 0) {
+		err = flush()
+	}
 	return err
 }
 
-// printLine prints cells in columns, numbers at the right.
-func printLine(out *bufio.Writer, cells []string, widths []int, right []bool) {
+func (t *table) add(cells []string) {
 	for i, cell := range cells {
-		space := strings.Repeat(" ", max(0, widths[i]-utf8.RuneCountInString(cell)))
-		if right[i] {
-			out.WriteString(space)
-		}
-		out.WriteString(cell)
-		if i == len(cells)-1 {
-			break
-		}
-		if !right[i] {
-			out.WriteString(space)
-		}
-		out.WriteString("  ")
+		t.widths[i] = max(t.widths[i], utf8.RuneCountInString(cell))
 	}
-	out.WriteByte('\n')
+	t.cells = append(t.cells, cells)
+}
+
+// rule returns the line below the header.
+func (t *table) rule() string {
+	width := 2 * (len(t.widths) - 1)
+	for _, w := range t.widths {
+		width += w
+	}
+	return strings.Repeat("─", width) + "\n"
+}
+
+// lines returns the lines of the cells, and forgets them.
+func (t *table) lines() (lines []string) {
+	for _, cells := range t.cells {
+		var line strings.Builder
+		for i, cell := range cells {
+			space := strings.Repeat(" ", t.widths[i]-utf8.RuneCountInString(cell))
+			if t.right[i] {
+				cell = space + cell
+			} else {
+				cell += space
+			}
+			if i > 0 {
+				line.WriteString("  ")
+			}
+			line.WriteString(cell)
+		}
+		lines = append(lines, strings.TrimRight(line.String(), " ")+"\n")
+	}
+	t.cells = t.cells[:0]
+	return lines
 }
 
 // cell returns a value as a table has it.

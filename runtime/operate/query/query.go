@@ -219,8 +219,7 @@ func makeTables(versions []namedVersion) (views []View, of map[string]*message) 
 	return views, of
 }
 
-// Query runs a query, or several with semicolons between them, of which the last one
-// answers.
+// Query runs a query.
 func (db *DB) Query(ctx context.Context, query string) (*sql.Rows, error) {
 	return db.pool.QueryContext(ctx, query)
 }

@@ -451,3 +451,33 @@ func expected(field protoreflect.FieldDescriptor, message protoreflect.Message) 
 	}
 	return value.String()
 }
+
+// A file that has one type of message is not filled with one that nobody has chosen.
+func TestATableIsOfOneMessage(t *testing.T) {
+	log := open(t, sqliteURL(t))
+	if _, err := query.OpenTable(t.Context(), log, ""); err == nil || !strings.Contains(err.Error(), "neither the log nor this program knows") {
+		t.Errorf("of a log without events: got %v", err)
+	}
+	mustAppend(t, log, event(t, "1", compile(t, orders, "shop.v1.OrderEvent"), "amount: 5"), event(t, "2", compile(t, orders, "shop.v1.StockEvent"), "left: 7"))
+	if _, err := query.OpenTable(t.Context(), log, ""); err == nil || !strings.HasSuffix(err.Error(), "choose one by --message: order_event, stock_event") {
+		t.Errorf("got %v, want the messages to choose from", err)
+	}
+	for _, name := range []string{"stock_event", "shop.v1.StockEvent"} {
+		table, err := query.OpenTable(t.Context(), log, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var rows [][]any
+		for record, err := range log.Read(t.Context(), eventlog.From{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if table.Has(&record) {
+				rows = append(rows, table.Row(&record))
+			}
+		}
+		if len(rows) != 1 || rows[0][0] != int64(2) || rows[0][query.Attributes] != int64(7) {
+			t.Errorf("%s: got %v", name, rows)
+		}
+	}
+}

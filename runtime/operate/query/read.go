@@ -275,22 +275,30 @@ func timestamp(data []byte) (driver.Value, error) {
 // time.
 func formatTimestamp(seconds int64, nanos int32) (string, error) {
 	at := time.Unix(seconds, int64(nanos)).UTC()
-	year, month, day := at.Date()
+	year, month, date := at.Date()
 	if year < 1 || year > 9999 || nanos < 0 || nanos >= 1e9 {
 		return "", fmt.Errorf("a Timestamp of %d seconds and %d nanoseconds is outside of the years 1 to 9999", seconds, nanos)
 	}
-	hour, minute, second := at.Clock()
-	text := [len(timeFormat)]byte{4: '-', 7: '-', 10: 'T', 13: ':', 16: ':', 19: '.', 29: 'Z'}
-	for _, part := range [...]struct{ from, to, number int }{
-		{0, 4, year}, {5, 7, int(month)}, {8, 10, day}, {11, 13, hour}, {14, 16, minute}, {17, 19, second}, {20, 29, int(nanos)},
-	} {
-		for i := part.to - 1; i >= part.from; i-- {
-			text[i] = byte('0' + part.number%10)
-			part.number /= 10
+	text := []byte("0000-00-00T00:00:00.000000000Z")
+	write := func(end, number int) {
+		for ; number > 0; end-- {
+			text[end-1] = byte('0' + number%10)
+			number /= 10
 		}
 	}
-	return string(text[:]), nil
+	second := int((seconds%day + day) % day)
+	write(4, year)
+	write(7, int(month))
+	write(10, date)
+	write(13, second/3600)
+	write(16, second/60%60)
+	write(19, second%60)
+	write(29, int(nanos))
+	return string(text), nil
 }
+
+// day is how many seconds a day has.
+const day = 24 * 60 * 60
 
 func duration(data []byte) (driver.Value, error) {
 	seconds, nanos, err := seconds(data)

@@ -13,7 +13,7 @@ import (
 type Session struct {
 	DB     *DB
 	Out    io.Writer // for the answers
-	Notes  io.Writer // for what is said beside them
+	Notes  io.Writer // for what is reported beside them
 	Format string    // one of Formats
 }
 
@@ -25,11 +25,26 @@ const help = `A query ends with a semicolon, such as SELECT type, count(*) FROM 
 .quit            end
 `
 
-// Run answers a query, or does what a line with a dot asks for, such as .tables.
-func (s *Session) Run(ctx context.Context, query string) error {
-	if strings.HasPrefix(query, ".") {
-		return s.command(strings.Fields(query))
+// Run answers a query, or several with semicolons between them, or does what a line with a
+// dot asks for, such as .tables.
+func (s *Session) Run(ctx context.Context, text string) error {
+	if strings.HasPrefix(text, ".") {
+		return s.command(strings.Fields(text))
 	}
+	queries, rest := split(text)
+	if rest != "" {
+		queries = append(queries, rest)
+	}
+	for _, query := range queries {
+		if err := s.answer(ctx, query); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// answer answers a query.
+func (s *Session) answer(ctx context.Context, query string) error {
 	rows, err := s.DB.Query(ctx, query)
 	if err == nil {
 		defer func() { _ = rows.Close() }()
@@ -111,16 +126,15 @@ func (s *Session) printSchema(names []string) error {
 	return nil
 }
 
-// isWhole reports whether a text ends with a semicolon that ends a query: one that is not
-// in a text, a name or a comment.
-func isWhole(text string) bool {
-	whole := false
+// split returns the queries of a text, each of which ends with a semicolon that is not in a
+// text, a name or a comment, and what comes after them.
+func split(text string) (queries []string, rest string) {
+	begin := 0
 	for i := 0; i < len(text); i++ {
 		rest := text[i:]
-		end, size := "", 1
+		end, size := "\n", 1 // of what is skipped
 		switch {
 		case strings.HasPrefix(rest, "--"):
-			end = "\n"
 		case strings.HasPrefix(rest, "/*"):
 			end, size = "*/", 2
 		case strings.ContainsRune(`'"`+"`", rune(text[i])):
@@ -128,24 +142,19 @@ func isWhole(text string) bool {
 		case text[i] == '[':
 			end = "]"
 		case text[i] == ';':
-			whole = true
-			continue
-		case strings.ContainsRune(" \t\r\n", rune(text[i])):
+			queries = append(queries, strings.TrimSpace(text[begin:i+1]))
+			begin = i + 1
 			continue
 		default:
-			whole = false
 			continue
 		}
 		skipped := strings.Index(rest[size:], end)
 		if skipped < 0 {
-			return whole && end == "\n"
-		}
-		if end != "\n" && end != "*/" {
-			whole = false
+			break
 		}
 		i += size + skipped + len(end) - 1
 	}
-	return whole
+	return queries, strings.TrimSpace(text[begin:])
 }
 
 // took says how long a query took.

@@ -94,14 +94,14 @@ func TestQueriesFromTheInput(t *testing.T) {
 	}
 	defer read.Close()
 	go func() {
-		io.WriteString(write, ".tables\nSELECT 1 AS a;\nSELECT\n2 AS b;\nSELECT missing;\nSELECT 4")
+		io.WriteString(write, ".tables\nSELECT 1 AS a; SELECT ';' AS c;\nSELECT\n2 AS b;\nSELECT missing;\nSELECT 4")
 		write.Close()
 	}()
 	s, out, _ := session(t, open(t, sqliteURL(t)), query.Range{})
 	if err := s.Shell(t.Context(), read, "test/history"); err == nil || !strings.Contains(err.Error(), "no such column: missing") {
 		t.Errorf("got %v, want the mistake", err)
 	}
-	if want := "events\n{\"a\":1}\n{\"b\":2}\n"; out.String() != want {
+	if want := "events\n{\"a\":1}\n{\"c\":\";\"}\n{\"b\":2}\n"; out.String() != want {
 		t.Errorf("got %s, want %s", out, want)
 	}
 }

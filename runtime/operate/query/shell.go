@@ -87,6 +87,12 @@ func (s *Session) prompt(ctx context.Context, line func(prompt string) (string, 
 	}
 }
 
+// isWhole reports whether a text ends with the end of a query, or with a comment after it.
+func isWhole(text string) bool {
+	queries, rest := split(text)
+	return len(queries) > 0 && (rest == "" || strings.HasPrefix(rest, "--") && !strings.Contains(rest, "\n"))
+}
+
 // interruptible runs a query that ends at an interrupt.
 func (s *Session) interruptible(ctx context.Context, query string) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt)

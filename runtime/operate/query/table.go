@@ -2,6 +2,7 @@ package query
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,7 +18,7 @@ type Table struct {
 
 // OpenTable returns the table of a message type, which is named as its view is or in full,
 // such as order_event or shop.v1.OrderEvent. Without a name it is the one of which the log
-// has events, if there is no other one.
+// has events, or that this program knows, if there is no other one.
 func OpenTable(ctx context.Context, log eventlog.Log, name string) (*Table, error) {
 	numbers := map[string]int64{"": 0}
 	versions, err := versionsOf(ctx, log, numbers)
@@ -36,16 +37,19 @@ func OpenTable(ctx context.Context, log eventlog.Log, name string) (*Table, erro
 	case name != "":
 		return nil, fmt.Errorf("there is no message %s: there are %s", name, strings.Join(names, ", "))
 	}
-	used := slices.DeleteFunc(tables, func(view View) bool {
+	used := slices.DeleteFunc(slices.Clone(tables), func(view View) bool {
 		return !slices.ContainsFunc(versions, func(v namedVersion) bool { return slices.Contains(view.schemas, v.schema) })
 	})
+	if len(used) == 0 {
+		used = tables
+	}
 	if len(used) == 1 {
 		return &Table{used[0], numbers}, nil
 	}
 	if len(used) == 0 {
-		return nil, fmt.Errorf("the log has no events of a message that it or this program knows")
+		return nil, errors.New("neither the log nor this program knows a type of message")
 	}
-	return nil, fmt.Errorf("the log has events of several messages, and this format has one in a file: choose %s", strings.Join(names, " or "))
+	return nil, fmt.Errorf("the log has events of several messages, and this format has one in a file: choose one by --message: %s", strings.Join(names, ", "))
 }
 
 // Has reports whether an event is of the table's message.
