@@ -30,7 +30,7 @@ var copyTask = task{
 				return err
 			}
 			defer func() { _ = source.Close() }()
-			opened, err := eventlog.Open(ctx, *to)
+			opened, err := eventlog.OpenUnchecked(ctx, *to)
 			if err != nil {
 				return err
 			}
