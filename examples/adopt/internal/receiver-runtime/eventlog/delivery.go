@@ -186,8 +186,8 @@ func (d *delivery) waitAfter(ctx context.Context, what string, err error, known 
 // false if the delivery stops first.
 func (d *delivery) put(record Record) bool {
 	bytes := record.Size()
-	wanted := d.wants == nil || d.wants(&record)
-	if !wanted {
+	wanted := !record.Erased && (d.wants == nil || d.wants(&record))
+	if !wanted && !record.Erased {
 		d.passOver(&record)
 	}
 	d.mu.Lock()

@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"os"
 	"os/signal"
 	"slices"
@@ -48,7 +49,10 @@ var commands = []command{
 	{"replay", "Prints the stored events.", false, false, replay},
 	{"tail", "Prints the stored events and then each new one, until it is interrupted.", false, true, tail},
 	{"export", "Writes events to a file, for tests that read it as file:NAME.", false, false, export},
-	{"stats", "Prints how much is in the log, how far its consumers are, and what they fail at.", false, false, stats},
+	{"stats", "Prints how much is in the log, which versions of schemas its events have, how far its consumers are, and what they fail at.", false, false, stats},
+	{"schemas list", "Prints the versions of the schemas of the stored events, and which events have them.", false, false, listSchemas},
+	{"schemas export", "Writes a version of a schema to a file, as protoc and buf read descriptors.", false, false, exportSchema},
+	{"check", "Prints how the messages of this program differ from what is stored, and fails if it would misread events.", false, false, check},
 	{"consumers list", "Prints the consumers: how far they are, and what they fail at.", false, false, listConsumers},
 	{"consumers reset", "Makes a consumer that does not run begin somewhere else when it next does. Its dead letters stay.", true, false, resetConsumer},
 	{"consumers delete", "Deletes a consumer that does not run, its position and its dead letters.", true, false, deleteConsumer},
@@ -57,13 +61,25 @@ var commands = []command{
 	{"dead discard", "Deletes dead letters for good.", true, false, discardDead},
 }
 
-func init() { server.Subcommand("events", "prints and operates the event log") }
+// other is a subcommand of "events" that does not print lines of JSON, or that is in a file
+// which not every module has.
+type other struct {
+	about string // what it does, in a sentence
+	run   func(ctx context.Context, program string, args []string, getenv func(string) string, out io.Writer) error
+}
+
+var others = map[string]other{}
+
+func init() { server.Subcommand("events", "prints and operates the event log", eventlog.SchemaFlags) }
 
 // Events runs the subcommand that args name, such as "replay", which prints each
 // stored event as a line of JSON. It opens the log that the server itself would
 // open: --events and --config are the server's flags. The error is [flag.ErrHelp]
 // if args ask for help.
 func Events(ctx context.Context, program string, args []string, getenv func(string) string, out io.Writer) error {
+	if len(args) > 0 && others[args[0]].run != nil {
+		return others[args[0]].run(ctx, program, args[1:], getenv, out)
+	}
 	command, args := find(args)
 	if command == nil {
 		if len(args) > 0 && slices.Contains([]string{"-h", "-help", "--help", "help"}, args[0]) {
@@ -122,13 +138,16 @@ func names() (names []string) {
 	for _, command := range commands {
 		names = append(names, command.name)
 	}
-	return names
+	return append(names, slices.Sorted(maps.Keys(others))...)
 }
 
 func overview(program string, out io.Writer) {
 	fmt.Fprintf(out, "Usage: %s events COMMAND [flags]\n\nCommands:\n", program)
 	for _, command := range commands {
 		fmt.Fprintf(out, "  %-16s %s\n", command.name, command.about)
+	}
+	for _, name := range slices.Sorted(maps.Keys(others)) {
+		fmt.Fprintf(out, "  %-16s %s\n", name, others[name].about)
 	}
 	fmt.Fprintf(out, "\nFlags of a command: %s events COMMAND --help\n", program)
 }
@@ -143,7 +162,7 @@ func (c *command) open(ctx context.Context, url string) (eventlog.Log, error) {
 	if err := log.Close(); err != nil {
 		return nil, err
 	}
-	return eventlog.Open(ctx, url)
+	return eventlog.OpenUnchecked(ctx, url)
 }
 
 func replay(flags *flag.FlagSet) action {
@@ -180,7 +199,11 @@ func stats(*flag.FlagSet) action {
 		if err != nil {
 			return err
 		}
-		return print(logLine(stats))
+		schemas, err := eventlog.Schemas(ctx, log)
+		if err != nil {
+			return err
+		}
+		return print(logLine(stats, schemas))
 	}
 }
 
@@ -266,15 +289,32 @@ func fromFlags(flags *flag.FlagSet) func() (eventlog.From, error) {
 		if *after != 0 {
 			return eventlog.From{}, errors.New("--after and --since exclude each other: give only one of them")
 		}
-		if ago, err := time.ParseDuration(*since); err == nil {
-			return eventlog.Since(time.Now().Add(-ago)), nil
-		}
-		at, err := time.Parse(time.RFC3339, *since)
-		if err != nil {
-			return eventlog.From{}, fmt.Errorf("--since %q: want a time such as 2026-11-22T17:05:00Z or, for 90 minutes ago, 90m", *since)
-		}
-		return eventlog.Since(at), nil
+		at, err := parseTime("since", *since)
+		return eventlog.Since(at), err
 	}
+}
+
+// untilFlag defines the flag for where to end, and returns a function that reads it.
+func untilFlag(flags *flag.FlagSet) func() (time.Time, error) {
+	until := flags.String("until", "", "only events stored before this `time`, such as 2026-11-22T17:05:00Z or, for 90 minutes ago, 90m")
+	return func() (time.Time, error) {
+		if *until == "" {
+			return time.Time{}, nil
+		}
+		return parseTime("until", *until)
+	}
+}
+
+// parseTime parses the time that a flag gives, or how long ago it is.
+func parseTime(flag, text string) (time.Time, error) {
+	if ago, err := time.ParseDuration(text); err == nil {
+		return time.Now().Add(-ago), nil
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("--%s %q: want a time such as 2026-11-22T17:05:00Z or, for 90 minutes ago, 90m", flag, text)
+	}
+	return at, nil
 }
 
 // each calls do with each item of a sequence, up to the first error.

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -63,7 +64,24 @@ func Register(engine Engine, schemes ...string) {
 //	memory:NAME               this process, for tests          eventlog/memory
 //
 // Several processes may have one log open.
+//
+// If this program would misread events of the log, because a message type that it reads as
+// events (see [RegisterMessage]) has changed since they were stored, the error is a
+// [MisreadError].
 func Open(ctx context.Context, url string) (Log, error) {
+	log, err := open(ctx, url, ReadWrite)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkSchemas(ctx, log); err != nil {
+		return nil, errors.Join(err, log.Close())
+	}
+	return log, nil
+}
+
+// OpenUnchecked is [Open] for programs that do not read events as their message types, such
+// as one that copies them: it does not check that this program would read them rightly.
+func OpenUnchecked(ctx context.Context, url string) (Log, error) {
 	return open(ctx, url, ReadWrite)
 }
 
@@ -133,9 +151,22 @@ func (e *Event) Size() int {
 // [RegisterMessage]) has the same schema. If it has no type of its own, so that the
 // type is the name of the schema, it has the same type, too.
 func (e *Event) Same(other *Event) bool {
+	return e.sameType(other) && e.Subject == other.Subject && bytes.Equal(e.Data, other.Data)
+}
+
+// Stores reports whether an event with the record's source and id is the one that was
+// stored. Of one that is erased, only the type and the schema are known.
+func (r *Record) Stores(event *Event) bool {
+	if r.Erased {
+		return r.sameType(event)
+	}
+	return r.Same(event)
+}
+
+func (e *Event) sameType(other *Event) bool {
 	sameType := e.Type == other.Type || e.Type == e.Schema && other.Type == other.Schema
 	sameSchema := e.Schema == other.Schema || slices.Contains(FormerNames(other.Schema), e.Schema)
-	return sameType && sameSchema && e.Subject == other.Subject && bytes.Equal(e.Data, other.Data)
+	return sameType && sameSchema
 }
 
 // Validate returns how many bytes the events of an append count for, or the
@@ -177,6 +208,9 @@ func (e *Event) flaw() string {
 	}
 	if year := e.Time.UTC().Year(); !e.Time.IsZero() && (year < 1 || year > 9999) {
 		return fmt.Sprintf("time is in the year %d, want 1 to 9999", year)
+	}
+	if _, known := FindSchema(e.Version); e.Version != "" && !known {
+		return fmt.Sprintf("version %s of the schema of %s is not known to this program: RegisterSchema makes it known", e.Version, e.Schema)
 	}
 	if e.Traceparent != "" && !isTraceparent(e.Traceparent) {
 		return "traceparent is not as ParseTraceparent returns it"

@@ -46,6 +46,11 @@ type Event struct {
 	// Schema is the full name of the protobuf message in Data, such as
 	// "shop.v1.OrderEvent". It must not be empty.
 	Schema string
+	// Version is the version of the schema that Data has (see [Schema]), which this
+	// program must know (see [FindSchema]), or "" if that is not known. It is stored, but
+	// not compared: an event may be sent again by a newer program. [AppendMessages] sets
+	// it, and that of a stored event is known to the program that reads it.
+	Version string
 	// Data is the message in protobuf's binary format. The log keeps it byte
 	// for byte, and does not use the slice after Append has returned.
 	Data []byte
@@ -62,6 +67,9 @@ type Record struct {
 	Position Position
 	// Recorded is when the log stored the event, to the nanosecond, in UTC.
 	Recorded time.Time
+	// Erased reports whether the event was erased (see [EraseLog]): then it has neither a
+	// subject nor data.
+	Erased bool
 }
 
 // Position is the position of an event in its log. The first is at least 1, and
@@ -263,6 +271,7 @@ type DeadLetter struct {
 // Stats are figures about a log.
 type Stats struct {
 	Events      int64     // how many it stores
+	Erased      int64     // how many of these are erased, or were removed when they were (see [EraseLog])
 	Bytes       int64     // what they take, as far as the engine knows
 	First, Last Position  // of the events that it stores; 0 if there are none
 	Oldest      time.Time // when First was recorded

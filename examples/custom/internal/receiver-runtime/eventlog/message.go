@@ -19,7 +19,7 @@ import (
 
 // AppendMessages appends the events that messages carry, all of them or none, and
 // returns a receipt for each. attributes returns an event without what
-// AppendMessages fills in: Schema and Data from the message, and the ID, if the
+// AppendMessages fills in: Schema, Version and Data from the message, and the ID, if the
 // message has none, from the id that came with the call (see [eventid.Next]), and
 // Traceparent: from the message, if that is a CloudEvent with such an attribute, else from
 // the span of the call, if it is traced, or the span that the caller sent.
@@ -46,6 +46,7 @@ func AppendMessages[M proto.Message](ctx context.Context, log Log, messages []M,
 			events[i].ID = id
 		}
 		events[i].Schema, events[i].Data = string(message.ProtoReflect().Descriptor().FullName()), data
+		events[i].Version = versionOf(message.ProtoReflect().Descriptor())
 		events[i].Traceparent = cmp.Or(events[i].Traceparent, ownTraceparent(message.ProtoReflect()), parent)
 	}
 	receipts, err := log.Append(ctx, events...)
@@ -172,8 +173,11 @@ func newSchema[M proto.Message]() schema[M] {
 	return schema[M]{append([]string{name}, FormerNames(name)...), kind}
 }
 
-// has reports whether an event is of the type.
+// has reports whether an event is of the type, and not erased.
 func (s schema[M]) has(record *Record) bool {
+	if record.Erased {
+		return false
+	}
 	return record.Schema == s.names[0] || slices.Contains(s.names[1:], record.Schema)
 }
 

@@ -15,7 +15,6 @@ import (
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/anypb"
-	"google.golang.org/protobuf/types/known/structpb"
 
 	"example.com/shop/internal/receiver-runtime/eventlog"
 	"example.com/shop/internal/receiver-runtime/eventlog/file"
@@ -49,7 +48,7 @@ func (r *redaction) apply(record *eventlog.Record) error {
 	if len(r.paths) == 0 {
 		return nil
 	}
-	message, err := file.Message(*record)
+	message, err := eventlog.Decode(record.Event)
 	if err != nil {
 		return fmt.Errorf("the event at position %d can't be redacted: %w", record.Position, err)
 	}
@@ -105,19 +104,18 @@ func (r *redaction) see(of protoreflect.MessageDescriptor) {
 // have such a field; of a map or a Struct, whether this one has.
 func (r *redaction) field(m protoreflect.Message, path []string) (found bool) {
 	fd := m.Descriptor().Fields().ByName(protoreflect.Name(path[0]))
-	switch whole := m.Interface().(type) {
-	case *structpb.Struct:
-		value, ok := whole.Fields[path[0]]
-		if !ok {
-			return false
+	switch of := m.Descriptor().Fields(); m.Descriptor().FullName() { // whose type may be dynamic
+	case "google.protobuf.Struct":
+		entries, key := m.Get(of.ByName("fields")).Map(), protoreflect.ValueOfString(path[0]).MapKey()
+		return entries.Has(key) && r.inside(entries.Get(key).Message(), path[1:])
+	case "google.protobuf.Value":
+		if inner := of.ByName("struct_value"); m.Has(inner) {
+			return r.field(m.Get(inner).Message(), path)
 		}
-		return r.inside(value.ProtoReflect(), path[1:])
-	case *structpb.Value:
-		if inner := whole.GetStructValue(); inner != nil {
-			return r.field(inner.ProtoReflect(), path)
-		}
-		for _, element := range whole.GetListValue().GetValues() {
-			found = r.field(element.ProtoReflect(), path) || found
+		list := m.Get(of.ByName("list_value")).Message()
+		elements := list.Get(list.Descriptor().Fields().ByName("values")).List()
+		for i := range elements.Len() {
+			found = r.field(elements.Get(i).Message(), path) || found
 		}
 		return found
 	}
@@ -172,9 +170,11 @@ func (r *redaction) inside(m protoreflect.Message, path []string) bool {
 	return true
 }
 
+const anyName = "google.protobuf.Any"
+
 // whole replaces all values in a message.
 func (r *redaction) whole(m protoreflect.Message) {
-	if _, ok := m.Interface().(*anypb.Any); ok {
+	if m.Descriptor().FullName() == anyName {
 		m.Clear(m.Descriptor().Fields().ByName("type_url"))
 		m.Clear(m.Descriptor().Fields().ByName("value"))
 		return
@@ -255,10 +255,14 @@ func (r *redaction) without(text string) string {
 
 // clean replaces the texts in a message, and leaves out the fields that it doesn't know.
 func (r *redaction) clean(m protoreflect.Message) {
-	if packed, ok := m.Interface().(*anypb.Any); ok {
+	if m.Descriptor().FullName() == anyName {
+		url, value := m.Descriptor().Fields().ByName("type_url"), m.Descriptor().Fields().ByName("value")
+		packed := &anypb.Any{TypeUrl: m.Get(url).String(), Value: m.Get(value).Bytes()}
 		if message, err := packed.UnmarshalNew(); err == nil {
 			r.clean(message.ProtoReflect())
-			_ = packed.MarshalFrom(message)
+			if data, err := file.Encode(message); err == nil {
+				m.Set(value, protoreflect.ValueOfBytes(data))
+			}
 		}
 		return
 	}

@@ -91,6 +91,14 @@ func Window(events int) ConsumeOption {
 // FromNow makes a new consumer begin after the events that the log has already.
 func FromNow() ConsumeOption { return func(c *consumption) { c.fromNow = true } }
 
+// KeepPosition is for packages that keep the position of a consumer elsewhere, such as in
+// a database. begin is called with each lease that the consumer gets, and returns the one
+// to use in its place, which has it as a part. What its error wraps says what becomes of
+// the consumer, as with [Log].Hold.
+func KeepPosition(begin func(ctx context.Context, hold Hold) (Hold, error)) ConsumeOption {
+	return func(c *consumption) { c.keep = begin }
+}
+
 // Logger sets where a consumer logs what it waits for, and what it gave up on. The
 // default is [slog.Default].
 func Logger(logger *slog.Logger) ConsumeOption { return func(c *consumption) { c.logger = logger } }
@@ -137,7 +145,8 @@ type consumption struct {
 	concurrency, batchSize, tries, window int
 	first, most                           time.Duration
 	fromNow                               bool
-	passedOver                            map[string]bool // schemas of which an event was passed over
+	keep                                  func(context.Context, Hold) (Hold, error) // nil: the log has the position
+	passedOver                            map[string]bool                           // schemas of which an event was passed over
 	logger                                *slog.Logger
 	observers                             []Observer
 }
@@ -195,7 +204,7 @@ func (c *consumption) run(ctx context.Context) error {
 // first.
 func (c *consumption) hold(ctx context.Context) (Hold, error) {
 	for logged := ""; ; {
-		hold, err := c.log.Hold(ctx, c.name)
+		hold, err := c.take(ctx)
 		if err == nil {
 			if err = c.begin(ctx, hold); err == nil {
 				if reason := hold.Restarted(); reason != "" {
@@ -216,6 +225,19 @@ func (c *consumption) hold(ctx context.Context) (Hold, error) {
 		}
 		pause(ctx, storageRetryInterval)
 	}
+}
+
+// take takes the consumer's lease once.
+func (c *consumption) take(ctx context.Context) (Hold, error) {
+	hold, err := c.log.Hold(ctx, c.name)
+	if err != nil || c.keep == nil {
+		return hold, err
+	}
+	kept, err := c.keep(ctx, hold)
+	if err != nil {
+		_ = hold.Release()
+	}
+	return kept, err
 }
 
 // begin commits where a new consumer begins.

@@ -137,6 +137,11 @@ func Parse(program string, args []string, getenv func(string) string, help io.Wr
 
 	groups.begin("Storage")
 	flags.StringVar(&config.Events, "events", config.Events, "`URL` of the event log")
+	for _, command := range subcommands {
+		for _, define := range command.flags {
+			define(flags)
+		}
+	}
 
 	groups.begin("Limits, of which each is off if it is 0")
 	flags.IntVar(&config.MaxMessageBytes, "max-message-bytes", config.MaxMessageBytes, "largest request, in `bytes`")
@@ -205,12 +210,18 @@ func Parse(program string, args []string, getenv func(string) string, help io.Wr
 }
 
 // subcommands are what a program can do instead of serving.
-var subcommands []struct{ name, about string }
+var subcommands []subcommand
 
-// Subcommand adds a subcommand to the help that [Parse] prints. Packages that
-// implement one call it when they are imported; main runs it.
-func Subcommand(name, about string) {
-	subcommands = append(subcommands, struct{ name, about string }{name, about})
+type subcommand struct {
+	name, about string
+	flags       []func(*flag.FlagSet)
+}
+
+// Subcommand adds a subcommand to the help that [Parse] prints, and flags of the package
+// that implements it to those of the server, beside --events. Such packages call it when
+// they are imported; main runs it.
+func Subcommand(name, about string, flags ...func(*flag.FlagSet)) {
+	subcommands = append(subcommands, subcommand{name, about, flags})
 }
 
 // groups divides the flags of a set, for its help.

@@ -57,6 +57,7 @@ type handling struct {
 	tries    int
 	since    time.Time // when the handler got it; zero if none has it
 	handled  bool
+	again    bool // whether it was handled before the log forgot that
 	gaveUp   bool
 	err      error // of the last try
 }
@@ -108,7 +109,7 @@ func (r *running) forget() {
 	r.committed = 0
 	clear(r.sequences)
 	for _, h := range r.handlings {
-		h.handled, h.tries = false, 0
+		h.handled, h.again, h.tries = false, h.handled, 0
 	}
 }
 
@@ -233,6 +234,9 @@ func (r *running) isOpen(h *handling) bool {
 	switch {
 	case h.handled, mayFail && h.tries > 0:
 	case h.tries == 0 && h.since.IsZero() && h.position <= r.committed:
+		if h.again { // the consumer knows better than the log: its position is in a database
+			return false
+		}
 		why := "is there no handler of this type in Consume?"
 		if h.before {
 			why = "it was stored before the consumer began: does Consume use FromNow, or has it no handler of this type?"

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"iter"
 	"maps"
 	"math/rand/v2"
@@ -16,22 +17,56 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"example.com/receiver/internal/receiver-runtime/eventlog"
 	"example.com/receiver/internal/receiver-runtime/eventlog/file"
 )
 
+// Format writes events to a file, and returns how many. message is what was asked for by the
+// flag --message: the name of a type of message, or "".
+type Format func(ctx context.Context, to io.Writer, log eventlog.Log, message string, events iter.Seq2[eventlog.Record, error]) (int, error)
+
+var formats = map[string]Format{"ndjson": writeLines}
+
+// RegisterFormat makes a format known to the subcommand export.
+func RegisterFormat(name string, format Format) { formats[name] = format }
+
+// parquetPackage is the one that has the format parquet.
+const parquetPackage = "example.com/receiver/internal/receiver-runtime/operate/parquet"
+
+// findFormat returns the format with a name.
+func findFormat(name string) (Format, error) {
+	if format := formats[name]; format != nil {
+		return format, nil
+	}
+	known := strings.Join(slices.Sorted(maps.Keys(formats)), ", ")
+	if name == "parquet" {
+		return nil, fmt.Errorf("--format parquet: this program has only %s; import _ %q in its main, and generate again", known, parquetPackage)
+	}
+	return nil, fmt.Errorf("--format %s: want %s", name, known)
+}
+
 func export(flags *flag.FlagSet) action {
-	from := fromFlags(flags)
+	from, until := fromFlags(flags), untilFlag(flags)
 	to := flags.String("to", "", "the `file` to write, such as testdata/sample.ndjson; it is replaced")
+	name := flags.String("format", "ndjson", "`ndjson`, csv or parquet. The last two have the columns of the views of events sql, and one type of message in a file")
+	message := flags.String("message", "", "with csv and parquet, the type of `message`, if the log has several")
 	kind := flags.String("type", "", "only events of this `type`")
 	most := flags.Int("sample", 0, "at most so many `events`, chosen at random, and about as many of each type; 0 for all")
 	redact := flags.String("redact", "", "`fields` whose values are replaced, such as subject,data.email")
 	return func(ctx context.Context, log eventlog.Log, print func(any) error) error {
 		from, err := from()
+		var end time.Time
+		if err == nil {
+			end, err = until()
+		}
+		format, unknown := findFormat(*name)
 		switch {
 		case err != nil:
 			return err
+		case unknown != nil:
+			return unknown
 		case *to == "":
 			return errors.New("--to is missing: give the file to write, such as --to testdata/sample.ndjson")
 		case *most < 0:
@@ -42,26 +77,21 @@ func export(flags *flag.FlagSet) action {
 		if err != nil {
 			return err
 		}
-		records := log.Read(ctx, from)
-		if *kind != "" {
-			records = ofType(records, *kind)
+		records := unerased(log.Read(ctx, from))
+		if *kind != "" || !end.IsZero() {
+			records = only(records, func(record *eventlog.Record) bool {
+				return (*kind == "" || record.Type == *kind) && (end.IsZero() || record.Recorded.Before(end))
+			})
 		}
 		if *most > 0 {
 			records = sample(records, *most)
 		}
+		progress := newProgress(os.Stderr, "exported")
+		defer progress.end()
 		count := 0
-		err = replaceFile(*to, func(to *bufio.Writer) error {
-			for record, err := range records {
-				if err == nil {
-					err = redaction.apply(&record)
-				}
-				if err == nil {
-					err = file.Write(to, record)
-				}
-				if err != nil {
-					return err
-				}
-				count++
+		err = replaceFile(*to, func(to *bufio.Writer) (err error) {
+			if count, err = format(ctx, to, log, *message, redacted(records, redaction, progress)); err != nil {
+				return err
 			}
 			return redaction.missing()
 		})
@@ -75,11 +105,38 @@ func export(flags *flag.FlagSet) action {
 	}
 }
 
-// ofType yields the events of a type.
-func ofType(records iter.Seq2[eventlog.Record, error], kind string) iter.Seq2[eventlog.Record, error] {
+// redacted yields the events without what is to be redacted, and shows how many there were.
+func redacted(records iter.Seq2[eventlog.Record, error], redaction *redaction, progress *progress) iter.Seq2[eventlog.Record, error] {
+	return func(yield func(eventlog.Record, error) bool) {
+		count := 0
+		for record, err := range records {
+			if err == nil {
+				err = redaction.apply(&record)
+			}
+			if !yield(record, err) {
+				return
+			}
+			if count++; count%1000 == 0 {
+				progress.show(count)
+			}
+		}
+	}
+}
+
+// writeLines is the format ndjson, which package file reads.
+func writeLines(_ context.Context, to io.Writer, _ eventlog.Log, _ string, events iter.Seq2[eventlog.Record, error]) (count int, err error) {
+	err = each(events, func(record eventlog.Record) error {
+		count++
+		return file.Write(to, record)
+	})
+	return count, err
+}
+
+// only yields some of the events.
+func only(records iter.Seq2[eventlog.Record, error], wanted func(*eventlog.Record) bool) iter.Seq2[eventlog.Record, error] {
 	return func(yield func(eventlog.Record, error) bool) {
 		for record, err := range records {
-			if (err != nil || record.Type == kind) && !yield(record, err) {
+			if (err != nil || wanted(&record)) && !yield(record, err) {
 				return
 			}
 		}

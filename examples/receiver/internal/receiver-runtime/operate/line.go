@@ -6,14 +6,10 @@ package operate
 import (
 	"encoding/base64"
 	"encoding/json"
-	"fmt"
 	"strings"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"example.com/receiver/internal/receiver-runtime/eventlog"
 )
@@ -30,7 +26,9 @@ type line struct {
 	Subject      string            `json:"subject,omitempty"`
 	Time         time.Time         `json:"time"`
 	Schema       string            `json:"dataschema"`
+	Version      string            `json:"schemaversion,omitempty"`
 	Traceparent  string            `json:"traceparent,omitempty"`
+	Erased       bool              `json:"erased,omitempty"`
 	Data         json.RawMessage   `json:"data,omitempty"`
 	DataInBase64 string            `json:"data_base64,omitempty"`
 	Error        string            `json:"error,omitempty"`
@@ -46,8 +44,13 @@ func eventLine(record eventlog.Record) line {
 		Subject:  record.Subject,
 		Time:     record.Time.UTC(),
 		Schema:   record.Schema,
+		Version:  record.Version,
 
 		Traceparent: record.Traceparent,
+	}
+	if record.Erased {
+		l.Erased = true
+		return l
 	}
 	data, err := messageJSON(record)
 	if err != nil {
@@ -64,19 +67,12 @@ func unshown(err error) string {
 	return strings.TrimLeft(strings.TrimPrefix(err.Error(), "proto:"), " \u00a0")
 }
 
-// messageJSON returns the message of an event in JSON. It is an error if this
-// program doesn't know its type, or if the message has no JSON: because it has NaN
-// in a Struct or an Any of unknown type, or its type has changed.
+// messageJSON returns the message of an event in JSON, by the version of its schema that
+// it was stored with. It is an error if neither the log nor this program knows its type, or
+// if the message has no JSON: because it has NaN in a Struct or an Any of unknown type.
 func messageJSON(record eventlog.Record) (json.RawMessage, error) {
-	kind, found := eventlog.FindMessage(record.Schema) // which knows former names, too
-	if !found {
-		var err error
-		if kind, err = protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(record.Schema)); err != nil {
-			return nil, fmt.Errorf("this program does not know the type %s", record.Schema)
-		}
-	}
-	message := kind.New().Interface()
-	if err := proto.Unmarshal(record.Data, message); err != nil {
+	message, err := eventlog.Decode(record.Event)
+	if err != nil {
 		return nil, err
 	}
 	return protojson.MarshalOptions{UseProtoNames: true}.Marshal(message)
@@ -100,12 +96,14 @@ func deadLetterLine(letter eventlog.DeadLetter) letterLine {
 // statsLine is the state of a log as it is printed.
 type statsLine struct {
 	Events     int64               `json:"events"`
+	Erased     int64               `json:"erased,omitempty"`
 	Bytes      int64               `json:"bytes"`
 	Free       *int64              `json:"free,omitempty"`
 	First      eventlog.Position   `json:"first"`
 	Last       eventlog.Position   `json:"last"`
 	Oldest     *time.Time          `json:"oldest,omitempty"`
 	Durability eventlog.Durability `json:"durability"`
+	Schemas    []schemaLine        `json:"schemas,omitempty"`
 	Consumers  []consumerLine      `json:"consumers"`
 }
 
@@ -141,13 +139,16 @@ func newConsumerLine(consumer eventlog.ConsumerStats) consumerLine {
 	return line
 }
 
-func logLine(stats eventlog.Stats) statsLine {
+func logLine(stats eventlog.Stats, schemas []eventlog.Schema) statsLine {
 	line := statsLine{
-		Events: stats.Events, Bytes: stats.Bytes, Free: stats.Free, First: stats.First, Last: stats.Last,
+		Events: stats.Events, Erased: stats.Erased, Bytes: stats.Bytes, Free: stats.Free, First: stats.First, Last: stats.Last,
 		Durability: stats.Durability, Consumers: []consumerLine{},
 	}
 	if !stats.Oldest.IsZero() {
 		line.Oldest = &stats.Oldest
+	}
+	for _, schema := range schemas {
+		line.Schemas = append(line.Schemas, schemaLine{schema.Name, schema.Version, schema.Assumed})
 	}
 	for _, consumer := range stats.Consumers {
 		line.Consumers = append(line.Consumers, newConsumerLine(consumer))

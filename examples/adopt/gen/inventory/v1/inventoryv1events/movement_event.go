@@ -6,10 +6,12 @@ package inventoryv1events
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"iter"
 
 	inventoryv1 "example.com/inventory/gen/inventory/v1"
 	"example.com/inventory/internal/receiver-runtime/eventlog"
+	"example.com/inventory/internal/receiver-runtime/eventlog/into"
 )
 
 // init makes the type known as one that is read.
@@ -61,4 +63,13 @@ func OnMovementEvent(handle func(context.Context, Stored[*inventoryv1.MovementEv
 // tried again alone.
 func (l *Log) ConsumeMovementEventBatches(ctx context.Context, name string, handle func(context.Context, []Stored[*inventoryv1.MovementEvent]) error, options ...ConsumeOption) error {
 	return eventlog.ConsumeMessageBatches(ctx, l.store, name, handle, options...)
+}
+
+// ConsumeMovementEventInto is [Log.ConsumeMovementEventBatches] for a handler
+// that works in a database: PostgreSQL, MySQL, MariaDB or SQLite. What it does
+// with tx has effect exactly once for each event, because the position of the
+// consumer is kept there too, in the table event_consumers, and changes in the
+// same transaction. The handler must not commit tx, nor roll it back.
+func (l *Log) ConsumeMovementEventInto(ctx context.Context, db *sql.DB, name string, handle func(context.Context, *sql.Tx, []Stored[*inventoryv1.MovementEvent]) error, options ...ConsumeOption) error {
+	return into.ConsumeMessages(ctx, l.store, db, name, handle, options...)
 }

@@ -39,6 +39,7 @@ type memory struct {
 	records   []eventlog.Record // the one at position n is records[n-1]
 	positions map[[2]string]int // by source and id
 	consumers map[string]*consumer
+	schemas   []eventlog.Schema // in the order in which they came
 	bytes     int64
 	grown     chan struct{} // closed at the next append
 }
@@ -104,16 +105,17 @@ func (l *openLog) Append(ctx context.Context, events ...eventlog.Event) ([]event
 	defer l.mu.Unlock()
 	receipts := make([]eventlog.Receipt, len(events))
 	begin := time.Now()
-	before, bytes, recorded := len(l.records), l.bytes, begin.UTC()
+	before, schemas, bytes, recorded := len(l.records), len(l.schemas), l.bytes, begin.UTC()
 	for i, event := range events {
 		key := [2]string{event.Source, event.ID}
 		position, known := l.positions[key]
-		if known && !l.records[position-1].Same(&event) {
+		if known && !l.records[position-1].Stores(&event) {
 			for _, record := range l.records[before:] {
 				delete(l.positions, [2]string{record.Source, record.ID})
 				l.bytes -= int64(record.Size())
 			}
 			l.records = slices.Delete(l.records, before, len(l.records))
+			l.schemas = slices.Delete(l.schemas, schemas, len(l.schemas))
 			return nil, eventlog.Conflict(&event)
 		}
 		if !known {
@@ -124,6 +126,7 @@ func (l *openLog) Append(ctx context.Context, events ...eventlog.Event) ([]event
 			if event.Time.IsZero() {
 				event.Time = recorded
 			}
+			l.keepSchema(event.Version)
 			l.records = append(l.records, eventlog.Record{Event: event, Position: eventlog.Position(position), Recorded: recorded})
 		}
 		receipts[i] = eventlog.Receipt{Position: eventlog.Position(position), Duplicate: known, Durability: eventlog.None}
@@ -134,6 +137,24 @@ func (l *openLog) Append(ctx context.Context, events ...eventlog.Event) ([]event
 		l.Committed(stored, l.bytes-bytes, time.Since(begin))
 	}
 	return receipts, nil
+}
+
+// keepSchema keeps a version of a schema, if it is not kept yet.
+func (m *memory) keepSchema(version string) {
+	kept := slices.ContainsFunc(m.schemas, func(s eventlog.Schema) bool { return s.Version == version })
+	if schema, found := eventlog.FindSchema(version); found && !kept {
+		m.schemas = append(m.schemas, schema)
+	}
+}
+
+// Schemas implements [eventlog.SchemaLog].
+func (l *openLog) Schemas(ctx context.Context) ([]eventlog.Schema, error) {
+	if err := l.usable(ctx, false); err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.SortedStableFunc(slices.Values(l.schemas), func(a, b eventlog.Schema) int { return strings.Compare(a.Name, b.Name) }), nil
 }
 
 // Read implements [eventlog.Log].
@@ -311,6 +332,11 @@ func (l *openLog) Stats(ctx context.Context) (eventlog.Stats, error) {
 	stats := eventlog.Stats{Events: int64(len(l.records)), Bytes: l.bytes, Last: eventlog.Position(len(l.records)), Durability: eventlog.None}
 	if len(l.records) > 0 {
 		stats.First, stats.Oldest = 1, l.records[0].Recorded
+	}
+	for i := range l.records {
+		if l.records[i].Erased {
+			stats.Erased++
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(l.consumers)) {
 		c := l.consumers[name]

@@ -83,6 +83,9 @@ func (l *streamLog) putDead(ctx context.Context, letter *eventlog.DeadLetter) er
 	} {
 		message.Header[name] = []string{value}
 	}
+	if err := l.keepSchemas(ctx, []eventlog.Event{letter.Event}); err != nil { // of a letter from another log
+		return err
+	}
 	return l.do(ctx, func(ctx context.Context) error {
 		name, err := l.letterNameOf(ctx, letter, message.Header)
 		if err != nil {
@@ -169,6 +172,9 @@ func (l *streamLog) readLetter(ctx context.Context, name letterName) (letter *ev
 		}
 		return err
 	})
+	if err == nil && letter != nil {
+		err = l.findVersion(ctx, &letter.Record)
+	}
 	return letter, err
 }
 

@@ -14,8 +14,6 @@ import (
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"example.com/shop/internal/receiver-runtime/eventlog"
 )
@@ -43,7 +41,7 @@ func Write(to io.Writer, record eventlog.Record) error {
 		Position: record.Position, Recorded: record.Recorded.UTC(), ID: record.ID, Source: record.Source, Type: record.Type,
 		Subject: record.Subject, Time: record.Time.UTC(), Schema: record.Schema, Traceparent: record.Traceparent, Binary: record.Data,
 	}
-	if message, err := Message(record); err == nil {
+	if message, err := eventlog.Decode(record.Event); err == nil {
 		text, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(message)
 		if again, failed := (line{Schema: record.Schema, Data: text}).data(); err == nil && failed == nil && bytes.Equal(again, record.Data) {
 			l.Data, l.Binary = text, nil
@@ -52,28 +50,6 @@ func Write(to io.Writer, record eventlog.Record) error {
 	encoder := json.NewEncoder(to)
 	encoder.SetEscapeHTML(false)
 	return encoder.Encode(l)
-}
-
-// Message returns the message of an event. It is an error if this program does not know
-// its type.
-func Message(record eventlog.Record) (proto.Message, error) {
-	kind, err := kindOf(record.Schema)
-	if err != nil {
-		return nil, err
-	}
-	message := kind.New().Interface()
-	return message, proto.Unmarshal(record.Data, message)
-}
-
-func kindOf(schema string) (protoreflect.MessageType, error) {
-	if kind, ok := eventlog.FindMessage(schema); ok { // which knows former names, too
-		return kind, nil
-	}
-	kind, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(schema))
-	if err != nil {
-		return nil, fmt.Errorf("this program does not know the type %s", schema)
-	}
-	return kind, nil
 }
 
 // Encode returns the bytes of a message as they are stored.
@@ -86,7 +62,7 @@ func (l line) data() ([]byte, error) {
 	if l.Data == nil {
 		return l.Binary, nil
 	}
-	kind, err := kindOf(l.Schema)
+	kind, err := eventlog.TypeOf(eventlog.Event{Schema: l.Schema}) // as this program has it
 	if err != nil {
 		return nil, err
 	}

@@ -56,9 +56,13 @@ func (l *streamLog) Append(ctx context.Context, events ...eventlog.Event) ([]eve
 	if err != nil {
 		return nil, err
 	}
+	if err := l.keepSchemas(ctx, events); err != nil {
+		return nil, err
+	}
 	if err := l.do(ctx, call.try); err != nil {
 		return nil, err
 	}
+	l.extendSchemas(ctx, call.entries)
 	durability, err := l.provenDurability(ctx)
 	if err != nil {
 		return nil, err
@@ -201,13 +205,18 @@ func (l *streamLog) markDuplicate(ctx context.Context, entry *entry, sequence ui
 		return err
 	}
 	if message == nil {
+		if message, err = l.get(ctx, l.consumers(), getRequest{Last: l.erasedSubject(sequence)}); err != nil {
+			return err
+		}
+	}
+	if message == nil {
 		return &eventlog.Error{Kind: eventlog.ErrUnavailable, Detail: fmt.Sprintf("source %q, id %q was stored before at position %d and has been removed since; it can't be stored again within %v of then (the parameter window)", entry.event.Source, entry.event.ID, sequence, l.window)}
 	}
-	record, err := parseRecord(message.sequence, message.time, message.header, message.data)
+	record, err := parseRecord(sequence, message.time, message.header, message.data)
 	if err != nil {
 		return err
 	}
-	if !record.Same(entry.event) || record.Source != entry.event.Source || record.ID != entry.event.ID {
+	if !record.Stores(entry.event) || record.Source != entry.event.Source || record.ID != entry.event.ID {
 		return eventlog.Conflict(entry.event)
 	}
 	entry.position, entry.isDuplicate = record.Position, true

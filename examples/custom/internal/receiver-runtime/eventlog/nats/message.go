@@ -36,8 +36,11 @@ const (
 	headerSubject = "ce-subject"
 	headerTime    = "ce-time"
 	headerSchema  = "ce-dataschema"
+	headerVersion = "ce-schemaversion" // left out if it is not known
 	headerContent = "content-type"
-	headerTrace   = "traceparent" // as instrumentation of NATS has it; left out if it is empty
+	headerMoved   = "moved-recorded" // when another log recorded the event, from which it was moved here
+	headerErased  = "moved-erased"   // "true" if it was erased there
+	headerTrace   = "traceparent"    // as instrumentation of NATS has it; left out if it is empty
 )
 
 // message returns the message that stores an event. It shares the event's data.
@@ -61,13 +64,17 @@ func (c *config) message(event *eventlog.Event) *nats.Msg {
 	if !event.Time.IsZero() {
 		header[headerTime] = []string{event.Time.UTC().Format(time.RFC3339Nano)}
 	}
+	if event.Version != "" {
+		header[headerVersion] = []string{event.Version}
+	}
 	if event.Traceparent != "" {
 		header[headerTrace] = []string{event.Traceparent}
 	}
 	return &nats.Msg{Subject: c.subject(event), Header: header, Data: event.Data}
 }
 
-// parseRecord returns the event that a message of the stream contains.
+// parseRecord returns the event that a message of the stream contains. Its version may be
+// one that this process does not know (see [streamLog.findVersion]).
 func parseRecord(sequence uint64, recorded time.Time, header nats.Header, data []byte) (eventlog.Record, error) {
 	record := eventlog.Record{Position: eventlog.Position(sequence), Recorded: recorded.UTC()}
 	record.Data = data
@@ -90,6 +97,14 @@ func parseRecord(sequence uint64, recorded time.Time, header nats.Header, data [
 			return eventlog.Record{}, notAnEvent(sequence, attribute.name, err)
 		}
 		*attribute.value = value
+	}
+	record.Version, record.Erased = header.Get(headerVersion), header.Get(headerErased) == "true"
+	if text := header.Get(headerMoved); text != "" {
+		moved, err := time.Parse(time.RFC3339Nano, text)
+		if err != nil {
+			return eventlog.Record{}, notAnEvent(sequence, headerMoved, err)
+		}
+		record.Recorded = moved.UTC()
 	}
 	record.Traceparent = eventlog.ParseTraceparent(header.Get(headerTrace))
 	record.Time = record.Recorded

@@ -36,7 +36,8 @@
 // ([eventlog.None]).
 //
 // The events are in the stream STREAM, as CloudEvents. The stream
-// STREAM_consumers has the positions, leases and dead letters of the consumers.
+// STREAM_consumers has the positions, leases and dead letters of the consumers, and
+// the schemas of the events.
 // Streams that don't exist are created; existing ones are checked, and never
 // changed.
 package nats
@@ -89,6 +90,8 @@ type streamLog struct {
 	inFlight sync.WaitGroup // the appends in flight
 	holds    map[*hold]bool
 
+	schemas keptSchemas
+
 	closing sync.Once
 }
 
@@ -109,7 +112,10 @@ func open(ctx context.Context, url string, mode eventlog.Mode) (eventlog.Log, er
 	if err := log.connect(); err != nil {
 		return nil, fmt.Errorf("%s: %w", config, err)
 	}
-	if err := log.openStreams(ctx); err != nil {
+	if err = log.openStreams(ctx); err == nil {
+		err = log.assumeSchemas(ctx)
+	}
+	if err != nil {
 		_ = log.Close()
 		if cause := log.connectionError(); cause != nil && !errors.Is(err, cause) {
 			err = fmt.Errorf("%w (%w)", err, cause)

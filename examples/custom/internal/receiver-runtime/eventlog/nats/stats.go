@@ -26,7 +26,7 @@ func (l *streamLog) Stats(ctx context.Context) (stats eventlog.Stats, err error)
 		return eventlog.Stats{}, err
 	}
 	err = l.do(ctx, func(ctx context.Context) error {
-		states, dead, err := l.consumerStates(ctx) // before the events, so that no position is after the last event
+		states, dead, erased, err := l.consumerStates(ctx) // before the events, so that no position is after the last event
 		if err != nil {
 			return err
 		}
@@ -35,9 +35,12 @@ func (l *streamLog) Stats(ctx context.Context) (stats eventlog.Stats, err error)
 			return err
 		}
 		events := info.State
-		stats = eventlog.Stats{Events: int64(events.Msgs), Bytes: int64(events.Bytes), Durability: durability}
+		stats = eventlog.Stats{Events: int64(events.Msgs), Erased: erased, Bytes: int64(events.Bytes), Durability: durability}
 		if events.Msgs > 0 {
-			stats.First, stats.Last, stats.Oldest = eventlog.Position(events.FirstSeq), eventlog.Position(events.LastSeq), events.FirstTime.UTC()
+			stats.First, stats.Last = eventlog.Position(events.FirstSeq), eventlog.Position(events.LastSeq)
+			if stats.Oldest, err = l.recordedAfter(ctx, stats.First-1, 1); err != nil {
+				return err
+			}
 		}
 		for _, state := range states {
 			consumer := state.stats(info, dead)
@@ -65,6 +68,9 @@ func (l *streamLog) recordedAfter(ctx context.Context, position eventlog.Positio
 	if err != nil || message == nil { // it has been removed meanwhile
 		return time.Time{}, err
 	}
+	if moved, err := time.Parse(time.RFC3339Nano, message.header.Get(headerMoved)); err == nil {
+		return moved.UTC(), nil
+	}
 	return message.time.UTC(), nil
 }
 
@@ -85,11 +91,11 @@ func (l *streamLog) free(ctx context.Context, events *jetstream.StreamInfo) (*in
 }
 
 // consumerStates returns the states of all consumers, by their names, and how many
-// dead letters each has, by the tokens of the names.
-func (l *streamLog) consumerStates(ctx context.Context) (states []consumerState, dead map[string]int64, err error) {
+// dead letters each has, by the tokens of the names, and how many events were erased.
+func (l *streamLog) consumerStates(ctx context.Context) (states []consumerState, dead map[string]int64, erased int64, err error) {
 	info, err := l.info(ctx, l.consumers(), jetstream.WithSubjectFilter(">"))
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, 0, err
 	}
 	dead = map[string]int64{}
 	for subject := range info.State.Subjects {
@@ -97,16 +103,18 @@ func (l *streamLog) consumerStates(ctx context.Context) (states []consumerState,
 		switch {
 		case len(tokens) == 5 && tokens[4] == "dead":
 			dead[tokens[2]]++
+		case len(tokens) == 3 && tokens[1] == "erased":
+			erased++
 		case strings.HasPrefix(subject, l.consumers()+".place."):
 			state, _, err := l.readState(ctx, subject)
 			if err != nil {
-				return nil, nil, err
+				return nil, nil, 0, err
 			}
 			states = append(states, state)
 		}
 	}
 	slices.SortFunc(states, func(a, b consumerState) int { return strings.Compare(a.Consumer, b.Consumer) })
-	return states, dead, nil
+	return states, dead, erased, nil
 }
 
 // stats returns the figures of a consumer, given the stream of the events, which

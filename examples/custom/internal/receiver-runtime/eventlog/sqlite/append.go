@@ -67,6 +67,8 @@ type appendCall struct {
 // entry is one event of an append.
 type entry struct {
 	row         eventRow
+	version     string       // of its schema; "": not known
+	kept        *keptVersion // while it is inserted
 	position    eventlog.Position
 	isDuplicate bool
 	original    *entry // the same event earlier in the transaction
@@ -95,7 +97,7 @@ func newAppendCall(events []eventlog.Event, bytes int) *appendCall {
 	call.entries = call.entries[:len(events)]
 	for i := range events {
 		entry := &call.entries[i]
-		entry.row = newEventRow(&events[i], entry.data()[:0])
+		entry.row, entry.version = newEventRow(&events[i], entry.data()[:0]), events[i].Version
 	}
 	return call
 }

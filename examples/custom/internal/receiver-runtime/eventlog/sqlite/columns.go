@@ -23,19 +23,26 @@ const (
 	timeColumn
 	schemaColumn
 	traceColumn
+	versionColumn // an integer, and in what is read a text of it until its version is found
 	dataColumn
 	columnCount
 )
 
 var columns = [columnCount]string{
 	sourceColumn: "source", idColumn: "id", typeColumn: "type", subjectColumn: "subject",
-	timeColumn: "time", schemaColumn: "schema", traceColumn: "traceparent", dataColumn: "data",
+	timeColumn: "time", schemaColumn: "schema", traceColumn: "traceparent", versionColumn: "version", dataColumn: "data",
 }
+
+// An event that is erased has this in place of the number of its schema.
+const (
+	erasedVersion = -1
+	erasedNumber  = "-1"
+)
 
 // columnList is the columns as a statement lists them.
 var columnList = strings.Join(columns[:], ", ")
 
-// textList is the columns that are text: all but the last.
+// textList is the columns that are read as text: all but the last.
 var textList = strings.Join(columns[:dataColumn], ", ")
 
 // eventRow is the values of an event's columns. The time is nil for an event that
@@ -46,7 +53,7 @@ type eventRow [columnCount]driver.Value
 func newEventRow(event *eventlog.Event, buffer []byte) (row eventRow) {
 	row = eventRow{
 		sourceColumn: event.Source, idColumn: event.ID, typeColumn: event.Type, subjectColumn: event.Subject,
-		schemaColumn: event.Schema, traceColumn: event.Traceparent,
+		schemaColumn: event.Schema, traceColumn: event.Traceparent, versionColumn: int64(0),
 	}
 	if !event.Time.IsZero() {
 		row[timeColumn] = formatTime(event.Time)
@@ -93,6 +100,8 @@ func parseTexts(record *eventlog.Record, texts string) (err error) {
 			record.Schema = text
 		case traceColumn:
 			record.Traceparent = text
+		case versionColumn:
+			record.Version, record.Erased = text, text == erasedNumber
 		}
 	}
 	return err
@@ -101,25 +110,30 @@ func parseTexts(record *eventlog.Record, texts string) (err error) {
 // letterColumns lists the columns of a dead letter, those of its event last.
 var letterColumns = "consumer, position, recorded, tries, reason, buried, retrying, " + columnList
 
+// insertLetter is the statement that stores a letter. It finds the number of the schema,
+// which is the last column but one, by its version.
+var insertLetter = "INSERT OR REPLACE INTO dead_letters (" + letterColumns + ") VALUES (" + strings.Repeat("?, ", 7+versionColumn) +
+	"ifnull((SELECT number FROM schemas WHERE version = ?), 0), ?)"
+
 // letterValues returns the values of letterColumns for a letter that waits for no
-// retry.
+// retry, as insertLetter takes them.
 func letterValues(consumer string, letter *eventlog.DeadLetter) []any {
 	values := []any{consumer, int64(letter.Position), formatTime(letter.Recorded), letter.Tries,
 		eventlog.CutReason(letter.Reason), formatTime(letter.GaveUp), 0}
 	row := newEventRow(&letter.Event, nil)
-	row[timeColumn] = formatTime(letter.Time)
+	row[timeColumn], row[versionColumn] = formatTime(letter.Time), letter.Version
 	for _, value := range row {
 		values = append(values, value)
 	}
 	return values
 }
 
-// scanLetter reads letterColumns.
+// scanLetter reads letterColumns. The letter's version is the number of its schema.
 func scanLetter(rows *sql.Rows) (letter eventlog.DeadLetter, err error) {
 	var happened, recorded, gaveUp string
 	event := [columnCount]any{
 		sourceColumn: &letter.Source, idColumn: &letter.ID, typeColumn: &letter.Type, subjectColumn: &letter.Subject,
-		timeColumn: &happened, schemaColumn: &letter.Schema, traceColumn: &letter.Traceparent, dataColumn: &letter.Data,
+		timeColumn: &happened, schemaColumn: &letter.Schema, traceColumn: &letter.Traceparent, versionColumn: &letter.Version, dataColumn: &letter.Data,
 	}
 	err = rows.Scan(append([]any{&letter.Consumer, &letter.Position, &recorded, &letter.Tries, &letter.Reason, &gaveUp, &letter.Retrying}, event[:]...)...)
 	if err != nil {
@@ -134,11 +148,6 @@ func scanLetter(rows *sql.Rows) (letter eventlog.DeadLetter, err error) {
 		}
 	}
 	return letter, nil
-}
-
-// placeholders returns as many question marks as a statement has values.
-func placeholders(values int) string {
-	return strings.TrimSuffix(strings.Repeat("?, ", values), ", ")
 }
 
 // timeFormat is the format of the times in the table: of fixed width, so that

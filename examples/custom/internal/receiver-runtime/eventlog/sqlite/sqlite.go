@@ -27,8 +27,9 @@
 // counts once a new event shows it. What is in doubt is kept. What is deleted is
 // logged, with a warning for each consumer that has not handled it.
 //
-// In the table "events" the column "data" is a protobuf message. The subcommand
-// "events replay" of a server prints it as JSON.
+// In the table "events" the column "data" is a protobuf message, and "version" the number
+// of its schema in the table "schemas". The subcommand "events replay" of a server prints
+// the messages as JSON.
 package sqlite
 
 import (
@@ -66,7 +67,10 @@ type fileLog struct {
 	closingErr error
 }
 
-func init() { eventlog.Register(open, "sqlite") }
+func init() {
+	eventlog.Register(open, "sqlite")
+	eventlog.RegisterRestorer(restore, "sqlite")
+}
 
 func open(ctx context.Context, url string, mode eventlog.Mode) (eventlog.Log, error) {
 	path, parameters, err := parseURL(url)
@@ -191,6 +195,9 @@ func openWriter(ctx context.Context, path string, parameters parameters) (_ *fil
 	if err := parameters.refuse(path); err != nil {
 		return nil, err
 	}
+	if err := refuseRestoring(ctx, path); err != nil {
+		return nil, err
+	}
 	if err := setAsideForeignWAL(ctx, path); err != nil {
 		return nil, err
 	}
@@ -215,6 +222,10 @@ func openWriter(ctx context.Context, path string, parameters parameters) (_ *fil
 	}
 	return log, nil
 }
+
+// File returns the path of the file, for those who read it by SQL. Its layout is that of
+// this package: nobody else may change it.
+func (l *fileLog) File() string { return l.path }
 
 // Close implements [eventlog.Log].
 func (l *fileLog) Close() error {

@@ -212,8 +212,16 @@ func (h *hold) SetFailure(ctx context.Context, failure eventlog.Failure) error {
 
 // PutDead implements [eventlog.Hold].
 func (h *hold) PutDead(ctx context.Context, letter eventlog.DeadLetter) error {
-	values := letterValues(h.name, &letter)
-	return h.change(ctx, "INSERT OR REPLACE INTO dead_letters ("+letterColumns+") VALUES ("+placeholders(len(values))+")", values...)
+	if schema, found := eventlog.FindSchema(letter.Version); found { // of a letter from another log
+		values, err := schemaValues(schema)
+		if err == nil {
+			err = h.change(ctx, insertSchema+" ON CONFLICT DO NOTHING", values[0], values[1], values[2], values[3])
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return h.change(ctx, insertLetter, letterValues(h.name, &letter)...)
 }
 
 // Retries implements [eventlog.Hold].
@@ -359,7 +367,15 @@ func (r *reader) letters(ctx context.Context, condition string, values ...any) (
 		letters = append(letters, letter)
 		bytes += letter.Size()
 	}
-	return letters, rows.Err()
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return nil, err
+	}
+	for i := range letters {
+		if err := r.findVersion(ctx, &letters[i].Record); err != nil {
+			return nil, err
+		}
+	}
+	return letters, nil
 }
 
 // marked returns the first dead letters that wait for a retry. It reads an index,

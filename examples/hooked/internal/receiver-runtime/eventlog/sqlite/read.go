@@ -116,7 +116,7 @@ func (p *pager) read(ctx context.Context, l *fileLog) (err error) {
 // page reads a page of events into a slice.
 func (l *fileLog) page(ctx context.Context, into []eventlog.Record, after, end eventlog.Position) (page []eventlog.Record, err error) {
 	err = l.use(ctx, func(r *reader) (err error) {
-		page, err = r.page(into[:0], after, end)
+		page, err = r.page(ctx, into[:0], after, end)
 		return err
 	})
 	return page, err
@@ -156,6 +156,7 @@ type readers struct {
 	inUse   chan struct{} // has an element for each reader in use
 	idle    chan *reader  // has room for all
 	closing chan struct{} // closed when none is given out any longer
+	schemas keptSchemas
 }
 
 // maxReaders is how many pages may be read at once; each keeps a core busy.
@@ -211,7 +212,7 @@ func (l *fileLog) use(ctx context.Context, read func(*reader) error) error {
 	select {
 	case reader = <-l.readers.idle:
 	default:
-		reader, err = newReader(ctx, l.readers.pool)
+		reader, err = newReader(ctx, l.readers)
 	}
 	if err == nil {
 		err = read(reader)
@@ -236,16 +237,17 @@ func (l *fileLog) use(ctx context.Context, read func(*reader) error) error {
 // do for each value would take most of the time.
 type reader struct {
 	*sql.Conn
+	schemas             *keptSchemas
 	pages, limits, next statement
 	row                 [3]driver.Value
 }
 
-func newReader(ctx context.Context, pool *sql.DB) (*reader, error) {
-	conn, err := pool.Conn(ctx)
+func newReader(ctx context.Context, of *readers) (*reader, error) {
+	conn, err := of.pool.Conn(ctx)
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{Conn: conn}
+	r := &reader{Conn: conn, schemas: &of.schemas}
 	err = prepareAll(conn, func(prepare prepareFunc) error {
 		return errors.Join(
 			prepare(&r.pages, `SELECT position, concat_ws(char(0), recorded, `+textList+`), data
@@ -292,7 +294,7 @@ func (r *reader) rows(statement statement, each func(row []driver.Value) (more b
 }
 
 // page adds the events after one position, up to another, to a page.
-func (r *reader) page(page []eventlog.Record, after, end eventlog.Position) ([]eventlog.Record, error) {
+func (r *reader) page(ctx context.Context, page []eventlog.Record, after, end eventlog.Position) ([]eventlog.Record, error) {
 	bytes := 0
 	err := r.rows(r.pages, func(row []driver.Value) (bool, error) {
 		record := eventlog.Record{Position: eventlog.Position(row[0].(int64))}
@@ -304,6 +306,9 @@ func (r *reader) page(page []eventlog.Record, after, end eventlog.Position) ([]e
 		bytes += record.Size()
 		return bytes < pageBytes, nil
 	}, int64(after), int64(end), pageEvents)
+	for i := 0; err == nil && i < len(page); i++ {
+		err = r.findVersion(ctx, &page[i])
+	}
 	return page, err
 }
 

@@ -28,7 +28,7 @@ const (
 // Read implements [eventlog.Log].
 func (l *streamLog) Read(ctx context.Context, from eventlog.From) iter.Seq2[eventlog.Record, error] {
 	return func(yield func(eventlog.Record, error) bool) {
-		reader, done, err := l.newReader(ctx, from)
+		reader, done, err := l.newReader(ctx, alone(from))
 		if err == nil && !done {
 			err = reader.run(ctx, l.timeout, yield)
 		}
@@ -44,6 +44,7 @@ func (l *streamLog) Read(ctx context.Context, from eventlog.From) iter.Seq2[even
 // have other events than those that were yielded.
 func (l *streamLog) Tail(ctx context.Context, from eventlog.From) iter.Seq2[eventlog.Record, error] {
 	return func(yield func(eventlog.Record, error) bool) {
+		from = alone(from)
 		reader := &reader{log: l, from: from, end: noEnd}
 		err := reader.expect(from)
 		if err == nil {
@@ -53,6 +54,15 @@ func (l *streamLog) Tail(ctx context.Context, from eventlog.From) iter.Seq2[even
 			yield(eventlog.Record{}, err)
 		}
 	}
+}
+
+// alone returns where reading begins without a position if there is a time. The reader sets
+// one when it has passed events that were recorded before.
+func alone(from eventlog.From) eventlog.From {
+	if !from.Since.IsZero() {
+		from.After = 0
+	}
+	return from
 }
 
 // newReader returns a reader of the events that the log has now. done reports
@@ -202,6 +212,16 @@ func (r *reader) follow(ctx context.Context, yield func(eventlog.Record, error) 
 		r.from.LogDeleted(ctx, position)
 		wanted := true
 		if record, err := parseRecord(meta.Sequence.Stream, meta.Timestamp, message.Header, message.Data); err == nil {
+			if err := r.log.findVersion(ctx, &record); err != nil {
+				return false, err
+			}
+			if record.Recorded.Before(r.from.Since) { // in the log that it was moved here from
+				r.from.After = position
+				if position == r.end {
+					return true, nil
+				}
+				continue
+			}
 			wanted = yield(record, nil)
 		} else {
 			r.from.LogForeign(ctx, position, err)
@@ -256,7 +276,7 @@ func (r *reader) checkStream(ctx context.Context) error {
 func (l *streamLog) isAtEnd(ctx context.Context, from eventlog.From, end eventlog.Position) (atEnd bool, err error) {
 	request := getRequest{Sequence: uint64(from.After) + 1, Next: ">"}
 	switch year := from.Since.Year(); {
-	case from.Since.IsZero():
+	case from.Since.IsZero(), from.After > 0: // it has got there
 	case year > 9999:
 		return true, nil
 	case year >= 1970:

@@ -61,6 +61,25 @@ var migrations = []string{
 	)`,
 	`ALTER TABLE events ADD COLUMN traceparent TEXT NOT NULL DEFAULT ''; -- of the span that sent it, as W3C Trace Context defines it; '': not known
 	ALTER TABLE dead_letters ADD COLUMN traceparent TEXT NOT NULL DEFAULT ''`,
+	`CREATE TABLE schemas ( -- versions of the messages in data: whoever has the file can read them
+		number  INTEGER PRIMARY KEY, -- which events have
+		name    TEXT NOT NULL, -- of the message
+		version TEXT NOT NULL UNIQUE, -- identifies what the message was
+		files   BLOB NOT NULL, -- a google.protobuf.FileDescriptorSet
+		assumed INTEGER NOT NULL, -- 1: it is assumed that events have it which were stored before this table was made
+		until   INTEGER NOT NULL -- no event after this position has it
+	);
+	CREATE TABLE assumed_schemas ( -- of events that were stored before schemas were kept
+		schema TEXT PRIMARY KEY,
+		until  INTEGER NOT NULL, -- the last position of then
+		number INTEGER -- as in schemas; NULL: no program has opened the file since that knows the message
+	);
+	ALTER TABLE events ADD COLUMN version INTEGER NOT NULL DEFAULT 0; -- a number of schemas; 0: not known
+	ALTER TABLE dead_letters ADD COLUMN version INTEGER NOT NULL DEFAULT 0;
+	CREATE TABLE erased (position INTEGER PRIMARY KEY); -- of events that were erased; some may be deleted by now
+	INSERT INTO assumed_schemas (schema, until)
+		SELECT schema, ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0)
+		FROM (SELECT DISTINCT schema FROM events UNION SELECT schema FROM dead_letters)`,
 }
 
 // schemaVersion returns the version of the schema in a file, 0 if it is empty, or
@@ -120,7 +139,7 @@ func (l *fileLog) migrate(ctx context.Context) error {
 				return err
 			}
 		}
-		return nil
+		return assumeSchemas(ctx, conn)
 	})
 	if err != nil {
 		return openError(l.path, err)

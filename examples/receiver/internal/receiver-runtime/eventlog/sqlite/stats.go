@@ -32,6 +32,9 @@ func (l *fileLog) Stats(ctx context.Context) (eventlog.Stats, error) {
 				return err
 			}
 		}
+		if err := r.QueryRowContext(ctx, "SELECT count(*) FROM erased WHERE position >= ?", int64(stats.First)).Scan(&stats.Erased); err != nil {
+			return err
+		}
 		if stats.Bytes, err = bytesInUse(ctx, r.Conn); err != nil {
 			return err
 		}

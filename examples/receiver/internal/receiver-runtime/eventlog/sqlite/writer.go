@@ -32,7 +32,11 @@ type writer struct {
 
 	begin, commit, rollback statement
 	touch, find             statement
+	findSchema, addSchema   statement
+	extendSchema            statement
 	inserts                 []insertion // largest first
+
+	versions map[string]*keptVersion // that events were inserted with; emptied when that failed
 
 	// careful reports whether the last batch had events that were stored already:
 	// then the next one is likely to have some.
@@ -75,7 +79,7 @@ type insertion struct {
 }
 
 func newWriter(path string) (*writer, error) {
-	w := &writer{watch: &watch{path: path}, pool: newWriterPool(path)}
+	w := &writer{watch: &watch{path: path}, pool: newWriterPool(path), versions: map[string]*keptVersion{}}
 	if err := whileBusy(context.Background(), w.connect); err != nil {
 		return nil, errors.Join(err, w.close())
 	}
@@ -125,8 +129,11 @@ func (w *writer) connect() error {
 			prepare(&w.commit, "COMMIT"),
 			prepare(&w.rollback, "ROLLBACK"),
 			prepare(&w.touch, fmt.Sprintf("PRAGMA application_id = %d", applicationID)),
-			prepare(&w.find, fmt.Sprintf("SELECT position, %s AND %s AND %s AND %s FROM events WHERE %s AND %s",
-				equals(typeColumn), equals(subjectColumn), equals(schemaColumn), equals(dataColumn), equals(sourceColumn), equals(idColumn))),
+			prepare(&w.find, fmt.Sprintf("SELECT position, %s AND %s AND (version = %d OR %s AND %s) FROM events WHERE %s AND %s",
+				equals(typeColumn), equals(schemaColumn), erasedVersion, equals(subjectColumn), equals(dataColumn), equals(sourceColumn), equals(idColumn))),
+			prepare(&w.findSchema, "SELECT number, until FROM schemas WHERE version = ?"),
+			prepare(&w.addSchema, insertSchema),
+			prepare(&w.extendSchema, "UPDATE schemas SET until = max(until, ?) WHERE number = ?"),
 		}
 		for i := range w.inserts {
 			insert := &w.inserts[i]
@@ -151,13 +158,14 @@ func (w *writer) connect() error {
 // keep it open.
 func (w *writer) disconnect() {
 	w.watch.stop()
-	statements := []statement{w.begin, w.commit, w.rollback, w.touch, w.find}
+	statements := []statement{w.begin, w.commit, w.rollback, w.touch, w.find, w.findSchema, w.addSchema, w.extendSchema}
 	for _, insert := range w.inserts {
 		statements = append(statements, insert.statement)
 	}
 	discard(w.conn, statements...)
 	w.conn, w.inserts = nil, nil
 	w.begin, w.commit, w.rollback, w.touch, w.find = statement{}, statement{}, statement{}, statement{}, statement{}
+	w.findSchema, w.addSchema, w.extendSchema = statement{}, statement{}, statement{}
 }
 
 // discard closes a connection that has prepared statements.
@@ -261,12 +269,19 @@ func (w *writer) transact(batch []*appendCall, choose func([]*appendCall) error)
 		err = w.exec(w.touch)
 	}
 	if err == nil {
+		err = w.keepSchemas(w.rows)
+	}
+	if err == nil {
 		err = w.insert(w.rows)
+	}
+	if err == nil {
+		err = w.extendSchemas(w.rows)
 	}
 	if err == nil {
 		err = w.exec(w.commit)
 	}
 	if err != nil {
+		clear(w.versions)      // some may not be kept after all
 		_ = w.exec(w.rollback) // fails if SQLite has done it already
 	}
 	return err
@@ -372,23 +387,29 @@ func (w *writer) lookUp(entry *entry) (position eventlog.Position, same bool, er
 // findRow returns the position of the event in the table that has a row's source
 // and id, 0 if there is none, and whether the rest is the same, too.
 func (w *writer) findRow(values eventRow) (position eventlog.Position, same bool, err error) {
-	arguments := make([]driver.NamedValue, columnCount)
-	for i, value := range values {
-		arguments[i] = driver.NamedValue{Ordinal: i + 1, Value: value}
-	}
-	rows, err := w.find.QueryContext(context.Background(), arguments)
-	if err != nil {
+	row, err := w.first(w.find, values[:]...)
+	if err != nil || row == nil {
 		return 0, false, err
+	}
+	return eventlog.Position(row[0].(int64)), row[1] == int64(1), nil
+}
+
+// first returns the first row of a statement, whose rows have two columns, or nil if there
+// is none.
+func (w *writer) first(statement statement, values ...driver.Value) (row []driver.Value, err error) {
+	rows, err := statement.QueryContext(context.Background(), arguments(values))
+	if err != nil {
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	var row [2]driver.Value
-	switch err := rows.Next(row[:]); err {
+	row = make([]driver.Value, 2)
+	switch err := rows.Next(row); err {
 	case nil:
-		return eventlog.Position(row[0].(int64)), row[1] == int64(1), nil
+		return row, nil
 	case io.EOF:
-		return 0, false, nil
+		return nil, nil
 	default:
-		return 0, false, err
+		return nil, err
 	}
 }
 
@@ -428,7 +449,16 @@ func (s *insertion) insert(recorded string, rows []*entry) error {
 	return nil
 }
 
-func (w *writer) exec(statement statement) error {
-	_, err := statement.ExecContext(context.Background(), nil)
+func (w *writer) exec(statement statement, values ...driver.Value) error {
+	_, err := statement.ExecContext(context.Background(), arguments(values))
 	return err
+}
+
+// arguments returns values as a statement takes them.
+func arguments(values []driver.Value) []driver.NamedValue {
+	named := make([]driver.NamedValue, len(values))
+	for i, value := range values {
+		named[i] = driver.NamedValue{Ordinal: i + 1, Value: value}
+	}
+	return named
 }

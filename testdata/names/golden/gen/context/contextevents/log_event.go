@@ -6,9 +6,11 @@ package contextevents
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"iter"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog/into"
 
 	context2 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/names/golden/gen/context"
 )
@@ -58,4 +60,13 @@ func OnLogEvent(handle func(context.Context, Stored[*context2.LogEvent]) error) 
 // tried again alone.
 func (l *Log) ConsumeLogEventBatches(ctx context.Context, name string, handle func(context.Context, []Stored[*context2.LogEvent]) error, options ...ConsumeOption) error {
 	return eventlog.ConsumeMessageBatches(ctx, l.store, name, handle, options...)
+}
+
+// ConsumeLogEventInto is [Log.ConsumeLogEventBatches] for a handler that works
+// in a database: PostgreSQL, MySQL, MariaDB or SQLite. What it does with tx has
+// effect exactly once for each event, because the position of the consumer is
+// kept there too, in the table event_consumers, and changes in the same
+// transaction. The handler must not commit tx, nor roll it back.
+func (l *Log) ConsumeLogEventInto(ctx context.Context, db *sql.DB, name string, handle func(context.Context, *sql.Tx, []Stored[*context2.LogEvent]) error, options ...ConsumeOption) error {
+	return into.ConsumeMessages(ctx, l.store, db, name, handle, options...)
 }

@@ -6,9 +6,11 @@ package legacyevents
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"iter"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog/into"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/proto2/golden/gen/legacypb"
 )
@@ -58,4 +60,13 @@ func OnLegacyEvent(handle func(context.Context, Stored[*legacypb.LegacyEvent]) e
 // tried again alone.
 func (l *Log) ConsumeLegacyEventBatches(ctx context.Context, name string, handle func(context.Context, []Stored[*legacypb.LegacyEvent]) error, options ...ConsumeOption) error {
 	return eventlog.ConsumeMessageBatches(ctx, l.store, name, handle, options...)
+}
+
+// ConsumeLegacyEventInto is [Log.ConsumeLegacyEventBatches] for a handler that
+// works in a database: PostgreSQL, MySQL, MariaDB or SQLite. What it does with
+// tx has effect exactly once for each event, because the position of the
+// consumer is kept there too, in the table event_consumers, and changes in the
+// same transaction. The handler must not commit tx, nor roll it back.
+func (l *Log) ConsumeLegacyEventInto(ctx context.Context, db *sql.DB, name string, handle func(context.Context, *sql.Tx, []Stored[*legacypb.LegacyEvent]) error, options ...ConsumeOption) error {
+	return into.ConsumeMessages(ctx, l.store, db, name, handle, options...)
 }

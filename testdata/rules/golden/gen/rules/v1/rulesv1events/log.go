@@ -16,8 +16,8 @@ import (
 
 // This does not build if this code and the runtime do not fit each other: then run protoc-gen-receiver again.
 const (
-	_ = version.RuntimeIsTooOldForThisCode(version.Level - 5)
-	_ = version.ThisCodeIsTooOldForTheRuntime(5 - version.Oldest)
+	_ = version.RuntimeIsTooOldForThisCode(version.Level - 6)
+	_ = version.ThisCodeIsTooOldForTheRuntime(6 - version.Oldest)
 )
 
 // A Log appends and reads the events of this package. It may be used from many
@@ -95,6 +95,7 @@ type Durability = eventlog.Durability
 //	Subject     string    // to whom or to what it happened
 //	Time        time.Time // when it happened, or Recorded if that is unknown
 //	Schema      string    // full name of its message type
+//	Version     string    // which version of that type Message was stored with; "" if that is unknown
 //	Data        []byte    // the bytes of Message, as they are stored
 //	Traceparent string    // the span that sent it, as W3C Trace Context has it; "" if that is unknown
 type Stored[M proto.Message] = eventlog.Stored[M]

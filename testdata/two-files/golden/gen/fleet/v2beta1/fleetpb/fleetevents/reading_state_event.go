@@ -6,9 +6,11 @@ package fleetevents
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"iter"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog/into"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/two-files/golden/gen/fleet/v2beta1/fleetpb"
 )
@@ -60,4 +62,13 @@ func OnReading_StateEvent(handle func(context.Context, Stored[*fleetpb.Reading_S
 // events is tried again alone.
 func (l *Log) ConsumeReading_StateEventBatches(ctx context.Context, name string, handle func(context.Context, []Stored[*fleetpb.Reading_StateEvent]) error, options ...ConsumeOption) error {
 	return eventlog.ConsumeMessageBatches(ctx, l.store, name, handle, options...)
+}
+
+// ConsumeReading_StateEventInto is [Log.ConsumeReading_StateEventBatches] for a
+// handler that works in a database: PostgreSQL, MySQL, MariaDB or SQLite. What
+// it does with tx has effect exactly once for each event, because the position
+// of the consumer is kept there too, in the table event_consumers, and changes
+// in the same transaction. The handler must not commit tx, nor roll it back.
+func (l *Log) ConsumeReading_StateEventInto(ctx context.Context, db *sql.DB, name string, handle func(context.Context, *sql.Tx, []Stored[*fleetpb.Reading_StateEvent]) error, options ...ConsumeOption) error {
+	return into.ConsumeMessages(ctx, l.store, db, name, handle, options...)
 }
