@@ -394,7 +394,7 @@ func TestTheLogIsThatOfTheServer(t *testing.T) {
 func TestMistakesAreReported(t *testing.T) {
 	_, url := openLog(t)
 	for args, want := range map[string]string{
-		"":                            "want shop-server events replay|tail|export|stats|schemas list|schemas export|check|consumers list|consumers reset|consumers delete|dead list|dead retry|dead discard|backup|copy|erase|restore|verify",
+		"":                            "want shop-server events replay|tail|export|stats|schemas list|schemas export|check|consumers list|consumers reset|consumers delete|dead list|dead retry|dead discard|backup|copy|erase|restore|sql|verify",
 		"dead":                        "want shop-server events replay|",
 		"replay all":                  `unexpected argument "all"`,
 		"replay --until 1":            "unknown flag --until: see shop-server events replay --help",
