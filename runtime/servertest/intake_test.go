@@ -221,21 +221,8 @@ type mistaken struct {
 func TestWrongIntakesFail(t *testing.T) {
 	t.Parallel()
 	failures := failuresOf(t, "TestOfWrongIntakes")
-	for _, wrong := range append(refusals, wrongs...) {
-		t.Run(wrong.mistake, func(t *testing.T) {
-			got := failures[strings.ReplaceAll(wrong.mistake, " ", "_")+"/"+wrong.rpc]
-			if slices.ContainsFunc(refusals, func(r mistaken) bool { return r.mistake == wrong.mistake }) && len(got) != 1 {
-				t.Errorf("%d parts failed, want one that speaks for all", len(got))
-			}
-			if !slices.ContainsFunc(got, func(f failure) bool {
-				return (f.part == wrong.part || wrong.part == "") && strings.Contains(f.text, wrong.text)
-			}) {
-				t.Errorf("want a failure of %q with %q, and it has:", wrong.part, wrong.text)
-				for _, failure := range got {
-					t.Errorf("%s\n%s", failure.part, failure.text)
-				}
-			}
-		})
+	for _, wrong := range wrongs {
+		t.Run(wrong.mistake, func(t *testing.T) { wrong.check(t, wrong.failures(failures)) })
 	}
 }
 
@@ -246,7 +233,54 @@ func TestOfWrongIntakes(t *testing.T) {
 	}
 	short(t, &callTimeout, 10*time.Second)
 	short(t, &endTime, 200*time.Millisecond)
-	for _, wrong := range append(refusals, wrongs...) {
+	takeWrong(t, wrongs)
+}
+
+// TestRefusalsFailOnce: the first part says what to do, for all.
+func TestRefusalsFailOnce(t *testing.T) {
+	t.Parallel()
+	failures := failuresOf(t, "TestOfRefusals")
+	for _, wrong := range refusals {
+		t.Run(wrong.mistake, func(t *testing.T) {
+			got := wrong.failures(failures)
+			wrong.check(t, got)
+			if len(got) != 1 {
+				t.Errorf("%d parts failed, want one that speaks for all: %v", len(got), got)
+			}
+		})
+	}
+}
+
+// TestOfRefusals runs in the process of [TestRefusalsFailOnce].
+func TestOfRefusals(t *testing.T) {
+	if os.Getenv("SERVERTEST_WRONG") == "" {
+		t.Skip("it is to fail")
+	}
+	takeWrong(t, refusals)
+}
+
+// failures returns those of the service.
+func (m mistaken) failures(all map[string][]failure) []failure {
+	return all[strings.ReplaceAll(m.mistake, " ", "_")+"/"+m.rpc]
+}
+
+// check checks that the mistake is among what was found.
+func (m mistaken) check(t *testing.T, got []failure) {
+	t.Helper()
+	if slices.ContainsFunc(got, func(f failure) bool {
+		return (f.part == m.part || m.part == "") && strings.Contains(f.text, m.text)
+	}) {
+		return
+	}
+	t.Errorf("want a failure of %q with %q, and it has:", m.part, m.text)
+	for _, failure := range got {
+		t.Errorf("%s\n%s", failure.part, failure.text)
+	}
+}
+
+// takeWrong runs the contract of services with mistakes.
+func takeWrong(t *testing.T, services []mistaken) {
+	for _, wrong := range services {
 		t.Run(wrong.mistake+"/"+wrong.rpc, func(t *testing.T) {
 			t.Parallel()
 			rpcs[wrong.rpc](t, Options{}, func(log eventlog.Log) *clicks {
