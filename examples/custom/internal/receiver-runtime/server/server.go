@@ -405,8 +405,8 @@ func (s *Server) leave(delay time.Duration, signals <-chan os.Signal) (last time
 }
 
 // drain takes no new calls, and waits for the calls under way, for what runs alongside,
-// and for files that are just being read again. It cuts them off after the drain timeout, or when it receives another signal
-// than the last one.
+// and for files that are just being read again. It cuts them off after the drain timeout,
+// or when it receives another signal than the last one.
 func (s *Server) drain(stopFiles func(), signals <-chan os.Signal, last time.Time) error {
 	s.health.drain() // ends the calls of Watch, and what else waits for it
 	finished := make(chan struct{})
