@@ -26,7 +26,7 @@ var completions = []struct {
 	{"generate --receiver_opt=templates=ap", []string{"--receiver_opt=templates=api/"}},
 	{"generate --receiver_opt=comments=api/", []string{"--receiver_opt=comments=api/a.proto", "--receiver_opt=comments=api/v1/", "--receiver_opt=comments=api/v2/"}},
 	{"generate --receiver_opt engines=sqlite+", []string{"engines=sqlite+nats"}},
-	{"templates --export=api event/{gen}/{base}t", []string{"event/{gen}/{base}test/{event}.go.tmpl"}},
+	{"templates --export=api event/{gen}/{base}e", []string{"event/{gen}/{base}events/{event}.go.tmpl"}},
 	{"version ", nil},
 }
 

@@ -158,7 +158,7 @@ var (
 		"cmd/shop-client/desk_v1_commands.go")
 	stockGen = paths("gen/stock/v1/stockv1", "client/stock.go", "server/stock.go", "test/stock.go", "test/stock_consumer.go", "test/stock_count.go", "test/stock_fake.go")
 	// stockShared is generated as long as the package has a service.
-	stockShared = paths("gen/stock/v1/stockv1", "client/client.go", "events/consume.go", "events/engines.go", "events/log.go", "events/stock_event.go", "server/server.go", "test/server.go", "test/stock_event.go")
+	stockShared = paths("gen/stock/v1/stockv1", "client/client.go", "events/consume.go", "events/engines.go", "events/log.go", "events/stock_event.go", "server/server.go", "test/server.go", "test/stock_event.go", "test/stock_event_schemas_test.go")
 )
 
 const (
@@ -291,7 +291,7 @@ var protoEdits = []edit{
 	{
 		name:   "an event is renamed",
 		change: func(s shop) { s.edit(stockProto, "StockEvent", "CountEvent") },
-		gone:   []string{"gen/stock/v1/stockv1events/stock_event.go", "gen/stock/v1/stockv1test/stock_event.go"},
+		gone:   []string{"gen/stock/v1/stockv1events/stock_event.go", "gen/stock/v1/stockv1test/stock_event.go", "gen/stock/v1/stockv1test/stock_event_schemas_test.go"},
 		told: []string{
 			stockCode + "count.go:10: Count has the signature func(context.Context, *stockv1.StockEvent) (*stockv1.StockReply, error), but rpc Count needs func(context.Context, *stockv1.CountEvent) (*stockv1.StockReply, error)",
 			unreadStock + "message CountEvent (stock/v1/stock.proto:11:1)",
@@ -870,7 +870,7 @@ var ourEdits = []edit{
 		name:   "an engine is left out",
 		change: func(shop) {},
 		option: "engines=sqlite",
-		unneeded: paths(runtimeCopy+"eventlog/nats/", "append.go", "dead.go", "hold.go", "message.go", "nats.go", "permissions.go", "read.go",
+		unneeded: paths(runtimeCopy+"eventlog/nats/", "append.go", "dead.go", "erase.go", "hold.go", "import.go", "message.go", "nats.go", "permissions.go", "read.go", "schemas.go",
 			"stats.go", "stream.go", "url.go"),
 	},
 	{
