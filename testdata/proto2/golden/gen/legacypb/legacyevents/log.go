@@ -98,6 +98,7 @@ type Durability = eventlog.Durability
 //	Version     string    // which version of that type Message was stored with; "" if that is unknown
 //	Data        []byte    // the bytes of Message, as they are stored
 //	Traceparent string    // the span that sent it, as W3C Trace Context has it; "" if that is unknown
+//	Erased      bool      // whether it was erased: then it has neither a subject nor data
 type Stored[M proto.Message] = eventlog.Stored[M]
 
 // The errors of a Log, to test for with errors.Is. An RPC may return them as they
