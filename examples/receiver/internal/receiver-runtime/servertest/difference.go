@@ -37,7 +37,7 @@ func difference[Event proto.Message](got, want []Event) string {
 	case len(got) > len(want):
 		return fmt.Sprintf("acknowledged %s, stored %d: is one appended twice?", counted(len(want), "event"), len(got))
 	case len(got) < len(want):
-		return fmt.Sprintf("acknowledged %s, stored %d, and number %d is missing: is an event left out, or an error ignored?", counted(len(want), "event"), len(got), missing)
+		return fmt.Sprintf("acknowledged %s, stored %d, and number %d is missing: is an event left out, appended after the answer, or an error ignored?", counted(len(want), "event"), len(got), missing)
 	case !slices.Contains(order, 0):
 		return fmt.Sprintf("the events of the call are stored in the order %v: are they appended at the same time, or sorted?", order)
 	}
