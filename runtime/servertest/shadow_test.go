@@ -8,11 +8,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/types/known/apipb"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
@@ -98,9 +100,15 @@ func regressed(r *register) func(context.Context, stored) error {
 
 // TestShadowed fails: TestShadowFindsRegressions runs it in another process.
 func TestShadowed(t *testing.T) {
+	shadow.Context = func(ctx context.Context) context.Context {
+		return metadata.AppendToOutgoingContext(ctx, "tenant", "a")
+	}
 	shadow.Test(t, consumer(false, regressed), servertest.CallStored("Report", func(event *apipb.Api) *apipb.Api { return event },
 		func(_ testing.TB, log eventlog.Log) func(context.Context, *apipb.Api) error {
 			return func(ctx context.Context, event *apipb.Api) error {
+				if tenants := metadata.ValueFromIncomingContext(ctx, "tenant"); !slices.Equal(tenants, []string{"a"}) {
+					return fmt.Errorf("the tenants are %q", tenants)
+				}
 				if event.GetVersion() == "fails" {
 					return errors.New("the version is not known")
 				}
@@ -120,6 +128,20 @@ func TestShadowReadsAFile(t *testing.T) {
 	output, err := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestShadowed$/consumer", "-events", "file:"+file).CombinedOutput()
 	if want := "it fails: no price for b in year N (1 event: 1 not handled before)"; err == nil || !strings.Contains(string(output), want) {
 		t.Errorf("it does not print %s, but (%v)\n%s", want, err, output)
+	}
+}
+
+// A run that tries nothing fails.
+func TestShadowOfNothing(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "sample.ndjson")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	output, err := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestShadowed$", "-events", "file:"+file).CombinedOutput()
+	for _, want := range []string{"rpc Report took no events", "registry took no events"} {
+		if err == nil || !strings.Contains(string(output), want) {
+			t.Errorf("it does not print %s, but (%v)\n%s", want, err, output)
+		}
 	}
 }
 
