@@ -1,3 +1,5 @@
+//runtime:with operate.Backup eventlog.EraseLog
+
 package sqlite
 
 import (

@@ -1,3 +1,5 @@
+//runtime:with operate.Backup eventlog.FileLog eventlog.Restore
+
 package sqlite
 
 import (

@@ -1,3 +1,5 @@
+//runtime:with operate.Backup eventlog.ImportLog
+
 package sqlite
 
 import (
