@@ -1,4 +1,4 @@
-//runtime:with operate.Backup eventlog/eventlogtest
+//runtime:with operate.Backup eventlog.FileLog eventlog.Restore eventlog.ImportLog eventlog.EraseLog eventlog/eventlogtest
 
 package eventlog
 

@@ -1,4 +1,4 @@
-//runtime:with operate.Backup eventlog.ImportLog eventlog.EraseLog
+//runtime:with operate.Backup eventlog.FileLog eventlog.Restore eventlog.ImportLog eventlog.EraseLog
 
 package memory
 

@@ -1,4 +1,4 @@
-//runtime:with operate.Backup eventlog.FileLog eventlog.Restore
+//runtime:with operate.Backup eventlog.FileLog eventlog.Restore eventlog.ImportLog eventlog.EraseLog
 
 package sqlite
 
