@@ -200,7 +200,7 @@ bench: plugins ## measure: the plugin as a process, the event log, an RPC with a
 	cd bench && $(GO) run ./server
 
 .PHONY: sizes
-sizes: plugins ## measure what HTTP, metrics and traces add to the build and the binary of a server (10 minutes)
+sizes: plugins ## measure what HTTP, metrics, traces, SQL and backups add to the build and the binary of a server (10 minutes)
 	cd bench && $(GO) run ./sizes
 
 .PHONY: soak

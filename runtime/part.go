@@ -206,7 +206,8 @@ var optionalNames = sync.OnceValue(func() map[string][]string {
 // paths below the runtime.
 func Optional() (files []string) {
 	names, _ := fs.Glob(Source, "*/*.go")
-	for _, name := range names {
+	nested, _ := fs.Glob(Source, "*/*/*.go")
+	for _, name := range append(names, nested...) {
 		text, err := Source.ReadFile(name)
 		if err == nil && (strings.HasPrefix(string(text), directiveWith) || strings.HasPrefix(string(text), directiveUsed)) {
 			files = append(files, name)

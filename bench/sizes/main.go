@@ -1,7 +1,7 @@
 //go:build unix
 
 // Command sizes measures what the parts of a server cost that a module may leave out:
-// HTTP, metrics and traces. For each it generates the demo with the option parts, into a
+// HTTP, metrics, traces, queries in SQL and backups of the event log. For each it generates the demo with the option parts, into a
 // folder of its own, and builds its server with an empty build cache.
 //
 //	go run ./sizes                         all
@@ -26,7 +26,7 @@ import (
 )
 
 func main() {
-	parts := flag.String("parts", "none,http,metrics,traces,http+metrics+traces", "values of the option parts, with commas between them")
+	parts := flag.String("parts", "none,http,metrics,traces,sql,backup,http+metrics+traces+sql+backup", "values of the option parts, with commas between them")
 	proto := flag.String("proto", "../examples/receiver/receiver.proto", "the proto of the service")
 	flag.Parse()
 	if err := measure(strings.Split(*parts, ","), *proto); err != nil {
@@ -40,13 +40,13 @@ func measure(parts []string, proto string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%-21s  %10s  %13s  %9s  %9s  %8s  %7s  %s\n", "parts", "cold build", "time of cores", "binary", "stripped", "packages", "modules", "lines of the runtime")
+	fmt.Printf("%-35s  %10s  %13s  %9s  %9s  %8s  %7s  %s\n", "parts", "cold build", "time of cores", "binary", "stripped", "packages", "modules", "lines of the runtime")
 	for _, one := range parts {
 		built, err := build(one, text)
 		if err != nil {
 			return fmt.Errorf("parts=%s: %w", one, err)
 		}
-		fmt.Printf("%-21s  %8.0f s  %11.0f s  %6.1f MB  %6.1f MB  %8d  %7d  %20d\n", one, built.clock.Seconds(), built.cores.Seconds(),
+		fmt.Printf("%-35s  %8.0f s  %11.0f s  %6.1f MB  %6.1f MB  %8d  %7d  %20d\n", one, built.clock.Seconds(), built.cores.Seconds(),
 			float64(built.binary)/1e6, float64(built.stripped)/1e6, built.packages, built.modules, built.lines)
 	}
 	return nil

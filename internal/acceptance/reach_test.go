@@ -2,6 +2,7 @@ package acceptance
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -89,28 +90,41 @@ func TestAModuleGetsWhatItUses(t *testing.T) {
 	run(t, dir, "go", "test", "./...")
 
 	// What only code of yours uses comes with the use, and goes with it.
-	for _, use := range []struct{ name, of string }{
-		{"DrainStreams", "owndrain.go"}, {"GuardOptions", "own.go"}, {"GRPCOptions", "grpcoptions.go"}, {"Observers", "observe.go"},
-	} {
-		copied := filepath.Join(dir, "internal/receiver-runtime/server", use.of)
-		if _, err := os.Stat(copied); err == nil {
-			t.Errorf("%s is copied, and nothing uses it", use.of)
+	checkUse := func(use string, brings ...string) {
+		t.Helper()
+		check := func(when string, want bool) {
+			t.Helper()
+			for _, file := range brings {
+				if _, err := os.Stat(filepath.Join(dir, "internal/receiver-runtime", file)); (err == nil) != want {
+					t.Errorf("%s: %s is copied: %v", when, file, err == nil)
+				}
+			}
 		}
-		write("cmd/notes-server/mine.go", "package main\n\nimport served \"example.com/notes/internal/receiver-runtime/server\"\n\nvar _ = served."+use.name+"\n")
+		pkg, value, named := strings.Cut(use, ".")
+		code := fmt.Sprintf("package main\n\nimport _ %q\n", "example.com/notes/internal/receiver-runtime/"+pkg)
+		if named {
+			code = strings.Replace(code, "_", "used", 1) + "\nvar _ = used." + value + "\n"
+		}
+		check("nothing uses "+use, false)
+		write("cmd/notes-server/mine.go", code)
 		generate()
-		if _, err := os.Stat(copied); err != nil {
-			t.Errorf("%s is not copied, though code uses %s of it", use.of, use.name)
+		check("code uses "+use, true)
+		if err := os.Remove(filepath.Join(dir, "cmd/notes-server/mine.go")); err != nil {
+			t.Fatal(err)
 		}
 	}
-	if err := os.Remove(filepath.Join(dir, "cmd/notes-server/mine.go")); err != nil {
-		t.Fatal(err)
-	}
+	checkUse("server.DrainStreams", "server/owndrain.go")
+	checkUse("server.GuardOptions", "server/own.go")
+	checkUse("server.GRPCOptions", "server/grpcoptions.go")
+	checkUse("server.Observers", "server/observe.go")
 	generate()
 	checkPlain()
 
 	write("notes.proto", plainProto+eventProto)
-	if err := os.Remove(filepath.Join(dir, "cmd/notes-server/main.go")); err != nil { // so that it comes again, with a log
-		t.Fatal(err)
+	for _, name := range []string{"main.go", "main_test.go"} { // so that they come again, with a log
+		if err := os.Remove(filepath.Join(dir, "cmd/notes-server", name)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	run(t, dir, "protoc-gen-receiver", "generate", "--receiver_opt=scaffold=all,parts=none", "notes.proto")
 	generate()
@@ -120,12 +134,28 @@ func TestAModuleGetsWhatItUses(t *testing.T) {
 			t.Errorf("with an event it lacks %s", engine)
 		}
 	}
-	programs, tests := copied()
-	t.Logf("with events %d lines are copied for programs, and %d for tests", programs, tests)
+	checkEvents := func() {
+		t.Helper()
+		programs, tests := copied()
+		t.Logf("with events %d lines are copied for programs, and %d for tests", programs, tests)
+		if programs > 26_300 || tests > 6_200 {
+			t.Errorf("with events %d lines are copied for programs and %d for tests, want at most 26,300 and 6,200", programs, tests)
+		}
+	}
+	checkEvents()
 	run(t, dir, "go", "test", "./...")
+	checkUse("operate.SQL", "operate/sql.go", "operate/csv.go", "operate/query/query.go")
+	checkUse("operate.Backup", "operate/task.go", "operate/copy.go", "eventlog/backup.go", "eventlog/sqlite/backup.go", "eventlog/nats/import.go", "eventlog/memory/moving.go")
+	generate()
+	checkUse("operate/parquet", "operate/parquet/parquet.go", "operate/query/query.go")
+	checkUse("eventlog/into.Tables", "eventlog/into/target.go", "dialect/dialect.go")
+	checkUse("outbox.Tables", "outbox/relay.go")
+	checkUse("eventlog.FileLog(nil)", "eventlog/sqlite/follow.go", "eventlog/erase.go", "eventlog/nats/erase.go")
+	generate()
+	checkEvents()
 
 	write("notes.proto", plainProto)
-	for _, name := range []string{"internal/notes/v1/intake", "cmd/notes-server/main.go"} {
+	for _, name := range []string{"internal/notes/v1/intake", "cmd/notes-server/main.go", "cmd/notes-server/main_test.go"} {
 		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}

@@ -159,9 +159,10 @@ func (s *serving) open() {
 		}
 		args := s.source(call.Args[1])
 		s.imports(s.program.Module.Runtime+"/operate", "operate")
+		passed := append([]string{s.source(s.run.Args[0]), s.source(call.Args[0]), args + "[1:]", s.source(call.Args[2]), s.source(call.Args[3])},
+			s.program.Module.EventCommands()...)
 		s.edits.add(s.line(assign.Pos()), 0, "the program operates its event log, too", addAbove,
-			fmt.Sprintf("\tif len(%[1]s) > 0 && %[1]s[0] == \"events\" {\n\t\treturn operate.Events(%[2]s, %[3]s, %[1]s[1:], %[4]s, %[5]s)\n\t}", args,
-				s.source(s.run.Args[0]), s.source(call.Args[0]), s.source(call.Args[2]), s.source(call.Args[3])))
+			fmt.Sprintf("\tif len(%[1]s) > 0 && %[1]s[0] == \"events\" {\n\t\treturn operate.Events(%[2]s)\n\t}", args, strings.Join(passed, ", ")))
 	}
 }
 

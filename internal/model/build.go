@@ -394,7 +394,6 @@ func (b *builder) eventType(pkg *Package, event *Event, from *protogen.Method) *
 	b.claim(pkg.Events.Path+".Append"+event.Title, from.Desc, "%s.Log.Append%s", pkg.Events.Name, event.Title)
 	b.claim(pkg.Events.Path+".On"+event.Title, from.Desc, "%s.On%s", pkg.Events.Name, event.Title)
 	b.claim(pkg.Events.Path+".Consume"+event.Title+"Batches", from.Desc, "%s.Log.Consume%sBatches", pkg.Events.Name, event.Title)
-	b.claim(pkg.Events.Path+".Consume"+event.Title+"Into", from.Desc, "%s.Log.Consume%sInto", pkg.Events.Name, event.Title)
 	present, err := compat.Text(event.desc)
 	if err != nil {
 		b.complaints.add(event.desc, "message %s can't be kept for later runs to compare with: %v", event.FullName, err)

@@ -37,11 +37,24 @@ type Module struct {
 	protos Protos
 }
 
-// Parts are what the main of a server may leave out: HTTP beside gRPC, metrics, traces.
-var Parts = []string{"http", "metrics", "traces"}
+// Parts are what the main of a server may leave out: HTTP beside gRPC, metrics, traces, queries
+// of the event log in SQL, and its backups and copies.
+var Parts = []string{"http", "metrics", "traces", "sql", "backup"}
 
 // Has reports whether the main of a new server has a part.
 func (m *Module) Has(part string) bool { return slices.Contains(m.Parts, part) }
+
+// EventCommands returns the subcommands of "events" that the main of a new server has besides
+// those which every one has, by their names in Go.
+func (m *Module) EventCommands() (names []string) {
+	if m.Has("sql") {
+		names = append(names, "operate.SQL")
+	}
+	if m.Has("backup") {
+		names = append(names, "operate.Backup")
+	}
+	return names
+}
 
 // Services returns the services of all packages.
 func (m *Module) Services() (all []*Service) {

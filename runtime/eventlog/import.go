@@ -1,3 +1,5 @@
+//runtime:with operate.Backup eventlog.FileLog eventlog.Restore eventlog.ImportLog eventlog.EraseLog eventlog/eventlogtest
+
 package eventlog
 
 import (

@@ -1,4 +1,4 @@
-//runtime:with eventlog/sqlite
+//runtime:with operate.SQL
 
 package operate
 

@@ -1,3 +1,5 @@
+//runtime:with operate.Backup
+
 package operate
 
 import (
@@ -5,7 +7,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"iter"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 )
@@ -41,15 +42,4 @@ var eraseTask = task{
 			}{erased.Events, erased.Letters})
 		}
 	},
-}
-
-// unerased yields the events that are not erased.
-func unerased(records iter.Seq2[eventlog.Record, error]) iter.Seq2[eventlog.Record, error] {
-	return func(yield func(eventlog.Record, error) bool) {
-		for record, err := range records {
-			if (err != nil || !record.Erased) && !yield(record, err) {
-				return
-			}
-		}
-	}
 }

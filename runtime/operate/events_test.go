@@ -9,9 +9,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -68,7 +70,7 @@ func run(t *testing.T, url string, args ...string) (string, error) {
 			return url
 		}
 		return ""
-	}, &out)
+	}, &out, SQL, Backup)
 	return out.String(), err
 }
 
@@ -417,6 +419,39 @@ func TestMistakesAreReported(t *testing.T) {
 	} {
 		if _, err := run(t, url, strings.Fields(args)...); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %v, want %q", args, err, want)
+		}
+	}
+}
+
+// What a program leaves out is named, with what brings it.
+func TestWhatIsLeftOutIsReported(t *testing.T) {
+	_, url := openLog(t)
+	for commands, args := range map[string][]string{
+		"operate.SQL": {"sql", "SELECT 1"}, "operate.Backup": {"verify"},
+	} {
+		without := SQL
+		if commands == "operate.SQL" {
+			without = Backup
+		}
+		events := func(args ...string) (string, error) {
+			var out bytes.Buffer
+			err := Events(t.Context(), "shop-server", args, func(string) string { return "" }, &out, without)
+			return out.String(), err
+		}
+		_, err := events(append(args, "--events", url)...)
+		want := "events " + args[0] + ": this program leaves it out; pass " + commands + " to operate.Events in its main, and generate again"
+		if err == nil || err.Error() != want {
+			t.Errorf("%v: got %v, want %q", args, err, want)
+		}
+		help, _ := events("--help")
+		if _, after, _ := strings.Cut(help, "This program leaves out "); !strings.Contains(after, args[0]) || !strings.Contains(after, "pass "+commands+" ") || strings.Count(help, "leaves out") != 1 {
+			t.Errorf("without %s the help is\n%s", commands, help)
+		}
+	}
+	for commands, names := range leftOut {
+		all := map[string]Commands{"operate.SQL": SQL, "operate.Backup": Backup}[commands]
+		if got := slices.Sorted(maps.Keys(all)); !slices.Equal(got, names) {
+			t.Errorf("%s has %v, and %v are named when it is left out", commands, got, names)
 		}
 	}
 }

@@ -38,7 +38,10 @@ func findFormat(name string) (Format, error) {
 		return format, nil
 	}
 	known := strings.Join(slices.Sorted(maps.Keys(formats)), ", ")
-	if name == "parquet" {
+	switch name {
+	case "csv":
+		return nil, fmt.Errorf("--format csv: this program has only %s; %s", known, toHave("operate.SQL"))
+	case "parquet":
 		return nil, fmt.Errorf("--format parquet: this program has only %s; import _ %q in its main, and generate again", known, parquetPackage)
 	}
 	return nil, fmt.Errorf("--format %s: want %s", name, known)
@@ -127,6 +130,17 @@ func writeLines(_ context.Context, to io.Writer, _ eventlog.Log, _ string, event
 		return file.Write(to, record)
 	})
 	return count, err
+}
+
+// unerased yields the events that are not erased.
+func unerased(records iter.Seq2[eventlog.Record, error]) iter.Seq2[eventlog.Record, error] {
+	return func(yield func(eventlog.Record, error) bool) {
+		for record, err := range records {
+			if (err != nil || !record.Erased) && !yield(record, err) {
+				return
+			}
+		}
+	}
 }
 
 // only yields some of the events.

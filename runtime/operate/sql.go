@@ -1,4 +1,4 @@
-//runtime:with eventlog/sqlite
+//runtime:used
 
 package operate
 
@@ -17,9 +17,10 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 )
 
-func init() {
-	others["sql"] = other{"Answers a query in SQL, or, without one, those that are entered.", answer}
-}
+// SQL has the subcommand that answers queries. With it, exports may be CSV.
+var SQL = Commands{"sql": {aboutSQL, answer}}
+
+const aboutSQL = "Answers a query in SQL, or, without one, those that are entered."
 
 // answer is the subcommand sql.
 func answer(ctx context.Context, program string, args []string, getenv func(string) string, out io.Writer) error {
@@ -33,7 +34,7 @@ func answer(ctx context.Context, program string, args []string, getenv func(stri
 	if errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintf(out, "Usage: %s [QUERY] [flags]\n\n%s\n"+
 			"There is a view for each type of message, with a column for each of its fields, and the view\n"+
-			"events of all; .schema as the QUERY prints them. Nothing can be changed.\n\nFlags:\n", name, others["sql"].about)
+			"events of all; .schema as the QUERY prints them. Nothing can be changed.\n\nFlags:\n", name, aboutSQL)
 		flags.SetOutput(out)
 		flags.PrintDefaults()
 	}

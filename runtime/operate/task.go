@@ -1,9 +1,9 @@
+//runtime:used
+
 package operate
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -13,7 +13,6 @@ import (
 	"syscall"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
-	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/terminal"
 )
 
 // task is a subcommand of "events" that takes names besides flags, and opens the logs that
@@ -33,9 +32,13 @@ type taskCall struct {
 	print func(any) error
 }
 
+// Backup has the subcommands that back up, restore, copy and verify a log, and that erase
+// from it.
+var Backup = Commands{}
+
 func init() {
 	for _, task := range []task{backupTask, copyTask, eraseTask, restoreTask, verifyTask} {
-		others[task.name] = other{task.about, task.run}
+		Backup[task.name] = other{task.about, task.run}
 	}
 }
 
@@ -59,16 +62,4 @@ func (t task) run(ctx context.Context, program string, args []string, getenv fun
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	return act(ctx, taskCall{*url, flags.Args(), func(line any) error { return printLine(out, line) }})
-}
-
-// printLine prints a line of JSON.
-func printLine(out io.Writer, line any) error {
-	var text bytes.Buffer
-	encoder := json.NewEncoder(&text)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(line); err != nil {
-		return err
-	}
-	_, err := out.Write(terminal.JSON(text.Bytes()))
-	return err
 }

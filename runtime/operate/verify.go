@@ -1,3 +1,5 @@
+//runtime:with operate.Backup
+
 package operate
 
 import (

@@ -61,7 +61,9 @@ func (m mistakenMain) run(ctx context.Context, args []string) error {
 		args = slices.DeleteFunc(args, func(arg string) bool { return arg == "--no-such-flag" })
 	}
 	for name, command := range map[string]func(context.Context, string, []string, func(string) string, io.Writer) error{
-		"events": operate.Events,
+		"events": func(ctx context.Context, program string, args []string, getenv func(string) string, out io.Writer) error {
+			return operate.Events(ctx, program, args, getenv, out)
+		},
 		"keys": func(_ context.Context, program string, args []string, getenv func(string) string, out io.Writer) error {
 			return guard.Keys(program, args, getenv, out)
 		},

@@ -28,7 +28,7 @@ func init() {
 	if len(urls) != 2 {
 		return
 	}
-	err := operate.Events(context.Background(), "shop-server", []string{"copy", "--from", urls[0], "--to", urls[1]}, func(string) string { return "" }, os.Stdout)
+	err := operate.Events(context.Background(), "shop-server", []string{"copy", "--from", urls[0], "--to", urls[1]}, func(string) string { return "" }, os.Stdout, operate.Backup)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -207,7 +207,7 @@ func TestALogIsMovedToAClusterAndBack(t *testing.T) {
 		t.Errorf("the positions became %v and %v, want the same", there.Positions, back.Positions)
 	}
 	var out bytes.Buffer
-	err = operate.Events(t.Context(), "shop-server", []string{"verify", from, to}, func(string) string { return "" }, &out)
+	err = operate.Events(t.Context(), "shop-server", []string{"verify", from, to}, func(string) string { return "" }, &out, operate.Backup)
 	if err != nil || !strings.Contains(out.String(), there.SHA256) || !strings.Contains(out.String(), `"equal":true`) {
 		t.Errorf("verify printed %s, %v", out.String(), err)
 	}

@@ -1,21 +1,16 @@
+//runtime:with operate.Backup eventlog.FileLog eventlog.Restore eventlog.ImportLog eventlog.EraseLog
+
 package nats
 
 import (
 	"context"
 	"errors"
-	"strconv"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 )
-
-// erasedSubject returns the subject of the message that says which event was erased at a
-// sequence. It has the headers of the event without its subject, and no data.
-func (c *config) erasedSubject(sequence uint64) string {
-	return c.consumers() + ".erased." + strconv.FormatUint(sequence, 10)
-}
 
 // Erase implements [eventlog.EraseLog]. A message can't be changed, so the server removes
 // it, and overwrites what it had. What it was is in a message of its own, by which an event

@@ -1,3 +1,5 @@
+//runtime:with operate.Backup eventlog.FileLog eventlog.Restore eventlog.ImportLog eventlog.EraseLog
+
 package sqlite
 
 import (
@@ -15,6 +17,8 @@ import (
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 )
+
+func init() { eventlog.RegisterRestorer(restore, "sqlite") }
 
 // Backup implements [eventlog.FileLog]. It reads in one transaction, beside which appends
 // go on; SQLite's backup API would begin again whenever another process commits. What was
@@ -246,9 +250,6 @@ func setAside(path string) error {
 // stamp returns a time as the names of files have it.
 func stamp(t time.Time) string { return t.UTC().Format("20060102T150405.000000000Z") }
 
-// restoreFile returns the file whose lock says that a log is being restored.
-func restoreFile(path string) string { return path + "-restore" }
-
 // restore is the [eventlog.Restorer] of this engine.
 func restore(ctx context.Context, url, backup string) (before string, err error) {
 	path, parameters, err := parseURL(url)
@@ -296,14 +297,6 @@ func restore(ctx context.Context, url, backup string) (before string, err error)
 		return "", err
 	}
 	return before, nil
-}
-
-// refuseRestoring returns an error while a log is being restored.
-func refuseRestoring(ctx context.Context, path string) error {
-	if holder := leaseHolder(ctx, restoreFile(path)); holder != "" {
-		return plainErrorf("%s: %s is restoring this log; start again when it has ended", path, holder)
-	}
-	return nil
 }
 
 var _ eventlog.FileLog = (*fileLog)(nil)
