@@ -320,6 +320,11 @@ func copyConsumer(ctx context.Context, source, target eventlog.Log, hold eventlo
 			return 0, err
 		}
 	}
+	if known, ok := hold.(eventlog.KeeperHold); ok && known.Keeper() != consumer.Keeper {
+		if err := known.SetKeeper(ctx, consumer.Keeper); err != nil {
+			return 0, err
+		}
+	}
 	var retrying []eventlog.Position
 	kept := map[eventlog.Position]bool{}
 	for letter, err := range source.Dead(ctx, consumer.Name) {

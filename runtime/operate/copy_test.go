@@ -54,6 +54,9 @@ func TestPositionsOfConsumersAreThoseOfTheCopy(t *testing.T) {
 	if err := hold.Commit(t.Context(), 12); err != nil {
 		t.Fatal(err)
 	}
+	if err := hold.(eventlog.KeeperHold).SetKeeper(t.Context(), "MySQL"); err != nil {
+		t.Fatal(err)
+	}
 	letter := eventlog.DeadLetter{Record: recorded(t, 11, "a")[0], Tries: 2, Reason: "no", GaveUp: time.Now()}
 	if err := hold.PutDead(t.Context(), letter); err != nil {
 		t.Fatal(err)
@@ -68,7 +71,7 @@ func TestPositionsOfConsumersAreThoseOfTheCopy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if consumers := mustStats(t, target).Consumers; len(consumers) != 1 || consumers[0].Position != 2 || consumers[0].Lag != 1 {
+	if consumers := mustStats(t, target).Consumers; len(consumers) != 1 || consumers[0].Position != 2 || consumers[0].Lag != 1 || consumers[0].Keeper != "MySQL" {
 		t.Errorf("the consumers are %+v", consumers)
 	}
 	if dead := lines(t, to, "dead", "list"); len(dead) != 1 || dead[0]["position"] != 1.0 {
