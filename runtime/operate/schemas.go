@@ -64,7 +64,7 @@ func listSchemas(*flag.FlagSet) action {
 	}
 }
 
-// errNoSchemas is the error of a log that is no [eventlog.SchemaLog], such as a file that
+// errNoSchemas is the error of a log that is not a [eventlog.SchemaLog], such as a file that
 // export has written, which has messages as JSON by the names of their fields.
 var errNoSchemas = errors.New("this log keeps no schemas: nothing in it says what its messages were when they were stored; ask the log that its events come from")
 
