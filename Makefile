@@ -104,9 +104,9 @@ copy: ## copy a million events from a file to three NATS servers, under load, an
 	EVENTLOG_COPY_EVENTS=1000000 $(GO) test -count=1 -timeout 60m -v -run ALogIsMovedToACluster ./runtime/eventlog/nats
 
 .PHONY: exactly-once
-exactly-once: ## kill a sender, a service, a consumer and the nodes of a cluster: rows written = events stored = effects (8 minutes); KILLS=20 for fewer
+exactly-once: ## kill a sender, a generated service, a consumer and the nodes of a cluster: rows written = events stored = effects (15 minutes); KILLS=20 NODES=4 for fewer
 	ONCE_KILLS=$(or $(KILLS),100) $(GO) test -count=1 -timeout 10m -v ./internal/exactlyonce
-	cd interop && ONCE_KILLS=$(or $(KILLS),100) $(GO) test -count=1 -timeout 30m -v -run Killed ./once
+	cd interop && ONCE_KILLS=$(or $(KILLS),100) ONCE_NODES=$(or $(NODES),34) $(GO) test -count=1 -timeout 60m -v -run Killed ./once
 
 .PHONY: shadow
 shadow: ## have a consumer with three mistakes take 100,000 stored events, and print what is found (15 seconds)

@@ -1,116 +1,119 @@
 // Package exactlyonce shows that what a sender commits has its effect exactly once in the
 // database of a consumer, whichever of their processes and of that of the service between
-// them is killed, and when.
+// them is killed, and when. The service is one that the generator of this repository has
+// made, and so are the client of the sender and the log of the consumer.
 package exactlyonce
 
 import (
-	"bufio"
-	"context"
+	"bytes"
 	"database/sql"
+	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"math/rand/v2"
-	"os"
+	"net"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/wrapperspb"
-
-	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/dialect"
-	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	_ "modernc.org/sqlite"
 )
 
-// Trial is what is tried.
+// Trial is what is tried. Its databases are as [Open] takes them.
 type Trial struct {
-	Open     func(url string) (*sql.DB, error) // opens a database
-	Sender   string                            // its database
-	Consumer string                            // its database
-	Log      string                            // the URL of the event log
-	Kills    int                               // of each of the three processes
-	Others   []Process                         // that are killed, too, such as the nodes of a cluster
-	Each     int                               // how often each of the others is killed
+	Drivers  []string  // the packages of drivers that both programs need, besides that of SQLite
+	Sender   string    // its database
+	Consumer string    // its database
+	Log      string    // the URL of the event log
+	Kills    int       // of each of the three processes
+	Others   []Process // that are killed, too, such as the nodes of a cluster
+	Each     int       // how often each of the others is killed
 }
 
 // Process is a process that can be killed and started again.
 type Process struct {
 	Name string
+	Path string // of the program
+	Args []string
 	Env  []string
 	// Ready, unless it is nil, waits until the process that was started again has its part
 	// again, before another one of its kind is killed.
 	Ready func(testing.TB)
 }
 
-// Run runs the trial: this test program is started again for each process, and must call
-// [Main] first of all.
+// consumer is the name of the consumer in testdata/shop.go.
+const consumer = "billing"
+
+// Run runs the trial.
 func (trial Trial) Run(t *testing.T) {
-	sender, consumer := trial.open(t, trial.Sender, "orders"), trial.open(t, trial.Consumer, "effects")
-	env := []string{"ONCE_LOG=" + trial.Log, "ONCE_SOCKET=" + filepath.Join(short(t), "socket")}
-	processes := []*process{
-		start(t, Process{Name: "sender", Env: append([]string{"ONCE_ROLE=sender", "ONCE_DATABASE=" + trial.Sender}, env...)}),
-		start(t, Process{Name: "service", Env: append([]string{"ONCE_ROLE=service"}, env...)}),
-		start(t, Process{Name: "consumer", Env: append([]string{"ONCE_ROLE=consumer", "ONCE_DATABASE=" + trial.Consumer}, env...)}),
-	}
-	var order []*process
-	for range trial.Kills {
-		order = append(order, processes...)
-	}
+	sender, bills := trial.open(t, trial.Sender, "orders"), trial.open(t, trial.Consumer, "bills")
+	made := build(t, trial.Drivers)
+	var others []*process
 	for _, other := range trial.Others {
-		order = append(order, slices.Repeat([]*process{start(t, other)}, trial.Each)...)
+		others = append(others, start(t, other))
 	}
-	rand.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
-	begin := time.Now()
-	for _, p := range order {
+	for _, p := range others {
 		p.works(t)
-		time.Sleep(rand.N(40 * time.Millisecond)) // at any point of its work
-		p.kill(t)
-		p.start(t)
 		if p.Ready != nil {
 			p.Ready(t)
 		}
 	}
-	took := time.Since(begin)
-	processes[0].works(t)
-	processes[0].kill(t)
-	processes[0].Env[0] = "ONCE_ROLE=relay" // and sends nothing new
-	processes[0].start(t)
+	address := freeAddress(t)
+	selling := start(t, Process{Name: "sender", Path: made.shop, Args: []string{"sell", trial.Sender, address}})
+	service := start(t, Process{Name: "service", Path: made.server, Args: []string{"--addr", address, "--ops-addr", "", "--events", trial.Log, "--log-level", "warn"}})
+	service.shown = &selling.lines // it has done something when the sender prints that it did
+	billing := start(t, Process{Name: "consumer", Path: made.shop, Args: []string{"bill", trial.Consumer, trial.Log}})
+
+	order := slices.Repeat([]*process{selling, service, billing}, trial.Kills)
+	order = append(order, slices.Repeat(others, trial.Each)...)
+	rand.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+	begin, took := time.Now(), map[*process]time.Duration{}
+	for _, p := range order {
+		p.works(t)
+		time.Sleep(rand.N(40 * time.Millisecond)) // at any point of its work
+		p.kill(t)
+		killed := time.Now()
+		p.start(t)
+		if p.Ready != nil {
+			p.Ready(t)
+			took[p] += time.Since(killed)
+		}
+	}
+	t.Logf("killed each of sender, service and consumer %d times, and each of %d others %d times, in %v", trial.Kills, len(others), trial.Each, time.Since(begin).Round(time.Second))
+	for _, p := range others {
+		t.Logf("%s had its part again %v after a kill", p.Name, (took[p] / time.Duration(max(1, trial.Each))).Round(time.Millisecond))
+	}
+	selling.works(t)
+	selling.kill(t)
+	selling.Args[0] = "relay" // and sells nothing new
+	selling.start(t)
 
 	rows := values(t, sender, "SELECT id FROM orders")
 	eventually(t, "all events are sent", func() bool {
 		left := 1
 		return sender.QueryRowContext(t.Context(), "SELECT count(*) FROM event_outbox").Scan(&left) == nil && left == 0
 	})
-	log, err := eventlog.Open(t.Context(), trial.Log)
+	eventually(t, "all events are consumed", func() bool {
+		lines, err := made.list(t, "consumers", "list", "--events", trial.Log)
+		return err == nil && slices.ContainsFunc(lines, func(line line) bool { return line.Name == consumer && line.Lag == 0 })
+	})
+	for _, p := range []*process{selling, service, billing} {
+		p.kill(t)
+	}
+	lines, err := made.list(t, "replay", "--events", trial.Log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = log.Close() }()
-	eventually(t, "all events are consumed", func() bool {
-		stats, err := log.Stats(t.Context())
-		return err == nil && len(stats.Consumers) == 1 && stats.Consumers[0].Lag == 0
-	})
-	for _, p := range processes {
-		p.kill(t)
-	}
 	var events []string
-	for record, err := range log.Read(t.Context(), eventlog.From{}) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		var event wrapperspb.StringValue
-		if err := proto.Unmarshal(record.Data, &event); err != nil {
-			t.Fatal(err)
-		}
-		events = append(events, event.Value)
+	for _, line := range lines {
+		events = append(events, line.Subject)
 	}
 	slices.Sort(events)
-	effects := values(t, consumer, "SELECT id FROM effects")
-	t.Logf("after %d kills of each of sender, service and consumer, and %d of each of %d others, in %v: %d rows written, %d events stored, %d effects",
-		trial.Kills, trial.Each, len(trial.Others), took.Round(time.Second), len(rows), len(events), len(effects))
+	effects := values(t, bills, "SELECT id FROM bills")
+	t.Logf("%d rows written, %d events stored, %d effects", len(rows), len(events), len(effects))
 	if len(rows) == 0 || len(slices.Compact(slices.Clone(rows))) != len(rows) {
 		t.Fatalf("the sender has written %d rows, some of them twice", len(rows))
 	}
@@ -138,20 +141,23 @@ func same(t *testing.T, what string, got, rows []string) {
 	}
 }
 
+// Open opens a database: the name of a driver of database/sql, and what that takes, such as
+// "pgx host=…".
+func Open(url string) (*sql.DB, error) {
+	driver, source, _ := strings.Cut(url, " ")
+	return sql.Open(driver, source)
+}
+
 // open opens a database, and makes a table of ids in it. No key refuses an id that comes
 // twice.
 func (trial Trial) open(t *testing.T, url, table string) *sql.DB {
 	t.Helper()
-	db, err := trial.Open(url)
+	db, err := Open(url)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	database, err := dialect.Of(t.Context(), db)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := db.ExecContext(t.Context(), database.Create(dialect.Table{Name: table, Columns: "id NAME NOT NULL"})); err != nil {
+	if _, err := db.ExecContext(t.Context(), "CREATE TABLE "+table+" (id VARCHAR(64) NOT NULL)"); err != nil {
 		t.Fatal(err)
 	}
 	return db
@@ -179,77 +185,46 @@ func values(t *testing.T, db *sql.DB, query string) (found []string) {
 	return found
 }
 
-// short makes a folder with a short path, because that of a socket is bounded.
-func short(t *testing.T) string {
+// line is one that the service's subcommand events prints, as far as it matters here.
+type line struct {
+	Name    string // of a consumer
+	Lag     int64
+	Subject string // of an event: the id of the row
+}
+
+// list returns the lines that the service's subcommand events prints.
+func (m programs) list(t *testing.T, args ...string) (lines []line, err error) {
 	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "once")
+	var wrong bytes.Buffer
+	command := exec.CommandContext(t.Context(), m.server, append([]string{"events"}, args...)...)
+	command.Stderr = &wrong
+	out, err := command.Output()
 	if err != nil {
-		t.Fatal(err)
+		return nil, fmt.Errorf("%s: %w\n%s", command, err, &wrong)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return dir
-}
-
-// process is a [Process] that runs.
-type process struct {
-	Process
-	command *exec.Cmd
-	working chan struct{} // closed when it has done something since it was started
-}
-
-func start(t *testing.T, of Process) *process {
-	t.Helper()
-	p := &process{Process: of}
-	p.start(t)
-	t.Cleanup(func() { p.kill(t) })
-	return p
-}
-
-func (p *process) start(t *testing.T) {
-	t.Helper()
-	p.command = exec.CommandContext(context.WithoutCancel(t.Context()), os.Args[0])
-	p.command.Env = append(os.Environ(), p.Env...)
-	p.command.Stderr = os.Stderr
-	if _, err := p.command.StdinPipe(); err != nil { // it ends with this process
-		t.Fatal(err)
-	}
-	out, err := p.command.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	working := make(chan struct{})
-	p.working = working
-	go func() {
-		if _, err := bufio.NewReader(out).ReadString('\n'); err == nil {
-			close(working)
+	for decoder := json.NewDecoder(bytes.NewReader(out)); decoder.More(); {
+		var next line
+		if err := decoder.Decode(&next); err != nil {
+			return nil, err
 		}
-		_, _ = io.Copy(io.Discard, out)
-	}()
+		lines = append(lines, next)
+	}
+	return lines, nil
 }
 
-// works waits until the process has done something.
-func (p *process) works(t *testing.T) {
+// freeAddress returns an address that nothing listens on, until the service does again. On
+// Linux no connection that leaves from 127.0.0.1 can take its port meanwhile.
+func freeAddress(t *testing.T) string {
 	t.Helper()
-	select {
-	case <-p.working:
-	case <-time.After(time.Minute):
-		t.Fatalf("the %s does nothing", p.Name)
+	listener, err := net.Listen("tcp", fmt.Sprintf("127.%d.%d.%d:0", 1+rand.N(254), rand.N(255), 1+rand.N(254)))
+	if err != nil {
+		listener, err = net.Listen("tcp", "127.0.0.1:0")
 	}
-}
-
-// kill kills the process, which has no time to do anything about it.
-func (p *process) kill(t testing.TB) {
-	t.Helper()
-	if p.command.ProcessState != nil {
-		return
+	if err != nil {
+		t.Fatal(err)
 	}
-	if err := p.command.Process.Kill(); err != nil {
-		t.Errorf("the %s: %v", p.Name, err)
-	}
-	_ = p.command.Wait()
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().String()
 }
 
 func eventually(t *testing.T, what string, condition func() bool) {
@@ -261,16 +236,7 @@ func eventually(t *testing.T, what string, condition func() bool) {
 	}
 }
 
-// endWithParent ends this process when the one that started it ends.
-func endWithParent() {
-	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		os.Exit(1)
-	}()
-}
-
-// fail ends a process that can't do its part.
-func fail(role string, err error) {
-	fmt.Fprintf(os.Stderr, "the %s: %v\n", role, err)
-	os.Exit(1)
+// SQLite returns the database in a file of a new folder.
+func SQLite(t *testing.T) string {
+	return "sqlite file:" + filepath.Join(t.TempDir(), "shop.db") + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(wal)&_txlock=immediate"
 }

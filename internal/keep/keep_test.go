@@ -970,7 +970,7 @@ func TestDriftIsReported(t *testing.T) {
 			return orders + "service Stock { rpc Count(Query) returns (Reply); }"
 		}, nil},
 		"without events from now on": {func(h disk) string { return strings.ReplaceAll(orders, "OrderEvent", "Order") }, []string{
-			`event shop.OrderEvent is no longer generated: what is stored under that name is not read any longer; if it was renamed, write "// receiver:was=shop.OrderEvent" above its message`,
+			`event shop.OrderEvent is no longer generated: what is stored under that name is not read any longer; if it was renamed, write "// receiver:was=shop.OrderEvent" above its message, and before you run this again restore gen/shoppb/shoptest/order_event_schemas_test.go, which has what these events are`,
 			impl + "service_test.go:14: newService has the signature func(testing.TB, *shopevents.Log) *Service, but the contract needs func(testing.TB) *Service",
 			impl + "take.go:10: Take has the signature func(context.Context, *shoppb.OrderEvent) (*shoppb.Reply, error), but rpc Take needs func(context.Context, *shoppb.Order) (*shoppb.Reply, error)",
 		}},
@@ -1548,10 +1548,11 @@ func TestAModuleIsKnownByAnyOfItsClients(t *testing.T) {
 func TestEventsThatAreNoLongerRead(t *testing.T) {
 	const unread = "event shop.OrderEvent is no longer generated: what is stored under that name is not read any longer; " +
 		`if it was renamed, write "// receiver:was=shop.OrderEvent" above `
+	const restore = ", and before you run this again restore gen/shoppb/shoptest/order_event_schemas_test.go, which has what these events are"
 	replace := func(oldNew ...string) string { return strings.NewReplacer(oldNew...).Replace(orders) }
 	for name, test := range map[string]struct{ proto, want string }{
 		"nothing changed":        {orders, ""},
-		"the message is renamed": {replace("OrderEvent", "SaleEvent"), unread + "message SaleEvent (shop.proto:4:1)"},
+		"the message is renamed": {replace("OrderEvent", "SaleEvent"), unread + "message SaleEvent (shop.proto:4:1)" + restore},
 		"the package is renamed": {replace("package shop;", "package depot;"), unread + "message OrderEvent (shop.proto:4:1)"},
 		"the package and its Go package are renamed": {
 			replace("package shop;", "package depot;", "gen/shoppb", "elsewhere/depotpb"), unread + "message OrderEvent (shop.proto:4:1)"},
@@ -1560,8 +1561,8 @@ func TestEventsThatAreNoLongerRead(t *testing.T) {
 			unread + "message OrderEvent (shop.proto:4:1)"},
 		"one of two new ones": {
 			replace("OrderEvent", "SaleEvent", "rpc Find(Query)", "rpc Find(FindEvent)", "message Query", "message FindEvent { string event_type = 1; string source = 2; }\nmessage Query"),
-			unread + "its message"},
-		"it is no longer an event":       {replace("string event_type = 2;", ""), unread + "its message"},
+			unread + "its message" + restore},
+		"it is no longer an event":       {replace("string event_type = 2;", ""), unread + "its message" + restore},
 		"it is read under its old name":  {replace("package shop;", "package depot;", "message OrderEvent", "// receiver:was=shop.OrderEvent\nmessage OrderEvent"), ""},
 		"one among several former names": {replace("message OrderEvent", "// receiver:was=older.E, shop.OrderEvent\nmessage SaleEvent", "OrderEvent", "SaleEvent"), ""},
 	} {

@@ -49,7 +49,7 @@ func (m *Module) Leftovers(target *model.Module) (files []File, err error) {
 	files = append(files, m.notImported(unused)...)
 	m.print(report.NotFitting, m.removedServices(files)...)
 	m.print(report.Gone, m.removedPrograms(target, files)...)
-	m.print(report.NotRead, unreadEvents(target, known)...)
+	m.print(report.NotRead, m.unreadEvents(target, known, files)...)
 	return files, nil
 }
 

@@ -43,8 +43,9 @@ func (m *Module) knownEvents(folders map[string]bool, leftovers []File) map[stri
 
 // unreadEvents returns a line for each event that the previous run knew and this one
 // does not, neither as it is nor under a former name: nothing reads any longer what
-// is stored of it. before has their folders, by their names.
-func unreadEvents(target *model.Module, before map[string]string) (lines []string) {
+// is stored of it. before has their folders, by their names, and leftovers what keeps
+// what they were, which this run removes.
+func (m *Module) unreadEvents(target *model.Module, before map[string]string, leftovers []File) (lines []string) {
 	known := map[string]bool{}
 	var added []*model.Event
 	for _, event := range target.EventTypes() {
@@ -64,8 +65,14 @@ func unreadEvents(target *model.Module, before map[string]string) (lines []strin
 		if event := successor(name, before[name], added); event != nil {
 			above = fmt.Sprintf("message %s (%s)", event.Name, event.At)
 		}
-		lines = append(lines, fmt.Sprintf("event %s is no longer generated: what is stored under that name is not read any longer; "+
-			`if it was renamed, write "// receiver:was=%[1]s" above %s`, name, above))
+		line := fmt.Sprintf("event %s is no longer generated: what is stored under that name is not read any longer; "+
+			`if it was renamed, write "// receiver:was=%[1]s" above %s`, name, above)
+		for _, file := range leftovers {
+			if m.keepsSchemasOf(file.Path, []string{name}) {
+				line += fmt.Sprintf(", and before you run this again restore %s, which has what these events are", file.Path)
+			}
+		}
+		lines = append(lines, line)
 	}
 	return lines
 }

@@ -22,9 +22,16 @@ const keptOrders = "gen/orderpb/ordertest/order_event_schemas_test.go"
 // writes what it answers. It returns what it prints about stored events, and its error.
 func (o orders) generate(t *testing.T, fields string) (lines []string, err string) {
 	t.Helper()
+	return o.generateEvent(t, "message OrderEvent", fields)
+}
+
+// generateEvent is generate for an event of another name.
+func (o orders) generateEvent(t *testing.T, message, fields string) (lines []string, err string) {
+	t.Helper()
+	_, name, _ := strings.Cut(message, "message ")
 	text := "syntax = \"proto3\";\npackage shop;\noption go_package = \"example.com/shop/gen/orderpb\";\n" +
-		"service Orders { rpc Report(OrderEvent) returns (Reply); }\nmessage Reply {}\n" +
-		"message OrderEvent {\n  string event_type = 1;\n  string source = 2;\n" + fields + "}\n"
+		"service Orders { rpc Report(" + name + ") returns (Reply); }\nmessage Reply {}\n" +
+		message + " {\n  string event_type = 1;\n  string source = 2;\n" + fields + "}\n"
 	o.write(t, "protos/order.proto", text)
 	request, failed := compile.Request(context.Background(), []string{filepath.Join(o.root, "protos")}, []string{"order.proto"})
 	if failed != nil {
@@ -32,7 +39,7 @@ func (o orders) generate(t *testing.T, fields string) (lines []string, err strin
 	}
 	request.Parameter = proto.String("root=" + o.root)
 	response := plugin.Respond(request, func(line string) {
-		if strings.Contains(line, "misread") {
+		if strings.Contains(line, "misread") || strings.HasPrefix(line, "event ") {
 			lines = append(lines, line)
 		}
 	})
@@ -90,6 +97,59 @@ func TestTheRepositoryKeepsWhatEventsWere(t *testing.T) {
 	if lines, err := o.generate(t, "  string amount = 6;\n"); len(lines) > 0 || err != "" {
 		t.Errorf("after what was kept was deleted, it prints %q %s", lines, err)
 	}
+}
+
+// TestARenamedEventKeepsWhatItWas: from the file of its former name, in the run that reads
+// what is stored under that, or restored for it.
+func TestARenamedEventKeepsWhatItWas(t *testing.T) {
+	const keptSales = "gen/orderpb/ordertest/sale_event_schemas_test.go"
+	begin := func(t *testing.T) (o orders, kept string) {
+		o = orders{t.TempDir()}
+		o.write(t, "go.mod", "module example.com/shop\n")
+		for _, fields := range []string{"  string note = 5;\n", "  int64 amount = 6;\n"} {
+			if lines, err := o.generate(t, fields); len(lines) > 0 || err != "" {
+				t.Fatalf("it prints %q %s", lines, err)
+			}
+		}
+		text, err := os.ReadFile(filepath.Join(o.root, keptOrders))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return o, string(text)
+	}
+	misread := func(t *testing.T, o orders) {
+		t.Helper()
+		lines, err := o.generateEvent(t, "// receiver:was=shop.OrderEvent\nmessage SaleEvent", "  int64 weight = 5;\n  int64 amount = 6;\n")
+		if err != "" || len(lines) != 1 || !strings.Contains(lines[0], "field 5 (note) was string, is int64 (weight) now") || !strings.Contains(lines[0], "delete "+keptSales) {
+			t.Errorf("with a number used again it prints %q %s", lines, err)
+		}
+	}
+	t.Run("at once", func(t *testing.T) {
+		o, _ := begin(t)
+		if lines, err := o.generateEvent(t, "// receiver:was=shop.OrderEvent\nmessage SaleEvent", "  int64 amount = 6;\n"); len(lines) > 0 || err != "" {
+			t.Errorf("it prints %q %s", lines, err)
+		}
+		misread(t, o)
+	})
+	t.Run("later", func(t *testing.T) {
+		o, kept := begin(t)
+		lines, err := o.generateEvent(t, "message SaleEvent", "  int64 amount = 6;\n")
+		if err != "" || len(lines) != 1 || !strings.HasSuffix(lines[0], ", and before you run this again restore "+keptOrders+", which has what these events are") {
+			t.Errorf("it prints %q %s", lines, err)
+		}
+		o.write(t, keptOrders, kept)
+		if lines, err := o.generateEvent(t, "// receiver:was=shop.OrderEvent\nmessage SaleEvent", "  int64 amount = 6;\n"); len(lines) > 0 || err != "" {
+			t.Errorf("then it prints %q %s", lines, err)
+		}
+		misread(t, o)
+	})
+	t.Run("with a file that is cut", func(t *testing.T) {
+		o, kept := begin(t)
+		o.write(t, keptOrders, strings.Replace(kept, `"file":[`, `"file":`, 1))
+		if _, err := o.generateEvent(t, "// receiver:was=shop.OrderEvent\nmessage SaleEvent", "  int64 amount = 6;\n"); !strings.HasPrefix(err, keptOrders+":") {
+			t.Errorf("the error is %q", err)
+		}
+	})
 }
 
 // TestWhatWasKeptIsNotLost: a file that can't be read any longer is not replaced.

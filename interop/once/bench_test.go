@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/exactlyonce"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/dialect"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog/into"
@@ -77,7 +78,7 @@ func BenchmarkConsume(b *testing.B) {
 }
 
 func opened(b *testing.B, url string) *sql.DB {
-	db, err := open(url)
+	db, err := exactlyonce.Open(url)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package operate
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"fmt"
 	"iter"
 	"os"
@@ -10,6 +11,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 )
@@ -54,6 +58,9 @@ func TestPositionsOfConsumersAreThoseOfTheCopy(t *testing.T) {
 	if err := hold.Commit(t.Context(), 12); err != nil {
 		t.Fatal(err)
 	}
+	if err := hold.(eventlog.KeeperHold).SetKeeper(t.Context(), "MySQL"); err != nil {
+		t.Fatal(err)
+	}
 	letter := eventlog.DeadLetter{Record: recorded(t, 11, "a")[0], Tries: 2, Reason: "no", GaveUp: time.Now()}
 	if err := hold.PutDead(t.Context(), letter); err != nil {
 		t.Fatal(err)
@@ -68,7 +75,7 @@ func TestPositionsOfConsumersAreThoseOfTheCopy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if consumers := mustStats(t, target).Consumers; len(consumers) != 1 || consumers[0].Position != 2 || consumers[0].Lag != 1 {
+	if consumers := mustStats(t, target).Consumers; len(consumers) != 1 || consumers[0].Position != 2 || consumers[0].Lag != 1 || consumers[0].Keeper != "MySQL" {
 		t.Errorf("the consumers are %+v", consumers)
 	}
 	if dead := lines(t, to, "dead", "list"); len(dead) != 1 || dead[0]["position"] != 1.0 {
@@ -218,4 +225,40 @@ func TestErasedEventsAreNowhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	check(path)
+}
+
+// TestRefusedRequestsAreErasedToo, in the log that the server has for them.
+func TestRefusedRequestsAreErasedToo(t *testing.T) {
+	log, url := openLog(t)
+	mustAppend(t, log, known(t, "a"))
+	requests, kept := openLog(t)
+	var refused []eventlog.Event
+	for _, subject := range []string{"jerry", "tom"} {
+		stored, err := structpb.NewStruct(map[string]any{"request": base64.StdEncoding.EncodeToString([]byte("\x0a" + string(rune(len(subject))) + subject))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := proto.Marshal(stored)
+		if err != nil {
+			t.Fatal(err)
+		}
+		refused = append(refused, eventlog.Event{ID: subject, Source: "shop.v1.Orders/Place", Type: "rejected", Schema: "google.protobuf.Struct", Data: data})
+	}
+	mustAppend(t, requests, refused...)
+	erase := func(kept string) (string, error) {
+		var out bytes.Buffer
+		err := Events(t.Context(), "shop-server", []string{"erase", "--source", "shop", "--subject", "jerry"}, func(name string) string {
+			return map[string]string{"SHOP_SERVER_EVENTS": url, "SHOP_SERVER_KEEP_REJECTED": kept}[name]
+		}, &out)
+		return out.String(), err
+	}
+	if _, err := erase("sqlite:" + t.TempDir() + "/missing.db"); err == nil || !strings.Contains(err.Error(), "nothing is erased: --keep-rejected") {
+		t.Errorf("without that log: %v", err)
+	}
+	if out, err := erase(kept); err != nil || out != `{"erased":1,"dead":0,"refused":1}`+"\n" {
+		t.Errorf("erase printed %s, %v", out, err)
+	}
+	if left := lines(t, kept, "replay"); left[0]["erased"] != true || left[1]["erased"] != nil {
+		t.Errorf("the log of refused requests has %v", left)
+	}
 }

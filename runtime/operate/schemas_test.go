@@ -140,3 +140,19 @@ func TestSchemasAreListed(t *testing.T) {
 		t.Errorf("the stats have the schemas %v, want both", schemas)
 	}
 }
+
+// TestALogWithoutSchemasIsNotCalledRight: a file that was exported has none.
+func TestALogWithoutSchemasIsNotCalledRight(t *testing.T) {
+	log, url := openLog(t)
+	mustAppend(t, log, known(t, "a"))
+	name := filepath.Join(t.TempDir(), "sample.ndjson")
+	lines(t, url, "export", "--to", name)
+	for _, args := range [][]string{{"check"}, {"schemas", "export", "--version", "x", "--to", name + ".binpb"}} {
+		if _, err := run(t, "file:"+name, args...); err == nil || !strings.Contains(err.Error(), "keeps no schemas") {
+			t.Errorf("%s: %v", args, err)
+		}
+	}
+	if got := lines(t, "file:"+name, "schemas", "list"); len(got) != 1 || got[0]["dataschema"] != "google.protobuf.Duration" || got[0]["schemaversion"] != nil {
+		t.Errorf("schemas list printed %v", got)
+	}
+}

@@ -74,8 +74,8 @@ func openDB(ctx context.Context, url string, chosen func(context.Context, eventl
 	if err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
-	progress := newProgress(os.Stderr, "copied")
-	db, err := query.Open(ctx, log, events, progress.show)
+	progress := newProgress(os.Stderr, "copied", 0)
+	db, err := query.Open(ctx, log, events, func(copied int) { progress.show(int64(copied)) })
 	progress.end()
 	if closed := log.Close(); err == nil && closed != nil {
 		return nil, errors.Join(closed, db.Close())

@@ -23,6 +23,7 @@ type task struct {
 	least, most int    // how many there may be
 	// define adds flags, and returns what to run once they are set.
 	define func(*flag.FlagSet) func(ctx context.Context, call taskCall) error
+	shared []string // its flags that the server has, besides --events
 }
 
 // taskCall is what a task is called with.
@@ -47,7 +48,7 @@ func (t task) run(ctx context.Context, program string, args []string, getenv fun
 	flags.SetOutput(io.Discard)
 	url := flags.String("events", server.Defaults(program).Events, "`URL` of the event log")
 	act := t.define(flags)
-	err := server.ParseSubcommand(flags, program, args, t.most, getenv, "events")
+	err := server.ParseSubcommand(flags, program, args, t.most, getenv, append(t.shared, "events")...)
 	if errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintf(out, "Usage: %s %s [flags]\n\n%s Its output is lines of JSON.\n\nFlags:\n", flags.Name(), t.names, t.about)
 		flags.SetOutput(out)

@@ -23,6 +23,7 @@ import (
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventid"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/operate"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/rejected"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
@@ -215,6 +216,74 @@ func TestRefusedRequestsAreKeptAndSentAgain(t *testing.T) {
 	}
 	if len(stored) != 3 || !stored["too long"] || !stored["also too long"] {
 		t.Errorf("notes in the log are %v", stored)
+	}
+}
+
+// makeLog makes an empty log.
+func makeLog(t *testing.T, url string) {
+	t.Helper()
+	log, err := eventlog.Open(t.Context(), url)
+	if err == nil {
+		err = log.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestRefusedRequestsOfASubjectAreErased: and no others, also of those whose events the log
+// has no longer.
+func TestRefusedRequestsOfASubjectAreErased(t *testing.T) {
+	keep := rejected.Config{URL: "sqlite:" + filepath.Join(t.TempDir(), "rejected.db")}
+	conn, stop := serve(t, servertest.Log(t), true, keep)
+	defer stop()
+	for note, customer := range map[string]string{"too long": "ann", "also too long": "anne", "it is too long": "bob"} {
+		wrong := event(t)
+		wrong.Note, wrong.Subject = note, customer
+		if _, err := rulesv1.NewOrdersClient(conn).Place(t.Context(), wrong); status.Code(err) != codes.InvalidArgument {
+			t.Fatalf("error is %v, want InvalidArgument", err)
+		}
+	}
+	notMessages := []byte(`{"subject":"ann"`)
+	if err := conn.Invoke(t.Context(), "/rules.v1.Orders/Place", notMessages, new([]byte), grpc.ForceCodec(raw{})); status.Code(err) != codes.InvalidArgument {
+		t.Fatalf("error is %v, want InvalidArgument", err)
+	}
+	letters(t, keep.URL, 4)
+	log, err := eventlog.Open(t.Context(), keep.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	var out bytes.Buffer
+	events := filepath.Join(t.TempDir(), "events.db")
+	makeLog(t, "sqlite:"+events)
+	err = operate.Events(t.Context(), "test", []string{"erase", "--source", "", "--subject", "ann", "--events", "sqlite:" + events, "--keep-rejected", keep.URL},
+		func(string) string { return "" }, &out, operate.Backup)
+	if err != nil || out.String() != `{"erased":0,"dead":0,"refused":2}`+"\n" {
+		t.Errorf("erase printed %s, %v", out.String(), err)
+	}
+	letters(t, keep.URL, 2)
+	left := ""
+	for letter, err := range log.Dead(t.Context(), rejected.Consumer) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		left += string(letter.Data)
+	}
+	if !strings.Contains(left, "anne") || !strings.Contains(left, "bob") || strings.Contains(left, `ann"`) {
+		t.Errorf("%q are left", left)
+	}
+	erased := 0
+	for record, err := range log.Read(t.Context(), eventlog.From{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if record.Erased {
+			erased++
+		}
+	}
+	if erased != 2 {
+		t.Errorf("%d events are erased, want 2", erased)
 	}
 }
 

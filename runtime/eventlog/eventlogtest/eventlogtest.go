@@ -46,6 +46,7 @@ func Run(t *testing.T, engine Engine) {
 		{"deleted", Engine.passesOverDeletedEvents},
 		{"leases", Engine.holds},
 		{"failures", Engine.storesFailures},
+		{"keepers", Engine.storesKeepers},
 		{"deleted consumers", Engine.deletesConsumers},
 		{"replaced", Engine.noticesThatItIsReplaced},
 		{"dead letters", Engine.keepsDeadLetters},

@@ -206,6 +206,47 @@ func (e Engine) storesFailures(t *testing.T) {
 	check(log, eventlog.Failure{})
 }
 
+// storesKeepers tests that the log shows what has the position of a consumer, until the
+// consumer is one of the log again. An engine need not store it.
+func (e Engine) storesKeepers(t *testing.T) {
+	url := e.URL(t)
+	log, another := open(t, url), open(t, url)
+	mustAppend(t, log, events("", 3)...)
+	hold, ok := mustHold(t, log, "biller").(eventlog.KeeperHold)
+	if !ok {
+		t.Skip("this log does not store what has a position")
+	}
+	check := func(log eventlog.Log, hold eventlog.KeeperHold, want string) {
+		t.Helper()
+		stats := mustStats(t, log)
+		if len(stats.Consumers) != 1 || stats.Consumers[0].Keeper != want || hold.Keeper() != want {
+			t.Errorf("the consumers are %+v, and the lease says %q; want %q", stats.Consumers, hold.Keeper(), want)
+		}
+	}
+	check(another, hold, "")
+	must(t, hold.SetKeeper(within(t), "PostgreSQL"))
+	check(another, hold, "PostgreSQL")
+	must(t, hold.Commit(within(t), 2)) // which changes nothing about it
+	check(another, hold, "PostgreSQL")
+	must(t, hold.Release())
+	if err := hold.SetKeeper(within(t), ""); !errors.Is(err, eventlog.ErrHeld) {
+		t.Errorf("after the release: got %v, want that the lease is not held", err)
+	}
+	closeLog(t, log)
+	closeLog(t, another)
+	log = open(t, url)
+	again := mustHold(t, log, "biller").(eventlog.KeeperHold)
+	check(log, again, "PostgreSQL")
+	must(t, again.Release())
+	var handled seen
+	consumer := consume(t, func(ctx context.Context) error {
+		return eventlog.Consume(ctx, log, "biller", handled.handle, fast()...)
+	})
+	eventually(t, "the rest is handled", func() bool { return len(handled.all()) == 1 })
+	consumer.stop(t)
+	check(log, mustHold(t, log, "biller").(eventlog.KeeperHold), "")
+}
+
 // deletesConsumers tests that nothing is left of a consumer, and that one of its
 // name is new.
 func (e Engine) deletesConsumers(t *testing.T) {

@@ -90,14 +90,23 @@ func (e Engine) erases(t *testing.T) {
 	other, elsewhere := event("other"), event("elsewhere")
 	other.Subject, elsewhere.Source = "tom", "app"
 	receipts := mustAppend(t, log, event("a"), other, event("b"), elsewhere)
+	if some, err := log.Erase(within(t), "shop", "jerry", receipts[1].Position, receipts[3].Position); err != nil || some != (eventlog.Erasure{}) {
+		t.Errorf("%+v was erased of others, %v", some, err)
+	}
 	hold := mustHold(t, log, "mailer")
-	for _, record := range mustRead(t, log, eventlog.From{})[:2] {
+	for _, record := range mustRead(t, log, eventlog.From{})[:3] {
 		if err := hold.PutDead(within(t), eventlog.DeadLetter{Record: record, Tries: 1, Reason: "no", GaveUp: time.Now()}); err != nil {
 			t.Fatal(err)
 		}
 	}
+	if some, err := log.Erase(within(t), "shop", "jerry", receipts[2].Position, receipts[1].Position); err != nil || some != (eventlog.Erasure{Events: 1, Letters: 1}) {
+		t.Errorf("%+v was erased at one position, %v", some, err)
+	}
+	if records := mustRead(t, log, eventlog.From{}); records[0].Erased || len(letters(t, log, "")) != 2 {
+		t.Errorf("more was erased than what is at one position: %+v", records)
+	}
 	erased, err := log.Erase(within(t), "shop", "jerry")
-	if err != nil || erased != (eventlog.Erasure{Events: 2, Letters: 1}) {
+	if err != nil || erased != (eventlog.Erasure{Events: 1, Letters: 1}) {
 		t.Errorf("%+v was erased, %v", erased, err)
 	}
 	if again, err := log.Erase(within(t), "shop", "jerry"); err != nil || again != (eventlog.Erasure{}) {

@@ -37,6 +37,11 @@ func (t *target) begin(ctx context.Context, hold eventlog.Hold) (eventlog.Hold, 
 		t.lose(err)
 		return nil, err
 	}
+	if known, ok := hold.(eventlog.KeeperHold); ok && known.Keeper() != string(t.dialect) {
+		if err := known.SetKeeper(ctx, string(t.dialect)); err != nil {
+			return nil, err
+		}
+	}
 	if claimed.begun {
 		// What the log has is behind, or of a time before.
 		if position, ok := hold.Position(); !ok || position != claimed.position {
@@ -82,30 +87,30 @@ func (t *target) check(ctx context.Context, hold eventlog.Hold) error {
 	case !t.row.begun && known && position > 0:
 		return refusal("the log says that consumer %[1]q has handled everything up to position %[2]d, and the database knows nothing of it. "+
 			"If it has the effects of those events, UPDATE event_consumers SET position = %[2]d WHERE consumer = '%[1]s'; "+
-			"if not, delete the consumer in the log: events consumers delete --consumer %[1]s",
+			"if not, delete the consumer in the log: events consumers delete --consumer %[1]s --copy",
 			t.consumer, position)
 	case !t.row.begun || t.row.position == 0 && t.row.seen == "":
 		return nil
 	case t.row.logID.Valid && t.row.logID.String != t.logID:
-		return t.replaced("it is another one")
+		return t.replaced("it is another one", position)
 	case t.row.logID.Valid && hold.Restarted() != "":
-		return t.replaced(hold.Restarted())
+		return t.replaced(hold.Restarted(), position)
 	}
 	stats, err := t.log.Stats(ctx)
 	if err != nil {
 		return err
 	}
 	if stats.Events > 0 && stats.Last < t.row.position {
-		return t.replaced(fmt.Sprintf("it ends at position %d", stats.Last))
+		return t.replaced(fmt.Sprintf("it ends at position %d", stats.Last), position)
 	}
 	found, same, err := t.find(ctx)
 	switch {
 	case err != nil:
 		return err
 	case found && !same:
-		return t.replaced("another event is at a position that was handled")
+		return t.replaced("another event is at a position that was handled", position)
 	case !found && !known && t.row.logID.Valid: // all that was handled is deleted by now; or it is a new log
-		return t.replaced("it has none of the events that were handled, and does not know the consumer")
+		return t.replaced("it has none of the events that were handled, and does not know the consumer", position)
 	}
 	return nil
 }
@@ -126,10 +131,16 @@ func (t *target) find(ctx context.Context) (found, same bool, err error) {
 	return false, false, nil
 }
 
-func (t *target) replaced(why string) error {
-	return refusal("the database has position %[1]d of consumer %[2]q, and the log is not the one that it belongs to: %[3]s. "+
-		"To go on after a position of this log, such as 0, UPDATE event_consumers SET position = 0, ahead = '', seen = '', log_id = NULL WHERE consumer = '%[2]s'",
-		t.row.position, t.consumer, why)
+// replaced returns the error of a log that is not the one which the position belongs to, and
+// that says how far the consumer is, as the copy of a log and a backup do; 0 if it does not.
+func (t *target) replaced(why string, position eventlog.Position) error {
+	such := "such as 0"
+	if position > 0 {
+		such = fmt.Sprintf("such as %d, up to which it says that the consumer has handled everything", position)
+	}
+	return refusal("the database has position %d of consumer %[2]q, and the log is not the one that it belongs to: %[3]s. "+
+		"To go on after a position of this log, %[4]s, UPDATE event_consumers SET position = %[5]d, ahead = '', seen = '', log_id = NULL WHERE consumer = '%[2]s'",
+		t.row.position, t.consumer, why, such, position)
 }
 
 func refusal(format string, args ...any) error {

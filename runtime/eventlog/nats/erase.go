@@ -15,7 +15,7 @@ import (
 // Erase implements [eventlog.EraseLog]. A message can't be changed, so the server removes
 // it, and overwrites what it had. What it was is in a message of its own, by which an event
 // that is sent again is known within the window. Reading passes over the position.
-func (l *streamLog) Erase(ctx context.Context, source, subject string) (erased eventlog.Erasure, err error) {
+func (l *streamLog) Erase(ctx context.Context, source, subject string, positions ...eventlog.Position) (erased eventlog.Erasure, err error) {
 	if err := l.usable(ctx, true); err != nil {
 		return erased, err
 	}
@@ -24,6 +24,13 @@ func (l *streamLog) Erase(ctx context.Context, source, subject string) (erased e
 		return erased, err
 	}
 	one := &eventlog.Event{Source: source, Subject: subject}
+	at := map[eventlog.Position]bool{}
+	for _, position := range positions {
+		at[position] = true
+	}
+	isMeant := func(record *eventlog.Record) bool {
+		return record.Source == source && record.Subject == subject && (len(at) == 0 || at[record.Position])
+	}
 	for next := uint64(1); ; {
 		var message *storedMessage
 		err := l.do(ctx, func(ctx context.Context) (err error) {
@@ -38,7 +45,7 @@ func (l *streamLog) Erase(ctx context.Context, source, subject string) (erased e
 		}
 		next = message.sequence + 1
 		record, err := parseRecord(message.sequence, message.time, message.header, message.data)
-		if err != nil || record.Erased || record.Source != source || record.Subject != subject {
+		if err != nil || record.Erased || !isMeant(&record) {
 			continue
 		}
 		if err := l.eraseOne(ctx, &record); err != nil {
@@ -50,7 +57,7 @@ func (l *streamLog) Erase(ctx context.Context, source, subject string) (erased e
 		if err != nil {
 			return erased, err
 		}
-		if letter.Source == source && letter.Subject == subject {
+		if isMeant(&letter.Record) {
 			count, err := l.Discard(ctx, letter.Consumer, letter.Position)
 			if err != nil {
 				return erased, err

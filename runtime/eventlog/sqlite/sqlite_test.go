@@ -635,7 +635,7 @@ func TestRefusedURLs(t *testing.T) {
 		"not a database at length": {"sqlite:" + file("longer", strings.Repeat("This is not a database.", 1000)), "is not a SQLite database"},
 		"another application's":    {"sqlite:" + database("foreign", "PRAGMA application_id = 1; CREATE TABLE t (x)"), "database of another application"},
 		"an anonymous one":         {"sqlite:" + database("anonymous", "CREATE TABLE t (x)"), "database of another application"},
-		"newer schema":             {"sqlite:" + database("newer", own+"PRAGMA user_version = 999"), "has version 999 and this program knows versions up to 6"},
+		"newer schema":             {"sqlite:" + database("newer", own+"PRAGMA user_version = 999"), "has version 999 and this program knows versions up to 7"},
 	} {
 		for open, log := range map[string]func(context.Context, string) (eventlog.Log, error){"to append": eventlog.Open, "to read": eventlog.OpenReader} {
 			t.Run(name+"/"+open, func(t *testing.T) {
@@ -766,7 +766,7 @@ func TestTable(t *testing.T) {
 		&got.time, &got.recorded, &got.schema, &got.data, &got.dataType); err != nil {
 		t.Fatal(err)
 	}
-	if got.application != applicationID || got.version != 6 || got.position != 1 || got.source != "shop" || got.id != "a" ||
+	if got.application != applicationID || got.version != 7 || got.position != 1 || got.source != "shop" || got.id != "a" ||
 		got.kind != "order.placed" || got.subject != "jerry" || got.time != "2026-11-22T16:05:00.000000070Z" ||
 		len(got.recorded) != len(timeFormat) || got.schema != "shop.v1.OrderEvent" || string(got.data) != "data of a" || got.dataType != "blob" {
 		t.Errorf("the row is %+v", got)

@@ -338,14 +338,14 @@ func TestNothingCanBeChanged(t *testing.T) {
 	elsewhere := filepath.Join(t.TempDir(), "other.db")
 	s, _, _ := session(t, log, query.Range{})
 	for _, statement := range []string{
-		"DELETE FROM main.events", "DELETE FROM order_event", "DROP VIEW order_event", "PRAGMA user_version = 7",
+		"DELETE FROM main.events", "DELETE FROM order_event", "DROP VIEW order_event", "PRAGMA user_version = 77",
 		"ATTACH " + "'" + elsewhere + "' AS other; CREATE TABLE other.t (a)", "PRAGMA query_only = 0; DELETE FROM main.events",
 	} {
 		if err := s.Run(t.Context(), statement); err == nil && !strings.HasPrefix(statement, "PRAGMA user") {
 			t.Errorf("%s: no error", statement)
 		}
 	}
-	if got := answer(t, log, "SELECT count(*) AS n, (SELECT user_version FROM pragma_user_version) = 7 AS changed FROM main.events"); got != `{"n":1,"changed":0}` {
+	if got := answer(t, log, "SELECT count(*) AS n, (SELECT user_version FROM pragma_user_version) = 77 AS changed FROM main.events"); got != `{"n":1,"changed":0}` {
 		t.Errorf("then the log has %s", got)
 	}
 }
