@@ -484,6 +484,31 @@ func TestRetriesAreReadOnce(t *testing.T) {
 	}
 }
 
+// What comes before an event that somebody damaged is read, and the error names it.
+func TestReadingStopsAtADamagedEvent(t *testing.T) {
+	log := mustOpen(t, newURL(t))
+	mustAppend(t, log, event("1"), event("2"), event("3"))
+	for damage, reason := range map[string]string{
+		"recorded = 'yesterday'":                    `"yesterday" is not a time`,
+		"time = '2026-11-22'":                       `"2026-11-22" is not a time`,
+		"recorded = recorded, time = char(0) || id": `"" is not a time`,
+	} {
+		onDatabase(t, log.path, "UPDATE events SET "+damage+" WHERE position = 2")
+		var read []string
+		var last error
+		for record, err := range log.Read(t.Context(), eventlog.From{}) {
+			if last = err; err == nil {
+				read = append(read, record.ID)
+			}
+		}
+		if !slices.Equal(read, []string{"1"}) || !errors.Is(last, eventlog.ErrUnavailable) ||
+			!strings.Contains(fmt.Sprint(last), "the event at position 2: ") || !strings.Contains(fmt.Sprint(last), reason) {
+			t.Errorf("%s: read %q, then %v", damage, read, last)
+		}
+		onDatabase(t, log.path, "UPDATE events SET recorded = (SELECT recorded FROM events WHERE position = 1), time = (SELECT time FROM events WHERE position = 1) WHERE position = 2")
+	}
+}
+
 func TestReaderBesideAWriter(t *testing.T) {
 	url := newURL(t)
 	log := mustOpen(t, url)
