@@ -82,7 +82,7 @@ func TestHandlersOfALostPlaceAreAbandoned(t *testing.T) {
 }
 
 // slowLog is a log whose holds wait before they record what was handled, and whose tails
-// tell what they yield.
+// report what they are about to yield.
 type slowLog struct {
 	eventlog.Log
 	release chan struct{}
