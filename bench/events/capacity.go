@@ -64,7 +64,7 @@ func (b *bench) capacityOf(ctx context.Context, engine string, size, callers int
 			return err
 		}
 		before := processorTime()
-		perSecond, err := b.rpcOf(ctx, callers, events, message)
+		perSecond, err := b.rpcOf(ctx, callers, storeIn(events), message)
 		used := processorTime() - before
 		if err := errors.Join(err, events.Close()); err != nil {
 			return err

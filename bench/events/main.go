@@ -4,6 +4,7 @@
 //	go run ./events                    appends, RPCs, replay, consumers
 //	go run ./events -capacity          what an event costs, engine by engine
 //	go run ./events -soak 10000000     the memory that many appends take
+//	go run ./events -processor         rates per second of processor time, which other programs hardly change
 //
 // The disk is synced as it is for users, so the figures depend on the disk.
 package main
@@ -24,9 +25,14 @@ func main() {
 	engine := flag.String("engine", "", "with -capacity: measure this engine alone")
 	capacity := flag.Bool("capacity", false, "measure what docs/capacity.md says of capacity instead")
 	soak := flag.Int("soak", 0, "append this many events instead, and print the memory")
+	processor := flag.Bool("processor", false, "count seconds of processor time, of all cores together")
 	flag.Parse()
-	b := &bench{span: time.Duration(*seconds * float64(time.Second)), out: tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)}
+	began := time.Now()
+	b := &bench{clock: func() time.Duration { return time.Since(began) }, span: time.Duration(*seconds * float64(time.Second)), out: tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)}
 	run := b.run
+	if *processor {
+		b.clock = processorTime
+	}
 	if *capacity {
 		run = func(ctx context.Context) error { return errors.Join(b.capacity(ctx, *engine), b.out.Flush()) }
 	}
@@ -41,8 +47,9 @@ func main() {
 
 // bench measures, and prints a table.
 type bench struct {
-	span time.Duration
-	out  *tabwriter.Writer
+	span  time.Duration
+	clock func() time.Duration // by which rates are
+	out   *tabwriter.Writer
 }
 
 func (b *bench) run(ctx context.Context) error {

@@ -80,3 +80,82 @@ func TestHandlersOfALostPlaceAreAbandoned(t *testing.T) {
 		t.Errorf("the consumer ended with %v", err)
 	}
 }
+
+// slowLog is a log whose holds wait before they record what was handled, and whose tails
+// report what they are about to yield.
+type slowLog struct {
+	eventlog.Log
+	release chan struct{}
+	yields  func(id string)
+}
+
+func (l slowLog) Tail(ctx context.Context, from eventlog.From) iter.Seq2[eventlog.Record, error] {
+	return func(yield func(eventlog.Record, error) bool) {
+		l.Log.Tail(ctx, from)(func(record eventlog.Record, err error) bool {
+			l.yields(record.ID)
+			return yield(record, err)
+		})
+	}
+}
+
+func (l slowLog) Hold(ctx context.Context, consumer string) (eventlog.Hold, error) {
+	hold, err := l.Log.Hold(ctx, consumer)
+	return slowHold{hold, l.release}, err
+}
+
+type slowHold struct {
+	eventlog.Hold
+	release chan struct{}
+}
+
+func (h slowHold) Commit(ctx context.Context, to eventlog.Position) error {
+	if to > 0 {
+		<-h.release
+	}
+	return h.Hold.Commit(ctx, to)
+}
+
+// An event that is handled makes room for the next one, before that is recorded.
+func TestLargeEventsWaitOnlyForThoseThatAreHandled(t *testing.T) {
+	inner, err := eventlog.Open(t.Context(), "memory:")
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := make(chan struct{})
+	log := slowLog{inner, make(chan struct{}), func(id string) {
+		if id == "second" {
+			close(second)
+		}
+	}}
+	for _, id := range []string{"first", "second"} {
+		event := eventlog.Event{ID: id, Type: "t", Subject: id, Schema: "s", Data: make([]byte, eventlog.MaxTakenBytes*2/3)}
+		if _, err := log.Append(t.Context(), event); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	handled, ended := make(chan string, 2), make(chan error, 1)
+	go func() {
+		ended <- eventlog.Consume(ctx, log, "mailer", func(_ context.Context, record eventlog.Record) error {
+			<-second // is about to wait
+			handled <- record.ID
+			return nil
+		})
+	}()
+	for _, want := range []string{"first", "second"} {
+		select {
+		case got := <-handled:
+			if got != want {
+				t.Errorf("%s is handled, want %s", got, want)
+			}
+		case <-time.After(10 * time.Second):
+			t.Errorf("the %s event is not handled", want)
+		}
+	}
+	cancel()
+	close(log.release)
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}

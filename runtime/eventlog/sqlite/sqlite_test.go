@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -17,6 +18,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 )
@@ -146,6 +148,38 @@ func TestPositionsAreNeverUsedAgain(t *testing.T) {
 	onDatabase(t, log.path, "DELETE FROM events")
 	if got := mustAppend(t, log, event("3"))[0].Position; got <= last {
 		t.Errorf("position %d after %d was deleted", got, last)
+	}
+}
+
+// What events of one statement have in common is given once, so each must get it, and
+// nothing that is another's.
+func TestEventsOfATransactionHaveTheirOwnValues(t *testing.T) {
+	log := mustOpen(t, newURL(t))
+	version := eventlog.SchemaOf((&wrapperspb.StringValue{}).ProtoReflect().Descriptor()).Version
+	var appended []eventlog.Event
+	for i := range 2*maxInsert + 7 {
+		event := event(fmt.Sprint(i))
+		event.Time = time.Unix(int64(i), 7).UTC()
+		if i%2 == 0 {
+			event.Source, event.Traceparent = "", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+		}
+		if i%3 == 0 {
+			event.Type, event.Version = "order.paid", version
+		}
+		if i%5 == 0 {
+			event.Schema, event.Subject = "google.protobuf.StringValue", ""
+		}
+		appended = append(appended, event)
+	}
+	mustAppend(t, log, appended...)
+	records := mustRead(t, log, 0)
+	if len(records) != len(appended) {
+		t.Fatalf("%d events, want %d", len(records), len(appended))
+	}
+	for i, record := range records {
+		if !reflect.DeepEqual(record.Event, appended[i]) || record.Position != eventlog.Position(i+1) {
+			t.Errorf("event %d is %+v, want %+v", i, record, appended[i])
+		}
 	}
 }
 
@@ -481,6 +515,31 @@ func TestRetriesAreReadOnce(t *testing.T) {
 	}
 	if want := []eventlog.Position{2, 3}; !slices.Equal(dead, want) {
 		t.Errorf("dead letters %v, want %v", dead, want)
+	}
+}
+
+// What comes before an event that somebody damaged is read, and the error names it.
+func TestReadingStopsAtADamagedEvent(t *testing.T) {
+	log := mustOpen(t, newURL(t))
+	mustAppend(t, log, event("1"), event("2"), event("3"))
+	for damage, reason := range map[string]string{
+		"recorded = 'yesterday'":                    `"yesterday" is not a time`,
+		"time = '2026-11-22'":                       `"2026-11-22" is not a time`,
+		"recorded = recorded, time = char(0) || id": `"" is not a time`,
+	} {
+		onDatabase(t, log.path, "UPDATE events SET "+damage+" WHERE position = 2")
+		var read []string
+		var last error
+		for record, err := range log.Read(t.Context(), eventlog.From{}) {
+			if last = err; err == nil {
+				read = append(read, record.ID)
+			}
+		}
+		if !slices.Equal(read, []string{"1"}) || !errors.Is(last, eventlog.ErrUnavailable) ||
+			!strings.Contains(fmt.Sprint(last), "the event at position 2: ") || !strings.Contains(fmt.Sprint(last), reason) {
+			t.Errorf("%s: read %q, then %v", damage, read, last)
+		}
+		onDatabase(t, log.path, "UPDATE events SET recorded = (SELECT recorded FROM events WHERE position = 1), time = (SELECT time FROM events WHERE position = 1) WHERE position = 2")
 	}
 }
 

@@ -18,5 +18,8 @@ func FuzzTimesAreReadAsTheTimePackageDoes(f *testing.F) {
 		if wrong == nil && len(text) == len(timeFormat) && (err != nil || !got.Equal(want) || got.Location() != time.UTC) {
 			t.Errorf("%q: %v, %v; want %v", text, got, err, want)
 		}
+		if err == nil && formatTime(got) != got.Format(timeFormat) {
+			t.Errorf("%v is formatted as %s", got, formatTime(got))
+		}
 	})
 }
