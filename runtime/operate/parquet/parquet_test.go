@@ -62,7 +62,7 @@ func appendEvents(t *testing.T, name string, messages ...string) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = log.Append(t.Context(), eventlog.Event{ID: string(rune('a' + i)), Source: "shop", Type: "order.placed", Schema: string(kind.FullName()),
+		_, err = log.Append(t.Context(), eventlog.Event{ID: string(rune('a' + i)), Source: "shop", Subject: string(rune('a' + i)), Type: "order.placed", Schema: string(kind.FullName()),
 			Version: eventlog.SchemaOf(kind).Version, Data: data, Time: time.Date(2026, 11, 28, 12, 0, 0, 5000, time.UTC)})
 		if err != nil {
 			t.Fatal(err)
@@ -130,8 +130,8 @@ func TestEachColumnHasItsType(t *testing.T) {
 		t.Fatalf("read %d rows, want 2", n)
 	}
 	for i, want := range []string{
-		`1 · shop a order.placed  1795867200000005 ann 9007199254740993 0 STATUS_PAID 1796000000000005 {"currency":"EUR","cents":50} ["a","b"] ` + "\x00\xff" + ` NaN true -1 true`,
-		`2 · shop b order.placed  1795867200000005  0 <null> STATUS_UNSPECIFIED <null> <null> []  0 false 0 <null>`,
+		`1 · shop a order.placed a 1795867200000005 ann 9007199254740993 0 STATUS_PAID 1796000000000005 {"currency":"EUR","cents":50} ["a","b"] ` + "\x00\xff" + ` NaN true -1 true`,
+		`2 · shop b order.placed b 1795867200000005  0 <null> STATUS_UNSPECIFIED <null> <null> []  0 false 0 <null>`,
 	} {
 		var got []string
 		for j, value := range all[i] {
@@ -146,27 +146,44 @@ func TestEachColumnHasItsType(t *testing.T) {
 	}
 }
 
+// numRows returns how many rows there are in what is exported.
+func numRows(t *testing.T, url string, args ...string) int64 {
+	t.Helper()
+	file, err := export(t, url, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, err := parquet.OpenFile(bytes.NewReader(text), int64(len(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return read.NumRows()
+}
+
 // What is exported can be chosen.
 func TestAFileHasOneMessage(t *testing.T) {
 	url := appendEvents(t, "OrderEvent", "amount: 5", "amount: 6")
 	for args, want := range map[string]int64{"": 2, "--after 1": 1, "--type order.paid": 0, "--until 1h": 0, "--message order_event": 2, "--message shop.v1.OrderEvent": 2} {
-		file, err := export(t, url, strings.Fields(args)...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		read, err := parquet.OpenFile(bytes.NewReader(text), int64(len(text)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := read.NumRows(); got != want {
+		if got := numRows(t, url, strings.Fields(args)...); got != want {
 			t.Errorf("%q: %d rows, want %d", args, got, want)
 		}
 	}
 	if _, err := export(t, url, "--message", "stock"); err == nil || !strings.Contains(err.Error(), "there is no message stock: there are order_event") {
 		t.Errorf("got %v, want the messages that there are", err)
+	}
+}
+
+// An event that is erased would be a row with the default in each column.
+func TestErasedEventsAreNotInAFile(t *testing.T) {
+	url := appendEvents(t, "OrderEvent", "amount: 5", "amount: 6")
+	if err := operate.Events(t.Context(), "shop-server", []string{"erase", "--events", url, "--source", "shop", "--subject", "a"}, func(string) string { return "" }, &bytes.Buffer{}); err != nil {
+		t.Fatal(err)
+	}
+	if rows := numRows(t, url); rows != 1 {
+		t.Errorf("%d rows, want the one that is not erased", rows)
 	}
 }

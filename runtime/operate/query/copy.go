@@ -53,6 +53,9 @@ func (db *DB) copy(ctx context.Context, log eventlog.Log, events Range, progress
 			number = int64(len(numbers))
 			numbers[record.Version] = number
 		}
+		if record.Erased {
+			number = erasedVersion
+		}
 		_, err := insert.ExecContext(ctx, int64(record.Position), record.Recorded.UTC().Format(timeFormat), record.Source, record.ID, record.Type,
 			record.Subject, record.Time.UTC().Format(timeFormat), record.Schema, number, record.Traceparent, record.Data)
 		if err != nil {

@@ -77,6 +77,9 @@ type source struct {
 	versions []namedVersion
 }
 
+// erasedVersion is what events have in place of a version if they are erased.
+const erasedVersion = -1
+
 // namedVersion is a version and the schema that events have with it.
 type namedVersion struct {
 	schema string
@@ -140,6 +143,9 @@ func (db *DB) eventData(_ *sqlite.FunctionContext, args []driver.Value) (driver.
 	data, _ := args[0].([]byte)
 	version, _ := args[1].(int64)
 	schema, _ := args[2].(string)
+	if version == erasedVersion {
+		return nil, nil
+	}
 	whole := db.whole[schema]
 	if whole == nil {
 		whole = &field{read: func([]byte) (driver.Value, error) {
@@ -158,12 +164,12 @@ func (db *DB) makeViews(ctx context.Context, source source, condition string) er
 		db.whole[schema] = known.whole()
 	}
 	all := "CREATE TEMP VIEW events AS SELECT position, recorded, source, id, type, subject, time, schema, traceparent, " +
-		"event_data(data, version, schema) AS data FROM " + source.table + " WHERE true" + condition
+		fmt.Sprintf("version = %d AS erased, ", erasedVersion) + "event_data(data, version, schema) AS data FROM " + source.table + " WHERE true" + condition
 	if _, err := db.pool.ExecContext(ctx, all); err != nil {
 		return err
 	}
 	for _, view := range db.Views {
-		if _, err := db.pool.ExecContext(ctx, view.definition(source.table, condition, len(db.fields))); err != nil {
+		if _, err := db.pool.ExecContext(ctx, view.definition(source, condition, len(db.fields))); err != nil {
 			return fmt.Errorf("the view of %s: %w", view.Message, err)
 		}
 		db.fields = append(db.fields, view.fields...)

@@ -52,8 +52,10 @@ func OpenTable(ctx context.Context, log eventlog.Log, name string) (*Table, erro
 	return nil, fmt.Errorf("the log has events of several messages, and this format has one in a file: choose one by --message: %s", strings.Join(names, ", "))
 }
 
-// Has reports whether an event is of the table's message.
-func (t *Table) Has(record *eventlog.Record) bool { return slices.Contains(t.schemas, record.Schema) }
+// Has reports whether an event is of the table's message, and not erased.
+func (t *Table) Has(record *eventlog.Record) bool {
+	return !record.Erased && slices.Contains(t.schemas, record.Schema)
+}
 
 // Row returns the values of an event, one for each column: nil, int64, float64, bool, string
 // or []byte.

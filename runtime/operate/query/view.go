@@ -147,9 +147,10 @@ func elementType(field protoreflect.FieldDescriptor) string {
 	}
 }
 
-// definition returns the statement that makes a view of a table of events. The function
-// event_field gets the index of the view's first field, and the following ones.
-func (v *View) definition(table, condition string, first int) string {
+// definition returns the statement that makes a view of a table of events: of those that
+// are not erased, which would have the default in each column. The function event_field
+// gets the index of the view's first field, and the following ones.
+func (v *View) definition(from source, condition string, first int) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "CREATE TEMP VIEW %s AS SELECT ", quoted(v.Name))
 	for i, column := range v.Columns {
@@ -172,7 +173,7 @@ func (v *View) definition(table, condition string, first int) string {
 	for i, schema := range v.schemas {
 		names[i] = literal(schema)
 	}
-	fmt.Fprintf(&text, " FROM %s WHERE schema IN (%s)%s", table, strings.Join(names, ", "), condition)
+	fmt.Fprintf(&text, " FROM %s WHERE schema IN (%s) AND version <> %d%s", from.table, strings.Join(names, ", "), erasedVersion, condition)
 	return text.String()
 }
 
