@@ -39,6 +39,8 @@ type DB struct {
 	pool   *sql.DB
 	fields []*field          // by the index that event_field is given
 	whole  map[string]*field // messages, by the schema that events have
+	pace   *pace             // of queries beside a server; nil: they need none
+	watch  *sql.DB           // by which the pace is found
 	remove func() error      // removes the temporary copy, if there is one
 }
 
@@ -56,6 +58,9 @@ func Open(ctx context.Context, log eventlog.Log, events Range, progress func(cop
 		if err := db.open(file.File(), "ro"); err != nil {
 			return nil, err
 		}
+		db.watch = newPool(&sqlite.Driver{}, file.File(), "ro")
+		db.pace = &pace{now: time.Now, sleep: time.Sleep, appended: commits(db.watch)}
+		source.pacing = pacing + " AND "
 		source.versions, err = db.versions(ctx)
 	} else {
 		source, err = db.copy(ctx, log, events, progress)
@@ -74,6 +79,7 @@ func Open(ctx context.Context, log eventlog.Log, events Range, progress func(cop
 // source is a table of events, with the columns that the events of a SQLite log have.
 type source struct {
 	table    string
+	pacing   string // the beginning of a condition that makes the query pause
 	versions []namedVersion
 }
 
@@ -116,19 +122,23 @@ func (db *DB) open(path, mode string) error {
 	// event would cost a tenth of a query.
 	err := errors.Join(
 		functions.RegisterFunction("event_field", &sqlite.FunctionImpl{NArgs: 3, Deterministic: true, VolatileArgs: true, Scalar: db.eventField}),
-		functions.RegisterFunction("event_data", &sqlite.FunctionImpl{NArgs: 3, Deterministic: true, VolatileArgs: true, Scalar: db.eventData}))
-	if err != nil {
-		return err
-	}
+		functions.RegisterFunction("event_data", &sqlite.FunctionImpl{NArgs: 3, Deterministic: true, VolatileArgs: true, Scalar: db.eventData}),
+		functions.RegisterFunction("event_pause", &sqlite.FunctionImpl{NArgs: 1, VolatileArgs: true, Scalar: db.eventPause}))
+	db.pool = newPool(functions, path, mode)
+	return err
+}
+
+// newPool returns a pool of one connection to a file.
+func newPool(driver *sqlite.Driver, path, mode string) *sql.DB {
 	slashed := filepath.ToSlash(path)
 	if !strings.HasPrefix(slashed, "/") {
 		slashed = "/" + slashed
 	}
 	uri := url.URL{Scheme: "file", Path: slashed, RawQuery: "mode=" + mode + "&_pragma=busy_timeout(5000)"}
-	db.pool = sql.OpenDB(connector{functions, uri.String()})
-	db.pool.SetMaxOpenConns(1)
-	db.pool.SetMaxIdleConns(1) // for ever: views are of the connection
-	return nil
+	pool := sql.OpenDB(connector{driver, uri.String()})
+	pool.SetMaxOpenConns(1)
+	pool.SetMaxIdleConns(1) // for ever: views are of the connection
+	return pool
 }
 
 // eventField is the function event_field(data, version, index) of SQL.
@@ -164,7 +174,7 @@ func (db *DB) makeViews(ctx context.Context, source source, condition string) er
 		db.whole[schema] = known.whole()
 	}
 	all := "CREATE TEMP VIEW events AS SELECT position, recorded, source, id, type, subject, time, schema, traceparent, " +
-		fmt.Sprintf("version = %d AS erased, ", erasedVersion) + "event_data(data, version, schema) AS data FROM " + source.table + " WHERE true" + condition
+		fmt.Sprintf("version = %d AS erased, ", erasedVersion) + "event_data(data, version, schema) AS data FROM " + source.table + " WHERE " + source.pacing + "true" + condition
 	if _, err := db.pool.ExecContext(ctx, all); err != nil {
 		return err
 	}
@@ -225,8 +235,11 @@ func makeTables(versions []namedVersion) (views []View, of map[string]*message) 
 	return views, of
 }
 
-// Query runs a query.
+// Query runs a query. It pauses again and again while others append to the log.
 func (db *DB) Query(ctx context.Context, query string) (*sql.Rows, error) {
+	if db.pace != nil {
+		db.pace.start()
+	}
 	return db.pool.QueryContext(ctx, query)
 }
 
@@ -266,9 +279,11 @@ func (f *failures) sentence(column string) string {
 
 // Close closes the DB, and removes the temporary copy of events if it has one.
 func (db *DB) Close() error {
-	var err error
-	if db.pool != nil {
-		err = db.pool.Close()
+	var errs []error
+	for _, pool := range []*sql.DB{db.pool, db.watch} {
+		if pool != nil {
+			errs = append(errs, pool.Close())
+		}
 	}
-	return errors.Join(err, db.remove())
+	return errors.Join(append(errs, db.remove())...)
 }

@@ -184,7 +184,7 @@ func (v *View) definition(from source, condition string, first int) string {
 	for i, schema := range v.schemas {
 		names[i] = literal(schema)
 	}
-	fmt.Fprintf(&text, " FROM %s WHERE schema IN (%s) AND version <> %d%s", from.table, strings.Join(names, ", "), erasedVersion, condition)
+	fmt.Fprintf(&text, " FROM %s WHERE %sschema IN (%s) AND version <> %d%s", from.table, from.pacing, strings.Join(names, ", "), erasedVersion, condition)
 	return text.String()
 }
 
