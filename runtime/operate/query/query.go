@@ -37,6 +37,7 @@ type DB struct {
 	Views []View // by their names
 
 	pool   *sql.DB
+	conn   *sql.Conn         // the views are of the connection, and the pool would close it once a query was interrupted
 	fields []*field          // by the index that event_field is given
 	whole  map[string]*field // messages, by the schema that events have
 	pace   *pace             // of queries beside a server; nil: they need none
@@ -55,7 +56,7 @@ func Open(ctx context.Context, log eventlog.Log, events Range, progress func(cop
 	}()
 	source := source{table: "main.events"}
 	if file, ok := log.(interface{ File() string }); ok {
-		if err := db.open(file.File(), "ro"); err != nil {
+		if err := db.open(ctx, file.File(), "ro"); err != nil {
 			return nil, err
 		}
 		db.watch = newPool(&sqlite.Driver{}, file.File(), "ro")
@@ -72,7 +73,7 @@ func Open(ctx context.Context, log eventlog.Log, events Range, progress func(cop
 		return nil, err
 	}
 	// Now nothing changes any longer, not even in files that a query attaches.
-	_, err = db.pool.ExecContext(ctx, "PRAGMA query_only = 1")
+	_, err = db.conn.ExecContext(ctx, "PRAGMA query_only = 1")
 	return db, err
 }
 
@@ -116,7 +117,7 @@ func (c connector) Connect(context.Context) (driver.Conn, error) { return c.driv
 func (c connector) Driver() driver.Driver                        { return c.driver }
 
 // open opens a file. Its one connection has the views.
-func (db *DB) open(path, mode string) error {
+func (db *DB) open(ctx context.Context, path, mode string) error {
 	functions := &sqlite.Driver{}
 	// They get views of SQLite's memory, and keep nothing of it: copying the data of each
 	// event would cost a tenth of a query.
@@ -124,7 +125,11 @@ func (db *DB) open(path, mode string) error {
 		functions.RegisterFunction("event_field", &sqlite.FunctionImpl{NArgs: 3, Deterministic: true, VolatileArgs: true, Scalar: db.eventField}),
 		functions.RegisterFunction("event_data", &sqlite.FunctionImpl{NArgs: 3, Deterministic: true, VolatileArgs: true, Scalar: db.eventData}),
 		functions.RegisterFunction("event_pause", &sqlite.FunctionImpl{NArgs: 1, VolatileArgs: true, Scalar: db.eventPause}))
+	if err != nil {
+		return err
+	}
 	db.pool = newPool(functions, path, mode)
+	db.conn, err = db.pool.Conn(ctx)
 	return err
 }
 
@@ -137,7 +142,6 @@ func newPool(driver *sqlite.Driver, path, mode string) *sql.DB {
 	uri := url.URL{Scheme: "file", Path: slashed, RawQuery: "mode=" + mode + "&_pragma=busy_timeout(5000)"}
 	pool := sql.OpenDB(connector{driver, uri.String()})
 	pool.SetMaxOpenConns(1)
-	pool.SetMaxIdleConns(1) // for ever: views are of the connection
 	return pool
 }
 
@@ -175,11 +179,11 @@ func (db *DB) makeViews(ctx context.Context, source source, condition string) er
 	}
 	all := "CREATE TEMP VIEW events AS SELECT position, recorded, source, id, type, subject, time, schema, traceparent, " +
 		fmt.Sprintf("version = %d AS erased, ", erasedVersion) + "event_data(data, version, schema) AS data FROM " + source.table + " WHERE " + source.pacing + "true" + condition
-	if _, err := db.pool.ExecContext(ctx, all); err != nil {
+	if _, err := db.conn.ExecContext(ctx, all); err != nil {
 		return err
 	}
 	for _, view := range db.Views {
-		if _, err := db.pool.ExecContext(ctx, view.definition(source, condition, len(db.fields))); err != nil {
+		if _, err := db.conn.ExecContext(ctx, view.definition(source, condition, len(db.fields))); err != nil {
 			return fmt.Errorf("the view of %s: %w", view.Message, err)
 		}
 		db.fields = append(db.fields, view.fields...)
@@ -240,7 +244,7 @@ func (db *DB) Query(ctx context.Context, query string) (*sql.Rows, error) {
 	if db.pace != nil {
 		db.pace.start()
 	}
-	return db.pool.QueryContext(ctx, query)
+	return db.conn.QueryContext(ctx, query)
 }
 
 // Unread returns what could not be read in queries so far, and was NULL: the column of the
@@ -280,6 +284,9 @@ func (f *failures) sentence(column string) string {
 // Close closes the DB, and removes the temporary copy of events if it has one.
 func (db *DB) Close() error {
 	var errs []error
+	if db.conn != nil {
+		errs = append(errs, db.conn.Close())
+	}
 	for _, pool := range []*sql.DB{db.pool, db.watch} {
 		if pool != nil {
 			errs = append(errs, pool.Close())

@@ -510,3 +510,22 @@ func TestErasedEventsAreOnlyInTheViewOfAll(t *testing.T) {
 		})
 	}
 }
+
+// A query that was interrupted, as by Ctrl-C in a shell, leaves the views for the next one.
+func TestQueriesCanBeInterrupted(t *testing.T) {
+	kind := compile(t, orders, "shop.v1.OrderEvent")
+	for _, url := range []string{sqliteURL(t), "memory:"} {
+		log := open(t, url)
+		mustAppend(t, log, event(t, "1", kind, "amount: 5"))
+		s, out, _ := session(t, log, query.Range{})
+		ctx, stop := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer stop()
+		if err := s.Run(ctx, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"); err == nil {
+			t.Errorf("%s: a query without an end had one", url)
+		}
+		out.Reset()
+		if err := s.Run(t.Context(), "SELECT amount FROM order_event"); err != nil || out.String() != `{"amount":5}`+"\n" {
+			t.Errorf("%s: got %s (%v)", url, out, err)
+		}
+	}
+}
