@@ -13,6 +13,8 @@ LINTED   := . bench examples/receiver
 # What CI tests of interop: the others build the libraries of Kubernetes, Prometheus and
 # OpenTelemetry's collector, which takes minutes. make interop tests all.
 SAMPLE   := ./browser ./clients ./cloudevents ./conformance ./once
+# A module of its own within interop, with a library of 32 MB that is linked by a compiler of C++.
+DUCKDB   := $(if $(shell command -v g++),&& cd duckdb && $(GO) vet . && $(GO) test -count=1 -vet=off .)
 EXAMPLES := examples/receiver examples/custom examples/clickstream examples/adopt examples/hooked
 TYPESCRIPT := examples/languages/typescript
 # Tests write many small files: into /dev/shm if it has 8 GB, where that takes a tenth of the
@@ -69,6 +71,7 @@ test-others:
 missing:
 	@for program in protoc buf strace grpc_python_plugin sqlite3 jq openssl node npm chromium bash zsh fish systemd-analyze; do \
 		command -v $$program >/dev/null || echo "skipping the tests that need $$program, which is not installed"; done
+	@command -v g++ >/dev/null || echo "skipping the test of interop with DuckDB, which needs g++"
 	@command -v mariadbd >/dev/null || test -x /usr/sbin/mariadbd || echo "skipping the tests that need mariadbd, which is not installed"
 	@command -v initdb >/dev/null || test -n "$$(ls /usr/lib/postgresql/*/bin/initdb 2>/dev/null)" || echo "skipping the tests that need PostgreSQL's initdb, which is not installed"
 	@python3 -c 'import grpc, google.protobuf' 2>/dev/null || /usr/bin/python3 -c 'import grpc, google.protobuf' 2>/dev/null || \
@@ -83,7 +86,7 @@ cover: plugins ## measure which statements the tests run; files below 85 % need 
 
 .PHONY: interop
 interop: plugins missing ## test generated servers with the clients and tools that others use with them (minutes)
-	cd interop && $(GO) vet ./... && $(GO) test -count=1 -timeout 20m -vet=off ./...
+	cd interop && $(GO) vet ./... && $(GO) test -count=1 -timeout 20m -vet=off ./... $(DUCKDB)
 
 .PHONY: corpus
 corpus: ## generate for 400 services of public modules, build, vet and test them (15 minutes)

@@ -10,12 +10,10 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"text/tabwriter"
 	"time"
@@ -51,15 +49,17 @@ var queries = []string{
 
 func main() {
 	events := flag.Int("events", 1_000_000, "how many events the log has")
-	seconds := flag.Float64("seconds", 5, "how long each rate of appends is measured")
+	seconds := flag.Float64("seconds", 4, "how long each rate of appends is measured")
+	turns := flag.Int("turns", 10, "how often each rate of appends is measured")
 	ask := flag.String("ask", "", "ask this log, again and again, until this process is killed")
+	fast := flag.Bool("fast", false, "ask without pauses")
 	flag.Parse()
 	ctx := context.Background()
 	var err error
 	if *ask != "" {
-		err = askForever(ctx, *ask)
+		err = askForever(ctx, *ask, *fast)
 	} else {
-		err = run(ctx, *events, time.Duration(*seconds*float64(time.Second)))
+		err = run(ctx, *events, *turns, time.Duration(*seconds*float64(time.Second)))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "sql:", err)
@@ -67,7 +67,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, events int, span time.Duration) error {
+func run(ctx context.Context, events, turns int, span time.Duration) error {
 	dir, err := os.MkdirTemp("", "bench-sql-")
 	if err != nil {
 		return err
@@ -84,7 +84,7 @@ func run(ctx context.Context, events int, span time.Duration) error {
 	}
 	err = errors.Join(compare(ctx, log, plain, events), plain.Close())
 	if err == nil {
-		err = besideAppends(ctx, log, url, span)
+		err = besideAppends(ctx, log, url, turns, span)
 	}
 	return errors.Join(err, log.Close())
 }
@@ -267,74 +267,4 @@ func resident() (bytes int) {
 	var total, pages int
 	_, _ = fmt.Sscan(string(text), &total, &pages)
 	return pages * os.Getpagesize()
-}
-
-// besideAppends prints the rates of appends without another process that asks, and with one,
-// in turns: the rate of a disk changes.
-func besideAppends(ctx context.Context, log eventlog.Log, url string, span time.Duration) error {
-	kind, err := orderEvent(ctx)
-	if err != nil {
-		return err
-	}
-	var next atomic.Int64
-	next.Store(1 << 40)
-	const turns = 4
-	fmt.Printf("\nAppends in a second by 64 callers, in %d turns of %v without and with a process that asks all the time:\n\n", turns, span)
-	var alone, beside float64
-	for range turns {
-		rate, err := appendRate(ctx, log, kind, &next, span)
-		if err != nil {
-			return err
-		}
-		alone += rate
-		asking := exec.CommandContext(ctx, os.Args[0], "-ask", url)
-		asking.Stderr = os.Stderr
-		if err := asking.Start(); err != nil {
-			return err
-		}
-		rate2, err := appendRate(ctx, log, kind, &next, span)
-		err = errors.Join(err, asking.Process.Kill())
-		_ = asking.Wait() // it was killed
-		if err != nil {
-			return err
-		}
-		beside += rate2
-		fmt.Printf("  %.0f and %.0f: %+.1f %%\n", rate, rate2, 100*(rate2/rate-1))
-	}
-	fmt.Printf("  together: %+.1f %%\n", 100*(beside/alone-1))
-	return nil
-}
-
-func appendRate(ctx context.Context, log eventlog.Log, kind protoreflect.MessageDescriptor, next *atomic.Int64, span time.Duration) (float64, error) {
-	var callers sync.WaitGroup
-	var count atomic.Int64
-	errs := make([]error, 64)
-	begin := time.Now()
-	for caller := range errs {
-		callers.Go(func() {
-			for time.Since(begin) < span && errs[caller] == nil {
-				event, err := newOrder(int(next.Add(1))).event(kind)
-				if err == nil {
-					_, err = log.Append(ctx, event)
-				}
-				errs[caller] = err
-				count.Add(1)
-			}
-		})
-	}
-	callers.Wait()
-	return float64(count.Load()) / time.Since(begin).Seconds(), errors.Join(errs...)
-}
-
-func askForever(ctx context.Context, url string) error {
-	log, err := eventlog.OpenReader(ctx, url)
-	if err != nil {
-		return err
-	}
-	query.GiveWay() // as events sql does
-	db, err := query.Open(ctx, log, query.Range{}, nil)
-	for err == nil {
-		err = drain(ctx, queries[0], db.Query)
-	}
-	return err
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +15,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 )
@@ -196,6 +198,7 @@ func TestASourceThatDeletesIsCopied(t *testing.T) {
 
 // TestErasedEventsAreNowhere: neither in what is printed, nor in the bytes of the file.
 func TestErasedEventsAreNowhere(t *testing.T) {
+	eventlog.RegisterMessage[*durationpb.Duration]()
 	log, url := openLog(t)
 	secret := known(t, "a")
 	secret.Subject, secret.Data = "jerry@example.org", []byte(strings.Repeat("a secret of some length, ", 400))
@@ -209,6 +212,13 @@ func TestErasedEventsAreNowhere(t *testing.T) {
 	}
 	if records, _ := exported(t, url); len(records) != 1 || records[0].ID != "b" {
 		t.Errorf("export wrote %v", records)
+	}
+	table := filepath.Join(t.TempDir(), "durations.csv")
+	if _, err := run(t, url, "export", "--format", "csv", "--message", "duration", "--to", table); err != nil {
+		t.Error(err)
+	}
+	if text, err := os.ReadFile(table); err != nil || strings.Count(string(text), "\n") != 2 || !strings.Contains(string(text), ",b,") {
+		t.Errorf("export wrote %s, %v", text, err)
 	}
 	if stats := lines(t, url, "stats"); stats[0]["erased"] != 1.0 {
 		t.Errorf("stats printed %v", stats)

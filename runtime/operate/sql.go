@@ -29,6 +29,7 @@ func answer(ctx context.Context, program string, args []string, getenv func(stri
 	flags.SetOutput(io.Discard)
 	url := flags.String("events", server.Defaults(program).Events, "`URL` of the event log")
 	output := flags.String("output", "", "print answers as `table`, csv or json; without it as a table on a terminal, and else as lines of JSON")
+	fast := flags.Bool("fast", false, "answer without pauses while a server appends to the log")
 	chosen := rangeFromFlags(flags)
 	err := server.ParseSubcommand(flags, program, args, 1, getenv, "events")
 	if errors.Is(err, flag.ErrHelp) {
@@ -54,6 +55,9 @@ func answer(ctx context.Context, program string, args []string, getenv func(stri
 	db, err := openDB(ctx, *url, chosen)
 	if err != nil {
 		return err
+	}
+	if *fast {
+		db.Hurry()
 	}
 	session := query.Session{DB: db, Out: out, Notes: os.Stderr, Format: *output}
 	if flags.NArg() == 1 {

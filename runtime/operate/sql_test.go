@@ -37,7 +37,7 @@ func TestSQLTakesARange(t *testing.T) {
 	other.Type = "order.paid"
 	mustAppend(t, log, known(t, "a"), known(t, "b"), other)
 	for flags, want := range map[string]string{
-		"--after 1": "2", "--type order.paid": "1", "--since 1h": "3", "--until 1h": "0", "--after 1 --type order.placed": "1", "--since 2126-11-28T00:00:00Z": "0",
+		"--after 1": "2", "--fast": "3", "--type order.paid": "1", "--since 1h": "3", "--until 1h": "0", "--after 1 --type order.placed": "1", "--since 2126-11-28T00:00:00Z": "0",
 	} {
 		args := append([]string{"sql", "SELECT count(*) FROM events", "--output", "csv"}, strings.Fields(flags)...)
 		if got, err := run(t, url, args...); err != nil || got != "count(*)\n"+want+"\n" {

@@ -1,9 +1,11 @@
 // Package parquet gives the subcommand "events export" of a server the format parquet, once
 // a program imports it. It is a package of its own because of the library that it needs.
 //
-// A file has the columns that the views of "events sql" have: integers, numbers, texts and
-// bytes as what they are, times to the microsecond, enums by their names, and nested
-// messages, lists and maps in JSON.
+// A file has the columns that the views of "events sql" have, with the types of Parquet:
+// integers, numbers, texts and bytes as what they are, times to the microsecond, enums by
+// their names, lists and maps as such, and nested messages as groups of columns. What has no
+// such type is in JSON: a Struct and the like, messages that have themselves within, and
+// what former versions had as something else.
 package parquet
 
 import (
@@ -11,10 +13,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"math"
 	"os"
-	"strconv"
-	"time"
 
 	"github.com/parquet-go/parquet-go"
 
@@ -34,11 +33,10 @@ func write(ctx context.Context, to io.Writer, log eventlog.Log, message string, 
 	if err != nil {
 		return 0, err
 	}
-	schema := newGroup(table.Columns)
-	columns := schema.columns
+	fields, schema, columns := columnsOf(table)
 	writer := parquet.NewWriter(to, parquet.NewSchema(table.Name, schema), parquet.Compression(&parquet.Zstd),
 		parquet.MaxRowsPerRowGroup(groupRows), parquet.KeyValueMetadata("message", table.Message))
-	row := make(parquet.Row, len(columns))
+	row := row{columns: make([][]parquet.Value, columns)}
 	for record, err := range events {
 		if err != nil {
 			return count, err
@@ -46,121 +44,89 @@ func write(ctx context.Context, to io.Writer, log eventlog.Log, message string, 
 		if !table.Has(&record) {
 			continue
 		}
-		for i, value := range table.Row(&record) {
-			row[i] = parquet.NullValue().Level(0, 0, i)
-			if value == nil {
-				continue
-			}
-			converted, err := columns[i].value(value)
-			if err != nil {
-				return count, fmt.Errorf("the event at position %d, column %s: %w", record.Position, columns[i].name, err)
-			}
-			defined := 0
-			if columns[i].Optional() {
-				defined = 1
-			}
-			row[i] = converted.Level(0, defined, i)
-		}
-		if _, err := writer.WriteRows([]parquet.Row{row}); err != nil {
+		row.fill(table, &record, fields)
+		if _, err := writer.WriteRows([]parquet.Row{row.values()}); err != nil {
 			return count, err
 		}
 		count++
 	}
-	for _, sentence := range table.Unread() {
-		fmt.Fprintln(os.Stderr, sentence)
+	if row.unread > 0 {
+		fmt.Fprintf(os.Stderr, "%d values could not be read and are NULL, such as %v\n", row.unread, row.first)
 	}
 	return count, writer.Close()
 }
 
-// column is a column of a file, and how a value of a view becomes one of it.
-type column struct {
-	parquet.Field
-	name  string
-	value func(any) (parquet.Value, error)
+// columnsOf returns the fields of a table, the schema of its file, and how many columns
+// that has.
+func columnsOf(table *query.Table) (fields []*field, schema group, columns int) {
+	columns = query.Attributes
+	for i, column := range table.Columns {
+		known := table.Field(i)
+		if known == nil {
+			schema.add(column.Name, attributeNode(column))
+			continue
+		}
+		field := newField(column.Name, known, nil, false)
+		columns = field.place(columns)
+		schema.add(column.Name, field.node())
+		fields = append(fields, field)
+	}
+	return fields, schema, columns
 }
 
-// Name implements [parquet.Field].
-func (c column) Name() string { return c.name }
+// attributeNode returns the type of an attribute, which each event has.
+func attributeNode(column query.Column) parquet.Node {
+	switch {
+	case column.Type == "INTEGER":
+		return parquet.Int(64)
+	case column.About == "time":
+		return parquet.Timestamp(parquet.Microsecond)
+	default:
+		return parquet.String()
+	}
+}
 
-// group is the columns of a file in their order. A Group of the library sorts them by name.
+// fill sets the row to that of an event.
+func (r *row) fill(table *query.Table, record *eventlog.Record, fields []*field) {
+	for i := range r.columns {
+		r.columns[i] = r.columns[i][:0]
+	}
+	for i, value := range []parquet.Value{
+		parquet.Int64Value(int64(record.Position)), parquet.Int64Value(record.Recorded.UnixMicro()), parquet.ValueOf(record.Source),
+		parquet.ValueOf(record.ID), parquet.ValueOf(record.Type), parquet.ValueOf(record.Subject), parquet.Int64Value(record.Time.UnixMicro()),
+	} {
+		r.columns[i] = append(r.columns[i], value.Level(0, 0, i))
+	}
+	message, err := table.Decode(record)
+	if err != nil {
+		r.failed(fmt.Errorf("the event at position %d: %w", record.Position, err))
+	}
+	for _, field := range fields {
+		if err != nil {
+			r.null(field, levels{})
+		} else {
+			r.field(field, message, levels{})
+		}
+	}
+}
+
+// group is fields in their order. A Group of the library sorts them by name.
 type group struct {
 	parquet.Group
-	columns []column
+	names []string
+}
+
+func (g *group) add(name string, node parquet.Node) {
+	if g.Group == nil {
+		g.Group = parquet.Group{}
+	}
+	g.Group[name], g.names = node, append(g.names, name)
 }
 
 // Fields implements [parquet.Node].
-func (g group) Fields() []parquet.Field {
-	fields := make([]parquet.Field, len(g.columns))
-	for i, column := range g.columns {
-		fields[i] = column
+func (g group) Fields() (fields []parquet.Field) {
+	for _, name := range g.names {
+		fields = append(fields, parquet.Group{name: g.Group[name]}.Fields()[0])
 	}
 	return fields
-}
-
-func newGroup(of []query.Column) group {
-	all := group{Group: parquet.Group{}}
-	for i, view := range of {
-		node, value := newColumn(view)
-		if i >= query.Attributes {
-			node = parquet.Optional(node)
-		}
-		all.Group[view.Name] = node
-		all.columns = append(all.columns, column{parquet.Group{view.Name: node}.Fields()[0], view.Name, value})
-	}
-	return all
-}
-
-// newColumn returns the type of a column, and the function that makes its values.
-func newColumn(of query.Column) (parquet.Node, func(any) (parquet.Value, error)) {
-	switch {
-	case of.Type == "INTEGER" && (of.About == "bool" || of.About == "google.protobuf.BoolValue"):
-		return parquet.Leaf(parquet.BooleanType), func(value any) (parquet.Value, error) {
-			is, ok := value.(bool)
-			return parquet.BooleanValue(is), mismatch(ok, value)
-		}
-	case of.Type == "INTEGER" && (of.About == "uint64" || of.About == "google.protobuf.UInt64Value"):
-		return parquet.Uint(64), func(value any) (parquet.Value, error) {
-			number, err := strconv.ParseUint(query.Text(value), 10, 64)
-			return parquet.Int64Value(int64(number)), err
-		}
-	case of.Type == "INTEGER":
-		return parquet.Int(64), func(value any) (parquet.Value, error) {
-			number, ok := value.(int64)
-			return parquet.Int64Value(number), mismatch(ok, value)
-		}
-	case of.Type == "REAL":
-		return parquet.Leaf(parquet.DoubleType), func(value any) (parquet.Value, error) {
-			if value == "NaN" {
-				value = math.NaN()
-			}
-			number, ok := value.(float64)
-			return parquet.DoubleValue(number), mismatch(ok, value)
-		}
-	case of.Type == "BLOB":
-		return parquet.Leaf(parquet.ByteArrayType), func(value any) (parquet.Value, error) {
-			bytes, ok := value.([]byte)
-			return parquet.ByteArrayValue(bytes), mismatch(ok, value)
-		}
-	case of.Type == "TEXT" && (of.About == "time" || of.About == "google.protobuf.Timestamp"):
-		return parquet.Timestamp(parquet.Microsecond), func(value any) (parquet.Value, error) {
-			at, err := time.Parse(time.RFC3339, query.Text(value))
-			return parquet.Int64Value(at.UnixMicro()), err
-		}
-	case of.Type == "JSON":
-		return parquet.JSON(), text
-	default:
-		return parquet.String(), text
-	}
-}
-
-func text(value any) (parquet.Value, error) {
-	return parquet.ByteArrayValue([]byte(query.Text(value))), nil
-}
-
-// mismatch returns an error for a value that is not of the type of its column.
-func mismatch(ok bool, value any) error {
-	if ok {
-		return nil
-	}
-	return fmt.Errorf("%v is not of the type of the column", value)
 }

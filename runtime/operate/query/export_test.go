@@ -1,5 +1,7 @@
 package query
 
+import "time"
+
 // What tests compare with.
 var (
 	AppendField = appendField
@@ -7,3 +9,8 @@ var (
 
 	FormatTimestamp = formatTimestamp
 )
+
+// SetClock replaces the clock by which queries pause.
+func (db *DB) SetClock(now func() time.Time, sleep func(time.Duration)) {
+	db.pace.now, db.pace.sleep = now, sleep
+}

@@ -481,3 +481,51 @@ func TestATableIsOfOneMessage(t *testing.T) {
 		}
 	}
 }
+
+// An erased event is in no sum, as one with the defaults would be, and it is not one that
+// can't be read: it is an event of which nothing is known but its attributes.
+func TestErasedEventsAreOnlyInTheViewOfAll(t *testing.T) {
+	kind := compile(t, orders, "shop.v1.OrderEvent")
+	for name, url := range map[string]string{
+		"sqlite": sqliteURL(t), "memory": "memory:", "nats": startNATS(t) + "/ORDERS?durability=none",
+	} {
+		t.Run(name, func(t *testing.T) {
+			log := open(t, url)
+			kept := event(t, "2", kind, "amount: 5")
+			kept.Subject = "tom"
+			mustAppend(t, log, event(t, "1", kind, paid), kept)
+			if _, err := log.(eventlog.EraseLog).Erase(t.Context(), "shop", "jerry"); err != nil {
+				t.Fatal(err)
+			}
+			if got, want := answer(t, log, "SELECT count(*) n, sum(amount) amount, count(DISTINCT user_id) users FROM order_event"), `{"n":1,"amount":5,"users":1}`; got != want {
+				t.Errorf("got %s, want %s", got, want)
+			}
+			want := `{"id":"1","type":"order.placed","subject":"","erased":1,"known":0}` + "\n" + `{"id":"2","type":"order.placed","subject":"tom","erased":0,"known":1}`
+			if name == "nats" { // its server removes the message
+				_, want, _ = strings.Cut(want, "\n")
+			}
+			if got := answer(t, log, "SELECT id, type, subject, erased, data IS NOT NULL known FROM events ORDER BY position"); got != want {
+				t.Errorf("got\n%s\nwant\n%s", got, want)
+			}
+		})
+	}
+}
+
+// A query that was interrupted, as by Ctrl-C in a shell, leaves the views for the next one.
+func TestQueriesCanBeInterrupted(t *testing.T) {
+	kind := compile(t, orders, "shop.v1.OrderEvent")
+	for _, url := range []string{sqliteURL(t), "memory:"} {
+		log := open(t, url)
+		mustAppend(t, log, event(t, "1", kind, "amount: 5"))
+		s, out, _ := session(t, log, query.Range{})
+		ctx, stop := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer stop()
+		if err := s.Run(ctx, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"); err == nil {
+			t.Errorf("%s: a query without an end had one", url)
+		}
+		out.Reset()
+		if err := s.Run(t.Context(), "SELECT amount FROM order_event"); err != nil || out.String() != `{"amount":5}`+"\n" {
+			t.Errorf("%s: got %s (%v)", url, out, err)
+		}
+	}
+}
