@@ -33,6 +33,9 @@ type Shadow struct {
 	Sample int
 	// Slow is how long a handler may take for an event.
 	Slow time.Duration
+	// Context adds to the context of each call of an RPC what the service asks for, such as
+	// metadata of the outgoing context. Events do not keep what came beside them.
+	Context func(context.Context) context.Context
 }
 
 // ShadowFlags defines the flags of a test: -events, -since, -sample and -slow. Call it when
@@ -49,25 +52,34 @@ func ShadowFlags() *Shadow {
 // StoredCall is an RPC that takes one event, called with events that are stored.
 type StoredCall struct {
 	rpc    string
-	handle func(testing.TB, eventlog.Log) eventlog.ConsumeOption
+	handle func(testing.TB, *Shadow, eventlog.Log) eventlog.ConsumeOption
 }
 
 // CallStored returns how to call an RPC with stored events. make makes the service on a
 // log, and returns the function that calls it.
 func CallStored[Event, Request proto.Message](rpc string, request func(Event) Request, make func(testing.TB, eventlog.Log) func(context.Context, Request) error) StoredCall {
-	return StoredCall{rpc, func(t testing.TB, log eventlog.Log) eventlog.ConsumeOption {
+	return StoredCall{rpc, func(t testing.TB, s *Shadow, log eventlog.Log) eventlog.ConsumeOption {
 		call := make(t, log)
 		return eventlog.On(func(ctx context.Context, stored eventlog.Stored[Event]) error {
 			request := request(stored.Message)
 			if !valid(request) {
 				return fmt.Errorf("the request does not keep the rules of its proto")
 			}
-			if eventid.Check(stored.ID) == nil { // it may have come with the call
-				ctx = metadata.NewIncomingContext(ctx, metadata.Pairs(eventid.Key, stored.ID))
-			}
-			return call(ctx, request)
+			return call(s.incoming(ctx, stored.ID), request)
 		})
 	}}
+}
+
+// incoming returns the context of a call with an event of an id.
+func (s *Shadow) incoming(ctx context.Context, id string) context.Context {
+	if s.Context != nil {
+		ctx = s.Context(ctx)
+	}
+	md, _ := metadata.FromOutgoingContext(ctx)
+	if eventid.Check(id) == nil { // it may have come with the call
+		md = metadata.Join(md, metadata.Pairs(eventid.Key, id))
+	}
+	return metadata.NewIncomingContext(ctx, md)
 }
 
 // Holding returns a request that has an event in the field of a name, which may be a list.
@@ -107,7 +119,7 @@ func (s *Shadow) Test(t *testing.T, consumer Consumer, calls ...StoredCall) {
 				t.Fatal(err)
 			}
 			defer scratch.Close()
-			handle := call.handle(t, scratch)
+			handle := call.handle(t, s, scratch)
 			run := taken.run(t, s, "rpc "+call.rpc, before{acknowledged: true})
 			run.wait(func(ctx context.Context) error {
 				return eventlog.ConsumeMessages(ctx, run.log, run.name, handle)

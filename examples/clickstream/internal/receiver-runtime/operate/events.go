@@ -61,32 +61,53 @@ var commands = []command{
 	{"dead discard", "Deletes dead letters for good.", true, false, discardDead},
 }
 
-// other is a subcommand of "events" that does not print lines of JSON, or that is in a file
-// which not every module has.
+// Commands are subcommands of "events" that not every program has: [SQL], [Backup].
+type Commands map[string]other
+
+// other is a subcommand of "events" that not every program has.
 type other struct {
 	about string // what it does, in a sentence
 	run   func(ctx context.Context, program string, args []string, getenv func(string) string, out io.Writer) error
 }
 
-var others = map[string]other{}
+// leftOut are all those, by what they are in. They are in files that the main of a program
+// brings by these names.
+var leftOut = map[string][]string{
+	"operate.SQL":    {"sql"},
+	"operate.Backup": {"backup", "copy", "erase", "restore", "verify"},
+}
+
+// toHave says how a program gets what it leaves out.
+func toHave(commands string) string {
+	return "pass " + commands + " to operate.Events in its main, and generate again"
+}
 
 func init() { server.Subcommand("events", "prints and operates the event log", eventlog.SchemaFlags) }
 
 // Events runs the subcommand that args name, such as "replay", which prints each
 // stored event as a line of JSON. It opens the log that the server itself would
-// open: --events and --config are the server's flags. The error is [flag.ErrHelp]
-// if args ask for help.
-func Events(ctx context.Context, program string, args []string, getenv func(string) string, out io.Writer) error {
+// open: --events and --config are the server's flags. more are the subcommands that not
+// every program has. The error is [flag.ErrHelp] if args ask for help.
+func Events(ctx context.Context, program string, args []string, getenv func(string) string, out io.Writer, more ...Commands) error {
+	others := Commands{}
+	for _, commands := range more {
+		maps.Copy(others, commands)
+	}
 	if len(args) > 0 && others[args[0]].run != nil {
 		return others[args[0]].run(ctx, program, args[1:], getenv, out)
 	}
 	command, args := find(args)
 	if command == nil {
 		if len(args) > 0 && slices.Contains([]string{"-h", "-help", "--help", "help"}, args[0]) {
-			overview(program, out)
+			overview(program, others, out)
 			return flag.ErrHelp
 		}
-		return fmt.Errorf("want %s events %s (see %[1]s events --help)", program, strings.Join(names(), "|"))
+		for commands, names := range leftOut {
+			if len(args) > 0 && slices.Contains(names, args[0]) {
+				return fmt.Errorf("events %s: this program leaves it out; %s", args[0], toHave(commands))
+			}
+		}
+		return fmt.Errorf("want %s events %s (see %[1]s events --help)", program, strings.Join(names(others), "|"))
 	}
 	name := fmt.Sprintf("%s events %s", program, command.name)
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
@@ -108,19 +129,25 @@ func Events(ctx context.Context, program string, args []string, getenv func(stri
 	}
 	buffered := bufio.NewWriter(out)
 	err = act(ctx, log, func(line any) error {
-		var text bytes.Buffer
-		encoder := json.NewEncoder(&text)
-		encoder.SetEscapeHTML(false)
-		err := encoder.Encode(line)
-		if err == nil {
-			_, err = buffered.Write(terminal.JSON(text.Bytes()))
-		}
+		err := printLine(buffered, line)
 		if err == nil && command.follows {
 			err = buffered.Flush()
 		}
 		return err
 	})
 	return errors.Join(err, buffered.Flush(), log.Close())
+}
+
+// printLine prints a line of JSON.
+func printLine(out io.Writer, line any) error {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(line); err != nil {
+		return err
+	}
+	_, err := out.Write(terminal.JSON(text.Bytes()))
+	return err
 }
 
 // find returns the command with which args begin, and the other args.
@@ -134,14 +161,14 @@ func find(args []string) (*command, []string) {
 	return nil, args
 }
 
-func names() (names []string) {
+func names(others Commands) (names []string) {
 	for _, command := range commands {
 		names = append(names, command.name)
 	}
 	return append(names, slices.Sorted(maps.Keys(others))...)
 }
 
-func overview(program string, out io.Writer) {
+func overview(program string, others Commands, out io.Writer) {
 	fmt.Fprintf(out, "Usage: %s events COMMAND [flags]\n\nCommands:\n", program)
 	for _, command := range commands {
 		fmt.Fprintf(out, "  %-16s %s\n", command.name, command.about)
@@ -150,6 +177,11 @@ func overview(program string, out io.Writer) {
 		fmt.Fprintf(out, "  %-16s %s\n", name, others[name].about)
 	}
 	fmt.Fprintf(out, "\nFlags of a command: %s events COMMAND --help\n", program)
+	for _, commands := range slices.Sorted(maps.Keys(leftOut)) {
+		if names := leftOut[commands]; others[names[0]].run == nil {
+			fmt.Fprintf(out, "\nThis program leaves out %s; %s.\n", strings.Join(names, ", "), toHave(commands))
+		}
+	}
 }
 
 // open opens a log that exists. Opening it for reading first makes sure that a

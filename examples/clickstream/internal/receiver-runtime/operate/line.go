@@ -115,6 +115,7 @@ type consumerLine struct {
 	Holder   string            `json:"holder,omitempty"`
 	Dead     int64             `json:"dead"`
 	Failing  *failureLine      `json:"failing,omitempty"`
+	Keeper   string            `json:"keeper,omitempty"` // what has its position, if not the log
 }
 
 // failureLine is what a consumer fails at as it is printed.
@@ -128,7 +129,7 @@ type failureLine struct {
 }
 
 func newConsumerLine(consumer eventlog.ConsumerStats) consumerLine {
-	line := consumerLine{Name: consumer.Name, Position: consumer.Position, Lag: consumer.Lag, Holder: consumer.Holder, Dead: consumer.Dead}
+	line := consumerLine{Name: consumer.Name, Position: consumer.Position, Lag: consumer.Lag, Holder: consumer.Holder, Dead: consumer.Dead, Keeper: consumer.Keeper}
 	if !consumer.Oldest.IsZero() {
 		line.Oldest = &consumer.Oldest
 	}

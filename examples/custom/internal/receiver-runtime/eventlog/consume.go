@@ -230,14 +230,20 @@ func (c *consumption) hold(ctx context.Context) (Hold, error) {
 // take takes the consumer's lease once.
 func (c *consumption) take(ctx context.Context) (Hold, error) {
 	hold, err := c.log.Hold(ctx, c.name)
-	if err != nil || c.keep == nil {
-		return hold, err
+	if err != nil {
+		return nil, err
 	}
-	kept, err := c.keep(ctx, hold)
+	taken := hold
+	if c.keep != nil {
+		taken, err = c.keep(ctx, hold)
+	} else if known, ok := hold.(KeeperHold); ok && known.Keeper() != "" { // it was consumed in another way before
+		err = known.SetKeeper(ctx, "")
+	}
 	if err != nil {
 		_ = hold.Release()
+		return nil, err
 	}
-	return kept, err
+	return taken, nil
 }
 
 // begin commits where a new consumer begins.

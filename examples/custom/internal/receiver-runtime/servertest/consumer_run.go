@@ -408,7 +408,7 @@ func (r *running) check(ctx context.Context, records []eventlog.Record) {
 	}
 	for i := range records {
 		if h := r.of(&records[i]); h.ours && !r.unreadable[h.position] && !seen[h.id] {
-			r.problem("the handler returned no error for the %s, which has had no effect%s: does it skip the event, go on after it has returned, or swallow an error?", h, r.when(ctx))
+			r.problem("the handler returned no error for the %s, which has had no effect%s: does it skip the event, go on after it has returned, or swallow an error? Or has such an event no effect, and the test needs another one?", h, r.when(ctx))
 			return
 		}
 	}

@@ -6,7 +6,9 @@ package servertest
 import (
 	"fmt"
 	"slices"
+	"strings"
 
+	"google.golang.org/protobuf/encoding/prototext"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
@@ -66,14 +68,14 @@ func changed(got, want protoreflect.Message, path string) string {
 		name, is, was := path+string(fd.Name()), got.Get(fd), want.Get(fd)
 		switch {
 		case got.Has(fd) != want.Has(fd) && want.Has(fd):
-			return fmt.Sprintf("without %s, which was %s", name, shown(was))
+			return fmt.Sprintf("without %s, which was %s", name, shown(want, fd))
 		case got.Has(fd) != want.Has(fd):
-			return fmt.Sprintf("with %s %s, which was not set", name, shown(is))
+			return fmt.Sprintf("with %s %s, which was not set", name, shown(got, fd))
 		case is.Equal(was):
 		case fd.Message() != nil && !fd.IsList() && !fd.IsMap():
 			return changed(is.Message(), was.Message(), name+".")
 		default:
-			return fmt.Sprintf("with %s %s, which was %s", name, shown(is), shown(was))
+			return fmt.Sprintf("with %s %s, which was %s", name, shown(got, fd), shown(want, fd))
 		}
 	}
 	if !slices.Equal(got.GetUnknown(), want.GetUnknown()) {
@@ -82,11 +84,18 @@ func changed(got, want protoreflect.Message, path string) string {
 	return ""
 }
 
-// shown returns a value for people, cut if it is long.
-func shown(value protoreflect.Value) string {
+// shown returns the value of a field for people, cut if it is long.
+func shown(message protoreflect.Message, fd protoreflect.FieldDescriptor) string {
+	value := message.Get(fd)
 	text := value.String()
-	if s, ok := value.Interface().(string); ok {
-		text = fmt.Sprintf("%q", s)
+	switch {
+	case fd.Message() != nil || fd.IsList(): // a map has entries, which are messages
+		alone := message.New()
+		alone.Set(fd, value)
+		text = strings.Join(strings.Fields(prototext.MarshalOptions{}.Format(alone.Interface())), " ")
+		text = strings.TrimSpace(strings.TrimPrefix(text, string(fd.Name())+":"))
+	case fd.Kind() == protoreflect.StringKind:
+		text = fmt.Sprintf("%q", value.String())
 	}
 	if runes := []rune(text); len(runes) > 60 {
 		return fmt.Sprintf("%s… (%d bytes)", string(runes[:50]), len(text))

@@ -149,6 +149,10 @@ func (r *shadowRun) report(took time.Duration) {
 		}
 		r.findings = append(r.findings, finding{letter.Record, how, text})
 	}
+	if r.shadow.read == 0 {
+		r.t.Errorf("%s took no events: the log has none, or none of that time, and so nothing was tried", r.name)
+		return
+	}
 	groups := grouped(r.findings)
 	r.t.Logf("%s took %s in %.1f s: %d of them are not handled as they should be, for %s", r.name, r.events(), took.Seconds(), len(r.findings), counted(len(groups), "reason"))
 	if r.fixed > 0 {
@@ -167,9 +171,6 @@ func (r *shadowRun) report(took time.Duration) {
 // events returns which events were taken, in words.
 func (r *shadowRun) events() string {
 	l := r.shadow
-	if l.read == 0 {
-		return "no events: there are none of that time"
-	}
 	text := fmt.Sprintf("%s stored from %s to %s", counted(int(l.read), "event"), l.first.Format(time.DateTime), l.last.Format(time.DateTime))
 	if l.share < 1 {
 		text += fmt.Sprintf(" (those of %.2g %% of the subjects; -sample 0 takes all)", 100*l.share)

@@ -192,7 +192,7 @@ func (d *delivery) put(record Record) bool {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for !d.stopping.Load() && (d.taken-d.recorded >= int64(len(d.slots)) || (d.bytes > 0 && d.bytes+bytes > MaxTakenBytes)) {
+	for !d.stopping.Load() && (d.isFull() || (d.bytes > 0 && d.bytes+bytes > MaxTakenBytes)) {
 		d.room.Wait()
 	}
 	if d.stopping.Load() {
@@ -209,6 +209,10 @@ func (d *delivery) put(record Record) bool {
 	}
 	return true
 }
+
+// isFull reports whether so many events are taken that are not recorded as handled yet
+// as the window allows. mu is held.
+func (d *delivery) isFull() bool { return d.taken-d.recorded >= int64(len(d.slots)) }
 
 // enqueue puts a task at the end of its lane. mu is held.
 func (d *delivery) enqueue(t *task) {
@@ -537,7 +541,9 @@ func (d *delivery) finish(t *task) {
 		delete(d.retrying, t.Position)
 		return
 	}
-	d.room.Signal() // only take waits for it
+	if !d.isFull() { // else only commitPosition makes room
+		d.room.Signal() // only take waits for it
+	}
 	if len(d.failing) > 0 {
 		delete(d.failing, t.Position)
 		notify(d.progress)

@@ -248,6 +248,19 @@ type Hold interface {
 	Release() error
 }
 
+// KeeperHold is a [Hold] of an engine that stores what has the position of a consumer, if
+// that is not the log (see [KeepPosition]). Those of all engines are.
+type KeeperHold interface {
+	Hold
+
+	// Keeper returns what has the position, as SetKeeper stored it.
+	Keeper() string
+
+	// SetKeeper stores what has the position, for [Log].Stats to show: such as
+	// "PostgreSQL", or "" if the log has it.
+	SetKeeper(ctx context.Context, keeper string) error
+}
+
 // Failure is an event that a consumer could not handle yet, and tries again.
 type Failure struct {
 	Position Position  // of the event
@@ -288,6 +301,7 @@ type ConsumerStats struct {
 	Holder   string   // which process runs it; "" if none does
 	Dead     int64    // how many dead letters it has
 	Failure  Failure  // what it fails at, as [Hold.SetFailure] stored it
+	Keeper   string   // what has its position, which Position is a copy of, such as "PostgreSQL"; "" if the log has it
 	// Oldest is when the first event after Position was recorded. It is zero if there is
 	// none, and in the logs of engines that don't know it.
 	Oldest time.Time

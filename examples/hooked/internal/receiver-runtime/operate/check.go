@@ -30,6 +30,9 @@ type changeLine struct {
 
 func check(*flag.FlagSet) action {
 	return func(ctx context.Context, log eventlog.Log, print func(any) error) error {
+		if !keepsSchemas(log) {
+			return errNoSchemas
+		}
 		changes, err := eventlog.SchemaChanges(ctx, log)
 		if err == nil {
 			err = eventlog.CountEvents(ctx, log, changes)

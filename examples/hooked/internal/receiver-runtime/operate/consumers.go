@@ -9,6 +9,7 @@ import (
 	"flag"
 	"fmt"
 	"slices"
+	"strings"
 
 	"example.com/hooked/internal/receiver-runtime/eventlog"
 )
@@ -54,6 +55,10 @@ func resetConsumer(flags *flag.FlagSet) action {
 		if err == nil && *end {
 			position = stats.Last
 		}
+		if keeper := keeperOf(hold); err == nil && keeper != "" {
+			err = fmt.Errorf("nothing is changed: the position of consumer %q is in a database (%s), and what the log has of it is a copy. To have it begin after position %d, run there: "+
+				"UPDATE event_consumers SET position = %[3]d, ahead = '', seen = '' WHERE consumer = %[4]s;", *consumer, keeper, position, inSQL(*consumer))
+		}
 		if err == nil {
 			err = errors.Join(hold.Commit(ctx, position), hold.SetFailure(ctx, eventlog.Failure{}))
 		}
@@ -83,10 +88,16 @@ func positionBefore(ctx context.Context, log eventlog.Log, from eventlog.From, s
 
 func deleteConsumer(flags *flag.FlagSet) action {
 	consumer := flags.String("consumer", "", "the `consumer` to delete")
+	isCopy := flags.Bool("copy", false, "delete what the log has of a consumer whose position is in a database")
 	return func(ctx context.Context, log eventlog.Log, print func(any) error) error {
 		hold, _, err := holdIdle(ctx, log, *consumer)
 		if err != nil {
 			return err
+		}
+		if keeper := keeperOf(hold); keeper != "" && !*isCopy {
+			err := fmt.Errorf("nothing is deleted: the position of consumer %q is in a database (%s), and what the log has of it is a copy. Run there: "+
+				"DELETE FROM event_consumers WHERE consumer = %[3]s; DELETE FROM event_consumers_dead WHERE consumer = %[3]s; Then repeat this with --copy, which deletes the copy and the dead letters", *consumer, keeper, inSQL(*consumer))
+			return errors.Join(err, hold.Release())
 		}
 		if err := hold.Delete(ctx); err != nil {
 			return errors.Join(err, hold.Release())
@@ -96,6 +107,17 @@ func deleteConsumer(flags *flag.FlagSet) action {
 		}{*consumer})
 	}
 }
+
+// keeperOf returns what has the position of a consumer, or "" if that is the log.
+func keeperOf(hold eventlog.Hold) string {
+	if kept, ok := hold.(eventlog.KeeperHold); ok {
+		return kept.Keeper()
+	}
+	return ""
+}
+
+// inSQL returns a text as statements have it.
+func inSQL(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
 
 // holdIdle takes the lease of a consumer that exists and that no process runs.
 func holdIdle(ctx context.Context, log eventlog.Log, consumer string) (eventlog.Hold, eventlog.Stats, error) {

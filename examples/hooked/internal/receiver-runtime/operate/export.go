@@ -41,7 +41,10 @@ func findFormat(name string) (Format, error) {
 		return format, nil
 	}
 	known := strings.Join(slices.Sorted(maps.Keys(formats)), ", ")
-	if name == "parquet" {
+	switch name {
+	case "csv":
+		return nil, fmt.Errorf("--format csv: this program has only %s; %s", known, toHave("operate.SQL"))
+	case "parquet":
 		return nil, fmt.Errorf("--format parquet: this program has only %s; import _ %q in its main, and generate again", known, parquetPackage)
 	}
 	return nil, fmt.Errorf("--format %s: want %s", name, known)
@@ -77,7 +80,9 @@ func export(flags *flag.FlagSet) action {
 		if err != nil {
 			return err
 		}
-		records := unerased(log.Read(ctx, from))
+		progress := newProgress(os.Stderr, "read", 0)
+		defer progress.end()
+		records := unerased(watched(ctx, log, from, progress))
 		if *kind != "" || !end.IsZero() {
 			records = only(records, func(record *eventlog.Record) bool {
 				return (*kind == "" || record.Type == *kind) && (end.IsZero() || record.Recorded.Before(end))
@@ -86,11 +91,9 @@ func export(flags *flag.FlagSet) action {
 		if *most > 0 {
 			records = sample(records, *most)
 		}
-		progress := newProgress(os.Stderr, "exported")
-		defer progress.end()
 		count := 0
 		err = replaceFile(*to, func(to *bufio.Writer) (err error) {
-			if count, err = format(ctx, to, log, *message, redacted(records, redaction, progress)); err != nil {
+			if count, err = format(ctx, to, log, *message, redacted(records, redaction)); err != nil {
 				return err
 			}
 			return redaction.missing()
@@ -105,19 +108,15 @@ func export(flags *flag.FlagSet) action {
 	}
 }
 
-// redacted yields the events without what is to be redacted, and shows how many there were.
-func redacted(records iter.Seq2[eventlog.Record, error], redaction *redaction, progress *progress) iter.Seq2[eventlog.Record, error] {
+// redacted yields the events without what is to be redacted.
+func redacted(records iter.Seq2[eventlog.Record, error], redaction *redaction) iter.Seq2[eventlog.Record, error] {
 	return func(yield func(eventlog.Record, error) bool) {
-		count := 0
 		for record, err := range records {
 			if err == nil {
 				err = redaction.apply(&record)
 			}
 			if !yield(record, err) {
 				return
-			}
-			if count++; count%1000 == 0 {
-				progress.show(count)
 			}
 		}
 	}
@@ -130,6 +129,17 @@ func writeLines(_ context.Context, to io.Writer, _ eventlog.Log, _ string, event
 		return file.Write(to, record)
 	})
 	return count, err
+}
+
+// unerased yields the events that are not erased.
+func unerased(records iter.Seq2[eventlog.Record, error]) iter.Seq2[eventlog.Record, error] {
+	return func(yield func(eventlog.Record, error) bool) {
+		for record, err := range records {
+			if (err != nil || !record.Erased) && !yield(record, err) {
+				return
+			}
+		}
+	}
 }
 
 // only yields some of the events.

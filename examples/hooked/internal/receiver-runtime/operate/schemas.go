@@ -67,6 +67,15 @@ func listSchemas(*flag.FlagSet) action {
 	}
 }
 
+// errNoSchemas is the error of a log that is not a [eventlog.SchemaLog], such as a file that
+// export has written, which has messages as JSON by the names of their fields.
+var errNoSchemas = errors.New("this log keeps no schemas: nothing in it says what its messages were when they were stored; ask the log that its events come from")
+
+func keepsSchemas(log eventlog.Log) bool {
+	_, ok := log.(eventlog.SchemaLog)
+	return ok
+}
+
 // exportSchema writes a google.protobuf.FileDescriptorSet.
 func exportSchema(flags *flag.FlagSet) action {
 	version := flags.String("version", "", "the `version`, as schemas list prints it")
@@ -74,6 +83,9 @@ func exportSchema(flags *flag.FlagSet) action {
 	return func(ctx context.Context, log eventlog.Log, print func(any) error) error {
 		if *version == "" || *to == "" {
 			return errors.New("say which version to write, and where, with --version and --to")
+		}
+		if !keepsSchemas(log) {
+			return errNoSchemas
 		}
 		schemas, err := eventlog.Schemas(ctx, log)
 		if err != nil {

@@ -6,13 +6,11 @@ package receiverevents
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"iter"
 	"time"
 
 	"example.com/receiver/gen/receiverpb"
 	"example.com/receiver/internal/receiver-runtime/eventlog"
-	"example.com/receiver/internal/receiver-runtime/eventlog/into"
 )
 
 // init makes the type known as one that is read.
@@ -59,16 +57,8 @@ func OnEvent(handle func(context.Context, Stored[*receiverpb.Event]) error) Cons
 
 // ConsumeEventBatches is [Log.Consume] for a handler that takes several events
 // of this type at once. If it returns an error, each of these events is tried
-// again alone.
+// again alone. One whose effects are in a database can have each exactly once:
+// see [Log.Store].
 func (l *Log) ConsumeEventBatches(ctx context.Context, name string, handle func(context.Context, []Stored[*receiverpb.Event]) error, options ...ConsumeOption) error {
 	return eventlog.ConsumeMessageBatches(ctx, l.store, name, handle, options...)
-}
-
-// ConsumeEventInto is [Log.ConsumeEventBatches] for a handler that works in a
-// database: PostgreSQL, MySQL, MariaDB or SQLite. What it does with tx has
-// effect exactly once for each event, because the position of the consumer is
-// kept there too, in the table event_consumers, and changes in the same
-// transaction. The handler must not commit tx, nor roll it back.
-func (l *Log) ConsumeEventInto(ctx context.Context, db *sql.DB, name string, handle func(context.Context, *sql.Tx, []Stored[*receiverpb.Event]) error, options ...ConsumeOption) error {
-	return into.ConsumeMessages(ctx, l.store, db, name, handle, options...)
 }

@@ -13,8 +13,9 @@ type EraseLog interface {
 	// when it begins: their subject, data and traceparent. Their dead letters are removed.
 	// What stays is that there was an event: its id, source, type and schema, the times
 	// and the position. So an event that is sent again is still a duplicate, whatever it
-	// has besides these. It returns how much was erased.
-	Erase(ctx context.Context, source, subject string) (Erasure, error)
+	// has besides these. It returns how much was erased. If there are positions, it is only
+	// what is at these.
+	Erase(ctx context.Context, source, subject string, positions ...Position) (Erasure, error)
 }
 
 // Erasure is how much was erased.

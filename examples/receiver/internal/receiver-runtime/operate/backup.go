@@ -46,7 +46,7 @@ func backup(ctx context.Context, call taskCall, follow bool) error {
 		file = filepath.Join(file, strings.TrimSuffix(nameOf(call.url), ".db")+"-"+time.Now().UTC().Format("20060102T150405.000Z")+".db")
 	}
 	if !follow || !isFile(file) {
-		if err := log.Backup(ctx, file); err != nil {
+		if err := writeBackup(ctx, log, file); err != nil {
 			return err
 		}
 	}
@@ -63,6 +63,43 @@ func backup(ctx context.Context, call taskCall, follow bool) error {
 			Last   eventlog.Position `json:"last"`
 		}{file, last})
 	})
+}
+
+// writeBackup makes a backup, and shows on a terminal how much of it is written.
+func writeBackup(ctx context.Context, log eventlog.FileLog, file string) error {
+	stats, err := log.Stats(ctx)
+	if err != nil {
+		return err
+	}
+	progress := newProgress(os.Stderr, "written", stats.Bytes>>20)
+	if progress.out == nil {
+		return log.Backup(ctx, file)
+	}
+	progress.unit = "MB"
+	defer progress.end()
+	ended := make(chan error, 1)
+	go func() { ended <- log.Backup(ctx, file) }()
+	for {
+		select {
+		case err := <-ended:
+			return err
+		case <-time.After(100 * time.Millisecond):
+			progress.show(written(file) >> 20)
+		}
+	}
+}
+
+// written returns how many bytes of a backup are written, into the newest of the files
+// that may get its name.
+func written(file string) (bytes int64) {
+	entries, _ := os.ReadDir(filepath.Dir(file))
+	var newest time.Time
+	for _, entry := range entries {
+		if info, err := entry.Info(); err == nil && strings.HasPrefix(entry.Name(), filepath.Base(file)+".part-") && !info.ModTime().Before(newest) {
+			newest, bytes = info.ModTime(), info.Size()
+		}
+	}
+	return bytes
 }
 
 func isFile(path string) bool {

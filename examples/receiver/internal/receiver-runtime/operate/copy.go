@@ -9,6 +9,7 @@ import (
 	"flag"
 	"fmt"
 	"iter"
+	"os"
 	"slices"
 	"time"
 
@@ -113,6 +114,12 @@ func copyLog(ctx context.Context, source eventlog.Log, target eventlog.ImportLog
 func copyEvents(ctx context.Context, source eventlog.Log, target eventlog.ImportLog, after, last eventlog.Position, print func(any) error) (copied int64, _, _ eventlog.Position, err error) {
 	var records []eventlog.Record
 	bytes, printed := 0, time.Now()
+	stats, err := source.Stats(ctx)
+	if err != nil {
+		return 0, after, last, err
+	}
+	progress := newProgress(os.Stderr, "copied", int64(stats.Last-max(after, stats.First-1)))
+	defer progress.end()
 	put := func() error {
 		if len(records) == 0 {
 			return nil
@@ -124,7 +131,7 @@ func copyEvents(ctx context.Context, source eventlog.Log, target eventlog.Import
 		after, last = records[len(records)-1].Position, max(last, slices.Max(positions))
 		copied += int64(len(records))
 		records, bytes = records[:0], 0
-		if time.Since(printed) < printInterval {
+		if progress.show(copied); progress.out != nil || time.Since(printed) < printInterval {
 			return nil
 		}
 		printed = time.Now()
@@ -207,7 +214,9 @@ const maxRepeatedBytes = 64 << 20
 // difference.
 func compare(ctx context.Context, source, target eventlog.Log, at, last eventlog.Position) (check comparison, err error) {
 	check.source, check.at = newSum(), at
-	next, stop := iter.Pull2(target.Read(ctx, eventlog.From{}))
+	progress := newProgress(os.Stderr, "checked", 0)
+	defer progress.end()
+	next, stop := iter.Pull2(watched(ctx, target, eventlog.From{}, progress))
 	defer stop()
 	copied, err, ok := next()
 	if err != nil {
@@ -320,6 +329,11 @@ func copyConsumers(ctx context.Context, source, target eventlog.Log, check *comp
 func copyConsumer(ctx context.Context, source, target eventlog.Log, hold eventlog.Hold, consumer eventlog.ConsumerStats, check *comparison) (dead int64, err error) {
 	if consumer.Position > 0 { // which may be one that came after the copy
 		if err := hold.Commit(ctx, check.target(min(consumer.Position, check.at))); err != nil {
+			return 0, err
+		}
+	}
+	if known, ok := hold.(eventlog.KeeperHold); ok && known.Keeper() != consumer.Keeper {
+		if err := known.SetKeeper(ctx, consumer.Keeper); err != nil {
 			return 0, err
 		}
 	}

@@ -4,55 +4,128 @@
 package operate
 
 import (
+	"bytes"
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
-	"iter"
+	"maps"
+	"slices"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"example.com/receiver/internal/receiver-runtime/eventlog"
 )
 
 var eraseTask = task{
 	name: "erase", names: "", least: 0, most: 0,
-	about: "Erases what the stored events say of a subject, and their dead letters. Their ids and positions stay, so an event that is sent again is still a duplicate.",
+	about:  "Erases what the stored events say of a subject, and their dead letters. Their ids and positions stay, so an event that is sent again is still a duplicate.",
+	shared: []string{"keep-rejected"},
 	define: func(flags *flag.FlagSet) func(context.Context, taskCall) error {
 		source := flags.String("source", "", "the `source` of the events; \"\" for those without")
 		subject := flags.String("subject", "", "the `subject` of the events")
+		refused := flags.String("keep-rejected", "", "`URL` of the log in which the server keeps refused requests: those with the subject are erased, too")
 		return func(ctx context.Context, call taskCall) error {
 			hasSource := false
 			flags.Visit(func(f *flag.Flag) { hasSource = hasSource || f.Name == "source" })
 			if !hasSource || *subject == "" {
 				return errors.New("say what to erase, by --source and --subject")
 			}
-			log, err := (&command{changes: true}).open(ctx, call.url)
+			log, err := openErasing(ctx, call.url)
 			if err != nil {
 				return err
 			}
 			defer func() { _ = log.Close() }()
-			erasing, ok := log.(eventlog.EraseLog)
-			if !ok {
-				return fmt.Errorf("nothing can be erased from %s", publicName(call.url))
+			line := eraseLine{}
+			if *refused != "" {
+				requests, err := openErasing(ctx, *refused)
+				if err != nil {
+					return fmt.Errorf("nothing is erased: --keep-rejected: %w", err)
+				}
+				defer func() { _ = requests.Close() }()
+				count, err := eraseRefused(ctx, requests, *subject)
+				if err != nil {
+					return err
+				}
+				line.Refused = &count
 			}
-			erased, err := erasing.Erase(ctx, *source, *subject)
+			erased, err := log.Erase(ctx, *source, *subject)
 			if err != nil {
 				return err
 			}
-			return call.print(struct {
-				Erased int64 `json:"erased"`
-				Dead   int64 `json:"dead"`
-			}{erased.Events, erased.Letters})
+			line.Erased, line.Dead = erased.Events, erased.Letters
+			return call.print(line)
 		}
 	},
 }
 
-// unerased yields the events that are not erased.
-func unerased(records iter.Seq2[eventlog.Record, error]) iter.Seq2[eventlog.Record, error] {
-	return func(yield func(eventlog.Record, error) bool) {
-		for record, err := range records {
-			if (err != nil || !record.Erased) && !yield(record, err) {
-				return
-			}
-		}
+// eraseLine is what was erased as it is printed.
+type eraseLine struct {
+	Erased  int64  `json:"erased"`
+	Dead    int64  `json:"dead"`
+	Refused *int64 `json:"refused,omitempty"` // requests; nil: it is not known where they are
+}
+
+// openErasing opens a log that exists.
+func openErasing(ctx context.Context, url string) (eventlog.EraseLog, error) {
+	log, err := (&command{changes: true}).open(ctx, url)
+	if err != nil {
+		return nil, err
 	}
+	erasing, ok := log.(eventlog.EraseLog)
+	if !ok {
+		return nil, errors.Join(fmt.Errorf("nothing can be erased from %s", publicName(url)), log.Close())
+	}
+	return erasing, nil
+}
+
+// eraseRefused erases the requests in a log, as package rejected keeps them, that have a
+// text as the value of a field: whatever else is in them, and from whichever source they
+// are. It returns how many.
+func eraseRefused(ctx context.Context, log eventlog.EraseLog, text string) (erased int64, err error) {
+	found := map[string]map[eventlog.Position]bool{} // by the sources of the events, which are RPCs
+	find := func(record *eventlog.Record) {
+		if record.Erased || record.Type != "rejected" || !requestHas(record.Data, text) {
+			return
+		}
+		if found[record.Source] == nil {
+			found[record.Source] = map[eventlog.Position]bool{}
+		}
+		found[record.Source][record.Position] = true
+	}
+	for record, err := range log.Read(ctx, eventlog.From{}) {
+		if err != nil {
+			return 0, err
+		}
+		find(&record)
+	}
+	for letter, err := range log.Dead(ctx, "") { // which outlast the events
+		if err != nil {
+			return 0, err
+		}
+		find(&letter.Record)
+	}
+	for source, positions := range found {
+		if _, err := log.Erase(ctx, source, "", slices.Sorted(maps.Keys(positions))...); err != nil {
+			return erased, err
+		}
+		erased += int64(len(positions))
+	}
+	return erased, nil
+}
+
+// requestHas reports whether a text is the value of a field of a kept request: in its
+// bytes, which may be those of a message that is not known here, or of no message, or in JSON.
+func requestHas(data []byte, text string) bool {
+	kept := new(structpb.Struct)
+	if proto.Unmarshal(data, kept) != nil {
+		return true // it can't be sent again either
+	}
+	request, err := base64.StdEncoding.DecodeString(kept.GetFields()["request"].GetStringValue())
+	quoted, failed := json.Marshal(text)
+	return err != nil || failed != nil || bytes.Contains(request, protowire.AppendString(nil, text)) || bytes.Contains(request, quoted)
 }

@@ -18,9 +18,10 @@ import (
 	"example.com/receiver/internal/receiver-runtime/server"
 )
 
-func init() {
-	others["sql"] = other{"Answers a query in SQL, or, without one, those that are entered.", answer}
-}
+// SQL has the subcommand that answers queries. With it, exports may be CSV.
+var SQL = Commands{"sql": {aboutSQL, answer}}
+
+const aboutSQL = "Answers a query in SQL, or, without one, those that are entered."
 
 // answer is the subcommand sql.
 func answer(ctx context.Context, program string, args []string, getenv func(string) string, out io.Writer) error {
@@ -29,12 +30,13 @@ func answer(ctx context.Context, program string, args []string, getenv func(stri
 	flags.SetOutput(io.Discard)
 	url := flags.String("events", server.Defaults(program).Events, "`URL` of the event log")
 	output := flags.String("output", "", "print answers as `table`, csv or json; without it as a table on a terminal, and else as lines of JSON")
+	fast := flags.Bool("fast", false, "answer without pauses while a server appends to the log")
 	chosen := rangeFromFlags(flags)
 	err := server.ParseSubcommand(flags, program, args, 1, getenv, "events")
 	if errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintf(out, "Usage: %s [QUERY] [flags]\n\n%s\n"+
 			"There is a view for each type of message, with a column for each of its fields, and the view\n"+
-			"events of all; .schema as the QUERY prints them. Nothing can be changed.\n\nFlags:\n", name, others["sql"].about)
+			"events of all; .schema as the QUERY prints them. Nothing can be changed.\n\nFlags:\n", name, aboutSQL)
 		flags.SetOutput(out)
 		flags.PrintDefaults()
 	}
@@ -55,6 +57,9 @@ func answer(ctx context.Context, program string, args []string, getenv func(stri
 	if err != nil {
 		return err
 	}
+	if *fast {
+		db.Hurry()
+	}
 	session := query.Session{DB: db, Out: out, Notes: os.Stderr, Format: *output}
 	if flags.NArg() == 1 {
 		err = session.Run(ctx, flags.Arg(0))
@@ -74,8 +79,8 @@ func openDB(ctx context.Context, url string, chosen func(context.Context, eventl
 	if err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
-	progress := newProgress(os.Stderr, "copied")
-	db, err := query.Open(ctx, log, events, progress.show)
+	progress := newProgress(os.Stderr, "copied", 0)
+	db, err := query.Open(ctx, log, events, func(copied int) { progress.show(int64(copied)) })
 	progress.end()
 	if closed := log.Close(); err == nil && closed != nil {
 		return nil, errors.Join(closed, db.Close())

@@ -4,9 +4,7 @@
 package operate
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -16,7 +14,6 @@ import (
 	"syscall"
 
 	"example.com/receiver/internal/receiver-runtime/server"
-	"example.com/receiver/internal/receiver-runtime/terminal"
 )
 
 // task is a subcommand of "events" that takes names besides flags, and opens the logs that
@@ -27,6 +24,7 @@ type task struct {
 	least, most int    // how many there may be
 	// define adds flags, and returns what to run once they are set.
 	define func(*flag.FlagSet) func(ctx context.Context, call taskCall) error
+	shared []string // its flags that the server has, besides --events
 }
 
 // taskCall is what a task is called with.
@@ -36,9 +34,13 @@ type taskCall struct {
 	print func(any) error
 }
 
+// Backup has the subcommands that back up, restore, copy and verify a log, and that erase
+// from it.
+var Backup = Commands{}
+
 func init() {
 	for _, task := range []task{backupTask, copyTask, eraseTask, restoreTask, verifyTask} {
-		others[task.name] = other{task.about, task.run}
+		Backup[task.name] = other{task.about, task.run}
 	}
 }
 
@@ -47,7 +49,7 @@ func (t task) run(ctx context.Context, program string, args []string, getenv fun
 	flags.SetOutput(io.Discard)
 	url := flags.String("events", server.Defaults(program).Events, "`URL` of the event log")
 	act := t.define(flags)
-	err := server.ParseSubcommand(flags, program, args, t.most, getenv, "events")
+	err := server.ParseSubcommand(flags, program, args, t.most, getenv, append(t.shared, "events")...)
 	if errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintf(out, "Usage: %s %s [flags]\n\n%s Its output is lines of JSON.\n\nFlags:\n", flags.Name(), t.names, t.about)
 		flags.SetOutput(out)
@@ -62,16 +64,4 @@ func (t task) run(ctx context.Context, program string, args []string, getenv fun
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	return act(ctx, taskCall{*url, flags.Args(), func(line any) error { return printLine(out, line) }})
-}
-
-// printLine prints a line of JSON.
-func printLine(out io.Writer, line any) error {
-	var text bytes.Buffer
-	encoder := json.NewEncoder(&text)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(line); err != nil {
-		return err
-	}
-	_, err := out.Write(terminal.JSON(text.Bytes()))
-	return err
 }

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"hash"
 	"iter"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -128,7 +129,9 @@ func (s *sum) text() string { return hex.EncodeToString(s.hash.Sum(nil)) }
 // sumOf returns the sum of the events of a log up to a position, of all if that is 0.
 func sumOf(ctx context.Context, log eventlog.Log, until eventlog.Position) (sum, error) {
 	s := newSum()
-	for record, err := range log.Read(ctx, eventlog.From{}) {
+	progress := newProgress(os.Stderr, "read", 0)
+	defer progress.end()
+	for record, err := range watched(ctx, log, eventlog.From{}, progress) {
 		if err != nil {
 			return s, err
 		}

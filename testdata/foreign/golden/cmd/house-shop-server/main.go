@@ -38,7 +38,7 @@ func run(ctx context.Context, args []string) error {
 	if len(args) > 0 {
 		switch args[0] {
 		case "events":
-			return operate.Events(ctx, "house-shop-server", args[1:], os.Getenv, os.Stdout)
+			return operate.Events(ctx, "house-shop-server", args[1:], os.Getenv, os.Stdout, operate.SQL, operate.Backup)
 		case "keys":
 			return guard.Keys("house-shop-server", args[1:], os.Getenv, os.Stdout)
 		}

@@ -35,7 +35,7 @@ func run(ctx context.Context, args []string) error {
 	if len(args) > 0 {
 		switch args[0] {
 		case "events":
-			return operate.Events(ctx, "replies-server", args[1:], os.Getenv, os.Stdout)
+			return operate.Events(ctx, "replies-server", args[1:], os.Getenv, os.Stdout, operate.SQL, operate.Backup)
 		case "keys":
 			return guard.Keys("replies-server", args[1:], os.Getenv, os.Stdout)
 		}

@@ -6,12 +6,10 @@ package inventoryv1events
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"iter"
 
 	inventoryv1 "example.com/inventory/gen/inventory/v1"
 	"example.com/inventory/internal/receiver-runtime/eventlog"
-	"example.com/inventory/internal/receiver-runtime/eventlog/into"
 )
 
 // init makes the type known as one that is read.
@@ -60,16 +58,8 @@ func OnMovementEvent(handle func(context.Context, Stored[*inventoryv1.MovementEv
 
 // ConsumeMovementEventBatches is [Log.Consume] for a handler that takes several
 // events of this type at once. If it returns an error, each of these events is
-// tried again alone.
+// tried again alone. One whose effects are in a database can have each exactly
+// once: see [Log.Store].
 func (l *Log) ConsumeMovementEventBatches(ctx context.Context, name string, handle func(context.Context, []Stored[*inventoryv1.MovementEvent]) error, options ...ConsumeOption) error {
 	return eventlog.ConsumeMessageBatches(ctx, l.store, name, handle, options...)
-}
-
-// ConsumeMovementEventInto is [Log.ConsumeMovementEventBatches] for a handler
-// that works in a database: PostgreSQL, MySQL, MariaDB or SQLite. What it does
-// with tx has effect exactly once for each event, because the position of the
-// consumer is kept there too, in the table event_consumers, and changes in the
-// same transaction. The handler must not commit tx, nor roll it back.
-func (l *Log) ConsumeMovementEventInto(ctx context.Context, db *sql.DB, name string, handle func(context.Context, *sql.Tx, []Stored[*inventoryv1.MovementEvent]) error, options ...ConsumeOption) error {
-	return into.ConsumeMessages(ctx, l.store, db, name, handle, options...)
 }

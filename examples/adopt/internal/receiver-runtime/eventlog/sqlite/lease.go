@@ -127,3 +127,14 @@ func (l *lease) lastHolder(ctx context.Context) string {
 func (l *lease) close() error {
 	return errors.Join(l.conn.Close(), l.pool.Close())
 }
+
+// restoreFile returns the file whose lock says that a log is being restored.
+func restoreFile(path string) string { return path + "-restore" }
+
+// refuseRestoring returns an error while a log is being restored.
+func refuseRestoring(ctx context.Context, path string) error {
+	if holder := leaseHolder(ctx, restoreFile(path)); holder != "" {
+		return plainErrorf("%s: %s is restoring this log; start again when it has ended", path, holder)
+	}
+	return nil
+}

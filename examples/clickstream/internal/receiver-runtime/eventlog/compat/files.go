@@ -4,9 +4,7 @@
 package compat
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -49,22 +47,7 @@ func Message(files *descriptorpb.FileDescriptorSet, name string) (protoreflect.M
 	return message, nil
 }
 
-// Text returns a version of a message type as a text that a repository can keep: its name,
-// and [Files] in JSON with a line for each field. It has no backquotes.
-func Text(message protoreflect.MessageDescriptor) (string, error) {
-	text, err := protojson.Marshal(Files(message))
-	if err != nil {
-		return "", err
-	}
-	var compact bytes.Buffer // since protojson's spaces differ from program to program
-	if err := json.Compact(&compact, text); err != nil {
-		return "", err
-	}
-	lines := strings.ReplaceAll(compact.String(), `{"name":`, "\n"+`{"name":`)
-	return string(message.FullName()) + "\n" + strings.ReplaceAll(lines, "`", `\u0060`) + "\n", nil
-}
-
-// Parse returns the message type that [Text] returned a text of.
+// Parse returns the message type that Text returned a text of.
 func Parse(text string) (protoreflect.MessageDescriptor, error) {
 	name, files, _ := strings.Cut(text, "{")
 	set := &descriptorpb.FileDescriptorSet{}

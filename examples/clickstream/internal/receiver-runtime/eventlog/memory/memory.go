@@ -48,6 +48,7 @@ type consumer struct {
 	position  eventlog.Position
 	committed bool
 	failure   eventlog.Failure
+	keeper    string
 	holder    *hold // nil if there is none
 	dead      map[eventlog.Position]eventlog.DeadLetter
 }
@@ -340,7 +341,7 @@ func (l *openLog) Stats(ctx context.Context) (eventlog.Stats, error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(l.consumers)) {
 		c := l.consumers[name]
-		consumer := eventlog.ConsumerStats{Name: name, Position: c.position, Lag: int64(stats.Last - min(c.position, stats.Last)), Dead: int64(len(c.dead)), Failure: c.failure}
+		consumer := eventlog.ConsumerStats{Name: name, Position: c.position, Lag: int64(stats.Last - min(c.position, stats.Last)), Dead: int64(len(c.dead)), Failure: c.failure, Keeper: c.keeper}
 		if c.holder != nil && c.holder.log.usable(ctx, false) == nil {
 			consumer.Holder = processName()
 		}
@@ -409,6 +410,18 @@ func (h *hold) Commit(ctx context.Context, to eventlog.Position) error {
 func (h *hold) SetFailure(ctx context.Context, failure eventlog.Failure) error {
 	failure.Reason = eventlog.CutReason(failure.Reason)
 	return h.change(ctx, func(c *consumer) { c.failure = failure })
+}
+
+// Keeper implements [eventlog.KeeperHold].
+func (h *hold) Keeper() string {
+	h.log.mu.Lock()
+	defer h.log.mu.Unlock()
+	return h.consumer.keeper
+}
+
+// SetKeeper implements [eventlog.KeeperHold].
+func (h *hold) SetKeeper(ctx context.Context, keeper string) error {
+	return h.change(ctx, func(c *consumer) { c.keeper = keeper })
 }
 
 // Delete implements [eventlog.Hold].

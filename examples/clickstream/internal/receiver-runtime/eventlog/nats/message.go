@@ -190,3 +190,9 @@ func (c *config) subject(event *eventlog.Event) string {
 	partition := hash.Sum64() % uint64(c.partitions)
 	return c.events + "." + strconv.FormatUint(partition, 10) + "." + subjectToken(event.Source)
 }
+
+// erasedSubject returns the subject of the message that says which event was erased at a
+// sequence. It has the headers of the event without its subject, and no data.
+func (c *config) erasedSubject(sequence uint64) string {
+	return c.consumers() + ".erased." + strconv.FormatUint(sequence, 10)
+}

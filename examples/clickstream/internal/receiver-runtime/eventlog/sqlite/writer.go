@@ -34,7 +34,9 @@ type writer struct {
 	touch, find             statement
 	findSchema, addSchema   statement
 	extendSchema            statement
-	inserts                 []insertion // largest first
+	inserts                 [maxInsert + 1]statement // by how many events they insert; prepared when first used
+	values                  []driver.NamedValue      // of one of them
+	prepare                 prepareFunc              // while a batch is stored
 
 	versions map[string]*keptVersion // that events were inserted with; emptied when that failed
 
@@ -57,25 +59,34 @@ type statement struct {
 // equals returns the condition that a column equals that of an event whose row is the statement's values.
 func equals(column int) string { return fmt.Sprintf("%s = ?%d", columns[column], column+1) }
 
+// maxInsert is how many events one statement inserts at most: each statement costs as much
+// as two more events do, and its size does not matter much beyond that.
+const maxInsert = 64
+
+// isShared are the columns that many events of a transaction have in common, as a rule. A
+// value that is the same as that of the statement's first event is given as NULL: each text
+// that is given is allocated, copied, locked for and freed.
+var isShared = [columnCount]bool{sourceColumn: true, typeColumn: true, schemaColumn: true, traceColumn: true, versionColumn: true}
+
 // insertStatement returns the statement that inserts a number of events. Its first value
 // is when they are recorded, which is also the time of those that have none.
 func insertStatement(events int) string {
-	row := "(?1"
-	for column := range columnCount {
-		if column == timeColumn {
-			row += ", ifnull(?, ?1)"
-		} else {
-			row += ", ?"
+	rows := make([]string, events)
+	for i := range rows {
+		row := "(?1"
+		for column := range columnCount {
+			switch {
+			case column == timeColumn:
+				row += ", ifnull(?, ?1)"
+			case isShared[column] && i > 0:
+				row += fmt.Sprintf(", ifnull(?, ?%d)", 2+column)
+			default:
+				row += ", ?"
+			}
 		}
+		rows[i] = row + ")"
 	}
-	return "INSERT INTO events (recorded, " + columnList + ") VALUES " + strings.TrimSuffix(strings.Repeat(row+"), ", events), ", ")
-}
-
-// insertion inserts a fixed number of events.
-type insertion struct {
-	statement
-	events int
-	values []driver.NamedValue
+	return "INSERT INTO events (recorded, " + columnList + ") VALUES " + strings.Join(rows, ", ")
 }
 
 func newWriter(path string) (*writer, error) {
@@ -122,9 +133,8 @@ func (w *writer) connect() error {
 		return err
 	}
 	w.conn = conn
-	w.inserts = []insertion{{events: 64}, {events: 8}, {events: 1}}
 	err = prepareAll(conn, func(prepare prepareFunc) error {
-		errs := []error{
+		return errors.Join(
 			prepare(&w.begin, "BEGIN IMMEDIATE"),
 			prepare(&w.commit, "COMMIT"),
 			prepare(&w.rollback, "ROLLBACK"),
@@ -134,16 +144,8 @@ func (w *writer) connect() error {
 			prepare(&w.findSchema, "SELECT number, until FROM schemas WHERE version = ?"),
 			prepare(&w.addSchema, insertSchema),
 			prepare(&w.extendSchema, "UPDATE schemas SET until = max(until, ?) WHERE number = ?"),
-		}
-		for i := range w.inserts {
-			insert := &w.inserts[i]
-			errs = append(errs, prepare(&insert.statement, insertStatement(insert.events)))
-			insert.values = make([]driver.NamedValue, 1+columnCount*insert.events)
-			for j := range insert.values {
-				insert.values[j].Ordinal = j + 1
-			}
-		}
-		return errors.Join(errs...)
+			prepare(&w.inserts[1], insertStatement(1)),
+		)
 	})
 	if err == nil {
 		err = w.watch.start()
@@ -158,12 +160,8 @@ func (w *writer) connect() error {
 // keep it open.
 func (w *writer) disconnect() {
 	w.watch.stop()
-	statements := []statement{w.begin, w.commit, w.rollback, w.touch, w.find, w.findSchema, w.addSchema, w.extendSchema}
-	for _, insert := range w.inserts {
-		statements = append(statements, insert.statement)
-	}
-	discard(w.conn, statements...)
-	w.conn, w.inserts = nil, nil
+	discard(w.conn, append(w.inserts[:], w.begin, w.commit, w.rollback, w.touch, w.find, w.findSchema, w.addSchema, w.extendSchema)...)
+	w.conn, w.inserts = nil, [len(w.inserts)]statement{}
 	w.begin, w.commit, w.rollback, w.touch, w.find = statement{}, statement{}, statement{}, statement{}, statement{}
 	w.findSchema, w.addSchema, w.extendSchema = statement{}, statement{}, statement{}
 }
@@ -185,16 +183,18 @@ type prepareFunc func(into *statement, query string) error
 
 // prepareAll prepares statements of the driver on a connection.
 func prepareAll(conn *sql.Conn, prepare func(prepareFunc) error) error {
-	return conn.Raw(func(driverConn any) error {
-		preparer := driverConn.(driver.ConnPrepareContext)
-		return prepare(func(into *statement, query string) error {
-			prepared, err := preparer.PrepareContext(context.Background(), query)
-			if err == nil {
-				*into = statement{prepared, prepared.(driver.StmtExecContext), prepared.(driver.StmtQueryContext)}
-			}
-			return err
-		})
-	})
+	return conn.Raw(func(driverConn any) error { return prepare(preparer(driverConn)) })
+}
+
+// preparer returns the function that prepares statements on a connection of the driver.
+func preparer(driverConn any) prepareFunc {
+	return func(into *statement, query string) error {
+		prepared, err := driverConn.(driver.ConnPrepareContext).PrepareContext(context.Background(), query)
+		if err == nil {
+			*into = statement{prepared, prepared.(driver.StmtExecContext), prepared.(driver.StmtQueryContext)}
+		}
+		return err
+	}
 }
 
 // close closes the connection, unless a file was lost: the last connection that is
@@ -247,7 +247,8 @@ func (w *writer) store(batch []*appendCall) (failure error) {
 }
 
 func (w *writer) attempt(batch []*appendCall) (err error) {
-	raw := w.conn.Raw(func(any) error {
+	raw := w.conn.Raw(func(driverConn any) error {
+		w.prepare = preparer(driverConn)
 		if !w.careful {
 			err = w.transact(batch, w.chooseAll)
 		}
@@ -416,26 +417,33 @@ func (w *writer) first(statement statement, values ...driver.Value) (row []drive
 // insert inserts rows, and sets their positions.
 func (w *writer) insert(rows []*entry) error {
 	recorded := formatTime(time.Now())
-	for i := range w.inserts {
-		insert := &w.inserts[i]
-		for len(rows) >= insert.events {
-			if err := insert.insert(recorded, rows[:insert.events]); err != nil {
-				return err
-			}
-			rows = rows[insert.events:]
+	for part := range slices.Chunk(rows, maxInsert) {
+		if err := w.insertPart(recorded, part); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func (s *insertion) insert(recorded string, rows []*entry) error {
-	s.values[0].Value = recorded
-	for i, row := range rows {
-		for column, value := range row.row {
-			s.values[1+columnCount*i+column].Value = value
+// insertPart inserts rows by one statement.
+func (w *writer) insertPart(recorded string, rows []*entry) error {
+	statement := &w.inserts[len(rows)]
+	if statement.Stmt == nil {
+		if err := w.prepare(statement, insertStatement(len(rows))); err != nil {
+			return err
 		}
 	}
-	result, err := s.ExecContext(context.Background(), s.values)
+	values := append(w.values[:0], driver.NamedValue{Ordinal: 1, Value: recorded})
+	for i, row := range rows {
+		for column, value := range row.row {
+			if i > 0 && isShared[column] && value == rows[0].row[column] {
+				value = nil
+			}
+			values = append(values, driver.NamedValue{Ordinal: len(values) + 1, Value: value})
+		}
+	}
+	w.values = values
+	result, err := statement.ExecContext(context.Background(), values)
 	if err != nil {
 		return err
 	}

@@ -31,6 +31,14 @@ type Store = eventlog.Log
 // New returns a Log of the events in store.
 func New(store Store) *Log { return &Log{store: store} }
 
+// Store returns the store, as functions of the runtime take it, such as ConsumeMessages of the package
+//
+//	example.com/shop/internal/receiver-runtime/eventlog/into
+//
+// for handlers that work in a database: each event has its effect there exactly once.
+// The next run after code has imported the package copies it into this module.
+func (l *Log) Store() Store { return l.store }
+
 // Open opens the store at a URL, such as "sqlite:data/events.db". Other processes
 // may have it open too.
 func Open(ctx context.Context, url string) (*Log, error) {

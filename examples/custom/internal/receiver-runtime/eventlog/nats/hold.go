@@ -29,6 +29,7 @@ type consumerState struct {
 	Consumer string             `json:"consumer"`
 	Position *eventlog.Position `json:"place,omitempty"`  // nil if none was ever committed
 	Failure  eventlog.Failure   `json:"failure,omitzero"` // what the consumer fails at
+	Keeper   string             `json:"keeper,omitempty"` // what has the position that Position is a copy of; "" if this has it
 	Stream   time.Time          `json:"stream,omitzero"`  // when the stream was created that Position belongs to
 	Holder   string             `json:"holder,omitempty"` // the process that has the lease; "" if none has
 	Hold     string             `json:"hold,omitempty"`   // distinguishes the leases of one process
@@ -107,7 +108,7 @@ func (h *hold) acquire(ctx context.Context) (began time.Time, err error) {
 		if err != nil {
 			return err
 		}
-		state := consumerState{Consumer: h.consumer, Position: current.Position, Failure: current.Failure, Stream: info.Created, Holder: processName(), Hold: id, Lease: h.log.lease.String()}
+		state := consumerState{Consumer: h.consumer, Position: current.Position, Failure: current.Failure, Keeper: current.Keeper, Stream: info.Created, Holder: processName(), Hold: id, Lease: h.log.lease.String()}
 		if current.Position != nil {
 			reason, err := check.replacedReason(info, current.Stream, *current.Position)
 			if err != nil {
@@ -201,6 +202,14 @@ func (h *hold) Commit(ctx context.Context, to eventlog.Position) error {
 func (h *hold) SetFailure(ctx context.Context, failure eventlog.Failure) error {
 	failure.Reason = eventlog.CutReason(failure.Reason)
 	return h.write(ctx, func(state *consumerState) { state.Failure = failure })
+}
+
+// Keeper implements [eventlog.KeeperHold].
+func (h *hold) Keeper() string { return h.state.Load().Keeper }
+
+// SetKeeper implements [eventlog.KeeperHold].
+func (h *hold) SetKeeper(ctx context.Context, keeper string) error {
+	return h.write(ctx, func(state *consumerState) { state.Keeper = keeper })
 }
 
 // renew renews the lease. It fails if this process no longer has it.

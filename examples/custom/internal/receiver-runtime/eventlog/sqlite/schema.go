@@ -80,6 +80,7 @@ var migrations = []string{
 	INSERT INTO assumed_schemas (schema, until)
 		SELECT schema, ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0)
 		FROM (SELECT DISTINCT schema FROM events UNION SELECT schema FROM dead_letters)`,
+	`ALTER TABLE consumers ADD COLUMN keeper TEXT NOT NULL DEFAULT ''`, // what has the position that place is a copy of; '': this table
 }
 
 // schemaVersion returns the version of the schema in a file, 0 if it is empty, or

@@ -41,7 +41,7 @@ func (l *fileLog) Stats(ctx context.Context) (eventlog.Stats, error) {
 		if stats.Free, err = freeBytes(ctx, r.Conn, l.path); err != nil {
 			return err
 		}
-		rows, err := r.QueryContext(ctx, `SELECT number, name, ifnull(place, 0), ifnull(failure, '{}'),
+		rows, err := r.QueryContext(ctx, `SELECT number, name, ifnull(place, 0), ifnull(failure, '{}'), keeper,
 			(SELECT count(*) FROM dead_letters WHERE consumer = name),
 			(SELECT recorded FROM events WHERE position > ifnull(place, 0) ORDER BY position LIMIT 1)
 			FROM consumers ORDER BY name`)
@@ -54,7 +54,7 @@ func (l *fileLog) Stats(ctx context.Context) (eventlog.Stats, error) {
 			var consumer eventlog.ConsumerStats
 			var failure []byte
 			var oldest sql.NullString
-			if err := rows.Scan(&number, &consumer.Name, &consumer.Position, &failure, &consumer.Dead, &oldest); err != nil {
+			if err := rows.Scan(&number, &consumer.Name, &consumer.Position, &failure, &consumer.Keeper, &consumer.Dead, &oldest); err != nil {
 				return err
 			}
 			if oldest.Valid {

@@ -107,6 +107,7 @@ type hold struct {
 
 	mu       sync.Mutex
 	position sql.NullInt64
+	keeper   string
 
 	retries retries
 }
@@ -138,7 +139,7 @@ func (l *fileLog) Hold(ctx context.Context, consumer string) (eventlog.Hold, err
 	hold := &hold{log: l, name: consumer, lease: lock}
 	hold.lost, hold.lose = context.WithCancelCause(context.Background())
 	err = l.use(ctx, func(r *reader) error { // now that nobody else commits one
-		err := r.QueryRowContext(ctx, "SELECT place FROM consumers WHERE number = ? AND name = ?", number, consumer).Scan(&hold.position)
+		err := r.QueryRowContext(ctx, "SELECT place, keeper FROM consumers WHERE number = ? AND name = ?", number, consumer).Scan(&hold.position, &hold.keeper)
 		if errors.Is(err, sql.ErrNoRows) { // deleted meanwhile
 			return eventlog.Held(consumer, "")
 		}
@@ -208,6 +209,24 @@ func (h *hold) SetFailure(ctx context.Context, failure eventlog.Failure) error {
 		return err
 	}
 	return h.change(ctx, "UPDATE consumers SET failure = ? WHERE name = ?", string(text), h.name)
+}
+
+// Keeper implements [eventlog.KeeperHold].
+func (h *hold) Keeper() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.keeper
+}
+
+// SetKeeper implements [eventlog.KeeperHold].
+func (h *hold) SetKeeper(ctx context.Context, keeper string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	err := h.change(ctx, "UPDATE consumers SET keeper = ? WHERE name = ?", keeper, h.name)
+	if err == nil {
+		h.keeper = keeper
+	}
+	return err
 }
 
 // PutDead implements [eventlog.Hold].

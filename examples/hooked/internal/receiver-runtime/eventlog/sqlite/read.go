@@ -44,7 +44,7 @@ func (l *fileLog) Read(ctx context.Context, from eventlog.From) iter.Seq2[eventl
 			if err = pages.read(ctx, l); err == nil && len(pages.page) == 0 {
 				return
 			}
-			wanted, err = pages.yield(ctx, yield, err)
+			wanted, err = pages.yield(ctx, l, yield, err)
 		}
 		if err != nil {
 			yield(eventlog.Record{}, err)
@@ -70,7 +70,7 @@ func (l *fileLog) Tail(ctx context.Context, from eventlog.From) iter.Seq2[eventl
 				case <-ctx.Done():
 				}
 			}
-			wanted, err = pages.yield(ctx, yield, err)
+			wanted, err = pages.yield(ctx, l, yield, err)
 		}
 		if err != nil {
 			yield(eventlog.Record{}, err)
@@ -78,15 +78,15 @@ func (l *fileLog) Tail(ctx context.Context, from eventlog.From) iter.Seq2[eventl
 	}
 }
 
-// pager is how far reading has got. While a page is yielded the next one is read
-// already, if there is one.
+// pager is how far reading has got. While a page is yielded, and its events are parsed, the
+// next one is read already, if there is one.
 type pager struct {
 	from       eventlog.From
 	after, end eventlog.Position
-	since      time.Time         // what was recorded before is skipped; zero: nothing
-	page       []eventlog.Record // after the position, from the last read
-	spare      []eventlog.Record // for the next page
-	ahead      chan error        // receives once spare has the next page; nil if nobody reads it
+	since      time.Time  // what was recorded before is skipped; zero: nothing
+	page       [][]byte   // what selectRecords selected after the position, from the last read
+	spare      [][]byte   // for the next page
+	ahead      chan error // receives once spare has the next page; nil if nobody reads it
 }
 
 // read reads the next page.
@@ -99,10 +99,10 @@ func (p *pager) read(ctx context.Context, l *fileLog) (err error) {
 	}
 	if err == nil && len(p.page) > 0 && p.since.IsZero() {
 		p.from.After, p.from.Since = p.after, time.Time{}
-		p.from.LogDeleted(ctx, p.page[0].Position)
+		p.from.LogDeleted(ctx, parsePosition(p.page[0]))
 	}
 	if err == nil && len(p.page) == pageEvents {
-		ahead, after := make(chan error, 1), p.page[pageEvents-1].Position
+		ahead, after := make(chan error, 1), parsePosition(p.page[pageEvents-1])
 		p.ahead = ahead
 		go func() {
 			var err error
@@ -114,22 +114,27 @@ func (p *pager) read(ctx context.Context, l *fileLog) (err error) {
 }
 
 // page reads a page of events into a slice.
-func (l *fileLog) page(ctx context.Context, into []eventlog.Record, after, end eventlog.Position) (page []eventlog.Record, err error) {
+func (l *fileLog) page(ctx context.Context, into [][]byte, after, end eventlog.Position) (page [][]byte, err error) {
 	err = l.use(ctx, func(r *reader) (err error) {
-		page, err = r.page(ctx, into[:0], after, end)
+		page, err = r.page(into[:0], after, end)
 		return err
 	})
 	return page, err
 }
 
-// yield yields the page, while it is wanted and ctx has not ended. If there is an
-// error already it returns that.
-func (p *pager) yield(ctx context.Context, yield func(eventlog.Record, error) bool, err error) (wanted bool, _ error) {
+// yield yields the events of the page, while they are wanted and ctx has not ended. If
+// there is an error already it returns that.
+func (p *pager) yield(ctx context.Context, l *fileLog, yield func(eventlog.Record, error) bool, err error) (wanted bool, _ error) {
 	if err != nil {
 		return true, err
 	}
-	for i := range p.page {
-		record := &p.page[i]
+	for i, selected := range p.page {
+		p.page[i] = nil // whoever reads the event has it now
+		record, err := l.record(ctx, selected)
+		if err != nil {
+			return true, err
+		}
+		p.after = record.Position
 		if !p.since.IsZero() && record.Recorded.Before(p.since) {
 			continue
 		}
@@ -137,17 +142,25 @@ func (p *pager) yield(ctx context.Context, yield func(eventlog.Record, error) bo
 		if ctx.Err() != nil {
 			return true, eventlog.Ended(ctx)
 		}
-		if !yield(*record, nil) {
+		if !yield(record, nil) {
 			return false, nil
 		}
-	}
-	if n := len(p.page); n > 0 {
-		p.after = p.page[n-1].Position
 	}
 	if ctx.Err() != nil {
 		return true, eventlog.Ended(ctx)
 	}
 	return true, nil
+}
+
+// record parses an event that was selected, and finds its version.
+func (l *fileLog) record(ctx context.Context, selected []byte) (record eventlog.Record, err error) {
+	if record, err = parseRecord(selected); err != nil {
+		return record, &eventlog.Error{Kind: eventlog.ErrUnavailable, Cause: fmt.Errorf("the event at position %d: %w", parsePosition(selected), err)}
+	}
+	if l.readers.schemas.setVersion(&record) {
+		return record, nil
+	}
+	return record, l.use(ctx, func(r *reader) error { return r.findVersion(ctx, &record) })
 }
 
 // readers is a pool of connections for reading, with their statements prepared.
@@ -232,14 +245,13 @@ func (l *fileLog) use(ctx context.Context, read func(*reader) error) error {
 	}
 }
 
-// reader is a connection for reading. It uses the driver's statements directly, and
-// makes SQLite put all texts of an event into one: what the driver and database/sql
-// do for each value would take most of the time.
+// reader is a connection for reading. It uses the driver's statements directly: what
+// database/sql does for each value would take most of the time.
 type reader struct {
 	*sql.Conn
 	schemas             *keptSchemas
 	pages, limits, next statement
-	row                 [3]driver.Value
+	row                 [2]driver.Value
 }
 
 func newReader(ctx context.Context, of *readers) (*reader, error) {
@@ -250,8 +262,7 @@ func newReader(ctx context.Context, of *readers) (*reader, error) {
 	r := &reader{Conn: conn, schemas: &of.schemas}
 	err = prepareAll(conn, func(prepare prepareFunc) error {
 		return errors.Join(
-			prepare(&r.pages, `SELECT position, concat_ws(char(0), recorded, `+textList+`), data
-				FROM events WHERE position > ? AND position <= ? ORDER BY position LIMIT ?`),
+			prepare(&r.pages, selectRecords+` WHERE position > ? AND position <= ? ORDER BY position LIMIT ?`),
 			prepare(&r.limits, `SELECT ifnull((SELECT min(position) FROM events), 0), ifnull((SELECT max(position) FROM events), 0)`),
 			prepare(&r.next, `SELECT position, recorded FROM events WHERE position >= ? ORDER BY position LIMIT 1`),
 		)
@@ -294,21 +305,14 @@ func (r *reader) rows(statement statement, each func(row []driver.Value) (more b
 }
 
 // page adds the events after one position, up to another, to a page.
-func (r *reader) page(ctx context.Context, page []eventlog.Record, after, end eventlog.Position) ([]eventlog.Record, error) {
+func (r *reader) page(page [][]byte, after, end eventlog.Position) ([][]byte, error) {
 	bytes := 0
 	err := r.rows(r.pages, func(row []driver.Value) (bool, error) {
-		record := eventlog.Record{Position: eventlog.Position(row[0].(int64))}
-		if err := parseTexts(&record, row[1].(string)); err != nil {
-			return false, fmt.Errorf("the event at position %d: %w", record.Position, err)
-		}
-		record.Data, _ = row[2].([]byte) // nil if it is empty
-		page = append(page, record)
-		bytes += record.Size()
+		selected := row[0].([]byte)
+		page = append(page, selected)
+		bytes += len(selected)
 		return bytes < pageBytes, nil
 	}, int64(after), int64(end), pageEvents)
-	for i := 0; err == nil && i < len(page); i++ {
-		err = r.findVersion(ctx, &page[i])
-	}
 	return page, err
 }
 

@@ -44,15 +44,18 @@ func (l *openLog) Import(ctx context.Context, after eventlog.Position, records [
 }
 
 // Erase implements [eventlog.EraseLog].
-func (l *openLog) Erase(ctx context.Context, source, subject string) (erased eventlog.Erasure, err error) {
+func (l *openLog) Erase(ctx context.Context, source, subject string, positions ...eventlog.Position) (erased eventlog.Erasure, err error) {
 	if err := l.usable(ctx, true); err != nil {
 		return erased, err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.records = slices.Clone(l.records) // whoever reads has the records of before
+	isMeant := func(record *eventlog.Record) bool {
+		return record.Source == source && record.Subject == subject && (len(positions) == 0 || slices.Contains(positions, record.Position))
+	}
 	for i := range l.records {
-		if record := &l.records[i]; record.Source == source && record.Subject == subject && !record.Erased {
+		if record := &l.records[i]; isMeant(record) && !record.Erased {
 			l.bytes -= int64(record.Size())
 			record.Subject, record.Data, record.Traceparent, record.Version, record.Erased = "", nil, "", "", true
 			l.bytes += int64(record.Size())
@@ -61,7 +64,7 @@ func (l *openLog) Erase(ctx context.Context, source, subject string) (erased eve
 	}
 	for _, c := range l.consumers {
 		for position, letter := range c.dead {
-			if letter.Source == source && letter.Subject == subject {
+			if isMeant(&letter.Record) {
 				delete(c.dead, position)
 				erased.Letters++
 			}

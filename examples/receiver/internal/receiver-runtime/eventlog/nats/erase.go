@@ -6,7 +6,6 @@ package nats
 import (
 	"context"
 	"errors"
-	"strconv"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -14,16 +13,10 @@ import (
 	"example.com/receiver/internal/receiver-runtime/eventlog"
 )
 
-// erasedSubject returns the subject of the message that says which event was erased at a
-// sequence. It has the headers of the event without its subject, and no data.
-func (c *config) erasedSubject(sequence uint64) string {
-	return c.consumers() + ".erased." + strconv.FormatUint(sequence, 10)
-}
-
 // Erase implements [eventlog.EraseLog]. A message can't be changed, so the server removes
 // it, and overwrites what it had. What it was is in a message of its own, by which an event
 // that is sent again is known within the window. Reading passes over the position.
-func (l *streamLog) Erase(ctx context.Context, source, subject string) (erased eventlog.Erasure, err error) {
+func (l *streamLog) Erase(ctx context.Context, source, subject string, positions ...eventlog.Position) (erased eventlog.Erasure, err error) {
 	if err := l.usable(ctx, true); err != nil {
 		return erased, err
 	}
@@ -32,6 +25,13 @@ func (l *streamLog) Erase(ctx context.Context, source, subject string) (erased e
 		return erased, err
 	}
 	one := &eventlog.Event{Source: source, Subject: subject}
+	at := map[eventlog.Position]bool{}
+	for _, position := range positions {
+		at[position] = true
+	}
+	isMeant := func(record *eventlog.Record) bool {
+		return record.Source == source && record.Subject == subject && (len(at) == 0 || at[record.Position])
+	}
 	for next := uint64(1); ; {
 		var message *storedMessage
 		err := l.do(ctx, func(ctx context.Context) (err error) {
@@ -46,7 +46,7 @@ func (l *streamLog) Erase(ctx context.Context, source, subject string) (erased e
 		}
 		next = message.sequence + 1
 		record, err := parseRecord(message.sequence, message.time, message.header, message.data)
-		if err != nil || record.Erased || record.Source != source || record.Subject != subject {
+		if err != nil || record.Erased || !isMeant(&record) {
 			continue
 		}
 		if err := l.eraseOne(ctx, &record); err != nil {
@@ -58,7 +58,7 @@ func (l *streamLog) Erase(ctx context.Context, source, subject string) (erased e
 		if err != nil {
 			return erased, err
 		}
-		if letter.Source == source && letter.Subject == subject {
+		if isMeant(&letter.Record) {
 			count, err := l.Discard(ctx, letter.Consumer, letter.Position)
 			if err != nil {
 				return erased, err

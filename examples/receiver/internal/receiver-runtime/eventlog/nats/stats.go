@@ -120,7 +120,7 @@ func (l *streamLog) consumerStates(ctx context.Context) (states []consumerState,
 // stats returns the figures of a consumer, given the stream of the events, which
 // was asked for after the state.
 func (s consumerState) stats(events *jetstream.StreamInfo, dead map[string]int64) eventlog.ConsumerStats {
-	consumer := eventlog.ConsumerStats{Name: s.Consumer, Holder: s.Holder, Dead: dead[subjectToken(s.Consumer)], Failure: s.Failure}
+	consumer := eventlog.ConsumerStats{Name: s.Consumer, Holder: s.Holder, Dead: dead[subjectToken(s.Consumer)], Failure: s.Failure, Keeper: s.Keeper}
 	if s.Position != nil && replacedReason(events, s.Stream, *s.Position) == "" { // otherwise it will begin with the first event again
 		consumer.Position = *s.Position
 	}

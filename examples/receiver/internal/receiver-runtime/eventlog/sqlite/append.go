@@ -26,6 +26,10 @@ const (
 	maxCommitBytes    = 8 << 20
 )
 
+// fullCommit is how many appends a transaction should have for its sync to be worth it, if
+// so many come.
+const fullCommit = 64
+
 // Append implements [eventlog.Log]. Appends that come while others are being
 // committed share the next transaction. Up to 8192 of them, with 64 MiB of events,
 // may wait for it; for more the error is [eventlog.ErrFull], at once.
@@ -210,10 +214,21 @@ func (a *appender) run() {
 			batch[i] = nil
 		}
 		// Callers that were answered often have more to append: what they queue now
-		// is in the next transaction, not in the one after it.
-		runtime.Gosched()
+		// is in the next transaction, not in the one after it. Unless so many others
+		// wait that to insert theirs takes about as long as to sync it: these go
+		// first, while another core runs the callers.
+		if !a.waits(fullCommit) {
+			runtime.Gosched()
+		}
 	}
 	a.err = a.writer.close()
+}
+
+// waits reports whether at least a number of appends wait.
+func (a *appender) waits(appends int) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.waiting) >= appends
 }
 
 // observe notes a commit of a batch.

@@ -19,6 +19,8 @@ import (
 	"example.com/receiver/internal/receiver-runtime/eventlog"
 )
 
+func init() { eventlog.RegisterRestorer(restore, "sqlite") }
+
 // Backup implements [eventlog.FileLog]. It reads in one transaction, beside which appends
 // go on; SQLite's backup API would begin again whenever another process commits. What was
 // deleted from the log is in no page of the backup.
@@ -249,9 +251,6 @@ func setAside(path string) error {
 // stamp returns a time as the names of files have it.
 func stamp(t time.Time) string { return t.UTC().Format("20060102T150405.000000000Z") }
 
-// restoreFile returns the file whose lock says that a log is being restored.
-func restoreFile(path string) string { return path + "-restore" }
-
 // restore is the [eventlog.Restorer] of this engine.
 func restore(ctx context.Context, url, backup string) (before string, err error) {
 	path, parameters, err := parseURL(url)
@@ -299,14 +298,6 @@ func restore(ctx context.Context, url, backup string) (before string, err error)
 		return "", err
 	}
 	return before, nil
-}
-
-// refuseRestoring returns an error while a log is being restored.
-func refuseRestoring(ctx context.Context, path string) error {
-	if holder := leaseHolder(ctx, restoreFile(path)); holder != "" {
-		return plainErrorf("%s: %s is restoring this log; start again when it has ended", path, holder)
-	}
-	return nil
 }
 
 var _ eventlog.FileLog = (*fileLog)(nil)

@@ -6,6 +6,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"slices"
 	"time"
 
 	"example.com/receiver/internal/receiver-runtime/eventlog"
@@ -23,7 +24,56 @@ const (
 
 // Erase implements [eventlog.EraseLog]. What it erases is overwritten in the file, and the
 // write-ahead log, which may have it too, is moved there and emptied.
-func (l *fileLog) Erase(ctx context.Context, source, subject string) (erased eventlog.Erasure, err error) {
+func (l *fileLog) Erase(ctx context.Context, source, subject string, positions ...eventlog.Position) (erased eventlog.Erasure, err error) {
+	if len(positions) == 0 {
+		erased.Events, err = l.eraseAll(ctx, source, subject)
+	}
+	for some := range slices.Chunk(positions, eraseEvents) {
+		var found []int64
+		for _, position := range some {
+			at, err := l.positionsOf(ctx, source, subject, position-1, position)
+			if err != nil {
+				return erased, err
+			}
+			found = append(found, at...)
+		}
+		if err := l.erase(ctx, found); err != nil {
+			return erased, err
+		}
+		erased.Events += int64(len(found))
+	}
+	if err != nil {
+		return erased, err
+	}
+	err = l.overwriting(ctx, func(conn *sql.Conn) error {
+		erased.Letters = 0
+		remove := func(condition string, values ...any) error {
+			result, err := conn.ExecContext(ctx, "DELETE FROM dead_letters WHERE source = ? AND subject = ?"+condition, append([]any{source, subject}, values...)...)
+			if err != nil {
+				return err
+			}
+			count, err := result.RowsAffected()
+			erased.Letters += count
+			return err
+		}
+		if len(positions) == 0 {
+			return remove("")
+		}
+		for _, position := range positions {
+			if err := remove(" AND position = ?", int64(position)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return erased, err
+	}
+	return erased, l.emptyWAL(ctx)
+}
+
+// eraseAll erases the events of a source that have a subject.
+func (l *fileLog) eraseAll(ctx context.Context, source, subject string) (erased int64, err error) {
 	var after, end eventlog.Position
 	err = l.use(ctx, func(r *reader) (err error) {
 		after, end, err = r.ends()
@@ -39,24 +89,11 @@ func (l *fileLog) Erase(ctx context.Context, source, subject string) (erased eve
 			last = eventlog.Position(found[eraseEvents-1])
 		}
 		if err = l.erase(ctx, found); err == nil {
-			erased.Events += int64(len(found))
+			erased += int64(len(found))
 			after = last
 		}
 	}
-	if err != nil {
-		return erased, err
-	}
-	err = l.overwriting(ctx, func(conn *sql.Conn) error {
-		result, err := conn.ExecContext(ctx, "DELETE FROM dead_letters WHERE source = ? AND subject = ?", source, subject)
-		if err == nil {
-			erased.Letters, err = result.RowsAffected()
-		}
-		return err
-	})
-	if err != nil {
-		return erased, err
-	}
-	return erased, l.emptyWAL(ctx)
+	return erased, err
 }
 
 // positionsOf returns the positions of the first events to erase between two others.

@@ -164,20 +164,27 @@ type assumedSchema struct {
 
 // findVersion sets the version of an event that was read, which has the number of it.
 func (r *reader) findVersion(ctx context.Context, record *eventlog.Record) error {
-	number := record.Version
-	if record.Erased {
-		record.Version = ""
+	if r.schemas.setVersion(record) {
 		return nil
 	}
-	version, known := r.schemas.version(number, record)
-	if !known {
-		if err := r.readSchemas(ctx); err != nil {
-			return err
-		}
-		version = r.schemas.orMissing(number, record)
+	if err := r.readSchemas(ctx); err != nil {
+		return err
 	}
-	record.Version = version
+	record.Version = r.schemas.orMissing(record.Version, record)
 	return nil
+}
+
+// setVersion does what findVersion does, if the schemas with that number are known.
+func (s *keptSchemas) setVersion(record *eventlog.Record) (known bool) {
+	if record.Erased {
+		record.Version = ""
+		return true
+	}
+	version, known := s.version(record.Version, record)
+	if known {
+		record.Version = version
+	}
+	return known
 }
 
 // orMissing returns what version does, after all schemas were read. If there is none with

@@ -67,10 +67,7 @@ type fileLog struct {
 	closingErr error
 }
 
-func init() {
-	eventlog.Register(open, "sqlite")
-	eventlog.RegisterRestorer(restore, "sqlite")
-}
+func init() { eventlog.Register(open, "sqlite") }
 
 func open(ctx context.Context, url string, mode eventlog.Mode) (eventlog.Log, error) {
 	path, parameters, err := parseURL(url)

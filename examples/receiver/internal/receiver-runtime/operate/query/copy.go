@@ -21,7 +21,7 @@ func (db *DB) copy(ctx context.Context, log eventlog.Log, events Range, progress
 		return from, err
 	}
 	db.remove = func() error { return os.RemoveAll(dir) }
-	if err := db.open(filepath.Join(dir, "events.db"), "rwc"); err != nil {
+	if err := db.open(ctx, filepath.Join(dir, "events.db"), "rwc"); err != nil {
 		return from, err
 	}
 	for _, statement := range []string{
@@ -31,14 +31,14 @@ func (db *DB) copy(ctx context.Context, log eventlog.Log, events Range, progress
 			schema TEXT, version INTEGER, traceparent TEXT, data BLOB)`,
 		"BEGIN",
 	} {
-		if _, err := db.pool.ExecContext(ctx, statement); err != nil {
+		if _, err := db.conn.ExecContext(ctx, statement); err != nil {
 			return from, err
 		}
 	}
 	// SQLite has the file open, so on most systems it can be removed now, and is gone however
 	// this program ends.
 	_ = os.RemoveAll(dir)
-	insert, err := db.pool.PrepareContext(ctx, "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+	insert, err := db.conn.PrepareContext(ctx, "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
 	if err != nil {
 		return from, err
 	}
@@ -56,6 +56,9 @@ func (db *DB) copy(ctx context.Context, log eventlog.Log, events Range, progress
 			number = int64(len(numbers))
 			numbers[record.Version] = number
 		}
+		if record.Erased {
+			number = erasedVersion
+		}
 		_, err := insert.ExecContext(ctx, int64(record.Position), record.Recorded.UTC().Format(timeFormat), record.Source, record.ID, record.Type,
 			record.Subject, record.Time.UTC().Format(timeFormat), record.Schema, number, record.Traceparent, record.Data)
 		if err != nil {
@@ -66,7 +69,7 @@ func (db *DB) copy(ctx context.Context, log eventlog.Log, events Range, progress
 		}
 	}
 	from.versions, err = versionsOf(ctx, log, numbers)
-	_, commitErr := db.pool.ExecContext(ctx, "COMMIT")
+	_, commitErr := db.conn.ExecContext(ctx, "COMMIT")
 	return from, errors.Join(err, commitErr)
 }
 

@@ -23,6 +23,16 @@ import (
 // takes '50' for greater than 100; Timestamps have a fixed width, and Durations are
 // seconds; and what has no presence is there, with its default, like in columns.
 
+// JSON returns the JSON of a field's value, or of an element of it.
+func JSON(field protoreflect.FieldDescriptor, value protoreflect.Value) ([]byte, error) {
+	switch value.Interface().(type) {
+	case protoreflect.List, protoreflect.Map:
+		return appendField(nil, field, value)
+	default:
+		return appendValue(nil, field, value)
+	}
+}
+
 // appendMessage appends the JSON of a message.
 func appendMessage(text []byte, message protoreflect.Message) (_ []byte, err error) {
 	switch name := message.Descriptor().FullName(); name {

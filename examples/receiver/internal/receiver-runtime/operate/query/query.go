@@ -40,8 +40,11 @@ type DB struct {
 	Views []View // by their names
 
 	pool   *sql.DB
+	conn   *sql.Conn         // the views are of the connection, and the pool would close it once a query was interrupted
 	fields []*field          // by the index that event_field is given
 	whole  map[string]*field // messages, by the schema that events have
+	pace   *pace             // of queries beside a server; nil: they need none
+	watch  *sql.DB           // by which the pace is found
 	remove func() error      // removes the temporary copy, if there is one
 }
 
@@ -56,9 +59,12 @@ func Open(ctx context.Context, log eventlog.Log, events Range, progress func(cop
 	}()
 	source := source{table: "main.events"}
 	if file, ok := log.(interface{ File() string }); ok {
-		if err := db.open(file.File(), "ro"); err != nil {
+		if err := db.open(ctx, file.File(), "ro"); err != nil {
 			return nil, err
 		}
+		db.watch = newPool(&sqlite.Driver{}, file.File(), "ro")
+		db.pace = &pace{now: time.Now, sleep: time.Sleep, appended: commits(db.watch)}
+		source.pacing = pacing + " AND "
 		source.versions, err = db.versions(ctx)
 	} else {
 		source, err = db.copy(ctx, log, events, progress)
@@ -70,15 +76,19 @@ func Open(ctx context.Context, log eventlog.Log, events Range, progress func(cop
 		return nil, err
 	}
 	// Now nothing changes any longer, not even in files that a query attaches.
-	_, err = db.pool.ExecContext(ctx, "PRAGMA query_only = 1")
+	_, err = db.conn.ExecContext(ctx, "PRAGMA query_only = 1")
 	return db, err
 }
 
 // source is a table of events, with the columns that the events of a SQLite log have.
 type source struct {
 	table    string
+	pacing   string // the beginning of a condition that makes the query pause
 	versions []namedVersion
 }
+
+// erasedVersion is what events have in place of a version if they are erased.
+const erasedVersion = -1
 
 // namedVersion is a version and the schema that events have with it.
 type namedVersion struct {
@@ -110,25 +120,32 @@ func (c connector) Connect(context.Context) (driver.Conn, error) { return c.driv
 func (c connector) Driver() driver.Driver                        { return c.driver }
 
 // open opens a file. Its one connection has the views.
-func (db *DB) open(path, mode string) error {
+func (db *DB) open(ctx context.Context, path, mode string) error {
 	functions := &sqlite.Driver{}
 	// They get views of SQLite's memory, and keep nothing of it: copying the data of each
 	// event would cost a tenth of a query.
 	err := errors.Join(
 		functions.RegisterFunction("event_field", &sqlite.FunctionImpl{NArgs: 3, Deterministic: true, VolatileArgs: true, Scalar: db.eventField}),
-		functions.RegisterFunction("event_data", &sqlite.FunctionImpl{NArgs: 3, Deterministic: true, VolatileArgs: true, Scalar: db.eventData}))
+		functions.RegisterFunction("event_data", &sqlite.FunctionImpl{NArgs: 3, Deterministic: true, VolatileArgs: true, Scalar: db.eventData}),
+		functions.RegisterFunction("event_pause", &sqlite.FunctionImpl{NArgs: 1, VolatileArgs: true, Scalar: db.eventPause}))
 	if err != nil {
 		return err
 	}
+	db.pool = newPool(functions, path, mode)
+	db.conn, err = db.pool.Conn(ctx)
+	return err
+}
+
+// newPool returns a pool of one connection to a file.
+func newPool(driver *sqlite.Driver, path, mode string) *sql.DB {
 	slashed := filepath.ToSlash(path)
 	if !strings.HasPrefix(slashed, "/") {
 		slashed = "/" + slashed
 	}
 	uri := url.URL{Scheme: "file", Path: slashed, RawQuery: "mode=" + mode + "&_pragma=busy_timeout(5000)"}
-	db.pool = sql.OpenDB(connector{functions, uri.String()})
-	db.pool.SetMaxOpenConns(1)
-	db.pool.SetMaxIdleConns(1) // for ever: views are of the connection
-	return nil
+	pool := sql.OpenDB(connector{driver, uri.String()})
+	pool.SetMaxOpenConns(1)
+	return pool
 }
 
 // eventField is the function event_field(data, version, index) of SQL.
@@ -143,6 +160,9 @@ func (db *DB) eventData(_ *sqlite.FunctionContext, args []driver.Value) (driver.
 	data, _ := args[0].([]byte)
 	version, _ := args[1].(int64)
 	schema, _ := args[2].(string)
+	if version == erasedVersion {
+		return nil, nil
+	}
 	whole := db.whole[schema]
 	if whole == nil {
 		whole = &field{read: func([]byte) (driver.Value, error) {
@@ -161,12 +181,12 @@ func (db *DB) makeViews(ctx context.Context, source source, condition string) er
 		db.whole[schema] = known.whole()
 	}
 	all := "CREATE TEMP VIEW events AS SELECT position, recorded, source, id, type, subject, time, schema, traceparent, " +
-		"event_data(data, version, schema) AS data FROM " + source.table + " WHERE true" + condition
-	if _, err := db.pool.ExecContext(ctx, all); err != nil {
+		fmt.Sprintf("version = %d AS erased, ", erasedVersion) + "event_data(data, version, schema) AS data FROM " + source.table + " WHERE " + source.pacing + "true" + condition
+	if _, err := db.conn.ExecContext(ctx, all); err != nil {
 		return err
 	}
 	for _, view := range db.Views {
-		if _, err := db.pool.ExecContext(ctx, view.definition(source.table, condition, len(db.fields))); err != nil {
+		if _, err := db.conn.ExecContext(ctx, view.definition(source, condition, len(db.fields))); err != nil {
 			return fmt.Errorf("the view of %s: %w", view.Message, err)
 		}
 		db.fields = append(db.fields, view.fields...)
@@ -222,9 +242,12 @@ func makeTables(versions []namedVersion) (views []View, of map[string]*message) 
 	return views, of
 }
 
-// Query runs a query.
+// Query runs a query. It pauses again and again while others append to the log.
 func (db *DB) Query(ctx context.Context, query string) (*sql.Rows, error) {
-	return db.pool.QueryContext(ctx, query)
+	if db.pace != nil {
+		db.pace.start()
+	}
+	return db.conn.QueryContext(ctx, query)
 }
 
 // Unread returns what could not be read in queries so far, and was NULL: the column of the
@@ -263,9 +286,14 @@ func (f *failures) sentence(column string) string {
 
 // Close closes the DB, and removes the temporary copy of events if it has one.
 func (db *DB) Close() error {
-	var err error
-	if db.pool != nil {
-		err = db.pool.Close()
+	var errs []error
+	if db.conn != nil {
+		errs = append(errs, db.conn.Close())
 	}
-	return errors.Join(err, db.remove())
+	for _, pool := range []*sql.DB{db.pool, db.watch} {
+		if pool != nil {
+			errs = append(errs, pool.Close())
+		}
+	}
+	return errors.Join(append(errs, db.remove())...)
 }

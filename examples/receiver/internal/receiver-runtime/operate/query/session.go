@@ -115,7 +115,8 @@ func (s *Session) printSchema(names []string) error {
 		}
 	}
 	events := View{Name: "events", Message: "events of all types", Columns: append(slices.Clone(attributes),
-		Column{"schema", "TEXT", "full name of the message"}, Column{"traceparent", "TEXT", ""}, Column{"data", "JSON", "the message"})}
+		Column{"schema", "TEXT", "full name of the message"}, Column{"traceparent", "TEXT", ""}, Column{"erased", "INTEGER", "bool"},
+		Column{"data", "JSON", "the message; NULL if it is erased"})}
 	for _, view := range append([]View{events}, s.DB.Views...) {
 		if len(names) > 0 && !slices.Contains(names, view.Name) {
 			continue

@@ -16,7 +16,7 @@ import (
 // versions reads the versions that a SQLite log keeps, by the numbers that its events have.
 // An event without one has the version that is assumed.
 func (db *DB) versions(ctx context.Context) (versions []namedVersion, err error) {
-	rows, err := db.pool.QueryContext(ctx, `SELECT number, name, name, version, files FROM main.schemas
+	rows, err := db.conn.QueryContext(ctx, `SELECT number, name, name, version, files FROM main.schemas
 		UNION ALL
 		SELECT 0, assumed_schemas.schema, name, version, files FROM main.assumed_schemas JOIN main.schemas USING (number)`)
 	if err != nil {

@@ -41,11 +41,21 @@ var attributes = []Column{
 // NULL.
 var Attributes = len(attributes)
 
+// Field returns what the field of the nth column is, in this program or else in the last
+// version, and then in each version that has it. It returns nil for an attribute.
+func (v *View) Field(column int) []protoreflect.FieldDescriptor {
+	if column < len(attributes) {
+		return nil
+	}
+	return v.fields[column-len(attributes)].known
+}
+
 // field is a field of a message, as each version of it has it. What a field is called and
 // what it is may have changed; its number is what it is known by.
 type field struct {
-	read     reader           // in events of versions that don't have it, or are not known
-	versions map[int64]reader // by their numbers in the log
+	known    []protoreflect.FieldDescriptor // what it is, the current one first
+	read     reader                         // in events of versions that don't have it, or are not known
+	versions map[int64]reader               // by their numbers in the log
 	failed   failures
 }
 
@@ -89,12 +99,13 @@ func (v *View) addField(number protoreflect.FieldNumber, current protoreflect.Me
 		}
 	}
 	read, kind := newReader(known)
-	added := &field{read: read, versions: map[int64]reader{}}
+	added := &field{known: []protoreflect.FieldDescriptor{known}, read: read, versions: map[int64]reader{}}
 	for _, version := range versions {
 		was := version.message.Fields().ByNumber(number)
 		if was == nil {
 			continue // what it has of the number is from a newer program
 		}
+		added.known = append(added.known, was)
 		var before string
 		added.versions[version.number], before = newReader(was)
 		if before != kind || kind != "JSON" && was.Enum() == nil && about(was) != about(known) {
@@ -150,9 +161,10 @@ func elementType(field protoreflect.FieldDescriptor) string {
 	}
 }
 
-// definition returns the statement that makes a view of a table of events. The function
-// event_field gets the index of the view's first field, and the following ones.
-func (v *View) definition(table, condition string, first int) string {
+// definition returns the statement that makes a view of a table of events: of those that
+// are not erased, which would have the default in each column. The function event_field
+// gets the index of the view's first field, and the following ones.
+func (v *View) definition(from source, condition string, first int) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "CREATE TEMP VIEW %s AS SELECT ", quoted(v.Name))
 	for i, column := range v.Columns {
@@ -175,7 +187,7 @@ func (v *View) definition(table, condition string, first int) string {
 	for i, schema := range v.schemas {
 		names[i] = literal(schema)
 	}
-	fmt.Fprintf(&text, " FROM %s WHERE schema IN (%s)%s", table, strings.Join(names, ", "), condition)
+	fmt.Fprintf(&text, " FROM %s WHERE %sschema IN (%s) AND version <> %d%s", from.table, from.pacing, strings.Join(names, ", "), erasedVersion, condition)
 	return text.String()
 }
 

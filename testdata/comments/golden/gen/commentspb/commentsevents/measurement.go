@@ -6,12 +6,10 @@ package commentsevents
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"iter"
 	"time"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
-	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog/into"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/comments/golden/gen/commentspb"
 )
@@ -61,16 +59,8 @@ func OnMeasurement(handle func(context.Context, Stored[*commentspb.Measurement])
 
 // ConsumeMeasurementBatches is [Log.Consume] for a handler that takes several
 // events of this type at once. If it returns an error, each of these events is
-// tried again alone.
+// tried again alone. One whose effects are in a database can have each exactly
+// once: see [Log.Store].
 func (l *Log) ConsumeMeasurementBatches(ctx context.Context, name string, handle func(context.Context, []Stored[*commentspb.Measurement]) error, options ...ConsumeOption) error {
 	return eventlog.ConsumeMessageBatches(ctx, l.store, name, handle, options...)
-}
-
-// ConsumeMeasurementInto is [Log.ConsumeMeasurementBatches] for a handler that
-// works in a database: PostgreSQL, MySQL, MariaDB or SQLite. What it does with
-// tx has effect exactly once for each event, because the position of the
-// consumer is kept there too, in the table event_consumers, and changes in the
-// same transaction. The handler must not commit tx, nor roll it back.
-func (l *Log) ConsumeMeasurementInto(ctx context.Context, db *sql.DB, name string, handle func(context.Context, *sql.Tx, []Stored[*commentspb.Measurement]) error, options ...ConsumeOption) error {
-	return into.ConsumeMessages(ctx, l.store, db, name, handle, options...)
 }

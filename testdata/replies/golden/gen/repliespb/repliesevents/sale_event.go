@@ -6,11 +6,9 @@ package repliesevents
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"iter"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
-	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog/into"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/replies/golden/gen/repliespb"
 )
@@ -57,16 +55,8 @@ func OnSaleEvent(handle func(context.Context, Stored[*repliespb.SaleEvent]) erro
 
 // ConsumeSaleEventBatches is [Log.Consume] for a handler that takes several
 // events of this type at once. If it returns an error, each of these events is
-// tried again alone.
+// tried again alone. One whose effects are in a database can have each exactly
+// once: see [Log.Store].
 func (l *Log) ConsumeSaleEventBatches(ctx context.Context, name string, handle func(context.Context, []Stored[*repliespb.SaleEvent]) error, options ...ConsumeOption) error {
 	return eventlog.ConsumeMessageBatches(ctx, l.store, name, handle, options...)
-}
-
-// ConsumeSaleEventInto is [Log.ConsumeSaleEventBatches] for a handler that
-// works in a database: PostgreSQL, MySQL, MariaDB or SQLite. What it does with
-// tx has effect exactly once for each event, because the position of the
-// consumer is kept there too, in the table event_consumers, and changes in the
-// same transaction. The handler must not commit tx, nor roll it back.
-func (l *Log) ConsumeSaleEventInto(ctx context.Context, db *sql.DB, name string, handle func(context.Context, *sql.Tx, []Stored[*repliespb.SaleEvent]) error, options ...ConsumeOption) error {
-	return into.ConsumeMessages(ctx, l.store, db, name, handle, options...)
 }

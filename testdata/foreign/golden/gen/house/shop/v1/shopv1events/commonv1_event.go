@@ -6,11 +6,9 @@ package shopv1events
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"iter"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
-	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog/into"
 
 	commonv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/foreign/golden/gen/house/common/v1"
 )
@@ -57,16 +55,8 @@ func OnCommonv1Event(handle func(context.Context, Stored[*commonv1.Event]) error
 
 // ConsumeCommonv1EventBatches is [Log.Consume] for a handler that takes several
 // events of this type at once. If it returns an error, each of these events is
-// tried again alone.
+// tried again alone. One whose effects are in a database can have each exactly
+// once: see [Log.Store].
 func (l *Log) ConsumeCommonv1EventBatches(ctx context.Context, name string, handle func(context.Context, []Stored[*commonv1.Event]) error, options ...ConsumeOption) error {
 	return eventlog.ConsumeMessageBatches(ctx, l.store, name, handle, options...)
-}
-
-// ConsumeCommonv1EventInto is [Log.ConsumeCommonv1EventBatches] for a handler
-// that works in a database: PostgreSQL, MySQL, MariaDB or SQLite. What it does
-// with tx has effect exactly once for each event, because the position of the
-// consumer is kept there too, in the table event_consumers, and changes in the
-// same transaction. The handler must not commit tx, nor roll it back.
-func (l *Log) ConsumeCommonv1EventInto(ctx context.Context, db *sql.DB, name string, handle func(context.Context, *sql.Tx, []Stored[*commonv1.Event]) error, options ...ConsumeOption) error {
-	return into.ConsumeMessages(ctx, l.store, db, name, handle, options...)
 }

@@ -30,6 +30,13 @@ type Store = eventlog.Log
 // New returns a Log of the events in store.
 func New(store Store) *Log { return &Log{store: store} }
 
+// Store returns the store, as functions of the runtime take it, such as ConsumeMessages of the package
+//
+//	github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog/into
+//
+// for handlers that work in a database: each event has its effect there exactly once.
+func (l *Log) Store() Store { return l.store }
+
 // Open opens the store at a URL, such as "sqlite:data/events.db". Other processes
 // may have it open too.
 func Open(ctx context.Context, url string) (*Log, error) {

@@ -6,11 +6,9 @@ package fleetevents
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"iter"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
-	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog/into"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/two-files/golden/gen/fleet/v2beta1/fleetpb"
 )
@@ -59,16 +57,8 @@ func OnReading_StateEvent(handle func(context.Context, Stored[*fleetpb.Reading_S
 
 // ConsumeReading_StateEventBatches is [Log.Consume] for a handler that takes
 // several events of this type at once. If it returns an error, each of these
-// events is tried again alone.
+// events is tried again alone. One whose effects are in a database can have
+// each exactly once: see [Log.Store].
 func (l *Log) ConsumeReading_StateEventBatches(ctx context.Context, name string, handle func(context.Context, []Stored[*fleetpb.Reading_StateEvent]) error, options ...ConsumeOption) error {
 	return eventlog.ConsumeMessageBatches(ctx, l.store, name, handle, options...)
-}
-
-// ConsumeReading_StateEventInto is [Log.ConsumeReading_StateEventBatches] for a
-// handler that works in a database: PostgreSQL, MySQL, MariaDB or SQLite. What
-// it does with tx has effect exactly once for each event, because the position
-// of the consumer is kept there too, in the table event_consumers, and changes
-// in the same transaction. The handler must not commit tx, nor roll it back.
-func (l *Log) ConsumeReading_StateEventInto(ctx context.Context, db *sql.DB, name string, handle func(context.Context, *sql.Tx, []Stored[*fleetpb.Reading_StateEvent]) error, options ...ConsumeOption) error {
-	return into.ConsumeMessages(ctx, l.store, db, name, handle, options...)
 }
