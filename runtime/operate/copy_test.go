@@ -259,7 +259,7 @@ func TestRefusedRequestsAreErasedToo(t *testing.T) {
 		var out bytes.Buffer
 		err := Events(t.Context(), "shop-server", []string{"erase", "--source", "shop", "--subject", "jerry"}, func(name string) string {
 			return map[string]string{"SHOP_SERVER_EVENTS": url, "SHOP_SERVER_KEEP_REJECTED": kept}[name]
-		}, &out)
+		}, &out, Backup)
 		return out.String(), err
 	}
 	if _, err := erase("sqlite:" + t.TempDir() + "/missing.db"); err == nil || !strings.Contains(err.Error(), "nothing is erased: --keep-rejected") {

@@ -283,7 +283,7 @@ func TestAFileHasOneMessage(t *testing.T) {
 // An event that is erased would be a row with the default in each column.
 func TestErasedEventsAreNotInAFile(t *testing.T) {
 	url := appendEvents(t, "OrderEvent", "amount: 5", "amount: 6")
-	if err := operate.Events(t.Context(), "shop-server", []string{"erase", "--events", url, "--source", "shop", "--subject", "a"}, func(string) string { return "" }, &bytes.Buffer{}); err != nil {
+	if err := operate.Events(t.Context(), "shop-server", []string{"erase", "--events", url, "--source", "shop", "--subject", "a"}, func(string) string { return "" }, &bytes.Buffer{}, operate.Backup); err != nil {
 		t.Fatal(err)
 	}
 	if rows := numRows(t, url); rows != 1 {
