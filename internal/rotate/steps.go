@@ -52,12 +52,18 @@ func rotation(n int, hangUp bool) []step {
 	}
 }
 
-// trust replaces the CAs, of the server and then of the callers.
+// trust replaces the CAs, of the server and then of the callers, and waits until these use them.
 func (s *stage) trust(cas []byte) (time.Duration, string, error) {
 	took, err := s.untilLogged(readAgain, func() error {
 		return s.served.swap(s.served.with(map[string][]byte{"ca.crt": cas}))
 	})
-	return took, "", errors.Join(err, s.called.swap(s.called.with(map[string][]byte{"ca.crt": cas})))
+	err = errors.Join(err, s.called.swap(s.called.with(map[string][]byte{"ca.crt": cas})))
+	// A caller that has read the file before may be in its handshake still, on a busy machine.
+	before, _ := s.callers.now()
+	return took, "", errors.Join(err, waitFor("more calls", func() bool {
+		calls, _ := s.callers.now()
+		return calls >= before+100
+	}))
 }
 
 // show replaces the certificates, and waits until a caller meets that of the server.
