@@ -71,9 +71,9 @@ func profile() (text []byte, failed, err error) {
 	if err := errors.Join(os.Chmod(dir, 0o755), os.Mkdir(counters, 0o755), os.Chmod(counters, 0o777)); err != nil {
 		return nil, nil, err
 	}
-	test := exec.Command("go", "test", "-count=1", "-timeout=30m", "-vet=off", "-cover", "-coverpkg="+measured,
+	// go test has tests, and the programs that they start, count in a folder that it deletes.
+	test := exec.Command("go", "test", "-count=1", "-timeout=30m", "-vet=off", "-cover", "-coverpkg="+measured, "-exec=env GOCOVERDIR="+counters,
 		"./cmd/...", "./internal/...", "./runtime/...", "-args", "-test.gocoverdir="+counters)
-	test.Env = append(os.Environ(), "GOCOVERDIR="+counters)
 	test.Stdout, test.Stderr = os.Stderr, os.Stderr
 	if err := test.Run(); err != nil {
 		failed = fmt.Errorf("go test: %w", err)
