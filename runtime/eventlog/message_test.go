@@ -121,8 +121,9 @@ func TestATailPassesOverWhatItCannotRead(t *testing.T) {
 	}
 	var counts []string
 	for line := range strings.Lines(logged.String()) {
-		_, count, _ := strings.Cut(strings.TrimSpace(line), ` count=`)
-		counts = append(counts, count)
+		if _, count, ok := strings.Cut(strings.TrimSpace(line), ` count=`); ok { // else it is of another test's log, which is being looked through
+			counts = append(counts, count)
+		}
 	}
 	if !slices.Equal(counts, []string{"1", "10"}) || !strings.Contains(logged.String(), "the event at position 1 is not a google.protobuf.BytesValue") {
 		t.Errorf("it logs\n%s", &logged)
