@@ -94,7 +94,8 @@ func (e Engine) erases(t *testing.T) {
 		t.Errorf("%+v was erased of others, %v", some, err)
 	}
 	hold := mustHold(t, log, "mailer")
-	for _, record := range mustRead(t, log, eventlog.From{})[:3] {
+	read := mustRead(t, log, eventlog.From{})
+	for _, record := range read[:3] {
 		if err := hold.PutDead(within(t), eventlog.DeadLetter{Record: record, Tries: 1, Reason: "no", GaveUp: time.Now()}); err != nil {
 			t.Fatal(err)
 		}
@@ -121,6 +122,14 @@ func (e Engine) erases(t *testing.T) {
 		if record.Erased != isErased || isErased && (record.Subject != "" || len(record.Data) > 0 || record.Schema == "") || !isErased && len(record.Data) == 0 {
 			t.Errorf("the log has %+v", record)
 		}
+	}
+	for _, record := range read { // as consumers do that read them before
+		if err := hold.PutDead(within(t), eventlog.DeadLetter{Record: record, Tries: 1, Reason: "no", GaveUp: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if dead := letters(t, log, ""); len(dead) != 2 || dead[0].ID != "other" || dead[1].ID != "elsewhere" {
+		t.Errorf("the dead letters are %+v, want those of events that are not erased", dead)
 	}
 	sent := event("a")
 	sent.Data = []byte("with another encoding")

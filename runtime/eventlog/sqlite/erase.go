@@ -47,7 +47,14 @@ func (l *fileLog) Erase(ctx context.Context, source, subject string, positions .
 	err = l.overwriting(ctx, func(conn *sql.Conn) error {
 		erased.Letters = 0
 		remove := func(condition string, values ...any) error {
-			result, err := conn.ExecContext(ctx, "DELETE FROM dead_letters WHERE source = ? AND subject = ?"+condition, append([]any{source, subject}, values...)...)
+			condition, values = "FROM dead_letters WHERE source = ? AND subject = ?"+condition, append([]any{source, subject}, values...)
+			// Of these, the events are deleted; a consumer may be trying a letter again.
+			_, err := conn.ExecContext(ctx, "INSERT OR IGNORE INTO erased SELECT position "+condition+
+				" AND NOT EXISTS (SELECT 1 FROM events WHERE events.position = dead_letters.position)", values...)
+			if err != nil {
+				return err
+			}
+			result, err := conn.ExecContext(ctx, "DELETE "+condition, values...)
 			if err != nil {
 				return err
 			}

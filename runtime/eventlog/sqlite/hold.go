@@ -228,16 +228,39 @@ func (h *hold) SetKeeper(ctx context.Context, keeper string) error {
 
 // PutDead implements [eventlog.Hold].
 func (h *hold) PutDead(ctx context.Context, letter eventlog.DeadLetter) error {
-	if schema, found := eventlog.FindSchema(letter.Version); found { // of a letter from another log
-		values, err := schemaValues(schema)
-		if err == nil {
-			err = h.change(ctx, insertSchema+" ON CONFLICT DO NOTHING", values[0], values[1], values[2], values[3])
-		}
+	if !h.log.holds.has(h) {
+		return h.log.unlessClosed(eventlog.Held(h.name, ""))
+	}
+	return h.log.change(ctx, func(conn *sql.Conn) error {
+		erased, err := isErased(ctx, conn, &letter.Record)
 		if err != nil {
 			return err
 		}
-	}
-	return h.change(ctx, insertLetter, letterValues(h.name, &letter)...)
+		if erased {
+			_, err := conn.ExecContext(ctx, "DELETE FROM dead_letters WHERE consumer = ? AND position = ?", h.name, int64(letter.Position))
+			return err
+		}
+		if schema, found := eventlog.FindSchema(letter.Version); found { // of a letter from another log
+			values, err := schemaValues(schema)
+			if err != nil {
+				return err
+			}
+			if _, err := conn.ExecContext(ctx, insertSchema+" ON CONFLICT DO NOTHING", values[0], values[1], values[2], values[3]); err != nil {
+				return err
+			}
+		}
+		_, err = conn.ExecContext(ctx, insertLetter, letterValues(h.name, &letter)...)
+		return err
+	})
+}
+
+// isErased reports whether an event was erased since it was read. Its position may be that of
+// another event, if it is from a log that was copied.
+func isErased(ctx context.Context, conn *sql.Conn, read *eventlog.Record) (erased bool, err error) {
+	err = conn.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM erased WHERE position = ?)
+		AND NOT EXISTS (SELECT 1 FROM events WHERE position = ? AND (source, id) <> (?, ?))`,
+		int64(read.Position), int64(read.Position), read.Source, read.ID).Scan(&erased)
+	return erased, err
 }
 
 // Retries implements [eventlog.Hold].
