@@ -14,7 +14,9 @@ import (
 
 // Erase implements [eventlog.EraseLog]. A message can't be changed, so the server removes
 // it, and overwrites what it had. What it was is in a message of its own, by which an event
-// that is sent again is known within the window. Reading passes over the position.
+// that is sent again is known within the window. Reading passes over the position. Dead letters
+// are purged, which overwrites nothing; nor is anything overwritten in the Raft logs of streams
+// with replicas.
 func (l *streamLog) Erase(ctx context.Context, source, subject string, positions ...eventlog.Position) (erased eventlog.Erasure, err error) {
 	if err := l.usable(ctx, true); err != nil {
 		return erased, err

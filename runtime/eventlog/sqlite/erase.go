@@ -21,8 +21,9 @@ const (
 	eraseEvents = 200
 )
 
-// Erase implements [eventlog.EraseLog]. What it erases is overwritten in the file, and the
-// write-ahead log, which may have it too, is moved there and emptied.
+// Erase implements [eventlog.EraseLog]. What it erases is overwritten in the file, as dead
+// letters are whenever they are removed, and the write-ahead log, which may have it too, is
+// moved there and emptied.
 func (l *fileLog) Erase(ctx context.Context, source, subject string, positions ...eventlog.Position) (erased eventlog.Erasure, err error) {
 	if len(positions) == 0 {
 		erased.Events, err = l.eraseAll(ctx, source, subject)
@@ -139,17 +140,6 @@ func (l *fileLog) erase(ctx context.Context, positions []int64) error {
 			}
 		}
 		return nil
-	})
-}
-
-// overwriting makes changes after which nothing of what is deleted is left in the file.
-func (l *fileLog) overwriting(ctx context.Context, change func(*sql.Conn) error) error {
-	return l.change(ctx, func(conn *sql.Conn) error {
-		if _, err := conn.ExecContext(ctx, "PRAGMA secure_delete = 1"); err != nil {
-			return err
-		}
-		defer func() { _, _ = conn.ExecContext(context.WithoutCancel(ctx), "PRAGMA secure_delete = 0") }()
-		return change(conn)
 	})
 }
 
