@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -398,6 +399,60 @@ func TestAFollowedBackupIsTheLog(t *testing.T) {
 	mustClose(t, copied)
 	if err := other.FollowBackup(t.Context(), backup, nil); err == nil || !strings.Contains(err.Error(), "has other events than the log") {
 		t.Errorf("%v, want that it is a backup of another log", err)
+	}
+}
+
+// lines is a writer that passes on each line that is written.
+type lines chan string
+
+func (l lines) Write(line []byte) (int, error) {
+	l <- string(line)
+	return len(line), nil
+}
+
+// TestABackupThatIsReadIsReported: it can't follow the log meanwhile, and says so once.
+func TestABackupThatIsReadIsReported(t *testing.T) {
+	before, logged := slog.Default(), make(lines, 100)
+	slog.SetDefault(slog.New(slog.NewTextHandler(logged, nil)))
+	defer slog.SetDefault(before)
+	log := mustOpen(t, newURL(t))
+	mustAppend(t, log, event("1"))
+	backup := filepath.Join(t.TempDir(), "backup.db")
+	if err := log.Backup(t.Context(), backup); err != nil {
+		t.Fatal(err)
+	}
+	mustAppend(t, log, event("2"))
+	db := newPool(backup, "mode=ro")
+	defer func() { _ = db.Close() }()
+	reader, err := db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = reader.Close() }()
+	if _, err := reader.ExecContext(t.Context(), "BEGIN; SELECT count(*) FROM events"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	ended := make(chan error, 1)
+	go func() {
+		ended <- log.FollowBackup(ctx, backup, func(last eventlog.Position) { logged <- fmt.Sprint("synced up to ", last) })
+	}()
+	if line := <-logged; !strings.Contains(line, "level=WARN") || !strings.Contains(line, backup) || !strings.Contains(line, "last=1 since=") {
+		t.Errorf("reported: %s", line)
+	}
+	if _, err := reader.ExecContext(t.Context(), "COMMIT"); err != nil {
+		t.Fatal(err)
+	}
+	if line := <-logged; !strings.Contains(line, "level=INFO") || !strings.Contains(line, "last=2") {
+		t.Errorf("reported: %s", line)
+	}
+	if line := <-logged; line != "synced up to 2" {
+		t.Error(line)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }
 

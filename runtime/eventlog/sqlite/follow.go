@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -37,6 +38,9 @@ var followed = []string{
 	`DELETE FROM main.schemas`, `INSERT INTO main.schemas SELECT * FROM source.schemas`,
 	`DELETE FROM main.assumed_schemas`, `INSERT INTO main.assumed_schemas SELECT * FROM source.assumed_schemas`,
 }
+
+// backupEnd selects the last position that a backup has.
+const backupEnd = "SELECT ifnull((SELECT seq FROM main.sqlite_sequence WHERE name = 'events'), 0)"
 
 // FollowBackup implements [eventlog.FileLog].
 func (l *fileLog) FollowBackup(ctx context.Context, file string, synced func(eventlog.Position)) error {
@@ -73,6 +77,7 @@ func (l *fileLog) follow(ctx context.Context, conn *sql.Conn, file string, synce
 		return openError(l.path, err)
 	}
 	var last int64 = -1
+	current, late := time.Now(), false // when it was up to date, and whether it was reported that it is not
 	for changes := int64(-1); ctx.Err() == nil; pause(ctx, followPause) {
 		if info, err := os.Stat(l.path); err != nil || !os.SameFile(info, opened) {
 			return plainErrorf("%s: the log was removed or replaced: begin another backup", l.path)
@@ -81,7 +86,9 @@ func (l *fileLog) follow(ctx context.Context, conn *sql.Conn, file string, synce
 		if err := conn.QueryRowContext(ctx, "PRAGMA source.data_version").Scan(&now); err != nil {
 			return err
 		}
+		began := time.Now()
 		if now == changes {
+			current = began
 			continue
 		}
 		var end int64
@@ -94,13 +101,26 @@ func (l *fileLog) follow(ctx context.Context, conn *sql.Conn, file string, synce
 					return err
 				}
 			}
-			return conn.QueryRowContext(ctx, "SELECT ifnull((SELECT seq FROM main.sqlite_sequence WHERE name = 'events'), 0)").Scan(&end)
+			return conn.QueryRowContext(ctx, backupEnd).Scan(&end)
 		})
-		if resultCode(err)&0xff == sqlite3.SQLITE_BUSY { // something reads the backup
+		if resultCode(err)&0xff == sqlite3.SQLITE_BUSY { // and was for maxWait
+			if late {
+				continue
+			}
+			if err := conn.QueryRowContext(ctx, backupEnd).Scan(&end); err != nil {
+				return openError(file, err)
+			}
+			late = true
+			slog.WarnContext(ctx, "the backup can't follow the log while something reads it: end that, or let it read a copy of the backup",
+				"backup", file, "log", l.path, "last", end, "since", current.UTC().Truncate(time.Second))
 			continue
 		}
 		if err != nil {
 			return openError(file, err)
+		}
+		if current = began; late {
+			late = false
+			slog.InfoContext(ctx, "the backup follows the log again", "backup", file, "log", l.path, "last", end)
 		}
 		if changes = now; end != last {
 			last = end
