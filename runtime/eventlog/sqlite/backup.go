@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -146,12 +147,16 @@ func replace(ctx context.Context, whole, path, kept string) error {
 	}
 	defer func() { release() }()
 	if kept != "" {
-		if err := os.Link(path, kept); err != nil { // the file system has no links
-			release()
-			err = os.Rename(path, kept)
-			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := link(path, kept); err != nil { // the file system has no links
+			if runtime.GOOS == "windows" { // where nothing reads what is locked
+				release()
+			}
+			read, err := copyWhole(path, kept)
+			if err != nil {
 				return openError(path, err)
 			}
+			settled := release
+			release = func() { settled(); _ = read.Close() }
 		}
 	}
 	if runtime.GOOS == "windows" { // which renames no file over one that is open
@@ -161,6 +166,34 @@ func replace(ctx context.Context, whole, path, kept string) error {
 		return openError(path, err)
 	}
 	return syncDirectory(filepath.Dir(path))
+}
+
+// link is [os.Link], except in tests.
+var link = os.Link
+
+// copyWhole copies a file into a new one, which has its name once it is on the device. It
+// returns the file that it has read: on Unix, closing that ends the locks that this process
+// has on it.
+func copyWhole(path, into string) (read *os.File, err error) {
+	if read, err = os.Open(path); err != nil {
+		return nil, err
+	}
+	part, err := os.CreateTemp(filepath.Dir(into), filepath.Base(into)+".part-*") // which only its owner can read
+	if err != nil {
+		return nil, errors.Join(err, read.Close())
+	}
+	_, err = io.Copy(part, read)
+	if err = errors.Join(err, part.Sync(), part.Close()); err == nil {
+		err = os.Rename(part.Name(), into)
+	}
+	if err == nil {
+		err = syncDirectory(filepath.Dir(into))
+	}
+	if err != nil {
+		_ = os.Remove(part.Name())
+		return nil, errors.Join(err, read.Close())
+	}
+	return read, nil
 }
 
 // checkUnused returns an error if another process, or another log of this one, has a file

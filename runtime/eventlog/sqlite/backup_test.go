@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -224,6 +225,44 @@ func TestWhatRestoreIsKilledAt(t *testing.T) {
 	names, err := filepath.Glob(path + "*")
 	if err != nil || !slices.Equal(names, []string{path, kept}) {
 		t.Errorf("the directory has %v", names)
+	}
+}
+
+// TestWithoutLinksThereIsAlwaysALog: on a file system that has none, the log of before is
+// copied to where it is kept, and stays until the backup takes its name.
+func TestWithoutLinksThereIsAlwaysALog(t *testing.T) {
+	before := link
+	link = func(string, string) error { return errors.ErrUnsupported }
+	defer func() { link = before }()
+	log := mustOpen(t, newURL(t))
+	appendNumbered(t, log, "saved", 3, 1000)
+	backup := filepath.Join(t.TempDir(), "backup.db")
+	if err := log.Backup(t.Context(), backup); err != nil {
+		t.Fatal(err)
+	}
+	appendNumbered(t, log, "later", 200, 1000)
+	path := image(t, log.path)
+	missing := filepath.Join(t.TempDir(), "missing.db") // so it ends where it could be killed
+	if err := replace(t.Context(), missing, path, path+".kept"); err == nil {
+		t.Error("a file that is missing replaced the log")
+	}
+	for _, name := range []string{path, path + ".kept"} {
+		if records := firstRecords(t, "sqlite:"+name, 1<<62); len(records) != 203 {
+			t.Errorf("%s has %d events, want those of before", name, len(records))
+		}
+	}
+	kept, err := eventlog.Restore(t.Context(), "sqlite:"+path, backup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if records := firstRecords(t, "sqlite:"+path, 1<<62); len(records) != 3 {
+		t.Errorf("%d events, want those of the backup", len(records))
+	}
+	if records := firstRecords(t, "sqlite:"+kept, 1<<62); len(records) != 203 {
+		t.Errorf("%d events were kept, want those of before", len(records))
+	}
+	if left, err := filepath.Glob(path + "*.part-*"); err != nil || len(left) > 0 {
+		t.Errorf("left: %v, %v", left, err)
 	}
 }
 
