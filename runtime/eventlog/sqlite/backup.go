@@ -32,7 +32,7 @@ func (l *fileLog) Backup(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	if err := checkUnused(ctx, file); err != nil { // before it takes long
+	if err := checkUnused(ctx, file, backupInUse); err != nil { // before it takes long
 		return err
 	}
 	whole, err := writeWhole(ctx, l.path, file)
@@ -40,7 +40,7 @@ func (l *fileLog) Backup(ctx context.Context, file string) error {
 		return err
 	}
 	defer func() { _ = os.Remove(whole) }() // unless it was renamed
-	return replace(ctx, whole, file, "")
+	return replace(ctx, whole, file, "", backupInUse)
 }
 
 // Verify implements [eventlog.FileLog].
@@ -55,7 +55,7 @@ func checkPages(ctx context.Context, conn *sql.Conn, path string) error {
 		return openError(path, err)
 	}
 	if verdict != "ok" {
-		return plainErrorf("%s: the database is damaged; restore it from a backup (%s)", path, verdict)
+		return plainErrorf("%s: the database is damaged; restore it from a backup, or if it is a backup, make another one (%s)", path, verdict)
 	}
 	return nil
 }
@@ -139,9 +139,10 @@ func syncFile(path string) error {
 // replace puts a whole database in the place of a file, which nothing may have open. What
 // a write-ahead log has of the file is first moved into it, so that at any time there is
 // the one database or the other, and nothing beside it that belongs to the one before.
-// Unless kept is "", the file is kept under that name.
-func replace(ctx context.Context, whole, path, kept string) error {
-	release, err := settle(ctx, path)
+// Unless kept is "", the file is kept under that name. If something has the file open, the
+// error is inUse.
+func replace(ctx context.Context, whole, path, kept, inUse string) error {
+	release, err := settle(ctx, path, inUse)
 	if err != nil {
 		return err
 	}
@@ -198,17 +199,23 @@ func copyWhole(path, into string) (read *os.File, err error) {
 
 // checkUnused returns an error if another process, or another log of this one, has a file
 // open.
-func checkUnused(ctx context.Context, path string) error {
-	release, err := settle(ctx, path)
+func checkUnused(ctx context.Context, path, inUse string) error {
+	release, err := settle(ctx, path, inUse)
 	if err == nil {
 		release()
 	}
 	return err
 }
 
+// What is wrong if something has a file open, and what to do.
+const (
+	logInUse    = "the log is in use: stop the server, and whatever else has it open, and try again"
+	backupInUse = "something has this backup open, perhaps events backup --follow: end that, or name another file"
+)
+
 // settle locks a file that nothing has open, with all that it has in itself and no other
 // file of SQLite beside it. What is beside it and does not belong to it is renamed.
-func settle(ctx context.Context, path string) (release func(), err error) {
+func settle(ctx context.Context, path, inUse string) (release func(), err error) {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0: // SQLite would delete what is beside it
@@ -256,7 +263,7 @@ func settle(ctx context.Context, path string) (release func(), err error) {
 	release()
 	switch code := resultCode(err) & 0xff; {
 	case code == sqlite3.SQLITE_BUSY:
-		return nil, plainErrorf("%s: the log is in use: stop the server, and whatever else has it open, and try again", path)
+		return nil, plainErrorf("%s: %s", path, inUse)
 	case code == sqlite3.SQLITE_CORRUPT || code == sqlite3.SQLITE_NOTADB:
 		return func() {}, setAside(path) // there is nothing that a write-ahead log could be moved into
 	}
@@ -315,7 +322,7 @@ func restore(ctx context.Context, url, backup string) (before string, err error)
 		return "", fmt.Errorf("%s: %s is restoring this log", path, holder)
 	}
 	defer func() { _ = errors.Join(os.Remove(restoreFile(path)), lease.close()) }()
-	if err := checkUnused(ctx, path); err != nil { // before it takes long
+	if err := checkUnused(ctx, path, logInUse); err != nil { // before it takes long
 		return "", err
 	}
 	whole, err := writeWhole(ctx, backup, path)
@@ -326,7 +333,7 @@ func restore(ctx context.Context, url, backup string) (before string, err error)
 	if info, err := os.Stat(path); err == nil && info.Size() > 0 {
 		before = path + ".before-" + stamp(time.Now())
 	}
-	if err := replace(ctx, whole, path, before); err != nil {
+	if err := replace(ctx, whole, path, before, logInUse); err != nil {
 		return "", err
 	}
 	return before, nil

@@ -199,7 +199,7 @@ func TestWhatRestoreIsKilledAt(t *testing.T) {
 	}
 	appendNumbered(t, log, "in the write-ahead log", 200, 1000)
 	path := image(t, log.path)
-	release, err := settle(t.Context(), path)
+	release, err := settle(t.Context(), path, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -243,7 +243,7 @@ func TestWithoutLinksThereIsAlwaysALog(t *testing.T) {
 	appendNumbered(t, log, "later", 200, 1000)
 	path := image(t, log.path)
 	missing := filepath.Join(t.TempDir(), "missing.db") // so it ends where it could be killed
-	if err := replace(t.Context(), missing, path, path+".kept"); err == nil {
+	if err := replace(t.Context(), missing, path, path+".kept", ""); err == nil {
 		t.Error("a file that is missing replaced the log")
 	}
 	for _, name := range []string{path, path + ".kept"} {
@@ -328,6 +328,17 @@ func TestRefusedBackupsAndRestores(t *testing.T) {
 	}
 	closed := mustOpen(t, newURL(t))
 	mustClose(t, closed)
+	read, older, nothing := filepath.Join(dir, "read.db"), filepath.Join(dir, "older.db"), filepath.Join(dir, "nothing.db")
+	for _, name := range []string{read, older} {
+		if err := log.Backup(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustOpen(t, "sqlite:"+read)
+	onDatabase(t, older, "PRAGMA user_version = 6")
+	if err := createPrivate(nothing); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		err  error
 		want string
@@ -343,7 +354,10 @@ func TestRefusedBackupsAndRestores(t *testing.T) {
 		{log.Backup(t.Context(), text), "not a SQLite database"},
 		{log.Backup(t.Context(), filepath.Join(dir, "missing", "backup.db")), "choose a path"},
 		{closed.Backup(t.Context(), backup), "closed"},
+		{log.Backup(t.Context(), read), "something has this backup open, perhaps events backup --follow: end that"},
 		{closed.FollowBackup(t.Context(), foreign, nil), "the database of another application"},
+		{log.FollowBackup(t.Context(), older, nil), "made by another version of this program: delete it"},
+		{log.FollowBackup(t.Context(), nothing, nil), "there is no event log in this file"},
 	} {
 		if c.err == nil || !strings.Contains(c.err.Error(), c.want) {
 			t.Errorf("%v, want %q", c.err, c.want)

@@ -65,8 +65,11 @@ func (l *fileLog) follow(ctx context.Context, conn *sql.Conn, file string, synce
 	if err != nil {
 		return err
 	}
-	if version != len(migrations) {
-		return plainErrorf("%s: this is not a backup of the log as it is now: begin another one", file)
+	switch {
+	case version == 0:
+		return plainErrorf("%s: there is no event log in this file: name another one", file)
+	case version != len(migrations): // an earlier one
+		return plainErrorf("%s: this backup was made by another version of this program: delete it and run events backup --follow %s again", file, file)
 	}
 	source := url.URL{Scheme: "file", Path: filepath.ToSlash(l.path), RawQuery: "mode=ro"}
 	if _, err := conn.ExecContext(ctx, "ATTACH ? AS source", source.String()); err != nil {
@@ -80,7 +83,7 @@ func (l *fileLog) follow(ctx context.Context, conn *sql.Conn, file string, synce
 	current, late := time.Now(), false // when it was up to date, and whether it was reported that it is not
 	for changes := int64(-1); ctx.Err() == nil; pause(ctx, followPause) {
 		if info, err := os.Stat(l.path); err != nil || !os.SameFile(info, opened) {
-			return plainErrorf("%s: the log was removed or replaced: begin another backup", l.path)
+			return plainErrorf("%s: the log was removed or replaced: run events backup --follow again, with another file", l.path)
 		}
 		var now int64
 		if err := conn.QueryRowContext(ctx, "PRAGMA source.data_version").Scan(&now); err != nil {
@@ -143,7 +146,7 @@ func isBackupOf(ctx context.Context, conn *sql.Conn, file string) error {
 	err = conn.QueryRowContext(ctx, `SELECT a.source = b.source AND a.id = b.id AND a.recorded = b.recorded
 		FROM main.events a JOIN source.events b USING (position) WHERE position <= ? ORDER BY position DESC LIMIT 1`, position).Scan(&same)
 	if position > seq || err == nil && !same {
-		return plainErrorf("%s: this backup has other events than the log: begin another one", file)
+		return plainErrorf("%s: this backup has other events than the log, so it is one of another log: name another file", file)
 	}
 	if errors.Is(err, sql.ErrNoRows) { // the log no longer has any of its events
 		return nil
