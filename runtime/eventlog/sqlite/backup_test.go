@@ -509,22 +509,25 @@ func TestABackupThatIsReadIsReported(t *testing.T) {
 	}
 }
 
-// TestAFollowedLogThatIsReplacedIsNoticed: the backup does not go on with a file that has
-// no name any longer.
+// TestAFollowedLogThatIsReplacedIsNoticed, and so is its backup: nothing goes on with a file
+// that has no name any longer.
 func TestAFollowedLogThatIsReplacedIsNoticed(t *testing.T) {
-	log := mustOpen(t, newURL(t))
-	mustAppend(t, log, event("1"))
-	backup := filepath.Join(t.TempDir(), "backup.db")
-	if err := log.Backup(t.Context(), backup); err != nil {
-		t.Fatal(err)
-	}
-	err := log.FollowBackup(t.Context(), backup, func(eventlog.Position) {
-		if err := os.Rename(log.path, log.path+".away"); err != nil {
-			t.Error(err)
+	for _, replaced := range []string{"log", "backup"} {
+		log := mustOpen(t, newURL(t))
+		mustAppend(t, log, event("1"))
+		backup := filepath.Join(t.TempDir(), "backup.db")
+		if err := log.Backup(t.Context(), backup); err != nil {
+			t.Fatal(err)
 		}
-	})
-	if err == nil || !strings.Contains(err.Error(), "was removed or replaced") {
-		t.Errorf("%v, want that the log was replaced", err)
+		path := map[string]string{"log": log.path, "backup": backup}[replaced]
+		err := log.FollowBackup(t.Context(), backup, func(eventlog.Position) {
+			if err := os.Rename(path, path+".away"); err != nil {
+				t.Error(err)
+			}
+		})
+		if err == nil || !strings.Contains(err.Error(), path+": the "+replaced+" was removed or replaced") {
+			t.Errorf("%v, want that the %s was replaced", err, replaced)
+		}
 	}
 }
 

@@ -21,10 +21,10 @@ import (
 // followPause is the pause between two looks of [fileLog.FollowBackup] at the log.
 const followPause = time.Second
 
-// followed are the statements that make a backup, main, like the log, source, as one
+// followedChanges are the statements that make a backup, main, like the log, source, as one
 // transaction sees it. Events are only added at the end, deleted at the beginning, or
 // erased; what the other tables have is little.
-var followed = []string{
+var followedChanges = []string{
 	`DELETE FROM main.events WHERE position < ifnull((SELECT min(position) FROM source.events), (SELECT seq + 1 FROM source.sqlite_sequence WHERE name = 'events'))`,
 	`INSERT INTO main.events (position, recorded, ` + columnList + `) SELECT position, recorded, ` + columnList + `
 		FROM source.events WHERE position > ifnull((SELECT seq FROM main.sqlite_sequence WHERE name = 'events'), 0)`,
@@ -79,11 +79,18 @@ func (l *fileLog) follow(ctx context.Context, conn *sql.Conn, file string, synce
 	if err != nil {
 		return openError(l.path, err)
 	}
+	followed, err := os.Stat(file)
+	if err != nil {
+		return openError(file, err)
+	}
 	var last int64 = -1
 	current, late := time.Now(), false // when it was up to date, and whether it was reported that it is not
 	for changes := int64(-1); ctx.Err() == nil; pause(ctx, followPause) {
 		if info, err := os.Stat(l.path); err != nil || !os.SameFile(info, opened) {
 			return plainErrorf("%s: the log was removed or replaced: run events backup --follow again, with another file", l.path)
+		}
+		if info, err := os.Stat(file); err != nil || !os.SameFile(info, followed) {
+			return plainErrorf("%s: the backup was removed or replaced: run events backup --follow again", file)
 		}
 		var now int64
 		if err := conn.QueryRowContext(ctx, "PRAGMA source.data_version").Scan(&now); err != nil {
@@ -99,7 +106,7 @@ func (l *fileLog) follow(ctx context.Context, conn *sql.Conn, file string, synce
 			if err := isBackupOf(ctx, conn, file); err != nil {
 				return err
 			}
-			for _, statement := range followed {
+			for _, statement := range followedChanges {
 				if _, err := conn.ExecContext(ctx, statement); err != nil {
 					return err
 				}
