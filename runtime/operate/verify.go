@@ -37,7 +37,11 @@ func verify(ctx context.Context, call taskCall, until eventlog.Position) error {
 		urls = nil
 	}
 	for _, name := range call.names {
-		urls = append(urls, fileURL(name))
+		url, err := fileURL(name)
+		if err != nil {
+			return err
+		}
+		urls = append(urls, url)
 	}
 	var logs []eventlog.Log
 	defer func() {
