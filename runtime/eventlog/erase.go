@@ -4,7 +4,8 @@ package eventlog
 
 import "context"
 
-// EraseLog is a [Log] from which what events say can be erased. Those of all engines can.
+// EraseLog is a [Log] from which what events say can be erased. All engines that store
+// events implement it.
 type EraseLog interface {
 	Log
 

@@ -19,7 +19,7 @@ var backupTask = task{
 	name: "backup", names: "FILE|DIRECTORY", least: 1, most: 1,
 	about: "Writes the log of a running server into a file, or into a new one of a directory, whole and checked.",
 	define: func(flags *flag.FlagSet) func(context.Context, taskCall) error {
-		follow := flags.Bool("follow", false, "then keep the file like the log, until interrupted: a restore loses at most the last second")
+		follow := flags.Bool("follow", false, "afterwards, keep the file up to date until interrupted: a restore loses at most the last second")
 		return func(ctx context.Context, call taskCall) error { return backup(ctx, call, *follow) }
 	},
 }

@@ -18,7 +18,7 @@ import (
 
 var copyTask = task{
 	name: "copy", names: "", least: 0, most: 0,
-	about: "Copies a log into another, also of another engine, beside a running server: events as they are there, schemas, consumers and dead letters. If it is interrupted, run it again.",
+	about: "Copies a log into another, also of another engine, beside a running server: events unchanged, schemas, consumers and dead letters. If it is interrupted, run it again.",
 	define: func(flags *flag.FlagSet) func(context.Context, taskCall) error {
 		from := flags.String("from", "", "`URL` of the log to copy; default: that of --events")
 		to := flags.String("to", "", "`URL` of the log to copy into: an empty one, or one with a part of the copy")

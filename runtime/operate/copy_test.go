@@ -172,8 +172,8 @@ func TestACopyIsIntoAnEmptyLogOrItself(t *testing.T) {
 		"copy --to sqlite:" + dir + "./" + file + "?max-age=48h": "this is the log that is copied",
 		"backup " + dir + "what?.db":                             "can't have a question mark",
 		"verify " + dir + "what?.db":                             "can't have a question mark",
-		"erase --subject jerry":                                  "say what to erase",
-		"erase --source shop":                                    "say what to erase",
+		"erase --subject jerry":                                  "give --source and --subject",
+		"erase --source shop":                                    "give --source and --subject",
 		"copy --from sqlite:no --to x:y":                         "there is no event log here",
 	} {
 		if _, err := run(t, url, strings.Fields(args)...); err == nil || !strings.Contains(err.Error(), want) {

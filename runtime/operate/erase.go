@@ -33,7 +33,7 @@ var eraseTask = task{
 			hasSource := false
 			flags.Visit(func(f *flag.Flag) { hasSource = hasSource || f.Name == "source" })
 			if !hasSource || *subject == "" {
-				return errors.New("say what to erase, by --source and --subject")
+				return errors.New("give --source and --subject")
 			}
 			log, err := openErasing(ctx, call.url)
 			if err != nil {
