@@ -147,3 +147,28 @@ func (e Engine) erases(t *testing.T) {
 		t.Errorf("a consumer handled %v", got)
 	}
 }
+
+// erasesLettersOfDeletedEvents: a letter that a consumer is trying again while it is erased
+// does not come back, also if its event is deleted, so that nothing else of it is left.
+func (e Engine) erasesLettersOfDeletedEvents(t *testing.T) {
+	if e.Delete == nil {
+		t.Skip("this engine keeps everything")
+	}
+	url := e.URL(t)
+	log, ok := open(t, url).(eventlog.EraseLog)
+	if !ok {
+		t.Skip("nothing can be erased from this log")
+	}
+	receipts := mustAppend(t, log, event("a"), event("b"))
+	hold := mustHold(t, log, "mailer")
+	letter := eventlog.DeadLetter{Record: mustRead(t, log, eventlog.From{})[0], Tries: 1, Reason: "no", GaveUp: time.Now()}
+	must(t, hold.PutDead(within(t), letter))
+	e.Delete(t, url, receipts[0].Position)
+	if erased, err := log.Erase(within(t), "shop", "jerry"); err != nil || erased != (eventlog.Erasure{Events: 1, Letters: 1}) {
+		t.Errorf("%+v was erased, %v", erased, err)
+	}
+	must(t, hold.PutDead(within(t), letter))
+	if dead := letters(t, log, ""); len(dead) > 0 {
+		t.Errorf("the dead letters are %+v, want none", dead)
+	}
+}
