@@ -165,12 +165,16 @@ func TestACopyIsIntoAnEmptyLogOrItself(t *testing.T) {
 			}
 		})
 	}
+	dir, file := filepath.Split(strings.TrimPrefix(url, "sqlite:"))
 	for args, want := range map[string]string{
-		"copy":                           "--to is missing",
-		"copy --to " + url:               "the same log",
-		"erase --subject jerry":          "say what to erase",
-		"erase --source shop":            "say what to erase",
-		"copy --from sqlite:no --to x:y": "there is no event log here",
+		"copy":             "--to is missing",
+		"copy --to " + url: "this is the log that is copied: name another one by --to",
+		"copy --to sqlite:" + dir + "./" + file + "?max-age=48h": "this is the log that is copied",
+		"backup " + dir + "what?.db":                             "can't have a question mark",
+		"verify " + dir + "what?.db":                             "can't have a question mark",
+		"erase --subject jerry":                                  "give --source and --subject",
+		"erase --source shop":                                    "give --source and --subject",
+		"copy --from sqlite:no --to x:y":                         "there is no event log here",
 	} {
 		if _, err := run(t, url, strings.Fields(args)...); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", args, err, want)

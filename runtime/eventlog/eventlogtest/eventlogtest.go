@@ -56,6 +56,7 @@ func Run(t *testing.T, engine Engine) {
 		{"misread events", Engine.refusesToMisread},
 		{"imports", Engine.imports},
 		{"erasures", Engine.erases},
+		{"erased letters", Engine.erasesLettersOfDeletedEvents},
 		{"stats", Engine.counts},
 		{"commits", Engine.reportsCommits},
 		{"consume", Engine.consumes},

@@ -94,7 +94,8 @@ func (e Engine) erases(t *testing.T) {
 		t.Errorf("%+v was erased of others, %v", some, err)
 	}
 	hold := mustHold(t, log, "mailer")
-	for _, record := range mustRead(t, log, eventlog.From{})[:3] {
+	read := mustRead(t, log, eventlog.From{})
+	for _, record := range read[:3] {
 		if err := hold.PutDead(within(t), eventlog.DeadLetter{Record: record, Tries: 1, Reason: "no", GaveUp: time.Now()}); err != nil {
 			t.Fatal(err)
 		}
@@ -122,6 +123,14 @@ func (e Engine) erases(t *testing.T) {
 			t.Errorf("the log has %+v", record)
 		}
 	}
+	for _, record := range read { // as consumers do that read them before
+		if err := hold.PutDead(within(t), eventlog.DeadLetter{Record: record, Tries: 1, Reason: "no", GaveUp: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if dead := letters(t, log, ""); len(dead) != 2 || dead[0].ID != "other" || dead[1].ID != "elsewhere" {
+		t.Errorf("the dead letters are %+v, want those of events that are not erased", dead)
+	}
 	sent := event("a")
 	sent.Data = []byte("with another encoding")
 	if got := mustAppend(t, log, sent); !got[0].Duplicate || got[0].Position != receipts[0].Position {
@@ -136,5 +145,30 @@ func (e Engine) erases(t *testing.T) {
 	consumer.stop(t)
 	if got := handled.all(); !slices.Equal(got, []string{"other", "elsewhere", "last"}) {
 		t.Errorf("a consumer handled %v", got)
+	}
+}
+
+// erasesLettersOfDeletedEvents: a letter that a consumer is trying again while it is erased
+// does not come back, also if its event is deleted, so that nothing else of it is left.
+func (e Engine) erasesLettersOfDeletedEvents(t *testing.T) {
+	if e.Delete == nil {
+		t.Skip("this engine keeps everything")
+	}
+	url := e.URL(t)
+	log, ok := open(t, url).(eventlog.EraseLog)
+	if !ok {
+		t.Skip("nothing can be erased from this log")
+	}
+	receipts := mustAppend(t, log, event("a"), event("b"))
+	hold := mustHold(t, log, "mailer")
+	letter := eventlog.DeadLetter{Record: mustRead(t, log, eventlog.From{})[0], Tries: 1, Reason: "no", GaveUp: time.Now()}
+	must(t, hold.PutDead(within(t), letter))
+	e.Delete(t, url, receipts[0].Position)
+	if erased, err := log.Erase(within(t), "shop", "jerry"); err != nil || erased != (eventlog.Erasure{Events: 1, Letters: 1}) {
+		t.Errorf("%+v was erased, %v", erased, err)
+	}
+	must(t, hold.PutDead(within(t), letter))
+	if dead := letters(t, log, ""); len(dead) > 0 {
+		t.Errorf("the dead letters are %+v, want none", dead)
 	}
 }

@@ -2,8 +2,10 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -197,7 +199,7 @@ func TestWhatRestoreIsKilledAt(t *testing.T) {
 	}
 	appendNumbered(t, log, "in the write-ahead log", 200, 1000)
 	path := image(t, log.path)
-	release, err := settle(t.Context(), path)
+	release, err := settle(t.Context(), path, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,6 +225,44 @@ func TestWhatRestoreIsKilledAt(t *testing.T) {
 	names, err := filepath.Glob(path + "*")
 	if err != nil || !slices.Equal(names, []string{path, kept}) {
 		t.Errorf("the directory has %v", names)
+	}
+}
+
+// TestWithoutLinksThereIsAlwaysALog: on a file system that has none, the log of before is
+// copied to where it is kept, and stays until the backup takes its name.
+func TestWithoutLinksThereIsAlwaysALog(t *testing.T) {
+	before := link
+	link = func(string, string) error { return errors.ErrUnsupported }
+	defer func() { link = before }()
+	log := mustOpen(t, newURL(t))
+	appendNumbered(t, log, "saved", 3, 1000)
+	backup := filepath.Join(t.TempDir(), "backup.db")
+	if err := log.Backup(t.Context(), backup); err != nil {
+		t.Fatal(err)
+	}
+	appendNumbered(t, log, "later", 200, 1000)
+	path := image(t, log.path)
+	missing := filepath.Join(t.TempDir(), "missing.db") // so it ends where it could be killed
+	if err := replace(t.Context(), missing, path, path+".kept", ""); err == nil {
+		t.Error("a file that is missing replaced the log")
+	}
+	for _, name := range []string{path, path + ".kept"} {
+		if records := firstRecords(t, "sqlite:"+name, 1<<62); len(records) != 203 {
+			t.Errorf("%s has %d events, want those of before", name, len(records))
+		}
+	}
+	kept, err := eventlog.Restore(t.Context(), "sqlite:"+path, backup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if records := firstRecords(t, "sqlite:"+path, 1<<62); len(records) != 3 {
+		t.Errorf("%d events, want those of the backup", len(records))
+	}
+	if records := firstRecords(t, "sqlite:"+kept, 1<<62); len(records) != 203 {
+		t.Errorf("%d events were kept, want those of before", len(records))
+	}
+	if left, err := filepath.Glob(path + "*.part-*"); err != nil || len(left) > 0 {
+		t.Errorf("left: %v, %v", left, err)
 	}
 }
 
@@ -288,6 +328,17 @@ func TestRefusedBackupsAndRestores(t *testing.T) {
 	}
 	closed := mustOpen(t, newURL(t))
 	mustClose(t, closed)
+	read, older, nothing := filepath.Join(dir, "read.db"), filepath.Join(dir, "older.db"), filepath.Join(dir, "nothing.db")
+	for _, name := range []string{read, older} {
+		if err := log.Backup(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustOpen(t, "sqlite:"+read)
+	onDatabase(t, older, "PRAGMA user_version = 6")
+	if err := createPrivate(nothing); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		err  error
 		want string
@@ -303,7 +354,10 @@ func TestRefusedBackupsAndRestores(t *testing.T) {
 		{log.Backup(t.Context(), text), "not a SQLite database"},
 		{log.Backup(t.Context(), filepath.Join(dir, "missing", "backup.db")), "choose a path"},
 		{closed.Backup(t.Context(), backup), "closed"},
+		{log.Backup(t.Context(), read), "something has this backup open, perhaps events backup --follow: end that"},
 		{closed.FollowBackup(t.Context(), foreign, nil), "the database of another application"},
+		{log.FollowBackup(t.Context(), older, nil), "made by another version of this program: delete it"},
+		{log.FollowBackup(t.Context(), nothing, nil), "there is no event log in this file"},
 	} {
 		if c.err == nil || !strings.Contains(c.err.Error(), c.want) {
 			t.Errorf("%v, want %q", c.err, c.want)
@@ -401,22 +455,79 @@ func TestAFollowedBackupIsTheLog(t *testing.T) {
 	}
 }
 
-// TestAFollowedLogThatIsReplacedIsNoticed: the backup does not go on with a file that has
-// no name any longer.
-func TestAFollowedLogThatIsReplacedIsNoticed(t *testing.T) {
+// lines is a writer that passes on each line that is written.
+type lines chan string
+
+func (l lines) Write(line []byte) (int, error) {
+	l <- string(line)
+	return len(line), nil
+}
+
+// TestABackupThatIsReadIsReported: it can't follow the log meanwhile, and says so once.
+func TestABackupThatIsReadIsReported(t *testing.T) {
+	before, logged := slog.Default(), make(lines, 100)
+	slog.SetDefault(slog.New(slog.NewTextHandler(logged, nil)))
+	defer slog.SetDefault(before)
 	log := mustOpen(t, newURL(t))
 	mustAppend(t, log, event("1"))
 	backup := filepath.Join(t.TempDir(), "backup.db")
 	if err := log.Backup(t.Context(), backup); err != nil {
 		t.Fatal(err)
 	}
-	err := log.FollowBackup(t.Context(), backup, func(eventlog.Position) {
-		if err := os.Rename(log.path, log.path+".away"); err != nil {
-			t.Error(err)
+	mustAppend(t, log, event("2"))
+	db := newPool(backup, "mode=ro")
+	defer func() { _ = db.Close() }()
+	reader, err := db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = reader.Close() }()
+	if _, err := reader.ExecContext(t.Context(), "BEGIN; SELECT count(*) FROM events"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	ended := make(chan error, 1)
+	go func() {
+		ended <- log.FollowBackup(ctx, backup, func(last eventlog.Position) { logged <- fmt.Sprint("synced up to ", last) })
+	}()
+	if line := <-logged; !strings.Contains(line, "level=WARN") || !strings.Contains(line, backup) || !strings.Contains(line, "last=1 since=") {
+		t.Errorf("reported: %s", line)
+	}
+	if _, err := reader.ExecContext(t.Context(), "COMMIT"); err != nil {
+		t.Fatal(err)
+	}
+	if line := <-logged; !strings.Contains(line, "level=INFO") || !strings.Contains(line, "last=2") {
+		t.Errorf("reported: %s", line)
+	}
+	if line := <-logged; line != "synced up to 2" {
+		t.Error(line)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestAFollowedLogThatIsReplacedIsNoticed, and so is its backup: nothing goes on with a file
+// that has no name any longer.
+func TestAFollowedLogThatIsReplacedIsNoticed(t *testing.T) {
+	for _, replaced := range []string{"log", "backup"} {
+		log := mustOpen(t, newURL(t))
+		mustAppend(t, log, event("1"))
+		backup := filepath.Join(t.TempDir(), "backup.db")
+		if err := log.Backup(t.Context(), backup); err != nil {
+			t.Fatal(err)
 		}
-	})
-	if err == nil || !strings.Contains(err.Error(), "was removed or replaced") {
-		t.Errorf("%v, want that the log was replaced", err)
+		path := map[string]string{"log": log.path, "backup": backup}[replaced]
+		err := log.FollowBackup(t.Context(), backup, func(eventlog.Position) {
+			if err := os.Rename(path, path+".away"); err != nil {
+				t.Error(err)
+			}
+		})
+		if err == nil || !strings.Contains(err.Error(), path+": the "+replaced+" was removed or replaced") {
+			t.Errorf("%v, want that the %s was replaced", err, replaced)
+		}
 	}
 }
 
