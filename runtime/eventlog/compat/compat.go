@@ -334,6 +334,9 @@ func (c *comparison) value(path string, was protoreflect.EnumValueDescriptor, en
 	case moved != nil:
 		finding.Is, finding.At, finding.Wire = nameOf(is), moved, Misreads
 		finding.Why = fmt.Sprintf("%s is %d", was.Name(), moved.Number())
+		if was.Number() == 0 && !enum.IsClosed() { // which fields without presence leave out of JSON, too
+			finding.JSON = Misreads
+		}
 	case is != nil:
 		finding.Is, finding.At, finding.JSON = string(is.Name()), is, Misreads
 		finding.Why = fmt.Sprintf("in JSON, %s is not read", was.Name())
