@@ -72,9 +72,35 @@ func Open(ctx context.Context, log eventlog.Log, events Range, progress func(cop
 	if err := db.makeViews(ctx, source, events.condition()); err != nil {
 		return nil, err
 	}
-	// Now nothing changes any longer, not even in files that a query attaches.
-	_, err = db.conn.ExecContext(ctx, "PRAGMA query_only = 1")
-	return db, err
+	return db, db.onlyRead(ctx)
+}
+
+// onlyRead makes the connection refuse all that changes something. SQLite asks for each
+// statement as it has understood it, so how that is written does not matter.
+//
+// A file that is attached can be written although the log's was opened for reading, and
+// VACUUM INTO attaches the file that it writes. A setting that is query_only can be set back.
+func (db *DB) onlyRead(ctx context.Context) error {
+	if _, err := db.conn.ExecContext(ctx, "PRAGMA query_only = 1"); err != nil {
+		return err
+	}
+	return db.conn.Raw(func(conn any) error {
+		return conn.(sqlite.AuthorizerRegisterer).RegisterAuthorizer(func(action sqlite.AuthorizerActionCode, name, value, _, _ string) sqlite.AuthorizerReturnCode {
+			name = strings.ToLower(name)
+			changes := action == sqlite.AuthAttach || action == sqlite.AuthPragma && (value != "" || name == "wal_checkpoint") && !slices.Contains(harmless, name)
+			if changes {
+				return sqlite.AuthorizerDeny
+			}
+			return sqlite.AuthorizerOK
+		})
+	})
+}
+
+// harmless are the pragmas that can be given something: those that describe, and those that
+// make queries faster.
+var harmless = []string{
+	"table_info", "table_xinfo", "table_list", "index_list", "index_info", "index_xinfo", "foreign_key_list",
+	"cache_size", "mmap_size", "threads",
 }
 
 // source is a table of events, with the columns that the events of a SQLite log have.

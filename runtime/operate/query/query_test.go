@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -331,22 +332,91 @@ func TestRangeIsWhatViewsHave(t *testing.T) {
 	}
 }
 
+// TestNothingCanBeChanged: neither the log, nor a file beside it, nor the copy of another log.
 func TestNothingCanBeChanged(t *testing.T) {
-	kind := compile(t, orders, "shop.v1.OrderEvent")
-	log := open(t, sqliteURL(t))
-	mustAppend(t, log, event(t, "1", kind, ""))
-	elsewhere := filepath.Join(t.TempDir(), "other.db")
-	s, _, _ := session(t, log, query.Range{})
-	for _, statement := range []string{
-		"DELETE FROM main.events", "DELETE FROM order_event", "DROP VIEW order_event", "PRAGMA user_version = 77",
-		"ATTACH " + "'" + elsewhere + "' AS other; CREATE TABLE other.t (a)", "PRAGMA query_only = 0; DELETE FROM main.events",
-	} {
-		if err := s.Run(t.Context(), statement); err == nil && !strings.HasPrefix(statement, "PRAGMA user") {
-			t.Errorf("%s: no error", statement)
+	for name, url := range map[string]string{"sqlite": sqliteURL(t), "memory": "memory:"} {
+		t.Run(name, func(t *testing.T) {
+			log := open(t, url)
+			mustAppend(t, log, event(t, "1", compile(t, orders, "shop.v1.OrderEvent"), ""))
+			dir := t.TempDir()
+			if name == "sqlite" {
+				dir = filepath.Dir(strings.TrimPrefix(url, "sqlite:"))
+			}
+			path := filepath.Join(dir, "events.db")
+			s, out, _ := session(t, log, query.Range{})
+			before := contents(t, dir)
+			attach, off := "ATTACH '"+path+"' AS w", "PRAGMA query_only = 0"
+			for _, statement := range []string{
+				"DELETE FROM main.events", "DELETE FROM order_event", "DROP VIEW order_event", "PRAGMA user_version = 77", "PRAGMA main.user_version(77)",
+				off, "PRAGMA\tmain.\"QUERY_only\"(off)", "PrAgMa/*;*/[query_only]=false", "-- so\nPRAGMA `query_only` = 'no'", "PRAGMA temp_store = memory",
+				"PRAGMA journal_mode = delete", "PRAGMA writable_schema = on", "PRAGMA wal_checkpoint(TRUNCATE)", "PRAGMA wal_checkpoint",
+				attach, "aTTach/**/DATABASE\n\"" + path + "\" AS w", "EXPLAIN " + attach, "ATTACH ':memory:' AS w", "ATTACH 'file:" + path + "?mode=rw' AS w",
+				"VACUUM", "VACUUM INTO '" + path + "2'", "vacuum/**/main INTO('" + path + "'||2)",
+			} {
+				if err := s.Run(t.Context(), statement); err == nil || !strings.Contains(err.Error(), "events are only read here") && !strings.Contains(err.Error(), "it is a view") {
+					t.Errorf("%s: the error is %v", statement, err)
+				}
+			}
+			// As one text, and as one query of SQLite, which goes on after a semicolon.
+			for _, text := range []string{off + "; " + attach + "; DELETE FROM w.events", "SELECT 1; " + attach + "; SELECT 2", "SELECT 1; " + off + "; DELETE FROM main.events"} {
+				if err := s.Run(t.Context(), text); err == nil {
+					t.Errorf("%s: no error", text)
+				}
+				if rows, err := s.DB.Query(t.Context(), text); err == nil {
+					for rows.NextResultSet() {
+					}
+					if rows.Err() == nil {
+						t.Errorf("as one query, %s: no error", text)
+					}
+					rows.Close()
+				}
+			}
+			if after := contents(t, dir); !maps.Equal(before, after) {
+				t.Errorf("there were the files %v, and are %v", slices.Collect(maps.Keys(before)), slices.Collect(maps.Keys(after)))
+			}
+			out.Reset()
+			if err := s.Run(t.Context(), "SELECT count(*) AS n, (SELECT user_version FROM pragma_user_version) = 77 AS changed FROM main.events; SELECT count(*) AS n FROM order_event"); err != nil {
+				t.Fatal(err)
+			}
+			if want := `{"n":1,"changed":0}` + "\n" + `{"n":1}` + "\n"; out.String() != want {
+				t.Errorf("then the events are %s", out)
+			}
+		})
+	}
+}
+
+// contents returns what the files of a folder have, without those of shared memory.
+func contents(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]string{}
+	for _, file := range files {
+		data, err := os.ReadFile(filepath.Join(dir, file.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasSuffix(file.Name(), "-shm") {
+			found[file.Name()] = string(data)
 		}
 	}
-	if got := answer(t, log, "SELECT count(*) AS n, (SELECT user_version FROM pragma_user_version) = 77 AS changed FROM main.events"); got != `{"n":1,"changed":0}` {
-		t.Errorf("then the log has %s", got)
+	return found
+}
+
+// What describes the views, or makes a query faster, is allowed.
+func TestPragmasThatOnlyDescribe(t *testing.T) {
+	log := open(t, sqliteURL(t))
+	mustAppend(t, log, event(t, "1", compile(t, orders, "shop.v1.StockEvent"), ""))
+	for statement, want := range map[string]string{
+		"SELECT count(*) AS n FROM pragma_table_info('stock_event')": `{"n":8}`,
+		"PRAGMA query_only":         `{"query_only":1}`,
+		"PRAGMA cache_size = -8000": "",
+	} {
+		if got := answer(t, log, statement); got != want {
+			t.Errorf("%s: got %s, want %s", statement, got, want)
+		}
 	}
 }
 

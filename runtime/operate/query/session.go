@@ -67,7 +67,7 @@ func (s *Session) explain(err error) error {
 		return fmt.Errorf("%s; there are %s", text, strings.Join(s.names(), ", "))
 	case strings.Contains(text, "no such column"):
 		return fmt.Errorf("%s; .schema prints the columns", text)
-	case strings.Contains(text, "readonly database"):
+	case strings.Contains(text, "readonly database"), strings.Contains(text, "not authorized"), strings.Contains(text, "authorization denied"):
 		return fmt.Errorf("%s: events are only read here", text)
 	}
 	return err
