@@ -175,14 +175,21 @@ func newPool(driver *sqlite.Driver, path, mode string) *sql.DB {
 func (db *DB) eventField(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
 	data, _ := args[0].([]byte)
 	version, _ := args[1].(int64)
-	return db.fields[args[2].(int64)].value(version, data), nil
+	index, ok := args[2].(int64)
+	if !ok || index < 0 || index >= int64(len(db.fields)) {
+		return nil, errors.New("event_field is for the views only")
+	}
+	return db.fields[index].value(version, data), nil
 }
 
 // eventData is the function event_data(data, version, schema) of SQL: the whole message.
 func (db *DB) eventData(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
 	data, _ := args[0].([]byte)
 	version, _ := args[1].(int64)
-	schema, _ := args[2].(string)
+	schema, ok := args[2].(string)
+	if !ok {
+		return nil, errors.New("event_data is for the views only")
+	}
 	if version == erasedVersion {
 		return nil, nil
 	}

@@ -420,6 +420,33 @@ func TestPragmasThatOnlyDescribe(t *testing.T) {
 	}
 }
 
+// The functions of the views get what somebody gives them.
+func TestFunctionsOfTheViews(t *testing.T) {
+	log := open(t, sqliteURL(t))
+	mustAppend(t, log, event(t, "1", compile(t, orders, "shop.v1.OrderEvent"), ""))
+	s, _, _ := session(t, log, query.Range{})
+	for _, index := range []string{"999", "-1", "9223372036854775807", "NULL", "'0'", "0.5", "x'00'"} {
+		err := s.Run(t.Context(), "SELECT event_field(x'00', 0, "+index+")")
+		if err == nil || !strings.Contains(err.Error(), "event_field is for the views only") {
+			t.Errorf("event_field with %s: the error is %v", index, err)
+		}
+	}
+	for _, schema := range []string{"NULL", "1", "x'00'"} {
+		err := s.Run(t.Context(), "SELECT event_data(x'00', 0, "+schema+")")
+		if err == nil || !strings.Contains(err.Error(), "event_data is for the views only") {
+			t.Errorf("event_data with %s: the error is %v", schema, err)
+		}
+	}
+	for _, harmless := range []string{
+		"event_field(NULL, NULL, 0)", "event_field('a', 'b', 0)", "event_field(x'ff', 1, 2)", "event_data(NULL, NULL, '')", "event_data(1, 2.5, 'shop.v1.OrderEvent')",
+		"event_data(x'ffff', 1, 'shop.v1.OrderEvent')", "event_pause(NULL)", "event_pause('a')",
+	} {
+		if err := s.Run(t.Context(), "SELECT "+harmless); err != nil {
+			t.Errorf("%s: %v", harmless, err)
+		}
+	}
+}
+
 // One event that can't be read does not keep the others from being counted, and is not
 // passed over in silence.
 func TestWhatCannotBeReadIsSaid(t *testing.T) {
