@@ -511,6 +511,40 @@ func TestViewsOfOneNameHaveThatOfTheirPackage(t *testing.T) {
 	}
 }
 
+// TestViewsHaveDifferentNames: names of messages that become the same name in SQL keep no
+// query from being answered.
+func TestViewsHaveDifferentNames(t *testing.T) {
+	for name, c := range map[string]struct{ messages, views []string }{
+		"that of all":          {[]string{"Events"}, []string{"events_2"}},
+		"dots and underscores": {[]string{"a.b.Order", "a_b.Order"}, []string{"a_b_order", "a_b_order_2"}},
+		"upper and lower case": {[]string{"a.B.C", "a.b.C"}, []string{"a_B_c", "a_b_c_2"}},
+		"without a package":    {[]string{"shop.Order", "x.Order", "y.ShopOrder"}, []string{"shop_order_2", "x_order", "shop_order"}},
+		"a number":             {[]string{"Events", "Events_2"}, []string{"events_3", "events_2"}},
+		"those of SQLite":      {[]string{"sqlite_x", "sqlite.Master", "sqlite.Events"}, []string{"message_sqlite_x", "master", "message_sqlite_events"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			log := open(t, sqliteURL(t))
+			for _, message := range c.messages {
+				pkg, short := "", message
+				if at := strings.LastIndexByte(message, '.'); at >= 0 {
+					pkg, short = "package "+message[:at]+";", message[at+1:]
+				}
+				mustAppend(t, log, event(t, message, compile(t, `syntax = "proto3"; `+pkg+` message `+short+` { string a = 1; }`, message), `a: "x"`))
+			}
+			s, _, _ := session(t, log, query.Range{})
+			for i, message := range c.messages {
+				at := slices.IndexFunc(s.DB.Views, func(v query.View) bool { return v.Message == message })
+				if at < 0 || s.DB.Views[at].Name != c.views[i] {
+					t.Errorf("the view of %s is not %s, of %d", message, c.views[i], at)
+				}
+				if got := answer(t, log, "SELECT id FROM "+c.views[i]); got != `{"id":"`+message+`"}` {
+					t.Errorf("%s has %s", c.views[i], got)
+				}
+			}
+		})
+	}
+}
+
 func expected(field protoreflect.FieldDescriptor, message protoreflect.Message) string {
 	if field.HasPresence() && !message.Has(field) {
 		return "<nil>"

@@ -189,20 +189,40 @@ func (v *View) definition(from source, condition string, first int) string {
 }
 
 // name gives views their names: of the message alone, and with its package where that
-// would be the name of another view or table.
+// would be the name of another view or table, and with a number where that is one, too. For
+// SQLite, names that differ in their case only are the same.
 func name(views []View) {
 	const taken = 2
 	count := map[string]int{"events": taken, "dead_letters": taken, "consumers": taken, "sqlite_master": taken, "sqlite_schema": taken}
+	used := map[string]bool{}
+	for short := range count {
+		used[short] = true
+	}
 	for i := range views {
 		_, short := splitName(views[i].Message)
 		count[short]++
 	}
+	slices.SortFunc(views, func(a, b View) int { return strings.Compare(a.Message, b.Message) })
+	var longer []*View
 	for i := range views {
-		pkg, short := splitName(views[i].Message)
-		views[i].Name = short
+		_, short := splitName(views[i].Message)
 		if count[short] > 1 || strings.HasPrefix(short, "sqlite_") {
-			views[i].Name = strings.TrimPrefix(strings.ReplaceAll(pkg, ".", "_")+"_"+short, "_")
+			longer = append(longer, &views[i])
+			continue
 		}
+		views[i].Name, used[short] = short, true
+	}
+	for _, view := range longer {
+		pkg, short := splitName(view.Message)
+		long := strings.TrimPrefix(strings.ReplaceAll(pkg, ".", "_")+"_"+short, "_")
+		if strings.HasPrefix(strings.ToLower(long), "sqlite_") { // which SQLite keeps for itself
+			long = "message_" + long
+		}
+		view.Name = long
+		for n := 2; used[strings.ToLower(view.Name)]; n++ {
+			view.Name = fmt.Sprintf("%s_%d", long, n)
+		}
+		used[strings.ToLower(view.Name)] = true
 	}
 	slices.SortFunc(views, func(a, b View) int { return strings.Compare(a.Name, b.Name) })
 }
