@@ -54,13 +54,28 @@ func thousands(n int64) string {
 }
 
 // SchemaChanges compares the message types that this program reads as events with all
-// versions of them that a log keeps. It does not read events.
+// versions of them that a log keeps. It does not read events. If a version can't be read, that
+// is an error.
 func SchemaChanges(ctx context.Context, log Log) ([]*SchemaChange, error) {
+	changes, unreadable, err := compareSchemas(ctx, log)
+	if err == nil && unreadable != nil {
+		return nil, uncomparable(unreadable)
+	}
+	return changes, err
+}
+
+// uncomparable returns the error about versions that can't be read.
+func uncomparable(unreadable error) error {
+	return fmt.Errorf("%w\nSo it is not known whether this program would misread stored events. "+
+		"If that does not matter, start the server with --accept-schema-change", unreadable)
+}
+
+// compareSchemas compares the versions that can be read, and returns why the others can't.
+func compareSchemas(ctx context.Context, log Log) (changes []*SchemaChange, unreadable, err error) {
 	schemas, err := Schemas(ctx, log)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var changes []*SchemaChange
 	for _, schema := range schemas {
 		kind, known := FindMessage(schema.Name)
 		if !known || versionOf(kind.Descriptor()) == schema.Version {
@@ -68,7 +83,7 @@ func SchemaChanges(ctx context.Context, log Log) ([]*SchemaChange, error) {
 		}
 		was, err := schema.Descriptor()
 		if err != nil {
-			slog.WarnContext(ctx, "events of a schema can't be checked", "error", err)
+			unreadable = errors.Join(unreadable, err)
 			continue
 		}
 		for _, finding := range compat.Compare(was, kind.Descriptor()) {
@@ -83,7 +98,7 @@ func SchemaChanges(ctx context.Context, log Log) ([]*SchemaChange, error) {
 			changes[at].findings = append(changes[at].findings, finding)
 		}
 	}
-	return changes, nil
+	return changes, unreadable, nil
 }
 
 // CountEvents reads a log to the end, its dead letters too, and sets of each change which
@@ -168,9 +183,15 @@ func Misread(changes []*SchemaChange) error {
 }
 
 // checkSchemas returns a [MisreadError] if this program would misread stored events. If that
-// is accepted, it is logged instead. Events are only read if some may be misread.
+// is accepted, it is logged instead. A version that can't be read is an error, too. Events are only read if some may be misread.
 func checkSchemas(ctx context.Context, log Log) error {
-	changes, err := SchemaChanges(ctx, log)
+	changes, unreadable, err := compareSchemas(ctx, log)
+	if unreadable != nil && !acceptsChange.Load() {
+		return uncomparable(unreadable)
+	}
+	if unreadable != nil {
+		slog.WarnContext(ctx, "it is not known whether stored events are misread, as --accept-schema-change accepts", "error", unreadable)
+	}
 	changes = slices.DeleteFunc(changes, func(c *SchemaChange) bool { return c.Wire == compat.Safe })
 	if err != nil || len(changes) == 0 {
 		return err

@@ -195,12 +195,15 @@ func (db *DB) eventData(_ *sqlite.FunctionContext, args []driver.Value) (driver.
 	}
 	whole := db.whole[schema]
 	if whole == nil {
-		whole = &field{read: func([]byte) (driver.Value, error) {
-			return nil, errors.New("neither the log nor this program knows the type of the message")
-		}}
+		whole = &field{read: readUnknown}
 		db.whole[strings.Clone(schema)] = whole
 	}
 	return whole.value(version, data), nil
+}
+
+// readUnknown reads a message of a type that nobody knows.
+func readUnknown([]byte) (driver.Value, error) {
+	return nil, errors.New("neither the log nor this program knows the type of the message")
 }
 
 // makeViews makes the views of a table.
@@ -226,15 +229,22 @@ func (db *DB) makeViews(ctx context.Context, source source, condition string) er
 
 // message is a type of message that the log has events of, or that this program reads.
 type message struct {
-	current  protoreflect.MessageDescriptor
+	current  protoreflect.MessageDescriptor // nil: it is not ours, and no version can be read
 	versions []version
 	schemas  []string
 }
 
 // whole returns the message as a field that reads all of it.
 func (m *message) whole() *field {
-	whole := &field{read: readMessage(m.current), versions: map[int64]reader{}}
+	whole := &field{read: readUnknown, versions: map[int64]reader{}}
+	if m.current != nil {
+		whole.read = readMessage(m.current)
+	}
 	for _, version := range m.versions {
+		if version.message == nil {
+			whole.versions[version.number] = version.failing()
+			continue
+		}
 		whole.versions[version.number] = readMessage(version.message)
 	}
 	return whole
@@ -261,11 +271,14 @@ func makeTables(versions []namedVersion) (views []View, of map[string]*message) 
 			of[version.schema], known = in, append(known, in)
 		}
 		in.versions = append(in.versions, version.version)
-		if _, ours := eventlog.FindMessage(version.schema); !ours {
+		if _, ours := eventlog.FindMessage(version.schema); !ours && version.message != nil {
 			in.current = version.message // the last one
 		}
 	}
 	for _, message := range known {
+		if message.current == nil {
+			continue // what it was can't be read
+		}
 		views = append(views, newView(message.current, message.versions, message.schemas))
 	}
 	name(views)

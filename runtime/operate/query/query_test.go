@@ -21,6 +21,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/dynamicpb"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
@@ -470,6 +471,44 @@ func TestWhatCannotBeReadIsSaid(t *testing.T) {
 		if out.String() != want[0]+"\n" || notes.String() != want[1] {
 			t.Errorf("%s:\n%s%s\nwant\n%s", query, out, notes, want)
 		}
+	}
+}
+
+// TestVersionsThatCannotBeRead: their events are NULL, and are counted. Those of others are read.
+func TestVersionsThatCannotBeRead(t *testing.T) {
+	for name, url := range map[string]string{"sqlite": sqliteURL(t), "memory": "memory:"} {
+		t.Run(name, func(t *testing.T) {
+			log := open(t, url)
+			good := event(t, "1", compile(t, orders, "shop.v1.StockEvent"), "left: 5")
+			var events []eventlog.Event
+			for i, schema := range []string{"shop.v1.StockEvent", "shop.v1.Gone"} {
+				version := fmt.Sprintf("%016x", 255+i)
+				eventlog.RegisterSchema(eventlog.Schema{Name: schema, Version: version, Files: &descriptorpb.FileDescriptorSet{
+					File: []*descriptorpb.FileDescriptorProto{{Name: proto.String("broken.proto"), Dependency: []string{"missing.proto"}}},
+				}})
+				broken := good
+				broken.ID, broken.Schema, broken.Version = fmt.Sprint(2+i), schema, version
+				events = append(events, broken)
+			}
+			mustAppend(t, log, append(events, good)...)
+			s, out, notes := session(t, log, query.Range{})
+			if err := s.Run(t.Context(), "SELECT id, left FROM stock_event ORDER BY id; SELECT id, data FROM events ORDER BY id"); err != nil {
+				t.Fatal(err)
+			}
+			want := `{"id":"1","left":5}` + "\n" + `{"id":"2","left":null}` + "\n" +
+				`{"id":"1","data":"{\"left\":5}"}` + "\n" + `{"id":"2","data":null}` + "\n" + `{"id":"3","data":null}` + "\n"
+			if out.String() != want {
+				t.Errorf("got\n%s\nwant\n%s", out, want)
+			}
+			for _, want := range []string{
+				"stock_event.left: 1 value could not be read and are NULL: version 00000000000000ff of the schema of shop.v1.StockEvent can't be read",
+				"events.data of shop.v1.StockEvent: 1 value could", "events.data of shop.v1.Gone: 1 value could",
+			} {
+				if !strings.Contains(notes.String(), want) {
+					t.Errorf("it reports\n%s\nwithout %s", notes, want)
+				}
+			}
+		})
 	}
 }
 
