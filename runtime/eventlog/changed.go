@@ -154,7 +154,7 @@ func CountEvents(ctx context.Context, log Log, changes []*SchemaChange) error {
 	return nil
 }
 
-// MisreadError says that this program would misread events that are stored.
+// MisreadError reports that this program would misread events that are stored.
 type MisreadError struct {
 	// Changes are those that misread events, each of them with their number.
 	Changes []*SchemaChange
@@ -168,12 +168,12 @@ func (e *MisreadError) Error() string {
 		text.WriteString("\n\t" + change.String())
 	}
 	text.WriteString("\nChange the proto back, and give what is new a field, or a value of the enum, with a number that was never used. " +
-		"If nothing needs these events as what they were, start the server with --accept-schema-change.")
+		"If it does not matter that these events are read as something else, start the server with --accept-schema-change.")
 	return text.String()
 }
 
 // Misread returns a [MisreadError] about the changes that misread events on the wire, or nil if
-// there are none. It does not regard those that no counted event has.
+// there are none. It leaves out changes that no counted event has.
 func Misread(changes []*SchemaChange) error {
 	misread := slices.DeleteFunc(slices.Clone(changes), func(c *SchemaChange) bool { return c.Wire == compat.Safe || c.Events == 0 })
 	if len(misread) == 0 {

@@ -179,7 +179,7 @@ func (c *comparison) field(above string, was protoreflect.FieldDescriptor, messa
 	}
 }
 
-// readAs says what the values with the number of a field are read as.
+// readAs returns what the values with the number of a field are read as.
 func readAs(field protoreflect.FieldDescriptor) string {
 	if field == nil {
 		return "by nothing"

@@ -158,5 +158,5 @@ func split(text string) (queries []string, rest string) {
 	return queries, strings.TrimSpace(text[begin:])
 }
 
-// took says how long a query took.
+// took returns how long a query took.
 func took(since time.Time) string { return time.Since(since).Round(time.Millisecond).String() }
