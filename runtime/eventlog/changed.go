@@ -175,7 +175,7 @@ func (e *MisreadError) Error() string {
 // Misread returns a [MisreadError] about the changes that misread events on the wire, or nil if
 // there are none. It leaves out changes that no counted event has.
 func Misread(changes []*SchemaChange) error {
-	misread := slices.DeleteFunc(slices.Clone(changes), func(c *SchemaChange) bool { return c.Wire == compat.Safe || c.Events == 0 })
+	misread := slices.DeleteFunc(slices.Clone(changes), func(c *SchemaChange) bool { return !c.Misreads() || c.Events == 0 })
 	if len(misread) == 0 {
 		return nil
 	}
@@ -192,7 +192,7 @@ func checkSchemas(ctx context.Context, log Log) error {
 	if unreadable != nil {
 		slog.WarnContext(ctx, "it is not known whether stored events are misread, as --accept-schema-change accepts", "error", unreadable)
 	}
-	changes = slices.DeleteFunc(changes, func(c *SchemaChange) bool { return c.Wire == compat.Safe })
+	changes = slices.DeleteFunc(changes, func(c *SchemaChange) bool { return !c.Misreads() })
 	if err != nil || len(changes) == 0 {
 		return err
 	}
