@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -105,6 +106,11 @@ func compareSchemas(ctx context.Context, log Log) (changes []*SchemaChange, unre
 // events have what it is about. Those that can't be read even as what they were are not
 // counted.
 func CountEvents(ctx context.Context, log Log, changes []*SchemaChange) error {
+	return countEvents(ctx, log, changes, func(Position) {})
+}
+
+// countEvents is CountEvents. It calls read after each event.
+func countEvents(ctx context.Context, log Log, changes []*SchemaChange, read func(at Position)) error {
 	byVersion := map[string][]func(protoreflect.Message, Position){}
 	for _, change := range changes {
 		for i, version := range change.Versions {
@@ -140,6 +146,7 @@ func CountEvents(ctx context.Context, log Log, changes []*SchemaChange) error {
 			first = record.Position
 		}
 		count(&record)
+		read(record.Position)
 	}
 	seen := map[Position]bool{} // several consumers may have one event
 	for letter, err := range log.Dead(ctx, "") {
@@ -205,11 +212,25 @@ func checkSchemas(ctx context.Context, log Log) error {
 	for _, change := range changes {
 		slog.InfoContext(ctx, "looking through the event log: events would be misread that have this", "change", change.String())
 	}
-	if err := CountEvents(ctx, log, changes); err != nil {
+	stats, err := log.Stats(ctx)
+	if err != nil {
+		return err
+	}
+	reported := time.Now()
+	err = countEvents(ctx, log, changes, func(at Position) {
+		if now := time.Now(); now.Sub(reported) >= reportEvery {
+			reported = now
+			slog.InfoContext(ctx, "still looking through the event log", "position", at, "last", stats.Last)
+		}
+	})
+	if err != nil {
 		return err
 	}
 	return Misread(changes)
 }
+
+// reportEvery is how often a check that takes long logs how far it is.
+var reportEvery = 10 * time.Second
 
 // acceptsChange is true if [Open] opens logs whose events are misread.
 var acceptsChange atomic.Bool

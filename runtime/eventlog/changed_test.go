@@ -101,6 +101,34 @@ func TestAProgramThatWouldMisreadIsRefused(t *testing.T) {
 	}
 }
 
+// TestALongCheckLogsHowFarItIs: a server that reads its log first does not look as if it hung.
+func TestALongCheckLogsHowFarItIs(t *testing.T) {
+	defer eventlog.ReportEvery(0)()
+	url := "sqlite:" + filepath.Join(t.TempDir(), "events.db")
+	log, err := eventlog.Open(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventlog.RegisterMessage[*wrapperspb.Int32Value]()
+	for _, id := range []string{"a", "b", "c"} {
+		storeFormer(t, log, id, formerInt32Value(t))
+	}
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	logged := &lines{}
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(logged, nil)))
+	defer slog.SetDefault(before)
+	if log, err := eventlog.Open(t.Context(), url); err == nil {
+		log.Close()
+		t.Error("the log is opened")
+	}
+	if text := logged.String(); !strings.Contains(text, "position=2 last=3") {
+		t.Errorf("it logs %s", text)
+	}
+}
+
 // TestAVersionThatCannotBeReadIsRefused, since nobody knows whether its events are misread.
 func TestAVersionThatCannotBeReadIsRefused(t *testing.T) {
 	url := "sqlite:" + filepath.Join(t.TempDir(), "events.db")
