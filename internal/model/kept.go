@@ -29,7 +29,7 @@ func (e *Event) Keep(former []string) (lines []string, err error) {
 		needed := false
 		for _, finding := range compat.Compare(was, e.desc) {
 			needed = needed || finding.Removed()
-			if finding.Wire == compat.Safe {
+			if !finding.Misreads() {
 				continue
 			}
 			at := placeOf(finding.At)

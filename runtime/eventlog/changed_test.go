@@ -101,6 +101,74 @@ func TestAProgramThatWouldMisreadIsRefused(t *testing.T) {
 	}
 }
 
+// TestALongCheckLogsHowFarItIs: a server that reads its log first does not look as if it hung.
+func TestALongCheckLogsHowFarItIs(t *testing.T) {
+	defer eventlog.ReportEvery(0)()
+	url := "sqlite:" + filepath.Join(t.TempDir(), "events.db")
+	log, err := eventlog.Open(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventlog.RegisterMessage[*wrapperspb.Int32Value]()
+	for _, id := range []string{"a", "b", "c"} {
+		storeFormer(t, log, id, formerInt32Value(t))
+	}
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	logged := &lines{}
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(logged, nil)))
+	defer slog.SetDefault(before)
+	if log, err := eventlog.Open(t.Context(), url); err == nil {
+		log.Close()
+		t.Error("the log is opened")
+	}
+	if text := logged.String(); !strings.Contains(text, "position=2 last=3") {
+		t.Errorf("it logs %s", text)
+	}
+}
+
+// TestAVersionThatCannotBeReadIsRefused, since nobody knows whether its events are misread.
+func TestAVersionThatCannotBeReadIsRefused(t *testing.T) {
+	url := "sqlite:" + filepath.Join(t.TempDir(), "events.db")
+	log, err := eventlog.Open(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventlog.RegisterMessage[*wrapperspb.Int32Value]()
+	broken := eventlog.Schema{Name: "google.protobuf.Int32Value", Version: "00000000000000ff", Files: &descriptorpb.FileDescriptorSet{
+		File: []*descriptorpb.FileDescriptorProto{{Name: proto.String("broken.proto"), Dependency: []string{"missing.proto"}}},
+	}}
+	eventlog.RegisterSchema(broken)
+	if _, err := log.Append(t.Context(), eventlog.Event{ID: "1", Type: "t", Schema: broken.Name, Version: broken.Version}); err != nil {
+		t.Fatal(err)
+	}
+	_, checked := eventlog.SchemaChanges(t.Context(), log)
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, opened := eventlog.Open(t.Context(), url)
+	for _, err := range []error{checked, opened} {
+		if err == nil || !strings.Contains(err.Error(), "version 00000000000000ff of the schema of google.protobuf.Int32Value can't be read") || !strings.Contains(err.Error(), "--accept-schema-change") {
+			t.Errorf("the error is %v", err)
+		}
+	}
+	flags := flag.NewFlagSet("shop-server", flag.ContinueOnError)
+	eventlog.SchemaFlags(flags)
+	defer eventlog.SchemaFlags(flag.NewFlagSet("shop-server", flag.ContinueOnError))
+	if err := flags.Parse([]string{"--accept-schema-change"}); err != nil {
+		t.Fatal(err)
+	}
+	log, err = eventlog.Open(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := log.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestDeadLettersAreMisreadToo: events that only consumers' dead letters still have count.
 func TestDeadLettersAreMisreadToo(t *testing.T) {
 	log, err := eventlog.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "events.db"))

@@ -86,7 +86,7 @@ type copyLine struct {
 	SHA256    string            `json:"sha256"`
 }
 
-// relation says how the positions of a log became those of its copy, from one position on.
+// relation returns how the positions of a log became those of its copy, from one position on.
 type relation struct {
 	From  eventlog.Position `json:"from"`
 	Moved eventlog.Position `json:"moved"` // what is added to them

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -20,6 +21,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/dynamicpb"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
@@ -331,22 +333,118 @@ func TestRangeIsWhatViewsHave(t *testing.T) {
 	}
 }
 
+// TestNothingCanBeChanged: neither the log, nor a file beside it, nor the copy of another log.
 func TestNothingCanBeChanged(t *testing.T) {
-	kind := compile(t, orders, "shop.v1.OrderEvent")
-	log := open(t, sqliteURL(t))
-	mustAppend(t, log, event(t, "1", kind, ""))
-	elsewhere := filepath.Join(t.TempDir(), "other.db")
-	s, _, _ := session(t, log, query.Range{})
-	for _, statement := range []string{
-		"DELETE FROM main.events", "DELETE FROM order_event", "DROP VIEW order_event", "PRAGMA user_version = 77",
-		"ATTACH " + "'" + elsewhere + "' AS other; CREATE TABLE other.t (a)", "PRAGMA query_only = 0; DELETE FROM main.events",
-	} {
-		if err := s.Run(t.Context(), statement); err == nil && !strings.HasPrefix(statement, "PRAGMA user") {
-			t.Errorf("%s: no error", statement)
+	for name, url := range map[string]string{"sqlite": sqliteURL(t), "memory": "memory:"} {
+		t.Run(name, func(t *testing.T) {
+			log := open(t, url)
+			mustAppend(t, log, event(t, "1", compile(t, orders, "shop.v1.OrderEvent"), ""))
+			dir := t.TempDir()
+			if name == "sqlite" {
+				dir = filepath.Dir(strings.TrimPrefix(url, "sqlite:"))
+			}
+			path := filepath.Join(dir, "events.db")
+			s, out, _ := session(t, log, query.Range{})
+			before := contents(t, dir)
+			attach, off := "ATTACH '"+path+"' AS w", "PRAGMA query_only = 0"
+			for _, statement := range []string{
+				"DELETE FROM main.events", "DELETE FROM order_event", "DROP VIEW order_event", "PRAGMA user_version = 77", "PRAGMA main.user_version(77)",
+				off, "PRAGMA\tmain.\"QUERY_only\"(off)", "PrAgMa/*;*/[query_only]=false", "-- so\nPRAGMA `query_only` = 'no'", "PRAGMA temp_store = memory",
+				"PRAGMA journal_mode = delete", "PRAGMA writable_schema = on", "PRAGMA wal_checkpoint(TRUNCATE)", "PRAGMA wal_checkpoint",
+				attach, "aTTach/**/DATABASE\n\"" + path + "\" AS w", "EXPLAIN " + attach, "ATTACH ':memory:' AS w", "ATTACH 'file:" + path + "?mode=rw' AS w",
+				"VACUUM", "VACUUM INTO '" + path + "2'", "vacuum/**/main INTO('" + path + "'||2)",
+			} {
+				if err := s.Run(t.Context(), statement); err == nil || !strings.Contains(err.Error(), "events are only read here") && !strings.Contains(err.Error(), "it is a view") {
+					t.Errorf("%s: the error is %v", statement, err)
+				}
+			}
+			// As one text, and as one query of SQLite, which goes on after a semicolon.
+			for _, text := range []string{off + "; " + attach + "; DELETE FROM w.events", "SELECT 1; " + attach + "; SELECT 2", "SELECT 1; " + off + "; DELETE FROM main.events"} {
+				if err := s.Run(t.Context(), text); err == nil {
+					t.Errorf("%s: no error", text)
+				}
+				if rows, err := s.DB.Query(t.Context(), text); err == nil {
+					for rows.NextResultSet() {
+					}
+					if rows.Err() == nil {
+						t.Errorf("as one query, %s: no error", text)
+					}
+					rows.Close()
+				}
+			}
+			if after := contents(t, dir); !maps.Equal(before, after) {
+				t.Errorf("there were the files %v, and are %v", slices.Collect(maps.Keys(before)), slices.Collect(maps.Keys(after)))
+			}
+			out.Reset()
+			if err := s.Run(t.Context(), "SELECT count(*) AS n, (SELECT user_version FROM pragma_user_version) = 77 AS changed FROM main.events; SELECT count(*) AS n FROM order_event"); err != nil {
+				t.Fatal(err)
+			}
+			if want := `{"n":1,"changed":0}` + "\n" + `{"n":1}` + "\n"; out.String() != want {
+				t.Errorf("then the events are %s", out)
+			}
+		})
+	}
+}
+
+// contents returns what the files of a folder have, without those of shared memory.
+func contents(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]string{}
+	for _, file := range files {
+		data, err := os.ReadFile(filepath.Join(dir, file.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasSuffix(file.Name(), "-shm") {
+			found[file.Name()] = string(data)
 		}
 	}
-	if got := answer(t, log, "SELECT count(*) AS n, (SELECT user_version FROM pragma_user_version) = 77 AS changed FROM main.events"); got != `{"n":1,"changed":0}` {
-		t.Errorf("then the log has %s", got)
+	return found
+}
+
+// What describes the views, or makes a query faster, is allowed.
+func TestPragmasThatOnlyDescribe(t *testing.T) {
+	log := open(t, sqliteURL(t))
+	mustAppend(t, log, event(t, "1", compile(t, orders, "shop.v1.StockEvent"), ""))
+	for statement, want := range map[string]string{
+		"SELECT count(*) AS n FROM pragma_table_info('stock_event')": `{"n":8}`,
+		"PRAGMA query_only":         `{"query_only":1}`,
+		"PRAGMA cache_size = -8000": "",
+	} {
+		if got := answer(t, log, statement); got != want {
+			t.Errorf("%s: got %s, want %s", statement, got, want)
+		}
+	}
+}
+
+// The functions of the views get what somebody gives them.
+func TestFunctionsOfTheViews(t *testing.T) {
+	log := open(t, sqliteURL(t))
+	mustAppend(t, log, event(t, "1", compile(t, orders, "shop.v1.OrderEvent"), ""))
+	s, _, _ := session(t, log, query.Range{})
+	for _, index := range []string{"999", "-1", "9223372036854775807", "NULL", "'0'", "0.5", "x'00'"} {
+		err := s.Run(t.Context(), "SELECT event_field(x'00', 0, "+index+")")
+		if err == nil || !strings.Contains(err.Error(), "event_field is for the views only") {
+			t.Errorf("event_field with %s: the error is %v", index, err)
+		}
+	}
+	for _, schema := range []string{"NULL", "1", "x'00'"} {
+		err := s.Run(t.Context(), "SELECT event_data(x'00', 0, "+schema+")")
+		if err == nil || !strings.Contains(err.Error(), "event_data is for the views only") {
+			t.Errorf("event_data with %s: the error is %v", schema, err)
+		}
+	}
+	for _, harmless := range []string{
+		"event_field(NULL, NULL, 0)", "event_field('a', 'b', 0)", "event_field(x'ff', 1, 2)", "event_data(NULL, NULL, '')", "event_data(1, 2.5, 'shop.v1.OrderEvent')",
+		"event_data(x'ffff', 1, 'shop.v1.OrderEvent')", "event_pause(NULL)", "event_pause('a')",
+	} {
+		if err := s.Run(t.Context(), "SELECT "+harmless); err != nil {
+			t.Errorf("%s: %v", harmless, err)
+		}
 	}
 }
 
@@ -373,6 +471,44 @@ func TestWhatCannotBeReadIsSaid(t *testing.T) {
 		if out.String() != want[0]+"\n" || notes.String() != want[1] {
 			t.Errorf("%s:\n%s%s\nwant\n%s", query, out, notes, want)
 		}
+	}
+}
+
+// TestVersionsThatCannotBeRead: their events are NULL, and are counted. Those of others are read.
+func TestVersionsThatCannotBeRead(t *testing.T) {
+	for name, url := range map[string]string{"sqlite": sqliteURL(t), "memory": "memory:"} {
+		t.Run(name, func(t *testing.T) {
+			log := open(t, url)
+			good := event(t, "1", compile(t, orders, "shop.v1.StockEvent"), "left: 5")
+			var events []eventlog.Event
+			for i, schema := range []string{"shop.v1.StockEvent", "shop.v1.Gone"} {
+				version := fmt.Sprintf("%016x", 255+i)
+				eventlog.RegisterSchema(eventlog.Schema{Name: schema, Version: version, Files: &descriptorpb.FileDescriptorSet{
+					File: []*descriptorpb.FileDescriptorProto{{Name: proto.String("broken.proto"), Dependency: []string{"missing.proto"}}},
+				}})
+				broken := good
+				broken.ID, broken.Schema, broken.Version = fmt.Sprint(2+i), schema, version
+				events = append(events, broken)
+			}
+			mustAppend(t, log, append(events, good)...)
+			s, out, notes := session(t, log, query.Range{})
+			if err := s.Run(t.Context(), "SELECT id, left FROM stock_event ORDER BY id; SELECT id, data FROM events ORDER BY id"); err != nil {
+				t.Fatal(err)
+			}
+			want := `{"id":"1","left":5}` + "\n" + `{"id":"2","left":null}` + "\n" +
+				`{"id":"1","data":"{\"left\":5}"}` + "\n" + `{"id":"2","data":null}` + "\n" + `{"id":"3","data":null}` + "\n"
+			if out.String() != want {
+				t.Errorf("got\n%s\nwant\n%s", out, want)
+			}
+			for _, want := range []string{
+				"stock_event.left: 1 value could not be read and are NULL: version 00000000000000ff of the schema of shop.v1.StockEvent can't be read",
+				"events.data of shop.v1.StockEvent: 1 value could", "events.data of shop.v1.Gone: 1 value could",
+			} {
+				if !strings.Contains(notes.String(), want) {
+					t.Errorf("it reports\n%s\nwithout %s", notes, want)
+				}
+			}
+		})
 	}
 }
 
@@ -411,6 +547,40 @@ func TestViewsOfOneNameHaveThatOfTheirPackage(t *testing.T) {
 	}
 	if want := []string{"a_v1_events", "a_v1_http_request_event", "a_v2_events", "a_v2_http_request_event"}; !slices.Equal(names, want) {
 		t.Errorf("got %v, want %v", names, want)
+	}
+}
+
+// TestViewsHaveDifferentNames: names of messages that become the same name in SQL keep no
+// query from being answered.
+func TestViewsHaveDifferentNames(t *testing.T) {
+	for name, c := range map[string]struct{ messages, views []string }{
+		"that of all":          {[]string{"Events"}, []string{"events_2"}},
+		"dots and underscores": {[]string{"a.b.Order", "a_b.Order"}, []string{"a_b_order", "a_b_order_2"}},
+		"upper and lower case": {[]string{"a.B.C", "a.b.C"}, []string{"a_B_c", "a_b_c_2"}},
+		"without a package":    {[]string{"shop.Order", "x.Order", "y.ShopOrder"}, []string{"shop_order_2", "x_order", "shop_order"}},
+		"a number":             {[]string{"Events", "Events_2"}, []string{"events_3", "events_2"}},
+		"those of SQLite":      {[]string{"sqlite_x", "sqlite.Master", "sqlite.Events"}, []string{"message_sqlite_x", "master", "message_sqlite_events"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			log := open(t, sqliteURL(t))
+			for _, message := range c.messages {
+				pkg, short := "", message
+				if at := strings.LastIndexByte(message, '.'); at >= 0 {
+					pkg, short = "package "+message[:at]+";", message[at+1:]
+				}
+				mustAppend(t, log, event(t, message, compile(t, `syntax = "proto3"; `+pkg+` message `+short+` { string a = 1; }`, message), `a: "x"`))
+			}
+			s, _, _ := session(t, log, query.Range{})
+			for i, message := range c.messages {
+				at := slices.IndexFunc(s.DB.Views, func(v query.View) bool { return v.Message == message })
+				if at < 0 || s.DB.Views[at].Name != c.views[i] {
+					t.Errorf("the view of %s is not %s, of %d", message, c.views[i], at)
+				}
+				if got := answer(t, log, "SELECT id FROM "+c.views[i]); got != `{"id":"`+message+`"}` {
+					t.Errorf("%s has %s", c.views[i], got)
+				}
+			}
+		})
 	}
 }
 

@@ -34,6 +34,24 @@ func TestFormats(t *testing.T) {
 	}
 }
 
+// TestCSVOnATerminal: what somebody stored does not control it.
+func TestCSVOnATerminal(t *testing.T) {
+	master, tty, err := pty.Open()
+	if err != nil {
+		t.Skip("needs a terminal:", err)
+	}
+	defer master.Close()
+	defer tty.Close()
+	s, _, _ := session(t, open(t, sqliteURL(t)), query.Range{})
+	s.Out, s.Format = tty, "csv"
+	if err := s.Run(t.Context(), "SELECT 'a\x1b[31m' AS \"b\x1b[0m\", 'end' AS c"); err != nil {
+		t.Fatal(err)
+	}
+	shown := &screen{from: master}
+	shown.until(t, `b\x1b[0m,c`)
+	shown.until(t, `a\x1b[31m,end`)
+}
+
 func TestErrorsSayWhatToDo(t *testing.T) {
 	log := open(t, sqliteURL(t))
 	mustAppend(t, log, event(t, "1", compile(t, orders, "shop.v1.StockEvent"), ""))
