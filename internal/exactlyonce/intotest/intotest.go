@@ -46,6 +46,8 @@ func Run(t *testing.T, connect func(testing.TB) driver.Connector) {
 		{"TheLogSaysWhereThePositionIsMoved", moved},
 		{"AnEmptyDatabaseIsRefusedToAConsumerThatTheLogKnows", emptyDatabase},
 		{"EventsOfOtherTypesArePassedOver", passedOver},
+		{"OneConnectionIsEnough", oneConnection},
+		{"OneConnectionIsEnoughToFindOutWhatWasCommitted", oneConnectionLost},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := &fixture{connector: connect(t)}
@@ -550,4 +552,86 @@ func passedOver(t *testing.T, f *fixture) {
 	}
 	until(t, log, f.db, f.write)
 	f.check(t, "a0", "a3", "a6")
+}
+
+// mixed returns a log with events of these ids, and one of another type before each.
+func mixed(t *testing.T, ids ...string) eventlog.Log {
+	t.Helper()
+	log := memory(t)
+	for _, id := range ids {
+		if _, err := log.Append(t.Context(), eventlog.Event{ID: "other " + id, Type: "t", Schema: "other.Type"}); err != nil {
+			t.Fatal(err)
+		}
+		appendTo(t, log, id)
+	}
+	return log
+}
+
+// oneConnection has several calls, the passing over of events, dead letters and a stop
+// share the only connection.
+func oneConnection(t *testing.T, f *fixture) {
+	good, bad := ids("a", 60), ids("bad", 10)
+	var all []string
+	for i, id := range good {
+		all = append(all, id)
+		if i%6 == 0 {
+			all = append(all, bad[i/6])
+		}
+	}
+	log := mixed(t, all...)
+	db := f.open(t)
+	db.SetMaxOpenConns(1)
+	var mended atomic.Bool
+	var calls atomic.Int64
+	handle := func(ctx context.Context, tx *sql.Tx, events []stored) error {
+		calls.Add(1)
+		if strings.HasPrefix(events[0].ID, "bad") && !mended.Load() {
+			return errors.New("bad")
+		}
+		return f.write(ctx, tx, events)
+	}
+	options := []eventlog.ConsumeOption{eventlog.Concurrency(4), eventlog.BatchSize(1), eventlog.Window(8), eventlog.Tries(1)}
+	stop := consume(t.Context(), log, db, handle, options...)
+	eventually(t, "the handler is called", func() bool { return calls.Load() >= 20 })
+	stopped(t, stop)
+	stop = consume(t.Context(), log, db, handle, options...)
+	isHandled(t, log)
+	if letters := dead(t, log); !slices.Equal(slices.Sorted(slices.Values(letters)), bad) {
+		t.Errorf("dead letters are %q", letters)
+	}
+	mended.Store(true)
+	if _, err := log.Retry(t.Context(), consumer); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "there is no dead letter", func() bool { return len(dead(t, log)) == 0 })
+	stopped(t, stop)
+	f.check(t, all...)
+}
+
+// oneConnectionLost is lostAnswer with several calls that share the only connection.
+func oneConnectionLost(t *testing.T, f *fixture) {
+	all := ids("a", 60)
+	log := mixed(t, all...)
+	db := sql.OpenDB(&losing{Connector: f.connector, random: rand.New(rand.NewPCG(1, 2))})
+	defer func() { _ = db.Close() }()
+	db.SetMaxOpenConns(1)
+	stop := consume(t.Context(), log, db, f.write, eventlog.Concurrency(4), eventlog.BatchSize(1), eventlog.Window(8), eventlog.Tries(1000))
+	isHandled(t, log)
+	stopped(t, stop)
+	f.check(t, all...)
+}
+
+// stopped stops a consumer, which must not wait for itself.
+func stopped(t *testing.T, stop func() error) {
+	t.Helper()
+	ended := make(chan error, 1)
+	go func() { ended <- stop() }()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Fatal(err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatal("the consumer has not stopped within 30 s")
+	}
 }

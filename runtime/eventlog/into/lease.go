@@ -31,7 +31,7 @@ func (t *target) begin(ctx context.Context, hold eventlog.Hold) (eventlog.Hold, 
 		return nil, unavailable(err)
 	}
 	t.mu.Lock()
-	t.row, t.logID = claimed, hold.From(0).Log
+	t.row, t.unknown, t.logID = claimed, false, hold.From(0).Log
 	t.mu.Unlock()
 	if err := t.check(ctx, hold); err != nil {
 		t.lose(err)
@@ -201,22 +201,28 @@ func (l *lease) PutDead(ctx context.Context, letter eventlog.DeadLetter) error {
 
 // change changes the row in a transaction of its own.
 func (l *lease) change(ctx context.Context, edit func(*sql.Tx, row) (row, error)) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	if l.lost.Err() != nil {
 		return context.Cause(l.lost)
+	}
+	if err := l.know(ctx); err != nil {
+		return unavailable(err)
 	}
 	tx, err := l.db.BeginTx(ctx, nil)
 	if err != nil {
 		return unavailable(err)
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	defer func() { _ = tx.Rollback() }()
+	if l.unknown {
+		return unavailable(errUnknown)
+	}
 	next, err := edit(tx, l.row)
 	if err == nil {
 		err = l.write(ctx, tx, next)
 	}
 	if err == nil {
-		err = l.commit(ctx, tx, next, func(context.Context) (bool, error) { return false, nil }) // it can be done again
+		err = l.commit(tx, next) // it can be done again
 	}
 	if err != nil {
 		return unavailable(err)

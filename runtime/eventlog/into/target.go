@@ -26,10 +26,14 @@ type target struct {
 	lose    context.CancelCauseFunc // ends the lease
 
 	// mu is held from the change of the consumer's row until its transaction has ended,
-	// so that what is known of the row here is what is in it.
-	mu    sync.Mutex
-	row   row
-	logID string // of the log that is consumed
+	// so that what is known of the row here is what is in it. Whoever locks it has a
+	// connection already: the pool may be smaller than the number of those who want one.
+	mu      sync.Mutex
+	row     row
+	unknown bool   // whether a COMMIT has failed, so that the row may be another
+	logID   string // of the log that is consumed
+
+	reading sync.Mutex // held while the row is read again, from before there is a connection
 }
 
 // row is what event_consumers has of the consumer.
@@ -115,13 +119,27 @@ func (t *target) isDue(ctx context.Context, record *eventlog.Record) bool {
 // apply has a handler take some events in a transaction, which also notes that they are
 // done. While the database is away it waits, and tries again.
 func (t *target) apply(ctx context.Context, records []*eventlog.Record, effect func(context.Context, *sql.Tx) error) error {
+	var uncommitted error // of a COMMIT that failed, until it is known whether it did
 	logged := false
 	for wait := firstPause; ; wait = min(2*wait, mostPause) {
-		err := t.transact(ctx, records, effect)
+		var err error
+		if uncommitted == nil {
+			err = t.transact(ctx, records, effect)
+		} else if committed, asked := t.isDone(ctx, records); asked != nil {
+			err = outside{asked}
+		} else if committed {
+			return nil
+		} else {
+			err, uncommitted = uncommitted, nil
+		}
 		var failed outside
+		var commit commitError
 		switch {
 		case err == nil, errors.Is(err, eventlog.ErrHeld), ctx.Err() != nil:
 			return err
+		case errors.As(err, &commit):
+			uncommitted = commit.error
+			continue
 		case !errors.As(err, &failed) && !isAway(ctx, t.db, err):
 			return err
 		case wait == mostPause && !logged:
@@ -131,6 +149,9 @@ func (t *target) apply(ctx context.Context, records []*eventlog.Record, effect f
 		select {
 		case <-ctx.Done():
 		case <-t.running.Done():
+			if uncommitted != nil { // the event must not be given up: perhaps it has had its effect
+				t.lose(uncommitted)
+			}
 			return err
 		case <-time.After(wait):
 		}
@@ -144,6 +165,9 @@ func (t *target) apply(ctx context.Context, records []*eventlog.Record, effect f
 // transaction the writer, and elsewhere last, so that transactions run beside each other.
 // Of an event that is tried again it is known only then whether it has had its effect.
 func (t *target) transact(ctx context.Context, records []*eventlog.Record, effect func(context.Context, *sql.Tx) error) error {
+	if err := t.know(ctx); err != nil {
+		return outside{err}
+	}
 	tx, err := t.db.BeginTx(ctx, nil)
 	if err != nil {
 		return outside{err}
@@ -157,10 +181,9 @@ func (t *target) transact(ctx context.Context, records []*eventlog.Record, effec
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	defer func() { _ = tx.Rollback() }() // before others change the row
 	next, due, err := t.note(ctx, tx, records)
 	switch {
-	case errors.Is(err, eventlog.ErrHeld):
-		return err
 	case err != nil:
 		return outside{err}
 	case !due:
@@ -171,18 +194,15 @@ func (t *target) transact(ctx context.Context, records []*eventlog.Record, effec
 			return err
 		}
 	}
-	return t.commit(ctx, tx, next, func(ctx context.Context) (bool, error) {
-		if eventlog.IsRetry(ctx) {
-			dead, err := t.isDead(ctx, records[0].Position)
-			return !dead, err
-		}
-		return t.row.has(records[0].Position), nil
-	})
+	return t.commit(tx, next)
 }
 
 // note notes in a transaction that events are done. due is false if one that is tried
 // again has had its effect. mu is held.
 func (t *target) note(ctx context.Context, tx *sql.Tx, records []*eventlog.Record) (next row, due bool, err error) {
+	if t.unknown {
+		return row{}, false, errUnknown
+	}
 	next = t.row
 	if eventlog.IsRetry(ctx) {
 		removed, err := t.exec(ctx, tx, "DELETE FROM event_consumers_dead WHERE consumer = ? AND position = ?", t.consumer, int64(records[0].Position))
@@ -210,44 +230,61 @@ func (t *target) write(ctx context.Context, tx *sql.Tx, next row) error {
 	return err
 }
 
-// commit commits a transaction that has written the row. If it does not succeed, that may
-// be because only its answer was lost: then done finds out, with the row as it is read
-// again. mu is held.
-func (t *target) commit(ctx context.Context, tx *sql.Tx, next row, done func(context.Context) (bool, error)) error {
-	failed := tx.Commit()
-	if failed == nil {
-		next.begun, next.logID = true, sql.NullString{String: t.logID, Valid: true}
-		t.row = next
+// errUnknown is the error of a transaction that does not change the row, because that was
+// changed by another one whose COMMIT failed meanwhile.
+var errUnknown = errors.New("it is not known whether the transaction before was committed")
+
+// commitError is the error of a COMMIT. Perhaps only its answer was lost.
+type commitError struct{ error }
+
+func (c commitError) Unwrap() error { return c.error }
+
+// commit commits a transaction that has written the row. mu is held. If it fails, nothing
+// is written until know has found out what is in the row: not here, because that takes
+// another connection, and those who have one wait for mu.
+func (t *target) commit(tx *sql.Tx, next row) error {
+	if err := tx.Commit(); err != nil {
+		t.unknown = true
+		return commitError{err}
+	}
+	next.begun, next.logID = true, sql.NullString{String: t.logID, Valid: true}
+	t.row = next
+	return nil
+}
+
+// know reads the row again if a COMMIT has failed. The caller has no connection, and does
+// not hold mu.
+func (t *target) know(ctx context.Context) error {
+	t.reading.Lock()
+	defer t.reading.Unlock()
+	t.mu.Lock()
+	unknown, epoch := t.unknown, t.row.epoch
+	t.mu.Unlock()
+	if !unknown {
 		return nil
 	}
-	// Nothing else may be written until that is known.
-	ctx = context.WithoutCancel(ctx)
-	logged := false
-	for wait := firstPause; ; wait = min(2*wait, mostPause) {
-		current, err := t.claim(ctx, t.row.epoch)
-		if err == nil {
-			t.row = current
-			var committed bool
-			if committed, err = done(ctx); err == nil && committed {
-				return nil
-			} else if err == nil {
-				return failed
-			}
-		}
-		if errors.Is(err, eventlog.ErrHeld) {
-			return err
-		}
-		if wait == mostPause && !logged {
-			logged = true
-			slog.WarnContext(ctx, "the consumer waits for the database, to find out whether it has committed", "consumer", t.consumer, "error", err)
-		}
-		select {
-		case <-t.running.Done():
-			t.lose(failed)
-			return failed
-		case <-time.After(wait):
-		}
+	current, err := t.claim(ctx, epoch)
+	if err != nil {
+		return err
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.row, t.unknown = current, false
+	return nil
+}
+
+// isDone reports whether events have had their effect, after a COMMIT of it has failed.
+func (t *target) isDone(ctx context.Context, records []*eventlog.Record) (bool, error) {
+	if err := t.know(ctx); err != nil {
+		return false, err
+	}
+	if eventlog.IsRetry(ctx) {
+		dead, err := t.isDead(ctx, records[0].Position)
+		return !dead, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.row.has(records[0].Position), nil
 }
 
 // isDead reports whether an event was given up and has had no effect since.
