@@ -46,6 +46,7 @@ func Run(t *testing.T, connect func(testing.TB) driver.Connector) {
 		{"TheLogSaysWhereThePositionIsMoved", moved},
 		{"AnEmptyDatabaseIsRefusedToAConsumerThatTheLogKnows", emptyDatabase},
 		{"EventsOfOtherTypesArePassedOver", passedOver},
+		{"ADeadLetterIsRetriedBesideAnEventThatChangesTheSameRow", retryBeside},
 		{"OneConnectionIsEnough", oneConnection},
 		{"OneConnectionIsEnoughToFindOutWhatWasCommitted", oneConnectionLost},
 	} {
@@ -633,5 +634,53 @@ func stopped(t *testing.T, stop func() error) {
 		}
 	case <-time.After(30 * time.Second):
 		t.Fatal("the consumer has not stopped within 30 s")
+	}
+}
+
+// retryBeside has a dead letter retried while the handler of another event has locked the
+// row that both change.
+func retryBeside(t *testing.T, f *fixture) {
+	if f.dialect == dialect.SQLite {
+		t.Skip("SQLite has one writer at a time: no handler runs beside another")
+	}
+	if _, err := f.db.ExecContext(t.Context(), f.dialect.Create(dialect.Table{Name: "totals", Columns: "total BIGINT NOT NULL"})); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.db.ExecContext(t.Context(), "INSERT INTO totals (total) VALUES (0)"); err != nil {
+		t.Fatal(err)
+	}
+	log := memory(t, "bad-1")
+	retried, locked := make(chan struct{}), make(chan struct{})
+	lock := sync.OnceFunc(func() { close(locked) })
+	add := func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, "UPDATE totals SET total = total + 1")
+		return err
+	}
+	handle := func(ctx context.Context, tx *sql.Tx, events []stored) error {
+		switch {
+		case eventlog.IsRetry(ctx):
+			close(retried)
+			<-locked
+			return add(ctx, tx)
+		case events[0].Subject == "bad":
+			return errors.New("bad")
+		}
+		err := add(ctx, tx)
+		lock()
+		<-retried
+		return err
+	}
+	stop := consume(t.Context(), log, f.db, handle, eventlog.Concurrency(4), eventlog.BatchSize(1), eventlog.Tries(1))
+	isHandled(t, log)
+	if _, err := log.Retry(t.Context(), consumer); err != nil {
+		t.Fatal(err)
+	}
+	appendTo(t, log, "good1-1", "good2-1", "good3-1") // of which one may wait in the same queue
+	isHandled(t, log)
+	eventually(t, "there is no dead letter", func() bool { return len(dead(t, log)) == 0 })
+	stopped(t, stop)
+	var total int
+	if err := f.db.QueryRowContext(t.Context(), "SELECT total FROM totals").Scan(&total); err != nil || total != 4 {
+		t.Errorf("the total is %d, want 4: %v", total, err)
 	}
 }

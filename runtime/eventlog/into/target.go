@@ -162,8 +162,9 @@ func (t *target) apply(ctx context.Context, records []*eventlog.Record, effect f
 //
 // SQLite has one writer at a time, and a transaction that has read can't become the
 // writer once another has written. So there the row is changed first, which makes the
-// transaction the writer, and elsewhere last, so that transactions run beside each other.
-// Of an event that is tried again it is known only then whether it has had its effect.
+// transaction the writer, and elsewhere last, so that transactions run beside each other:
+// mu must not be held while a handler waits for a row that another handler has locked,
+// because that one waits for mu next, and the database does not see such a deadlock.
 func (t *target) transact(ctx context.Context, records []*eventlog.Record, effect func(context.Context, *sql.Tx) error) error {
 	if err := t.know(ctx); err != nil {
 		return outside{err}
@@ -173,51 +174,56 @@ func (t *target) transact(ctx context.Context, records []*eventlog.Record, effec
 		return outside{err}
 	}
 	defer func() { _ = tx.Rollback() }()
-	first := t.dialect == dialect.SQLite || eventlog.IsRetry(ctx)
-	if !first {
-		if err := effect(ctx, tx); err != nil {
-			return err
+	if t.dialect == dialect.SQLite {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		defer func() { _ = tx.Rollback() }() // before others change the row
+	}
+	if eventlog.IsRetry(ctx) {
+		removed, err := t.exec(ctx, tx, "DELETE FROM event_consumers_dead WHERE consumer = ? AND position = ?", t.consumer, int64(records[0].Position))
+		if err != nil {
+			return outside{err}
+		}
+		if removed == 0 { // it has had its effect
+			return nil
 		}
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	defer func() { _ = tx.Rollback() }() // before others change the row
-	next, due, err := t.note(ctx, tx, records)
-	switch {
-	case err != nil:
-		return outside{err}
-	case !due:
-		return nil
+	var next row
+	if t.dialect == dialect.SQLite {
+		if next, err = t.note(ctx, tx, records); err != nil {
+			return outside{err}
+		}
 	}
-	if first {
-		if err := effect(ctx, tx); err != nil {
-			return err
+	if err := effect(ctx, tx); err != nil {
+		return err
+	}
+	if t.dialect != dialect.SQLite {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		defer func() { _ = tx.Rollback() }()
+		if next, err = t.note(ctx, tx, records); err != nil {
+			return outside{err}
 		}
 	}
 	return t.commit(tx, next)
 }
 
-// note notes in a transaction that events are done. due is false if one that is tried
-// again has had its effect. mu is held.
-func (t *target) note(ctx context.Context, tx *sql.Tx, records []*eventlog.Record) (next row, due bool, err error) {
+// note notes in a transaction that events are done, and returns the row with that. mu is
+// held.
+func (t *target) note(ctx context.Context, tx *sql.Tx, records []*eventlog.Record) (next row, err error) {
 	if t.unknown {
-		return row{}, false, errUnknown
+		return row{}, errUnknown
 	}
 	next = t.row
-	if eventlog.IsRetry(ctx) {
-		removed, err := t.exec(ctx, tx, "DELETE FROM event_consumers_dead WHERE consumer = ? AND position = ?", t.consumer, int64(records[0].Position))
-		if err != nil || removed == 0 {
-			return next, false, err
+	if !eventlog.IsRetry(ctx) {
+		var positions []eventlog.Position
+		for _, record := range records {
+			positions = append(positions, record.Position)
 		}
-		return next, true, t.write(ctx, tx, next)
+		next.progress = next.with(positions...)
+		next.seen = seen(records[len(records)-1])
 	}
-	var positions []eventlog.Position
-	for _, record := range records {
-		positions = append(positions, record.Position)
-	}
-	next.progress = next.with(positions...)
-	next.seen = seen(records[len(records)-1])
-	return next, true, t.write(ctx, tx, next)
+	return next, t.write(ctx, tx, next)
 }
 
 // write writes the row, if this process is still the one that can. mu is held.
