@@ -115,6 +115,11 @@ type wait struct {
 
 // round sends the first events of the table that don't wait.
 func (r *relay) round(ctx context.Context) (found bool, err error) {
+	// What could not be deleted would be read and sent again, and a log knows an id only
+	// for a time.
+	if err := r.deleteSent(ctx); err != nil {
+		return false, err
+	}
 	rows, err := r.read(ctx)
 	if err != nil || len(rows) == 0 {
 		return false, err
@@ -237,7 +242,8 @@ func (r *relay) refuse(ctx context.Context, one row, reason error) error {
 	return err
 }
 
-// deleteSent deletes the events that are acknowledged. If it fails, they are sent again.
+// deleteSent deletes the events that are acknowledged. If it fails, they are to be deleted
+// before any other is sent.
 func (r *relay) deleteSent(ctx context.Context) error {
 	if len(r.sent) == 0 {
 		return nil
@@ -246,8 +252,10 @@ func (r *relay) deleteSent(ctx context.Context) error {
 	for i, number := range r.sent {
 		args[i] = number
 	}
-	r.sent = r.sent[:0]
 	_, err := r.db.ExecContext(ctx, r.dialect.Bind("DELETE FROM event_outbox WHERE number IN (?"+strings.Repeat(", ?", len(args)-1)+")"), args...)
+	if err == nil {
+		r.sent = r.sent[:0]
+	}
 	return err
 }
 
