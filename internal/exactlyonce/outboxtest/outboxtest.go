@@ -40,6 +40,7 @@ func Run(t *testing.T, connect func(testing.TB) driver.Connector) {
 		{"WhatIsRefusedStaysWithTheReason", refused},
 		{"TwoRelaysSendUnderTheSameIDs", twice},
 		{"WhatCanNotBeDeletedIsNotSentAgain", notDeleted},
+		{"ATypeThatTheRelayCanNotSendIsAnError", unknownType},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			connector := &keeping{Connector: connect(t)}
@@ -350,4 +351,23 @@ func (c *keepingConn) PrepareContext(ctx context.Context, statement string) (dri
 		return nil, errors.New("the table is locked")
 	}
 	return c.Conn.(driver.ConnPrepareContext).PrepareContext(ctx, statement)
+}
+
+// unknownType has an event of a type that the relay has no function for.
+func unknownType(t *testing.T, f *fixture) {
+	tx := f.begin(t)
+	f.append(t, tx, "a")
+	if _, err := f.outbox.Append(t.Context(), tx, wrapperspb.Bool(true)); err != nil {
+		t.Fatal(err)
+	}
+	commit(t, tx)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	err := f.outbox.Relay(ctx, outbox.Send(f.take))
+	if err == nil || !strings.Contains(err.Error(), "google.protobuf.BoolValue") || !strings.Contains(err.Error(), "outbox.Send") {
+		t.Errorf("%v", err)
+	}
+	if sent := f.acknowledged(); !slices.Equal(sent, []string{"a"}) {
+		t.Errorf("sent %q", sent)
+	}
 }
