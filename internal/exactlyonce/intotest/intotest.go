@@ -44,6 +44,7 @@ func Run(t *testing.T, connect func(testing.TB) driver.Connector) {
 		{"AnotherLogIsRefused", anotherLog},
 		{"ACopyOfTheLogIsConsumedAfterItsPosition", copyOfTheLog},
 		{"TheLogSaysWhereThePositionIsMoved", moved},
+		{"AConsumerThatRunsIsMoved", movedWhileItRuns},
 		{"AnEmptyDatabaseIsRefusedToAConsumerThatTheLogKnows", emptyDatabase},
 		{"EventsOfOtherTypesArePassedOver", passedOver},
 		{"ADeadLetterIsRetriedBesideAnEventThatChangesTheSameRow", retryBeside},
@@ -393,7 +394,7 @@ func anotherLog(t *testing.T, f *fixture) {
 		}
 	}
 	// What the error says to do about it.
-	if _, err := f.db.ExecContext(t.Context(), "UPDATE event_consumers SET position = 0, ahead = '', seen = '', log_id = NULL WHERE consumer = 'billing'"); err != nil {
+	if _, err := f.db.ExecContext(t.Context(), f.dialect.MoveConsumer("billing", 0)); err != nil {
 		t.Fatal(err)
 	}
 	until(t, memory(t, "x", "y", "z"), f.db, f.write)
@@ -423,7 +424,7 @@ func copyOfTheLog(t *testing.T, f *fixture) {
 	if !errors.Is(err, eventlog.ErrReplaced) {
 		t.Fatal(err)
 	}
-	f.do(t, err, "handled everything, ")
+	f.do(t, err, "run there: ")
 	until(t, log, f.db, f.write)
 	f.check(t, "x", "a", "b", "c")
 }
@@ -497,6 +498,32 @@ func moved(t *testing.T, f *fixture) {
 	f.check(t, "a", "a", "b", "b", "b", "c", "c", "c")
 }
 
+// movedWhileItRuns has a consumer of a name with quotes and a backslash begin again while it runs.
+func movedWhileItRuns(t *testing.T, f *fixture) {
+	const name = `Ann's \ "bills"`
+	log := memory(t, "a", "b")
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- into.ConsumeMessages(ctx, log, f.db, name, f.write, eventlog.Logger(slog.New(slog.DiscardHandler)))
+	}()
+	isHandled(t, log)
+	if _, err := f.db.ExecContext(t.Context(), f.dialect.MoveConsumer(name, 1)); err != nil {
+		t.Fatal(err)
+	}
+	appendTo(t, log, "c")
+	eventually(t, "it has begun again, and handled all", func() bool {
+		var count int
+		err := f.db.QueryRowContext(t.Context(), "SELECT count(*) FROM effects").Scan(&count)
+		return err == nil && count >= 4
+	})
+	cancel()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	f.check(t, "a", "b", "b", "c")
+}
+
 // know has a log know a position of the consumer.
 func know(t *testing.T, log eventlog.Log, position eventlog.Position) {
 	t.Helper()
@@ -520,12 +547,10 @@ func emptyDatabase(t *testing.T, f *fixture) {
 	log := memory(t, "a", "b")
 	know(t, log, 2)
 	err := refusal(t, log, f)
-	if !errors.Is(err, eventlog.ErrReplaced) || !strings.Contains(err.Error(), "SET position = 2 ") {
+	if !errors.Is(err, eventlog.ErrReplaced) || !strings.Contains(err.Error(), "events consumers delete --copy --consumer 'billing'") {
 		t.Errorf("%v", err)
 	}
-	if _, err := f.db.ExecContext(t.Context(), "UPDATE event_consumers SET position = 2 WHERE consumer = 'billing'"); err != nil {
-		t.Fatal(err)
-	}
+	f.do(t, err, "run there: ")
 	appendTo(t, log, "c")
 	until(t, log, f.db, f.write)
 	f.check(t, "c")

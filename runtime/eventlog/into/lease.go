@@ -43,7 +43,7 @@ func (t *target) begin(ctx context.Context, hold eventlog.Hold) (eventlog.Hold, 
 		}
 	}
 	if claimed.begun {
-		// What the log has is behind, or of a time before.
+		// The copy in the log is older.
 		if position, ok := hold.Position(); !ok || position != claimed.position {
 			if err := hold.Commit(ctx, claimed.position); err != nil {
 				return nil, err
@@ -85,10 +85,10 @@ func (t *target) check(ctx context.Context, hold eventlog.Hold) error {
 	position, known := hold.Position()
 	switch {
 	case !t.row.begun && known && position > 0:
-		return refusal("the log says that consumer %[1]q has handled everything up to position %[2]d, and the database knows nothing of it. "+
-			"If it has the effects of those events, UPDATE event_consumers SET position = %[2]d WHERE consumer = '%[1]s'; "+
-			"if not, delete the consumer in the log: events consumers delete --consumer %[1]s --copy",
-			t.consumer, position)
+		return refusal("the log says that consumer %q has handled everything up to position %d, and the database knows nothing of it. "+
+			"If it has the effects of those events, run there: %s "+
+			"If not, delete the consumer in the log: events consumers delete --copy --consumer %s",
+			t.consumer, position, t.dialect.MoveConsumer(t.consumer, int64(position)), inShell(t.consumer))
 	case !t.row.begun || t.row.position == 0 && t.row.seen == "":
 		return nil
 	case t.row.logID.Valid && t.row.logID.String != t.logID:
@@ -138,10 +138,13 @@ func (t *target) replaced(why string, position eventlog.Position) error {
 	if position > 0 {
 		such = fmt.Sprintf("such as %d, up to which it says that the consumer has handled everything", position)
 	}
-	return refusal("the database has position %d of consumer %[2]q, and the log is not the one that it belongs to: %[3]s. "+
-		"To go on after a position of this log, %[4]s, UPDATE event_consumers SET position = %[5]d, ahead = '', seen = '', log_id = NULL WHERE consumer = '%[2]s'",
-		t.row.position, t.consumer, why, such, position)
+	return refusal("the database has position %d of consumer %q, and the log is not the one that it belongs to: %s. "+
+		"To go on after a position of this log, %s, run there: %s",
+		t.row.position, t.consumer, why, such, t.dialect.MoveConsumer(t.consumer, int64(position)))
 }
+
+// inShell returns a text as one word of a command.
+func inShell(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
 
 func refusal(format string, args ...any) error {
 	return &eventlog.Error{Kind: eventlog.ErrReplaced, Detail: strings.TrimSpace(fmt.Sprintf(format, args...))}
@@ -161,8 +164,8 @@ func (l *lease) Restarted() string { return "" }
 // Lost implements [eventlog.Hold].
 func (l *lease) Lost() context.Context { return l.lost }
 
-// Commit implements [eventlog.Hold]. Most of what is to be recorded is recorded: what is
-// not has been passed over.
+// Commit implements [eventlog.Hold]. The handlers' transactions have recorded most events
+// already. What is left are events that were passed over.
 func (l *lease) Commit(ctx context.Context, to eventlog.Position) error {
 	l.mu.Lock()
 	behind := !l.row.begun || l.row.position < to

@@ -101,10 +101,10 @@ func (t *target) exec(ctx context.Context, tx *sql.Tx, statement string, args ..
 	return result.RowsAffected()
 }
 
-// held returns the error of a consumer that another process has taken over, and ends
-// the lease.
+// held returns the error of a consumer that another process has taken over, or somebody
+// has moved, and ends the lease.
 func (t *target) held() error {
-	err := &eventlog.Error{Kind: eventlog.ErrHeld, Detail: fmt.Sprintf("another process has taken the position of consumer %q over in the database", t.consumer)}
+	err := &eventlog.Error{Kind: eventlog.ErrHeld, Detail: fmt.Sprintf("another process has taken the position of consumer %q over in the database, or somebody has moved it there", t.consumer)}
 	t.lose(err)
 	return err
 }
