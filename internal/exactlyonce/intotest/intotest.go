@@ -45,6 +45,8 @@ func Run(t *testing.T, connect func(testing.TB) driver.Connector) {
 		{"ACopyOfTheLogIsConsumedAfterItsPosition", copyOfTheLog},
 		{"TheLogSaysWhereThePositionIsMoved", moved},
 		{"AConsumerThatRunsIsMoved", movedWhileItRuns},
+		{"ARowThatCanNotBeReadIsAnError", damagedRow},
+		{"AConsumerWaitsForItsDatabaseNotForTheLog", awayAtFirst},
 		{"AnEmptyDatabaseIsRefusedToAConsumerThatTheLogKnows", emptyDatabase},
 		{"EventsOfOtherTypesArePassedOver", passedOver},
 		{"ADeadLetterIsRetriedBesideAnEventThatChangesTheSameRow", retryBeside},
@@ -522,6 +524,50 @@ func movedWhileItRuns(t *testing.T, f *fixture) {
 		t.Fatal(err)
 	}
 	f.check(t, "a", "b", "b", "c")
+}
+
+// damagedRow has somebody write into the table what no consumer would.
+func damagedRow(t *testing.T, f *fixture) {
+	log := memory(t, "a")
+	until(t, log, f.db, f.write)
+	if _, err := f.db.ExecContext(t.Context(), "UPDATE event_consumers SET ahead = '3,5', epoch = epoch + 1"); err != nil {
+		t.Fatal(err)
+	}
+	err := refusal(t, log, f)
+	if err == nil || !strings.Contains(err.Error(), `the row of consumer "billing" in table event_consumers can't be read: "3,5" is not`) {
+		t.Errorf("%v", err)
+	}
+}
+
+// awayAtFirst has a consumer begin while its database refuses connections.
+func awayAtFirst(t *testing.T, f *fixture) {
+	connector := &refusing{Connector: f.connector}
+	connector.refuses.Store(true)
+	db := sql.OpenDB(connector)
+	defer func() { _ = db.Close() }()
+	lines := make(chan string, 1)
+	logger := slog.New(slog.NewTextHandler(writer(func(line string) {
+		select {
+		case lines <- line:
+		default:
+		}
+	}), nil))
+	stop := consume(t.Context(), memory(t, "a"), db, f.write, eventlog.Logger(logger))
+	const want = `the database with the position of consumer \"billing\" does not answer: `
+	if line := <-lines; !strings.Contains(line, want) || strings.Contains(line, "event log") {
+		t.Errorf("it waits with %s", line)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// writer is a function that takes lines.
+type writer func(string)
+
+func (w writer) Write(line []byte) (int, error) {
+	w(string(line))
+	return len(line), nil
 }
 
 // know has a log know a position of the consumer.

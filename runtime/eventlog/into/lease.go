@@ -28,7 +28,7 @@ func (t *target) begin(ctx context.Context, hold eventlog.Hold) (eventlog.Hold, 
 	l.lost, t.lose = context.WithCancelCause(hold.Lost())
 	claimed, err := t.claim(ctx, 0)
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, t.failed(ctx, err)
 	}
 	t.mu.Lock()
 	t.row, t.unknown, t.logID = claimed, false, hold.From(0).Log
@@ -60,11 +60,11 @@ func (t *target) open(ctx context.Context) (err error) {
 	}
 	database, err := dialect.Of(ctx, t.db)
 	if err != nil {
-		return unavailable(err)
+		return t.failed(ctx, err)
 	}
 	if err := database.Ensure(ctx, t.db, tables...); err != nil {
 		if errors.Is(err, dialect.ErrUnreachable) {
-			return unavailable(err)
+			return t.failed(ctx, err)
 		}
 		return err
 	}
@@ -72,13 +72,32 @@ func (t *target) open(ctx context.Context) (err error) {
 	return nil
 }
 
-// unavailable returns the error of a database as one after which a consumer waits.
-func unavailable(err error) error {
-	if errors.Is(err, eventlog.ErrHeld) {
+// failed returns the error of a database as one after which a consumer waits, unless
+// waiting does not help. The caller has no connection.
+func (t *target) failed(ctx context.Context, err error) error {
+	var damaged *damagedRow
+	if errors.Is(err, eventlog.ErrHeld) || errors.As(err, &damaged) {
 		return err
 	}
-	return &eventlog.Error{Kind: eventlog.ErrUnavailable, Detail: "so is the database that has the position of the consumer", Cause: err}
+	return &unavailable{t.consumer, isAway(ctx, t.db, err), err}
 }
+
+// unavailable is the error of a database that a consumer waits for.
+type unavailable struct {
+	consumer string
+	isAway   bool
+	cause    error
+}
+
+func (u *unavailable) Error() string {
+	if u.isAway {
+		return fmt.Sprintf("the database with the position of consumer %q does not answer: %v", u.consumer, u.cause)
+	}
+	return fmt.Sprintf("the position of consumer %q can't be read or changed in its database: %v", u.consumer, u.cause)
+}
+
+// Unwrap makes [errors.Is] see that the consumer can go on later, and the cause.
+func (u *unavailable) Unwrap() []error { return []error{eventlog.ErrUnavailable, u.cause} }
 
 // check returns an error if the position is not one of this log.
 func (t *target) check(ctx context.Context, hold eventlog.Hold) error {
@@ -186,7 +205,7 @@ func (l *lease) Commit(ctx context.Context, to eventlog.Position) error {
 // tried again, and may have its effect then: the letter of the log is not enough for one.
 func (l *lease) PutDead(ctx context.Context, letter eventlog.DeadLetter) error {
 	if err := l.db.PingContext(ctx); err != nil {
-		return unavailable(err)
+		return &unavailable{l.consumer, true, err}
 	}
 	if err := l.Hold.PutDead(ctx, letter); err != nil {
 		return err
@@ -207,28 +226,32 @@ func (l *lease) change(ctx context.Context, edit func(*sql.Tx, row) (row, error)
 	if l.lost.Err() != nil {
 		return context.Cause(l.lost)
 	}
+	if err := l.tryChange(ctx, edit); err != nil { // it can be done again, even if only the answer of its COMMIT was lost
+		return l.failed(ctx, err)
+	}
+	return nil
+}
+
+func (l *lease) tryChange(ctx context.Context, edit func(*sql.Tx, row) (row, error)) error {
 	if err := l.know(ctx); err != nil {
-		return unavailable(err)
+		return err
 	}
 	tx, err := l.db.BeginTx(ctx, nil)
 	if err != nil {
-		return unavailable(err)
+		return err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	defer func() { _ = tx.Rollback() }()
 	if l.unknown {
-		return unavailable(errUnknown)
+		return errUnknown
 	}
 	next, err := edit(tx, l.row)
-	if err == nil {
-		err = l.write(ctx, tx, next)
-	}
-	if err == nil {
-		err = l.commit(tx, next) // it can be done again
-	}
 	if err != nil {
-		return unavailable(err)
+		return err
 	}
-	return nil
+	if err := l.write(ctx, tx, next); err != nil {
+		return err
+	}
+	return l.commit(tx, next)
 }

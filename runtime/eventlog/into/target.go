@@ -87,10 +87,25 @@ func (t *target) claim(ctx context.Context, epoch int64) (row, error) {
 	}
 	read.begun = position.Valid
 	if read.progress, err = parseProgress(eventlog.Position(position.Int64), ahead); err != nil {
+		err := &damagedRow{t.consumer, err}
+		t.lose(err) // nobody can go on with it
 		return row{}, err
 	}
 	return read, tx.Commit()
 }
+
+// damagedRow is the error of a row that somebody has changed to what no consumer writes.
+type damagedRow struct {
+	consumer string
+	cause    error
+}
+
+func (d *damagedRow) Error() string {
+	return fmt.Sprintf("the row of consumer %q in table event_consumers can't be read: %v; correct its column ahead, which has what is handled after the position, counted from there, such as \"3 7-9\", or is empty",
+		d.consumer, d.cause)
+}
+
+func (d *damagedRow) Unwrap() error { return d.cause }
 
 // exec executes a statement, and returns how many rows it has changed.
 func (t *target) exec(ctx context.Context, tx *sql.Tx, statement string, args ...any) (changed int64, err error) {
