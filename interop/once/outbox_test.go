@@ -98,6 +98,15 @@ func mayMakeNone(t *testing.T, server database) {
 		defer cancel()
 		return into.ConsumeMessages(ctx, log, db, "billing", func(context.Context, *sql.Tx, []eventlog.Stored[*wrapperspb.StringValue]) error { return nil })
 	}
+	if _, err := admin.ExecContext(t.Context(), "CREATE TABLE event_outbox (secret TEXT); REVOKE ALL ON event_outbox FROM modest"); err != nil {
+		t.Fatal(err)
+	}
+	if err := open(); err == nil || !strings.Contains(err.Error(), "permission denied for table event_outbox") || !strings.Contains(err.Error(), "ask for the right to read") {
+		t.Errorf("for a table that can't be read: %v", err)
+	}
+	if _, err := admin.ExecContext(t.Context(), "DROP TABLE event_outbox"); err != nil {
+		t.Fatal(err)
+	}
 	for name, needs := range map[string]func() error{"outbox": open, "consumer": consume} {
 		err := needs()
 		if err == nil || !strings.Contains(err.Error(), "permission denied") {

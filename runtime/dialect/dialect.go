@@ -82,16 +82,17 @@ func (d Dialect) Create(table Table) string {
 // statements for somebody who may. [errors.Is] finds [ErrUnreachable] in it if it is the
 // database that can't be reached.
 func (d Dialect) Ensure(ctx context.Context, db *sql.DB, tables ...Table) error {
-	var missing []string
+	var missing, names []string
 	var cause error
 	for _, table := range tables {
-		if exists(ctx, db, table) {
+		unreadable := read(ctx, db, table)
+		if unreadable == nil {
 			continue
 		}
 		_, err := db.ExecContext(ctx, d.Create(table))
-		if err != nil && !exists(ctx, db, table) { // nobody else has made it meanwhile
-			missing = append(missing, d.Create(table)+";\n")
-			cause = err
+		if err != nil && read(ctx, db, table) != nil { // nobody else has made it meanwhile
+			missing, names = append(missing, d.Create(table)+";\n"), append(names, table.Name)
+			cause = fmt.Errorf("reading it: %w; creating it: %w", unreadable, err)
 		}
 	}
 	switch {
@@ -100,15 +101,16 @@ func (d Dialect) Ensure(ctx context.Context, db *sql.DB, tables ...Table) error 
 	case db.PingContext(ctx) != nil:
 		return fmt.Errorf("%w: %w", ErrUnreachable, cause)
 	}
-	return fmt.Errorf("a table is missing, and can't be made here: %w; have somebody who may make it:\n\n%s", cause, strings.Join(missing, "\n"))
+	return fmt.Errorf("table %s can't be used, and can't be created here (%w); if it exists, ask for the right to read and change it; if not, ask somebody who may create it to run:\n\n%s",
+		strings.Join(names, ", "), cause, strings.Join(missing, "\n"))
 }
 
 // ErrUnreachable is the error of a database that can't be reached.
 var ErrUnreachable = errors.New("the database can't be reached")
 
-// exists reports whether a table can be read. A CREATE TABLE IF NOT EXISTS would fail in
-// PostgreSQL, even if there is one, for a user who may make none.
-func exists(ctx context.Context, db *sql.DB, table Table) bool {
+// read returns an error if a table does not exist, or can't be read. A CREATE TABLE IF NOT
+// EXISTS would fail in PostgreSQL, even if there is one, for a user who may make none.
+func read(ctx context.Context, db *sql.DB, table Table) error {
 	var count int
-	return db.QueryRowContext(ctx, "SELECT count(*) FROM "+table.Name+" WHERE 1 = 0").Scan(&count) == nil
+	return db.QueryRowContext(ctx, "SELECT count(*) FROM "+table.Name+" WHERE 1 = 0").Scan(&count)
 }

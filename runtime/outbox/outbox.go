@@ -52,7 +52,7 @@ var table = dialect.Table{Name: "event_outbox", Columns: `  number NUMBER,
   data BYTES NOT NULL, -- the request, as protobuf
   refused TEXT -- why the service refuses it for good; NULL: it is to be sent`}
 
-// Tx is a transaction of database/sql. Its parts that are used, a *sql.Tx has.
+// Tx is a transaction of database/sql. A *sql.Tx is one.
 type Tx interface {
 	ExecContext(ctx context.Context, statement string, args ...any) (sql.Result, error)
 }

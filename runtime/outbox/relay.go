@@ -28,9 +28,17 @@ const (
 	maxWaiting   = 100 // subjects: if more wait, all do
 )
 
+// What a relay logs of subjects that wait: the first failures of so many at a time, since
+// in an outage all fail, and how often how many wait.
+const (
+	maxLogged      = 10
+	reportInterval = time.Minute
+)
+
 // Relay sends the events of the outbox until ctx ends, and then returns nil. Each event
 // is deleted when the service has acknowledged it. [Send] says how those of a type are
-// sent; there must be one for each type.
+// sent. There must be one for each type: Relay returns an error if the outbox has an event
+// of another.
 //
 // It needs no position, which is why no event is left out: in PostgreSQL a transaction
 // that began earlier, and whose events have smaller numbers, may commit later. Relay
@@ -53,6 +61,11 @@ func (o *Outbox) Relay(ctx context.Context, options ...RelayOption) error {
 	}
 	for failing := false; ctx.Err() == nil; {
 		found, err := r.round(ctx)
+		var unknown *unknownType
+		if errors.As(err, &unknown) {
+			return err
+		}
+		r.report(ctx, time.Now())
 		if err != nil && ctx.Err() == nil {
 			if !failing {
 				r.logger.WarnContext(ctx, "the outbox can't be read or changed; it is tried again", "error", err)
@@ -105,18 +118,36 @@ type relay struct {
 	mu      sync.Mutex
 	waiting map[string]*wait // subjects, of which an event could not be sent
 	sent    []int64          // numbers, which are to be deleted
+	unknown *unknownType     // nil: there was no such event
+
+	reported time.Time // when it was logged how many wait
 }
 
 // wait is why a subject waits.
 type wait struct {
-	tries int
-	until time.Time
+	tries        int
+	since, until time.Time
+	event        row
+	err          error
+}
+
+// unknownType is the error of an event that the relay has no way to send.
+type unknownType struct{ event row }
+
+func (u *unknownType) Error() string {
+	return fmt.Sprintf("event %d of the outbox is a %s, and the relay has no way to send that: give Relay an outbox.Send for it, or delete the row from event_outbox", u.event.number, u.event.message)
 }
 
 // round sends the first events of the table that don't wait.
 func (r *relay) round(ctx context.Context) (found bool, err error) {
-	rows, err := r.read(ctx)
-	if err != nil || len(rows) == 0 {
+	// What could not be deleted would be read and sent again, and a log knows an id only
+	// for a time.
+	if err := r.deleteSent(ctx); err != nil {
+		return false, err
+	}
+	now := time.Now()
+	rows, err := r.read(ctx, now)
+	if err != nil {
 		return false, err
 	}
 	subjects := map[string][]row{}
@@ -126,6 +157,14 @@ func (r *relay) round(ctx context.Context) (found bool, err error) {
 			order = append(order, row.subject)
 		}
 		subjects[row.subject] = append(subjects[row.subject], row)
+	}
+	for subject, wait := range r.waiting {
+		if !wait.until.After(now) && subjects[subject] == nil && len(rows) < maxRows {
+			delete(r.waiting, subject) // somebody has deleted its event
+		}
+	}
+	if len(rows) == 0 {
+		return false, nil
 	}
 	slots := make(chan struct{}, r.concurrency)
 	var all sync.WaitGroup
@@ -137,13 +176,17 @@ func (r *relay) round(ctx context.Context) (found bool, err error) {
 		})
 	}
 	all.Wait()
-	return true, r.deleteSent(context.WithoutCancel(ctx))
+	err = r.deleteSent(context.WithoutCancel(ctx))
+	if r.unknown != nil {
+		err = errors.Join(r.unknown, err)
+	}
+	return true, err
 }
 
 // read reads the first events that are to be sent now.
-func (r *relay) read(ctx context.Context) (read []row, err error) {
+func (r *relay) read(ctx context.Context, now time.Time) (read []row, err error) {
 	statement, args := "SELECT number, id, subject, message, data FROM event_outbox WHERE refused IS NULL", []any{}
-	now, waiting := time.Now(), 0
+	waiting := 0
 	for subject, wait := range r.waiting {
 		if wait.until.After(now) {
 			waiting++
@@ -174,7 +217,14 @@ func (r *relay) sendAll(ctx context.Context, rows []row) {
 		if ctx.Err() != nil {
 			return
 		}
-		err := r.send(ctx, one)
+		send := r.senders[one.message]
+		if send == nil {
+			r.mu.Lock()
+			r.unknown = &unknownType{one}
+			r.mu.Unlock()
+			return
+		}
+		err := send(eventid.WithID(ctx, one.id), one.data)
 		if err != nil && isFinal(err) {
 			r.logger.ErrorContext(ctx, "an event of the outbox is refused, and will not be sent again", "number", one.number, "id", one.id, "subject", one.subject, "error", err)
 			err = r.refuse(context.WithoutCancel(ctx), one, err)
@@ -191,15 +241,6 @@ func (r *relay) sendAll(ctx context.Context, rows []row) {
 		delete(r.waiting, one.subject)
 		r.mu.Unlock()
 	}
-}
-
-// send sends an event, under its id.
-func (r *relay) send(ctx context.Context, one row) error {
-	send := r.senders[one.message]
-	if send == nil {
-		return fmt.Errorf("the relay has no outbox.Send for %s", one.message)
-	}
-	return send(eventid.WithID(ctx, one.id), one.data)
 }
 
 // isFinal reports whether a service would answer the same again, because it is the event
@@ -221,15 +262,34 @@ func (r *relay) holdUp(ctx context.Context, one row, err error) {
 	}
 	w := r.waiting[one.subject]
 	if w == nil {
-		w = &wait{}
+		w = &wait{since: time.Now()}
 		r.waiting[one.subject] = w
-		if len(r.waiting) == 1 { // of an outage this is one line
+		if len(r.waiting) <= maxLogged {
 			r.logger.WarnContext(ctx, "an event of the outbox can't be sent; it is tried again", "number", one.number, "id", one.id, "subject", one.subject, "error", err)
 		}
 	}
+	one.data = nil
+	w.event, w.err = one, err
 	delay := min(mostWait, firstWait<<min(w.tries, 20))
 	w.tries++
 	w.until = time.Now().Add(time.Duration(float64(delay) * (0.8 + 0.4*rand.Float64())))
+}
+
+// report logs how many subjects wait, and why the first of them does, if that was not
+// logged within the last minute.
+func (r *relay) report(ctx context.Context, now time.Time) {
+	var first *wait
+	for _, w := range r.waiting {
+		if first == nil || w.since.Before(first.since) {
+			first = w
+		}
+	}
+	if first == nil || now.Sub(first.since) < reportInterval || now.Sub(r.reported) < reportInterval {
+		return
+	}
+	r.reported = now
+	r.logger.WarnContext(ctx, "events of the outbox still can't be sent", "subjects", len(r.waiting), "since", first.since.UTC(), "tries", first.tries,
+		"number", first.event.number, "id", first.event.id, "subject", first.event.subject, "error", first.err)
 }
 
 func (r *relay) refuse(ctx context.Context, one row, reason error) error {
@@ -237,7 +297,8 @@ func (r *relay) refuse(ctx context.Context, one row, reason error) error {
 	return err
 }
 
-// deleteSent deletes the events that are acknowledged. If it fails, they are sent again.
+// deleteSent deletes the events that are acknowledged. If it fails, they are to be deleted
+// before any other is sent.
 func (r *relay) deleteSent(ctx context.Context) error {
 	if len(r.sent) == 0 {
 		return nil
@@ -246,8 +307,10 @@ func (r *relay) deleteSent(ctx context.Context) error {
 	for i, number := range r.sent {
 		args[i] = number
 	}
-	r.sent = r.sent[:0]
 	_, err := r.db.ExecContext(ctx, r.dialect.Bind("DELETE FROM event_outbox WHERE number IN (?"+strings.Repeat(", ?", len(args)-1)+")"), args...)
+	if err == nil {
+		r.sent = r.sent[:0]
+	}
 	return err
 }
 

@@ -44,8 +44,14 @@ func Run(t *testing.T, connect func(testing.TB) driver.Connector) {
 		{"AnotherLogIsRefused", anotherLog},
 		{"ACopyOfTheLogIsConsumedAfterItsPosition", copyOfTheLog},
 		{"TheLogSaysWhereThePositionIsMoved", moved},
+		{"AConsumerThatRunsIsMoved", movedWhileItRuns},
+		{"ARowThatCanNotBeReadIsAnError", damagedRow},
+		{"AConsumerWaitsForItsDatabaseNotForTheLog", awayAtFirst},
 		{"AnEmptyDatabaseIsRefusedToAConsumerThatTheLogKnows", emptyDatabase},
 		{"EventsOfOtherTypesArePassedOver", passedOver},
+		{"ADeadLetterIsRetriedBesideAnEventThatChangesTheSameRow", retryBeside},
+		{"OneConnectionIsEnough", oneConnection},
+		{"OneConnectionIsEnoughToFindOutWhatWasCommitted", oneConnectionLost},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := &fixture{connector: connect(t)}
@@ -390,7 +396,7 @@ func anotherLog(t *testing.T, f *fixture) {
 		}
 	}
 	// What the error says to do about it.
-	if _, err := f.db.ExecContext(t.Context(), "UPDATE event_consumers SET position = 0, ahead = '', seen = '', log_id = NULL WHERE consumer = 'billing'"); err != nil {
+	if _, err := f.db.ExecContext(t.Context(), f.dialect.MoveConsumer("billing", 0)); err != nil {
 		t.Fatal(err)
 	}
 	until(t, memory(t, "x", "y", "z"), f.db, f.write)
@@ -420,7 +426,7 @@ func copyOfTheLog(t *testing.T, f *fixture) {
 	if !errors.Is(err, eventlog.ErrReplaced) {
 		t.Fatal(err)
 	}
-	f.do(t, err, "handled everything, ")
+	f.do(t, err, "run there: ")
 	until(t, log, f.db, f.write)
 	f.check(t, "x", "a", "b", "c")
 }
@@ -494,6 +500,76 @@ func moved(t *testing.T, f *fixture) {
 	f.check(t, "a", "a", "b", "b", "b", "c", "c", "c")
 }
 
+// movedWhileItRuns has a consumer of a name with quotes and a backslash begin again while it runs.
+func movedWhileItRuns(t *testing.T, f *fixture) {
+	const name = `Ann's \ "bills"`
+	log := memory(t, "a", "b")
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- into.ConsumeMessages(ctx, log, f.db, name, f.write, eventlog.Logger(slog.New(slog.DiscardHandler)))
+	}()
+	isHandled(t, log)
+	if _, err := f.db.ExecContext(t.Context(), f.dialect.MoveConsumer(name, 1)); err != nil {
+		t.Fatal(err)
+	}
+	appendTo(t, log, "c")
+	eventually(t, "it has begun again, and handled all", func() bool {
+		var count int
+		err := f.db.QueryRowContext(t.Context(), "SELECT count(*) FROM effects").Scan(&count)
+		return err == nil && count >= 4
+	})
+	cancel()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	f.check(t, "a", "b", "b", "c")
+}
+
+// damagedRow has somebody write into the table what no consumer would.
+func damagedRow(t *testing.T, f *fixture) {
+	log := memory(t, "a")
+	until(t, log, f.db, f.write)
+	if _, err := f.db.ExecContext(t.Context(), "UPDATE event_consumers SET ahead = '3,5', epoch = epoch + 1"); err != nil {
+		t.Fatal(err)
+	}
+	err := refusal(t, log, f)
+	if err == nil || !strings.Contains(err.Error(), `the row of consumer "billing" in table event_consumers can't be read: "3,5" is not`) {
+		t.Errorf("%v", err)
+	}
+}
+
+// awayAtFirst has a consumer begin while its database refuses connections.
+func awayAtFirst(t *testing.T, f *fixture) {
+	connector := &refusing{Connector: f.connector}
+	connector.refuses.Store(true)
+	db := sql.OpenDB(connector)
+	defer func() { _ = db.Close() }()
+	lines := make(chan string, 1)
+	logger := slog.New(slog.NewTextHandler(writer(func(line string) {
+		select {
+		case lines <- line:
+		default:
+		}
+	}), nil))
+	stop := consume(t.Context(), memory(t, "a"), db, f.write, eventlog.Logger(logger))
+	const want = `the database with the position of consumer \"billing\" does not answer: `
+	if line := <-lines; !strings.Contains(line, want) || strings.Contains(line, "event log") {
+		t.Errorf("it waits with %s", line)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// writer is a function that takes lines.
+type writer func(string)
+
+func (w writer) Write(line []byte) (int, error) {
+	w(string(line))
+	return len(line), nil
+}
+
 // know has a log know a position of the consumer.
 func know(t *testing.T, log eventlog.Log, position eventlog.Position) {
 	t.Helper()
@@ -517,12 +593,10 @@ func emptyDatabase(t *testing.T, f *fixture) {
 	log := memory(t, "a", "b")
 	know(t, log, 2)
 	err := refusal(t, log, f)
-	if !errors.Is(err, eventlog.ErrReplaced) || !strings.Contains(err.Error(), "SET position = 2 ") {
+	if !errors.Is(err, eventlog.ErrReplaced) || !strings.Contains(err.Error(), "events consumers delete --copy --consumer 'billing'") {
 		t.Errorf("%v", err)
 	}
-	if _, err := f.db.ExecContext(t.Context(), "UPDATE event_consumers SET position = 2 WHERE consumer = 'billing'"); err != nil {
-		t.Fatal(err)
-	}
+	f.do(t, err, "run there: ")
 	appendTo(t, log, "c")
 	until(t, log, f.db, f.write)
 	f.check(t, "c")
@@ -550,4 +624,134 @@ func passedOver(t *testing.T, f *fixture) {
 	}
 	until(t, log, f.db, f.write)
 	f.check(t, "a0", "a3", "a6")
+}
+
+// mixed returns a log with events of these ids, and one of another type before each.
+func mixed(t *testing.T, ids ...string) eventlog.Log {
+	t.Helper()
+	log := memory(t)
+	for _, id := range ids {
+		if _, err := log.Append(t.Context(), eventlog.Event{ID: "other " + id, Type: "t", Schema: "other.Type"}); err != nil {
+			t.Fatal(err)
+		}
+		appendTo(t, log, id)
+	}
+	return log
+}
+
+// oneConnection has several calls, the passing over of events, dead letters and a stop
+// share the only connection.
+func oneConnection(t *testing.T, f *fixture) {
+	good, bad := ids("a", 60), ids("bad", 10)
+	var all []string
+	for i, id := range good {
+		all = append(all, id)
+		if i%6 == 0 {
+			all = append(all, bad[i/6])
+		}
+	}
+	log := mixed(t, all...)
+	db := f.open(t)
+	db.SetMaxOpenConns(1)
+	var mended atomic.Bool
+	var calls atomic.Int64
+	handle := func(ctx context.Context, tx *sql.Tx, events []stored) error {
+		calls.Add(1)
+		if strings.HasPrefix(events[0].ID, "bad") && !mended.Load() {
+			return errors.New("bad")
+		}
+		return f.write(ctx, tx, events)
+	}
+	options := []eventlog.ConsumeOption{eventlog.Concurrency(4), eventlog.BatchSize(1), eventlog.Window(8), eventlog.Tries(1)}
+	stop := consume(t.Context(), log, db, handle, options...)
+	eventually(t, "the handler is called", func() bool { return calls.Load() >= 20 })
+	stopped(t, stop)
+	stop = consume(t.Context(), log, db, handle, options...)
+	isHandled(t, log)
+	if letters := dead(t, log); !slices.Equal(slices.Sorted(slices.Values(letters)), bad) {
+		t.Errorf("dead letters are %q", letters)
+	}
+	mended.Store(true)
+	if _, err := log.Retry(t.Context(), consumer); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "there is no dead letter", func() bool { return len(dead(t, log)) == 0 })
+	stopped(t, stop)
+	f.check(t, all...)
+}
+
+// oneConnectionLost is lostAnswer with several calls that share the only connection.
+func oneConnectionLost(t *testing.T, f *fixture) {
+	all := ids("a", 60)
+	log := mixed(t, all...)
+	db := sql.OpenDB(&losing{Connector: f.connector, random: rand.New(rand.NewPCG(1, 2))})
+	defer func() { _ = db.Close() }()
+	db.SetMaxOpenConns(1)
+	stop := consume(t.Context(), log, db, f.write, eventlog.Concurrency(4), eventlog.BatchSize(1), eventlog.Window(8), eventlog.Tries(1000))
+	isHandled(t, log)
+	stopped(t, stop)
+	f.check(t, all...)
+}
+
+// stopped stops a consumer, which must not wait for itself.
+func stopped(t *testing.T, stop func() error) {
+	t.Helper()
+	ended := make(chan error, 1)
+	go func() { ended <- stop() }()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Fatal(err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatal("the consumer has not stopped within 30 s")
+	}
+}
+
+// retryBeside has a dead letter retried while the handler of another event has locked the
+// row that both change.
+func retryBeside(t *testing.T, f *fixture) {
+	if f.dialect == dialect.SQLite {
+		t.Skip("SQLite has one writer at a time: no handler runs beside another")
+	}
+	if _, err := f.db.ExecContext(t.Context(), f.dialect.Create(dialect.Table{Name: "totals", Columns: "total BIGINT NOT NULL"})); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.db.ExecContext(t.Context(), "INSERT INTO totals (total) VALUES (0)"); err != nil {
+		t.Fatal(err)
+	}
+	log := memory(t, "bad-1")
+	retried, locked := make(chan struct{}), make(chan struct{})
+	lock := sync.OnceFunc(func() { close(locked) })
+	add := func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, "UPDATE totals SET total = total + 1")
+		return err
+	}
+	handle := func(ctx context.Context, tx *sql.Tx, events []stored) error {
+		switch {
+		case eventlog.IsRetry(ctx):
+			close(retried)
+			<-locked
+			return add(ctx, tx)
+		case events[0].Subject == "bad":
+			return errors.New("bad")
+		}
+		err := add(ctx, tx)
+		lock()
+		<-retried
+		return err
+	}
+	stop := consume(t.Context(), log, f.db, handle, eventlog.Concurrency(4), eventlog.BatchSize(1), eventlog.Tries(1))
+	isHandled(t, log)
+	if _, err := log.Retry(t.Context(), consumer); err != nil {
+		t.Fatal(err)
+	}
+	appendTo(t, log, "good1-1", "good2-1", "good3-1") // of which one may wait in the same queue
+	isHandled(t, log)
+	eventually(t, "there is no dead letter", func() bool { return len(dead(t, log)) == 0 })
+	stopped(t, stop)
+	var total int
+	if err := f.db.QueryRowContext(t.Context(), "SELECT total FROM totals").Scan(&total); err != nil || total != 4 {
+		t.Errorf("the total is %d, want 4: %v", total, err)
+	}
 }

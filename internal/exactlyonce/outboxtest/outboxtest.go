@@ -5,11 +5,13 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,9 +39,12 @@ func Run(t *testing.T, connect func(testing.TB) driver.Connector) {
 		{"EventsOfASubjectAreSentInTheirOrder", inOrder},
 		{"WhatIsRefusedStaysWithTheReason", refused},
 		{"TwoRelaysSendUnderTheSameIDs", twice},
+		{"WhatCanNotBeDeletedIsNotSentAgain", notDeleted},
+		{"ATypeThatTheRelayCanNotSendIsAnError", unknownType},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			f := &fixture{db: sql.OpenDB(connect(t)), fails: map[string]error{}}
+			connector := &keeping{Connector: connect(t)}
+			f := &fixture{connector: connector, db: sql.OpenDB(connector), fails: map[string]error{}}
 			t.Cleanup(func() { _ = f.db.Close() })
 			for range 2 { // the second time, there is the table
 				box, err := outbox.Open(t.Context(), f.db)
@@ -55,8 +60,9 @@ func Run(t *testing.T, connect func(testing.TB) driver.Connector) {
 
 // fixture is a database with an outbox, and a service that events are sent to.
 type fixture struct {
-	db     *sql.DB
-	outbox *outbox.Outbox
+	connector *keeping
+	db        *sql.DB
+	outbox    *outbox.Outbox
 
 	mu    sync.Mutex
 	fails map[string]error // by the values of events
@@ -296,5 +302,72 @@ func twice(t *testing.T, f *fixture) {
 	}
 	if !slices.Equal(first, ids) {
 		t.Errorf("sent under %q, want %q", first, ids)
+	}
+}
+
+// notDeleted has the database refuse to delete what was sent, for some rounds.
+func notDeleted(t *testing.T, f *fixture) {
+	f.connector.keeps.Store(true)
+	tx := f.begin(t)
+	f.append(t, tx, "a", "b")
+	commit(t, tx)
+	f.relay(t)
+	eventually(t, "it has tried to delete them again", func() bool { return f.connector.kept.Load() > 1 })
+	f.connector.keeps.Store(false)
+	f.isEmpty(t)
+	if sent := f.acknowledged(); len(sent) != 2 {
+		t.Errorf("sent %q", sent)
+	}
+}
+
+// keeping connects to a database that refuses to delete rows while keeps is set.
+type keeping struct {
+	driver.Connector
+	keeps atomic.Bool
+	kept  atomic.Int64
+}
+
+func (k *keeping) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := k.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &keepingConn{conn, k}, nil
+}
+
+// keepingConn prepares each statement, which is what all drivers can do.
+type keepingConn struct {
+	driver.Conn
+	*keeping
+}
+
+func (c *keepingConn) BeginTx(ctx context.Context, options driver.TxOptions) (driver.Tx, error) {
+	return c.Conn.(driver.ConnBeginTx).BeginTx(ctx, options)
+}
+
+func (c *keepingConn) PrepareContext(ctx context.Context, statement string) (driver.Stmt, error) {
+	if c.keeps.Load() && strings.HasPrefix(statement, "DELETE ") {
+		c.kept.Add(1)
+		return nil, errors.New("the table is locked")
+	}
+	return c.Conn.(driver.ConnPrepareContext).PrepareContext(ctx, statement)
+}
+
+// unknownType has an event of a type that the relay has no function for.
+func unknownType(t *testing.T, f *fixture) {
+	tx := f.begin(t)
+	f.append(t, tx, "a")
+	if _, err := f.outbox.Append(t.Context(), tx, wrapperspb.Bool(true)); err != nil {
+		t.Fatal(err)
+	}
+	commit(t, tx)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	err := f.outbox.Relay(ctx, outbox.Send(f.take))
+	if err == nil || !strings.Contains(err.Error(), "google.protobuf.BoolValue") || !strings.Contains(err.Error(), "outbox.Send") {
+		t.Errorf("%v", err)
+	}
+	if sent := f.acknowledged(); !slices.Equal(sent, []string{"a"}) {
+		t.Errorf("sent %q", sent)
 	}
 }

@@ -34,9 +34,18 @@ import (
 // A consumer of that name which runs elsewhere, though it should not, can't commit any
 // longer: each that begins takes the position over from the one before.
 //
+// Each call of the handler has a connection of db, and the recording of what is passed over
+// or given up has another: let the pool have one more than there are calls at a time. With
+// fewer they wait for each other's.
+//
 // The database has the position, and what the log has of it is a copy for its statistics.
-// To begin somewhere else, change the table event_consumers. If the log is not the one
-// that the position belongs to, because it was deleted and created again or a backup was
+// To begin somewhere else, change the table event_consumers, and add 1 to its epoch:
+//
+//	UPDATE event_consumers SET position = 41, ahead = '', seen = '', log_id = NULL, epoch = epoch + 1 WHERE consumer = 'billing';
+//
+// A process that runs the consumer then begins there when it has handled its next event,
+// which has no effect until it is handled again. Without a new epoch that process would
+// write its own position over yours. If the log is not the one that the position belongs to, because it was deleted and created again or a backup was
 // restored over it, ConsumeMessages returns [eventlog.ErrReplaced] with what to do.
 //
 // The tables event_consumers and event_consumers_dead are made if they are missing. If
@@ -89,8 +98,8 @@ var tables = []dialect.Table{
 	{Name: "event_consumers", Columns: `  consumer NAME NOT NULL PRIMARY KEY,
   position BIGINT, -- up to which everything is done; NULL: it has not begun
   ahead TEXT NOT NULL, -- what is done after that: "3 7-9", counted from position
-  epoch BIGINT NOT NULL, -- counts the processes that have run it: only the last one can write
-  changes BIGINT NOT NULL, -- counts the transactions
+  epoch BIGINT NOT NULL, -- counts who has claimed or moved it: only the last one can write
+  changes BIGINT NOT NULL, -- counts the transactions: each changes the row, or MySQL would report that none was found
   log_id TEXT, -- of the log that position belongs to; NULL: of whichever is consumed next
   seen TEXT NOT NULL -- a position, and a hash of the source and id that its event has`},
 	{Name: "event_consumers_dead", Columns: `  consumer NAME NOT NULL,

@@ -28,10 +28,10 @@ func (t *target) begin(ctx context.Context, hold eventlog.Hold) (eventlog.Hold, 
 	l.lost, t.lose = context.WithCancelCause(hold.Lost())
 	claimed, err := t.claim(ctx, 0)
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, t.failed(ctx, err)
 	}
 	t.mu.Lock()
-	t.row, t.logID = claimed, hold.From(0).Log
+	t.row, t.unknown, t.logID = claimed, false, hold.From(0).Log
 	t.mu.Unlock()
 	if err := t.check(ctx, hold); err != nil {
 		t.lose(err)
@@ -43,7 +43,7 @@ func (t *target) begin(ctx context.Context, hold eventlog.Hold) (eventlog.Hold, 
 		}
 	}
 	if claimed.begun {
-		// What the log has is behind, or of a time before.
+		// The copy in the log is older.
 		if position, ok := hold.Position(); !ok || position != claimed.position {
 			if err := hold.Commit(ctx, claimed.position); err != nil {
 				return nil, err
@@ -60,11 +60,11 @@ func (t *target) open(ctx context.Context) (err error) {
 	}
 	database, err := dialect.Of(ctx, t.db)
 	if err != nil {
-		return unavailable(err)
+		return t.failed(ctx, err)
 	}
 	if err := database.Ensure(ctx, t.db, tables...); err != nil {
 		if errors.Is(err, dialect.ErrUnreachable) {
-			return unavailable(err)
+			return t.failed(ctx, err)
 		}
 		return err
 	}
@@ -72,23 +72,42 @@ func (t *target) open(ctx context.Context) (err error) {
 	return nil
 }
 
-// unavailable returns the error of a database as one after which a consumer waits.
-func unavailable(err error) error {
-	if errors.Is(err, eventlog.ErrHeld) {
+// failed returns the error of a database as one after which a consumer waits, unless
+// waiting does not help. The caller has no connection.
+func (t *target) failed(ctx context.Context, err error) error {
+	var damaged *damagedRow
+	if errors.Is(err, eventlog.ErrHeld) || errors.As(err, &damaged) {
 		return err
 	}
-	return &eventlog.Error{Kind: eventlog.ErrUnavailable, Detail: "so is the database that has the position of the consumer", Cause: err}
+	return &unavailable{t.consumer, isAway(ctx, t.db, err), err}
 }
+
+// unavailable is the error of a database that a consumer waits for.
+type unavailable struct {
+	consumer string
+	isAway   bool
+	cause    error
+}
+
+func (u *unavailable) Error() string {
+	if u.isAway {
+		return fmt.Sprintf("the database with the position of consumer %q does not answer: %v", u.consumer, u.cause)
+	}
+	return fmt.Sprintf("the position of consumer %q can't be read or changed in its database: %v", u.consumer, u.cause)
+}
+
+// Unwrap makes [errors.Is] see that the consumer can go on later, and the cause.
+func (u *unavailable) Unwrap() []error { return []error{eventlog.ErrUnavailable, u.cause} }
 
 // check returns an error if the position is not one of this log.
 func (t *target) check(ctx context.Context, hold eventlog.Hold) error {
 	position, known := hold.Position()
 	switch {
 	case !t.row.begun && known && position > 0:
-		return refusal("the log says that consumer %[1]q has handled everything up to position %[2]d, and the database knows nothing of it. "+
-			"If it has the effects of those events, UPDATE event_consumers SET position = %[2]d WHERE consumer = '%[1]s'; "+
-			"if not, delete the consumer in the log: events consumers delete --consumer %[1]s --copy",
-			t.consumer, position)
+		return refusal("the log says that consumer %q has handled everything up to position %d, and the database knows nothing of it. "+
+			"If it has the effects of those events, run there: %s "+
+			"If not, delete the consumer in the log: events consumers delete --copy --consumer %s",
+			t.consumer, position, t.dialect.MoveConsumer(t.consumer, int64(position)), inShell(t.consumer))
 	case !t.row.begun || t.row.position == 0 && t.row.seen == "":
 		return nil
 	case t.row.logID.Valid && t.row.logID.String != t.logID:
@@ -138,10 +157,13 @@ func (t *target) replaced(why string, position eventlog.Position) error {
 	if position > 0 {
 		such = fmt.Sprintf("such as %d, up to which it says that the consumer has handled everything", position)
 	}
-	return refusal("the database has position %d of consumer %[2]q, and the log is not the one that it belongs to: %[3]s. "+
-		"To go on after a position of this log, %[4]s, UPDATE event_consumers SET position = %[5]d, ahead = '', seen = '', log_id = NULL WHERE consumer = '%[2]s'",
-		t.row.position, t.consumer, why, such, position)
+	return refusal("the database has position %d of consumer %q, and the log is not the one that it belongs to: %s. "+
+		"To go on after a position of this log, %s, run there: %s",
+		t.row.position, t.consumer, why, such, t.dialect.MoveConsumer(t.consumer, int64(position)))
 }
+
+// inShell returns a text as one word of a command.
+func inShell(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
 
 func refusal(format string, args ...any) error {
 	return &eventlog.Error{Kind: eventlog.ErrReplaced, Detail: strings.TrimSpace(fmt.Sprintf(format, args...))}
@@ -161,8 +183,8 @@ func (l *lease) Restarted() string { return "" }
 // Lost implements [eventlog.Hold].
 func (l *lease) Lost() context.Context { return l.lost }
 
-// Commit implements [eventlog.Hold]. Most of what is to be recorded is recorded: what is
-// not has been passed over.
+// Commit implements [eventlog.Hold]. The handlers' transactions have recorded most events
+// already. What is left are events that were passed over.
 func (l *lease) Commit(ctx context.Context, to eventlog.Position) error {
 	l.mu.Lock()
 	behind := !l.row.begun || l.row.position < to
@@ -183,7 +205,7 @@ func (l *lease) Commit(ctx context.Context, to eventlog.Position) error {
 // tried again, and may have its effect then: the letter of the log is not enough for one.
 func (l *lease) PutDead(ctx context.Context, letter eventlog.DeadLetter) error {
 	if err := l.db.PingContext(ctx); err != nil {
-		return unavailable(err)
+		return &unavailable{l.consumer, true, err}
 	}
 	if err := l.Hold.PutDead(ctx, letter); err != nil {
 		return err
@@ -201,25 +223,35 @@ func (l *lease) PutDead(ctx context.Context, letter eventlog.DeadLetter) error {
 
 // change changes the row in a transaction of its own.
 func (l *lease) change(ctx context.Context, edit func(*sql.Tx, row) (row, error)) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	if l.lost.Err() != nil {
 		return context.Cause(l.lost)
 	}
-	tx, err := l.db.BeginTx(ctx, nil)
-	if err != nil {
-		return unavailable(err)
-	}
-	defer func() { _ = tx.Rollback() }()
-	next, err := edit(tx, l.row)
-	if err == nil {
-		err = l.write(ctx, tx, next)
-	}
-	if err == nil {
-		err = l.commit(ctx, tx, next, func(context.Context) (bool, error) { return false, nil }) // it can be done again
-	}
-	if err != nil {
-		return unavailable(err)
+	if err := l.tryChange(ctx, edit); err != nil { // it can be done again, even if only the answer of its COMMIT was lost
+		return l.failed(ctx, err)
 	}
 	return nil
+}
+
+func (l *lease) tryChange(ctx context.Context, edit func(*sql.Tx, row) (row, error)) error {
+	if err := l.know(ctx); err != nil {
+		return err
+	}
+	tx, err := l.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	defer func() { _ = tx.Rollback() }()
+	if l.unknown {
+		return errUnknown
+	}
+	next, err := edit(tx, l.row)
+	if err != nil {
+		return err
+	}
+	if err := l.write(ctx, tx, next); err != nil {
+		return err
+	}
+	return l.commit(tx, next)
 }

@@ -26,10 +26,14 @@ type target struct {
 	lose    context.CancelCauseFunc // ends the lease
 
 	// mu is held from the change of the consumer's row until its transaction has ended,
-	// so that what is known of the row here is what is in it.
-	mu    sync.Mutex
-	row   row
-	logID string // of the log that is consumed
+	// so that what is known of the row here is what is in it. Whoever locks it has a
+	// connection already: the pool may be smaller than the number of those who want one.
+	mu      sync.Mutex
+	row     row
+	unknown bool   // whether a COMMIT has failed, so that the row may be another
+	logID   string // of the log that is consumed
+
+	reading sync.Mutex // held while the row is read again, from before there is a connection
 }
 
 // row is what event_consumers has of the consumer.
@@ -83,10 +87,25 @@ func (t *target) claim(ctx context.Context, epoch int64) (row, error) {
 	}
 	read.begun = position.Valid
 	if read.progress, err = parseProgress(eventlog.Position(position.Int64), ahead); err != nil {
+		err := &damagedRow{t.consumer, err}
+		t.lose(err) // nobody can go on with it
 		return row{}, err
 	}
 	return read, tx.Commit()
 }
+
+// damagedRow is the error of a row that somebody has changed to what no consumer writes.
+type damagedRow struct {
+	consumer string
+	cause    error
+}
+
+func (d *damagedRow) Error() string {
+	return fmt.Sprintf("the row of consumer %q in table event_consumers can't be read: %v; correct its column ahead, which has what is handled after the position, counted from there, such as \"3 7-9\", or is empty",
+		d.consumer, d.cause)
+}
+
+func (d *damagedRow) Unwrap() error { return d.cause }
 
 // exec executes a statement, and returns how many rows it has changed.
 func (t *target) exec(ctx context.Context, tx *sql.Tx, statement string, args ...any) (changed int64, err error) {
@@ -97,10 +116,10 @@ func (t *target) exec(ctx context.Context, tx *sql.Tx, statement string, args ..
 	return result.RowsAffected()
 }
 
-// held returns the error of a consumer that another process has taken over, and ends
-// the lease.
+// held returns the error of a consumer that another process has taken over, or somebody
+// has moved, and ends the lease.
 func (t *target) held() error {
-	err := &eventlog.Error{Kind: eventlog.ErrHeld, Detail: fmt.Sprintf("another process has taken the position of consumer %q over in the database", t.consumer)}
+	err := &eventlog.Error{Kind: eventlog.ErrHeld, Detail: fmt.Sprintf("another process has taken the position of consumer %q over in the database, or somebody has moved it there", t.consumer)}
 	t.lose(err)
 	return err
 }
@@ -115,13 +134,27 @@ func (t *target) isDue(ctx context.Context, record *eventlog.Record) bool {
 // apply has a handler take some events in a transaction, which also notes that they are
 // done. While the database is away it waits, and tries again.
 func (t *target) apply(ctx context.Context, records []*eventlog.Record, effect func(context.Context, *sql.Tx) error) error {
+	var uncommitted error // of a COMMIT that failed, until it is known whether it did
 	logged := false
 	for wait := firstPause; ; wait = min(2*wait, mostPause) {
-		err := t.transact(ctx, records, effect)
+		var err error
+		if uncommitted == nil {
+			err = t.transact(ctx, records, effect)
+		} else if committed, asked := t.isDone(ctx, records); asked != nil {
+			err = outside{asked}
+		} else if committed {
+			return nil
+		} else {
+			err, uncommitted = uncommitted, nil
+		}
 		var failed outside
+		var commit commitError
 		switch {
 		case err == nil, errors.Is(err, eventlog.ErrHeld), ctx.Err() != nil:
 			return err
+		case errors.As(err, &commit):
+			uncommitted = commit.error
+			continue
 		case !errors.As(err, &failed) && !isAway(ctx, t.db, err):
 			return err
 		case wait == mostPause && !logged:
@@ -131,6 +164,9 @@ func (t *target) apply(ctx context.Context, records []*eventlog.Record, effect f
 		select {
 		case <-ctx.Done():
 		case <-t.running.Done():
+			if uncommitted != nil { // the event must not be given up: perhaps it has had its effect
+				t.lose(uncommitted)
+			}
 			return err
 		case <-time.After(wait):
 		}
@@ -141,63 +177,68 @@ func (t *target) apply(ctx context.Context, records []*eventlog.Record, effect f
 //
 // SQLite has one writer at a time, and a transaction that has read can't become the
 // writer once another has written. So there the row is changed first, which makes the
-// transaction the writer, and elsewhere last, so that transactions run beside each other.
-// Of an event that is tried again it is known only then whether it has had its effect.
+// transaction the writer, and elsewhere last, so that transactions run beside each other:
+// mu must not be held while a handler waits for a row that another handler has locked,
+// because that one waits for mu next, and the database does not see such a deadlock.
 func (t *target) transact(ctx context.Context, records []*eventlog.Record, effect func(context.Context, *sql.Tx) error) error {
+	if err := t.know(ctx); err != nil {
+		return outside{err}
+	}
 	tx, err := t.db.BeginTx(ctx, nil)
 	if err != nil {
 		return outside{err}
 	}
 	defer func() { _ = tx.Rollback() }()
-	first := t.dialect == dialect.SQLite || eventlog.IsRetry(ctx)
-	if !first {
-		if err := effect(ctx, tx); err != nil {
-			return err
-		}
+	if t.dialect == dialect.SQLite {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		defer func() { _ = tx.Rollback() }() // before others change the row
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	next, due, err := t.note(ctx, tx, records)
-	switch {
-	case errors.Is(err, eventlog.ErrHeld):
-		return err
-	case err != nil:
-		return outside{err}
-	case !due:
-		return nil
-	}
-	if first {
-		if err := effect(ctx, tx); err != nil {
-			return err
-		}
-	}
-	return t.commit(ctx, tx, next, func(ctx context.Context) (bool, error) {
-		if eventlog.IsRetry(ctx) {
-			dead, err := t.isDead(ctx, records[0].Position)
-			return !dead, err
-		}
-		return t.row.has(records[0].Position), nil
-	})
-}
-
-// note notes in a transaction that events are done. due is false if one that is tried
-// again has had its effect. mu is held.
-func (t *target) note(ctx context.Context, tx *sql.Tx, records []*eventlog.Record) (next row, due bool, err error) {
-	next = t.row
 	if eventlog.IsRetry(ctx) {
 		removed, err := t.exec(ctx, tx, "DELETE FROM event_consumers_dead WHERE consumer = ? AND position = ?", t.consumer, int64(records[0].Position))
-		if err != nil || removed == 0 {
-			return next, false, err
+		if err != nil {
+			return outside{err}
 		}
-		return next, true, t.write(ctx, tx, next)
+		if removed == 0 { // it has had its effect
+			return nil
+		}
 	}
-	var positions []eventlog.Position
-	for _, record := range records {
-		positions = append(positions, record.Position)
+	var next row
+	if t.dialect == dialect.SQLite {
+		if next, err = t.note(ctx, tx, records); err != nil {
+			return outside{err}
+		}
 	}
-	next.progress = next.with(positions...)
-	next.seen = seen(records[len(records)-1])
-	return next, true, t.write(ctx, tx, next)
+	if err := effect(ctx, tx); err != nil {
+		return err
+	}
+	if t.dialect != dialect.SQLite {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		defer func() { _ = tx.Rollback() }()
+		if next, err = t.note(ctx, tx, records); err != nil {
+			return outside{err}
+		}
+	}
+	return t.commit(tx, next)
+}
+
+// note notes in a transaction that events are done, and returns the row with that. mu is
+// held.
+func (t *target) note(ctx context.Context, tx *sql.Tx, records []*eventlog.Record) (next row, err error) {
+	if t.unknown {
+		return row{}, errUnknown
+	}
+	next = t.row
+	if !eventlog.IsRetry(ctx) {
+		var positions []eventlog.Position
+		for _, record := range records {
+			positions = append(positions, record.Position)
+		}
+		next.progress = next.with(positions...)
+		next.seen = seen(records[len(records)-1])
+	}
+	return next, t.write(ctx, tx, next)
 }
 
 // write writes the row, if this process is still the one that can. mu is held.
@@ -210,44 +251,61 @@ func (t *target) write(ctx context.Context, tx *sql.Tx, next row) error {
 	return err
 }
 
-// commit commits a transaction that has written the row. If it does not succeed, that may
-// be because only its answer was lost: then done finds out, with the row as it is read
-// again. mu is held.
-func (t *target) commit(ctx context.Context, tx *sql.Tx, next row, done func(context.Context) (bool, error)) error {
-	failed := tx.Commit()
-	if failed == nil {
-		next.begun, next.logID = true, sql.NullString{String: t.logID, Valid: true}
-		t.row = next
+// errUnknown is the error of a transaction that does not change the row, because that was
+// changed by another one whose COMMIT failed meanwhile.
+var errUnknown = errors.New("it is not known whether the transaction before was committed")
+
+// commitError is the error of a COMMIT. Perhaps only its answer was lost.
+type commitError struct{ error }
+
+func (c commitError) Unwrap() error { return c.error }
+
+// commit commits a transaction that has written the row. mu is held. If it fails, nothing
+// is written until know has found out what is in the row: not here, because that takes
+// another connection, and those who have one wait for mu.
+func (t *target) commit(tx *sql.Tx, next row) error {
+	if err := tx.Commit(); err != nil {
+		t.unknown = true
+		return commitError{err}
+	}
+	next.begun, next.logID = true, sql.NullString{String: t.logID, Valid: true}
+	t.row = next
+	return nil
+}
+
+// know reads the row again if a COMMIT has failed. The caller has no connection, and does
+// not hold mu.
+func (t *target) know(ctx context.Context) error {
+	t.reading.Lock()
+	defer t.reading.Unlock()
+	t.mu.Lock()
+	unknown, epoch := t.unknown, t.row.epoch
+	t.mu.Unlock()
+	if !unknown {
 		return nil
 	}
-	// Nothing else may be written until that is known.
-	ctx = context.WithoutCancel(ctx)
-	logged := false
-	for wait := firstPause; ; wait = min(2*wait, mostPause) {
-		current, err := t.claim(ctx, t.row.epoch)
-		if err == nil {
-			t.row = current
-			var committed bool
-			if committed, err = done(ctx); err == nil && committed {
-				return nil
-			} else if err == nil {
-				return failed
-			}
-		}
-		if errors.Is(err, eventlog.ErrHeld) {
-			return err
-		}
-		if wait == mostPause && !logged {
-			logged = true
-			slog.WarnContext(ctx, "the consumer waits for the database, to find out whether it has committed", "consumer", t.consumer, "error", err)
-		}
-		select {
-		case <-t.running.Done():
-			t.lose(failed)
-			return failed
-		case <-time.After(wait):
-		}
+	current, err := t.claim(ctx, epoch)
+	if err != nil {
+		return err
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.row, t.unknown = current, false
+	return nil
+}
+
+// isDone reports whether events have had their effect, after a COMMIT of it has failed.
+func (t *target) isDone(ctx context.Context, records []*eventlog.Record) (bool, error) {
+	if err := t.know(ctx); err != nil {
+		return false, err
+	}
+	if eventlog.IsRetry(ctx) {
+		dead, err := t.isDead(ctx, records[0].Position)
+		return !dead, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.row.has(records[0].Position), nil
 }
 
 // isDead reports whether an event was given up and has had no effect since.
