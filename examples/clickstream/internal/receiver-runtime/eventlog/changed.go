@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -57,13 +58,28 @@ func thousands(n int64) string {
 }
 
 // SchemaChanges compares the message types that this program reads as events with all
-// versions of them that a log keeps. It does not read events.
+// versions of them that a log keeps. It does not read events. If a version can't be read, that
+// is an error.
 func SchemaChanges(ctx context.Context, log Log) ([]*SchemaChange, error) {
+	changes, unreadable, err := compareSchemas(ctx, log)
+	if err == nil && unreadable != nil {
+		return nil, uncomparable(unreadable)
+	}
+	return changes, err
+}
+
+// uncomparable returns the error about versions that can't be read.
+func uncomparable(unreadable error) error {
+	return fmt.Errorf("%w\nSo it is not known whether this program would misread stored events. "+
+		"If that does not matter, start the server with --accept-schema-change", unreadable)
+}
+
+// compareSchemas compares the versions that can be read, and returns why the others can't.
+func compareSchemas(ctx context.Context, log Log) (changes []*SchemaChange, unreadable, err error) {
 	schemas, err := Schemas(ctx, log)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var changes []*SchemaChange
 	for _, schema := range schemas {
 		kind, known := FindMessage(schema.Name)
 		if !known || versionOf(kind.Descriptor()) == schema.Version {
@@ -71,7 +87,7 @@ func SchemaChanges(ctx context.Context, log Log) ([]*SchemaChange, error) {
 		}
 		was, err := schema.Descriptor()
 		if err != nil {
-			slog.WarnContext(ctx, "events of a schema can't be checked", "error", err)
+			unreadable = errors.Join(unreadable, err)
 			continue
 		}
 		for _, finding := range compat.Compare(was, kind.Descriptor()) {
@@ -86,13 +102,18 @@ func SchemaChanges(ctx context.Context, log Log) ([]*SchemaChange, error) {
 			changes[at].findings = append(changes[at].findings, finding)
 		}
 	}
-	return changes, nil
+	return changes, unreadable, nil
 }
 
 // CountEvents reads a log to the end, its dead letters too, and sets of each change which
 // events have what it is about. Those that can't be read even as what they were are not
 // counted.
 func CountEvents(ctx context.Context, log Log, changes []*SchemaChange) error {
+	return countEvents(ctx, log, changes, func(Position) {})
+}
+
+// countEvents is CountEvents. It calls read after each event.
+func countEvents(ctx context.Context, log Log, changes []*SchemaChange, read func(at Position)) error {
 	byVersion := map[string][]func(protoreflect.Message, Position){}
 	for _, change := range changes {
 		for i, version := range change.Versions {
@@ -128,6 +149,7 @@ func CountEvents(ctx context.Context, log Log, changes []*SchemaChange) error {
 			first = record.Position
 		}
 		count(&record)
+		read(record.Position)
 	}
 	seen := map[Position]bool{} // several consumers may have one event
 	for letter, err := range log.Dead(ctx, "") {
@@ -142,7 +164,7 @@ func CountEvents(ctx context.Context, log Log, changes []*SchemaChange) error {
 	return nil
 }
 
-// MisreadError says that this program would misread events that are stored.
+// MisreadError reports that this program would misread events that are stored.
 type MisreadError struct {
 	// Changes are those that misread events, each of them with their number.
 	Changes []*SchemaChange
@@ -156,14 +178,14 @@ func (e *MisreadError) Error() string {
 		text.WriteString("\n\t" + change.String())
 	}
 	text.WriteString("\nChange the proto back, and give what is new a field, or a value of the enum, with a number that was never used. " +
-		"If nothing needs these events as what they were, start the server with --accept-schema-change.")
+		"If it does not matter that these events are read as something else, start the server with --accept-schema-change.")
 	return text.String()
 }
 
 // Misread returns a [MisreadError] about the changes that misread events on the wire, or nil if
-// there are none. It does not regard those that no counted event has.
+// there are none. It leaves out changes that no counted event has.
 func Misread(changes []*SchemaChange) error {
-	misread := slices.DeleteFunc(slices.Clone(changes), func(c *SchemaChange) bool { return c.Wire == compat.Safe || c.Events == 0 })
+	misread := slices.DeleteFunc(slices.Clone(changes), func(c *SchemaChange) bool { return !c.Misreads() || c.Events == 0 })
 	if len(misread) == 0 {
 		return nil
 	}
@@ -171,10 +193,16 @@ func Misread(changes []*SchemaChange) error {
 }
 
 // checkSchemas returns a [MisreadError] if this program would misread stored events. If that
-// is accepted, it is logged instead. Events are only read if some may be misread.
+// is accepted, it is logged instead. A version that can't be read is an error, too. Events are only read if some may be misread.
 func checkSchemas(ctx context.Context, log Log) error {
-	changes, err := SchemaChanges(ctx, log)
-	changes = slices.DeleteFunc(changes, func(c *SchemaChange) bool { return c.Wire == compat.Safe })
+	changes, unreadable, err := compareSchemas(ctx, log)
+	if unreadable != nil && !acceptsChange.Load() {
+		return uncomparable(unreadable)
+	}
+	if unreadable != nil {
+		slog.WarnContext(ctx, "it is not known whether stored events are misread, as --accept-schema-change accepts", "error", unreadable)
+	}
+	changes = slices.DeleteFunc(changes, func(c *SchemaChange) bool { return !c.Misreads() })
 	if err != nil || len(changes) == 0 {
 		return err
 	}
@@ -187,11 +215,25 @@ func checkSchemas(ctx context.Context, log Log) error {
 	for _, change := range changes {
 		slog.InfoContext(ctx, "looking through the event log: events would be misread that have this", "change", change.String())
 	}
-	if err := CountEvents(ctx, log, changes); err != nil {
+	stats, err := log.Stats(ctx)
+	if err != nil {
+		return err
+	}
+	reported := time.Now()
+	err = countEvents(ctx, log, changes, func(at Position) {
+		if now := time.Now(); now.Sub(reported) >= reportEvery {
+			reported = now
+			slog.InfoContext(ctx, "still looking through the event log", "position", at, "last", stats.Last)
+		}
+	})
+	if err != nil {
 		return err
 	}
 	return Misread(changes)
 }
+
+// reportEvery is how often a check that takes long logs how far it is.
+var reportEvery = 10 * time.Second
 
 // acceptsChange is true if [Open] opens logs whose events are misread.
 var acceptsChange atomic.Bool

@@ -228,7 +228,8 @@ type Hold interface {
 
 	// PutDead stores a dead letter, in place of an earlier one of that event. The
 	// letter's Consumer and Retrying are ignored: it is one of this consumer, and
-	// waits for no retry.
+	// waits for no retry. If the event was erased (see [EraseLog]) since it was read,
+	// it has no letter afterwards.
 	PutDead(ctx context.Context, letter DeadLetter) error
 
 	// Retries returns the dead letters that [Log].Retry has asked for, by their

@@ -10,8 +10,8 @@ import (
 	"sync"
 )
 
-// FileLog is a [Log] in a file, of which backups can be made. Those of eventlog/sqlite
-// are.
+// FileLog is a [Log] in a file, of which backups can be made. The logs of eventlog/sqlite
+// implement it.
 type FileLog interface {
 	Log
 
@@ -21,9 +21,10 @@ type FileLog interface {
 	// Appends go on meanwhile.
 	Backup(ctx context.Context, file string) error
 
-	// FollowBackup keeps a backup as the log becomes, until ctx ends: about once a
-	// second, and each time whole. It calls synced with the last position that the
-	// backup has by then. It is an error if the backup is not one of this log.
+	// FollowBackup keeps a backup up to date until ctx ends. About once a second it
+	// applies what has changed, in one transaction. Then it calls synced with the last
+	// position of the backup, if that is another one. It returns an error if the backup
+	// is not one of this log.
 	FollowBackup(ctx context.Context, file string, synced func(Position)) error
 
 	// Verify returns an error if the file is damaged.

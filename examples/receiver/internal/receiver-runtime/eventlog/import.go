@@ -8,8 +8,8 @@ import (
 	"fmt"
 )
 
-// ImportLog is a [Log] that takes the events of another one as they are there. Those of
-// all engines do.
+// ImportLog is a [Log] that stores the events of another log unchanged. All engines that
+// store events implement it.
 type ImportLog interface {
 	Log
 

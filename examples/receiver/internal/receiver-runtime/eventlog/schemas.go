@@ -33,8 +33,8 @@ type Schema struct {
 	// file after those that it imports. Of their options they have those that say how
 	// messages are encoded.
 	Files *descriptorpb.FileDescriptorSet
-	// Assumed reports that some of its events were stored before logs kept schemas: that
-	// they have this one is what the first program that opened the log since knew of them.
+	// Assumed reports that some of its events were stored before logs kept schemas. For those
+	// it is a guess: what the message was in the first program that opened the log afterwards.
 	Assumed bool
 }
 

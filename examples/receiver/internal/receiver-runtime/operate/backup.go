@@ -8,7 +8,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,7 +20,7 @@ var backupTask = task{
 	name: "backup", names: "FILE|DIRECTORY", least: 1, most: 1,
 	about: "Writes the log of a running server into a file, or into a new one of a directory, whole and checked.",
 	define: func(flags *flag.FlagSet) func(context.Context, taskCall) error {
-		follow := flags.Bool("follow", false, "then keep the file like the log, until interrupted: a restore loses at most the last second")
+		follow := flags.Bool("follow", false, "afterwards, keep the file up to date until interrupted: a restore loses at most the last second")
 		return func(ctx context.Context, call taskCall) error { return backup(ctx, call, *follow) }
 	},
 }
@@ -43,14 +42,18 @@ func backup(ctx context.Context, call taskCall, follow bool) error {
 	defer func() { _ = log.Close() }()
 	file := call.names[0]
 	if info, err := os.Stat(file); err == nil && info.IsDir() {
-		file = filepath.Join(file, strings.TrimSuffix(nameOf(call.url), ".db")+"-"+time.Now().UTC().Format("20060102T150405.000Z")+".db")
+		file = filepath.Join(file, strings.TrimSuffix(filepath.Base(pathOf(call.url)), ".db")+"-"+time.Now().UTC().Format("20060102T150405.000Z")+".db")
 	}
-	if !follow || !isFile(file) {
+	url, err := fileURL(file) // before it takes long
+	if err != nil {
+		return err
+	}
+	if !follow || !exists(file) {
 		if err := writeBackup(ctx, log, file); err != nil {
 			return err
 		}
 	}
-	line, err := describeBackup(ctx, file)
+	line, err := describeBackup(ctx, file, url)
 	if err == nil {
 		err = call.print(line)
 	}
@@ -102,24 +105,27 @@ func written(file string) (bytes int64) {
 	return bytes
 }
 
-func isFile(path string) bool {
+func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
 }
 
-// nameOf returns the last part of the path of a URL.
-func nameOf(url string) string {
+// pathOf returns the path of a URL.
+func pathOf(url string) string {
 	path, _, _ := strings.Cut(url, "?")
 	_, path, _ = strings.Cut(path, ":")
-	return filepath.Base(path)
+	return path
 }
 
 // fileURL returns the URL of a log in a file, unless it is a URL already.
-func fileURL(name string) string {
+func fileURL(name string) (string, error) {
 	if scheme, _, found := strings.Cut(name, ":"); found && len(scheme) > 1 { // C:\events.db
-		return name
+		return name, nil
 	}
-	return "sqlite:" + (&url.URL{Path: name}).Path
+	if strings.Contains(name, "?") { // after which a URL has parameters
+		return "", fmt.Errorf("%s: the name of a log's file can't have a question mark: choose another name", name)
+	}
+	return "sqlite:" + name, nil
 }
 
 // openFile opens a log in a file for reading.
@@ -135,8 +141,8 @@ func openFile(ctx context.Context, url string) (eventlog.FileLog, error) {
 	return nil, errors.Join(fmt.Errorf("a log of %s:… is not a file: make a backup of it by events copy --to sqlite:FILE", scheme), log.Close())
 }
 
-func describeBackup(ctx context.Context, file string) (backupLine, error) {
-	log, err := openFile(ctx, fileURL(file))
+func describeBackup(ctx context.Context, file, url string) (backupLine, error) {
+	log, err := openFile(ctx, url)
 	if err != nil {
 		return backupLine{}, err
 	}

@@ -9,8 +9,8 @@ import (
 	"flag"
 	"fmt"
 	"slices"
-	"strings"
 
+	"example.com/receiver/internal/receiver-runtime/dialect"
 	"example.com/receiver/internal/receiver-runtime/eventlog"
 )
 
@@ -56,8 +56,8 @@ func resetConsumer(flags *flag.FlagSet) action {
 			position = stats.Last
 		}
 		if keeper := keeperOf(hold); err == nil && keeper != "" {
-			err = fmt.Errorf("nothing is changed: the position of consumer %q is in a database (%s), and what the log has of it is a copy. To have it begin after position %d, run there: "+
-				"UPDATE event_consumers SET position = %[3]d, ahead = '', seen = '' WHERE consumer = %[4]s;", *consumer, keeper, position, inSQL(*consumer))
+			err = fmt.Errorf("nothing is changed: the position of consumer %q is in a database (%s), and what the log has of it is a copy. To have it begin after position %d, run there: %s",
+				*consumer, keeper, position, dialect.Dialect(keeper).MoveConsumer(*consumer, int64(position)))
 		}
 		if err == nil {
 			err = errors.Join(hold.Commit(ctx, position), hold.SetFailure(ctx, eventlog.Failure{}))
@@ -96,7 +96,7 @@ func deleteConsumer(flags *flag.FlagSet) action {
 		}
 		if keeper := keeperOf(hold); keeper != "" && !*isCopy {
 			err := fmt.Errorf("nothing is deleted: the position of consumer %q is in a database (%s), and what the log has of it is a copy. Run there: "+
-				"DELETE FROM event_consumers WHERE consumer = %[3]s; DELETE FROM event_consumers_dead WHERE consumer = %[3]s; Then repeat this with --copy, which deletes the copy and the dead letters", *consumer, keeper, inSQL(*consumer))
+				"DELETE FROM event_consumers WHERE consumer = %[3]s; DELETE FROM event_consumers_dead WHERE consumer = %[3]s; Then repeat this with --copy, which deletes the copy and the dead letters", *consumer, keeper, dialect.Dialect(keeper).Quote(*consumer))
 			return errors.Join(err, hold.Release())
 		}
 		if err := hold.Delete(ctx); err != nil {
@@ -115,9 +115,6 @@ func keeperOf(hold eventlog.Hold) string {
 	}
 	return ""
 }
-
-// inSQL returns a text as statements have it.
-func inSQL(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
 
 // holdIdle takes the lease of a consumer that exists and that no process runs.
 func holdIdle(ctx context.Context, log eventlog.Log, consumer string) (eventlog.Hold, eventlog.Stats, error) {

@@ -4,6 +4,7 @@
 package operate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -18,7 +19,7 @@ import (
 
 var copyTask = task{
 	name: "copy", names: "", least: 0, most: 0,
-	about: "Copies a log into another, also of another engine, beside a running server: events as they are there, schemas, consumers and dead letters. If it is interrupted, run it again.",
+	about: "Copies a log into another, also of another engine, beside a running server: events unchanged, schemas, consumers and dead letters. If it is interrupted, run it again.",
 	define: func(flags *flag.FlagSet) func(context.Context, taskCall) error {
 		from := flags.String("from", "", "`URL` of the log to copy; default: that of --events")
 		to := flags.String("to", "", "`URL` of the log to copy into: an empty one, or one with a part of the copy")
@@ -26,10 +27,11 @@ var copyTask = task{
 			if *to == "" {
 				return errors.New("--to is missing: give the URL of the log to copy into")
 			}
-			if nonEmpty(*from, call.url) == *to {
-				return fmt.Errorf("%s: this is the same log", publicName(*to))
+			url := cmp.Or(*from, call.url)
+			if isSameLog(url, *to) {
+				return fmt.Errorf("%s: this is the log that is copied: name another one by --to", publicName(*to))
 			}
-			source, err := eventlog.OpenReader(ctx, nonEmpty(*from, call.url))
+			source, err := eventlog.OpenReader(ctx, url)
 			if err != nil {
 				return err
 			}
@@ -52,11 +54,15 @@ var copyTask = task{
 	},
 }
 
-func nonEmpty(text, otherwise string) string {
-	if text == "" {
-		return otherwise
+// isSameLog reports whether two URLs name the same log: also if it is a file that they name
+// in different ways.
+func isSameLog(a, b string) bool {
+	if a == b {
+		return true
 	}
-	return text
+	one, err := os.Stat(pathOf(a))
+	other, failed := os.Stat(pathOf(b))
+	return err == nil && failed == nil && os.SameFile(one, other)
 }
 
 // How much of a log one import takes.
@@ -81,7 +87,7 @@ type copyLine struct {
 	SHA256    string            `json:"sha256"`
 }
 
-// relation says how the positions of a log became those of its copy, from one position on.
+// relation returns how the positions of a log became those of its copy, from one position on.
 type relation struct {
 	From  eventlog.Position `json:"from"`
 	Moved eventlog.Position `json:"moved"` // what is added to them

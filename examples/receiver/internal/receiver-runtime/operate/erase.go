@@ -12,6 +12,7 @@ import (
 	"flag"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -33,7 +34,7 @@ var eraseTask = task{
 			hasSource := false
 			flags.Visit(func(f *flag.Flag) { hasSource = hasSource || f.Name == "source" })
 			if !hasSource || *subject == "" {
-				return errors.New("say what to erase, by --source and --subject")
+				return errors.New("give --source and --subject")
 			}
 			log, err := openErasing(ctx, call.url)
 			if err != nil {
@@ -126,6 +127,24 @@ func requestHas(data []byte, text string) bool {
 		return true // it can't be sent again either
 	}
 	request, err := base64.StdEncoding.DecodeString(kept.GetFields()["request"].GetStringValue())
-	quoted, failed := json.Marshal(text)
-	return err != nil || failed != nil || bytes.Contains(request, protowire.AppendString(nil, text)) || bytes.Contains(request, quoted)
+	return err != nil || bytes.Contains(request, protowire.AppendString(nil, text)) || jsonHas(request, text)
+}
+
+// jsonString matches a string in JSON, also in what is JSON only in part, such as a request
+// that was refused because it is cut off.
+var jsonString = regexp.MustCompile(`(?s)"(?:[^"\\]|\\.)*"`)
+
+// jsonHas reports whether a text is in JSON as a string, however its characters are escaped.
+func jsonHas(data []byte, text string) bool {
+	quoted, err := json.Marshal(text)
+	if err == nil && bytes.Contains(data, quoted) { // also where quotes do not match
+		return true
+	}
+	for _, found := range jsonString.FindAll(data, -1) {
+		var value string
+		if json.Unmarshal(found, &value) == nil && value == text {
+			return true
+		}
+	}
+	return false
 }

@@ -23,7 +23,7 @@ import (
 
 var verifyTask = task{
 	name: "verify", names: "[A [B]]", least: 0, most: 2,
-	about: "Counts and hashes all events of a log, and checks the file that it is in; of two logs, each a file or a URL, it says whether they have the same events.",
+	about: "Counts and hashes all events of a log, and checks the file that it is in; of two logs, each a file or a URL, it reports whether they have the same events.",
 	define: func(flags *flag.FlagSet) func(context.Context, taskCall) error {
 		until := flags.Int64("until", 0, "only the events up to this `position`: for a log that has got more since")
 		return func(ctx context.Context, call taskCall) error {
@@ -38,7 +38,11 @@ func verify(ctx context.Context, call taskCall, until eventlog.Position) error {
 		urls = nil
 	}
 	for _, name := range call.names {
-		urls = append(urls, fileURL(name))
+		url, err := fileURL(name)
+		if err != nil {
+			return err
+		}
+		urls = append(urls, url)
 	}
 	var logs []eventlog.Log
 	defer func() {

@@ -63,7 +63,8 @@ func hasUnknown(m protoreflect.Message, number protoreflect.FieldNumber) bool {
 	return false
 }
 
-// hasValue reports whether a field of an enum, in a message itself, has a value.
+// hasValue reports whether a field of an enum, in a message itself, has a value. A field without
+// presence that is not set has its default: there, the value 0 is not stored.
 func hasValue(m protoreflect.Message, enum protoreflect.FullName, number protoreflect.EnumNumber) bool {
 	found := false
 	is := func(field protoreflect.FieldDescriptor, value protoreflect.Value) {
@@ -87,5 +88,11 @@ func hasValue(m protoreflect.Message, enum protoreflect.FullName, number protore
 		}
 		return !found
 	})
+	for i, fields := 0, m.Descriptor().Fields(); i < fields.Len() && !found; i++ {
+		field := fields.Get(i)
+		if field.Enum() != nil && !field.IsList() && !field.HasPresence() && !m.Has(field) {
+			is(field, field.Default())
+		}
+	}
 	return found
 }

@@ -68,7 +68,9 @@ func (n letterName) withoutHash() letterName {
 	return n
 }
 
-// putDead stores a letter, in place of an earlier one of that event.
+// putDead stores a letter, in place of an earlier one of that event. If the event is erased,
+// it removes that one. An erasure first stores that there is one, and then removes letters;
+// so one that begins after the second look here removes the letter itself.
 func (l *streamLog) putDead(ctx context.Context, letter *eventlog.DeadLetter) error {
 	message := l.message(&letter.Event)
 	delete(message.Header, jetstream.MsgIDHeader) // a later letter of the event is not a duplicate
@@ -91,15 +93,40 @@ func (l *streamLog) putDead(ctx context.Context, letter *eventlog.DeadLetter) er
 		if err != nil {
 			return err
 		}
-		message.Subject = l.letterSubject(name, "dead")
-		// This is removed first, because whoever sees the letter may ask for
-		// another retry at once.
-		if err := l.purge(ctx, l.letterSubject(name, "retry")); err != nil {
+		erased, err := l.isErased(ctx, &letter.Record)
+		if err != nil {
 			return err
 		}
-		_, err = l.publish(ctx, l.consumers(), message)
-		return err
+		if !erased {
+			message.Subject = l.letterSubject(name, "dead")
+			// This is removed first, because whoever sees the letter may ask for
+			// another retry at once.
+			if err := l.purge(ctx, l.letterSubject(name, "retry")); err != nil {
+				return err
+			}
+			if _, err = l.publish(ctx, l.consumers(), message); err != nil {
+				return err
+			}
+			if erased, err = l.isErased(ctx, &letter.Record); err != nil {
+				return err
+			}
+		}
+		if erased {
+			return l.purge(ctx, l.letterSubject(name, "*"))
+		}
+		return nil
 	})
+}
+
+// isErased reports whether an event was erased since it was read. Its position may be that of
+// another event, if it is from a former stream.
+func (l *streamLog) isErased(ctx context.Context, read *eventlog.Record) (bool, error) {
+	message, err := l.get(ctx, l.consumers(), getRequest{Last: l.erasedSubject(uint64(read.Position))})
+	if err != nil || message == nil {
+		return false, err
+	}
+	event := l.message(&read.Event).Header
+	return message.header.Get(headerID) == event.Get(headerID) && message.header.Get(headerSource) == event.Get(headerSource), nil
 }
 
 // letterNameOf returns the name that the letter of an event has, or should get:

@@ -55,6 +55,9 @@ type Finding struct {
 // Removed reports whether there is no such field or value any longer.
 func (f Finding) Removed() bool { return f.Is == "" }
 
+// Misreads reports whether the finding's verdict on messages as logs store them is [Misreads].
+func (f Finding) Misreads() bool { return f.Wire == Misreads }
+
 // Text returns the finding as a sentence without an end: "field 5 (amount) was string, is
 // int64 now". stored, such as " in 3 events", comes after what was.
 func (f Finding) Text(stored string) string {
@@ -89,16 +92,6 @@ func Compare(was, is protoreflect.MessageDescriptor) []Finding {
 	c := comparison{seen: map[pair]bool{}}
 	c.messages("", was, is)
 	return c.findings
-}
-
-// Misread returns the findings whose verdict on the wire is [Misreads].
-func Misread(findings []Finding) (misread []Finding) {
-	for _, finding := range findings {
-		if finding.Wire == Misreads {
-			misread = append(misread, finding)
-		}
-	}
-	return misread
 }
 
 type comparison struct {
@@ -182,7 +175,7 @@ func (c *comparison) field(above string, was protoreflect.FieldDescriptor, messa
 	}
 }
 
-// readAs says what the values with the number of a field are read as.
+// readAs returns what the values with the number of a field are read as.
 func readAs(field protoreflect.FieldDescriptor) string {
 	if field == nil {
 		return "by nothing"
@@ -337,6 +330,9 @@ func (c *comparison) value(path string, was protoreflect.EnumValueDescriptor, en
 	case moved != nil:
 		finding.Is, finding.At, finding.Wire = nameOf(is), moved, Misreads
 		finding.Why = fmt.Sprintf("%s is %d", was.Name(), moved.Number())
+		if was.Number() == 0 && !enum.IsClosed() { // which fields without presence leave out of JSON, too
+			finding.JSON = Misreads
+		}
 	case is != nil:
 		finding.Is, finding.At, finding.JSON = string(is.Name()), is, Misreads
 		finding.Why = fmt.Sprintf("in JSON, %s is not read", was.Name())

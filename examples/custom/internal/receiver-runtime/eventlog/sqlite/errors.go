@@ -27,7 +27,7 @@ func openError(path string, err error) error {
 	case sqlite3.SQLITE_NOTADB:
 		return fmt.Errorf("%s: this file is not a SQLite database; choose another path", path)
 	case sqlite3.SQLITE_CORRUPT:
-		return fmt.Errorf("%s: the database is damaged; restore it from a backup (%w)", path, err)
+		return fmt.Errorf("%s: the database is damaged; restore it from a backup, or if it is a backup, make another one (%w)", path, err)
 	case sqlite3.SQLITE_FULL:
 		return fmt.Errorf("%s: there is no room on its device; make some (%w)", path, err)
 	case sqlite3.SQLITE_BUSY:

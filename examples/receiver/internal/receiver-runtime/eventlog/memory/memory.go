@@ -441,7 +441,22 @@ func (h *hold) PutDead(ctx context.Context, letter eventlog.DeadLetter) error {
 	letter.Consumer, letter.Retrying = h.name, false
 	letter.Data, letter.GaveUp = slices.Clone(letter.Data), letter.GaveUp.UTC()
 	letter.Reason = eventlog.CutReason(letter.Reason)
-	return h.change(ctx, func(c *consumer) { c.dead[letter.Position] = letter })
+	return h.change(ctx, func(c *consumer) {
+		if h.log.isErased(&letter.Record) {
+			delete(c.dead, letter.Position)
+			return
+		}
+		c.dead[letter.Position] = letter
+	})
+}
+
+// isErased reports whether an event was erased since it was read.
+func (m *memory) isErased(read *eventlog.Record) bool {
+	if read.Position < 1 || read.Position > eventlog.Position(len(m.records)) {
+		return false
+	}
+	record := &m.records[read.Position-1]
+	return record.Erased && record.Source == read.Source && record.ID == read.ID
 }
 
 // Retries implements [eventlog.Hold].

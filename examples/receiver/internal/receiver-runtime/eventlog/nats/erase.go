@@ -15,7 +15,9 @@ import (
 
 // Erase implements [eventlog.EraseLog]. A message can't be changed, so the server removes
 // it, and overwrites what it had. What it was is in a message of its own, by which an event
-// that is sent again is known within the window. Reading passes over the position.
+// that is sent again is known within the window. Reading passes over the position. Dead letters
+// are purged, which overwrites nothing; nor is anything overwritten in the Raft logs of streams
+// with replicas.
 func (l *streamLog) Erase(ctx context.Context, source, subject string, positions ...eventlog.Position) (erased eventlog.Erasure, err error) {
 	if err := l.usable(ctx, true); err != nil {
 		return erased, err
@@ -59,6 +61,9 @@ func (l *streamLog) Erase(ctx context.Context, source, subject string, positions
 			return erased, err
 		}
 		if isMeant(&letter.Record) {
+			if err := l.noteDeleted(ctx, &letter.Record, end); err != nil {
+				return erased, err
+			}
 			count, err := l.Discard(ctx, letter.Consumer, letter.Position)
 			if err != nil {
 				return erased, err
@@ -84,6 +89,24 @@ func (l *streamLog) eraseOne(ctx context.Context, record *eventlog.Record) error
 			return nil
 		}
 		return err
+	})
+}
+
+// noteDeleted stores that an event is erased if it is deleted and only its dead letter is
+// left, which a consumer may be trying again.
+func (l *streamLog) noteDeleted(ctx context.Context, record *eventlog.Record, end eventlog.Position) error {
+	if record.Position > end {
+		return nil
+	}
+	return l.do(ctx, func(ctx context.Context) error {
+		message, err := l.get(ctx, l.events, getRequest{Sequence: uint64(record.Position)})
+		if err == nil && message == nil {
+			message, err = l.get(ctx, l.consumers(), getRequest{Last: l.erasedSubject(uint64(record.Position))})
+		}
+		if err != nil || message != nil {
+			return err
+		}
+		return l.noteErased(ctx, &record.Event, record.Position)
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -32,7 +33,7 @@ func (l *fileLog) Backup(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	if err := checkUnused(ctx, file); err != nil { // before it takes long
+	if err := checkUnused(ctx, file, backupInUse); err != nil { // before it takes long
 		return err
 	}
 	whole, err := writeWhole(ctx, l.path, file)
@@ -40,7 +41,7 @@ func (l *fileLog) Backup(ctx context.Context, file string) error {
 		return err
 	}
 	defer func() { _ = os.Remove(whole) }() // unless it was renamed
-	return replace(ctx, whole, file, "")
+	return replace(ctx, whole, file, "", backupInUse)
 }
 
 // Verify implements [eventlog.FileLog].
@@ -55,7 +56,7 @@ func checkPages(ctx context.Context, conn *sql.Conn, path string) error {
 		return openError(path, err)
 	}
 	if verdict != "ok" {
-		return plainErrorf("%s: the database is damaged; restore it from a backup (%s)", path, verdict)
+		return plainErrorf("%s: the database is damaged; restore it from a backup, or if it is a backup, make another one (%s)", path, verdict)
 	}
 	return nil
 }
@@ -139,20 +140,25 @@ func syncFile(path string) error {
 // replace puts a whole database in the place of a file, which nothing may have open. What
 // a write-ahead log has of the file is first moved into it, so that at any time there is
 // the one database or the other, and nothing beside it that belongs to the one before.
-// Unless kept is "", the file is kept under that name.
-func replace(ctx context.Context, whole, path, kept string) error {
-	release, err := settle(ctx, path)
+// Unless kept is "", the file is kept under that name. If something has the file open, the
+// error is inUse.
+func replace(ctx context.Context, whole, path, kept, inUse string) error {
+	release, err := settle(ctx, path, inUse)
 	if err != nil {
 		return err
 	}
 	defer func() { release() }()
 	if kept != "" {
-		if err := os.Link(path, kept); err != nil { // the file system has no links
-			release()
-			err = os.Rename(path, kept)
-			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := link(path, kept); err != nil { // the file system has no links
+			if runtime.GOOS == "windows" { // where nothing reads what is locked
+				release()
+			}
+			read, err := copyWhole(path, kept)
+			if err != nil {
 				return openError(path, err)
 			}
+			settled := release
+			release = func() { settled(); _ = read.Close() }
 		}
 	}
 	if runtime.GOOS == "windows" { // which renames no file over one that is open
@@ -164,19 +170,53 @@ func replace(ctx context.Context, whole, path, kept string) error {
 	return syncDirectory(filepath.Dir(path))
 }
 
+// link is [os.Link], except in tests.
+var link = os.Link
+
+// copyWhole copies a file into a new one, which has its name once it is on the device. It
+// returns the file that it has read: on Unix, closing that ends the locks that this process
+// has on it.
+func copyWhole(path, into string) (read *os.File, err error) {
+	if read, err = os.Open(path); err != nil {
+		return nil, err
+	}
+	part, err := os.CreateTemp(filepath.Dir(into), filepath.Base(into)+".part-*") // which only its owner can read
+	if err != nil {
+		return nil, errors.Join(err, read.Close())
+	}
+	_, err = io.Copy(part, read)
+	if err = errors.Join(err, part.Sync(), part.Close()); err == nil {
+		err = os.Rename(part.Name(), into)
+	}
+	if err == nil {
+		err = syncDirectory(filepath.Dir(into))
+	}
+	if err != nil {
+		_ = os.Remove(part.Name())
+		return nil, errors.Join(err, read.Close())
+	}
+	return read, nil
+}
+
 // checkUnused returns an error if another process, or another log of this one, has a file
 // open.
-func checkUnused(ctx context.Context, path string) error {
-	release, err := settle(ctx, path)
+func checkUnused(ctx context.Context, path, inUse string) error {
+	release, err := settle(ctx, path, inUse)
 	if err == nil {
 		release()
 	}
 	return err
 }
 
+// What is wrong if something has a file open, and what to do.
+const (
+	logInUse    = "the log is in use: stop the server, and whatever else has it open, and try again"
+	backupInUse = "something has this backup open, perhaps events backup --follow: end that, or name another file"
+)
+
 // settle locks a file that nothing has open, with all that it has in itself and no other
 // file of SQLite beside it. What is beside it and does not belong to it is renamed.
-func settle(ctx context.Context, path string) (release func(), err error) {
+func settle(ctx context.Context, path, inUse string) (release func(), err error) {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0: // SQLite would delete what is beside it
@@ -224,7 +264,7 @@ func settle(ctx context.Context, path string) (release func(), err error) {
 	release()
 	switch code := resultCode(err) & 0xff; {
 	case code == sqlite3.SQLITE_BUSY:
-		return nil, plainErrorf("%s: the log is in use: stop the server, and whatever else has it open, and try again", path)
+		return nil, plainErrorf("%s: %s", path, inUse)
 	case code == sqlite3.SQLITE_CORRUPT || code == sqlite3.SQLITE_NOTADB:
 		return func() {}, setAside(path) // there is nothing that a write-ahead log could be moved into
 	}
@@ -283,7 +323,7 @@ func restore(ctx context.Context, url, backup string) (before string, err error)
 		return "", fmt.Errorf("%s: %s is restoring this log", path, holder)
 	}
 	defer func() { _ = errors.Join(os.Remove(restoreFile(path)), lease.close()) }()
-	if err := checkUnused(ctx, path); err != nil { // before it takes long
+	if err := checkUnused(ctx, path, logInUse); err != nil { // before it takes long
 		return "", err
 	}
 	whole, err := writeWhole(ctx, backup, path)
@@ -294,7 +334,7 @@ func restore(ctx context.Context, url, backup string) (before string, err error)
 	if info, err := os.Stat(path); err == nil && info.Size() > 0 {
 		before = path + ".before-" + stamp(time.Now())
 	}
-	if err := replace(ctx, whole, path, before); err != nil {
+	if err := replace(ctx, whole, path, before, logInUse); err != nil {
 		return "", err
 	}
 	return before, nil

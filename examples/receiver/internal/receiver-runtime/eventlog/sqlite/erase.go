@@ -22,8 +22,9 @@ const (
 	eraseEvents = 200
 )
 
-// Erase implements [eventlog.EraseLog]. What it erases is overwritten in the file, and the
-// write-ahead log, which may have it too, is moved there and emptied.
+// Erase implements [eventlog.EraseLog]. What it erases is overwritten in the file, as dead
+// letters are whenever they are removed, and the write-ahead log, which may have it too, is
+// moved there and emptied.
 func (l *fileLog) Erase(ctx context.Context, source, subject string, positions ...eventlog.Position) (erased eventlog.Erasure, err error) {
 	if len(positions) == 0 {
 		erased.Events, err = l.eraseAll(ctx, source, subject)
@@ -48,7 +49,14 @@ func (l *fileLog) Erase(ctx context.Context, source, subject string, positions .
 	err = l.overwriting(ctx, func(conn *sql.Conn) error {
 		erased.Letters = 0
 		remove := func(condition string, values ...any) error {
-			result, err := conn.ExecContext(ctx, "DELETE FROM dead_letters WHERE source = ? AND subject = ?"+condition, append([]any{source, subject}, values...)...)
+			condition, values = "FROM dead_letters WHERE source = ? AND subject = ?"+condition, append([]any{source, subject}, values...)
+			// Of these, the events are deleted; a consumer may be trying a letter again.
+			_, err := conn.ExecContext(ctx, "INSERT OR IGNORE INTO erased SELECT position "+condition+
+				" AND NOT EXISTS (SELECT 1 FROM events WHERE events.position = dead_letters.position)", values...)
+			if err != nil {
+				return err
+			}
+			result, err := conn.ExecContext(ctx, "DELETE "+condition, values...)
 			if err != nil {
 				return err
 			}
@@ -133,17 +141,6 @@ func (l *fileLog) erase(ctx context.Context, positions []int64) error {
 			}
 		}
 		return nil
-	})
-}
-
-// overwriting makes changes after which nothing of what is deleted is left in the file.
-func (l *fileLog) overwriting(ctx context.Context, change func(*sql.Conn) error) error {
-	return l.change(ctx, func(conn *sql.Conn) error {
-		if _, err := conn.ExecContext(ctx, "PRAGMA secure_delete = 1"); err != nil {
-			return err
-		}
-		defer func() { _, _ = conn.ExecContext(context.WithoutCancel(ctx), "PRAGMA secure_delete = 0") }()
-		return change(conn)
 	})
 }
 

@@ -50,6 +50,17 @@ func (l *fileLog) change(ctx context.Context, change func(*sql.Conn) error) erro
 	}
 }
 
+// overwriting makes changes after which nothing of what is deleted is left in the file.
+func (l *fileLog) overwriting(ctx context.Context, change func(*sql.Conn) error) error {
+	return l.change(ctx, func(conn *sql.Conn) error {
+		if _, err := conn.ExecContext(ctx, "PRAGMA secure_delete = 1"); err != nil {
+			return err
+		}
+		defer func() { _, _ = conn.ExecContext(context.WithoutCancel(ctx), "PRAGMA secure_delete = 0") }()
+		return change(conn)
+	})
+}
+
 // holds is the set of leases that a log has for consumers of this process.
 type holds struct {
 	mu     sync.Mutex
@@ -231,16 +242,39 @@ func (h *hold) SetKeeper(ctx context.Context, keeper string) error {
 
 // PutDead implements [eventlog.Hold].
 func (h *hold) PutDead(ctx context.Context, letter eventlog.DeadLetter) error {
-	if schema, found := eventlog.FindSchema(letter.Version); found { // of a letter from another log
-		values, err := schemaValues(schema)
-		if err == nil {
-			err = h.change(ctx, insertSchema+" ON CONFLICT DO NOTHING", values[0], values[1], values[2], values[3])
-		}
+	if !h.log.holds.has(h) {
+		return h.log.unlessClosed(eventlog.Held(h.name, ""))
+	}
+	return h.log.overwriting(ctx, func(conn *sql.Conn) error { // the letter that it replaces
+		erased, err := isErased(ctx, conn, &letter.Record)
 		if err != nil {
 			return err
 		}
-	}
-	return h.change(ctx, insertLetter, letterValues(h.name, &letter)...)
+		if erased {
+			_, err := conn.ExecContext(ctx, "DELETE FROM dead_letters WHERE consumer = ? AND position = ?", h.name, int64(letter.Position))
+			return err
+		}
+		if schema, found := eventlog.FindSchema(letter.Version); found { // of a letter from another log
+			values, err := schemaValues(schema)
+			if err != nil {
+				return err
+			}
+			if _, err := conn.ExecContext(ctx, insertSchema+" ON CONFLICT DO NOTHING", values[0], values[1], values[2], values[3]); err != nil {
+				return err
+			}
+		}
+		_, err = conn.ExecContext(ctx, insertLetter, letterValues(h.name, &letter)...)
+		return err
+	})
+}
+
+// isErased reports whether an event was erased since it was read. Its position may be that of
+// another event, if it is from a log that was copied.
+func isErased(ctx context.Context, conn *sql.Conn, read *eventlog.Record) (erased bool, err error) {
+	err = conn.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM erased WHERE position = ?)
+		AND NOT EXISTS (SELECT 1 FROM events WHERE position = ? AND (source, id) <> (?, ?))`,
+		int64(read.Position), int64(read.Position), read.Source, read.ID).Scan(&erased)
+	return erased, err
 }
 
 // Retries implements [eventlog.Hold].
@@ -297,7 +331,11 @@ func (r *retries) read(ctx context.Context, reader *reader, consumer string) (le
 
 // RemoveDead implements [eventlog.Hold].
 func (h *hold) RemoveDead(ctx context.Context, position eventlog.Position) error {
-	return h.change(ctx, "DELETE FROM dead_letters WHERE consumer = ? AND position = ?", h.name, int64(position))
+	if !h.log.holds.has(h) {
+		return h.log.unlessClosed(eventlog.Held(h.name, ""))
+	}
+	_, err := h.log.changeLetters(ctx, h.log.overwriting, "DELETE FROM dead_letters", h.name, []eventlog.Position{position})
+	return err
 }
 
 // Delete implements [eventlog.Hold]. The file whose lock is the lease stays: another
@@ -306,7 +344,7 @@ func (h *hold) Delete(ctx context.Context) error {
 	if !h.log.holds.has(h) {
 		return h.log.unlessClosed(eventlog.Held(h.name, ""))
 	}
-	err := h.log.change(ctx, func(conn *sql.Conn) error {
+	err := h.log.overwriting(ctx, func(conn *sql.Conn) error {
 		for _, statement := range []string{"DELETE FROM dead_letters WHERE consumer = ?", "DELETE FROM consumers WHERE name = ?"} {
 			if _, err := conn.ExecContext(ctx, statement, h.name); err != nil {
 				return err
@@ -418,21 +456,22 @@ func (r *reader) marked(ctx context.Context, consumer string) (marked []letterKe
 
 // Retry implements [eventlog.Log].
 func (l *fileLog) Retry(ctx context.Context, consumer string, positions ...eventlog.Position) (int, error) {
-	return l.changeLetters(ctx, "UPDATE dead_letters SET retrying = 1", consumer, positions)
+	return l.changeLetters(ctx, l.change, "UPDATE dead_letters SET retrying = 1", consumer, positions)
 }
 
 // Discard implements [eventlog.Log].
 func (l *fileLog) Discard(ctx context.Context, consumer string, positions ...eventlog.Position) (int, error) {
-	return l.changeLetters(ctx, "DELETE FROM dead_letters", consumer, positions)
+	return l.changeLetters(ctx, l.overwriting, "DELETE FROM dead_letters", consumer, positions)
 }
 
-// changeLetters runs a statement for the dead letters of a consumer at positions, or
-// for all if there are none, and returns how many there were.
-func (l *fileLog) changeLetters(ctx context.Context, statement, consumer string, positions []eventlog.Position) (count int, err error) {
+// changeLetters runs a statement, in a transaction of change, for the dead letters of a
+// consumer at positions, or for all if there are none, and returns how many there were.
+func (l *fileLog) changeLetters(ctx context.Context, change func(context.Context, func(*sql.Conn) error) error,
+	statement, consumer string, positions []eventlog.Position) (count int, err error) {
 	if err := eventlog.ValidateConsumer(consumer); err != nil {
 		return 0, err
 	}
-	err = l.change(ctx, func(conn *sql.Conn) error {
+	err = change(ctx, func(conn *sql.Conn) error {
 		count = 0
 		where := func(condition string, values ...any) error {
 			result, err := conn.ExecContext(ctx, statement+" WHERE consumer = ? AND "+condition, append([]any{consumer}, values...)...)

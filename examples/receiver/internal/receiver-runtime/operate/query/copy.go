@@ -85,16 +85,13 @@ func versionsOf(ctx context.Context, log eventlog.Log, numbers map[string]int64)
 		return nil, err
 	}
 	for _, schema := range schemas {
-		message, err := schema.Descriptor()
-		if err != nil {
-			return nil, err
-		}
+		message, unreadable := schema.Descriptor()
 		number, found := numbers[schema.Version]
 		if !found { // of no event in the range
 			number = int64(len(numbers))
 			numbers[schema.Version] = number
 		}
-		versions = append(versions, namedVersion{schema.Name, version{number, message}})
+		versions = append(versions, namedVersion{schema.Name, version{number, message, unreadable}})
 	}
 	return versions, nil
 }

@@ -14,10 +14,13 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"golang.org/x/term"
 
 	"example.com/receiver/internal/receiver-runtime/terminal"
 )
@@ -26,7 +29,8 @@ import (
 var Formats = []string{"table", "csv", "json"}
 
 // Print prints the rows of an answer: as a table, in CSV, or as lines of JSON. It has some
-// rows in memory at a time, not all.
+// rows in memory at a time, not all. What would control a terminal is escaped; in CSV, which
+// has no escapes, only if out is one.
 func Print(out io.Writer, rows *sql.Rows, format string) error {
 	columns, err := rows.Columns()
 	if err != nil {
@@ -37,7 +41,7 @@ func Print(out io.Writer, rows *sql.Rows, format string) error {
 	case "table":
 		err = printTable(buffered, columns, rows)
 	case "csv":
-		err = printCSV(buffered, columns, rows)
+		err = printCSV(buffered, columns, rows, textFor(out))
 	case "json":
 		err = printJSON(buffered, columns, rows)
 	default:
@@ -187,15 +191,26 @@ func Text(value any) string {
 	}
 }
 
-func printCSV(out *bufio.Writer, columns []string, rows *sql.Rows) error {
+// textFor returns what makes a text of CSV safe to write to out.
+func textFor(out io.Writer) func(string) string {
+	if file, ok := out.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
+		return terminal.Text
+	}
+	return func(text string) string { return text }
+}
+
+func printCSV(out *bufio.Writer, columns []string, rows *sql.Rows, safe func(string) string) error {
 	writer := csv.NewWriter(out)
-	if err := writer.Write(columns); err != nil {
+	record := make([]string, len(columns))
+	for i, column := range columns {
+		record[i] = safe(column)
+	}
+	if err := writer.Write(record); err != nil {
 		return err
 	}
-	record := make([]string, len(columns))
 	err := eachRow(rows, len(columns), func(values []any) error {
 		for i, value := range values {
-			record[i] = Text(value)
+			record[i] = safe(Text(value))
 		}
 		return writer.Write(record)
 	})

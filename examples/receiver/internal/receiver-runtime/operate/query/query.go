@@ -75,9 +75,35 @@ func Open(ctx context.Context, log eventlog.Log, events Range, progress func(cop
 	if err := db.makeViews(ctx, source, events.condition()); err != nil {
 		return nil, err
 	}
-	// Now nothing changes any longer, not even in files that a query attaches.
-	_, err = db.conn.ExecContext(ctx, "PRAGMA query_only = 1")
-	return db, err
+	return db, db.onlyRead(ctx)
+}
+
+// onlyRead makes the connection refuse all that changes something. SQLite asks for each
+// statement as it has understood it, so how that is written does not matter.
+//
+// A file that is attached can be written although the log's was opened for reading, and
+// VACUUM INTO attaches the file that it writes. A setting that is query_only can be set back.
+func (db *DB) onlyRead(ctx context.Context) error {
+	if _, err := db.conn.ExecContext(ctx, "PRAGMA query_only = 1"); err != nil {
+		return err
+	}
+	return db.conn.Raw(func(conn any) error {
+		return conn.(sqlite.AuthorizerRegisterer).RegisterAuthorizer(func(action sqlite.AuthorizerActionCode, name, value, _, _ string) sqlite.AuthorizerReturnCode {
+			name = strings.ToLower(name)
+			changes := action == sqlite.AuthAttach || action == sqlite.AuthPragma && (value != "" || name == "wal_checkpoint") && !slices.Contains(harmless, name)
+			if changes {
+				return sqlite.AuthorizerDeny
+			}
+			return sqlite.AuthorizerOK
+		})
+	})
+}
+
+// harmless are the pragmas that can be given something: those that describe, and those that
+// make queries faster.
+var harmless = []string{
+	"table_info", "table_xinfo", "table_list", "index_list", "index_info", "index_xinfo", "foreign_key_list",
+	"cache_size", "mmap_size", "threads",
 }
 
 // source is a table of events, with the columns that the events of a SQLite log have.
@@ -152,25 +178,35 @@ func newPool(driver *sqlite.Driver, path, mode string) *sql.DB {
 func (db *DB) eventField(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
 	data, _ := args[0].([]byte)
 	version, _ := args[1].(int64)
-	return db.fields[args[2].(int64)].value(version, data), nil
+	index, ok := args[2].(int64)
+	if !ok || index < 0 || index >= int64(len(db.fields)) {
+		return nil, errors.New("event_field is for the views only")
+	}
+	return db.fields[index].value(version, data), nil
 }
 
 // eventData is the function event_data(data, version, schema) of SQL: the whole message.
 func (db *DB) eventData(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
 	data, _ := args[0].([]byte)
 	version, _ := args[1].(int64)
-	schema, _ := args[2].(string)
+	schema, ok := args[2].(string)
+	if !ok {
+		return nil, errors.New("event_data is for the views only")
+	}
 	if version == erasedVersion {
 		return nil, nil
 	}
 	whole := db.whole[schema]
 	if whole == nil {
-		whole = &field{read: func([]byte) (driver.Value, error) {
-			return nil, errors.New("neither the log nor this program knows the type of the message")
-		}}
+		whole = &field{read: readUnknown}
 		db.whole[strings.Clone(schema)] = whole
 	}
 	return whole.value(version, data), nil
+}
+
+// readUnknown reads a message of a type that nobody knows.
+func readUnknown([]byte) (driver.Value, error) {
+	return nil, errors.New("neither the log nor this program knows the type of the message")
 }
 
 // makeViews makes the views of a table.
@@ -196,15 +232,22 @@ func (db *DB) makeViews(ctx context.Context, source source, condition string) er
 
 // message is a type of message that the log has events of, or that this program reads.
 type message struct {
-	current  protoreflect.MessageDescriptor
+	current  protoreflect.MessageDescriptor // nil: it is not ours, and no version can be read
 	versions []version
 	schemas  []string
 }
 
 // whole returns the message as a field that reads all of it.
 func (m *message) whole() *field {
-	whole := &field{read: readMessage(m.current), versions: map[int64]reader{}}
+	whole := &field{read: readUnknown, versions: map[int64]reader{}}
+	if m.current != nil {
+		whole.read = readMessage(m.current)
+	}
 	for _, version := range m.versions {
+		if version.message == nil {
+			whole.versions[version.number] = version.failing()
+			continue
+		}
 		whole.versions[version.number] = readMessage(version.message)
 	}
 	return whole
@@ -231,11 +274,14 @@ func makeTables(versions []namedVersion) (views []View, of map[string]*message) 
 			of[version.schema], known = in, append(known, in)
 		}
 		in.versions = append(in.versions, version.version)
-		if _, ours := eventlog.FindMessage(version.schema); !ours {
+		if _, ours := eventlog.FindMessage(version.schema); !ours && version.message != nil {
 			in.current = version.message // the last one
 		}
 	}
 	for _, message := range known {
+		if message.current == nil {
+			continue // what it was can't be read
+		}
 		views = append(views, newView(message.current, message.versions, message.schemas))
 	}
 	name(views)

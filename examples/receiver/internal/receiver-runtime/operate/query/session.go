@@ -70,7 +70,7 @@ func (s *Session) explain(err error) error {
 		return fmt.Errorf("%s; there are %s", text, strings.Join(s.names(), ", "))
 	case strings.Contains(text, "no such column"):
 		return fmt.Errorf("%s; .schema prints the columns", text)
-	case strings.Contains(text, "readonly database"):
+	case strings.Contains(text, "readonly database"), strings.Contains(text, "not authorized"), strings.Contains(text, "authorization denied"):
 		return fmt.Errorf("%s: events are only read here", text)
 	}
 	return err
@@ -161,5 +161,5 @@ func split(text string) (queries []string, rest string) {
 	return queries, strings.TrimSpace(text[begin:])
 }
 
-// took says how long a query took.
+// took returns how long a query took.
 func took(since time.Time) string { return time.Since(since).Round(time.Millisecond).String() }

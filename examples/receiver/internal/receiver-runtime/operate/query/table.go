@@ -95,9 +95,13 @@ func (t *Table) number(record *eventlog.Record) int64 {
 func (t *Table) Decode(record *eventlog.Record) (protoreflect.Message, error) {
 	kind := t.message.current
 	for _, version := range t.message.versions {
-		if version.number == t.number(record) {
-			kind = version.message
+		if version.number != t.number(record) {
+			continue
 		}
+		if version.unreadable != nil {
+			return nil, version.unreadable
+		}
+		kind = version.message
 	}
 	message := dynamicpb.NewMessage(kind)
 	return message, proto.UnmarshalOptions{AllowPartial: true}.Unmarshal(record.Data, message)

@@ -31,10 +31,9 @@ func (db *DB) versions(ctx context.Context) (versions []namedVersion, err error)
 			return nil, err
 		}
 		if err := proto.Unmarshal(files, schema.Files); err != nil {
-			return nil, fmt.Errorf("version %s of the schema of %s can't be read: %w", schema.Version, kept.schema, err)
-		}
-		if kept.message, err = schema.Descriptor(); err != nil {
-			return nil, err
+			kept.unreadable = fmt.Errorf("version %s of the schema of %s can't be read: %w", schema.Version, kept.schema, err)
+		} else {
+			kept.message, kept.unreadable = schema.Descriptor()
 		}
 		versions = append(versions, kept)
 	}

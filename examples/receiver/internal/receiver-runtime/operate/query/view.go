@@ -61,8 +61,19 @@ type field struct {
 
 // version is a version of a message as the log keeps it.
 type version struct {
-	number  int64 // which events have; later ones are greater. 0: events that have none
-	message protoreflect.MessageDescriptor
+	number     int64 // which events have; later ones are greater. 0: events that have none
+	message    protoreflect.MessageDescriptor
+	unreadable error // why the log's schema can't be read. Then there is no message.
+}
+
+// failing returns the reader of what events have whose version can't be read.
+func (v version) failing() reader {
+	return func([]byte) (driver.Value, error) { return nil, v.unreadable }
+}
+
+// readable returns the versions that can be read.
+func readable(versions []version) []version {
+	return slices.DeleteFunc(slices.Clone(versions), func(v version) bool { return v.message == nil })
 }
 
 // newView returns the view of a message. current is what this program knows of it, or else
@@ -70,7 +81,7 @@ type version struct {
 func newView(current protoreflect.MessageDescriptor, versions []version, schemas []string) View {
 	view := View{Message: string(current.FullName()), schemas: schemas, Columns: slices.Clone(attributes)}
 	numbers := fieldNumbers(current)
-	for _, version := range slices.Backward(versions) { // fields that were there before
+	for _, version := range slices.Backward(readable(versions)) { // fields that were there before
 		for _, number := range fieldNumbers(version.message) {
 			if !slices.Contains(numbers, number) {
 				numbers = append(numbers, number)
@@ -93,7 +104,7 @@ func fieldNumbers(message protoreflect.MessageDescriptor) (numbers []protoreflec
 
 func (v *View) addField(number protoreflect.FieldNumber, current protoreflect.MessageDescriptor, versions []version) {
 	known := current.Fields().ByNumber(number)
-	for _, version := range slices.Backward(versions) {
+	for _, version := range slices.Backward(readable(versions)) {
 		if known == nil {
 			known = version.message.Fields().ByNumber(number)
 		}
@@ -101,6 +112,10 @@ func (v *View) addField(number protoreflect.FieldNumber, current protoreflect.Me
 	read, kind := newReader(known)
 	added := &field{known: []protoreflect.FieldDescriptor{known}, read: read, versions: map[int64]reader{}}
 	for _, version := range versions {
+		if version.message == nil {
+			added.versions[version.number] = version.failing()
+			continue
+		}
 		was := version.message.Fields().ByNumber(number)
 		if was == nil {
 			continue // what it has of the number is from a newer program
@@ -192,20 +207,40 @@ func (v *View) definition(from source, condition string, first int) string {
 }
 
 // name gives views their names: of the message alone, and with its package where that
-// would be the name of another view or table.
+// would be the name of another view or table, and with a number where that is one, too. For
+// SQLite, names that differ in their case only are the same.
 func name(views []View) {
 	const taken = 2
 	count := map[string]int{"events": taken, "dead_letters": taken, "consumers": taken, "sqlite_master": taken, "sqlite_schema": taken}
+	used := map[string]bool{}
+	for short := range count {
+		used[short] = true
+	}
 	for i := range views {
 		_, short := splitName(views[i].Message)
 		count[short]++
 	}
+	slices.SortFunc(views, func(a, b View) int { return strings.Compare(a.Message, b.Message) })
+	var longer []*View
 	for i := range views {
-		pkg, short := splitName(views[i].Message)
-		views[i].Name = short
+		_, short := splitName(views[i].Message)
 		if count[short] > 1 || strings.HasPrefix(short, "sqlite_") {
-			views[i].Name = strings.TrimPrefix(strings.ReplaceAll(pkg, ".", "_")+"_"+short, "_")
+			longer = append(longer, &views[i])
+			continue
 		}
+		views[i].Name, used[short] = short, true
+	}
+	for _, view := range longer {
+		pkg, short := splitName(view.Message)
+		long := strings.TrimPrefix(strings.ReplaceAll(pkg, ".", "_")+"_"+short, "_")
+		if strings.HasPrefix(strings.ToLower(long), "sqlite_") { // which SQLite keeps for itself
+			long = "message_" + long
+		}
+		view.Name = long
+		for n := 2; used[strings.ToLower(view.Name)]; n++ {
+			view.Name = fmt.Sprintf("%s_%d", long, n)
+		}
+		used[strings.ToLower(view.Name)] = true
 	}
 	slices.SortFunc(views, func(a, b View) int { return strings.Compare(a.Name, b.Name) })
 }
