@@ -148,7 +148,7 @@ func TestAModuleGetsWhatItUses(t *testing.T) {
 	checkUse("operate.Backup", "operate/task.go", "operate/copy.go", "eventlog/backup.go", "eventlog/sqlite/backup.go", "eventlog/nats/import.go", "eventlog/memory/moving.go")
 	generate()
 	checkUse("operate/parquet", "operate/parquet/parquet.go", "operate/query/query.go")
-	checkUse("eventlog/into.Tables", "eventlog/into/target.go", "dialect/dialect.go")
+	checkUse("eventlog/into.Tables", "eventlog/into/target.go")
 	checkUse("outbox.Tables", "outbox/relay.go")
 	checkUse("eventlog.FileLog(nil)", "eventlog/sqlite/follow.go", "eventlog/erase.go", "eventlog/nats/erase.go")
 	generate()
