@@ -43,7 +43,7 @@ var requirements = []Requirement{
 		"v0.0.0-20260928230214-8a89bd6388cc", "v0.0.0-20260706201446-f0a921348800"},
 	{"google.golang.org/grpc", "v1.85.0", "v1.84.0"},       // older ones keep 60 bytes for each byte that a client sends in a frame of its own
 	{"google.golang.org/protobuf", "v1.36.12", "v1.36.11"}, // as the least grpc requires it
-	{"modernc.org/sqlite", "v1.61.1", "v1.57.0"},           // for functions of a driver of one's own
+	{"modernc.org/sqlite", "v1.61.1", "v1.61.0"},           // the first with an authorizer
 }
 
 // Requirements returns the modules that the whole runtime and generated code
