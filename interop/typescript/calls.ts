@@ -84,13 +84,15 @@ export function unaryAndTail(protocol: string, peers: Peers): Steps {
       return followed;
     },
     [`${protocol}: follow until the deadline`]: async () => {
-      // Whether client or server is first to notice that the time is over differs.
+      // Whether client or server is first to notice that the time is over differs: grpc-go
+      // then resets the stream, which the client reports as Canceled.
       try {
         for await (const _ of client.tail({ after: 1n << 40n }, { timeoutMs: 300 })) {
           return "an event";
         }
       } catch (error) {
-        return Code[ConnectError.from(error).code];
+        const code = ConnectError.from(error).code;
+        return Code[code === Code.Canceled ? Code.DeadlineExceeded : code];
       }
     },
     [`${protocol}: without a key`]: () => open.publish({ event: event("one") }),
