@@ -45,8 +45,11 @@ import (
 //
 // A process that runs the consumer then begins there when it has handled its next event,
 // which has no effect until it is handled again. Without a new epoch that process would
-// write its own position over yours. If the log is not the one that the position belongs to, because it was deleted and created again or a backup was
-// restored over it, ConsumeMessages returns [eventlog.ErrReplaced] with what to do.
+// write its own position over yours.
+//
+// If the log is not the one that the position belongs to, because it was deleted and created
+// again or a backup was restored over it, ConsumeMessages returns [eventlog.ErrReplaced]
+// with what to do.
 //
 // The tables event_consumers and event_consumers_dead are made if they are missing. If
 // the program may not make them, the error has the statements.
