@@ -165,9 +165,8 @@ func scanLetter(rows *sql.Rows) (letter eventlog.DeadLetter, err error) {
 // their order as text is their order in time.
 const timeFormat = "2006-01-02T15:04:05.000000000Z"
 
-// formatTime returns a time as the table has it.
-// formatTime does what [time.Time.Format] does for the one format that the table has, in a
-// fraction of the time.
+// formatTime returns a time as the table has it. It does what [time.Time.Format] does for
+// that one format, in a fraction of the time.
 func formatTime(t time.Time) string {
 	t = t.UTC()
 	year, month, day := t.Date()
