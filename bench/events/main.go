@@ -3,6 +3,7 @@
 //
 //	go run ./events                    appends, RPCs, replay, consumers
 //	go run ./events -capacity          what an event costs, engine by engine
+//	go run ./events -cluster           appends to three NATS servers, beside PublishAsync of nats.go
 //	go run ./events -soak 10000000     the memory that many appends take
 //	go run ./events -processor         rates per second of processor time, which other programs hardly change
 //
@@ -24,6 +25,7 @@ func main() {
 	seconds := flag.Float64("seconds", 3, "how long each figure is measured")
 	engine := flag.String("engine", "", "with -capacity: measure this engine alone")
 	capacity := flag.Bool("capacity", false, "measure what docs/capacity.md says of capacity instead")
+	cluster := flag.Bool("cluster", false, "compare appends to three NATS servers with PublishAsync instead")
 	soak := flag.Int("soak", 0, "append this many events instead, and print the memory")
 	processor := flag.Bool("processor", false, "count seconds of processor time, of all cores together")
 	flag.Parse()
@@ -35,6 +37,9 @@ func main() {
 	}
 	if *capacity {
 		run = func(ctx context.Context) error { return errors.Join(b.capacity(ctx, *engine), b.out.Flush()) }
+	}
+	if *cluster {
+		run = b.cluster
 	}
 	if *soak > 0 {
 		run = func(ctx context.Context) error { return b.soak(ctx, *soak) }
