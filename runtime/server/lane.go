@@ -30,6 +30,7 @@ type lane struct {
 	size     int         // of it
 	ctx      context.Context
 	stopping atomic.Bool // no further calls begin
+	taken    uint64      // calls; only the reader uses it
 	read     []*laneCall // that are about to join the queue; only the reader uses it
 
 	mu       sync.Mutex
@@ -113,6 +114,9 @@ func (l *lane) run(within context.Context) error {
 	sender.Go(l.send)
 	err := l.receive()
 	l.mu.Lock()
+	if err != nil {
+		l.leave()
+	}
 	l.wait(func() bool { return l.underWay == 0 })
 	l.last = true
 	l.ready.Signal()
@@ -173,6 +177,7 @@ func (l *lane) begin(message []byte) error {
 		if !batch.begun {
 			batch.begin(timeout)
 		}
+		l.taken++
 		batch.left.Add(1)
 		l.read = append(l.read, &laneCall{lane: l, batch: batch, frame: frame, refused: l.admit(&frame)})
 		if len(l.read) == mostRead {
@@ -335,8 +340,25 @@ func (l *lane) answer(w *laneWorker, c *laneCall, more bool) (next *laneCall) {
 	return l.next(w)
 }
 
+// leave tells the client that no further calls are taken. The lock is held.
+func (l *lane) leave() {
+	l.room(0)
+	before := len(*l.current.bytes)
+	*l.current.bytes = bulk.AppendTaken(*l.current.bytes, l.taken)
+	l.added(before)
+}
+
 // add adds an answer to those that wait to be sent. The lock is held.
 func (l *lane) add(answer *bulk.AnswerFrame, size int, held int64) {
+	l.room(size)
+	before := len(*l.current.bytes)
+	*l.current.bytes = bulk.AppendAnswer(*l.current.bytes, answer)
+	l.current.held += held
+	l.added(before)
+}
+
+// room makes the last message one to which so much can be added. The lock is held.
+func (l *lane) room(size int) {
 	if l.current.bytes != nil && len(*l.current.bytes)+size > chunkBytes {
 		l.full = append(l.full, l.current)
 		l.current = chunk{}
@@ -345,10 +367,11 @@ func (l *lane) add(answer *bulk.AnswerFrame, size int, held int64) {
 		l.current.bytes = pool.Get(chunkBytes)
 		*l.current.bytes = (*l.current.bytes)[:0]
 	}
-	before := len(*l.current.bytes)
-	*l.current.bytes = bulk.AppendAnswer(*l.current.bytes, answer)
+}
+
+// added takes note of what was added to the last message. The lock is held.
+func (l *lane) added(before int) {
 	l.bytes += len(*l.current.bytes) - before
-	l.current.held += held
 	if l.asleep {
 		l.asleep = false
 		l.ready.Signal()
