@@ -59,12 +59,12 @@ func copied(source []byte, importPath, marker string) []byte {
 }
 
 // embeddedCopy returns a file that a Go file embeds, with the marker above it, in a comment
-// of its language: HTML, CSS or JavaScript.
+// of its language: HTML, SVG, CSS or JavaScript.
 func embeddedCopy(name string, text []byte, marker string) []byte {
 	switch path.Ext(name) {
 	case ".css":
 		return append([]byte("/* "+marker+" */\n"), text...)
-	case ".html":
+	case ".html", ".svg":
 		return append([]byte("<!-- "+marker+" -->\n"), text...)
 	}
 	return append([]byte("// "+marker+"\n"), text...)
