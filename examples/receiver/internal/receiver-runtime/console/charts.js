@@ -2,7 +2,8 @@
 // The charts of the last hour: lines of SVG, drawn from the points that the server keeps.
 import { element, get, microseconds, number } from "./view.js";
 
-const width = 600, height = 150, left = 52, right = 8, top = 10, bottom = 20;
+const height = 150, left = 62, right = 8, top = 10, bottom = 20;
+let width = 600; // in pixels, as the page has room
 const hour = 3_600_000;
 
 function svg(name, attributes = {}, ...children) {
@@ -33,7 +34,7 @@ let drawn = [];
 // build makes the elements of the charts, once.
 function build(into) {
   drawn = all.map((chart) => {
-    const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", class: "chart" });
+    const picture = svg("svg", { role: "img", class: "chart" });
     const readings = chart.series.map(([name], i) => {
       const value = element("b", {}, "–");
       return { name, value, item: element("li", { class: "series-" + i }, element("span", { class: "key", "aria-hidden": "true" }), name + " ", value) };
@@ -64,6 +65,8 @@ function niceTop(value) {
 }
 
 function draw({ chart, picture, view }, now) {
+  width = Math.max(280, picture.clientWidth);
+  picture.setAttribute("viewBox", `0 0 ${width} ${height}`);
   const values = chart.series.map(([, of]) => points.map(of));
   const most = niceTop(Math.max(0, ...values.flat()));
   const x = (time) => left + (1 - (now - time) / hour) * (width - left - right);
@@ -76,7 +79,7 @@ function draw({ chart, picture, view }, now) {
     label.textContent = chart.unit === microseconds ? microseconds(Math.round(share * most)) : number(share * most);
     parts.push(label);
   }
-  for (const minutes of [60, 45, 30, 15, 0]) {
+  for (const minutes of width < 450 ? [60, 30, 0] : [60, 45, 30, 15, 0]) {
     const label = svg("text", { class: "axis", x: x(now - minutes * 60_000), y: height - 4, "text-anchor": minutes === 60 ? "start" : minutes === 0 ? "end" : "middle" });
     label.textContent = minutes === 0 ? "now" : "−" + minutes + " min";
     parts.push(label);
@@ -90,7 +93,7 @@ function draw({ chart, picture, view }, now) {
         return;
       }
       path += (before && time - before < 3 * step * 1000 ? "L" : "M") + x(time).toFixed(1) + " " + y(value).toFixed(1);
-      if (!before) path += "h0.1"; // a point without neighbours is seen, too
+      if (!before) path += "h1.5"; // a point without neighbours is seen, too
       before = time;
     });
     if (path) parts.push(svg("path", { class: "line series-" + i, d: path }));

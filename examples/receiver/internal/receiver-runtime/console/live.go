@@ -159,7 +159,7 @@ func (w *watcher) put(r row) {
 func (h *hub) take(w *watcher) frame {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	f := frame{Rows: w.rows, Left: w.left, Seen: w.seen, Now: time.Now().UnixMilli()}
+	f := frame{Rows: append([]row{}, w.rows...), Left: w.left, Seen: w.seen, Now: time.Now().UnixMilli()}
 	if h.err != nil {
 		f.Why = h.err.Error()
 	}
