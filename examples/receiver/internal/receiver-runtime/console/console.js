@@ -110,8 +110,12 @@ let paused = false, stream = null, waiting = [], left = 0, opened = null;
 const arrivals = []; // of the last seconds: time and how many
 const rows = document.querySelector("#events tbody");
 
-// held reports whether the list must not move: it was paused, or the keyboard or a finger is in it.
-const held = () => paused || rows.contains(document.activeElement) && document.activeElement.matches(":focus-visible");
+// held reports whether the list must not move: it was paused, or the focus is in it, or a
+// mouse has just moved over it, perhaps to a row.
+let moved = 0;
+const held = () => paused || rows.contains(document.activeElement) && document.activeElement.matches(":focus-visible") || Date.now() - moved < 1500;
+rows.addEventListener("pointermove", (event) => { if (event.pointerType === "mouse") moved = Date.now(); });
+rows.addEventListener("pointerleave", () => { moved = 0; });
 
 async function follow() {
   stream?.abort();
