@@ -4,7 +4,8 @@ import { element, get, microseconds, number } from "./view.js";
 
 const height = 150, left = 62, right = 8, top = 10, bottom = 20;
 let width = 600; // in pixels, as the page has room
-const hour = 3_600_000;
+const spans = [5, 15, 30, 60]; // minutes that the charts may show
+let span = 60 * 60_000;
 
 function svg(name, attributes = {}, ...children) {
   const made = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -69,7 +70,7 @@ function draw({ chart, picture, view }, now) {
   picture.setAttribute("viewBox", `0 0 ${width} ${height}`);
   const values = chart.series.map(([, of]) => points.map(of));
   const most = niceTop(Math.max(0, ...values.flat()));
-  const x = (time) => left + (1 - (now - time) / hour) * (width - left - right);
+  const x = (time) => left + (1 - (now - time) / span) * (width - left - right);
   const y = (value) => height - bottom - (value / most) * (height - top - bottom);
   const parts = [];
   for (const share of [0, 0.5, 1]) {
@@ -79,8 +80,9 @@ function draw({ chart, picture, view }, now) {
     label.textContent = chart.unit === microseconds ? microseconds(Math.round(share * most)) : number(share * most);
     parts.push(label);
   }
-  for (const minutes of width < 450 ? [60, 30, 0] : [60, 45, 30, 15, 0]) {
-    const label = svg("text", { class: "axis", x: x(now - minutes * 60_000), y: height - 4, "text-anchor": minutes === 60 ? "start" : minutes === 0 ? "end" : "middle" });
+  for (const share of width < 450 ? [1, 0.5, 0] : [1, 0.75, 0.5, 0.25, 0]) {
+    const minutes = Math.round((share * span) / 6000) / 10;
+    const label = svg("text", { class: "axis", x: x(now - share * span), y: height - 4, "text-anchor": share === 1 ? "start" : share === 0 ? "end" : "middle" });
     label.textContent = minutes === 0 ? "now" : "−" + minutes + " min";
     parts.push(label);
   }
@@ -103,7 +105,7 @@ function draw({ chart, picture, view }, now) {
   picture.replaceChildren(...parts);
   view.now = now;
   read(view);
-  picture.setAttribute("aria-label", chart.title + " over the last hour. Latest: " + view.readings.map((r) => r.name + " " + r.value.textContent).join(", "));
+  picture.setAttribute("aria-label", chart.title + " over the last " + span / 60_000 + " minutes. Latest: " + view.readings.map((r) => r.name + " " + r.value.textContent).join(", "));
 }
 
 // read shows the values where the pointer is, or the latest.
@@ -111,9 +113,9 @@ function read(view) {
   if (points.length === 0) return;
   let point = points[points.length - 1];
   if (view.at >= 0 && view.now) {
-    const wanted = view.now - (1 - view.at) * hour;
+    const wanted = view.now - (1 - view.at) * span;
     point = points.reduce((best, one) => (Math.abs(one.time - wanted) < Math.abs(best.time - wanted) ? one : best));
-    const x = left + (1 - (view.now - point.time) / hour) * (width - left - right);
+    const x = left + (1 - (view.now - point.time) / span) * (width - left - right);
     view.mark.setAttribute("x1", x);
     view.mark.setAttribute("x2", x);
   } else if (view.mark) {
@@ -156,6 +158,8 @@ export async function show() {
   points = points.concat(answer.points).slice(-720);
   document.getElementById("span").textContent = points.length ? "one point for " + step + " seconds, of this process" : "the first point comes within " + step + " seconds";
   const now = points.length ? points[points.length - 1].time : Date.now();
+  const age = points.length ? (now - points[0].time) / 60_000 : 0;
+  span = (spans.find((minutes) => minutes >= age) || 60) * 60_000;
   for (const one of drawn) draw(one, now);
   if (document.querySelector("#view-charts details").open) minutes(document.getElementById("minutes"));
 }

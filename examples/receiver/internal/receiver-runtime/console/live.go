@@ -88,7 +88,8 @@ type hub struct {
 	watchers map[*watcher]bool
 	stop     context.CancelFunc // of the reading; nil while nobody watches
 	recent   []arrival
-	err      error // why reading has stopped for now
+	past     eventlog.Position // what was stored before anybody watched
+	err      error             // why reading has stopped for now
 }
 
 // watcher is a browser.
@@ -122,7 +123,7 @@ func (h *hub) add(f filter) (*watcher, error) {
 			w.put(h.recent[i].row)
 		}
 	}
-	w.left = 0 // of what was there before
+	w.left = 0 // these are from before
 	if h.watchers == nil {
 		h.watchers = map[*watcher]bool{}
 	}
@@ -173,11 +174,14 @@ func (h *hub) read(ctx context.Context) {
 		begin := time.Now()
 		stats, err := h.log.Stats(ctx)
 		if err == nil {
-			from := max(last, stats.Last-mostRecent, 0)
-			if last >= 0 && from > last {
-				h.skip(ctx, int64(from-last))
+			after := max(last, stats.Last-mostRecent, 0)
+			switch {
+			case last < 0:
+				h.begin(ctx, stats.Last)
+			case after > last:
+				h.skip(ctx, int64(after-last))
 			}
-			last, err = h.follow(ctx, from)
+			last, err = h.follow(ctx, after)
 		}
 		pause := frameEvery - time.Since(begin)
 		if err != nil {
@@ -195,7 +199,7 @@ func (h *hub) read(ctx context.Context) {
 // returns the last position that it has read.
 func (h *hub) follow(ctx context.Context, after eventlog.Position) (eventlog.Position, error) {
 	window, read := time.Now(), 0
-	for record, err := range h.log.Tail(ctx, eventlog.After(after)) {
+	for record, err := range h.log.Tail(ctx, from(after)) {
 		if err != nil {
 			return after, err
 		}
@@ -222,14 +226,26 @@ func (h *hub) hand(ctx context.Context, record *eventlog.Record) {
 	}
 	h.err = nil
 	for w := range h.watchers {
-		if w.seen++; w.filter.wants(&a) {
+		if w.filter.wants(&a) {
 			w.put(a.row)
+		}
+		if w.seen++; a.Position <= h.past {
+			w.left, w.seen = 0, 0
 		}
 	}
 	if len(h.recent) == mostRecent {
 		h.recent = slices.Delete(h.recent, 0, mostRecent/2)
 	}
 	h.recent = append(h.recent, a)
+}
+
+// begin notes what was stored before anybody watched.
+func (h *hub) begin(ctx context.Context, last eventlog.Position) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if ctx.Err() == nil {
+		h.past = last
+	}
 }
 
 // skip counts events that are not read.

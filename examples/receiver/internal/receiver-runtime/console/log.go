@@ -9,6 +9,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -39,6 +40,12 @@ const (
 
 func contextWithin(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, answerTimeout)
+}
+
+// from returns where to read what comes after a position. What was deleted before is nothing
+// that the server's log should warn of: somebody only looks.
+func from(after eventlog.Position) eventlog.From {
+	return eventlog.From{After: after, Logger: slog.New(slog.DiscardHandler)}
 }
 
 // figures are those of the log, which are costly to find out.
@@ -210,7 +217,7 @@ func (p *page) event(r *http.Request) (any, error) {
 	if err != nil || at < 1 {
 		return nil, invalid("position %q is not one", r.FormValue("position"))
 	}
-	for record, err := range p.figures.log.Read(r.Context(), eventlog.After(eventlog.Position(at-1))) {
+	for record, err := range p.figures.log.Read(r.Context(), from(eventlog.Position(at-1))) {
 		if err != nil {
 			return nil, err
 		}
@@ -337,7 +344,7 @@ func (u *schemaUses) count(ctx context.Context) (done bool, err error) {
 		u.uses = map[[2]string]*schemaUse{}
 	}
 	begin := time.Now()
-	for record, err := range u.log.Read(ctx, eventlog.After(u.after)) {
+	for record, err := range u.log.Read(ctx, from(u.after)) {
 		if err != nil {
 			return false, err
 		}
