@@ -12,7 +12,7 @@ GOLDENS  := $(patsubst %,./%/...,$(wildcard testdata/*/golden))
 LINTED   := . bench examples/receiver
 # What CI tests of interop: the others build the libraries of Kubernetes, Prometheus and
 # OpenTelemetry's collector, which takes minutes. make interop tests all.
-SAMPLE   := ./browser ./clients ./cloudevents ./conformance ./once
+SAMPLE   := ./browser ./clients ./cloudevents ./conformance ./console ./once
 # A module of its own within interop, with a library of 32 MB that is linked by a compiler of C++.
 DUCKDB   := $(if $(shell command -v g++),&& cd duckdb && $(GO) vet . && $(GO) test -count=1 -vet=off .)
 EXAMPLES := examples/receiver examples/custom examples/clickstream examples/adopt examples/hooked
@@ -87,6 +87,10 @@ cover: plugins ## measure which statements the tests run; files below 85 % need 
 .PHONY: interop
 interop: plugins missing ## test generated servers with the clients and tools that others use with them (minutes)
 	cd interop && $(GO) vet ./... && $(GO) test -count=1 -timeout 20m -vet=off ./... $(DUCKDB)
+
+.PHONY: console
+console: plugins missing ## use the console in Chromium, and measure whether watching slows ingest down (4 minutes); PICTURES=DIR keeps pictures
+	cd interop && CONSOLE_LOAD=6 $(if $(PICTURES),CONSOLE_PICTURES='$(PICTURES)') $(GO) test -count=1 -timeout 10m -vet=off -v ./console
 
 .PHONY: corpus
 corpus: ## generate for 400 services of public modules, build, vet and test them (15 minutes)

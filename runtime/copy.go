@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"bytes"
+	"path"
 	"strings"
 	"text/template"
 
@@ -15,8 +16,8 @@ type File struct {
 }
 
 // Copy returns the files of the part, as a module has them in a folder of its
-// own, whose import path is given: the packages without their tests, README.md
-// and LICENSE.md. Each file has the marker in a comment above everything else,
+// own, whose import path is given: the packages without their tests, what they embed,
+// README.md and LICENSE.md. Each file has the marker in a comment above everything else,
 // and each Go file says which release of the runtime it comes from.
 func (p Part) Copy(importPath, marker string) ([]File, error) {
 	files := make([]File, 0, len(p.files)+2)
@@ -26,6 +27,13 @@ func (p Part) Copy(importPath, marker string) ([]File, error) {
 			return nil, err
 		}
 		files = append(files, File{file.name, copied(text, importPath, marker)})
+		for _, name := range file.embeds {
+			text, err := Source.ReadFile(name)
+			if err != nil {
+				return nil, err
+			}
+			files = append(files, File{name, embeddedCopy(name, text, marker)})
+		}
 	}
 	about, err := readme(marker)
 	if err != nil {
@@ -48,6 +56,18 @@ func copied(source []byte, importPath, marker string) []byte {
 	}
 	header := "// " + marker + "\n// It comes from the runtime of protoc-gen-receiver " + version.Release + ".\n\n"
 	return []byte(header + strings.ReplaceAll(text, `"`+Path+`/`, `"`+importPath+`/`))
+}
+
+// embeddedCopy returns a file that a Go file embeds, with the marker above it, in a comment
+// of its language: HTML, SVG, CSS or JavaScript.
+func embeddedCopy(name string, text []byte, marker string) []byte {
+	switch path.Ext(name) {
+	case ".css":
+		return append([]byte("/* "+marker+" */\n"), text...)
+	case ".html", ".svg":
+		return append([]byte("<!-- "+marker+" -->\n"), text...)
+	}
+	return append([]byte("// "+marker+"\n"), text...)
 }
 
 // markdown returns a text with the marker above it, which Markdown hides.

@@ -29,6 +29,7 @@ type file struct {
 	with     []string // if it is optional, packages that need it, and words of code that does
 	packages []string // that it imports, by their paths below the runtime
 	others   []string // the import paths of all other packages that it imports
+	embeds   []string // the files that it embeds, by their paths below the runtime
 }
 
 // Has reports whether the runtime has a package that can be copied. It is named
@@ -120,6 +121,7 @@ func parseFile(name string, text []byte) (file, error) {
 	}
 	f := file{name: name}
 	f.with, f.optional = condition(syntax)
+	f.embeds = embedded(name, text)
 	for _, spec := range syntax.Imports {
 		imported, err := strconv.Unquote(spec.Path.Value)
 		if err != nil {
@@ -132,6 +134,19 @@ func parseFile(name string, text []byte) (file, error) {
 		}
 	}
 	return f, nil
+}
+
+// embedded returns the files that a file embeds, by their paths below the runtime. It must
+// name each of them, without patterns.
+func embedded(name string, text []byte) (files []string) {
+	for line := range strings.Lines(string(text)) {
+		if named, ok := strings.CutPrefix(line, "//go:embed "); ok {
+			for _, file := range strings.Fields(named) {
+				files = append(files, path.Join(path.Dir(name), file))
+			}
+		}
+	}
+	return files
 }
 
 // condition returns the packages that the directive of a file names, if it has one.

@@ -29,7 +29,7 @@ func Marked(at string, text []byte) bool {
 	}
 	for line := range strings.Lines(string(text)) {
 		line = strings.TrimSpace(line)
-		if line == "# "+Marker || line == "// "+Marker || line == "<!-- "+Marker+" -->" {
+		if line == "# "+Marker || line == "// "+Marker || line == "<!-- "+Marker+" -->" || line == "/* "+Marker+" */" {
 			return true
 		}
 	}
@@ -39,7 +39,7 @@ func Marked(at string, text []byte) bool {
 // cutInHead reports whether a file has the beginning of one of ours and nothing else: a run
 // was cut off while it was written.
 func cutInHead(at string, text []byte) bool {
-	for _, comment := range []string{"// ", "# ", "<!-- "} {
+	for _, comment := range []string{"// ", "# ", "<!-- ", "/* "} {
 		if begin := []byte(comment + Marker); len(text) > 0 && bytes.HasPrefix(begin, text) {
 			return true
 		}

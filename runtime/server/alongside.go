@@ -1,4 +1,4 @@
-//runtime:with rejected server.Needs server.ReportHealth
+//runtime:with rejected console server.Needs server.ReportHealth
 
 package server
 

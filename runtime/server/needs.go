@@ -1,4 +1,4 @@
-//runtime:with rejected server.Alongside
+//runtime:with rejected console server.Alongside
 
 package server
 

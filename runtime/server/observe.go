@@ -1,4 +1,4 @@
-//runtime:with metrics traces
+//runtime:with metrics traces console
 
 package server
 

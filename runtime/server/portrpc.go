@@ -1,4 +1,4 @@
-//runtime:with web
+//runtime:with web console
 
 package server
 

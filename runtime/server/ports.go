@@ -1,4 +1,4 @@
-//runtime:with web ops metrics
+//runtime:with web ops metrics console
 
 package server
 

@@ -10,7 +10,8 @@
 //
 // and the pages of others, such as /metrics of package metrics. The port answers until
 // the server has drained. It has no access control, so by default it is open to its own
-// machine only; it says nothing about events or callers.
+// machine only; it says nothing about events or callers. Pages that do, as the console
+// does, must have access control of their own.
 package ops
 
 import (

@@ -61,7 +61,12 @@ type Config struct {
 	Caller func(context.Context) string
 
 	flags *flag.FlagSet // of the server; nil if Flags was not called
+	log   eventlog.Log
 }
+
+// Log returns the log that Option has opened, nil if there is none. Its dead letters are the
+// requests.
+func (c *Config) Log() eventlog.Log { return c.log }
 
 // Flags defines the flags --keep-rejected and --keep-rejected-bytes, for [server.Parse].
 func (c *Config) Flags(flags *flag.FlagSet) {
@@ -105,6 +110,7 @@ func (c *Config) Option(ctx context.Context) server.Option {
 		}
 		break
 	}
+	c.log = log
 	k := &keeper{log: log, caller: c.Caller, most: c.Bytes, waiting: make(chan eventlog.Event, mostWaiting)}
 	if k.most == 0 {
 		k.most = 100_000_000

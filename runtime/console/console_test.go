@@ -1,0 +1,609 @@
+package console
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/guard"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/ops"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/rejected"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/servertest"
+	rulesv1 "github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/rules/golden/gen/rules/v1"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/rules/golden/gen/rules/v1/rulesv1events"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/testdata/rules/golden/gen/rules/v1/rulesv1server"
+)
+
+// testTimeout bounds how long a test waits for what must happen.
+const testTimeout = 20 * time.Second
+
+// orders stores what it gets.
+type orders struct {
+	rulesv1.UnimplementedOrdersServer
+	events *rulesv1events.Log
+}
+
+func (o orders) Place(ctx context.Context, event *rulesv1.OrderEvent) (*rulesv1.Placed, error) {
+	_, err := o.events.AppendOrderEvent(ctx, event)
+	return &rulesv1.Placed{}, err
+}
+
+func (o orders) Upload(stream rulesv1.Orders_UploadServer) error {
+	for {
+		event, err := stream.Recv()
+		if err == io.EOF {
+			return stream.SendAndClose(&rulesv1.Placed{})
+		}
+		if err == nil {
+			_, err = o.events.AppendOrderEvent(stream.Context(), event)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// running is a server with a console.
+type running struct {
+	log    eventlog.Log
+	config *Config
+	server *server.Server
+	base   string // URL of the console, as 127.0.0.1
+	client rulesv1.OrdersClient
+}
+
+// serve runs a server until the test ends.
+func serve(t *testing.T, mode, opsAddr string, options ...server.Option) *running {
+	t.Helper()
+	r := &running{config: &Config{Mode: mode}}
+	r.log = r.config.Log(servertest.Log(t))
+	refused := rejected.Config{URL: "sqlite:" + filepath.Join(t.TempDir(), "rejected.db")}
+	port := ops.Config{Addr: opsAddr}
+	config := server.Defaults("test")
+	config.Addr, config.LogLevel = "127.0.0.1:0", slog.LevelError
+	s, err := server.Listen(config, append(options, rulesv1server.Orders(orders{events: rulesv1events.New(r.log)}), port.Option(), refused.Option(t.Context()), r.config.Option(refused.Log))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	_, at, err := net.SplitHostPort(s.PortAddr("ops-addr"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := grpc.NewClient(s.Addr(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	r.server, r.base, r.client = s, "http://127.0.0.1:"+at+Path, rulesv1.NewOrdersClient(conn)
+	return r
+}
+
+// ask sends a request with headers, as "Name: value", and returns the status and the answer.
+func (r *running) ask(t *testing.T, method, path, body string, headers ...string) (int, string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, r.base+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if method == http.MethodPost {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	for _, header := range headers {
+		name, value, _ := strings.Cut(header, ": ")
+		if request.Header.Set(name, value); name == "Host" {
+			request.Host = value
+		}
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer.StatusCode, string(text)
+}
+
+// decoded asks for something, which must be there.
+func decoded[T any](t *testing.T, r *running, path string) (value T) {
+	t.Helper()
+	code, text := r.ask(t, http.MethodGet, path, "")
+	if code != http.StatusOK {
+		t.Fatalf("%s: %d %s", path, code, text)
+	}
+	if err := json.Unmarshal([]byte(text), &value); err != nil {
+		t.Fatal(err)
+	}
+	return value
+}
+
+func sample() *rulesv1.OrderEvent {
+	return servertest.Sample[*rulesv1.OrderEvent]("rules.v1.OrderEvent.event_id")
+}
+
+// add appends an event.
+func (r *running) add(t *testing.T) {
+	t.Helper()
+	if _, err := rulesv1events.New(r.log).AppendOrderEvent(t.Context(), sample()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// placed is a request that keeps the rules, in JSON.
+func placed(t *testing.T) string {
+	t.Helper()
+	request, err := protojson.Marshal(sample())
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(map[string]any{"method": "/rules.v1.Orders/Place", "request": json.RawMessage(request)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+const (
+	letters = `{"log": "events", "consumer": "billing", "all": true}`
+	local   = "127.0.0.1:0"
+	public  = "0.0.0.0:0"
+)
+
+// TestWhoMayUseTheConsole asks by each mode, from where a browser may.
+func TestWhoMayUseTheConsole(t *testing.T) {
+	keys := filepath.Join(t.TempDir(), "keys")
+	key := func(name string, scope ...string) string {
+		var out strings.Builder
+		if err := guard.Keys("test", append([]string{"add", name, "--keys", keys}, scope...), func(string) string { return "" }, &out); err != nil {
+			t.Fatal(err)
+		}
+		return "Authorization: Bearer " + strings.TrimSpace(out.String())
+	}
+	all, tails, one := key("all", "--all-sources"), key("tails", "--source", "other", "--tails"), key("one", "--source", "other")
+	access := guard.Config{Keys: keys}
+	type request struct {
+		method, path, body string
+		headers            []string
+		want               int
+	}
+	get := func(want int, headers ...string) request { return request{"GET", "api/state", "", headers, want} }
+	post := func(path, body string, want int, headers ...string) request {
+		return request{"POST", "api/" + path, body, headers, want}
+	}
+	send := placed(t)
+	for _, test := range []struct {
+		mode, addr string
+		keys       bool
+		requests   []request
+	}{
+		{"", local, false, []request{
+			get(200), {"GET", "", "", nil, 200}, {"GET", "console.js", "", nil, 200}, {"GET", "console.go", "", nil, 404}, {"PUT", "api/state", "", nil, 405},
+			post("retry", letters, 200), post("send", send, 200),
+			get(200, "Sec-Fetch-Site: same-origin"), get(403, "Sec-Fetch-Site: cross-site"), get(403, "Sec-Fetch-Site: same-site"),
+			post("send", send, 403, "Sec-Fetch-Site: cross-site"), post("send", send, 403, "Origin: https://evil.example"),
+			post("send", send, 403, "Origin: null"), post("send", send, 400, "Content-Type: text/plain"),
+			get(200, "Host: localhost:9464"), get(200, "Host: [::1]:9464"), get(403, "Host: evil.example"), get(403, "Host: evil.example:9464"), get(403, "Host: 10.0.0.1"),
+			{"GET", "", "", []string{"Host: evil.example"}, 403}, get(403, "X-Forwarded-For: 10.0.0.1"), get(403, "Forwarded: for=10.0.0.1"),
+		}},
+		{Local, local, true, []request{get(200), post("retry", letters, 200), post("send", send, 200)}},
+		{Read, local, true, []request{get(200), post("retry", letters, 403), post("send", send, 403)}},
+		{Write, local, false, []request{get(200), post("retry", letters, 200), post("send", send, 200)}},
+		{Local, public, true, []request{get(403), get(403, all), {"GET", "", "", nil, 403}, post("send", send, 403, all)}},
+		{Write, public, false, []request{get(403), post("send", send, 403)}},
+		{Read, public, true, []request{
+			{"GET", "", "", nil, 200}, get(401), get(401, "Authorization: Bearer wrong"), get(200, all), get(200, tails), get(403, one),
+			post("retry", letters, 403, all), post("send", send, 403, all), get(200, all, "Host: orders.example"), get(403, all, "Sec-Fetch-Site: cross-site"),
+		}},
+		{Write, public, true, []request{
+			get(401), post("retry", letters, 401), post("retry", letters, 403, tails), post("retry", letters, 200, all),
+			post("send", send, 401), post("send", send, 403, tails), post("send", send, 200, all), post("send", send, 403, all, "Origin: https://evil.example"),
+		}},
+	} {
+		t.Run(fmt.Sprintf("%s at %s with keys %t", test.mode, test.addr, test.keys), func(t *testing.T) {
+			t.Parallel()
+			var options []server.Option
+			if test.keys {
+				options = append(options, access.Option())
+			}
+			r := serve(t, test.mode, test.addr, options...)
+			for _, request := range test.requests {
+				if code, text := r.ask(t, request.method, request.path, request.body, request.headers...); code != request.want {
+					t.Errorf("%s %s with %q: %d %s, want %d", request.method, request.path, request.headers, code, text, request.want)
+				}
+			}
+		})
+	}
+}
+
+func TestHeadersOfThePage(t *testing.T) {
+	r := serve(t, "", local)
+	answer, err := http.Get(r.base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := answer.Header.Get("Content-Security-Policy"); got != policy || !strings.Contains(got, "default-src 'none'") {
+		t.Errorf("the policy is %q", got)
+	}
+	for name, want := range map[string]string{"Content-Type": "text/html; charset=utf-8", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"} {
+		if got := answer.Header.Get(name); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+	for _, inline := range []string{"<script>", "onclick", "style=", "javascript:", "http:", "https:"} {
+		if strings.Contains(string(text), inline) {
+			t.Errorf("the page has %s", inline)
+		}
+	}
+}
+
+// No script may make markup of a text.
+func TestScriptsMakeNoMarkupOfTexts(t *testing.T) {
+	names, err := filepath.Glob("*.js")
+	if err != nil || len(names) == 0 {
+		t.Fatalf("%v, %v", names, err)
+	}
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, word := range []string{"innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "DOMParser", "setHTML", "createContextualFragment", "Function("} {
+			if strings.Contains(string(text), word) {
+				t.Errorf("%s uses %s", name, word)
+			}
+		}
+	}
+}
+
+func TestOffServesNothing(t *testing.T) {
+	r := serve(t, Off, local)
+	if code, _ := r.ask(t, "GET", "", ""); code != 404 {
+		t.Errorf("it answers %d, want 404", code)
+	}
+	config := Config{Mode: "all"}
+	flags := flag.NewFlagSet("", flag.ContinueOnError)
+	config.Flags(flags)
+	if config.Mode != Local {
+		t.Errorf("by default the mode is %q", config.Mode)
+	}
+	config.Mode = "all"
+	c := server.Defaults("test")
+	c.Addr = local
+	if _, err := server.Listen(c, rulesv1server.Orders(orders{}), config.Option(nil)); err == nil || !strings.Contains(err.Error(), "--console all: want one of off, local, read, write") {
+		t.Errorf("error is %v", err)
+	}
+}
+
+// follow opens a stream of events, and returns what reads a frame.
+func (r *running) follow(t *testing.T, query string) func() frame {
+	t.Helper()
+	answer, err := http.Get(r.base + "api/live" + query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { answer.Body.Close() })
+	if answer.StatusCode != http.StatusOK {
+		t.Fatal(answer.Status)
+	}
+	lines := bufio.NewReader(answer.Body)
+	return func() (f frame) {
+		t.Helper()
+		text, err := lines.ReadString('\n')
+		if err == nil {
+			_, err = lines.ReadString('\n')
+		}
+		if err == nil {
+			err = json.Unmarshal([]byte(strings.TrimPrefix(text, "data: ")), &f)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+}
+
+func TestEventsArriveByFilter(t *testing.T) {
+	r := serve(t, "", local)
+	for range 3 {
+		r.add(t)
+	}
+	all := r.follow(t, "")
+	for got := 0; got < 3; {
+		f := all()
+		for _, row := range f.Rows {
+			if got++; row.Position != eventlog.Position(got) || row.Type == "" || row.Bytes == 0 {
+				t.Errorf("row %d is %+v", got, row)
+			}
+		}
+	}
+	none, some := r.follow(t, "?type=no-such-type"), r.follow(t, "?source="+sample().GetSource())
+	r.add(t)
+	for f := none(); f.Seen == 0; f = none() {
+		if len(f.Rows) > 0 {
+			t.Errorf("a filter passes %+v", f.Rows)
+		}
+	}
+	for f := some(); ; f = some() {
+		if n := len(f.Rows); n > 0 && f.Rows[n-1].Position == 4 {
+			break
+		}
+	}
+}
+
+// A browser that takes nothing gets the latest events later, and how many were left out.
+func TestWhatASlowBrowserMissesIsCounted(t *testing.T) {
+	r := serve(t, "", local)
+	h := hub{log: r.log}
+	w, err := h.add(filter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// await waits until the last event has arrived, and takes what has.
+	await := func(last eventlog.Position) frame {
+		t.Helper()
+		for deadline := time.Now().Add(testTimeout); ; time.Sleep(5 * time.Millisecond) {
+			h.mu.Lock()
+			done := len(w.rows) > 0 && w.rows[len(w.rows)-1].Position == last
+			h.mu.Unlock()
+			if done {
+				return h.take(w)
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("event %d does not arrive", last)
+			}
+		}
+	}
+	r.add(t)
+	await(1)
+	const events = 3 * mostRows
+	for range events {
+		r.add(t)
+	}
+	if f := await(1 + events); len(f.Rows) != mostRows || f.Left != events-mostRows || f.Seen != events || f.Rows[0].Position != 2+events-mostRows {
+		t.Errorf("%d rows from %d, %d left out, %d seen", len(f.Rows), f.Rows[0].Position, f.Left, f.Seen)
+	}
+	// Who comes later gets the latest, of which none counts.
+	later, err := h.add(filter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := h.take(later); len(f.Rows) != mostRows || f.Left != 0 || f.Seen != 0 {
+		t.Errorf("later: %d rows, %d left out, %d seen", len(f.Rows), f.Left, f.Seen)
+	}
+	h.remove(later)
+	h.remove(w)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.stop != nil || len(h.recent) > 0 {
+		t.Error("it reads on after the last browser has left")
+	}
+}
+
+func TestBrowsersAreBounded(t *testing.T) {
+	h := hub{log: servertest.Log(t)}
+	var all []*watcher
+	for range mostWatchers {
+		w, err := h.add(filter{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, w)
+	}
+	if _, err := h.add(filter{}); status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("error is %v", err)
+	}
+	for _, w := range all {
+		h.remove(w)
+	}
+}
+
+// bill has a consumer give up on all events.
+func bill(t *testing.T, r *running, events int64) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- eventlog.Consume(ctx, r.log, "billing", func(context.Context, eventlog.Record) error {
+			return eventlog.GiveUp(fmt.Errorf("the table is missing"))
+		}, eventlog.Logger(slog.New(slog.DiscardHandler)))
+	}()
+	for deadline := time.Now().Add(testTimeout); ; time.Sleep(5 * time.Millisecond) {
+		stats, err := r.log.Stats(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(stats.Consumers) == 1 && stats.Consumers[0].Dead == events {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%+v", stats.Consumers)
+		}
+	}
+	stop()
+	<-done
+}
+
+func TestWhatTheConsoleShows(t *testing.T) {
+	r := serve(t, "", local)
+	r.add(t)
+	r.add(t)
+	bill(t, r, 2)
+
+	got := decoded[state](t, r, "api/state")
+	if got.Mode != Local || !got.Writes || !got.Rejected || got.Log.Events != 2 || len(got.Log.Consumers) != 1 || got.Log.Consumers[0].Dead != 2 {
+		t.Errorf("the state is %+v", got)
+	}
+	event := decoded[shown](t, r, "api/event?position=2")
+	if event.Position != 2 || event.Schema != "rules.v1.OrderEvent" || event.Version == "" || event.Problem != "" || !strings.Contains(event.Data, `"event_id": "`+event.ID) {
+		t.Errorf("the event is %+v", event)
+	}
+	for query, want := range map[string]int{"position=3": 404, "position=x": 400, "position=0": 400, "": 400} {
+		if code, text := r.ask(t, "GET", "api/event?"+query, ""); code != want {
+			t.Errorf("%q: %d %s, want %d", query, code, text, want)
+		}
+	}
+	type page struct {
+		Letters []letter
+		More    bool
+	}
+	dead := decoded[page](t, r, "api/dead?log=events&consumer=billing&after=1")
+	if len(dead.Letters) != 1 || dead.More || dead.Letters[0].Position != 2 || dead.Letters[0].Reason != "the table is missing" || dead.Letters[0].Retrying {
+		t.Errorf("the dead letters are %+v", dead)
+	}
+	if code, text := r.ask(t, "POST", "api/retry", `{"log": "events", "consumer": "billing", "positions": [2]}`); code != 200 || text != `{"retried":1}` {
+		t.Errorf("to retry: %d %s", code, text)
+	}
+	if dead = decoded[page](t, r, "api/dead?log=events&after=1"); !dead.Letters[0].Retrying {
+		t.Errorf("after that: %+v", dead)
+	}
+	for _, body := range []string{`{"log": "events", "consumer": "billing"}`, `{"log": "events", "consumer": "billing", "all": true, "positions": [1]}`,
+		`{"log": "other", "consumer": "billing", "all": true}`, `{"log": "events", "consumer": "", "all": true}`, `nonsense`} {
+		if code, text := r.ask(t, "POST", "api/retry", body); code != 400 {
+			t.Errorf("%s: %d %s, want 400", body, code, text)
+		}
+	}
+	schemas := decoded[struct {
+		Schemas []schemaUse
+		Done    bool
+	}](t, r, "api/schemas")
+	if len(schemas.Schemas) != 1 || !schemas.Done || schemas.Schemas[0].Events != 2 || schemas.Schemas[0].First != 1 || schemas.Schemas[0].Last != 2 ||
+		!schemas.Schemas[0].Current || len(schemas.Schemas[0].Fields) == 0 {
+		t.Errorf("the schemas are %+v", schemas)
+	}
+}
+
+// TestFormsSend sends what the forms have at first, and what the rules refuse.
+func TestFormsSend(t *testing.T) {
+	var from string
+	intercept := server.UnaryInterceptors(func(ctx context.Context, request any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+		if caller, ok := peer.FromContext(ctx); ok {
+			from = caller.Addr.String()
+		}
+		if _, ok := metadata.FromIncomingContext(ctx); !ok {
+			t.Error("the call has no metadata")
+		}
+		return next(ctx, request)
+	})
+	r := serve(t, "", local, intercept)
+	got := decoded[struct{ Forms []form }](t, r, "api/forms")
+	if len(got.Forms) != 4 || got.Forms[0].Method != "/rules.v1.Orders/Place" || got.Forms[0].Type != "rules.v1.OrderEvent" {
+		t.Fatalf("the forms are %+v", got.Forms)
+	}
+	send := func(body string) (int, string) { return r.ask(t, "POST", "api/send", body) }
+	if code, text := send(placed(t)); code != 200 || !strings.Contains(text, `"reply"`) {
+		t.Errorf("%d %s", code, text)
+	}
+	if code, text := send(strings.Replace(placed(t), "Place", "Upload", 1)); code != 200 {
+		t.Errorf("by a stream: %d %s", code, text)
+	}
+	if stats, err := r.log.Stats(t.Context()); err != nil || stats.Events != 2 {
+		t.Errorf("the log has %d events (%v), want 2", stats.Events, err)
+	}
+	if !strings.HasPrefix(from, "127.0.0.1:") {
+		t.Errorf("the call comes from %q", from)
+	}
+	for body, want := range map[string]string{
+		`{"method": "/rules.v1.Orders/Place", "request": {"note": "much too long"}}`:             "and 5 more",
+		`{"method": "/rules.v1.Orders/Place", "request": {"nothing": 1}}`:                        "has no field",
+		`{"method": "/rules.v1.Orders/Get", "request": {}}`:                                      "is not an RPC that takes events",
+		`{"method": "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", "request": {}}`: "is not an RPC that takes events",
+		`nonsense`: "can't be read",
+	} {
+		if code, text := send(body); code != 400 || !strings.Contains(text, want) {
+			t.Errorf("%s: %d %s, want %s", body, code, text, want)
+		}
+	}
+}
+
+// TestCharts counts calls and appends, and forgets what is older than an hour.
+func TestCharts(t *testing.T) {
+	r := serve(t, "", local)
+	if _, err := r.client.Place(t.Context(), sample()); err != nil {
+		t.Fatal(err)
+	}
+	wrong := sample()
+	wrong.Note = "much too long"
+	if _, err := r.client.Place(t.Context(), wrong); status.Code(err) != codes.InvalidArgument {
+		t.Fatal(err)
+	}
+	c := &r.config.counters
+	for deadline := time.Now().Add(testTimeout); c.calls.Load() < 2; time.Sleep(time.Millisecond) { // it is counted after the answer
+		if time.Now().After(deadline) {
+			t.Fatal("the calls are not counted")
+		}
+	}
+	begin := time.Now()
+	c.add(begin)
+	all := decoded[struct {
+		Step   int
+		Points []chartPoint
+	}](t, r, "api/charts")
+	sum := chartPoint{Half: -1, AppendMost: -1}
+	for _, p := range all.Points {
+		sum.Stored, sum.Calls, sum.Wrong = sum.Stored+p.Stored, sum.Calls+p.Calls, sum.Wrong+p.Wrong
+		sum.Half, sum.AppendMost = max(sum.Half, p.Half), max(sum.AppendMost, p.AppendMost)
+	}
+	if all.Step != 5 || sum.Stored != 1 || sum.Calls != 2 || sum.Wrong != 1 || sum.Half <= 0 || sum.AppendMost <= 0 {
+		t.Errorf("the points are %+v", all)
+	}
+	for i := range points + 10 {
+		c.add(begin.Add(time.Duration(i+1) * step))
+	}
+	if got := len(c.after(0)); got != points {
+		t.Errorf("there are %d points, want %d", got, points)
+	}
+	if got := c.after(begin.Add(time.Duration(points+9) * step).UnixMilli()); len(got) != 1 || got[0].Half != -1 {
+		t.Errorf("the latest are %+v", got)
+	}
+}
+
+func TestBucketsHoldTheirDurations(t *testing.T) {
+	before := -1
+	for us := int64(0); us < 1<<39; us += us/50 + 1 {
+		bucket := bucketOf(time.Duration(us) * time.Microsecond)
+		if bucket < before || upperBound(bucket) <= us || us > 8 && float64(upperBound(bucket)) > 1.26*float64(us)+1 {
+			t.Fatalf("%d µs are in bucket %d, up to %d", us, bucket, upperBound(bucket))
+		}
+		before = bucket
+	}
+	if got := bucketOf(1 << 62); got != buckets-1 {
+		t.Errorf("a very long one is in %d", got)
+	}
+}

@@ -1,0 +1,95 @@
+// Dead letters of consumers, and requests that the server refused: why, and once more.
+import { element, fields, get, message, moment, number, post, text } from "./view.js";
+
+// requestOf returns what is kept of a refused request, if the event is one.
+function requestOf(letter) {
+  try {
+    const kept = JSON.parse(letter.data);
+    return kept.rpc ? kept : null;
+  } catch {
+    return null;
+  }
+}
+
+// original shows what was to be handled.
+function original(letter, isRejected) {
+  const kept = isRejected && requestOf(letter);
+  if (!kept) {
+    return [fields([["Id", letter.id], ["Source", letter.source], ["Type", letter.type], ["Subject", letter.subject], ["Time", moment(letter.time)],
+      ["Recorded", moment(letter.recorded)], ["Schema", letter.schema], ["Version", letter.version], ["Trace", letter.traceparent]]), message(letter)];
+  }
+  let request = kept.request || "";
+  if (kept.decoded) {
+    try {
+      request = JSON.stringify(JSON.parse(kept.decoded), null, 2);
+    } catch { /* it is shown in base64 */ }
+  }
+  return [fields([["RPC", kept.rpc], ["Code", kept.code], ["Message type", kept.type || ""], ["Event id", kept.event_id || ""], ["API key", kept.key || ""], ["Address", kept.address || ""], ["Recorded", moment(letter.recorded)]]),
+    kept.decoded ? "" : element("p", { class: "note" }, "The request could not be decoded. These are its bytes in base64."),
+    element("pre", { class: "data", tabindex: "0", role: "group", "aria-label": "Request" }, text(request, true))];
+}
+
+export class Letters {
+  constructor(log, into, note) {
+    Object.assign(this, { log, into, note, generation: 0 });
+  }
+
+  // show lists the letters from the first.
+  async show(writes) {
+    this.writes = writes;
+    const generation = ++this.generation;
+    const answer = await get("dead?log=" + this.log);
+    if (generation !== this.generation) return;
+    this.into.replaceChildren();
+    this.count = 0;
+    this.add(answer);
+  }
+
+  // add appends a page of letters.
+  add({ letters, more }) {
+    for (const letter of letters) this.into.append(this.item(letter));
+    this.count += letters.length;
+    this.note.textContent = this.count === 0 ? (this.log === "rejected" ? "No request is kept." : "No consumer has given up on an event.") : number(this.count) + (more ? " shown, and there are more" : "");
+    if (!more) return;
+    const last = letters[letters.length - 1].position;
+    const next = element("button", { type: "button", onclick: async () => {
+      const answer = await this.attempt(() => get("dead?log=" + this.log + "&after=" + last));
+      if (!answer) return;
+      const before = next.previousElementSibling;
+      next.remove();
+      this.add(answer);
+      before?.nextElementSibling?.querySelector("summary")?.focus();
+    } }, "Show more");
+    this.into.append(next);
+  }
+
+  async attempt(action) {
+    try {
+      return await action();
+    } catch (error) {
+      this.note.replaceChildren(text(error.message));
+      return null;
+    }
+  }
+
+  item(letter) {
+    const state = element("span", { class: "state" }, letter.retrying ? "waits to be tried again" : "");
+    const retry = element("button", { type: "button", disabled: !this.writes || letter.retrying, onclick: async () => {
+      if (retry.getAttribute("aria-disabled") === "true") return;
+      const done = await this.attempt(() => post("retry", { log: this.log, consumer: letter.consumer, positions: [letter.position] }));
+      if (!done) return;
+      retry.setAttribute("aria-disabled", "true");
+      state.textContent = done.retried ? "waits to be tried again" : "it is no longer there";
+      this.note.textContent = done.retried ? "Event " + letter.position + " is tried again." : "Event " + letter.position + " is no longer a dead letter.";
+    } }, this.log === "rejected" ? "Send again" : "Try again");
+    const rejected = this.log === "rejected";
+    return element("details", { class: "letter" },
+      element("summary", {}, element("span", { class: "letter-head" },
+        element("b", {}, rejected ? text(letter.source) : text(letter.type)), element("span", { class: "note" }, rejected ? "" : text(letter.consumer + ", "), "position " + letter.position)),
+        element("span", { class: "reason" }, text(letter.reason))),
+      element("div", { class: "letter-body" },
+        element("div", { class: "actions" }, retry, state, this.writes ? "" : element("span", { class: "note" }, "This console changes nothing (--console read).")),
+        fields([["Reason", letter.reason], ["Tries", number(letter.tries)], ["Gave up", moment(letter.gave_up)], ["Position", String(letter.position)]]),
+        element("h3", {}, rejected ? "Request" : "Event"), ...original(letter, rejected)));
+  }
+}

@@ -1,0 +1,409 @@
+package console
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
+)
+
+const (
+	// What is shown of a message.
+	mostData = 256 << 10
+	// How many dead letters a page has, and of their messages together about so much.
+	mostLetters     = 50
+	mostLettersData = 1 << 20
+	// How long schemas are counted at once.
+	countFor = 500 * time.Millisecond
+	// For how long figures of the log are taken for current.
+	figuresFor = time.Second
+)
+
+func contextWithin(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, answerTimeout)
+}
+
+// from returns where to read what comes after a position. What was deleted before is nothing
+// that the server's log should warn of: somebody only looks.
+func from(after eventlog.Position) eventlog.From {
+	return eventlog.From{After: after, Logger: slog.New(slog.DiscardHandler)}
+}
+
+// figures are those of the log, which are costly to find out.
+type figures struct {
+	log eventlog.Log
+
+	mu    sync.Mutex
+	asked time.Time
+	stats eventlog.Stats
+	err   error
+}
+
+func (f *figures) get(ctx context.Context) (eventlog.Stats, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if time.Since(f.asked) >= figuresFor {
+		f.stats, f.err = f.log.Stats(ctx)
+		f.asked = time.Now()
+	}
+	return f.stats, f.err
+}
+
+// state is what the page shows of the server and the log.
+type state struct {
+	Program  string     `json:"program"`
+	Mode     string     `json:"mode"`
+	Writes   bool       `json:"writes"`   // whether the page may change anything
+	Rejected bool       `json:"rejected"` // whether refused requests are kept
+	Needs    []need     `json:"needs"`
+	Leaving  bool       `json:"leaving"`
+	Log      logFigures `json:"log"`
+}
+
+type need struct {
+	Name string `json:"name"`
+	Met  bool   `json:"met"`
+	Why  string `json:"why,omitempty"`
+}
+
+type logFigures struct {
+	Why        string            `json:"why,omitempty"` // they are not known
+	Events     int64             `json:"events"`
+	Bytes      int64             `json:"bytes"`
+	Free       *int64            `json:"free,omitempty"`
+	First      eventlog.Position `json:"first"`
+	Last       eventlog.Position `json:"last"`
+	Oldest     *time.Time        `json:"oldest,omitempty"`
+	Durability string            `json:"durability"`
+	Consumers  []consumer        `json:"consumers"`
+}
+
+type consumer struct {
+	Name     string            `json:"name"`
+	Position eventlog.Position `json:"position"`
+	Lag      int64             `json:"lag"`
+	Oldest   *time.Time        `json:"oldest,omitempty"` // that it has not handled
+	Holder   string            `json:"holder"`
+	Keeper   string            `json:"keeper,omitempty"`
+	Dead     int64             `json:"dead"`
+	Failing  *failing          `json:"failing,omitempty"`
+}
+
+type failing struct {
+	Position eventlog.Position `json:"position"`
+	Tries    int               `json:"tries"`
+	Reason   string            `json:"reason"`
+	Since    time.Time         `json:"since"`
+}
+
+func (p *page) state(r *http.Request) (any, error) {
+	needs, leaving := p.server.Load().Readiness()
+	s := state{
+		Program: filepath.Base(os.Args[0]), Mode: p.mode, Writes: p.writes(), Rejected: p.rejected() != nil,
+		Needs: []need{}, Leaving: leaving, Log: logFigures{Consumers: []consumer{}},
+	}
+	for _, one := range needs {
+		shown := need{Name: one.Name, Met: one.Err == nil}
+		if one.Err != nil {
+			shown.Why = one.Err.Error()
+		}
+		s.Needs = append(s.Needs, shown)
+	}
+	stats, err := p.figures.get(r.Context())
+	if err != nil {
+		s.Log.Why = err.Error()
+		return s, nil
+	}
+	s.Log = logFigures{
+		Events: stats.Events, Bytes: stats.Bytes, Free: stats.Free, First: stats.First, Last: stats.Last,
+		Oldest: known(stats.Oldest), Durability: string(stats.Durability), Consumers: []consumer{},
+	}
+	for _, one := range stats.Consumers {
+		shown := consumer{one.Name, one.Position, one.Lag, known(one.Oldest), one.Holder, one.Keeper, one.Dead, nil}
+		if f := one.Failure; f != (eventlog.Failure{}) {
+			shown.Failing = &failing{f.Position, f.Tries, f.Reason, f.Since}
+		}
+		s.Log.Consumers = append(s.Log.Consumers, shown)
+	}
+	return s, nil
+}
+
+// known returns a time, or nil for none.
+func known(at time.Time) *time.Time {
+	if at.IsZero() {
+		return nil
+	}
+	return &at
+}
+
+// shown is an event with all that is stored of it.
+type shown struct {
+	Position    eventlog.Position `json:"position"`
+	Recorded    time.Time         `json:"recorded"`
+	ID          string            `json:"id"`
+	Source      string            `json:"source"`
+	Type        string            `json:"type"`
+	Subject     string            `json:"subject"`
+	Time        time.Time         `json:"time"`
+	Schema      string            `json:"schema"`
+	Version     string            `json:"version"`
+	Traceparent string            `json:"traceparent"`
+	Erased      bool              `json:"erased"`
+	Bytes       int               `json:"bytes"`
+	Data        string            `json:"data"`          // JSON, or base64 if there is a problem
+	Problem     string            `json:"problem"`       // why it is not JSON
+	Cut         bool              `json:"cut,omitempty"` // whether Data is its beginning only
+}
+
+// show returns an event as it was when it was stored: by the version of its schema then.
+func show(record *eventlog.Record) shown {
+	s := shown{
+		Position: record.Position, Recorded: record.Recorded, ID: record.ID, Source: record.Source, Type: record.Type, Subject: record.Subject,
+		Time: record.Time.UTC(), Schema: record.Schema, Version: record.Version, Traceparent: record.Traceparent, Erased: record.Erased, Bytes: len(record.Data),
+	}
+	if record.Erased {
+		return s
+	}
+	text, err := asJSON(record)
+	if err != nil {
+		s.Problem = strings.TrimLeft(strings.TrimPrefix(err.Error(), "proto:"), " \u00a0")
+		text = base64.StdEncoding.EncodeToString(record.Data)
+	}
+	if s.Data = text; len(text) > mostData {
+		s.Data, s.Cut = strings.ToValidUTF8(text[:mostData], ""), true
+	}
+	return s
+}
+
+// asJSON returns the message of an event, with all its fields.
+func asJSON(record *eventlog.Record) (string, error) {
+	message, err := eventlog.Decode(record.Event)
+	if err != nil {
+		return "", err
+	}
+	text, err := protojson.MarshalOptions{UseProtoNames: true, EmitDefaultValues: true}.Marshal(message)
+	if err != nil {
+		return "", err
+	}
+	var laidOut bytes.Buffer // protojson varies its white space
+	if err := json.Indent(&laidOut, text, "", "  "); err != nil {
+		return "", err
+	}
+	return laidOut.String(), nil
+}
+
+// event answers with the event at a position.
+func (p *page) event(r *http.Request) (any, error) {
+	at, err := strconv.ParseInt(r.FormValue("position"), 10, 64)
+	if err != nil || at < 1 {
+		return nil, invalid("position %q is not one", r.FormValue("position"))
+	}
+	for record, err := range p.figures.log.Read(r.Context(), from(eventlog.Position(at-1))) {
+		if err != nil {
+			return nil, err
+		}
+		if record.Position == eventlog.Position(at) {
+			return show(&record), nil
+		}
+		break
+	}
+	return nil, status.Errorf(codes.NotFound, "the log has no event at position %d any longer", at)
+}
+
+// letter is a dead letter.
+type letter struct {
+	shown
+	Consumer string    `json:"consumer"`
+	Tries    int       `json:"tries"`
+	Reason   string    `json:"reason"`
+	GaveUp   time.Time `json:"gave_up"`
+	Retrying bool      `json:"retrying"`
+}
+
+// logOf returns the log that a request names: that of events, or that of refused requests.
+func (p *page) logOf(name string) (eventlog.Log, error) {
+	switch log := p.rejected(); {
+	case name == "events":
+		return p.figures.log, nil
+	case name != "rejected":
+		return nil, invalid("there is no log %q", name)
+	case log == nil:
+		return nil, status.Error(codes.NotFound, "this server keeps no refused requests: --keep-rejected makes it do so")
+	default:
+		return log, nil
+	}
+}
+
+// dead answers with dead letters: the first ones after a position.
+func (p *page) dead(r *http.Request) (any, error) {
+	log, err := p.logOf(r.FormValue("log"))
+	if err != nil {
+		return nil, err
+	}
+	after, _ := strconv.ParseInt(r.FormValue("after"), 10, 64)
+	answer := struct {
+		Letters []letter `json:"letters"`
+		More    bool     `json:"more"`
+	}{Letters: []letter{}}
+	bytes := 0
+	for one, err := range log.Dead(r.Context(), r.FormValue("consumer")) {
+		if err != nil {
+			return nil, err
+		}
+		if one.Position <= eventlog.Position(after) {
+			continue
+		}
+		if len(answer.Letters) == mostLetters || bytes > mostLettersData {
+			// Those of one position, which are of several consumers, are on one page.
+			if answer.Letters[len(answer.Letters)-1].Position != one.Position {
+				answer.More = true
+				break
+			}
+		}
+		shown := show(&one.Record)
+		bytes += len(shown.Data)
+		answer.Letters = append(answer.Letters, letter{shown, one.Consumer, one.Tries, one.Reason, one.GaveUp, one.Retrying})
+	}
+	return answer, nil
+}
+
+// retry has dead letters tried again.
+func (p *page) retry(r *http.Request, body []byte) (any, error) {
+	var wanted struct {
+		Log       string              `json:"log"`
+		Consumer  string              `json:"consumer"`
+		Positions []eventlog.Position `json:"positions"`
+		All       bool                `json:"all"`
+	}
+	if err := json.Unmarshal(body, &wanted); err != nil {
+		return nil, invalid("the request can't be read: %v", err)
+	}
+	if wanted.All == (len(wanted.Positions) > 0) {
+		return nil, invalid("name positions, or all of them")
+	}
+	if everything, err := p.identify(r); err != nil || !everything {
+		return nil, cmp.Or(err, status.Error(codes.PermissionDenied, "dead letters are of all sources: this needs a key for all of them"))
+	}
+	log, err := p.logOf(wanted.Log)
+	if err != nil {
+		return nil, err
+	}
+	n, err := log.Retry(r.Context(), wanted.Consumer, wanted.Positions...)
+	if err != nil {
+		return nil, err
+	}
+	p.server.Load().Log().Info("dead letters are tried again, as the console was asked to", "log", wanted.Log, "consumer", wanted.Consumer, "letters", n, "from", r.RemoteAddr)
+	return struct {
+		Retried int `json:"retried"`
+	}{n}, nil
+}
+
+// schemaUses finds out which events have which version of a schema. All that a log keeps of
+// that is with its events, so it reads them, in parts, and remembers what it found.
+type schemaUses struct {
+	log eventlog.Log
+
+	mu    sync.Mutex
+	uses  map[[2]string]*schemaUse
+	after eventlog.Position
+}
+
+type schemaUse struct {
+	Schema  string            `json:"schema"`
+	Version string            `json:"version"`
+	Events  int64             `json:"events"`
+	First   eventlog.Position `json:"first"`
+	Last    eventlog.Position `json:"last"`
+	Assumed bool              `json:"assumed"` // some were stored before the log kept versions
+	Current bool              `json:"current"` // this program writes it
+	Fields  []string          `json:"fields"`
+}
+
+// count counts on for a moment, and reports whether all was counted.
+func (u *schemaUses) count(ctx context.Context) (done bool, err error) {
+	if u.uses == nil {
+		u.uses = map[[2]string]*schemaUse{}
+	}
+	begin := time.Now()
+	for record, err := range u.log.Read(ctx, from(u.after)) {
+		if err != nil {
+			return false, err
+		}
+		key := [2]string{record.Schema, record.Version}
+		use := u.uses[key]
+		if use == nil {
+			use = &schemaUse{Schema: record.Schema, Version: record.Version, First: record.Position, Fields: []string{}}
+			u.uses[key] = use
+		}
+		use.Events++
+		use.Last, u.after = record.Position, record.Position
+		if time.Since(begin) > countFor {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// listSchemas answers with the versions, and up to where it has counted.
+func (p *page) listSchemas(r *http.Request) (any, error) {
+	u := &p.schemas
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	done, err := u.count(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	kept, err := eventlog.Schemas(r.Context(), u.log)
+	if err != nil {
+		return nil, err
+	}
+	answer := struct {
+		Schemas []schemaUse       `json:"schemas"`
+		Counted eventlog.Position `json:"counted"`
+		Done    bool              `json:"done"`
+	}{[]schemaUse{}, u.after, done}
+	for _, use := range u.uses {
+		one := *use
+		if at := slices.IndexFunc(kept, func(s eventlog.Schema) bool { return s.Version == use.Version && s.Name == use.Schema }); at >= 0 {
+			one.Assumed = kept[at].Assumed
+		}
+		one.describe()
+		answer.Schemas = append(answer.Schemas, one)
+	}
+	slices.SortFunc(answer.Schemas, func(a, b schemaUse) int {
+		return cmp.Or(cmp.Compare(a.Schema, b.Schema), cmp.Compare(a.First, b.First))
+	})
+	return answer, nil
+}
+
+// describe adds the fields of the message, as the version has them.
+func (s *schemaUse) describe() {
+	kind, err := eventlog.TypeOf(eventlog.Event{Schema: s.Schema, Version: s.Version})
+	if err != nil {
+		return
+	}
+	if own, found := eventlog.FindMessage(s.Schema); found {
+		s.Current = eventlog.SchemaOf(own.Descriptor()).Version == s.Version
+	}
+	fields := kind.Descriptor().Fields()
+	for i := range fields.Len() {
+		field := fields.Get(i)
+		s.Fields = append(s.Fields, strconv.Itoa(int(field.Number()))+" "+string(field.Name())+": "+kindOf(field))
+	}
+}
