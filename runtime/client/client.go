@@ -51,16 +51,28 @@ type Method struct {
 // try again and that is before the deadline. A connection that is lost is back within
 // about two seconds after the server is.
 func Dial(ctx context.Context, target string, services []Service, options ...Option) (*grpc.ClientConn, error) {
+	conn, seen, err := newConn(target, services, options)
+	if err != nil {
+		return nil, err
+	}
+	if err := connect(ctx, conn, target, seen); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
+}
+
+// newConn returns a connection that is made when it is first used.
+func newConn(target string, services []Service, options []Option) (*grpc.ClientConn, *seen, error) {
 	settings := settings{target: target}
 	for _, option := range options {
 		option(&settings)
 	}
 	credentials, err := settings.credentials()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := settings.checkHeaders(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	calls := []grpc.UnaryClientInterceptor{within, settings.prepareUnary, newRetrier(services).call}
 	if settings.once {
@@ -82,12 +94,9 @@ func Dial(ctx context.Context, target string, services []Service, options ...Opt
 	dial = append(dial, balancing...)
 	conn, err := grpc.NewClient(name, append(dial, settings.dial...)...)
 	if err != nil {
-		return nil, fmt.Errorf("%q is not a target that gRPC can dial: %w", target, err)
+		return nil, nil, fmt.Errorf("%q is not a target that gRPC can dial: %w", target, err)
 	}
-	if err := connect(ctx, conn, target, handshakes.seen); err != nil {
-		return nil, errors.Join(err, conn.Close())
-	}
-	return conn, nil
+	return conn, handshakes.seen, nil
 }
 
 // connect waits until the connection is ready or has failed.
