@@ -1,0 +1,217 @@
+package bulk
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	spb "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+)
+
+// maxReply bounds a message of answers. It is more than a reply of any call has.
+const maxReply = 65 << 20
+
+var pool = mem.DefaultBufferPool()
+
+// raw is a message that is encoded already. What is sent belongs to gRPC, and goes to the
+// pool; except of a single call, whose request stays its caller's.
+type raw struct {
+	bytes  *[]byte
+	pooled bool
+}
+
+// codec leaves messages as they are. It calls itself as that of protobuf does, since they
+// are of protobuf.
+type codec struct{}
+
+// Name implements encoding.CodecV2.
+func (codec) Name() string { return "proto" }
+
+// Marshal implements encoding.CodecV2.
+func (codec) Marshal(message any) (mem.BufferSlice, error) {
+	m := message.(raw)
+	if m.pooled {
+		return mem.BufferSlice{mem.NewBuffer(m.bytes, pool)}, nil
+	}
+	return mem.BufferSlice{mem.SliceBuffer(*m.bytes)}, nil
+}
+
+// Unmarshal implements encoding.CodecV2.
+func (codec) Unmarshal(data mem.BufferSlice, into any) error {
+	bytes := data.Materialize()
+	into.(*raw).bytes = &bytes
+	return nil
+}
+
+// stream is a stream of a lane.
+type stream struct {
+	lane   *Lane
+	grpc   grpc.ClientStream
+	cancel context.CancelFunc
+	begun  time.Time
+
+	mu      sync.Mutex
+	brought bool // an answer
+	over    bool
+	pending map[uint64]*taken // calls without an answer, by their numbers
+}
+
+// expect notes calls that are about to be sent, unless the stream is over.
+func (s *stream) expect(first uint64, calls []*taken) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over {
+		return false
+	}
+	for i, t := range calls {
+		s.pending[first+uint64(i)] = t
+	}
+	return true
+}
+
+// expire takes the calls whose time is over, and reports whether any call was answered.
+func (s *stream) expire(now time.Time) (over []*taken, brought bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for number, t := range s.pending {
+		if now.After(t.deadline) {
+			over = append(over, t)
+			delete(s.pending, number)
+		}
+	}
+	return over, s.brought
+}
+
+// end returns the calls that have no answer, in the order in which they were sent, and
+// whether any was answered. The stream takes no more.
+func (s *stream) end() (lost []*taken, brought bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = true
+	for _, number := range slices.Sorted(maps.Keys(s.pending)) {
+		lost = append(lost, s.pending[number])
+	}
+	clear(s.pending)
+	return lost, s.brought
+}
+
+// receive receives answers until the stream ends.
+func (s *stream) receive() {
+	for {
+		var message raw
+		if err := s.grpc.RecvMsg(&message); err != nil {
+			s.lane.ended(s, err)
+			return
+		}
+		if err := s.answer(*message.bytes); err != nil {
+			s.cancel()
+			s.lane.ended(s, status.Error(codes.Internal, err.Error()))
+			return
+		}
+	}
+}
+
+// answer hands out the answers of a message.
+func (s *stream) answer(message []byte) error {
+	var calls []*taken
+	var answers []AnswerFrame
+	err := ReadAnswers(message, func(a AnswerFrame) { answers = append(answers, a) })
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.brought = true
+	known := answers[:0]
+	for _, a := range answers {
+		if t := s.pending[a.Number]; t != nil {
+			delete(s.pending, a.Number)
+			calls, known = append(calls, t), append(known, a)
+		}
+	}
+	s.mu.Unlock()
+	refused, wait, unknown := 0, time.Duration(0), false
+	for i, t := range calls {
+		answer := known[i].answer()
+		if answer.RetryAfter > 0 {
+			refused, wait = refused+1, max(wait, answer.RetryAfter)
+		}
+		unknown = unknown || status.Code(answer.Err) == codes.Unauthenticated
+		if t.Done != nil {
+			t.Done(answer)
+		}
+	}
+	l := s.lane
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.has, l.failed = true, 0
+	l.leave(calls)
+	if refused > len(calls)/2 { // not just some source that sends too much
+		l.pauseFor(min(wait, mostWait))
+	}
+	if unknown && l.stream == s { // the next one has another token
+		l.retire(s)
+		l.pauseFor(firstWait)
+	}
+	return nil
+}
+
+// answer returns what is in a frame.
+func (a *AnswerFrame) answer() Answer {
+	answer := Answer{Reply: a.Reply, Header: a.Header, Trailer: a.Trailer, Sent: true}
+	if a.Status != nil {
+		var s spb.Status
+		if err := proto.Unmarshal(a.Status, &s); err != nil {
+			answer.Err = status.Error(codes.Internal, "the status of an answer can't be decoded: "+err.Error())
+		} else {
+			answer.Err = status.ErrorProto(&s)
+		}
+	}
+	if answer.Trailer != nil {
+		answer.RetryAfter = retryAfter(answer.Trailer)
+	}
+	return answer
+}
+
+// retryAfter returns after what time a trailer asks to try again; 0 if it does not.
+func retryAfter(trailer metadata.MD) time.Duration {
+	asked := trailer.Get("grpc-retry-pushback-ms")
+	if len(asked) != 1 {
+		return 0
+	}
+	ms, err := strconv.ParseUint(asked[0], 10, 31)
+	if err != nil {
+		return 0
+	}
+	return time.Duration(ms) * time.Millisecond
+}
+
+// CheckMetadata returns an error, with a code, for metadata that a call can't carry: a name
+// that gRPC or HTTP/2 have for themselves, or one or a value of characters that they don't
+// have.
+func CheckMetadata(md metadata.MD) error {
+	for key, values := range md {
+		if key == "" || strings.HasPrefix(key, "grpc-") || key == "content-type" || key == "te" ||
+			strings.ContainsFunc(key, func(r rune) bool { return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789-_.", r) }) {
+			return status.Errorf(codes.InvalidArgument, "metadata can't have the name %q", key)
+		}
+		if strings.HasSuffix(key, "-bin") {
+			continue
+		}
+		for _, value := range values {
+			if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' }) {
+				return status.Errorf(codes.InvalidArgument, "the value of the metadata %q has a character that is not printable ASCII", key)
+			}
+		}
+	}
+	return nil
+}

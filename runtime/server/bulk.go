@@ -1,0 +1,76 @@
+//runtime:used
+
+package server
+
+import (
+	"flag"
+	"slices"
+
+	"google.golang.org/grpc"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/bulk"
+)
+
+// Bulk says whether clients may make many calls of a unary RPC by one stream, a lane (see
+// package bulk). Each of these is handled as if it came by itself: it passes the guards,
+// the interceptors of unary RPCs, and the checks, counts in --max-calls, is observed and
+// logged as a call of its RPC, and has a context of its own.
+//
+// A lane itself passes [Guard].Admit when it is opened, as a call that streams. It is a
+// call under way, too, and may have laneCalls others. Interceptors of streams don't see it.
+type Bulk struct {
+	On bool
+}
+
+// laneCalls bounds the calls under way of a lane.
+const laneCalls = 1024
+
+// Flags defines the flag --bulk, for [Parse], which is on by default.
+func (b *Bulk) Flags(flags *flag.FlagSet) {
+	flags.BoolVar(&b.On, "bulk", true, "let clients make many calls of a unary RPC by one stream")
+}
+
+// Option makes a server have the lanes, unless they are off. One whose requests are bounded
+// to fewer bytes than the messages of lanes (--max-message-bytes) has none.
+func (b *Bulk) Option() Option {
+	return option(func(all *services) {
+		if b.On {
+			all.lanes = addLanes
+		}
+	})
+}
+
+// addLanes returns a description with a lane for each unary RPC.
+func addLanes(s *Server, service Service, desc *grpc.ServiceDesc) *grpc.ServiceDesc {
+	if s.config.MaxMessageBytes < bulk.MaxMessage {
+		return desc
+	}
+	with := *desc
+	with.Streams = slices.Clone(desc.Streams)
+	for _, method := range service.Desc.Methods {
+		name := "/" + service.Desc.ServiceName + "/" + method.MethodName
+		with.Streams = append(with.Streams, s.lane(s.limits.unaries[name], method.MethodName+bulk.Suffix, service.Impl))
+	}
+	return &with
+}
+
+// lane returns the lane of an RPC.
+func (s *Server) lane(of *unary, name string, impl any) grpc.StreamDesc {
+	// It is let in by what guards the RPC. What its calls pass is none of its business.
+	call := of.gate.call
+	call.Streams = true
+	gate := &gate{call: call, guards: s.guards, observer: unobserved{}}
+	outer := s.intercept
+	outer.streams, outer.keep = nil, nil
+	info := &grpc.StreamServerInfo{FullMethod: call.Method + bulk.Suffix, IsClientStream: true, IsServerStream: true}
+	s.limits.kinds[info.FullMethod] = kind{method: info.FullMethod, uploads: true}
+	return grpc.StreamDesc{StreamName: name, ClientStreams: true, ServerStreams: true,
+		Handler: func(_ any, stream grpc.ServerStream) error {
+			bounded := s.limits.begin(stream)
+			defer bounded.finish()
+			return outer.stream(impl, bounded, gate, info, func(_ any, passed grpc.ServerStream) error {
+				return newLane(s.limits, of, impl, bounded).run(passed.Context())
+			})
+		},
+	}
+}

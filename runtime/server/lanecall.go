@@ -1,0 +1,96 @@
+//runtime:with server.Bulk
+
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/proto"
+)
+
+// laneStream is a call of a lane as the stream that a single call would be.
+type laneStream laneCall
+
+func (s *laneStream) Context() context.Context { return &s.of }
+
+func (s *laneStream) RecvMsg(into any) error {
+	if s.had {
+		return io.EOF
+	}
+	s.had = true
+	request := s.request
+	message, ok := into.(proto.Message)
+	if !ok {
+		return codec.Unmarshal(mem.BufferSlice{mem.SliceBuffer(request)}, into)
+	}
+	if s.of.limits.keepsRefused {
+		s.of.original = bytes.Clone(request)
+	}
+	if err := s.of.weigh(request, message, (*scale).weigh); err != nil {
+		return err
+	}
+	if err := proto.Unmarshal(request, message); err != nil {
+		return s.of.undecodable(message, err)
+	}
+	return nil
+}
+
+func (s *laneStream) SendMsg(any) error               { return errors.New("a call of a lane has one reply") }
+func (s *laneStream) SetHeader(md metadata.MD) error  { return (*laneTransport)(s).SetHeader(md) }
+func (s *laneStream) SendHeader(md metadata.MD) error { return (*laneTransport)(s).SendHeader(md) }
+func (s *laneStream) SetTrailer(md metadata.MD)       { _ = (*laneTransport)(s).SetTrailer(md) }
+
+// laneTransport is what [grpc.SetHeader] and the like find in the context of a call.
+type laneTransport laneCall
+
+func newTransportContext(ctx context.Context, c *laneCall) context.Context {
+	return grpc.NewContextWithServerTransportStream(ctx, (*laneTransport)(c))
+}
+
+var (
+	errOver   = errors.New("the call has ended")
+	errHeaded = errors.New("the header of the call is sent")
+)
+
+// Method implements [grpc.ServerTransportStream].
+func (t *laneTransport) Method() string { return t.of.method }
+
+// SetHeader implements [grpc.ServerTransportStream].
+func (t *laneTransport) SetHeader(md metadata.MD) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case t.over:
+		return errOver
+	case t.headed:
+		return errHeaded
+	}
+	t.header = metadata.Join(t.header, md)
+	return nil
+}
+
+// SendHeader implements [grpc.ServerTransportStream]. The header goes with the answer.
+func (t *laneTransport) SendHeader(md metadata.MD) error {
+	err := t.SetHeader(md)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.headed = true
+	return err
+}
+
+// SetTrailer implements [grpc.ServerTransportStream].
+func (t *laneTransport) SetTrailer(md metadata.MD) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.over {
+		return errOver
+	}
+	t.trailer = metadata.Join(t.trailer, md)
+	return nil
+}
