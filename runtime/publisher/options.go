@@ -21,7 +21,7 @@ type settings struct {
 }
 
 func defaults() settings {
-	return settings{maxBytes: 1 << 30, logger: slog.Default(), window: 32 << 20, slow: 30 * time.Second}
+	return settings{maxBytes: 1 << 30, logger: slog.Default(), window: 16 << 20, slow: 30 * time.Second}
 }
 
 // Client sets how to connect to the server.

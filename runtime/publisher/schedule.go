@@ -288,7 +288,7 @@ func (p *Publisher) failed(now time.Time, a *answer, count int) {
 	if away || status.Code(a.err) == codes.Unavailable {
 		p.failures++
 	}
-	if p.failures >= maxFailures || p.failures > 0 && p.conn.GetState() != connectivity.Ready || slow && p.failures > 0 {
+	if p.failures >= maxFailures || p.failures > 0 && p.conn.GetState() != connectivity.Ready {
 		if !a.began.Before(p.pausedAt) {
 			most := mostAway
 			if slow {

@@ -21,6 +21,7 @@ import (
 type spool struct {
 	log   eventlog.DeleteLog // nil: in memory
 	hold  eventlog.Hold
+	spare reserve
 	found struct{ events, bytes int64 } // when it was opened
 
 	// These are read and written with the publisher's mutex locked.
@@ -50,22 +51,19 @@ func openSpool(ctx context.Context, dir string) (_ *spool, _ *refusedFile, err e
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, nil, err
 	}
-	log, err := eventlog.OpenUnchecked(ctx, "sqlite:"+filepath.Join(dir, "spool.db"))
-	if err != nil {
+	if strings.Contains(dir, "?") { // the URL of the log would end there
+		return nil, nil, fmt.Errorf("the folder %s of a spool has a question mark in its name: choose another one", dir)
+	}
+	s := &spool{spare: newReserve(dir)}
+	if err := s.spare.with(func() error { return s.open(ctx, dir) }); err != nil {
 		return nil, nil, err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, log.Close())
+			err = errors.Join(err, s.log.Close())
 		}
 	}()
-	s := &spool{log: log.(eventlog.DeleteLog)}
-	if s.hold, err = log.Hold(ctx, leaseName); err != nil {
-		if isHeld(err) {
-			err = fmt.Errorf("the spool in %s has a publisher already: %w", dir, err)
-		}
-		return nil, nil, err
-	}
+	log := s.log
 	// Its size, and what is decided of it already.
 	first := ""
 	for record, err := range log.Read(ctx, s.from(0)) {
@@ -85,6 +83,23 @@ func openSpool(ctx context.Context, dir string) (_ *spool, _ *refusedFile, err e
 	}
 	refused, err := openRefused(dir, first)
 	return s, refused, err
+}
+
+// open opens the log of the spool, and takes its lease.
+func (s *spool) open(ctx context.Context, dir string) error {
+	log, err := eventlog.OpenUnchecked(ctx, "sqlite:"+filepath.Join(dir, "spool.db"))
+	if err != nil {
+		return err
+	}
+	s.log = log.(eventlog.DeleteLog)
+	if s.hold, err = log.Hold(ctx, leaseName); err == nil {
+		s.spare.keep()
+		return nil
+	}
+	if isHeld(err) {
+		err = fmt.Errorf("the spool in %s has a publisher already: %w", dir, err)
+	}
+	return errors.Join(err, log.Close())
 }
 
 func newMemorySpool() *spool { return &spool{} }
@@ -316,7 +331,10 @@ func (s *spool) removeDecided(p *Publisher) {
 	if len(positions) == 0 || s.log == nil {
 		return
 	}
-	if err := s.log.Delete(context.Background(), positions...); err != nil {
+	err := s.spare.with(func() error { return s.log.Delete(context.Background(), positions...) })
+	if err == nil {
+		s.spare.keep()
+	} else {
 		p.report.failed("records of a publisher's spool that are sent can't be deleted; it is tried again", err)
 		p.mu.Lock()
 		s.removable = append(s.removable, positions...)
