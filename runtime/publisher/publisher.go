@@ -155,7 +155,7 @@ func newPublisher(target string, routes []Route, options []Option) (*Publisher, 
 			p.senders[route.Name] = newSender(p, route.RPC)
 		}
 	}
-	p.schedule = newSchedule(p)
+	p.schedule = newSchedule()
 	return p, nil
 }
 

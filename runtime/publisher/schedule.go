@@ -47,7 +47,7 @@ type schedule struct {
 	awaySince time.Time // of the publisher's mutex
 }
 
-func newSchedule(p *Publisher) *schedule {
+func newSchedule() *schedule {
 	return &schedule{subjects: map[subjectKey][]*event{}, held: map[string]time.Time{}, loadMore: make(chan struct{}, 1)}
 }
 
@@ -186,10 +186,10 @@ func (p *Publisher) take(now time.Time, a *answer) {
 		p.stats.Duplicates += a.duplicates
 		p.stats.LastError = nil
 		p.mu.Unlock()
-	case isFinal(a.err, count, a.retryAfter > 0) && count > 1:
+	case isFinal(a.err, a.retryAfter > 0) && count > 1:
 		p.succeeded(now)
 		p.splitUp(a.events, count)
-	case isFinal(a.err, count, a.retryAfter > 0):
+	case isFinal(a.err, a.retryAfter > 0):
 		p.succeeded(now)
 		p.refusing = append(p.refusing, refusal{a.events[0], status.Convert(a.err)})
 	default:
@@ -231,7 +231,7 @@ func (p *Publisher) unfollow(e *event) {
 // isFinal reports whether a service would answer the same again, because it is the event
 // that it refuses. So does one that answers without saying when to try again that a request
 // is more than it takes: it is too large.
-func isFinal(err error, events int, saysWhen bool) bool {
+func isFinal(err error, saysWhen bool) bool {
 	switch status.Code(err) {
 	case codes.InvalidArgument, codes.AlreadyExists, codes.OutOfRange:
 		return true

@@ -57,12 +57,11 @@ type service struct {
 	address string
 
 	mu     sync.Mutex
-	ids    map[string]string                    // what is stored under each
-	events []*errdetails.ErrorInfo              // in their order
-	calls  int                                  // that came
-	fail   func(ids []string) error             // of a call with events
-	lose   func() bool                          // whether the answer is lost
-	held   func(ctx context.Context, id string) // called before an event is stored
+	ids    map[string]string        // what is stored under each
+	events []*errdetails.ErrorInfo  // in their order
+	calls  int                      // that came
+	fail   func(ids []string) error // of a call with events
+	lose   func() bool              // whether the answer is lost
 }
 
 func newService(t testing.TB) *service {
@@ -112,7 +111,7 @@ func (s *service) handle(_ any, stream grpc.ServerStream) error {
 				event.Reason += fmt.Sprintf("/%d", count)
 			}
 		}
-		if err := s.store(stream.Context(), events); err != nil {
+		if err := s.store(events); err != nil {
 			return err
 		}
 		if name == "PutBoth" {
@@ -136,7 +135,7 @@ func (s *service) parse(name string, request []byte) (events []*errdetails.Error
 		}
 		events = append(events, event)
 	}
-	want := protowire.Number(0)
+	var want protowire.Number
 	switch name {
 	case "PutHeld", "PutBoth":
 		want = 3
@@ -160,7 +159,7 @@ func (s *service) parse(name string, request []byte) (events []*errdetails.Error
 }
 
 // store stores events, all or none.
-func (s *service) store(ctx context.Context, events []*errdetails.ErrorInfo) error {
+func (s *service) store(events []*errdetails.ErrorInfo) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.calls++

@@ -40,7 +40,6 @@ type record struct {
 	position eventlog.Position
 	since    time.Time // when it was published
 	left     int       // how many events are not decided
-	removed  bool
 }
 
 // The lease of the log that a publisher holds.

@@ -19,12 +19,12 @@ func (l *fileLog) Delete(ctx context.Context, positions ...eventlog.Position) er
 		if err != nil {
 			return err
 		}
+		defer func() { _ = statement.Close() }()
 		for _, position := range positions {
 			if _, err := statement.ExecContext(ctx, int64(position)); err != nil {
-				_ = statement.Close()
 				return err
 			}
 		}
-		return statement.Close()
+		return nil
 	})
 }
