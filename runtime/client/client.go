@@ -51,28 +51,16 @@ type Method struct {
 // try again and that is before the deadline. A connection that is lost is back within
 // about two seconds after the server is.
 func Dial(ctx context.Context, target string, services []Service, options ...Option) (*grpc.ClientConn, error) {
-	conn, seen, err := newConn(target, services, options)
-	if err != nil {
-		return nil, err
-	}
-	if err := connect(ctx, conn, target, seen); err != nil {
-		return nil, errors.Join(err, conn.Close())
-	}
-	return conn, nil
-}
-
-// newConn returns a connection that is made when it is first used.
-func newConn(target string, services []Service, options []Option) (*grpc.ClientConn, *seen, error) {
 	settings := settings{target: target}
 	for _, option := range options {
 		option(&settings)
 	}
 	credentials, err := settings.credentials()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := settings.checkHeaders(); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	calls := []grpc.UnaryClientInterceptor{within, settings.prepareUnary, newRetrier(services).call}
 	if settings.once {
@@ -94,9 +82,15 @@ func newConn(target string, services []Service, options []Option) (*grpc.ClientC
 	dial = append(dial, balancing...)
 	conn, err := grpc.NewClient(name, append(dial, settings.dial...)...)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%q is not a target that gRPC can dial: %w", target, err)
+		return nil, fmt.Errorf("%q is not a target that gRPC can dial: %w", target, err)
 	}
-	return conn, handshakes.seen, nil
+	if settings.later {
+		return conn, nil
+	}
+	if err := connect(ctx, conn, target, handshakes.seen); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
 }
 
 // connect waits until the connection is ready or has failed.

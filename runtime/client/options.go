@@ -23,6 +23,7 @@ type settings struct {
 	cert, key string
 	tls       *tls.Config
 	once      bool
+	later     bool // it connects when the first call is made
 	token     func(context.Context) (string, error) // nil for none
 	headers   []string                              // names and values
 	perCall   []func(context.Context, string) (context.Context, error)
