@@ -15,6 +15,7 @@ var optional = map[string]struct{ line, copied, library string }{
 	"traces":  {`receiver-runtime/traces"`, "traces", "go.opentelemetry.io/otel/sdk"},
 	"sql":     {"operate.SQL", "operate/query", "golang.org/x/term"},
 	"backup":  {"operate.Backup", "eventlog/sqlite/backup.go", ""},
+	"bulk":    {"server.Bulk", "server/lane.go", ""},
 }
 
 // What the main of a server leaves out, the module neither copies, compiles nor requires:
@@ -65,12 +66,12 @@ func TestAModuleHasOnlyThePartsOfItsServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	generate(dir, "--receiver_opt=scaffold=all")
-	check("with everything", "http", "metrics", "traces", "sql", "backup")
+	check("with everything", "http", "metrics", "traces", "sql", "backup", "bulk")
 	everything, err := os.ReadFile(main)
 	if err != nil {
 		t.Fatal(err)
 	}
-	lefts := []string{"none", "http", "metrics", "traces", "sql", "backup"}
+	lefts := []string{"none", "http", "metrics", "traces", "sql", "backup", "bulk"}
 	if testing.Short() {
 		lefts = lefts[:1]
 	}
@@ -88,7 +89,7 @@ func TestAModuleHasOnlyThePartsOfItsServer(t *testing.T) {
 		write(t, main, string(everything))
 		generate(dir)
 	}
-	check("with everything again", "http", "metrics", "traces", "sql", "backup")
+	check("with everything again", "http", "metrics", "traces", "sql", "backup", "bulk")
 }
 
 // The lines of a part in main are its own: whoever deletes them, as the docs of the part
@@ -115,13 +116,14 @@ message Reply { string message = 1; }
 		return string(text)
 	}
 	for _, request := range []string{"BankEvent", "Query"} {
-		all := generated(request, "http+metrics+traces+sql+backup")
+		all := generated(request, "http+metrics+traces+sql+backup+bulk")
 		for _, test := range []struct{ part, others, lines, words, block string }{
-			{"http", "metrics+traces+sql+backup", `httpPort web.Config|httpPort.Option()|/web"`, "httpPort.Flags, |, HTTP", ""},
-			{"metrics", "http+traces+sql+backup", `meter|/metrics"`, "", ""},
-			{"traces", "http+metrics+sql+backup", `spans|/traces"`, "", "traces.Start"},
-			{"sql", "http+metrics+traces+backup", "", ", operate.SQL", ""},
-			{"backup", "http+metrics+traces+sql", "", ", operate.Backup", ""},
+			{"http", "metrics+traces+sql+backup+bulk", `httpPort web.Config|httpPort.Option()|/web"`, "httpPort.Flags, |, HTTP", ""},
+			{"metrics", "http+traces+sql+backup+bulk", `meter|/metrics"`, "", ""},
+			{"traces", "http+metrics+sql+backup+bulk", `spans|/traces"`, "", "traces.Start"},
+			{"sql", "http+metrics+traces+backup+bulk", "", ", operate.SQL", ""},
+			{"backup", "http+metrics+traces+sql+bulk", "", ", operate.Backup", ""},
+			{"bulk", "http+metrics+traces+sql+backup", "lanes server.Bulk|lanes.Option()", "lanes.Flags, ", ""},
 		} {
 			var kept strings.Builder
 			skip := 0

@@ -38,8 +38,8 @@ type Module struct {
 }
 
 // Parts are what the main of a server may leave out: HTTP beside gRPC, metrics, traces, queries
-// of the event log in SQL, and its backups and copies.
-var Parts = []string{"http", "metrics", "traces", "sql", "backup"}
+// of the event log in SQL, its backups and copies, and lanes for many calls.
+var Parts = []string{"http", "metrics", "traces", "sql", "backup", "bulk"}
 
 // Has reports whether the main of a new server has a part.
 func (m *Module) Has(part string) bool { return slices.Contains(m.Parts, part) }

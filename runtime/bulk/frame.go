@@ -21,11 +21,12 @@ const MaxMessage = 64 << 10
 //
 //	message Calls   { uint64 timeout_ms = 1; repeated Call calls = 2; }
 //	message Call    { uint64 number = 1; string id = 2; bytes request = 3; repeated Pair metadata = 4; }
-//	message Answers { repeated Answer answers = 2; }
+//	message Answers { optional uint64 taken = 1; repeated Answer answers = 2; }
 //	message Answer  { uint64 number = 1; bytes reply = 2; bytes status = 3; repeated Pair header = 4; repeated Pair trailer = 5; }
 //	message Pair    { string key = 1; bytes value = 2; }
 const (
 	fieldTimeout  = 1
+	fieldTaken    = 1
 	fieldElements = 2
 
 	fieldNumber   = 1
@@ -121,6 +122,13 @@ func AppendAnswer(to []byte, a *AnswerFrame) []byte {
 	return appendPairs(appendPairs(to, fieldHeader, a.Header), fieldTrailer, a.Trailer)
 }
 
+// AppendTaken adds to a message that the server takes no further calls of the lane, and how
+// many it has taken. Those after them it never sees: they may be sent again.
+func AppendTaken(to []byte, calls uint64) []byte {
+	to = protowire.AppendTag(to, fieldTaken, protowire.VarintType)
+	return protowire.AppendVarint(to, calls)
+}
+
 func appendNumber(to []byte, number uint64) []byte {
 	to = protowire.AppendTag(to, fieldNumber, protowire.VarintType)
 	return protowire.AppendVarint(to, number)
@@ -187,9 +195,12 @@ func ReadCalls(message []byte, each func(call CallFrame, timeout time.Duration) 
 }
 
 // ReadAnswers calls each with every answer of a message, of which its reply and its status
-// are parts.
-func ReadAnswers(message []byte, each func(AnswerFrame)) error {
-	return fields(message, func(number protowire.Number, _ uint64, bytes []byte) error {
+// are parts. last is true if the server takes no further calls, and taken how many it took.
+func ReadAnswers(message []byte, each func(AnswerFrame)) (taken uint64, last bool, err error) {
+	err = fields(message, func(number protowire.Number, value uint64, bytes []byte) error {
+		if number == fieldTaken && bytes == nil {
+			taken, last = value, true
+		}
 		if number != fieldElements || bytes == nil {
 			return nil
 		}
@@ -215,6 +226,7 @@ func ReadAnswers(message []byte, each func(AnswerFrame)) error {
 		each(a)
 		return nil
 	})
+	return taken, last, err
 }
 
 // readPair adds a pair to metadata.

@@ -79,6 +79,8 @@ const (
 	// A stream takes no further calls after streamAge: another server of the same name
 	// may have less to do. One without calls ends then.
 	streamAge = time.Minute
+	// mostGoodbye is how long the server may take to end a stream.
+	mostGoodbye = 10 * time.Second
 )
 
 // Lane makes calls of one unary RPC, many at a time. Its methods may be called from many
@@ -111,7 +113,6 @@ type Lane struct {
 	stream  *stream   // which takes the next calls; nil if there is none
 	retired []*stream // that get no further calls, and don't know it yet
 	streams map[*stream]bool
-	number  uint64    // of the last call
 	pause   time.Time // nothing is sent before that
 	pausing bool      // whether the sender will be woken after that
 	failed  int       // streams in a row that brought nothing
@@ -301,7 +302,7 @@ func (l *Lane) leave(calls []*taken) {
 
 // retire makes a stream end once its calls are answered. The lock is held.
 func (l *Lane) retire(s *stream) {
-	l.stream = nil
+	l.stream, s.retired = nil, time.Now()
 	l.retired = append(l.retired, s) // whose goroutine alone may say that nothing more comes
 	l.wake.Signal()
 }
@@ -352,10 +353,13 @@ func (l *Lane) tick() {
 	over := l.expire(&l.queue, now)
 	var sent []*taken
 	for s := range l.streams {
-		late, brought := s.expire(now)
+		late, brought, left := s.expire(now)
 		sent = append(sent, late...)
-		if len(late) > 0 && !brought { // such as by a proxy that does not pass on streams
+		if len(late) > 0 && !brought && l.stream == s { // such as by a proxy that does not pass on streams
 			l.lacks = now.Add(lookAgain)
+			l.retire(s)
+		}
+		if left == 0 && !s.retired.IsZero() && now.Sub(s.retired) > mostGoodbye {
 			s.cancel()
 		}
 	}

@@ -114,31 +114,41 @@ func frameSize(c *Call) int {
 // send sends calls by the stream.
 func (l *Lane) send(batch []*taken) {
 	batch = l.valid(batch)
-	if len(batch) == 0 {
-		return
-	}
-	message := pool.Get(messageBytes)
-	*message = AppendTimeout((*message)[:0], time.Until(batch[0].deadline))
-	for range 2 { // a stream may have ended meanwhile
+	for range mostTries {
+		if len(batch) == 0 {
+			return
+		}
 		s, err := l.open()
 		if err != nil {
 			l.done(batch, Answer{Err: err})
-			break
+			return
+		}
+		if first, ok := s.expect(batch); ok {
+			l.write(s, first, batch)
+			return
 		}
 		l.mu.Lock()
-		first := l.number + 1
-		l.number += uint64(len(batch))
+		if l.stream == s {
+			l.retire(s)
+		}
 		l.mu.Unlock()
-		if !s.expect(first, batch) {
-			continue
-		}
-		for i, t := range batch {
-			*message = AppendCall(*message, &CallFrame{Number: first + uint64(i), ID: t.ID, Request: t.Request, Metadata: t.Metadata})
-		}
-		_ = s.grpc.SendMsg(raw{message, true}) // the receiver has the error
-		return
 	}
-	pool.Put(message)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.queue = append(batch, l.queue...) // to go out after the pause
+}
+
+// mostTries is how many streams are tried at once: one may end just then.
+const mostTries = 3
+
+// write writes calls to a stream, whose receiver has the error if it can't.
+func (l *Lane) write(s *stream, first uint64, batch []*taken) {
+	message := pool.Get(messageBytes)
+	*message = AppendTimeout((*message)[:0], time.Until(batch[0].deadline))
+	for i, t := range batch {
+		*message = AppendCall(*message, &CallFrame{Number: first + uint64(i), ID: t.ID, Request: t.Request, Metadata: t.Metadata})
+	}
+	_ = s.grpc.SendMsg(raw{message, true})
 }
 
 // valid ends the calls that can't be made, and returns the others.
@@ -231,6 +241,10 @@ func (l *Lane) invoke(t *taken) (answer Answer) {
 		grpc.Header(&answer.Header), grpc.Trailer(&answer.Trailer))
 	if answer.Err == nil && reply.bytes != nil {
 		answer.Reply = *reply.bytes
+	}
+	for _, md := range []metadata.MD{answer.Header, answer.Trailer} { // which is gRPC's own
+		delete(md, "content-type")
+		delete(md, "grpc-status-details-bin")
 	}
 	answer.RetryAfter = retryAfter(answer.Trailer)
 	return answer

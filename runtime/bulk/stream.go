@@ -55,32 +55,38 @@ func (codec) Unmarshal(data mem.BufferSlice, into any) error {
 
 // stream is a stream of a lane.
 type stream struct {
-	lane   *Lane
-	grpc   grpc.ClientStream
-	cancel context.CancelFunc
-	begun  time.Time
+	lane    *Lane
+	grpc    grpc.ClientStream
+	cancel  context.CancelFunc
+	begun   time.Time
+	retired time.Time // the lock of the lane guards it; zero while the stream gets calls
 
 	mu      sync.Mutex
-	brought bool // an answer
-	over    bool
+	brought bool              // an answer
+	over    bool              // it takes no further calls
+	number  uint64            // of the last call
 	pending map[uint64]*taken // calls without an answer, by their numbers
 }
 
-// expect notes calls that are about to be sent, unless the stream is over.
-func (s *stream) expect(first uint64, calls []*taken) bool {
+// expect notes calls that are about to be sent, and returns the number of the first; unless
+// the stream takes no more.
+func (s *stream) expect(calls []*taken) (first uint64, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.over {
-		return false
+		return 0, false
 	}
-	for i, t := range calls {
-		s.pending[first+uint64(i)] = t
+	first = s.number + 1
+	for _, t := range calls {
+		s.number++
+		s.pending[s.number] = t
 	}
-	return true
+	return first, true
 }
 
-// expire takes the calls whose time is over, and reports whether any call was answered.
-func (s *stream) expire(now time.Time) (over []*taken, brought bool) {
+// expire takes the calls whose time is over, and returns whether any call was answered, and
+// how many are left.
+func (s *stream) expire(now time.Time) (over []*taken, brought bool, left int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for number, t := range s.pending {
@@ -89,7 +95,7 @@ func (s *stream) expire(now time.Time) (over []*taken, brought bool) {
 			delete(s.pending, number)
 		}
 	}
-	return over, s.brought
+	return over, s.brought, len(s.pending)
 }
 
 // end returns the calls that have no answer, in the order in which they were sent, and
@@ -97,12 +103,20 @@ func (s *stream) expire(now time.Time) (over []*taken, brought bool) {
 func (s *stream) end() (lost []*taken, brought bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.after(0), s.brought
+}
+
+// after takes the calls that have no answer, from a number on: the stream takes no more. The
+// lock is held.
+func (s *stream) after(last uint64) (calls []*taken) {
 	s.over = true
 	for _, number := range slices.Sorted(maps.Keys(s.pending)) {
-		lost = append(lost, s.pending[number])
+		if number > last {
+			calls = append(calls, s.pending[number])
+			delete(s.pending, number)
+		}
 	}
-	clear(s.pending)
-	return lost, s.brought
+	return calls
 }
 
 // receive receives answers until the stream ends.
@@ -125,7 +139,7 @@ func (s *stream) receive() {
 func (s *stream) answer(message []byte) error {
 	var calls []*taken
 	var answers []AnswerFrame
-	err := ReadAnswers(message, func(a AnswerFrame) { answers = append(answers, a) })
+	count, last, err := ReadAnswers(message, func(a AnswerFrame) { answers = append(answers, a) })
 	if err != nil {
 		return err
 	}
@@ -137,6 +151,10 @@ func (s *stream) answer(message []byte) error {
 			delete(s.pending, a.Number)
 			calls, known = append(calls, t), append(known, a)
 		}
+	}
+	var again []*taken
+	if last {
+		again = s.after(count)
 	}
 	s.mu.Unlock()
 	refused, wait, unknown := 0, time.Duration(0), false
@@ -157,6 +175,13 @@ func (s *stream) answer(message []byte) error {
 	l.leave(calls)
 	if refused > len(calls)/2 { // not just some source that sends too much
 		l.pauseFor(min(wait, mostWait))
+	}
+	if last {
+		l.queue = append(again, l.queue...)
+		if l.stream == s {
+			l.retire(s)
+		}
+		l.wake.Signal()
 	}
 	if unknown && l.stream == s { // the next one has another token
 		l.retire(s)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/metadata"
@@ -92,6 +93,20 @@ func TestAFunctionIsCalledBeforeEachCall(t *testing.T) {
 	}
 	if seen := tries.seen(); len(seen) != 3 {
 		t.Errorf("%d tries, want 3", len(seen))
+	}
+}
+
+func TestALaneIsPreparedAsItsRPC(t *testing.T) {
+	var rpcs []string
+	conn := connected(t, serve(t, greeting), events, PerCall(func(ctx context.Context, rpc string) (context.Context, error) {
+		rpcs = append(rpcs, rpc)
+		return ctx, nil
+	}))
+	if _, err := conn.NewStream(soon(t), &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, "/shop.v1.Orders/Place.bulk"); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"/shop.v1.Orders/Place"}; !slices.Equal(rpcs, want) {
+		t.Errorf("it is called before %q, want %q", rpcs, want)
 	}
 }
 

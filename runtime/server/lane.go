@@ -4,7 +4,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"io"
 	"maps"
 	"sync"
@@ -30,21 +29,43 @@ type lane struct {
 	metadata metadata.MD // that came with the stream
 	size     int         // of it
 	ctx      context.Context
-	work     chan *laneCall // to workers that have none; closed once there is no more
-	stopping atomic.Bool    // no further calls begin
+	stopping atomic.Bool // no further calls begin
+	taken    uint64      // calls; only the reader uses it
+	read     []*laneCall // that are about to join the queue; only the reader uses it
 
 	mu       sync.Mutex
-	ended    sync.Cond // of mu: a call has, and room says that the reader waits for it
-	room     bool
-	underWay int // calls
+	ended    sync.Cond // of mu: a call has, while the reader waits for that
+	waits    bool      // whether it does
+	underWay int       // calls, also those of the queue
+	laneWorkers
 	answers
+}
+
+// laneWorkers handle the calls of a lane. The lock of the lane guards them.
+//
+// A worker that takes a call from the queue rouses another one if there are more calls, and
+// none has been roused that did not take one yet. So where handlers don't wait, a few
+// workers handle all calls, one after the other; where they do, such as for a disk, there is
+// soon one for each call. The ones that were at work last are roused first: their stacks
+// are large enough already.
+type laneWorkers struct {
+	queue  []*laneCall // the first is next
+	idle   []*laneWorker
+	roused bool // one has been, and did not look at the queue yet
+	closed bool // there are no further calls
+}
+
+// laneWorker is a goroutine that handles calls.
+type laneWorker struct {
+	wake    chan struct{}
+	encoded []byte // has room for a reply
 }
 
 // answers are those of a lane that wait to be sent. The lock of the lane guards them.
 type answers struct {
 	ready   sync.Cond // there is something to send, or nothing will be any longer
 	sent    sync.Cond // there is room for more
-	waits   bool      // whether the sender waits
+	asleep  bool      // whether the sender waits
 	full    []chunk   // messages, the first is next
 	current chunk     // the last one, which may get more
 	bytes   int       // of all
@@ -68,7 +89,7 @@ const (
 var pool = mem.DefaultBufferPool()
 
 func newLane(l *limits, u *unary, impl any, stream *boundedStream) *lane {
-	lane := &lane{limits: l, unary: u, impl: impl, stream: stream, work: make(chan *laneCall)}
+	lane := &lane{limits: l, unary: u, impl: impl, stream: stream}
 	lane.ended.L, lane.ready.L, lane.sent.L = &lane.mu, &lane.mu, &lane.mu
 	lane.metadata, _ = metadata.FromIncomingContext(stream.Context()) // a copy
 	delete(lane.metadata, eventid.Key)
@@ -91,13 +112,16 @@ func (l *lane) run(within context.Context) error {
 	})()
 	var sender sync.WaitGroup
 	sender.Go(l.send)
-	err := l.read()
+	err := l.receive()
 	l.mu.Lock()
+	if err != nil {
+		l.leave()
+	}
 	l.wait(func() bool { return l.underWay == 0 })
 	l.last = true
 	l.ready.Signal()
+	l.close()
 	l.mu.Unlock()
-	close(l.work)
 	sender.Wait()
 	return err
 }
@@ -115,14 +139,14 @@ func (l *lane) cut(why error) {
 // wait waits until something is so that calls which end can make so. The lock is held.
 func (l *lane) wait(until func() bool) {
 	for !until() {
-		l.room = true
+		l.waits = true
 		l.ended.Wait()
 	}
-	l.room = false
+	l.waits = false
 }
 
-// read begins the calls that the client sends.
-func (l *lane) read() error {
+// receive begins the calls that the client sends.
+func (l *lane) receive() error {
 	for {
 		var message received
 		if err := l.stream.RecvMsg(&message); err != nil {
@@ -133,11 +157,16 @@ func (l *lane) read() error {
 		}
 		bytes := message.data.Materialize() // requests are parts of it
 		message.data.Free()
-		if err := l.begin(bytes); err != nil {
+		err := l.begin(bytes)
+		l.enqueue()
+		if err != nil {
 			return err
 		}
 	}
 }
+
+// mostRead is how many calls join the queue at once.
+const mostRead = 64
 
 // begin begins the calls of a message.
 func (l *lane) begin(message []byte) error {
@@ -148,39 +177,34 @@ func (l *lane) begin(message []byte) error {
 		if !batch.begun {
 			batch.begin(timeout)
 		}
-		return l.call(batch, frame)
+		l.taken++
+		batch.left.Add(1)
+		l.read = append(l.read, &laneCall{lane: l, batch: batch, frame: frame, refused: l.admit(&frame)})
+		if len(l.read) == mostRead {
+			l.enqueue()
+		}
+		return nil
 	})
-	if errors.Is(err, bulk.ErrFrame) {
+	if err != nil {
 		l.limits.notices.unhandled(Undecodable, l.stream.call.method, l.stream.call.of.from)
 		return status.Error(codes.InvalidArgument, err.Error())
 	}
-	return err
+	return nil
 }
 
-// call begins a call, once there may be one more.
-func (l *lane) call(batch *laneBatch, frame bulk.CallFrame) error {
+// enqueue makes the calls that were read join the queue, once there may be so many.
+func (l *lane) enqueue() {
+	if len(l.read) == 0 {
+		return
+	}
 	l.mu.Lock()
-	l.wait(func() bool { return l.underWay < laneCalls })
-	broken := l.broken
-	l.underWay++
+	l.wait(func() bool { return l.underWay+len(l.read) <= laneCalls })
+	l.underWay += len(l.read)
+	l.queue = append(l.queue, l.read...)
+	l.rouse()
 	l.mu.Unlock()
-	if broken {
-		l.end()
-		return l.stream.Context().Err()
-	}
-	c := &laneCall{lane: l, batch: batch, number: frame.Number, request: frame.Request}
-	batch.left.Add(1)
-	if err := l.admit(&frame); err != nil {
-		l.answer(c, nil, err)
-		return nil
-	}
-	c.begin(&frame)
-	select {
-	case l.work <- c:
-	default:
-		go l.worker(c)
-	}
-	return nil
+	clear(l.read)
+	l.read = l.read[:0]
 }
 
 // admit counts a call as one under way, or returns why it can't be. It waits while others
@@ -205,10 +229,11 @@ func (l *lane) admit(frame *bulk.CallFrame) error {
 			return nil
 		}
 		l.limits.leave(c, kind{})
+		l.enqueue()
 		l.mu.Lock()
-		others := l.underWay - 1
+		others := l.underWay
 		if others > 0 {
-			l.wait(func() bool { return l.underWay <= others })
+			l.wait(func() bool { return l.underWay < others })
 		}
 		l.mu.Unlock()
 		if others == 0 {
@@ -227,37 +252,71 @@ func metadataSize(md metadata.MD) (n int) {
 	return n
 }
 
-// worker handles calls, one after the other.
-func (l *lane) worker(c *laneCall) {
-	for more := true; more; c, more = <-l.work {
-		c.handle()
+// rouse makes a worker look at the queue, if it has calls. The lock is held.
+func (l *lane) rouse() {
+	if l.roused || len(l.queue) == 0 {
+		return
 	}
+	l.roused = true
+	if n := len(l.idle); n > 0 {
+		w := l.idle[n-1]
+		l.idle = l.idle[:n-1]
+		w.wake <- struct{}{}
+		return
+	}
+	go l.work(&laneWorker{wake: make(chan struct{}, 1)})
 }
 
-// end no longer counts a call.
-func (l *lane) end() {
+// close ends the workers. The lock is held.
+func (l *lane) close() {
+	l.closed = true
+	for _, w := range l.idle {
+		w.wake <- struct{}{}
+	}
+	l.idle = nil
+}
+
+// work handles calls until there are no more.
+func (l *lane) work(w *laneWorker) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.leave()
-}
-
-// leave is end while the lock is held.
-func (l *lane) leave() {
-	l.underWay--
-	if l.room {
-		l.ended.Signal()
+	l.roused = false
+	c := l.next(w)
+	l.mu.Unlock()
+	for c != nil {
+		c.handle(w)
+		c = l.answer(w, c, true)
 	}
 }
 
-// answer answers a call, which then has ended.
-func (l *lane) answer(c *laneCall, reply any, err error) {
+// next waits for the next call; nil if there is none. The lock is held.
+func (l *lane) next(w *laneWorker) *laneCall {
+	for len(l.queue) == 0 {
+		if l.closed {
+			return nil
+		}
+		l.idle = append(l.idle, w)
+		l.mu.Unlock()
+		<-w.wake
+		l.mu.Lock()
+		l.roused = false
+	}
+	c := l.queue[0]
+	l.queue[0] = nil
+	l.queue = l.queue[1:]
+	l.rouse()
+	return c
+}
+
+// answer answers a call, which then has ended, and waits for the next if more is true.
+func (l *lane) answer(w *laneWorker, c *laneCall, more bool) (next *laneCall) {
 	held := int64(0)
-	answer := bulk.AnswerFrame{Number: c.number, Header: c.header, Trailer: c.trailer}
-	if err == nil {
-		answer.Reply, held, err = l.encode(reply)
+	answer := bulk.AnswerFrame{Number: c.frame.Number, Header: c.header, Trailer: c.trailer}
+	if c.err == nil {
+		answer.Reply, held, c.err = l.encode(w, c.reply)
 	}
-	if err != nil {
-		answer.Status, _ = proto.Marshal(status.Convert(err).Proto())
+	if c.err != nil {
+		answer.Reply = nil
+		answer.Status, _ = proto.Marshal(status.Convert(c.err).Proto())
 	}
 	c.batch.leave()
 	size := len(answer.Reply) + len(answer.Status)
@@ -266,16 +325,40 @@ func (l *lane) answer(c *laneCall, reply any, err error) {
 	for l.bytes > 0 && l.bytes+size > mostAnswers && !l.broken {
 		l.sent.Wait()
 	}
-	defer l.leave()
 	if l.broken {
 		l.limits.tailMemory.give(l.stream.call.of, held)
-		return
+	} else {
+		l.add(&answer, size, held)
 	}
-	l.add(&answer, size, held)
+	l.underWay--
+	if l.waits {
+		l.ended.Signal()
+	}
+	if !more {
+		return nil
+	}
+	return l.next(w)
+}
+
+// leave tells the client that no further calls are taken. The lock is held.
+func (l *lane) leave() {
+	l.room(0)
+	before := len(*l.current.bytes)
+	*l.current.bytes = bulk.AppendTaken(*l.current.bytes, l.taken)
+	l.added(before)
 }
 
 // add adds an answer to those that wait to be sent. The lock is held.
 func (l *lane) add(answer *bulk.AnswerFrame, size int, held int64) {
+	l.room(size)
+	before := len(*l.current.bytes)
+	*l.current.bytes = bulk.AppendAnswer(*l.current.bytes, answer)
+	l.current.held += held
+	l.added(before)
+}
+
+// room makes the last message one to which so much can be added. The lock is held.
+func (l *lane) room(size int) {
 	if l.current.bytes != nil && len(*l.current.bytes)+size > chunkBytes {
 		l.full = append(l.full, l.current)
 		l.current = chunk{}
@@ -284,18 +367,19 @@ func (l *lane) add(answer *bulk.AnswerFrame, size int, held int64) {
 		l.current.bytes = pool.Get(chunkBytes)
 		*l.current.bytes = (*l.current.bytes)[:0]
 	}
-	before := len(*l.current.bytes)
-	*l.current.bytes = bulk.AppendAnswer(*l.current.bytes, answer)
+}
+
+// added takes note of what was added to the last message. The lock is held.
+func (l *lane) added(before int) {
 	l.bytes += len(*l.current.bytes) - before
-	l.current.held += held
-	if l.waits {
-		l.waits = false
+	if l.asleep {
+		l.asleep = false
 		l.ready.Signal()
 	}
 }
 
 // encode encodes a reply. One that is not small holds memory until it is sent.
-func (l *lane) encode(reply any) (encoded []byte, held int64, err error) {
+func (l *lane) encode(w *laneWorker, reply any) (encoded []byte, held int64, err error) {
 	message, ok := reply.(proto.Message)
 	if !ok {
 		data, err := codec.Marshal(reply)
@@ -314,8 +398,11 @@ func (l *lane) encode(reply any) (encoded []byte, held int64, err error) {
 			return nil, 0, err
 		}
 	}
-	if encoded, err = proto.Marshal(message); err != nil {
+	if encoded, err = (proto.MarshalOptions{}).MarshalAppend(w.encoded[:0], message); err != nil {
 		return nil, held, errUnencodable(err)
+	}
+	if cap(encoded) <= smallMessage {
+		w.encoded = encoded
 	}
 	return encoded, held, nil
 }
@@ -351,7 +438,7 @@ func (l *lane) nextChunk() (next chunk, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for l.current.bytes == nil && !l.last {
-		l.waits = true
+		l.asleep = true
 		l.ready.Wait()
 	}
 	if len(l.full) > 0 {
@@ -388,11 +475,12 @@ func (b *laneBatch) leave() {
 type laneCall struct {
 	lane    *lane
 	batch   *laneBatch
-	number  uint64
-	request []byte
-	had     bool // the handler has the request
-	of      call // as limits know it
-	cancel  context.CancelFunc
+	frame   bulk.CallFrame
+	refused error // why it is not handled
+	had     bool  // the handler has the request
+	of      call  // as limits know it
+	reply   any
+	err     error
 
 	mu              sync.Mutex
 	over            bool // the answer is made
@@ -401,37 +489,42 @@ type laneCall struct {
 }
 
 // begin makes the context of a call.
-func (c *laneCall) begin(frame *bulk.CallFrame) {
+func (c *laneCall) begin() (end context.CancelFunc) {
 	l := c.lane
 	ctx, cancel := context.WithCancel(c.batch.ctx)
-	if frame.ID != "" || len(frame.Metadata) > 0 {
+	if c.frame.ID != "" || len(c.frame.Metadata) > 0 {
 		md := maps.Clone(l.metadata)
-		maps.Copy(md, frame.Metadata)
-		if frame.ID != "" {
-			md[eventid.Key] = []string{frame.ID}
+		maps.Copy(md, c.frame.Metadata)
+		if c.frame.ID != "" {
+			md[eventid.Key] = []string{c.frame.ID}
 		}
 		ctx = metadata.NewIncomingContext(ctx, md)
 	}
-	c.cancel = cancel
 	c.of.Context, c.of.kind, c.of.of, c.of.limits = newTransportContext(ctx, c), kind{method: l.unary.gate.call.Method}, l.stream.call.of, l.limits
 	c.of.interrupt = func() {}
 	c.of.bounded = boundedStream{ServerStream: (*laneStream)(c), call: &c.of}
+	return cancel
 }
 
 // handle handles a call as it would be that came by itself.
-func (c *laneCall) handle() {
-	var reply any
-	err := error(errInternal) // if the handler ends its goroutine
+func (c *laneCall) handle(w *laneWorker) {
+	if c.err = c.refused; c.err != nil {
+		return
+	}
+	returned, cancel := false, c.begin()
 	defer func() {
-		c.cancel()
+		cancel()
 		c.of.over.Store(true)
 		c.of.release()
 		c.mu.Lock()
 		c.over = true
 		c.mu.Unlock()
-		l := c.lane
-		l.limits.leave(l.stream.call.of, kind{})
-		l.answer(c, reply, err)
+		c.lane.limits.leave(c.of.of, kind{})
+		if !returned { // the handler has ended its goroutine
+			c.err = errInternal
+			c.lane.answer(w, c, false)
+		}
 	}()
-	reply, err = c.lane.unary.handle(c.lane.impl, &c.of.bounded)
+	c.reply, c.err = c.lane.unary.handle(c.lane.impl, &c.of.bounded)
+	returned = true
 }

@@ -24,7 +24,7 @@ func (s *laneStream) RecvMsg(into any) error {
 		return io.EOF
 	}
 	s.had = true
-	request := s.request
+	request := s.frame.Request
 	message, ok := into.(proto.Message)
 	if !ok {
 		return codec.Unmarshal(mem.BufferSlice{mem.SliceBuffer(request)}, into)

@@ -1,0 +1,366 @@
+package bulk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+)
+
+const testTimeout = 20 * time.Second
+
+// serve serves handlers of streams by their names, and returns a connection to them.
+func serve(t *testing.T, handle func(method string, stream grpc.ServerStream) error) *grpc.ClientConn {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := grpc.NewServer(grpc.ForceServerCodecV2(codec{}), grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
+		method, _ := grpc.Method(stream.Context())
+		return handle(method, stream)
+	}))
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(server.Stop)
+	conn, err := grpc.NewClient(listener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// receive receives the calls of the next message of a lane.
+func receive(stream grpc.ServerStream) (calls []CallFrame, err error) {
+	var message raw
+	if err := stream.RecvMsg(&message); err != nil {
+		return nil, err
+	}
+	return calls, ReadCalls(*message.bytes, func(c CallFrame, _ time.Duration) error {
+		calls = append(calls, c)
+		return nil
+	})
+}
+
+// answer sends answers to calls, with the requests as their replies.
+func answer(stream grpc.ServerStream, calls ...CallFrame) error {
+	var message []byte
+	for _, c := range calls {
+		message = AppendAnswer(message, &AnswerFrame{Number: c.Number, Reply: c.Request})
+	}
+	return stream.SendMsg(raw{bytes: &message})
+}
+
+func soon(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// answers are what Done was called with.
+type answers chan Answer
+
+func (a answers) call(request string) Call {
+	return Call{Request: []byte(request), Done: func(answer Answer) { a <- answer }}
+}
+
+func (a answers) next(t *testing.T) Answer {
+	t.Helper()
+	select {
+	case answer := <-a:
+		return answer
+	case <-time.After(testTimeout):
+		t.Fatal("there is no answer")
+		return Answer{}
+	}
+}
+
+func TestAWindowBoundsWhatIsUnderWay(t *testing.T) {
+	release := make(chan struct{})
+	conn := serve(t, func(_ string, stream grpc.ServerStream) error {
+		for {
+			calls, err := receive(stream)
+			if err != nil {
+				return nil
+			}
+			<-release
+			if err := answer(stream, calls...); err != nil {
+				return err
+			}
+		}
+	})
+	for name, option := range map[string]Option{"calls": Window(2, 1<<20), "bytes": Window(100, 2*(callOverhead+4))} {
+		lane, all := Open(conn, "/a.B/C", option), make(answers, 10)
+		ctx, cancel := context.WithCancel(soon(t))
+		failed := make(chan error, 1)
+		go func() {
+			failed <- lane.Send(ctx, all.call("1234"), all.call("1234"), all.call("1234"), all.call("1234"))
+		}()
+		select {
+		case err := <-failed:
+			t.Fatalf("%s: Send did not wait: %v", name, err)
+		case <-time.After(20 * time.Millisecond):
+		}
+		cancel()
+		var not *NotTaken
+		if err := <-failed; !errors.As(err, &not) || not.Calls != 2 || status.Code(err) != codes.Canceled {
+			t.Errorf("%s: %v", name, err)
+		}
+		waits := make(chan error, 1)
+		go func() { waits <- lane.Send(soon(t), all.call(strings.Repeat("large", 1000))) }()
+		release <- struct{}{}
+		for range 2 {
+			if a := all.next(t); a.Err != nil {
+				t.Error(a.Err)
+			}
+		}
+		if err := <-waits; err != nil {
+			t.Error(err)
+		}
+		release <- struct{}{}
+		if a := all.next(t); a.Err != nil || len(a.Reply) != 5000 {
+			t.Errorf("%s: %v", name, a.Err)
+		}
+		if err := lane.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := lane.Send(soon(t), all.call("")); !errors.As(err, &not) || not.Calls != 1 {
+			t.Errorf("%s: a closed lane: %v", name, err)
+		}
+	}
+}
+
+func TestACallWithoutAnAnswerEndsByItsTimeout(t *testing.T) {
+	hold := make(chan struct{})
+	defer close(hold)
+	singles := atomic.Int64{}
+	conn := serve(t, func(method string, stream grpc.ServerStream) error {
+		if !strings.HasSuffix(method, Suffix) {
+			singles.Add(1)
+			var request raw
+			return errors.Join(stream.RecvMsg(&request), stream.SendMsg(request))
+		}
+		<-hold // as a proxy that does not pass on streams
+		return nil
+	})
+	lane, all := Open(conn, "/a.B/C", Timeout(50*time.Millisecond)), make(answers, 1)
+	if err := lane.Send(soon(t), all.call("1")); err != nil {
+		t.Fatal(err)
+	}
+	if a := all.next(t); status.Code(a.Err) != codes.DeadlineExceeded || !a.Sent {
+		t.Errorf("%+v", a)
+	}
+	for singles.Load() == 0 {
+		if err := lane.Send(soon(t), all.call("2")); err != nil {
+			t.Fatal(err)
+		}
+		all.next(t)
+	}
+	if err := lane.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWhatALeavingServerHasNotTakenIsSentAgain(t *testing.T) {
+	var streams atomic.Int64
+	conn := serve(t, func(_ string, stream grpc.ServerStream) error {
+		first := streams.Add(1) == 1
+		for {
+			calls, err := receive(stream)
+			if err != nil {
+				return nil
+			}
+			if first {
+				message := AppendTaken(nil, 1)
+				message = AppendAnswer(message, &AnswerFrame{Number: calls[0].Number, Reply: []byte("first")})
+				_ = stream.SendMsg(raw{bytes: &message})
+				return status.Error(codes.Unavailable, "stopping")
+			}
+			if err := answer(stream, calls...); err != nil {
+				return err
+			}
+		}
+	})
+	lane, all := Open(conn, "/a.B/C"), make(answers, 10)
+	if err := lane.Send(soon(t), all.call("1"), all.call("2"), all.call("3")); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"first", "2", "3"} {
+		if a := all.next(t); a.Err != nil || string(a.Reply) != want {
+			t.Errorf("%q, %v, want %q", a.Reply, a.Err, want)
+		}
+	}
+	_ = lane.Close()
+}
+
+func TestAnotherTokenGoesWithAnotherStream(t *testing.T) {
+	refused, err := proto.Marshal(status.New(codes.Unauthenticated, "no key").Proto())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tokens atomic.Int64
+	conn := serve(t, func(_ string, stream grpc.ServerStream) error {
+		token := metadata.ValueFromIncomingContext(stream.Context(), "token")[0]
+		if token == "1" {
+			return status.Error(codes.Unauthenticated, "no key")
+		}
+		for {
+			calls, err := receive(stream)
+			if err != nil {
+				return nil
+			}
+			if token == "2" {
+				message := AppendAnswer(nil, &AnswerFrame{Number: calls[0].Number, Status: refused})
+				err = stream.SendMsg(raw{bytes: &message})
+			} else {
+				err = answer(stream, calls...)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	})
+	lane, all := Open(tokenConn{conn, &tokens}, "/a.B/C"), make(answers, 1)
+	for i, want := range []codes.Code{codes.Unauthenticated, codes.Unauthenticated, codes.OK} {
+		if err := lane.Send(soon(t), all.call("1")); err != nil {
+			t.Fatal(err)
+		}
+		if a := all.next(t); status.Code(a.Err) != want || a.Sent != (i > 0) {
+			t.Errorf("call %d: %+v", i, a)
+		}
+	}
+	_ = lane.Close()
+}
+
+// tokenConn sends another token with each stream.
+type tokenConn struct {
+	*grpc.ClientConn
+	tokens *atomic.Int64
+}
+
+func (c tokenConn) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, options ...grpc.CallOption) (grpc.ClientStream, error) {
+	return c.ClientConn.NewStream(metadata.AppendToOutgoingContext(ctx, "token", fmt.Sprint(c.tokens.Add(1))), desc, method, options...)
+}
+
+func TestALaneWaitsWhenTheServerAsksItTo(t *testing.T) {
+	refused, err := proto.Marshal(status.New(codes.ResourceExhausted, "too many").Proto())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const wait = 300 * time.Millisecond
+	var messages, early atomic.Int64
+	conn := serve(t, func(_ string, stream grpc.ServerStream) error {
+		asked := time.Time{}
+		for {
+			calls, err := receive(stream)
+			if err != nil {
+				return nil
+			}
+			if messages.Add(1) > 1 {
+				if time.Since(asked) < wait {
+					early.Add(1)
+				}
+				if err := answer(stream, calls...); err != nil {
+					return err
+				}
+				continue
+			}
+			asked = time.Now()
+			message := []byte{}
+			for _, c := range calls {
+				message = AppendAnswer(message, &AnswerFrame{Number: c.Number, Status: refused, Trailer: metadata.Pairs("grpc-retry-pushback-ms", fmt.Sprint(wait.Milliseconds()))})
+			}
+			if err := stream.SendMsg(raw{bytes: &message}); err != nil {
+				return err
+			}
+		}
+	})
+	lane, all := Open(conn, "/a.B/C"), make(answers, 1)
+	if err := lane.Send(soon(t), all.call("1")); err != nil {
+		t.Fatal(err)
+	}
+	if a := all.next(t); a.RetryAfter != wait || status.Code(a.Err) != codes.ResourceExhausted {
+		t.Errorf("%+v", a)
+	}
+	if err := lane.Send(soon(t), all.call("2")); err != nil {
+		t.Fatal(err)
+	}
+	if a := all.next(t); a.Err != nil || early.Load() > 0 {
+		t.Errorf("%+v, %d messages came before the server asked for them", a, early.Load())
+	}
+	_ = lane.Close()
+}
+
+func TestAnAbandonedLaneEndsItsCalls(t *testing.T) {
+	received := make(chan struct{}, 1)
+	conn := serve(t, func(_ string, stream grpc.ServerStream) error {
+		_, _ = receive(stream)
+		received <- struct{}{}
+		<-stream.Context().Done()
+		return nil
+	})
+	lane, all := Open(conn, "/a.B/C"), make(answers, 1)
+	if err := lane.Send(soon(t), all.call("1")); err != nil {
+		t.Fatal(err)
+	}
+	<-received
+	lane.Abandon()
+	if a := all.next(t); status.Code(a.Err) != codes.Canceled {
+		t.Errorf("%+v", a)
+	}
+}
+
+func TestManySendersShareALane(t *testing.T) {
+	conn := serve(t, func(_ string, stream grpc.ServerStream) error {
+		for {
+			calls, err := receive(stream)
+			if err == io.EOF {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			if err := answer(stream, calls...); err != nil {
+				return err
+			}
+		}
+	})
+	lane := Open(conn, "/a.B/C", Window(50, 1<<20))
+	var all sync.WaitGroup
+	var wrong atomic.Int64
+	for i := range 20 {
+		all.Go(func() {
+			for j := range 200 {
+				all.Add(1)
+				request := fmt.Sprint(i, " ", j)
+				if err := lane.Send(soon(t), Call{Request: []byte(request), Done: func(a Answer) {
+					defer all.Done()
+					if a.Err != nil || string(a.Reply) != request {
+						wrong.Add(1)
+					}
+				}}); err != nil {
+					t.Error(err)
+					all.Done()
+				}
+			}
+		})
+	}
+	all.Wait()
+	if wrong.Load() > 0 {
+		t.Errorf("%d answers are wrong", wrong.Load())
+	}
+	_ = lane.Close()
+}
