@@ -56,10 +56,7 @@ func Dial(ctx context.Context, target string, services []Service, options ...Opt
 		option(&settings)
 	}
 	credentials, err := settings.credentials()
-	if err != nil {
-		return nil, err
-	}
-	if err := settings.checkHeaders(); err != nil {
+	if err = errors.Join(err, settings.checkHeaders()); err != nil {
 		return nil, err
 	}
 	calls := []grpc.UnaryClientInterceptor{within, settings.prepareUnary, newRetrier(services).call}
