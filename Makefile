@@ -127,6 +127,12 @@ prove: ## kill the server of examples/receiver under load, slow its log and fill
 rotate: ## replace certificates and API keys under load, and put wrong ones in their place (a minute)
 	@$(GO) run ./internal/rotate
 
+.PHONY: publisher
+publisher: ## kill a publisher's process, a generated service, and cut the network between them: what was published = what is stored; an outage of two million events; a disk that is full (4 minutes); KILLS=20 for fewer
+	ONCE_KILLS=$(or $(KILLS),50) $(GO) test -count=1 -timeout 10m -v -run Published ./internal/exactlyonce
+	$(GO) test -count=1 -v -run 'Full' ./runtime/publisher
+	cd bench && $(GO) run ./publisher -outage 2000000
+
 .PHONY: restart
 restart: ## restart servers under load, and with open streams, and print what callers see (3 minutes)
 	$(GO) run ./internal/restart -restarts 40

@@ -190,6 +190,7 @@ type line struct {
 	Name    string // of a consumer
 	Lag     int64
 	Subject string // of an event: the id of the row
+	Type    string // of an event
 }
 
 // list returns the lines that the service's subcommand events prints.

@@ -110,7 +110,7 @@ type packageFiles struct {
 	ended  []File // made for an element of a proto, of which nothing is made now
 	shared []File // made for the package as a whole
 	needed bool   // whether the shared ones are
-	unused []File // made for the events of the package, of which there are none now
+	unused []File // made for the events of the package, or for its publishers, of which there are none now
 }
 
 // leftovers returns the files that are no longer made. The shared ones go when no
@@ -131,7 +131,7 @@ func (p *packageFiles) add(m *Module, protos model.Protos, dir string) error {
 	if err != nil {
 		return err
 	}
-	if strings.HasSuffix(dir, "events") && protos.Folders[dir] && !files.needed && !m.shared(protos, dir) {
+	if (strings.HasSuffix(dir, "events") || strings.HasSuffix(dir, "publisher")) && protos.Folders[dir] && !files.needed && !m.shared(protos, dir) {
 		files.unused, files.shared = files.shared, nil
 	}
 	p.ended, p.shared, p.unused = append(p.ended, files.ended...), append(p.shared, files.shared...), append(p.unused, files.unused...)

@@ -153,17 +153,18 @@ func (b *builder) packageOf(file *protogen.File) *Package {
 	}
 	role := func(name string) GoPackage { return module.sub(path.Join(dir, base+name), base+name) }
 	pkg := &Package{
-		program:  b.program(file),
-		dir:      dir,
-		Proto:    protoPackage,
-		Base:     base,
-		Messages: messages,
-		Client:   role("client"),
-		Server:   role("server"),
-		Events:   role("events"),
-		Test:     role("test"),
+		program:   b.program(file),
+		dir:       dir,
+		Proto:     protoPackage,
+		Base:      base,
+		Messages:  messages,
+		Client:    role("client"),
+		Server:    role("server"),
+		Events:    role("events"),
+		Publisher: role("publisher"),
+		Test:      role("test"),
 	}
-	for _, made := range []GoPackage{pkg.Client, pkg.Server, pkg.Events, pkg.Test} {
+	for _, made := range []GoPackage{pkg.Client, pkg.Server, pkg.Events, pkg.Publisher, pkg.Test} {
 		b.claim(claimOfDir(made.Dir), file.Desc, "package %s", made.Path)
 	}
 	if !slices.ContainsFunc(b.module.Packages, func(other *Package) bool { return other.program == pkg.program }) {
@@ -424,6 +425,7 @@ func (b *builder) message(from *protogen.Message) *Message {
 		}
 		message.Fields = append(message.Fields, &Field{
 			Name:      name,
+			Number:    int(field.Desc.Number()),
 			ProtoName: string(field.Desc.Name()),
 			JSONName:  field.Desc.JSONName(),
 			Kind:      kindOf(field.Desc),

@@ -155,17 +155,20 @@ func (p GoPackage) String() string { return p.Path }
 
 // Package is a Go package of messages and services, and what is generated for it.
 type Package struct {
-	Program  *Program
-	Proto    string    // the proto package; may be empty
-	Base     string    // what the role packages are named after: "receiver" for receiverpb
-	Messages GoPackage // of protoc-gen-go and protoc-gen-go-grpc
-	Client   GoPackage // dials a server of the services
-	Server   GoPackage // registers implementations with a server
-	Events   GoPackage // the log of the event types
-	Test     GoPackage // runs a server in process, and tests it by its contract
-	Services []*Service
+	Program   *Program
+	Proto     string    // the proto package; may be empty
+	Base      string    // what the role packages are named after: "receiver" for receiverpb
+	Messages  GoPackage // of protoc-gen-go and protoc-gen-go-grpc
+	Client    GoPackage // dials a server of the services
+	Server    GoPackage // registers implementations with a server
+	Events    GoPackage // the log of the event types
+	Publisher GoPackage // stores events on the machine of a client, and sends them
+	Test      GoPackage // runs a server in process, and tests it by its contract
+	Services  []*Service
 	// EventTypes are the messages that the services take as events, or read.
 	EventTypes []*Event
+	// Publishes reports whether the package Publisher is made: code imports it, or all are.
+	Publishes bool
 
 	program string // name of its program
 	dir     string // of what is generated for it
@@ -488,6 +491,7 @@ func (m *Message) String() string { return m.FullName }
 // Field is a field of a message.
 type Field struct {
 	Name      string // as Go spells it in a literal of the message or its builder: "Xwho"
+	Number    int    // that identifies it on the wire
 	ProtoName string // as the proto spells it: "xwho"
 	JSONName  string // as JSON spells it: "xwho"
 	Kind      string // of its value: "string", "int32", "enum", "message"; of a map "map"
@@ -610,6 +614,42 @@ func (m *Method) Attributes() (all []string) {
 			if field.ProtoName == name && field.ProtoType == "map<string, string>" {
 				return append(all, fmt.Sprintf("Attributes: %q", name))
 			}
+		}
+	}
+	return all
+}
+
+// PublisherRPC returns what a publisher has to know of the RPC, as elements of a Go literal
+// of the runtime's publisher.RPC.
+func (m *Method) PublisherRPC() []string {
+	all := []string{fmt.Sprintf("Name: %q", "/"+m.Service.FullName+"/"+m.ProtoName)}
+	if streams := m.Streams(); streams != "" {
+		all = append(all, fmt.Sprintf("Streams: %q", streams))
+	}
+	if m.Holder != nil {
+		all = append(all, fmt.Sprintf("Holder: %d", m.Holder.Number))
+	}
+	if m.Many() {
+		all = append(all, "Many: true")
+	}
+	if id := m.Event.ID; id != nil && id.path == "" && id.Kind == "string" {
+		all = append(all, fmt.Sprintf("ID: %d", id.Number))
+	}
+	if stored := m.Reply.Duplicate; stored != nil && stored.Kind == "bool" && !stored.List {
+		all = append(all, fmt.Sprintf("Duplicate: %d", stored.Number))
+	}
+	return all
+}
+
+// PublisherAttributes returns what a publisher has to know of an event, as elements of a Go
+// literal of the runtime's publisher.Attributes.
+func (e *Event) PublisherAttributes() (all []string) {
+	for _, one := range []struct {
+		name string
+		role *Role
+	}{{"ID", e.ID}, {"Source", e.Source}, {"Type", e.Type}, {"Subject", e.Subject}} {
+		if one.role != nil {
+			all = append(all, one.name+": "+one.role.Expr("event"))
 		}
 	}
 	return all

@@ -74,8 +74,12 @@ func (m *Module) Traces() []Trace {
 func (m *Module) Record() Trace { return Trace{Path: RecordDir + "/program-*.txt"} }
 
 // Makes reports whether a run on a module may make a file: not in a folder of a program
-// where there are none, nor in one that deploys it where that is not wanted.
+// where there are none, nor in one that deploys it where that is not wanted, nor in the
+// package of a publisher that nothing imports.
 func Makes(m *Module, at string) bool {
+	if slices.ContainsFunc(m.Packages, func(p *Package) bool { return !p.Publishes && strings.HasPrefix(at, p.Publisher.Dir+"/") }) {
+		return false
+	}
 	return !slices.ContainsFunc(m.Programs, func(p *Program) bool {
 		return m.NoPrograms && (strings.HasPrefix(at, p.ServerDir()+"/") || strings.HasPrefix(at, p.ClientDir()+"/")) ||
 			m.NoDeploy && strings.HasPrefix(at, p.DeployDir()+"/")

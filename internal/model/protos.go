@@ -62,7 +62,7 @@ func (b *builder) protos(file *protogen.File) {
 
 // roles are what the packages that are generated for one of messages add to
 // its name.
-var roles = []string{"client", "server", "events", "test"}
+var roles = []string{"client", "server", "events", "publisher", "test"}
 
 // Generated reports whether a folder may be generated into, by its name: one of
 // a package's roles, or of a program's client.

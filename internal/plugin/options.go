@@ -49,6 +49,8 @@ type Options struct {
 	NoPrograms bool
 	// NoDeploy leaves out what deploys the programs.
 	NoDeploy bool
+	// AllPublishers makes the packages of publishers that no code of the module imports, too.
+	AllPublishers bool
 	// Templates is a folder of templates that are laid over ours, relative to
 	// the working folder; "" for none.
 	Templates string
@@ -114,6 +116,11 @@ var options = []option{
 		func(o *Options, _, value string) bool {
 			o.NoDeploy = value == "none"
 			return value == "all" || value == "none"
+		}},
+	{"publisher=imported|all", "all also makes packages of publishers that no code of the module imports, for the code of others",
+		func(o *Options, _, value string) bool {
+			o.AllPublishers = value == "all"
+			return value == "imported" || value == "all"
 		}},
 	{"templates=DIR", "lays a folder of your templates over ours",
 		func(o *Options, _, value string) bool {

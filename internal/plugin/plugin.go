@@ -64,6 +64,7 @@ func Run(request *pluginpb.CodeGeneratorRequest) (*Result, error) {
 	}
 	disk := keep.At(options.Root, gomod.Path(), options.Scaffold == ScaffoldAll)
 	disk.Join(target)
+	disk.Publish(target, options.AllPublishers)
 	if err := disk.KeepSchemas(target); err != nil {
 		return nil, err
 	}

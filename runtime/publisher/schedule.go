@@ -1,0 +1,479 @@
+package publisher
+
+import (
+	"container/heap"
+	"math/rand/v2"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/status"
+)
+
+// How long an event that could not be sent waits: at first and at most. Each wait is twice
+// as long as the one before, and up to a fifth longer or shorter. While the server does not
+// answer at all, nobody waits longer than mostAway.
+const (
+	firstWait = 100 * time.Millisecond
+	mostWait  = 30 * time.Second
+	mostAway  = 2 * time.Second
+)
+
+// A server that fails so many calls one after the other, and answers none, is away. Then a
+// few events at a time find out whether it is back.
+const (
+	maxFailures = 8
+	maxProbes   = 16
+)
+
+// schedule decides which event is sent when. Only its goroutine, send, uses it.
+type schedule struct {
+	subjects map[subjectKey][]*event // of which an event is on its way, and those that wait for it
+	delayed  delays
+	held     map[string]time.Time // sources that the server wants no event of before that
+
+	failures int       // calls that failed one after the other
+	pausedAt time.Time // when the pause began: a call that was made before does not make it longer
+	paused   time.Time // nothing is sent before that; zero: it is not paused
+	pauses   int       // one after the other
+	slowly   bool      // it is paused until somebody mends something
+	probing  bool      // the pause is over, and no event was sent since
+	underWay int       // events
+
+	loadMore chan struct{} // has an element if there may be room in memory
+	refusing []refusal     // to be written, before they are decided
+	decided  []*event      // in this round
+
+	awaySince time.Time // of the publisher's mutex
+}
+
+func newSchedule() *schedule {
+	return &schedule{subjects: map[subjectKey][]*event{}, held: map[string]time.Time{}, loadMore: make(chan struct{}, 1)}
+}
+
+// split is events that were sent together, and refused. One that is in a smaller one later
+// is no longer in this.
+type split struct {
+	route      *sender
+	size, left int
+	guilty     bool // whether one of them was refused
+}
+
+// answer is what came of a call.
+type answer struct {
+	events     []*event // with followers
+	began      time.Time
+	err        error
+	retryAfter time.Duration // 0: the server names none
+	duplicates int64
+}
+
+// delay is an event that waits.
+type delay struct {
+	event *event
+	until time.Time
+	away  bool // because the server is away
+}
+
+// delays is a heap, the first event to send at its top.
+type delays []delay
+
+func (d delays) Len() int           { return len(d) }
+func (d delays) Less(i, j int) bool { return d[i].until.Before(d[j].until) }
+func (d delays) Swap(i, j int)      { d[i], d[j] = d[j], d[i] }
+func (d *delays) Push(x any)        { *d = append(*d, x.(delay)) }
+func (d *delays) Pop() any {
+	last := (*d)[len(*d)-1]
+	(*d)[len(*d)-1] = delay{}
+	*d = (*d)[:len(*d)-1]
+	return last
+}
+
+// send sends what arrives, until the publisher stops.
+func (p *Publisher) send() {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	var spare inbox
+	for p.ctx.Err() == nil {
+		p.mu.Lock()
+		now, box := time.Now(), p.inbox
+		p.inbox = inbox{spare.arrived[:0], spare.answers[:0], false}
+		p.mu.Unlock()
+		if box.back && !p.slowly {
+			p.paused = now
+		}
+		for i := range box.answers {
+			p.take(now, &box.answers[i])
+		}
+		for _, e := range box.arrived {
+			p.add(e)
+		}
+		p.refuseAll(now)
+		p.decide()
+		p.release(now)
+		p.fill(now)
+		p.report.progress(now, p)
+		clear(box.arrived)
+		clear(box.answers)
+		spare = box
+		timer.Reset(p.nextLook(now))
+		select {
+		case <-p.wake:
+		case <-timer.C:
+		case <-p.ctx.Done():
+		}
+	}
+}
+
+// add has an event wait for that of its subject which is on its way, or sends it.
+func (p *Publisher) add(e *event) {
+	if e.route == nil {
+		p.refusing = append(p.refusing, refusal{e, status.Newf(codes.Unimplemented, "this program sends no events of the type %s", e.message)})
+		return
+	}
+	if p.refused.has(e) { // before this process began
+		p.decided = append(p.decided, e)
+		return
+	}
+	if e.subject == "" {
+		e.route.ready.push(e)
+		return
+	}
+	key := e.key()
+	waiting, busy := p.subjects[key]
+	if busy {
+		p.subjects[key] = append(waiting, e)
+		return
+	}
+	p.subjects[key] = nil
+	e.route.ready.push(e)
+}
+
+// follow has the next event of a subject sent, since one is decided.
+func (p *Publisher) follow(e *event) {
+	if e.subject == "" {
+		return
+	}
+	key := e.key()
+	waiting := p.subjects[key]
+	if len(waiting) == 0 {
+		delete(p.subjects, key)
+		return
+	}
+	next := waiting[0]
+	waiting[0] = nil
+	p.subjects[key] = waiting[1:]
+	next.route.ready.push(next)
+}
+
+// take takes the answer of a call.
+func (p *Publisher) take(now time.Time, a *answer) {
+	count := 0
+	for _, e := range a.events {
+		count += 1 + len(e.followers)
+	}
+	route := a.events[0].route
+	p.underWay -= count
+	route.done(a.events)
+	switch {
+	case a.err == nil:
+		p.succeeded(now)
+		for _, e := range a.events {
+			p.sent(e)
+		}
+		p.mu.Lock()
+		p.stats.Sent += int64(count)
+		p.stats.Duplicates += a.duplicates
+		p.stats.LastError = nil
+		p.mu.Unlock()
+	case isFinal(a.err, a.retryAfter > 0) && count > 1:
+		p.succeeded(now)
+		p.splitUp(a.events, count)
+	case isFinal(a.err, a.retryAfter > 0):
+		p.succeeded(now)
+		p.refusing = append(p.refusing, refusal{a.events[0], status.Convert(a.err)})
+	default:
+		p.failed(now, a, count)
+	}
+}
+
+// sent has the next event of a subject sent after one, and those that were sent with it,
+// which the service has acknowledged.
+func (p *Publisher) sent(e *event) {
+	p.decided = append(p.decided, e)
+	p.decided = append(p.decided, e.followers...)
+	e.followers = nil
+	p.follow(e)
+}
+
+// splitUp has events that were refused together sent in parts of half the size, and these
+// again, so that in the end only the guilty one is refused.
+func (p *Publisher) splitUp(events []*event, count int) {
+	together := &split{route: events[0].route, size: count, left: count}
+	for _, e := range events {
+		for _, follower := range e.followers {
+			follower.most, follower.split = count/2, together
+		}
+		e.most, e.split = count/2, together
+		p.unfollow(e)
+		e.route.ready.push(e)
+	}
+}
+
+// unfollow puts those that were sent with an event back to those that wait for it.
+func (p *Publisher) unfollow(e *event) {
+	if len(e.followers) > 0 {
+		p.subjects[e.key()] = append(e.followers, p.subjects[e.key()]...)
+		e.followers = nil
+	}
+}
+
+// isFinal reports whether a service would answer the same again, because it is the event
+// that it refuses. So does one that answers without saying when to try again that a request
+// is more than it takes: it is too large.
+func isFinal(err error, saysWhen bool) bool {
+	switch status.Code(err) {
+	case codes.InvalidArgument, codes.AlreadyExists, codes.OutOfRange:
+		return true
+	case codes.ResourceExhausted:
+		return !saysWhen
+	}
+	return false
+}
+
+// isSlow reports whether somebody has to mend something before a call can succeed: a key, a
+// permission, a server that does not have the RPC.
+func isSlow(err error) bool {
+	switch status.Code(err) {
+	case codes.Unauthenticated, codes.PermissionDenied, codes.Unimplemented, codes.FailedPrecondition, codes.NotFound:
+		return true
+	}
+	return false
+}
+
+// succeeded notes that the server has answered.
+func (p *Publisher) succeeded(now time.Time) {
+	wasAway := p.failures > 0
+	p.failures = 0
+	if !wasAway && p.pauses == 0 {
+		return
+	}
+	p.pauses, p.probing, p.paused = 0, false, time.Time{}
+	// It may have been away for long, and so may be what waits for it.
+	for i := range p.delayed {
+		if p.delayed[i].away {
+			p.delayed[i].until, p.delayed[i].away = now, false
+			p.delayed[i].event.tries = 0
+		}
+	}
+	heap.Init(&p.delayed)
+	p.mu.Lock()
+	p.awaySince = time.Time{}
+	p.mu.Unlock()
+	p.report.back(now)
+}
+
+// failed has events sent again later.
+func (p *Publisher) failed(now time.Time, a *answer, count int) {
+	slow := isSlow(a.err)
+	p.mu.Lock()
+	p.stats.Retries += int64(count)
+	p.stats.LastError = a.err
+	if p.awaySince.IsZero() {
+		p.awaySince = now
+	}
+	p.mu.Unlock()
+	p.report.failing(now, a.events[0], a.err)
+	away := a.retryAfter == 0
+	if away || status.Code(a.err) == codes.Unavailable {
+		p.failures++
+	}
+	if p.failures >= maxFailures || p.failures > 0 && p.conn.GetState() != connectivity.Ready {
+		if !a.began.Before(p.pausedAt) {
+			most := mostAway
+			if slow {
+				most = p.settings.slow
+			}
+			p.pausedAt, p.slowly = now, slow
+			p.paused = now.Add(max(a.retryAfter, jitter(min(most, firstWait<<min(p.pauses, 20)))))
+			p.pauses++
+			p.probing = true
+		}
+	}
+	for _, e := range a.events {
+		p.unfollow(e)
+		wait := jitter(min(mostWait, firstWait<<min(e.tries, 20)))
+		e.tries++
+		if a.retryAfter > 0 {
+			wait = a.retryAfter + jitter(a.retryAfter/8+firstWait/10)
+			if until := now.Add(a.retryAfter); until.After(p.held[e.source]) {
+				p.held[e.source] = until
+			}
+		}
+		heap.Push(&p.delayed, delay{e, now.Add(wait), away})
+	}
+}
+
+// jitter returns a duration that is up to a fifth longer or shorter.
+func jitter(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64()))
+}
+
+// release has events sent that have waited for long enough.
+func (p *Publisher) release(now time.Time) {
+	for len(p.delayed) > 0 && !p.delayed[0].until.After(now) {
+		e := heap.Pop(&p.delayed).(delay).event
+		e.route.ready.push(e)
+	}
+	for source, until := range p.held {
+		if !until.After(now) {
+			delete(p.held, source)
+		}
+	}
+}
+
+// nextLook returns after what time there is something to do though nothing happens.
+func (p *Publisher) nextLook(now time.Time) time.Duration {
+	next := time.Minute
+	if len(p.refusing) > 0 {
+		next = time.Second // the file could not be written
+	}
+	if len(p.delayed) > 0 {
+		next = min(next, p.delayed[0].until.Sub(now))
+	}
+	if !p.paused.IsZero() {
+		next = min(next, p.paused.Sub(now))
+	}
+	return max(next, time.Millisecond)
+}
+
+// fill sends as many events as may be under way.
+func (p *Publisher) fill(now time.Time) {
+	if p.paused.After(now) {
+		return
+	}
+	p.paused = time.Time{}
+	for _, s := range p.senders {
+		s.send(now)
+	}
+}
+
+// next returns the next event of a route that may be sent, nil if there is none.
+func (p *Publisher) nextOf(s *sender, now time.Time) *event {
+	for {
+		if p.probing && p.underWay >= maxProbes {
+			return nil
+		}
+		e := s.ready.pop()
+		if e == nil {
+			return nil
+		}
+		if until, held := p.held[e.source]; held && until.After(now) {
+			heap.Push(&p.delayed, delay{e, until.Add(jitter(firstWait)), false})
+			continue
+		}
+		return e
+	}
+}
+
+// decide notes which events are decided.
+func (p *Publisher) decide() {
+	if len(p.decided) == 0 {
+		return
+	}
+	p.mu.Lock()
+	for _, e := range p.decided {
+		size := e.size()
+		p.bytes -= size
+		p.spool.window -= size
+		e.record.left--
+		if e.record.left == 0 {
+			p.spool.removable = append(p.spool.removable, e.record.position)
+		}
+	}
+	p.pending -= int64(len(p.decided))
+	records := p.spool.records
+	for len(records) > 0 && records[0].left == 0 {
+		records[0] = nil
+		records = records[1:]
+	}
+	if p.spool.records = records; len(records) > 0 {
+		p.stats.Oldest = records[0].since
+	} else {
+		p.spool.records, p.stats.Oldest = nil, time.Time{}
+	}
+	p.makeRoom()
+	if p.changed != nil {
+		close(p.changed)
+		p.changed = nil
+	}
+	more := p.spool.behind && p.spool.window < p.settings.window/2
+	p.mu.Unlock()
+	for i, e := range p.decided {
+		if e.split != nil {
+			e.split.decide()
+		}
+		p.decided[i] = nil
+	}
+	p.decided = p.decided[:0]
+	if more {
+		signal(p.loadMore)
+	}
+}
+
+// decide notes that one of the events is decided. If all were taken in smaller parts, they
+// were too many.
+func (s *split) decide() {
+	if s.left--; s.left == 0 && !s.guilty {
+		s.route.most = max(1, min(s.route.most, s.size/2))
+	}
+}
+
+// watch has the scheduler look as soon as a connection is back.
+func (p *Publisher) watch() {
+	for state := p.conn.GetState(); p.conn.WaitForStateChange(p.ctx, state); {
+		if state = p.conn.GetState(); state == connectivity.Ready {
+			p.mu.Lock()
+			p.inbox.back = true
+			p.mu.Unlock()
+			signal(p.wake)
+		}
+		if state == connectivity.Idle {
+			p.conn.Connect()
+		}
+	}
+}
+
+// queue is events in the order in which they are to be sent.
+type queue struct {
+	events []*event
+	first  int
+}
+
+func (q *queue) push(e *event) {
+	if q.first > 0 && q.first == len(q.events) {
+		q.events, q.first = q.events[:0], 0
+	}
+	if q.first > 1024 && q.first > len(q.events)/2 {
+		n := copy(q.events, q.events[q.first:])
+		clear(q.events[n:])
+		q.events, q.first = q.events[:n], 0
+	}
+	q.events = append(q.events, e)
+}
+
+func (q *queue) pop() *event {
+	if q.first == len(q.events) {
+		return nil
+	}
+	e := q.events[q.first]
+	q.events[q.first] = nil
+	q.first++
+	return e
+}
+
+// unpop puts the event back that was popped last.
+func (q *queue) unpop(e *event) {
+	q.first--
+	q.events[q.first] = e
+}
