@@ -44,9 +44,10 @@ func run(ctx context.Context, args []string) error {
 	var access guard.Config
 	var httpPort web.Config
 	var opsPort ops.Config
+	var lanes server.Bulk // for many calls by one stream
 	refused := rejected.Config{Caller: guard.CallerName}
 	config, err := server.Parse("shop-server", args, os.Getenv, os.Stdout,
-		access.Flags, httpPort.Flags, opsPort.Flags, refused.Flags)
+		access.Flags, httpPort.Flags, opsPort.Flags, lanes.Flags, refused.Flags)
 	if err != nil {
 		return err
 	}
@@ -71,6 +72,7 @@ func run(ctx context.Context, args []string) error {
 		access.Option(),
 		httpPort.Option(),
 		opsPort.Option(),
+		lanes.Option(),
 		meter.Option(),
 		spans.Option(),
 		refused.Option(ctx),
