@@ -110,6 +110,10 @@ backup: ## make a backup of a log of 1 GB beside 50 commits a second, crash the 
 copy: ## copy a million events from a file to three NATS servers, under load, and back, killed five times (minutes)
 	EVENTLOG_COPY_EVENTS=1000000 $(GO) test -count=1 -timeout 60m -v -run ALogIsMovedToACluster ./runtime/eventlog/nats
 
+.PHONY: million
+million: plugins ## send a million lines to a generated server with its client, and again interrupted and resumed: rate, memory, exact count (minutes); LINES=100000 for fewer
+	MILLION=$(or $(LINES),1000000) $(GO) test -count=1 -timeout 60m -v -run AFileIsStoredOnce ./internal/acceptance
+
 .PHONY: exactly-once
 exactly-once: ## kill a sender, a generated service, a consumer and the nodes of a cluster: rows written = events stored = effects (15 minutes); KILLS=20 NODES=4 for fewer
 	ONCE_KILLS=$(or $(KILLS),100) $(GO) test -count=1 -timeout 10m -v ./internal/exactlyonce

@@ -24,8 +24,9 @@ var Go = Requirement{Path: "go", Version: "1.26.0", Least: "1.25.0"}
 var requirements = []Requirement{
 	{"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go", // as protovalidate requires it
 		"v1.36.12-20260825204119-511051f7f437.1", "v1.36.12-20260825204119-511051f7f437.1"},
-	{"buf.build/go/protovalidate", "v1.4.0", "v1.4.0"},   // older ones took 40 times as long for a message
-	{"connectrpc.com/connect/v2", "v2.0.2", "v2.0.2"},    // the first that is stable of those with untyped handlers
+	{"buf.build/go/protovalidate", "v1.4.0", "v1.4.0"}, // older ones took 40 times as long for a message
+	{"connectrpc.com/connect/v2", "v2.0.2", "v2.0.2"},  // the first that is stable of those with untyped handlers
+	{"github.com/HdrHistogram/hdrhistogram-go", "v1.4.0", "v1.2.0"},
 	{"github.com/google/uuid", "v1.6.0", "v1.6.0"},       // for NewV7
 	{"github.com/nats-io/nats.go", "v1.55.0", "v1.55.0"}, // older ones call it a closed connection if a request is cut off
 	{"github.com/parquet-go/parquet-go", "v0.32.0", "v0.32.0"},

@@ -25,7 +25,7 @@ func TestRequirements(t *testing.T) {
 	}{
 		{nil, []string{"google.golang.org/grpc", "google.golang.org/protobuf"}},
 		{plain, []string{"github.com/google/uuid", "go.yaml.in/yaml/v4", "golang.org/x/time", "google.golang.org/genproto/googleapis/rpc", "google.golang.org/grpc", "google.golang.org/protobuf"}},
-		{runtime.All(), paths(runtime.Requirements())},
+		{append(runtime.All(), runtime.Optional()...), paths(runtime.Requirements())},
 	} {
 		if got := paths(reached(t, test.imports...).Requirements()); !slices.Equal(got, test.want) {
 			t.Errorf("with %v it requires %v, want %v", test.imports, got, test.want)

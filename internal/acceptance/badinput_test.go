@@ -99,13 +99,13 @@ func TestServerRefusesToStart(t *testing.T) {
 		"unknown flag":             {[]string{"--colour"}, "-colour"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			refuses(t, "receiver-server", append([]string{"--addr", "localhost:0"}, test.args...), test.want)
+			refuses(t, "receiver-server", append([]string{"--addr", "localhost:0"}, test.args...), 1, test.want)
 		})
 	}
 }
 
-// TestClientReportsErrors checks that the client prints one line and exits with 1
-// within its timeout.
+// TestClientReportsErrors checks that the client prints one line and exits with 1, or 2
+// after a command line that can't be understood, within its timeout.
 func TestClientReportsErrors(t *testing.T) {
 	silent, err := net.Listen("tcp", "127.0.0.1:0") // accepts connections and never answers
 	if err != nil {
@@ -120,23 +120,24 @@ func TestClientReportsErrors(t *testing.T) {
 	free.Close()
 	for name, test := range map[string]struct {
 		args []string
+		code int
 		want string
 	}{
-		"no server":           {[]string{"receive", "--addr", nobody}, "connection refused"},
-		"a server that hangs": {[]string{"receive", "--addr", silent.Addr().String(), "--timeout", "1s"}, "within 1s"},
-		"malformed JSON":      {[]string{"receive", "--xcontext", `{"idfa":"idfa1",}`}, "--xcontext: line 1, column 17: "},
-		"not a number":        {[]string{"receive", "--xwhen", "noon"}, "--xwhen"},
-		"too large a number":  {[]string{"receive", "--xwhen", "4294967296"}, "--xwhen"},
-		"unknown flag":        {[]string{"receive", "--colour", "red"}, "-colour"},
-		"unknown command":     {[]string{"send"}, `no command "send"`},
-		"no command":          {nil, "no command given"},
+		"no server":           {[]string{"receive", "--addr", nobody}, 1, "connection refused"},
+		"a server that hangs": {[]string{"receive", "--addr", silent.Addr().String(), "--timeout", "1s"}, 1, "within 1s"},
+		"malformed JSON":      {[]string{"receive", "--xcontext", `{"idfa":"idfa1",}`}, 2, "--xcontext: line 1, column 17: "},
+		"not a number":        {[]string{"receive", "--xwhen", "noon"}, 2, "--xwhen"},
+		"too large a number":  {[]string{"receive", "--xwhen", "4294967296"}, 2, "--xwhen"},
+		"unknown flag":        {[]string{"receive", "--colour", "red"}, 2, "-colour"},
+		"unknown command":     {[]string{"send"}, 2, `no command "send"`},
+		"no command":          {nil, 2, "no command given"},
 	} {
-		t.Run(name, func(t *testing.T) { refuses(t, "receiver-client", test.args, test.want) })
+		t.Run(name, func(t *testing.T) { refuses(t, "receiver-client", test.args, test.code, test.want) })
 	}
 }
 
-// refuses checks that a program of the demo prints one line and exits with 1.
-func refuses(t *testing.T, program string, args []string, want string) {
+// refuses checks that a program of the demo prints one line and exits with a code.
+func refuses(t *testing.T, program string, args []string, code int, want string) {
 	t.Helper()
 	dir, err := demo()
 	if err != nil {
@@ -147,8 +148,8 @@ func refuses(t *testing.T, program string, args []string, want string) {
 	command := exec.CommandContext(ctx, filepath.Join(dir, program), args...)
 	command.Dir = t.TempDir()
 	output, err := command.CombinedOutput()
-	if command.ProcessState.ExitCode() != 1 {
-		t.Errorf("it ends with %v, want exit code 1", err)
+	if command.ProcessState.ExitCode() != code {
+		t.Errorf("it ends with %v, want exit code %d", err, code)
 	}
 	line := strings.TrimSuffix(string(output), "\n")
 	if !strings.HasPrefix(line, program+": ") || !strings.Contains(line, want) || strings.Contains(line, "\n") {

@@ -38,8 +38,9 @@ type Module struct {
 }
 
 // Parts are what the main of a server may leave out: HTTP beside gRPC, metrics, traces, queries
-// of the event log in SQL, its backups and copies, lanes for many calls, and the console.
-var Parts = []string{"http", "metrics", "traces", "sql", "backup", "bulk", "console"}
+// of the event log in SQL, its backups and copies, lanes for many calls, and the console; and
+// the main of a client: what it has besides a command for each RPC.
+var Parts = []string{"http", "metrics", "traces", "sql", "backup", "bulk", "console", "client"}
 
 // Has reports whether the main of a new server has a part.
 func (m *Module) Has(part string) bool { return slices.Contains(m.Parts, part) }
@@ -358,6 +359,18 @@ func (m *Method) NeedsEventID() bool {
 // ReadsEvents reports whether the client's command reads events from the standard
 // input and calls the RPC for each, or for batches of them if there are [Method.Many].
 func (m *Method) ReadsEvents() bool { return m.TakesEvents() && m.Streams() == "" }
+
+// IDField returns the path of the field with the event's id, in a request or an element of
+// its batch: "event.event_id". It is "" if no field has it.
+func (m *Method) IDField() string {
+	switch {
+	case !m.TakesEvents() || m.Event.ID == nil || strings.Contains(m.Event.ID.Path(), "["):
+		return ""
+	case m.Holder == nil || m.Many():
+		return m.Event.ID.Path()
+	}
+	return m.Holder.ProtoName + "." + m.Event.ID.Path()
+}
 
 // Param names the request, or what comes in a stream of them.
 func (m *Method) Param() string {

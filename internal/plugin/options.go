@@ -132,7 +132,7 @@ var options = []option{
 			o.Engines = strings.Split(value, "+")
 			return slices.Contains([]string{"sqlite+nats", "nats+sqlite", "sqlite"}, value)
 		}},
-	{"parts=http+metrics+traces+sql+backup+bulk+console|none", "which of these the main of a new server has; the lines in main decide afterwards",
+	{"parts=http+metrics+traces+sql+backup+bulk+console+client|none", "which of these the mains of a new server and client have; the lines in main decide afterwards",
 		func(o *Options, _, value string) (valid bool) {
 			if o.Parts = nil; value == "none" {
 				return true

@@ -14,10 +14,10 @@ import (
 // Call is a call of an RPC. [Unary], [ClientStream], [ServerStream] and [Bidi]
 // make one, each for its kind of RPC.
 type Call struct {
-	request      func() proto.Message // returns an empty request
-	manyRequests bool
-	manyReplies  bool
-	do           func(context.Context, exchange) iter.Seq2[proto.Message, error] // yields the replies as they arrive, and ends after an error
+	request, reply func() proto.Message // return empty ones
+	manyRequests   bool
+	manyReplies    bool
+	do             func(context.Context, exchange) iter.Seq2[proto.Message, error] // yields the replies as they arrive, and ends after an error
 }
 
 // Unary returns a call of an RPC with one request and one reply. The connection
@@ -28,7 +28,7 @@ func Unary[Client io.Closer, Request, Reply proto.Message](
 	call func(context.Context, Client, Request) (Reply, error),
 ) Call {
 	return Call{
-		request: empty[Request],
+		request: empty[Request], reply: empty[Reply],
 		do: func(ctx context.Context, x exchange) iter.Seq2[proto.Message, error] {
 			return func(yield func(proto.Message, error) bool) {
 				var c Client

@@ -31,7 +31,7 @@ const programVariable = "RUN_RECEIVER_CLIENT"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(programVariable) != "" {
-		os.Exit(Main("receiver-client", []Command{echo, stubborn, upload, watch, exchangeAll}))
+		os.Exit(Main("receiver-client", With([]Command{echo, stubborn, upload, watch, exchangeAll}, Completion)))
 	}
 	os.Exit(m.Run())
 }
@@ -261,7 +261,8 @@ func TestProcess(t *testing.T) {
 	}{
 		{"help", 0, "Usage: receiver-client COMMAND [flags]\n", ""},
 		{"echo --json --addr " + serve(t, mirror), 0, `{"username":"",`, ""},
-		{"", 1, "", "receiver-client: no command given (run 'receiver-client help')\n"},
+		{"", 2, "", "receiver-client: no command given (run 'receiver-client help')\n"},
+		{"echo --nothing", 2, "", "receiver-client: echo: flag provided but not defined: -nothing (run 'receiver-client help echo')\n"},
 		{"echo --addr " + hostile, 1, "", "receiver-client: echo: Internal: two\\nlines\\x1b[31m\n"},
 	} {
 		t.Run(test.args, func(t *testing.T) {

@@ -77,7 +77,8 @@ func (c Command) help(env Env) error {
 		describe(&text, f.Name, valueOf(fields[i]), f.Doc)
 	}
 	set := flag.NewFlagSet(c.Name, flag.ContinueOnError)
-	new(parsed).define(set, env, c)
+	p := new(parsed)
+	p.define(set, env, c)
 	general := func(title string, names []string) {
 		fmt.Fprintf(&text, "\n%s:\n", title)
 		for _, name := range names {
@@ -87,6 +88,9 @@ func (c Command) help(env Env) error {
 	}
 	general("General flags", c.general())
 	general("Authentication", c.accessFlags().list())
+	if extend != nil {
+		extend.help(p, general)
+	}
 	return write(env.Stdout, text.String())
 }
 

@@ -367,7 +367,7 @@ func TestAReplyThatCannotBeReadIsShownRaw(t *testing.T) {
 	}
 	var out bytes.Buffer
 	for _, reply := range []proto.Message{first, second} {
-		if err := printReply(&out, &replies, reply, true, true); err != nil {
+		if err := (&parsed{json: true}).printReply(&out, &replies, reply, true); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,3 +1,5 @@
+//runtime:with command.ServerStream command.ClientStream command.Bidi
+
 package command
 
 import (
@@ -25,7 +27,7 @@ func ServerStream[
 	open func(context.Context, Client, Request) (Stream, error),
 ) Call {
 	return Call{
-		request:     empty[Request],
+		request: empty[Request], reply: empty[Reply],
 		manyReplies: true,
 		do: streaming(dial, func(ctx context.Context, c Client, x exchange) (stream, error) {
 			request, err := x.requests()

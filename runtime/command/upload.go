@@ -29,7 +29,7 @@ func ClientStream[
 	open func(context.Context, Client) (Stream, error),
 ) Call {
 	return Call{
-		request:      empty[Request],
+		request: empty[Request], reply: empty[Reply],
 		manyRequests: true,
 		do: streaming(dial, func(ctx context.Context, c Client, _ exchange) (stream, error) {
 			s, err := open(ctx, c)
@@ -65,7 +65,7 @@ func Bidi[
 	open func(context.Context, Client) (Stream, error),
 ) Call {
 	return Call{
-		request:      empty[Request],
+		request: empty[Request], reply: empty[Reply],
 		manyRequests: true,
 		manyReplies:  true,
 		do: streaming(dial, func(ctx context.Context, c Client, _ exchange) (stream, error) {

@@ -18,6 +18,8 @@ func init() {
 		command.Command{
 			Service: "clickstream.v1.ClickstreamService",
 			Name:    "publish",
+			RPC:     "Publish",
+			ID:      "event.event_id",
 			Doc:     "Publish stores one event, and acknowledges it.",
 			Event:   true,
 			Reads:   true,
@@ -31,6 +33,8 @@ func init() {
 		command.Command{
 			Service: "clickstream.v1.ClickstreamService",
 			Name:    "publish-batch",
+			RPC:     "PublishBatch",
+			ID:      "event_id",
 			Doc:     "PublishBatch stores all events of a batch or none, as browsers send them when a page is left.",
 			Event:   true,
 			Batch:   "events",
@@ -44,6 +48,8 @@ func init() {
 		command.Command{
 			Service: "clickstream.v1.ClickstreamService",
 			Name:    "publish-stream",
+			RPC:     "PublishStream",
+			ID:      "event.event_id",
 			Doc:     "PublishStream stores events as they arrive, and acknowledges all at the end: an import.",
 			Event:   true,
 			Flags: []command.Flag{
@@ -56,6 +62,8 @@ func init() {
 		command.Command{
 			Service: "clickstream.v1.ClickstreamService",
 			Name:    "relay",
+			RPC:     "Relay",
+			ID:      "event.event_id",
 			Doc:     "Relay stores events as they arrive, and acknowledges each: for a collector that deletes what is acknowledged from its own disk.",
 			Event:   true,
 			Flags: []command.Flag{

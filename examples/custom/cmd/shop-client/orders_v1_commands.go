@@ -18,6 +18,8 @@ func init() {
 		command.Command{
 			Service: "shop.v1.Orders",
 			Name:    "report",
+			RPC:     "Report",
+			ID:      "event_id",
 			Doc:     "Stores what happened to an order.",
 			Reads:   true,
 			Flags: []command.Flag{
@@ -38,6 +40,8 @@ func init() {
 		command.Command{
 			Service: "shop.v1.Orders",
 			Name:    "report-all",
+			RPC:     "ReportAll",
+			ID:      "event_id",
 			Doc:     "Stores events as they arrive.",
 			Flags: []command.Flag{
 				{Name: "event-id", Field: "event_id", Doc: "Made once, by the sender."},

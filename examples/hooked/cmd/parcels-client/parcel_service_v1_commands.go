@@ -18,6 +18,8 @@ func init() {
 		command.Command{
 			Service: "parcels.v1.ParcelService",
 			Name:    "report-scan",
+			RPC:     "ReportScan",
+			ID:      "scan.event_id",
 			Doc:     "ReportScan stores that a parcel was scanned, and acknowledges it.",
 			Event:   true,
 			Reads:   true,

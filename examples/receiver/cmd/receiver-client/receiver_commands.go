@@ -18,6 +18,7 @@ func init() {
 		command.Command{
 			Service: "Receiver",
 			Name:    "receive",
+			RPC:     "receive",
 			Doc:     "Sends an Event to Receiver and prints the Reply.",
 			Event:   true,
 			Reads:   true,

@@ -27,9 +27,10 @@ type limits struct {
 	tailMemory  *memory // of what tails send
 	connections *connections
 	draining    context.Context
-	kinds       map[string]kind // of RPCs, by /service/method
-	slowAfter   time.Duration   // how long a message may bring nothing while others wait for its memory
-	peers       sync.Map        // from net.Addr, as gRPC knows a client, to *connection
+	kinds       map[string]kind   // of RPCs, by /service/method
+	unaries     map[string]*unary // those in which neither side streams, in the same way
+	slowAfter   time.Duration     // how long a message may bring nothing while others wait for its memory
+	peers       sync.Map          // from net.Addr, as gRPC knows a client, to *connection
 
 	keepsRefused bool // requests as they are received, for a keeper
 
@@ -50,7 +51,7 @@ type kind struct {
 func newLimits(config Config, notices *notices, draining context.Context) *limits {
 	return &limits{
 		config: config, notices: notices, memory: newMemory(config.MaxMemoryBytes), tailMemory: newMemory(config.MaxMemoryBytes),
-		draining: draining, kinds: map[string]kind{}, slowAfter: 2 * time.Second,
+		draining: draining, kinds: map[string]kind{}, unaries: map[string]*unary{}, slowAfter: 2 * time.Second,
 	}
 }
 
@@ -301,7 +302,7 @@ func (l *limits) bound(service Service, i interceptor, guards []Guard, observer 
 	desc.Methods, desc.Streams = nil, nil
 	for _, method := range service.Desc.Methods {
 		rpc := newUnary(i, newGate(service, method.MethodName, false, ours, guards, observer), method.Handler)
-		l.kinds[rpc.gate.call.Method] = kind{method: rpc.gate.call.Method}
+		l.kinds[rpc.gate.call.Method], l.unaries[rpc.gate.call.Method] = kind{method: rpc.gate.call.Method}, rpc
 		desc.Streams = append(desc.Streams, grpc.StreamDesc{
 			StreamName: method.MethodName,
 			Handler: func(impl any, stream grpc.ServerStream) error {

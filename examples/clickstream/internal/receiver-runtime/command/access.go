@@ -29,21 +29,22 @@ type accessFlags struct{ cert, key, token, header string }
 
 func (n accessFlags) list() []string { return []string{n.token, n.header, n.cert, n.key} }
 
-// accessFlags returns their names. Unlike other general flags they leave their name to
-// a field of the request that has it: scripts give it a value since before there were
-// these flags.
+// accessFlags returns their names.
 func (c Command) accessFlags() accessFlags {
-	name := func(name string) string {
-		free := name
-		for i := 1; slices.ContainsFunc(c.Flags, func(f Flag) bool { return f.Name == free }); i++ {
-			free = "client-" + name
-			if i > 1 {
-				free += fmt.Sprint(i)
-			}
+	return accessFlags{cert: c.free("tls-cert"), key: c.free("tls-key"), token: c.free("token-file"), header: c.free("header")}
+}
+
+// free returns a name for a flag, which leaves it to a field of the request that has it:
+// scripts give that a value since before there was this flag.
+func (c Command) free(name string) string {
+	free := name
+	for i := 1; slices.ContainsFunc(c.Flags, func(f Flag) bool { return f.Name == free }); i++ {
+		free = "client-" + name
+		if i > 1 {
+			free += fmt.Sprint(i)
 		}
-		return free
 	}
-	return accessFlags{cert: name("tls-cert"), key: name("tls-key"), token: name("token-file"), header: name("header")}
+	return free
 }
 
 // define adds the flags to a set.

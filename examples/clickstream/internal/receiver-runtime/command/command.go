@@ -7,7 +7,8 @@
 //
 // A command makes one call. Its flags set the fields of the request, and it
 // prints the reply on the standard output. An error is printed in one line on
-// the standard error, with nothing on the standard output and exit code 1.
+// the standard error, with nothing on the standard output and exit code 1. With
+// extensions, which main may give (see [With]), there are other commands and codes.
 //
 // A call with many requests reads them from the standard input, unless flags
 // describe one request. The input is protobuf JSON, one value after the other,
@@ -23,6 +24,8 @@ package command
 
 import (
 	"context"
+	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -47,6 +50,7 @@ type Command struct {
 	Event      bool   // whether the request has events whose id may come with the call, so that there is a flag --event-id
 	Flags      []Flag // without the flags that every command has
 	Call       Call
+	RPC, ID    string // the RPC, and the path of the field with the id of its event, or of an element of Batch
 	// Reads makes a command with one request read any number of them from the
 	// standard input, and make a call for each, if no flag is given and the input
 	// is a file or a pipe.
@@ -55,6 +59,8 @@ type Command struct {
 	// flag is not given, its elements are read from the standard input. Each call
 	// has those that have arrived, up to 500 or a megabyte.
 	Batch string
+
+	extended any // by [With]
 }
 
 // Env is the environment of a program: its arguments, variables and streams.
@@ -69,6 +75,18 @@ type Env struct {
 	// ([client.Token]), or what signs each call ([client.PerCall]). Those of the
 	// command line's flags come after them, and count where both say something.
 	Options []client.Option
+
+	plan any // of a measurement
+}
+
+// extend is what extensions do. It is nil in a module without.
+var extend *extending
+
+type extending struct {
+	run    func(ctx context.Context, env Env, commands []Command) error // as Run
+	define func(p *parsed, set *flag.FlagSet, env Env, c Command)       // adds flags
+	parsed func(p *parsed) error                                        // is called when flags have their values
+	help   func(p *parsed, section func(title string, flags []string))
 }
 
 // Main runs a program with the arguments, environment and streams of the process, and
@@ -83,6 +101,9 @@ func Main(program string, commands []Command, options ...client.Option) int {
 	env := Env{Program: program, Args: os.Args[1:], Getenv: os.Getenv, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Options: options}
 	if err := Run(ctx, env, commands); err != nil {
 		fmt.Fprintf(os.Stderr, "%s: %s\n", program, terminal.Text(err.Error()))
+		if coded := (interface{ ExitCode() int })(nil); errors.As(err, &coded) {
+			return coded.ExitCode()
+		}
 		return 1
 	}
 	return 0
@@ -99,6 +120,9 @@ func Main(program string, commands []Command, options ...client.Option) int {
 func Run(ctx context.Context, env Env, commands []Command) error {
 	if err := checkNames(commands); err != nil {
 		return err
+	}
+	if extend != nil {
+		return extend.run(ctx, env, commands)
 	}
 	if len(env.Args) == 0 {
 		return fmt.Errorf("no command given (run '%s help')", env.Program)

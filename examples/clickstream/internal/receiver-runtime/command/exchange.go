@@ -65,7 +65,7 @@ func (c Command) call(parent context.Context, env Env, p *parsed) error {
 		switch {
 		case failure == nil:
 			received++
-			err = printReply(env.Stdout, replies, reply, p.json, p.json || p.calls || c.Call.manyReplies)
+			err = p.printReply(env.Stdout, replies, reply, p.json || p.calls || c.Call.manyReplies)
 		case begun && c.Call.manyReplies && errors.Is(parent.Err(), context.Canceled):
 			return nil
 		default:

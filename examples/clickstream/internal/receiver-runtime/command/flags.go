@@ -4,6 +4,7 @@
 package command
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -62,6 +63,10 @@ type parsed struct {
 	ca       string
 	access   access
 
+	extended any                         // by extensions
+	instead  func(context.Context) error // runs the command in another way; nil for a call
+	printer  func(proto.Message) error   // prints a reply; nil for JSON
+
 	reads   bool          // whether requests, or the elements of batches, are read from the standard input
 	calls   bool          // whether each of them, or each batch, is a call of its own
 	request proto.Message // nil if it is read; what the elements are added to if they are
@@ -93,6 +98,9 @@ func (p *parsed) define(set *flag.FlagSet, env Env, c Command) {
 	set.BoolVar(&p.insecure, "insecure", false, "allow an unencrypted connection to another machine")
 	set.StringVar(&p.ca, "ca", "", "`FILE` of PEM certificates to trust instead of the system's")
 	p.access.define(set, env, c)
+	if extend != nil {
+		extend.define(p, set, env, c)
+	}
 }
 
 // variable returns the environment variable for a flag, such as RECEIVER_CLIENT_ADDR
@@ -161,11 +169,16 @@ func (c Command) parse(env Env, args []string) (*parsed, error) {
 	case set.NArg() > 0:
 		return nil, c.misused(env, unexpected(set.Arg(0)))
 	}
+	if extend != nil {
+		if err := extend.parsed(p); err != nil {
+			return nil, c.misused(env, err)
+		}
+	}
 	if err := p.check(); err != nil {
 		return nil, c.misused(env, err)
 	}
 	set.Visit(func(f *flag.Flag) { p.bounded = p.bounded || f.Name == "timeout" })
-	p.reads = standardInput != nil && standardInput.isRead(c, env, given)
+	p.reads = p.instead == nil && standardInput != nil && standardInput.isRead(c, env, given)
 	p.calls = p.reads && !c.Call.manyRequests
 	if p.reads && c.Batch == "" {
 		return p, nil
@@ -173,6 +186,9 @@ func (c Command) parse(env Env, args []string) (*parsed, error) {
 	p.request = c.Call.request()
 	if err := c.fill(p.request.ProtoReflect(), fields, given); err != nil {
 		return nil, err
+	}
+	if err := proto.CheckInitialized(p.request); err != nil && p.instead == nil { // it may have the rest
+		return nil, readableError(err)
 	}
 	return p, nil
 }
@@ -237,9 +253,6 @@ func (c Command) fill(request protoreflect.Message, fields []protoreflect.FieldD
 		if err := setField(request, fields[i], texts); err != nil {
 			return fmt.Errorf("--%s: %w", f.Name, err)
 		}
-	}
-	if err := proto.CheckInitialized(request.Interface()); err != nil {
-		return readableError(err)
 	}
 	return nil
 }

@@ -17,13 +17,15 @@ import (
 )
 
 // printReply prints a reply, raw if it is one of those that could not be read.
-func printReply(stdout io.Writer, replies *codec, reply proto.Message, asJSON, oneLine bool) error {
+func (p *parsed) printReply(stdout io.Writer, replies *codec, reply proto.Message, oneLine bool) error {
 	var text string
 	var err error
 	if raw, ok := replies.take(reply); ok {
 		text, err = rawLine(reply, raw.data, raw.reason)
+	} else if p.printer != nil {
+		return p.printer(reply)
 	} else {
-		text, err = format(reply, asJSON, oneLine)
+		text, err = format(reply, p.json, oneLine)
 	}
 	if err != nil {
 		return err

@@ -28,7 +28,7 @@ func ServerStream[
 	open func(context.Context, Client, Request) (Stream, error),
 ) Call {
 	return Call{
-		request:     empty[Request],
+		request: empty[Request], reply: empty[Reply],
 		manyReplies: true,
 		do: streaming(dial, func(ctx context.Context, c Client, x exchange) (stream, error) {
 			request, err := x.requests()

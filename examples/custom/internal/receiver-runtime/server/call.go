@@ -379,7 +379,7 @@ func (c *call) tooLong(err error) {
 func (c *call) decode(data mem.BufferSlice, into any) error {
 	message, ok := into.(proto.Message)
 	if !ok {
-		return codec.CodecV2.Unmarshal(data, into)
+		return codec.Unmarshal(data, into)
 	}
 	encoded := data.MaterializeToBuffer(mem.DefaultBufferPool())
 	defer encoded.Free()

@@ -89,7 +89,8 @@ type Server struct {
 	intercept   interceptor
 	guards      []Guard
 	observer    observer
-	ports       otherPorts // nil for none
+	ports       otherPorts                                                  // nil for none
+	lanes       func(*Server, Service, *grpc.ServiceDesc) *grpc.ServiceDesc // adds them; nil for none
 	bound       []boundService
 	credentials credentials.TransportCredentials // of the user; nil for those of the configuration
 
@@ -147,7 +148,7 @@ func Listen(config Config, options ...Option) (*Server, error) {
 	s := &Server{
 		config: config, log: withCall(cmp.Or(services.log, config.Logger(os.Stderr))), health: newWatchedHealth(),
 		services: services.served, alongside: services.alongside, guards: services.guards, credentials: services.credentials,
-		observer: services.observer, ports: services.ports,
+		observer: services.observer, ports: services.ports, lanes: services.lanes,
 	}
 	if err := errors.Join(s.checkCredentials(), services.checkGRPC(services.grpc)); err != nil {
 		return nil, err
@@ -216,8 +217,11 @@ func (s *Server) checkCredentials() error {
 // register adds a service, ours or one of the user's.
 func (s *Server) register(service Service, ours bool) {
 	desc := s.limits.bound(service, s.intercept, s.guards, s.observer, ours)
-	s.grpc.RegisterService(desc, service.Impl)
 	s.bound = append(s.bound, boundService{desc, service.Impl, service.RPCs})
+	if s.lanes != nil && !ours {
+		desc = s.lanes(s, service, desc)
+	}
+	s.grpc.RegisterService(desc, service.Impl)
 }
 
 // boundService is a service whose calls keep to the limits, and are all streams.

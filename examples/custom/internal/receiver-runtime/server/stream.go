@@ -125,13 +125,16 @@ func (s *boundedStream) holdTail(bytes int64) error {
 	got, err := l.take(s.call, l.tailMemory, s.call.of, missing, l.config.ReceiveTimeout)
 	switch {
 	case err == errNoMemory:
-		return status.Error(codes.ResourceExhausted, "other clients don't read what the server sends, which takes all the memory for that (--max-memory-bytes): try again later")
+		return errUnread
 	case err != nil:
 		return err
 	}
 	s.sending.held += got
 	return nil
 }
+
+// errUnread is the error of an answer for which there is no memory.
+var errUnread = status.Error(codes.ResourceExhausted, "other clients don't read what the server sends, which takes all the memory for that (--max-memory-bytes): try again later")
 
 // give gives back some of the memory. The lock is held.
 func (s *boundedStream) give(bytes int64) {

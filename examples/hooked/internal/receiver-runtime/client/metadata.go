@@ -27,7 +27,9 @@ func Header(name, value string) Option {
 // and its RPC, such as "/shop.v1.Orders/Place". The call is made with the context that
 // the function returns: it may have more metadata, or a deadline. If the function
 // returns an error, the call is not made and fails with that error. Tries of one call
-// have the same context. The functions of several options are called in their order.
+// have the same context. The functions of several options are called in their order. For
+// the many calls of an RPC that go by one stream, a lane, they are called when that is opened,
+// with the RPC of the calls.
 func PerCall(prepare func(ctx context.Context, rpc string) (context.Context, error)) Option {
 	return func(s *settings) { s.perCall = append(s.perCall, prepare) }
 }
@@ -97,8 +99,11 @@ func (s *settings) prepareUnary(ctx context.Context, rpc string, request, reply 
 	return call(ctx, rpc, request, reply, conn, options...)
 }
 
+// lane is what the name of a stream has after that of the RPC whose calls it brings.
+const lane = ".bulk"
+
 func (s *settings) prepareStream(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, rpc string, open grpc.Streamer, options ...grpc.CallOption) (grpc.ClientStream, error) {
-	ctx, err := s.prepare(ctx, rpc)
+	ctx, err := s.prepare(ctx, strings.TrimSuffix(rpc, lane))
 	if err != nil {
 		return nil, err
 	}

@@ -10,7 +10,10 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strconv"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -25,7 +28,8 @@ import (
 // the span of the call, if it is traced, or the span that the caller sent.
 //
 // Equal messages are stored as equal bytes, so an event that is sent again is
-// recognised as a duplicate.
+// recognised as a duplicate. How many were goes with the answer to the call, see
+// [DuplicatesKey].
 //
 // A message that some client could not read back is [ErrInvalid]: one in which
 // more than 99 messages are nested, or a Timestamp or Duration is out of its
@@ -50,11 +54,22 @@ func AppendMessages[M proto.Message](ctx context.Context, log Log, messages []M,
 		events[i].Traceparent = cmp.Or(events[i].Traceparent, ownTraceparent(message.ProtoReflect()), parent)
 	}
 	receipts, err := log.Append(ctx, events...)
+	duplicates := 0
 	for i := range min(len(receipts), len(events)) {
 		receipts[i].ID = events[i].ID
+		if receipts[i].Duplicate {
+			duplicates++
+		}
+	}
+	if duplicates > 0 { // fails outside a call, where nobody asks
+		_ = grpc.SetTrailer(ctx, metadata.Pairs(DuplicatesKey, strconv.Itoa(duplicates)))
 	}
 	return receipts, err
 }
+
+// DuplicatesKey is the key of a trailer of calls that append events: how many of them were
+// stored before, if any. It is there once for each append.
+const DuplicatesKey = "event-duplicates"
 
 // encode returns the bytes to store of a message, or an [ErrInvalid] if some client could
 // not read it back.

@@ -19,10 +19,17 @@ import (
 type received struct{ data mem.BufferSlice }
 
 // rawCodec is gRPC's own codec, except that it leaves a message as it is if that
-// is asked for.
+// is asked for, or if it is encoded already.
 type rawCodec struct{ encoding.CodecV2 }
 
 var codec = rawCodec{encoding.GetCodecV2("proto")}
+
+func (c rawCodec) Marshal(message any) (mem.BufferSlice, error) {
+	if encoded, ok := message.(mem.BufferSlice); ok {
+		return encoded, nil
+	}
+	return c.CodecV2.Marshal(message)
+}
 
 func (c rawCodec) Unmarshal(data mem.BufferSlice, into any) error {
 	raw, ok := into.(*received)

@@ -107,8 +107,9 @@ type services struct {
 	stats       []stats.Handler
 	guards      []Guard
 	observer    observer
-	ports       otherPorts                          // nil for none
-	keep        func(context.Context, *gate, error) // nil for none
+	ports       otherPorts                                                  // nil for none
+	keep        func(context.Context, *gate, error)                         // nil for none
+	lanes       func(*Server, Service, *grpc.ServiceDesc) *grpc.ServiceDesc // adds them; nil for none
 	invalid     []error
 	log         *slog.Logger                     // nil for the one that the configuration describes
 	credentials credentials.TransportCredentials // nil for the same reason

@@ -19,6 +19,8 @@ func init() {
 		command.Command{
 			Service: "comments.Meter",
 			Name:    "measure",
+			RPC:     "Measure",
+			ID:      "number",
 			Doc:     "Takes a measurement.",
 			Event:   true,
 			Reads:   true,
@@ -38,6 +40,7 @@ func init() {
 		command.Command{
 			Service: "comments.Meter",
 			Name:    "calibrate",
+			RPC:     "Calibrate",
 			Doc:     "Sends a Calibration to Meter and prints the Measured.",
 			Event:   true,
 			Reads:   true,

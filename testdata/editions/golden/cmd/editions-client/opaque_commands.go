@@ -19,6 +19,8 @@ func init() {
 		command.Command{
 			Service: "editions.Opaque",
 			Name:    "take",
+			RPC:     "Take",
+			ID:      "event_id",
 			Doc:     "Sends a PressEvent to Opaque and prints the Reply.",
 			Reads:   true,
 			Flags: []command.Flag{
@@ -34,6 +36,8 @@ func init() {
 		command.Command{
 			Service: "editions.Opaque",
 			Name:    "take-many",
+			RPC:     "TakeMany",
+			ID:      "event_id",
 			Doc:     "Sends Presses messages to Opaque and prints the Reply.",
 			Event:   true,
 			Flags: []command.Flag{
@@ -46,6 +50,8 @@ func init() {
 		command.Command{
 			Service: "editions.Opaque",
 			Name:    "get",
+			RPC:     "Get",
+			ID:      "event_id",
 			Doc:     "Sends a Presses to Opaque and prints the Reply.",
 			Event:   true,
 			Batch:   "presses",

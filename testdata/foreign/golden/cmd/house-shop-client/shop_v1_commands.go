@@ -21,6 +21,7 @@ func init() {
 		command.Command{
 			Service: "house.shop.v1.Shop",
 			Name:    "report",
+			RPC:     "Report",
 			Doc:     "Sends an Event to Shop and prints the Empty.",
 			Event:   true,
 			Reads:   true,
@@ -35,6 +36,7 @@ func init() {
 		command.Command{
 			Service: "house.shop.v1.Shop",
 			Name:    "report-own",
+			RPC:     "ReportOwn",
 			Doc:     "Sends an Event to Shop and prints the Empty.",
 			Event:   true,
 			Reads:   true,

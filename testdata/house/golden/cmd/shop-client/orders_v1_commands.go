@@ -19,6 +19,8 @@ func init() {
 		command.Command{
 			Service: "shop.v1.Orders",
 			Name:    "take",
+			RPC:     "Take",
+			ID:      "event_id",
 			Doc:     "Stores an order.",
 			Reads:   true,
 			Flags: []command.Flag{
@@ -35,6 +37,8 @@ func init() {
 		command.Command{
 			Service: "shop.v1.Orders",
 			Name:    "take-many",
+			RPC:     "TakeMany",
+			ID:      "event_id",
 			Doc:     "Sends a TakeManyRequest to Orders and prints the Reply.",
 			Event:   true,
 			Batch:   "events",

@@ -20,6 +20,7 @@ func init() {
 		command.Command{
 			Service: "kinds.v1.Intake",
 			Name:    "one",
+			RPC:     "One",
 			Doc:     "Sends a ClickEvent to Intake and prints the Reply.",
 			Event:   true,
 			Reads:   true,
@@ -35,6 +36,7 @@ func init() {
 		command.Command{
 			Service: "kinds.v1.Intake",
 			Name:    "held",
+			RPC:     "Held",
 			Doc:     "Sends a HeldRequest to Intake and prints the Reply.",
 			Event:   true,
 			Reads:   true,
@@ -48,6 +50,7 @@ func init() {
 		command.Command{
 			Service: "kinds.v1.Intake",
 			Name:    "batch",
+			RPC:     "Batch",
 			Doc:     "Sends a BatchRequest to Intake and prints the Reply.",
 			Event:   true,
 			Batch:   "events",
@@ -61,6 +64,7 @@ func init() {
 		command.Command{
 			Service: "kinds.v1.Intake",
 			Name:    "upload",
+			RPC:     "Upload",
 			Doc:     "Sends ClickEvent messages to Intake and prints the Reply.",
 			Event:   true,
 			Flags: []command.Flag{
@@ -75,6 +79,7 @@ func init() {
 		command.Command{
 			Service: "kinds.v1.Intake",
 			Name:    "upload-held",
+			RPC:     "UploadHeld",
 			Doc:     "Sends HeldRequest messages to Intake and prints the Empty.",
 			Event:   true,
 			Flags: []command.Flag{
@@ -87,6 +92,7 @@ func init() {
 		command.Command{
 			Service: "kinds.v1.Intake",
 			Name:    "upload-batches",
+			RPC:     "UploadBatches",
 			Doc:     "Sends BatchRequest messages to Intake and prints the Reply.",
 			Event:   true,
 			Flags: []command.Flag{
@@ -99,6 +105,7 @@ func init() {
 		command.Command{
 			Service: "kinds.v1.Intake",
 			Name:    "exchange",
+			RPC:     "Exchange",
 			Doc:     "Sends ClickEvent messages to Intake and prints each Reply.",
 			Event:   true,
 			Flags: []command.Flag{
@@ -113,6 +120,7 @@ func init() {
 		command.Command{
 			Service: "kinds.v1.Intake",
 			Name:    "exchange-batches",
+			RPC:     "ExchangeBatches",
 			Doc:     "Sends BatchRequest messages to Intake and prints each Empty.",
 			Event:   true,
 			Flags: []command.Flag{

@@ -19,6 +19,7 @@ func init() {
 		command.Command{
 			Service: "internal.aux.testdata.v1.Client",
 			Name:    "do",
+			RPC:     "Do",
 			Doc:     "Sends a LogEvent to Client and prints the Err.",
 			Event:   true,
 			Reads:   true,

@@ -19,6 +19,7 @@ func init() {
 		command.Command{
 			Service: "internal.aux.testdata.v1.Server",
 			Name:    "do",
+			RPC:     "Do",
 			Doc:     "Sends a ClientEvent to Server and prints the Err.",
 			Event:   true,
 			Reads:   true,

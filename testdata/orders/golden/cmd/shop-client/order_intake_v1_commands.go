@@ -19,6 +19,8 @@ func init() {
 		command.Command{
 			Service: "shop.v1.OrderIntake",
 			Name:    "take-order",
+			RPC:     "TakeOrder",
+			ID:      "event_id",
 			Doc:     "Takes one event.",
 			Reads:   true,
 			Flags: []command.Flag{

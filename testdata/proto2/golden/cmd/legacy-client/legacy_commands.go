@@ -32,6 +32,7 @@ func init() {
 		command.Command{
 			Service: "legacy.Legacy",
 			Name:    "send",
+			RPC:     "Send",
 			Doc:     "Sends LegacyEvent messages to Legacy and prints each Nothing.",
 			Event:   true,
 			Flags: []command.Flag{

@@ -19,6 +19,7 @@ func init() {
 		command.Command{
 			Service: "replies.v1.Intake",
 			Name:    "one",
+			RPC:     "One",
 			Doc:     "Sends a SaleEvent to Intake and prints the OneReply.",
 			Event:   true,
 			Reads:   true,
@@ -33,6 +34,7 @@ func init() {
 		command.Command{
 			Service: "replies.v1.Intake",
 			Name:    "held",
+			RPC:     "Held",
 			Doc:     "Sends a HeldRequest to Intake and prints the OptionalReply.",
 			Event:   true,
 			Reads:   true,
@@ -48,6 +50,7 @@ func init() {
 		command.Command{
 			Service: "replies.v1.Intake",
 			Name:    "batch",
+			RPC:     "Batch",
 			Doc:     "Sends a BatchRequest to Intake and prints the BatchReply.",
 			Event:   true,
 			Batch:   "events",
@@ -61,6 +64,7 @@ func init() {
 		command.Command{
 			Service: "replies.v1.Intake",
 			Name:    "batch-lists",
+			RPC:     "BatchLists",
 			Doc:     "Sends a BatchRequest to Intake and prints the ListsReply.",
 			Event:   true,
 			Batch:   "events",
@@ -74,6 +78,7 @@ func init() {
 		command.Command{
 			Service: "replies.v1.Intake",
 			Name:    "upload",
+			RPC:     "Upload",
 			Doc:     "Sends SaleEvent messages to Intake and prints the BatchReply.",
 			Event:   true,
 			Flags: []command.Flag{
@@ -87,6 +92,7 @@ func init() {
 		command.Command{
 			Service: "replies.v1.Intake",
 			Name:    "exchange",
+			RPC:     "Exchange",
 			Doc:     "Sends SaleEvent messages to Intake and prints each OneReply.",
 			Event:   true,
 			Flags: []command.Flag{
@@ -100,6 +106,7 @@ func init() {
 		command.Command{
 			Service: "replies.v1.Intake",
 			Name:    "exchange-batches",
+			RPC:     "ExchangeBatches",
 			Doc:     "Sends BatchRequest messages to Intake and prints each MarkedReply.",
 			Event:   true,
 			Flags: []command.Flag{

@@ -19,6 +19,8 @@ func init() {
 		command.Command{
 			Service: "rules.v1.Orders",
 			Name:    "place",
+			RPC:     "Place",
+			ID:      "event_id",
 			Doc:     "Sends an OrderEvent to Orders and prints the Placed.",
 			Reads:   true,
 			Flags: []command.Flag{
@@ -38,6 +40,8 @@ func init() {
 		command.Command{
 			Service: "rules.v1.Orders",
 			Name:    "place-all",
+			RPC:     "PlaceAll",
+			ID:      "event_id",
 			Doc:     "Sends a Batch to Orders and prints the Placed.",
 			Event:   true,
 			Batch:   "events",
@@ -51,6 +55,8 @@ func init() {
 		command.Command{
 			Service: "rules.v1.Orders",
 			Name:    "upload",
+			RPC:     "Upload",
+			ID:      "event_id",
 			Doc:     "Sends OrderEvent messages to Orders and prints the Placed.",
 			Flags: []command.Flag{
 				{Name: "event-id", Field: "event_id"},
@@ -69,6 +75,8 @@ func init() {
 		command.Command{
 			Service: "rules.v1.Orders",
 			Name:    "exchange",
+			RPC:     "Exchange",
+			ID:      "event_id",
 			Doc:     "Sends OrderEvent messages to Orders and prints each Placed.",
 			Flags: []command.Flag{
 				{Name: "event-id", Field: "event_id"},

@@ -30,6 +30,7 @@ func init() {
 		command.Command{
 			Service: "fleet.v2beta1.Devices",
 			Name:    "report",
+			RPC:     "Report",
 			Doc:     "Sends a Reading_StateEvent to Devices and prints the Ack.",
 			Event:   true,
 			Reads:   true,

@@ -8,5 +8,7 @@ import (
 )
 
 func main() {
-	os.Exit(command.Main("fleet-client", commands))
+	// What the program has besides the commands of its RPCs.
+	all := command.With(commands, command.Contexts, command.Output, command.Completion, command.From, command.Bench)
+	os.Exit(command.Main("fleet-client", all))
 }

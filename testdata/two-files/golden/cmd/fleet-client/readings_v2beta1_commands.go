@@ -19,6 +19,7 @@ func init() {
 		command.Command{
 			Service: "fleet.v2beta1.Readings",
 			Name:    "send",
+			RPC:     "Send",
 			Doc:     "Sends a ReadingEvent to Readings and prints the Ack.",
 			Event:   true,
 			Reads:   true,

@@ -1,0 +1,127 @@
+package command
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	testpb "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/metadata"
+)
+
+// configured runs a program with a folder for its configuration.
+func configured(t *testing.T, home string, variables map[string]string, args ...string) (string, error) {
+	t.Helper()
+	var out bytes.Buffer
+	env := Env{Program: "test-client", Args: args, Stdout: &out, Getenv: func(key string) string {
+		if key == "XDG_CONFIG_HOME" {
+			return home
+		}
+		return variables[key]
+	}}
+	err := Run(context.Background(), env, With([]Command{echo}, Contexts))
+	return out.String(), err
+}
+
+func TestContexts(t *testing.T) {
+	t.Parallel()
+	var tokens []string
+	server := func(ctx context.Context, _ *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+		tokens = append(tokens, strings.Join(metadata.ValueFromIncomingContext(ctx, "authorization"), ","))
+		return &testpb.SimpleResponse{}, nil
+	}
+	one, other := serve(t, server), serve(t, server)
+	home := t.TempDir()
+	token := writeFile(t, filepath.Join(home, "token"), "secret\n")
+	file := filepath.Join(home, "test-client", "config.yaml")
+	step := func(want string, args ...string) {
+		t.Helper()
+		out, err := configured(t, home, nil, args...)
+		if err != nil || out != want {
+			t.Fatalf("%s prints %q, %v; want %q", args, out, err, want)
+		}
+	}
+	step("", "context", "set", "dev", "--addr", one, "--token-file", token)
+	step("", "context", "set", "prod", "--addr", other)
+	step("   NAME  ADDR\n*  dev   "+one+"\n   prod  "+other+"\n", "context", "list")
+	step("", "context", "use", "prod")
+	step("prod:\n  addr: "+other+"\n", "context", "show")
+	step("dev:\n  addr: "+one+"\n  token-file: "+token+"\n", "context", "show", "dev")
+	if info, err := os.Stat(file); err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
+		t.Errorf("the file has mode %v, %v", info.Mode(), err)
+	}
+	call := func(want string, variables map[string]string, args ...string) {
+		t.Helper()
+		tokens = nil
+		if _, err := configured(t, home, variables, append([]string{"echo"}, args...)...); err != nil {
+			t.Fatalf("%s: %v", args, err)
+		}
+		if len(tokens) != 1 || tokens[0] != want {
+			t.Errorf("%s sends %q, want %q", args, tokens, want)
+		}
+	}
+	call("", nil)
+	call("Bearer secret", nil, "--context", "dev")
+	call("Bearer secret", map[string]string{"TEST_CLIENT_CONTEXT": "dev"})
+	call("Bearer secret", nil, "--context", "dev", "--addr", one)
+	call("", nil, "--context", "dev", "--addr", other) // nobody else gets the token
+	call("", map[string]string{"TEST_CLIENT_ADDR": other, "TEST_CLIENT_CONTEXT": "dev"})
+	call("mine", nil, "--context", "dev", "--header", "authorization=mine")
+	step("", "context", "delete", "dev")
+	step(`{"current":"prod","contexts":{"prod":{"addr":"`+other+`"}}}`+"\n", "context", "list", "--json")
+}
+
+func TestWrongConfigurations(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"contexts:\n  dev:\n    adr: x\n":                          `:3: unknown key "adr": want one of addr, ca,`,
+		"current: dev\nkontexts: {}\n":                             `:2: unknown key "kontexts": want current or contexts`,
+		"contexts:\n  dev:\n    addr: x\n    addr: y\n":            ":4: addr is in line 3, too",
+		"contexts:\n  dev:\n    insecure: maybe\n":                 ":3: insecure: want true or false",
+		"contexts:\n  dev:\n    addr: [x]\n":                       ":3: addr: want one value",
+		"contexts: dev\n":                                          ":1: want lines with the names of contexts",
+		"current: dev\n":                                           `no context "dev" in `,
+		"a: b: c\n":                                                ":1: it can't be read as YAML",
+		"contexts:\n  dev: {addr: x, insecure: true, ca: y.pem}\n": "",
+	} {
+		home := t.TempDir()
+		file := writeFile(t, filepath.Join(home, "config.yaml"), text)
+		_, err := configured(t, home, map[string]string{"TEST_CLIENT_CONFIG": file}, "echo")
+		if want == "" {
+			continue
+		}
+		if err == nil || !strings.Contains(err.Error(), want) || exitCode(err) != exitMisused {
+			t.Errorf("%q: %v, want %s", text, err, want)
+		}
+	}
+	home := t.TempDir()
+	open := writeFile(t, filepath.Join(home, "config.yaml"), "contexts: {}\n")
+	if runtime.GOOS != "windows" {
+		if err := os.Chmod(open, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := configured(t, home, nil, "echo", "--config", open); err == nil || !strings.Contains(err.Error(), "chmod 600") {
+			t.Errorf("a file that others can write: %v", err)
+		}
+	}
+	for args, want := range map[string]string{
+		"context use none":                         `no context "none"`,
+		"context set x":                            "needs --addr",
+		"context set x --addr y --tls-cert z":      "belong together",
+		"context set x --addr y --insecure --ca z": "excludes",
+		"context rename x":                         `context has no "rename"`,
+		"context use":                              "want one name",
+		"context show":                             "no context is the current one",
+		"echo --context none":                      `no context "none"`,
+		"echo --config " + home + "/none.yaml":     "no such file",
+	} {
+		if _, err := configured(t, t.TempDir(), nil, strings.Fields(args)...); !strings.Contains(fmt.Sprint(err), want) {
+			t.Errorf("%s: %v, want %s", args, err, want)
+		}
+	}
+}
