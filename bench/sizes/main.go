@@ -26,7 +26,7 @@ import (
 )
 
 func main() {
-	parts := flag.String("parts", "none,http,metrics,traces,sql,backup,bulk,http+metrics+traces+sql+backup+bulk", "values of the option parts, with commas between them")
+	parts := flag.String("parts", "none,http,metrics,traces,sql,backup,bulk,console,http+metrics+traces+sql+backup+bulk+console", "values of the option parts, with commas between them")
 	proto := flag.String("proto", "../examples/receiver/receiver.proto", "the proto of the service")
 	flag.Parse()
 	if err := measure(strings.Split(*parts, ","), *proto); err != nil {

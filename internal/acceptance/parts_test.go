@@ -3,6 +3,7 @@ package acceptance
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -116,14 +117,16 @@ message Reply { string message = 1; }
 		return string(text)
 	}
 	for _, request := range []string{"BankEvent", "Query"} {
-		all := generated(request, "http+metrics+traces+sql+backup+bulk")
-		for _, test := range []struct{ part, others, lines, words, block string }{
-			{"http", "metrics+traces+sql+backup+bulk", `httpPort web.Config|httpPort.Option()|/web"`, "httpPort.Flags, |, HTTP", ""},
-			{"metrics", "http+traces+sql+backup+bulk", `meter|/metrics"`, "", ""},
-			{"traces", "http+metrics+sql+backup+bulk", `spans|/traces"`, "", "traces.Start"},
-			{"sql", "http+metrics+traces+backup+bulk", "", ", operate.SQL", ""},
-			{"backup", "http+metrics+traces+sql+bulk", "", ", operate.Backup", ""},
-			{"bulk", "http+metrics+traces+sql+backup", "lanes server.Bulk|lanes.Option()", "lanes.Flags, ", ""},
+		parts := []string{"http", "metrics", "traces", "sql", "backup", "bulk", "console"}
+		all := generated(request, strings.Join(parts, "+"))
+		for i, test := range []struct{ lines, words, block string }{
+			{`httpPort web.Config|httpPort.Option()|/web"`, "httpPort.Flags, |, HTTP", ""},
+			{`meter|/metrics"`, "", ""},
+			{`spans|/traces"`, "", "traces.Start"},
+			{"", ", operate.SQL", ""},
+			{"", ", operate.Backup", ""},
+			{"lanes server.Bulk|lanes.Option()", "lanes.Flags, ", ""},
+			{`watched console.Config|watched.Log|watched.Option|/console"`, "watched.Flags, | the console,", ""},
 		} {
 			var kept strings.Builder
 			skip := 0
@@ -144,8 +147,9 @@ message Reply { string message = 1; }
 				}
 				kept.WriteString(line)
 			}
-			if want := generated(request, test.others); kept.String() != want {
-				t.Errorf("of %s, without the lines of %s main is\n%s\nwant\n%s", request, test.part, kept.String(), want)
+			others := strings.Join(slices.Delete(slices.Clone(parts), i, i+1), "+")
+			if want := generated(request, others); kept.String() != want {
+				t.Errorf("of %s, without the lines of %s main is\n%s\nwant\n%s", request, parts[i], kept.String(), want)
 			}
 		}
 	}

@@ -22,7 +22,7 @@ func TestAWrongOptionIsAnErrorThatSaysWhatIsRight(t *testing.T) {
 		"Ma.proto=":              `option "Ma.proto=" has no value: want MFILE.proto=IMPORT/PATH`,
 		"events=off,,top=1":      `option "top=1" is unknown: want one of `,
 
-		"parts=http,metrics":          `option "metrics" is unknown: parts are joined by +, as in parts=http+metrics+traces+sql+backup+bulk+client`,
+		"parts=http,metrics":          `option "metrics" is unknown: parts are joined by +, as in parts=http+metrics+traces+sql+backup+bulk+console+client`,
 		"engines=sqlite,nats":         `option "nats" is unknown: engines are joined by +, as in engines=sqlite+nats`,
 		"program=Otel":                `option "program=Otel": want program=NAME`,
 		"program=a/b":                 `option "program=a/b": want program=NAME`,

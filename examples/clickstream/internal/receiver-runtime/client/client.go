@@ -59,10 +59,7 @@ func Dial(ctx context.Context, target string, services []Service, options ...Opt
 		option(&settings)
 	}
 	credentials, err := settings.credentials()
-	if err != nil {
-		return nil, err
-	}
-	if err := settings.checkHeaders(); err != nil {
+	if err = errors.Join(err, settings.checkHeaders()); err != nil {
 		return nil, err
 	}
 	calls := []grpc.UnaryClientInterceptor{within, settings.prepareUnary, newRetrier(services).call}
@@ -86,6 +83,9 @@ func Dial(ctx context.Context, target string, services []Service, options ...Opt
 	conn, err := grpc.NewClient(name, append(dial, settings.dial...)...)
 	if err != nil {
 		return nil, fmt.Errorf("%q is not a target that gRPC can dial: %w", target, err)
+	}
+	if settings.later {
+		return conn, nil
 	}
 	if err := connect(ctx, conn, target, handshakes.seen); err != nil {
 		return nil, errors.Join(err, conn.Close())

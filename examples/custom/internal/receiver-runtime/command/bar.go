@@ -22,8 +22,8 @@ type bar struct {
 	prefix string
 	size   int64 // of the file; -1: that is not known
 
-	begin, shown time.Time
-	samples      []sample // of the last seconds
+	shown   time.Time
+	samples []sample // of the last seconds, the first when it began
 }
 
 type sample struct {
@@ -37,9 +37,10 @@ const (
 	lineEvery = 10 * time.Second
 )
 
-func newBar(env Env, prefix string, size int64) *bar {
-	b := &bar{out: env.Stderr, prefix: prefix, size: size, begin: time.Now()}
-	b.shown = b.begin
+// newBar returns a bar for what begins now, after what an earlier run did.
+func newBar(env Env, prefix string, size int64, t tally, offset int64) *bar {
+	b := &bar{out: env.Stderr, prefix: prefix, size: size, shown: time.Now()}
+	b.samples = []sample{{b.shown, t.Acknowledged + t.Refused, offset}}
 	if b.out == nil {
 		b.out = io.Discard
 	}
@@ -66,10 +67,11 @@ func (b *bar) show(now time.Time, t tally, offset int64) {
 		return
 	}
 	b.shown = now
-	b.samples = append(b.samples, sample{now, t.Acknowledged + t.Refused, offset})
-	if len(b.samples) > 25 {
-		b.samples = b.samples[1:]
-	}
+	defer func() {
+		if b.samples = append(b.samples, sample{now, t.Acknowledged + t.Refused, offset}); len(b.samples) > 25 {
+			b.samples = b.samples[1:]
+		}
+	}()
 	if b.width == nil {
 		fmt.Fprintf(b.out, "%s: %s\n", b.prefix, b.text(now, t, offset))
 		return
@@ -90,10 +92,7 @@ func (b *bar) show(now time.Time, t tally, offset int64) {
 
 // text returns what is shown.
 func (b *bar) text(now time.Time, t tally, offset int64) string {
-	first := sample{at: b.begin}
-	if len(b.samples) > 1 {
-		first = b.samples[0]
-	}
+	first := b.samples[0]
 	seconds := max(now.Sub(first.at).Seconds(), 1e-3)
 	rate := float64(t.Acknowledged+t.Refused-first.events) / seconds
 	text := fmt.Sprintf("%s events/s, %s acknowledged, %s duplicates, %s refused",
@@ -120,7 +119,7 @@ func (t tally) doubles() string {
 
 // end removes what is shown.
 func (b *bar) end() {
-	if b.width != nil && b.shown != b.begin {
+	if b.width != nil {
 		fmt.Fprint(b.out, "\r\x1b[K")
 	}
 }

@@ -189,7 +189,7 @@ type benchRun struct {
 
 // measure makes the calls.
 func (b *benchRun) measure(ctx context.Context, env Env, lane lane) {
-	shown := newBar(env, env.Program+": bench "+b.command.Name, -1)
+	shown := newBar(env, env.Program+": bench "+b.command.Name, -1, tally{}, 0)
 	begin := time.Now()
 	b.began = begin.Add(b.plan.warmUp)
 	until := b.began.Add(b.plan.duration)

@@ -235,7 +235,7 @@ func (f *from) run(ctx context.Context, patience time.Duration) error {
 // finish runs a feeder, shows and saves how far it is, and says what came of it.
 func (f *from) finish(ctx context.Context, feed *feeder, s *source, refused *refusedFile, now state) error {
 	begin, earlier := time.Now(), feed.live
-	shown := newBar(f.env, f.env.Program+": "+f.command.Name, s.size)
+	shown := newBar(f.env, f.env.Program+": "+f.command.Name, s.size, earlier, feed.at.Offset)
 	ended := make(chan error, 1)
 	go func() { ended <- feed.run(ctx) }()
 	ticker := time.NewTicker(barEvery)

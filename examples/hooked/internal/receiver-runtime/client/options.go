@@ -20,16 +20,16 @@ import (
 type Option func(*settings)
 
 type settings struct {
-	target    string
-	insecure  bool
-	rootCAs   string
-	cert, key string
-	tls       *tls.Config
-	once      bool
-	token     func(context.Context) (string, error) // nil for none
-	headers   []string                              // names and values
-	perCall   []func(context.Context, string) (context.Context, error)
-	dial      []grpc.DialOption
+	target      string
+	insecure    bool
+	rootCAs     string
+	cert, key   string
+	tls         *tls.Config
+	once, later bool                                  // each call is made once; the connection is made by the first
+	token       func(context.Context) (string, error) // nil for none
+	headers     []string                              // names and values
+	perCall     []func(context.Context, string) (context.Context, error)
+	dial        []grpc.DialOption
 }
 
 // Insecure allows an unencrypted connection to another machine. Without it only

@@ -4,6 +4,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"maps"
@@ -70,6 +71,7 @@ type answers struct {
 	full    []chunk   // messages, the first is next
 	current chunk     // the last one, which may get more
 	bytes   int       // of all
+	unread  int       // answers that wait for room
 	last    bool      // no further ones come
 	broken  bool      // the client gets no more
 }
@@ -84,7 +86,10 @@ const (
 	// A message of answers that has so much gets no more.
 	chunkBytes = smallMessage - 1<<10
 	// Answers wait with their replies while so much is not sent.
-	mostAnswers = 256 << 10
+	mostAnswers = 64 << 10
+	// laneWeight is how many calls a lane counts as: what it holds beside its calls may take
+	// that much memory.
+	laneWeight = 2
 )
 
 var pool = mem.DefaultBufferPool()
@@ -156,14 +161,25 @@ func (l *lane) receive() error {
 			}
 			return err
 		}
-		bytes := message.data.Materialize() // requests are parts of it
+		if message.data.Len() > bulk.MaxMessage {
+			message.data.Free()
+			return l.tooLong()
+		}
+		all := message.data.Materialize() // requests are parts of it
 		message.data.Free()
-		err := l.begin(bytes)
+		err := l.begin(all)
 		l.enqueue()
 		if err != nil {
 			return err
 		}
 	}
+}
+
+// tooLong notes that a message is too long, and returns the error for the client.
+func (l *lane) tooLong() error {
+	err := status.Errorf(codes.ResourceExhausted, "a message of calls is larger than %d bytes", bulk.MaxMessage)
+	l.stream.call.tooLong(err)
+	return err
 }
 
 // mostRead is how many calls join the queue at once.
@@ -178,9 +194,14 @@ func (l *lane) begin(message []byte) error {
 		if !batch.begun {
 			batch.begin(timeout)
 		}
+		if len(message) > smallMessage && len(frame.Request) < len(message)/2 {
+			frame.Request = bytes.Clone(frame.Request) // a call must not keep much more than it needs
+		}
 		l.taken++
 		batch.left.Add(1)
-		l.read = append(l.read, &laneCall{lane: l, batch: batch, frame: frame, refused: l.admit(&frame)})
+		c := &laneCall{lane: l, batch: batch, frame: frame}
+		c.refused = l.admit(c)
+		l.read = append(l.read, c)
 		if len(l.read) == mostRead {
 			l.enqueue()
 		}
@@ -210,8 +231,8 @@ func (l *lane) enqueue() {
 
 // admit counts a call as one under way, or returns why it can't be. It waits while others
 // of the lane may make room by ending.
-func (l *lane) admit(frame *bulk.CallFrame) error {
-	c := l.stream.call.of
+func (l *lane) admit(call *laneCall) error {
+	c, frame := l.stream.call.of, &call.frame
 	if l.stopping.Load() {
 		return errStopping
 	}
@@ -238,7 +259,11 @@ func (l *lane) admit(frame *bulk.CallFrame) error {
 		}
 		l.mu.Unlock()
 		if others == 0 {
-			return l.limits.enter(c, kind{})
+			err := l.limits.enter(c, kind{})
+			if err != nil {
+				call.trailer = metadata.Pairs("grpc-retry-pushback-ms", "100")
+			}
+			return err
 		}
 	}
 }
@@ -323,13 +348,14 @@ func (l *lane) answer(w *laneWorker, c *laneCall, more bool) (next *laneCall) {
 	size := len(answer.Reply) + len(answer.Status)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for l.bytes > 0 && l.bytes+size > mostAnswers && !l.broken {
-		l.sent.Wait()
-	}
+	l.waitToSend(size)
 	if l.broken {
 		l.limits.tailMemory.give(l.stream.call.of, held)
 	} else {
 		l.add(&answer, size, held)
+	}
+	if c.refused == nil {
+		l.limits.leave(c.of.of, kind{})
 	}
 	l.underWay--
 	if l.waits {
@@ -339,6 +365,39 @@ func (l *lane) answer(w *laneWorker, c *laneCall, more bool) (next *laneCall) {
 		return nil
 	}
 	return l.next(w)
+}
+
+// waitToSend waits until there is room for an answer. Meanwhile the lane counts as one whose
+// client does not read, and can be closed for others. The lock is held.
+func (l *lane) waitToSend(size int) {
+	full := func() bool { return l.bytes > 0 && l.bytes+size > mostAnswers && !l.broken }
+	if !full() {
+		return
+	}
+	if l.unread++; l.unread == 1 {
+		l.stream.call.reads(false)
+	}
+	for full() {
+		l.sent.Wait()
+	}
+	if l.unread--; l.unread == 0 {
+		l.stream.call.reads(true)
+	}
+}
+
+// reads notes whether the client reads what a call sends that goes on.
+func (c *call) reads(is bool) {
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	if _, ok := c.of.calls[c.stream]; !ok || c.unread != is {
+		return
+	}
+	if !is {
+		c.becomeUnread()
+		return
+	}
+	c.unread = false
+	c.of.unread--
 }
 
 // leave tells the client that no further calls are taken. The lock is held.
@@ -520,7 +579,6 @@ func (c *laneCall) handle(w *laneWorker) {
 		c.mu.Lock()
 		c.over = true
 		c.mu.Unlock()
-		c.lane.limits.leave(c.of.of, kind{})
 		if !returned { // the handler has ended its goroutine
 			c.err = errInternal
 			c.lane.answer(w, c, false)

@@ -31,8 +31,8 @@ const (
 // be. An event is accepted only if the server would accept its dead letter.
 const deadLetterReserve = 8 << 10
 
-// Append implements [eventlog.Log]. A single event is sent as a message, several
-// as an atomic batch. Up to 8192 appends, with 64 MiB of events, may be in flight;
+// Append implements [eventlog.Log]. Several events are sent as an atomic batch. A single
+// event is sent as a message, or in a batch with others (see [groups]). Up to 8192 appends, with 64 MiB of events, may be in flight;
 // beyond that the error is [eventlog.ErrFull], at once.
 //
 // What the server does not acknowledge in time is sent again, and stored once. If
@@ -59,7 +59,14 @@ func (l *streamLog) Append(ctx context.Context, events ...eventlog.Event) ([]eve
 	if err := l.keepSchemas(ctx, events); err != nil {
 		return nil, err
 	}
-	if err := l.do(ctx, call.try); err != nil {
+	stored := false
+	if len(events) == 1 {
+		stored, err = l.storeGrouped(ctx, &call.entries[0])
+	}
+	if !stored && err == nil {
+		err = l.do(ctx, call.try)
+	}
+	if err != nil {
 		return nil, err
 	}
 	l.extendSchemas(ctx, call.entries)
@@ -108,6 +115,7 @@ type appendCall struct {
 type entry struct {
 	event       *eventlog.Event
 	message     *nats.Msg
+	size        int               // of the message
 	original    *entry            // the same event earlier in the append; nil if there is none
 	position    eventlog.Position // 0 until it is stored
 	isDuplicate bool
@@ -124,8 +132,8 @@ func (l *streamLog) newAppend(events []eventlog.Event) (*appendCall, error) {
 	for i := range events {
 		entry := &call.entries[i]
 		entry.event, entry.message = &events[i], l.message(&events[i])
-		if size := entry.message.Size(); int64(size) > limit {
-			return nil, &eventlog.Error{Kind: eventlog.ErrInvalid, Detail: fmt.Sprintf("event %d of %d has %d bytes with its headers, and the NATS server accepts %d (its max_payload, minus what a dead letter adds)", i+1, len(events), size, limit)}
+		if entry.size = entry.message.Size(); int64(entry.size) > limit {
+			return nil, &eventlog.Error{Kind: eventlog.ErrInvalid, Detail: fmt.Sprintf("event %d of %d has %d bytes with its headers, and the NATS server accepts %d (its max_payload, minus what a dead letter adds)", i+1, len(events), entry.size, limit)}
 		}
 		if known == nil {
 			continue
@@ -223,6 +231,9 @@ func (l *streamLog) markDuplicate(ctx context.Context, entry *entry, sequence ui
 	return nil
 }
 
+// batchHeaders are the headers by which a message belongs to a batch.
+var batchHeaders = [...]string{"Nats-Batch-Id", "Nats-Batch-Sequence", "Nats-Batch-Commit"}
+
 // storeBatch publishes events as one atomic batch. Once the server has all of them
 // it stores them at consecutive sequences, and acknowledges the last.
 func (l *streamLog) storeBatch(ctx context.Context, entries []*entry) error {
@@ -236,15 +247,23 @@ func (l *streamLog) storeBatch(ctx context.Context, entries []*entry) error {
 	begin, bytes := time.Now(), 0
 	last := len(entries) - 1
 	var ack acknowledgement
+	defer func() {
+		for _, entry := range entries {
+			for _, name := range batchHeaders {
+				delete(entry.message.Header, name)
+			}
+		}
+	}()
+	ids := []string{id}
 	for i, entry := range entries {
-		message := nats.Msg{Subject: entry.message.Subject, Data: entry.message.Data, Header: withHeaders(entry.message.Header,
-			"Nats-Batch-Id", id, "Nats-Batch-Sequence", strconv.Itoa(i+1))}
+		header := entry.message.Header
+		header[batchHeaders[0]], header[batchHeaders[1]] = ids, []string{strconv.Itoa(i + 1)}
 		var err error
 		if i < last {
-			err = l.conn.PublishMsg(&message)
+			err = l.conn.PublishMsg(entry.message)
 		} else {
-			message.Header["Nats-Batch-Commit"] = []string{"1"}
-			ack, err = l.publish(ctx, l.events, &message)
+			header[batchHeaders[2]] = []string{"1"}
+			ack, err = l.publish(ctx, l.events, entry.message)
 		}
 		if err != nil {
 			return err

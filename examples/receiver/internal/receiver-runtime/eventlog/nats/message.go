@@ -45,30 +45,32 @@ const (
 
 // message returns the message that stores an event. It shares the event's data.
 func (c *config) message(event *eventlog.Event) *nats.Msg {
-	header := nats.Header{
-		headerSpec:    {"1.0"},
-		headerID:      {escape(event.ID)},
-		headerType:    {escape(event.Type)},
-		headerSchema:  {escape(event.Schema)},
-		headerContent: {"application/protobuf"},
-
-		jetstream.MsgIDHeader:          {messageID(event)},
-		jetstream.ExpectedStreamHeader: {c.events},
-	}
-	if event.Source != "" {
-		header[headerSource] = []string{escape(event.Source)}
-	}
-	if event.Subject != "" {
-		header[headerSubject] = []string{escape(event.Subject)}
+	fields := [...]struct{ name, value string }{
+		{headerSpec, "1.0"},
+		{headerID, escape(event.ID)},
+		{headerSource, escape(event.Source)},
+		{headerType, escape(event.Type)},
+		{headerSubject, escape(event.Subject)},
+		{headerTime, ""},
+		{headerSchema, escape(event.Schema)},
+		{headerVersion, event.Version},
+		{headerContent, "application/protobuf"},
+		{headerTrace, event.Traceparent},
+		{jetstream.MsgIDHeader, messageID(event)},
+		{jetstream.ExpectedStreamHeader, c.events},
 	}
 	if !event.Time.IsZero() {
-		header[headerTime] = []string{event.Time.UTC().Format(time.RFC3339Nano)}
+		fields[5].value = event.Time.UTC().Format(time.RFC3339Nano)
 	}
-	if event.Version != "" {
-		header[headerVersion] = []string{event.Version}
-	}
-	if event.Traceparent != "" {
-		header[headerTrace] = []string{event.Traceparent}
+	// One allocation for all values, and room for the headers of a batch: a message for
+	// each event is half of what an append costs this process.
+	values := make([]string, 0, len(fields))
+	header := make(nats.Header, len(fields)+len(batchHeaders))
+	for _, field := range fields {
+		if field.value != "" {
+			values = append(values, field.value)
+			header[field.name] = values[len(values)-1 : len(values) : len(values)]
+		}
 	}
 	return &nats.Msg{Subject: c.subject(event), Header: header, Data: event.Data}
 }

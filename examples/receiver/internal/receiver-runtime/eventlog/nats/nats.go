@@ -76,6 +76,7 @@ type streamLog struct {
 	proving chan struct{}         // has an element while that happens
 
 	batches chan struct{} // has an element for each batch in flight
+	groups  groups
 
 	open  context.Context // ends when the log is closed
 	close context.CancelFunc

@@ -8,6 +8,9 @@
 //		return err
 //	}
 //	defer client.Close()
+//
+// Package shopv1publisher beside it stores events on this machine before it sends them. It is
+// generated once code of this module imports it, or with the option publisher=all.
 package shopv1client
 
 import (
