@@ -565,7 +565,7 @@ func TestAClientThatNeverReadsHarmsNoOther(t *testing.T) {
 		}
 	}()
 	last := int64(-1)
-	eventually(t, "the server handles no more", func() bool {
+	eventually(t, "the server handles no further ones", func() bool {
 		time.Sleep(100 * time.Millisecond)
 		before := last
 		last = handled.Load()

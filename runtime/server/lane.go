@@ -72,7 +72,7 @@ type answers struct {
 	bytes   int       // of all
 	unread  int       // answers that wait for room
 	last    bool      // no further ones come
-	broken  bool      // the client gets no more
+	broken  bool      // the client gets no further ones
 }
 
 // chunk is a message of answers.
@@ -82,7 +82,7 @@ type chunk struct {
 }
 
 const (
-	// A message of answers that has so much gets no more.
+	// A message of answers that has so much gets no further ones.
 	chunkBytes = smallMessage - 1<<10
 	// Answers wait with their replies while so much is not sent.
 	mostAnswers = 64 << 10
@@ -103,7 +103,7 @@ func newLane(l *limits, u *unary, impl any, stream *boundedStream) *lane {
 	return lane
 }
 
-// run handles calls until the client sends no more, or the lane is cut: when the server
+// run handles calls until the client sends no further ones, or the lane is cut: when the server
 // drains, or a guard ends within. Calls under way then end, and are answered.
 func (l *lane) run(within context.Context) error {
 	if err := l.stream.SendHeader(nil); err != nil { // by which the client knows that there is a lane
@@ -301,7 +301,7 @@ func (l *lane) close() {
 	l.idle = nil
 }
 
-// work handles calls until there are no more.
+// work handles calls until there is none.
 func (l *lane) work(w *laneWorker) {
 	l.mu.Lock()
 	l.roused = false
@@ -399,7 +399,7 @@ func (c *call) reads(is bool) {
 	c.of.unread--
 }
 
-// leave tells the client that no further calls are taken. The lock is held.
+// leave adds, for the client, that no further calls are taken. The lock is held.
 func (l *lane) leave() {
 	l.room(0)
 	before := len(*l.current.bytes)
