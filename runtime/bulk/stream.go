@@ -106,8 +106,8 @@ func (s *stream) end() (lost []*taken, brought bool) {
 	return s.after(0), s.brought
 }
 
-// after takes the calls that have no answer, from a number on: the stream takes no further ones. The
-// lock is held.
+// after takes the calls that have no answer, from a number on. The stream takes no further
+// ones. The lock is held.
 func (s *stream) after(last uint64) (calls []*taken) {
 	s.over = true
 	for _, number := range slices.Sorted(maps.Keys(s.pending)) {

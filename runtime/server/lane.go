@@ -7,6 +7,7 @@ import (
 	"context"
 	"io"
 	"maps"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -303,6 +304,9 @@ func (l *lane) close() {
 
 // work handles calls until there is none.
 func (l *lane) work(w *laneWorker) {
+	// The garbage collector halves a stack of which less than a quarter is used, and decoding
+	// the next request makes it grow again. With this it stays as large as calls need it.
+	var ballast [4 << 10]byte
 	l.mu.Lock()
 	l.roused = false
 	c := l.next(w)
@@ -311,6 +315,7 @@ func (l *lane) work(w *laneWorker) {
 		c.handle(w)
 		c = l.answer(w, c, true)
 	}
+	runtime.KeepAlive(&ballast)
 }
 
 // next waits for the next call; nil if there is none. The lock is held.
@@ -535,9 +540,10 @@ type laneCall struct {
 	lane    *lane
 	batch   *laneBatch
 	frame   bulk.CallFrame
-	refused error // why it is not handled
-	had     bool  // the handler has the request
-	of      call  // as limits know it
+	id      [1]string // as metadata has it
+	refused error     // why it is not handled
+	had     bool      // the handler has the request
+	of      call      // as limits know it
 	reply   any
 	err     error
 
@@ -555,7 +561,8 @@ func (c *laneCall) begin() (end context.CancelFunc) {
 		md := maps.Clone(l.metadata)
 		maps.Copy(md, c.frame.Metadata)
 		if c.frame.ID != "" {
-			md[eventid.Key] = []string{c.frame.ID}
+			c.id[0] = c.frame.ID
+			md[eventid.Key] = c.id[:1:1]
 		}
 		ctx = metadata.NewIncomingContext(ctx, md)
 	}
