@@ -586,6 +586,31 @@ func TestAClientThatNeverReadsHarmsNoOther(t *testing.T) {
 	eventually(t, "nothing is held", func() bool { return running.limits.calls.Load() == 0 && used(running.limits.tailMemory) == 0 })
 }
 
+func TestALaneOutlivesItsConnections(t *testing.T) {
+	config := free()
+	config.MaxConnectionAge, config.MaxConnectionAgeGrace = 300*time.Millisecond, 2*time.Second
+	var from sync.Map
+	running := serve(t, config, tested(&service{unary: func(ctx context.Context, _ *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+		p, _ := peer.FromContext(ctx)
+		from.Store(p.Addr.String(), true)
+		return &testpb.SimpleResponse{}, nil
+	}}), lanes())
+	lane := bulk.Open(dial(t, running.Addr()), unaryCall)
+	connections := func() (n int) {
+		from.Range(func(any, any) bool { n++; return true })
+		return n
+	}
+	eventually(t, "calls have come on three connections", func() bool {
+		for _, answer := range ask(t, lane, make([]bulk.Call, 50)...) {
+			if answer.Err != nil {
+				t.Fatal(answer.Err)
+			}
+		}
+		return connections() >= 3
+	})
+	_ = lane.Close()
+}
+
 func TestALaneThatIsNotReadMakesRoom(t *testing.T) {
 	config := free()
 	config.MaxCalls = 128

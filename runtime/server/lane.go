@@ -116,6 +116,10 @@ func (l *lane) run(within context.Context) error {
 		l.stopping.Store(context.Cause(until) == errStopping)
 		l.cut(context.Cause(until))
 	})()
+	// An old connection is closed when its grace is over, and so a lane must leave it before.
+	if config := l.limits.config; config.MaxConnectionAge > 0 && config.MaxConnectionAgeGrace > 0 {
+		defer time.AfterFunc(config.MaxConnectionAgeGrace/2, func() { l.cut(errOld) }).Stop()
+	}
 	var sender sync.WaitGroup
 	sender.Go(l.send)
 	err := l.receive()
@@ -131,6 +135,9 @@ func (l *lane) run(within context.Context) error {
 	sender.Wait()
 	return err
 }
+
+// errOld ends a lane whose client should open another one.
+var errOld = status.Error(codes.Unavailable, "the lane is as old as its connection allows: open another one")
 
 // cut makes the lane receive nothing more.
 func (l *lane) cut(why error) {
