@@ -565,7 +565,7 @@ func TestAClientThatNeverReadsHarmsNoOther(t *testing.T) {
 		}
 	}()
 	last := int64(-1)
-	eventually(t, "the server handles no more", func() bool {
+	eventually(t, "the server handles no further ones", func() bool {
 		time.Sleep(100 * time.Millisecond)
 		before := last
 		last = handled.Load()
@@ -584,6 +584,31 @@ func TestAClientThatNeverReadsHarmsNoOther(t *testing.T) {
 	leave()
 	<-sent
 	eventually(t, "nothing is held", func() bool { return running.limits.calls.Load() == 0 && used(running.limits.tailMemory) == 0 })
+}
+
+func TestALaneOutlivesItsConnections(t *testing.T) {
+	config := free()
+	config.MaxConnectionAge, config.MaxConnectionAgeGrace = 300*time.Millisecond, 2*time.Second
+	var from sync.Map
+	running := serve(t, config, tested(&service{unary: func(ctx context.Context, _ *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+		p, _ := peer.FromContext(ctx)
+		from.Store(p.Addr.String(), true)
+		return &testpb.SimpleResponse{}, nil
+	}}), lanes())
+	lane := bulk.Open(dial(t, running.Addr()), unaryCall)
+	connections := func() (n int) {
+		from.Range(func(any, any) bool { n++; return true })
+		return n
+	}
+	eventually(t, "calls have come on three connections", func() bool {
+		for _, answer := range ask(t, lane, make([]bulk.Call, 50)...) {
+			if answer.Err != nil {
+				t.Fatal(answer.Err)
+			}
+		}
+		return connections() >= 3
+	})
+	_ = lane.Close()
 }
 
 func TestALaneThatIsNotReadMakesRoom(t *testing.T) {

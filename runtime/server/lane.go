@@ -7,6 +7,7 @@ import (
 	"context"
 	"io"
 	"maps"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -72,7 +73,7 @@ type answers struct {
 	bytes   int       // of all
 	unread  int       // answers that wait for room
 	last    bool      // no further ones come
-	broken  bool      // the client gets no more
+	broken  bool      // the client gets no further ones
 }
 
 // chunk is a message of answers.
@@ -82,7 +83,7 @@ type chunk struct {
 }
 
 const (
-	// A message of answers that has so much gets no more.
+	// A message of answers that has so much gets no further ones.
 	chunkBytes = smallMessage - 1<<10
 	// Answers wait with their replies while so much is not sent.
 	mostAnswers = 64 << 10
@@ -103,7 +104,7 @@ func newLane(l *limits, u *unary, impl any, stream *boundedStream) *lane {
 	return lane
 }
 
-// run handles calls until the client sends no more, or the lane is cut: when the server
+// run handles calls until the client sends no further ones, or the lane is cut: when the server
 // drains, or a guard ends within. Calls under way then end, and are answered.
 func (l *lane) run(within context.Context) error {
 	if err := l.stream.SendHeader(nil); err != nil { // by which the client knows that there is a lane
@@ -115,6 +116,10 @@ func (l *lane) run(within context.Context) error {
 		l.stopping.Store(context.Cause(until) == errStopping)
 		l.cut(context.Cause(until))
 	})()
+	// An old connection is closed when its grace is over, and so a lane must leave it before.
+	if config := l.limits.config; config.MaxConnectionAge > 0 && config.MaxConnectionAgeGrace > 0 {
+		defer time.AfterFunc(config.MaxConnectionAgeGrace/2, func() { l.cut(errOld) }).Stop()
+	}
 	var sender sync.WaitGroup
 	sender.Go(l.send)
 	err := l.receive()
@@ -130,6 +135,9 @@ func (l *lane) run(within context.Context) error {
 	sender.Wait()
 	return err
 }
+
+// errOld ends a lane whose client should open another one.
+var errOld = status.Error(codes.Unavailable, "the lane is as old as its connection allows: open another one")
 
 // cut makes the lane receive nothing more.
 func (l *lane) cut(why error) {
@@ -301,8 +309,11 @@ func (l *lane) close() {
 	l.idle = nil
 }
 
-// work handles calls until there are no more.
+// work handles calls until there is none.
 func (l *lane) work(w *laneWorker) {
+	// The garbage collector halves a stack of which less than a quarter is used, and decoding
+	// the next request makes it grow again. With this it stays as large as calls need it.
+	var ballast [4 << 10]byte
 	l.mu.Lock()
 	l.roused = false
 	c := l.next(w)
@@ -311,6 +322,7 @@ func (l *lane) work(w *laneWorker) {
 		c.handle(w)
 		c = l.answer(w, c, true)
 	}
+	runtime.KeepAlive(&ballast)
 }
 
 // next waits for the next call; nil if there is none. The lock is held.
@@ -399,7 +411,7 @@ func (c *call) reads(is bool) {
 	c.of.unread--
 }
 
-// leave tells the client that no further calls are taken. The lock is held.
+// leave adds, for the client, that no further calls are taken. The lock is held.
 func (l *lane) leave() {
 	l.room(0)
 	before := len(*l.current.bytes)
@@ -535,9 +547,10 @@ type laneCall struct {
 	lane    *lane
 	batch   *laneBatch
 	frame   bulk.CallFrame
-	refused error // why it is not handled
-	had     bool  // the handler has the request
-	of      call  // as limits know it
+	id      [1]string // as metadata has it
+	refused error     // why it is not handled
+	had     bool      // the handler has the request
+	of      call      // as limits know it
 	reply   any
 	err     error
 
@@ -555,7 +568,8 @@ func (c *laneCall) begin() (end context.CancelFunc) {
 		md := maps.Clone(l.metadata)
 		maps.Copy(md, c.frame.Metadata)
 		if c.frame.ID != "" {
-			md[eventid.Key] = []string{c.frame.ID}
+			c.id[0] = c.frame.ID
+			md[eventid.Key] = c.id[:1:1]
 		}
 		ctx = metadata.NewIncomingContext(ctx, md)
 	}
