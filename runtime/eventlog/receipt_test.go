@@ -6,7 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
@@ -90,5 +92,46 @@ func TestTimesOfReplies(t *testing.T) {
 	}
 	if got := eventlog.Timestamp(at).AsTime(); !got.Equal(at) || eventlog.Timestamp(time.Time{}) != nil {
 		t.Errorf("timestamps %v and %v, want %v and none", got, eventlog.Timestamp(time.Time{}), at)
+	}
+}
+
+// answering is a call that keeps the trailer.
+type answering struct {
+	grpc.ServerTransportStream
+	trailer metadata.MD
+}
+
+func (a *answering) SetTrailer(md metadata.MD) error {
+	a.trailer = metadata.Join(a.trailer, md)
+	return nil
+}
+
+// How many events of a call were stored before goes with its answer.
+func TestDuplicatesGoWithTheAnswer(t *testing.T) {
+	log, err := eventlog.Open(t.Context(), "memory:")
+	if err != nil {
+		t.Fatal(err)
+	}
+	call := &answering{}
+	ctx := grpc.NewContextWithServerTransportStream(t.Context(), call)
+	store := func(ids ...string) {
+		t.Helper()
+		next := 0
+		_, err := eventlog.AppendMessages(ctx, log, slices.Repeat([]*durationpb.Duration{{}}, len(ids)), func(*durationpb.Duration) eventlog.Event {
+			next++
+			return eventlog.Event{ID: ids[next-1], Type: "t"}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	store("a", "b")
+	if got := call.trailer.Get(eventlog.DuplicatesKey); got != nil {
+		t.Errorf("without duplicates the answer has %q", got)
+	}
+	store("a", "b", "c")
+	store("c")
+	if got := call.trailer.Get(eventlog.DuplicatesKey); !slices.Equal(got, []string{"2", "1"}) {
+		t.Errorf("the answer has %q, want 2 and 1", got)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"time"
 
@@ -45,7 +46,7 @@ func (c Command) dialLane(ctx context.Context, env Env, p *parsed, concurrency i
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, p.timeout, p.late())
 	defer cancel()
-	conn, err := client.Dial(ctx, p.addr, nil, append(env.Options, p.options()...)...)
+	conn, err := client.Dial(ctx, p.addr, nil, slices.Concat(env.Options, p.options())...)
 	if err != nil {
 		return nil, p.callError(ctx, err)
 	}

@@ -4,7 +4,6 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"maps"
@@ -71,7 +70,6 @@ type answers struct {
 	full    []chunk   // messages, the first is next
 	current chunk     // the last one, which may get more
 	bytes   int       // of all
-	unread  int       // answers that wait for room
 	last    bool      // no further ones come
 	broken  bool      // the client gets no more
 }
@@ -86,10 +84,7 @@ const (
 	// A message of answers that has so much gets no more.
 	chunkBytes = smallMessage - 1<<10
 	// Answers wait with their replies while so much is not sent.
-	mostAnswers = 64 << 10
-	// laneWeight is how many calls a lane counts as: what it holds beside its calls may take
-	// that much memory.
-	laneWeight = 2
+	mostAnswers = 256 << 10
 )
 
 var pool = mem.DefaultBufferPool()
@@ -161,25 +156,14 @@ func (l *lane) receive() error {
 			}
 			return err
 		}
-		if message.data.Len() > bulk.MaxMessage {
-			message.data.Free()
-			return l.tooLong()
-		}
-		all := message.data.Materialize() // requests are parts of it
+		bytes := message.data.Materialize() // requests are parts of it
 		message.data.Free()
-		err := l.begin(all)
+		err := l.begin(bytes)
 		l.enqueue()
 		if err != nil {
 			return err
 		}
 	}
-}
-
-// tooLong notes that a message is too long, and returns the error for the client.
-func (l *lane) tooLong() error {
-	err := status.Errorf(codes.ResourceExhausted, "a message of calls is larger than %d bytes", bulk.MaxMessage)
-	l.stream.call.tooLong(err)
-	return err
 }
 
 // mostRead is how many calls join the queue at once.
@@ -194,14 +178,9 @@ func (l *lane) begin(message []byte) error {
 		if !batch.begun {
 			batch.begin(timeout)
 		}
-		if len(message) > smallMessage && len(frame.Request) < len(message)/2 {
-			frame.Request = bytes.Clone(frame.Request) // a call must not keep much more than it needs
-		}
 		l.taken++
 		batch.left.Add(1)
-		c := &laneCall{lane: l, batch: batch, frame: frame}
-		c.refused = l.admit(c)
-		l.read = append(l.read, c)
+		l.read = append(l.read, &laneCall{lane: l, batch: batch, frame: frame, refused: l.admit(&frame)})
 		if len(l.read) == mostRead {
 			l.enqueue()
 		}
@@ -231,8 +210,8 @@ func (l *lane) enqueue() {
 
 // admit counts a call as one under way, or returns why it can't be. It waits while others
 // of the lane may make room by ending.
-func (l *lane) admit(call *laneCall) error {
-	c, frame := l.stream.call.of, &call.frame
+func (l *lane) admit(frame *bulk.CallFrame) error {
+	c := l.stream.call.of
 	if l.stopping.Load() {
 		return errStopping
 	}
@@ -259,11 +238,7 @@ func (l *lane) admit(call *laneCall) error {
 		}
 		l.mu.Unlock()
 		if others == 0 {
-			err := l.limits.enter(c, kind{})
-			if err != nil {
-				call.trailer = metadata.Pairs("grpc-retry-pushback-ms", "100")
-			}
-			return err
+			return l.limits.enter(c, kind{})
 		}
 	}
 }
@@ -348,14 +323,13 @@ func (l *lane) answer(w *laneWorker, c *laneCall, more bool) (next *laneCall) {
 	size := len(answer.Reply) + len(answer.Status)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.waitToSend(size)
+	for l.bytes > 0 && l.bytes+size > mostAnswers && !l.broken {
+		l.sent.Wait()
+	}
 	if l.broken {
 		l.limits.tailMemory.give(l.stream.call.of, held)
 	} else {
 		l.add(&answer, size, held)
-	}
-	if c.refused == nil {
-		l.limits.leave(c.of.of, kind{})
 	}
 	l.underWay--
 	if l.waits {
@@ -365,39 +339,6 @@ func (l *lane) answer(w *laneWorker, c *laneCall, more bool) (next *laneCall) {
 		return nil
 	}
 	return l.next(w)
-}
-
-// waitToSend waits until there is room for an answer. Meanwhile the lane counts as one whose
-// client does not read, and can be closed for others. The lock is held.
-func (l *lane) waitToSend(size int) {
-	full := func() bool { return l.bytes > 0 && l.bytes+size > mostAnswers && !l.broken }
-	if !full() {
-		return
-	}
-	if l.unread++; l.unread == 1 {
-		l.stream.call.reads(false)
-	}
-	for full() {
-		l.sent.Wait()
-	}
-	if l.unread--; l.unread == 0 {
-		l.stream.call.reads(true)
-	}
-}
-
-// reads notes whether the client reads what a call sends that goes on.
-func (c *call) reads(is bool) {
-	c.of.mu.Lock()
-	defer c.of.mu.Unlock()
-	if _, ok := c.of.calls[c.stream]; !ok || c.unread != is {
-		return
-	}
-	if !is {
-		c.becomeUnread()
-		return
-	}
-	c.unread = false
-	c.of.unread--
 }
 
 // leave tells the client that no further calls are taken. The lock is held.
@@ -579,6 +520,7 @@ func (c *laneCall) handle(w *laneWorker) {
 		c.mu.Lock()
 		c.over = true
 		c.mu.Unlock()
+		c.lane.limits.leave(c.of.of, kind{})
 		if !returned { // the handler has ended its goroutine
 			c.err = errInternal
 			c.lane.answer(w, c, false)
