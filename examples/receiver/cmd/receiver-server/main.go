@@ -12,6 +12,7 @@ import (
 	"example.com/receiver/gen/receiverpb/receiverevents"
 	"example.com/receiver/gen/receiverpb/receiverserver"
 	"example.com/receiver/internal/receiver"
+	"example.com/receiver/internal/receiver-runtime/console"
 	"example.com/receiver/internal/receiver-runtime/eventlog"
 	"example.com/receiver/internal/receiver-runtime/guard"
 	"example.com/receiver/internal/receiver-runtime/metrics"
@@ -39,14 +40,15 @@ func run(ctx context.Context, args []string) error {
 			return guard.Keys("receiver-server", args[1:], os.Getenv, os.Stdout)
 		}
 	}
-	// Each of these has flags: for API keys and rates, HTTP, probes, and requests that are refused.
+	// Each of these has flags: for API keys and rates, HTTP, probes, the console, and requests that are refused.
 	var access guard.Config
 	var httpPort web.Config
 	var opsPort ops.Config
 	var lanes server.Bulk // for many calls by one stream
+	var watched console.Config
 	refused := rejected.Config{Caller: guard.CallerName}
 	config, err := server.Parse("receiver-server", args, os.Getenv, os.Stdout,
-		access.Flags, httpPort.Flags, opsPort.Flags, lanes.Flags, refused.Flags)
+		access.Flags, httpPort.Flags, opsPort.Flags, lanes.Flags, watched.Flags, refused.Flags)
 	if err != nil {
 		return err
 	}
@@ -63,6 +65,7 @@ func run(ctx context.Context, args []string) error {
 	meter := metrics.New()
 	log = eventlog.Observe(log, meter.Log(log))
 	log = eventlog.Observe(log, spans.Log())
+	log = watched.Log(log)
 	receiverService := receiver.New(receiverevents.New(log))
 	err = server.Run(ctx, config,
 		receiverserver.Receiver(receiverService),
@@ -75,6 +78,7 @@ func run(ctx context.Context, args []string) error {
 		meter.Option(),
 		spans.Option(),
 		refused.Option(ctx),
+		watched.Option(refused.Log),
 	)
 	return errors.Join(err, log.Close())
 }

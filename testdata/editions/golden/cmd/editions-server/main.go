@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/console"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/guard"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/metrics"
@@ -40,14 +41,15 @@ func run(ctx context.Context, args []string) error {
 			return guard.Keys("editions-server", args[1:], os.Getenv, os.Stdout)
 		}
 	}
-	// Each of these has flags: for API keys and rates, HTTP, probes, and requests that are refused.
+	// Each of these has flags: for API keys and rates, HTTP, probes, the console, and requests that are refused.
 	var access guard.Config
 	var httpPort web.Config
 	var opsPort ops.Config
 	var lanes server.Bulk // for many calls by one stream
+	var watched console.Config
 	refused := rejected.Config{Caller: guard.CallerName}
 	config, err := server.Parse("editions-server", args, os.Getenv, os.Stdout,
-		access.Flags, httpPort.Flags, opsPort.Flags, lanes.Flags, refused.Flags)
+		access.Flags, httpPort.Flags, opsPort.Flags, lanes.Flags, watched.Flags, refused.Flags)
 	if err != nil {
 		return err
 	}
@@ -64,6 +66,7 @@ func run(ctx context.Context, args []string) error {
 	meter := metrics.New()
 	log = eventlog.Observe(log, meter.Log(log))
 	log = eventlog.Observe(log, spans.Log())
+	log = watched.Log(log)
 	opaqueService := opaque.New(editionsevents.New(log))
 	err = server.Run(ctx, config,
 		editionsserver.Opaque(opaqueService),
@@ -76,6 +79,7 @@ func run(ctx context.Context, args []string) error {
 		meter.Option(),
 		spans.Option(),
 		refused.Option(ctx),
+		watched.Option(refused.Log),
 	)
 	return errors.Join(err, log.Close())
 }
