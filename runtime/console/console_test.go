@@ -73,11 +73,16 @@ type running struct {
 	client rulesv1.OrdersClient
 }
 
-// serve runs a server until the test ends.
+// serve runs a server with a log in memory until the test ends.
 func serve(t *testing.T, mode, opsAddr string, options ...server.Option) *running {
 	t.Helper()
+	return serveLog(t, servertest.Log(t), mode, opsAddr, options...)
+}
+
+func serveLog(t *testing.T, log eventlog.Log, mode, opsAddr string, options ...server.Option) *running {
+	t.Helper()
 	r := &running{config: &Config{Mode: mode}}
-	r.log = r.config.Log(servertest.Log(t))
+	r.log = r.config.Log(log)
 	refused := rejected.Config{URL: "sqlite:" + filepath.Join(t.TempDir(), "rejected.db")}
 	port := ops.Config{Addr: opsAddr}
 	config := server.Defaults("test")
