@@ -6,7 +6,7 @@ import { Letters } from "./letters.js";
 import { Refused, ask, bytes, cell, duration, element, fields, get, message, moment, number, setKey, text, time } from "./view.js";
 
 const by = (id) => document.getElementById(id);
-const mostRows = 200;
+const mostRows = 100;
 let state = null;
 
 // problem shows what went wrong with the view, "" for nothing.

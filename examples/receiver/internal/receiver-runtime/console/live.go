@@ -22,9 +22,10 @@ import (
 
 const (
 	// A browser gets a frame at most this often, with so many events at most: nobody reads
-	// more. Further ones are counted.
+	// more. Further ones are counted. The first frame may have as many as a page shows.
 	frameEvery = 200 * time.Millisecond
-	mostRows   = 50
+	mostRows   = 20
+	firstRows  = 100
 	// Of the log the console reads so many events within that time, which is 10,000 a
 	// second. Where more arrive, it goes on with the latest.
 	mostRead = 2000
@@ -95,6 +96,7 @@ type hub struct {
 // watcher is a browser.
 type watcher struct {
 	filter filter
+	most   int   // how many rows may wait
 	rows   []row // the latest that wait for a frame; the lock of the hub guards them
 	left   int64 // how many were left out
 	seen   int64 // how many arrived since the last frame, whether they are wanted or not
@@ -117,7 +119,7 @@ func (h *hub) add(f filter) (*watcher, error) {
 	if len(h.watchers) >= mostWatchers {
 		return nil, status.Errorf(codes.ResourceExhausted, "%d browsers watch this server already", mostWatchers)
 	}
-	w := &watcher{filter: f}
+	w := &watcher{filter: f, most: firstRows}
 	for i := range h.recent {
 		if f.wants(&h.recent[i]) {
 			w.put(h.recent[i].row)
@@ -148,9 +150,9 @@ func (h *hub) remove(w *watcher) {
 
 // put adds a row in place of the oldest that waits, if there are many.
 func (w *watcher) put(r row) {
-	if len(w.rows) == mostRows {
+	if len(w.rows) == w.most {
 		copy(w.rows, w.rows[1:])
-		w.rows = w.rows[:mostRows-1]
+		w.rows = w.rows[:w.most-1]
 		w.left++
 	}
 	w.rows = append(w.rows, r)
@@ -163,6 +165,9 @@ func (h *hub) take(w *watcher) frame {
 	f := frame{Rows: append([]row{}, w.rows...), Left: w.left, Seen: w.seen, Now: time.Now().UnixMilli()}
 	if h.err != nil {
 		f.Why = h.err.Error()
+	}
+	if len(w.rows) > 0 {
+		w.most = mostRows
 	}
 	w.rows, w.left, w.seen = nil, 0, 0
 	return f
