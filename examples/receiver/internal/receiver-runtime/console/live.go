@@ -27,8 +27,12 @@ const (
 	mostRows   = 20
 	firstRows  = 100
 	// Of the log the console reads so many events within that time, which is 10,000 a
-	// second. Where more arrive, it goes on with the latest.
-	mostRead = 2000
+	// second. Where more arrive, it goes on with the latest. While there are so many that
+	// it is busy, it looks now and then whether it still keeps up.
+	mostRead  = 2000
+	readFor   = 20 * time.Millisecond
+	busy      = 100
+	lookEvery = 2 * time.Second
 	// A filter first looks through the latest events that the console has read.
 	mostRecent = 500
 	// So many browsers may watch at once.
@@ -201,22 +205,28 @@ func (h *hub) read(ctx context.Context) {
 }
 
 // follow hands out what comes after a position, until more arrives than it may read. It
-// returns the last position that it has read.
+// returns the last position that it has read. It pauses again and again: what arrives
+// meanwhile is read at once, where a log would otherwise be asked for each commit.
 func (h *hub) follow(ctx context.Context, after eventlog.Position) (eventlog.Position, error) {
-	window, read := time.Now(), 0
+	begin := time.Now()
+	paused, read := begin, 0
 	for record, err := range h.log.Tail(ctx, from(after)) {
 		if err != nil {
 			return after, err
 		}
 		after = record.Position
 		h.hand(ctx, &record)
-		if read++; read < mostRead {
-			continue
-		}
-		if time.Since(window) < frameEvery {
+		if read++; read >= mostRead || read >= busy && time.Since(begin) > lookEvery {
 			return after, nil
 		}
-		window, read = time.Now(), 0
+		if time.Since(paused) < readFor {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(frameEvery - readFor):
+		}
+		paused, read = time.Now(), 0
 	}
 	return after, nil
 }
