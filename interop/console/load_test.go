@@ -99,7 +99,7 @@ func TestWatchingSlowsNobodyDown(t *testing.T) {
 		*sum += float64((s.cpu() - before).Milliseconds()) / float64(events) * 1000 / float64(turns)
 	}
 	s.load(t, time.Second) // warm up
-	b := browse(t)
+	b := browse(t, niced(t))
 	b.screen(1280, "light")
 	for range turns {
 		b.do(chromedp.Navigate("about:blank"))
@@ -125,7 +125,7 @@ func TestWatchingSlowsNobodyDown(t *testing.T) {
 	t.Logf("%d turns of %s, %d events a second offered: stored %.0f a second alone, %.0f with a browser (%.3f); 99 of 100 calls within %s alone, %s with a browser; the server takes %.0f ms of a core for 1,000 events alone, %.0f ms with a browser",
 		turns, lasts, offered, middle(alone), middle(watched), ratio, aloneMost[len(aloneMost)/2].Round(100*time.Microsecond), watchedMost[len(watchedMost)/2].Round(100*time.Microsecond),
 		aloneCPU, watchedCPU)
-	if os.Getenv("CONSOLE_LOAD") != "" && middle(alone) < 0.95*offered {
+	if os.Getenv("CONSOLE_LOAD") != "" && middle(alone) < 0.98*offered {
 		t.Skipf("no verdict: this machine stores only %.0f of %d events a second without a browser, so that whatever else runs on it counts; have it do nothing else", middle(alone), offered)
 	}
 	if os.Getenv("CONSOLE_LOAD") != "" && ratio < 0.95 {
