@@ -173,9 +173,9 @@ func TestAccessible(t *testing.T) {
 		width  int64
 		scheme string
 	}
-	screens := []screen{{360, "dark"}, {1280, "light"}}
+	screens := []screen{{360, "dark"}}
 	if !testing.Short() {
-		screens = append(screens, screen{360, "light"}, screen{1280, "dark"})
+		screens = append(screens, screen{360, "light"}, screen{1280, "dark"}, screen{1280, "light"})
 	}
 	look := func(name string) {
 		t.Helper()
@@ -215,6 +215,9 @@ func TestAccessible(t *testing.T) {
 // TestPublicConsoleAsksForAKey checks that a console which other machines reach shows nothing
 // without a key, and changes nothing with one for a single source.
 func TestPublicConsoleAsksForAKey(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short tests leave that to those of the package console")
+	}
 	path, err := program()
 	if err != nil {
 		t.Fatal(err)

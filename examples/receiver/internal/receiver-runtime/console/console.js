@@ -6,7 +6,7 @@ import { Letters } from "./letters.js";
 import { Refused, ask, bytes, cell, duration, element, fields, get, message, moment, number, setKey, text, time } from "./view.js";
 
 const by = (id) => document.getElementById(id);
-const mostRows = 200;
+const mostRows = 100;
 let state = null;
 
 // problem shows what went wrong with the view, "" for nothing.
@@ -173,10 +173,17 @@ function frame(f) {
     left += waiting.length - mostRows;
     waiting = waiting.slice(-mostRows);
   }
-  if (!document.hidden) requestAnimationFrame(draw);
+  // Where more arrives than anybody reads, drawing it more often would only cost time.
+  const wait = f.left > 0 ? drawn + drawEvery - Date.now() : 0;
+  if (!document.hidden && !drawing) drawing = setTimeout(draw, Math.max(0, wait));
 }
 
+const drawEvery = 700; // milliseconds
+let drawn = 0, drawing = 0;
+
 function draw() {
+  clearTimeout(drawing);
+  [drawn, drawing] = [Date.now(), 0];
   const span = arrivals.length > 1 ? Math.max(1000, arrivals[arrivals.length - 1][0] - arrivals[0][0]) : 1000;
   const seen = arrivals.slice(1).reduce((sum, [, n]) => sum + n, 0);
   const rate = (seen * 1000) / span;

@@ -22,12 +22,17 @@ import (
 
 const (
 	// A browser gets a frame at most this often, with so many events at most: nobody reads
-	// more. Further ones are counted.
+	// more. Further ones are counted. The first frame may have as many as a page shows.
 	frameEvery = 200 * time.Millisecond
-	mostRows   = 50
+	mostRows   = 20
+	firstRows  = 100
 	// Of the log the console reads so many events within that time, which is 10,000 a
-	// second. Where more arrive, it goes on with the latest.
-	mostRead = 2000
+	// second. Where more arrive, it goes on with the latest. While there are so many that
+	// it is busy, it looks now and then whether it still keeps up.
+	mostRead  = 2000
+	readFor   = 20 * time.Millisecond
+	busy      = 100
+	lookEvery = 2 * time.Second
 	// A filter first looks through the latest events that the console has read.
 	mostRecent = 500
 	// So many browsers may watch at once.
@@ -95,6 +100,7 @@ type hub struct {
 // watcher is a browser.
 type watcher struct {
 	filter filter
+	most   int   // how many rows may wait
 	rows   []row // the latest that wait for a frame; the lock of the hub guards them
 	left   int64 // how many were left out
 	seen   int64 // how many arrived since the last frame, whether they are wanted or not
@@ -117,7 +123,7 @@ func (h *hub) add(f filter) (*watcher, error) {
 	if len(h.watchers) >= mostWatchers {
 		return nil, status.Errorf(codes.ResourceExhausted, "%d browsers watch this server already", mostWatchers)
 	}
-	w := &watcher{filter: f}
+	w := &watcher{filter: f, most: firstRows}
 	for i := range h.recent {
 		if f.wants(&h.recent[i]) {
 			w.put(h.recent[i].row)
@@ -148,9 +154,9 @@ func (h *hub) remove(w *watcher) {
 
 // put adds a row in place of the oldest that waits, if there are many.
 func (w *watcher) put(r row) {
-	if len(w.rows) == mostRows {
+	if len(w.rows) == w.most {
 		copy(w.rows, w.rows[1:])
-		w.rows = w.rows[:mostRows-1]
+		w.rows = w.rows[:w.most-1]
 		w.left++
 	}
 	w.rows = append(w.rows, r)
@@ -163,6 +169,9 @@ func (h *hub) take(w *watcher) frame {
 	f := frame{Rows: append([]row{}, w.rows...), Left: w.left, Seen: w.seen, Now: time.Now().UnixMilli()}
 	if h.err != nil {
 		f.Why = h.err.Error()
+	}
+	if len(w.rows) > 0 {
+		w.most = mostRows
 	}
 	w.rows, w.left, w.seen = nil, 0, 0
 	return f
@@ -196,22 +205,28 @@ func (h *hub) read(ctx context.Context) {
 }
 
 // follow hands out what comes after a position, until more arrives than it may read. It
-// returns the last position that it has read.
+// returns the last position that it has read. It pauses again and again: what arrives
+// meanwhile is read at once, where a log would otherwise be asked for each commit.
 func (h *hub) follow(ctx context.Context, after eventlog.Position) (eventlog.Position, error) {
-	window, read := time.Now(), 0
+	begin := time.Now()
+	paused, read := begin, 0
 	for record, err := range h.log.Tail(ctx, from(after)) {
 		if err != nil {
 			return after, err
 		}
 		after = record.Position
 		h.hand(ctx, &record)
-		if read++; read < mostRead {
-			continue
-		}
-		if time.Since(window) < frameEvery {
+		if read++; read >= mostRead || read >= busy && time.Since(begin) > lookEvery {
 			return after, nil
 		}
-		window, read = time.Now(), 0
+		if time.Since(paused) < readFor {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(frameEvery - readFor):
+		}
+		paused, read = time.Now(), 0
 	}
 	return after, nil
 }
