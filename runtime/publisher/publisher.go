@@ -139,9 +139,13 @@ func newPublisher(target string, routes []Route, options []Option) (*Publisher, 
 	if len(routes) == 0 {
 		return nil, errors.New("no RPC takes events, so a publisher can't send any")
 	}
-	p := &Publisher{settings: defaults(), routes: choose(routes), wake: make(chan struct{}, 1), work: make(chan struct{}, 1), next: newCommit()}
+	p := &Publisher{settings: defaults(), wake: make(chan struct{}, 1), work: make(chan struct{}, 1), next: newCommit()}
 	for _, option := range options {
 		option(&p.settings)
+	}
+	var err error
+	if p.routes, err = choose(routes, p.settings.by); err != nil {
+		return nil, err
 	}
 	conn, err := client.New(target, p.settings.client...)
 	if err != nil {
