@@ -207,6 +207,7 @@ bench: plugins ## measure: the plugin as a process, the event log, an RPC with a
 	cd bench && $(GO) run ./events
 	cd bench && $(GO) run ./sql
 	cd bench && $(GO) run ./server
+	cd bench && $(GO) run ./bulk
 
 .PHONY: sizes
 sizes: plugins ## measure what HTTP, metrics, traces, SQL and backups add to the build and the binary of a server (10 minutes)

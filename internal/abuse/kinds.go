@@ -84,6 +84,8 @@ var attacks = []attack{
 		bound: []term{perCall, perConnection, requests, metadataHeld}, wants: []string{"InvalidArgument"}, run: longAttributes},
 	{name: "endless streams", sends: "client streams and bidi that send on and on, without reading",
 		bound: []term{perCall, perConnection, requests}, run: endless},
+	{name: "lanes", sends: "800 lanes from 8 addresses: silent, with half a message, and with calls whose answers are not read",
+		bound: []term{perCall, perConnection, requests}, run: lanes},
 	{name: "silent streams", sends: "8,000 streams that send nothing, from 8 addresses",
 		bound: []term{perCall, perConnection}, wants: []string{"ResourceExhausted"}, run: silentStreams},
 	{name: "unread tails", sends: "1,000 tails that do not read, from 8 addresses", stored: 64,
@@ -581,6 +583,35 @@ func endless(ctx context.Context, t *target) {
 						part = large
 					}
 					err = p.send(stream, part, false)
+					sleep(ctx, 20*time.Millisecond)
+				}
+			})
+		}
+		senders.Wait()
+		return nil
+	})
+}
+
+// lanes opens lanes, each of which brings many calls of a unary RPC (see runtime/bulk).
+func lanes(ctx context.Context, t *target) {
+	calls := prefixed(0, bytes.Repeat(field(2, field(3, publish())), 300))
+	none := http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0}
+	swarm(ctx, 8, 100*time.Millisecond, func(ctx context.Context, n int) error {
+		p, err := t.peer(ctx, n, none)
+		if err != nil {
+			return err
+		}
+		var senders sync.WaitGroup
+		for i := range 100 {
+			senders.Go(func() {
+				stream, err := p.open(service + "Publish.bulk")
+				for j := 0; err == nil && ctx.Err() == nil && !p.gone(); j++ {
+					switch {
+					case i%3 == 1 && j == 0:
+						err = p.send(stream, calls[:len(calls)/2], false)
+					case i%3 == 2:
+						err = p.send(stream, calls, false)
+					}
 					sleep(ctx, 20*time.Millisecond)
 				}
 			})

@@ -192,7 +192,7 @@ func (l *Lane) Send(ctx context.Context, calls ...Call) error {
 var errClosed = status.Error(codes.Canceled, "the lane is closed")
 
 // take takes calls for which there is room, and returns how many, and a waiter for the
-// next; nil if no more are taken.
+// next; nil if no further ones are taken.
 func (l *Lane) take(calls []Call) (n int, _ *waiter) {
 	now := time.Now()
 	l.mu.Lock()

@@ -86,7 +86,7 @@ func (l *Lane) paused() bool {
 	return true
 }
 
-// closeRetired tells the server that nothing more comes on streams that get no further
+// closeRetired reports to the server that nothing more comes on streams that get no further
 // calls: on all if this is the end.
 func (l *Lane) closeRetired(end bool) {
 	l.mu.Lock()

@@ -69,7 +69,7 @@ type stream struct {
 }
 
 // expect notes calls that are about to be sent, and returns the number of the first; unless
-// the stream takes no more.
+// the stream takes no further ones.
 func (s *stream) expect(calls []*taken) (first uint64, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -99,15 +99,15 @@ func (s *stream) expire(now time.Time) (over []*taken, brought bool, left int) {
 }
 
 // end returns the calls that have no answer, in the order in which they were sent, and
-// whether any was answered. The stream takes no more.
+// whether any was answered. The stream takes no further ones.
 func (s *stream) end() (lost []*taken, brought bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.after(0), s.brought
 }
 
-// after takes the calls that have no answer, from a number on: the stream takes no more. The
-// lock is held.
+// after takes the calls that have no answer, from a number on. The stream takes no further
+// ones. The lock is held.
 func (s *stream) after(last uint64) (calls []*taken) {
 	s.over = true
 	for _, number := range slices.Sorted(maps.Keys(s.pending)) {

@@ -68,6 +68,12 @@ func (s *Server) lane(of *unary, name string, impl any) grpc.StreamDesc {
 		Handler: func(_ any, stream grpc.ServerStream) error {
 			bounded := s.limits.begin(stream)
 			defer bounded.finish()
+			for range laneWeight - 1 {
+				if err := s.limits.enter(bounded.call.of, kind{}); err != nil {
+					return err
+				}
+				defer s.limits.leave(bounded.call.of, kind{})
+			}
 			return outer.stream(impl, bounded, gate, info, func(_ any, passed grpc.ServerStream) error {
 				return newLane(s.limits, of, impl, bounded).run(passed.Context())
 			})

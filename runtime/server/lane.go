@@ -3,9 +3,11 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"maps"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -69,8 +71,9 @@ type answers struct {
 	full    []chunk   // messages, the first is next
 	current chunk     // the last one, which may get more
 	bytes   int       // of all
+	unread  int       // answers that wait for room
 	last    bool      // no further ones come
-	broken  bool      // the client gets no more
+	broken  bool      // the client gets no further ones
 }
 
 // chunk is a message of answers.
@@ -80,10 +83,13 @@ type chunk struct {
 }
 
 const (
-	// A message of answers that has so much gets no more.
+	// A message of answers that has so much gets no further ones.
 	chunkBytes = smallMessage - 1<<10
 	// Answers wait with their replies while so much is not sent.
-	mostAnswers = 256 << 10
+	mostAnswers = 64 << 10
+	// laneWeight is how many calls a lane counts as: what it holds beside its calls may take
+	// that much memory.
+	laneWeight = 2
 )
 
 var pool = mem.DefaultBufferPool()
@@ -98,7 +104,7 @@ func newLane(l *limits, u *unary, impl any, stream *boundedStream) *lane {
 	return lane
 }
 
-// run handles calls until the client sends no more, or the lane is cut: when the server
+// run handles calls until the client sends no further ones, or the lane is cut: when the server
 // drains, or a guard ends within. Calls under way then end, and are answered.
 func (l *lane) run(within context.Context) error {
 	if err := l.stream.SendHeader(nil); err != nil { // by which the client knows that there is a lane
@@ -110,6 +116,10 @@ func (l *lane) run(within context.Context) error {
 		l.stopping.Store(context.Cause(until) == errStopping)
 		l.cut(context.Cause(until))
 	})()
+	// An old connection is closed when its grace is over, and so a lane must leave it before.
+	if config := l.limits.config; config.MaxConnectionAge > 0 && config.MaxConnectionAgeGrace > 0 {
+		defer time.AfterFunc(config.MaxConnectionAgeGrace/2, func() { l.cut(errOld) }).Stop()
+	}
 	var sender sync.WaitGroup
 	sender.Go(l.send)
 	err := l.receive()
@@ -125,6 +135,9 @@ func (l *lane) run(within context.Context) error {
 	sender.Wait()
 	return err
 }
+
+// errOld ends a lane whose client should open another one.
+var errOld = status.Error(codes.Unavailable, "the lane is as old as its connection allows: open another one")
 
 // cut makes the lane receive nothing more.
 func (l *lane) cut(why error) {
@@ -155,14 +168,25 @@ func (l *lane) receive() error {
 			}
 			return err
 		}
-		bytes := message.data.Materialize() // requests are parts of it
+		if message.data.Len() > bulk.MaxMessage {
+			message.data.Free()
+			return l.tooLong()
+		}
+		all := message.data.Materialize() // requests are parts of it
 		message.data.Free()
-		err := l.begin(bytes)
+		err := l.begin(all)
 		l.enqueue()
 		if err != nil {
 			return err
 		}
 	}
+}
+
+// tooLong notes that a message is too long, and returns the error for the client.
+func (l *lane) tooLong() error {
+	err := status.Errorf(codes.ResourceExhausted, "a message of calls is larger than %d bytes", bulk.MaxMessage)
+	l.stream.call.tooLong(err)
+	return err
 }
 
 // mostRead is how many calls join the queue at once.
@@ -177,9 +201,14 @@ func (l *lane) begin(message []byte) error {
 		if !batch.begun {
 			batch.begin(timeout)
 		}
+		if len(message) > smallMessage && len(frame.Request) < len(message)/2 {
+			frame.Request = bytes.Clone(frame.Request) // a call must not keep much more than it needs
+		}
 		l.taken++
 		batch.left.Add(1)
-		l.read = append(l.read, &laneCall{lane: l, batch: batch, frame: frame, refused: l.admit(&frame)})
+		c := &laneCall{lane: l, batch: batch, frame: frame}
+		c.refused = l.admit(c)
+		l.read = append(l.read, c)
 		if len(l.read) == mostRead {
 			l.enqueue()
 		}
@@ -209,8 +238,8 @@ func (l *lane) enqueue() {
 
 // admit counts a call as one under way, or returns why it can't be. It waits while others
 // of the lane may make room by ending.
-func (l *lane) admit(frame *bulk.CallFrame) error {
-	c := l.stream.call.of
+func (l *lane) admit(call *laneCall) error {
+	c, frame := l.stream.call.of, &call.frame
 	if l.stopping.Load() {
 		return errStopping
 	}
@@ -237,7 +266,11 @@ func (l *lane) admit(frame *bulk.CallFrame) error {
 		}
 		l.mu.Unlock()
 		if others == 0 {
-			return l.limits.enter(c, kind{})
+			err := l.limits.enter(c, kind{})
+			if err != nil {
+				call.trailer = metadata.Pairs("grpc-retry-pushback-ms", "100")
+			}
+			return err
 		}
 	}
 }
@@ -276,8 +309,11 @@ func (l *lane) close() {
 	l.idle = nil
 }
 
-// work handles calls until there are no more.
+// work handles calls until there is none.
 func (l *lane) work(w *laneWorker) {
+	// The garbage collector halves a stack of which less than a quarter is used, and decoding
+	// the next request makes it grow again. With this it stays as large as calls need it.
+	var ballast [4 << 10]byte
 	l.mu.Lock()
 	l.roused = false
 	c := l.next(w)
@@ -286,6 +322,7 @@ func (l *lane) work(w *laneWorker) {
 		c.handle(w)
 		c = l.answer(w, c, true)
 	}
+	runtime.KeepAlive(&ballast)
 }
 
 // next waits for the next call; nil if there is none. The lock is held.
@@ -322,13 +359,14 @@ func (l *lane) answer(w *laneWorker, c *laneCall, more bool) (next *laneCall) {
 	size := len(answer.Reply) + len(answer.Status)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for l.bytes > 0 && l.bytes+size > mostAnswers && !l.broken {
-		l.sent.Wait()
-	}
+	l.waitToSend(size)
 	if l.broken {
 		l.limits.tailMemory.give(l.stream.call.of, held)
 	} else {
 		l.add(&answer, size, held)
+	}
+	if c.refused == nil {
+		l.limits.leave(c.of.of, kind{})
 	}
 	l.underWay--
 	if l.waits {
@@ -340,7 +378,40 @@ func (l *lane) answer(w *laneWorker, c *laneCall, more bool) (next *laneCall) {
 	return l.next(w)
 }
 
-// leave tells the client that no further calls are taken. The lock is held.
+// waitToSend waits until there is room for an answer. Meanwhile the lane counts as one whose
+// client does not read, and can be closed for others. The lock is held.
+func (l *lane) waitToSend(size int) {
+	full := func() bool { return l.bytes > 0 && l.bytes+size > mostAnswers && !l.broken }
+	if !full() {
+		return
+	}
+	if l.unread++; l.unread == 1 {
+		l.stream.call.reads(false)
+	}
+	for full() {
+		l.sent.Wait()
+	}
+	if l.unread--; l.unread == 0 {
+		l.stream.call.reads(true)
+	}
+}
+
+// reads notes whether the client reads what a call sends that goes on.
+func (c *call) reads(is bool) {
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	if _, ok := c.of.calls[c.stream]; !ok || c.unread != is {
+		return
+	}
+	if !is {
+		c.becomeUnread()
+		return
+	}
+	c.unread = false
+	c.of.unread--
+}
+
+// leave adds, for the client, that no further calls are taken. The lock is held.
 func (l *lane) leave() {
 	l.room(0)
 	before := len(*l.current.bytes)
@@ -476,9 +547,10 @@ type laneCall struct {
 	lane    *lane
 	batch   *laneBatch
 	frame   bulk.CallFrame
-	refused error // why it is not handled
-	had     bool  // the handler has the request
-	of      call  // as limits know it
+	id      [1]string // as metadata has it
+	refused error     // why it is not handled
+	had     bool      // the handler has the request
+	of      call      // as limits know it
 	reply   any
 	err     error
 
@@ -496,7 +568,8 @@ func (c *laneCall) begin() (end context.CancelFunc) {
 		md := maps.Clone(l.metadata)
 		maps.Copy(md, c.frame.Metadata)
 		if c.frame.ID != "" {
-			md[eventid.Key] = []string{c.frame.ID}
+			c.id[0] = c.frame.ID
+			md[eventid.Key] = c.id[:1:1]
 		}
 		ctx = metadata.NewIncomingContext(ctx, md)
 	}
@@ -519,7 +592,6 @@ func (c *laneCall) handle(w *laneWorker) {
 		c.mu.Lock()
 		c.over = true
 		c.mu.Unlock()
-		c.lane.limits.leave(c.of.of, kind{})
 		if !returned { // the handler has ended its goroutine
 			c.err = errInternal
 			c.lane.answer(w, c, false)
