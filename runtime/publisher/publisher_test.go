@@ -109,9 +109,8 @@ func TestNothingIsLostAndNothingStoredTwiceWhateverFails(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newService(t)
-			random := rand.New(rand.NewPCG(1, 2))
 			s.fail = func([]string) error {
-				switch random.IntN(8) {
+				switch rand.IntN(8) {
 				case 0:
 					return status.Error(codes.Unavailable, "not now")
 				case 1:
@@ -119,7 +118,7 @@ func TestNothingIsLostAndNothingStoredTwiceWhateverFails(t *testing.T) {
 				}
 				return nil
 			}
-			s.lose = func() bool { return random.IntN(8) == 0 }
+			s.lose = func() bool { return rand.IntN(8) == 0 }
 			dir := t.TempDir()
 			next := map[string]int{}
 			// Each process publishes some events, and dies at any moment.
@@ -142,8 +141,8 @@ func TestNothingIsLostAndNothingStoredTwiceWhateverFails(t *testing.T) {
 						}
 					})
 				}
-				time.Sleep(time.Duration(random.IntN(20)) * time.Millisecond)
-				if random.IntN(2) == 0 {
+				time.Sleep(time.Duration(rand.IntN(20)) * time.Millisecond)
+				if rand.IntN(2) == 0 {
 					all.Wait()
 				}
 				p.crash()
