@@ -105,7 +105,7 @@ func publish(ctx context.Context, p *ordersv1publisher.Publisher, dir string, ca
 		if n%16 == 0 && p.Stats().Sent > 0 {
 			fmt.Println("sent")
 		}
-		if p.Stats().Pending > 2_000 {
+		for p.Stats().Pending > 2_000 {
 			time.Sleep(10 * time.Millisecond)
 		}
 	}
