@@ -346,7 +346,7 @@ func (l *Left) Error() string {
 	return fmt.Sprintf("%d events with %d bytes were not sent, the first of them published at %s: %s", l.Events, l.Bytes, l.Oldest.UTC().Format(time.RFC3339), kept)
 }
 
-// Close takes no more events, sends those that there are until ctx ends, and then stops.
+// Close takes no further events, sends those that there are until ctx ends, and then stops.
 // If some are left, the error is a [*Left].
 func (p *Publisher) Close(ctx context.Context) error {
 	p.closing.Do(func() { p.closingErr = p.close(ctx) })
