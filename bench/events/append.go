@@ -17,6 +17,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	_ "modernc.org/sqlite"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/bench/natscluster"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog/nats"
 	_ "github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog/sqlite"
@@ -195,18 +196,7 @@ func (b *bench) jetStream(ctx context.Context, callers int) (perSecond rate, err
 
 // startJetStream starts a NATS server with JetStream on free ports.
 func startJetStream(options server.Options) (*server.Server, error) {
-	options.JetStream, options.NoSigs = true, true
-	options.Host, options.Port, options.HTTPHost, options.HTTPPort = "127.0.0.1", server.RANDOM_PORT, "127.0.0.1", server.RANDOM_PORT
-	nats, err := server.NewServer(&options)
-	if err != nil {
-		return nil, err
-	}
-	nats.Start()
-	if !nats.ReadyForConnections(10 * time.Second) {
-		nats.Shutdown()
-		return nil, errors.New("the NATS server does not start")
-	}
-	return nats, nil
+	return natscluster.StartServer(options)
 }
 
 func inFolder(do func(dir string) error) error {

@@ -6,8 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	neturl "net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,6 +16,8 @@ import (
 	"example.com/receiver/gen/receiverpb/receiverevents"
 	"github.com/nats-io/nats-server/v2/server"
 	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/bench/natscluster"
 )
 
 // The engines whose capacity is measured.
@@ -93,49 +93,7 @@ func storage(engine, dir string) (url string, stop func(), err error) {
 
 // startCluster starts three NATS servers in this process, and returns the URL of a log
 // that all of them store.
-func startCluster(dir string) (url string, stop func(), err error) {
-	var servers []*server.Server
-	stop = func() {
-		for _, one := range servers {
-			one.Shutdown()
-			one.WaitForShutdown()
-		}
-	}
-	var ports []int // of their routes, which each must know before it starts
-	var routes []*neturl.URL
-	for range 3 {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return "", nil, err
-		}
-		ports = append(ports, listener.Addr().(*net.TCPAddr).Port)
-		routes = append(routes, &neturl.URL{Scheme: "nats", Host: listener.Addr().String()})
-		if err := listener.Close(); err != nil {
-			return "", nil, err
-		}
-	}
-	for i, port := range ports {
-		one, err := startJetStream(server.Options{
-			StoreDir: filepath.Join(dir, fmt.Sprint(i)), ServerName: fmt.Sprint("node", i), Routes: routes,
-			Cluster: server.ClusterOpts{Name: "bench", Host: "127.0.0.1", Port: port},
-		})
-		if err != nil {
-			stop()
-			return "", nil, err
-		}
-		servers = append(servers, one)
-		url += "," + one.Addr().String()
-	}
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		for _, one := range servers {
-			if one.JetStreamIsLeader() && len(one.JetStreamClusterPeers()) == 3 {
-				return "nats://" + url[1:] + "/EVENTS", stop, nil
-			}
-		}
-	}
-	stop()
-	return "", nil, errors.New("the NATS cluster has no leader")
-}
+func startCluster(dir string) (url string, stop func(), err error) { return natscluster.Start(dir) }
 
 // sized returns an event that takes about a number of bytes.
 func sized(bytes int) (*receiverpb.Event, error) {

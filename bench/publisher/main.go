@@ -5,6 +5,7 @@
 // process, and are connected by TCP. Both spool and log are in SQLite.
 //
 //	go run ./publisher                 the rates
+//	go run ./publisher -cluster        the rate into three NATS servers, beside PublishAsync of nats.go
 //	go run ./publisher -outage 1000000 publishes while the server is away, which then comes back
 //	go run ./publisher -cpuprofile F   a profile of publishing
 //
@@ -47,9 +48,14 @@ func main() {
 	flag.StringVar(&b.dir, "dir", ".", "where spool and log are")
 	flag.StringVar(&b.log, "log", "", "the `URL` of the server's event log, in place of a SQLite file")
 	flag.IntVar(&b.outage, "outage", 0, "publish so many events while the server is away")
+	cluster := flag.Bool("cluster", false, "compare with PublishAsync, into three NATS servers")
 	flag.StringVar(&b.profile, "cpuprofile", "", "write a profile of publishing to this `file`")
 	flag.Parse()
-	if err := b.run(context.Background()); err != nil {
+	run := b.run
+	if *cluster {
+		run = b.measureCluster
+	}
+	if err := run(context.Background()); err != nil {
 		fmt.Fprintln(os.Stderr, "publisher:", err)
 		os.Exit(1)
 	}

@@ -441,3 +441,26 @@ func TestWhatToWriteAboutForeignProtos(t *testing.T) {
 		t.Errorf("it says %q, want at the end %q", lines, want)
 	}
 }
+
+// TestWhatAPublisherKnowsOfAnRPC has RPCs, and what a publisher is given of each.
+func TestWhatAPublisherKnowsOfAnRPC(t *testing.T) {
+	const event = "\nmessage SoldEvent { string event_id = 7; string app_id = 2; string event_type = 3; string subject = 4; }"
+	for text, want := range map[string]string{
+		`service Shop { rpc Do(SoldEvent) returns (Stored); }
+message Stored { int64 position = 1; bool duplicate = 5; }`: `Name: "/shop.v1.Shop/Do", ID: 7, Duplicate: 5`,
+		`service Shop { rpc Do(Batch) returns (Reply); }
+message Batch { repeated SoldEvent sold = 9; }`: `Name: "/shop.v1.Shop/Do", Holder: 9, Many: true, ID: 7`,
+		`service Shop { rpc Do(stream One) returns (Reply); }
+message One { SoldEvent sold = 2; }`: `Name: "/shop.v1.Shop/Do", Streams: "client", Holder: 2, ID: 7`,
+		`service Shop { rpc Do(stream SoldEvent) returns (stream Reply); }`: `Name: "/shop.v1.Shop/Do", Streams: "both", ID: 7`,
+	} {
+		method := mustBuild(t, text+event, "", nil).Services()[0].Methods[0]
+		if got := strings.Join(method.PublisherRPC(), ", "); got != want {
+			t.Errorf("%s\nis %s, want %s", text, got, want)
+		}
+		if got, want := strings.Join(method.Event.PublisherAttributes(), ", "),
+			"ID: event.GetEventId(), Source: event.GetAppId(), Type: event.GetEventType(), Subject: event.GetSubject()"; got != want {
+			t.Errorf("%s\nhas the attributes %s, want %s", text, got, want)
+		}
+	}
+}

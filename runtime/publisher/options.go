@@ -16,7 +16,8 @@ type settings struct {
 	maxAge   time.Duration
 	whenFull Policy
 	logger   *slog.Logger
-	window   int64 // bytes of events that are in memory; tests make it small
+	by       []string // RPCs
+	window   int64    // bytes of events that are in memory; tests make it small
 	slow     time.Duration
 }
 
@@ -35,6 +36,10 @@ func MaxBytes(bytes int64) Option { return func(s *settings) { s.maxBytes = max(
 // MaxAge limits how long an event may have waited to be sent when others are published. By
 // default it is not limited. No event is dropped because of its age.
 func MaxAge(age time.Duration) Option { return func(s *settings) { s.maxAge = age } }
+
+// By sets the RPC that sends the events of its type, such as "/shop.v1.Orders/Place", where
+// several take them. By default it is the one by which most events can be sent.
+func By(rpc string) Option { return func(s *settings) { s.by = append(s.by, rpc) } }
 
 // Policy says what becomes of an event for which there is no room.
 type Policy int

@@ -139,9 +139,13 @@ func newPublisher(target string, routes []Route, options []Option) (*Publisher, 
 	if len(routes) == 0 {
 		return nil, errors.New("no RPC takes events, so a publisher can't send any")
 	}
-	p := &Publisher{settings: defaults(), routes: choose(routes), wake: make(chan struct{}, 1), work: make(chan struct{}, 1), next: newCommit()}
+	p := &Publisher{settings: defaults(), wake: make(chan struct{}, 1), work: make(chan struct{}, 1), next: newCommit()}
 	for _, option := range options {
 		option(&p.settings)
+	}
+	var err error
+	if p.routes, err = choose(routes, p.settings.by); err != nil {
+		return nil, err
 	}
 	conn, err := client.New(target, p.settings.client...)
 	if err != nil {
@@ -342,7 +346,7 @@ func (l *Left) Error() string {
 	return fmt.Sprintf("%d events with %d bytes were not sent, the first of them published at %s: %s", l.Events, l.Bytes, l.Oldest.UTC().Format(time.RFC3339), kept)
 }
 
-// Close takes no more events, sends those that there are until ctx ends, and then stops.
+// Close takes no further events, sends those that there are until ctx ends, and then stops.
 // If some are left, the error is a [*Left].
 func (p *Publisher) Close(ctx context.Context) error {
 	p.closing.Do(func() { p.closingErr = p.close(ctx) })

@@ -56,6 +56,27 @@ func TestEachKindOfRPCTakesEventsOnceAndInOrder(t *testing.T) {
 	}
 }
 
+func TestTheRPCThatTakesMostEventsIsUsedUnlessAnotherIsNamed(t *testing.T) {
+	routes := []Route{route(rpcs["both stream"]), route(rpcs["single"]), route(rpcs["batch"]), route(rpcs["client stream"])}
+	for _, test := range []struct{ by, want string }{
+		{"", "/test.v1.Events/PutMany"},
+		{"/test.v1.Events/PutBoth", "/test.v1.Events/PutBoth"},
+		{"/test.v1.Events/Put", "/test.v1.Events/Put"},
+	} {
+		var by []string
+		if test.by != "" {
+			by = []string{test.by}
+		}
+		chosen, err := choose(routes, by)
+		if err != nil || chosen["google.rpc.ErrorInfo"].Name != test.want {
+			t.Errorf("by %q: %v, %v", test.by, chosen, err)
+		}
+	}
+	if _, err := OpenInMemory("localhost:1", routes, By("/test.v1.Events/Get")); err == nil || !strings.Contains(err.Error(), "/test.v1.Events/PutBoth") {
+		t.Errorf("by an RPC that takes none: %v", err)
+	}
+}
+
 func TestAnEventKeepsTheIDThatItHas(t *testing.T) {
 	s := newService(t)
 	p := open(t, t.TempDir(), s, rpcs["batch"])
@@ -83,13 +104,13 @@ func TestAnEventKeepsTheIDThatItHas(t *testing.T) {
 }
 
 func TestNothingIsLostAndNothingStoredTwiceWhateverFails(t *testing.T) {
-	for name, rpc := range rpcs {
+	for _, name := range []string{"single", "single without id", "batch", "both stream"} {
+		rpc := rpcs[name]
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newService(t)
-			random := rand.New(rand.NewPCG(1, 2))
 			s.fail = func([]string) error {
-				switch random.IntN(8) {
+				switch rand.IntN(8) {
 				case 0:
 					return status.Error(codes.Unavailable, "not now")
 				case 1:
@@ -97,11 +118,11 @@ func TestNothingIsLostAndNothingStoredTwiceWhateverFails(t *testing.T) {
 				}
 				return nil
 			}
-			s.lose = func() bool { return random.IntN(8) == 0 }
+			s.lose = func() bool { return rand.IntN(8) == 0 }
 			dir := t.TempDir()
 			next := map[string]int{}
 			// Each process publishes some events, and dies at any moment.
-			for range 8 {
+			for range 5 {
 				p := open(t, dir, s, rpc)
 				var all sync.WaitGroup
 				var mu sync.Mutex
@@ -120,8 +141,8 @@ func TestNothingIsLostAndNothingStoredTwiceWhateverFails(t *testing.T) {
 						}
 					})
 				}
-				time.Sleep(time.Duration(random.IntN(20)) * time.Millisecond)
-				if random.IntN(2) == 0 {
+				time.Sleep(time.Duration(rand.IntN(20)) * time.Millisecond)
+				if rand.IntN(2) == 0 {
 					all.Wait()
 				}
 				p.crash()

@@ -84,16 +84,25 @@ func (r *RPC) isSingle() bool { return r.Streams == "" && !r.Many }
 // numbered reports whether the event of a call with one event has its id and "/1".
 func (r *RPC) numbered() bool { return r.Streams != "" }
 
-// choose returns the best route for each message type.
-func choose(routes []Route) map[string]*Route {
+// choose returns the best route for each message type: one by an RPC that is asked for, if
+// there is one.
+func choose(routes []Route, by []string) (map[string]*Route, error) {
 	best := map[string]*Route{}
 	for i := range routes {
 		route := &routes[i]
-		if other := best[route.message]; other == nil || route.rank() < other.rank() {
+		other := best[route.message]
+		asked := slices.Contains(by, route.Name)
+		otherAsked := other != nil && slices.Contains(by, other.Name)
+		if other == nil || asked && !otherAsked || asked == otherAsked && route.rank() < other.rank() {
 			best[route.message] = route
 		}
 	}
-	return best
+	for _, rpc := range by {
+		if !slices.ContainsFunc(routes, func(route Route) bool { return route.Name == rpc }) {
+			return nil, fmt.Errorf("there is no RPC %s that takes events: want a name such as %s", rpc, routes[0].Name)
+		}
+	}
+	return best, nil
 }
 
 // newEvent returns the event of a message, with its id.

@@ -256,11 +256,12 @@ func flush(t testing.TB, p *Publisher) {
 // crash ends a publisher as the death of its process does: nothing more is written.
 func (p *Publisher) crash() {
 	p.closing.Do(func() {
-		p.cancel()
-		_ = p.spool.log.Close()
 		p.mu.Lock()
 		p.closed = true
+		p.makeRoom()
 		p.mu.Unlock()
+		p.cancel()
+		_ = p.spool.log.Close()
 		signal(p.work)
 		p.done.Wait()
 		p.closeSenders()

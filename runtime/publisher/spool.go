@@ -149,11 +149,12 @@ func (p *Publisher) write() {
 		}
 		p.mu.Lock()
 		commit := p.next
-		if len(commit.events) > 0 {
+		there := len(commit.events) > 0
+		if there {
 			p.next, p.spool.committing = newCommit(), commit
 		}
 		p.mu.Unlock()
-		if len(commit.events) > 0 {
+		if there {
 			p.store(commit)
 		} else if p.ctx.Err() != nil {
 			return

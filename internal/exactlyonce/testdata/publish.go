@@ -17,7 +17,6 @@ import (
 
 	ordersv1 "example.com/orders/gen/orders/v1"
 	"example.com/orders/gen/orders/v1/ordersv1publisher"
-	"example.com/orders/internal/receiver-runtime/publisher"
 )
 
 func main() {
@@ -39,17 +38,11 @@ func run(ctx context.Context, args []string) error {
 	}
 	dir, address := args[2], args[3]
 	spool := filepath.Join(dir, "spool")
-	var p *ordersv1publisher.Publisher
-	var err error
+	var options []ordersv1publisher.Option
 	if args[1] == "lane" {
-		p, err = publisher.Open(ctx, spool, address, []publisher.Route{publisher.Takes(
-			publisher.RPC{Name: "/orders.v1.OrdersService/Publish", Holder: 1, ID: 1, Duplicate: 3},
-			func(event *ordersv1.Event) publisher.Attributes {
-				return publisher.Attributes{ID: event.GetEventId(), Source: event.GetSource(), Type: event.GetEventType(), Subject: event.GetSubject()}
-			})})
-	} else {
-		p, err = ordersv1publisher.Open(ctx, spool, address)
+		options = append(options, ordersv1publisher.By("/orders.v1.OrdersService/Publish"))
 	}
+	p, err := ordersv1publisher.Open(ctx, spool, address, options...)
 	if err != nil {
 		return err
 	}
@@ -112,7 +105,7 @@ func publish(ctx context.Context, p *ordersv1publisher.Publisher, dir string, ca
 		if n%16 == 0 && p.Stats().Sent > 0 {
 			fmt.Println("sent")
 		}
-		if p.Stats().Pending > 2_000 {
+		for p.Stats().Pending > 2_000 {
 			time.Sleep(10 * time.Millisecond)
 		}
 	}
