@@ -88,7 +88,7 @@ func start(t testing.TB, log string, flags ...string) *running {
 		t.Fatal(err)
 	}
 	s := new(running)
-	command := exec.Command(path, append([]string{"--addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0", "--events", log}, flags...)...)
+	command := exec.Command(path, append([]string{"--addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0", "--console", "write", "--events", log}, flags...)...)
 	command.Dir, command.Stdout, command.Stderr = t.TempDir(), s, s
 	if err := command.Start(); err != nil {
 		t.Fatal(err)

@@ -215,16 +215,19 @@ func TestWhoMayUseTheConsole(t *testing.T) {
 	}{
 		{"", local, false, []request{
 			get(200), {"GET", "", "", nil, 200}, {"GET", "console.js", "", nil, 200}, {"GET", "console.go", "", nil, 404}, {"PUT", "api/state", "", nil, 405},
-			post("retry", letters, 200), post("send", send, 200),
+			post("retry", letters, 403), post("send", send, 403),
 			get(200, "Sec-Fetch-Site: same-origin"), get(403, "Sec-Fetch-Site: cross-site"), get(403, "Sec-Fetch-Site: same-site"),
 			post("send", send, 403, "Sec-Fetch-Site: cross-site"), post("send", send, 403, "Origin: https://evil.example"),
-			post("send", send, 403, "Origin: null"), post("send", send, 400, "Content-Type: text/plain"),
+			post("send", send, 403, "Origin: null"),
 			get(200, "Host: localhost:9464"), get(200, "Host: [::1]:9464"), get(403, "Host: evil.example"), get(403, "Host: evil.example:9464"), get(403, "Host: 10.0.0.1"),
 			{"GET", "", "", []string{"Host: evil.example"}, 403}, get(403, "X-Forwarded-For: 10.0.0.1"), get(403, "Forwarded: for=10.0.0.1"),
 		}},
-		{Local, local, true, []request{get(200), post("retry", letters, 200), post("send", send, 200)}},
+		{Local, local, true, []request{get(200), post("retry", letters, 403), post("send", send, 403)}},
 		{Read, local, true, []request{get(200), post("retry", letters, 403), post("send", send, 403)}},
-		{Write, local, false, []request{get(200), post("retry", letters, 200), post("send", send, 200)}},
+		{Write, local, false, []request{
+			get(200), post("retry", letters, 200), post("send", send, 200), post("send", send, 400, "Content-Type: text/plain"),
+			post("send", send, 403, "Sec-Fetch-Site: cross-site"), post("send", send, 403, "Origin: https://evil.example"), post("send", send, 403, "Origin: null"),
+		}},
 		{Local, public, true, []request{get(403), get(403, all), {"GET", "", "", nil, 403}, post("send", send, 403, all)}},
 		{Write, public, false, []request{get(403), post("send", send, 403)}},
 		{Read, public, true, []request{
@@ -466,13 +469,13 @@ func bill(t *testing.T, r *running, events int64) {
 }
 
 func TestWhatTheConsoleShows(t *testing.T) {
-	r := serve(t, "", local)
+	r := serve(t, Write, local)
 	r.add(t)
 	r.add(t)
 	bill(t, r, 2)
 
 	got := decoded[state](t, r, "api/state")
-	if got.Mode != Local || !got.Writes || !got.Rejected || got.Log.Events != 2 || len(got.Log.Consumers) != 1 || got.Log.Consumers[0].Dead != 2 {
+	if got.Mode != Write || !got.Writes || !got.Rejected || got.Log.Events != 2 || len(got.Log.Consumers) != 1 || got.Log.Consumers[0].Dead != 2 {
 		t.Errorf("the state is %+v", got)
 	}
 	event := decoded[shown](t, r, "api/event?position=2")
@@ -526,7 +529,7 @@ func TestFormsSend(t *testing.T) {
 		}
 		return next(ctx, request)
 	})
-	r := serve(t, "", local, intercept)
+	r := serve(t, Write, local, intercept)
 	got := decoded[struct{ Forms []form }](t, r, "api/forms")
 	if len(got.Forms) != 4 || got.Forms[0].Method != "/rules.v1.Orders/Place" || got.Forms[0].Type != "rules.v1.OrderEvent" {
 		t.Fatalf("the forms are %+v", got.Forms)

@@ -24,7 +24,7 @@ func TestEveryEngine(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { log.Close() })
-			r := serveLog(t, log, "", local)
+			r := serveLog(t, log, Write, local)
 			r.add(t)
 			next := r.follow(t, "")
 			for f := next(); len(f.Rows) == 0; f = next() {
