@@ -263,7 +263,7 @@ func TestAServiceOfAnotherPackageIsTheSame(t *testing.T) {
 			h := newDisk(t, orders)
 			want := []string{
 				"internal/shop/orders: this is the code of service depot.Orders, by its former name, so no other is written (to have another, delete this one, and run again). Move it; run:\n\tmkdir -p internal/depot && mv internal/shop/orders internal/depot/orders",
-				main + ":23: it imports that code; replace this line with:\n\t\t\"example.com/shop/internal/depot/orders\"",
+				main + ":24: it imports that code; replace this line with:\n\t\t\"example.com/shop/internal/depot/orders\"",
 				"service depot.Orders: run the generator again, which then writes Ship",
 				"program shop is no longer generated: delete cmd/shop-server and cmd/shop-client once you have moved what is yours there; " +
 					"a program of another name finds the stored events by --events sqlite:data/shop.db",
@@ -584,8 +584,8 @@ func TestAnOldMainIsToldWhatItsNewManifestsNeed(t *testing.T) {
 		want   []string
 	}{
 		"all is there":     {func(disk) {}, nil},
-		"an old main":      {func(h disk) { without(h, `/web"`, `/ops"`, `/metrics"`, `/guard"`) }, []string{main + ":43: the new files in deploy/shop-server need what this main does not have: --keys (package guard), --ops-addr (package ops), --http-addr (package web), metrics (package metrics)" + rest}},
-		"no metrics":       {func(h disk) { without(h, `/metrics"`, "meter") }, []string{main + ":46: the new files in deploy/shop-server need what this main does not have: metrics (package metrics)" + rest}},
+		"an old main":      {func(h disk) { without(h, `/web"`, `/ops"`, `/metrics"`, `/guard"`) }, []string{main + ":46: the new files in deploy/shop-server need what this main does not have: --keys (package guard), --ops-addr (package ops), --http-addr (package web), metrics (package metrics)" + rest}},
+		"no metrics":       {func(h disk) { without(h, `/metrics"`, "meter") }, []string{main + ":49: the new files in deploy/shop-server need what this main does not have: metrics (package metrics)" + rest}},
 		"flags of its own": {func(h disk) { without(h, `/ops"`); h.edit(main, "server.Parse(", "parse(") }, nil},
 		"no main":          {func(h disk) { h.remove(main) }, nil},
 	} {
@@ -920,11 +920,11 @@ func TestDriftIsReported(t *testing.T) {
 			}
 			return strings.Replace(follow, "rpc Follow(", "rpc Watch(", 1)
 		}, []string{impl + "follow.go:11: Follow looks like an RPC, but service shop.Orders has no RPC of that name: nothing calls it (if the RPC is now called Watch, rename the method and delete the new file that implements it; older clients call the old name: it may stay in the proto beside the new one)"}},
-		"a new service with events": {func(disk) string { return orders + "service Stock { rpc Count(OrderEvent) returns (Reply); }" }, []string{main + `:69: service shop.Stock is not served: write stockService := stock.New(shopevents.New(log)), and pass shopserver.Stock(stockService) and server.Alongside("consumer shop.Stock", stockService.Consume) to server.Run, or server.Without("shop.Stock")`}},
+		"a new service with events": {func(disk) string { return orders + "service Stock { rpc Count(OrderEvent) returns (Reply); }" }, []string{main + `:70: service shop.Stock is not served: write stockService := stock.New(shopevents.New(log)), and pass shopserver.Stock(stockService) and server.Alongside("consumer shop.Stock", stockService.Consume) to server.Run, or server.Without("shop.Stock")`}},
 		"a new service whose name is taken in main": {func(h disk) string {
 			h.edit(main, "ordersService", "stockService")
 			return orders + "service Stock { rpc Count(OrderEvent) returns (Reply); }"
-		}, []string{main + `:69: service shop.Stock is not served: write stockService2 := stock.New(shopevents.New(log)), and pass shopserver.Stock(stockService2) and server.Alongside("consumer shop.Stock", stockService2.Consume) to server.Run, or server.Without("shop.Stock")`}},
+		}, []string{main + `:70: service shop.Stock is not served: write stockService2 := stock.New(shopevents.New(log)), and pass shopserver.Stock(stockService2) and server.Alongside("consumer shop.Stock", stockService2.Consume) to server.Run, or server.Without("shop.Stock")`}},
 		"other types": {proto("rpc Find(Query)", "rpc Find(Reply)"), []string{impl + "find.go:13: Find has the signature func(context.Context, *shoppb.Query) (*shoppb.Reply, error), but rpc Find needs func(context.Context, *shoppb.Reply) (*shoppb.Reply, error)",
 			impl + `testdata/find.json:2:3: unknown field "id": tests send this to rpc shop.Orders.Find: change it, or delete the file to have them send a value in every field`}},
 		"an RPC that another service has now": {func(h disk) string {
@@ -944,7 +944,7 @@ func TestDriftIsReported(t *testing.T) {
 			return strings.Replace(orders, "\trpc Find(Query) returns (Reply);\n", "", 1) + "service Stock { rpc Find(Query) returns (Reply); }"
 		}, nil},
 		"a stream":      {proto("returns (Reply);\n}", "returns (stream Reply);\n}"), []string{impl + "find.go:13: Find has the signature func(context.Context, *shoppb.Query) (*shoppb.Reply, error), but rpc Find needs func(*shoppb.Query, shoppb.Orders_FindServer) error"}},
-		"a new service": {func(disk) string { return orders + "service Stock { rpc Count(Query) returns (Reply); }" }, []string{main + `:69: service shop.Stock is not served: pass shopserver.Stock(stock.New()) to server.Run, or server.Without("shop.Stock")`}},
+		"a new service": {func(disk) string { return orders + "service Stock { rpc Count(Query) returns (Reply); }" }, []string{main + `:70: service shop.Stock is not served: pass shopserver.Stock(stock.New()) to server.Run, or server.Without("shop.Stock")`}},
 		"one refused": {func(h disk) string {
 			h.edit(main, "config,\n", "config, server.Without(\"shop.Stock\"),\n")
 			return orders + "service Stock { rpc Count(Query) returns (Reply); }"
