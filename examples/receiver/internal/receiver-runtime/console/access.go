@@ -132,7 +132,7 @@ func (p *page) identify(r *http.Request) (everything bool, err error) {
 }
 
 // writes reports whether the console may change anything.
-func (p *page) writes() bool { return p.mode == Local || p.mode == Write }
+func (p *page) writes() bool { return p.mode == Write }
 
 // reads answers requests that change nothing.
 func (p *page) reads(answer func(*http.Request) (any, error)) http.Handler {
@@ -153,7 +153,7 @@ func (p *page) changes(answer func(*http.Request, []byte) (any, error)) http.Han
 			return
 		}
 		if !p.writes() {
-			fail(w, status.Error(codes.PermissionDenied, "this console changes nothing (--console read)"))
+			fail(w, status.Error(codes.PermissionDenied, "this console changes nothing: give the server --console write"))
 			return
 		}
 		// Forms of other sites can't have this type, whatever a browser lets them send.

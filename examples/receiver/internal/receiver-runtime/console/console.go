@@ -32,8 +32,8 @@ const Path = "/console/"
 // The modes, by the flag --console.
 const (
 	Off = "off"
-	// Local serves the console to the server's own machine only, for everything and
-	// without a key: it is off where other machines reach the port.
+	// Local serves the console to the server's own machine only, without a key: it is off
+	// where other machines reach the port. It changes nothing.
 	Local = "local"
 	// Read serves the console to everybody who has an API key that may read all events, or
 	// who is on the server's own machine, if nobody else reaches the port. It changes nothing.
@@ -56,7 +56,7 @@ type Config struct {
 
 // Flags defines the flag --console, for [server.Parse].
 func (c *Config) Flags(flags *flag.FlagSet) {
-	flags.StringVar(&c.Mode, "console", Local, "`who` may use the page /console/ at --ops-addr: off; local: everybody on this machine, if no other reaches the port; read: also others, with a key, without changing anything; write: also to send events and retry dead letters")
+	flags.StringVar(&c.Mode, "console", Local, "`who` may use the page /console/ at --ops-addr: off; local: everybody on this machine, if no other reaches the port, to read; read: also others, with a key; write: also to send events and retry dead letters")
 }
 
 // Log returns a log whose appends the console counts. The console shows what it stores.

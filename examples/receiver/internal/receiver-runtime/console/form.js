@@ -99,7 +99,7 @@ export async function show(writes) {
     build(forms[choice.value], place, result, writes);
   });
   into.replaceChildren(
-    writes ? "" : element("p", { class: "note" }, "This console changes nothing (--console read), so the form can't be sent."),
+    writes ? "" : element("p", { class: "note" }, "This console changes nothing without --console write, so the form can't be sent."),
     element("div", { class: "field" }, element("label", { for: "rpc" }, "RPC"), choice), place);
   build(forms[0], place, result, writes);
 }

@@ -89,7 +89,7 @@ export class Letters {
         element("b", {}, rejected ? text(letter.source) : text(letter.type)), element("span", { class: "note" }, rejected ? "" : text(letter.consumer + ", "), "position " + letter.position)),
         element("span", { class: "reason" }, text(letter.reason))),
       element("div", { class: "letter-body" },
-        element("div", { class: "actions" }, retry, state, this.writes ? "" : element("span", { class: "note" }, "This console changes nothing (--console read).")),
+        element("div", { class: "actions" }, retry, state, this.writes ? "" : element("span", { class: "note" }, "This console changes nothing without --console write.")),
         fields([["Reason", letter.reason], ["Tries", number(letter.tries)], ["Gave up", moment(letter.gave_up)], ["Position", String(letter.position)]]),
         element("h3", {}, rejected ? "Request" : "Event"), ...original(letter, rejected)));
   }
