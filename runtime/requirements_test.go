@@ -111,7 +111,7 @@ func TestLeastVersionsBuild(t *testing.T) {
 	for _, need := range runtime.Requirements() {
 		unchosen[need.Path] = need.Least
 	}
-	for name, imports := range map[string][]string{"without events": plain, "all": runtime.All()} {
+	for name, imports := range map[string][]string{"without events": plain, "all": append(runtime.All(), runtime.Optional()...)} {
 		t.Run(name, func(t *testing.T) {
 			part := reached(t, imports...)
 			root := module(t, part, func(r runtime.Requirement) string { return r.Least })

@@ -64,6 +64,7 @@ func TestEachPackageCompares(t *testing.T) {
 		"{app}-client/commands.go.tmpl",
 		"{base}client/client.go.tmpl",
 		"{base}events/log.events.go.tmpl",
+		"{base}publisher/publisher.events.go.tmpl",
 		"{base}server/server.go.tmpl",
 		"{base}test/server.go.tmpl",
 	}
