@@ -227,14 +227,14 @@ func CheckMetadata(md metadata.MD) error {
 	for key, values := range md {
 		if key == "" || strings.HasPrefix(key, "grpc-") || key == "content-type" || key == "te" ||
 			strings.ContainsFunc(key, func(r rune) bool { return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789-_.", r) }) {
-			return status.Errorf(codes.InvalidArgument, "metadata can't have the name %q", key)
+			return status.Errorf(codes.InvalidArgument, "metadata can't have the name %.100q", key)
 		}
 		if strings.HasSuffix(key, "-bin") {
 			continue
 		}
 		for _, value := range values {
 			if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' }) {
-				return status.Errorf(codes.InvalidArgument, "the value of the metadata %q has a character that is not printable ASCII", key)
+				return status.Errorf(codes.InvalidArgument, "the value of the metadata %.100q has a character that is not printable ASCII", key)
 			}
 		}
 	}

@@ -31,7 +31,7 @@ type lane struct {
 	metadata metadata.MD // that came with the stream
 	size     int         // of it
 	ctx      context.Context
-	stopping atomic.Bool // no further calls begin
+	ending   atomic.Bool // something cuts the lane: no further calls begin
 	taken    uint64      // calls; only the reader uses it
 	read     []*laneCall // that are about to join the queue; only the reader uses it
 
@@ -112,10 +112,7 @@ func (l *lane) run(within context.Context) error {
 	}
 	until, stop := UntilDrain(within)
 	defer stop()
-	defer context.AfterFunc(until, func() {
-		l.stopping.Store(context.Cause(until) == errStopping)
-		l.cut(context.Cause(until))
-	})()
+	defer context.AfterFunc(until, func() { l.cut(context.Cause(until)) })()
 	// An old connection is closed when its grace is over, and so a lane must leave it before.
 	if config := l.limits.config; config.MaxConnectionAge > 0 && config.MaxConnectionAgeGrace > 0 {
 		defer time.AfterFunc(config.MaxConnectionAgeGrace/2, func() { l.cut(errOld) }).Stop()
@@ -147,6 +144,17 @@ func (l *lane) cut(why error) {
 	if c.cut == nil {
 		c.end(why)
 	}
+	l.ending.Store(true)
+}
+
+// cutBy returns why the lane was cut; nil if it was not.
+func (l *lane) cutBy() error {
+	if !l.ending.Load() {
+		return nil
+	}
+	l.stream.call.of.mu.Lock()
+	defer l.stream.call.of.mu.Unlock()
+	return l.stream.call.cut
 }
 
 // wait waits until something is so that calls which end can make so. The lock is held.
@@ -197,6 +205,7 @@ func (l *lane) begin(message []byte) error {
 	batch := &laneBatch{ctx: l.ctx, cancel: func() {}}
 	batch.left.Store(1)
 	defer batch.leave()
+	var cut error
 	err := bulk.ReadCalls(message, func(frame bulk.CallFrame, timeout time.Duration) error {
 		if !batch.begun {
 			batch.begin(timeout)
@@ -204,17 +213,32 @@ func (l *lane) begin(message []byte) error {
 		if len(message) > smallMessage && len(frame.Request) < len(message)/2 {
 			frame.Request = bytes.Clone(frame.Request) // a call must not keep much more than it needs
 		}
+		c := &laneCall{lane: l, batch: batch, frame: frame}
+		c.refused = l.count(c)
+		if cut = l.cutBy(); cut != nil { // the client sends the rest again, by another lane
+			if c.counted {
+				l.limits.leave(l.stream.call.of, kind{})
+			}
+			return cut
+		}
+		if c.refused == nil {
+			c.refused = l.check(&c.frame)
+		}
+		if c.refused != nil { // there may be many such calls, and none holds memory
+			c.frame = bulk.CallFrame{Number: frame.Number}
+		}
 		l.taken++
 		batch.left.Add(1)
-		c := &laneCall{lane: l, batch: batch, frame: frame}
-		c.refused = l.admit(c)
 		l.read = append(l.read, c)
 		if len(l.read) == mostRead {
 			l.enqueue()
 		}
 		return nil
 	})
-	if err != nil {
+	switch {
+	case cut != nil:
+		return cut
+	case err != nil:
 		l.limits.notices.unhandled(Undecodable, l.stream.call.method, l.stream.call.of.from)
 		return status.Error(codes.InvalidArgument, err.Error())
 	}
@@ -236,25 +260,30 @@ func (l *lane) enqueue() {
 	l.read = l.read[:0]
 }
 
-// admit counts a call as one under way, or returns why it can't be. It waits while others
-// of the lane may make room by ending.
-func (l *lane) admit(call *laneCall) error {
-	c, frame := l.stream.call.of, &call.frame
-	if l.stopping.Load() {
-		return errStopping
+// check returns why a call is not handled; nil if it is.
+func (l *lane) check(frame *bulk.CallFrame) error {
+	if err := bulk.CheckMetadata(frame.Metadata); err != nil {
+		return err
 	}
-	if len(frame.Metadata) > 0 {
-		if err := bulk.CheckMetadata(frame.Metadata); err != nil {
-			return err
-		}
-		if l.size+metadataSize(frame.Metadata) > l.limits.config.MaxMetadataBytes {
-			l.limits.notices.unhandled(HeadersTooLarge, l.unary.gate.call.Method, c.from)
-			return status.Errorf(codes.ResourceExhausted, "the metadata of the call is larger than %d bytes (--max-metadata-bytes)", l.limits.config.MaxMetadataBytes)
-		}
+	if err := eventid.Check(frame.ID); err != nil {
+		return status.Error(codes.InvalidArgument, err.Error())
 	}
+	if l.size+len(eventid.Key)+len(frame.ID)+32+metadataSize(frame.Metadata) > l.limits.config.MaxMetadataBytes {
+		l.limits.notices.unhandled(HeadersTooLarge, l.unary.gate.call.Method, l.stream.call.of.from)
+		return status.Errorf(codes.ResourceExhausted, "the metadata of the call is larger than %d bytes (--max-metadata-bytes)", l.limits.config.MaxMetadataBytes)
+	}
+	return nil
+}
+
+// count counts a call as one under way, or returns why it can't be. It waits while others
+// of the lane may make room by ending. It comes before all checks: also a call that is
+// refused takes memory until its answer is sent.
+func (l *lane) count(call *laneCall) error {
+	c := l.stream.call.of
 	for most := int64(l.limits.config.MaxCalls); ; {
 		has := c.address.calls.Add(1) - 1
 		if share(has, most-l.limits.calls.Add(1)+1, most) {
+			call.counted = true
 			return nil
 		}
 		l.limits.leave(c, kind{})
@@ -267,7 +296,7 @@ func (l *lane) admit(call *laneCall) error {
 		l.mu.Unlock()
 		if others == 0 {
 			err := l.limits.enter(c, kind{})
-			if err != nil {
+			if call.counted = err == nil; err != nil {
 				call.trailer = metadata.Pairs("grpc-retry-pushback-ms", "100")
 			}
 			return err
@@ -365,8 +394,8 @@ func (l *lane) answer(w *laneWorker, c *laneCall, more bool) (next *laneCall) {
 	} else {
 		l.add(&answer, size, held)
 	}
-	if c.refused == nil {
-		l.limits.leave(c.of.of, kind{})
+	if c.counted {
+		l.limits.leave(l.stream.call.of, kind{})
 	}
 	l.underWay--
 	if l.waits {
@@ -548,6 +577,7 @@ type laneCall struct {
 	batch   *laneBatch
 	frame   bulk.CallFrame
 	id      [1]string // as metadata has it
+	counted bool      // as a call under way
 	refused error     // why it is not handled
 	had     bool      // the handler has the request
 	of      call      // as limits know it
