@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -52,15 +53,17 @@ type lane struct {
 // are large enough already.
 type laneWorkers struct {
 	queue  []*laneCall // the first is next
-	idle   []*laneWorker
+	idle   []*laneWorker // the last one was at work last
+	least  int           // of them there were since the last look at them
+	looks  bool          // whether another look is due
 	roused bool // one has been, and did not look at the queue yet
 	closed bool // there are no further calls
 }
 
 // laneWorker is a goroutine that handles calls.
 type laneWorker struct {
-	wake    chan struct{}
-	encoded []byte // has room for a reply
+	wake    chan bool // false: the worker ends
+	encoded []byte    // has room for a reply
 }
 
 // answers are those of a lane that wait to be sent. The lock of the lane guards them.
@@ -90,6 +93,10 @@ const (
 	// laneWeight is how many calls a lane counts as: what it holds beside its calls may take
 	// that much memory.
 	laneWeight = 2
+	// mostIdle bounds the idle workers of all lanes: each has a stack, which may be large.
+	mostIdle = 1024
+	// An idle worker keeps room for a reply of this size.
+	idleBytes = 1 << 10
 )
 
 var pool = mem.DefaultBufferPool()
@@ -323,19 +330,55 @@ func (l *lane) rouse() {
 	if n := len(l.idle); n > 0 {
 		w := l.idle[n-1]
 		l.idle = l.idle[:n-1]
-		w.wake <- struct{}{}
+		l.least = min(l.least, n-1)
+		l.limits.idleWorkers.Add(-1)
+		w.wake <- true
 		return
 	}
-	go l.work(&laneWorker{wake: make(chan struct{}, 1)})
+	go l.work(&laneWorker{wake: make(chan bool, 1)})
 }
 
 // close ends the workers. The lock is held.
 func (l *lane) close() {
 	l.closed = true
-	for _, w := range l.idle {
-		w.wake <- struct{}{}
+	l.dismiss(len(l.idle))
+}
+
+// rest makes a worker idle, and reports whether there is room for it. The lock is held.
+func (l *lane) rest(w *laneWorker) bool {
+	if l.limits.idleWorkers.Add(1) > mostIdle {
+		l.limits.idleWorkers.Add(-1)
+		return false
 	}
-	l.idle = nil
+	if cap(w.encoded) > idleBytes {
+		w.encoded = nil
+	}
+	l.idle = append(l.idle, w)
+	if !l.looks {
+		l.looks, l.least = true, 0
+		time.AfterFunc(l.limits.slowAfter/2, l.look)
+	}
+	return true
+}
+
+// look ends the workers that have been idle since the last look.
+func (l *lane) look() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.dismiss(min(l.least, len(l.idle)))
+	l.least = len(l.idle)
+	if l.looks = l.least > 0; l.looks {
+		time.AfterFunc(l.limits.slowAfter/2, l.look)
+	}
+}
+
+// dismiss ends the n workers that have been idle for longest. The lock is held.
+func (l *lane) dismiss(n int) {
+	for _, w := range l.idle[:n] {
+		w.wake <- false
+	}
+	l.idle = slices.Delete(l.idle, 0, n)
+	l.limits.idleWorkers.Add(-int64(n))
 }
 
 // work handles calls until there is none.
@@ -357,13 +400,15 @@ func (l *lane) work(w *laneWorker) {
 // next waits for the next call; nil if there is none. The lock is held.
 func (l *lane) next(w *laneWorker) *laneCall {
 	for len(l.queue) == 0 {
-		if l.closed {
+		if l.closed || !l.rest(w) {
 			return nil
 		}
-		l.idle = append(l.idle, w)
 		l.mu.Unlock()
-		<-w.wake
+		works := <-w.wake
 		l.mu.Lock()
+		if !works {
+			return nil
+		}
 		l.roused = false
 	}
 	c := l.queue[0]
