@@ -535,9 +535,9 @@ func (l *lane) encode(w *laneWorker, reply any) (encoded []byte, held int64, err
 		return data.Materialize(), 0, nil
 	}
 	if size := int64(proto.Size(message)); size > smallMessage {
-		held, err = l.limits.take(l.stream.call, l.limits.tailMemory, l.stream.call.of, messageForms*size, l.limits.config.ReceiveTimeout)
+		held, err = l.limits.takeForAnswer(l.stream.call, messageForms*size)
 		if err == errNoMemory {
-			err = errUnread
+			err = errUnanswered
 		}
 		if err != nil {
 			return nil, 0, err
@@ -551,6 +551,10 @@ func (l *lane) encode(w *laneWorker, reply any) (encoded []byte, held int64, err
 	}
 	return encoded, held, nil
 }
+
+// errUnanswered is the error of a reply for which there is no memory. The handler has stored
+// what it had to: so it is not ResourceExhausted, as of a call that was refused.
+var errUnanswered = status.Error(codes.Unavailable, "the call was handled, but there is no memory for its reply, because other clients don't read what the server sends (--max-memory-bytes): try again later")
 
 // errUnencodable is the error of a reply that is not valid, as gRPC has it.
 func errUnencodable(err error) error {

@@ -9,8 +9,10 @@ import (
 	"io"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -29,11 +31,14 @@ func (s *laneStream) RecvMsg(into any) error {
 	if !ok {
 		return codec.Unmarshal(mem.BufferSlice{mem.SliceBuffer(request)}, into)
 	}
-	if s.of.limits.keepsRefused {
-		s.of.original = bytes.Clone(request)
-	}
 	if err := s.of.weigh(request, message, (*scale).weigh); err != nil {
+		if status.Code(err) == codes.ResourceExhausted { // there is no memory for it now
+			s.SetTrailer(metadata.Pairs("grpc-retry-pushback-ms", "100"))
+		}
 		return err
+	}
+	if s.of.limits.keepsRefused { // not before there is memory for it
+		s.of.original = bytes.Clone(request)
 	}
 	if err := proto.Unmarshal(request, message); err != nil {
 		return s.of.undecodable(message, err)
