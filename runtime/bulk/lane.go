@@ -29,8 +29,9 @@ type Call struct {
 	ID string
 	// Request is the encoded message. It must not change before Done is called.
 	Request []byte
-	// Metadata goes with the call, such as a traceparent. It must not change before Done
-	// is called.
+	// Metadata goes with the call, such as a traceparent. If it has others than those that
+	// [Carries] allows, the call is made as a single one. It must not change before Done is
+	// called.
 	Metadata metadata.MD
 	// Done is called exactly once. It must not block: the answers to other calls wait for
 	// it. It may be called before [Lane.Send] returns.

@@ -53,7 +53,7 @@ func (l *Lane) nextBatch() (batch []*taken, singly, more bool) {
 	n, bytes := 0, 0
 	for ; n < len(l.queue) && n < messageCalls; n++ {
 		size := frameSize(&l.queue[n].Call)
-		if alone := size > largestCall || lacks; n == 0 {
+		if alone := lacks || size > largestCall || !Carries(l.queue[n].Metadata); n == 0 {
 			singly = alone
 		} else if alone != singly || !singly && bytes+size > messageBytes {
 			break

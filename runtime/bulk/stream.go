@@ -16,6 +16,8 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventid"
 )
 
 // maxReply bounds a message of answers. It is more than a reply of any call has.
@@ -218,6 +220,20 @@ func retryAfter(trailer metadata.MD) time.Duration {
 		return 0
 	}
 	return time.Duration(ms) * time.Millisecond
+}
+
+// Carries reports whether a call of a lane can carry metadata. All but ids and the context of
+// a trace goes with the stream, or with a single call: a server trusts what a proxy in front
+// of it has set or removed, which does not see the calls of a lane.
+func Carries(md metadata.MD) bool {
+	for key := range md {
+		switch key {
+		case eventid.Key, "traceparent", "tracestate", "baggage", "x-request-id":
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // CheckMetadata returns an error, with a code, for metadata that a call can't carry: a name

@@ -272,6 +272,9 @@ func (l *lane) check(frame *bulk.CallFrame) error {
 	if err := bulk.CheckMetadata(frame.Metadata); err != nil {
 		return err
 	}
+	if !bulk.Carries(frame.Metadata) { // a proxy may have set or removed a header of the lane
+		return status.Error(codes.InvalidArgument, "a call of a lane carries no metadata but event-id, traceparent, tracestate, baggage and x-request-id: make a single call")
+	}
 	if err := eventid.Check(frame.ID); err != nil {
 		return status.Error(codes.InvalidArgument, err.Error())
 	}
