@@ -110,9 +110,10 @@ type Lane struct {
 	begun   bool      // whether the goroutine runs that sends
 	ticking bool      // whether a look at the deadlines is due
 	closing bool
-	empty   sync.Cond // of mu: the lane is closed, and has no calls or no sender
-	stream  *stream   // which takes the next calls; nil if there is none
-	retired []*stream // that get no further calls, and don't know it yet
+	empty   sync.Cond   // of mu: the lane is closed, and has no calls or no sender
+	late    *time.Timer // ends the streams that the server does not, after the last call
+	stream  *stream     // which takes the next calls; nil if there is none
+	retired []*stream   // that get no further calls, and don't know it yet
 	streams map[*stream]bool
 	pause   time.Time // nothing is sent before that
 	pausing bool      // whether the sender will be woken after that
@@ -296,9 +297,17 @@ func (l *Lane) leave(calls []*taken) {
 	}
 	l.next()
 	if l.calls == 0 && l.closing {
-		l.wake.Signal()
-		l.empty.Broadcast()
+		l.end()
 	}
+}
+
+// end lets the sender end, of a lane that is closed and has no calls. The lock is held.
+func (l *Lane) end() {
+	if l.late == nil {
+		l.late = time.AfterFunc(time.Second, l.cancel)
+	}
+	l.wake.Signal()
+	l.empty.Broadcast()
 }
 
 // retire makes a stream end once its calls are answered. The lock is held.
@@ -322,12 +331,14 @@ func (l *Lane) Close() error {
 	l.closing = true
 	l.next()
 	l.wake.Signal()
+	if l.calls == 0 {
+		l.end()
+	}
 	for l.calls > 0 || l.begun {
 		l.empty.Wait()
 	}
+	defer l.late.Stop()
 	l.mu.Unlock()
-	late := time.AfterFunc(time.Second, l.cancel) // a server that does not end its streams
-	defer late.Stop()
 	l.receivers.Wait()
 	l.cancel()
 	return nil
@@ -354,11 +365,17 @@ func (l *Lane) tick() {
 	over := l.expire(&l.queue, now)
 	var sent []*taken
 	for s := range l.streams {
-		late, brought, left := s.expire(now)
+		late, brought, silent, left := s.expire(now)
 		sent = append(sent, late...)
 		if len(late) > 0 && !brought && l.stream == s { // such as by a proxy that does not pass on streams
 			l.lacks = now.Add(lookAgain)
 			l.retire(s)
+		}
+		if silent { // and may not even read: then the sender is stuck in it
+			if l.stream == s {
+				l.retire(s)
+			}
+			s.cancel()
 		}
 		if left == 0 && !s.retired.IsZero() && now.Sub(s.retired) > mostGoodbye {
 			s.cancel()

@@ -134,6 +134,7 @@ func TestACallOfALaneEndsAsASingleOne(t *testing.T) {
 		"an error with details":      {handle: failing(detailed.Err()), want: codes.FailedPrecondition},
 		"an error without a code":    {handle: failing(errors.New("secret")), want: codes.Internal},
 		"an error that is wrapped":   {handle: failing(fmt.Errorf("secret: %w", status.Error(codes.Aborted, "again"))), want: codes.Aborted},
+		"an error that is not UTF-8": {handle: failing(status.Error(codes.NotFound, "no \xff")), want: codes.NotFound},
 		"no reply":                   {handle: failing(nil)},
 		"an invalid reply":           {handle: saysWhat(func(context.Context) any { return "\xff" }), want: codes.Internal},
 		"a panic":                    {handle: func(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error) { panic("secret") }, want: codes.Internal},
@@ -701,7 +702,7 @@ func BenchmarkLane(b *testing.B) {
 func TestALaneThatHasNoRoomForACallSaysSo(t *testing.T) {
 	h := newHeld()
 	config := free()
-	config.MaxCalls = 12
+	config.MaxCalls = 16
 	running := serve(t, config, h.service(), lanes())
 	lane := bulk.Open(dial(t, running.Addr()), unaryCall)
 	_ = lane.Send(soon(t), bulk.Call{})
@@ -709,7 +710,7 @@ func TestALaneThatHasNoRoomForACallSaysSo(t *testing.T) {
 	h.release <- struct{}{}
 	eventually(t, "only the lane is counted", func() bool { return running.limits.calls.Load() == laneWeight })
 	other := dial(t, running.Addr())
-	for i := 0; running.limits.calls.Load() < 6; i++ { // half of them, for one address
+	for i := 0; running.limits.calls.Load() < 8; i++ { // half of them, for one address
 		go func() {
 			_, _ = testpb.NewTestServiceClient(other).UnaryCall(soon(t), &testpb.SimpleRequest{})
 		}()
@@ -720,5 +721,69 @@ func TestALaneThatHasNoRoomForACallSaysSo(t *testing.T) {
 	}
 	close(h.release)
 	eventually(t, "there is room again", func() bool { return ask(t, lane, bulk.Call{})[0].Err == nil })
+	_ = lane.Close()
+}
+
+func TestACallThatIsRefusedIsCountedAndHoldsNothing(t *testing.T) {
+	running := serve(t, free(), tested(&service{}), lanes())
+	of := &connection{address: &address{}}
+	l := &lane{limits: running.limits, unary: running.limits.unaries[unaryCall], stream: &boundedStream{call: newCall(context.Background(), of, kind{})}, ctx: context.Background()}
+	long := strings.Repeat("\xff", 10<<10)
+	var message []byte
+	for _, frame := range []bulk.CallFrame{{Metadata: metadata.MD{long: {""}}}, {ID: long}, {Metadata: metadata.MD{"authorization": {"mine"}}}} {
+		frame.Request = make([]byte, 1<<10)
+		message = bulk.AppendCall(message, &frame)
+	}
+	if err := l.begin(message); err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range l.read {
+		if status.Code(c.refused) != codes.InvalidArgument || len(c.refused.Error()) > 1<<10 {
+			t.Errorf("call %d: %.200v", i, c.refused)
+		}
+		if c.frame.Request != nil || c.frame.Metadata != nil || c.frame.ID != "" {
+			t.Errorf("call %d holds what came with it", i)
+		}
+	}
+	if n := running.limits.calls.Load(); n != 3 || len(l.read) != 3 {
+		t.Errorf("%d of %d calls are counted, want 3 of 3", n, len(l.read))
+	}
+}
+
+func TestACallDoesNotReplaceHeadersOfItsLane(t *testing.T) {
+	running := serve(t, free(), tested(&service{}), lanes())
+	stream := bareLane(t, running, metadata.AppendToOutgoingContext(soon(t), "x-user", "of the proxy"))
+	message := bulk.AppendCall(nil, &bulk.CallFrame{Metadata: metadata.Pairs("x-user", "another")})
+	var answers []byte
+	if err := errors.Join(stream.SendMsg(&message), stream.RecvMsg(&answers)); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := bulk.ReadAnswers(answers, func(a bulk.AnswerFrame) {
+		if a.Status == nil {
+			t.Error("the call was handled")
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestIdleWorkersEnd(t *testing.T) {
+	h := newHeld()
+	running := serve(t, free(), h.service(), lanes())
+	lane := bulk.Open(dial(t, running.Addr()), unaryCall)
+	var all sync.WaitGroup
+	for range 100 {
+		all.Add(1)
+		if err := lane.Send(soon(t), bulk.Call{Done: func(bulk.Answer) { all.Done() }}); err != nil {
+			t.Fatal(err)
+		}
+		<-h.entered
+	}
+	close(h.release)
+	all.Wait()
+	eventually(t, "the lane has no idle workers", func() bool { return running.limits.idleWorkers.Load() == 0 })
+	if answer := ask(t, lane, bulk.Call{})[0]; answer.Err != nil {
+		t.Error(answer.Err)
+	}
 	_ = lane.Close()
 }

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -430,7 +431,7 @@ func (l *lane) answer(w *laneWorker, c *laneCall, more bool) (next *laneCall) {
 	}
 	if c.err != nil {
 		answer.Reply = nil
-		answer.Status, _ = proto.Marshal(status.Convert(c.err).Proto())
+		answer.Status = encodedStatus(c.err)
 	}
 	c.batch.leave()
 	size := len(answer.Reply) + len(answer.Status)
@@ -454,6 +455,19 @@ func (l *lane) answer(w *laneWorker, c *laneCall, more bool) (next *laneCall) {
 	}
 	return l.next(w)
 }
+
+// encodedStatus returns an error as it is sent. Its text may be any bytes, as that of a single
+// call.
+func encodedStatus(err error) []byte {
+	p := status.Convert(err).Proto()
+	p.Message = strings.ToValidUTF8(p.Message, "\uFFFD")
+	if encoded, err := proto.Marshal(p); err == nil && len(encoded) > 0 {
+		return encoded
+	}
+	return encodedInternal
+}
+
+var encodedInternal, _ = proto.Marshal(status.Convert(errInternal).Proto())
 
 // waitToSend waits until there is room for an answer. Meanwhile the lane counts as one whose
 // client does not read, and can be closed for others. The lock is held.
