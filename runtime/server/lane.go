@@ -47,18 +47,18 @@ type lane struct {
 
 // laneWorkers handle the calls of a lane. The lock of the lane guards them.
 //
-// A worker that takes a call from the queue rouses another one if there are more calls, and
-// none has been roused that did not take one yet. So where handlers don't wait, a few
+// A worker that takes a call wakes another one if more calls wait, unless one is waking
+// already. So where handlers don't wait, a few
 // workers handle all calls, one after the other; where they do, such as for a disk, there is
 // soon one for each call. The ones that were at work last are roused first: their stacks
 // are large enough already.
 type laneWorkers struct {
-	queue  []*laneCall // the first is next
+	queue  []*laneCall   // the first is next
 	idle   []*laneWorker // the last one was at work last
 	least  int           // of them there were since the last look at them
 	looks  bool          // whether another look is due
-	roused bool // one has been, and did not look at the queue yet
-	closed bool // there are no further calls
+	roused bool          // one has been, and did not look at the queue yet
+	closed bool          // there are no further calls
 }
 
 // laneWorker is a goroutine that handles calls.
@@ -76,6 +76,7 @@ type answers struct {
 	current chunk     // the last one, which may get more
 	bytes   int       // of all
 	unread  int       // answers that wait for room
+	noted   bool      // the lane counts as one that is not read
 	last    bool      // no further ones come
 	broken  bool      // the client gets no further ones
 }
@@ -87,12 +88,11 @@ type chunk struct {
 }
 
 const (
-	// A message of answers that has so much gets no further ones.
+	// A message of answers is full at this size.
 	chunkBytes = smallMessage - 1<<10
-	// Answers wait with their replies while so much is not sent.
+	// Workers wait while this many bytes are unsent.
 	mostAnswers = 64 << 10
-	// laneWeight is how many calls a lane counts as: what it holds beside its calls may take
-	// that much memory.
+	// A lane itself may use as much memory as this many calls.
 	laneWeight = 2
 	// mostIdle bounds the idle workers of all lanes: each has a stack, which may be large.
 	mostIdle = 1024
@@ -107,6 +107,7 @@ func newLane(l *limits, u *unary, impl any, stream *boundedStream) *lane {
 	lane.ended.L, lane.ready.L, lane.sent.L = &lane.mu, &lane.mu, &lane.mu
 	lane.metadata, _ = metadata.FromIncomingContext(stream.Context()) // a copy
 	delete(lane.metadata, eventid.Key)
+	delete(lane.metadata, requestIDKey) // else all calls would have one
 	lane.size = metadataSize(lane.metadata)
 	lane.ctx = metadata.NewIncomingContext(stream.Context(), lane.metadata)
 	return lane
@@ -142,7 +143,7 @@ func (l *lane) run(within context.Context) error {
 }
 
 // errOld ends a lane whose client should open another one.
-var errOld = status.Error(codes.Unavailable, "the lane is as old as its connection allows: open another one")
+var errOld = status.Error(codes.Unavailable, "the lane ends before its connection does: open another one")
 
 // cut makes the lane receive nothing more.
 func (l *lane) cut(why error) {
@@ -165,7 +166,7 @@ func (l *lane) cutBy() error {
 	return l.stream.call.cut
 }
 
-// wait waits until something is so that calls which end can make so. The lock is held.
+// wait waits until a condition holds that the end of a call can change. The lock is held.
 func (l *lane) wait(until func() bool) {
 	for !until() {
 		l.waits = true
@@ -201,7 +202,8 @@ func (l *lane) receive() error {
 // tooLong notes that a message is too long, and returns the error for the client.
 func (l *lane) tooLong() error {
 	err := status.Errorf(codes.ResourceExhausted, "a message of calls is larger than %d bytes", bulk.MaxMessage)
-	l.stream.call.tooLong(err)
+	l.limits.notices.unhandled(TooLarge, l.stream.call.method, l.stream.call.of.from)
+	l.cut(err)
 	return err
 }
 
@@ -253,7 +255,7 @@ func (l *lane) begin(message []byte) error {
 	return nil
 }
 
-// enqueue makes the calls that were read join the queue, once there may be so many.
+// enqueue makes the calls that were read join the queue when the lane has room for them.
 func (l *lane) enqueue() {
 	if len(l.read) == 0 {
 		return
@@ -418,6 +420,7 @@ func (l *lane) next(w *laneWorker) *laneCall {
 	c := l.queue[0]
 	l.queue[0] = nil
 	l.queue = l.queue[1:]
+	l.note()
 	l.rouse()
 	return c
 }
@@ -447,6 +450,7 @@ func (l *lane) answer(w *laneWorker, c *laneCall, more bool) (next *laneCall) {
 		l.limits.leave(l.stream.call.of, kind{})
 	}
 	l.underWay--
+	l.note()
 	if l.waits {
 		l.ended.Signal()
 	}
@@ -476,14 +480,21 @@ func (l *lane) waitToSend(size int) {
 	if !full() {
 		return
 	}
-	if l.unread++; l.unread == 1 {
-		l.stream.call.reads(false)
-	}
+	l.unread++
+	l.note()
 	for full() {
 		l.sent.Wait()
 	}
-	if l.unread--; l.unread == 0 {
-		l.stream.call.reads(true)
+	l.unread--
+	l.note()
+}
+
+// note notes whether the client does not read: whether all calls that have begun wait for
+// that. The lock is held.
+func (l *lane) note() {
+	if is := l.unread > 0 && l.unread == l.underWay-len(l.queue); is != l.noted {
+		l.noted = is
+		l.stream.call.reads(!is)
 	}
 }
 
@@ -502,7 +513,8 @@ func (c *call) reads(is bool) {
 	c.of.unread--
 }
 
-// leave adds, for the client, that no further calls are taken. The lock is held.
+// leave adds a notice that the lane takes no further calls, and how many it took. The lock
+// is held.
 func (l *lane) leave() {
 	l.room(0)
 	before := len(*l.current.bytes)
@@ -519,7 +531,7 @@ func (l *lane) add(answer *bulk.AnswerFrame, size int, held int64) {
 	l.added(before)
 }
 
-// room makes the last message one to which so much can be added. The lock is held.
+// room makes sure that the last message has room for size bytes. The lock is held.
 func (l *lane) room(size int) {
 	if l.current.bytes != nil && len(*l.current.bytes)+size > chunkBytes {
 		l.full = append(l.full, l.current)
@@ -573,7 +585,7 @@ func (l *lane) encode(w *laneWorker, reply any) (encoded []byte, held int64, err
 // what it had to: so it is not ResourceExhausted, as of a call that was refused.
 var errUnanswered = status.Error(codes.Unavailable, "the call was handled, but there is no memory for its reply, because other clients don't read what the server sends (--max-memory-bytes): try again later")
 
-// errUnencodable is the error of a reply that is not valid, as gRPC has it.
+// errUnencodable is the error of a reply that is not valid, worded as gRPC words it.
 func errUnencodable(err error) error {
 	return status.Errorf(codes.Internal, "grpc: error while marshaling: %v", err)
 }
@@ -675,7 +687,7 @@ func (c *laneCall) begin() (end context.CancelFunc) {
 	return cancel
 }
 
-// handle handles a call as it would be that came by itself.
+// handle handles a call as a single call is handled.
 func (c *laneCall) handle(w *laneWorker) {
 	if c.err = c.refused; c.err != nil {
 		return
