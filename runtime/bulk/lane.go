@@ -43,7 +43,8 @@ type Answer struct {
 	Reply           []byte // the encoded message, which belongs to the receiver
 	Header, Trailer metadata.MD
 	Err             error // one of gRPC's, with a code; nil if there is a reply
-	// RetryAfter is after what time the server asks to try again; 0 if it does not.
+	// RetryAfter is how long the server asks to wait before the next try; 0 if it asks for
+	// none.
 	RetryAfter time.Duration
 	// Sent is false if the call certainly never reached a handler.
 	Sent bool
@@ -90,7 +91,7 @@ const (
 // It does not try calls again: one whose stream is lost ends with code Unavailable, and may
 // have been handled. The next ones go by a new stream. The credentials and the metadata of
 // the connection go with a stream when it is opened: after an answer with code
-// Unauthenticated, that is done again.
+// Unauthenticated the next calls go by a new stream.
 type Lane struct {
 	conn                 grpc.ClientConnInterface
 	method               string
@@ -117,6 +118,7 @@ type Lane struct {
 	streams map[*stream]bool
 	pause   time.Time // nothing is sent before that
 	pausing bool      // whether the sender will be woken after that
+	pushed  int       // single calls in a row that the server asked to try again later
 	failed  int       // streams in a row that brought nothing
 	lacks   time.Time // until when the server counts as one without lanes
 	has     bool      // the server has the lane
@@ -344,7 +346,7 @@ func (l *Lane) Close() error {
 	return nil
 }
 
-// Abandon is Close for who can't wait: calls under way end with code Canceled.
+// Abandon closes the lane at once: calls under way end with code Canceled.
 func (l *Lane) Abandon() {
 	l.mu.Lock()
 	l.closing = true

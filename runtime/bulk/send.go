@@ -86,8 +86,8 @@ func (l *Lane) paused() bool {
 	return true
 }
 
-// closeRetired reports to the server that nothing more comes on streams that get no further
-// calls: on all if this is the end.
+// closeRetired half-closes the streams that get no further calls; all streams, if end is
+// true.
 func (l *Lane) closeRetired(end bool) {
 	l.mu.Lock()
 	retired := l.retired
@@ -240,6 +240,13 @@ func (l *Lane) single(t *taken) {
 	answer := Answer{Err: checkCall(&t.Call)}
 	if answer.Err == nil {
 		answer = l.invoke(t)
+		l.mu.Lock()
+		if l.pushed++; answer.RetryAfter == 0 {
+			l.pushed = 0
+		} else if l.pushed > 1 { // not just some source that sends too much
+			l.pauseFor(min(answer.RetryAfter, mostWait))
+		}
+		l.mu.Unlock()
 	}
 	l.done([]*taken{t}, answer)
 }
@@ -255,7 +262,7 @@ func (l *Lane) invoke(t *taken) (answer Answer) {
 	}
 	var reply raw
 	answer.Sent = true
-	answer.Err = l.conn.Invoke(ctx, l.method, raw{bytes: &t.Request}, &reply, grpc.ForceCodecV2(codec{}),
+	answer.Err = l.conn.Invoke(ctx, l.method, raw{bytes: &t.Request}, &reply, grpc.ForceCodecV2(codec{}), grpc.MaxCallRecvMsgSize(maxReply),
 		grpc.Header(&answer.Header), grpc.Trailer(&answer.Trailer))
 	if answer.Err == nil && reply.bytes != nil {
 		answer.Reply = *reply.bytes

@@ -20,7 +20,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventid"
 )
 
-// maxReply bounds a message of answers. It is more than a reply of any call has.
+// maxReply bounds a message of answers. No reply should be larger.
 const maxReply = 65 << 20
 
 var pool = mem.DefaultBufferPool()
@@ -32,8 +32,8 @@ type raw struct {
 	pooled bool
 }
 
-// codec leaves messages as they are. It calls itself as that of protobuf does, since they
-// are of protobuf.
+// codec leaves messages as they are. Its name is that of protobuf's codec, because the
+// messages are protobuf.
 type codec struct{}
 
 // Name implements encoding.CodecV2.
@@ -215,7 +215,8 @@ func (a *AnswerFrame) answer() Answer {
 	return answer
 }
 
-// retryAfter returns after what time a trailer asks to try again; 0 if it does not.
+// retryAfter returns how long a trailer asks to wait before the next try; 0 if it asks for
+// none.
 func retryAfter(trailer metadata.MD) time.Duration {
 	asked := trailer.Get("grpc-retry-pushback-ms")
 	if len(asked) != 1 {
