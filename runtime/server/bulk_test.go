@@ -726,7 +726,7 @@ func TestALaneThatHasNoRoomForACallSaysSo(t *testing.T) {
 
 func TestACallThatIsRefusedIsCountedAndHoldsNothing(t *testing.T) {
 	running := serve(t, free(), tested(&service{}), lanes())
-	of := &connection{address: &address{}}
+	of := &connection{of: running.limits.connections, address: &address{}}
 	l := &lane{limits: running.limits, unary: running.limits.unaries[unaryCall], stream: &boundedStream{call: newCall(context.Background(), of, kind{})}, ctx: context.Background()}
 	long := strings.Repeat("\xff", 10<<10)
 	var message []byte
@@ -786,4 +786,37 @@ func TestIdleWorkersEnd(t *testing.T) {
 		t.Error(answer.Err)
 	}
 	_ = lane.Close()
+}
+
+func TestACallOfALaneThatFindsNoMemoryMayBeTriedAgain(t *testing.T) {
+	for name, memory := range map[string]func(*limits) *memory{
+		"a request": func(l *limits) *memory { return l.memory },
+		"a reply":   func(l *limits) *memory { return l.tailMemory },
+	} {
+		t.Run(name, func(t *testing.T) {
+			config := free()
+			config.ReceiveTimeout = 100 * time.Millisecond
+			running := serve(t, config, tested(&service{unary: func(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+				return &testpb.SimpleResponse{Payload: &testpb.Payload{Body: make([]byte, 40<<10)}}, nil
+			}}), lanes())
+			lane := bulk.Open(dial(t, running.Addr()), unaryCall)
+			request := saying(strings.Repeat("x", 40<<10))
+			if answer := ask(t, lane, bulk.Call{Request: request})[0]; answer.Err != nil {
+				t.Fatal(answer.Err)
+			}
+			eventually(t, "nothing is held", func() bool { return used(memory(running.limits)) == 0 })
+			m := memory(running.limits)
+			other := &connection{of: running.limits.connections, address: &address{}}
+			got, ok := m.takeNow(other, m.size)
+			if !ok {
+				t.Fatal("the memory can't be taken")
+			}
+			answer := ask(t, lane, bulk.Call{Request: request})[0]
+			m.give(other, got)
+			if code := status.Code(answer.Err); code != codes.Unavailable && (code != codes.ResourceExhausted || answer.RetryAfter == 0) {
+				t.Errorf("%+v", answer)
+			}
+			_ = lane.Close()
+		})
+	}
 }
