@@ -790,8 +790,7 @@ func TestIdleWorkersEnd(t *testing.T) {
 
 func TestACallOfALaneThatFindsNoMemoryMayBeTriedAgain(t *testing.T) {
 	for name, memory := range map[string]func(*limits) *memory{
-		"a request": func(l *limits) *memory { return l.memory },
-		"a reply":   func(l *limits) *memory { return l.tailMemory },
+		"a reply": func(l *limits) *memory { return l.tailMemory },
 	} {
 		t.Run(name, func(t *testing.T) {
 			config := free()
