@@ -364,3 +364,93 @@ func TestManySendersShareALane(t *testing.T) {
 	}
 	_ = lane.Close()
 }
+
+func TestAServerThatStopsReadingIsLeft(t *testing.T) {
+	var streams atomic.Int64
+	conn := serve(t, func(_ string, stream grpc.ServerStream) error {
+		first := streams.Add(1) == 1
+		for {
+			calls, err := receive(stream)
+			if err != nil {
+				return nil
+			}
+			if err := answer(stream, calls...); err != nil {
+				return err
+			}
+			if first {
+				<-stream.Context().Done()
+				return nil
+			}
+		}
+	})
+	lane, all := Open(conn, "/a.B/C", Timeout(200*time.Millisecond)), make(answers, 100)
+	if err := lane.Send(soon(t), all.call("1")); err != nil {
+		t.Fatal(err)
+	}
+	all.next(t)
+	for range 100 { // more than the stream has room for
+		if err := lane.Send(soon(t), all.call(strings.Repeat("x", 8<<10))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 100 {
+		all.next(t)
+	}
+	for {
+		if err := lane.Send(soon(t), all.call("2")); err != nil {
+			t.Fatal(err)
+		}
+		if a := all.next(t); a.Err == nil {
+			break
+		}
+	}
+	_ = lane.Close()
+}
+
+func TestASingleRequestIsItsCallers(t *testing.T) {
+	request := []byte(strings.Repeat("x", 2<<10))
+	sent, err := codec{}.Marshal(raw{bytes: &request})
+	if err != nil {
+		t.Fatal(err)
+	}
+	request[0] = 'y'
+	if sent.Materialize()[0] != 'x' {
+		t.Error("what is sent changes with the request")
+	}
+}
+
+func TestAStreamThatCantBeOpenedIsUnavailable(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0") // that never answers
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	conn, err := grpc.NewClient(listener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	lane, all := Open(conn, "/a.B/C", Timeout(100*time.Millisecond)), make(answers, 1)
+	if err := lane.Send(soon(t), all.call("1")); err != nil {
+		t.Fatal(err)
+	}
+	if a := all.next(t); status.Code(a.Err) != codes.Unavailable || a.Sent {
+		t.Errorf("%+v", a)
+	}
+	_ = lane.Close()
+}
+
+func TestOnlyAnswersResetTheBackOff(t *testing.T) {
+	lane := Open(nil, "/a.B/C")
+	lane.failed = 3
+	s := &stream{lane: lane, pending: map[uint64]*taken{}}
+	if err := s.answer(AppendTaken(nil, 0)); err != nil || s.brought || lane.failed != 3 {
+		t.Errorf("%v, brought %v, failed %d", err, s.brought, lane.failed)
+	}
+}
+
+func TestOnlyIDsAndTracesGoByALane(t *testing.T) {
+	if !Carries(metadata.Pairs("traceparent", "1", "x-request-id", "2")) || Carries(metadata.Pairs("authorization", "1")) {
+		t.Error("a lane carries other metadata than it should")
+	}
+}

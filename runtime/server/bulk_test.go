@@ -134,6 +134,7 @@ func TestACallOfALaneEndsAsASingleOne(t *testing.T) {
 		"an error with details":      {handle: failing(detailed.Err()), want: codes.FailedPrecondition},
 		"an error without a code":    {handle: failing(errors.New("secret")), want: codes.Internal},
 		"an error that is wrapped":   {handle: failing(fmt.Errorf("secret: %w", status.Error(codes.Aborted, "again"))), want: codes.Aborted},
+		"an error that is not UTF-8": {handle: failing(status.Error(codes.NotFound, "no \xff")), want: codes.NotFound},
 		"no reply":                   {handle: failing(nil)},
 		"an invalid reply":           {handle: saysWhat(func(context.Context) any { return "\xff" }), want: codes.Internal},
 		"a panic":                    {handle: func(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error) { panic("secret") }, want: codes.Internal},
@@ -701,7 +702,7 @@ func BenchmarkLane(b *testing.B) {
 func TestALaneThatHasNoRoomForACallSaysSo(t *testing.T) {
 	h := newHeld()
 	config := free()
-	config.MaxCalls = 12
+	config.MaxCalls = 16
 	running := serve(t, config, h.service(), lanes())
 	lane := bulk.Open(dial(t, running.Addr()), unaryCall)
 	_ = lane.Send(soon(t), bulk.Call{})
@@ -709,7 +710,7 @@ func TestALaneThatHasNoRoomForACallSaysSo(t *testing.T) {
 	h.release <- struct{}{}
 	eventually(t, "only the lane is counted", func() bool { return running.limits.calls.Load() == laneWeight })
 	other := dial(t, running.Addr())
-	for i := 0; running.limits.calls.Load() < 6; i++ { // half of them, for one address
+	for i := 0; running.limits.calls.Load() < 8; i++ { // half of them, for one address
 		go func() {
 			_, _ = testpb.NewTestServiceClient(other).UnaryCall(soon(t), &testpb.SimpleRequest{})
 		}()
@@ -721,4 +722,100 @@ func TestALaneThatHasNoRoomForACallSaysSo(t *testing.T) {
 	close(h.release)
 	eventually(t, "there is room again", func() bool { return ask(t, lane, bulk.Call{})[0].Err == nil })
 	_ = lane.Close()
+}
+
+func TestACallThatIsRefusedIsCountedAndHoldsNothing(t *testing.T) {
+	running := serve(t, free(), tested(&service{}), lanes())
+	of := &connection{of: running.limits.connections, address: &address{}}
+	l := &lane{limits: running.limits, unary: running.limits.unaries[unaryCall], stream: &boundedStream{call: newCall(context.Background(), of, kind{})}, ctx: context.Background()}
+	long := strings.Repeat("\xff", 10<<10)
+	var message []byte
+	for _, frame := range []bulk.CallFrame{{Metadata: metadata.MD{long: {""}}}, {ID: long}, {Metadata: metadata.MD{"authorization": {"mine"}}}} {
+		frame.Request = make([]byte, 1<<10)
+		message = bulk.AppendCall(message, &frame)
+	}
+	if err := l.begin(message); err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range l.read {
+		if status.Code(c.refused) != codes.InvalidArgument || len(c.refused.Error()) > 1<<10 {
+			t.Errorf("call %d: %.200v", i, c.refused)
+		}
+		if c.frame.Request != nil || c.frame.Metadata != nil || c.frame.ID != "" {
+			t.Errorf("call %d holds what came with it", i)
+		}
+	}
+	if n := running.limits.calls.Load(); n != 3 || len(l.read) != 3 {
+		t.Errorf("%d of %d calls are counted, want 3 of 3", n, len(l.read))
+	}
+}
+
+func TestACallDoesNotReplaceHeadersOfItsLane(t *testing.T) {
+	running := serve(t, free(), tested(&service{}), lanes())
+	stream := bareLane(t, running, metadata.AppendToOutgoingContext(soon(t), "x-user", "of the proxy"))
+	message := bulk.AppendCall(nil, &bulk.CallFrame{Metadata: metadata.Pairs("x-user", "another")})
+	var answers []byte
+	if err := errors.Join(stream.SendMsg(&message), stream.RecvMsg(&answers)); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := bulk.ReadAnswers(answers, func(a bulk.AnswerFrame) {
+		if a.Status == nil {
+			t.Error("the call was handled")
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestIdleWorkersEnd(t *testing.T) {
+	h := newHeld()
+	running := serve(t, free(), h.service(), lanes())
+	lane := bulk.Open(dial(t, running.Addr()), unaryCall)
+	var all sync.WaitGroup
+	for range 100 {
+		all.Add(1)
+		if err := lane.Send(soon(t), bulk.Call{Done: func(bulk.Answer) { all.Done() }}); err != nil {
+			t.Fatal(err)
+		}
+		<-h.entered
+	}
+	close(h.release)
+	all.Wait()
+	eventually(t, "the lane has no idle workers", func() bool { return running.limits.idleWorkers.Load() == 0 })
+	if answer := ask(t, lane, bulk.Call{})[0]; answer.Err != nil {
+		t.Error(answer.Err)
+	}
+	_ = lane.Close()
+}
+
+func TestACallOfALaneThatFindsNoMemoryMayBeTriedAgain(t *testing.T) {
+	for name, memory := range map[string]func(*limits) *memory{
+		"a reply": func(l *limits) *memory { return l.tailMemory },
+	} {
+		t.Run(name, func(t *testing.T) {
+			config := free()
+			config.ReceiveTimeout = 100 * time.Millisecond
+			running := serve(t, config, tested(&service{unary: func(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+				return &testpb.SimpleResponse{Payload: &testpb.Payload{Body: make([]byte, 40<<10)}}, nil
+			}}), lanes())
+			lane := bulk.Open(dial(t, running.Addr()), unaryCall)
+			request := saying(strings.Repeat("x", 40<<10))
+			if answer := ask(t, lane, bulk.Call{Request: request})[0]; answer.Err != nil {
+				t.Fatal(answer.Err)
+			}
+			eventually(t, "nothing is held", func() bool { return used(memory(running.limits)) == 0 })
+			m := memory(running.limits)
+			other := &connection{of: running.limits.connections, address: &address{}}
+			got, ok := m.takeNow(other, m.size)
+			if !ok {
+				t.Fatal("the memory can't be taken")
+			}
+			answer := ask(t, lane, bulk.Call{Request: request})[0]
+			m.give(other, got)
+			if code := status.Code(answer.Err); code != codes.Unavailable && (code != codes.ResourceExhausted || answer.RetryAfter == 0) {
+				t.Errorf("%+v", answer)
+			}
+			_ = lane.Close()
+		})
+	}
 }

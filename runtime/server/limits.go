@@ -32,6 +32,7 @@ type limits struct {
 	keepsRefused bool // requests as they are received, for a keeper
 
 	calls, tails atomic.Int64
+	idleWorkers  atomic.Int64 // of lanes
 	asides       atomic.Int64 // requests to ports that are not calls
 	waiting      waiting
 	endUploads   atomic.Bool  // halfway through the drain timeout

@@ -113,13 +113,7 @@ func (s *boundedStream) holdTail(bytes int64) error {
 		s.give(-missing)
 		return nil
 	}
-	var relief *time.Timer
-	relief = time.AfterFunc(l.slowAfter/2, func() {
-		l.makeRoomForAnswer()
-		relief.Reset(l.slowAfter / 4)
-	})
-	defer relief.Stop()
-	got, err := l.take(s.call, l.tailMemory, s.call.of, missing, l.config.ReceiveTimeout)
+	got, err := l.takeForAnswer(s.call, missing)
 	switch {
 	case err == errNoMemory:
 		return errUnread
@@ -128,6 +122,17 @@ func (s *boundedStream) holdTail(bytes int64) error {
 	}
 	s.sending.held += got
 	return nil
+}
+
+// takeForAnswer takes memory for what a call sends, and makes room for it after a while.
+func (l *limits) takeForAnswer(c *call, bytes int64) (int64, error) {
+	var relief *time.Timer
+	relief = time.AfterFunc(l.slowAfter/2, func() {
+		l.makeRoomForAnswer()
+		relief.Reset(l.slowAfter / 4)
+	})
+	defer relief.Stop()
+	return l.take(c, l.tailMemory, c.of, bytes, l.config.ReceiveTimeout)
 }
 
 // errUnread is the error of an answer for which there is no memory.
