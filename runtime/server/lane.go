@@ -266,11 +266,7 @@ func (l *lane) admit(call *laneCall) error {
 		}
 		l.mu.Unlock()
 		if others == 0 {
-			err := l.limits.enter(c, kind{})
-			if err != nil {
-				call.trailer = metadata.Pairs("grpc-retry-pushback-ms", "100")
-			}
-			return err
+			return l.limits.enter(c, kind{})
 		}
 	}
 }
@@ -582,6 +578,7 @@ func (c *laneCall) begin() (end context.CancelFunc) {
 // handle handles a call as it would be that came by itself.
 func (c *laneCall) handle(w *laneWorker) {
 	if c.err = c.refused; c.err != nil {
+		pushBack(newTransportContext(c.batch.ctx, c), c.err)
 		return
 	}
 	returned, cancel := false, c.begin()
