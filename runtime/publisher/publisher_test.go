@@ -291,6 +291,41 @@ func TestABatchThatIsTooLargeForTheServerIsSentInSmallerOnes(t *testing.T) {
 	s.checkOrder(map[string]int{"0": 20, "99": 20})
 }
 
+// ResourceExhausted without a time is how overloaded servers answer, and also those for
+// which a request is too large.
+func TestAnOverloadedServerRefusesNoEventForGood(t *testing.T) {
+	for _, name := range []string{"single", "batch", "client stream"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newService(t)
+			overloaded := 0
+			s.fail = func(ids []string) error {
+				if ids[0] == "large" {
+					return status.Error(codes.ResourceExhausted, "the request is too large")
+				}
+				if overloaded++; overloaded <= 3 {
+					return status.Error(codes.ResourceExhausted, "there is no room")
+				}
+				return nil
+			}
+			p := open(t, t.TempDir(), s, rpcs[name])
+			large := newMessage("large", "", 0)
+			large.Metadata["filler"] = strings.Repeat("x", 100<<10)
+			messages := []proto.Message{large}
+			for n := range 8 {
+				messages = append(messages, newMessage(fmt.Sprint("good-", n), fmt.Sprint(n), 0))
+			}
+			if err := p.PublishAll(t.Context(), messages...); err != nil {
+				t.Fatal(err)
+			}
+			flush(t, p)
+			if stats := p.Stats(); stats.Sent != 8 || stats.Refused != 1 {
+				t.Errorf("%+v", stats)
+			}
+		})
+	}
+}
+
 func TestOnlyTheSourceThatIsPushedBackWaits(t *testing.T) {
 	s := newService(t)
 	limited, err := status.New(codes.ResourceExhausted, "too many of this source").WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(300 * time.Millisecond)})

@@ -168,11 +168,16 @@ func (p *Publisher) follow(e *event) {
 
 // take takes the answer of a call.
 func (p *Publisher) take(now time.Time, a *answer) {
-	count := 0
+	count, size := 0, int64(0)
 	for _, e := range a.events {
 		count += 1 + len(e.followers)
+		size += e.size()
+		for _, follower := range e.followers {
+			size += follower.size()
+		}
 	}
 	route := a.events[0].route
+	final := a.err != nil && isFinal(a.err, a.retryAfter > 0, count, size)
 	p.underWay -= count
 	route.done(a.events)
 	switch {
@@ -186,10 +191,10 @@ func (p *Publisher) take(now time.Time, a *answer) {
 		p.stats.Duplicates += a.duplicates
 		p.stats.LastError = nil
 		p.mu.Unlock()
-	case isFinal(a.err, a.retryAfter > 0) && count > 1:
+	case final && count > 1:
 		p.succeeded(now)
 		p.splitUp(a.events, count)
-	case isFinal(a.err, a.retryAfter > 0):
+	case final:
 		p.succeeded(now)
 		p.refusing = append(p.refusing, refusal{a.events[0], status.Convert(a.err)})
 	default:
@@ -228,15 +233,20 @@ func (p *Publisher) unfollow(e *event) {
 	}
 }
 
-// isFinal reports whether a service would answer the same again, because it is the event
-// that it refuses. So does one that answers without saying when to try again that a request
-// is more than it takes: it is too large.
-func isFinal(err error, saysWhen bool) bool {
+// The largest event that is not refused as too large. No server takes less, so one that has
+// no room for such an event is overloaded.
+const smallEvent = 16 << 10
+
+// isFinal reports whether a service would answer the same again to a call with a number of
+// events, because it is the events that it refuses. ResourceExhausted without a time to try
+// again at may mean that a request is too large, or that the server is overloaded: it is
+// final where a smaller request can be sent, or the only event is large.
+func isFinal(err error, saysWhen bool, count int, size int64) bool {
 	switch status.Code(err) {
 	case codes.InvalidArgument, codes.AlreadyExists, codes.OutOfRange:
 		return true
 	case codes.ResourceExhausted:
-		return !saysWhen
+		return !saysWhen && (count > 1 || size > smallEvent)
 	}
 	return false
 }
