@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -289,6 +290,56 @@ func TestABatchThatIsTooLargeForTheServerIsSentInSmallerOnes(t *testing.T) {
 		t.Errorf("the largest batch after those that were too large has %d events", largest)
 	}
 	s.checkOrder(map[string]int{"0": 20, "99": 20})
+}
+
+// An event that always fails is tried less and less often, whatever others do, and does not
+// keep those back that are in one call with it.
+func TestAnEventThatFailsLeavesOthersAlone(t *testing.T) {
+	for _, name := range []string{"single", "batch"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newService(t)
+			tries := 0
+			s.fail = func(ids []string) error {
+				if slices.Contains(ids, "bad") {
+					tries++
+					return status.Error(codes.Internal, "it can't be stored")
+				}
+				return nil
+			}
+			var log strings.Builder
+			p := open(t, t.TempDir(), s, rpcs[name], Logger(slog.New(slog.NewTextHandler(&log, nil))))
+			messages := []proto.Message{newMessage("bad", "bad", 0)}
+			for n := range 20 {
+				messages = append(messages, newMessage(fmt.Sprint("with-", n), "with", n))
+			}
+			if err := p.PublishAll(t.Context(), messages...); err != nil {
+				t.Fatal(err)
+			}
+			sent := func(want int64) {
+				t.Helper()
+				for deadline := time.Now().Add(20 * time.Second); p.Stats().Sent < want; time.Sleep(time.Millisecond) {
+					if time.Now().After(deadline) {
+						t.Fatalf("%+v, want %d sent", p.Stats(), want)
+					}
+				}
+			}
+			sent(20)
+			for n := range 300 {
+				if _, err := p.Publish(t.Context(), newMessage("", "later", n)); err != nil {
+					t.Fatal(err)
+				}
+				sent(21 + int64(n))
+			}
+			p.crash()
+			if tries > 100 { // of 300 successes
+				t.Errorf("it was tried %d times", tries)
+			}
+			if warned := strings.Count(log.String(), "level=WARN"); warned != 1 {
+				t.Errorf("%d warnings: %s", warned, log.String())
+			}
+		})
+	}
 }
 
 // ResourceExhausted without a time is how overloaded servers answer, and also those for

@@ -32,6 +32,7 @@ type schedule struct {
 	delayed  delays
 	held     map[string]time.Time // sources that the server wants no event of before that
 
+	failing  bool      // a call failed, and none has succeeded since
 	failures int       // calls that failed one after the other
 	pausedAt time.Time // when the pause began: a call that was made before does not make it longer
 	paused   time.Time // nothing is sent before that; zero: it is not paused
@@ -101,6 +102,7 @@ func (p *Publisher) send() {
 		p.mu.Unlock()
 		if box.back && !p.slowly {
 			p.paused = now
+			p.hurry(now)
 		}
 		for i := range box.answers {
 			p.take(now, &box.answers[i])
@@ -263,29 +265,43 @@ func isSlow(err error) bool {
 
 // succeeded notes that the server has answered.
 func (p *Publisher) succeeded(now time.Time) {
-	wasAway := p.failures > 0
 	p.failures = 0
-	if !wasAway && p.pauses == 0 {
-		return
-	}
-	p.pauses, p.probing, p.paused = 0, false, time.Time{}
-	// It may have been away for long, and so may be what waits for it.
-	for i := range p.delayed {
-		if p.delayed[i].away {
-			p.delayed[i].until, p.delayed[i].away = now, false
-			p.delayed[i].event.tries = 0
+	if p.pauses > 0 {
+		// What waits for it need not wait for as long as it was away. Without a pause only some
+		// events fail, such as one that the service can't store: these wait for longer each time.
+		p.pauses, p.probing, p.paused = 0, false, time.Time{}
+		p.hurry(now)
+		for i := range p.delayed {
+			if p.delayed[i].away {
+				p.delayed[i].away = false
+				p.delayed[i].event.tries = 0
+			}
 		}
 	}
-	heap.Init(&p.delayed)
+	if !p.failing {
+		return
+	}
+	p.failing = false
 	p.mu.Lock()
 	p.awaySince = time.Time{}
 	p.mu.Unlock()
 	p.report.back(now)
 }
 
+// hurry ends the wait of events that wait because the server was away.
+func (p *Publisher) hurry(now time.Time) {
+	for i := range p.delayed {
+		if p.delayed[i].away {
+			p.delayed[i].until = now
+		}
+	}
+	heap.Init(&p.delayed)
+}
+
 // failed has events sent again later.
 func (p *Publisher) failed(now time.Time, a *answer, count int) {
 	slow := isSlow(a.err)
+	p.failing = true
 	p.mu.Lock()
 	p.stats.Retries += int64(count)
 	p.stats.LastError = a.err
@@ -310,10 +326,21 @@ func (p *Publisher) failed(now time.Time, a *answer, count int) {
 			p.probing = true
 		}
 	}
+	longest := mostWait
+	if p.conn.GetState() != connectivity.Ready && !slow {
+		longest = mostAway
+	}
+	// One of them may be why they fail. While the server does not answer at all, none is.
+	apart := count > 1 && a.retryAfter == 0 && (p.pauses == 0 || status.Code(a.err) != codes.Unavailable)
 	for _, e := range a.events {
+		if e.tries++; apart && e.tries >= 3 {
+			e.most = max(1, count/2)
+			for _, follower := range e.followers {
+				follower.most = e.most
+			}
+		}
 		p.unfollow(e)
-		wait := jitter(min(mostWait, firstWait<<min(e.tries, 20)))
-		e.tries++
+		wait := jitter(min(longest, firstWait<<min(e.tries-1, 20)))
 		if a.retryAfter > 0 {
 			wait = a.retryAfter + jitter(a.retryAfter/8+firstWait/10)
 			if until := now.Add(a.retryAfter); until.After(p.held[e.source]) {
