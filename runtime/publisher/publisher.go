@@ -118,6 +118,9 @@ func Open(ctx context.Context, dir, target string, routes []Route, options ...Op
 	if p.spool, p.refused, err = openSpool(ctx, dir); err != nil {
 		return nil, errors.Join(err, p.conn.Close())
 	}
+	if n := p.refused.unreadable; n > 0 {
+		p.report.logger.Error("lines of "+refusedName+" can't be read; "+unreadableName+" has them", "lines", n)
+	}
 	p.bytes, p.pending = p.spool.found.bytes, p.spool.found.events
 	p.start()
 	return p, nil
@@ -367,7 +370,9 @@ func (p *Publisher) close(ctx context.Context) error {
 	p.settle()
 	p.spool.remove()
 	stats := p.Stats()
+	p.refused.redriving.Lock() // one that is under way has ended
 	err := errors.Join(p.conn.Close(), p.refused.close(), p.spool.close())
+	p.refused.redriving.Unlock()
 	if stats.Pending > 0 {
 		left := &Left{Events: stats.Pending, Bytes: stats.Bytes, Oldest: stats.Oldest, InDir: p.spool.log != nil}
 		if err == nil {

@@ -129,12 +129,12 @@ func (p *Publisher) send() {
 
 // add has an event wait for that of its subject which is on its way, or sends it.
 func (p *Publisher) add(e *event) {
-	if e.route == nil {
-		p.refusing = append(p.refusing, refusal{e, status.Newf(codes.Unimplemented, "this program sends no events of the type %s", e.message)})
-		return
-	}
 	if p.refused.has(e) { // before this process began
 		p.decided = append(p.decided, e)
+		return
+	}
+	if e.route == nil {
+		p.refusing = append(p.refusing, refusal{e, status.Newf(codes.Unimplemented, "this program sends no events of the type %s", e.message)})
 		return
 	}
 	if e.subject == "" {

@@ -69,7 +69,7 @@ func openSpool(ctx context.Context, dir string) (_ *spool, _ *refusedFile, err e
 		if err != nil {
 			return nil, nil, err
 		}
-		if first == "" {
+		if first == "" || record.ID < first { // the clock may have been set back
 			first = record.ID
 		}
 		events, bytes, err := parseCount(record.Subject)
@@ -147,6 +147,7 @@ func (p *Publisher) write() {
 		case <-p.work:
 		case <-timer.C:
 		}
+		ended := p.ctx.Err() != nil // nothing is published after that, but something may be before the lock
 		p.mu.Lock()
 		commit := p.next
 		there := len(commit.events) > 0
@@ -156,7 +157,7 @@ func (p *Publisher) write() {
 		p.mu.Unlock()
 		if there {
 			p.store(commit)
-		} else if p.ctx.Err() != nil {
+		} else if ended {
 			return
 		}
 		if since := time.Since(removed); since >= removeInterval {
