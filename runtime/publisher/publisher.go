@@ -122,6 +122,7 @@ func Open(ctx context.Context, dir, target string, routes []Route, options ...Op
 		p.report.logger.Error("lines of "+refusedName+" can't be read; "+unreadableName+" has them", "lines", n)
 	}
 	p.bytes, p.pending = p.spool.found.bytes, p.spool.found.events
+	p.stats.Oldest = p.spool.found.oldest
 	p.start()
 	return p, nil
 }

@@ -3,6 +3,7 @@ package publisher
 import (
 	"container/heap"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -425,19 +426,16 @@ func (p *Publisher) decide() {
 		p.spool.window -= size
 		e.record.left--
 		if e.record.left == 0 {
+			p.spool.done++
 			p.spool.removable = append(p.spool.removable, e.record.position)
 		}
 	}
 	p.pending -= int64(len(p.decided))
-	records := p.spool.records
-	for len(records) > 0 && records[0].left == 0 {
-		records[0] = nil
-		records = records[1:]
-	}
-	if p.spool.records = records; len(records) > 0 {
+	p.spool.prune()
+	if records := p.spool.records; len(records) > 0 {
 		p.stats.Oldest = records[0].since
-	} else {
-		p.spool.records, p.stats.Oldest = nil, time.Time{}
+	} else if !p.spool.behind { // otherwise it is about as old as the last one
+		p.stats.Oldest = time.Time{}
 	}
 	p.makeRoom()
 	if p.changed != nil {
@@ -455,6 +453,23 @@ func (p *Publisher) decide() {
 	p.decided = p.decided[:0]
 	if more {
 		signal(p.loadMore)
+	}
+}
+
+// prune removes decided records: those at the beginning, and others once they are more than
+// half, because one event may stay undecided for long.
+func (s *spool) prune() {
+	for len(s.records) > 0 && s.records[0].left == 0 {
+		s.records[0] = nil
+		s.records = s.records[1:]
+		s.done--
+	}
+	if s.done > len(s.records)/2 {
+		s.records = slices.DeleteFunc(s.records, func(r *record) bool { return r.left == 0 })
+		s.done = 0
+	}
+	if len(s.records) == 0 {
+		s.records = nil
 	}
 }
 
