@@ -36,7 +36,8 @@ var (
 type Publisher struct {
 	settings settings
 	routes   map[string]*Route // by the full names of messages
-	senders  map[string]*sender
+	all      []Route
+	senders  map[string]*sender // by the names of RPCs
 	conn     *grpc.ClientConn
 	spool    *spool
 	refused  *refusedFile
@@ -85,6 +86,7 @@ type event struct {
 	data                      []byte
 	parent                    string // its trace parent; "" if there is none
 	outside                   bool   // its id is not in data, and goes with the call
+	rpc                       string // by which, if it was loaded
 
 	route     *sender
 	record    *record // in which the spool has it
@@ -158,8 +160,10 @@ func newPublisher(target string, routes []Route, options []Option) (*Publisher, 
 	p.conn, p.report.logger = conn, p.settings.logger
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.senders = map[string]*sender{}
-	for _, route := range p.routes {
-		if p.senders[route.Name] == nil {
+	p.all = routes
+	for i := range routes {
+		// Events without ids may be in the spool that were published for another RPC.
+		if route := &routes[i]; p.senders[route.Name] == nil && (route.ID == 0 || p.routes[route.message] == route) {
 			p.senders[route.Name] = newSender(p, route.RPC)
 		}
 	}

@@ -292,6 +292,60 @@ func TestABatchThatIsTooLargeForTheServerIsSentInSmallerOnes(t *testing.T) {
 	s.checkOrder(map[string]int{"0": 20, "99": 20})
 }
 
+// A stream that is answered before the service has read it has not stored all its events.
+func TestAStreamThatIsAnsweredEarlyIsSentAgain(t *testing.T) {
+	for _, name := range []string{"client stream", "client stream of batches"} {
+		s := newService(t)
+		early := 0
+		s.early = func() bool { early++; return early == 1 }
+		p := open(t, t.TempDir(), s, rpcs[name])
+		var messages []proto.Message
+		for n := range 100 {
+			message := newMessage("", "a", n)
+			message.Metadata["filler"] = strings.Repeat("x", 8<<10)
+			messages = append(messages, message)
+		}
+		if err := p.PublishAll(t.Context(), messages...); err != nil {
+			t.Fatal(err)
+		}
+		flush(t, p)
+		s.checkOrder(map[string]int{"a": 100})
+	}
+}
+
+// The id of an event without a field for it depends on the kind of the RPC.
+func TestAnEventStaysWithTheRPCThatItWasPublishedFor(t *testing.T) {
+	s := newService(t)
+	s.lose = func() bool { return true }
+	dir := t.TempDir()
+	routes := []Route{route(rpcs["single without id"]), route(rpcs["batch without ids"])}
+	start := func(by string) *Publisher {
+		p, err := Open(t.Context(), dir, s.address, routes, quiet(t), By(by))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	p := start(routes[1].Name)
+	id, err := p.Publish(t.Context(), newMessage("", "a", 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for s.stored() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	p.crash()
+	s.set(func() { s.lose = nil })
+	p = start(routes[0].Name)
+	flush(t, p)
+	if err := p.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, ok := s.ids[id]; !ok || s.stored() != 1 {
+		t.Errorf("%d are stored of the event %s: %v", s.stored(), id, s.ids)
+	}
+}
+
 // An event that always fails is tried less and less often, whatever others do, and does not
 // keep those back that are in one call with it.
 func TestAnEventThatFailsLeavesOthersAlone(t *testing.T) {

@@ -20,6 +20,8 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventid"
 )
 
 // refusedName is the name of the file in the folder of a spool that has the events which
@@ -435,9 +437,15 @@ func (p *Publisher) publishAgain(ctx context.Context, path string) (count int, e
 
 // again returns the event of a line.
 func (p *Publisher) again(line *refusedEvent) (*event, error) {
-	e := &event{id: line.ID, source: line.Source, kind: line.Type, subject: line.Subject, message: line.Message, data: line.Data, outside: line.Outside, parent: line.Parent}
-	if route := p.routes[e.message]; route != nil {
-		e.route = p.senders[route.Name]
+	e := &event{id: line.ID, source: line.Source, kind: line.Type, subject: line.Subject, message: line.Message, data: line.Data, outside: line.Outside}
+	if e.outside {
+		if err := eventid.Check(e.id); err != nil {
+			return nil, err
+		}
 	}
+	if isTraceParent(line.Parent) {
+		e.parent = line.Parent
+	}
+	e.route = p.senderOf(e.message, line.RPC, e.outside)
 	return e, nil
 }

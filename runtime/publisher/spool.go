@@ -313,9 +313,7 @@ func (p *Publisher) loadFrom(after eventlog.Position) error {
 		for i, e := range events {
 			e.record, e.index = one, i
 			e.data = bytes.Clone(e.data) // otherwise one event would keep the whole record in memory
-			if route := p.routes[e.message]; route != nil {
-				e.route = p.senders[route.Name]
-			}
+			e.route = p.senderOf(e.message, e.rpc, e.outside)
 			size += e.size()
 		}
 		p.mu.Lock()
