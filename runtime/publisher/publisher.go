@@ -5,6 +5,8 @@
 // service has acknowledged it, however often this process, the service or the network
 // fails in between. The service's log stores an id once, so an event takes effect once.
 //
+// An event is decided once the service has acknowledged it or refused it for good.
+//
 // The spool is an event log in a SQLite file. Each record of it has the events that
 // callers published while the record before it was being synced.
 package publisher
@@ -185,8 +187,8 @@ func (p *Publisher) start() {
 // one of ctx (see [client.WithEventID]), or a new one.
 //
 // Events of one subject are sent in the order in which Publish was called for them. With
-// an error the event is not published, and can be published again. Only if ctx ended is
-// that not known: then it can be published again under the same id.
+// an error the event is not published, and can be published again. If ctx ended, or the disk
+// failed during the commit, that is not known: then publish it again under the same id.
 func (p *Publisher) Publish(ctx context.Context, message proto.Message) (id string, err error) {
 	e, err := p.newEvent(ctx, message, 0)
 	if err != nil {
@@ -276,10 +278,10 @@ func (p *Publisher) enqueue(ctx context.Context, events ...*event) error {
 // full returns the error for which there is no room for events of a size, or nil.
 func (p *Publisher) full(size int64) error {
 	if p.bytes+size > p.settings.maxBytes {
-		return fmt.Errorf("%w: %d bytes of events wait to be sent, and it takes %d (MaxBytes)", ErrFull, p.bytes, p.settings.maxBytes)
+		return fmt.Errorf("%w: %d bytes of events wait to be sent, and the limit is %d (MaxBytes)", ErrFull, p.bytes, p.settings.maxBytes)
 	}
 	if oldest := p.stats.Oldest; p.settings.maxAge > 0 && p.pending > 0 && !oldest.IsZero() && time.Since(oldest) > p.settings.maxAge {
-		return fmt.Errorf("%w: an event waits to be sent since %s, longer than %s (MaxAge)", ErrFull, oldest.UTC().Format(time.RFC3339), p.settings.maxAge)
+		return fmt.Errorf("%w: an event has been waiting since %s, longer than %s (MaxAge)", ErrFull, oldest.UTC().Format(time.RFC3339), p.settings.maxAge)
 	}
 	return nil
 }
@@ -292,7 +294,7 @@ func (p *Publisher) makeRoom() {
 	}
 }
 
-// signal has a goroutine look that reads the channel, which has room for one element.
+// signal wakes the goroutine that reads the channel, which has room for one element.
 func signal(wake chan struct{}) {
 	select {
 	case wake <- struct{}{}:

@@ -303,14 +303,14 @@ func (p *Publisher) refuseAll(now time.Time) {
 		return
 	}
 	if err := p.refused.add(p.refusing); err != nil {
-		p.report.failed("events that the service refuses can't be written to the file of those; it is tried again", err)
+		p.report.failed("refused events can't be written to refused.ndjson; the publisher tries again", err)
 		return
 	}
 	for i, one := range p.refusing {
 		if e := one.event; e.split != nil {
-			e.split.guilty = true
+			e.split.atFault = true
 		}
-		p.report.refused(now, p.refusing[i])
+		p.report.refused(now, p.refusing[i], p.refused.dir != "")
 		p.decided = append(p.decided, one.event)
 		if one.event.route != nil {
 			p.follow(one.event)

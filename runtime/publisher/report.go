@@ -74,8 +74,9 @@ func (r *report) progress(now time.Time, p *Publisher) {
 		"id", e.id, "subject", e.subject, "error", err)
 }
 
-// refused logs that an event is refused: the first ones of a minute.
-func (r *report) refused(now time.Time, one refusal) {
+// refused logs that an event is refused: the first ones of a minute. A publisher in memory
+// keeps none.
+func (r *report) refused(now time.Time, one refusal, kept bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if now.Sub(r.counted) >= reportInterval {
@@ -84,7 +85,11 @@ func (r *report) refused(now time.Time, one refusal) {
 	if r.refusals++; r.refusals > maxLogged {
 		return
 	}
-	r.logger.Error("an event is refused, and will not be sent again; "+refusedName+" has it", "id", one.event.id, "source", one.event.source,
+	text := "an event is refused, and will not be sent again"
+	if kept {
+		text += "; " + refusedName + " has it"
+	}
+	r.logger.Error(text, "id", one.event.id, "source", one.event.source,
 		"subject", one.event.subject, "type", one.event.kind, "code", one.why.Code().String(), "reason", one.why.Message())
 }
 

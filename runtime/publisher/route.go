@@ -59,8 +59,8 @@ func Takes[M proto.Message](rpc RPC, attributes func(M) Attributes) Route {
 // rank says how well an RPC fits: the least is best. Many events in one request cost a
 // server least. But the nth of them has the id of the call and n, unless it has one of its
 // own, and which events go together differs from try to try: without ids of their own one
-// call has one event. A stream of ours in which single calls go is then better than any
-// other.
+// call has one event. Single calls by a lane are then better than
+// any stream.
 func (r *RPC) rank() int {
 	switch {
 	case r.Many && r.Streams == "" && r.ID != 0:

@@ -38,7 +38,7 @@ type schedule struct {
 	pausedAt time.Time // when the pause began: a call that was made before does not make it longer
 	paused   time.Time // nothing is sent before that; zero: it is not paused
 	pauses   int       // one after the other
-	slowly   bool      // it is paused until somebody mends something
+	slowly   bool      // it is paused until somebody fixes something
 	probing  bool      // the pause is over, and no event was sent since
 	underWay int       // events
 
@@ -53,12 +53,12 @@ func newSchedule() *schedule {
 	return &schedule{subjects: map[subjectKey][]*event{}, held: map[string]time.Time{}, loadMore: make(chan struct{}, 1)}
 }
 
-// split is events that were sent together, and refused. One that is in a smaller one later
-// is no longer in this.
+// split is a group of events that were refused together. An event that joins a smaller split
+// leaves this one.
 type split struct {
 	route      *sender
 	size, left int
-	guilty     bool // whether one of them was refused
+	atFault    bool // whether one of them was refused
 }
 
 // answer is what came of a call.
@@ -128,7 +128,7 @@ func (p *Publisher) send() {
 	}
 }
 
-// add has an event wait for that of its subject which is on its way, or sends it.
+// add queues an event, unless another of its subject is under way: then it waits.
 func (p *Publisher) add(e *event) {
 	if p.refused.has(e) { // before this process began
 		p.decided = append(p.decided, e)
@@ -152,7 +152,7 @@ func (p *Publisher) add(e *event) {
 	e.route.ready.push(e)
 }
 
-// follow has the next event of a subject sent, since one is decided.
+// follow queues the next event of a subject, because the one before is decided.
 func (p *Publisher) follow(e *event) {
 	if e.subject == "" {
 		return
@@ -215,7 +215,7 @@ func (p *Publisher) sent(e *event) {
 }
 
 // splitUp has events that were refused together sent in parts of half the size, and these
-// again, so that in the end only the guilty one is refused.
+// again, so that in the end only the event at fault is refused.
 func (p *Publisher) splitUp(events []*event, count int) {
 	together := &split{route: events[0].route, size: count, left: count}
 	for _, e := range events {
@@ -254,7 +254,7 @@ func isFinal(err error, saysWhen bool, count int, size int64) bool {
 	return false
 }
 
-// isSlow reports whether somebody has to mend something before a call can succeed: a key, a
+// isSlow reports whether somebody has to fix something before a call can succeed: a key, a
 // permission, a server that does not have the RPC.
 func isSlow(err error) bool {
 	switch status.Code(err) {
@@ -476,7 +476,7 @@ func (s *spool) prune() {
 // decide notes that one of the events is decided. If all were taken in smaller parts, they
 // were too many.
 func (s *split) decide() {
-	if s.left--; s.left == 0 && !s.guilty {
+	if s.left--; s.left == 0 && !s.atFault {
 		s.route.most = max(1, min(s.route.most, s.size/2))
 	}
 }

@@ -346,7 +346,7 @@ func (s *spool) removeDecided(p *Publisher) {
 	if err == nil {
 		s.spare.keep()
 	} else {
-		p.report.failed("records of a publisher's spool that are sent can't be deleted; it is tried again", err)
+		p.report.failed("sent records can't be deleted from the spool; the publisher tries again", err)
 		p.mu.Lock()
 		s.removable = append(s.removable, positions...)
 		p.mu.Unlock()
