@@ -870,7 +870,7 @@ var ourEdits = []edit{
 		name:   "an engine is left out",
 		change: func(shop) {},
 		option: "engines=sqlite",
-		unneeded: paths(runtimeCopy+"eventlog/nats/", "append.go", "dead.go", "hold.go", "message.go", "nats.go", "permissions.go", "read.go", "schemas.go",
+		unneeded: paths(runtimeCopy+"eventlog/nats/", "append.go", "dead.go", "group.go", "hold.go", "message.go", "nats.go", "permissions.go", "read.go", "schemas.go",
 			"stats.go", "stream.go", "url.go"),
 	},
 	{

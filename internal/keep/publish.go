@@ -10,7 +10,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
 )
 
-// Publish decides which packages have one of publishers: those of which Go code of the
+// Publish decides which packages get a publisher: those of which Go code of the
 // module imports it, or all. A publisher has an event log, and most clients have no use for
 // one.
 func (m *Module) Publish(target *model.Module, all bool) {

@@ -21,12 +21,12 @@ func describe(name, help string) *prometheus.Desc {
 
 var (
 	pendingEvents = describe("pending_events", "Events that are published and not sent yet.")
-	pendingBytes  = describe("pending_bytes", "Bytes of these events.")
-	oldestSeconds = describe("oldest_pending_seconds", "How long the first of these events has waited.")
+	pendingBytes  = describe("pending_bytes", "Bytes of events that are published and not sent yet.")
+	oldestSeconds = describe("oldest_pending_seconds", "How long the first event that is not sent yet has waited.")
 	awaySeconds   = describe("away_seconds", "For how long no event could be sent; 0 if the last one was.")
 	published     = describe("published_events_total", "Events that were stored on this machine.")
 	sent          = describe("sent_events_total", "Events that the service has acknowledged.")
-	duplicates    = describe("duplicate_events_total", "Events among these that the service had already, if its answers say that.")
+	duplicates    = describe("duplicate_events_total", "Events that the service had already when they were sent, if its answers say that.")
 	retries       = describe("retries_total", "How often an event was sent again.")
 	refused       = describe("refused_events_total", "Events that the service refused for good.")
 )

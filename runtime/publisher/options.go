@@ -33,8 +33,8 @@ func Client(options ...client.Option) Option {
 // MaxBytes limits the bytes of events that wait to be sent. The default is 1 GiB.
 func MaxBytes(bytes int64) Option { return func(s *settings) { s.maxBytes = max(1, bytes) } }
 
-// MaxAge limits how long an event may have waited to be sent when others are published. By
-// default it is not limited. No event is dropped because of its age.
+// MaxAge makes the publisher take no further events while one has waited for longer than
+// age. By default it does not look at that. No event is dropped because of its age.
 func MaxAge(age time.Duration) Option { return func(s *settings) { s.maxAge = age } }
 
 // By sets the RPC that sends the events of its type, such as "/shop.v1.Orders/Place", where
@@ -52,8 +52,8 @@ const (
 	Refuse
 )
 
-// WhenFull sets what Publish does if there is no room.
+// WhenFull sets what Publish does when the spool is full.
 func WhenFull(policy Policy) Option { return func(s *settings) { s.whenFull = policy } }
 
-// Logger sets where it is logged what can't be sent. The default is [slog.Default].
+// Logger sets the logger for events that can't be sent. The default is [slog.Default].
 func Logger(logger *slog.Logger) Option { return func(s *settings) { s.logger = logger } }

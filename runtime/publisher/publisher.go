@@ -5,6 +5,8 @@
 // service has acknowledged it, however often this process, the service or the network
 // fails in between. The service's log stores an id once, so an event takes effect once.
 //
+// An event is decided once the service has acknowledged it or refused it for good.
+//
 // The spool is an event log in a SQLite file. Each record of it has the events that
 // callers published while the record before it was being synced.
 package publisher
@@ -36,7 +38,8 @@ var (
 type Publisher struct {
 	settings settings
 	routes   map[string]*Route // by the full names of messages
-	senders  map[string]*sender
+	all      []Route
+	senders  map[string]*sender // by the names of RPCs
 	conn     *grpc.ClientConn
 	spool    *spool
 	refused  *refusedFile
@@ -85,6 +88,7 @@ type event struct {
 	data                      []byte
 	parent                    string // its trace parent; "" if there is none
 	outside                   bool   // its id is not in data, and goes with the call
+	rpc                       string // by which, if it was loaded
 
 	route     *sender
 	record    *record // in which the spool has it
@@ -118,7 +122,11 @@ func Open(ctx context.Context, dir, target string, routes []Route, options ...Op
 	if p.spool, p.refused, err = openSpool(ctx, dir); err != nil {
 		return nil, errors.Join(err, p.conn.Close())
 	}
+	if n := p.refused.unreadable; n > 0 {
+		p.report.logger.Error("lines of "+refusedName+" can't be read; "+unreadableName+" has them", "lines", n)
+	}
 	p.bytes, p.pending = p.spool.found.bytes, p.spool.found.events
+	p.stats.Oldest = p.spool.found.oldest
 	p.start()
 	return p, nil
 }
@@ -154,8 +162,10 @@ func newPublisher(target string, routes []Route, options []Option) (*Publisher, 
 	p.conn, p.report.logger = conn, p.settings.logger
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.senders = map[string]*sender{}
-	for _, route := range p.routes {
-		if p.senders[route.Name] == nil {
+	p.all = routes
+	for i := range routes {
+		// Events without ids may be in the spool that were published for another RPC.
+		if route := &routes[i]; p.senders[route.Name] == nil && (route.ID == 0 || p.routes[route.message] == route) {
 			p.senders[route.Name] = newSender(p, route.RPC)
 		}
 	}
@@ -177,8 +187,8 @@ func (p *Publisher) start() {
 // one of ctx (see [client.WithEventID]), or a new one.
 //
 // Events of one subject are sent in the order in which Publish was called for them. With
-// an error the event is not published, and can be published again. Only if ctx ended is
-// that not known: then it can be published again under the same id.
+// an error the event is not published, and can be published again. If ctx ended, or the disk
+// failed during the commit, that is not known: then publish it again under the same id.
 func (p *Publisher) Publish(ctx context.Context, message proto.Message) (id string, err error) {
 	e, err := p.newEvent(ctx, message, 0)
 	if err != nil {
@@ -268,10 +278,10 @@ func (p *Publisher) enqueue(ctx context.Context, events ...*event) error {
 // full returns the error for which there is no room for events of a size, or nil.
 func (p *Publisher) full(size int64) error {
 	if p.bytes+size > p.settings.maxBytes {
-		return fmt.Errorf("%w: %d bytes of events wait to be sent, and it takes %d (MaxBytes)", ErrFull, p.bytes, p.settings.maxBytes)
+		return fmt.Errorf("%w: %d bytes of events wait to be sent, and the limit is %d (MaxBytes)", ErrFull, p.bytes, p.settings.maxBytes)
 	}
 	if oldest := p.stats.Oldest; p.settings.maxAge > 0 && p.pending > 0 && !oldest.IsZero() && time.Since(oldest) > p.settings.maxAge {
-		return fmt.Errorf("%w: an event waits to be sent since %s, longer than %s (MaxAge)", ErrFull, oldest.UTC().Format(time.RFC3339), p.settings.maxAge)
+		return fmt.Errorf("%w: an event has been waiting since %s, longer than %s (MaxAge)", ErrFull, oldest.UTC().Format(time.RFC3339), p.settings.maxAge)
 	}
 	return nil
 }
@@ -284,7 +294,7 @@ func (p *Publisher) makeRoom() {
 	}
 }
 
-// signal has a goroutine look that reads the channel, which has room for one element.
+// signal wakes the goroutine that reads the channel, which has room for one element.
 func signal(wake chan struct{}) {
 	select {
 	case wake <- struct{}{}:
@@ -367,7 +377,9 @@ func (p *Publisher) close(ctx context.Context) error {
 	p.settle()
 	p.spool.remove()
 	stats := p.Stats()
+	p.refused.redriving.Lock() // one that is under way has ended
 	err := errors.Join(p.conn.Close(), p.refused.close(), p.spool.close())
+	p.refused.redriving.Unlock()
 	if stats.Pending > 0 {
 		left := &Left{Events: stats.Pending, Bytes: stats.Bytes, Oldest: stats.Oldest, InDir: p.spool.log != nil}
 		if err == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -197,7 +198,7 @@ func TestWhatIsRefusedIsInAFileWithTheReason(t *testing.T) {
 			}
 			defer file.Close()
 			var lines []refusedEvent
-			if _, err := eachRefused(file, func(line *refusedEvent) error { lines = append(lines, *line); return nil }); err != nil {
+			if _, err := eachRefused(file, func(line *refusedEvent, _ int64) error { lines = append(lines, *line); return nil }); err != nil {
 				t.Fatal(err)
 			}
 			if len(lines) != 3 {
@@ -289,6 +290,145 @@ func TestABatchThatIsTooLargeForTheServerIsSentInSmallerOnes(t *testing.T) {
 		t.Errorf("the largest batch after those that were too large has %d events", largest)
 	}
 	s.checkOrder(map[string]int{"0": 20, "99": 20})
+}
+
+// A stream that is answered before the service has read it has not stored all its events.
+func TestAStreamThatIsAnsweredEarlyIsSentAgain(t *testing.T) {
+	for _, name := range []string{"client stream", "client stream of batches"} {
+		s := newService(t)
+		early := 0
+		s.early = func() bool { early++; return early == 1 }
+		p := open(t, t.TempDir(), s, rpcs[name])
+		var messages []proto.Message
+		for n := range 100 {
+			message := newMessage("", "a", n)
+			message.Metadata["filler"] = strings.Repeat("x", 8<<10)
+			messages = append(messages, message)
+		}
+		if err := p.PublishAll(t.Context(), messages...); err != nil {
+			t.Fatal(err)
+		}
+		flush(t, p)
+		s.checkOrder(map[string]int{"a": 100})
+	}
+}
+
+// The id of an event without a field for it depends on the kind of the RPC.
+func TestAnEventStaysWithTheRPCThatItWasPublishedFor(t *testing.T) {
+	s := newService(t)
+	s.lose = func() bool { return true }
+	dir := t.TempDir()
+	routes := []Route{route(rpcs["single without id"]), route(rpcs["batch without ids"])}
+	start := func(by string) *Publisher {
+		p, err := Open(t.Context(), dir, s.address, routes, quiet(t), By(by))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	p := start(routes[1].Name)
+	id, err := p.Publish(t.Context(), newMessage("", "a", 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for s.stored() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	p.crash()
+	s.set(func() { s.lose = nil })
+	p = start(routes[0].Name)
+	flush(t, p)
+	if err := p.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, ok := s.ids[id]; !ok || s.stored() != 1 {
+		t.Errorf("%d are stored of the event %s: %v", s.stored(), id, s.ids)
+	}
+}
+
+// An event that always fails is tried less and less often, whatever others do, and does not
+// keep those back that are in one call with it.
+func TestAnEventThatFailsLeavesOthersAlone(t *testing.T) {
+	for _, name := range []string{"single", "batch"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newService(t)
+			tries := 0
+			s.fail = func(ids []string) error {
+				if slices.Contains(ids, "bad") {
+					tries++
+					return status.Error(codes.Internal, "it can't be stored")
+				}
+				return nil
+			}
+			var log strings.Builder
+			p := open(t, t.TempDir(), s, rpcs[name], Logger(slog.New(slog.NewTextHandler(&log, nil))))
+			messages := []proto.Message{newMessage("bad", "bad", 0)}
+			for n := range 20 {
+				messages = append(messages, newMessage(fmt.Sprint("with-", n), "with", n))
+			}
+			if err := p.PublishAll(t.Context(), messages...); err != nil {
+				t.Fatal(err)
+			}
+			sent := func(want int64) {
+				t.Helper()
+				for deadline := time.Now().Add(20 * time.Second); p.Stats().Sent < want; time.Sleep(time.Millisecond) {
+					if time.Now().After(deadline) {
+						t.Fatalf("%+v, want %d sent", p.Stats(), want)
+					}
+				}
+			}
+			sent(20)
+			for n := range 300 {
+				if _, err := p.Publish(t.Context(), newMessage("", "later", n)); err != nil {
+					t.Fatal(err)
+				}
+				sent(21 + int64(n))
+			}
+			p.crash()
+			if tries > 100 { // of 300 successes
+				t.Errorf("it was tried %d times", tries)
+			}
+			if warned := strings.Count(log.String(), "level=WARN"); warned != 1 {
+				t.Errorf("%d warnings: %s", warned, log.String())
+			}
+		})
+	}
+}
+
+// ResourceExhausted without a time is how overloaded servers answer, and also those for
+// which a request is too large.
+func TestAnOverloadedServerRefusesNoEventForGood(t *testing.T) {
+	for _, name := range []string{"single", "batch", "client stream"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newService(t)
+			overloaded := 0
+			s.fail = func(ids []string) error {
+				if ids[0] == "large" {
+					return status.Error(codes.ResourceExhausted, "the request is too large")
+				}
+				if overloaded++; overloaded <= 3 {
+					return status.Error(codes.ResourceExhausted, "there is no room")
+				}
+				return nil
+			}
+			p := open(t, t.TempDir(), s, rpcs[name])
+			large := newMessage("large", "", 0)
+			large.Metadata["filler"] = strings.Repeat("x", 100<<10)
+			messages := []proto.Message{large}
+			for n := range 8 {
+				messages = append(messages, newMessage(fmt.Sprint("good-", n), fmt.Sprint(n), 0))
+			}
+			if err := p.PublishAll(t.Context(), messages...); err != nil {
+				t.Fatal(err)
+			}
+			flush(t, p)
+			if stats := p.Stats(); stats.Sent != 8 || stats.Refused != 1 {
+				t.Errorf("%+v", stats)
+			}
+		})
+	}
 }
 
 func TestOnlyTheSourceThatIsPushedBackWaits(t *testing.T) {

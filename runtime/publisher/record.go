@@ -20,7 +20,7 @@ const (
 	eventMessage protowire.Number = 5 // full name of the type of data
 	eventData    protowire.Number = 6
 	eventParent  protowire.Number = 7 // trace parent; left out if there is none
-	eventOutside protowire.Number = 8 // empty; left out unless the id goes beside the data
+	eventOutside protowire.Number = 8 // the name of the RPC; left out unless the id goes with the call
 )
 
 // recordSchema is what the log has as the schema of records. No program registers it.
@@ -50,7 +50,7 @@ func appendEvent(data []byte, e, before *event) []byte {
 	size = text(size, eventMessage, e.message, last.message, false)
 	size = text(size, eventParent, e.parent, "", false)
 	if e.outside {
-		size += protowire.SizeTag(eventOutside) + protowire.SizeBytes(0)
+		size += protowire.SizeTag(eventOutside) + protowire.SizeBytes(len(e.route.name()))
 	}
 	size += protowire.SizeTag(eventData) + protowire.SizeBytes(len(e.data))
 
@@ -69,7 +69,7 @@ func appendEvent(data []byte, e, before *event) []byte {
 	add(eventMessage, e.message, last.message, false)
 	add(eventParent, e.parent, "", false)
 	if e.outside {
-		data = protowire.AppendBytes(protowire.AppendTag(data, eventOutside, protowire.BytesType), nil)
+		add(eventOutside, e.route.name(), "", true)
 	}
 	data = protowire.AppendTag(data, eventData, protowire.BytesType)
 	return protowire.AppendBytes(data, e.data)
@@ -127,7 +127,7 @@ func (e *event) parse(body []byte) error {
 		case eventParent:
 			e.parent = string(value)
 		case eventOutside:
-			e.outside = true
+			e.outside, e.rpc = true, string(value)
 		case eventData:
 			e.data = value
 		}

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,14 +20,19 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventid"
 )
 
 // refusedName is the name of the file in the folder of a spool that has the events which
 // the service refused for good, one on each line.
 const refusedName = "refused.ndjson"
 
-// redrivingName is that of what is just published again.
+// redrivingName is the name of the file whose events are being published again.
 const redrivingName = "refused.ndjson.again"
+
+// unreadableName is the name of the file that has lines which can't be read.
+const unreadableName = "refused.ndjson.bad"
 
 // refusal is an event that the service refuses.
 type refusal struct {
@@ -48,7 +52,7 @@ type refusedEvent struct {
 	Reason  string          `json:"reason"`          // in words
 	Time    time.Time       `json:"time"`            // when it was refused
 	Event   json.RawMessage `json:"event,omitempty"` // as JSON, if this program knows the type
-	Data    string          `json:"data"`            // as protobuf, in base64
+	Data    []byte          `json:"data"`            // as protobuf, in base64
 	Outside bool            `json:"id_with_call,omitempty"`
 	Parent  string          `json:"traceparent,omitempty"`
 	Spool   string          `json:"spool,omitempty"` // where it was in the spool
@@ -56,62 +60,146 @@ type refusedEvent struct {
 
 // refusedFile is the file. Its zero value is that of a publisher in memory.
 type refusedFile struct {
-	dir string
+	dir        string
+	unreadable int        // lines that were moved to another file when it was opened
+	redriving  sync.Mutex // one Redrive at a time, and none after Close
 
 	mu    sync.Mutex
 	file  *os.File
+	torn  bool            // a part of it is to be cut off before more is written
+	whole int64           // its size without that
 	known map[string]bool // places in the spool of events that are refused, and are still there
 }
 
-// openRefused opens the file in a folder, for a spool whose first record has an id.
+// openRefused opens the file in a folder, for a spool whose first record has an id. Lines
+// that can't be read, such as those that somebody has edited, go to a file of their own.
 func openRefused(dir, first string) (*refusedFile, error) {
 	r := &refusedFile{dir: dir, known: map[string]bool{}}
-	path := filepath.Join(dir, refusedName)
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	r.file = file
-	whole, err := eachRefused(file, func(line *refusedEvent) error {
+	know := func(line *refusedEvent, _ int64) error {
 		if first != "" && line.Spool >= first { // ids of records grow
 			r.known[line.Spool] = true
 		}
 		return nil
-	})
-	// A process that was killed may have left a part of a line. Its event is still in the spool.
-	if err == nil {
-		err = file.Truncate(whole)
 	}
-	if err == nil {
-		err = syncDir(dir)
+	for _, name := range []string{redrivingName, refusedName} {
+		if err := r.setAside(name, know); err != nil {
+			return nil, fmt.Errorf("%s: %w", filepath.Join(dir, name), err)
+		}
 	}
+	file, err := os.OpenFile(filepath.Join(dir, refusedName), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), file.Close())
+		return nil, err
+	}
+	r.file = file
+	if err := syncDir(dir); err != nil {
+		return nil, errors.Join(err, file.Close())
 	}
 	return r, nil
 }
 
-// eachRefused calls a function with each line, and returns the bytes of whole lines.
-func eachRefused(file io.Reader, each func(*refusedEvent) error) (whole int64, err error) {
+// setAside calls a function with each line of a file, if there is one, and moves those that
+// can't be read to the file for these. A process that was killed may have left a part of a
+// line at the end: that is cut off, because its event is still in the spool.
+func (r *refusedFile) setAside(name string, each func(*refusedEvent, int64) error) error {
+	path := filepath.Join(r.dir, name)
+	file, err := os.OpenFile(path, os.O_RDWR, 0o600)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }()
+	var readable, unreadable []byte
+	whole, err := eachLine(file, func(_ int, text []byte, line *refusedEvent, end int64, err error) error {
+		if err != nil {
+			r.unreadable++
+			unreadable = append(unreadable, text...)
+			return nil
+		}
+		return each(line, end)
+	})
+	if err != nil || unreadable == nil {
+		return errors.Join(err, file.Truncate(whole))
+	}
+	if err := appendTo(filepath.Join(r.dir, unreadableName), unreadable); err != nil {
+		return err
+	}
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	if _, err := eachLine(file, func(_ int, text []byte, _ *refusedEvent, _ int64, err error) error {
+		if err == nil {
+			readable = append(readable, text...)
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	return replace(path, bytes.NewReader(readable))
+}
+
+// appendTo adds text to the end of a file, durably.
+func appendTo(path string, text []byte) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(text)
+	return errors.Join(err, file.Sync(), file.Close())
+}
+
+// replace gives a file another content, durably: it has the one or the other.
+func replace(path string, content io.Reader) error {
+	file, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(file, content)
+	if err = errors.Join(err, file.Sync(), file.Close()); err == nil {
+		err = os.Rename(path+".new", path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(path+".new"))
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// eachRefused calls a function with each line, and where it ends, and returns the bytes of
+// whole lines.
+func eachRefused(file io.Reader, each func(line *refusedEvent, end int64) error) (whole int64, err error) {
+	return eachLine(file, func(number int, _ []byte, line *refusedEvent, end int64, err error) error {
+		if err == nil {
+			err = each(line, end)
+		}
+		if err != nil {
+			return fmt.Errorf("line %d: %w", number, err)
+		}
+		return nil
+	})
+}
+
+// eachLine calls a function with each line that is not empty, with its number, its text,
+// what it says, where it ends, and why it can't be read. It returns the bytes of whole lines.
+func eachLine(file io.Reader, each func(number int, text []byte, line *refusedEvent, end int64, err error) error) (whole int64, err error) {
 	reader := bufio.NewReaderSize(file, 64<<10)
 	for number := 1; ; number++ {
-		line, err := reader.ReadBytes('\n')
+		text, err := reader.ReadBytes('\n')
 		if err == io.EOF {
 			return whole, nil
 		}
 		if err != nil {
 			return whole, err
 		}
-		if len(bytes.TrimSpace(line)) > 0 {
+		end := whole + int64(len(text))
+		if len(bytes.TrimSpace(text)) > 0 {
 			var one refusedEvent
-			if err := json.Unmarshal(line, &one); err != nil {
-				return whole, fmt.Errorf("line %d: %w", number, err)
-			}
-			if err := each(&one); err != nil {
+			err := json.Unmarshal(text, &one)
+			if err := each(number, text, &one, end, err); err != nil {
 				return whole, err
 			}
 		}
-		whole += int64(len(line))
+		whole = end
 	}
 }
 
@@ -152,14 +240,31 @@ func (r *refusedFile) add(refusals []refusal) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	before, err := r.file.Seek(0, io.SeekEnd)
+	if err := r.mend(); err != nil {
+		return err
+	}
+	whole, err := r.file.Seek(0, io.SeekEnd)
 	if err != nil {
 		return err
 	}
-	if _, err := r.file.Write(lines); err != nil {
-		return errors.Join(err, r.file.Truncate(before)) // the disk is full
+	if _, err = r.file.Write(lines); err == nil {
+		err = r.file.Sync()
 	}
-	return r.file.Sync()
+	if err != nil { // such as that the disk is full: they are written again later
+		r.torn, r.whole = true, whole
+		return errors.Join(err, r.mend())
+	}
+	return nil
+}
+
+// mend cuts off what was not written completely.
+func (r *refusedFile) mend() error {
+	if !r.torn {
+		return nil
+	}
+	err := r.file.Truncate(r.whole)
+	r.torn = err != nil
+	return err
 }
 
 // line returns the line about a refusal.
@@ -168,7 +273,7 @@ func (r *refusal) line() *refusedEvent {
 	line := &refusedEvent{
 		ID: e.id, Source: e.source, Type: e.kind, Subject: e.subject, Message: e.message, Outside: e.outside, Parent: e.parent,
 		Code: r.why.Code().String(), Reason: r.why.Message(), Time: time.Now().UTC(),
-		Data: base64.StdEncoding.EncodeToString(e.data), Spool: e.spoolPlace(),
+		Data: e.data, Spool: e.spoolPlace(),
 	}
 	if e.route != nil {
 		line.RPC = e.route.Name
@@ -198,14 +303,14 @@ func (p *Publisher) refuseAll(now time.Time) {
 		return
 	}
 	if err := p.refused.add(p.refusing); err != nil {
-		p.report.failed("events that the service refuses can't be written to the file of those; it is tried again", err)
+		p.report.failed("refused events can't be written to refused.ndjson; the publisher tries again", err)
 		return
 	}
 	for i, one := range p.refusing {
 		if e := one.event; e.split != nil {
-			e.split.guilty = true
+			e.split.atFault = true
 		}
-		p.report.refused(now, p.refusing[i])
+		p.report.refused(now, p.refusing[i], p.refused.dir != "")
 		p.decided = append(p.decided, one.event)
 		if one.event.route != nil {
 			p.follow(one.event)
@@ -220,10 +325,19 @@ func (p *Publisher) refuseAll(now time.Time) {
 
 // Redrive publishes the events in the file refused.ndjson again, under their ids, and takes
 // them out of it. It returns how many there were. What the service refuses again is in the
-// file again.
+// file again. With an error, such as that ctx ended, the events that are not published yet
+// are in the file refused.ndjson.again, and the next Redrive begins with them.
 func (p *Publisher) Redrive(ctx context.Context) (count int, err error) {
 	r := p.refused
-	if r.dir == "" {
+	r.redriving.Lock()
+	defer r.redriving.Unlock()
+	p.mu.Lock()
+	closed := p.closed
+	p.mu.Unlock()
+	switch {
+	case closed:
+		return 0, ErrClosed
+	case r.dir == "":
 		return 0, nil
 	}
 	again := filepath.Join(r.dir, redrivingName)
@@ -243,23 +357,33 @@ func (p *Publisher) Redrive(ctx context.Context) (count int, err error) {
 func (r *refusedFile) moveTo(again string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if err := r.mend(); err != nil {
+		return err
+	}
 	path := filepath.Join(r.dir, refusedName)
 	file, err := os.OpenFile(path+".new", os.O_RDWR|os.O_CREATE|os.O_TRUNC|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(os.Rename(path, again), os.Rename(path+".new", path), syncDir(r.dir)); err != nil {
+	// One after the other: the second would replace a file that the first did not move.
+	if err = os.Rename(path, again); err == nil {
+		if err = os.Rename(path+".new", path); err != nil {
+			err = errors.Join(err, os.Rename(again, path))
+		}
+	}
+	if err != nil {
 		return errors.Join(err, file.Close())
 	}
-	err = r.file.Close()
+	old := r.file
 	r.file = file
-	return err
+	return errors.Join(syncDir(r.dir), old.Close())
 }
 
 // maxAgain is how many events are published again in one commit.
 const maxAgain = 256
 
-// publishAgain publishes the events of a file, and removes it.
+// publishAgain publishes the events of a file, and removes it. With an error it leaves what
+// is not published.
 func (p *Publisher) publishAgain(ctx context.Context, path string) (count int, err error) {
 	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -270,6 +394,7 @@ func (p *Publisher) publishAgain(ctx context.Context, path string) (count int, e
 	}
 	defer func() { _ = file.Close() }()
 	var events []*event
+	size, read, done := int64(0), int64(0), int64(0) // of these events; bytes of the file
 	publish := func() error {
 		if len(events) == 0 {
 			return nil
@@ -277,29 +402,50 @@ func (p *Publisher) publishAgain(ctx context.Context, path string) (count int, e
 		err := p.enqueue(ctx, events...)
 		if err == nil {
 			count += len(events)
-			events = nil
+			events, size, done = nil, 0, read
 		}
 		return err
 	}
-	_, err = eachRefused(file, func(line *refusedEvent) error {
-		data, err := base64.StdEncoding.DecodeString(line.Data)
+	most := min(maxTogether, p.settings.maxBytes) / 4
+	_, err = eachRefused(file, func(line *refusedEvent, end int64) error {
+		e, err := p.again(line)
 		if err != nil {
 			return err
 		}
-		e := &event{id: line.ID, source: line.Source, kind: line.Type, subject: line.Subject, message: line.Message, data: data, outside: line.Outside, parent: line.Parent}
-		if route := p.routes[e.message]; route != nil {
-			e.route = p.senders[route.Name]
+		if len(events) == maxAgain || size+e.size() > most {
+			if err := publish(); err != nil {
+				return err
+			}
 		}
-		if events = append(events, e); len(events) < maxAgain {
-			return nil
-		}
-		return publish()
+		events, size, read = append(events, e), size+e.size(), end
+		return nil
 	})
 	if err == nil {
 		err = publish()
 	}
-	if err != nil {
-		return count, err
+	if err == nil {
+		return count, os.Remove(path)
 	}
-	return count, os.Remove(path)
+	if done > 0 {
+		if _, failed := file.Seek(done, io.SeekStart); failed != nil {
+			return count, errors.Join(err, failed)
+		}
+		err = errors.Join(err, replace(path, file))
+	}
+	return count, err
+}
+
+// again returns the event of a line.
+func (p *Publisher) again(line *refusedEvent) (*event, error) {
+	e := &event{id: line.ID, source: line.Source, kind: line.Type, subject: line.Subject, message: line.Message, data: line.Data, outside: line.Outside}
+	if e.outside {
+		if err := eventid.Check(e.id); err != nil {
+			return nil, err
+		}
+	}
+	if isTraceParent(line.Parent) {
+		e.parent = line.Parent
+	}
+	e.route = p.senderOf(e.message, line.RPC, e.outside)
+	return e, nil
 }

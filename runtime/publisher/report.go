@@ -19,7 +19,7 @@ type report struct {
 
 	mu       sync.Mutex
 	since    time.Time // when events began to fail; zero: they don't
-	logged   time.Time // when that was last logged
+	logged   time.Time // when it was last logged that they fail
 	event    *event    // that failed last
 	err      error
 	tries    int64
@@ -37,7 +37,11 @@ func (r *report) failing(now time.Time, e *event, err error) {
 	if !r.since.IsZero() {
 		return
 	}
-	r.since, r.logged, r.tries = now, now, 1
+	r.since, r.tries = now, 1
+	if now.Sub(r.logged) < reportInterval {
+		return // one that fails again and again, while others are sent
+	}
+	r.logged = now
 	r.logger.Warn("an event can't be sent; the publisher tries again", "id", e.id, "subject", e.subject, "rpc", e.route.Name, "error", err)
 }
 
@@ -45,7 +49,7 @@ func (r *report) failing(now time.Time, e *event, err error) {
 func (r *report) back(now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.since.IsZero() && now.Sub(r.since) >= time.Second {
+	if !r.since.IsZero() && !r.logged.Before(r.since) && now.Sub(r.since) >= time.Second {
 		r.logger.Info("events are sent again", "after", now.Sub(r.since).Round(time.Millisecond), "tries", r.tries)
 	}
 	r.since, r.event, r.err = time.Time{}, nil, nil
@@ -70,8 +74,9 @@ func (r *report) progress(now time.Time, p *Publisher) {
 		"id", e.id, "subject", e.subject, "error", err)
 }
 
-// refused logs that an event is refused: the first ones of a minute.
-func (r *report) refused(now time.Time, one refusal) {
+// refused logs that an event is refused: the first ones of a minute. A publisher in memory
+// keeps none.
+func (r *report) refused(now time.Time, one refusal, kept bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if now.Sub(r.counted) >= reportInterval {
@@ -80,7 +85,11 @@ func (r *report) refused(now time.Time, one refusal) {
 	if r.refusals++; r.refusals > maxLogged {
 		return
 	}
-	r.logger.Error("an event is refused, and will not be sent again; "+refusedName+" has it", "id", one.event.id, "source", one.event.source,
+	text := "an event is refused, and will not be sent again"
+	if kept {
+		text += "; " + refusedName + " has it"
+	}
+	r.logger.Error(text, "id", one.event.id, "source", one.event.source,
 		"subject", one.event.subject, "type", one.event.kind, "code", one.why.Code().String(), "reason", one.why.Message())
 }
 

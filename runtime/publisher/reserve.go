@@ -35,8 +35,7 @@ func (r reserve) keep() {
 	}
 }
 
-// with calls a function, and if that fails because the disk is full, once more with the
-// room that the file has had.
+// with calls a function. If the disk is full, it removes the file and calls it again.
 func (r reserve) with(call func() error) error {
 	err := call()
 	if r.path == "" || !isFull(err) || os.Remove(r.path) != nil {

@@ -59,8 +59,8 @@ func Takes[M proto.Message](rpc RPC, attributes func(M) Attributes) Route {
 // rank says how well an RPC fits: the least is best. Many events in one request cost a
 // server least. But the nth of them has the id of the call and n, unless it has one of its
 // own, and which events go together differs from try to try: without ids of their own one
-// call has one event. A stream of ours in which single calls go is then better than any
-// other.
+// call has one event. Single calls by a lane are then better than
+// any stream.
 func (r *RPC) rank() int {
 	switch {
 	case r.Many && r.Streams == "" && r.ID != 0:
@@ -82,7 +82,7 @@ func (r *RPC) rank() int {
 func (r *RPC) isSingle() bool { return r.Streams == "" && !r.Many }
 
 // numbered reports whether the event of a call with one event has its id and "/1".
-func (r *RPC) numbered() bool { return r.Streams != "" }
+func (r *RPC) numbered() bool { return r.Streams != "" || r.Many }
 
 // choose returns the best route for each message type: one by an RPC that is asked for, if
 // there is one.
@@ -126,7 +126,7 @@ func (p *Publisher) newEvent(ctx context.Context, message proto.Message, n int) 
 		return nil, fmt.Errorf("the %s can't be sent: %w", name, err)
 	}
 	sent, _ := metadata.FromOutgoingContext(ctx)
-	if values := sent.Get("traceparent"); len(values) == 1 && len(values[0]) <= 128 {
+	if values := sent.Get("traceparent"); len(values) == 1 && isTraceParent(values[0]) {
 		e.parent = values[0]
 	}
 	if e.id != "" {
@@ -148,6 +148,42 @@ func (p *Publisher) newEvent(ctx context.Context, message proto.Message, n int) 
 	}
 	e.outside = route.ID == 0
 	return e, nil
+}
+
+// isTraceParent reports whether a text is one of W3C's trace parents. With another one that
+// gRPC can't send, calls of the event would fail forever.
+func isTraceParent(text string) bool {
+	if len(text) != 55 {
+		return false
+	}
+	for i, c := range []byte(text) {
+		switch {
+		case i == 2 || i == 35 || i == 52:
+			if c != '-' {
+				return false
+			}
+		case (c < '0' || c > '9') && (c < 'a' || c > 'f'):
+			return false
+		}
+	}
+	return true
+}
+
+// senderOf returns what sends events of a message type; nil if nothing does. One whose id
+// goes with the call stays with the RPC that it was published for, if that still exists:
+// another one may make another id of it.
+func (p *Publisher) senderOf(message, rpc string, outside bool) *sender {
+	if outside {
+		for i := range p.all {
+			if route := &p.all[i]; route.Name == rpc && route.message == message && route.ID == 0 {
+				return p.senders[rpc]
+			}
+		}
+	}
+	if route := p.routes[message]; route != nil {
+		return p.senders[route.Name]
+	}
+	return nil
 }
 
 // taken lists the message types of the routes.

@@ -3,6 +3,7 @@ package publisher
 import (
 	"container/heap"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -32,11 +33,12 @@ type schedule struct {
 	delayed  delays
 	held     map[string]time.Time // sources that the server wants no event of before that
 
+	failing  bool      // a call failed, and none has succeeded since
 	failures int       // calls that failed one after the other
 	pausedAt time.Time // when the pause began: a call that was made before does not make it longer
 	paused   time.Time // nothing is sent before that; zero: it is not paused
 	pauses   int       // one after the other
-	slowly   bool      // it is paused until somebody mends something
+	slowly   bool      // it is paused until somebody fixes something
 	probing  bool      // the pause is over, and no event was sent since
 	underWay int       // events
 
@@ -51,12 +53,12 @@ func newSchedule() *schedule {
 	return &schedule{subjects: map[subjectKey][]*event{}, held: map[string]time.Time{}, loadMore: make(chan struct{}, 1)}
 }
 
-// split is events that were sent together, and refused. One that is in a smaller one later
-// is no longer in this.
+// split is a group of events that were refused together. An event that joins a smaller split
+// leaves this one.
 type split struct {
 	route      *sender
 	size, left int
-	guilty     bool // whether one of them was refused
+	atFault    bool // whether one of them was refused
 }
 
 // answer is what came of a call.
@@ -101,6 +103,7 @@ func (p *Publisher) send() {
 		p.mu.Unlock()
 		if box.back && !p.slowly {
 			p.paused = now
+			p.hurry(now)
 		}
 		for i := range box.answers {
 			p.take(now, &box.answers[i])
@@ -125,14 +128,14 @@ func (p *Publisher) send() {
 	}
 }
 
-// add has an event wait for that of its subject which is on its way, or sends it.
+// add queues an event, unless another of its subject is under way: then it waits.
 func (p *Publisher) add(e *event) {
-	if e.route == nil {
-		p.refusing = append(p.refusing, refusal{e, status.Newf(codes.Unimplemented, "this program sends no events of the type %s", e.message)})
-		return
-	}
 	if p.refused.has(e) { // before this process began
 		p.decided = append(p.decided, e)
+		return
+	}
+	if e.route == nil {
+		p.refusing = append(p.refusing, refusal{e, status.Newf(codes.Unimplemented, "this program sends no events of the type %s", e.message)})
 		return
 	}
 	if e.subject == "" {
@@ -149,7 +152,7 @@ func (p *Publisher) add(e *event) {
 	e.route.ready.push(e)
 }
 
-// follow has the next event of a subject sent, since one is decided.
+// follow queues the next event of a subject, because the one before is decided.
 func (p *Publisher) follow(e *event) {
 	if e.subject == "" {
 		return
@@ -168,11 +171,16 @@ func (p *Publisher) follow(e *event) {
 
 // take takes the answer of a call.
 func (p *Publisher) take(now time.Time, a *answer) {
-	count := 0
+	count, size := 0, int64(0)
 	for _, e := range a.events {
 		count += 1 + len(e.followers)
+		size += e.size()
+		for _, follower := range e.followers {
+			size += follower.size()
+		}
 	}
 	route := a.events[0].route
+	final := a.err != nil && isFinal(a.err, a.retryAfter > 0, count, size)
 	p.underWay -= count
 	route.done(a.events)
 	switch {
@@ -186,10 +194,10 @@ func (p *Publisher) take(now time.Time, a *answer) {
 		p.stats.Duplicates += a.duplicates
 		p.stats.LastError = nil
 		p.mu.Unlock()
-	case isFinal(a.err, a.retryAfter > 0) && count > 1:
+	case final && count > 1:
 		p.succeeded(now)
 		p.splitUp(a.events, count)
-	case isFinal(a.err, a.retryAfter > 0):
+	case final:
 		p.succeeded(now)
 		p.refusing = append(p.refusing, refusal{a.events[0], status.Convert(a.err)})
 	default:
@@ -207,7 +215,7 @@ func (p *Publisher) sent(e *event) {
 }
 
 // splitUp has events that were refused together sent in parts of half the size, and these
-// again, so that in the end only the guilty one is refused.
+// again, so that in the end only the event at fault is refused.
 func (p *Publisher) splitUp(events []*event, count int) {
 	together := &split{route: events[0].route, size: count, left: count}
 	for _, e := range events {
@@ -228,20 +236,25 @@ func (p *Publisher) unfollow(e *event) {
 	}
 }
 
-// isFinal reports whether a service would answer the same again, because it is the event
-// that it refuses. So does one that answers without saying when to try again that a request
-// is more than it takes: it is too large.
-func isFinal(err error, saysWhen bool) bool {
+// The largest event that is not refused as too large. No server takes less, so one that has
+// no room for such an event is overloaded.
+const smallEvent = 16 << 10
+
+// isFinal reports whether a service would answer the same again to a call with a number of
+// events, because it is the events that it refuses. ResourceExhausted without a time to try
+// again at may mean that a request is too large, or that the server is overloaded: it is
+// final where a smaller request can be sent, or the only event is large.
+func isFinal(err error, saysWhen bool, count int, size int64) bool {
 	switch status.Code(err) {
 	case codes.InvalidArgument, codes.AlreadyExists, codes.OutOfRange:
 		return true
 	case codes.ResourceExhausted:
-		return !saysWhen
+		return !saysWhen && (count > 1 || size > smallEvent)
 	}
 	return false
 }
 
-// isSlow reports whether somebody has to mend something before a call can succeed: a key, a
+// isSlow reports whether somebody has to fix something before a call can succeed: a key, a
 // permission, a server that does not have the RPC.
 func isSlow(err error) bool {
 	switch status.Code(err) {
@@ -253,29 +266,43 @@ func isSlow(err error) bool {
 
 // succeeded notes that the server has answered.
 func (p *Publisher) succeeded(now time.Time) {
-	wasAway := p.failures > 0
 	p.failures = 0
-	if !wasAway && p.pauses == 0 {
-		return
-	}
-	p.pauses, p.probing, p.paused = 0, false, time.Time{}
-	// It may have been away for long, and so may be what waits for it.
-	for i := range p.delayed {
-		if p.delayed[i].away {
-			p.delayed[i].until, p.delayed[i].away = now, false
-			p.delayed[i].event.tries = 0
+	if p.pauses > 0 {
+		// What waits for it need not wait for as long as it was away. Without a pause only some
+		// events fail, such as one that the service can't store: these wait for longer each time.
+		p.pauses, p.probing, p.paused = 0, false, time.Time{}
+		p.hurry(now)
+		for i := range p.delayed {
+			if p.delayed[i].away {
+				p.delayed[i].away = false
+				p.delayed[i].event.tries = 0
+			}
 		}
 	}
-	heap.Init(&p.delayed)
+	if !p.failing {
+		return
+	}
+	p.failing = false
 	p.mu.Lock()
 	p.awaySince = time.Time{}
 	p.mu.Unlock()
 	p.report.back(now)
 }
 
+// hurry ends the wait of events that wait because the server was away.
+func (p *Publisher) hurry(now time.Time) {
+	for i := range p.delayed {
+		if p.delayed[i].away {
+			p.delayed[i].until = now
+		}
+	}
+	heap.Init(&p.delayed)
+}
+
 // failed has events sent again later.
 func (p *Publisher) failed(now time.Time, a *answer, count int) {
 	slow := isSlow(a.err)
+	p.failing = true
 	p.mu.Lock()
 	p.stats.Retries += int64(count)
 	p.stats.LastError = a.err
@@ -300,10 +327,21 @@ func (p *Publisher) failed(now time.Time, a *answer, count int) {
 			p.probing = true
 		}
 	}
+	longest := mostWait
+	if p.conn.GetState() != connectivity.Ready && !slow {
+		longest = mostAway
+	}
+	// One of them may be why they fail. While the server does not answer at all, none is.
+	apart := count > 1 && a.retryAfter == 0 && (p.pauses == 0 || status.Code(a.err) != codes.Unavailable)
 	for _, e := range a.events {
+		if e.tries++; apart && e.tries >= 3 {
+			e.most = max(1, count/2)
+			for _, follower := range e.followers {
+				follower.most = e.most
+			}
+		}
 		p.unfollow(e)
-		wait := jitter(min(mostWait, firstWait<<min(e.tries, 20)))
-		e.tries++
+		wait := jitter(min(longest, firstWait<<min(e.tries-1, 20)))
 		if a.retryAfter > 0 {
 			wait = a.retryAfter + jitter(a.retryAfter/8+firstWait/10)
 			if until := now.Add(a.retryAfter); until.After(p.held[e.source]) {
@@ -388,19 +426,16 @@ func (p *Publisher) decide() {
 		p.spool.window -= size
 		e.record.left--
 		if e.record.left == 0 {
+			p.spool.done++
 			p.spool.removable = append(p.spool.removable, e.record.position)
 		}
 	}
 	p.pending -= int64(len(p.decided))
-	records := p.spool.records
-	for len(records) > 0 && records[0].left == 0 {
-		records[0] = nil
-		records = records[1:]
-	}
-	if p.spool.records = records; len(records) > 0 {
+	p.spool.prune()
+	if records := p.spool.records; len(records) > 0 {
 		p.stats.Oldest = records[0].since
-	} else {
-		p.spool.records, p.stats.Oldest = nil, time.Time{}
+	} else if !p.spool.behind { // otherwise it is about as old as the last one
+		p.stats.Oldest = time.Time{}
 	}
 	p.makeRoom()
 	if p.changed != nil {
@@ -421,10 +456,27 @@ func (p *Publisher) decide() {
 	}
 }
 
+// prune removes decided records: those at the beginning, and others once they are more than
+// half, because one event may stay undecided for long.
+func (s *spool) prune() {
+	for len(s.records) > 0 && s.records[0].left == 0 {
+		s.records[0] = nil
+		s.records = s.records[1:]
+		s.done--
+	}
+	if s.done > len(s.records)/2 {
+		s.records = slices.DeleteFunc(s.records, func(r *record) bool { return r.left == 0 })
+		s.done = 0
+	}
+	if len(s.records) == 0 {
+		s.records = nil
+	}
+}
+
 // decide notes that one of the events is decided. If all were taken in smaller parts, they
 // were too many.
 func (s *split) decide() {
-	if s.left--; s.left == 0 && !s.guilty {
+	if s.left--; s.left == 0 && !s.atFault {
 		s.route.most = max(1, min(s.route.most, s.size/2))
 	}
 }

@@ -54,6 +54,14 @@ func newSender(p *Publisher, rpc RPC) *sender {
 	return s
 }
 
+// name returns that of the RPC; "" for none.
+func (s *sender) name() string {
+	if s == nil {
+		return ""
+	}
+	return s.Name
+}
+
 // send sends what is ready, as far as it may be under way. The scheduler calls it.
 func (s *sender) send(now time.Time) {
 	if s.lane != nil {
@@ -258,6 +266,7 @@ func (s *sender) stream(ctx context.Context, events []*event, trailer *metadata.
 	if desc.ServerStreams { // a server may answer before it reads on
 		go func() { answered <- receiveAll(stream, len(events)) }()
 	}
+	cut := false
 	for _, e := range events {
 		var request []byte
 		if s.Many {
@@ -265,7 +274,7 @@ func (s *sender) stream(ctx context.Context, events []*event, trailer *metadata.
 		} else {
 			request = s.request(e)
 		}
-		if stream.SendMsg(&request) != nil {
+		if cut = stream.SendMsg(&request) != nil; cut {
 			break // receiving says why
 		}
 	}
@@ -274,7 +283,10 @@ func (s *sender) stream(ctx context.Context, events []*event, trailer *metadata.
 		return <-answered
 	}
 	var reply []byte
-	return stream.RecvMsg(&reply)
+	if err := stream.RecvMsg(&reply); err != nil || !cut {
+		return err
+	}
+	return status.Errorf(codes.Unavailable, "the stream was answered before it had all of %d events", len(events))
 }
 
 // receiveAll returns nil if a stream has at least a number of answers, and then ends.

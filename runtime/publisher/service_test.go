@@ -62,6 +62,7 @@ type service struct {
 	calls  int                      // that came
 	fail   func(ids []string) error // of a call with events
 	lose   func() bool              // whether the answer is lost
+	early  func() bool              // whether a stream is answered before it has ended
 }
 
 func newService(t testing.TB) *service {
@@ -107,12 +108,15 @@ func (s *service) handle(_ any, stream grpc.ServerStream) error {
 				return status.Error(codes.InvalidArgument, "there is no id")
 			}
 			event.Reason = sent[0]
-			if strings.Contains(name, "Stream") || name == "PutBoth" || len(events) > 1 {
+			if strings.Contains(name, "Stream") || name == "PutBoth" || name == "PutMany" {
 				event.Reason += fmt.Sprintf("/%d", count)
 			}
 		}
 		if err := s.store(events); err != nil {
 			return err
+		}
+		if s.early != nil && s.early() {
+			break
 		}
 		if name == "PutBoth" {
 			if err := stream.SendMsg(&[]byte{}); err != nil {

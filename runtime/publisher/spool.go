@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -22,7 +23,10 @@ type spool struct {
 	log   eventlog.DeleteLog // nil: in memory
 	hold  eventlog.Hold
 	spare reserve
-	found struct{ events, bytes int64 } // when it was opened
+	found struct { // when it was opened
+		events, bytes int64
+		oldest        time.Time
+	}
 
 	// These are read and written with the publisher's mutex locked.
 	committing *commit           // nil if none is
@@ -30,7 +34,8 @@ type spool struct {
 	loaded     eventlog.Position // of the last record whose events are in memory, or were
 	behind     bool              // whether there are others, which are read from the log
 	window     int64             // bytes of events in memory
-	records    []*record         // whose events are in memory, in their order; decided ones are removed once they are first
+	records    []*record         // whose events are in memory, in their order
+	done       int               // how many of these are decided; they are removed once they are first, or many
 	removable  []eventlog.Position
 }
 
@@ -69,12 +74,15 @@ func openSpool(ctx context.Context, dir string) (_ *spool, _ *refusedFile, err e
 		if err != nil {
 			return nil, nil, err
 		}
-		if first == "" {
+		if first == "" || record.ID < first { // the clock may have been set back
 			first = record.ID
 		}
 		events, bytes, err := parseCount(record.Subject)
 		if err != nil {
 			return nil, nil, fmt.Errorf("the record at position %d of the spool: %w", record.Position, err)
+		}
+		if s.found.events == 0 {
+			s.found.oldest = record.Recorded
 		}
 		s.found.events += events
 		s.found.bytes += bytes
@@ -147,6 +155,7 @@ func (p *Publisher) write() {
 		case <-p.work:
 		case <-timer.C:
 		}
+		ended := p.ctx.Err() != nil // nothing is published after that, but something may be before the lock
 		p.mu.Lock()
 		commit := p.next
 		there := len(commit.events) > 0
@@ -156,7 +165,7 @@ func (p *Publisher) write() {
 		p.mu.Unlock()
 		if there {
 			p.store(commit)
-		} else if p.ctx.Err() != nil {
+		} else if ended {
 			return
 		}
 		if since := time.Since(removed); since >= removeInterval {
@@ -184,11 +193,14 @@ func (p *Publisher) store(commit *commit) {
 		}
 		p.stats.Published += int64(len(commit.events))
 		p.spool.last = records[len(records)-1].position
-		if !p.spool.behind && (p.spool.log == nil || p.spool.window < p.settings.window) {
+		switch {
+		case p.spool.loaded >= p.spool.last:
+			// They were read from the log between its commit and now.
+		case !p.spool.behind && (p.spool.log == nil || p.spool.window < p.settings.window):
 			p.spool.loaded = p.spool.last
 			p.spool.window += commit.bytes
 			p.arrive(records, commit.events)
-		} else {
+		default:
 			p.spool.behind = true
 		}
 	}
@@ -297,17 +309,16 @@ func (p *Publisher) loadFrom(after eventlog.Position) error {
 			return fmt.Errorf("the record at position %d: %w", stored.Position, err)
 		}
 		one := &record{id: stored.ID, position: stored.Position, since: stored.Recorded, left: len(events)}
-		var bytes int64
+		var size int64
 		for i, e := range events {
 			e.record, e.index = one, i
-			if route := p.routes[e.message]; route != nil {
-				e.route = p.senders[route.Name]
-			}
-			bytes += e.size()
+			e.data = bytes.Clone(e.data) // otherwise one event would keep the whole record in memory
+			e.route = p.senderOf(e.message, e.rpc, e.outside)
+			size += e.size()
 		}
 		p.mu.Lock()
 		p.spool.loaded = stored.Position
-		p.spool.window += bytes
+		p.spool.window += size
 		p.arrive([]*record{one}, events)
 		full := p.spool.window >= p.settings.window
 		p.mu.Unlock()
@@ -335,7 +346,7 @@ func (s *spool) removeDecided(p *Publisher) {
 	if err == nil {
 		s.spare.keep()
 	} else {
-		p.report.failed("records of a publisher's spool that are sent can't be deleted; it is tried again", err)
+		p.report.failed("sent records can't be deleted from the spool; the publisher tries again", err)
 		p.mu.Lock()
 		s.removable = append(s.removable, positions...)
 		p.mu.Unlock()

@@ -309,9 +309,7 @@ func (l *lane) count(call *laneCall) error {
 		l.mu.Unlock()
 		if others == 0 {
 			err := l.limits.enter(c, kind{})
-			if call.counted = err == nil; err != nil {
-				call.trailer = metadata.Pairs("grpc-retry-pushback-ms", "100")
-			}
+			call.counted = err == nil
 			return err
 		}
 	}
@@ -690,6 +688,7 @@ func (c *laneCall) begin() (end context.CancelFunc) {
 // handle handles a call as a single call is handled.
 func (c *laneCall) handle(w *laneWorker) {
 	if c.err = c.refused; c.err != nil {
+		pushBack(newTransportContext(c.batch.ctx, c), c.err)
 		return
 	}
 	returned, cancel := false, c.begin()

@@ -9,10 +9,8 @@ import (
 	"io"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -32,9 +30,6 @@ func (s *laneStream) RecvMsg(into any) error {
 		return codec.Unmarshal(mem.BufferSlice{mem.SliceBuffer(request)}, into)
 	}
 	if err := s.of.weigh(request, message, (*scale).weigh); err != nil {
-		if status.Code(err) == codes.ResourceExhausted { // there is no memory for it now
-			s.SetTrailer(metadata.Pairs("grpc-retry-pushback-ms", "100"))
-		}
 		return err
 	}
 	if s.of.limits.keepsRefused { // not before there is memory for it

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/encoding/gzip"
@@ -338,6 +340,15 @@ func TestARequestOfManySmallPartsIsRefused(t *testing.T) {
 	}
 }
 
+// saysWhen reports whether an error says that a call was one too many, and after what time
+// to try again.
+func saysWhen(err error) bool {
+	return status.Code(err) == codes.ResourceExhausted && slices.ContainsFunc(status.Convert(err).Details(), func(detail any) bool {
+		info, ok := detail.(*errdetails.RetryInfo)
+		return ok && info.GetRetryDelay().AsDuration() > 0
+	})
+}
+
 func TestCallsAreBounded(t *testing.T) {
 	config := free()
 	config.MaxCalls = 5 // three for one address
@@ -358,15 +369,17 @@ func TestCallsAreBounded(t *testing.T) {
 	<-working
 	go work()
 	<-working // in the place of the call that has waited for longest
-	if _, err := oldest.Recv(); status.Code(err) != codes.ResourceExhausted {
+	if _, err := oldest.Recv(); !saysWhen(err) {
 		t.Errorf("the call that has waited for longest: %v", err)
+	} else if len(oldest.Trailer().Get("grpc-retry-pushback-ms")) != 1 {
+		t.Errorf("its trailer: %v", oldest.Trailer())
 	}
 	go work()
 	<-working
-	if _, err := newer.Recv(); status.Code(err) != codes.ResourceExhausted {
+	if _, err := newer.Recv(); !saysWhen(err) {
 		t.Errorf("the next one: %v", err)
 	}
-	if _, err := testpb.NewTestServiceClient(many).UnaryCall(soon(t), &testpb.SimpleRequest{}); status.Code(err) != codes.ResourceExhausted {
+	if _, err := testpb.NewTestServiceClient(many).UnaryCall(soon(t), &testpb.SimpleRequest{}); !saysWhen(err) {
 		t.Errorf("a call when all others work: %v", err)
 	} else {
 		oneLine(t, err, "--max-calls is 5")
@@ -410,6 +423,9 @@ func TestTailsAreBounded(t *testing.T) {
 		}
 		if test.want != codes.OK {
 			oneLine(t, err, "--max-tails")
+			if !saysWhen(err) {
+				t.Errorf("%d does not say when to try again: %v", i, err)
+			}
 		}
 	}
 	if err := second.Close(); err != nil {
@@ -479,7 +495,7 @@ func TestUnreadTailsAreBounded(t *testing.T) {
 		}()
 	}
 	for range 8 {
-		if err := <-refused; status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), "--max-memory-bytes") {
+		if err := <-refused; !saysWhen(err) || !strings.Contains(err.Error(), "--max-memory-bytes") {
 			t.Errorf("one too many ends with %v", err)
 		}
 	}

@@ -5,8 +5,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -136,7 +134,7 @@ func (l *limits) takeForAnswer(c *call, bytes int64) (int64, error) {
 }
 
 // errUnread is the error of an answer for which there is no memory.
-var errUnread = status.Error(codes.ResourceExhausted, "other clients don't read what the server sends, which takes all the memory for that (--max-memory-bytes): try again later")
+var errUnread = overloaded("other clients don't read what the server sends, which takes all the memory for that (--max-memory-bytes): try again later")
 
 // give gives back some of the memory. The lock is held.
 func (s *boundedStream) give(bytes int64) {
