@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -116,13 +114,7 @@ func (s *boundedStream) holdTail(bytes int64) error {
 		s.give(-missing)
 		return nil
 	}
-	var relief *time.Timer
-	relief = time.AfterFunc(l.slowAfter/2, func() {
-		l.makeRoomForAnswer()
-		relief.Reset(l.slowAfter / 4)
-	})
-	defer relief.Stop()
-	got, err := l.take(s.call, l.tailMemory, s.call.of, missing, l.config.ReceiveTimeout)
+	got, err := l.takeForAnswer(s.call, missing)
 	switch {
 	case err == errNoMemory:
 		return errUnread
@@ -133,8 +125,19 @@ func (s *boundedStream) holdTail(bytes int64) error {
 	return nil
 }
 
+// takeForAnswer takes memory for what a call sends, and makes room for it after a while.
+func (l *limits) takeForAnswer(c *call, bytes int64) (int64, error) {
+	var relief *time.Timer
+	relief = time.AfterFunc(l.slowAfter/2, func() {
+		l.makeRoomForAnswer()
+		relief.Reset(l.slowAfter / 4)
+	})
+	defer relief.Stop()
+	return l.take(c, l.tailMemory, c.of, bytes, l.config.ReceiveTimeout)
+}
+
 // errUnread is the error of an answer for which there is no memory.
-var errUnread = status.Error(codes.ResourceExhausted, "other clients don't read what the server sends, which takes all the memory for that (--max-memory-bytes): try again later")
+var errUnread = overloaded("other clients don't read what the server sends, which takes all the memory for that (--max-memory-bytes): try again later")
 
 // give gives back some of the memory. The lock is held.
 func (s *boundedStream) give(bytes int64) {

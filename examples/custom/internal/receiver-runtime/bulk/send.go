@@ -56,7 +56,7 @@ func (l *Lane) nextBatch() (batch []*taken, singly, more bool) {
 	n, bytes := 0, 0
 	for ; n < len(l.queue) && n < messageCalls; n++ {
 		size := frameSize(&l.queue[n].Call)
-		if alone := size > largestCall || lacks; n == 0 {
+		if alone := lacks || size > largestCall || !Carries(l.queue[n].Metadata); n == 0 {
 			singly = alone
 		} else if alone != singly || !singly && bytes+size > messageBytes {
 			break
@@ -89,8 +89,8 @@ func (l *Lane) paused() bool {
 	return true
 }
 
-// closeRetired reports to the server that nothing more comes on streams that get no further
-// calls: on all if this is the end.
+// closeRetired half-closes the streams that get no further calls; all streams, if end is
+// true.
 func (l *Lane) closeRetired(end bool) {
 	l.mu.Lock()
 	retired := l.retired
@@ -118,18 +118,24 @@ func frameSize(c *Call) int {
 func (l *Lane) send(batch []*taken) {
 	batch = l.valid(batch)
 	for range mostTries {
-		if len(batch) == 0 {
+		if batch = l.current(batch); len(batch) == 0 {
 			return
 		}
-		s, err := l.open()
+		s, err := l.open(batch[0].deadline)
 		if err != nil {
 			l.done(batch, Answer{Err: err})
 			return
 		}
-		if first, ok := s.expect(batch); ok {
-			l.write(s, first, batch)
+		if batch = l.current(batch); len(batch) == 0 {
 			return
 		}
+		// Once the stream expects the calls, they may end at any time, with their requests.
+		message := l.encode(s, batch)
+		if s.expect(batch) {
+			_ = s.grpc.SendMsg(raw{message, true}) // the receiver has the error
+			return
+		}
+		pool.Put(message)
 		l.mu.Lock()
 		if l.stream == s {
 			l.retire(s)
@@ -144,14 +150,23 @@ func (l *Lane) send(batch []*taken) {
 // mostTries is how many streams are tried at once: one may end just then.
 const mostTries = 3
 
-// write writes calls to a stream, whose receiver has the error if it can't.
-func (l *Lane) write(s *stream, first uint64, batch []*taken) {
+// current ends the calls whose time is over, and returns the others.
+func (l *Lane) current(batch []*taken) []*taken {
+	l.done(l.expire(&batch, time.Now()), Answer{Err: errLate(l.timeout)})
+	return batch
+}
+
+// encode encodes calls that are about to be sent by a stream.
+func (l *Lane) encode(s *stream, batch []*taken) *[]byte {
+	s.mu.Lock()
+	first := s.number + 1 // only the sender changes it
+	s.mu.Unlock()
 	message := pool.Get(messageBytes)
 	*message = AppendTimeout((*message)[:0], time.Until(batch[0].deadline))
 	for i, t := range batch {
 		*message = AppendCall(*message, &CallFrame{Number: first + uint64(i), ID: t.ID, Request: t.Request, Metadata: t.Metadata})
 	}
-	_ = s.grpc.SendMsg(raw{message, true})
+	return message
 }
 
 // valid ends the calls that can't be made, and returns the others.
@@ -167,8 +182,8 @@ func (l *Lane) valid(batch []*taken) []*taken {
 	return valid
 }
 
-// open returns the stream for the next calls.
-func (l *Lane) open() (*stream, error) {
+// open returns the stream for the next calls. It takes no longer than until a deadline.
+func (l *Lane) open(deadline time.Time) (*stream, error) {
 	l.mu.Lock()
 	s := l.stream
 	if s != nil && time.Since(s.begun) > streamAge {
@@ -180,18 +195,21 @@ func (l *Lane) open() (*stream, error) {
 		return s, nil
 	}
 	ctx, cancel := context.WithCancel(l.ctx)
-	late := time.AfterFunc(l.timeout, cancel)
-	defer late.Stop()
+	late := time.AfterFunc(time.Until(deadline), cancel)
 	opened, err := l.conn.NewStream(ctx, &grpc.StreamDesc{StreamName: "bulk", ClientStreams: true, ServerStreams: true}, l.method+Suffix,
 		grpc.ForceCodecV2(codec{}), grpc.MaxCallRecvMsgSize(maxReply))
+	inTime := late.Stop()
 	if err != nil {
 		cancel()
 		l.mu.Lock()
 		l.backOff()
 		l.mu.Unlock()
+		if !inTime && l.ctx.Err() == nil {
+			return nil, status.Errorf(codes.Unavailable, "no stream could be opened within %s", l.timeout)
+		}
 		return nil, status.Convert(err).Err()
 	}
-	s = &stream{lane: l, grpc: opened, cancel: cancel, begun: time.Now(), pending: map[uint64]*taken{}}
+	s = &stream{lane: l, grpc: opened, cancel: cancel, begun: time.Now(), heard: time.Now(), pending: map[uint64]*taken{}}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.stream, l.streams[s] = s, true
@@ -225,6 +243,13 @@ func (l *Lane) single(t *taken) {
 	answer := Answer{Err: checkCall(&t.Call)}
 	if answer.Err == nil {
 		answer = l.invoke(t)
+		l.mu.Lock()
+		if l.pushed++; answer.RetryAfter == 0 {
+			l.pushed = 0
+		} else if l.pushed > 1 { // not just some source that sends too much
+			l.pauseFor(min(answer.RetryAfter, mostWait))
+		}
+		l.mu.Unlock()
 	}
 	l.done([]*taken{t}, answer)
 }
@@ -240,7 +265,7 @@ func (l *Lane) invoke(t *taken) (answer Answer) {
 	}
 	var reply raw
 	answer.Sent = true
-	answer.Err = l.conn.Invoke(ctx, l.method, raw{bytes: &t.Request}, &reply, grpc.ForceCodecV2(codec{}),
+	answer.Err = l.conn.Invoke(ctx, l.method, raw{bytes: &t.Request}, &reply, grpc.ForceCodecV2(codec{}), grpc.MaxCallRecvMsgSize(maxReply),
 		grpc.Header(&answer.Header), grpc.Trailer(&answer.Trailer))
 	if answer.Err == nil && reply.bytes != nil {
 		answer.Reply = *reply.bytes
@@ -267,7 +292,6 @@ func (l *Lane) ended(s *stream, err error) {
 	case err == io.EOF:
 		answer.Err = status.Error(codes.Unavailable, "the server ended the lane before it had answered")
 	case brought:
-		l.failed = 0
 	case code == codes.Unimplemented: // so no call was handled
 		l.has, l.lacks = false, time.Now().Add(lookAgain)
 		l.queue = append(lost, l.queue...)
@@ -285,6 +309,7 @@ func (l *Lane) ended(s *stream, err error) {
 		answer.RetryAfter = retryAfter(s.grpc.Trailer())
 		l.pauseFor(min(answer.RetryAfter, mostWait))
 		if answer.RetryAfter == 0 { // it is the lane that is too many
+			l.backOff()
 			answer.Err = status.Error(codes.Unavailable, status.Convert(err).Message())
 		}
 	case codes.Canceled:

@@ -35,6 +35,7 @@ type laneAnswer struct {
 	trailer    metadata.MD
 	err        error         // a status
 	retryAfter time.Duration // 0: the server named no time
+	size       int           // of the requests, in bytes
 }
 
 // dialLane connects to the server for a command. If singly is set, each call is made by
@@ -72,7 +73,7 @@ type bulkCalls struct {
 
 func (b bulkCalls) send(ctx context.Context, id string, requests [][]byte, done func(laneAnswer)) error {
 	return b.lane.Send(ctx, bulk.Call{ID: id, Request: requests[0], Done: func(a bulk.Answer) {
-		done(laneAnswer{replies: [][]byte{a.Reply}, trailer: a.Trailer, err: a.Err, retryAfter: a.RetryAfter})
+		done(laneAnswer{replies: [][]byte{a.Reply}, trailer: a.Trailer, err: a.Err, retryAfter: a.RetryAfter, size: len(requests[0])})
 	}})
 }
 
@@ -100,11 +101,17 @@ func (s *singleCalls) send(ctx context.Context, id string, requests [][]byte, do
 		defer func() { <-s.slots }()
 		ctx, cancel := context.WithTimeout(client.WithEventID(ctx, id), client.DefaultTimeout)
 		defer cancel()
+		size := 0
+		for _, request := range requests {
+			size += len(request)
+		}
 		if s.stream != nil {
-			done(s.streamed(ctx, requests))
+			a := s.streamed(ctx, requests)
+			a.size = size
+			done(a)
 			return
 		}
-		var a laneAnswer
+		a := laneAnswer{size: size}
 		var reply []byte
 		a.err = s.conn.Invoke(ctx, s.method, requests[0], &reply, grpc.ForceCodec(bytesCodec{}), grpc.Trailer(&a.trailer))
 		a.replies = [][]byte{reply}
@@ -185,6 +192,14 @@ const (
 	fatal           // it will not take any
 )
 
+const (
+	// A server takes a call of less than smallCall bytes once it has room, unless its limit
+	// is lower than any in use.
+	smallCall = 16 << 10
+	// mostTries is how often a small call is tried that a server refuses without a time.
+	mostTries = 100
+)
+
 // outcomeOf returns what becomes of a call after a number of tries.
 func outcomeOf(a laneAnswer, tries int) outcome {
 	switch status.Code(a.err) {
@@ -193,7 +208,7 @@ func outcomeOf(a laneAnswer, tries int) outcome {
 	case codes.Unavailable, codes.DeadlineExceeded, codes.Aborted, codes.Canceled:
 		return again
 	case codes.ResourceExhausted: // for good, if the message is too large
-		if a.retryAfter > 0 {
+		if a.retryAfter > 0 || a.size < smallCall && tries < mostTries {
 			return again
 		}
 	case codes.Internal, codes.Unknown, codes.DataLoss: // by a fault of the server, which may pass

@@ -513,7 +513,7 @@ func (c *call) hold(bytes int64) error {
 	defer relief.Stop()
 	got, err := c.limits.take(c, c.limits.memory, c.of, missing, timeout)
 	if err == errNoMemory {
-		err = status.Error(codes.ResourceExhausted, "the server has no memory left for requests of this size (--max-memory-bytes): try again later")
+		err = overloaded("the server has no memory left for requests of this size (--max-memory-bytes): try again later")
 	}
 	if err != nil {
 		c.of.mu.Lock()

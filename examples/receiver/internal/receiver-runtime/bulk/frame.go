@@ -19,8 +19,8 @@ const Suffix = ".bulk"
 // made as a single call.
 const MaxMessage = 64 << 10
 
-// The messages of a lane are encoded as these messages of protobuf would be. What has
-// another number is passed over, so that later versions may add to them.
+// The messages of a lane are encoded as these messages of protobuf would be. Unknown fields
+// are skipped, so that later versions can add some.
 //
 //	message Calls   { uint64 timeout_ms = 1; repeated Call calls = 2; }
 //	message Call    { uint64 number = 1; string id = 2; bytes request = 3; repeated Pair metadata = 4; }
@@ -80,7 +80,7 @@ func AppendCall(to []byte, c *CallFrame) []byte {
 	return appendPairs(to, fieldMetadata, c.Metadata)
 }
 
-// Size returns how many bytes [AppendCall] adds, or a few less.
+// Size returns about how many bytes [AppendCall] adds; it may add up to 2 more.
 func (c *CallFrame) Size() int { return 2 + c.size() }
 
 func (c *CallFrame) size() int {

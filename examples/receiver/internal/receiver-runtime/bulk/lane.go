@@ -32,8 +32,9 @@ type Call struct {
 	ID string
 	// Request is the encoded message. It must not change before Done is called.
 	Request []byte
-	// Metadata goes with the call, such as a traceparent. It must not change before Done
-	// is called.
+	// Metadata goes with the call, such as a traceparent. If it has others than those that
+	// [Carries] allows, the call is made as a single one. It must not change before Done is
+	// called.
 	Metadata metadata.MD
 	// Done is called exactly once. It must not block: the answers to other calls wait for
 	// it. It may be called before [Lane.Send] returns.
@@ -45,7 +46,8 @@ type Answer struct {
 	Reply           []byte // the encoded message, which belongs to the receiver
 	Header, Trailer metadata.MD
 	Err             error // one of gRPC's, with a code; nil if there is a reply
-	// RetryAfter is after what time the server asks to try again; 0 if it does not.
+	// RetryAfter is how long the server asks to wait before the next try; 0 if it asks for
+	// none.
 	RetryAfter time.Duration
 	// Sent is false if the call certainly never reached a handler.
 	Sent bool
@@ -92,7 +94,7 @@ const (
 // It does not try calls again: one whose stream is lost ends with code Unavailable, and may
 // have been handled. The next ones go by a new stream. The credentials and the metadata of
 // the connection go with a stream when it is opened: after an answer with code
-// Unauthenticated, that is done again.
+// Unauthenticated the next calls go by a new stream.
 type Lane struct {
 	conn                 grpc.ClientConnInterface
 	method               string
@@ -112,12 +114,14 @@ type Lane struct {
 	begun   bool      // whether the goroutine runs that sends
 	ticking bool      // whether a look at the deadlines is due
 	closing bool
-	empty   sync.Cond // of mu: the lane is closed, and has no calls or no sender
-	stream  *stream   // which takes the next calls; nil if there is none
-	retired []*stream // that get no further calls, and don't know it yet
+	empty   sync.Cond   // of mu: the lane is closed, and has no calls or no sender
+	late    *time.Timer // ends the streams that the server does not, after the last call
+	stream  *stream     // which takes the next calls; nil if there is none
+	retired []*stream   // that get no further calls, and don't know it yet
 	streams map[*stream]bool
 	pause   time.Time // nothing is sent before that
 	pausing bool      // whether the sender will be woken after that
+	pushed  int       // single calls in a row that the server asked to try again later
 	failed  int       // streams in a row that brought nothing
 	lacks   time.Time // until when the server counts as one without lanes
 	has     bool      // the server has the lane
@@ -298,9 +302,17 @@ func (l *Lane) leave(calls []*taken) {
 	}
 	l.next()
 	if l.calls == 0 && l.closing {
-		l.wake.Signal()
-		l.empty.Broadcast()
+		l.end()
 	}
+}
+
+// end lets the sender end, of a lane that is closed and has no calls. The lock is held.
+func (l *Lane) end() {
+	if l.late == nil {
+		l.late = time.AfterFunc(time.Second, l.cancel)
+	}
+	l.wake.Signal()
+	l.empty.Broadcast()
 }
 
 // retire makes a stream end once its calls are answered. The lock is held.
@@ -324,18 +336,20 @@ func (l *Lane) Close() error {
 	l.closing = true
 	l.next()
 	l.wake.Signal()
+	if l.calls == 0 {
+		l.end()
+	}
 	for l.calls > 0 || l.begun {
 		l.empty.Wait()
 	}
+	defer l.late.Stop()
 	l.mu.Unlock()
-	late := time.AfterFunc(time.Second, l.cancel) // a server that does not end its streams
-	defer late.Stop()
 	l.receivers.Wait()
 	l.cancel()
 	return nil
 }
 
-// Abandon is Close for who can't wait: calls under way end with code Canceled.
+// Abandon closes the lane at once: calls under way end with code Canceled.
 func (l *Lane) Abandon() {
 	l.mu.Lock()
 	l.closing = true
@@ -356,11 +370,17 @@ func (l *Lane) tick() {
 	over := l.expire(&l.queue, now)
 	var sent []*taken
 	for s := range l.streams {
-		late, brought, left := s.expire(now)
+		late, brought, silent, left := s.expire(now)
 		sent = append(sent, late...)
 		if len(late) > 0 && !brought && l.stream == s { // such as by a proxy that does not pass on streams
 			l.lacks = now.Add(lookAgain)
 			l.retire(s)
+		}
+		if silent { // and may not even read: then the sender is stuck in it
+			if l.stream == s {
+				l.retire(s)
+			}
+			s.cancel()
 		}
 		if left == 0 && !s.retired.IsZero() && now.Sub(s.retired) > mostGoodbye {
 			s.cancel()

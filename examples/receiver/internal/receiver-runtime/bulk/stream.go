@@ -19,22 +19,24 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+
+	"example.com/receiver/internal/receiver-runtime/eventid"
 )
 
-// maxReply bounds a message of answers. It is more than a reply of any call has.
+// maxReply bounds a message of answers. No reply should be larger.
 const maxReply = 65 << 20
 
 var pool = mem.DefaultBufferPool()
 
-// raw is a message that is encoded already. What is sent belongs to gRPC, and goes to the
-// pool; except of a single call, whose request stays its caller's.
+// raw is a message that is encoded already. gRPC owns the bytes it sends and returns them to
+// the pool. The request of a single call stays its caller's: it is copied.
 type raw struct {
 	bytes  *[]byte
 	pooled bool
 }
 
-// codec leaves messages as they are. It calls itself as that of protobuf does, since they
-// are of protobuf.
+// codec leaves messages as they are. Its name is that of protobuf's codec, because the
+// messages are protobuf.
 type codec struct{}
 
 // Name implements encoding.CodecV2.
@@ -46,7 +48,8 @@ func (codec) Marshal(message any) (mem.BufferSlice, error) {
 	if m.pooled {
 		return mem.BufferSlice{mem.NewBuffer(m.bytes, pool)}, nil
 	}
-	return mem.BufferSlice{mem.SliceBuffer(*m.bytes)}, nil
+	// gRPC may still read what it sends after a call has ended by its deadline.
+	return mem.BufferSlice{mem.Copy(*m.bytes, pool)}, nil
 }
 
 // Unmarshal implements encoding.CodecV2.
@@ -66,30 +69,31 @@ type stream struct {
 
 	mu      sync.Mutex
 	brought bool              // an answer
+	heard   time.Time         // when a message came last, or the stream was opened
+	late    bool              // the time of a call was over since then
 	over    bool              // it takes no further calls
 	number  uint64            // of the last call
 	pending map[uint64]*taken // calls without an answer, by their numbers
 }
 
-// expect notes calls that are about to be sent, and returns the number of the first; unless
-// the stream takes no further ones.
-func (s *stream) expect(calls []*taken) (first uint64, ok bool) {
+// expect notes calls that are about to be sent, unless the stream takes no further ones.
+func (s *stream) expect(calls []*taken) (ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.over {
-		return 0, false
+		return false
 	}
-	first = s.number + 1
 	for _, t := range calls {
 		s.number++
 		s.pending[s.number] = t
 	}
-	return first, true
+	return true
 }
 
-// expire takes the calls whose time is over, and returns whether any call was answered, and
-// how many are left.
-func (s *stream) expire(now time.Time) (over []*taken, brought bool, left int) {
+// expire takes the calls whose time is over. It returns whether any call was answered,
+// whether the server has been silent for as long as a call may take, and how many calls are
+// left.
+func (s *stream) expire(now time.Time) (over []*taken, brought, silent bool, left int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for number, t := range s.pending {
@@ -98,7 +102,8 @@ func (s *stream) expire(now time.Time) (over []*taken, brought bool, left int) {
 			delete(s.pending, number)
 		}
 	}
-	return over, s.brought, len(s.pending)
+	s.late = s.late || len(over) > 0
+	return over, s.brought, s.late && now.Sub(s.heard) > s.lane.timeout, len(s.pending)
 }
 
 // end returns the calls that have no answer, in the order in which they were sent, and
@@ -147,7 +152,8 @@ func (s *stream) answer(message []byte) error {
 		return err
 	}
 	s.mu.Lock()
-	s.brought = true
+	s.brought = s.brought || len(answers) > 0
+	s.heard, s.late = time.Now(), false
 	known := answers[:0]
 	for _, a := range answers {
 		if t := s.pending[a.Number]; t != nil {
@@ -174,7 +180,9 @@ func (s *stream) answer(message []byte) error {
 	l := s.lane
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.has, l.failed = true, 0
+	if l.has = true; len(answers) > 0 {
+		l.failed = 0
+	}
 	l.leave(calls)
 	if refused > len(calls)/2 { // not just some source that sends too much
 		l.pauseFor(min(wait, mostWait))
@@ -210,7 +218,8 @@ func (a *AnswerFrame) answer() Answer {
 	return answer
 }
 
-// retryAfter returns after what time a trailer asks to try again; 0 if it does not.
+// retryAfter returns how long a trailer asks to wait before the next try; 0 if it asks for
+// none.
 func retryAfter(trailer metadata.MD) time.Duration {
 	asked := trailer.Get("grpc-retry-pushback-ms")
 	if len(asked) != 1 {
@@ -223,6 +232,20 @@ func retryAfter(trailer metadata.MD) time.Duration {
 	return time.Duration(ms) * time.Millisecond
 }
 
+// Carries reports whether a call of a lane can carry metadata. All but ids and the context of
+// a trace goes with the stream, or with a single call: a server trusts what a proxy in front
+// of it has set or removed, which does not see the calls of a lane.
+func Carries(md metadata.MD) bool {
+	for key := range md {
+		switch key {
+		case eventid.Key, "traceparent", "tracestate", "baggage", "x-request-id":
+		default:
+			return false
+		}
+	}
+	return true
+}
+
 // CheckMetadata returns an error, with a code, for metadata that a call can't carry: a name
 // that gRPC or HTTP/2 have for themselves, or one or a value of characters that they don't
 // have.
@@ -230,14 +253,14 @@ func CheckMetadata(md metadata.MD) error {
 	for key, values := range md {
 		if key == "" || strings.HasPrefix(key, "grpc-") || key == "content-type" || key == "te" ||
 			strings.ContainsFunc(key, func(r rune) bool { return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789-_.", r) }) {
-			return status.Errorf(codes.InvalidArgument, "metadata can't have the name %q", key)
+			return status.Errorf(codes.InvalidArgument, "metadata can't have the name %.100q", key)
 		}
 		if strings.HasSuffix(key, "-bin") {
 			continue
 		}
 		for _, value := range values {
 			if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' }) {
-				return status.Errorf(codes.InvalidArgument, "the value of the metadata %q has a character that is not printable ASCII", key)
+				return status.Errorf(codes.InvalidArgument, "the value of the metadata %.100q has a character that is not printable ASCII", key)
 			}
 		}
 	}

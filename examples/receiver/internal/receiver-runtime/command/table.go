@@ -106,7 +106,9 @@ func (t *table) reply(reply proto.Message) error {
 		time.AfterFunc(tableWait, func() {
 			t.mu.Lock()
 			defer t.mu.Unlock()
-			t.flush()
+			if !t.begun || len(t.rows) > 0 { // otherwise the call may have ended
+				t.flush()
+			}
 		})
 	}
 	if list == nil {

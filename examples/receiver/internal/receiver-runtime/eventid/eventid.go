@@ -32,11 +32,11 @@ func New() string {
 func Check(id string) error {
 	for _, r := range id {
 		if r < ' ' || r > '~' {
-			return fmt.Errorf("the event id %q has a character that is not printable ASCII: metadata of gRPC can't carry it", id)
+			return fmt.Errorf("the event id %.100q has a character that is not printable ASCII: metadata of gRPC can't carry it", id)
 		}
 	}
 	if strings.TrimSpace(id) != id {
-		return fmt.Errorf("the event id %q begins or ends with a space: metadata of gRPC does not keep it", id)
+		return fmt.Errorf("the event id %.100q begins or ends with a space: metadata of gRPC does not keep it", id)
 	}
 	return nil
 }

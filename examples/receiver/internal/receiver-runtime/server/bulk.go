@@ -12,7 +12,7 @@ import (
 	"example.com/receiver/internal/receiver-runtime/bulk"
 )
 
-// Bulk says whether clients may make many calls of a unary RPC by one stream, a lane (see
+// Bulk lets clients make many calls of a unary RPC by one stream, called a lane (see
 // package bulk). Each of these is handled as if it came by itself: it passes the guards,
 // the interceptors of unary RPCs, and the checks, counts in --max-calls, is observed and
 // logged as a call of its RPC, and has a context of its own.
@@ -25,6 +25,10 @@ type Bulk struct {
 
 // laneCalls bounds the calls under way of a lane.
 const laneCalls = 1024
+
+// A server that takes fewer calls than laneLeast has no lanes: one would leave no room for
+// its calls.
+const laneLeast = 16
 
 // Flags defines the flag --bulk, for [Parse], which is on by default.
 func (b *Bulk) Flags(flags *flag.FlagSet) {
@@ -43,7 +47,7 @@ func (b *Bulk) Option() Option {
 
 // addLanes returns a description with a lane for each unary RPC.
 func addLanes(s *Server, service Service, desc *grpc.ServiceDesc) *grpc.ServiceDesc {
-	if s.config.MaxMessageBytes < bulk.MaxMessage {
+	if s.config.MaxMessageBytes < bulk.MaxMessage || s.config.MaxCalls < laneLeast {
 		return desc
 	}
 	with := *desc
@@ -57,7 +61,7 @@ func addLanes(s *Server, service Service, desc *grpc.ServiceDesc) *grpc.ServiceD
 
 // lane returns the lane of an RPC.
 func (s *Server) lane(of *unary, name string, impl any) grpc.StreamDesc {
-	// It is let in by what guards the RPC. What its calls pass is none of its business.
+	// The guards of the RPC admit the lane. Each call passes interceptors and checks by itself.
 	call := of.gate.call
 	call.Streams = true
 	gate := &gate{call: call, guards: s.guards, observer: unobserved{}}

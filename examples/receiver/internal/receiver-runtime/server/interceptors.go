@@ -112,6 +112,8 @@ func (u *unary) handle(impl any, stream *boundedStream) (reply any, err error) {
 		}
 		if cause != nil || !receiving || stream.received { // otherwise the error is gRPC's, or that of a limit, which notices log
 			err = u.interceptor.answer(ctx, u.gate.call.Method, begin, err)
+		} else {
+			pushBack(ctx, err)
 		}
 		u.gate.observer.ended(ctx, begin, err)
 		if u.keep != nil {
@@ -136,6 +138,7 @@ func (i interceptor) stream(server any, stream *boundedStream, g *gate, info *gr
 		}
 		if stream.wasCut() { // notices log that
 			err = publicError(err)
+			pushBack(ctx, err)
 		} else {
 			err = i.answer(ctx, info.FullMethod, begin, err)
 		}

@@ -79,7 +79,7 @@ func (s *Server) Invoke(ctx context.Context, caller Caller, method string, reque
 	}
 	c := &connection{Conn: inProcess{addr: caller.Addr}, of: s.limits.connections, from: origin(caller.Addr), idle: time.Now(), calls: map[uint32]*call{}}
 	if !c.of.admit(c) {
-		return nil, status.Error(codes.ResourceExhausted, "the server has as many connections as it takes: try again later")
+		return nil, overloaded("the server has as many connections as it takes: try again later")
 	}
 	defer c.Close()
 	call, err := s.Enter(ctx, portConnection{c}, method, func() {})

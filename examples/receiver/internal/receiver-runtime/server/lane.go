@@ -9,6 +9,8 @@ import (
 	"io"
 	"maps"
 	"runtime"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,7 +34,7 @@ type lane struct {
 	metadata metadata.MD // that came with the stream
 	size     int         // of it
 	ctx      context.Context
-	stopping atomic.Bool // no further calls begin
+	ending   atomic.Bool // something cuts the lane: no further calls begin
 	taken    uint64      // calls; only the reader uses it
 	read     []*laneCall // that are about to join the queue; only the reader uses it
 
@@ -46,22 +48,24 @@ type lane struct {
 
 // laneWorkers handle the calls of a lane. The lock of the lane guards them.
 //
-// A worker that takes a call from the queue rouses another one if there are more calls, and
-// none has been roused that did not take one yet. So where handlers don't wait, a few
+// A worker that takes a call wakes another one if more calls wait, unless one is waking
+// already. So where handlers don't wait, a few
 // workers handle all calls, one after the other; where they do, such as for a disk, there is
 // soon one for each call. The ones that were at work last are roused first: their stacks
 // are large enough already.
 type laneWorkers struct {
-	queue  []*laneCall // the first is next
-	idle   []*laneWorker
-	roused bool // one has been, and did not look at the queue yet
-	closed bool // there are no further calls
+	queue  []*laneCall   // the first is next
+	idle   []*laneWorker // the last one was at work last
+	least  int           // of them there were since the last look at them
+	looks  bool          // whether another look is due
+	roused bool          // one has been, and did not look at the queue yet
+	closed bool          // there are no further calls
 }
 
 // laneWorker is a goroutine that handles calls.
 type laneWorker struct {
-	wake    chan struct{}
-	encoded []byte // has room for a reply
+	wake    chan bool // false: the worker ends
+	encoded []byte    // has room for a reply
 }
 
 // answers are those of a lane that wait to be sent. The lock of the lane guards them.
@@ -73,6 +77,7 @@ type answers struct {
 	current chunk     // the last one, which may get more
 	bytes   int       // of all
 	unread  int       // answers that wait for room
+	noted   bool      // the lane counts as one that is not read
 	last    bool      // no further ones come
 	broken  bool      // the client gets no further ones
 }
@@ -84,13 +89,16 @@ type chunk struct {
 }
 
 const (
-	// A message of answers that has so much gets no further ones.
+	// A message of answers is full at this size.
 	chunkBytes = smallMessage - 1<<10
-	// Answers wait with their replies while so much is not sent.
+	// Workers wait while this many bytes are unsent.
 	mostAnswers = 64 << 10
-	// laneWeight is how many calls a lane counts as: what it holds beside its calls may take
-	// that much memory.
+	// A lane itself may use as much memory as this many calls.
 	laneWeight = 2
+	// mostIdle bounds the idle workers of all lanes: each has a stack, which may be large.
+	mostIdle = 1024
+	// An idle worker keeps room for a reply of this size.
+	idleBytes = 1 << 10
 )
 
 var pool = mem.DefaultBufferPool()
@@ -100,6 +108,7 @@ func newLane(l *limits, u *unary, impl any, stream *boundedStream) *lane {
 	lane.ended.L, lane.ready.L, lane.sent.L = &lane.mu, &lane.mu, &lane.mu
 	lane.metadata, _ = metadata.FromIncomingContext(stream.Context()) // a copy
 	delete(lane.metadata, eventid.Key)
+	delete(lane.metadata, requestIDKey) // else all calls would have one
 	lane.size = metadataSize(lane.metadata)
 	lane.ctx = metadata.NewIncomingContext(stream.Context(), lane.metadata)
 	return lane
@@ -113,10 +122,7 @@ func (l *lane) run(within context.Context) error {
 	}
 	until, stop := UntilDrain(within)
 	defer stop()
-	defer context.AfterFunc(until, func() {
-		l.stopping.Store(context.Cause(until) == errStopping)
-		l.cut(context.Cause(until))
-	})()
+	defer context.AfterFunc(until, func() { l.cut(context.Cause(until)) })()
 	// An old connection is closed when its grace is over, and so a lane must leave it before.
 	if config := l.limits.config; config.MaxConnectionAge > 0 && config.MaxConnectionAgeGrace > 0 {
 		defer time.AfterFunc(config.MaxConnectionAgeGrace/2, func() { l.cut(errOld) }).Stop()
@@ -138,7 +144,7 @@ func (l *lane) run(within context.Context) error {
 }
 
 // errOld ends a lane whose client should open another one.
-var errOld = status.Error(codes.Unavailable, "the lane is as old as its connection allows: open another one")
+var errOld = status.Error(codes.Unavailable, "the lane ends before its connection does: open another one")
 
 // cut makes the lane receive nothing more.
 func (l *lane) cut(why error) {
@@ -148,9 +154,20 @@ func (l *lane) cut(why error) {
 	if c.cut == nil {
 		c.end(why)
 	}
+	l.ending.Store(true)
 }
 
-// wait waits until something is so that calls which end can make so. The lock is held.
+// cutBy returns why the lane was cut; nil if it was not.
+func (l *lane) cutBy() error {
+	if !l.ending.Load() {
+		return nil
+	}
+	l.stream.call.of.mu.Lock()
+	defer l.stream.call.of.mu.Unlock()
+	return l.stream.call.cut
+}
+
+// wait waits until a condition holds that the end of a call can change. The lock is held.
 func (l *lane) wait(until func() bool) {
 	for !until() {
 		l.waits = true
@@ -186,7 +203,8 @@ func (l *lane) receive() error {
 // tooLong notes that a message is too long, and returns the error for the client.
 func (l *lane) tooLong() error {
 	err := status.Errorf(codes.ResourceExhausted, "a message of calls is larger than %d bytes", bulk.MaxMessage)
-	l.stream.call.tooLong(err)
+	l.limits.notices.unhandled(TooLarge, l.stream.call.method, l.stream.call.of.from)
+	l.cut(err)
 	return err
 }
 
@@ -198,6 +216,7 @@ func (l *lane) begin(message []byte) error {
 	batch := &laneBatch{ctx: l.ctx, cancel: func() {}}
 	batch.left.Store(1)
 	defer batch.leave()
+	var cut error
 	err := bulk.ReadCalls(message, func(frame bulk.CallFrame, timeout time.Duration) error {
 		if !batch.begun {
 			batch.begin(timeout)
@@ -205,24 +224,39 @@ func (l *lane) begin(message []byte) error {
 		if len(message) > smallMessage && len(frame.Request) < len(message)/2 {
 			frame.Request = bytes.Clone(frame.Request) // a call must not keep much more than it needs
 		}
+		c := &laneCall{lane: l, batch: batch, frame: frame}
+		c.refused = l.count(c)
+		if cut = l.cutBy(); cut != nil { // the client sends the rest again, by another lane
+			if c.counted {
+				l.limits.leave(l.stream.call.of, kind{})
+			}
+			return cut
+		}
+		if c.refused == nil {
+			c.refused = l.check(&c.frame)
+		}
+		if c.refused != nil { // there may be many such calls, and none holds memory
+			c.frame = bulk.CallFrame{Number: frame.Number}
+		}
 		l.taken++
 		batch.left.Add(1)
-		c := &laneCall{lane: l, batch: batch, frame: frame}
-		c.refused = l.admit(c)
 		l.read = append(l.read, c)
 		if len(l.read) == mostRead {
 			l.enqueue()
 		}
 		return nil
 	})
-	if err != nil {
+	switch {
+	case cut != nil:
+		return cut
+	case err != nil:
 		l.limits.notices.unhandled(Undecodable, l.stream.call.method, l.stream.call.of.from)
 		return status.Error(codes.InvalidArgument, err.Error())
 	}
 	return nil
 }
 
-// enqueue makes the calls that were read join the queue, once there may be so many.
+// enqueue makes the calls that were read join the queue when the lane has room for them.
 func (l *lane) enqueue() {
 	if len(l.read) == 0 {
 		return
@@ -237,25 +271,33 @@ func (l *lane) enqueue() {
 	l.read = l.read[:0]
 }
 
-// admit counts a call as one under way, or returns why it can't be. It waits while others
-// of the lane may make room by ending.
-func (l *lane) admit(call *laneCall) error {
-	c, frame := l.stream.call.of, &call.frame
-	if l.stopping.Load() {
-		return errStopping
+// check returns why a call is not handled; nil if it is.
+func (l *lane) check(frame *bulk.CallFrame) error {
+	if err := bulk.CheckMetadata(frame.Metadata); err != nil {
+		return err
 	}
-	if len(frame.Metadata) > 0 {
-		if err := bulk.CheckMetadata(frame.Metadata); err != nil {
-			return err
-		}
-		if l.size+metadataSize(frame.Metadata) > l.limits.config.MaxMetadataBytes {
-			l.limits.notices.unhandled(HeadersTooLarge, l.unary.gate.call.Method, c.from)
-			return status.Errorf(codes.ResourceExhausted, "the metadata of the call is larger than %d bytes (--max-metadata-bytes)", l.limits.config.MaxMetadataBytes)
-		}
+	if !bulk.Carries(frame.Metadata) { // a proxy may have set or removed a header of the lane
+		return status.Error(codes.InvalidArgument, "a call of a lane carries no metadata but event-id, traceparent, tracestate, baggage and x-request-id: make a single call")
 	}
+	if err := eventid.Check(frame.ID); err != nil {
+		return status.Error(codes.InvalidArgument, err.Error())
+	}
+	if l.size+len(eventid.Key)+len(frame.ID)+32+metadataSize(frame.Metadata) > l.limits.config.MaxMetadataBytes {
+		l.limits.notices.unhandled(HeadersTooLarge, l.unary.gate.call.Method, l.stream.call.of.from)
+		return status.Errorf(codes.ResourceExhausted, "the metadata of the call is larger than %d bytes (--max-metadata-bytes)", l.limits.config.MaxMetadataBytes)
+	}
+	return nil
+}
+
+// count counts a call as one under way, or returns why it can't be. It waits while others
+// of the lane may make room by ending. It comes before all checks: also a call that is
+// refused takes memory until its answer is sent.
+func (l *lane) count(call *laneCall) error {
+	c := l.stream.call.of
 	for most := int64(l.limits.config.MaxCalls); ; {
 		has := c.address.calls.Add(1) - 1
 		if share(has, most-l.limits.calls.Add(1)+1, most) {
+			call.counted = true
 			return nil
 		}
 		l.limits.leave(c, kind{})
@@ -268,9 +310,7 @@ func (l *lane) admit(call *laneCall) error {
 		l.mu.Unlock()
 		if others == 0 {
 			err := l.limits.enter(c, kind{})
-			if err != nil {
-				call.trailer = metadata.Pairs("grpc-retry-pushback-ms", "100")
-			}
+			call.counted = err == nil
 			return err
 		}
 	}
@@ -295,19 +335,55 @@ func (l *lane) rouse() {
 	if n := len(l.idle); n > 0 {
 		w := l.idle[n-1]
 		l.idle = l.idle[:n-1]
-		w.wake <- struct{}{}
+		l.least = min(l.least, n-1)
+		l.limits.idleWorkers.Add(-1)
+		w.wake <- true
 		return
 	}
-	go l.work(&laneWorker{wake: make(chan struct{}, 1)})
+	go l.work(&laneWorker{wake: make(chan bool, 1)})
 }
 
 // close ends the workers. The lock is held.
 func (l *lane) close() {
 	l.closed = true
-	for _, w := range l.idle {
-		w.wake <- struct{}{}
+	l.dismiss(len(l.idle))
+}
+
+// rest makes a worker idle, and reports whether there is room for it. The lock is held.
+func (l *lane) rest(w *laneWorker) bool {
+	if l.limits.idleWorkers.Add(1) > mostIdle {
+		l.limits.idleWorkers.Add(-1)
+		return false
 	}
-	l.idle = nil
+	if cap(w.encoded) > idleBytes {
+		w.encoded = nil
+	}
+	l.idle = append(l.idle, w)
+	if !l.looks {
+		l.looks, l.least = true, 0
+		time.AfterFunc(l.limits.slowAfter/2, l.look)
+	}
+	return true
+}
+
+// look ends the workers that have been idle since the last look.
+func (l *lane) look() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.dismiss(min(l.least, len(l.idle)))
+	l.least = len(l.idle)
+	if l.looks = l.least > 0; l.looks {
+		time.AfterFunc(l.limits.slowAfter/2, l.look)
+	}
+}
+
+// dismiss ends the n workers that have been idle for longest. The lock is held.
+func (l *lane) dismiss(n int) {
+	for _, w := range l.idle[:n] {
+		w.wake <- false
+	}
+	l.idle = slices.Delete(l.idle, 0, n)
+	l.limits.idleWorkers.Add(-int64(n))
 }
 
 // work handles calls until there is none.
@@ -329,18 +405,21 @@ func (l *lane) work(w *laneWorker) {
 // next waits for the next call; nil if there is none. The lock is held.
 func (l *lane) next(w *laneWorker) *laneCall {
 	for len(l.queue) == 0 {
-		if l.closed {
+		if l.closed || !l.rest(w) {
 			return nil
 		}
-		l.idle = append(l.idle, w)
 		l.mu.Unlock()
-		<-w.wake
+		works := <-w.wake
 		l.mu.Lock()
+		if !works {
+			return nil
+		}
 		l.roused = false
 	}
 	c := l.queue[0]
 	l.queue[0] = nil
 	l.queue = l.queue[1:]
+	l.note()
 	l.rouse()
 	return c
 }
@@ -354,7 +433,7 @@ func (l *lane) answer(w *laneWorker, c *laneCall, more bool) (next *laneCall) {
 	}
 	if c.err != nil {
 		answer.Reply = nil
-		answer.Status, _ = proto.Marshal(status.Convert(c.err).Proto())
+		answer.Status = encodedStatus(c.err)
 	}
 	c.batch.leave()
 	size := len(answer.Reply) + len(answer.Status)
@@ -366,10 +445,11 @@ func (l *lane) answer(w *laneWorker, c *laneCall, more bool) (next *laneCall) {
 	} else {
 		l.add(&answer, size, held)
 	}
-	if c.refused == nil {
-		l.limits.leave(c.of.of, kind{})
+	if c.counted {
+		l.limits.leave(l.stream.call.of, kind{})
 	}
 	l.underWay--
+	l.note()
 	if l.waits {
 		l.ended.Signal()
 	}
@@ -379,6 +459,19 @@ func (l *lane) answer(w *laneWorker, c *laneCall, more bool) (next *laneCall) {
 	return l.next(w)
 }
 
+// encodedStatus returns an error as it is sent. Its text may be any bytes, as that of a single
+// call.
+func encodedStatus(err error) []byte {
+	p := status.Convert(err).Proto()
+	p.Message = strings.ToValidUTF8(p.Message, "\uFFFD")
+	if encoded, err := proto.Marshal(p); err == nil && len(encoded) > 0 {
+		return encoded
+	}
+	return encodedInternal
+}
+
+var encodedInternal, _ = proto.Marshal(status.Convert(errInternal).Proto())
+
 // waitToSend waits until there is room for an answer. Meanwhile the lane counts as one whose
 // client does not read, and can be closed for others. The lock is held.
 func (l *lane) waitToSend(size int) {
@@ -386,14 +479,21 @@ func (l *lane) waitToSend(size int) {
 	if !full() {
 		return
 	}
-	if l.unread++; l.unread == 1 {
-		l.stream.call.reads(false)
-	}
+	l.unread++
+	l.note()
 	for full() {
 		l.sent.Wait()
 	}
-	if l.unread--; l.unread == 0 {
-		l.stream.call.reads(true)
+	l.unread--
+	l.note()
+}
+
+// note notes whether the client does not read: whether all calls that have begun wait for
+// that. The lock is held.
+func (l *lane) note() {
+	if is := l.unread > 0 && l.unread == l.underWay-len(l.queue); is != l.noted {
+		l.noted = is
+		l.stream.call.reads(!is)
 	}
 }
 
@@ -412,7 +512,8 @@ func (c *call) reads(is bool) {
 	c.of.unread--
 }
 
-// leave adds, for the client, that no further calls are taken. The lock is held.
+// leave adds a notice that the lane takes no further calls, and how many it took. The lock
+// is held.
 func (l *lane) leave() {
 	l.room(0)
 	before := len(*l.current.bytes)
@@ -429,7 +530,7 @@ func (l *lane) add(answer *bulk.AnswerFrame, size int, held int64) {
 	l.added(before)
 }
 
-// room makes the last message one to which so much can be added. The lock is held.
+// room makes sure that the last message has room for size bytes. The lock is held.
 func (l *lane) room(size int) {
 	if l.current.bytes != nil && len(*l.current.bytes)+size > chunkBytes {
 		l.full = append(l.full, l.current)
@@ -462,9 +563,9 @@ func (l *lane) encode(w *laneWorker, reply any) (encoded []byte, held int64, err
 		return data.Materialize(), 0, nil
 	}
 	if size := int64(proto.Size(message)); size > smallMessage {
-		held, err = l.limits.take(l.stream.call, l.limits.tailMemory, l.stream.call.of, messageForms*size, l.limits.config.ReceiveTimeout)
+		held, err = l.limits.takeForAnswer(l.stream.call, messageForms*size)
 		if err == errNoMemory {
-			err = errUnread
+			err = errUnanswered
 		}
 		if err != nil {
 			return nil, 0, err
@@ -479,7 +580,11 @@ func (l *lane) encode(w *laneWorker, reply any) (encoded []byte, held int64, err
 	return encoded, held, nil
 }
 
-// errUnencodable is the error of a reply that is not valid, as gRPC has it.
+// errUnanswered is the error of a reply for which there is no memory. The handler has stored
+// what it had to: so it is not ResourceExhausted, as of a call that was refused.
+var errUnanswered = status.Error(codes.Unavailable, "the call was handled, but there is no memory for its reply, because other clients don't read what the server sends (--max-memory-bytes): try again later")
+
+// errUnencodable is the error of a reply that is not valid, worded as gRPC words it.
 func errUnencodable(err error) error {
 	return status.Errorf(codes.Internal, "grpc: error while marshaling: %v", err)
 }
@@ -549,6 +654,7 @@ type laneCall struct {
 	batch   *laneBatch
 	frame   bulk.CallFrame
 	id      [1]string // as metadata has it
+	counted bool      // as a call under way
 	refused error     // why it is not handled
 	had     bool      // the handler has the request
 	of      call      // as limits know it
@@ -580,9 +686,10 @@ func (c *laneCall) begin() (end context.CancelFunc) {
 	return cancel
 }
 
-// handle handles a call as it would be that came by itself.
+// handle handles a call as a single call is handled.
 func (c *laneCall) handle(w *laneWorker) {
 	if c.err = c.refused; c.err != nil {
+		pushBack(newTransportContext(c.batch.ctx, c), c.err)
 		return
 	}
 	returned, cancel := false, c.begin()

@@ -15,7 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// laneStream is a call of a lane as the stream that a single call would be.
+// laneStream presents a call of a lane as a [grpc.ServerStream].
 type laneStream laneCall
 
 func (s *laneStream) Context() context.Context { return &s.of }
@@ -30,11 +30,11 @@ func (s *laneStream) RecvMsg(into any) error {
 	if !ok {
 		return codec.Unmarshal(mem.BufferSlice{mem.SliceBuffer(request)}, into)
 	}
-	if s.of.limits.keepsRefused {
-		s.of.original = bytes.Clone(request)
-	}
 	if err := s.of.weigh(request, message, (*scale).weigh); err != nil {
 		return err
+	}
+	if s.of.limits.keepsRefused { // not before there is memory for it
+		s.of.original = bytes.Clone(request)
 	}
 	if err := proto.Unmarshal(request, message); err != nil {
 		return s.of.undecodable(message, err)
@@ -72,7 +72,7 @@ func (t *laneTransport) SetHeader(md metadata.MD) error {
 	case t.headed:
 		return errHeaded
 	}
-	t.header = metadata.Join(t.header, md)
+	t.header = join(t.header, md)
 	return nil
 }
 
@@ -92,6 +92,15 @@ func (t *laneTransport) SetTrailer(md metadata.MD) error {
 	if t.over {
 		return errOver
 	}
-	t.trailer = metadata.Join(t.trailer, md)
+	t.trailer = join(t.trailer, md)
 	return nil
+}
+
+// join joins metadata without the names that gRPC does not send either.
+func join(to, more metadata.MD) metadata.MD {
+	to = metadata.Join(to, more)
+	for _, key := range []string{"content-type", "user-agent", "grpc-message-type", "grpc-encoding", "grpc-message", "grpc-status", "grpc-timeout", "te"} {
+		delete(to, key)
+	}
+	return to
 }

@@ -11,11 +11,13 @@ import (
 	"sync/atomic"
 	"time"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/tap"
+	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 // limits are what all calls share. The memory that clients can make a server use
@@ -35,6 +37,7 @@ type limits struct {
 	keepsRefused bool // requests as they are received, for a keeper
 
 	calls, tails atomic.Int64
+	idleWorkers  atomic.Int64 // of lanes
 	asides       atomic.Int64 // requests to ports that are not calls
 	waiting      waiting
 	endUploads   atomic.Bool  // halfway through the drain timeout
@@ -97,6 +100,16 @@ func share(has, left, most int64) bool {
 	return left > 0 && float64(has)*float64(most) < 2*float64(left)*float64(left)
 }
 
+// overloaded returns the error of a call for which there is no room now. It says after what
+// time to try again: without that, the code may mean that a request is too large.
+func overloaded(format string, values ...any) error {
+	s := status.Newf(codes.ResourceExhausted, format, values...)
+	if with, err := s.WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(100 * time.Millisecond)}); err == nil {
+		s = with
+	}
+	return s.Err()
+}
+
 // enter counts a call of a connection, or returns why it is not let in.
 func (l *limits) enter(c *connection, k kind) error {
 	most := int64(l.config.MaxCalls)
@@ -104,7 +117,7 @@ func (l *limits) enter(c *connection, k kind) error {
 		l.leave(c, kind{}) // those that look for room must not take it
 		if !l.makeRoomForCall(c.address, has) {
 			l.notices.reached("--max-calls", c.from)
-			return status.Errorf(codes.ResourceExhausted, "the server has as many calls under way as it takes (--max-calls is %d, half of them for one address): try again later", most)
+			return overloaded("the server has as many calls under way as it takes (--max-calls is %d, half of them for one address): try again later", most)
 		}
 		c.address.calls.Add(1)
 		l.calls.Add(1)
@@ -116,7 +129,7 @@ func (l *limits) enter(c *connection, k kind) error {
 	if has := c.address.tails.Add(1) - 1; !share(has, most-l.tails.Add(1)+1, most) {
 		l.leave(c, k)
 		l.notices.reached("--max-tails", c.from)
-		return status.Errorf(codes.ResourceExhausted, "the server sends as many streams as it may (--max-tails is %d, half of them for one address): try again later", most)
+		return overloaded("the server sends as many streams as it may (--max-tails is %d, half of them for one address): try again later", most)
 	}
 	return nil
 }
@@ -196,7 +209,7 @@ func (l *limits) makeRoomForCall(from *address, has int64) bool {
 		for n := len(waiting.calls) - 1; n >= 0; n-- {
 			next := waiting.calls[n]
 			waiting.calls = waiting.calls[:n]
-			if next.evict(next.since, status.Errorf(codes.ResourceExhausted, "the server has as many calls under way as it takes (--max-calls is %d), and this one waited for its client", l.config.MaxCalls)) {
+			if next.evict(next.since, overloaded("the server has as many calls under way as it takes (--max-calls is %d), and this one waited for its client", l.config.MaxCalls)) {
 				l.notices.reached("--max-calls", next.of.from)
 				return true
 			}
@@ -290,7 +303,7 @@ func (l *limits) makeRoomForMessage() {
 		}
 	}
 	if slowest != nil && time.Since(slowest.progress) > l.slowAfter {
-		slowest.end(status.Error(codes.ResourceExhausted, "the request arrives too slowly for a server that has no memory left for others (--max-memory-bytes): try again later"))
+		slowest.end(overloaded("the request arrives too slowly for a server that has no memory left for others (--max-memory-bytes): try again later"))
 	}
 }
 

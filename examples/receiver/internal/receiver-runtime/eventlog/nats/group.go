@@ -29,6 +29,7 @@ const (
 type groups struct {
 	mu      sync.Mutex
 	waiting []*grouped
+	left    int // callers that have left since theirs were removed
 	sending int // groups
 }
 
@@ -36,6 +37,7 @@ type groups struct {
 type grouped struct {
 	entry
 	err  error
+	left bool // its caller, before it was sent
 	done chan struct{}
 }
 
@@ -58,7 +60,7 @@ func (l *streamLog) storeGrouped(ctx context.Context, own *entry) (stored bool, 
 		own.position, own.isDuplicate = member.position, member.isDuplicate
 		return member.err == nil, nil
 	case <-ctx.Done():
-		l.groups.remove(member)
+		l.groups.leave(member)
 		return false, eventlog.Ended(ctx)
 	}
 }
@@ -73,11 +75,14 @@ func (g *groups) add(member *grouped, send func()) {
 	}
 }
 
-func (g *groups) remove(member *grouped) {
+// leave has an event not sent, unless it is being sent already.
+func (g *groups) leave(member *grouped) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if i := slices.Index(g.waiting, member); i >= 0 {
-		g.waiting = slices.Delete(g.waiting, i, i+1)
+	member.left = true
+	if g.left++; g.left > len(g.waiting)/2 {
+		g.waiting = slices.DeleteFunc(g.waiting, func(one *grouped) bool { return one.left })
+		g.left = 0
 	}
 }
 
@@ -85,14 +90,16 @@ func (g *groups) remove(member *grouped) {
 func (g *groups) next() (members []*grouped) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	size := 0
+	size, taken := 0, 0
 	for _, member := range g.waiting {
 		if size += member.size; len(members) == maxGroup || len(members) > 0 && size > maxGroupBytes {
 			break
 		}
-		members = append(members, member)
+		if taken++; !member.left {
+			members = append(members, member)
+		}
 	}
-	g.waiting = slices.Delete(g.waiting, 0, len(members))
+	g.waiting = slices.Delete(g.waiting, 0, taken)
 	if len(members) == 0 {
 		g.sending--
 	}
