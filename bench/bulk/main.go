@@ -2,7 +2,8 @@
 
 // Command bulk compares calls of one unary RPC that are made one by one with those that go
 // by a lane (see docs/bulk.md), in one run. Client and server are in one process, and are
-// connected by TCP.
+// connected by TCP. Beside them is how many events the log alone takes from callers in the
+// same process, which no server can exceed that calls a handler for each.
 //
 //	go run ./bulk                 the rates, with no handler, in memory, in SQLite
 //	go run ./bulk -processor      how many per second of processor time
@@ -69,11 +70,19 @@ const callers = 64
 func (b *bench) run(ctx context.Context) error {
 	fmt.Printf("On %d cores, %s for each figure; in brackets the least that should be.\n\n", runtime.GOMAXPROCS(0), b.span)
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(out, "log\t%d callers\tlane\t×\tprocessor time of a call\tby the lane\t\n", callers)
+	fmt.Fprintf(out, "log\tthe log alone\t%d callers\tlane\t×\tprocessor time of a call\tby the lane\t\n", callers)
 	for range b.rounds {
 		for _, log := range []string{"none", "memory", "sqlite"} {
 			if b.only != "" && b.only != log {
 				continue
+			}
+			alone := "–"
+			if log != "none" {
+				f, err := b.measureLog(ctx, log)
+				if err != nil {
+					return err
+				}
+				alone = f.rate(b.processor)
 			}
 			singly, err := b.measure(ctx, log, b.singly)
 			if err != nil {
@@ -87,7 +96,7 @@ func (b *bench) run(ctx context.Context) error {
 			if log == "sqlite" {
 				goal = " (4)"
 			}
-			fmt.Fprintf(out, "%s\t%s\t%s\t%.1f%s\t%.1f µs\t%.1f µs\t\n", log, singly.rate(b.processor), lane.rate(b.processor),
+			fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%.1f%s\t%.1f µs\t%.1f µs\t\n", log, alone, singly.rate(b.processor), lane.rate(b.processor),
 				lane.perSecond(b.processor)/singly.perSecond(b.processor), goal, singly.each(), lane.each())
 		}
 	}
@@ -152,21 +161,14 @@ func attributes(event *receiverpb.Event) eventlog.Event {
 // measure measures calls of a server with a log, which send makes until its context ends.
 // It counts those that were answered, from the first on.
 func (b *bench) measure(ctx context.Context, log string, send func(context.Context, *grpc.ClientConn, *receiverpb.Event, *atomic.Int64) error) (f figure, err error) {
-	dir, err := os.MkdirTemp(".", "bulk-")
-	if err != nil {
-		return f, err
-	}
-	defer os.RemoveAll(dir)
 	handler := &service{}
 	if log != "none" {
-		url := "memory:"
-		if log == "sqlite" {
-			url = "sqlite:" + filepath.Join(dir, "events.db")
-		}
-		if handler.log, err = eventlog.Open(ctx, url); err != nil {
+		events, remove, err := open(ctx, log)
+		if err != nil {
 			return f, err
 		}
-		defer func() { err = errors.Join(err, handler.log.Close()) }()
+		defer remove()
+		handler.log = events
 	}
 	config := server.Defaults("bench")
 	config.Addr, config.LogLevel = "127.0.0.1:0", slog.LevelError
@@ -186,39 +188,89 @@ func (b *bench) measure(ctx context.Context, log string, send func(context.Conte
 		return f, err
 	}
 	defer conn.Close()
-	details, err := structpb.NewStruct(map[string]any{"idfa": "idfa1", "amount": 123})
+	return b.count(ctx, func(ctx context.Context, answered *atomic.Int64) error { return send(ctx, conn, event, answered) })
+}
+
+// measureLog measures appends to a log, by as many callers as calls of a lane are under way.
+func (b *bench) measureLog(ctx context.Context, log string) (f figure, err error) {
+	events, remove, err := open(ctx, log)
 	if err != nil {
 		return f, err
 	}
-	event := &receiverpb.Event{Appid: "demo", Xwhen: 123, Xwho: "jerry", Xwhat: "install", Xcontext: details}
+	defer remove()
+	return b.count(ctx, func(ctx context.Context, answered *atomic.Int64) error {
+		return each(ctx, b.window, func() error {
+			id := eventid.New()
+			_, err := eventlog.AppendMessages(context.Background(), events, []*receiverpb.Event{event}, func(event *receiverpb.Event) eventlog.Event {
+				e := attributes(event)
+				e.ID = id
+				return e
+			})
+			answered.Add(1)
+			return err
+		})
+	})
+}
+
+// open opens a new log, in memory or in a SQLite file, which remove closes and removes.
+func open(ctx context.Context, log string) (events eventlog.Log, remove func(), err error) {
+	dir, err := os.MkdirTemp(".", "bulk-")
+	if err != nil {
+		return nil, nil, err
+	}
+	url := "memory:"
+	if log == "sqlite" {
+		url = "sqlite:" + filepath.Join(dir, "events.db")
+	}
+	if events, err = eventlog.Open(ctx, url); err != nil {
+		return nil, nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return events, func() { _ = errors.Join(events.Close(), os.RemoveAll(dir)) }, nil
+}
+
+var details, _ = structpb.NewStruct(map[string]any{"idfa": "idfa1", "amount": 123})
+
+var event = &receiverpb.Event{Appid: "demo", Xwhen: 123, Xwho: "jerry", Xwhat: "install", Xcontext: details}
+
+// count counts what send does until its context ends.
+func (b *bench) count(ctx context.Context, send func(ctx context.Context, answered *atomic.Int64) error) (figure, error) {
 	var answered atomic.Int64
 	sending, enough := context.WithCancel(ctx)
 	sent := make(chan error, 1)
-	go func() { sent <- send(sending, conn, event, &answered) }()
+	go func() { sent <- send(sending, &answered) }()
 	time.Sleep(b.span / 5) // until everything is warm
 	calls, clock, processor := answered.Load(), time.Now(), processorTime()
 	time.Sleep(b.span)
-	f = figure{answered.Load() - calls, time.Since(clock), processorTime() - processor}
+	f := figure{answered.Load() - calls, time.Since(clock), processorTime() - processor}
 	enough()
 	return f, <-sent
 }
 
-// singly makes calls one by one, each of a number of callers.
-func (b *bench) singly(ctx context.Context, conn *grpc.ClientConn, event *receiverpb.Event, answered *atomic.Int64) error {
+// each calls a function from a number of goroutines, until the context ends or it fails.
+func each(ctx context.Context, goroutines int, call func() error) error {
 	var all sync.WaitGroup
-	errs := make([]error, callers)
-	for i := range callers {
+	errs := make([]error, goroutines)
+	for i := range goroutines {
 		all.Go(func() {
-			stub := receiverpb.NewReceiverClient(conn)
 			for ctx.Err() == nil && errs[i] == nil {
-				if _, errs[i] = stub.Receive(eventid.WithID(context.Background(), eventid.New()), event); errs[i] == nil {
-					answered.Add(1)
-				}
+				errs[i] = call()
 			}
 		})
 	}
 	all.Wait()
 	return errors.Join(errs...)
+}
+
+// singly makes calls one by one, each of a number of callers.
+func (b *bench) singly(ctx context.Context, conn *grpc.ClientConn, event *receiverpb.Event, answered *atomic.Int64) error {
+	stub := receiverpb.NewReceiverClient(conn)
+	return each(ctx, callers, func() error {
+		_, err := stub.Receive(eventid.WithID(context.Background(), eventid.New()), event)
+		if err == nil {
+			answered.Add(1)
+		}
+		return err
+	})
 }
 
 // byLane makes calls by a lane.
