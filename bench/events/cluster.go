@@ -31,7 +31,8 @@ func (b *bench) cluster(ctx context.Context) error {
 		}
 		defer log.Close()
 		b.row("three NATS servers", "rate", "÷ PublishAsync", "÷ with headers")
-		var plain, full rate
+		var plain rate
+		var full rate // 0 until it is measured
 		for _, one := range []struct {
 			name string
 			run  func() (rate, error)
@@ -51,10 +52,12 @@ func (b *bench) cluster(ctx context.Context) error {
 			switch {
 			case plain == 0:
 				plain = got
+				b.row(one.name, got, got.to(plain, 0), "–")
+				continue
 			case full == 0:
 				full = got
 			}
-			b.row(one.name, got, got.to(plain, one.goal), got.to(max(full, 1), 0))
+			b.row(one.name, got, got.to(plain, one.goal), got.to(full, 0))
 		}
 		return b.out.Flush()
 	})
