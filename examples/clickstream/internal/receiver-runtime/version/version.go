@@ -7,11 +7,11 @@
 // Generated code has these lines, once in each of its packages:
 //
 //	const (
-//		_ = version.RuntimeIsTooOldForThisCode(version.Level - 6)
-//		_ = version.ThisCodeIsTooOldForTheRuntime(6 - version.Oldest)
+//		_ = version.RuntimeIsTooOldForThisCode(version.Level - 7)
+//		_ = version.ThisCodeIsTooOldForTheRuntime(7 - version.Oldest)
 //	)
 //
-// The 6 is the level of the runtime that the code was generated for. If the
+// The 7 is the level of the runtime that the code was generated for. If the
 // two fit, both constants are zero or more. If not, one is negative, and the
 // compiler reports "constant -1 overflows" and the name of the type, before
 // anything that is undefined further down.
@@ -23,7 +23,7 @@ const Release = "v0.1.0"
 // Level counts the changes of the runtime that generated code can notice. It
 // grows by one when generated code begins to use something new of the runtime,
 // and when the runtime no longer builds with code that was generated before.
-const Level = 6
+const Level = 7
 
 // Oldest is the level of the oldest generated code that builds with the
 // runtime. It becomes the new Level when the runtime changes or removes

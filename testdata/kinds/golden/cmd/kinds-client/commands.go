@@ -11,8 +11,8 @@ import (
 
 // This does not build if this code and the runtime do not fit each other: then run protoc-gen-receiver again.
 const (
-	_ = runtimeversion.RuntimeIsTooOldForThisCode(runtimeversion.Level - 6)
-	_ = runtimeversion.ThisCodeIsTooOldForTheRuntime(6 - runtimeversion.Oldest)
+	_ = runtimeversion.RuntimeIsTooOldForThisCode(runtimeversion.Level - 7)
+	_ = runtimeversion.ThisCodeIsTooOldForTheRuntime(7 - runtimeversion.Oldest)
 )
 
 // commands are the subcommands of this program. Each service adds its own, in a

@@ -17,8 +17,8 @@ import (
 
 // This does not build if this code and the runtime do not fit each other: then run protoc-gen-receiver again.
 const (
-	_ = version.RuntimeIsTooOldForThisCode(version.Level - 6)
-	_ = version.ThisCodeIsTooOldForTheRuntime(6 - version.Oldest)
+	_ = version.RuntimeIsTooOldForThisCode(version.Level - 7)
+	_ = version.ThisCodeIsTooOldForTheRuntime(7 - version.Oldest)
 )
 
 // A Log appends and reads the events of this package. It may be used from many

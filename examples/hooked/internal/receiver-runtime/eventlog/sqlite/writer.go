@@ -70,6 +70,9 @@ var isShared = [columnCount]bool{sourceColumn: true, typeColumn: true, schemaCol
 
 // insertStatement returns the statement that inserts a number of events. Its first value
 // is when they are recorded, which is also the time of those that have none.
+//
+// When the index refuses an event it leaves those before it in the transaction, which is
+// undone then: to undo the statement alone, SQLite would first copy each page that it changes.
 func insertStatement(events int) string {
 	rows := make([]string, events)
 	for i := range rows {
@@ -86,7 +89,7 @@ func insertStatement(events int) string {
 		}
 		rows[i] = row + ")"
 	}
-	return "INSERT INTO events (recorded, " + columnList + ") VALUES " + strings.Join(rows, ", ")
+	return "INSERT OR FAIL INTO events (recorded, " + columnList + ") VALUES " + strings.Join(rows, ", ")
 }
 
 func newWriter(path string) (*writer, error) {
