@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -267,8 +268,9 @@ func TestARefusedEventIsNotSentAgainAfterADeath(t *testing.T) {
 func TestABatchThatIsTooLargeForTheServerIsSentInSmallerOnes(t *testing.T) {
 	s := newService(t)
 	largest := 0
+	var takesAll atomic.Bool
 	s.fail = func(ids []string) error {
-		if len(ids) > 40 {
+		if len(ids) > 40 && !takesAll.Load() {
 			return status.Error(codes.InvalidArgument, "there are more than 40 events")
 		}
 		largest = max(largest, len(ids))
@@ -289,7 +291,18 @@ func TestABatchThatIsTooLargeForTheServerIsSentInSmallerOnes(t *testing.T) {
 	if largest < 10 {
 		t.Errorf("the largest batch after those that were too large has %d events", largest)
 	}
-	s.checkOrder(map[string]int{"0": 20, "99": 20})
+	takesAll.Store(true)
+	for n := range 4000 {
+		messages = append(messages, newMessage("", fmt.Sprint(n%100), 20+n/100))
+	}
+	if err := p.PublishAll(t.Context(), messages[2000:]...); err != nil {
+		t.Fatal(err)
+	}
+	flush(t, p)
+	if largest <= 40 {
+		t.Errorf("since the server takes all, the largest batch has %d events", largest)
+	}
+	s.checkOrder(map[string]int{"0": 60, "99": 60})
 }
 
 // A stream that is answered before the service has read it has not stored all its events.

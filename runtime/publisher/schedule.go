@@ -186,6 +186,7 @@ func (p *Publisher) take(now time.Time, a *answer) {
 	switch {
 	case a.err == nil:
 		p.succeeded(now)
+		route.took(count)
 		for _, e := range a.events {
 			p.sent(e)
 		}
@@ -477,7 +478,7 @@ func (s *spool) prune() {
 // were too many.
 func (s *split) decide() {
 	if s.left--; s.left == 0 && !s.atFault {
-		s.route.most = max(1, min(s.route.most, s.size/2))
+		s.route.shrink(s.size / 2)
 	}
 }
 

@@ -29,6 +29,10 @@ const (
 	callBytes    = 1 << 20
 )
 
+// growAfter is how many calls with the most events that a server took it must take until
+// one with twice as many is tried: it may have been overloaded when it refused that.
+const growAfter = 32
+
 // callTimeout is how long a call may take.
 const callTimeout = 30 * time.Second
 
@@ -39,6 +43,7 @@ type sender struct {
 	lane      *bulk.Lane // of single calls
 	ready     queue
 	most      int // events in one call
+	full      int // calls with so many that the server took, since most changed
 	calls     int // under way
 	events    int
 	bytes     int64
@@ -153,6 +158,23 @@ func (s *sender) done(events []*event) {
 		for _, follower := range e.followers {
 			s.bytes -= follower.size()
 		}
+	}
+}
+
+// took notes that the server took a call with a number of events.
+func (s *sender) took(events int) {
+	if s.lane != nil || s.most == callEvents || events < s.most {
+		return
+	}
+	if s.full++; s.full == growAfter {
+		s.most, s.full = min(2*s.most, callEvents), 0
+	}
+}
+
+// shrink has calls carry no more than a number of events.
+func (s *sender) shrink(most int) {
+	if most = max(1, most); most < s.most {
+		s.most, s.full = most, 0
 	}
 }
 
