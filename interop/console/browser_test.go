@@ -164,6 +164,10 @@ const focused = `(() => { const e = document.activeElement; return e ? e.tagName
 const visible = `(() => { const e = document.activeElement, s = getComputedStyle(e), r = e.getBoundingClientRect();
 	return e.matches(":focus-visible") && s.outlineStyle !== "none" && parseFloat(s.outlineWidth) >= 2 && r.bottom > 0 && r.top < innerHeight && r.right > 0; })()`
 
+// focusStyle is what decides whether the focus is visible.
+const focusStyle = `(() => { const e = document.activeElement, s = getComputedStyle(e), r = e.getBoundingClientRect();
+	return [e.matches(":focus-visible"), s.outline, r.top, r.bottom, r.right, innerHeight].join("; "); })()`
+
 // tabTo presses Tab until an element that matches has the focus. At each stop the focus must
 // be visible.
 func (b *browser) tabTo(selector string) {
@@ -176,8 +180,11 @@ func (b *browser) tabTo(selector string) {
 			continue // the browser's own controls are between the end and the beginning
 		}
 		passed = append(passed, at)
-		if !run[bool](b, visible) {
-			b.t.Errorf("the focus can't be seen on %s", at)
+		for deadline := time.Now().Add(time.Second); !run[bool](b, visible); { // the browser scrolls to it
+			if time.Now().After(deadline) {
+				b.t.Errorf("the focus can't be seen on %s: %s", at, run[string](b, focusStyle))
+				break
+			}
 		}
 		if run[bool](b, fmt.Sprintf("document.activeElement.matches(%s)", quote(selector))) {
 			return
