@@ -46,10 +46,10 @@ func run(ctx context.Context, args []string) error {
 	var httpPort web.Config
 	var opsPort ops.Config
 	var lanes server.Bulk // for many calls by one stream
-	var watched console.Config
+	var page console.Config // on the port of opsPort
 	refused := rejected.Config{Caller: guard.CallerName}
 	config, err := server.Parse("editions-server", args, os.Getenv, os.Stdout,
-		access.Flags, httpPort.Flags, opsPort.Flags, lanes.Flags, watched.Flags, refused.Flags)
+		access.Flags, httpPort.Flags, opsPort.Flags, lanes.Flags, page.Flags, refused.Flags)
 	if err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func run(ctx context.Context, args []string) error {
 	meter := metrics.New()
 	log = eventlog.Observe(log, meter.Log(log))
 	log = eventlog.Observe(log, spans.Log())
-	log = watched.Log(log)
+	log = page.Log(log)
 	opaqueService := opaque.New(editionsevents.New(log))
 	err = server.Run(ctx, config,
 		editionsserver.Opaque(opaqueService),
@@ -79,7 +79,7 @@ func run(ctx context.Context, args []string) error {
 		meter.Option(),
 		spans.Option(),
 		refused.Option(ctx),
-		watched.Option(refused.Log),
+		page.Option(refused.Log),
 	)
 	return errors.Join(err, log.Close())
 }
