@@ -48,11 +48,10 @@ type lane struct {
 
 // laneWorkers handle the calls of a lane. The lock of the lane guards them.
 //
-// A worker that takes a call wakes another one if more calls wait, unless one is waking
-// already. So where handlers don't wait, a few
-// workers handle all calls, one after the other; where they do, such as for a disk, there is
-// soon one for each call. The ones that were at work last are roused first: their stacks
-// are large enough already.
+// A worker that takes a call rouses another one if more calls wait, unless one was roused
+// that has not looked at the queue yet. So where handlers don't wait, a few workers handle all
+// calls, one after the other; where they do, such as for a disk, there is soon one for each
+// call. The ones that were at work last are roused first: their stacks are large enough already.
 type laneWorkers struct {
 	queue  []*laneCall   // the first is next
 	idle   []*laneWorker // the last one was at work last
@@ -388,8 +387,8 @@ func (l *lane) dismiss(n int) {
 
 // work handles calls until there is none.
 func (l *lane) work(w *laneWorker) {
-	// The garbage collector halves a stack of which less than a quarter is used, and decoding
-	// the next request makes it grow again. With this it stays as large as calls need it.
+	// The garbage collector halves a stack of which less than a quarter is used, and to decode
+	// the next request it would grow again. With this it stays as large as calls need it.
 	var ballast [4 << 10]byte
 	l.mu.Lock()
 	l.roused = false

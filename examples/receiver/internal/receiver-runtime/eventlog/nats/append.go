@@ -31,9 +31,9 @@ const (
 // be. An event is accepted only if the server would accept its dead letter.
 const deadLetterReserve = 8 << 10
 
-// Append implements [eventlog.Log]. Several events are sent as an atomic batch. A single
-// event is sent as a message, or in a batch with others (see [groups]). Up to 8192 appends, with 64 MiB of events, may be in flight;
-// beyond that the error is [eventlog.ErrFull], at once.
+// Append implements [eventlog.Log]. Several events are sent as an atomic batch, a single one
+// as a message or in a batch with those of others (see [groups]). Up to 8192 appends, with
+// 64 MiB of events, may be in flight; beyond that the error is [eventlog.ErrFull], at once.
 //
 // What the server does not acknowledge in time is sent again, and stored once. If
 // it had stored the first try after all, the receipt is that of a duplicate.
