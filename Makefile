@@ -161,7 +161,7 @@ abuse: ## attack all ports of a generated server beside honest callers, and prin
 
 .PHONY: matrix
 matrix: plugins ## check that no run of any tool touches what is yours, after many edits (2 minutes)
-	MATRIX=all $(GO) test -count=1 -timeout 30m -run NoRunTouches ./internal/acceptance
+	MATRIX=all $(GO) test -count=1 -timeout 30m -run 'NoRunTouches|OfOneName' ./internal/acceptance ./internal/compile
 
 .PHONY: cutoff
 cutoff: plugins ## kill runs, and fill the disk, at each of their writes: the next run completes them (4 minutes)

@@ -105,7 +105,7 @@ func killEvery() int {
 	case testing.Short():
 		return 31
 	}
-	return 7
+	return 17
 }
 
 // full runs generate on a disk that is full at one change of it. While files get their
