@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -658,14 +659,41 @@ func TestALongMessageEndsItsLane(t *testing.T) {
 	}
 }
 
+// A client that asks for a lane which is not there is no client of another proto.
 func TestAServerOfShortRequestsHasNoLanes(t *testing.T) {
-	config := free()
+	config, refused := free(), newTally()
 	config.MaxMessageBytes = bulk.MaxMessage - 1
-	lane := bulk.Open(dial(t, serve(t, config, tested(&service{}), lanes()).Addr()), unaryCall)
+	running := serve(t, config, tested(&service{}), lanes(), Observers(Observer{Refused: refused.add}))
+	conn := dial(t, running.Addr())
+	lane := bulk.Open(conn, unaryCall)
 	if answer := ask(t, lane, bulk.Call{})[0]; answer.Err != nil || lane.Bulk() {
 		t.Errorf("%v, by a lane: %v", answer.Err, lane.Bulk())
 	}
 	_ = lane.Close()
+	if err := conn.Invoke(soon(t), "/grpc.testing.TestService/Other.bulk", &testpb.SimpleRequest{}, &testpb.SimpleResponse{}); status.Code(err) != codes.Unimplemented {
+		t.Error(err)
+	}
+	if got := refused.await(t, 1); !maps.Equal(got, map[string]int{UnknownRPC: 1}) {
+		t.Errorf("it counts %v", got)
+	}
+}
+
+func TestALaneIsLoggedHoweverItEnds(t *testing.T) {
+	for _, abandons := range []bool{false, true} {
+		log := &lockedBuffer{}
+		running := serve(t, free(), tested(&service{}), lanes(), Logger(slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))))
+		lane := bulk.Open(dial(t, running.Addr()), unaryCall)
+		ask(t, lane, bulk.Call{})
+		if lines := log.linesWith("a lane begins"); len(lines) != 1 {
+			t.Errorf("at its begin it logs %q", lines)
+		}
+		if abandons {
+			lane.Abandon()
+		} else {
+			check(t, lane.Close())
+		}
+		eventually(t, "its end is logged", func() bool { return len(log.linesWith("a lane ends\" method="+unaryCall+" calls=1")) == 1 })
+	}
 }
 
 // BenchmarkLane measures the calls of a lane, of client and server together.
