@@ -72,7 +72,7 @@ type feeder struct {
 	many     int                          // lines of a group at most
 	told     bool                         // whether replies say what is a duplicate
 	patience time.Duration
-	refuse   func(rejection) error // stores a line that was refused, in the order of the file
+	refuse   func([]rejection) error // stores lines that were refused, in the order of the file: all or none
 
 	mu      sync.Mutex
 	changed sync.Cond // the run may be over
@@ -250,18 +250,18 @@ func (f *feeder) enter(ctx context.Context, g *group) bool {
 
 // retire removes the groups from the front that are done.
 func (f *feeder) retire() {
-	for len(f.waiting) > 0 && f.waiting[0].left == 0 {
+	for f.failure == nil && len(f.waiting) > 0 && f.waiting[0].left == 0 {
 		g := f.waiting[0]
+		slices.SortFunc(g.refused, func(a, b rejection) int { return cmp.Compare(a.line.number, b.line.number) })
+		if len(g.refused) > 0 {
+			if f.failure = f.refuse(g.refused); f.failure != nil {
+				break // the group is not done: a later run sends it again
+			}
+		}
 		f.waiting[0] = nil
 		f.waiting = f.waiting[1:]
 		f.held -= len(g.lines)
 		f.bytes -= g.bytes
-		slices.SortFunc(g.refused, func(a, b rejection) int { return cmp.Compare(a.line.number, b.line.number) })
-		for _, r := range g.refused {
-			if err := f.refuse(r); err != nil && f.failure == nil {
-				f.failure = err
-			}
-		}
 		f.done.Acknowledged += g.stored
 		f.done.Duplicates += g.doubles
 		f.done.Refused += int64(len(g.refused))

@@ -274,6 +274,29 @@ func TestAnOldStateLeavesNoLineOut(t *testing.T) {
 	}
 }
 
+// A line that is refused and can't be kept is not done: a later run sends it again.
+func TestALineThatCanNotBeKeptIsNotDone(t *testing.T) {
+	t.Parallel()
+	var s memory
+	addr := serve(t, s.unary)
+	users := numbered(200)
+	users[100] = "bad"
+	dir := t.TempDir()
+	file := writeFile(t, filepath.Join(dir, "events.ndjson"), userLines(users...))
+	refused := filepath.Join(dir, "later", "refused.ndjson")
+	got := sends(t.Context(), t, events, addr, "--from", file, "--refused", refused)
+	if got.code != 1 || got.Line > 100 || !strings.Contains(fmt.Sprint(got.err), "can't be kept") {
+		t.Fatalf("exit code %d after line %d: %v", got.code, got.Line, got.err)
+	}
+	if err := os.Mkdir(filepath.Dir(refused), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	sends(t.Context(), t, events, addr, "--from", file, "--refused", refused, "--resume").check(t, 3, 199, 1)
+	if lines, err := os.ReadFile(refused); err != nil || bytes.Count(lines, []byte("\n")) != 1 {
+		t.Errorf("it has %q, %v", lines, err)
+	}
+}
+
 func TestAFileThatHasChangedIsNotResumed(t *testing.T) {
 	t.Parallel()
 	var s memory
@@ -403,8 +426,10 @@ func feeds(t *testing.T, c Command, lane lane, text string, prepare ...func(*fee
 		t.Fatal(err)
 	}
 	feed.lane, feed.patience = lane, time.Minute
-	feed.refuse = func(r rejection) error {
-		refused = append(refused, fmt.Sprintf("%d: %s", r.line.number, r.reason))
+	feed.refuse = func(all []rejection) error {
+		for _, r := range all {
+			refused = append(refused, fmt.Sprintf("%d: %s", r.line.number, r.reason))
+		}
 		return nil
 	}
 	for _, prepare := range prepare {

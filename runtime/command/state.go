@@ -161,8 +161,37 @@ func (r *refusedFile) resume(size int64) error {
 	return err
 }
 
-func (r *refusedFile) add(refused rejection) error {
-	var one refusedLine
+// add writes lines to the file: all of them, or none.
+func (r *refusedFile) add(all []rejection) error {
+	var text []byte
+	for _, refused := range all {
+		line, err := json.Marshal(r.line(refused))
+		if err != nil {
+			return err
+		}
+		text = append(append(text, terminal.JSON(line)...), '\n')
+	}
+	err := r.open()
+	if err == nil {
+		if _, err = r.file.Write(text); err == nil {
+			r.written += int64(len(text))
+			return nil
+		}
+		_ = r.file.Truncate(r.written) // a run that goes on does so, too
+		_, _ = r.file.Seek(r.written, io.SeekStart)
+	}
+	return fmt.Errorf("a line was refused, and can't be kept: %w (--refused names another place)", err)
+}
+
+func (r *refusedFile) open() (err error) {
+	if r.file == nil {
+		r.file, err = os.OpenFile(r.path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	}
+	return err
+}
+
+// line returns what the file has of a line.
+func (r *refusedFile) line(refused rejection) (one refusedLine) {
 	one.Refused.File, one.Refused.Line, one.Refused.ID, one.Refused.Reason = r.source, refused.line.number, refused.id, refused.reason
 	switch {
 	case refused.line.cells != nil:
@@ -183,16 +212,5 @@ func (r *refusedFile) add(refused rejection) error {
 	default:
 		one.Text = string(refused.line.text)
 	}
-	text, err := json.Marshal(one)
-	if err != nil {
-		return err
-	}
-	if r.file == nil {
-		if r.file, err = os.OpenFile(r.path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600); err != nil {
-			return fmt.Errorf("a line was refused, and can't be kept: %w", err)
-		}
-	}
-	n, err := r.file.Write(append(terminal.JSON(text), '\n'))
-	r.written += int64(n)
-	return err
+	return one
 }
