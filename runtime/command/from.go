@@ -223,7 +223,7 @@ func (f *from) run(ctx context.Context, patience time.Duration) error {
 		feed.lines.number, feed.lines.offset = was.At.Line, was.At.Offset
 		feed.at, feed.done, feed.live = was.At, was.Lines, was.Lines
 	}
-	feed.refuse, feed.patience = refused.add, patience
+	feed.refuse, feed.patience, feed.ordered = refused.add, patience, f.concurrency == 1
 	if feed.lane, err = f.command.dialLane(ctx, f.env, f.parsed, f.concurrency, false); err != nil {
 		return err
 	}

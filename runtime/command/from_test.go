@@ -537,6 +537,89 @@ func TestALineOfAStreamIsRefused(t *testing.T) {
 	}
 }
 
+// One call at a time keeps the order of the file, also if a line must be sent again and if
+// a batch is sent line by line.
+func TestOneCallAtATimeKeepsTheOrder(t *testing.T) {
+	t.Parallel()
+	ordered := func(f *feeder) { f.ordered = true }
+	var sizes []int32
+	tries := map[string]int{}
+	lane := fakeLane(func(id string, requests [][]byte) laneAnswer { // calls follow each other
+		if tries[id]++; tries[id] == 1 && len(tries)%3 == 0 {
+			return laneAnswer{err: status.Error(codes.Unavailable, "away")}
+		}
+		var request testpb.StreamingOutputCallRequest
+		if err := proto.Unmarshal(requests[0], &request); err != nil {
+			t.Error(err)
+		}
+		all := request.GetResponseParameters()
+		if len(all) > 1 {
+			return laneAnswer{err: status.Error(codes.InvalidArgument, "bad")}
+		}
+		sizes = append(sizes, all[0].GetSize())
+		return laneAnswer{}
+	})
+	feeds(t, batches, lane, numberLines(9), ordered)
+	if !slices.Equal(sizes, []int32{1, 2, 3, 4, 5, 6, 7, 8, 9}) {
+		t.Errorf("the order of lines that are batches is %d", sizes)
+	}
+	var ids []string
+	clear(tries)
+	feeds(t, events, fakeLane(func(id string, _ [][]byte) laneAnswer {
+		if tries[id]++; tries[id] == 1 && len(tries)%3 == 0 {
+			return laneAnswer{err: status.Error(codes.Unavailable, "away")}
+		}
+		_, number, _ := strings.Cut(id, "-")
+		ids = append(ids, number)
+		return laneAnswer{}
+	}), strings.Repeat("{}\n", 9), ordered)
+	if got := strings.Join(ids, " "); got != "1 2 3 4 5 6 7 8 9" {
+		t.Errorf("the order is %s", got)
+	}
+}
+
+// Lines that can't be read are in memory until those before them are done.
+func TestLinesThatCanNotBeReadAreBounded(t *testing.T) {
+	t.Parallel()
+	for name, command := range map[string]Command{"lines": events, "batches": batches} {
+		begun, release := make(chan struct{}), make(chan struct{})
+		var once sync.Once
+		var feed *feeder
+		go func() {
+			<-begun
+			for held, last := 0, -1; held != last || held == 0; {
+				time.Sleep(50 * time.Millisecond)
+				feed.mu.Lock()
+				last, held = held, feed.held+len(feed.waiting)
+				feed.mu.Unlock()
+			}
+			feed.mu.Lock()
+			if lines := len(feed.waiting); feed.held > maxUnderWay || lines > maxUnderWay {
+				t.Errorf("%s: %d groups and %d lines are in memory", name, lines, feed.held)
+			}
+			feed.mu.Unlock()
+			close(release)
+		}()
+		refused, _ := feeds(t, command, fakeLane(func(string, [][]byte) laneAnswer {
+			once.Do(func() { close(begun) })
+			<-release
+			return laneAnswer{}
+		}), strings.Repeat("{}\n", 500)+strings.Repeat("x\n", 3*maxUnderWay), func(f *feeder) {
+			feed = f
+			refuse := f.refuse
+			f.refuse = func(all []rejection) error {
+				if len(all) > maxBatch {
+					t.Errorf("%s: a group has %d lines", name, len(all))
+				}
+				return refuse(all)
+			}
+		})
+		if len(refused) != 3*maxUnderWay {
+			t.Errorf("%s: %d are refused", name, len(refused))
+		}
+	}
+}
+
 // What is in memory does not grow with the file, also if one line holds up the others.
 func TestALineThatIsHeldUpBoundsThoseAfterIt(t *testing.T) {
 	t.Parallel()
