@@ -297,6 +297,94 @@ func TestALineThatCanNotBeKeptIsNotDone(t *testing.T) {
 	}
 }
 
+// What comes before the first line is read again by a run that goes on there.
+func TestARunIsResumedBeforeItsFirstLine(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{
+		"events.csv":    "\ufeffpayload.body,response_size\nYQ==,1\nYg==,2\n",
+		"events.ndjson": "\ufeff" + userLines("a", "b"),
+	} {
+		var s memory
+		addr := serve(t, s.unary)
+		s.before = func(int) error { return status.Error(codes.Unavailable, "away") }
+		file := writeFile(t, filepath.Join(t.TempDir(), name), text)
+		sends(t.Context(), t, events, addr, "--from", file, "--timeout", "300ms").check(t, exitInterrupted, 0, 0)
+		s.mu.Lock()
+		s.before = nil
+		s.mu.Unlock()
+		sends(t.Context(), t, events, addr, "--from", file, "--resume").check(t, 0, 2, 0)
+		if got := s.users(); !slices.Equal(got, []string{"a", "b"}) {
+			t.Errorf("%s: stored are %q", name, got)
+		}
+	}
+}
+
+// What one server has, another may not.
+func TestARunIsResumedAtItsServer(t *testing.T) {
+	t.Parallel()
+	var one, other memory
+	file := writeFile(t, filepath.Join(t.TempDir(), "events.ndjson"), userLines(numbered(300)...))
+	ctx, cancel := context.WithCancel(t.Context())
+	one.before = func(n int) error {
+		if n == 100 {
+			cancel()
+		}
+		return nil
+	}
+	sends(ctx, t, events, serve(t, one.unary), "--from", file, "--concurrency", "4")
+	addr := serve(t, other.unary)
+	if got := sends(t.Context(), t, events, addr, "--from", file, "--resume"); got.code != 1 || !strings.Contains(fmt.Sprint(got.err), "and not to "+addr) {
+		t.Errorf("exit code %d, %v", got.code, got.err)
+	}
+	sends(t.Context(), t, events, addr, "--from", file).check(t, 0, 300, 0)
+	if n := len(other.users()); n != 300 {
+		t.Errorf("%d are stored", n)
+	}
+}
+
+// Two runs with the same files would write into each other's.
+func TestAFileIsSentByOneRunAtATime(t *testing.T) {
+	t.Parallel()
+	var s memory
+	addr := serve(t, s.unary)
+	file := writeFile(t, filepath.Join(t.TempDir(), "events.ndjson"), userLines("a"))
+	other, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if isLocked(other) {
+		t.Fatal("a file that nobody has is locked")
+	}
+	if again, err := os.Open(file); err != nil || !isLocked(again) {
+		t.Skipf("the file system has no locks, %v", err)
+	}
+	got := sends(t.Context(), t, events, addr, "--from", file)
+	if got.code != 1 || !strings.Contains(fmt.Sprint(got.err), "another run: wait for that, or name other files") {
+		t.Errorf("exit code %d, %v", got.code, got.err)
+	}
+	sends(t.Context(), t, events, addr, "--from", file, "--state", file+".mine", "--refused", file+".refused").check(t, 0, 1, 0)
+}
+
+// The standard input can't be read again, so what an earlier run refused of it stays.
+func TestRefusedLinesOfTheStandardInputStay(t *testing.T) {
+	t.Parallel()
+	refused := writeFile(t, filepath.Join(t.TempDir(), "refused.ndjson"), `{"@refused": the disk was fu`)
+	for _, text := range []string{"one", "two"} {
+		var out bytes.Buffer
+		env := Env{Program: "test-client", Args: []string{"send", "--addr", serve(t, new(memory).unary), "--from", "-", "--refused", refused},
+			Getenv: func(string) string { return "" }, Stdout: &out, Stdin: strings.NewReader(text)}
+		if err := Run(t.Context(), env, With([]Command{events}, From)); exitCode(err) != exitRefused {
+			t.Fatal(err)
+		}
+	}
+	text, err := os.ReadFile(refused)
+	lines := strings.Split(string(text), "\n")
+	if err != nil || len(lines) != 4 || !strings.Contains(lines[1], `"text":"one"`) || !strings.Contains(lines[2], `"text":"two"`) {
+		t.Errorf("it has %q, %v", lines, err)
+	}
+}
+
 func TestAFileThatHasChangedIsNotResumed(t *testing.T) {
 	t.Parallel()
 	var s memory
@@ -385,6 +473,11 @@ func TestFromMisuse(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	file := writeFile(t, filepath.Join(dir, "events.ndjson"), userLines("a"))
+	link := filepath.Join(dir, "link")
+	if err := os.Link(file, link); err != nil {
+		t.Fatal(err)
+	}
+	empty := writeFile(t, filepath.Join(dir, "empty.csv"), "")
 	pretty := writeFile(t, filepath.Join(dir, "wide.ndjson"), "\xff\xfe{\x00")
 	for args, want := range map[string]string{
 		"--resume":                                    "--resume needs --from",
@@ -393,6 +486,8 @@ func TestFromMisuse(t *testing.T) {
 		"--from " + file + " --concurrency 0":         "want a number from 1",
 		"--from " + file + " --event-id x":            "exclude each other",
 		"--from " + file + " --state " + file:         "must be different files",
+		"--from " + file + " --refused " + link:       "must be different files",
+		"--from " + empty:                             "the file is empty",
 		"--from " + file + " --id-field payload":      "neither a string nor an integer",
 		"--from " + file + " --id-field payload.what": `no field "what"; it has`,
 		"--from " + dir:                               "is a folder",

@@ -1,0 +1,10 @@
+//go:build !(darwin || dragonfly || freebsd || linux || netbsd || openbsd)
+
+//runtime:with command.From
+
+package command
+
+import "os"
+
+// isLocked reports false: this system has no such locks.
+func isLocked(*os.File) bool { return false }
