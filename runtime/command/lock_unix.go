@@ -1,6 +1,6 @@
-//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
-
 //runtime:with command.From
+
+//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
 
 package command
 
