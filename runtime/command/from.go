@@ -248,6 +248,9 @@ func (f *from) run(ctx context.Context, patience time.Duration) error {
 	}
 	feed.refuse, feed.patience, feed.ordered = refused.add, patience, f.concurrency == 1
 	if feed.lane, err = f.command.dialLane(ctx, f.env, f.parsed, f.concurrency, false); err != nil {
+		if ctx.Err() != nil {
+			return exit{errInterrupted, exitInterrupted}
+		}
 		return err
 	}
 	defer feed.lane.close()
@@ -312,6 +315,13 @@ func (f *from) finish(ctx context.Context, feed *feeder, s *source, refused *ref
 	return err
 }
 
+var errInterrupted = errors.New("interrupted")
+
+// saveError is why it can't be kept how far a run has come.
+type saveError struct{ error }
+
+func (e saveError) Unwrap() error { return e.error }
+
 // outcome returns the error of a run in words of whoever made it, with how to go on.
 func (f *from) outcome(ctx context.Context, feed *feeder, s *source, refused *refusedFile, now state, err error) error {
 	if err == nil {
@@ -327,8 +337,11 @@ func (f *from) outcome(ctx context.Context, feed *feeder, s *source, refused *re
 		return nil
 	}
 	code := exitCode(err)
+	if errors.As(err, new(saveError)) {
+		return err
+	}
 	if ctx.Err() != nil {
-		err, code = errors.New("interrupted"), exitInterrupted
+		err, code = errInterrupted, exitInterrupted
 	} else {
 		err = f.parsed.callError(context.Background(), err)
 	}
@@ -357,7 +370,7 @@ func (f *from) save(feed *feeder, refused *refusedFile, now state) error {
 		err = saveFile(f.state, append(text, '\n'))
 	}
 	if err != nil {
-		return fmt.Errorf("what --%s goes on with can't be written: %w (--%s names another place)", f.names.resume, err, f.names.state)
+		return saveError{fmt.Errorf("what --%s goes on with can't be written: %w (--%s names another place)", f.names.resume, err, f.names.state)}
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -316,6 +317,34 @@ func TestARunIsResumedBeforeItsFirstLine(t *testing.T) {
 		if got := s.users(); !slices.Equal(got, []string{"a", "b"}) {
 			t.Errorf("%s: stored are %q", name, got)
 		}
+	}
+}
+
+// How far a run has come may not be kept, and there may be no answer at all.
+func TestARunEndsInWords(t *testing.T) {
+	t.Parallel()
+	s := memory{before: func(int) error { return status.Error(codes.Unavailable, "away") }}
+	dir := t.TempDir()
+	file := writeFile(t, filepath.Join(dir, "events.ndjson"), userLines("a"))
+	got := sends(t.Context(), t, events, serve(t, s.unary), "--from", file, "--state", filepath.Join(dir, "none", "state.json"), "--timeout", "10s")
+	if text := fmt.Sprint(got.err); got.code != 1 || strings.Count(text, "can't be written") != 1 {
+		t.Errorf("exit code %d, %s", got.code, text)
+	}
+	silent, err := net.Listen("tcp", "localhost:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		if conn, err := silent.Accept(); err == nil {
+			defer conn.Close()
+			cancel()
+			<-t.Context().Done()
+		}
+	}()
+	if got := sends(ctx, t, events, silent.Addr().String(), "--from", file); got.code != exitInterrupted {
+		t.Errorf("exit code %d, %v", got.code, got.err)
 	}
 }
 

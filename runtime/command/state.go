@@ -171,7 +171,7 @@ func (r *refusedFile) resume(size int64) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("lines that an earlier run could not send: %w", err)
+		return fmt.Errorf("lines that an earlier run could not send: %w (without --resume all lines are sent again)", err)
 	}
 	info, err := file.Stat()
 	if err == nil && !info.Mode().IsRegular() { // such as /dev/null
