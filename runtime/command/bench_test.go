@@ -14,7 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc/codes"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/status"
 )
 
 func measures(t *testing.T, addr string, args ...string) (r benchResult, text string, err error) {
@@ -57,6 +59,35 @@ func TestBench(t *testing.T) {
 	_, text, err := measures(t, addr, "--duration", "100ms", "--warm-up", "0s", "--payload", `{"body": "YQ=="}`)
 	if err != nil || !strings.Contains(text, "closed loop of 64 callers") || !strings.Contains(text, "percent      milliseconds") {
 		t.Errorf("it prints %v\n%s", err, text)
+	}
+}
+
+// What was measured is not lost with its picture, and says how calls have failed.
+func TestBenchPrintsWhatItMeasured(t *testing.T) {
+	t.Parallel()
+	var s memory
+	s.before = func(n int) error {
+		switch n % 4 {
+		case 0:
+			return status.Error(codes.Internal, "a fault\x1b[31m")
+		case 1:
+			return status.Error(codes.AlreadyExists, "a fault\x1b[31m")
+		}
+		return nil
+	}
+	addr := serve(t, s.unary)
+	_, text, err := measures(t, addr, "--duration", "100ms", "--warm-up", "0s", "--svg", filepath.Join(t.TempDir(), "none", "bench.svg"))
+	if err == nil || !strings.Contains(err.Error(), "bench.svg") || !strings.Contains(text, "percent      milliseconds") {
+		t.Errorf("it prints %v\n%s", err, text)
+	}
+	if _, rest, ok := strings.Cut(text, " failed with AlreadyExists, "); !ok || !strings.Contains(rest, ` failed with Internal (the first: a fault\x1b[31m)`) {
+		t.Errorf("it prints\n%s", text)
+	}
+	s.mu.Lock()
+	s.before = func(int) error { return status.Error(codes.InvalidArgument, "bad") }
+	s.mu.Unlock()
+	if _, _, err := measures(t, addr, "--duration", "50ms", "--warm-up", "0s"); err == nil || !strings.Contains(err.Error(), " failed with InvalidArgument (the first: bad)") {
+		t.Errorf("it fails with %v", err)
 	}
 }
 

@@ -17,7 +17,7 @@ func completed(t *testing.T, words ...string) (got []string) {
 	t.Helper()
 	var out bytes.Buffer
 	home := t.TempDir()
-	config := writeFile(t, filepath.Join(home, "config.yaml"), "contexts: {dev: {addr: a}, prod: {addr: b}}\n")
+	config := writeFile(t, filepath.Join(home, "config.yaml"), "contexts: {dev: {addr: a}, prod: {addr: b}, \"two\\nlines\": {addr: c}}\n")
 	env := Env{Program: "test-client", Args: append([]string{"completion", "--"}, words...), Stdout: &out, Getenv: func(name string) string {
 		if name == "TEST_CLIENT_CONFIG" {
 			return config
@@ -115,5 +115,44 @@ complete_it receiver-client echo --ca FILE.p`,
 				t.Errorf("it completes %q, %v", output, err)
 			}
 		})
+	}
+}
+
+// What a word holds is text to the shell that completes it.
+func TestBashEvaluatesNoWord(t *testing.T) {
+	t.Parallel()
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		t.Skip(err)
+	}
+	var script bytes.Buffer
+	env := Env{Program: "receiver-client", Args: []string{"completion", "bash"}, Stdout: &script, Getenv: os.Getenv}
+	if err := Run(t.Context(), env, With(nil, Completion)); err != nil {
+		t.Fatal(err)
+	}
+	const word = "a $(touch evaluated); touch evaluated `touch evaluated` 'b"
+	work := t.TempDir()
+	writeFile(t, filepath.Join(work, "word"), "words\n"+word+"\tdescription\n")
+	writeFile(t, filepath.Join(work, "my file"), "")
+	// eval does what bash does with the word once the line is entered.
+	command := exec.Command(bash, "-c", script.String()+`
+receiver-client() { if [[ ${*: -1} == a* ]]; then cat word; else echo files; fi; }
+complete_it() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _receiver_client_complete; }
+complete_it receiver-client 'a\ f'
+[[ ${#COMPREPLY[@]} == 1 ]] || exit 1
+eval "entered=(${COMPREPLY[0]})"
+printf '%s' "${entered[@]}"
+for written in 'my\ f' '"my f' "'my f"; do
+	complete_it receiver-client "$written"
+	[[ ${COMPREPLY[0]} == 'my file' ]] || exit 2
+done
+`)
+	command.Dir = work
+	output, err := command.CombinedOutput()
+	if err != nil || string(output) != word {
+		t.Errorf("the word is %q, %v", output, err)
+	}
+	if _, err := os.Stat(filepath.Join(work, "evaluated")); err == nil {
+		t.Error("what it holds was evaluated")
 	}
 }

@@ -76,17 +76,33 @@ func TestContexts(t *testing.T) {
 	step(`{"current":"prod","contexts":{"prod":{"addr":"`+other+`"}}}`+"\n", "context", "list", "--json")
 }
 
+// A file that somebody else has written controls no terminal.
+func TestContextsArePrintedAsText(t *testing.T) {
+	t.Parallel()
+	home := t.TempDir()
+	file := writeFile(t, filepath.Join(home, "config.yaml"), `contexts: {"a\e[31m\nb": {addr: "\e[31m"}, plain: {addr: "\x9b31m"}}`)
+	for args, want := range map[string]string{
+		"context list":        "  NAME          ADDR\n  a\\x1b[31m\\nb  \\x1b[31m\n  plain         \\u009b31m\n",
+		"context show plain":  "plain:\n  addr: \\u009b31m\n",
+		"context list --json": `{"current":"","contexts":{"a\u001b[31m\nb":{"addr":"\u001b[31m"},"plain":{"addr":"\u009b31m"}}}` + "\n",
+	} {
+		if out, err := configured(t, home, map[string]string{"TEST_CLIENT_CONFIG": file}, strings.Fields(args)...); err != nil || out != want {
+			t.Errorf("%s prints %q, %v; want %q", args, out, err, want)
+		}
+	}
+}
+
 func TestWrongConfigurations(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"contexts:\n  dev:\n    adr: x\n":                          `:3: unknown key "adr": want one of addr, ca,`,
-		"current: dev\nkontexts: {}\n":                             `:2: unknown key "kontexts": want current or contexts`,
-		"contexts:\n  dev:\n    addr: x\n    addr: y\n":            ":4: addr is in line 3, too",
-		"contexts:\n  dev:\n    insecure: maybe\n":                 ":3: insecure: want true or false",
-		"contexts:\n  dev:\n    addr: [x]\n":                       ":3: addr: want one value",
-		"contexts: dev\n":                                          ":1: want lines with the names of contexts",
+		"contexts:\n  dev:\n    adr: x\n":                          `:3:5: unknown key "adr": want one of addr, ca,`,
+		"current: dev\nkontexts: {}\n":                             `:2:1: unknown key "kontexts": want current or contexts`,
+		"contexts:\n  dev:\n    addr: x\n    addr: y\n":            ":4:5: addr is in line 3, too",
+		"contexts:\n  dev:\n    insecure: maybe\n":                 ":3:15: insecure: want true or false",
+		"contexts:\n  dev:\n    addr: [x]\n":                       ":3:11: addr: want one value",
+		"contexts: dev\n":                                          ":1:11: want lines with the names of contexts",
 		"current: dev\n":                                           `no context "dev" in `,
-		"a: b: c\n":                                                ":1: it can't be read as YAML",
+		"a: b: c\n":                                                ":1:5: it can't be read as YAML",
 		"contexts:\n  dev: {addr: x, insecure: true, ca: y.pem}\n": "",
 	} {
 		home := t.TempDir()
@@ -112,6 +128,7 @@ func TestWrongConfigurations(t *testing.T) {
 	for args, want := range map[string]string{
 		"context use none":                         `no context "none"`,
 		"context set x":                            "needs --addr",
+		"context set x\x1b[31m --addr y":           "can't be the name",
 		"context set x --addr y --tls-cert z":      "belong together",
 		"context set x --addr y --insecure --ca z": "excludes",
 		"context rename x":                         `context has no "rename"`,

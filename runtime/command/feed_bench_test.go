@@ -17,7 +17,7 @@ func BenchmarkFeed(b *testing.B) {
 			b.Fatal(err)
 		}
 		feed.lane, feed.patience = fakeLane(func(string, [][]byte) laneAnswer { return laneAnswer{} }), 1<<40
-		feed.refuse = func(rejection) error { return nil }
+		feed.refuse = func([]rejection) error { return nil }
 		if err := feed.run(b.Context()); err != nil {
 			b.Fatal(err)
 		}

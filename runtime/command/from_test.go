@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -274,6 +275,145 @@ func TestAnOldStateLeavesNoLineOut(t *testing.T) {
 	}
 }
 
+// A line that is refused and can't be kept is not done: a later run sends it again.
+func TestALineThatCanNotBeKeptIsNotDone(t *testing.T) {
+	t.Parallel()
+	var s memory
+	addr := serve(t, s.unary)
+	users := numbered(200)
+	users[100] = "bad"
+	dir := t.TempDir()
+	file := writeFile(t, filepath.Join(dir, "events.ndjson"), userLines(users...))
+	refused := filepath.Join(dir, "later", "refused.ndjson")
+	got := sends(t.Context(), t, events, addr, "--from", file, "--refused", refused)
+	if got.code != 1 || got.Line > 100 || !strings.Contains(fmt.Sprint(got.err), "can't be kept") {
+		t.Fatalf("exit code %d after line %d: %v", got.code, got.Line, got.err)
+	}
+	if err := os.Mkdir(filepath.Dir(refused), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	sends(t.Context(), t, events, addr, "--from", file, "--refused", refused, "--resume").check(t, 3, 199, 1)
+	if lines, err := os.ReadFile(refused); err != nil || bytes.Count(lines, []byte("\n")) != 1 {
+		t.Errorf("it has %q, %v", lines, err)
+	}
+}
+
+// What comes before the first line is read again by a run that goes on there.
+func TestARunIsResumedBeforeItsFirstLine(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{
+		"events.csv":    "\ufeffpayload.body,response_size\nYQ==,1\nYg==,2\n",
+		"events.ndjson": "\ufeff" + userLines("a", "b"),
+	} {
+		var s memory
+		addr := serve(t, s.unary)
+		s.before = func(int) error { return status.Error(codes.Unavailable, "away") }
+		file := writeFile(t, filepath.Join(t.TempDir(), name), text)
+		sends(t.Context(), t, events, addr, "--from", file, "--timeout", "300ms").check(t, exitInterrupted, 0, 0)
+		s.mu.Lock()
+		s.before = nil
+		s.mu.Unlock()
+		sends(t.Context(), t, events, addr, "--from", file, "--resume").check(t, 0, 2, 0)
+		if got := s.users(); !slices.Equal(got, []string{"a", "b"}) {
+			t.Errorf("%s: stored are %q", name, got)
+		}
+	}
+}
+
+// How far a run has come may not be kept, and there may be no answer at all.
+func TestARunEndsInWords(t *testing.T) {
+	t.Parallel()
+	s := memory{before: func(int) error { return status.Error(codes.Unavailable, "away") }}
+	dir := t.TempDir()
+	file := writeFile(t, filepath.Join(dir, "events.ndjson"), userLines("a"))
+	got := sends(t.Context(), t, events, serve(t, s.unary), "--from", file, "--state", filepath.Join(dir, "none", "state.json"), "--timeout", "10s")
+	if text := fmt.Sprint(got.err); got.code != 1 || strings.Count(text, "can't be written") != 1 {
+		t.Errorf("exit code %d, %s", got.code, text)
+	}
+	silent, err := net.Listen("tcp", "localhost:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		if conn, err := silent.Accept(); err == nil {
+			defer conn.Close()
+			cancel()
+			<-t.Context().Done()
+		}
+	}()
+	if got := sends(ctx, t, events, silent.Addr().String(), "--from", file); got.code != exitInterrupted {
+		t.Errorf("exit code %d, %v", got.code, got.err)
+	}
+}
+
+// What one server has, another may not.
+func TestARunIsResumedAtItsServer(t *testing.T) {
+	t.Parallel()
+	var one, other memory
+	file := writeFile(t, filepath.Join(t.TempDir(), "events.ndjson"), userLines(numbered(300)...))
+	ctx, cancel := context.WithCancel(t.Context())
+	one.before = func(n int) error {
+		if n == 100 {
+			cancel()
+		}
+		return nil
+	}
+	sends(ctx, t, events, serve(t, one.unary), "--from", file, "--concurrency", "4")
+	addr := serve(t, other.unary)
+	if got := sends(t.Context(), t, events, addr, "--from", file, "--resume"); got.code != 1 || !strings.Contains(fmt.Sprint(got.err), "and not to "+addr) {
+		t.Errorf("exit code %d, %v", got.code, got.err)
+	}
+	sends(t.Context(), t, events, addr, "--from", file).check(t, 0, 300, 0)
+	if n := len(other.users()); n != 300 {
+		t.Errorf("%d are stored", n)
+	}
+}
+
+// Two runs with the same files would write into each other's.
+func TestAFileIsSentByOneRunAtATime(t *testing.T) {
+	t.Parallel()
+	var s memory
+	addr := serve(t, s.unary)
+	file := writeFile(t, filepath.Join(t.TempDir(), "events.ndjson"), userLines("a"))
+	other, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if isLocked(other) {
+		t.Fatal("a file that nobody has is locked")
+	}
+	if again, err := os.Open(file); err != nil || !isLocked(again) {
+		t.Skipf("the file system has no locks, %v", err)
+	}
+	got := sends(t.Context(), t, events, addr, "--from", file)
+	if got.code != 1 || !strings.Contains(fmt.Sprint(got.err), "another run: wait for that, or name other files") {
+		t.Errorf("exit code %d, %v", got.code, got.err)
+	}
+	sends(t.Context(), t, events, addr, "--from", file, "--state", file+".mine", "--refused", file+".refused").check(t, 0, 1, 0)
+}
+
+// The standard input can't be read again, so what an earlier run refused of it stays.
+func TestRefusedLinesOfTheStandardInputStay(t *testing.T) {
+	t.Parallel()
+	refused := writeFile(t, filepath.Join(t.TempDir(), "refused.ndjson"), `{"@refused": the disk was fu`)
+	for _, text := range []string{"one", "two"} {
+		var out bytes.Buffer
+		env := Env{Program: "test-client", Args: []string{"send", "--addr", serve(t, new(memory).unary), "--from", "-", "--refused", refused},
+			Getenv: func(string) string { return "" }, Stdout: &out, Stdin: strings.NewReader(text)}
+		if err := Run(t.Context(), env, With([]Command{events}, From)); exitCode(err) != exitRefused {
+			t.Fatal(err)
+		}
+	}
+	text, err := os.ReadFile(refused)
+	lines := strings.Split(string(text), "\n")
+	if err != nil || len(lines) != 4 || !strings.Contains(lines[1], `"text":"one"`) || !strings.Contains(lines[2], `"text":"two"`) {
+		t.Errorf("it has %q, %v", lines, err)
+	}
+}
+
 func TestAFileThatHasChangedIsNotResumed(t *testing.T) {
 	t.Parallel()
 	var s memory
@@ -362,6 +502,11 @@ func TestFromMisuse(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	file := writeFile(t, filepath.Join(dir, "events.ndjson"), userLines("a"))
+	link := filepath.Join(dir, "link")
+	if err := os.Link(file, link); err != nil {
+		t.Fatal(err)
+	}
+	empty := writeFile(t, filepath.Join(dir, "empty.csv"), "")
 	pretty := writeFile(t, filepath.Join(dir, "wide.ndjson"), "\xff\xfe{\x00")
 	for args, want := range map[string]string{
 		"--resume":                                    "--resume needs --from",
@@ -370,6 +515,8 @@ func TestFromMisuse(t *testing.T) {
 		"--from " + file + " --concurrency 0":         "want a number from 1",
 		"--from " + file + " --event-id x":            "exclude each other",
 		"--from " + file + " --state " + file:         "must be different files",
+		"--from " + file + " --refused " + link:       "must be different files",
+		"--from " + empty:                             "the file is empty",
 		"--from " + file + " --id-field payload":      "neither a string nor an integer",
 		"--from " + file + " --id-field payload.what": `no field "what"; it has`,
 		"--from " + dir:                               "is a folder",
@@ -403,8 +550,10 @@ func feeds(t *testing.T, c Command, lane lane, text string, prepare ...func(*fee
 		t.Fatal(err)
 	}
 	feed.lane, feed.patience = lane, time.Minute
-	feed.refuse = func(r rejection) error {
-		refused = append(refused, fmt.Sprintf("%d: %s", r.line.number, r.reason))
+	feed.refuse = func(all []rejection) error {
+		for _, r := range all {
+			refused = append(refused, fmt.Sprintf("%d: %s", r.line.number, r.reason))
+		}
 		return nil
 	}
 	for _, prepare := range prepare {
@@ -509,6 +658,89 @@ func TestALineOfAStreamIsRefused(t *testing.T) {
 	}
 	if calls > 60 {
 		t.Errorf("it took %d calls", calls)
+	}
+}
+
+// One call at a time keeps the order of the file, also if a line must be sent again and if
+// a batch is sent line by line.
+func TestOneCallAtATimeKeepsTheOrder(t *testing.T) {
+	t.Parallel()
+	ordered := func(f *feeder) { f.ordered = true }
+	var sizes []int32
+	tries := map[string]int{}
+	lane := fakeLane(func(id string, requests [][]byte) laneAnswer { // calls follow each other
+		if tries[id]++; tries[id] == 1 && len(tries)%3 == 0 {
+			return laneAnswer{err: status.Error(codes.Unavailable, "away")}
+		}
+		var request testpb.StreamingOutputCallRequest
+		if err := proto.Unmarshal(requests[0], &request); err != nil {
+			t.Error(err)
+		}
+		all := request.GetResponseParameters()
+		if len(all) > 1 {
+			return laneAnswer{err: status.Error(codes.InvalidArgument, "bad")}
+		}
+		sizes = append(sizes, all[0].GetSize())
+		return laneAnswer{}
+	})
+	feeds(t, batches, lane, numberLines(9), ordered)
+	if !slices.Equal(sizes, []int32{1, 2, 3, 4, 5, 6, 7, 8, 9}) {
+		t.Errorf("the order of lines that are batches is %d", sizes)
+	}
+	var ids []string
+	clear(tries)
+	feeds(t, events, fakeLane(func(id string, _ [][]byte) laneAnswer {
+		if tries[id]++; tries[id] == 1 && len(tries)%3 == 0 {
+			return laneAnswer{err: status.Error(codes.Unavailable, "away")}
+		}
+		_, number, _ := strings.Cut(id, "-")
+		ids = append(ids, number)
+		return laneAnswer{}
+	}), strings.Repeat("{}\n", 9), ordered)
+	if got := strings.Join(ids, " "); got != "1 2 3 4 5 6 7 8 9" {
+		t.Errorf("the order is %s", got)
+	}
+}
+
+// Lines that can't be read are in memory until those before them are done.
+func TestLinesThatCanNotBeReadAreBounded(t *testing.T) {
+	t.Parallel()
+	for name, command := range map[string]Command{"lines": events, "batches": batches} {
+		begun, release := make(chan struct{}), make(chan struct{})
+		var once sync.Once
+		var feed *feeder
+		go func() {
+			<-begun
+			for held, last := 0, -1; held != last || held == 0; {
+				time.Sleep(50 * time.Millisecond)
+				feed.mu.Lock()
+				last, held = held, feed.held+len(feed.waiting)
+				feed.mu.Unlock()
+			}
+			feed.mu.Lock()
+			if lines := len(feed.waiting); feed.held > maxUnderWay || lines > maxUnderWay {
+				t.Errorf("%s: %d groups and %d lines are in memory", name, lines, feed.held)
+			}
+			feed.mu.Unlock()
+			close(release)
+		}()
+		refused, _ := feeds(t, command, fakeLane(func(string, [][]byte) laneAnswer {
+			once.Do(func() { close(begun) })
+			<-release
+			return laneAnswer{}
+		}), strings.Repeat("{}\n", 500)+strings.Repeat("x\n", 3*maxUnderWay), func(f *feeder) {
+			feed = f
+			refuse := f.refuse
+			f.refuse = func(all []rejection) error {
+				if len(all) > maxBatch {
+					t.Errorf("%s: a group has %d lines", name, len(all))
+				}
+				return refuse(all)
+			}
+		})
+		if len(refused) != 3*maxUnderWay {
+			t.Errorf("%s: %d are refused", name, len(refused))
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -51,11 +52,28 @@ func TestLines(t *testing.T) {
 		{"long", "a\n" + long + "\nb", false, []string{"1-2: a", "2: error: the line has more than 8 MiB", "3-8388613: b"}},
 		{"records", "a,b\n1,\"x, \"\"y\"\"\nz\"\n\n2,\n", true, []string{`1-4: ["a" "b"]`, `2-19: ["1" "x, \"y\"\nz"]`, `5-23: ["2" ""]`}},
 		{"open quote", "a\n\"b\nc\nd\n", true, []string{`1-2: ["a"]`, `2: error: a cell that begins with " must end with ", and have "" for each " in it`, `3-7: ["c"]`, `4-9: ["d"]`}},
+		{"quotes closed and open", "\"a\n\"b\nc\n", true, []string{`1: error: a cell that begins with " must end with ", and have "" for each " in it`, `2: error: a cell that begins with " must end with ", and have "" for each " in it`, `3-8: ["c"]`}},
 		{"bare quote", "5\" pipe,x\nc\n", true, []string{`1: error: character 2: a " is in a cell that does not begin with one`, `2-12: ["c"]`}},
 	} {
 		if got := readLines(test.text, test.csv); !slices.Equal(got, test.want) {
 			t.Errorf("%s:\n%q, want\n%q", test.name, got, test.want)
 		}
+	}
+}
+
+// A quote that is never closed is not looked for once more after each line.
+func TestAnOpenQuoteTakesLittleMemory(t *testing.T) {
+	const lines = 20_000
+	text := "\"b\n" + strings.Repeat("0123456789abcdef\n", lines)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	got := readLines(text, true)
+	runtime.ReadMemStats(&after)
+	if len(got) != lines+1 {
+		t.Errorf("it has %d lines", len(got))
+	}
+	if took := after.TotalAlloc - before.TotalAlloc; took > 100<<20 {
+		t.Errorf("reading %d bytes takes %d MiB", len(text), took>>20)
 	}
 }
 
