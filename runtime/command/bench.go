@@ -139,6 +139,7 @@ func runBench(ctx context.Context, env Env, commands []Command, args []string) e
 	case err != nil:
 		return exit{err, exitMisused}
 	case p.help:
+		env.Program += " bench"
 		return c.help(env)
 	case !plan.yes && !loopback(p.addr):
 		return exit{fmt.Errorf("it would store events on %s, another machine: give --yes if that is meant", p.addr), exitMisused}
@@ -154,7 +155,11 @@ func runBench(ctx context.Context, env Env, commands []Command, args []string) e
 	}
 	defer lane.close()
 	b.measure(ctx, env, lane)
-	return b.report(env, p)
+	err = b.report(env, p)
+	if calls, ok := lane.(bulkCalls); ok && !calls.lane.Bulk() {
+		err = errors.Join(err, errors.New("the server has no bulk lane: what was measured are single calls"))
+	}
+	return err
 }
 
 // loopback reports whether a server is certainly on this machine.

@@ -60,6 +60,14 @@ func TestBench(t *testing.T) {
 	if err != nil || !strings.Contains(text, "closed loop of 64 callers") || !strings.Contains(text, "percent      milliseconds") {
 		t.Errorf("it prints %v\n%s", err, text)
 	}
+	r, _, err = measures(t, addr, "--duration", "100ms", "--warm-up", "0s", "--json", "--bulk")
+	if err == nil || !strings.Contains(err.Error(), "no bulk lane") || r.Calls == 0 {
+		t.Errorf("by a lane that is not there: %v, %+v", err, r)
+	}
+	_, text, err = measures(t, addr, "--help")
+	if err != nil || !strings.Contains(text, "Usage: test-client bench send [flags]") || strings.Contains(text, "standard input") {
+		t.Errorf("its help is %v\n%s", err, text)
+	}
 }
 
 // What was measured is not lost with its picture, and says how calls have failed.
