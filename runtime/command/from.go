@@ -16,6 +16,8 @@ import (
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 )
 
 // From gives each command that sends events a flag --from, with which it sends the lines
@@ -28,7 +30,7 @@ import (
 // go to a file with their reasons; it can be sent itself, once they are mended.
 //
 // The exit code is 0 if all lines are stored, 3 if some were refused, 4 if the run was
-// interrupted or the server took nothing for too long: then --resume goes on. It may send
+// interrupted, or there was no server, or it took nothing for too long: then --resume goes on. It may send
 // lines again, and leaves none out, also after SIGKILL. Other errors have 1 or 2, as with
 // other commands. Memory does not grow with the file.
 var From = Extension{flags: fromFlags}
@@ -234,7 +236,11 @@ func (f *from) run(ctx context.Context, patience time.Duration) error {
 		if was, err = loadState(f.state, s, now); err != nil {
 			return err
 		}
+		if was == nil && f.env.Stderr != nil {
+			fmt.Fprintf(f.env.Stderr, "%s: %s: there is no %s of an earlier run: all lines are sent\n", f.env.Program, f.command.Name, f.state)
+		}
 	}
+	now.Size, now.Identity = s.size, s.identity[:] // of what was in the file, if it has grown
 	feed, err := f.feeder(s)
 	if err != nil {
 		return err
@@ -247,9 +253,15 @@ func (f *from) run(ctx context.Context, patience time.Duration) error {
 		now.RefusedFile = was.RefusedFile
 	}
 	feed.refuse, feed.patience, feed.ordered = refused.add, patience, f.concurrency == 1
+	if err := f.save(feed, refused, now); err != nil { // from the first call on it is known what the lines are
+		return err
+	}
 	if feed.lane, err = f.command.dialLane(ctx, f.env, f.parsed, f.concurrency, false); err != nil {
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return exit{errInterrupted, exitInterrupted}
+		case errors.Is(err, client.ErrNoServer):
+			return exit{err, exitInterrupted}
 		}
 		return err
 	}
@@ -332,9 +344,12 @@ func (f *from) outcome(ctx context.Context, feed *feeder, s *source, refused *re
 			_ = os.Remove(f.state)
 		}
 		if feed.done.Refused > 0 {
-			return exit{fmt.Errorf("%s refused: see %s, which can be sent with --%s once it is mended", counted(int(feed.done.Refused), "line"), refused.path, f.names.from), exitRefused}
+			err = exit{fmt.Errorf("%s refused: see %s, which can be sent with --%s once it is mended", counted(int(feed.done.Refused), "line"), refused.path, f.names.from), exitRefused}
 		}
-		return nil
+		if s.whole > s.size {
+			err = errors.Join(err, f.grown(s))
+		}
+		return err
 	}
 	code := exitCode(err)
 	if errors.As(err, new(saveError)) {
@@ -352,6 +367,15 @@ func (f *from) outcome(ctx context.Context, feed *feeder, s *source, refused *re
 		return errors.Join(err, failed)
 	}
 	return exit{fmt.Errorf("%s: %w (lines up to %d are done: go on with --%s)", s.name, err, feed.at.Line, f.names.resume), code}
+}
+
+// grown is the error of a file that has grown since the run that was resumed.
+func (f *from) grown(s *source) error {
+	rest := fmt.Sprintf("tail -c +%d %s", s.size+1, s.name)
+	if f.format == "csv" {
+		rest = fmt.Sprintf("(head -n 1 %s; %s)", s.name, rest)
+	}
+	return fmt.Errorf("%s has grown by %d bytes since the run that was resumed, and they are not sent. Send them by themselves: %s > NEW-FILE", s.name, s.whole-s.size, rest)
 }
 
 // save writes the state.

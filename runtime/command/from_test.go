@@ -3,6 +3,7 @@ package command
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -422,7 +423,7 @@ func TestAFileThatHasChangedIsNotResumed(t *testing.T) {
 		change func(file, text string)
 		want   string
 	}{
-		"grown":   {func(file, text string) { writeFile(t, file, text+userLines("new")) }, "has grown"},
+		"longer":  {func(file, text string) { writeFile(t, file, strings.Replace(text, "body", "type", 1)+userLines("new")) }, "has changed"},
 		"edited":  {func(file, text string) { writeFile(t, file, strings.Replace(text, "body", "type", 1)) }, "has changed"},
 		"shorter": {func(file, text string) { writeFile(t, file, text[:len(text)/2]) }, "has changed"},
 		"touched": {func(file, _ string) { _ = os.Chtimes(file, time.Time{}, time.Now().Add(time.Hour)) }, "was written"},
@@ -445,6 +446,63 @@ func TestAFileThatHasChangedIsNotResumed(t *testing.T) {
 		if got.code != 1 || !strings.Contains(fmt.Sprint(got.err), test.want) {
 			t.Errorf("%s: exit code %d, %v", name, got.code, got.err)
 		}
+	}
+}
+
+// What was in a file that has grown keeps its ids, and what was added is left to its owner.
+func TestAFileThatHasGrownIsResumedAsItWas(t *testing.T) {
+	t.Parallel()
+	csv := "payload.body\n"
+	for _, user := range numbered(200) {
+		csv += base64.StdEncoding.EncodeToString([]byte(user)) + "\n"
+	}
+	for name, test := range map[string]struct{ text, more, hint string }{
+		"ndjson": {userLines(numbered(200)...), userLines("new"), "tail -c +%[1]d %[2]s > NEW-FILE"},
+		"csv":    {csv, "bmV3\n", "(head -n 1 %[2]s; tail -c +%[1]d %[2]s) > NEW-FILE"},
+	} {
+		var s memory
+		ctx, cancel := context.WithCancel(t.Context())
+		file := writeFile(t, filepath.Join(t.TempDir(), "events."+name), test.text)
+		s.before = func(n int) error {
+			if n == 1 { // if the process is killed now, the next one knows what the lines are
+				if _, err := os.Stat(file + ".state.json"); err != nil {
+					t.Error(err)
+				}
+			}
+			if n == 50 {
+				cancel()
+			}
+			return nil
+		}
+		addr := serve(t, s.unary)
+		sends(ctx, t, events, addr, "--from", file, "--concurrency", "2")
+		writeFile(t, file, test.text+test.more)
+		got := sends(t.Context(), t, events, addr, "--from", file, "--resume")
+		if got.code != 1 || !strings.Contains(fmt.Sprint(got.err), fmt.Sprintf(test.hint, len(test.text)+1, file)) {
+			t.Errorf("%s: exit code %d, %v", name, got.code, got.err)
+		}
+		if got := s.users(); !slices.Equal(got, numbered(200)) {
+			t.Errorf("%s: %d events are stored", name, len(got))
+		}
+		if got := sends(t.Context(), t, events, addr, "--from", file, "--resume"); !strings.Contains(got.stderr, "all lines are sent") {
+			t.Errorf("%s: without a state it says %q", name, got.stderr)
+		}
+	}
+}
+
+func TestWithoutAServerARunCanBeResumed(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := listener.Addr().String()
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	file := writeFile(t, filepath.Join(t.TempDir(), "events.ndjson"), userLines("a"))
+	if got := sends(t.Context(), t, events, addr, "--from", file, "--resume"); got.code != exitInterrupted || !strings.Contains(fmt.Sprint(got.err), "no server at "+addr) {
+		t.Errorf("exit code %d, %v", got.code, got.err)
 	}
 }
 

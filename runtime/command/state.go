@@ -22,7 +22,8 @@ type source struct {
 	name     string // as it was given
 	file     *os.File
 	reader   io.Reader
-	size     int64 // -1: it is a stream
+	size     int64 // of what is sent; -1: it is a stream
+	whole    int64 // size of the file when it was opened
 	changed  time.Time
 	identity [sha256.Size]byte
 }
@@ -54,8 +55,16 @@ func openSource(name string, stdin io.Reader) (*source, error) {
 	case !info.Mode().IsRegular():
 		return &source{name: name, file: file, reader: file, size: -1}, nil
 	}
-	s := &source{name: name, file: file, size: info.Size(), changed: info.ModTime()}
-	s.reader = io.LimitReader(file, s.size) // what is appended meanwhile has no part in the identity
+	s := &source{name: name, file: file, whole: info.Size(), changed: info.ModTime()}
+	if err := s.limit(s.whole); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return s, nil
+}
+
+// limit has the first bytes of a file sent, which have an identity of their own.
+func (s *source) limit(size int64) error {
+	s.size, s.reader = size, io.LimitReader(s.file, size) // what is appended meanwhile has no part in it
 	hash := sha256.New()
 	fmt.Fprintf(hash, "%d\n", s.size)
 	step := max(s.size/identityBlocks, identityBlock)
@@ -63,12 +72,12 @@ func openSource(name string, stdin io.Reader) (*source, error) {
 		if s.size-at < 2*step && s.size > identityBlocks*identityBlock {
 			at = max(at, s.size-identityBlock) // the last block is at the end
 		}
-		if _, err := io.Copy(hash, io.NewSectionReader(file, at, identityBlock)); err != nil {
-			return nil, errors.Join(err, file.Close())
+		if _, err := io.Copy(hash, io.NewSectionReader(s.file, at, min(identityBlock, s.size-at))); err != nil {
+			return err
 		}
 	}
 	hash.Sum(s.identity[:0])
-	return s, nil
+	return nil
 }
 
 // goTo goes on at an offset.
@@ -84,7 +93,7 @@ func (s *source) isChanged() bool {
 		return false
 	}
 	info, err := s.file.Stat()
-	return err != nil || info.Size() != s.size || !info.ModTime().Equal(s.changed)
+	return err != nil || info.Size() != s.whole || !info.ModTime().Equal(s.changed)
 }
 
 // state is how far a run has come. A later one goes on there.
@@ -104,7 +113,7 @@ type state struct {
 }
 
 // loadState returns the state of an earlier run with the same file, or nil if there is
-// none.
+// none. If the file has grown since, the source then has what was in it.
 func loadState(path string, s *source, now state) (*state, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -120,19 +129,22 @@ func loadState(path string, s *source, now state) (*state, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s can't be read: %w (without --resume all lines are sent again; what is stored is not stored twice)", path, err)
 	}
+	grown := was.Size < s.size
+	if grown {
+		if err := s.limit(was.Size); err != nil {
+			return nil, err
+		}
+	}
 	anew := "Without --resume all of it is sent"
 	switch {
 	case was.Command != now.Command || was.IDField != now.IDField:
 		return nil, fmt.Errorf("%s is of %s with --id-field %q: resume that, or name another file with --state", path, was.Command, was.IDField)
 	case was.Addr != now.Addr:
 		return nil, fmt.Errorf("%s is of lines that were sent to %s, and not to %s. %s", path, was.Addr, now.Addr, anew)
-	case was.Size < s.size && !bytes.Equal(was.Identity, s.identity[:]):
-		return nil, fmt.Errorf("%s has grown from %d to %d bytes since line %d was sent, so its lines have other ids. Send what is new by itself: tail -c +%d %s > NEW-FILE. %s",
-			s.name, was.Size, s.size, was.At.Line, was.At.Offset+1, s.name, anew)
 	case was.Size != s.size || !bytes.Equal(was.Identity, s.identity[:]):
 		return nil, fmt.Errorf("%s has changed since line %d was sent, so it is not known what its lines are now. %s, and lines that were stored are stored once more unless their ids are in a field (see --id-field)",
 			s.name, was.At.Line, anew)
-	case !was.Changed.Equal(s.changed):
+	case !was.Changed.Equal(s.changed) && !grown:
 		return nil, fmt.Errorf("%s was written since line %d was sent, so it is not known what its lines are now. %s; lines that are the same are not stored twice",
 			s.name, was.At.Line, anew)
 	}
