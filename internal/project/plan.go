@@ -248,6 +248,12 @@ func (p *plan) describe(request *pluginpb.CodeGeneratorRequest) error {
 	p.project.Code = service.Impl().Dir
 	p.project.Events = target.UsesEvents()
 	p.project.Send = send(p.project.Client, method)
+	for _, event := range target.EventTypes() {
+		if event.Source == nil && event.Subject == nil {
+			p.left = append(p.left, fmt.Sprintf("%s: no field says where an event %s comes from, or what it is about: write // receiver:source or // receiver:subject after one, or else both are empty (protoc-gen-receiver explain shows how fields are read)",
+				event.At, event.Name))
+		}
+	}
 	return nil
 }
 

@@ -279,6 +279,35 @@ func TestTemplatesOverrideOurs(t *testing.T) {
 	}
 }
 
+// An event that is nobody's, and about nothing, was rarely meant to be.
+func TestEventsWithoutSourceAndSubjectAreNamed(t *testing.T) {
+	in(t, map[string]string{"shop.proto": `syntax = "proto3";
+package shop;
+import "google/protobuf/timestamp.proto";
+option go_package = "example.com/shop/gen/shoppb";
+service Shop {
+  rpc ReportSale(SaleEvent) returns (Reply);
+  rpc ReportVisit(VisitEvent) returns (Reply);
+}
+message SaleEvent {
+  string till = 1;
+  google.protobuf.Timestamp at = 2;
+}
+message VisitEvent {
+  string user_id = 1;
+  google.protobuf.Timestamp at = 2;
+}
+message Reply {}
+`})
+	p, err := plans(t, Config{Module: "example.com/shop", From: []string{"shop.proto"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(p.left, "\n"); strings.Count(got, "no field says where an event") != 1 || !strings.Contains(got, "shop.proto:9:1: no field says where an event SaleEvent comes from") {
+		t.Errorf("it prints\n%s", got)
+	}
+}
+
 // TestGoPackageOfACopy inserts go_package into protos, or replaces it.
 func TestGoPackageOfACopy(t *testing.T) {
 	const line = `option go_package = "a.b/c;d";`
