@@ -19,24 +19,26 @@ function problem(why) {
 // history work.
 
 const letters = {
-  dead: new Letters("events", by("dead-list"), by("dead-note")),
-  rejected: new Letters("rejected", by("rejected-list"), by("rejected-note")),
+  dead: new Letters("events", by("dead-list"), by("dead-note"), by("dead-all")),
+  rejected: new Letters("rejected", by("rejected-list"), by("rejected-note"), by("rejected-all")),
 };
 
 const views = {
   events: { show() {}, every: 0 },
   charts: { show: charts.show, every: 5000 },
   consumers: { show: showConsumers, every: 2000 },
-  dead: { show: () => letters.dead.show(state.writes), every: 0 },
+  dead: { show: showDead, every: 0 },
   rejected: { show: showRejected, every: 0 },
   schemas: { show: showSchemas, every: 0 },
   send: { show: () => form.show(state.writes), every: 0 },
 };
 
-let view = "", timer = 0;
+let view = "", query = new URLSearchParams(), timer = 0;
 
-async function open(name, focus) {
-  view = Object.hasOwn(views, name) ? name : "events";
+// open shows the view that the address names, perhaps with a query: #dead?consumer=NAME.
+async function open(focus) {
+  const [name, rest] = location.hash.slice(1).split("?");
+  [view, query] = [Object.hasOwn(views, name) ? name : "events", new URLSearchParams(rest)];
   for (const section of document.querySelectorAll("main > section")) section.hidden = section.id !== "view-" + view;
   for (const link of document.querySelectorAll("nav a")) {
     if (link.dataset.view === view) link.setAttribute("aria-current", "page");
@@ -75,7 +77,7 @@ async function failed(error) {
 }
 
 addEventListener("hashchange", () => {
-  if (location.hash !== "#main") open(location.hash.slice(1), true);
+  if (location.hash !== "#main") open(true);
 });
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden) refresh();
@@ -277,14 +279,30 @@ async function showConsumers() {
       status.append(element("div", { class: "problem" }, "fails at position " + one.failing.position + " since " + moment(one.failing.since).slice(0, 19) + ", tried " + number(one.failing.tries) + " times: ", text(one.failing.reason)));
     }
     return element("tr", { role: "row" }, cell("Consumer", text(one.name), "strong"), cell("Position", number(one.position), "n"), cell("Lag", number(one.lag), one.lag ? "n strong" : "n"),
-      cell("Late by", one.oldest ? duration(Date.now() - new Date(one.oldest)) : "–"), cell("Dead letters", one.dead ? element("a", { href: "#dead" }, number(one.dead)) : "0", "n"), cell("State", status));
+      cell("Late by", one.oldest ? duration(Date.now() - new Date(one.oldest)) : "–"), cell("Dead letters", one.dead ? element("a", { href: deadOf(one.name) }, number(one.dead)) : "0", "n"), cell("State", status));
   }));
   by("consumers").hidden = log.consumers.length === 0;
   by("consumers-empty").hidden = log.consumers.length > 0;
 }
 
+const deadOf = (consumer) => "#dead?" + new URLSearchParams({ consumer });
+
+// showDead lists the dead letters of the consumer that the address names, or of all.
+function showDead() {
+  const chosen = query.get("consumer") || "";
+  const names = new Set(["", chosen, ...state.log.consumers.filter((one) => one.dead > 0).map((one) => one.name)]);
+  by("dead-consumer").replaceChildren(...[...names].map((name) => element("option", { value: name, selected: name === chosen }, name ? text(name) : "all")));
+  return letters.dead.show(state.writes, chosen);
+}
+by("dead-consumer").addEventListener("change", () => {
+  const chosen = by("dead-consumer").value;
+  history.replaceState(null, "", chosen ? deadOf(chosen) : "#dead"); // the focus stays
+  query = new URLSearchParams({ consumer: chosen });
+  refresh();
+});
+
 async function showRejected() {
-  if (state.rejected) return letters.rejected.show(state.writes);
+  if (state.rejected) return letters.rejected.show(state.writes, "rejected");
   by("rejected-note").textContent = "This server keeps no refused requests: --keep-rejected makes it do so.";
 }
 for (const name of ["dead", "rejected"]) by(name + "-again").addEventListener("click", refresh);
@@ -318,7 +336,7 @@ async function start() {
     return;
   }
   follow();
-  await open(location.hash.slice(1), false);
+  await open(false);
 }
 setInterval(() => {
   if (state && !document.hidden && view !== "consumers") showState().catch(() => connected(false));

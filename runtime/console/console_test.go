@@ -10,8 +10,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -181,9 +183,9 @@ func placed(t *testing.T) string {
 }
 
 const (
-	letters = `{"log": "events", "consumer": "billing", "all": true}`
-	local   = "127.0.0.1:0"
-	public  = "0.0.0.0:0"
+	retryAll = `{"log": "events", "consumer": "billing", "all": true}`
+	local    = "127.0.0.1:0"
+	public   = "0.0.0.0:0"
 )
 
 // TestWhoMayUseTheConsole asks by each mode, from where a browser may.
@@ -215,27 +217,27 @@ func TestWhoMayUseTheConsole(t *testing.T) {
 	}{
 		{"", local, false, []request{
 			get(200), {"GET", "", "", nil, 200}, {"GET", "console.js", "", nil, 200}, {"GET", "console.go", "", nil, 404}, {"PUT", "api/state", "", nil, 405},
-			post("retry", letters, 403), post("send", send, 403),
+			post("retry", retryAll, 403), post("send", send, 403),
 			get(200, "Sec-Fetch-Site: same-origin"), get(403, "Sec-Fetch-Site: cross-site"), get(403, "Sec-Fetch-Site: same-site"),
 			post("send", send, 403, "Sec-Fetch-Site: cross-site"), post("send", send, 403, "Origin: https://evil.example"),
 			post("send", send, 403, "Origin: null"),
 			get(200, "Host: localhost:9464"), get(200, "Host: [::1]:9464"), get(403, "Host: evil.example"), get(403, "Host: evil.example:9464"), get(403, "Host: 10.0.0.1"),
 			{"GET", "", "", []string{"Host: evil.example"}, 403}, get(403, "X-Forwarded-For: 10.0.0.1"), get(403, "Forwarded: for=10.0.0.1"),
 		}},
-		{Local, local, true, []request{get(200), post("retry", letters, 403), post("send", send, 403)}},
-		{Read, local, true, []request{get(200), post("retry", letters, 403), post("send", send, 403)}},
+		{Local, local, true, []request{get(200), post("retry", retryAll, 403), post("send", send, 403)}},
+		{Read, local, true, []request{get(200), post("retry", retryAll, 403), post("send", send, 403)}},
 		{Write, local, false, []request{
-			get(200), post("retry", letters, 200), post("send", send, 200), post("send", send, 400, "Content-Type: text/plain"),
+			get(200), post("retry", retryAll, 200), post("send", send, 200), post("send", send, 400, "Content-Type: text/plain"),
 			post("send", send, 403, "Sec-Fetch-Site: cross-site"), post("send", send, 403, "Origin: https://evil.example"), post("send", send, 403, "Origin: null"),
 		}},
 		{Local, public, true, []request{get(403), get(403, all), {"GET", "", "", nil, 403}, post("send", send, 403, all)}},
 		{Write, public, false, []request{get(403), post("send", send, 403)}},
 		{Read, public, true, []request{
 			{"GET", "", "", nil, 200}, get(401), get(401, "Authorization: Bearer wrong"), get(200, all), get(200, tails), get(403, one),
-			post("retry", letters, 403, all), post("send", send, 403, all), get(200, all, "Host: orders.example"), get(403, all, "Sec-Fetch-Site: cross-site"),
+			post("retry", retryAll, 403, all), post("send", send, 403, all), get(200, all, "Host: orders.example"), get(403, all, "Sec-Fetch-Site: cross-site"),
 		}},
 		{Write, public, true, []request{
-			get(401), post("retry", letters, 401), post("retry", letters, 403, tails), post("retry", letters, 200, all),
+			get(401), post("retry", retryAll, 401), post("retry", retryAll, 403, tails), post("retry", retryAll, 200, all),
 			post("send", send, 401), post("send", send, 403, tails), post("send", send, 200, all), post("send", send, 403, all, "Origin: https://evil.example"),
 		}},
 	} {
@@ -442,13 +444,16 @@ func TestBrowsersAreBounded(t *testing.T) {
 	}
 }
 
-// bill has a consumer give up on all events.
-func bill(t *testing.T, r *running, events int64) {
+// bill has the consumer billing give up on all events.
+func bill(t *testing.T, r *running, events int64) { giveUp(t, r, "billing", events) }
+
+// giveUp has a consumer give up on all events.
+func giveUp(t *testing.T, r *running, consumer string, events int64) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- eventlog.Consume(ctx, r.log, "billing", func(context.Context, eventlog.Record) error {
+		done <- eventlog.Consume(ctx, r.log, consumer, func(context.Context, eventlog.Record) error {
 			return eventlog.GiveUp(fmt.Errorf("the table is missing"))
 		}, eventlog.Logger(slog.New(slog.DiscardHandler)))
 	}()
@@ -457,7 +462,7 @@ func bill(t *testing.T, r *running, events int64) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(stats.Consumers) == 1 && stats.Consumers[0].Dead == events {
+		if slices.ContainsFunc(stats.Consumers, func(c eventlog.ConsumerStats) bool { return c.Name == consumer && c.Dead == events }) {
 			break
 		}
 		if time.Now().After(deadline) {
@@ -466,6 +471,41 @@ func bill(t *testing.T, r *running, events int64) {
 	}
 	stop()
 	<-done
+}
+
+// TestPagesHaveEachDeadLetterOnce turns the pages of the dead letters of all consumers, and
+// of one, as the page does.
+func TestPagesHaveEachDeadLetterOnce(t *testing.T) {
+	r := serve(t, "", local)
+	const events = mostLetters + 3
+	for range events {
+		r.add(t)
+	}
+	for _, name := range []string{"mail", "billing"} {
+		giveUp(t, r, name, events)
+	}
+	for consumer, want := range map[string]int{"": 2 * events, "billing": events, "nobody": 0} {
+		found, pages, after := map[string]int{}, 0, url.Values{}
+		for more := true; more; pages++ {
+			page := decoded[letters](t, r, "api/dead?log=events&consumer="+consumer+"&"+after.Encode())
+			for _, one := range page.Letters {
+				found[fmt.Sprint(one.Consumer, one.Position)]++
+				after.Set("from", one.Consumer)
+				after.Set("after", fmt.Sprint(one.Position))
+			}
+			if more = page.More; len(page.Letters) > mostLetters || more && len(page.Letters) < mostLetters {
+				t.Errorf("page %d of consumer %q has %d letters", pages, consumer, len(page.Letters))
+			}
+		}
+		for at, times := range found {
+			if times != 1 {
+				t.Errorf("the pages of consumer %q have %s %d times", consumer, at, times)
+			}
+		}
+		if len(found) != want {
+			t.Errorf("the pages of consumer %q have %d letters, want %d", consumer, len(found), want)
+		}
+	}
 }
 
 func TestWhatTheConsoleShows(t *testing.T) {
@@ -487,18 +527,14 @@ func TestWhatTheConsoleShows(t *testing.T) {
 			t.Errorf("%q: %d %s, want %d", query, code, text, want)
 		}
 	}
-	type page struct {
-		Letters []letter
-		More    bool
-	}
-	dead := decoded[page](t, r, "api/dead?log=events&consumer=billing&after=1")
+	dead := decoded[letters](t, r, "api/dead?log=events&from=billing&after=1")
 	if len(dead.Letters) != 1 || dead.More || dead.Letters[0].Position != 2 || dead.Letters[0].Reason != "the table is missing" || dead.Letters[0].Retrying {
 		t.Errorf("the dead letters are %+v", dead)
 	}
 	if code, text := r.ask(t, "POST", "api/retry", `{"log": "events", "consumer": "billing", "positions": [2]}`); code != 200 || text != `{"retried":1}` {
 		t.Errorf("to retry: %d %s", code, text)
 	}
-	if dead = decoded[page](t, r, "api/dead?log=events&after=1"); !dead.Letters[0].Retrying {
+	if dead = decoded[letters](t, r, "api/dead?log=events&from=billing&after=1"); !dead.Letters[0].Retrying {
 		t.Errorf("after that: %+v", dead)
 	}
 	for _, body := range []string{`{"log": "events", "consumer": "billing"}`, `{"log": "events", "consumer": "billing", "all": true, "positions": [1]}`,

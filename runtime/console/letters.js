@@ -30,19 +30,34 @@ function original(letter, isRejected) {
 }
 
 export class Letters {
-  constructor(log, into, note) {
-    Object.assign(this, { log, into, note, generation: 0 });
+  constructor(log, into, note, all) {
+    Object.assign(this, { log, into, note, all, generation: 0 });
+    all.addEventListener("click", () => this.retryAll());
   }
 
-  // show lists the letters from the first.
-  async show(writes) {
-    this.writes = writes;
+  // show lists the letters of a consumer from the first, "" for those of all.
+  async show(writes, consumer) {
+    Object.assign(this, { writes, consumer });
     const generation = ++this.generation;
-    const answer = await get("dead?log=" + this.log);
+    const answer = await this.page();
     if (generation !== this.generation) return;
     this.into.replaceChildren();
     this.count = 0;
     this.add(answer);
+    this.all.hidden = !writes || !consumer || this.count === 0;
+  }
+
+  // page returns the letters after one, those of the first page by default.
+  page(after = {}) {
+    return get("dead?" + new URLSearchParams({ log: this.log, consumer: this.consumer, ...after }));
+  }
+
+  async retryAll() {
+    const { consumer } = this;
+    const done = await this.attempt(() => post("retry", { log: this.log, consumer, all: true }));
+    if (!done || this.consumer !== consumer) return;
+    await this.attempt(() => this.show(this.writes, consumer));
+    this.note.textContent = number(done.retried) + (done.retried === 1 ? " is" : " are") + " tried again.";
   }
 
   // add appends a page of letters.
@@ -51,9 +66,9 @@ export class Letters {
     this.count += letters.length;
     this.note.textContent = this.count === 0 ? (this.log === "rejected" ? "No request is kept." : "No consumer has given up on an event.") : number(this.count) + (more ? " shown, and there are more" : "");
     if (!more) return;
-    const last = letters[letters.length - 1].position;
+    const last = letters[letters.length - 1];
     const next = element("button", { type: "button", onclick: async () => {
-      const answer = await this.attempt(() => get("dead?log=" + this.log + "&after=" + last));
+      const answer = await this.attempt(() => this.page({ from: last.consumer, after: last.position }));
       if (!answer) return;
       const before = next.previousElementSibling;
       next.remove();

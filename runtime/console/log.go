@@ -250,37 +250,76 @@ func (p *page) logOf(name string) (eventlog.Log, error) {
 	}
 }
 
-// dead answers with dead letters: the first ones after a position.
+// dead answers with dead letters: those of a consumer, or of all by their names. They come
+// after the last one of the page before: at a position, of the consumer that is from.
 func (p *page) dead(r *http.Request) (any, error) {
 	log, err := p.logOf(r.FormValue("log"))
 	if err != nil {
 		return nil, err
 	}
-	after, _ := strconv.ParseInt(r.FormValue("after"), 10, 64)
-	answer := struct {
-		Letters []letter `json:"letters"`
-		More    bool     `json:"more"`
-	}{Letters: []letter{}}
-	bytes := 0
-	for one, err := range log.Dead(r.Context(), r.FormValue("consumer")) {
-		if err != nil {
+	names := []string{r.FormValue("consumer")}
+	if names[0] == "" {
+		// An engine promises an order of those of one consumer only.
+		if names, err = withDead(r.Context(), log); err != nil {
 			return nil, err
 		}
-		if one.Position <= eventlog.Position(after) {
+	}
+	after, _ := strconv.ParseInt(r.FormValue("after"), 10, 64)
+	answer := letters{Letters: []letter{}}
+	for _, name := range names {
+		switch from := r.FormValue("from"); {
+		case name < from:
+			continue
+		case name > from:
+			after = 0
+		}
+		if err := answer.add(r.Context(), log, name, eventlog.Position(after)); err != nil || answer.More {
+			return answer, err
+		}
+	}
+	return answer, nil
+}
+
+// withDead returns the names of the consumers that have dead letters, in their order.
+func withDead(ctx context.Context, log eventlog.Log) (names []string, err error) {
+	stats, err := log.Stats(ctx)
+	for _, one := range stats.Consumers {
+		if one.Dead > 0 {
+			names = append(names, one.Name)
+		}
+	}
+	slices.Sort(names)
+	return names, err
+}
+
+// letters are a page of dead letters.
+type letters struct {
+	Letters []letter `json:"letters"`
+	More    bool     `json:"more"`
+	bytes   int      // of their messages
+}
+
+// add adds the dead letters of a consumer after a position, as far as the page has room.
+func (l *letters) add(ctx context.Context, log eventlog.Log, consumer string, after eventlog.Position) error {
+	for one, err := range log.Dead(ctx, consumer) {
+		if err != nil {
+			return err
+		}
+		if one.Position <= after {
 			continue
 		}
-		if len(answer.Letters) == mostLetters || bytes > mostLettersData {
-			// Those of one position, which are of several consumers, are on one page.
-			if answer.Letters[len(answer.Letters)-1].Position != one.Position {
-				answer.More = true
-				break
+		if n := len(l.Letters); n >= mostLetters || l.bytes > mostLettersData {
+			// Those that a consumer has of one position are on one page.
+			if last := l.Letters[n-1]; last.Consumer != consumer || last.Position != one.Position {
+				l.More = true
+				return nil
 			}
 		}
 		shown := show(&one.Record)
-		bytes += len(shown.Data)
-		answer.Letters = append(answer.Letters, letter{shown, one.Consumer, one.Tries, one.Reason, one.GaveUp, one.Retrying})
+		l.bytes += len(shown.Data)
+		l.Letters = append(l.Letters, letter{shown, one.Consumer, one.Tries, one.Reason, one.GaveUp, one.Retrying})
 	}
-	return answer, nil
+	return nil
 }
 
 // retry has dead letters tried again.
