@@ -553,6 +553,48 @@ func TestWhatTheConsoleShows(t *testing.T) {
 	}
 }
 
+// TestRefusedRequestsAreShown looks at one that is decoded, one that has more than is shown,
+// and one that can't be decoded.
+func TestRefusedRequestsAreShown(t *testing.T) {
+	r := serve(t, "", local)
+	short, long := sample(), sample()
+	short.Note = "much too long"
+	long.Note = strings.Repeat("x", 2*mostData)
+	for _, wrong := range []*rulesv1.OrderEvent{short, long} {
+		if _, err := r.client.Place(metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer secret"), wrong); status.Code(err) != codes.InvalidArgument {
+			t.Fatal(err)
+		}
+	}
+	var text string
+	for deadline := time.Now().Add(testTimeout); ; time.Sleep(5 * time.Millisecond) { // they are kept after the answer
+		if _, text = r.ask(t, "GET", "api/dead?log=rejected&consumer=rejected", ""); strings.Count(text, `"rpc"`) == 2 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("they are not kept: %s", text)
+		}
+	}
+	var all letters
+	if err := json.Unmarshal([]byte(text), &all); err != nil {
+		t.Fatal(err)
+	}
+	for _, one := range all.Letters {
+		got := *one.Refused
+		if got.RPC != "rules.v1.Orders/Place" || got.Code != "InvalidArgument" || got.Type != "rules.v1.OrderEvent" || got.Address == "" {
+			t.Errorf("it is shown as %+v", got)
+		}
+	}
+	if got := all.Letters[0].Refused; got.Base64 || got.Cut || !strings.Contains(got.Request, "\"note\": \"much too long\"") {
+		t.Errorf("the short one is shown as %+v", got)
+	}
+	if got := all.Letters[1].Refused; !got.Base64 || !got.Cut || len(got.Request) != mostData {
+		t.Errorf("of the long one %d bytes are shown, in base64: %t, cut: %t", len(got.Request), got.Base64, got.Cut)
+	}
+	if strings.Contains(text, "secret") {
+		t.Error("a header with a key is shown")
+	}
+}
+
 // TestFormsSend sends what the forms have at first, and what the rules refuse.
 func TestFormsSend(t *testing.T) {
 	var from string

@@ -1,32 +1,17 @@
 // Dead letters of consumers, and requests that the server refused: why, and once more.
 import { element, fields, get, message, moment, number, post, text } from "./view.js";
 
-// requestOf returns what is kept of a refused request, if the event is one.
-function requestOf(letter) {
-  try {
-    const kept = JSON.parse(letter.data);
-    return kept.rpc ? kept : null;
-  } catch {
-    return null;
-  }
-}
-
 // original shows what was to be handled.
-function original(letter, isRejected) {
-  const kept = isRejected && requestOf(letter);
-  if (!kept) {
+function original(letter) {
+  const { refused } = letter;
+  if (!refused) {
     return [fields([["Id", letter.id], ["Source", letter.source], ["Type", letter.type], ["Subject", letter.subject], ["Time", moment(letter.time)],
       ["Recorded", moment(letter.recorded)], ["Schema", letter.schema], ["Version", letter.version], ["Trace", letter.traceparent]]), message(letter)];
   }
-  let request = kept.request || "";
-  if (kept.decoded) {
-    try {
-      request = JSON.stringify(JSON.parse(kept.decoded), null, 2);
-    } catch { /* it is shown in base64 */ }
-  }
-  return [fields([["RPC", kept.rpc], ["Code", kept.code], ["Message type", kept.type || ""], ["Event id", kept.event_id || ""], ["API key", kept.key || ""], ["Address", kept.address || ""], ["Recorded", moment(letter.recorded)]]),
-    kept.decoded ? "" : element("p", { class: "note" }, "The request could not be decoded. These are its bytes in base64."),
-    element("pre", { class: "data", tabindex: "0", role: "group", "aria-label": "Request" }, text(request, true))];
+  return [fields([["RPC", refused.rpc], ["Code", refused.code], ["Message type", refused.type], ["Event id", refused.event_id], ["API key", refused.key], ["Address", refused.address], ["Recorded", moment(letter.recorded)]]),
+    refused.base64 ? element("p", { class: "note" }, "The request could not be decoded, or has more than 64 KB. These are its bytes in base64.") : "",
+    element("pre", { class: "data", tabindex: "0", role: "group", "aria-label": "Request" }, text(refused.request, true)),
+    refused.cut ? element("p", { class: "note" }, "This is the beginning only.") : ""];
 }
 
 export class Letters {
@@ -105,6 +90,6 @@ export class Letters {
       element("div", { class: "letter-body" },
         element("div", { class: "actions" }, retry, state, this.writes ? "" : element("span", { class: "note" }, "This console changes nothing without --console write.")),
         fields([["Reason", letter.reason], ["Tries", number(letter.tries)], ["Gave up", moment(letter.gave_up)], ["Position", String(letter.position)]]),
-        element("h3", {}, rejected ? "Request" : "Event"), ...original(letter, rejected)));
+        element("h3", {}, rejected ? "Request" : "Event"), ...original(letter)));
   }
 }

@@ -19,6 +19,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 )
@@ -185,9 +187,7 @@ func show(record *eventlog.Record) shown {
 		s.Problem = strings.TrimLeft(strings.TrimPrefix(err.Error(), "proto:"), " \u00a0")
 		text = base64.StdEncoding.EncodeToString(record.Data)
 	}
-	if s.Data = text; len(text) > mostData {
-		s.Data, s.Cut = strings.ToValidUTF8(text[:mostData], ""), true
-	}
+	s.Data, s.Cut = cut(text)
 	return s
 }
 
@@ -229,11 +229,51 @@ func (p *page) event(r *http.Request) (any, error) {
 // letter is a dead letter.
 type letter struct {
 	shown
+	Refused  *refused  `json:"refused,omitempty"` // if it is a request that the server refused
 	Consumer string    `json:"consumer"`
 	Tries    int       `json:"tries"`
 	Reason   string    `json:"reason"`
 	GaveUp   time.Time `json:"gave_up"`
 	Retrying bool      `json:"retrying"`
+}
+
+// refused is a request that the server refused, as package rejected keeps it.
+type refused struct {
+	RPC     string `json:"rpc"`
+	Code    string `json:"code"`
+	Type    string `json:"type"`
+	EventID string `json:"event_id"`
+	Key     string `json:"key"` // the name of an API key
+	Address string `json:"address"`
+	Request string `json:"request"` // JSON, or base64 if that is not kept
+	Base64  bool   `json:"base64"`
+	Cut     bool   `json:"cut,omitempty"` // whether Request is its beginning only
+}
+
+// refusedOf returns the refused request that a record is, nil if it is something else.
+func refusedOf(record *eventlog.Record) *refused {
+	kept := new(structpb.Struct)
+	if record.Schema != string(kept.ProtoReflect().Descriptor().FullName()) || proto.Unmarshal(record.Data, kept) != nil || kept.Fields["rpc"].GetStringValue() == "" {
+		return nil
+	}
+	get := func(name string) string { return kept.Fields[name].GetStringValue() }
+	r := &refused{RPC: get("rpc"), Code: get("code"), Type: get("type"), EventID: get("event_id"), Key: get("key"), Address: get("address")}
+	var laidOut bytes.Buffer
+	if err := json.Indent(&laidOut, []byte(get("decoded")), "", "  "); err == nil {
+		r.Request = laidOut.String()
+	} else {
+		r.Request, r.Base64 = get("request"), true
+	}
+	r.Request, r.Cut = cut(r.Request)
+	return r
+}
+
+// cut returns the beginning of a text that is shown, and whether there is more.
+func cut(text string) (string, bool) {
+	if len(text) <= mostData {
+		return text, false
+	}
+	return strings.ToValidUTF8(text[:mostData], ""), true
 }
 
 // logOf returns the log that a request names: that of events, or that of refused requests.
@@ -315,9 +355,14 @@ func (l *letters) add(ctx context.Context, log eventlog.Log, consumer string, af
 				return nil
 			}
 		}
-		shown := show(&one.Record)
-		l.bytes += len(shown.Data)
-		l.Letters = append(l.Letters, letter{shown, one.Consumer, one.Tries, one.Reason, one.GaveUp, one.Retrying})
+		next := letter{Consumer: one.Consumer, Tries: one.Tries, Reason: one.Reason, GaveUp: one.GaveUp, Retrying: one.Retrying}
+		if next.Refused = refusedOf(&one.Record); next.Refused != nil {
+			l.bytes += len(next.Refused.Request)
+			one.Data = nil // it is in the request
+		}
+		next.shown = show(&one.Record)
+		l.bytes += len(next.Data)
+		l.Letters = append(l.Letters, next)
 	}
 	return nil
 }
