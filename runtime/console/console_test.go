@@ -25,6 +25,7 @@ import (
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/guard"
@@ -634,6 +635,38 @@ func TestFormsSend(t *testing.T) {
 	} {
 		if code, text := send(body); code != 400 || !strings.Contains(text, want) {
 			t.Errorf("%s: %d %s, want %s", body, code, text, want)
+		}
+	}
+}
+
+// TestSamplesOfFormsAreMessages makes requests of samples as the page does, also where only
+// one of several fields may have a value.
+func TestSamplesOfFormsAreMessages(t *testing.T) {
+	var request func(fields []field) map[string]any
+	request = func(fields []field) map[string]any {
+		all := map[string]any{}
+		for _, f := range fields {
+			switch {
+			case f.Input == "message":
+				if inner := request(f.Fields); len(inner) > 0 {
+					all[f.Name] = inner
+				}
+			case f.Sample == nil:
+			case f.Input == "json":
+				all[f.Name] = json.RawMessage(f.Sample.(string))
+			default:
+				all[f.Name] = fmt.Sprint(f.Sample)
+			}
+		}
+		return all
+	}
+	for _, message := range []proto.Message{&rulesv1.Wholes{}, &rulesv1.OrderEvent{}} {
+		text, err := json.Marshal(request(fieldsOf(message.ProtoReflect().Descriptor(), server.Fields{}, "", formDepth)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := protojson.Unmarshal(text, message); err != nil || proto.Size(message) == 0 {
+			t.Errorf("%s: %v", text, err)
 		}
 	}
 }

@@ -39,7 +39,7 @@ export class Letters {
 
   async retryAll() {
     const { consumer } = this;
-    const done = await this.attempt(() => post("retry", { log: this.log, consumer, all: true }));
+    const done = await this.attempt(() => post("retry", JSON.stringify({ log: this.log, consumer, all: true })));
     if (!done || this.consumer !== consumer) return;
     await this.attempt(() => this.show(this.writes, consumer));
     this.note.textContent = number(done.retried) + (done.retried === 1 ? " is" : " are") + " tried again.";
@@ -76,7 +76,7 @@ export class Letters {
     const state = element("span", { class: "state" }, letter.retrying ? "waits to be tried again" : "");
     const retry = element("button", { type: "button", disabled: !this.writes || letter.retrying, onclick: async () => {
       if (retry.getAttribute("aria-disabled") === "true") return;
-      const done = await this.attempt(() => post("retry", { log: this.log, consumer: letter.consumer, positions: [letter.position] }));
+      const done = await this.attempt(() => post("retry", JSON.stringify({ log: this.log, consumer: letter.consumer, positions: [letter.position] })));
       if (!done) return;
       retry.setAttribute("aria-disabled", "true");
       state.textContent = done.retried ? "waits to be tried again" : "it is no longer there";

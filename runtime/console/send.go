@@ -75,9 +75,20 @@ func fieldsOf(message protoreflect.MessageDescriptor, roles server.Fields, path 
 		default:
 			f.input(fd, roles, at)
 		}
+		if oneof := fd.ContainingOneof(); oneof != nil && oneof.Fields().Get(0) != fd {
+			f.empty()
+		}
 		all = append(all, f)
 	}
 	return all
+}
+
+// empty leaves out the samples of a field: a oneof has one value at most.
+func (f *field) empty() {
+	f.Sample = nil
+	for i := range f.Fields {
+		f.Fields[i].empty()
+	}
 }
 
 // inner returns the roles within a holder.
