@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -138,7 +139,17 @@ func (p *page) reads(answer func(*http.Request) (any, error)) http.Handler {
 			fail(w, err)
 			return
 		}
-		reply(w, r, answer)
+		reply(w, r, func(r *http.Request) (any, error) {
+			done, err := p.work.begin()
+			if err != nil {
+				return nil, err
+			}
+			defer done()
+			ctx, cancel := context.WithCancel(r.Context())
+			defer cancel()
+			defer context.AfterFunc(p.work.ctx, cancel)()
+			return answer(r.WithContext(ctx))
+		})
 	})
 }
 
@@ -163,13 +174,20 @@ func (p *page) changes(answer func(*http.Request, []byte) (any, error)) http.Han
 			fail(w, status.Errorf(codes.InvalidArgument, "the request has more than %d bytes, or was cut off", mostRequestBytes))
 			return
 		}
+		done, err := p.work.begin()
+		if err != nil {
+			fail(w, err)
+			return
+		}
+		defer done() // once the answer is on its way
 		reply(w, r, func(r *http.Request) (any, error) { return answer(r, body) })
+		_ = http.NewResponseController(w).Flush()
 	})
 }
 
 // reply writes an answer as JSON.
 func reply(w http.ResponseWriter, r *http.Request, answer func(*http.Request) (any, error)) {
-	ctx, cancel := contextWithin(r.Context())
+	ctx, cancel := context.WithTimeout(r.Context(), answerTimeout)
 	defer cancel()
 	value, err := answer(r.WithContext(ctx))
 	if err != nil {

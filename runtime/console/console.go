@@ -8,6 +8,7 @@
 package console
 
 import (
+	"context"
 	"embed"
 	"flag"
 	"fmt"
@@ -75,10 +76,15 @@ func (c *Config) Option(rejected func() eventlog.Log) server.Option {
 	case !slices.Contains(modes, c.Mode):
 		return server.Invalid(fmt.Errorf("--console %s: want one of %s", c.Mode, strings.Join(modes, ", ")))
 	}
-	p := &page{mode: c.Mode, counters: &c.counters, rejected: rejected, hub: hub{log: c.log}, figures: figures{log: c.log}, schemas: schemaUses{log: c.log}}
+	work := newWork()
+	p := &page{mode: c.Mode, counters: &c.counters, rejected: rejected, work: work, hub: hub{log: c.log, work: work}, figures: figures{log: c.log}, schemas: schemaUses{log: c.log}}
 	return server.Options(
 		server.Observers(server.Observer{RPC: c.counters.ofRPC, Listening: p.listening}),
-		server.Alongside("the charts of the console", c.counters.record),
+		server.Alongside("the console", func(ctx context.Context) error {
+			c.counters.record(ctx)
+			work.finish()
+			return nil
+		}),
 		server.Page(Path, p.routes()),
 	)
 }
@@ -90,6 +96,7 @@ type page struct {
 	reach    atomic.Pointer[reach]
 	counters *counters
 	rejected func() eventlog.Log
+	work     *work
 	hub      hub
 	figures  figures
 	schemas  schemaUses
@@ -102,8 +109,8 @@ func (p *page) listening(s *server.Server) {
 		return // there is no port for it
 	}
 	r := reachOf(addr, p.mode, s.KnowsCallers())
-	p.reach.Store(&r)
 	p.server.Store(s)
+	p.reach.Store(&r)
 	switch {
 	case r.closed != "":
 		s.Log().Warn("the console is not served: "+r.closed, "addr", addr)

@@ -45,9 +45,13 @@ const testTimeout = 20 * time.Second
 type orders struct {
 	rulesv1.UnimplementedOrdersServer
 	events *rulesv1events.Log
+	before func() // storing one; nil for nothing
 }
 
 func (o orders) Place(ctx context.Context, event *rulesv1.OrderEvent) (*rulesv1.Placed, error) {
+	if o.before != nil {
+		o.before()
+	}
 	_, err := o.events.AppendOrderEvent(ctx, event)
 	return &rulesv1.Placed{}, err
 }
@@ -74,6 +78,9 @@ type running struct {
 	server *server.Server
 	base   string // URL of the console, as 127.0.0.1
 	client rulesv1.OrdersClient
+	before func()        // an RPC stores an event
+	stop   func()        // the server
+	ended  chan struct{} // closed when it has
 }
 
 // serve runs a server with a log in memory until the test ends.
@@ -84,24 +91,27 @@ func serve(t *testing.T, mode, opsAddr string, options ...server.Option) *runnin
 
 func serveLog(t *testing.T, log eventlog.Log, mode, opsAddr string, options ...server.Option) *running {
 	t.Helper()
-	r := &running{config: &Config{Mode: mode}}
+	r := &running{config: &Config{Mode: mode}, before: func() {}, ended: make(chan struct{})}
 	r.log = r.config.Log(log)
 	refused := rejected.Config{URL: "sqlite:" + filepath.Join(t.TempDir(), "rejected.db")}
 	port := ops.Config{Addr: opsAddr}
 	config := server.Defaults("test")
 	config.Addr, config.LogLevel = "127.0.0.1:0", slog.LevelError
-	s, err := server.Listen(config, append(options, rulesv1server.Orders(orders{events: rulesv1events.New(r.log)}), port.Option(), refused.Option(t.Context()), r.config.Option(refused.Log))...)
+	s, err := server.Listen(config, append(options, rulesv1server.Orders(orders{events: rulesv1events.New(r.log), before: func() { r.before() }}), port.Option(), refused.Option(t.Context()), r.config.Option(refused.Log))...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- s.Serve(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
+	r.stop = stop
+	go func() {
+		defer close(r.ended)
+		if err := s.Serve(ctx); err != nil {
 			t.Error(err)
 		}
+	}()
+	t.Cleanup(func() {
+		stop()
+		<-r.ended
 	})
 	_, at, err := net.SplitHostPort(s.PortAddr("ops-addr"))
 	if err != nil {
@@ -381,7 +391,7 @@ func TestEventsArriveByFilter(t *testing.T) {
 // A browser that takes nothing gets the latest events later, and how many were left out.
 func TestWhatASlowBrowserMissesIsCounted(t *testing.T) {
 	r := serve(t, "", local)
-	h := hub{log: r.log}
+	h := hub{log: r.log, work: newWork()}
 	w, err := h.add(filter{})
 	if err != nil {
 		t.Fatal(err)
@@ -428,7 +438,7 @@ func TestWhatASlowBrowserMissesIsCounted(t *testing.T) {
 }
 
 func TestBrowsersAreBounded(t *testing.T) {
-	h := hub{log: servertest.Log(t)}
+	h := hub{log: servertest.Log(t), work: newWork()}
 	var all []*watcher
 	for range mostWatchers {
 		w, err := h.add(filter{})
@@ -442,6 +452,48 @@ func TestBrowsersAreBounded(t *testing.T) {
 	}
 	for _, w := range all {
 		h.remove(w)
+	}
+}
+
+// TestTheServerWaitsForWhatTheConsoleDoes stops the server while the form is being handled,
+// and while a browser watches, which does not keep it.
+func TestTheServerWaitsForWhatTheConsoleDoes(t *testing.T) {
+	r := serve(t, Write, local)
+	began, early := make(chan struct{}), false
+	r.before = func() {
+		close(began)
+		for _, leaving := r.server.Readiness(); !leaving; _, leaving = r.server.Readiness() {
+			time.Sleep(time.Millisecond)
+		}
+		select {
+		case <-r.ended:
+			early = true
+		case <-time.After(200 * time.Millisecond): // for a server that does not wait
+		}
+	}
+	next := r.follow(t, "")
+	next()
+	type answer struct {
+		code int
+		text string
+	}
+	sent := make(chan answer, 1)
+	go func() {
+		defer close(sent) // also if there is no answer
+		code, text := r.ask(t, "POST", "api/send", placed(t))
+		sent <- answer{code, text}
+	}()
+	<-began
+	r.stop()
+	if got := <-sent; got.code != 200 {
+		t.Errorf("the form is answered with %d %s", got.code, got.text)
+	}
+	<-r.ended
+	if early {
+		t.Error("the server has ended before the call of the form")
+	}
+	if stats, err := r.log.Stats(t.Context()); err != nil || stats.Events != 1 {
+		t.Errorf("the log has %d events (%v), want 1", stats.Events, err)
 	}
 }
 
@@ -669,6 +721,49 @@ func TestSamplesOfFormsAreMessages(t *testing.T) {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
+}
+
+// TestFormsKeepToTheLimits sends a request that is larger than the server takes.
+func TestFormsKeepToTheLimits(t *testing.T) {
+	r := serve(t, Write, local)
+	body := strings.Replace(placed(t), "{", `{"padding": "`+strings.Repeat("x", 1000)+`", `, 1)
+	if code, text := r.ask(t, "POST", "api/send", body); code != 200 {
+		t.Fatalf("%d %s", code, text)
+	}
+	body = `{"method": "/rules.v1.Orders/Place", "request": {` + strings.Repeat(" ", r.server.Config().MaxMessageBytes) + `}}`
+	if code, text := r.ask(t, "POST", "api/send", body); code != 429 || !strings.Contains(text, "--max-message-bytes") {
+		t.Errorf("%d %s", code, text)
+	}
+}
+
+// A browser that leaves while it waits for figures must not have others get its error.
+func TestWhoLeavesSpoilsNoFigures(t *testing.T) {
+	f := figures{log: servertest.Log(t)}
+	left, leave := context.WithCancel(t.Context())
+	leave()
+	if _, err := f.get(left); err == nil {
+		t.Error("one that has left gets figures")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	f.log = leaving{servertest.Log(t), cancel}
+	if _, err := f.get(ctx); err == nil {
+		t.Error("one that leaves meanwhile gets figures")
+	}
+	f.log = f.log.(leaving).Log
+	if _, err := f.get(t.Context()); err != nil {
+		t.Errorf("the next one gets %v", err)
+	}
+}
+
+// leaving is a log whose caller leaves while it asks for figures.
+type leaving struct {
+	eventlog.Log
+	leave func()
+}
+
+func (l leaving) Stats(ctx context.Context) (eventlog.Stats, error) {
+	l.leave()
+	return eventlog.Stats{}, ctx.Err()
 }
 
 // TestCharts counts calls and appends, and forgets what is older than an hour.

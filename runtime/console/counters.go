@@ -98,13 +98,13 @@ func (c *counters) ofLog() eventlog.Observer {
 }
 
 // record adds a point for each step, until ctx ends.
-func (c *counters) record(ctx context.Context) error {
+func (c *counters) record(ctx context.Context) {
 	tick := time.NewTicker(step)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case now := <-tick.C:
 			c.add(now)
 		}

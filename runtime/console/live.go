@@ -84,7 +84,8 @@ type arrival struct {
 
 // hub reads the log once for all browsers, and only while there are some.
 type hub struct {
-	log eventlog.Log
+	log  eventlog.Log
+	work *work
 
 	mu       sync.Mutex
 	watchers map[*watcher]bool
@@ -113,12 +114,25 @@ type frame struct {
 	Mode string `json:"mode,omitempty"` // in the first frame
 }
 
-// add adds a browser, and begins to read for the first. It fails if there are many.
+// add adds a browser, and begins to read for the first. It fails if there are many, or if
+// the server drains.
 func (h *hub) add(f filter) (*watcher, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.watchers) >= mostWatchers {
 		return nil, status.Errorf(codes.ResourceExhausted, "%d browsers watch this server already", mostWatchers)
+	}
+	if h.stop == nil {
+		done, err := h.work.begin()
+		if err != nil {
+			return nil, err
+		}
+		var ctx context.Context
+		ctx, h.stop = context.WithCancel(h.work.ctx)
+		go func() {
+			defer done()
+			h.read(ctx)
+		}()
 	}
 	w := &watcher{filter: f, most: firstRows}
 	for i := range h.recent {
@@ -131,11 +145,6 @@ func (h *hub) add(f filter) (*watcher, error) {
 		h.watchers = map[*watcher]bool{}
 	}
 	h.watchers[w] = true
-	if h.stop == nil {
-		var ctx context.Context
-		ctx, h.stop = context.WithCancel(context.Background())
-		go h.read(ctx)
-	}
 	return w, nil
 }
 
@@ -315,6 +324,8 @@ func (p *page) live(w http.ResponseWriter, r *http.Request) {
 	for err := send(first); err == nil; {
 		select {
 		case <-r.Context().Done():
+			return
+		case <-p.work.ctx.Done():
 			return
 		case <-tick.C:
 		}

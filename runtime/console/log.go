@@ -37,10 +37,6 @@ const (
 	figuresFor = time.Second
 )
 
-func contextWithin(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, answerTimeout)
-}
-
 // from returns where to read what comes after a position. What was deleted before is nothing
 // that the server's log should warn of: somebody only looks.
 func from(after eventlog.Position) eventlog.From {
@@ -60,11 +56,17 @@ type figures struct {
 func (f *figures) get(ctx context.Context) (eventlog.Stats, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if time.Since(f.asked) >= figuresFor {
-		f.stats, f.err = f.log.Stats(ctx)
-		f.asked = time.Now()
+	if err := ctx.Err(); err != nil {
+		return eventlog.Stats{}, err // it has waited for others
 	}
-	return f.stats, f.err
+	if time.Since(f.asked) < figuresFor {
+		return f.stats, f.err
+	}
+	stats, err := f.log.Stats(ctx)
+	if ctx.Err() == nil { // else it is the error of a browser that has left, not of others
+		f.stats, f.err, f.asked = stats, err, time.Now()
+	}
+	return stats, err
 }
 
 // state is what the page shows of the server and the log.

@@ -126,6 +126,9 @@ func (i *invoked) RecvMsg(into any) error {
 		return status.Error(codes.Unimplemented, "the request is not a message of protobuf")
 	}
 	i.given = true
+	if len(i.request) > i.call.call.limits.config.MaxMessageBytes {
+		return i.call.TooLong()
+	}
 	if err := i.call.Holds(int64(len(i.request)), false); err != nil {
 		return err
 	}
