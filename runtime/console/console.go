@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
@@ -77,7 +78,7 @@ func (c *Config) Option(rejected func() eventlog.Log) server.Option {
 		return server.Invalid(fmt.Errorf("--console %s: want one of %s", c.Mode, strings.Join(modes, ", ")))
 	}
 	work := newWork()
-	p := &page{mode: c.Mode, counters: &c.counters, rejected: rejected, work: work, hub: hub{log: c.log, work: work}, figures: figures{log: c.log}, schemas: schemaUses{log: c.log}}
+	p := &page{mode: c.Mode, started: time.Now().UnixMicro(), counters: &c.counters, rejected: rejected, work: work, hub: hub{log: c.log, work: work}, figures: figures{log: c.log}, schemas: schemaUses{log: c.log}}
 	return server.Options(
 		server.Observers(server.Observer{RPC: c.counters.ofRPC, Listening: p.listening}),
 		server.Alongside("the console", func(ctx context.Context) error {
@@ -92,6 +93,7 @@ func (c *Config) Option(rejected func() eventlog.Log) server.Option {
 // page is the console of a server.
 type page struct {
 	mode     string
+	started  int64                         // which process this is
 	server   atomic.Pointer[server.Server] // nil until it listens
 	reach    atomic.Pointer[reach]
 	counters *counters
@@ -112,6 +114,8 @@ func (p *page) listening(s *server.Server) {
 	p.server.Store(s)
 	p.reach.Store(&r)
 	switch {
+	case r.closed != "" && p.mode == Local: // which nobody has asked for
+		s.Log().Info("the console is not served: "+r.closed, "addr", addr)
 	case r.closed != "":
 		s.Log().Warn("the console is not served: "+r.closed, "addr", addr)
 	case !r.local:

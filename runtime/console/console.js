@@ -77,9 +77,13 @@ async function failed(error) {
 }
 
 addEventListener("hashchange", () => {
-  if (location.hash !== "#main") open(true);
+  if (location.hash === "#main") return;
+  by("event").close(); // somebody has gone back from it
+  open(true);
 });
 document.addEventListener("visibilitychange", () => {
+  if (!state) return;
+  follow();
   if (!document.hidden) refresh();
 });
 
@@ -107,8 +111,10 @@ by("login").addEventListener("cancel", (event) => event.preventDefault()); // th
 
 // Events as they arrive.
 
-let paused = false, stream = null, waiting = [], left = 0, opened = null;
-const arrivals = []; // of the last seconds: time and how many
+let paused = false, stream = null, waiting = [], left = 0, opened = 0;
+let server = 0, last = 0; // which process sent rows, and the position of the last one
+let again = false, missed = false; // the stream is another one; the list may lack events between two
+const arrivals = []; // of the last seconds: when frames came, by this machine's clock, and how many events they say
 const rows = document.querySelector("#events tbody");
 
 // held reports whether the list must not move: it was paused, or the focus is in it, or a
@@ -120,6 +126,10 @@ rows.addEventListener("pointerleave", () => { moved = 0; });
 
 async function follow() {
   stream?.abort();
+  if (document.hidden) { // browsers have few connections to a server, for all their pages together
+    stream = null;
+    return;
+  }
   const mine = stream = new AbortController();
   const wanted = new URLSearchParams(new FormData(by("filter")));
   while (stream === mine) {
@@ -166,10 +176,21 @@ function connected(is) {
 function frame(f) {
   connected(true);
   if (view === "events") problem(f.why ? "The log can't be read: " + f.why : "");
-  arrivals.push([f.now, f.seen]);
-  while (arrivals.length && arrivals[0][0] < f.now - 5000) arrivals.shift();
+  if (f.server && server !== f.server) { // another process: perhaps with another log
+    if (server) clear();
+    server = f.server;
+  }
+  if (f.server) again = last > 0;
+  if (again && f.rows.length) {
+    missed ||= f.rows[0].position > last + 1;
+    again = false;
+  }
+  arrivals.push([performance.now(), f.seen]);
+  while (arrivals[0][0] < performance.now() - 5000) arrivals.shift();
   left += f.left;
-  waiting.push(...f.rows);
+  const fresh = f.rows.filter((row) => row.position > last); // a new stream begins with those that the one before had
+  if (fresh.length) last = fresh[fresh.length - 1].position;
+  waiting.push(...fresh);
   if (waiting.length > mostRows) {
     left += waiting.length - mostRows;
     waiting = waiting.slice(-mostRows);
@@ -188,11 +209,12 @@ function draw() {
   const span = arrivals.length > 1 ? Math.max(1000, arrivals[arrivals.length - 1][0] - arrivals[0][0]) : 1000;
   const seen = arrivals.slice(1).reduce((sum, [, n]) => sum + n, 0);
   const rate = (seen * 1000) / span;
-  const quiet = arrivals.length && Date.now() - arrivals[arrivals.length - 1][0] > 4000;
+  const quiet = !arrivals.length || performance.now() - arrivals[arrivals.length - 1][0] > 4000;
   by("rate").textContent = (quiet ? 0 : rate < 10 ? Math.round(rate * 10) / 10 : number(Math.round(rate))) + " a second";
   const parts = [];
   if (held() && waiting.length) parts.push(number(waiting.length) + " new ones wait" + (paused ? "." : " until you leave the list."));
   if (left) parts.push(number(left) + " were left out: more arrived than a page shows.");
+  if (missed) parts.push("Those may be missing that came while this page was hidden or not connected.");
   by("left").textContent = parts.join(" ");
   if (held() || waiting.length === 0) return;
   const fresh = document.createDocumentFragment();
@@ -219,12 +241,17 @@ by("pause").addEventListener("click", () => {
   draw();
 });
 
-function filtered() {
+// clear empties the list.
+function clear() {
   rows.replaceChildren();
-  [waiting, left] = [[], 0];
+  [waiting, left, last, missed] = [[], 0, 0, false];
+  by("left").textContent = "";
+}
+
+function filtered() {
+  clear();
   by("events-empty").hidden = false;
   by("events-empty").textContent = [...new FormData(by("filter")).values()].some(Boolean) ? "No event has matched yet." : "No events yet.";
-  by("left").textContent = "";
   follow();
 }
 by("filter").addEventListener("submit", (event) => {
@@ -234,25 +261,25 @@ by("filter").addEventListener("submit", (event) => {
 by("filter").addEventListener("reset", () => setTimeout(filtered));
 
 async function openEvent(position, from) {
-  const dialog = by("event"), body = by("event-body");
-  opened = from;
+  const dialog = by("event"), body = by("event-body"), mine = ++opened;
+  dialog.addEventListener("close", () => { if (from.isConnected) from.focus(); }, { once: true });
   by("event-title").textContent = "Event " + position;
   body.replaceChildren(element("p", { class: "note" }, "…"));
   dialog.showModal();
   try {
     const event = await get("event?position=" + position);
+    if (mine !== opened) return; // another one was opened meanwhile
     body.replaceChildren(fields([
       ["Position", String(event.position)], ["Id", event.id], ["Source", event.source], ["Type", event.type], ["Subject", event.subject],
       ["Time", moment(event.time)], ["Recorded", moment(event.recorded)], ["Schema", event.schema], ["Version", event.version || "not known"],
       ["Trace", event.traceparent], ["Size", bytes(event.bytes)],
     ]), element("h3", {}, "Message"), message(event));
   } catch (error) {
-    body.replaceChildren(element("p", { class: "problem" }, text(error.message)));
+    if (mine === opened) body.replaceChildren(element("p", { class: "problem" }, text(error.message)));
   }
 }
 by("event-close").addEventListener("click", () => by("event").close());
 by("event").addEventListener("click", (event) => { if (event.target === by("event")) by("event").close(); });
-by("event").addEventListener("close", () => { if (opened?.isConnected) opened.focus(); });
 
 // Consumers.
 
@@ -279,7 +306,7 @@ async function showConsumers() {
       status.append(element("div", { class: "problem" }, "fails at position " + one.failing.position + " since " + moment(one.failing.since).slice(0, 19) + ", tried " + number(one.failing.tries) + " times: ", text(one.failing.reason)));
     }
     return element("tr", { role: "row" }, cell("Consumer", text(one.name), "strong"), cell("Position", number(one.position), "n"), cell("Lag", number(one.lag), one.lag ? "n strong" : "n"),
-      cell("Late by", one.oldest ? duration(Date.now() - new Date(one.oldest)) : "–"), cell("Dead letters", one.dead ? element("a", { href: deadOf(one.name) }, number(one.dead)) : "0", "n"), cell("State", status));
+      cell("Late by", one.late === undefined ? "–" : duration(one.late)), cell("Dead letters", one.dead ? element("a", { href: deadOf(one.name) }, number(one.dead)) : "0", "n"), cell("State", status));
   }));
   by("consumers").hidden = log.consumers.length === 0;
   by("consumers-empty").hidden = log.consumers.length > 0;

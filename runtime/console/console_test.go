@@ -808,6 +808,17 @@ func TestCharts(t *testing.T) {
 	}
 }
 
+func TestChartsGoOnIfTheClockIsSetBack(t *testing.T) {
+	var c counters
+	now := time.Now()
+	c.add(now)
+	last := c.after(0)[0].Time
+	c.add(now.Add(-time.Hour))
+	if got := c.after(last); len(got) != 1 {
+		t.Errorf("after the last point there are %d, want 1", len(got))
+	}
+}
+
 func TestBucketsHoldTheirDurations(t *testing.T) {
 	before := -1
 	for us := int64(0); us < 1<<39; us += us/50 + 1 {

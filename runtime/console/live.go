@@ -106,12 +106,11 @@ type watcher struct {
 
 // frame is what a browser gets at once.
 type frame struct {
-	Rows []row  `json:"rows"`           // in the order of their positions
-	Left int64  `json:"left"`           // how many before them were left out
-	Seen int64  `json:"seen"`           // how many arrived, whether they are wanted or not
-	Why  string `json:"why,omitempty"`  // the log can't be read
-	Now  int64  `json:"now"`            // milliseconds since 1970
-	Mode string `json:"mode,omitempty"` // in the first frame
+	Rows   []row  `json:"rows"`             // in the order of their positions
+	Left   int64  `json:"left"`             // how many before them were left out
+	Seen   int64  `json:"seen"`             // how many arrived, whether they are wanted or not
+	Why    string `json:"why,omitempty"`    // the log can't be read
+	Server int64  `json:"server,omitempty"` // in the first frame: which process this is
 }
 
 // add adds a browser, and begins to read for the first. It fails if there are many, or if
@@ -172,7 +171,7 @@ func (w *watcher) put(r row) {
 func (h *hub) take(w *watcher) frame {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	f := frame{Rows: append([]row{}, w.rows...), Left: w.left, Seen: w.seen, Now: time.Now().UnixMilli()}
+	f := frame{Rows: append([]row{}, w.rows...), Left: w.left, Seen: w.seen}
 	if h.err != nil {
 		f.Why = h.err.Error()
 	}
@@ -320,7 +319,7 @@ func (p *page) live(w http.ResponseWriter, r *http.Request) {
 	tick := time.NewTicker(frameEvery)
 	defer tick.Stop()
 	first, sent := p.hub.take(watching), time.Now()
-	first.Mode = p.mode
+	first.Server = p.started
 	for err := send(first); err == nil; {
 		select {
 		case <-r.Context().Done():

@@ -102,7 +102,7 @@ type consumer struct {
 	Name     string            `json:"name"`
 	Position eventlog.Position `json:"position"`
 	Lag      int64             `json:"lag"`
-	Oldest   *time.Time        `json:"oldest,omitempty"` // that it has not handled
+	Late     *int64            `json:"late,omitempty"` // milliseconds since the oldest was stored that it has not handled
 	Holder   string            `json:"holder"`
 	Keeper   string            `json:"keeper,omitempty"`
 	Dead     int64             `json:"dead"`
@@ -139,7 +139,7 @@ func (p *page) state(r *http.Request) (any, error) {
 		Oldest: known(stats.Oldest), Durability: string(stats.Durability), Consumers: []consumer{},
 	}
 	for _, one := range stats.Consumers {
-		shown := consumer{one.Name, one.Position, one.Lag, known(one.Oldest), one.Holder, one.Keeper, one.Dead, nil}
+		shown := consumer{one.Name, one.Position, one.Lag, lateBy(one.Oldest), one.Holder, one.Keeper, one.Dead, nil}
 		if f := one.Failure; f != (eventlog.Failure{}) {
 			shown.Failing = &failing{f.Position, f.Tries, f.Reason, f.Since}
 		}
@@ -154,6 +154,16 @@ func known(at time.Time) *time.Time {
 		return nil
 	}
 	return &at
+}
+
+// lateBy returns the milliseconds since a time by the clock of the server, which need not
+// be that of a browser; nil for no time.
+func lateBy(oldest time.Time) *int64 {
+	if oldest.IsZero() {
+		return nil
+	}
+	late := max(time.Since(oldest).Milliseconds(), 0)
+	return &late
 }
 
 // shown is an event with all that is stored of it.
