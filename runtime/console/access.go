@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"mime"
 	"net"
 	"net/http"
@@ -124,9 +125,18 @@ func (p *page) caller(r *http.Request) server.Caller {
 	return caller
 }
 
-// identify returns why a request is refused, or whether whoever sends it may do everything.
-func (p *page) identify(r *http.Request) (everything bool, err error) {
-	return p.server.Load().Identify(r.Context(), p.caller(r), "the console")
+// identify returns why a request is refused, or whether whoever sends it may do everything,
+// and what the log says of them.
+func (p *page) identify(r *http.Request) (everything bool, who slog.Attr, err error) {
+	ctx, everything, err := p.server.Load().Identify(r.Context(), p.caller(r), "the console")
+	if err != nil {
+		return false, who, err
+	}
+	attrs := []any{"address", r.RemoteAddr}
+	if p.name != nil && p.name(ctx) != "" {
+		attrs = append(attrs, "key", p.name(ctx))
+	}
+	return everything, slog.Group("by", attrs...), nil
 }
 
 // writes reports whether the console may change anything.
@@ -135,7 +145,7 @@ func (p *page) writes() bool { return p.mode == Write }
 // reads answers requests that change nothing.
 func (p *page) reads(answer func(*http.Request) (any, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, err := p.identify(r); err != nil {
+		if _, _, err := p.identify(r); err != nil {
 			fail(w, err)
 			return
 		}
@@ -156,7 +166,7 @@ func (p *page) reads(answer func(*http.Request) (any, error)) http.Handler {
 // changes answers requests that change something.
 func (p *page) changes(answer func(*http.Request, []byte) (any, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, err := p.identify(r); err != nil {
+		if _, _, err := p.identify(r); err != nil {
 			fail(w, err)
 			return
 		}

@@ -48,6 +48,8 @@ var modes = []string{Off, Local, Read, Write}
 type Config struct {
 	// Mode is one of the modes; "" means Local.
 	Mode string
+	// Caller returns the name of whoever a call is by, for the log; nil for no names.
+	Caller func(context.Context) string
 
 	log      eventlog.Log
 	counters counters
@@ -78,7 +80,7 @@ func (c *Config) Option(rejected func() eventlog.Log) server.Option {
 		return server.Invalid(fmt.Errorf("--console %s: want one of %s", c.Mode, strings.Join(modes, ", ")))
 	}
 	work := newWork()
-	p := &page{mode: c.Mode, started: time.Now().UnixMicro(), counters: &c.counters, rejected: rejected, work: work, hub: hub{log: c.log, work: work}, figures: figures{log: c.log}, schemas: schemaUses{log: c.log}}
+	p := &page{mode: c.Mode, name: c.Caller, started: time.Now().UnixMicro(), counters: &c.counters, rejected: rejected, work: work, hub: hub{log: c.log, work: work}, figures: figures{log: c.log}, schemas: schemaUses{log: c.log}}
 	return server.Options(
 		server.Observers(server.Observer{RPC: c.counters.ofRPC, Listening: p.listening}),
 		server.Alongside("the console", func(ctx context.Context) error {
@@ -93,6 +95,7 @@ func (c *Config) Option(rejected func() eventlog.Log) server.Option {
 // page is the console of a server.
 type page struct {
 	mode     string
+	name     func(context.Context) string  // of whoever a call is by; nil for none
 	started  int64                         // which process this is
 	server   atomic.Pointer[server.Server] // nil until it listens
 	reach    atomic.Pointer[reach]

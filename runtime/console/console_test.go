@@ -91,7 +91,7 @@ func serve(t *testing.T, mode, opsAddr string, options ...server.Option) *runnin
 
 func serveLog(t *testing.T, log eventlog.Log, mode, opsAddr string, options ...server.Option) *running {
 	t.Helper()
-	r := &running{config: &Config{Mode: mode}, before: func() {}, ended: make(chan struct{})}
+	r := &running{config: &Config{Mode: mode, Caller: guard.CallerName}, before: func() {}, ended: make(chan struct{})}
 	r.log = r.config.Log(log)
 	refused := rejected.Config{URL: "sqlite:" + filepath.Join(t.TempDir(), "rejected.db")}
 	port := ops.Config{Addr: opsAddr}
@@ -494,6 +494,30 @@ func TestTheServerWaitsForWhatTheConsoleDoes(t *testing.T) {
 	}
 	if stats, err := r.log.Stats(t.Context()); err != nil || stats.Events != 1 {
 		t.Errorf("the log has %d events (%v), want 1", stats.Events, err)
+	}
+}
+
+// TestTheLogSaysWhoChangedWhat sends and retries with a key.
+func TestTheLogSaysWhoChangedWhat(t *testing.T) {
+	keys := filepath.Join(t.TempDir(), "keys")
+	var key, log strings.Builder
+	if err := guard.Keys("test", []string{"add", "ann", "--keys", keys, "--all-sources"}, func(string) string { return "" }, &key); err != nil {
+		t.Fatal(err)
+	}
+	access := guard.Config{Keys: keys}
+	r := serve(t, Write, public, access.Option(), server.Logger(slog.New(slog.NewTextHandler(&log, nil))))
+	header := "Authorization: Bearer " + strings.TrimSpace(key.String())
+	r.ask(t, "POST", "api/send", placed(t), header)
+	r.ask(t, "POST", "api/retry", retryAll, header)
+	r.stop()
+	<-r.ended
+	for _, want := range []string{`msg="a request was sent by the console" method=/rules.v1.Orders/Place code=OK by.address=`, `consumer=billing letters=0 by.address=`, `by.key=ann`} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("the log does not have %s: %s", want, log.String())
+		}
+	}
+	if strings.Contains(log.String(), strings.TrimSpace(key.String())) {
+		t.Error("the log has the key")
 	}
 }
 

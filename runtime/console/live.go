@@ -292,7 +292,7 @@ func (h *hub) note(ctx context.Context, err error) {
 
 // live answers with events as they arrive, as server-sent events, until the browser leaves.
 func (p *page) live(w http.ResponseWriter, r *http.Request) {
-	if _, err := p.identify(r); err != nil {
+	if _, _, err := p.identify(r); err != nil {
 		fail(w, err)
 		return
 	}
@@ -329,7 +329,7 @@ func (p *page) live(w http.ResponseWriter, r *http.Request) {
 		case <-tick.C:
 		}
 		if time.Since(sent) >= pingEvery {
-			if _, err := p.identify(r); err != nil {
+			if _, _, err := p.identify(r); err != nil {
 				return // its key was revoked
 			}
 		}

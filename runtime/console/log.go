@@ -393,7 +393,8 @@ func (p *page) retry(r *http.Request, body []byte) (any, error) {
 	if wanted.All == (len(wanted.Positions) > 0) {
 		return nil, invalid("name positions, or all of them")
 	}
-	if everything, err := p.identify(r); err != nil || !everything {
+	everything, who, err := p.identify(r)
+	if err != nil || !everything {
 		return nil, cmp.Or(err, status.Error(codes.PermissionDenied, "dead letters are of all sources: this needs a key for all of them"))
 	}
 	log, err := p.logOf(wanted.Log)
@@ -404,7 +405,7 @@ func (p *page) retry(r *http.Request, body []byte) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.server.Load().Log().Info("dead letters are tried again, as the console was asked to", "log", wanted.Log, "consumer", wanted.Consumer, "letters", n, "from", r.RemoteAddr)
+	p.server.Load().Log().Info("dead letters are tried again, as the console was asked to", "log", wanted.Log, "consumer", wanted.Consumer, "letters", n, who)
 	return struct {
 		Retried int `json:"retried"`
 	}{n}, nil

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -240,8 +241,13 @@ func (p *page) send(r *http.Request, body []byte) (any, error) {
 	if !takesEvents {
 		return nil, invalid("%s is not an RPC that takes events", wanted.Method)
 	}
+	_, who, err := p.identify(r)
+	if err != nil {
+		return nil, err
+	}
 	begin := time.Now()
 	reply, err := p.server.Load().Invoke(r.Context(), p.caller(r), wanted.Method, wanted.Request)
+	p.server.Load().Log().Info("a request was sent by the console", "method", wanted.Method, "code", status.Code(err).String(), who)
 	if err != nil {
 		return nil, err
 	}
