@@ -341,12 +341,12 @@ async function showSchemas() {
   by("schemas-note").textContent = done ? "" : "counted up to position " + number(counted) + ", and going on";
   const open = new Set([...document.querySelectorAll("#schemas-list details[open]")].map((one) => one.dataset.key));
   const focused = document.activeElement?.closest("#schemas-list details")?.dataset.key;
-  by("schemas-list").replaceChildren(...(schemas.length ? schemas : []).map((one) => {
+  by("schemas-list").replaceChildren(...schemas.map((one) => {
     const key = one.schema + " " + one.version;
     const range = one.first === one.last ? "position " + one.first : "positions " + one.first + " to " + one.last;
     return element("details", { class: "letter", "data-key": key, open: open.has(key) },
       element("summary", {}, element("span", { class: "letter-head" }, element("b", {}, text(one.schema)), element("span", { class: "note mono" }, text(one.version || "version not known"))),
-        element("span", { class: "reason" }, number(one.events) + (one.events === 1 ? " event, " : " events, ") + range + (one.current ? "; this program writes it" : "") + (one.assumed ? "; of some it is assumed" : ""))),
+        element("span", { class: "reason" }, (one.deleted ? "at most " : "") + number(one.events) + (one.events === 1 ? " event, " : " events, ") + range + (one.current ? "; this program writes it" : "") + (one.assumed ? "; of some it is assumed" : ""))),
       element("div", { class: "letter-body" }, one.fields.length ? element("ul", { class: "mono plain" }, ...one.fields.map((field) => element("li", {}, text(field)))) : element("p", { class: "note" }, "The log does not have this schema.")));
   }));
   if (schemas.length === 0) by("schemas-list").append(element("p", { class: "empty" }, "The log has no events."));

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -669,6 +670,48 @@ func TestRefusedRequestsAreShown(t *testing.T) {
 	}
 	if strings.Contains(text, "secret") {
 		t.Error("a header with a key is shown")
+	}
+}
+
+// trimmed is a log that has deleted what is before a position, after that was read.
+type trimmed struct {
+	eventlog.Log
+	first eventlog.Position
+}
+
+func (l trimmed) Stats(ctx context.Context) (eventlog.Stats, error) {
+	stats, err := l.Log.Stats(ctx)
+	stats.First, stats.Events = l.first, max(0, int64(stats.Last-l.first+1))
+	return stats, err
+}
+
+func TestSchemasForgetWhatIsDeleted(t *testing.T) {
+	r := serve(t, "", local)
+	for range 3 {
+		r.add(t)
+	}
+	for first, want := range map[eventlog.Position]string{1: "1 to 3 false", 3: "3 to 3 true", 4: ""} {
+		log := trimmed{r.log, first}
+		p := &page{figures: figures{log: log}, schemas: schemaUses{log: log}}
+		answer, err := p.listSchemas(httptest.NewRequest("GET", "/", nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := json.Marshal(answer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all struct{ Schemas []schemaUse }
+		if err := json.Unmarshal(text, &all); err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, one := range all.Schemas {
+			got += fmt.Sprintf("%d to %d %t", one.First, one.Last, one.Deleted)
+		}
+		if got != want {
+			t.Errorf("with the first at %d: %q, want %q", first, got, want)
+		}
 	}
 }
 

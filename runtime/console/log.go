@@ -427,6 +427,7 @@ type schemaUse struct {
 	Events  int64             `json:"events"`
 	First   eventlog.Position `json:"first"`
 	Last    eventlog.Position `json:"last"`
+	Deleted bool              `json:"deleted"` // some that were counted no longer exist
 	Assumed bool              `json:"assumed"` // some were stored before the log kept versions
 	Current bool              `json:"current"` // this program writes it
 	Fields  []string          `json:"fields"`
@@ -470,6 +471,10 @@ func (p *page) listSchemas(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	stats, err := p.figures.get(r.Context())
+	if err != nil {
+		return nil, err
+	}
 	answer := struct {
 		Schemas []schemaUse       `json:"schemas"`
 		Counted eventlog.Position `json:"counted"`
@@ -477,6 +482,12 @@ func (p *page) listSchemas(r *http.Request) (any, error) {
 	}{[]schemaUse{}, u.after, done}
 	for _, use := range u.uses {
 		one := *use
+		if stats.Events == 0 || one.Last < stats.First {
+			continue
+		}
+		if one.First < stats.First { // how many are left of those is not known
+			one.First, one.Deleted = stats.First, true
+		}
 		if at := slices.IndexFunc(kept, func(s eventlog.Schema) bool { return s.Version == use.Version && s.Name == use.Schema }); at >= 0 {
 			one.Assumed = kept[at].Assumed
 		}
