@@ -351,7 +351,7 @@ async function showSchemas() {
   }));
   if (schemas.length === 0) by("schemas-list").append(element("p", { class: "empty" }, "The log has no events."));
   if (focused) [...document.querySelectorAll("#schemas-list details")].find((one) => one.dataset.key === focused)?.querySelector("summary").focus();
-  return done ? 0 : 300;
+  return done ? 0 : 450;
 }
 
 async function start() {

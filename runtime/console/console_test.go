@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"net"
 	"net/http"
@@ -712,6 +713,32 @@ func TestSchemasForgetWhatIsDeleted(t *testing.T) {
 		if got != want {
 			t.Errorf("with the first at %d: %q, want %q", first, got, want)
 		}
+	}
+}
+
+// counted is a log that counts how often it is read.
+type counted struct {
+	eventlog.Log
+	reads int
+}
+
+func (l *counted) Read(ctx context.Context, from eventlog.From) iter.Seq2[eventlog.Record, error] {
+	l.reads++
+	return l.Log.Read(ctx, from)
+}
+
+// However many browsers ask, schemas are counted now and then only.
+func TestSchemasAreCountedOnceForAll(t *testing.T) {
+	log := &counted{Log: servertest.Log(t)}
+	u := schemaUses{log: log}
+	for range 10 {
+		if err := u.count(t.Context()); err != nil || !u.done {
+			t.Fatal(u.done, err)
+		}
+		u.until = u.until.Add(time.Hour) // for machines that stand still
+	}
+	if log.reads != 1 {
+		t.Errorf("the log is read %d times", log.reads)
 	}
 }
 
