@@ -105,8 +105,9 @@ export async function ask(path, options = {}) {
 
 export const get = async (path) => (await ask(path)).json();
 
+// post sends a text of JSON.
 export const post = async (path, body) =>
-  (await ask(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) })).json();
+  (await ask(path, { method: "POST", headers: { "Content-Type": "application/json" }, body })).json();
 
 // fields shows names and values, and leaves out what has no value.
 export function fields(all) {
