@@ -165,6 +165,16 @@ func TestByKeyboardAlone(t *testing.T) {
 	b.press(kb.Enter)
 	b.await(`document.querySelector("#events").textContent.includes("xwho-by-keyboard")`)
 
+	// The list of consumers is drawn again every two seconds, which leaves the focus alone.
+	b.tabTo(`nav a[data-view=consumers]`)
+	b.press(kb.Enter)
+	b.await(shown["consumers"])
+	b.tabTo(`#consumers tbody a`)
+	run[bool](b, `new Promise(done => setTimeout(() => done(true), 2500))`)
+	if !run[bool](b, `document.activeElement.matches("#consumers tbody a")`) {
+		t.Error("the focus on a consumer is lost")
+	}
+
 	for _, name := range []string{"charts", "consumers", "schemas"} {
 		b.tabTo(`nav a[data-view=` + name + `]`)
 		b.press(kb.Enter)

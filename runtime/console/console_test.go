@@ -235,7 +235,7 @@ func TestWhoMayUseTheConsole(t *testing.T) {
 			post("send", send, 403, "Sec-Fetch-Site: cross-site"), post("send", send, 403, "Origin: https://evil.example"),
 			post("send", send, 403, "Origin: null"),
 			get(200, "Host: localhost:9464"), get(200, "Host: [::1]:9464"), get(403, "Host: evil.example"), get(403, "Host: evil.example:9464"), get(403, "Host: 10.0.0.1"),
-			{"GET", "", "", []string{"Host: evil.example"}, 403}, get(403, "X-Forwarded-For: 10.0.0.1"), get(403, "Forwarded: for=10.0.0.1"),
+			{"GET", "", "", []string{"Host: evil.example"}, 403}, get(403, "X-Forwarded-For: 10.0.0.1"), get(403, "Forwarded: for=10.0.0.1"), get(403, "X-Forwarded-Proto: https"),
 		}},
 		{Local, local, true, []request{get(200), post("retry", retryAll, 403), post("send", send, 403)}},
 		{Read, local, true, []request{get(200), post("retry", retryAll, 403), post("send", send, 403)}},
@@ -739,6 +739,24 @@ func TestSchemasAreCountedOnceForAll(t *testing.T) {
 	}
 	if log.reads != 1 {
 		t.Errorf("the log is read %d times", log.reads)
+	}
+}
+
+// Of very many consumers those are shown that need somebody.
+func TestConsumersAreBounded(t *testing.T) {
+	var all []eventlog.ConsumerStats
+	for i := range 3 * mostConsumers {
+		all = append(all, eventlog.ConsumerStats{Name: fmt.Sprintf("c%04d", i), Lag: int64(i)})
+	}
+	all[0].Dead, all[1].Failure.Tries = 1, 1
+	if got := mostUrgent(all[:mostConsumers]); len(got) != mostConsumers || got[0].Name != "c0000" || got[2].Name != "c0002" {
+		t.Errorf("of few, they are %v", got)
+	}
+	if got := mostUrgent(all); len(got) != mostConsumers || got[0].Name != "c0001" || got[1].Name != "c0000" || got[2].Name != "c0599" {
+		t.Errorf("of many, they begin with %v", got[:3])
+	}
+	if all[0].Name != "c0000" {
+		t.Error("the figures of others are in another order now")
 	}
 }
 
