@@ -108,7 +108,7 @@ func (c *reach) refuses(r *http.Request) string {
 	if !isLoopback(host) {
 		return "this is not a name of the machine itself: use localhost, or 127.0.0.1"
 	}
-	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via"} {
+	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "Via"} {
 		if r.Header.Get(name) != "" {
 			return "this request came by a proxy, and whoever is before that is not on this machine: give --console read or --console write, keys, and an --ops-addr that the proxy reaches from outside"
 		}

@@ -299,7 +299,11 @@ async function showConsumers() {
     ["Events", number(log.events)], ["Positions", log.first + " to " + log.last], ["Size", bytes(log.bytes)],
     ["Free", log.free === undefined ? "not limited" : bytes(log.free)], ["Oldest", log.oldest ? moment(log.oldest).slice(0, 19) : "–"], ["Durability", log.durability],
   ].map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, text(value)))));
+  by("others").textContent = log.others ? number(log.others) + " others are left out, which have no dead letters or fewer events to handle." : "";
+  by("consumers").hidden = log.consumers.length === 0;
+  by("consumers-empty").hidden = log.consumers.length > 0;
   const body = document.querySelector("#consumers tbody");
+  if (body.contains(document.activeElement)) return; // else the focus would be lost
   body.replaceChildren(...log.consumers.map((one) => {
     const status = element("div", {}, one.holder ? element("span", {}, "runs in ", text(one.holder)) : element("span", { class: "bad" }, "no process runs it"));
     if (one.keeper) status.append(element("div", { class: "note" }, "its position is in ", text(one.keeper)));
@@ -309,8 +313,6 @@ async function showConsumers() {
     return element("tr", { role: "row" }, cell("Consumer", text(one.name), "strong"), cell("Position", number(one.position), "n"), cell("Lag", number(one.lag), one.lag ? "n strong" : "n"),
       cell("Late by", one.late === undefined ? "–" : duration(one.late)), cell("Dead letters", one.dead ? element("a", { href: deadOf(one.name) }, number(one.dead)) : "0", "n"), cell("State", status));
   }));
-  by("consumers").hidden = log.consumers.length === 0;
-  by("consumers-empty").hidden = log.consumers.length > 0;
 }
 
 const deadOf = (consumer) => "#dead?" + new URLSearchParams({ consumer });

@@ -31,6 +31,8 @@ import (
 const (
 	// What is shown of a message.
 	mostData = 256 << 10
+	// How many consumers a page has.
+	mostConsumers = 200
 	// How many dead letters a page has, and of their messages together about so much.
 	mostLetters     = 50
 	mostLettersData = 1 << 20
@@ -101,6 +103,7 @@ type logFigures struct {
 	Oldest     *time.Time        `json:"oldest,omitempty"`
 	Durability string            `json:"durability"`
 	Consumers  []consumer        `json:"consumers"`
+	Others     int               `json:"others"` // consumers that are left out
 }
 
 type consumer struct {
@@ -143,7 +146,9 @@ func (p *page) state(r *http.Request) (any, error) {
 		Events: stats.Events, Bytes: stats.Bytes, Free: stats.Free, First: stats.First, Last: stats.Last,
 		Oldest: known(stats.Oldest), Durability: string(stats.Durability), Consumers: []consumer{},
 	}
-	for _, one := range stats.Consumers {
+	consumers := mostUrgent(stats.Consumers)
+	s.Log.Others = len(stats.Consumers) - len(consumers)
+	for _, one := range consumers {
 		shown := consumer{one.Name, one.Position, one.Lag, lateBy(one.Oldest), one.Holder, one.Keeper, one.Dead, nil}
 		if f := one.Failure; f != (eventlog.Failure{}) {
 			shown.Failing = &failing{f.Position, f.Tries, f.Reason, f.Since}
@@ -151,6 +156,20 @@ func (p *page) state(r *http.Request) (any, error) {
 		s.Log.Consumers = append(s.Log.Consumers, shown)
 	}
 	return s, nil
+}
+
+// mostUrgent returns as many consumers as a page shows: those with failures and dead letters
+// before others, and those with most events to handle.
+func mostUrgent(all []eventlog.ConsumerStats) []eventlog.ConsumerStats {
+	if len(all) <= mostConsumers {
+		return all
+	}
+	trouble := func(c eventlog.ConsumerStats) int { return -int(min(c.Dead+int64(c.Failure.Tries), 1)) }
+	all = slices.Clone(all)
+	slices.SortFunc(all, func(a, b eventlog.ConsumerStats) int {
+		return cmp.Or(cmp.Compare(trouble(a), trouble(b)), cmp.Compare(b.Lag, a.Lag), cmp.Compare(a.Name, b.Name))
+	})
+	return all[:mostConsumers]
 }
 
 // known returns a time, or nil for none.

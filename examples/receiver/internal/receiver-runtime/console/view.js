@@ -26,11 +26,17 @@ function escaped(character) {
 }
 
 // text returns nodes that show a text, with what would be invisible as escapes. With lines,
-// line breaks are kept.
+// line breaks are kept. Only so many escapes are marked: a text of nothing else would make a
+// hundred thousand elements.
+const mostMarked = 1000;
 export function text(value, lines = false) {
-  const shown = document.createDocumentFragment(), all = String(value);
-  let at = 0;
-  for (const found of all.matchAll(lines ? hidden : hiddenInLine)) {
+  const shown = document.createDocumentFragment(), all = String(value), which = lines ? hidden : hiddenInLine;
+  let at = 0, marked = 0;
+  for (const found of all.matchAll(which)) {
+    if (marked++ === mostMarked) {
+      shown.append(all.slice(at).replace(which, escaped));
+      return shown;
+    }
     shown.append(all.slice(at, found.index), element("span", { class: "hidden-character" }, escaped(found[0])));
     at = found.index + found[0].length;
   }
