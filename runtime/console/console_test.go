@@ -694,7 +694,7 @@ func TestSchemasForgetWhatIsDeleted(t *testing.T) {
 	for first, want := range map[eventlog.Position]string{1: "1 to 3 false", 3: "3 to 3 true", 4: ""} {
 		log := trimmed{r.log, first}
 		p := &page{figures: figures{log: log}, schemas: schemaUses{log: log}}
-		answer, err := p.listSchemas(httptest.NewRequest("GET", "/", nil))
+		answer, err := p.listSchemas(httptest.NewRequest(http.MethodGet, "/", nil))
 		if err != nil {
 			t.Fatal(err)
 		}
