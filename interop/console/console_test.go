@@ -70,6 +70,10 @@ func TestEverythingIsText(t *testing.T) {
 		b.view(name)
 		safe(name)
 	}
+	b.expect("TrustedHTML")
+	if !run[bool](b, `(() => { try { document.querySelector("main").innerHTML = "<b></b>"; return false } catch { return true } })()`) {
+		t.Error("a script can make markup of a text")
+	}
 }
 
 // TestByKeyboardAlone does all that the console is for without a pointer.
@@ -239,6 +243,14 @@ func TestFormsSendWhatIsTyped(t *testing.T) {
 	if sent := run[string](b, "window.sent"); !strings.Contains(sent, `"xcontext":`+large) {
 		t.Errorf("the page sends %s", sent)
 	}
+
+	// Another process of the server has other forms.
+	run[bool](b, `(() => { const ask = fetch; window.fetch = async (path, options) => { const answer = await ask(path, options);
+		if (path === "api/forms") return Response.json({forms: []});
+		return path === "api/state" ? Response.json({...await answer.json(), server: 1}) : answer }; return true })()`)
+	b.view("consumers")
+	b.do(chromedp.Evaluate[chromedp.Void](`location.hash = "send"`))
+	b.await(`document.querySelector("#send-form").textContent.includes("No RPC")`)
 }
 
 // TestAccessible has axe-core look at all views, on a phone and a desk, in both themes.
