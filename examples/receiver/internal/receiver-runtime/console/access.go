@@ -27,8 +27,9 @@ const (
 	// A request of the page may have so much, and its answer may take so long.
 	mostRequestBytes = 4 << 20
 	answerTimeout    = 20 * time.Second
-	// policy lets the page use its own files, and nothing else.
-	policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+	// policy lets the page use its own files, and nothing else, and no script make markup of
+	// a text.
+	policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 )
 
 // reach says who reaches the port of the console.

@@ -285,7 +285,9 @@ by("event").addEventListener("click", (event) => { if (event.target === by("even
 // Consumers.
 
 async function showState() {
+  const before = state;
   state = await get("state");
+  if (before && before.server !== state.server) form.forget();
   by("program").replaceChildren(text(state.program));
   for (const link of document.querySelectorAll("nav a[data-view=rejected]")) link.parentElement.hidden = !state.rejected;
   connected(true);

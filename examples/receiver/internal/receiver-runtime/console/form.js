@@ -85,7 +85,12 @@ function build(form, into, result, writes) {
   into.replaceChildren(request);
 }
 
-// show makes the form, once.
+// forget has the forms made again: those of another process may have other RPCs.
+export function forget() {
+  forms = [];
+}
+
+// show makes the form, once for a process of the server.
 export async function show(writes) {
   const into = document.getElementById("send-form"), result = document.getElementById("send-result");
   if (forms.length) return;

@@ -78,6 +78,7 @@ func (f *figures) get(ctx context.Context) (eventlog.Stats, error) {
 
 // state is what the page shows of the server and the log.
 type state struct {
+	Server   int64      `json:"server"` // which process this is
 	Program  string     `json:"program"`
 	Mode     string     `json:"mode"`
 	Writes   bool       `json:"writes"`   // whether the page may change anything
@@ -127,7 +128,7 @@ type failing struct {
 func (p *page) state(r *http.Request) (any, error) {
 	needs, leaving := p.server.Load().Readiness()
 	s := state{
-		Program: filepath.Base(os.Args[0]), Mode: p.mode, Writes: p.writes(), Rejected: p.rejected() != nil,
+		Server: p.started, Program: filepath.Base(os.Args[0]), Mode: p.mode, Writes: p.writes(), Rejected: p.rejected() != nil,
 		Needs: []need{}, Leaving: leaving, Log: logFigures{Consumers: []consumer{}},
 	}
 	for _, one := range needs {
