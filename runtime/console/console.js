@@ -114,6 +114,7 @@ by("login").addEventListener("cancel", (event) => event.preventDefault()); // th
 let paused = false, stream = null, waiting = [], left = 0, opened = 0;
 let server = 0, last = 0; // which process sent rows, and the position of the last one
 let again = false, missed = false; // the stream is another one; the list may lack events between two
+let other = false; // what waits takes the place of the list
 const arrivals = []; // of the last seconds: when frames came, by this machine's clock, and how many events they say
 const rows = document.querySelector("#events tbody");
 
@@ -177,7 +178,7 @@ function frame(f) {
   connected(true);
   if (view === "events") problem(f.why ? "The log can't be read: " + f.why : "");
   if (f.server && server !== f.server) { // another process: perhaps with another log
-    if (server) clear();
+    if (server) [waiting, last, other] = [[], 0, true];
     server = f.server;
   }
   if (f.server) again = last > 0;
@@ -219,7 +220,8 @@ function draw() {
   if (held() || waiting.length === 0) return;
   const fresh = document.createDocumentFragment();
   for (const row of waiting.reverse()) fresh.append(line(row));
-  waiting = [];
+  if (other) rows.replaceChildren();
+  [waiting, other] = [[], false];
   rows.prepend(fresh);
   while (rows.rows.length > mostRows) rows.lastElementChild.remove();
   by("events-empty").hidden = rows.rows.length > 0;
@@ -244,7 +246,7 @@ by("pause").addEventListener("click", () => {
 // clear empties the list.
 function clear() {
   rows.replaceChildren();
-  [waiting, left, last, missed] = [[], 0, 0, false];
+  [waiting, left, last, missed, other] = [[], 0, 0, false, false];
   by("left").textContent = "";
 }
 
