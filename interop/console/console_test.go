@@ -231,6 +231,27 @@ func TestThePageKeepsUp(t *testing.T) {
 	b.await(`!document.querySelector("#event").open`)
 }
 
+// TestThePageOutlivesTheServer kills the server while the list is paused, and starts it again.
+func TestThePageOutlivesTheServer(t *testing.T) {
+	s, b := startQuiet(t, "sqlite:events.db"), browse(t)
+	b.expect("net::ERR")
+	b.screen(1280, "light")
+	s.receive(t, "app.before", "ann")
+	b.open(s, "events")
+	b.do(chromedp.Click("#pause"))
+	s.kill()
+	b.await(`document.querySelector("#health").textContent === "not connected"`)
+	s.launch(t)
+	s.receive(t, "app.after", "ann")
+	b.await(`document.querySelector("#health").textContent === "connected" && document.querySelector("#left").textContent.includes("2 new ones wait")`)
+	const list = `[...document.querySelectorAll("#events tbody tr button")].map(b => b.textContent).join(" ")`
+	if got := run[string](b, list); got != "1" {
+		t.Errorf("the paused list is %s, want 1", got)
+	}
+	b.do(chromedp.Click("#pause"))
+	b.await(list + ` === "2 1"`)
+}
+
 // TestFormsSendWhatIsTyped sends a number that JavaScript does not have.
 func TestFormsSendWhatIsTyped(t *testing.T) {
 	s, b := served(t), browse(t)
