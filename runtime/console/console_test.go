@@ -523,6 +523,35 @@ func TestTheLogSaysWhoChangedWhat(t *testing.T) {
 	}
 }
 
+// TestWhatIsNotServedIsLogged starts servers whose console nobody can use: that is a warning
+// if somebody has asked for one.
+func TestWhatIsNotServedIsLogged(t *testing.T) {
+	for _, test := range []struct{ mode, addr, want string }{
+		{Local, public, "level=INFO msg=\"the console is not served: other machines reach its port"},
+		{Read, public, "level=WARN msg=\"the console is not served: other machines reach its port"},
+		{Write, "", "level=WARN msg=\"the console is not served: its port is that of --ops-addr"},
+		{Local, "", ""},
+		{Local, local, "level=INFO msg=\"serving the console"},
+	} {
+		var log strings.Builder
+		console, port, config := Config{Mode: test.mode}, ops.Config{Addr: test.addr}, server.Defaults("test")
+		console.Log(servertest.Log(t))
+		config.Addr = local
+		s, err := server.Listen(config, rulesv1server.Orders(orders{}), port.Option(), console.Option(nil), server.Logger(slog.New(slog.NewTextHandler(&log, nil))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := log.String(); !strings.Contains(got, test.want) || test.want == "" && strings.Contains(got, "console") {
+			t.Errorf("mode %s at %q: the log is %s, want %s", test.mode, test.addr, got, test.want)
+		}
+		ended, end := context.WithCancel(t.Context())
+		end()
+		if err := s.Serve(ended); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // bill has the consumer billing give up on all events.
 func bill(t *testing.T, r *running, events int64) { giveUp(t, r, "billing", events) }
 
