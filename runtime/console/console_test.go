@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -386,6 +387,41 @@ func TestEventsArriveByFilter(t *testing.T) {
 	for f := some(); ; f = some() {
 		if n := len(f.Rows); n > 0 && f.Rows[n-1].Position == 4 {
 			break
+		}
+	}
+}
+
+// Also while events arrive all the time, a browser whose key is revoked soon sees no more.
+func TestWatchingEndsWithTheKey(t *testing.T) {
+	var revoked atomic.Bool
+	r := serve(t, Read, public, server.Guards(server.Guard{KnowsCallers: true, Admit: func(ctx context.Context, _ server.Call) (context.Context, error) {
+		if revoked.Load() {
+			return nil, status.Error(codes.Unauthenticated, "revoked")
+		}
+		return ctx, nil
+	}}))
+	answer, err := http.Get(r.base + "api/live")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(io.Discard, answer.Body)
+		ended <- err
+	}()
+	revoked.Store(true)
+	for deadline := time.After(testTimeout); ; {
+		r.add(t)
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Error(err)
+			}
+			return
+		case <-time.After(50 * time.Millisecond):
+		case <-deadline:
+			t.Fatal("it watches on")
 		}
 	}
 }
