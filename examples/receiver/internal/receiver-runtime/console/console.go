@@ -114,13 +114,16 @@ type page struct {
 func (p *page) listening(s *server.Server) {
 	addr := s.PortAddr("ops-addr")
 	if addr == "" {
-		return // there is no port for it
+		if p.mode != Local { // which nobody has asked for
+			s.Log().Warn("the console is not served: its port is that of --ops-addr, and there is none", "mode", p.mode)
+		}
+		return
 	}
 	r := reachOf(addr, p.mode, s.KnowsCallers())
 	p.server.Store(s)
 	p.reach.Store(&r)
 	switch {
-	case r.closed != "" && p.mode == Local: // which nobody has asked for
+	case r.closed != "" && p.mode == Local:
 		s.Log().Info("the console is not served: "+r.closed, "addr", addr)
 	case r.closed != "":
 		s.Log().Warn("the console is not served: "+r.closed, "addr", addr)

@@ -41,6 +41,8 @@ const (
 	patience = 10 * time.Second
 	// While nothing arrives, a browser hears that the server is there.
 	pingEvery = 5 * time.Second
+	// A browser whose key was revoked, or has expired, sees so much more.
+	identifyEvery = time.Second
 	// What is shown of an attribute in a list.
 	mostShown = 160
 )
@@ -321,7 +323,7 @@ func (p *page) live(w http.ResponseWriter, r *http.Request) {
 	}
 	tick := time.NewTicker(frameEvery)
 	defer tick.Stop()
-	first, sent := p.hub.take(watching), time.Now()
+	first, sent, identified := p.hub.take(watching), time.Now(), time.Now()
 	first.Server = p.started
 	for err := send(first); err == nil; {
 		select {
@@ -331,10 +333,11 @@ func (p *page) live(w http.ResponseWriter, r *http.Request) {
 			return
 		case <-tick.C:
 		}
-		if time.Since(sent) >= pingEvery {
+		if time.Since(identified) >= identifyEvery {
 			if _, _, err := p.identify(r); err != nil {
-				return // its key was revoked
+				return
 			}
+			identified = time.Now()
 		}
 		if f := p.hub.take(watching); f.Seen > 0 || f.Why != "" || len(f.Rows) > 0 || time.Since(sent) >= pingEvery {
 			err = send(f)
