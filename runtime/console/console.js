@@ -89,13 +89,13 @@ document.addEventListener("visibilitychange", () => {
 
 // The key.
 
-let asked = false;
+let asked = false, needed = false;
 
 function login(why) {
   const dialog = by("login"), note = by("login-problem");
   note.hidden = !asked;
   note.replaceChildren(text(why));
-  asked = true;
+  asked = needed = true;
   if (!dialog.open) dialog.showModal();
   by("key").focus();
 }
@@ -104,10 +104,13 @@ by("login-form").addEventListener("submit", (event) => {
   event.preventDefault();
   setKey(by("key").value.trim());
   by("key").value = "";
+  needed = false;
   by("login").close();
   start();
 });
-by("login").addEventListener("cancel", (event) => event.preventDefault()); // there is nothing behind it
+by("login").addEventListener("close", () => { // there is nothing behind it
+  if (needed) by("login").showModal();
+});
 
 // Events as they arrive.
 
