@@ -126,7 +126,7 @@ message Reply { string message = 1; }
 			{"", ", operate.SQL", ""},
 			{"", ", operate.Backup", ""},
 			{"lanes server.Bulk|lanes.Option()", "lanes.Flags, ", ""},
-			{`page console.Config|page.Log|page.Option|/console"`, "page.Flags, | the console,", ""},
+			{`page := console.Config|page.Log|page.Option|/console"`, "page.Flags, | the console,", ""},
 		} {
 			var kept strings.Builder
 			skip := 0

@@ -70,6 +70,10 @@ func TestEverythingIsText(t *testing.T) {
 		b.view(name)
 		safe(name)
 	}
+	b.expect("TrustedHTML")
+	if !run[bool](b, `(() => { try { document.querySelector("main").innerHTML = "<b></b>"; return false } catch { return true } })()`) {
+		t.Error("a script can make markup of a text")
+	}
 }
 
 // TestByKeyboardAlone does all that the console is for without a pointer.
@@ -131,6 +135,15 @@ func TestByKeyboardAlone(t *testing.T) {
 		b.await(shown["dead"])
 	}
 
+	// Choose the other consumer, and try all of it again.
+	b.tabTo(`#dead-consumer`)
+	b.do(chromedp.KeyEvent("billing"))
+	b.await(`location.hash === "#dead?consumer=billing" && document.querySelectorAll("#dead-list details").length === 3`)
+	b.tabTo(`#dead-again`)
+	b.tabTo(`#dead-all`)
+	b.press(kb.Enter)
+	b.await(`document.querySelector("#dead-note").textContent === "3 are tried again." && document.querySelector("#dead-list").textContent.includes("waits to be tried again")`)
+
 	// Send a refused request again: it is still refused, and still kept.
 	b.tabTo(`nav a[data-view=rejected]`)
 	b.press(kb.Enter)
@@ -156,6 +169,16 @@ func TestByKeyboardAlone(t *testing.T) {
 	b.press(kb.Enter)
 	b.await(`document.querySelector("#events").textContent.includes("xwho-by-keyboard")`)
 
+	// The list of consumers is drawn again every two seconds, which leaves the focus alone.
+	b.tabTo(`nav a[data-view=consumers]`)
+	b.press(kb.Enter)
+	b.await(shown["consumers"])
+	b.tabTo(`#consumers tbody a`)
+	run[bool](b, `new Promise(done => setTimeout(() => done(true), 2500))`)
+	if !run[bool](b, `document.activeElement.matches("#consumers tbody a")`) {
+		t.Error("the focus on a consumer is lost")
+	}
+
 	for _, name := range []string{"charts", "consumers", "schemas"} {
 		b.tabTo(`nav a[data-view=` + name + `]`)
 		b.press(kb.Enter)
@@ -164,6 +187,91 @@ func TestByKeyboardAlone(t *testing.T) {
 	b.tabTo(`#schemas-list summary`)
 	b.press(kb.Enter)
 	b.await(`document.querySelector("#schemas-list details[open]").textContent.includes("5 xcontext: google.protobuf.Struct")`)
+}
+
+// TestThePageKeepsUp looks at what a page does over time: its clock is another than that of
+// the server, its stream breaks, it is in the background, and somebody goes back.
+func TestThePageKeepsUp(t *testing.T) {
+	s, b := served(t), browse(t)
+	b.screen(1280, "light")
+	b.open(s, "events")
+	run[bool](b, `(() => { const now = Date.now; Date.now = () => now() + 3600e3; return true })()`)
+	rate := func() {
+		t.Helper()
+		s.receive(t, "app.rate", "ann")
+		b.await(`parseFloat(document.querySelector("#rate").textContent) > 0`)
+	}
+	rate()
+	shownOnce := func(rows int) {
+		t.Helper()
+		b.await(fmt.Sprintf(`document.querySelectorAll("#events tbody tr").length >= %d`, rows))
+		if got := run[string](b, `[...document.querySelectorAll("#events tbody tr button")].map(b => b.textContent).join(" ")`); len(strings.Fields(got)) != rows || slices.Contains(strings.Fields(got)[1:], strings.Fields(got)[0]) {
+			t.Errorf("the list has %s, want %d events", got, rows)
+		}
+	}
+	shownOnce(7)
+	hide := func(hidden bool) {
+		run[bool](b, fmt.Sprintf(`(() => { Object.defineProperty(document, "hidden", {value: %t, configurable: true}); document.dispatchEvent(new Event("visibilitychange")); return true })()`, hidden))
+	}
+	hide(true)
+	s.receive(t, "app.hidden", "ann")
+	hide(false)
+	rate()
+	shownOnce(9)
+
+	// What comes late is not shown as another event.
+	run[bool](b, `(() => { const ask = fetch; window.fetch = async (path, options) => { if (path.endsWith("position=1")) await new Promise(done => setTimeout(done, 500)); const answer = await ask(path, options); if (path.endsWith("position=1")) window.late = true; return answer }; return true })()`)
+	b.do(chromedp.Click(`#events tbody tr:last-child button`), chromedp.KeyEvent(kb.Escape), chromedp.Click(`#events tbody tr:first-child button`))
+	b.await(`window.late && document.querySelector("#event pre")`)
+	run[bool](b, `new Promise(done => setTimeout(() => done(true), 100))`)
+	if got := run[string](b, `document.querySelector("#event").textContent`); !strings.Contains(got, "app.rate") {
+		t.Errorf("the event is shown as %s", got)
+	}
+	b.do(chromedp.Evaluate[chromedp.Void](`location.hash = "consumers"`))
+	b.await(`!document.querySelector("#event").open`)
+}
+
+// TestThePageOutlivesTheServer kills the server while the list is paused, and starts it again.
+func TestThePageOutlivesTheServer(t *testing.T) {
+	s, b := startQuiet(t, "sqlite:events.db"), browse(t)
+	b.expect("net::ERR")
+	b.screen(1280, "light")
+	s.receive(t, "app.before", "ann")
+	b.open(s, "events")
+	b.do(chromedp.Click("#pause"))
+	s.kill()
+	b.await(`document.querySelector("#health").textContent === "not connected"`)
+	s.launch(t)
+	s.receive(t, "app.after", "ann")
+	b.await(`document.querySelector("#health").textContent === "connected" && document.querySelector("#left").textContent.includes("2 new ones wait")`)
+	const list = `[...document.querySelectorAll("#events tbody tr button")].map(b => b.textContent).join(" ")`
+	if got := run[string](b, list); got != "1" {
+		t.Errorf("the paused list is %s, want 1", got)
+	}
+	b.do(chromedp.Click("#pause"))
+	b.await(list + ` === "2 1"`)
+}
+
+// TestFormsSendWhatIsTyped sends a number that JavaScript does not have.
+func TestFormsSendWhatIsTyped(t *testing.T) {
+	s, b := served(t), browse(t)
+	b.screen(1280, "light")
+	b.open(s, "send")
+	const large = `{"large": 9007199254740993}`
+	run[bool](b, `(() => { const ask = fetch; window.fetch = (path, options) => { if (options.body) window.sent = options.body; return ask(path, options) };
+		document.querySelector("#send-form textarea").value = `+quote(large)+`; document.querySelector("#send-form button[type=submit]").click(); return true })()`)
+	b.await(`document.querySelector("#send-result").textContent.includes("Answered in")`)
+	if sent := run[string](b, "window.sent"); !strings.Contains(sent, `"xcontext":`+large) {
+		t.Errorf("the page sends %s", sent)
+	}
+
+	// Another process of the server has other forms.
+	run[bool](b, `(() => { const ask = fetch; window.fetch = async (path, options) => { const answer = await ask(path, options);
+		if (path === "api/forms") return Response.json({forms: []});
+		return path === "api/state" ? Response.json({...await answer.json(), server: 1}) : answer }; return true })()`)
+	b.view("consumers")
+	b.do(chromedp.Evaluate[chromedp.Void](`location.hash = "send"`))
+	b.await(`document.querySelector("#send-form").textContent.includes("No RPC")`)
 }
 
 // TestAccessible has axe-core look at all views, on a phone and a desk, in both themes.
@@ -243,6 +351,10 @@ func TestPublicConsoleAsksForAKey(t *testing.T) {
 		b.await(`document.querySelector("#login").open && document.activeElement.id === "key"`)
 		b.do(chromedp.KeyEvent(key))
 		b.press(kb.Enter)
+	}
+	b.await(`document.querySelector("#login").open`)
+	for range 3 { // without a key there is nothing else
+		b.press(kb.Escape)
 	}
 	b.await(`document.querySelector("#login").open`)
 	b.picture("login")

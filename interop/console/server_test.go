@@ -58,6 +58,9 @@ type running struct {
 	addr, page string
 	client     receiverpb.ReceiverClient
 	process    *os.Process
+	args       []string // of the program, which is the first
+	folder     string
+	kill       func() // and wait
 
 	mu  sync.Mutex
 	log strings.Builder
@@ -87,18 +90,11 @@ func start(t testing.TB, log string, flags ...string) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := new(running)
-	command := exec.Command(path, append([]string{"--addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0", "--console", "write", "--events", log}, flags...)...)
-	command.Dir, command.Stdout, command.Stderr = t.TempDir(), s, s
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	s.process = command.Process
-	ended := make(chan error, 1)
-	go func() { ended <- command.Wait() }()
+	s := &running{folder: t.TempDir()}
+	s.args = append([]string{path, "--addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0", "--console", "write", "--events", log}, flags...)
+	s.launch(t)
 	t.Cleanup(func() {
-		_ = command.Process.Kill()
-		<-ended
+		s.kill()
 		if t.Failed() {
 			t.Logf("the server's log:\n%s", tail(s.logged()))
 		}
@@ -118,6 +114,20 @@ func start(t testing.TB, log string, flags ...string) *running {
 	}
 	s.dial(t)
 	return s
+}
+
+// launch starts the process of the server, or another one.
+func (s *running) launch(t testing.TB) {
+	command := exec.Command(s.args[0], s.args[1:]...)
+	command.Dir, command.Stdout, command.Stderr = s.folder, s, s
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	s.process = command.Process
+	s.kill = sync.OnceFunc(func() {
+		_ = command.Process.Kill()
+		_ = command.Wait() // it was killed
+	})
 }
 
 // startQuiet runs a server that does not log each event, at addresses that were free.

@@ -1,10 +1,12 @@
 package console
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"mime"
 	"net"
 	"net/http"
@@ -22,8 +24,9 @@ const (
 	// A request of the page may have so much, and its answer may take so long.
 	mostRequestBytes = 4 << 20
 	answerTimeout    = 20 * time.Second
-	// policy lets the page use its own files, and nothing else.
-	policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+	// policy lets the page use its own files, and nothing else, and no script make markup of
+	// a text.
+	policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 )
 
 // reach says who reaches the port of the console.
@@ -103,7 +106,7 @@ func (c *reach) refuses(r *http.Request) string {
 	if !isLoopback(host) {
 		return "this is not a name of the machine itself: use localhost, or 127.0.0.1"
 	}
-	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via"} {
+	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "Via"} {
 		if r.Header.Get(name) != "" {
 			return "this request came by a proxy, and whoever is before that is not on this machine: give --console read or --console write, keys, and an --ops-addr that the proxy reaches from outside"
 		}
@@ -123,9 +126,18 @@ func (p *page) caller(r *http.Request) server.Caller {
 	return caller
 }
 
-// identify returns why a request is refused, or whether whoever sends it may do everything.
-func (p *page) identify(r *http.Request) (everything bool, err error) {
-	return p.server.Load().Identify(r.Context(), p.caller(r), "the console")
+// identify returns why a request is refused, or whether whoever sends it may do everything,
+// and what the log says of them.
+func (p *page) identify(r *http.Request) (everything bool, who slog.Attr, err error) {
+	ctx, everything, err := p.server.Load().Identify(r.Context(), p.caller(r), "the console")
+	if err != nil {
+		return false, who, err
+	}
+	attrs := []any{"address", r.RemoteAddr}
+	if p.name != nil && p.name(ctx) != "" {
+		attrs = append(attrs, "key", p.name(ctx))
+	}
+	return everything, slog.Group("by", attrs...), nil
 }
 
 // writes reports whether the console may change anything.
@@ -134,18 +146,28 @@ func (p *page) writes() bool { return p.mode == Write }
 // reads answers requests that change nothing.
 func (p *page) reads(answer func(*http.Request) (any, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, err := p.identify(r); err != nil {
+		if _, _, err := p.identify(r); err != nil {
 			fail(w, err)
 			return
 		}
-		reply(w, r, answer)
+		reply(w, r, func(r *http.Request) (any, error) {
+			done, err := p.work.begin()
+			if err != nil {
+				return nil, err
+			}
+			defer done()
+			ctx, cancel := context.WithCancel(r.Context())
+			defer cancel()
+			defer context.AfterFunc(p.work.ctx, cancel)()
+			return answer(r.WithContext(ctx))
+		})
 	})
 }
 
 // changes answers requests that change something.
 func (p *page) changes(answer func(*http.Request, []byte) (any, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, err := p.identify(r); err != nil {
+		if _, _, err := p.identify(r); err != nil {
 			fail(w, err)
 			return
 		}
@@ -163,13 +185,20 @@ func (p *page) changes(answer func(*http.Request, []byte) (any, error)) http.Han
 			fail(w, status.Errorf(codes.InvalidArgument, "the request has more than %d bytes, or was cut off", mostRequestBytes))
 			return
 		}
+		done, err := p.work.begin()
+		if err != nil {
+			fail(w, err)
+			return
+		}
+		defer done() // once the answer is on its way
 		reply(w, r, func(r *http.Request) (any, error) { return answer(r, body) })
+		_ = http.NewResponseController(w).Flush()
 	})
 }
 
 // reply writes an answer as JSON.
 func reply(w http.ResponseWriter, r *http.Request, answer func(*http.Request) (any, error)) {
-	ctx, cancel := contextWithin(r.Context())
+	ctx, cancel := context.WithTimeout(r.Context(), answerTimeout)
 	defer cancel()
 	value, err := answer(r.WithContext(ctx))
 	if err != nil {

@@ -8,6 +8,7 @@
 package console
 
 import (
+	"context"
 	"embed"
 	"flag"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
@@ -46,6 +48,8 @@ var modes = []string{Off, Local, Read, Write}
 type Config struct {
 	// Mode is one of the modes; "" means Local.
 	Mode string
+	// Caller returns the name of whoever a call is by, for the log; nil for no names.
+	Caller func(context.Context) string
 
 	log      eventlog.Log
 	counters counters
@@ -75,10 +79,15 @@ func (c *Config) Option(rejected func() eventlog.Log) server.Option {
 	case !slices.Contains(modes, c.Mode):
 		return server.Invalid(fmt.Errorf("--console %s: want one of %s", c.Mode, strings.Join(modes, ", ")))
 	}
-	p := &page{mode: c.Mode, counters: &c.counters, rejected: rejected, hub: hub{log: c.log}, figures: figures{log: c.log}, schemas: schemaUses{log: c.log}}
+	work := newWork()
+	p := &page{mode: c.Mode, name: c.Caller, started: time.Now().UnixMicro(), counters: &c.counters, rejected: rejected, work: work, hub: hub{log: c.log, work: work}, figures: figures{log: c.log}, schemas: schemaUses{log: c.log}}
 	return server.Options(
 		server.Observers(server.Observer{RPC: c.counters.ofRPC, Listening: p.listening}),
-		server.Alongside("the charts of the console", c.counters.record),
+		server.Alongside("the console", func(ctx context.Context) error {
+			c.counters.record(ctx)
+			work.finish()
+			return nil
+		}),
 		server.Page(Path, p.routes()),
 	)
 }
@@ -86,10 +95,13 @@ func (c *Config) Option(rejected func() eventlog.Log) server.Option {
 // page is the console of a server.
 type page struct {
 	mode     string
+	name     func(context.Context) string  // of whoever a call is by; nil for none
+	started  int64                         // which process this is
 	server   atomic.Pointer[server.Server] // nil until it listens
 	reach    atomic.Pointer[reach]
 	counters *counters
 	rejected func() eventlog.Log
+	work     *work
 	hub      hub
 	figures  figures
 	schemas  schemaUses
@@ -99,12 +111,17 @@ type page struct {
 func (p *page) listening(s *server.Server) {
 	addr := s.PortAddr("ops-addr")
 	if addr == "" {
-		return // there is no port for it
+		if p.mode != Local { // which nobody has asked for
+			s.Log().Warn("the console is not served: its port is that of --ops-addr, and there is none", "mode", p.mode)
+		}
+		return
 	}
 	r := reachOf(addr, p.mode, s.KnowsCallers())
-	p.reach.Store(&r)
 	p.server.Store(s)
+	p.reach.Store(&r)
 	switch {
+	case r.closed != "" && p.mode == Local:
+		s.Log().Info("the console is not served: "+r.closed, "addr", addr)
 	case r.closed != "":
 		s.Log().Warn("the console is not served: "+r.closed, "addr", addr)
 	case !r.local:

@@ -38,11 +38,11 @@ func TestEveryEngine(t *testing.T) {
 				t.Errorf("the frame is %+v", f)
 			}
 			bill(t, r, 2)
-			dead := decoded[struct{ Letters []letter }](t, r, "api/dead?log=events")
+			dead := decoded[letters](t, r, "api/dead?log=events")
 			if len(dead.Letters) != 2 || dead.Letters[1].Position != at || dead.Letters[1].Problem != "" {
 				t.Errorf("the dead letters are %+v", dead)
 			}
-			if code, text := r.ask(t, "POST", "api/retry", letters); code != 200 || text != `{"retried":2}` {
+			if code, text := r.ask(t, "POST", "api/retry", retryAll); code != 200 || text != `{"retried":2}` {
 				t.Errorf("to retry: %d %s", code, text)
 			}
 			schemas := decoded[struct{ Schemas []schemaUse }](t, r, "api/schemas")

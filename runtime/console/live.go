@@ -38,6 +38,8 @@ const (
 	patience = 10 * time.Second
 	// While nothing arrives, a browser hears that the server is there.
 	pingEvery = 5 * time.Second
+	// A browser whose key was revoked, or has expired, sees so much more.
+	identifyEvery = time.Second
 	// What is shown of an attribute in a list.
 	mostShown = 160
 )
@@ -84,7 +86,8 @@ type arrival struct {
 
 // hub reads the log once for all browsers, and only while there are some.
 type hub struct {
-	log eventlog.Log
+	log  eventlog.Log
+	work *work
 
 	mu       sync.Mutex
 	watchers map[*watcher]bool
@@ -105,20 +108,32 @@ type watcher struct {
 
 // frame is what a browser gets at once.
 type frame struct {
-	Rows []row  `json:"rows"`           // in the order of their positions
-	Left int64  `json:"left"`           // how many before them were left out
-	Seen int64  `json:"seen"`           // how many arrived, whether they are wanted or not
-	Why  string `json:"why,omitempty"`  // the log can't be read
-	Now  int64  `json:"now"`            // milliseconds since 1970
-	Mode string `json:"mode,omitempty"` // in the first frame
+	Rows   []row  `json:"rows"`             // in the order of their positions
+	Left   int64  `json:"left"`             // how many before them were left out
+	Seen   int64  `json:"seen"`             // how many arrived, whether they are wanted or not
+	Why    string `json:"why,omitempty"`    // the log can't be read
+	Server int64  `json:"server,omitempty"` // in the first frame: which process this is
 }
 
-// add adds a browser, and begins to read for the first. It fails if there are many.
+// add adds a browser, and begins to read for the first. It fails if there are many, or if
+// the server drains.
 func (h *hub) add(f filter) (*watcher, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.watchers) >= mostWatchers {
 		return nil, status.Errorf(codes.ResourceExhausted, "%d browsers watch this server already", mostWatchers)
+	}
+	if h.stop == nil {
+		done, err := h.work.begin()
+		if err != nil {
+			return nil, err
+		}
+		var ctx context.Context
+		ctx, h.stop = context.WithCancel(h.work.ctx)
+		go func() {
+			defer done()
+			h.read(ctx)
+		}()
 	}
 	w := &watcher{filter: f, most: firstRows}
 	for i := range h.recent {
@@ -131,11 +146,6 @@ func (h *hub) add(f filter) (*watcher, error) {
 		h.watchers = map[*watcher]bool{}
 	}
 	h.watchers[w] = true
-	if h.stop == nil {
-		var ctx context.Context
-		ctx, h.stop = context.WithCancel(context.Background())
-		go h.read(ctx)
-	}
 	return w, nil
 }
 
@@ -163,7 +173,7 @@ func (w *watcher) put(r row) {
 func (h *hub) take(w *watcher) frame {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	f := frame{Rows: append([]row{}, w.rows...), Left: w.left, Seen: w.seen, Now: time.Now().UnixMilli()}
+	f := frame{Rows: append([]row{}, w.rows...), Left: w.left, Seen: w.seen}
 	if h.err != nil {
 		f.Why = h.err.Error()
 	}
@@ -284,7 +294,7 @@ func (h *hub) note(ctx context.Context, err error) {
 
 // live answers with events as they arrive, as server-sent events, until the browser leaves.
 func (p *page) live(w http.ResponseWriter, r *http.Request) {
-	if _, err := p.identify(r); err != nil {
+	if _, _, err := p.identify(r); err != nil {
 		fail(w, err)
 		return
 	}
@@ -310,18 +320,21 @@ func (p *page) live(w http.ResponseWriter, r *http.Request) {
 	}
 	tick := time.NewTicker(frameEvery)
 	defer tick.Stop()
-	first, sent := p.hub.take(watching), time.Now()
-	first.Mode = p.mode
+	first, sent, identified := p.hub.take(watching), time.Now(), time.Now()
+	first.Server = p.started
 	for err := send(first); err == nil; {
 		select {
 		case <-r.Context().Done():
 			return
+		case <-p.work.ctx.Done():
+			return
 		case <-tick.C:
 		}
-		if time.Since(sent) >= pingEvery {
-			if _, err := p.identify(r); err != nil {
-				return // its key was revoked
+		if time.Since(identified) >= identifyEvery {
+			if _, _, err := p.identify(r); err != nil {
+				return
 			}
+			identified = time.Now()
 		}
 		if f := p.hub.take(watching); f.Seen > 0 || f.Why != "" || len(f.Rows) > 0 || time.Since(sent) >= pingEvery {
 			err = send(f)

@@ -19,6 +19,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 )
@@ -26,18 +28,18 @@ import (
 const (
 	// What is shown of a message.
 	mostData = 256 << 10
+	// How many consumers a page has.
+	mostConsumers = 200
 	// How many dead letters a page has, and of their messages together about so much.
 	mostLetters     = 50
 	mostLettersData = 1 << 20
-	// How long schemas are counted at once.
-	countFor = 500 * time.Millisecond
+	// How long schemas are counted at once, and how long after that no browser makes the
+	// console go on: it takes a fifth of a core, which others would miss if it were more.
+	countFor   = 100 * time.Millisecond
+	countAgain = 400 * time.Millisecond
 	// For how long figures of the log are taken for current.
 	figuresFor = time.Second
 )
-
-func contextWithin(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, answerTimeout)
-}
 
 // from returns where to read what comes after a position. What was deleted before is nothing
 // that the server's log should warn of: somebody only looks.
@@ -58,15 +60,22 @@ type figures struct {
 func (f *figures) get(ctx context.Context) (eventlog.Stats, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if time.Since(f.asked) >= figuresFor {
-		f.stats, f.err = f.log.Stats(ctx)
-		f.asked = time.Now()
+	if err := ctx.Err(); err != nil {
+		return eventlog.Stats{}, err // it has waited for others
 	}
-	return f.stats, f.err
+	if time.Since(f.asked) < figuresFor {
+		return f.stats, f.err
+	}
+	stats, err := f.log.Stats(ctx)
+	if ctx.Err() == nil { // else it is the error of a browser that has left, not of others
+		f.stats, f.err, f.asked = stats, err, time.Now()
+	}
+	return stats, err
 }
 
 // state is what the page shows of the server and the log.
 type state struct {
+	Server   int64      `json:"server"` // which process this is
 	Program  string     `json:"program"`
 	Mode     string     `json:"mode"`
 	Writes   bool       `json:"writes"`   // whether the page may change anything
@@ -92,13 +101,14 @@ type logFigures struct {
 	Oldest     *time.Time        `json:"oldest,omitempty"`
 	Durability string            `json:"durability"`
 	Consumers  []consumer        `json:"consumers"`
+	Others     int               `json:"others"` // consumers that are left out
 }
 
 type consumer struct {
 	Name     string            `json:"name"`
 	Position eventlog.Position `json:"position"`
 	Lag      int64             `json:"lag"`
-	Oldest   *time.Time        `json:"oldest,omitempty"` // that it has not handled
+	Late     *int64            `json:"late,omitempty"` // milliseconds since the oldest was stored that it has not handled
 	Holder   string            `json:"holder"`
 	Keeper   string            `json:"keeper,omitempty"`
 	Dead     int64             `json:"dead"`
@@ -115,7 +125,7 @@ type failing struct {
 func (p *page) state(r *http.Request) (any, error) {
 	needs, leaving := p.server.Load().Readiness()
 	s := state{
-		Program: filepath.Base(os.Args[0]), Mode: p.mode, Writes: p.writes(), Rejected: p.rejected() != nil,
+		Server: p.started, Program: filepath.Base(os.Args[0]), Mode: p.mode, Writes: p.writes(), Rejected: p.rejected() != nil,
 		Needs: []need{}, Leaving: leaving, Log: logFigures{Consumers: []consumer{}},
 	}
 	for _, one := range needs {
@@ -134,8 +144,10 @@ func (p *page) state(r *http.Request) (any, error) {
 		Events: stats.Events, Bytes: stats.Bytes, Free: stats.Free, First: stats.First, Last: stats.Last,
 		Oldest: known(stats.Oldest), Durability: string(stats.Durability), Consumers: []consumer{},
 	}
-	for _, one := range stats.Consumers {
-		shown := consumer{one.Name, one.Position, one.Lag, known(one.Oldest), one.Holder, one.Keeper, one.Dead, nil}
+	consumers := mostUrgent(stats.Consumers)
+	s.Log.Others = len(stats.Consumers) - len(consumers)
+	for _, one := range consumers {
+		shown := consumer{one.Name, one.Position, one.Lag, lateBy(one.Oldest), one.Holder, one.Keeper, one.Dead, nil}
 		if f := one.Failure; f != (eventlog.Failure{}) {
 			shown.Failing = &failing{f.Position, f.Tries, f.Reason, f.Since}
 		}
@@ -144,12 +156,36 @@ func (p *page) state(r *http.Request) (any, error) {
 	return s, nil
 }
 
+// mostUrgent returns as many consumers as a page shows: those with failures and dead letters
+// before others, and those with most events to handle.
+func mostUrgent(all []eventlog.ConsumerStats) []eventlog.ConsumerStats {
+	if len(all) <= mostConsumers {
+		return all
+	}
+	trouble := func(c eventlog.ConsumerStats) int { return -int(min(c.Dead+int64(c.Failure.Tries), 1)) }
+	all = slices.Clone(all)
+	slices.SortFunc(all, func(a, b eventlog.ConsumerStats) int {
+		return cmp.Or(cmp.Compare(trouble(a), trouble(b)), cmp.Compare(b.Lag, a.Lag), cmp.Compare(a.Name, b.Name))
+	})
+	return all[:mostConsumers]
+}
+
 // known returns a time, or nil for none.
 func known(at time.Time) *time.Time {
 	if at.IsZero() {
 		return nil
 	}
 	return &at
+}
+
+// lateBy returns the milliseconds since a time by the clock of the server, which need not
+// be that of a browser; nil for no time.
+func lateBy(oldest time.Time) *int64 {
+	if oldest.IsZero() {
+		return nil
+	}
+	late := max(time.Since(oldest).Milliseconds(), 0)
+	return &late
 }
 
 // shown is an event with all that is stored of it.
@@ -185,9 +221,7 @@ func show(record *eventlog.Record) shown {
 		s.Problem = strings.TrimLeft(strings.TrimPrefix(err.Error(), "proto:"), " \u00a0")
 		text = base64.StdEncoding.EncodeToString(record.Data)
 	}
-	if s.Data = text; len(text) > mostData {
-		s.Data, s.Cut = strings.ToValidUTF8(text[:mostData], ""), true
-	}
+	s.Data, s.Cut = cut(text)
 	return s
 }
 
@@ -229,11 +263,51 @@ func (p *page) event(r *http.Request) (any, error) {
 // letter is a dead letter.
 type letter struct {
 	shown
+	Refused  *refused  `json:"refused,omitempty"` // if it is a request that the server refused
 	Consumer string    `json:"consumer"`
 	Tries    int       `json:"tries"`
 	Reason   string    `json:"reason"`
 	GaveUp   time.Time `json:"gave_up"`
 	Retrying bool      `json:"retrying"`
+}
+
+// refused is a request that the server refused, as package rejected keeps it.
+type refused struct {
+	RPC     string `json:"rpc"`
+	Code    string `json:"code"`
+	Type    string `json:"type"`
+	EventID string `json:"event_id"`
+	Key     string `json:"key"` // the name of an API key
+	Address string `json:"address"`
+	Request string `json:"request"` // JSON, or base64 if that is not kept
+	Base64  bool   `json:"base64"`
+	Cut     bool   `json:"cut,omitempty"` // whether Request is its beginning only
+}
+
+// refusedOf returns the refused request that a record is, nil if it is something else.
+func refusedOf(record *eventlog.Record) *refused {
+	kept := new(structpb.Struct)
+	if record.Schema != string(kept.ProtoReflect().Descriptor().FullName()) || proto.Unmarshal(record.Data, kept) != nil || kept.Fields["rpc"].GetStringValue() == "" {
+		return nil
+	}
+	get := func(name string) string { return kept.Fields[name].GetStringValue() }
+	r := &refused{RPC: get("rpc"), Code: get("code"), Type: get("type"), EventID: get("event_id"), Key: get("key"), Address: get("address")}
+	var laidOut bytes.Buffer
+	if err := json.Indent(&laidOut, []byte(get("decoded")), "", "  "); err == nil {
+		r.Request = laidOut.String()
+	} else {
+		r.Request, r.Base64 = get("request"), true
+	}
+	r.Request, r.Cut = cut(r.Request)
+	return r
+}
+
+// cut returns the beginning of a text that is shown, and whether there is more.
+func cut(text string) (string, bool) {
+	if len(text) <= mostData {
+		return text, false
+	}
+	return strings.ToValidUTF8(text[:mostData], ""), true
 }
 
 // logOf returns the log that a request names: that of events, or that of refused requests.
@@ -250,37 +324,81 @@ func (p *page) logOf(name string) (eventlog.Log, error) {
 	}
 }
 
-// dead answers with dead letters: the first ones after a position.
+// dead answers with dead letters: those of a consumer, or of all by their names. They come
+// after the last one of the page before: at a position, of the consumer that is from.
 func (p *page) dead(r *http.Request) (any, error) {
 	log, err := p.logOf(r.FormValue("log"))
 	if err != nil {
 		return nil, err
 	}
-	after, _ := strconv.ParseInt(r.FormValue("after"), 10, 64)
-	answer := struct {
-		Letters []letter `json:"letters"`
-		More    bool     `json:"more"`
-	}{Letters: []letter{}}
-	bytes := 0
-	for one, err := range log.Dead(r.Context(), r.FormValue("consumer")) {
-		if err != nil {
+	names := []string{r.FormValue("consumer")}
+	if names[0] == "" {
+		// An engine promises an order of those of one consumer only.
+		if names, err = withDead(r.Context(), log); err != nil {
 			return nil, err
 		}
-		if one.Position <= eventlog.Position(after) {
+	}
+	after, _ := strconv.ParseInt(r.FormValue("after"), 10, 64)
+	answer := letters{Letters: []letter{}}
+	for _, name := range names {
+		switch from := r.FormValue("from"); {
+		case name < from:
 			continue
+		case name > from:
+			after = 0
 		}
-		if len(answer.Letters) == mostLetters || bytes > mostLettersData {
-			// Those of one position, which are of several consumers, are on one page.
-			if answer.Letters[len(answer.Letters)-1].Position != one.Position {
-				answer.More = true
-				break
-			}
+		if err := answer.add(r.Context(), log, name, eventlog.Position(after)); err != nil || answer.More {
+			return answer, err
 		}
-		shown := show(&one.Record)
-		bytes += len(shown.Data)
-		answer.Letters = append(answer.Letters, letter{shown, one.Consumer, one.Tries, one.Reason, one.GaveUp, one.Retrying})
 	}
 	return answer, nil
+}
+
+// withDead returns the names of the consumers that have dead letters, in their order.
+func withDead(ctx context.Context, log eventlog.Log) (names []string, err error) {
+	stats, err := log.Stats(ctx)
+	for _, one := range stats.Consumers {
+		if one.Dead > 0 {
+			names = append(names, one.Name)
+		}
+	}
+	slices.Sort(names)
+	return names, err
+}
+
+// letters are a page of dead letters.
+type letters struct {
+	Letters []letter `json:"letters"`
+	More    bool     `json:"more"`
+	bytes   int      // of their messages
+}
+
+// add adds the dead letters of a consumer after a position, as far as the page has room.
+func (l *letters) add(ctx context.Context, log eventlog.Log, consumer string, after eventlog.Position) error {
+	for one, err := range log.Dead(ctx, consumer) {
+		if err != nil {
+			return err
+		}
+		if one.Position <= after {
+			continue
+		}
+		if n := len(l.Letters); n >= mostLetters || l.bytes > mostLettersData {
+			// Those that a consumer has of one position are on one page.
+			if last := l.Letters[n-1]; last.Consumer != consumer || last.Position != one.Position {
+				l.More = true
+				return nil
+			}
+		}
+		next := letter{Consumer: one.Consumer, Tries: one.Tries, Reason: one.Reason, GaveUp: one.GaveUp, Retrying: one.Retrying}
+		if next.Refused = refusedOf(&one.Record); next.Refused != nil {
+			l.bytes += len(next.Refused.Request)
+			one.Data = nil // it is in the request
+		}
+		next.shown = show(&one.Record)
+		l.bytes += len(next.Data)
+		l.Letters = append(l.Letters, next)
+	}
+	return nil
 }
 
 // retry has dead letters tried again.
@@ -297,7 +415,8 @@ func (p *page) retry(r *http.Request, body []byte) (any, error) {
 	if wanted.All == (len(wanted.Positions) > 0) {
 		return nil, invalid("name positions, or all of them")
 	}
-	if everything, err := p.identify(r); err != nil || !everything {
+	everything, who, err := p.identify(r)
+	if err != nil || !everything {
 		return nil, cmp.Or(err, status.Error(codes.PermissionDenied, "dead letters are of all sources: this needs a key for all of them"))
 	}
 	log, err := p.logOf(wanted.Log)
@@ -308,7 +427,7 @@ func (p *page) retry(r *http.Request, body []byte) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.server.Load().Log().Info("dead letters are tried again, as the console was asked to", "log", wanted.Log, "consumer", wanted.Consumer, "letters", n, "from", r.RemoteAddr)
+	p.server.Load().Log().Info("dead letters are tried again, as the console was asked to", "log", wanted.Log, "consumer", wanted.Consumer, "letters", n, who)
 	return struct {
 		Retried int `json:"retried"`
 	}{n}, nil
@@ -322,6 +441,8 @@ type schemaUses struct {
 	mu    sync.Mutex
 	uses  map[[2]string]*schemaUse
 	after eventlog.Position
+	done  bool // all was counted
+	until time.Time
 }
 
 type schemaUse struct {
@@ -330,20 +451,25 @@ type schemaUse struct {
 	Events  int64             `json:"events"`
 	First   eventlog.Position `json:"first"`
 	Last    eventlog.Position `json:"last"`
+	Deleted bool              `json:"deleted"` // some that were counted no longer exist
 	Assumed bool              `json:"assumed"` // some were stored before the log kept versions
 	Current bool              `json:"current"` // this program writes it
 	Fields  []string          `json:"fields"`
 }
 
-// count counts on for a moment, and reports whether all was counted.
-func (u *schemaUses) count(ctx context.Context) (done bool, err error) {
+// count counts on for a moment, unless it has just done so.
+func (u *schemaUses) count(ctx context.Context) error {
+	if time.Since(u.until) < countAgain {
+		return nil
+	}
+	defer func() { u.until = time.Now() }()
 	if u.uses == nil {
 		u.uses = map[[2]string]*schemaUse{}
 	}
 	begin := time.Now()
 	for record, err := range u.log.Read(ctx, from(u.after)) {
 		if err != nil {
-			return false, err
+			return err
 		}
 		key := [2]string{record.Schema, record.Version}
 		use := u.uses[key]
@@ -354,10 +480,12 @@ func (u *schemaUses) count(ctx context.Context) (done bool, err error) {
 		use.Events++
 		use.Last, u.after = record.Position, record.Position
 		if time.Since(begin) > countFor {
-			return false, nil
+			u.done = false
+			return nil
 		}
 	}
-	return true, nil
+	u.done = true
+	return nil
 }
 
 // listSchemas answers with the versions, and up to where it has counted.
@@ -365,11 +493,14 @@ func (p *page) listSchemas(r *http.Request) (any, error) {
 	u := &p.schemas
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	done, err := u.count(r.Context())
-	if err != nil {
+	if err := u.count(r.Context()); err != nil {
 		return nil, err
 	}
 	kept, err := eventlog.Schemas(r.Context(), u.log)
+	if err != nil {
+		return nil, err
+	}
+	stats, err := p.figures.get(r.Context())
 	if err != nil {
 		return nil, err
 	}
@@ -377,9 +508,15 @@ func (p *page) listSchemas(r *http.Request) (any, error) {
 		Schemas []schemaUse       `json:"schemas"`
 		Counted eventlog.Position `json:"counted"`
 		Done    bool              `json:"done"`
-	}{[]schemaUse{}, u.after, done}
+	}{[]schemaUse{}, u.after, u.done}
 	for _, use := range u.uses {
 		one := *use
+		if stats.Events == 0 || one.Last < stats.First {
+			continue
+		}
+		if one.First < stats.First { // how many are left of those is not known
+			one.First, one.Deleted = stats.First, true
+		}
 		if at := slices.IndexFunc(kept, func(s eventlog.Schema) bool { return s.Version == use.Version && s.Name == use.Schema }); at >= 0 {
 			one.Assumed = kept[at].Assumed
 		}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -75,9 +76,20 @@ func fieldsOf(message protoreflect.MessageDescriptor, roles server.Fields, path 
 		default:
 			f.input(fd, roles, at)
 		}
+		if oneof := fd.ContainingOneof(); oneof != nil && oneof.Fields().Get(0) != fd {
+			f.empty()
+		}
 		all = append(all, f)
 	}
 	return all
+}
+
+// empty leaves out the samples of a field: a oneof has one value at most.
+func (f *field) empty() {
+	f.Sample = nil
+	for i := range f.Fields {
+		f.Fields[i].empty()
+	}
 }
 
 // inner returns the roles within a holder.
@@ -229,8 +241,13 @@ func (p *page) send(r *http.Request, body []byte) (any, error) {
 	if !takesEvents {
 		return nil, invalid("%s is not an RPC that takes events", wanted.Method)
 	}
+	_, who, err := p.identify(r)
+	if err != nil {
+		return nil, err
+	}
 	begin := time.Now()
 	reply, err := p.server.Load().Invoke(r.Context(), p.caller(r), wanted.Method, wanted.Request)
+	p.server.Load().Log().Info("a request was sent by the console", "method", wanted.Method, "code", status.Code(err).String(), who)
 	if err != nil {
 		return nil, err
 	}

@@ -25,11 +25,17 @@ function escaped(character) {
 }
 
 // text returns nodes that show a text, with what would be invisible as escapes. With lines,
-// line breaks are kept.
+// line breaks are kept. Only so many escapes are marked: a text of nothing else would make a
+// hundred thousand elements.
+const mostMarked = 1000;
 export function text(value, lines = false) {
-  const shown = document.createDocumentFragment(), all = String(value);
-  let at = 0;
-  for (const found of all.matchAll(lines ? hidden : hiddenInLine)) {
+  const shown = document.createDocumentFragment(), all = String(value), which = lines ? hidden : hiddenInLine;
+  let at = 0, marked = 0;
+  for (const found of all.matchAll(which)) {
+    if (marked++ === mostMarked) {
+      shown.append(all.slice(at).replace(which, escaped));
+      return shown;
+    }
     shown.append(all.slice(at, found.index), element("span", { class: "hidden-character" }, escaped(found[0])));
     at = found.index + found[0].length;
   }
@@ -104,8 +110,9 @@ export async function ask(path, options = {}) {
 
 export const get = async (path) => (await ask(path)).json();
 
+// post sends a text of JSON.
 export const post = async (path, body) =>
-  (await ask(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) })).json();
+  (await ask(path, { method: "POST", headers: { "Content-Type": "application/json" }, body })).json();
 
 // fields shows names and values, and leaves out what has no value.
 export function fields(all) {

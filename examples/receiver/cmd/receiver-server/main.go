@@ -45,7 +45,7 @@ func run(ctx context.Context, args []string) error {
 	var httpPort web.Config
 	var opsPort ops.Config
 	var lanes server.Bulk // for many calls by one stream
-	var page console.Config
+	page := console.Config{Caller: guard.CallerName}
 	refused := rejected.Config{Caller: guard.CallerName}
 	config, err := server.Parse("receiver-server", args, os.Getenv, os.Stdout,
 		access.Flags, httpPort.Flags, opsPort.Flags, lanes.Flags, page.Flags, refused.Flags)

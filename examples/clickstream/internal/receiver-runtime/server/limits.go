@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -72,7 +73,9 @@ func (l *limits) letIn(ctx context.Context, info *tap.Info) (context.Context, er
 	c := value.(*connection)
 	c.unsure.Store(false)
 	if !served {
-		l.notices.unhandled(UnknownRPC, info.FullMethodName, c.from)
+		if l.unaries[strings.TrimSuffix(info.FullMethodName, ".bulk")] == nil { // otherwise a client asks for a lane
+			l.notices.unhandled(UnknownRPC, info.FullMethodName, c.from)
+		}
 		return ctx, nil // gRPC answers Unimplemented at once
 	}
 	if err := l.enter(c, kind); err != nil {

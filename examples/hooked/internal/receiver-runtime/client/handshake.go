@@ -47,6 +47,9 @@ func (h handshakes) Clone() credentials.TransportCredentials {
 	return handshakes{h.TransportCredentials.Clone(), h.seen}
 }
 
+// ErrNoServer is the error of [Dial] if nobody takes a connection.
+var ErrNoServer = errors.New("no server")
+
 // explain returns the error of a target to which there is no connection, for a
 // reason that gRPC gives as text.
 func (s *seen) explain(ctx context.Context, target string, reason error) error {
@@ -57,7 +60,7 @@ func (s *seen) explain(ctx context.Context, target string, reason error) error {
 	var certificate *tls.CertificateVerificationError
 	switch {
 	case remote == nil:
-		return fmt.Errorf("no server at %s: %w", target, reason)
+		return fmt.Errorf("%w at %s: %w", ErrNoServer, target, reason)
 	case errors.As(err, &plain):
 		return fmt.Errorf("the server at %s does not use TLS, but this client does: give the server a certificate, or connect without TLS (--insecure, or Insecure())", target)
 	case errors.As(err, &certificate):

@@ -36,17 +36,8 @@ type line struct {
 
 func eventLine(record eventlog.Record) line {
 	l := line{
-		Position: record.Position,
-		Recorded: record.Recorded,
-		ID:       record.ID,
-		Source:   record.Source,
-		Type:     record.Type,
-		Subject:  record.Subject,
-		Time:     record.Time.UTC(),
-		Schema:   record.Schema,
-		Version:  record.Version,
-
-		Traceparent: record.Traceparent,
+		Position: record.Position, Recorded: record.Recorded, ID: record.ID, Source: record.Source, Type: record.Type,
+		Subject: record.Subject, Time: record.Time.UTC(), Schema: record.Schema, Version: record.Version, Traceparent: record.Traceparent,
 	}
 	if record.Erased {
 		l.Erased = true

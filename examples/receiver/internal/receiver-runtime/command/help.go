@@ -66,7 +66,7 @@ func (c Command) help(env Env) error {
 		fmt.Fprintf(&text, "%s\n\n", doc)
 	}
 	fmt.Fprintf(&text, "Usage: %s %s [flags]\n", env.Program, c.Name)
-	if standardInput != nil {
+	if standardInput != nil && env.plan == nil {
 		fmt.Fprint(&text, standardInput.help(c))
 	}
 	if c.Call.manyReplies {

@@ -80,7 +80,7 @@ function draw({ chart, picture, view }, now) {
     label.textContent = chart.unit === microseconds ? microseconds(Math.round(share * most)) : number(share * most);
     parts.push(label);
   }
-  for (const share of width < 450 ? [1, 0.5, 0] : [1, 0.75, 0.5, 0.25, 0]) {
+  for (const share of width < 450 ? [1, 0.5, 0] : span === 60 * 60_000 ? [1, 0.75, 0.5, 0.25, 0] : [1, 0.8, 0.6, 0.4, 0.2, 0]) {
     const minutes = Math.round((share * span) / 6000) / 10;
     const label = svg("text", { class: "axis", x: x(now - share * span), y: height - 4, "text-anchor": share === 1 ? "start" : share === 0 ? "end" : "middle" });
     label.textContent = minutes === 0 ? "now" : "−" + minutes + " min";

@@ -20,24 +20,26 @@ function problem(why) {
 // history work.
 
 const letters = {
-  dead: new Letters("events", by("dead-list"), by("dead-note")),
-  rejected: new Letters("rejected", by("rejected-list"), by("rejected-note")),
+  dead: new Letters("events", by("dead-list"), by("dead-note"), by("dead-all")),
+  rejected: new Letters("rejected", by("rejected-list"), by("rejected-note"), by("rejected-all")),
 };
 
 const views = {
   events: { show() {}, every: 0 },
   charts: { show: charts.show, every: 5000 },
   consumers: { show: showConsumers, every: 2000 },
-  dead: { show: () => letters.dead.show(state.writes), every: 0 },
+  dead: { show: showDead, every: 0 },
   rejected: { show: showRejected, every: 0 },
   schemas: { show: showSchemas, every: 0 },
   send: { show: () => form.show(state.writes), every: 0 },
 };
 
-let view = "", timer = 0;
+let view = "", query = new URLSearchParams(), timer = 0;
 
-async function open(name, focus) {
-  view = Object.hasOwn(views, name) ? name : "events";
+// open shows the view that the address names, perhaps with a query: #dead?consumer=NAME.
+async function open(focus) {
+  const [name, rest] = location.hash.slice(1).split("?");
+  [view, query] = [Object.hasOwn(views, name) ? name : "events", new URLSearchParams(rest)];
   for (const section of document.querySelectorAll("main > section")) section.hidden = section.id !== "view-" + view;
   for (const link of document.querySelectorAll("nav a")) {
     if (link.dataset.view === view) link.setAttribute("aria-current", "page");
@@ -76,21 +78,25 @@ async function failed(error) {
 }
 
 addEventListener("hashchange", () => {
-  if (location.hash !== "#main") open(location.hash.slice(1), true);
+  if (location.hash === "#main") return;
+  by("event").close(); // somebody has gone back from it
+  open(true);
 });
 document.addEventListener("visibilitychange", () => {
+  if (!state) return;
+  follow();
   if (!document.hidden) refresh();
 });
 
 // The key.
 
-let asked = false;
+let asked = false, needed = false;
 
 function login(why) {
   const dialog = by("login"), note = by("login-problem");
   note.hidden = !asked;
   note.replaceChildren(text(why));
-  asked = true;
+  asked = needed = true;
   if (!dialog.open) dialog.showModal();
   by("key").focus();
 }
@@ -99,15 +105,21 @@ by("login-form").addEventListener("submit", (event) => {
   event.preventDefault();
   setKey(by("key").value.trim());
   by("key").value = "";
+  needed = false;
   by("login").close();
   start();
 });
-by("login").addEventListener("cancel", (event) => event.preventDefault()); // there is nothing behind it
+by("login").addEventListener("close", () => { // there is nothing behind it
+  if (needed) by("login").showModal();
+});
 
 // Events as they arrive.
 
-let paused = false, stream = null, waiting = [], left = 0, opened = null;
-const arrivals = []; // of the last seconds: time and how many
+let paused = false, stream = null, waiting = [], left = 0, opened = 0;
+let server = 0, last = 0; // which process sent rows, and the position of the last one
+let again = false, missed = false; // the stream is another one; the list may lack events between two
+let other = false; // what waits takes the place of the list
+const arrivals = []; // of the last seconds: when frames came, by this machine's clock, and how many events they say
 const rows = document.querySelector("#events tbody");
 
 // held reports whether the list must not move: it was paused, or the focus is in it, or a
@@ -119,6 +131,10 @@ rows.addEventListener("pointerleave", () => { moved = 0; });
 
 async function follow() {
   stream?.abort();
+  if (document.hidden) { // browsers have few connections to a server, for all their pages together
+    stream = null;
+    return;
+  }
   const mine = stream = new AbortController();
   const wanted = new URLSearchParams(new FormData(by("filter")));
   while (stream === mine) {
@@ -165,10 +181,21 @@ function connected(is) {
 function frame(f) {
   connected(true);
   if (view === "events") problem(f.why ? "The log can't be read: " + f.why : "");
-  arrivals.push([f.now, f.seen]);
-  while (arrivals.length && arrivals[0][0] < f.now - 5000) arrivals.shift();
+  if (f.server && server !== f.server) { // another process: perhaps with another log
+    if (server) [waiting, last, other] = [[], 0, true];
+    server = f.server;
+  }
+  if (f.server) again = last > 0;
+  if (again && f.rows.length) {
+    missed ||= f.rows[0].position > last + 1;
+    again = false;
+  }
+  arrivals.push([performance.now(), f.seen]);
+  while (arrivals[0][0] < performance.now() - 5000) arrivals.shift();
   left += f.left;
-  waiting.push(...f.rows);
+  const fresh = f.rows.filter((row) => row.position > last); // a new stream begins with those that the one before had
+  if (fresh.length) last = fresh[fresh.length - 1].position;
+  waiting.push(...fresh);
   if (waiting.length > mostRows) {
     left += waiting.length - mostRows;
     waiting = waiting.slice(-mostRows);
@@ -187,16 +214,18 @@ function draw() {
   const span = arrivals.length > 1 ? Math.max(1000, arrivals[arrivals.length - 1][0] - arrivals[0][0]) : 1000;
   const seen = arrivals.slice(1).reduce((sum, [, n]) => sum + n, 0);
   const rate = (seen * 1000) / span;
-  const quiet = arrivals.length && Date.now() - arrivals[arrivals.length - 1][0] > 4000;
+  const quiet = !arrivals.length || performance.now() - arrivals[arrivals.length - 1][0] > 4000;
   by("rate").textContent = (quiet ? 0 : rate < 10 ? Math.round(rate * 10) / 10 : number(Math.round(rate))) + " a second";
   const parts = [];
   if (held() && waiting.length) parts.push(number(waiting.length) + " new ones wait" + (paused ? "." : " until you leave the list."));
   if (left) parts.push(number(left) + " were left out: more arrived than a page shows.");
+  if (missed) parts.push("Those may be missing that came while this page was hidden or not connected.");
   by("left").textContent = parts.join(" ");
   if (held() || waiting.length === 0) return;
   const fresh = document.createDocumentFragment();
   for (const row of waiting.reverse()) fresh.append(line(row));
-  waiting = [];
+  if (other) rows.replaceChildren();
+  [waiting, other] = [[], false];
   rows.prepend(fresh);
   while (rows.rows.length > mostRows) rows.lastElementChild.remove();
   by("events-empty").hidden = rows.rows.length > 0;
@@ -218,12 +247,17 @@ by("pause").addEventListener("click", () => {
   draw();
 });
 
-function filtered() {
+// clear empties the list.
+function clear() {
   rows.replaceChildren();
-  [waiting, left] = [[], 0];
+  [waiting, left, last, missed, other] = [[], 0, 0, false, false];
+  by("left").textContent = "";
+}
+
+function filtered() {
+  clear();
   by("events-empty").hidden = false;
   by("events-empty").textContent = [...new FormData(by("filter")).values()].some(Boolean) ? "No event has matched yet." : "No events yet.";
-  by("left").textContent = "";
   follow();
 }
 by("filter").addEventListener("submit", (event) => {
@@ -233,30 +267,32 @@ by("filter").addEventListener("submit", (event) => {
 by("filter").addEventListener("reset", () => setTimeout(filtered));
 
 async function openEvent(position, from) {
-  const dialog = by("event"), body = by("event-body");
-  opened = from;
+  const dialog = by("event"), body = by("event-body"), mine = ++opened;
+  dialog.addEventListener("close", () => { if (from.isConnected) from.focus(); }, { once: true });
   by("event-title").textContent = "Event " + position;
   body.replaceChildren(element("p", { class: "note" }, "…"));
   dialog.showModal();
   try {
     const event = await get("event?position=" + position);
+    if (mine !== opened) return; // another one was opened meanwhile
     body.replaceChildren(fields([
       ["Position", String(event.position)], ["Id", event.id], ["Source", event.source], ["Type", event.type], ["Subject", event.subject],
       ["Time", moment(event.time)], ["Recorded", moment(event.recorded)], ["Schema", event.schema], ["Version", event.version || "not known"],
       ["Trace", event.traceparent], ["Size", bytes(event.bytes)],
     ]), element("h3", {}, "Message"), message(event));
   } catch (error) {
-    body.replaceChildren(element("p", { class: "problem" }, text(error.message)));
+    if (mine === opened) body.replaceChildren(element("p", { class: "problem" }, text(error.message)));
   }
 }
 by("event-close").addEventListener("click", () => by("event").close());
 by("event").addEventListener("click", (event) => { if (event.target === by("event")) by("event").close(); });
-by("event").addEventListener("close", () => { if (opened?.isConnected) opened.focus(); });
 
 // Consumers.
 
 async function showState() {
+  const before = state;
   state = await get("state");
+  if (before && before.server !== state.server) form.forget();
   by("program").replaceChildren(text(state.program));
   for (const link of document.querySelectorAll("nav a[data-view=rejected]")) link.parentElement.hidden = !state.rejected;
   connected(true);
@@ -270,7 +306,11 @@ async function showConsumers() {
     ["Events", number(log.events)], ["Positions", log.first + " to " + log.last], ["Size", bytes(log.bytes)],
     ["Free", log.free === undefined ? "not limited" : bytes(log.free)], ["Oldest", log.oldest ? moment(log.oldest).slice(0, 19) : "–"], ["Durability", log.durability],
   ].map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, text(value)))));
+  by("others").textContent = log.others ? number(log.others) + " others are left out, which have no dead letters or fewer events to handle." : "";
+  by("consumers").hidden = log.consumers.length === 0;
+  by("consumers-empty").hidden = log.consumers.length > 0;
   const body = document.querySelector("#consumers tbody");
+  if (body.contains(document.activeElement)) return; // else the focus would be lost
   body.replaceChildren(...log.consumers.map((one) => {
     const status = element("div", {}, one.holder ? element("span", {}, "runs in ", text(one.holder)) : element("span", { class: "bad" }, "no process runs it"));
     if (one.keeper) status.append(element("div", { class: "note" }, "its position is in ", text(one.keeper)));
@@ -278,14 +318,28 @@ async function showConsumers() {
       status.append(element("div", { class: "problem" }, "fails at position " + one.failing.position + " since " + moment(one.failing.since).slice(0, 19) + ", tried " + number(one.failing.tries) + " times: ", text(one.failing.reason)));
     }
     return element("tr", { role: "row" }, cell("Consumer", text(one.name), "strong"), cell("Position", number(one.position), "n"), cell("Lag", number(one.lag), one.lag ? "n strong" : "n"),
-      cell("Late by", one.oldest ? duration(Date.now() - new Date(one.oldest)) : "–"), cell("Dead letters", one.dead ? element("a", { href: "#dead" }, number(one.dead)) : "0", "n"), cell("State", status));
+      cell("Late by", one.late === undefined ? "–" : duration(one.late)), cell("Dead letters", one.dead ? element("a", { href: deadOf(one.name) }, number(one.dead)) : "0", "n"), cell("State", status));
   }));
-  by("consumers").hidden = log.consumers.length === 0;
-  by("consumers-empty").hidden = log.consumers.length > 0;
 }
 
+const deadOf = (consumer) => "#dead?" + new URLSearchParams({ consumer });
+
+// showDead lists the dead letters of the consumer that the address names, or of all.
+function showDead() {
+  const chosen = query.get("consumer") || "";
+  const names = new Set(["", chosen, ...state.log.consumers.filter((one) => one.dead > 0).map((one) => one.name)]);
+  by("dead-consumer").replaceChildren(...[...names].map((name) => element("option", { value: name, selected: name === chosen }, name ? text(name) : "all")));
+  return letters.dead.show(state.writes, chosen);
+}
+by("dead-consumer").addEventListener("change", () => {
+  const chosen = by("dead-consumer").value;
+  history.replaceState(null, "", chosen ? deadOf(chosen) : "#dead"); // the focus stays
+  query = new URLSearchParams({ consumer: chosen });
+  refresh();
+});
+
 async function showRejected() {
-  if (state.rejected) return letters.rejected.show(state.writes);
+  if (state.rejected) return letters.rejected.show(state.writes, "rejected");
   by("rejected-note").textContent = "This server keeps no refused requests: --keep-rejected makes it do so.";
 }
 for (const name of ["dead", "rejected"]) by(name + "-again").addEventListener("click", refresh);
@@ -297,17 +351,17 @@ async function showSchemas() {
   by("schemas-note").textContent = done ? "" : "counted up to position " + number(counted) + ", and going on";
   const open = new Set([...document.querySelectorAll("#schemas-list details[open]")].map((one) => one.dataset.key));
   const focused = document.activeElement?.closest("#schemas-list details")?.dataset.key;
-  by("schemas-list").replaceChildren(...(schemas.length ? schemas : []).map((one) => {
+  by("schemas-list").replaceChildren(...schemas.map((one) => {
     const key = one.schema + " " + one.version;
     const range = one.first === one.last ? "position " + one.first : "positions " + one.first + " to " + one.last;
     return element("details", { class: "letter", "data-key": key, open: open.has(key) },
       element("summary", {}, element("span", { class: "letter-head" }, element("b", {}, text(one.schema)), element("span", { class: "note mono" }, text(one.version || "version not known"))),
-        element("span", { class: "reason" }, number(one.events) + (one.events === 1 ? " event, " : " events, ") + range + (one.current ? "; this program writes it" : "") + (one.assumed ? "; of some it is assumed" : ""))),
+        element("span", { class: "reason" }, (one.deleted ? "at most " : "") + number(one.events) + (one.events === 1 ? " event, " : " events, ") + range + (one.current ? "; this program writes it" : "") + (one.assumed ? "; of some it is assumed" : ""))),
       element("div", { class: "letter-body" }, one.fields.length ? element("ul", { class: "mono plain" }, ...one.fields.map((field) => element("li", {}, text(field)))) : element("p", { class: "note" }, "The log does not have this schema.")));
   }));
   if (schemas.length === 0) by("schemas-list").append(element("p", { class: "empty" }, "The log has no events."));
   if (focused) [...document.querySelectorAll("#schemas-list details")].find((one) => one.dataset.key === focused)?.querySelector("summary").focus();
-  return done ? 0 : 300;
+  return done ? 0 : 450;
 }
 
 async function start() {
@@ -319,7 +373,7 @@ async function start() {
     return;
   }
   follow();
-  await open(location.hash.slice(1), false);
+  await open(false);
 }
 setInterval(() => {
   if (state && !document.hidden && view !== "consumers") showState().catch(() => connected(false));

@@ -41,6 +41,7 @@ type counters struct {
 type totals struct {
 	stored, duplicates, refused, calls, wrong, failed int64
 	handling, appending                               counts
+	time                                              int64
 }
 
 // chartPoint is what happened within a step. Times are in microseconds, of half the calls
@@ -101,13 +102,13 @@ func (c *counters) ofLog() eventlog.Observer {
 }
 
 // record adds a point for each step, until ctx ends.
-func (c *counters) record(ctx context.Context) error {
+func (c *counters) record(ctx context.Context) {
 	tick := time.NewTicker(step)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case now := <-tick.C:
 			c.add(now)
 		}
@@ -118,17 +119,19 @@ func (c *counters) record(ctx context.Context) error {
 func (c *counters) add(now time.Time) {
 	total := totals{
 		c.stored.Load(), c.duplicates.Load(), c.refused.Load(), c.calls.Load(), c.wrong.Load(), c.failed.Load(),
-		c.handling.counts(), c.appending.counts(),
+		c.handling.counts(), c.appending.counts(), 0,
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	point := chartPoint{
-		Time: now.UnixMilli(), Stored: total.stored - c.last.stored, Duplicates: total.duplicates - c.last.duplicates, Refused: total.refused - c.last.refused,
+		// A page asks for those after the last that it has, also if the clock was set back.
+		Time: max(now.UnixMilli(), c.last.time+step.Milliseconds()), Stored: total.stored - c.last.stored, Duplicates: total.duplicates - c.last.duplicates, Refused: total.refused - c.last.refused,
 		Calls: total.calls - c.last.calls, Wrong: total.wrong - c.last.wrong, Failed: total.failed - c.last.failed,
 	}
 	handling, appending := total.handling.since(&c.last.handling), total.appending.since(&c.last.appending)
 	point.Half, point.Most = handling.quantile(0.5), handling.quantile(0.99)
 	point.AppendHalf, point.AppendMost = appending.quantile(0.5), appending.quantile(0.99)
+	total.time = point.Time
 	c.ring[c.next%points], c.last = point, total
 	c.next++
 }

@@ -5,7 +5,8 @@ import { element, get, post, text } from "./view.js";
 let forms = [];
 let serial = 0;
 
-// input makes the input of a field, and returns what takes its value: undefined for none.
+// input makes the input of a field, and returns what takes its value, as a text of JSON:
+// undefined for none. No value becomes one of JavaScript, whose numbers have 53 bits.
 function input(field) {
   const id = "field-" + ++serial;
   const label = element("label", { for: id }, field.name, element("span", { class: "kind" }, field.kind));
@@ -21,18 +22,19 @@ function input(field) {
     }
     case "bool": {
       const box = element("input", { ...common, type: "checkbox" });
-      return { name: field.name, shown: element("div", { class: "field check" }, box, label, note), fill: () => { box.checked = false; }, value: () => box.checked || undefined };
+      return { name: field.name, shown: element("div", { class: "field check" }, box, label, note), fill: () => { box.checked = false; }, value: () => (box.checked ? "true" : undefined) };
     }
     case "enum": {
       const choice = element("select", common, element("option", { value: "" }, "–"), ...field.values.map((value) => element("option", { value }, value)));
-      return { name: field.name, shown: element("div", { class: "field" }, label, choice, note), fill: (on) => { choice.value = on ? sample : ""; }, value: () => choice.value || undefined };
+      return { name: field.name, shown: element("div", { class: "field" }, label, choice, note), fill: (on) => { choice.value = on ? sample : ""; }, value: () => (choice.value ? JSON.stringify(choice.value) : undefined) };
     }
     case "json": {
       const area = element("textarea", { ...common, rows: Math.min(10, Math.max(3, sample.split("\n").length)), spellcheck: "false", placeholder: "JSON" });
       return { name: field.name, shown: element("div", { class: "field" }, label, area, note), fill: (on) => { area.value = on ? sample : ""; }, value: () => {
         if (area.value.trim() === "") return undefined;
         try {
-          return JSON.parse(area.value);
+          JSON.parse(area.value);
+          return area.value;
         } catch (error) {
           area.focus();
           throw new Error(field.name + " is not JSON: " + error.message);
@@ -41,20 +43,20 @@ function input(field) {
     }
     default: {
       const line = element("input", { ...common, type: "text", inputmode: field.input === "number" ? "decimal" : null, autocomplete: "off", spellcheck: "false" });
-      // Numbers stay text, which protobuf takes for all of them: JavaScript's have 53 bits.
-      return { name: field.name, shown: element("div", { class: "field" }, label, line, note), fill: (on) => { line.value = on ? sample : ""; }, value: () => (line.value === "" ? undefined : line.value) };
+      // Protobuf takes texts for all numbers.
+      return { name: field.name, shown: element("div", { class: "field" }, label, line, note), fill: (on) => { line.value = on ? sample : ""; }, value: () => (line.value === "" ? undefined : JSON.stringify(line.value)) };
     }
   }
 }
 
 // gather returns the values of inputs as an object; undefined if there are none.
 function gather(inputs) {
-  const all = {};
+  const all = [];
   for (const one of inputs) {
     const value = one.value();
-    if (value !== undefined) all[one.name] = value;
+    if (value !== undefined) all.push(JSON.stringify(one.name) + ":" + value);
   }
-  return Object.keys(all).length ? all : undefined;
+  return all.length ? "{" + all.join(",") + "}" : undefined;
 }
 
 function build(form, into, result, writes) {
@@ -72,7 +74,7 @@ function build(form, into, result, writes) {
     submit.setAttribute("aria-disabled", "true"); // it keeps the focus
     result.replaceChildren();
     try {
-      const answer = await post("send", { method: form.method, request: gather(inputs) || {} });
+      const answer = await post("send", `{"method":${JSON.stringify(form.method)},"request":${gather(inputs) || "{}"}}`);
       result.replaceChildren(element("p", { class: "good" }, "Answered in " + answer.took + " ms."), element("pre", { class: "data", tabindex: "0", role: "group", "aria-label": "Reply" }, text(answer.reply, true)));
     } catch (error) {
       result.replaceChildren(element("p", { class: "problem" }, text(error.message)));
@@ -83,7 +85,12 @@ function build(form, into, result, writes) {
   into.replaceChildren(request);
 }
 
-// show makes the form, once.
+// forget has the forms made again: those of another process may have other RPCs.
+export function forget() {
+  forms = [];
+}
+
+// show makes the form, once for a process of the server.
 export async function show(writes) {
   const into = document.getElementById("send-form"), result = document.getElementById("send-result");
   if (forms.length) return;

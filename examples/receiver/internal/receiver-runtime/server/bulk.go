@@ -80,7 +80,11 @@ func (s *Server) lane(of *unary, name string, impl any) grpc.StreamDesc {
 				defer s.limits.leave(bounded.call.of, kind{})
 			}
 			return outer.stream(impl, bounded, gate, info, func(_ any, passed grpc.ServerStream) error {
-				return newLane(s.limits, of, impl, bounded).run(passed.Context())
+				lane, ctx := newLane(s.limits, of, impl, bounded), passed.Context()
+				outer.log.DebugContext(ctx, "a lane begins", "method", call.Method)
+				err := lane.run(ctx)
+				outer.log.DebugContext(ctx, "a lane ends", "method", call.Method, "calls", lane.taken)
+				return err
 			})
 		},
 	}

@@ -48,9 +48,9 @@ func (s *Server) KnowsCallers() bool {
 }
 
 // Identify asks the guards that know callers whether one may read stored events, of all
-// sources, for something that it names. It returns their refusal, or whether the caller may
-// send events of all sources, too.
-func (s *Server) Identify(ctx context.Context, caller Caller, what string) (allSources bool, err error) {
+// sources, for something that it names. It returns their refusal, or a context with what they
+// know of the caller, which has ended, and whether that may send events of all sources, too.
+func (s *Server) Identify(ctx context.Context, caller Caller, what string) (known context.Context, allSources bool, err error) {
 	ctx, cancel := context.WithCancel(caller.in(ctx))
 	defer cancel()
 	for _, guard := range s.guards {
@@ -58,11 +58,11 @@ func (s *Server) Identify(ctx context.Context, caller Caller, what string) (allS
 			continue
 		}
 		if ctx, err = guard.Admit(ctx, Call{Method: what, RPC: RPC{Tails: true}}); err != nil {
-			return false, publicError(refusal{err})
+			return nil, false, publicError(refusal{err})
 		}
 	}
 	_, only := ctx.Value(onlySourceKey{}).(string)
-	return !only, nil
+	return ctx, !only, nil
 }
 
 // Invoke calls a method, such as "/shop.v1.Orders/Place", with one request in JSON, as a
@@ -127,6 +127,9 @@ func (i *invoked) RecvMsg(into any) error {
 		return status.Error(codes.Unimplemented, "the request is not a message of protobuf")
 	}
 	i.given = true
+	if len(i.request) > i.call.call.limits.config.MaxMessageBytes {
+		return i.call.TooLong()
+	}
 	if err := i.call.Holds(int64(len(i.request)), false); err != nil {
 		return err
 	}

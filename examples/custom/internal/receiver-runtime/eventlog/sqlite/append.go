@@ -120,6 +120,13 @@ func (a *appendCall) free() {
 	appendCalls.Put(a)
 }
 
+func (a *appendCall) firstID() (id string) {
+	if len(a.entries) > 0 {
+		id, _ = a.entries[0].row[idColumn].(string)
+	}
+	return id
+}
+
 func (a *appendCall) receipts() ([]eventlog.Receipt, error) {
 	if a.err != nil {
 		return nil, a.err
@@ -202,7 +209,8 @@ func (a *appender) run() {
 	batch, more := a.take(nil)
 	for ; more; batch, more = a.take(batch[:0]) {
 		if len(batch) > 0 {
-			slices.SortFunc(batch, byID)
+			// They came at the same time. In this order they change the fewest pages of the index.
+			slices.SortFunc(batch, func(a, b *appendCall) int { return strings.Compare(a.firstID(), b.firstID()) })
 			begin := a.underWay.start()
 			failure := a.writer.store(batch)
 			a.underWay.stop()
@@ -225,21 +233,6 @@ func (a *appender) run() {
 		}
 	}
 	a.err = a.writer.close()
-}
-
-// byID orders appends by the ids of their first events. Those that wait at the same time may
-// be stored in any order, and in this one they change the fewest pages of the index.
-func byID(a, b *appendCall) int {
-	return strings.Compare(a.firstID(), b.firstID())
-}
-
-// firstID returns the id of the first event, "" if there is none.
-func (a *appendCall) firstID() string {
-	if len(a.entries) == 0 {
-		return ""
-	}
-	id, _ := a.entries[0].row[idColumn].(string)
-	return id
 }
 
 // waits reports whether at least a number of appends wait.
