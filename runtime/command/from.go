@@ -176,6 +176,9 @@ func (f *from) feeder(s *source) (*feeder, error) {
 		}
 		feed.decode.partial = feed.batch == nil && len(feed.filled) > 0
 	}
+	if path, err := fieldPath(descriptor, c.ID); feed.many > 1 && c.ID != "" && err == nil && path[len(path)-1].Kind() == protoreflect.StringKind {
+		feed.decode.eventID = path
+	}
 	if f.idField != "" {
 		path, err := fieldPath(descriptor, f.idField)
 		if err == nil && (path[len(path)-1].Cardinality() == protoreflect.Repeated || path[len(path)-1].Kind() != protoreflect.StringKind && !isInteger(path[len(path)-1])) {

@@ -661,6 +661,54 @@ func TestALineOfAStreamIsRefused(t *testing.T) {
 	}
 }
 
+// A message that has a field for the id gets it there: then a line has it in any call, also
+// if a line before it is no longer refused.
+func TestAFieldForTheIDHasIt(t *testing.T) {
+	t.Parallel()
+	command := upload
+	command.RPC, command.Service, command.Event, command.ID = "X", "S", true, "response_status.message"
+	command.Call.request = func() proto.Message { return &testpb.SimpleRequest{} }
+	lines := `{"response_status": {"code": 1}}
+{"response_status": {"code": 2}}
+{"response_status": {"code": 3, "message": "mine"}}
+{"response_status": {"code": 4}}
+{}
+`
+	stored := map[string]int32{}
+	bad := int32(2)
+	var calls int
+	lane := fakeLane(func(_ string, requests [][]byte) laneAnswer { // calls follow each other
+		calls++
+		for _, data := range requests {
+			var one testpb.SimpleRequest
+			if err := proto.Unmarshal(data, &one); err != nil {
+				t.Error(err)
+			}
+			if one.GetResponseStatus().GetCode() == bad {
+				return laneAnswer{err: status.Error(codes.InvalidArgument, "bad")}
+			}
+			stored[one.GetResponseStatus().GetMessage()] = one.GetResponseStatus().GetCode()
+		}
+		return laneAnswer{}
+	})
+	feeds(t, command, lane, lines)
+	if len(stored) != 4 || stored["mine"] != 3 || stored[""] != 0 {
+		t.Errorf("stored are %v", stored)
+	}
+	bad = -1
+	feeds(t, command, lane, lines)
+	if len(stored) != 5 || stored["mine"] != 3 {
+		t.Errorf("after a second run are stored %v", stored)
+	}
+	calls = 0
+	feeds(t, command, lane, lines, func(f *feeder) {
+		f.decode.idField, _ = fieldPath((&testpb.SimpleRequest{}).ProtoReflect().Descriptor(), "response_status.code")
+	})
+	if stored["1"] != 1 || stored["4"] != 4 || calls != 1 {
+		t.Errorf("with ids from a field, stored are %v by %d calls", stored, calls)
+	}
+}
+
 // One call at a time keeps the order of the file, also if a line must be sent again and if
 // a batch is sent line by line.
 func TestOneCallAtATimeKeepsTheOrder(t *testing.T) {
