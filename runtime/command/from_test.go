@@ -2,6 +2,7 @@ package command
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -658,6 +659,22 @@ func TestALineOfAStreamIsRefused(t *testing.T) {
 	}
 	if calls > 60 {
 		t.Errorf("it took %d calls", calls)
+	}
+}
+
+// What a server has not read is not acknowledged.
+func TestAServerThatEndsAStreamEarlyEndsTheRun(t *testing.T) {
+	t.Parallel()
+	addr := start(t, streamServer{upload: func(stream uploadServer) error {
+		_, err := stream.Recv()
+		return cmp.Or(err, stream.SendAndClose(&testpb.StreamingInputCallResponse{}))
+	}})
+	command := upload
+	command.Service, command.RPC = "grpc.testing.TestService", "StreamingInputCall"
+	file := writeFile(t, filepath.Join(t.TempDir(), "events.ndjson"), userLines(slices.Repeat([]string{strings.Repeat("x", 1000)}, 1000)...))
+	got := sends(t.Context(), t, command, addr, "--from", file)
+	if got.check(t, 1, 0, 0); !strings.Contains(fmt.Sprint(got.err), "the server ended a call without an error") {
+		t.Errorf("it fails with %v", got.err)
 	}
 }
 
