@@ -54,6 +54,7 @@ type refusedLine struct {
 	} `json:"@refused"`
 	Value json.RawMessage   `json:"value,omitempty"` // of the line, if it is JSON
 	Text  string            `json:"text,omitempty"`  // if it is not
+	Data  []byte            `json:"data,omitempty"`  // if it is no UTF-8 either
 	Cells map[string]string `json:"cells,omitempty"` // of a record of CSV, by their columns
 }
 
@@ -128,6 +129,9 @@ func (d *decoder) again(l line, message proto.Message, one *decoded) error {
 	}
 	if refused.Refused.ID != "" {
 		one.id, one.own = refused.Refused.ID, true
+	}
+	if refused.Data != nil {
+		return errInvalidUTF8
 	}
 	if refused.Cells == nil {
 		text := refused.Text

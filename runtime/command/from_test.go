@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -191,6 +192,9 @@ func TestRefusedLinesCanBeSentOnceTheyAreMended(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("refused are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if want := `"data":"` + base64.StdEncoding.EncodeToString([]byte("{\"payload\": {\"body\": \"\xff\"}}")) + `"`; !strings.Contains(string(lines), want) {
+		t.Errorf("the bytes of what is no text are not in\n%s", lines)
 	}
 	mended := strings.NewReplacer("nonsense", `{\"fill_username\": true}`, `"nothing":1`, `"fill_username":true`, `"nothing": 1`, `"fill_username": true`).Replace(string(lines))
 	next := writeFile(t, filepath.Join(dir, "mended.ndjson"), mended)
