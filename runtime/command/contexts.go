@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -335,7 +336,13 @@ func contextCommand(_ context.Context, env Env, _ []Command, args []string) erro
 		}
 		keep := func(text string) error { values[key.name] = text; return nil }
 		if key.name == "insecure" {
-			set.BoolFunc(key.name, "", keep)
+			set.BoolFunc(key.name, "", func(text string) error {
+				allowed, err := strconv.ParseBool(text)
+				if err != nil && text != "" {
+					return errors.New("want true or false")
+				}
+				return keep(strconv.FormatBool(allowed))
+			})
 		} else {
 			set.Func(key.name, "", keep)
 		}
@@ -574,5 +581,9 @@ func (c *configuration) save() error {
 	if err := os.MkdirAll(filepath.Dir(c.path), 0o700); err != nil {
 		return err
 	}
-	return saveFile(c.path, text)
+	path := c.path
+	if target, err := filepath.EvalSymlinks(path); err == nil { // it may be kept elsewhere
+		path = target
+	}
+	return saveFile(path, text)
 }

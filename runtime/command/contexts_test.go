@@ -76,6 +76,27 @@ func TestContexts(t *testing.T) {
 	step(`{"current":"prod","contexts":{"prod":{"addr":"`+other+`"}}}`+"\n", "context", "list", "--json")
 }
 
+// A configuration that is kept elsewhere stays there.
+func TestALinkToAConfigurationStays(t *testing.T) {
+	t.Parallel()
+	home := t.TempDir()
+	file := writeFile(t, filepath.Join(home, "kept.yaml"), "# mine\ncontexts: {}\n")
+	link := filepath.Join(home, "config.yaml")
+	if err := os.Symlink(file, link); err != nil {
+		t.Skip(err)
+	}
+	for _, args := range []string{"context set dev --addr a --insecure=1", "context set dev --insecure=0"} {
+		if _, err := configured(t, home, map[string]string{"TEST_CLIENT_CONFIG": link}, strings.Fields(args)...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := os.ReadFile(file)
+	info, failed := os.Lstat(link)
+	if err != nil || failed != nil || info.Mode()&os.ModeSymlink == 0 || !strings.HasPrefix(string(text), "# mine\n") || !strings.Contains(string(text), "addr: a") || strings.Contains(string(text), "insecure") {
+		t.Errorf("the link is %v, and the file has %q, %v", info.Mode(), text, err)
+	}
+}
+
 // A file that somebody else has written controls no terminal.
 func TestContextsArePrintedAsText(t *testing.T) {
 	t.Parallel()
@@ -131,6 +152,7 @@ func TestWrongConfigurations(t *testing.T) {
 		"context set x\x1b[31m --addr y":           "can't be the name",
 		"context set x --addr y --tls-cert z":      "belong together",
 		"context set x --addr y --insecure --ca z": "excludes",
+		"context set x --addr y --insecure=maybe":  "want true or false",
 		"context rename x":                         `context has no "rename"`,
 		"context use":                              "want one name",
 		"context show":                             "no context is the current one",

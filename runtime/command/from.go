@@ -16,6 +16,8 @@ import (
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/terminal"
 )
 
 // From gives each command that sends events a flag --from, with which it sends the lines
@@ -407,7 +409,7 @@ func (f *from) report(feed *feeder, s *source, refused *refusedFile, earlier tal
 		return
 	}
 	fmt.Fprintf(f.env.Stderr, "%s: %s: %s: %s acknowledged, %s of them duplicates, %s refused; %v, %s events/s\n", f.env.Program, f.command.Name,
-		s.name, grouped(t.Acknowledged), t.doubles(), grouped(t.Refused), took.Round(10*time.Millisecond), grouped(int64(rate)))
+		terminal.Text(s.name), grouped(t.Acknowledged), t.doubles(), grouped(t.Refused), took.Round(10*time.Millisecond), grouped(int64(rate)))
 }
 
 // shown returns what the bar shows.
