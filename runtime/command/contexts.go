@@ -334,17 +334,17 @@ func contextCommand(_ context.Context, env Env, _ []Command, args []string) erro
 		if verb != "set" {
 			break
 		}
-		keep := func(text string) error { values[key.name] = text; return nil }
 		if key.name == "insecure" {
 			set.BoolFunc(key.name, "", func(text string) error {
 				allowed, err := strconv.ParseBool(text)
 				if err != nil && text != "" {
 					return errors.New("want true or false")
 				}
-				return keep(strconv.FormatBool(allowed))
+				values[key.name] = strconv.FormatBool(allowed)
+				return nil
 			})
 		} else {
-			set.Func(key.name, "", keep)
+			set.Func(key.name, "", func(text string) error { values[key.name] = text; return nil })
 		}
 	}
 	var names []string

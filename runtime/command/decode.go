@@ -54,7 +54,7 @@ type refusedLine struct {
 	} `json:"@refused"`
 	Value json.RawMessage   `json:"value,omitempty"` // of the line, if it is JSON
 	Text  string            `json:"text,omitempty"`  // if it is not
-	Data  []byte            `json:"data,omitempty"`  // if it is no UTF-8 either
+	Data  []byte            `json:"data,omitempty"`  // if it is not UTF-8 either
 	Cells map[string]string `json:"cells,omitempty"` // of a record of CSV, by their columns
 }
 

@@ -194,7 +194,7 @@ func TestRefusedLinesCanBeSentOnceTheyAreMended(t *testing.T) {
 		t.Errorf("refused are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 	if want := `"data":"` + base64.StdEncoding.EncodeToString([]byte("{\"payload\": {\"body\": \"\xff\"}}")) + `"`; !strings.Contains(string(lines), want) {
-		t.Errorf("the bytes of what is no text are not in\n%s", lines)
+		t.Errorf("the bytes of what is not a text are not in\n%s", lines)
 	}
 	mended := strings.NewReplacer("nonsense", `{\"fill_username\": true}`, `"nothing":1`, `"fill_username":true`, `"nothing": 1`, `"fill_username": true`).Replace(string(lines))
 	next := writeFile(t, filepath.Join(dir, "mended.ndjson"), mended)
