@@ -23,8 +23,8 @@ type decoder struct {
 	columns []column             // of CSV
 	idField []protoreflect.FieldDescriptor
 	partial bool // whether required fields may be elsewhere
-	// eventID is the field of a message for the id of its event, if several go in one call:
-	// then ids do not depend on which lines those are. It may be nil.
+	// eventID is the field of a message for the id of its event, which is set: then a line has
+	// its id by whatever RPC, and beside whatever others. It may be nil.
 	eventID []protoreflect.FieldDescriptor
 
 	// identity is what ids are made of, besides number and text of the line. If the

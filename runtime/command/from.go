@@ -178,7 +178,7 @@ func (f *from) feeder(s *source) (*feeder, error) {
 		}
 		feed.decode.partial = feed.batch == nil && len(feed.filled) > 0
 	}
-	if path, err := fieldPath(descriptor, c.ID); feed.many > 1 && c.ID != "" && err == nil && path[len(path)-1].Kind() == protoreflect.StringKind {
+	if path, err := fieldPath(descriptor, c.ID); c.ID != "" && err == nil && path[len(path)-1].Kind() == protoreflect.StringKind {
 		feed.decode.eventID = path
 	}
 	if f.idField != "" {
