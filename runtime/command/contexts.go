@@ -224,8 +224,11 @@ func (c *configuration) choose(name string) (map[string]string, error) {
 	}
 	chosen, ok := c.contexts[name]
 	if !ok {
-		if c.path == "" {
+		switch {
+		case c.path == "":
 			return nil, fmt.Errorf("no context %q: there is no configuration", name)
+		case len(c.names) == 0:
+			return nil, fmt.Errorf("no context %q: %s has none; context set NAME --addr HOST:PORT makes one", name, c.path)
 		}
 		return nil, fmt.Errorf("no context %q in %s; it has: %s", name, c.path, strings.Join(c.names, ", "))
 	}

@@ -147,7 +147,7 @@ func TestWrongConfigurations(t *testing.T) {
 		}
 	}
 	for args, want := range map[string]string{
-		"context use none":                         `no context "none"`,
+		"context use none":                         `context set NAME --addr HOST:PORT makes one`,
 		"context set x":                            "needs --addr",
 		"context set x\x1b[31m --addr y":           "can't be the name",
 		"context set x --addr y --tls-cert z":      "belong together",
