@@ -122,7 +122,7 @@ func TestWrongConfigurations(t *testing.T) {
 		"contexts:\n  dev:\n    insecure: maybe\n":                 ":3:15: insecure: want true or false",
 		"contexts:\n  dev:\n    addr: [x]\n":                       ":3:11: addr: want one value",
 		"contexts: dev\n":                                          ":1:11: want lines with the names of contexts",
-		"current: dev\n":                                           `no context "dev" in `,
+		"current: dev\n":                                           `no context "dev": `,
 		"a: b: c\n":                                                ":1:5: it can't be read as YAML",
 		"contexts:\n  dev: {addr: x, insecure: true, ca: y.pem}\n": "",
 	} {
