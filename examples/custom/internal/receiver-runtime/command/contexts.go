@@ -16,10 +16,13 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
 	"go.yaml.in/yaml/v4"
+
+	"example.com/shop/internal/receiver-runtime/terminal"
 )
 
 // Contexts is the command context, and gives each command the flags --context and
@@ -135,7 +138,7 @@ func (c *configuration) parse(text []byte) error {
 	case errors.Is(err, io.EOF):
 		return nil
 	case errors.As(err, &failed):
-		return fmt.Errorf("%s:%d: it can't be read as YAML: %s", c.path, failed.Mark.Line, failed.Message)
+		return fmt.Errorf("%s:%d:%d: it can't be read as YAML: %s", c.path, max(failed.Mark.Line, 1), max(failed.Mark.Column, 1), failed.Message)
 	case err != nil:
 		return fmt.Errorf("%s: %w", c.path, err)
 	}
@@ -182,7 +185,7 @@ func contextKeyNames() string {
 }
 
 func (c *configuration) errorf(at *yaml.Node, format string, args ...any) error {
-	return fmt.Errorf("%s:%d: %s", c.path, at.Line, fmt.Sprintf(format, args...))
+	return fmt.Errorf("%s:%d:%d: %s", c.path, at.Line, at.Column, fmt.Sprintf(format, args...))
 }
 
 func (c *configuration) scalar(key, value *yaml.Node) error {
@@ -222,8 +225,11 @@ func (c *configuration) choose(name string) (map[string]string, error) {
 	}
 	chosen, ok := c.contexts[name]
 	if !ok {
-		if c.path == "" {
+		switch {
+		case c.path == "":
 			return nil, fmt.Errorf("no context %q: there is no configuration", name)
+		case len(c.names) == 0:
+			return nil, fmt.Errorf("no context %q: %s has none; context set NAME --addr HOST:PORT makes one", name, c.path)
 		}
 		return nil, fmt.Errorf("no context %q in %s; it has: %s", name, c.path, strings.Join(c.names, ", "))
 	}
@@ -266,7 +272,7 @@ func contextFlags(c Command, env Env, set *flag.FlagSet) added {
 			if err != nil {
 				return nil
 			}
-			return config.names
+			return config.plainNames()
 		},
 	}
 }
@@ -332,11 +338,17 @@ func contextCommand(_ context.Context, env Env, _ []Command, args []string) erro
 		if verb != "set" {
 			break
 		}
-		keep := func(text string) error { values[key.name] = text; return nil }
 		if key.name == "insecure" {
-			set.BoolFunc(key.name, "", keep)
+			set.BoolFunc(key.name, "", func(text string) error {
+				allowed, err := strconv.ParseBool(text)
+				if err != nil && text != "" {
+					return errors.New("want true or false")
+				}
+				values[key.name] = strconv.FormatBool(allowed)
+				return nil
+			})
 		} else {
-			set.Func(key.name, "", keep)
+			set.Func(key.name, "", func(text string) error { values[key.name] = text; return nil })
 		}
 	}
 	var names []string
@@ -406,7 +418,7 @@ func completeContext(env Env, before []string) []string {
 		if err != nil {
 			return nil
 		}
-		return config.names
+		return config.plainNames()
 	case before[0] == "set":
 		var flags []string
 		for _, key := range contextKeys {
@@ -415,6 +427,16 @@ func completeContext(env Env, before []string) []string {
 		return flags
 	}
 	return nil
+}
+
+// plainNames returns the names that a terminal can show, one in a line.
+func (c *configuration) plainNames() (plain []string) {
+	for _, name := range c.names {
+		if terminal.Text(name) == name {
+			plain = append(plain, name)
+		}
+	}
+	return plain
 }
 
 func (c *configuration) list(env Env, asJSON bool) error {
@@ -427,7 +449,7 @@ func (c *configuration) list(env Env, asJSON bool) error {
 		if err != nil {
 			return err
 		}
-		return write(env.Stdout, string(text)+"\n")
+		return write(env.Stdout, string(terminal.JSON(text))+"\n")
 	}
 	var text strings.Builder
 	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
@@ -437,7 +459,7 @@ func (c *configuration) list(env Env, asJSON bool) error {
 		if name == c.current {
 			mark = "*"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\n", mark, name, c.contexts[name]["addr"])
+		fmt.Fprintf(table, "%s\t%s\t%s\n", mark, terminal.Text(name), terminal.Text(c.contexts[name]["addr"]))
 	}
 	table.Flush()
 	return write(env.Stdout, text.String())
@@ -449,13 +471,13 @@ func (c *configuration) show(env Env, name string, asJSON bool) error {
 		if err != nil {
 			return err
 		}
-		return write(env.Stdout, string(text)+"\n")
+		return write(env.Stdout, string(terminal.JSON(text))+"\n")
 	}
 	var text strings.Builder
-	fmt.Fprintf(&text, "%s:\n", name)
+	fmt.Fprintf(&text, "%s:\n", terminal.Text(name))
 	for _, key := range contextKeys {
 		if value := c.contexts[name][key.name]; value != "" {
-			fmt.Fprintf(&text, "  %s: %s\n", key.name, value)
+			fmt.Fprintf(&text, "  %s: %s\n", key.name, terminal.Text(value))
 		}
 	}
 	return write(env.Stdout, text.String())
@@ -463,7 +485,7 @@ func (c *configuration) show(env Env, name string, asJSON bool) error {
 
 // set changes a context, or makes it. The first one is the current one.
 func (c *configuration) set(name string, values map[string]string) error {
-	if strings.TrimSpace(name) != name || name == "" || strings.HasPrefix(name, "-") {
+	if strings.TrimSpace(name) != name || name == "" || strings.HasPrefix(name, "-") || terminal.Text(name) != name {
 		return exit{fmt.Errorf("%q can't be the name of a context", name), exitMisused}
 	}
 	was := c.contexts[name]
@@ -563,5 +585,9 @@ func (c *configuration) save() error {
 	if err := os.MkdirAll(filepath.Dir(c.path), 0o700); err != nil {
 		return err
 	}
-	return saveFile(c.path, text)
+	path := c.path
+	if target, err := filepath.EvalSymlinks(path); err == nil { // it may be kept elsewhere
+		path = target
+	}
+	return saveFile(path, text)
 }

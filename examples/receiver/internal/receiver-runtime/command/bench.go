@@ -10,6 +10,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -24,6 +25,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"example.com/receiver/internal/receiver-runtime/eventid"
+	"example.com/receiver/internal/receiver-runtime/terminal"
 )
 
 // Bench is the command bench, which measures how long calls that send events take.
@@ -382,7 +384,10 @@ func (b *benchRun) report(env Env, p *parsed) error {
 	defer b.mu.Unlock()
 	seconds := b.ended.Sub(b.began).Seconds()
 	if b.calls == 0 || seconds <= 0 {
-		return fmt.Errorf("no call was answered in time: %v %s", b.errors, b.first)
+		if len(b.errors) == 0 {
+			return errors.New("no call began and ended in time")
+		}
+		return fmt.Errorf("no call was answered well: %s", b.failures())
 	}
 	r := benchResult{Command: b.command.Name, Addr: p.addr, Loop: "closed", Rate: b.plan.rate, Concurrency: b.plan.concurrency,
 		Seconds: seconds, Calls: b.calls, Events: b.calls * int64(b.plan.events), Errors: b.errors,
@@ -394,19 +399,28 @@ func (b *benchRun) report(env Env, p *parsed) error {
 	for _, percent := range percents {
 		r.Percentiles = append(r.Percentiles, percentile{percent, float64(b.histogram.ValueAtPercentile(percent)) / 1e3})
 	}
-	if b.plan.svg != "" {
-		if err := os.WriteFile(b.plan.svg, []byte(b.picture(r)), 0o644); err != nil {
-			return err
-		}
-	}
+	text := b.text(r)
 	if p.json {
-		text, err := json.Marshal(r)
+		encoded, err := json.Marshal(r)
 		if err != nil {
 			return err
 		}
-		return write(env.Stdout, string(text)+"\n")
+		text = string(encoded) + "\n"
 	}
-	return write(env.Stdout, b.text(r))
+	err := write(env.Stdout, text)
+	if b.plan.svg != "" { // after what was measured, which must not be lost
+		err = errors.Join(err, os.WriteFile(b.plan.svg, []byte(b.picture(r)), 0o644))
+	}
+	return err
+}
+
+// failures returns in words how calls have failed.
+func (b *benchRun) failures() string {
+	var all []string
+	for _, code := range slices.Sorted(maps.Keys(b.errors)) {
+		all = append(all, fmt.Sprintf("%s failed with %s", grouped(b.errors[code]), code))
+	}
+	return fmt.Sprintf("%s (the first: %s)", strings.Join(all, ", "), terminal.Text(b.first))
 }
 
 // text returns a result for people.
@@ -418,8 +432,8 @@ func (b *benchRun) text(r benchResult) string {
 	}
 	fmt.Fprintf(&text, "%s at %s, %s, %.1f s\n%s calls, %s events, %s events/s\n", r.Command, r.Addr, loop, r.Seconds,
 		grouped(r.Calls), grouped(r.Events), grouped(int64(r.PerSecond)))
-	for code, n := range r.Errors {
-		fmt.Fprintf(&text, "%s failed with %s\n", grouped(n), code)
+	if len(r.Errors) > 0 {
+		fmt.Fprintf(&text, "%s\n", b.failures())
 	}
 	fmt.Fprint(&text, "\npercent      milliseconds\n")
 	for _, p := range r.Percentiles {

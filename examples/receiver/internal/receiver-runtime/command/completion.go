@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"example.com/receiver/internal/receiver-runtime/terminal"
 )
 
 // Completion is the command completion, which prints a script with which bash, zsh or
@@ -58,11 +60,14 @@ _FUNCTION_complete() {
 		if [[ -z $kind ]]; then
 			kind=$line
 		else
-			COMPREPLY+=("${line%%$'\t'*}")
+			printf -v line %q "${line%%$'\t'*}" # the shell would evaluate $(…) in a word
+			COMPREPLY+=("$line")
 		fi
 	done < <("${COMP_WORDS[0]}" completion -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
 	if [[ $kind == files ]]; then
 		compopt -o filenames 2>/dev/null
+		cur=${cur#[\"\']}
+		cur=${cur//\\/}
 		while IFS= read -r line; do COMPREPLY+=("$line"); done < <(compgen -f -- "$cur")
 	fi
 }
@@ -80,6 +85,7 @@ _FUNCTION_complete() {
 		return
 	fi
 	for line in "${(@)lines[2,-1]}"; do
+		line=${line//\\/\\\\}
 		if [[ $line == *$'\t'* ]]; then
 			values+=("${${line%%$'\t'*}//:/\\:}:${line#*$'\t'}")
 		else
@@ -229,7 +235,7 @@ func described(word, doc string) string {
 	if doc == "" {
 		return word
 	}
-	return word + "\t" + strings.ReplaceAll(doc, "\t", " ")
+	return word + "\t" + terminal.Text(strings.ReplaceAll(doc, "\t", " "))
 }
 
 // matching returns the words that begin with what is written.

@@ -32,11 +32,13 @@ const (
 type group struct {
 	lines   []line
 	decoded []decoded
+	count   int // of lines, also of those that can't be read
 	bytes   int
 	id      string
 	next    mark // after the last line
 	refused []rejection
-	left    int // lines that are neither stored nor refused
+	queue   []*attempt // of a batch that was refused, in order
+	left    int        // lines that are neither stored nor refused
 	stored  int64
 	doubles int64 // of those stored, by an earlier run
 }
@@ -71,9 +73,10 @@ type feeder struct {
 	filled   []byte                       // what each request has besides its line
 	batch    protoreflect.FieldDescriptor // nil if the RPC takes single requests
 	many     int                          // lines of a group at most
+	ordered  bool                         // whether a line is sent once those before it are done
 	told     bool                         // whether replies say what is a duplicate
 	patience time.Duration
-	refuse   func(rejection) error // stores a line that was refused, in the order of the file
+	refuse   func([]rejection) error // stores lines that were refused, in the order of the file: all or none
 
 	mu      sync.Mutex
 	changed sync.Cond // the run may be over
@@ -196,10 +199,12 @@ func (f *feeder) read(ctx, sending context.Context) {
 		}
 		one, err := f.decode.decode(l)
 		next := mark{l.number, l.end}
+		g.count++
 		if err != nil {
 			g.refused = append(g.refused, rejection{l, one.id, err.Error()})
+			g.bytes += len(l.text)
 			g.next = next
-			if f.many == 1 && !flush() {
+			if (g.count >= f.many || g.bytes > maxBatchSize) && !flush() {
 				return
 			}
 			continue
@@ -214,7 +219,7 @@ func (f *feeder) read(ctx, sending context.Context) {
 		if len(g.lines) == 1 {
 			g.id = one.id
 		}
-		if (len(g.lines) >= f.many || one.own) && !flush() {
+		if (g.count >= f.many || one.own) && !flush() {
 			return
 		}
 	}
@@ -226,15 +231,15 @@ const maxBatchSize = 1 << 20
 // enter has a group wait for its answer, once there is room.
 func (f *feeder) enter(ctx context.Context, g *group) bool {
 	g.left = len(g.lines)
-	size := 0
 	for _, l := range g.lines {
-		size += len(l.text)
+		g.bytes += len(l.text)
 	}
-	size += g.bytes
-	g.bytes = size
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for len(f.waiting) > 0 && (f.held+len(g.lines) > maxUnderWay || f.bytes+size > maxUnderWayBytes) && ctx.Err() == nil && f.failure == nil {
+	room := func() bool {
+		return len(f.waiting) == 0 || !f.ordered && f.held+g.count <= maxUnderWay && f.bytes+g.bytes <= maxUnderWayBytes
+	}
+	for !room() && ctx.Err() == nil && f.failure == nil {
 		f.full = true
 		f.room.Wait()
 	}
@@ -243,26 +248,26 @@ func (f *feeder) enter(ctx context.Context, g *group) bool {
 	}
 	f.waiting = append(f.waiting, g)
 	f.live.Refused += int64(len(g.refused))
-	f.held += len(g.lines)
-	f.bytes += size
+	f.held += g.count
+	f.bytes += g.bytes
 	f.retire()
 	return true
 }
 
 // retire removes the groups from the front that are done.
 func (f *feeder) retire() {
-	for len(f.waiting) > 0 && f.waiting[0].left == 0 {
+	for f.failure == nil && len(f.waiting) > 0 && f.waiting[0].left == 0 {
 		g := f.waiting[0]
-		f.waiting[0] = nil
-		f.waiting = f.waiting[1:]
-		f.held -= len(g.lines)
-		f.bytes -= g.bytes
 		slices.SortFunc(g.refused, func(a, b rejection) int { return cmp.Compare(a.line.number, b.line.number) })
-		for _, r := range g.refused {
-			if err := f.refuse(r); err != nil && f.failure == nil {
-				f.failure = err
+		if len(g.refused) > 0 {
+			if f.failure = f.refuse(g.refused); f.failure != nil {
+				break // the group is not done: a later run sends it again
 			}
 		}
+		f.waiting[0] = nil
+		f.waiting = f.waiting[1:]
+		f.held -= g.count
+		f.bytes -= g.bytes
 		f.done.Acknowledged += g.stored
 		f.done.Duplicates += g.doubles
 		f.done.Refused += int64(len(g.refused))
@@ -362,10 +367,16 @@ func (f *feeder) answered(ctx context.Context, a *attempt, ans laneAnswer) {
 		f.take(a, a.to, ans)
 	case a.to-a.from > 1: // a batch is stored as a whole or not at all
 		for i := a.from; i < a.to; i++ {
-			more = append(more, &attempt{group: a.group, from: i, to: i + 1, id: fmt.Sprintf("%s/%d", a.id, i-a.from+1), tries: 1})
+			a.group.queue = append(a.group.queue, &attempt{group: a.group, from: i, to: i + 1, id: fmt.Sprintf("%s/%d", a.id, i-a.from+1), tries: 1})
 		}
 	default:
 		f.reject(a, a.from, ans.err)
+	}
+	if n := len(a.group.queue); n > 0 && outcome != again {
+		if f.ordered {
+			n = 1
+		}
+		more, a.group.queue = a.group.queue[:n], a.group.queue[n:]
 	}
 	f.retire()
 	f.mu.Unlock()
@@ -380,13 +391,15 @@ func (f *feeder) answered(ctx context.Context, a *attempt, ans laneAnswer) {
 
 // streamed does what follows from the answer to a stream. If it has a line that the server
 // refuses, the lines before it may be stored. Which line it is shows when the stream is
-// sent again up to some line, with the same ids.
+// sent again up to some line, with the same ids. What comes after it is sent in streams
+// that are twice as long as what was taken before them: where one line is refused, others
+// near it often are, and each would have all of them sent again.
 func (f *feeder) streamed(a *attempt, ans laneAnswer, outcome outcome) []*attempt {
 	a.tries = 1
 	switch {
 	case outcome == stored && a.bad == 0:
 		f.take(a, a.to, ans)
-		return nil
+		return a.group.rest(a.to, 2*(a.to-a.from))
 	case outcome == stored:
 		a.good = a.end()
 	case a.bad == 0:
@@ -399,10 +412,15 @@ func (f *feeder) streamed(a *attempt, ans laneAnswer, outcome outcome) []*attemp
 	}
 	f.take(a, a.good, laneAnswer{})
 	f.reject(a, a.good, a.why)
-	if a.bad == a.to {
+	return a.group.rest(a.bad, max(2*(a.good-a.from), 1))
+}
+
+// rest returns the attempt that sends some lines from one on, if there are any.
+func (g *group) rest(from, some int) []*attempt {
+	if from == len(g.decoded) {
 		return nil
 	}
-	return []*attempt{{group: a.group, from: a.bad, to: a.to, id: a.group.decoded[a.bad].id, tries: 1}}
+	return []*attempt{{group: g, from: from, to: min(from+some, len(g.decoded)), id: g.decoded[from].id, tries: 1}}
 }
 
 // take counts lines as stored, up to one.

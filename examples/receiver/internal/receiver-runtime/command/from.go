@@ -9,6 +9,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,6 +17,8 @@ import (
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"example.com/receiver/internal/receiver-runtime/terminal"
 )
 
 // From gives each command that sends events a flag --from, with which it sends the lines
@@ -54,6 +57,7 @@ type from struct {
 	resume      bool
 	state       string
 	refused     string
+	named       struct{ state, refused bool } // which of them flags name
 }
 
 func fromFlags(c Command, env Env, set *flag.FlagSet) added {
@@ -117,13 +121,14 @@ func (f *from) check(p *parsed) error {
 	if stream {
 		base = f.command.Name
 	}
-	if f.refused == "" {
+	f.named.state, f.named.refused = f.state != "", f.refused != ""
+	if !f.named.refused {
 		f.refused = base + ".refused.ndjson"
 	}
 	if f.state == "" && !stream {
 		f.state = base + ".state.json"
 	}
-	if filepath.Clean(f.refused) == filepath.Clean(f.file) || f.state == f.refused || filepath.Clean(f.state) == filepath.Clean(f.file) {
+	if sameFile(f.refused, f.file) || sameFile(f.state, f.refused) || sameFile(f.state, f.file) {
 		return fmt.Errorf("--%s, --%s and --%s must be different files", n.from, n.state, n.refused)
 	}
 	f.parsed = p
@@ -133,6 +138,21 @@ func (f *from) check(p *parsed) error {
 	}
 	p.instead = func(ctx context.Context) error { return f.run(ctx, patience) }
 	return nil
+}
+
+// sameFile reports whether two names are of one file. "" is none.
+func sameFile(a, b string) bool {
+	if a == "" || b == "" {
+		return false
+	}
+	first, err := filepath.Abs(a)
+	second, failed := filepath.Abs(b)
+	if err == nil && failed == nil && first == second {
+		return true
+	}
+	one, err := os.Stat(a)
+	other, failed := os.Stat(b)
+	return err == nil && failed == nil && os.SameFile(one, other)
 }
 
 // feeder returns what sends the lines of a source, without its lane.
@@ -159,6 +179,9 @@ func (f *from) feeder(s *source) (*feeder, error) {
 		}
 		feed.decode.partial = feed.batch == nil && len(feed.filled) > 0
 	}
+	if path, err := fieldPath(descriptor, c.ID); c.ID != "" && err == nil && path[len(path)-1].Kind() == protoreflect.StringKind {
+		feed.decode.eventID = path
+	}
 	if f.idField != "" {
 		path, err := fieldPath(descriptor, f.idField)
 		if err == nil && (path[len(path)-1].Cardinality() == protoreflect.Repeated || path[len(path)-1].Kind() != protoreflect.StringKind && !isInteger(path[len(path)-1])) {
@@ -180,10 +203,14 @@ func (f *from) feeder(s *source) (*feeder, error) {
 		if err == nil {
 			feed.decode.columns, err = columnsOf(descriptor, header.cells)
 		}
+		if errors.Is(err, io.EOF) {
+			err = errors.New("it is missing: the file is empty")
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: the header, which names the fields: %w", s.name, err)
 		}
 	}
+	feed.at = mark{feed.lines.number, feed.lines.offset}
 	return feed, nil
 }
 
@@ -196,14 +223,19 @@ func (f *from) run(ctx context.Context, patience time.Duration) error {
 	if s.file != nil {
 		defer s.file.Close()
 	}
-	now := state{File: f.file, Size: s.size, Changed: s.changed, Identity: s.identity[:], Command: f.command.fullName(), IDField: f.idField, RefusedFile: f.refused}
-	var was *state
 	if s.size < 0 {
 		if f.resume {
 			return fmt.Errorf("%s is not a file that can be read again: leave out --%s", f.file, f.names.resume)
 		}
 		f.state = ""
+	} else if (!f.named.state || !f.named.refused) && isLocked(s.file) {
+		return fmt.Errorf("%s is being sent by another run: wait for that, or name other files with --%s and --%s", f.file, f.names.state, f.names.refused)
 	}
+	now := state{File: f.file, Size: s.size, Changed: s.changed, Identity: s.identity[:], Command: f.command.fullName(), Addr: f.parsed.addr, IDField: f.idField}
+	if now.RefusedFile, err = filepath.Abs(f.refused); err != nil {
+		return err
+	}
+	var was *state
 	if f.resume {
 		if was, err = loadState(f.state, s, now); err != nil {
 			return err
@@ -213,23 +245,46 @@ func (f *from) run(ctx context.Context, patience time.Duration) error {
 	if err != nil {
 		return err
 	}
-	refused := &refusedFile{path: f.refused, source: filepath.Base(f.file), decode: feed.decode}
+	refused := &refusedFile{path: f.refused, source: filepath.Base(f.file), decode: feed.decode, more: s.size < 0}
 	if was != nil {
-		refused.path, now.RefusedFile = was.RefusedFile, was.RefusedFile
-		if err := errors.Join(refused.resume(was.RefusedBytes), s.goTo(was.At.Offset)); err != nil {
+		if err := f.goOn(feed, s, refused, was); err != nil {
 			return err
 		}
-		begun := feed.lines
-		feed.lines = newLineReader(s.reader, begun.csv)
-		feed.lines.number, feed.lines.offset = was.At.Line, was.At.Offset
-		feed.at, feed.done, feed.live = was.At, was.Lines, was.Lines
+		now.RefusedFile = was.RefusedFile
 	}
-	feed.refuse, feed.patience = refused.add, patience
+	feed.refuse, feed.patience, feed.ordered = refused.add, patience, f.concurrency == 1
 	if feed.lane, err = f.command.dialLane(ctx, f.env, f.parsed, f.concurrency, false); err != nil {
+		if ctx.Err() != nil {
+			return exit{errInterrupted, exitInterrupted}
+		}
 		return err
 	}
 	defer feed.lane.close()
 	return f.finish(ctx, feed, s, refused, now)
+}
+
+// goOn has a feeder go on where an earlier run was interrupted.
+func (f *from) goOn(feed *feeder, s *source, refused *refusedFile, was *state) error {
+	if !sameFile(was.RefusedFile, f.refused) {
+		if f.named.refused {
+			return fmt.Errorf("lines that the earlier run could not send are in %s: leave out --%s", was.RefusedFile, f.names.refused)
+		}
+		refused.path = was.RefusedFile
+	}
+	if err := refused.resume(was.RefusedBytes); err != nil {
+		return err
+	}
+	feed.done, feed.live = was.Lines, was.Lines
+	if was.At.Offset <= feed.at.Offset {
+		return nil // no line was done, and what comes before them is read
+	}
+	if err := s.goTo(was.At.Offset); err != nil {
+		return err
+	}
+	feed.lines = newLineReader(s.reader, feed.lines.csv)
+	feed.lines.number, feed.lines.offset = was.At.Line, was.At.Offset
+	feed.at = was.At
+	return nil
 }
 
 // finish runs a feeder, shows and saves how far it is, and says what came of it.
@@ -266,13 +321,18 @@ func (f *from) finish(ctx context.Context, feed *feeder, s *source, refused *ref
 	return err
 }
 
+var errInterrupted = errors.New("interrupted")
+
+// saveError is why it can't be kept how far a run has come.
+type saveError struct{ error }
+
+func (e saveError) Unwrap() error { return e.error }
+
 // outcome returns the error of a run in words of whoever made it, with how to go on.
 func (f *from) outcome(ctx context.Context, feed *feeder, s *source, refused *refusedFile, now state, err error) error {
 	if err == nil {
-		if refused.file != nil {
-			if failed := refused.file.Sync(); failed != nil {
-				return failed
-			}
+		if failed := refused.sync(); failed != nil {
+			return failed
 		}
 		if f.state != "" {
 			_ = os.Remove(f.state)
@@ -283,8 +343,11 @@ func (f *from) outcome(ctx context.Context, feed *feeder, s *source, refused *re
 		return nil
 	}
 	code := exitCode(err)
+	if errors.As(err, new(saveError)) {
+		return err
+	}
 	if ctx.Err() != nil {
-		err, code = errors.New("interrupted"), exitInterrupted
+		err, code = errInterrupted, exitInterrupted
 	} else {
 		err = f.parsed.callError(context.Background(), err)
 	}
@@ -304,17 +367,16 @@ func (f *from) save(feed *feeder, refused *refusedFile, now state) error {
 	}
 	feed.mu.Lock()
 	now.At, now.Lines, now.RefusedBytes = feed.at, feed.done, refused.written
-	kept := refused.file
 	feed.mu.Unlock()
 	text, err := json.MarshalIndent(now, "", "  ")
-	if err == nil && kept != nil {
-		err = kept.Sync()
+	if err == nil {
+		err = refused.sync()
 	}
 	if err == nil {
 		err = saveFile(f.state, append(text, '\n'))
 	}
 	if err != nil {
-		return fmt.Errorf("what --%s goes on with can't be written: %w (--%s names another place)", f.names.resume, err, f.names.state)
+		return saveError{fmt.Errorf("what --%s goes on with can't be written: %w (--%s names another place)", f.names.resume, err, f.names.state)}
 	}
 	return nil
 }
@@ -348,7 +410,7 @@ func (f *from) report(feed *feeder, s *source, refused *refusedFile, earlier tal
 		return
 	}
 	fmt.Fprintf(f.env.Stderr, "%s: %s: %s: %s acknowledged, %s of them duplicates, %s refused; %v, %s events/s\n", f.env.Program, f.command.Name,
-		s.name, grouped(t.Acknowledged), t.doubles(), grouped(t.Refused), took.Round(10*time.Millisecond), grouped(int64(rate)))
+		terminal.Text(s.name), grouped(t.Acknowledged), t.doubles(), grouped(t.Refused), took.Round(10*time.Millisecond), grouped(int64(rate)))
 }
 
 // shown returns what the bar shows.

@@ -10,7 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -127,36 +127,42 @@ func invalidUTF8(text []byte) int {
 // record returns the record of CSV that begins with a line. If a quote is never closed,
 // the record is that line alone, and the next one begins after it.
 func (l *lineReader) record(first line) line {
-	text := string(first.text)
-	whole := first
-	var further []line
-	size := 0
-	for {
-		reader := csv.NewReader(strings.NewReader(text))
-		cells, err := reader.Read()
-		if err == nil {
-			whole.text, whole.cells = []byte(text), cells
-			return whole
-		}
-		var one line
-		if errors.Is(err, csv.ErrQuote) && strings.Count(text, `"`)%2 == 1 && size <= maxQuoted {
-			if one, err = l.physical(); err == nil && one.err == nil {
-				further = append(further, one)
-				size += len(one.text)
-				text += "\n" + string(one.text)
-				whole.end = one.end
-				continue
-			}
-			if err == nil {
-				further = append(further, one)
-			}
-			err = csv.ErrQuote
-		}
-		l.ahead = append(further, l.ahead...)
+	cells, err := csv.NewReader(bytes.NewReader(first.text)).Read()
+	if err == nil {
+		first.cells = cells
+		return first
+	}
+	open := oddQuotes(first.text)
+	if !errors.Is(err, csv.ErrQuote) || !open {
 		first.err = recordError(err)
 		return first
 	}
+	// Whoever closes a quote makes their number even: before that no line completes the record.
+	text := slices.Clone(first.text)
+	var further []line
+	for open && len(text)-len(first.text) <= maxQuoted {
+		one, failed := l.physical()
+		if failed != nil {
+			break // reading returns it again
+		}
+		further = append(further, one)
+		if one.err != nil {
+			break
+		}
+		text = append(append(text, '\n'), one.text...)
+		open = open != oddQuotes(one.text)
+	}
+	if !open {
+		if cells, err := csv.NewReader(bytes.NewReader(text)).Read(); err == nil {
+			return line{number: first.number, end: further[len(further)-1].end, text: text, cells: cells}
+		}
+	}
+	l.ahead = append(further, l.ahead...)
+	first.err = recordError(csv.ErrQuote)
+	return first
 }
+
+func oddQuotes(text []byte) bool { return bytes.Count(text, []byte{'"'})%2 == 1 }
 
 func recordError(err error) error {
 	at := ""

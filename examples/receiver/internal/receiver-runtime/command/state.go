@@ -12,7 +12,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"sync"
 	"time"
+	"unicode/utf8"
 
 	"example.com/receiver/internal/receiver-runtime/terminal"
 )
@@ -94,6 +96,7 @@ type state struct {
 	Changed  time.Time `json:"changed"`
 	Identity []byte    `json:"identity"`
 	Command  string    `json:"command"`
+	Addr     string    `json:"addr"`
 	IDField  string    `json:"idField,omitempty"`
 	At       mark      `json:"done"`
 	Lines    tally     `json:"lines"`
@@ -113,6 +116,9 @@ func loadState(path string, s *source, now state) (*state, error) {
 	if err == nil {
 		err = json.Unmarshal(text, &was)
 	}
+	if err == nil && (was.At.Offset < 0 || was.At.Offset > was.Size || was.RefusedBytes < 0) {
+		err = errors.New("it is not what a run has written")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s can't be read: %w (without --resume all lines are sent again; what is stored is not stored twice)", path, err)
 	}
@@ -120,6 +126,8 @@ func loadState(path string, s *source, now state) (*state, error) {
 	switch {
 	case was.Command != now.Command || was.IDField != now.IDField:
 		return nil, fmt.Errorf("%s is of %s with --id-field %q: resume that, or name another file with --state", path, was.Command, was.IDField)
+	case was.Addr != now.Addr:
+		return nil, fmt.Errorf("%s is of lines that were sent to %s, and not to %s. %s", path, was.Addr, now.Addr, anew)
 	case was.Size < s.size && !bytes.Equal(was.Identity, s.identity[:]):
 		return nil, fmt.Errorf("%s has grown from %d to %d bytes since line %d was sent, so its lines have other ids. Send what is new by itself: tail -c +%d %s > NEW-FILE. %s",
 			s.name, was.Size, s.size, was.At.Line, was.At.Offset+1, s.name, anew)
@@ -138,8 +146,24 @@ type refusedFile struct {
 	path    string
 	source  string
 	decode  *decoder
-	file    *os.File
+	more    bool // whether what it has stays: the source of that can't be read again
 	written int64
+
+	mu   sync.Mutex // of file
+	file *os.File
+}
+
+// sync returns once what was written is on disk, if it is in a file.
+func (r *refusedFile) sync() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.file == nil {
+		return nil
+	}
+	if info, err := r.file.Stat(); err != nil || !info.Mode().IsRegular() {
+		return err
+	}
+	return r.file.Sync()
 }
 
 // resume keeps what an earlier run has written about lines that are done.
@@ -149,9 +173,14 @@ func (r *refusedFile) resume(size int64) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("lines that an earlier run could not send: %w", err)
+		return fmt.Errorf("lines that an earlier run could not send: %w (without --resume all lines are sent again)", err)
 	}
-	if info, err := file.Stat(); err != nil || info.Size() < size {
+	info, err := file.Stat()
+	if err == nil && !info.Mode().IsRegular() { // such as /dev/null
+		r.file = file
+		return nil
+	}
+	if err != nil || info.Size() < size {
 		return errors.Join(fmt.Errorf("%s has lost lines that an earlier run wrote to it: leave out --resume", r.path), err, file.Close())
 	}
 	r.file, r.written = file, size
@@ -162,8 +191,57 @@ func (r *refusedFile) resume(size int64) error {
 	return err
 }
 
-func (r *refusedFile) add(refused rejection) error {
-	var one refusedLine
+// add writes lines to the file: all of them, or none.
+func (r *refusedFile) add(all []rejection) error {
+	var text []byte
+	for _, refused := range all {
+		line, err := json.Marshal(r.line(refused))
+		if err != nil {
+			return err
+		}
+		text = append(append(text, terminal.JSON(line)...), '\n')
+	}
+	err := r.open()
+	if err == nil {
+		if _, err = r.file.Write(text); err == nil {
+			r.written += int64(len(text))
+			return nil
+		}
+		if !r.more { // another run may have written to it
+			_ = r.file.Truncate(r.written) // a run that goes on does so, too
+			_, _ = r.file.Seek(r.written, io.SeekStart)
+		}
+	}
+	return fmt.Errorf("a line was refused, and can't be kept: %w (--refused names another place)", err)
+}
+
+func (r *refusedFile) open() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.file != nil {
+		return nil
+	}
+	mode := os.O_CREATE | os.O_TRUNC | os.O_WRONLY
+	if r.more {
+		mode = os.O_CREATE | os.O_APPEND | os.O_RDWR
+	}
+	file, err := os.OpenFile(r.path, mode, 0o600)
+	if err != nil {
+		return err
+	}
+	r.file = file
+	last := []byte{'\n'}
+	if info, err := file.Stat(); r.more && err == nil && info.Mode().IsRegular() && info.Size() > 0 {
+		_, _ = file.ReadAt(last, info.Size()-1)
+	}
+	if last[0] != '\n' { // the disk was full
+		_, err = file.WriteString("\n")
+	}
+	return err
+}
+
+// line returns what the file has of a line.
+func (r *refusedFile) line(refused rejection) (one refusedLine) {
 	one.Refused.File, one.Refused.Line, one.Refused.ID, one.Refused.Reason = r.source, refused.line.number, refused.id, refused.reason
 	switch {
 	case refused.line.cells != nil:
@@ -175,25 +253,16 @@ func (r *refusedFile) add(refused rejection) error {
 			}
 			one.Cells[name] = cell
 		}
+	case !utf8.Valid(refused.line.text):
+		one.Data = refused.line.text
 	case json.Valid(refused.line.text):
 		one.Value = refused.line.text
 		var before refusedLine // it was refused before
 		if json.Unmarshal(refused.line.text, &before) == nil && before.Refused.Reason != "" {
-			one.Value, one.Text, one.Cells = before.Value, before.Text, before.Cells
+			one.Value, one.Text, one.Data, one.Cells = before.Value, before.Text, before.Data, before.Cells
 		}
 	default:
 		one.Text = string(refused.line.text)
 	}
-	text, err := json.Marshal(one)
-	if err != nil {
-		return err
-	}
-	if r.file == nil {
-		if r.file, err = os.OpenFile(r.path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600); err != nil {
-			return fmt.Errorf("a line was refused, and can't be kept: %w", err)
-		}
-	}
-	n, err := r.file.Write(append(terminal.JSON(text), '\n'))
-	r.written += int64(n)
-	return err
+	return one
 }

@@ -15,7 +15,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"golang.org/x/term"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -60,6 +59,10 @@ const (
 	tableRows = 100
 	tableWait = 200 * time.Millisecond
 )
+
+// maxAligned is how wide a column is at most: one long text would else be the width of all
+// rows after it.
+const maxAligned = 60
 
 type table struct {
 	out   io.Writer
@@ -251,7 +254,7 @@ func (t *table) flush() {
 
 func (t *table) widen(row []string) {
 	for i, cell := range row {
-		t.widths[i] = max(t.widths[i], utf8.RuneCountInString(cell))
+		t.widths[i] = max(t.widths[i], min(cells(cell), maxAligned))
 	}
 }
 
@@ -260,7 +263,7 @@ func (t *table) line(row []string) string {
 	for i, cell := range row {
 		line.WriteString(cell)
 		if i+1 < len(row) {
-			line.WriteString(strings.Repeat(" ", t.widths[i]-utf8.RuneCountInString(cell)+2))
+			line.WriteString(strings.Repeat(" ", max(t.widths[i]-cells(cell), 0)+2))
 		}
 	}
 	text := strings.TrimRight(line.String(), " ")
