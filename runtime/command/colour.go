@@ -23,6 +23,15 @@ func coloured(file *os.File, getenv func(string) string) bool {
 	return term.IsTerminal(int(file.Fd()))
 }
 
+// terminalWidth returns how many cells a line of a terminal has: 80 if it does not say.
+func terminalWidth(file *os.File) int {
+	width, _, err := term.GetSize(int(file.Fd()))
+	if err != nil || width <= 0 {
+		return 80
+	}
+	return width
+}
+
 // cut returns a text that takes at most some cells of a terminal, the last of which is …
 // if there was more.
 func cut(text string, width int) string {

@@ -85,9 +85,7 @@ func newTable(env Env) *table {
 	t := &table{out: env.Stdout}
 	if file, ok := env.Stdout.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
 		t.bold = coloured(file, env.Getenv)
-		if t.width, _, _ = term.GetSize(int(file.Fd())); t.width == 0 {
-			t.width = 80
-		}
+		t.width = terminalWidth(file)
 	}
 	return t
 }

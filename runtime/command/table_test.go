@@ -3,9 +3,11 @@ package command
 import (
 	"bytes"
 	"context"
+	"os"
 	"strings"
 	"testing"
 
+	"golang.org/x/term"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/protobuf/proto"
 )
@@ -57,6 +59,19 @@ SIZE  INTER…
 		if got := "\n" + out.String(); got != test.want {
 			t.Errorf("%s is%swant%s", name, got, test.want)
 		}
+	}
+}
+
+// A terminal of a container or a script may have no size.
+func TestATerminalWithoutASizeIsWideEnough(t *testing.T) {
+	t.Parallel()
+	file, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil || !term.IsTerminal(int(file.Fd())) {
+		t.Skipf("there are no terminals to open: %v", err)
+	}
+	defer file.Close()
+	if width := terminalWidth(file); width != 80 {
+		t.Errorf("it is %d wide", width)
 	}
 }
 
