@@ -45,13 +45,7 @@ func newBar(env Env, prefix string, size int64, t tally, offset int64) *bar {
 	}
 	if file, ok := env.Stderr.(*os.File); ok && term.IsTerminal(int(file.Fd())) && env.Getenv("TERM") != "dumb" {
 		b.colour = coloured(file, env.Getenv)
-		b.width = func() int {
-			width, _, err := term.GetSize(int(file.Fd()))
-			if err != nil {
-				return 80
-			}
-			return width
-		}
+		b.width = func() int { return terminalWidth(file) }
 	}
 	return b
 }

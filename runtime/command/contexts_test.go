@@ -76,6 +76,27 @@ func TestContexts(t *testing.T) {
 	step(`{"current":"prod","contexts":{"prod":{"addr":"`+other+`"}}}`+"\n", "context", "list", "--json")
 }
 
+// A configuration that is kept elsewhere stays there.
+func TestALinkToAConfigurationStays(t *testing.T) {
+	t.Parallel()
+	home := t.TempDir()
+	file := writeFile(t, filepath.Join(home, "kept.yaml"), "# mine\ncontexts: {}\n")
+	link := filepath.Join(home, "config.yaml")
+	if err := os.Symlink(file, link); err != nil {
+		t.Skip(err)
+	}
+	for _, args := range []string{"context set dev --addr a --insecure=1", "context set dev --insecure=0"} {
+		if _, err := configured(t, home, map[string]string{"TEST_CLIENT_CONFIG": link}, strings.Fields(args)...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := os.ReadFile(file)
+	info, failed := os.Lstat(link)
+	if err != nil || failed != nil || info.Mode()&os.ModeSymlink == 0 || !strings.HasPrefix(string(text), "# mine\n") || !strings.Contains(string(text), "addr: a") || strings.Contains(string(text), "insecure") {
+		t.Errorf("the link is %v, and the file has %q, %v", info.Mode(), text, err)
+	}
+}
+
 // A file that somebody else has written controls no terminal.
 func TestContextsArePrintedAsText(t *testing.T) {
 	t.Parallel()
@@ -101,7 +122,7 @@ func TestWrongConfigurations(t *testing.T) {
 		"contexts:\n  dev:\n    insecure: maybe\n":                 ":3:15: insecure: want true or false",
 		"contexts:\n  dev:\n    addr: [x]\n":                       ":3:11: addr: want one value",
 		"contexts: dev\n":                                          ":1:11: want lines with the names of contexts",
-		"current: dev\n":                                           `no context "dev" in `,
+		"current: dev\n":                                           `no context "dev": `,
 		"a: b: c\n":                                                ":1:5: it can't be read as YAML",
 		"contexts:\n  dev: {addr: x, insecure: true, ca: y.pem}\n": "",
 	} {
@@ -126,11 +147,12 @@ func TestWrongConfigurations(t *testing.T) {
 		}
 	}
 	for args, want := range map[string]string{
-		"context use none":                         `no context "none"`,
+		"context use none":                         `context set NAME --addr HOST:PORT makes one`,
 		"context set x":                            "needs --addr",
 		"context set x\x1b[31m --addr y":           "can't be the name",
 		"context set x --addr y --tls-cert z":      "belong together",
 		"context set x --addr y --insecure --ca z": "excludes",
+		"context set x --addr y --insecure=maybe":  "want true or false",
 		"context rename x":                         `context has no "rename"`,
 		"context use":                              "want one name",
 		"context show":                             "no context is the current one",

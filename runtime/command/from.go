@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/terminal"
 )
 
 // From gives each command that sends events a flag --from, with which it sends the lines
@@ -177,6 +178,9 @@ func (f *from) feeder(s *source) (*feeder, error) {
 			return nil, err
 		}
 		feed.decode.partial = feed.batch == nil && len(feed.filled) > 0
+	}
+	if path, err := fieldPath(descriptor, c.ID); c.ID != "" && err == nil && path[len(path)-1].Kind() == protoreflect.StringKind {
+		feed.decode.eventID = path
 	}
 	if f.idField != "" {
 		path, err := fieldPath(descriptor, f.idField)
@@ -428,7 +432,7 @@ func (f *from) report(feed *feeder, s *source, refused *refusedFile, earlier tal
 		return
 	}
 	fmt.Fprintf(f.env.Stderr, "%s: %s: %s: %s acknowledged, %s of them duplicates, %s refused; %v, %s events/s\n", f.env.Program, f.command.Name,
-		s.name, grouped(t.Acknowledged), t.doubles(), grouped(t.Refused), took.Round(10*time.Millisecond), grouped(int64(rate)))
+		terminal.Text(s.name), grouped(t.Acknowledged), t.doubles(), grouped(t.Refused), took.Round(10*time.Millisecond), grouped(int64(rate)))
 }
 
 // shown returns what the bar shows.

@@ -2,6 +2,7 @@ package command
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -191,6 +192,9 @@ func TestRefusedLinesCanBeSentOnceTheyAreMended(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("refused are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if want := `"data":"` + base64.StdEncoding.EncodeToString([]byte("{\"payload\": {\"body\": \"\xff\"}}")) + `"`; !strings.Contains(string(lines), want) {
+		t.Errorf("the bytes of what is not a text are not in\n%s", lines)
 	}
 	mended := strings.NewReplacer("nonsense", `{\"fill_username\": true}`, `"nothing":1`, `"fill_username":true`, `"nothing": 1`, `"fill_username": true`).Replace(string(lines))
 	next := writeFile(t, filepath.Join(dir, "mended.ndjson"), mended)
@@ -689,33 +693,112 @@ func TestALineOfAStreamIsRefused(t *testing.T) {
 	command.Call.request = func() proto.Message { return &testpb.ResponseParameters{} }
 	var mu sync.Mutex
 	stored := map[string]int32{}
-	calls := 0
+	calls, sent := 0, 0
 	bad := []int32{1, 500, 2500, 2501}
-	refused, done := feeds(t, command, fakeLane(func(id string, requests [][]byte) laneAnswer {
-		mu.Lock()
-		defer mu.Unlock()
-		calls++
-		for i, data := range requests {
-			var one testpb.ResponseParameters
-			if err := proto.Unmarshal(data, &one); err != nil {
-				t.Error(err)
+	lane := func(bad ...int32) (refused []string, done tally) {
+		return feeds(t, command, fakeLane(func(id string, requests [][]byte) laneAnswer {
+			mu.Lock()
+			defer mu.Unlock()
+			calls++
+			sent += len(requests)
+			for i, data := range requests {
+				var one testpb.ResponseParameters
+				if err := proto.Unmarshal(data, &one); err != nil {
+					t.Error(err)
+				}
+				if slices.Contains(bad, one.GetSize()) {
+					return laneAnswer{err: status.Error(codes.InvalidArgument, "bad")}
+				}
+				event := fmt.Sprintf("%s/%d", id, i+1)
+				if was, ok := stored[event]; ok && was != one.GetSize() {
+					t.Errorf("%s is %d and %d", event, was, one.GetSize())
+				}
+				stored[event] = one.GetSize()
 			}
-			if slices.Contains(bad, one.GetSize()) {
-				return laneAnswer{err: status.Error(codes.InvalidArgument, "bad")}
-			}
-			event := fmt.Sprintf("%s/%d", id, i+1)
-			if was, ok := stored[event]; ok && was != one.GetSize() {
-				t.Errorf("%s is %d and %d", event, was, one.GetSize())
-			}
-			stored[event] = one.GetSize()
-		}
-		return laneAnswer{}
-	}), numberLines(3000))
+			return laneAnswer{}
+		}), numberLines(3000))
+	}
+	refused, done := lane(bad...)
 	if len(refused) != 4 || refused[3] != "2501: InvalidArgument: bad" || done.Acknowledged != 2996 || len(stored) != 2996 {
 		t.Errorf("refused are %q, %d are acknowledged and %d stored", refused, done.Acknowledged, len(stored))
 	}
-	if calls > 60 {
+	if calls > 100 {
 		t.Errorf("it took %d calls", calls)
+	}
+	var many []int32
+	for i := int32(5); i <= 3000; i += 10 {
+		many = append(many, i)
+	}
+	stored, sent = map[string]int32{}, 0
+	if refused, done := lane(many...); len(refused) != 300 || done.Acknowledged != 2700 || len(stored) != 2700 {
+		t.Errorf("%d are refused, %d acknowledged and %d stored", len(refused), done.Acknowledged, len(stored))
+	}
+	if sent > 20_000 {
+		t.Errorf("%d lines were sent for 3000", sent)
+	}
+}
+
+// What a server has not read is not acknowledged.
+func TestAServerThatEndsAStreamEarlyEndsTheRun(t *testing.T) {
+	t.Parallel()
+	addr := start(t, streamServer{upload: func(stream uploadServer) error {
+		_, err := stream.Recv()
+		return cmp.Or(err, stream.SendAndClose(&testpb.StreamingInputCallResponse{}))
+	}})
+	command := upload
+	command.Service, command.RPC = "grpc.testing.TestService", "StreamingInputCall"
+	file := writeFile(t, filepath.Join(t.TempDir(), "events.ndjson"), userLines(slices.Repeat([]string{strings.Repeat("x", 1000)}, 1000)...))
+	got := sends(t.Context(), t, command, addr, "--from", file)
+	if got.check(t, 1, 0, 0); !strings.Contains(fmt.Sprint(got.err), "the server ended a call without an error") {
+		t.Errorf("it fails with %v", got.err)
+	}
+}
+
+// A message that has a field for the id gets it there: then a line has it in any call, also
+// if a line before it is no longer refused.
+func TestAFieldForTheIDHasIt(t *testing.T) {
+	t.Parallel()
+	command := upload
+	command.RPC, command.Service, command.Event, command.ID = "X", "S", true, "response_status.message"
+	command.Call.request = func() proto.Message { return &testpb.SimpleRequest{} }
+	lines := `{"response_status": {"code": 1}}
+{"response_status": {"code": 2}}
+{"response_status": {"code": 3, "message": "mine"}}
+{"response_status": {"code": 4}}
+{}
+`
+	stored := map[string]int32{}
+	bad := int32(2)
+	var calls int
+	lane := fakeLane(func(_ string, requests [][]byte) laneAnswer { // calls follow each other
+		calls++
+		for _, data := range requests {
+			var one testpb.SimpleRequest
+			if err := proto.Unmarshal(data, &one); err != nil {
+				t.Error(err)
+			}
+			if one.GetResponseStatus().GetCode() == bad {
+				return laneAnswer{err: status.Error(codes.InvalidArgument, "bad")}
+			}
+			stored[one.GetResponseStatus().GetMessage()] = one.GetResponseStatus().GetCode()
+		}
+		return laneAnswer{}
+	})
+	feeds(t, command, lane, lines)
+	if len(stored) != 4 || stored["mine"] != 3 || stored[""] != 0 {
+		t.Errorf("stored are %v", stored)
+	}
+	bad = -1
+	feeds(t, command, lane, lines)
+	if len(stored) != 5 || stored["mine"] != 3 {
+		t.Errorf("after a second run are stored %v", stored)
+	}
+	calls = 0
+	feeds(t, command, lane, lines, func(f *feeder) {
+		f.decode.idField, _ = fieldPath((&testpb.SimpleRequest{}).ProtoReflect().Descriptor(), "response_status.code")
+	})
+	if stored["1"] != 1 || stored["4"] != 4 || calls != 1 {
+		t.Errorf("with ids from a field, stored are %v by %d calls", stored, calls)
 	}
 }
 

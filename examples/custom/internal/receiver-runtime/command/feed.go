@@ -391,13 +391,15 @@ func (f *feeder) answered(ctx context.Context, a *attempt, ans laneAnswer) {
 
 // streamed does what follows from the answer to a stream. If it has a line that the server
 // refuses, the lines before it may be stored. Which line it is shows when the stream is
-// sent again up to some line, with the same ids.
+// sent again up to some line, with the same ids. What comes after it is sent in streams
+// that are twice as long as what was taken before them: where one line is refused, others
+// near it often are, and each would have all of them sent again.
 func (f *feeder) streamed(a *attempt, ans laneAnswer, outcome outcome) []*attempt {
 	a.tries = 1
 	switch {
 	case outcome == stored && a.bad == 0:
 		f.take(a, a.to, ans)
-		return nil
+		return a.group.rest(a.to, 2*(a.to-a.from))
 	case outcome == stored:
 		a.good = a.end()
 	case a.bad == 0:
@@ -410,10 +412,15 @@ func (f *feeder) streamed(a *attempt, ans laneAnswer, outcome outcome) []*attemp
 	}
 	f.take(a, a.good, laneAnswer{})
 	f.reject(a, a.good, a.why)
-	if a.bad == a.to {
+	return a.group.rest(a.bad, max(2*(a.good-a.from), 1))
+}
+
+// rest returns the attempt that sends some lines from one on, if there are any.
+func (g *group) rest(from, some int) []*attempt {
+	if from == len(g.decoded) {
 		return nil
 	}
-	return []*attempt{{group: a.group, from: a.bad, to: a.to, id: a.group.decoded[a.bad].id, tries: 1}}
+	return []*attempt{{group: g, from: from, to: min(from+some, len(g.decoded)), id: g.decoded[from].id, tries: 1}}
 }
 
 // take counts lines as stored, up to one.

@@ -15,7 +15,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"golang.org/x/term"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -61,6 +60,10 @@ const (
 	tableWait = 200 * time.Millisecond
 )
 
+// maxAligned is how wide a column is at most: one long text would else be the width of all
+// rows after it.
+const maxAligned = 60
+
 type table struct {
 	out   io.Writer
 	width int // of the terminal; 0: out is none
@@ -83,9 +86,7 @@ func newTable(env Env) *table {
 	t := &table{out: env.Stdout}
 	if file, ok := env.Stdout.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
 		t.bold = coloured(file, env.Getenv)
-		if t.width, _, _ = term.GetSize(int(file.Fd())); t.width == 0 {
-			t.width = 80
-		}
+		t.width = terminalWidth(file)
 	}
 	return t
 }
@@ -251,7 +252,7 @@ func (t *table) flush() {
 
 func (t *table) widen(row []string) {
 	for i, cell := range row {
-		t.widths[i] = max(t.widths[i], utf8.RuneCountInString(cell))
+		t.widths[i] = max(t.widths[i], min(cells(cell), maxAligned))
 	}
 }
 
@@ -260,7 +261,7 @@ func (t *table) line(row []string) string {
 	for i, cell := range row {
 		line.WriteString(cell)
 		if i+1 < len(row) {
-			line.WriteString(strings.Repeat(" ", t.widths[i]-utf8.RuneCountInString(cell)+2))
+			line.WriteString(strings.Repeat(" ", max(t.widths[i]-cells(cell), 0)+2))
 		}
 	}
 	text := strings.TrimRight(line.String(), " ")

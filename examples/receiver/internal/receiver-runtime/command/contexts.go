@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -224,8 +225,11 @@ func (c *configuration) choose(name string) (map[string]string, error) {
 	}
 	chosen, ok := c.contexts[name]
 	if !ok {
-		if c.path == "" {
+		switch {
+		case c.path == "":
 			return nil, fmt.Errorf("no context %q: there is no configuration", name)
+		case len(c.names) == 0:
+			return nil, fmt.Errorf("no context %q: %s has none; context set NAME --addr HOST:PORT makes one", name, c.path)
 		}
 		return nil, fmt.Errorf("no context %q in %s; it has: %s", name, c.path, strings.Join(c.names, ", "))
 	}
@@ -334,11 +338,17 @@ func contextCommand(_ context.Context, env Env, _ []Command, args []string) erro
 		if verb != "set" {
 			break
 		}
-		keep := func(text string) error { values[key.name] = text; return nil }
 		if key.name == "insecure" {
-			set.BoolFunc(key.name, "", keep)
+			set.BoolFunc(key.name, "", func(text string) error {
+				allowed, err := strconv.ParseBool(text)
+				if err != nil && text != "" {
+					return errors.New("want true or false")
+				}
+				values[key.name] = strconv.FormatBool(allowed)
+				return nil
+			})
 		} else {
-			set.Func(key.name, "", keep)
+			set.Func(key.name, "", func(text string) error { values[key.name] = text; return nil })
 		}
 	}
 	var names []string
@@ -575,5 +585,9 @@ func (c *configuration) save() error {
 	if err := os.MkdirAll(filepath.Dir(c.path), 0o700); err != nil {
 		return err
 	}
-	return saveFile(c.path, text)
+	path := c.path
+	if target, err := filepath.EvalSymlinks(path); err == nil { // it may be kept elsewhere
+		path = target
+	}
+	return saveFile(path, text)
 }

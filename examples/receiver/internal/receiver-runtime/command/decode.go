@@ -24,6 +24,9 @@ type decoder struct {
 	columns []column             // of CSV
 	idField []protoreflect.FieldDescriptor
 	partial bool // whether required fields may be elsewhere
+	// eventID is the field of a message for the id of its event, which is set: then a line has
+	// its id by whatever RPC, and beside whatever others. It may be nil.
+	eventID []protoreflect.FieldDescriptor
 
 	// identity is what ids are made of, besides number and text of the line. If the
 	// text is a stream, which has none, it is made of all lines so far.
@@ -52,6 +55,7 @@ type refusedLine struct {
 	} `json:"@refused"`
 	Value json.RawMessage   `json:"value,omitempty"` // of the line, if it is JSON
 	Text  string            `json:"text,omitempty"`  // if it is not
+	Data  []byte            `json:"data,omitempty"`  // if it is not UTF-8 either
 	Cells map[string]string `json:"cells,omitempty"` // of a record of CSV, by their columns
 }
 
@@ -96,8 +100,26 @@ func (d *decoder) decode(l line) (decoded, error) {
 		}
 		one.own = true
 	}
+	if d.eventID != nil && setID(message.ProtoReflect(), d.eventID, one.id) {
+		one.own = false
+	}
 	one.message, err = proto.MarshalOptions{AllowPartial: d.partial}.Marshal(message)
 	return one, readableError(err)
+}
+
+// setID sets the field at the end of a path, unless it is set, and reports whether it is
+// now. It adds no message that the field would be in.
+func setID(message protoreflect.Message, path []protoreflect.FieldDescriptor, id string) bool {
+	for _, field := range path[:len(path)-1] {
+		if !message.Has(field) {
+			return false
+		}
+		message = message.Mutable(field).Message()
+	}
+	if field := path[len(path)-1]; message.Get(field).String() == "" {
+		message.Set(field, protoreflect.ValueOfString(id))
+	}
+	return true
 }
 
 // again decodes a line that was refused before.
@@ -108,6 +130,9 @@ func (d *decoder) again(l line, message proto.Message, one *decoded) error {
 	}
 	if refused.Refused.ID != "" {
 		one.id, one.own = refused.Refused.ID, true
+	}
+	if refused.Data != nil {
+		return errInvalidUTF8
 	}
 	if refused.Cells == nil {
 		text := refused.Text

@@ -19,6 +19,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"example.com/receiver/internal/receiver-runtime/client"
+	"example.com/receiver/internal/receiver-runtime/terminal"
 )
 
 // From gives each command that sends events a flag --from, with which it sends the lines
@@ -178,6 +179,9 @@ func (f *from) feeder(s *source) (*feeder, error) {
 			return nil, err
 		}
 		feed.decode.partial = feed.batch == nil && len(feed.filled) > 0
+	}
+	if path, err := fieldPath(descriptor, c.ID); c.ID != "" && err == nil && path[len(path)-1].Kind() == protoreflect.StringKind {
+		feed.decode.eventID = path
 	}
 	if f.idField != "" {
 		path, err := fieldPath(descriptor, f.idField)
@@ -429,7 +433,7 @@ func (f *from) report(feed *feeder, s *source, refused *refusedFile, earlier tal
 		return
 	}
 	fmt.Fprintf(f.env.Stderr, "%s: %s: %s: %s acknowledged, %s of them duplicates, %s refused; %v, %s events/s\n", f.env.Program, f.command.Name,
-		s.name, grouped(t.Acknowledged), t.doubles(), grouped(t.Refused), took.Round(10*time.Millisecond), grouped(int64(rate)))
+		terminal.Text(s.name), grouped(t.Acknowledged), t.doubles(), grouped(t.Refused), took.Round(10*time.Millisecond), grouped(int64(rate)))
 }
 
 // shown returns what the bar shows.

@@ -127,13 +127,16 @@ func (s *singleCalls) streamed(ctx context.Context, requests [][]byte) (a laneAn
 	if err != nil {
 		return laneAnswer{err: err}
 	}
+	sent := make(chan int, 1)
 	go func() {
-		for _, request := range requests {
-			if stream.SendMsg(request) != nil {
-				return // RecvMsg has the reason
+		for i, request := range requests {
+			if stream.SendMsg(request) != nil { // RecvMsg has the reason
+				sent <- i
+				return
 			}
 		}
 		_ = stream.CloseSend()
+		sent <- len(requests)
 	}()
 	for {
 		var reply []byte
@@ -144,6 +147,9 @@ func (s *singleCalls) streamed(ctx context.Context, requests [][]byte) (a laneAn
 	}
 	if errors.Is(a.err, io.EOF) {
 		a.err = nil
+		if n := <-sent; n < len(requests) { // nobody knows what it took
+			a.err = status.Errorf(codes.Unimplemented, "the server ended a call without an error after %d of its %d requests at most", n, len(requests))
+		}
 	}
 	a.trailer = stream.Trailer()
 	a.retryAfter = pushBack(a.trailer)

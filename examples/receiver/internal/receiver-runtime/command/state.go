@@ -14,6 +14,7 @@ import (
 	"os"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"example.com/receiver/internal/receiver-runtime/terminal"
 )
@@ -264,11 +265,13 @@ func (r *refusedFile) line(refused rejection) (one refusedLine) {
 			}
 			one.Cells[name] = cell
 		}
+	case !utf8.Valid(refused.line.text):
+		one.Data = refused.line.text
 	case json.Valid(refused.line.text):
 		one.Value = refused.line.text
 		var before refusedLine // it was refused before
 		if json.Unmarshal(refused.line.text, &before) == nil && before.Refused.Reason != "" {
-			one.Value, one.Text, one.Cells = before.Value, before.Text, before.Cells
+			one.Value, one.Text, one.Data, one.Cells = before.Value, before.Text, before.Data, before.Cells
 		}
 	default:
 		one.Text = string(refused.line.text)
