@@ -461,8 +461,8 @@ func TestAFileThatHasGrownIsResumedAsItWas(t *testing.T) {
 		csv += base64.StdEncoding.EncodeToString([]byte(user)) + "\n"
 	}
 	for name, test := range map[string]struct{ text, more, hint string }{
-		"ndjson": {userLines(numbered(200)...), userLines("new"), "tail -c +%[1]d %[2]s > NEW-FILE"},
-		"csv":    {csv, "bmV3\n", "(head -n 1 %[2]s; tail -c +%[1]d %[2]s) > NEW-FILE"},
+		"ndjson": {userLines(numbered(200)...), userLines("new"), "tail -c +%[1]d '%[2]s' > NEW-FILE"},
+		"csv":    {csv, "bmV3\n", "(head -n 1 '%[2]s'; tail -c +%[1]d '%[2]s') > NEW-FILE"},
 	} {
 		var s memory
 		ctx, cancel := context.WithCancel(t.Context())
