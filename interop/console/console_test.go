@@ -192,6 +192,9 @@ func TestByKeyboardAlone(t *testing.T) {
 // TestThePageKeepsUp looks at what a page does over time: its clock is another than that of
 // the server, its stream breaks, it is in the background, and somebody goes back.
 func TestThePageKeepsUp(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short tests leave that to make console")
+	}
 	s, b := served(t), browse(t)
 	b.screen(1280, "light")
 	b.open(s, "events")
@@ -233,6 +236,9 @@ func TestThePageKeepsUp(t *testing.T) {
 
 // TestThePageOutlivesTheServer kills the server while the list is paused, and starts it again.
 func TestThePageOutlivesTheServer(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short tests leave that to make console")
+	}
 	s, b := startQuiet(t, "sqlite:events.db"), browse(t)
 	b.expect("net::ERR")
 	b.screen(1280, "light")

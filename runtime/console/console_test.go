@@ -391,7 +391,7 @@ func TestEventsArriveByFilter(t *testing.T) {
 	}
 }
 
-// Also while events arrive all the time, a browser whose key is revoked soon sees no more.
+// Also while events arrive all the time, a browser whose key is revoked soon sees nothing.
 func TestWatchingEndsWithTheKey(t *testing.T) {
 	var revoked atomic.Bool
 	r := serve(t, Read, public, server.Guards(server.Guard{KnowsCallers: true, Admit: func(ctx context.Context, _ server.Call) (context.Context, error) {
@@ -404,10 +404,10 @@ func TestWatchingEndsWithTheKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer answer.Body.Close()
-	ended := make(chan error, 1)
+	t.Cleanup(func() { answer.Body.Close() })
+	ended, body := make(chan error, 1), answer.Body
 	go func() {
-		_, err := io.Copy(io.Discard, answer.Body)
+		_, err := io.Copy(io.Discard, body)
 		ended <- err
 	}()
 	revoked.Store(true)
