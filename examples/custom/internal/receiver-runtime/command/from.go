@@ -376,9 +376,10 @@ func (f *from) outcome(ctx context.Context, feed *feeder, s *source, refused *re
 
 // grown is the error of a file that has grown since the run that was resumed.
 func (f *from) grown(s *source) error {
-	rest := fmt.Sprintf("tail -c +%d %s", s.size+1, s.name)
+	name := "'" + strings.ReplaceAll(s.name, "'", `'\''`) + "'" // for a shell
+	rest := fmt.Sprintf("tail -c +%d %s", s.size+1, name)
 	if f.format == "csv" {
-		rest = fmt.Sprintf("(head -n 1 %s; %s)", s.name, rest)
+		rest = fmt.Sprintf("(head -n 1 %s; %s)", name, rest)
 	}
 	return fmt.Errorf("%s has grown by %d bytes since the run that was resumed, and they are not sent. Send them by themselves: %s > NEW-FILE", s.name, s.whole-s.size, rest)
 }
