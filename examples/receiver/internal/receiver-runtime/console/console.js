@@ -257,7 +257,7 @@ function clear() {
 function filtered() {
   clear();
   by("events-empty").hidden = false;
-  by("events-empty").textContent = [...new FormData(by("filter")).values()].some(Boolean) ? "No event has matched yet." : "No events yet.";
+  by("events-empty").textContent = [...new FormData(by("filter")).values()].some(Boolean) ? "Events that match appear here. Of those that are stored, the latest 500 are looked at." : "Events appear here as they arrive.";
   follow();
 }
 by("filter").addEventListener("submit", (event) => {
