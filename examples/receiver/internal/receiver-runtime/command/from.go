@@ -32,9 +32,9 @@ import (
 // go to a file with their reasons; it can be sent itself, once they are mended.
 //
 // The exit code is 0 if all lines are stored, 3 if some were refused, 4 if the run was
-// interrupted, or there was no server, or it took nothing for too long: then --resume goes on. It may send
-// lines again, and leaves none out, also after SIGKILL. Other errors have 1 or 2, as with
-// other commands. Memory does not grow with the file.
+// interrupted, or there was no server, or it took nothing for too long: then --resume goes
+// on. It may send lines again, and leaves none out, also after SIGKILL. Other errors have 1 or
+// 2, as with other commands. Memory does not grow with the file.
 var From = Extension{flags: fromFlags}
 
 // The exit codes of --from, besides those of every command.
