@@ -29,8 +29,8 @@ const (
 	callBytes    = 1 << 20
 )
 
-// growAfter is how many calls with the most events that a server took it must take until
-// one with twice as many is tried: it may have been overloaded when it refused that.
+// After growAfter calls of the size that a sender was reduced to, calls may be twice as large
+// again: the server that refused those may only have been overloaded.
 const growAfter = 32
 
 // callTimeout is how long a call may take.
