@@ -34,7 +34,7 @@ type file struct {
 
 // Has reports whether the runtime has a package that can be copied. It is named
 // by its path below the runtime, such as "server" or "eventlog/sqlite".
-func Has(pkg string) bool { return slices.Contains(All(), pkg) }
+func Has(pkg string) bool { return slices.Contains(packages(), pkg) }
 
 // Reached returns the part of the runtime that code which imports the given
 // packages needs: those, and all that they import, directly or not. A package is named
@@ -59,7 +59,11 @@ func Reached(imports ...string) (Part, error) {
 		if slices.Contains(part.packages, pkg) {
 			continue
 		}
-		files, err := parse(pkg)
+		parse, ok := parsed()[pkg]
+		if !ok {
+			return Part{}, fmt.Errorf("the runtime has no package %q: it has %s", pkg, strings.Join(All(), ", "))
+		}
+		files, err := parse()
 		if err != nil {
 			return Part{}, err
 		}
@@ -84,11 +88,18 @@ func Reached(imports ...string) (Part, error) {
 // sorted.
 func (p Part) Packages() []string { return slices.Clone(p.packages) }
 
+// parsed returns for each package what reads its files, which it does once: a run asks
+// several times.
+var parsed = sync.OnceValue(func() map[string]func() ([]file, error) {
+	all := map[string]func() ([]file, error){}
+	for _, pkg := range packages() {
+		all[pkg] = sync.OnceValues(func() ([]file, error) { return parse(pkg) })
+	}
+	return all
+})
+
 // parse reads what the files of a package need. Tests are left out.
 func parse(pkg string) ([]file, error) {
-	if !Has(pkg) {
-		return nil, fmt.Errorf("the runtime has no package %q: it has %s", pkg, strings.Join(All(), ", "))
-	}
 	names, err := fs.Glob(Source, pkg+"/*.go")
 	if err != nil {
 		return nil, err
@@ -219,17 +230,18 @@ var optionalNames = sync.OnceValue(func() map[string][]string {
 
 // Optional returns the files that are left out unless something needs them, by their
 // paths below the runtime.
-func Optional() (files []string) {
-	names, _ := fs.Glob(Source, "*/*.go")
-	nested, _ := fs.Glob(Source, "*/*/*.go")
-	for _, name := range append(names, nested...) {
+func Optional() []string { return slices.Clone(optional()) }
+
+// optional finds them once, as packages does.
+var optional = sync.OnceValue(func() (files []string) {
+	for _, name := range sources() {
 		text, err := Source.ReadFile(name)
 		if err == nil && (strings.HasPrefix(string(text), directiveWith) || strings.HasPrefix(string(text), directiveUsed)) {
 			files = append(files, name)
 		}
 	}
 	return files
-}
+})
 
 // exported returns the exported names that a declaration has at the top level.
 func exported(decl ast.Decl) (names []string) {
@@ -255,12 +267,20 @@ func exported(decl ast.Decl) (names []string) {
 
 // All returns the packages that can be copied, by their paths below the
 // runtime, sorted.
-func All() (packages []string) {
+func All() []string { return slices.Clone(packages()) }
+
+// packages finds them once: the source does not change.
+var packages = sync.OnceValue(func() (found []string) {
+	for _, name := range sources() {
+		found = append(found, path.Dir(name))
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
+})
+
+// sources returns the Go files of all packages, by their paths below the runtime.
+func sources() []string {
 	names, _ := fs.Glob(Source, "*/*.go")
 	nested, _ := fs.Glob(Source, "*/*/*.go")
-	for _, name := range append(names, nested...) {
-		packages = append(packages, path.Dir(name))
-	}
-	slices.Sort(packages)
-	return slices.Compact(packages)
+	return append(names, nested...)
 }

@@ -51,7 +51,7 @@ func buildModule(ctx context.Context, dir string) (programs, error) {
 	if err := run(strings.TrimSpace(string(root)), "go", "build", "-o", generator, "./cmd/protoc-gen-receiver"); err != nil {
 		return programs{}, err
 	}
-	if err := run(module, generator, "new", "example.com/abuse", "--from", "../abuse.proto"); err != nil {
+	if err := run(module, generator, "new", "example.com/orders", "--from", "../abuse.proto"); err != nil {
 		return programs{}, err
 	}
 	for name, text := range map[string][]byte{"cmd/honest/main.go": honestMain, "internal/abuse/v1/abuseservice/lookup.go": lookup} {
@@ -62,7 +62,7 @@ func buildModule(ctx context.Context, dir string) (programs, error) {
 			return programs{}, err
 		}
 	}
-	if err := run(module, "go", "build", "-o", "bin/", "./cmd/abuse-server", "./cmd/honest"); err != nil {
+	if err := run(module, "go", "build", "-trimpath", "-o", "bin/", "./cmd/abuse-server", "./cmd/honest"); err != nil {
 		return programs{}, err
 	}
 	return programs{server: filepath.Join(module, "bin/abuse-server"), honest: filepath.Join(module, "bin/honest")}, nil

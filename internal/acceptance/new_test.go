@@ -243,7 +243,7 @@ func TestNewFrom(t *testing.T) {
 					from = filepath.Join(protos, filepath.FromSlash(name))
 				}
 			}
-			text := run(t, dir, "protoc-gen-receiver", "new", "example.com/domain", "--from", from)
+			text := run(t, dir, "protoc-gen-receiver", "new", "example.com/orders", "--from", from)
 			for name := range files {
 				if _, err := os.Stat(filepath.Join(dir, "proto", name)); err != nil {
 					t.Error(err)

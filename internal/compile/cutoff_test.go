@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,6 +25,7 @@ import (
 const killAt = "KILL_GENERATE_AT"
 
 func TestMain(m *testing.M) {
+	debug.SetGCPercent(400) // a run is short, and there are many
 	if at, err := strconv.Atoi(os.Getenv(killAt)); err == nil {
 		compile.SetStep(func() error {
 			if at--; at == 0 {

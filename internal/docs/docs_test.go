@@ -297,6 +297,37 @@ func TestWrongPages(t *testing.T) {
 	}
 }
 
+// TestPagesThatBeginAlike checks that what pages begin with is run once, and that none sees
+// what another one did afterwards.
+func TestPagesThatBeginAlike(t *testing.T) {
+	counted := filepath.Join(t.TempDir(), "counted")
+	m := machineFor(t)
+	m.env = append(m.env, "COUNTED="+counted)
+	const begin = `
+echo so >> $COUNTED
+echo 'echo tool' > ../bin/tool; chmod +x ../bin/tool
+mkdir -p a/b; cd a; echo made > b/file
+export HERE=$PWD
+`
+	var pages []*page
+	for range 3 {
+		p, problems := parse("p.md", fences("'''sh"+begin+"'''\n'''sh\ntest \"$(cat b/file)\" = made; test $HERE = $PWD; tool | grep -q tool\necho other > $HERE/b/file\n'''"))
+		if len(problems) > 0 {
+			t.Fatal(problems)
+		}
+		pages = append(pages, p)
+	}
+	m.beginnings = beginningsOf(pages)
+	for _, p := range pages {
+		if r, err := m.run(t.Context(), p); err != nil || r.blocks != 2 || r.commands != 11 {
+			t.Errorf("%d blocks and %d commands: %v", r.blocks, r.commands, err)
+		}
+	}
+	if text, err := os.ReadFile(counted); err != nil || string(text) != "so\n" {
+		t.Errorf("it was run as %q shows (%v), want once", text, err)
+	}
+}
+
 // TestNothingOutlivesAPage checks that what a page starts has ended when it has.
 func TestNothingOutlivesAPage(t *testing.T) {
 	at := filepath.Join(t.TempDir(), "pids")

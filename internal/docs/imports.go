@@ -9,36 +9,37 @@ import (
 	"go/parser"
 	"go/token"
 	"maps"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // packages returns the names of the packages that a Go file can import, by path: those
 // of its module, those that its module depends on, and the standard library.
 func packages(file string, env []string) (map[string]string, error) {
-	list := exec.Command("go", "list", "-e", "-deps", "-f", "{{.ImportPath}} {{.Name}} {{.Standard}}", "./...", "std")
-	list.Env = env
-	for list.Dir = filepath.Dir(file); ; list.Dir = filepath.Dir(list.Dir) {
-		if found, err := filepath.Glob(filepath.Join(list.Dir, "go.mod")); err != nil || len(found) > 0 {
+	dir := filepath.Dir(file)
+	for ; ; dir = filepath.Dir(dir) {
+		if found, err := filepath.Glob(filepath.Join(dir, "go.mod")); err != nil || len(found) > 0 {
 			break
 		}
-		if list.Dir == filepath.Dir(list.Dir) {
+		if dir == filepath.Dir(dir) {
 			return nil, fmt.Errorf("%s is not in a module", file)
 		}
 	}
-	output, err := list.Output()
+	library, err := standard()
 	if err != nil {
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
-			return nil, fmt.Errorf("go list: %w\n%s", err, exit.Stderr)
-		}
+		return nil, err
+	}
+	reached, err := list(dir, env, "-deps", "./...")
+	if err != nil {
 		return nil, err
 	}
 	named := map[string]string{}
-	for line := range strings.Lines(string(output)) {
+	for line := range strings.Lines(library + reached) {
 		words := strings.Fields(line)
 		if len(words) != 3 || strings.HasPrefix(words[0], "vendor/") {
 			continue
@@ -49,6 +50,21 @@ func packages(file string, env []string) (map[string]string, error) {
 		named[words[0]] = words[1]
 	}
 	return named, nil
+}
+
+// standard lists the packages of the standard library, which are the same for each file.
+var standard = sync.OnceValues(func() (string, error) { return list("", os.Environ(), "std") })
+
+// list returns for each package a line: its path, its name, and whether it is of the
+// standard library.
+func list(dir string, env []string, args ...string) (string, error) {
+	command := exec.Command("go", append([]string{"list", "-e", "-f", "{{.ImportPath}} {{.Name}} {{.Standard}}"}, args...)...)
+	command.Dir, command.Env = dir, env
+	output, err := command.Output()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		return "", fmt.Errorf("go list: %w\n%s", err, exit.Stderr)
+	}
+	return string(output), err
 }
 
 // mend removes the imports of a Go file that nothing uses, and adds those of the

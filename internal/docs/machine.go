@@ -59,7 +59,8 @@ func newMachine(repository string, limit time.Duration) (m *machine, closing fun
 	} {
 		install := exec.Command("go", "install", program.name)
 		install.Dir = program.folder
-		install.Env = append(m.env[:len(m.env):len(m.env)], "GOBIN="+m.programs)
+		// With PATH: without a compiler of C there, packages like net would be built again in another way.
+		install.Env = append(m.env[:len(m.env):len(m.env)], "GOBIN="+m.programs, "PATH="+os.Getenv("PATH"))
 		if output, err := install.CombinedOutput(); err != nil {
 			return nil, nil, errors.Join(fmt.Errorf("go install %s: %w\n%s", program.name, err, output), closing())
 		}

@@ -64,6 +64,7 @@ func runPages(ctx context.Context, repository string, names []string, out io.Wri
 	if err != nil {
 		return 0, err
 	}
+	m.beginnings = beginningsOf(chosen)
 	var results []result
 	for _, p := range chosen {
 		r, err := m.run(ctx, p)

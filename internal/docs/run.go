@@ -34,6 +34,7 @@ type machine struct {
 	programs   string   // a folder with the plugins, buf and nats-server
 	env        []string // of a page's commands, without PATH
 	limit      time.Duration
+	beginnings beginnings
 }
 
 // run runs the blocks of a page from top to bottom in a fresh folder, and stops at the
@@ -64,7 +65,11 @@ func (m *machine) run(ctx context.Context, p *page) (r result, err error) {
 	}
 	defer func() { _ = s.stop("") }()
 	for i := range p.blocks {
-		if err := m.block(ctx, s, &p.blocks[i], &r); err != nil {
+		run := m.block
+		if i == 0 {
+			run = m.begin
+		}
+		if err := run(ctx, s, &p.blocks[i], &r); err != nil {
 			return r, fmt.Errorf("%w%s", err, s.logs())
 		}
 	}

@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
 )
 
 // repository is the root of the repository.
@@ -96,8 +98,8 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// texts returns the names of the files to check. It skips hidden folders, testdata,
-
+// texts returns the names of the files to check. It skips hidden folders, testdata, and
+// copies of the runtime, whose text is checked where it was copied from.
 func texts(root string) (names []string, err error) {
 	err = filepath.WalkDir(root, func(at string, entry fs.DirEntry, err error) error {
 		if err != nil {
@@ -109,7 +111,7 @@ func texts(root string) (names []string, err error) {
 		}
 		name = filepath.ToSlash(name)
 		hidden := name != "." && strings.HasPrefix(entry.Name(), ".")
-		if hidden || entry.Name() == "testdata" || entry.Name() == "node_modules" || name == "internal/english" {
+		if hidden || entry.Name() == "testdata" || entry.Name() == "node_modules" || entry.Name() == path.Base(model.RuntimeDir) || name == "internal/english" {
 			if entry.IsDir() {
 				return fs.SkipDir
 			}

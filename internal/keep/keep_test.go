@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +16,11 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/model"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/internal/plugin"
 )
+
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(400) // a run is short, and there are many
+	os.Exit(m.Run())
+}
 
 // protos of a service that grows.
 const (

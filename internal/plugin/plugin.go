@@ -10,6 +10,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/mod/module"
 	"google.golang.org/protobuf/compiler/protogen"
@@ -316,12 +317,12 @@ func outputs(target *model.Module, tree *render.Tree) ([]keep.Output, error) {
 // tree returns our templates, with those of a user's override folder laid over
 // them.
 func tree(dir string) (*render.Tree, error) {
+	if dir == "" {
+		return ownTree()
+	}
 	ours, err := render.Embedded(templates.Files)
 	if err != nil {
 		return nil, err
-	}
-	if dir == "" {
-		return render.Parse(ours, nil)
 	}
 	theirs, unread := render.Read(dir)
 	tree, err := render.Parse(ours, theirs)
@@ -330,6 +331,16 @@ func tree(dir string) (*render.Tree, error) {
 	}
 	return tree, err
 }
+
+// ownTree returns our templates alone. They are parsed once, for generate --watch and for
+// tests, which make many runs in one process.
+var ownTree = sync.OnceValues(func() (*render.Tree, error) {
+	ours, err := render.Embedded(templates.Files)
+	if err != nil {
+		return nil, err
+	}
+	return render.Parse(ours, nil)
+})
 
 // foreignMessages returns a line about the packages whose messages nobody makes.
 func foreignMessages(target *model.Module, gomod *GoMod) []string {

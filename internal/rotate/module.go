@@ -47,7 +47,7 @@ func buildModule(ctx context.Context, dir string) (programs, error) {
 	if err := os.MkdirAll(filepath.Join(module), 0o755); err != nil {
 		return programs{}, err
 	}
-	if err := run(module, generator, "new", "example.com/rotate", "--from", "../rotate.proto"); err != nil {
+	if err := run(module, generator, "new", "example.com/orders", "--from", "../rotate.proto"); err != nil {
 		return programs{}, err
 	}
 	caller := filepath.Join(module, "cmd/caller")
@@ -57,7 +57,7 @@ func buildModule(ctx context.Context, dir string) (programs, error) {
 	if err := os.WriteFile(filepath.Join(caller, "main.go"), callerMain, 0o644); err != nil {
 		return programs{}, err
 	}
-	if err := run(module, "go", "build", "-o", "bin/", "./cmd/rotate-server", "./cmd/caller"); err != nil {
+	if err := run(module, "go", "build", "-trimpath", "-o", "bin/", "./cmd/rotate-server", "./cmd/caller"); err != nil {
 		return programs{}, err
 	}
 	return programs{filepath.Join(module, "bin/rotate-server"), filepath.Join(module, "bin/caller")}, nil
