@@ -1,11 +1,13 @@
 package bulk
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,6 +19,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -446,6 +449,36 @@ func TestOnlyAnswersResetTheBackOff(t *testing.T) {
 	s := &stream{lane: lane, pending: map[uint64]*taken{}}
 	if err := s.answer(AppendTaken(nil, 0)); err != nil || s.brought || lane.failed != 3 {
 		t.Errorf("%v, brought %v, failed %d", err, s.brought, lane.failed)
+	}
+}
+
+// Answers to calls that there are not take no memory, and metadata no more than gRPC allows.
+func TestAnswersOfAServerGoneWrongTakeLittleMemory(t *testing.T) {
+	lane, all := Open(nil, "/a.B/C"), make(answers, 2)
+	s := &stream{lane: lane, pending: map[uint64]*taken{}}
+	lane.calls = 2
+	for number := range uint64(2) {
+		s.pending[number+1] = &taken{Call: all.call("")}
+	}
+	message := AppendAnswer(nil, &AnswerFrame{Number: 1})
+	for range 100_000 {
+		message = AppendAnswer(AppendAnswer(message, &AnswerFrame{Number: 1}), &AnswerFrame{Number: 9})
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	err := s.answer(message)
+	runtime.ReadMemStats(&after)
+	if took := after.TotalAlloc - before.TotalAlloc; err != nil || len(all) != 1 || took > uint64(len(message)) {
+		t.Errorf("%v: %d calls are answered, with %d bytes of memory", err, len(all), took)
+	}
+	pairs := bytes.Repeat([]byte{fieldHeader<<3 | 2, 0}, mostPairs/pairOverhead+1)
+	message = protowire.AppendBytes(protowire.AppendTag(nil, fieldElements, protowire.BytesType), pairs)
+	message = append(AppendAnswer(nil, &AnswerFrame{Number: 2}), message...)
+	if err := s.answer(message); err != ErrFrame {
+		t.Errorf("%d pairs of metadata: %v", len(pairs)/2, err)
+	}
+	if len(all) != 2 { // what came before is an answer
+		t.Errorf("%d calls are answered", len(all))
 	}
 }
 

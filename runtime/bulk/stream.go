@@ -140,24 +140,25 @@ func (s *stream) receive() {
 	}
 }
 
-// answer hands out the answers of a message.
+// answer hands out the answers of a message: if it can't be decoded, those before that.
 func (s *stream) answer(message []byte) error {
 	var calls []*taken
-	var answers []AnswerFrame
-	count, last, err := ReadAnswers(message, func(a AnswerFrame) { answers = append(answers, a) })
-	if err != nil {
-		return err
-	}
-	s.mu.Lock()
-	s.brought = s.brought || len(answers) > 0
-	s.heard, s.late = time.Now(), false
-	known := answers[:0]
-	for _, a := range answers {
+	var known []AnswerFrame
+	some := false
+	// A message may have any number of answers that no call waits for: these are not kept.
+	count, last, err := ReadAnswers(message, func(a AnswerFrame) {
+		some = true
+		s.mu.Lock()
+		defer s.mu.Unlock()
 		if t := s.pending[a.Number]; t != nil {
 			delete(s.pending, a.Number)
 			calls, known = append(calls, t), append(known, a)
 		}
-	}
+	})
+	last = last && err == nil
+	s.mu.Lock()
+	s.brought = s.brought || some && err == nil
+	s.heard, s.late = time.Now(), false
 	var again []*taken
 	if last {
 		again = s.after(count)
@@ -177,7 +178,7 @@ func (s *stream) answer(message []byte) error {
 	l := s.lane
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.has = true; len(answers) > 0 {
+	if l.has = true; some {
 		l.failed = 0
 	}
 	l.leave(calls)
@@ -195,7 +196,7 @@ func (s *stream) answer(message []byte) error {
 		l.retire(s)
 		l.pauseFor(firstWait)
 	}
-	return nil
+	return err
 }
 
 // answer returns what is in a frame.
