@@ -447,7 +447,7 @@ func TestOnlyAnswersResetTheBackOff(t *testing.T) {
 	lane := Open(nil, "/a.B/C")
 	lane.failed = 3
 	s := &stream{lane: lane, pending: map[uint64]*taken{}}
-	if err := s.answer(AppendTaken(nil, 0)); err != nil || s.brought || lane.failed != 3 {
+	if err := s.answer(AppendTaken(nil, 0)); err != nil || s.brought || lane.failed < 3 {
 		t.Errorf("%v, brought %v, failed %d", err, s.brought, lane.failed)
 	}
 }
@@ -479,6 +479,52 @@ func TestAnswersOfAServerGoneWrongTakeLittleMemory(t *testing.T) {
 	}
 	if len(all) != 2 { // what came before is an answer
 		t.Errorf("%d calls are answered", len(all))
+	}
+}
+
+// A server or a proxy that handles single calls, and no streams, is found out.
+func TestWhereStreamsFailCallsAreMadeSingly(t *testing.T) {
+	for name, end := range map[string]func(grpc.ServerStream) error{
+		"says OK to all":  func(grpc.ServerStream) error { return nil },
+		"forbids streams": func(grpc.ServerStream) error { return status.Error(codes.PermissionDenied, "no such path") },
+		"cuts them":       func(grpc.ServerStream) error { return status.Error(codes.Unavailable, "502") },
+		"resets them":     func(grpc.ServerStream) error { return status.Error(codes.Internal, "reset") },
+		"takes no calls": func(stream grpc.ServerStream) error {
+			none := AppendTaken(nil, 0)
+			return stream.SendMsg(raw{bytes: &none})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var streams atomic.Int64
+			conn := serve(t, func(method string, stream grpc.ServerStream) error {
+				if strings.HasSuffix(method, Suffix) {
+					streams.Add(1)
+					return end(stream)
+				}
+				var message raw
+				if err := stream.RecvMsg(&message); err != nil {
+					return err
+				}
+				return stream.SendMsg(message)
+			})
+			lane, all := Open(conn, "/a.B/C"), make(answers, 1)
+			for tries := 0; ; tries++ {
+				if err := lane.Send(soon(t), all.call("x")); err != nil {
+					t.Fatal(err)
+				}
+				a := all.next(t)
+				if a.Err == nil {
+					break
+				}
+				if status.Code(a.Err) != codes.Unavailable || tries > 5 {
+					t.Fatalf("after %d tries: %v", tries, a.Err)
+				}
+			}
+			if n := streams.Load(); n > 5 {
+				t.Errorf("%d streams were opened", n)
+			}
+			_ = lane.Close()
+		})
 	}
 }
 

@@ -104,11 +104,11 @@ func (s *stream) expire(now time.Time) (over []*taken, brought, silent bool, lef
 }
 
 // end returns the calls that have no answer, in the order in which they were sent, and
-// whether any was answered. The stream takes no further ones.
-func (s *stream) end() (lost []*taken, brought bool) {
+// whether any was answered, and any sent. The stream takes no further ones.
+func (s *stream) end() (lost []*taken, brought, sent bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.after(0), s.brought
+	return s.after(0), s.brought, s.number > 0
 }
 
 // after takes the calls that have no answer, from a number on. The stream takes no further
@@ -159,6 +159,7 @@ func (s *stream) answer(message []byte) error {
 	s.mu.Lock()
 	s.brought = s.brought || some && err == nil
 	s.heard, s.late = time.Now(), false
+	brought := s.brought
 	var again []*taken
 	if last {
 		again = s.after(count)
@@ -186,6 +187,9 @@ func (s *stream) answer(message []byte) error {
 		l.pauseFor(min(wait, mostWait))
 	}
 	if last {
+		if !brought { // a server may take no calls of any stream
+			l.backOff()
+		}
 		l.queue = append(again, l.queue...)
 		if l.stream == s {
 			l.retire(s)
