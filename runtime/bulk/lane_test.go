@@ -528,6 +528,15 @@ func TestWhereStreamsFailCallsAreMadeSingly(t *testing.T) {
 	}
 }
 
+// Only a reply says that a call was handled.
+func TestAStatusIsNoReply(t *testing.T) {
+	for name, encoded := range map[string]string{"none": "", "OK": "\x12\x04fine", "not one": "\xff"} {
+		if a := (&AnswerFrame{Status: []byte(encoded)}).answer(); status.Code(a.Err) != codes.Internal {
+			t.Errorf("%s: %v", name, a.Err)
+		}
+	}
+}
+
 func TestOnlyIDsAndTracesGoByALane(t *testing.T) {
 	if !Carries(metadata.Pairs("traceparent", "1", "x-request-id", "2")) || Carries(metadata.Pairs("authorization", "1")) {
 		t.Error("a lane carries other metadata than it should")

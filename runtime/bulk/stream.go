@@ -210,8 +210,8 @@ func (a *AnswerFrame) answer() Answer {
 		var s spb.Status
 		if err := proto.Unmarshal(a.Status, &s); err != nil {
 			answer.Err = status.Error(codes.Internal, "the status of an answer can't be decoded: "+err.Error())
-		} else {
-			answer.Err = status.ErrorProto(&s)
+		} else if answer.Err = status.ErrorProto(&s); answer.Err == nil {
+			answer.Err = status.Error(codes.Internal, "an answer has the status OK in place of a reply") // as gRPC does
 		}
 	}
 	if answer.Trailer != nil {
