@@ -199,7 +199,7 @@ func TestWhatIsRefusedIsInAFileWithTheReason(t *testing.T) {
 			}
 			defer file.Close()
 			var lines []refusedEvent
-			if _, err := eachRefused(file, func(line *refusedEvent, _ int64) error { lines = append(lines, *line); return nil }); err != nil {
+			if err := eachRefused(file, func(line *refusedEvent, _ int64) error { lines = append(lines, *line); return nil }); err != nil {
 				t.Fatal(err)
 			}
 			if len(lines) != 3 {

@@ -55,6 +55,10 @@ func openSpool(ctx context.Context, dir string) (_ *spool, _ *refusedFile, err e
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, nil, err
 	}
+	// The folder stays where it is when the working directory changes.
+	if dir, err = filepath.Abs(dir); err != nil {
+		return nil, nil, err
+	}
 	if strings.Contains(dir, "?") { // the URL of the log would end there
 		return nil, nil, fmt.Errorf("the folder %s of a spool has a question mark in its name: choose another one", dir)
 	}
