@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -484,6 +485,42 @@ func TestOnlyTheSourceThatIsPushedBackWaits(t *testing.T) {
 	flush(t, p)
 	if len(calls) != 3 || calls[1].Sub(calls[0]) < 300*time.Millisecond {
 		t.Errorf("calls of the source at %v", calls)
+	}
+}
+
+// A server that asks for a thousand years is asked again within an hour.
+func TestNoServerStopsASourceForever(t *testing.T) {
+	s := newService(t)
+	forever, err := status.New(codes.ResourceExhausted, "later").WithDetails(&errdetails.RetryInfo{RetryDelay: &durationpb.Duration{Seconds: math.MaxInt64}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.fail = func([]string) error { return forever.Err() }
+	p := open(t, t.TempDir(), s, rpcs["single"])
+	if _, err := p.Publish(t.Context(), newMessage("", "a", 0)); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { return p.Stats().Retries > 0 })
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_ = p.Close(ctx) // now nothing changes the schedule
+	if s.calls != 1 || len(p.delayed) != 1 {
+		t.Fatalf("%d calls, %d events wait", s.calls, len(p.delayed))
+	}
+	for what, until := range map[string]time.Time{"the event": p.delayed[0].until, "the source": p.held[""]} {
+		if wait := time.Until(until); wait < 50*time.Minute || wait > 80*time.Minute {
+			t.Errorf("%s waits for %s", what, wait)
+		}
+	}
+}
+
+// waitFor waits until a condition holds.
+func waitFor(t *testing.T, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !holds(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it did not happen")
+		}
 	}
 }
 

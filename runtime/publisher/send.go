@@ -132,8 +132,13 @@ func (o *single) done(a bulk.Answer) {
 	o.sender.publisher.answered(answer)
 }
 
+// mostRetryAfter is the longest time for which a server can ask. Otherwise one wrong number
+// would stop a source, or the whole publisher, until its process ends.
+const mostRetryAfter = time.Hour
+
 // answered hands the scheduler an answer.
 func (p *Publisher) answered(a answer) {
+	a.retryAfter = min(a.retryAfter, mostRetryAfter)
 	p.mu.Lock()
 	p.inbox.answers = append(p.inbox.answers, a)
 	p.mu.Unlock()
