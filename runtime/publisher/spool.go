@@ -275,7 +275,7 @@ func (p *Publisher) load() {
 	if s.log == nil {
 		return
 	}
-	for failing := false; ; {
+	for {
 		p.mu.Lock()
 		room := s.behind && s.window < p.settings.window/2
 		after := s.loaded
@@ -293,12 +293,12 @@ func (p *Publisher) load() {
 			return
 		}
 		if err != nil {
-			if !failing {
-				p.report.logger.Warn("the spool of a publisher can't be read; it is tried again", "error", err)
-			}
+			p.report.failed("the spool of a publisher can't be read; it is tried again, and what comes after that waits", err)
+			p.mu.Lock()
+			p.stats.LastError = err
+			p.mu.Unlock()
 			pause(p.ctx, time.Second)
 		}
-		failing = err != nil
 	}
 }
 

@@ -1,14 +1,18 @@
 package publisher
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"reflect"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
@@ -142,5 +146,44 @@ func TestALoadedEventHasDataOfItsOwn(t *testing.T) {
 	}
 	if len(p.subjects) == 0 && len(p.inbox.arrived) == 0 {
 		t.Error("no event was loaded")
+	}
+}
+
+// A later version may have added fields of any kind.
+func TestARecordOfALaterVersionIsRead(t *testing.T) {
+	field := func(to []byte, number protowire.Number) []byte {
+		to = protowire.AppendVarint(protowire.AppendTag(to, number, protowire.VarintType), 7)
+		to = protowire.AppendFixed32(protowire.AppendTag(to, number, protowire.Fixed32Type), 7)
+		return protowire.AppendString(protowire.AppendTag(to, number+1, protowire.BytesType), "new")
+	}
+	first := &event{id: "a", source: "s", kind: "k", subject: "x", message: "m", data: []byte("1")}
+	second := &event{id: "b", source: "s", kind: "k", message: "m", data: []byte("2")}
+	record := appendEvent(field(nil, 20), first, nil)
+	_, body, n := consumeField(appendEvent(nil, second, first))
+	if n < 0 {
+		t.Fatal("an event can't be read")
+	}
+	record = protowire.AppendTag(record, recordEvent, protowire.BytesType)
+	record = protowire.AppendBytes(record, field(bytes.Clone(body), 30))
+	events, err := parseRecord(record)
+	if want := []*event{first, second}; err != nil || !reflect.DeepEqual(events, want) {
+		t.Errorf("%v, %v", events, err)
+	}
+}
+
+// The events after a record that can't be read wait, and that does not go unseen.
+func TestARecordThatCannotBeReadIsReported(t *testing.T) {
+	s, dir := newService(t), t.TempDir()
+	p := open(t, dir, s, rpcs["single"])
+	if _, err := p.spool.log.Append(t.Context(), eventlog.Event{ID: "x", Type: recordSchema, Schema: recordSchema, Subject: formatCount(1, 10), Data: []byte("\xff")}); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p = open(t, dir, s, rpcs["single"])
+	waitFor(t, func() bool { return errors.Is(p.Stats().LastError, errDamaged) })
+	if _, err := p.Publish(t.Context(), newMessage("", "a", 0)); err != nil || p.Stats().Pending != 2 {
+		t.Errorf("%v: %+v", err, p.Stats())
 	}
 }
