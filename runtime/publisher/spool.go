@@ -183,7 +183,7 @@ func (p *Publisher) write() {
 // store stores a commit.
 func (p *Publisher) store(commit *commit) {
 	now := time.Now()
-	records, events := p.spool.encode(commit.events)
+	records, events := p.spool.encode(commit.events, p.late(now, commit.events))
 	positions, err := p.spool.append(events)
 	p.mu.Lock()
 	p.spool.committing = nil
@@ -223,8 +223,37 @@ func (p *Publisher) arrive(records []*record, events []*event) {
 	}
 }
 
-// encode returns records with the events, and the events of the log that they are.
-func (s *spool) encode(events []*event) (records []*record, stored []eventlog.Event) {
+// lateFor is for how long the events of a source count as late after the server asked to wait.
+const lateFor = time.Minute
+
+// late moves events that are likely to wait for long behind the others, and returns where the
+// first of them is. A record is deleted when all of its events are decided: what is sent soon
+// must not stay on the disk because of them. The events of a subject are all late, or none.
+func (p *Publisher) late(now time.Time, events []*event) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.spool.log == nil || len(p.stuck) == 0 && len(p.pushedBack) == 0 {
+		return len(events)
+	}
+	isLate := func(e *event) bool {
+		return p.stuck[e.key()] || now.Sub(p.pushedBack[e.source]) < lateFor
+	}
+	soon := make([]*event, 0, len(events))
+	var late []*event
+	for _, e := range events {
+		if isLate(e) {
+			late = append(late, e)
+		} else {
+			soon = append(soon, e)
+		}
+	}
+	copy(events, append(soon, late...))
+	return len(soon)
+}
+
+// encode returns records with the events, and the events of the log that they are. Those from
+// late on have records of their own.
+func (s *spool) encode(events []*event, late int) (records []*record, stored []eventlog.Event) {
 	var data []byte
 	var bytes int64
 	for i, e := range events {
@@ -248,7 +277,7 @@ func (s *spool) encode(events []*event) (records []*record, stored []eventlog.Ev
 		}
 		data = appendEvent(data, e, before)
 		bytes += e.size()
-		if len(data) >= maxRecordBytes || i == len(events)-1 {
+		if len(data) >= maxRecordBytes || i == len(events)-1 || i == late-1 {
 			stored = append(stored, eventlog.Event{ID: one.id, Type: recordSchema, Schema: recordSchema, Subject: formatCount(one.left, bytes), Data: data})
 			data = nil
 		}

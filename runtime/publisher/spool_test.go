@@ -6,14 +6,17 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 )
@@ -185,5 +188,60 @@ func TestARecordThatCannotBeReadIsReported(t *testing.T) {
 	waitFor(t, func() bool { return errors.Is(p.Stats().LastError, errDamaged) })
 	if _, err := p.Publish(t.Context(), newMessage("", "a", 0)); err != nil || p.Stats().Pending != 2 {
 		t.Errorf("%v: %+v", err, p.Stats())
+	}
+}
+
+// What waits for long does not keep what was published with it on the disk.
+func TestWhatIsSentSoonIsDeletedThoughOthersWait(t *testing.T) {
+	later, err := status.New(codes.ResourceExhausted, "later").WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, why := range map[string]error{"pushed back": later.Err(), "failing": status.Error(codes.Internal, "not this one")} {
+		t.Run(name, func(t *testing.T) {
+			s := newService(t)
+			s.fail = func(ids []string) error {
+				if strings.HasPrefix(ids[0], "waits") {
+					return why
+				}
+				return nil
+			}
+			dir := t.TempDir()
+			p := open(t, dir, s, rpcs["single"])
+			waits := func(n int) proto.Message {
+				message := newMessage(fmt.Sprint("waits ", n), "slow", n)
+				message.Metadata["source"] = "slow"
+				return message
+			}
+			const rounds, each = 20, 50
+			for n := range rounds {
+				messages := []proto.Message{waits(2 * n)}
+				for i := range each {
+					message := newMessage("", fmt.Sprint(n, " ", i), 0)
+					message.Metadata["filler"] = strings.Repeat("x", 1000)
+					messages = append(messages, message)
+				}
+				if err := p.PublishAll(t.Context(), append(messages, waits(2*n+1))...); err != nil {
+					t.Fatal(err)
+				}
+				waitFor(t, func() bool { return p.Stats().Pending == 2*int64(n+1) && p.Stats().Retries > 0 })
+			}
+			size := func() (bytes int) {
+				for record, err := range p.spool.log.Read(t.Context(), p.spool.from(0)) {
+					if err != nil {
+						t.Fatal(err)
+					}
+					bytes += len(record.Data)
+				}
+				return bytes
+			}
+			// The first round is there, whose events were stored before one of them failed.
+			waitFor(t, func() bool { return size() < 2*each*1100 })
+			s.set(func() { s.fail = nil })
+			p.crash()
+			p = open(t, dir, s, rpcs["single"])
+			flush(t, p)
+			s.checkOrder(map[string]int{"slow": 2 * rounds})
+		})
 	}
 }
