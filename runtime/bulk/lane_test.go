@@ -218,6 +218,7 @@ func TestAnotherTokenGoesWithAnotherStream(t *testing.T) {
 	conn := serve(t, func(_ string, stream grpc.ServerStream) error {
 		token := metadata.ValueFromIncomingContext(stream.Context(), "token")[0]
 		if token == "1" {
+			_, _ = receive(stream) // otherwise the call may go by the next stream at once
 			return status.Error(codes.Unauthenticated, "no key")
 		}
 		for {

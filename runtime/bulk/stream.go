@@ -143,16 +143,17 @@ func (s *stream) receive() {
 // answer hands out the answers of a message: if it can't be decoded, those before that.
 func (s *stream) answer(message []byte) error {
 	var calls []*taken
-	var known []AnswerFrame
+	var answers []Answer
 	some := false
 	// A message may have any number of answers that no call waits for: these are not kept.
 	count, last, err := ReadAnswers(message, func(a AnswerFrame) {
 		some = true
 		s.mu.Lock()
-		defer s.mu.Unlock()
-		if t := s.pending[a.Number]; t != nil {
-			delete(s.pending, a.Number)
-			calls, known = append(calls, t), append(known, a)
+		t := s.pending[a.Number]
+		delete(s.pending, a.Number)
+		s.mu.Unlock()
+		if t != nil {
+			calls, answers = append(calls, t), append(answers, a.answer())
 		}
 	})
 	last = last && err == nil
@@ -165,27 +166,16 @@ func (s *stream) answer(message []byte) error {
 		again = s.after(count)
 	}
 	s.mu.Unlock()
-	refused, wait, unknown := 0, time.Duration(0), false
+	s.lane.heed(s, answers, some)
 	for i, t := range calls {
-		answer := known[i].answer()
-		if answer.RetryAfter > 0 {
-			refused, wait = refused+1, max(wait, answer.RetryAfter)
-		}
-		unknown = unknown || status.Code(answer.Err) == codes.Unauthenticated
 		if t.Done != nil {
-			t.Done(answer)
+			t.Done(answers[i])
 		}
 	}
 	l := s.lane
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.has = true; some {
-		l.failed = 0
-	}
 	l.leave(calls)
-	if refused > len(calls)/2 { // not just some source that sends too much
-		l.pauseFor(min(wait, mostWait))
-	}
 	if last {
 		if !brought { // a server may take no calls of any stream
 			l.backOff()
@@ -196,11 +186,31 @@ func (s *stream) answer(message []byte) error {
 		}
 		l.wake.Signal()
 	}
+	return err
+}
+
+// heed draws from answers what holds for the next calls, before whoever gets the answers makes
+// them.
+func (l *Lane) heed(s *stream, answers []Answer, some bool) {
+	refused, wait, unknown := 0, time.Duration(0), false
+	for i := range answers {
+		if after := answers[i].RetryAfter; after > 0 {
+			refused, wait = refused+1, max(wait, after)
+		}
+		unknown = unknown || status.Code(answers[i].Err) == codes.Unauthenticated
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.has = true; some {
+		l.failed = 0
+	}
+	if refused > len(answers)/2 { // not just some source that sends too much
+		l.pauseFor(min(wait, mostWait))
+	}
 	if unknown && l.stream == s { // the next one has another token
 		l.retire(s)
 		l.pauseFor(firstWait)
 	}
-	return err
 }
 
 // answer returns what is in a frame.
