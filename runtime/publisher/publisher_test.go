@@ -529,11 +529,15 @@ func TestAFullSpoolRefusesOrBlocks(t *testing.T) {
 	s.fail = func([]string) error { return status.Error(codes.Unavailable, "not now") }
 	for policy, want := range map[Policy]error{Refuse: ErrFull, Block: context.DeadlineExceeded} {
 		p := open(t, t.TempDir(), s, rpcs["single"], MaxBytes(1000), WhenFull(policy))
-		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-		defer cancel()
 		var err error
 		published := 0
 		for err == nil {
+			ctx := t.Context()
+			if bytes := p.Stats().Bytes; published > 0 && bytes+bytes/int64(published) > 1000 { // there is no room for the next
+				short, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+				defer cancel()
+				ctx = short
+			}
 			if _, err = p.Publish(ctx, newMessage("", "a", published)); err == nil {
 				published++
 			}
