@@ -338,13 +338,18 @@ func (r *refusedFile) close() error {
 	return r.file.Close()
 }
 
+// refuseAgain is how long the file is left alone that could not be written, such as on a full
+// disk: other events go on meanwhile.
+const refuseAgain = time.Second
+
 // refuseAll writes events to the file of those that are refused, and only then counts them
 // as decided.
 func (p *Publisher) refuseAll(now time.Time) {
-	if len(p.refusing) == 0 {
+	if len(p.refusing) == 0 || now.Before(p.refuseAfter) {
 		return
 	}
 	if err := p.refused.add(p.refusing); err != nil {
+		p.refuseAfter = now.Add(refuseAgain)
 		p.report.failed("refused events can't be written to refused.ndjson; the publisher tries again", err)
 		return
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -212,6 +213,35 @@ func TestWhatIsRefusedIsInTheFileThatHasTheName(t *testing.T) {
 	}
 	if n, err := p.Redrive(t.Context()); n != 0 || err != nil {
 		t.Errorf("without the file: %d, %v", n, err)
+	}
+}
+
+// A file that can't be written is not tried with each answer that comes for another event.
+func TestAFileThatCannotBeWrittenIsLeftAlone(t *testing.T) {
+	_, p, dir := refuseSome(t, 1, 0)
+	p.crash()
+	r, err := openRefused(dir, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.close() }()
+	p.refused = r
+	writable := r.file
+	if r.file, err = os.Open(filepath.Join(dir, refusedName)); err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	p.refusing = []refusal{{&event{id: "x", message: "x", record: &record{}}, status.New(codes.InvalidArgument, "it is bad")}}
+	p.refuseAll(now)
+	_ = r.file.Close()
+	r.file = writable
+	p.refuseAll(now.Add(refuseAgain / 2))
+	if len(p.refusing) != 1 || linesOf(t, dir, refusedName) != 1 {
+		t.Error("it was tried again at once")
+	}
+	p.refuseAll(now.Add(refuseAgain))
+	if len(p.refusing) != 0 || linesOf(t, dir, refusedName) != 2 {
+		t.Error("it was not tried again")
 	}
 }
 

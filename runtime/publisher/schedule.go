@@ -43,9 +43,10 @@ type schedule struct {
 	probing  bool      // the pause is over, and no event was sent since
 	underWay int       // events
 
-	loadMore chan struct{} // has an element if there may be room in memory
-	refusing []refusal     // to be written, before they are decided
-	decided  []*event      // in this round
+	loadMore    chan struct{} // has an element if there may be room in memory
+	refusing    []refusal     // to be written, before they are decided
+	refuseAfter time.Time     // when that is tried again
+	decided     []*event      // in this round
 
 	// These are of the publisher's mutex.
 	awaySince  time.Time
@@ -397,7 +398,7 @@ func (p *Publisher) release(now time.Time) {
 func (p *Publisher) nextLook(now time.Time) time.Duration {
 	next := time.Minute
 	if len(p.refusing) > 0 {
-		next = time.Second // the file could not be written
+		next = refuseAgain // the file could not be written
 	}
 	if len(p.delayed) > 0 {
 		next = min(next, p.delayed[0].until.Sub(now))
