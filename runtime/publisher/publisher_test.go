@@ -1,12 +1,14 @@
 package publisher
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math"
 	"math/rand/v2"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,12 +19,14 @@ import (
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/emptypb"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/bulk"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 )
@@ -512,6 +516,42 @@ func TestNoServerStopsASourceForever(t *testing.T) {
 			t.Errorf("%s waits for %s", what, wait)
 		}
 	}
+}
+
+// A large event does not wait for the answers to others, nor those behind it for that.
+func TestALargeEventIsSentBesideOthers(t *testing.T) {
+	s := &service{address: "unix:" + filepath.Join(t.TempDir(), "s")}
+	answer := make(chan struct{})
+	listener, err := net.Listen("unix", strings.TrimPrefix(s.address, "unix:"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := grpc.NewServer(grpc.ForceServerCodecV2(raw{}), grpc.MaxRecvMsgSize(math.MaxInt32), grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
+		if method, _ := grpc.MethodFromServerStream(stream); strings.HasSuffix(method, bulk.Suffix) {
+			return status.Error(codes.Unimplemented, "there are no lanes")
+		}
+		var request []byte
+		if err := stream.RecvMsg(&request); err != nil {
+			return err
+		}
+		if bytes.Contains(request, []byte("waits")) {
+			<-answer
+		}
+		return stream.SendMsg(&[]byte{})
+	}))
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(server.Stop)
+	p := open(t, t.TempDir(), s, rpcs["single"])
+	large := newMessage("large", "b", 0)
+	large.Metadata["filler"] = strings.Repeat("x", 10<<20)
+	for _, message := range []proto.Message{newMessage("waits", "a", 0), large, newMessage("small", "c", 0)} {
+		if _, err := p.Publish(t.Context(), message); err != nil {
+			t.Fatal(err)
+		}
+	}
+	waitFor(t, func() bool { return p.Stats().Sent == 2 })
+	close(answer)
+	flush(t, p)
 }
 
 // waitFor waits until a condition holds.

@@ -53,7 +53,8 @@ type sender struct {
 func newSender(p *Publisher, rpc RPC) *sender {
 	s := &sender{RPC: rpc, publisher: p, most: callEvents}
 	if rpc.isSingle() {
-		s.lane = bulk.Open(p.conn, rpc.Name, bulk.Window(2*windowEvents, 2*windowBytes), bulk.Timeout(callTimeout))
+		// The sender keeps to its own window. That of the lane is larger, so that Send never waits.
+		s.lane = bulk.Open(p.conn, rpc.Name, bulk.Window(2*windowEvents, 2*(windowBytes+maxTogether)), bulk.Timeout(callTimeout))
 		s.most = 1
 	}
 	return s
