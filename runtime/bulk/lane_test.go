@@ -1,11 +1,13 @@
 package bulk
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,6 +19,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -215,6 +218,7 @@ func TestAnotherTokenGoesWithAnotherStream(t *testing.T) {
 	conn := serve(t, func(_ string, stream grpc.ServerStream) error {
 		token := metadata.ValueFromIncomingContext(stream.Context(), "token")[0]
 		if token == "1" {
+			_, _ = receive(stream) // otherwise the call may go by the next stream at once
 			return status.Error(codes.Unauthenticated, "no key")
 		}
 		for {
@@ -444,8 +448,93 @@ func TestOnlyAnswersResetTheBackOff(t *testing.T) {
 	lane := Open(nil, "/a.B/C")
 	lane.failed = 3
 	s := &stream{lane: lane, pending: map[uint64]*taken{}}
-	if err := s.answer(AppendTaken(nil, 0)); err != nil || s.brought || lane.failed != 3 {
+	if err := s.answer(AppendTaken(nil, 0)); err != nil || s.brought || lane.failed < 3 {
 		t.Errorf("%v, brought %v, failed %d", err, s.brought, lane.failed)
+	}
+}
+
+// Answers to calls that there are not take no memory, and metadata no more than gRPC allows.
+func TestAnswersOfAServerGoneWrongTakeLittleMemory(t *testing.T) {
+	lane, all := Open(nil, "/a.B/C"), make(answers, 2)
+	s := &stream{lane: lane, pending: map[uint64]*taken{}}
+	lane.calls = 2
+	for number := range uint64(2) {
+		s.pending[number+1] = &taken{Call: all.call("")}
+	}
+	message := AppendAnswer(nil, &AnswerFrame{Number: 1})
+	for range 100_000 {
+		message = AppendAnswer(AppendAnswer(message, &AnswerFrame{Number: 1}), &AnswerFrame{Number: 9})
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	err := s.answer(message)
+	runtime.ReadMemStats(&after)
+	if took := after.TotalAlloc - before.TotalAlloc; err != nil || len(all) != 1 || took > uint64(len(message)) {
+		t.Errorf("%v: %d calls are answered, with %d bytes of memory", err, len(all), took)
+	}
+	pairs := bytes.Repeat([]byte{fieldHeader<<3 | 2, 0}, mostPairs/pairOverhead+1)
+	message = protowire.AppendBytes(protowire.AppendTag(nil, fieldElements, protowire.BytesType), pairs)
+	message = append(AppendAnswer(nil, &AnswerFrame{Number: 2}), message...)
+	if err := s.answer(message); err != ErrFrame {
+		t.Errorf("%d pairs of metadata: %v", len(pairs)/2, err)
+	}
+	if len(all) != 2 { // what came before is an answer
+		t.Errorf("%d calls are answered", len(all))
+	}
+}
+
+// A server or a proxy that handles single calls, and no streams, is found out.
+func TestWhereStreamsFailCallsAreMadeSingly(t *testing.T) {
+	for name, end := range map[string]func(grpc.ServerStream) error{
+		"says OK to all":  func(grpc.ServerStream) error { return nil },
+		"forbids streams": func(grpc.ServerStream) error { return status.Error(codes.PermissionDenied, "no such path") },
+		"cuts them":       func(grpc.ServerStream) error { return status.Error(codes.Unavailable, "502") },
+		"resets them":     func(grpc.ServerStream) error { return status.Error(codes.Internal, "reset") },
+		"takes no calls": func(stream grpc.ServerStream) error {
+			none := AppendTaken(nil, 0)
+			return stream.SendMsg(raw{bytes: &none})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var streams atomic.Int64
+			conn := serve(t, func(method string, stream grpc.ServerStream) error {
+				if strings.HasSuffix(method, Suffix) {
+					streams.Add(1)
+					return end(stream)
+				}
+				var message raw
+				if err := stream.RecvMsg(&message); err != nil {
+					return err
+				}
+				return stream.SendMsg(message)
+			})
+			lane, all := Open(conn, "/a.B/C"), make(answers, 1)
+			for tries := 0; ; tries++ {
+				if err := lane.Send(soon(t), all.call("x")); err != nil {
+					t.Fatal(err)
+				}
+				a := all.next(t)
+				if a.Err == nil {
+					break
+				}
+				if status.Code(a.Err) != codes.Unavailable || tries > 5 {
+					t.Fatalf("after %d tries: %v", tries, a.Err)
+				}
+			}
+			if n := streams.Load(); n > 5 {
+				t.Errorf("%d streams were opened", n)
+			}
+			_ = lane.Close()
+		})
+	}
+}
+
+// Only a reply says that a call was handled.
+func TestAStatusIsNoReply(t *testing.T) {
+	for name, encoded := range map[string]string{"none": "", "OK": "\x12\x04fine", "not one": "\xff"} {
+		if a := (&AnswerFrame{Status: []byte(encoded)}).answer(); status.Code(a.Err) != codes.Internal {
+			t.Errorf("%s: %v", name, a.Err)
+		}
 	}
 }
 

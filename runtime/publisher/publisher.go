@@ -94,6 +94,7 @@ type event struct {
 	record    *record // in which the spool has it
 	index     int     // of it in the record
 	tries     int
+	stuck     bool     // it failed; its subject counts as stuck until it is decided
 	most      int      // how many events a call with it has; 0: any number
 	split     *split   // those with which it was refused; nil if there were none
 	followers []*event // those of its subject that are sent with it

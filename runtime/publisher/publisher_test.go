@@ -1,11 +1,14 @@
 package publisher
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,12 +19,14 @@ import (
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/emptypb"
 
+	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/bulk"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/client"
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/eventlog"
 )
@@ -199,7 +204,7 @@ func TestWhatIsRefusedIsInAFileWithTheReason(t *testing.T) {
 			}
 			defer file.Close()
 			var lines []refusedEvent
-			if _, err := eachRefused(file, func(line *refusedEvent, _ int64) error { lines = append(lines, *line); return nil }); err != nil {
+			if err := eachRefused(file, func(line *refusedEvent, _ int64) error { lines = append(lines, *line); return nil }); err != nil {
 				t.Fatal(err)
 			}
 			if len(lines) != 3 {
@@ -487,16 +492,92 @@ func TestOnlyTheSourceThatIsPushedBackWaits(t *testing.T) {
 	}
 }
 
+// A server that asks for a thousand years is asked again within an hour.
+func TestNoServerStopsASourceForever(t *testing.T) {
+	s := newService(t)
+	forever, err := status.New(codes.ResourceExhausted, "later").WithDetails(&errdetails.RetryInfo{RetryDelay: &durationpb.Duration{Seconds: math.MaxInt64}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.fail = func([]string) error { return forever.Err() }
+	p := open(t, t.TempDir(), s, rpcs["single"])
+	if _, err := p.Publish(t.Context(), newMessage("", "a", 0)); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { return p.Stats().Retries > 0 })
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_ = p.Close(ctx) // now nothing changes the schedule
+	if s.calls != 1 || len(p.delayed) != 1 {
+		t.Fatalf("%d calls, %d events wait", s.calls, len(p.delayed))
+	}
+	for what, until := range map[string]time.Time{"the event": p.delayed[0].until, "the source": p.held[""]} {
+		if wait := time.Until(until); wait < 50*time.Minute || wait > 80*time.Minute {
+			t.Errorf("%s waits for %s", what, wait)
+		}
+	}
+}
+
+// A large event does not wait for the answers to others, nor those behind it for that.
+func TestALargeEventIsSentBesideOthers(t *testing.T) {
+	s := &service{address: "unix:" + filepath.Join(t.TempDir(), "s")}
+	answer := make(chan struct{})
+	listener, err := net.Listen("unix", strings.TrimPrefix(s.address, "unix:"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := grpc.NewServer(grpc.ForceServerCodecV2(raw{}), grpc.MaxRecvMsgSize(math.MaxInt32), grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
+		if method, _ := grpc.MethodFromServerStream(stream); strings.HasSuffix(method, bulk.Suffix) {
+			return status.Error(codes.Unimplemented, "there are no lanes")
+		}
+		var request []byte
+		if err := stream.RecvMsg(&request); err != nil {
+			return err
+		}
+		if bytes.Contains(request, []byte("waits")) {
+			<-answer
+		}
+		return stream.SendMsg(&[]byte{})
+	}))
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(server.Stop)
+	p := open(t, t.TempDir(), s, rpcs["single"])
+	large := newMessage("large", "b", 0)
+	large.Metadata["filler"] = strings.Repeat("x", 10<<20)
+	for _, message := range []proto.Message{newMessage("waits", "a", 0), large, newMessage("small", "c", 0)} {
+		if _, err := p.Publish(t.Context(), message); err != nil {
+			t.Fatal(err)
+		}
+	}
+	waitFor(t, func() bool { return p.Stats().Sent == 2 })
+	close(answer)
+	flush(t, p)
+}
+
+// waitFor waits until a condition holds.
+func waitFor(t *testing.T, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !holds(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it did not happen")
+		}
+	}
+}
+
 func TestAFullSpoolRefusesOrBlocks(t *testing.T) {
 	s := newService(t)
 	s.fail = func([]string) error { return status.Error(codes.Unavailable, "not now") }
 	for policy, want := range map[Policy]error{Refuse: ErrFull, Block: context.DeadlineExceeded} {
 		p := open(t, t.TempDir(), s, rpcs["single"], MaxBytes(1000), WhenFull(policy))
-		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-		defer cancel()
 		var err error
 		published := 0
 		for err == nil {
+			ctx := t.Context()
+			if bytes := p.Stats().Bytes; published > 0 && bytes+bytes/int64(published) > 1000 { // there is no room for the next
+				short, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+				defer cancel()
+				ctx = short
+			}
 			if _, err = p.Publish(ctx, newMessage("", "a", published)); err == nil {
 				published++
 			}

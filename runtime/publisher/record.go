@@ -9,7 +9,8 @@ import (
 
 // A record of the spool has many events, because each record costs the log about as much
 // as another. Its data is a protobuf message that has them as field 1, each with these
-// fields. What is the same as in the event before is left out.
+// fields. What is the same as in the event before is left out. Unknown fields are skipped, so
+// that later versions can add some, and this one still sends what they have left.
 const (
 	recordEvent protowire.Number = 1
 
@@ -81,15 +82,14 @@ var errDamaged = errors.New("it is damaged")
 func parseRecord(data []byte) (events []*event, err error) {
 	before := event{}
 	for len(data) > 0 {
-		number, kind, n := protowire.ConsumeTag(data)
-		if n < 0 || number != recordEvent || kind != protowire.BytesType {
+		number, body, n := consumeField(data)
+		if n < 0 {
 			return nil, errDamaged
 		}
-		body, m := protowire.ConsumeBytes(data[n:])
-		if m < 0 {
-			return nil, errDamaged
+		data = data[n:]
+		if number != recordEvent {
+			continue
 		}
-		data = data[n+m:]
 		e := &event{source: before.source, kind: before.kind, message: before.message}
 		if err := e.parse(body); err != nil {
 			return nil, fmt.Errorf("event %d of it: %w", len(events)+1, err)
@@ -102,15 +102,11 @@ func parseRecord(data []byte) (events []*event, err error) {
 
 func (e *event) parse(body []byte) error {
 	for len(body) > 0 {
-		number, kind, n := protowire.ConsumeTag(body)
-		if n < 0 || kind != protowire.BytesType {
+		number, value, n := consumeField(body)
+		if n < 0 {
 			return errDamaged
 		}
-		value, m := protowire.ConsumeBytes(body[n:])
-		if m < 0 {
-			return errDamaged
-		}
-		body = body[n+m:]
+		body = body[n:]
 		switch number {
 		case eventID:
 			e.id = string(value)
@@ -133,4 +129,22 @@ func (e *event) parse(body []byte) error {
 		}
 	}
 	return nil
+}
+
+// consumeField returns the number and the value of the first field, and its bytes, which are
+// negative if it is not one. A field of another type than bytes is unknown: its number is 0.
+func consumeField(data []byte) (number protowire.Number, value []byte, size int) {
+	number, kind, n := protowire.ConsumeTag(data)
+	if n < 0 {
+		return 0, nil, n
+	}
+	m := protowire.ConsumeFieldValue(number, kind, data[n:])
+	if m < 0 {
+		return 0, nil, m
+	}
+	if kind != protowire.BytesType {
+		return 0, nil, n + m
+	}
+	value, _ = protowire.ConsumeBytes(data[n:])
+	return number, value, n + m
 }

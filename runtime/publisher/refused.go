@@ -86,23 +86,56 @@ func openRefused(dir, first string) (*refusedFile, error) {
 			return nil, fmt.Errorf("%s: %w", filepath.Join(dir, name), err)
 		}
 	}
-	file, err := os.OpenFile(filepath.Join(dir, refusedName), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
-	if err != nil {
+	if err := r.reopen(); err != nil {
 		return nil, err
-	}
-	r.file = file
-	if err := syncDir(dir); err != nil {
-		return nil, errors.Join(err, file.Close())
 	}
 	return r, nil
 }
 
+// reopen opens the file that now has the name, unless it is open. Somebody may have removed
+// the file or edited it, and many editors write another one: what is written to one that has
+// no name is lost.
+func (r *refusedFile) reopen() error {
+	path := filepath.Join(r.dir, refusedName)
+	if r.file != nil {
+		named, err := os.Stat(path)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if opened, statErr := r.file.Stat(); err == nil && statErr == nil && os.SameFile(named, opened) {
+			return nil
+		}
+	}
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := syncDir(r.dir); err != nil {
+		return errors.Join(err, file.Close())
+	}
+	if r.file != nil {
+		_ = r.file.Close()
+	}
+	r.file, r.torn = file, false
+	return nil
+}
+
+// ends reports whether what is in the file, so many bytes, ends with a line feed.
+func (r *refusedFile) ends(size int64) (bool, error) {
+	if size == 0 {
+		return true, nil
+	}
+	var last [1]byte
+	_, err := r.file.ReadAt(last[:], size-1)
+	return last[0] == '\n', err
+}
+
 // setAside calls a function with each line of a file, if there is one, and moves those that
-// can't be read to the file for these. A process that was killed may have left a part of a
-// line at the end: that is cut off, because its event is still in the spool.
+// can't be read to the file for these. So it does with a part of a line at the end: a process
+// that was killed may have left it, whose event is still in the spool, or somebody's edit.
 func (r *refusedFile) setAside(name string, each func(*refusedEvent, int64) error) error {
 	path := filepath.Join(r.dir, name)
-	file, err := os.OpenFile(path, os.O_RDWR, 0o600)
+	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -111,7 +144,7 @@ func (r *refusedFile) setAside(name string, each func(*refusedEvent, int64) erro
 	}
 	defer func() { _ = file.Close() }()
 	var readable, unreadable []byte
-	whole, err := eachLine(file, func(_ int, text []byte, line *refusedEvent, end int64, err error) error {
+	err = eachLine(file, func(_ int, text []byte, line *refusedEvent, end int64, err error) error {
 		if err != nil {
 			r.unreadable++
 			unreadable = append(unreadable, text...)
@@ -120,7 +153,7 @@ func (r *refusedFile) setAside(name string, each func(*refusedEvent, int64) erro
 		return each(line, end)
 	})
 	if err != nil || unreadable == nil {
-		return errors.Join(err, file.Truncate(whole))
+		return err
 	}
 	if err := appendTo(filepath.Join(r.dir, unreadableName), unreadable); err != nil {
 		return err
@@ -128,7 +161,7 @@ func (r *refusedFile) setAside(name string, each func(*refusedEvent, int64) erro
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	if _, err := eachLine(file, func(_ int, text []byte, _ *refusedEvent, _ int64, err error) error {
+	if err := eachLine(file, func(_ int, text []byte, _ *refusedEvent, _ int64, err error) error {
 		if err == nil {
 			readable = append(readable, text...)
 		}
@@ -165,9 +198,8 @@ func replace(path string, content io.Reader) error {
 	return syncDir(filepath.Dir(path))
 }
 
-// eachRefused calls a function with each line, and where it ends, and returns the bytes of
-// whole lines.
-func eachRefused(file io.Reader, each func(line *refusedEvent, end int64) error) (whole int64, err error) {
+// eachRefused calls a function with each line, and where it ends.
+func eachRefused(file io.Reader, each func(line *refusedEvent, end int64) error) error {
 	return eachLine(file, func(number int, _ []byte, line *refusedEvent, end int64, err error) error {
 		if err == nil {
 			err = each(line, end)
@@ -180,26 +212,31 @@ func eachRefused(file io.Reader, each func(line *refusedEvent, end int64) error)
 }
 
 // eachLine calls a function with each line that is not empty, with its number, its text,
-// what it says, where it ends, and why it can't be read. It returns the bytes of whole lines.
-func eachLine(file io.Reader, each func(number int, text []byte, line *refusedEvent, end int64, err error) error) (whole int64, err error) {
+// what it says, where it ends, and why it can't be read. The last line need not end with a
+// line feed, as some editors leave it: its text does.
+func eachLine(file io.Reader, each func(number int, text []byte, line *refusedEvent, end int64, err error) error) error {
 	reader := bufio.NewReaderSize(file, 64<<10)
+	end := int64(0)
 	for number := 1; ; number++ {
 		text, err := reader.ReadBytes('\n')
-		if err == io.EOF {
-			return whole, nil
+		if err != nil && err != io.EOF {
+			return err
 		}
-		if err != nil {
-			return whole, err
-		}
-		end := whole + int64(len(text))
+		last := err == io.EOF
+		end += int64(len(text))
 		if len(bytes.TrimSpace(text)) > 0 {
+			if last {
+				text = append(text, '\n')
+			}
 			var one refusedEvent
 			err := json.Unmarshal(text, &one)
 			if err := each(number, text, &one, end, err); err != nil {
-				return whole, err
+				return err
 			}
 		}
-		whole = end
+		if last {
+			return nil
+		}
 	}
 }
 
@@ -247,6 +284,11 @@ func (r *refusedFile) add(refusals []refusal) error {
 	if err != nil {
 		return err
 	}
+	if ended, err := r.ends(whole); err != nil {
+		return err
+	} else if !ended { // such as after an edit
+		lines = append([]byte{'\n'}, lines...)
+	}
 	if _, err = r.file.Write(lines); err == nil {
 		err = r.file.Sync()
 	}
@@ -257,10 +299,10 @@ func (r *refusedFile) add(refusals []refusal) error {
 	return nil
 }
 
-// mend cuts off what was not written completely.
+// mend makes the file ready for more: what was not written completely is cut off.
 func (r *refusedFile) mend() error {
-	if !r.torn {
-		return nil
+	if err := r.reopen(); err != nil || !r.torn {
+		return err
 	}
 	err := r.file.Truncate(r.whole)
 	r.torn = err != nil
@@ -296,13 +338,18 @@ func (r *refusedFile) close() error {
 	return r.file.Close()
 }
 
+// refuseAgain is how long the file is left alone that could not be written, such as on a full
+// disk: other events go on meanwhile.
+const refuseAgain = time.Second
+
 // refuseAll writes events to the file of those that are refused, and only then counts them
 // as decided.
 func (p *Publisher) refuseAll(now time.Time) {
-	if len(p.refusing) == 0 {
+	if len(p.refusing) == 0 || now.Before(p.refuseAfter) {
 		return
 	}
 	if err := p.refused.add(p.refusing); err != nil {
+		p.refuseAfter = now.Add(refuseAgain)
 		p.report.failed("refused events can't be written to refused.ndjson; the publisher tries again", err)
 		return
 	}
@@ -407,7 +454,7 @@ func (p *Publisher) publishAgain(ctx context.Context, path string) (count int, e
 		return err
 	}
 	most := min(maxTogether, p.settings.maxBytes) / 4
-	_, err = eachRefused(file, func(line *refusedEvent, end int64) error {
+	err = eachRefused(file, func(line *refusedEvent, end int64) error {
 		e, err := p.again(line)
 		if err != nil {
 			return err

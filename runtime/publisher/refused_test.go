@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -141,10 +142,118 @@ func TestLinesThatCannotBeReadAreSetAside(t *testing.T) {
 	}
 	s.set(func() { s.fail = nil })
 	p = open(t, dir, s, rpcs["single"])
-	if n := linesOf(t, dir, unreadableName); n != 1 {
+	if n := linesOf(t, dir, unreadableName); n != 2 {
 		t.Errorf("%d lines are set aside", n)
 	}
 	if n, err := p.Redrive(t.Context()); n != 2 || err != nil {
+		t.Error(n, err)
+	}
+}
+
+// Editors may leave the last line without a line feed.
+func TestTheLastLineNeedsNoLineFeed(t *testing.T) {
+	for _, name := range []string{refusedName, redrivingName} {
+		s, p, dir := refuseSome(t, 2, 0)
+		if err := p.Close(t.Context()); err != nil { // the spool has none of them
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(filepath.Join(dir, refusedName))
+		if err == nil {
+			err = errors.Join(os.Remove(filepath.Join(dir, refusedName)), os.WriteFile(filepath.Join(dir, name), bytes.TrimSpace(text), 0o600))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		p = open(t, dir, s, rpcs["single"])
+		refuseOne(t, p)
+		s.set(func() { s.fail = nil })
+		if n, err := p.Redrive(t.Context()); n != 3 || err != nil {
+			t.Errorf("%s: %d, %v", name, n, err)
+		}
+	}
+}
+
+// refuseOne publishes another event to a service that refuses it.
+func refuseOne(t *testing.T, p *Publisher) {
+	t.Helper()
+	if _, err := p.Publish(t.Context(), newMessage("", "", 9)); err != nil {
+		t.Fatal(err)
+	}
+	flush(t, p)
+}
+
+// Who has looked at the events may remove the file, or edit it, while the publisher runs.
+func TestWhatIsRefusedIsInTheFileThatHasTheName(t *testing.T) {
+	s, p, dir := refuseSome(t, 1, 0)
+	path := filepath.Join(dir, refusedName)
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	refuseOne(t, p)
+	if n := linesOf(t, dir, refusedName); n != 1 {
+		t.Errorf("%d lines in a file that was removed", n)
+	}
+	text, err := os.ReadFile(path)
+	if err == nil {
+		err = errors.Join(os.WriteFile(path+"~", bytes.TrimSpace(text), 0o600), os.Rename(path+"~", path))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	refuseOne(t, p)
+	if n := linesOf(t, dir, refusedName); n != 2 {
+		t.Errorf("%d lines in a file that was edited", n)
+	}
+	s.set(func() { s.fail = nil })
+	if n, err := p.Redrive(t.Context()); n != 2 || err != nil {
+		t.Error(n, err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := p.Redrive(t.Context()); n != 0 || err != nil {
+		t.Errorf("without the file: %d, %v", n, err)
+	}
+}
+
+// A file that can't be written is not tried with each answer that comes for another event.
+func TestAFileThatCannotBeWrittenIsLeftAlone(t *testing.T) {
+	_, p, dir := refuseSome(t, 1, 0)
+	p.crash()
+	r, err := openRefused(dir, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.close() }()
+	p.refused = r
+	writable := r.file
+	if r.file, err = os.Open(filepath.Join(dir, refusedName)); err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	p.refusing = []refusal{{&event{id: "x", message: "x", record: &record{}}, status.New(codes.InvalidArgument, "it is bad")}}
+	p.refuseAll(now)
+	_ = r.file.Close()
+	r.file = writable
+	p.refuseAll(now.Add(refuseAgain / 2))
+	if len(p.refusing) != 1 || linesOf(t, dir, refusedName) != 1 {
+		t.Error("it was tried again at once")
+	}
+	p.refuseAll(now.Add(refuseAgain))
+	if len(p.refusing) != 0 || linesOf(t, dir, refusedName) != 2 {
+		t.Error("it was not tried again")
+	}
+}
+
+func TestTheFolderStaysWhereItIs(t *testing.T) {
+	t.Chdir(t.TempDir())
+	s := newService(t)
+	s.fail = func([]string) error { return status.Error(codes.InvalidArgument, "it is bad") }
+	p := open(t, "spool", s, rpcs["single"])
+	t.Chdir(t.TempDir())
+	refuseOne(t, p)
+	s.set(func() { s.fail = nil })
+	if n, err := p.Redrive(t.Context()); n != 1 || err != nil {
 		t.Error(n, err)
 	}
 }

@@ -2,6 +2,7 @@ package publisher
 
 import (
 	"container/heap"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -42,15 +43,20 @@ type schedule struct {
 	probing  bool      // the pause is over, and no event was sent since
 	underWay int       // events
 
-	loadMore chan struct{} // has an element if there may be room in memory
-	refusing []refusal     // to be written, before they are decided
-	decided  []*event      // in this round
+	loadMore    chan struct{} // has an element if there may be room in memory
+	refusing    []refusal     // to be written, before they are decided
+	refuseAfter time.Time     // when that is tried again
+	decided     []*event      // in this round
 
-	awaySince time.Time // of the publisher's mutex
+	// These are of the publisher's mutex.
+	awaySince  time.Time
+	stuck      map[subjectKey]bool  // of which an event failed, and is not decided
+	pushedBack map[string]time.Time // sources: when the server last asked to wait
 }
 
 func newSchedule() *schedule {
-	return &schedule{subjects: map[subjectKey][]*event{}, held: map[string]time.Time{}, loadMore: make(chan struct{}, 1)}
+	return &schedule{subjects: map[subjectKey][]*event{}, held: map[string]time.Time{}, loadMore: make(chan struct{}, 1),
+		stuck: map[subjectKey]bool{}, pushedBack: map[string]time.Time{}}
 }
 
 // split is a group of events that were refused together. An event that joins a smaller split
@@ -310,6 +316,7 @@ func (p *Publisher) failed(now time.Time, a *answer, count int) {
 	if p.awaySince.IsZero() {
 		p.awaySince = now
 	}
+	p.noteLate(now, a)
 	p.mu.Unlock()
 	p.report.failing(now, a.events[0], a.err)
 	away := a.retryAfter == 0
@@ -353,6 +360,22 @@ func (p *Publisher) failed(now time.Time, a *answer, count int) {
 	}
 }
 
+// noteLate notes whose events wait for longer than others. The mutex is locked.
+func (p *Publisher) noteLate(now time.Time, a *answer) {
+	for _, e := range a.events {
+		if e.subject != "" {
+			e.stuck = true
+			p.stuck[e.key()] = true
+		}
+		if a.retryAfter > 0 {
+			p.pushedBack[e.source] = now
+		}
+	}
+	if len(p.pushedBack) > 2*len(p.held)+len(a.events)+64 {
+		maps.DeleteFunc(p.pushedBack, func(_ string, last time.Time) bool { return now.Sub(last) >= lateFor })
+	}
+}
+
 // jitter returns a duration that is up to a fifth longer or shorter.
 func jitter(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64()))
@@ -375,7 +398,7 @@ func (p *Publisher) release(now time.Time) {
 func (p *Publisher) nextLook(now time.Time) time.Duration {
 	next := time.Minute
 	if len(p.refusing) > 0 {
-		next = time.Second // the file could not be written
+		next = refuseAgain // the file could not be written
 	}
 	if len(p.delayed) > 0 {
 		next = min(next, p.delayed[0].until.Sub(now))
@@ -425,6 +448,9 @@ func (p *Publisher) decide() {
 		size := e.size()
 		p.bytes -= size
 		p.spool.window -= size
+		if e.stuck {
+			delete(p.stuck, e.key())
+		}
 		e.record.left--
 		if e.record.left == 0 {
 			p.spool.done++

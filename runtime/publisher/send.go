@@ -53,7 +53,8 @@ type sender struct {
 func newSender(p *Publisher, rpc RPC) *sender {
 	s := &sender{RPC: rpc, publisher: p, most: callEvents}
 	if rpc.isSingle() {
-		s.lane = bulk.Open(p.conn, rpc.Name, bulk.Window(2*windowEvents, 2*windowBytes), bulk.Timeout(callTimeout))
+		// The sender keeps to its own window. That of the lane is larger, so that Send never waits.
+		s.lane = bulk.Open(p.conn, rpc.Name, bulk.Window(2*windowEvents, 2*(windowBytes+maxTogether)), bulk.Timeout(callTimeout))
 		s.most = 1
 	}
 	return s
@@ -132,8 +133,13 @@ func (o *single) done(a bulk.Answer) {
 	o.sender.publisher.answered(answer)
 }
 
+// mostRetryAfter is the longest time for which a server can ask. Otherwise one wrong number
+// would stop a source, or the whole publisher, until its process ends.
+const mostRetryAfter = time.Hour
+
 // answered hands the scheduler an answer.
 func (p *Publisher) answered(a answer) {
+	a.retryAfter = min(a.retryAfter, mostRetryAfter)
 	p.mu.Lock()
 	p.inbox.answers = append(p.inbox.answers, a)
 	p.mu.Unlock()

@@ -55,6 +55,10 @@ func openSpool(ctx context.Context, dir string) (_ *spool, _ *refusedFile, err e
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, nil, err
 	}
+	// The folder stays where it is when the working directory changes.
+	if dir, err = filepath.Abs(dir); err != nil {
+		return nil, nil, err
+	}
 	if strings.Contains(dir, "?") { // the URL of the log would end there
 		return nil, nil, fmt.Errorf("the folder %s of a spool has a question mark in its name: choose another one", dir)
 	}
@@ -179,7 +183,7 @@ func (p *Publisher) write() {
 // store stores a commit.
 func (p *Publisher) store(commit *commit) {
 	now := time.Now()
-	records, events := p.spool.encode(commit.events)
+	records, events := p.spool.encode(commit.events, p.late(now, commit.events))
 	positions, err := p.spool.append(events)
 	p.mu.Lock()
 	p.spool.committing = nil
@@ -219,8 +223,37 @@ func (p *Publisher) arrive(records []*record, events []*event) {
 	}
 }
 
-// encode returns records with the events, and the events of the log that they are.
-func (s *spool) encode(events []*event) (records []*record, stored []eventlog.Event) {
+// lateFor is for how long the events of a source count as late after the server asked to wait.
+const lateFor = time.Minute
+
+// late moves events that are likely to wait for long behind the others, and returns where the
+// first of them is. A record is deleted when all of its events are decided: what is sent soon
+// must not stay on the disk because of them. The events of a subject are all late, or none.
+func (p *Publisher) late(now time.Time, events []*event) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.spool.log == nil || len(p.stuck) == 0 && len(p.pushedBack) == 0 {
+		return len(events)
+	}
+	isLate := func(e *event) bool {
+		return p.stuck[e.key()] || now.Sub(p.pushedBack[e.source]) < lateFor
+	}
+	soon := make([]*event, 0, len(events))
+	var late []*event
+	for _, e := range events {
+		if isLate(e) {
+			late = append(late, e)
+		} else {
+			soon = append(soon, e)
+		}
+	}
+	copy(events, append(soon, late...))
+	return len(soon)
+}
+
+// encode returns records with the events, and the events of the log that they are. Those from
+// late on have records of their own.
+func (s *spool) encode(events []*event, late int) (records []*record, stored []eventlog.Event) {
 	var data []byte
 	var bytes int64
 	for i, e := range events {
@@ -244,7 +277,7 @@ func (s *spool) encode(events []*event) (records []*record, stored []eventlog.Ev
 		}
 		data = appendEvent(data, e, before)
 		bytes += e.size()
-		if len(data) >= maxRecordBytes || i == len(events)-1 {
+		if len(data) >= maxRecordBytes || i == len(events)-1 || i == late-1 {
 			stored = append(stored, eventlog.Event{ID: one.id, Type: recordSchema, Schema: recordSchema, Subject: formatCount(one.left, bytes), Data: data})
 			data = nil
 		}
@@ -271,7 +304,7 @@ func (p *Publisher) load() {
 	if s.log == nil {
 		return
 	}
-	for failing := false; ; {
+	for {
 		p.mu.Lock()
 		room := s.behind && s.window < p.settings.window/2
 		after := s.loaded
@@ -289,12 +322,12 @@ func (p *Publisher) load() {
 			return
 		}
 		if err != nil {
-			if !failing {
-				p.report.logger.Warn("the spool of a publisher can't be read; it is tried again", "error", err)
-			}
+			p.report.failed("the spool of a publisher can't be read; it is tried again, and what comes after that waits", err)
+			p.mu.Lock()
+			p.stats.LastError = err
+			p.mu.Unlock()
 			pause(p.ctx, time.Second)
 		}
-		failing = err != nil
 	}
 }
 

@@ -46,6 +46,12 @@ const (
 	fieldValue = 2
 )
 
+// What the metadata of an answer may have, as gRPC counts and limits that of a single call.
+const (
+	mostPairs    = 16 << 20
+	pairOverhead = 32
+)
+
 // ErrFrame is the error of bytes that are not a message of a lane.
 var ErrFrame = errors.New("a message of a lane can't be decoded")
 
@@ -208,7 +214,13 @@ func ReadAnswers(message []byte, each func(AnswerFrame)) (taken uint64, last boo
 			return nil
 		}
 		var a AnswerFrame
+		pairs := 0
 		err := fields(bytes, func(number protowire.Number, value uint64, bytes []byte) error {
+			if number == fieldHeader || number == fieldTrailer {
+				if pairs += len(bytes) + pairOverhead; pairs > mostPairs {
+					return ErrFrame
+				}
+			}
 			switch {
 			case number == fieldNumber && bytes == nil:
 				a.Number = value

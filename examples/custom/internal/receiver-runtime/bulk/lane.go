@@ -123,6 +123,7 @@ type Lane struct {
 	pausing bool      // whether the sender will be woken after that
 	pushed  int       // single calls in a row that the server asked to try again later
 	failed  int       // streams in a row that brought nothing
+	cut     int       // streams in a row that were opened, and lost without an answer
 	lacks   time.Time // until when the server counts as one without lanes
 	has     bool      // the server has the lane
 }

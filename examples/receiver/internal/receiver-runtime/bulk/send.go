@@ -230,6 +230,10 @@ const (
 	mostWait  = 2 * time.Second
 )
 
+// mostCut is how many streams in a row may be opened and then be lost without an answer. After
+// that the server counts as one without lanes: it answers single calls, or is away.
+const mostCut = 3
+
 // pauseFor sends nothing for a while. The lock is held.
 func (l *Lane) pauseFor(wait time.Duration) {
 	if until := time.Now().Add(wait); until.After(l.pause) {
@@ -280,7 +284,7 @@ func (l *Lane) invoke(t *taken) (answer Answer) {
 
 // ended takes note of the end of a stream, whose calls without an answer end with it.
 func (l *Lane) ended(s *stream, err error) {
-	lost, brought := s.end()
+	lost, brought, sent := s.end()
 	code := status.Code(err)
 	answer := Answer{Err: err, Sent: true}
 	l.mu.Lock()
@@ -289,18 +293,28 @@ func (l *Lane) ended(s *stream, err error) {
 		l.stream = nil
 	}
 	switch {
-	case err == io.EOF:
-		answer.Err = status.Error(codes.Unavailable, "the server ended the lane before it had answered")
 	case brought:
-	case code == codes.Unimplemented: // so no call was handled
+		l.cut = 0
+	case err == io.EOF && sent: // such as by a server that says OK to any RPC
+		l.lacks = time.Now().Add(lookAgain)
+	case err == io.EOF:
+	case code == codes.Unimplemented, code == codes.PermissionDenied: // so no call was handled: the second may be of a proxy
 		l.has, l.lacks = false, time.Now().Add(lookAgain)
 		l.queue = append(lost, l.queue...)
 		lost = nil
 		l.wake.Signal()
 	case code == codes.Internal || code == codes.Unknown: // such as of a proxy that does not pass on streams
 		l.lacks = time.Now().Add(lookAgain)
+	case code == codes.ResourceExhausted || code == codes.Unauthenticated:
+		l.backOff()
 	default:
 		l.backOff()
+		if l.cut++; l.cut >= mostCut { // such as by a proxy that waits for the end of a request
+			l.lacks = time.Now().Add(lookAgain)
+		}
+	}
+	if err == io.EOF {
+		answer.Err = status.Error(codes.Unavailable, "the server ended the lane before it had answered")
 	}
 	switch code {
 	case codes.Unauthenticated, codes.PermissionDenied:

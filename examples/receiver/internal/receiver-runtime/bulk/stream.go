@@ -107,11 +107,11 @@ func (s *stream) expire(now time.Time) (over []*taken, brought, silent bool, lef
 }
 
 // end returns the calls that have no answer, in the order in which they were sent, and
-// whether any was answered. The stream takes no further ones.
-func (s *stream) end() (lost []*taken, brought bool) {
+// whether any was answered, and any sent. The stream takes no further ones.
+func (s *stream) end() (lost []*taken, brought, sent bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.after(0), s.brought
+	return s.after(0), s.brought, s.number > 0
 }
 
 // after takes the calls that have no answer, from a number on. The stream takes no further
@@ -143,62 +143,77 @@ func (s *stream) receive() {
 	}
 }
 
-// answer hands out the answers of a message.
+// answer hands out the answers of a message: if it can't be decoded, those before that.
 func (s *stream) answer(message []byte) error {
 	var calls []*taken
-	var answers []AnswerFrame
-	count, last, err := ReadAnswers(message, func(a AnswerFrame) { answers = append(answers, a) })
-	if err != nil {
-		return err
-	}
-	s.mu.Lock()
-	s.brought = s.brought || len(answers) > 0
-	s.heard, s.late = time.Now(), false
-	known := answers[:0]
-	for _, a := range answers {
-		if t := s.pending[a.Number]; t != nil {
-			delete(s.pending, a.Number)
-			calls, known = append(calls, t), append(known, a)
+	var answers []Answer
+	some := false
+	// A message may have any number of answers that no call waits for: these are not kept.
+	count, last, err := ReadAnswers(message, func(a AnswerFrame) {
+		some = true
+		s.mu.Lock()
+		t := s.pending[a.Number]
+		delete(s.pending, a.Number)
+		s.mu.Unlock()
+		if t != nil {
+			calls, answers = append(calls, t), append(answers, a.answer())
 		}
-	}
+	})
+	last = last && err == nil
+	s.mu.Lock()
+	s.brought = s.brought || some && err == nil
+	s.heard, s.late = time.Now(), false
+	brought := s.brought
 	var again []*taken
 	if last {
 		again = s.after(count)
 	}
 	s.mu.Unlock()
-	refused, wait, unknown := 0, time.Duration(0), false
+	s.lane.heed(s, answers, some)
 	for i, t := range calls {
-		answer := known[i].answer()
-		if answer.RetryAfter > 0 {
-			refused, wait = refused+1, max(wait, answer.RetryAfter)
-		}
-		unknown = unknown || status.Code(answer.Err) == codes.Unauthenticated
 		if t.Done != nil {
-			t.Done(answer)
+			t.Done(answers[i])
 		}
 	}
 	l := s.lane
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.has = true; len(answers) > 0 {
-		l.failed = 0
-	}
 	l.leave(calls)
-	if refused > len(calls)/2 { // not just some source that sends too much
-		l.pauseFor(min(wait, mostWait))
-	}
 	if last {
+		if !brought { // a server may take no calls of any stream
+			l.backOff()
+		}
 		l.queue = append(again, l.queue...)
 		if l.stream == s {
 			l.retire(s)
 		}
 		l.wake.Signal()
 	}
+	return err
+}
+
+// heed draws from answers what holds for the next calls, before whoever gets the answers makes
+// them.
+func (l *Lane) heed(s *stream, answers []Answer, some bool) {
+	refused, wait, unknown := 0, time.Duration(0), false
+	for i := range answers {
+		if after := answers[i].RetryAfter; after > 0 {
+			refused, wait = refused+1, max(wait, after)
+		}
+		unknown = unknown || status.Code(answers[i].Err) == codes.Unauthenticated
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.has = true; some {
+		l.failed = 0
+	}
+	if refused > len(answers)/2 { // not just some source that sends too much
+		l.pauseFor(min(wait, mostWait))
+	}
 	if unknown && l.stream == s { // the next one has another token
 		l.retire(s)
 		l.pauseFor(firstWait)
 	}
-	return nil
 }
 
 // answer returns what is in a frame.
@@ -208,8 +223,8 @@ func (a *AnswerFrame) answer() Answer {
 		var s spb.Status
 		if err := proto.Unmarshal(a.Status, &s); err != nil {
 			answer.Err = status.Error(codes.Internal, "the status of an answer can't be decoded: "+err.Error())
-		} else {
-			answer.Err = status.ErrorProto(&s)
+		} else if answer.Err = status.ErrorProto(&s); answer.Err == nil {
+			answer.Err = status.Error(codes.Internal, "an answer has the status OK in place of a reply") // as gRPC does
 		}
 	}
 	if answer.Trailer != nil {
