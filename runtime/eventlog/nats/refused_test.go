@@ -11,12 +11,16 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -128,13 +132,33 @@ func TestUnprovenDurabilityIsRefused(t *testing.T) {
 	refused(t, "nats://"+hosts(unsynced)+"/"+newStream(), "with 3 replicas can't be created (a single server needs replicas=1")
 	refused(t, "nats://"+hosts(unsynced)+"/"+newStream()+"?replicas=1", "nothing proves", "durability=none")
 	refused(t, "nats://"+hosts(unsynced)+"/"+newStream()+"?monitor=http://"+unsynced.MonitorAddr().String(), "does not write an event to disk", "sync_interval: always")
-	refused(t, "nats://"+hosts(unsynced)+"/"+newStream()+"?timeout=1s&monitor=http://"+synced.MonitorAddr().String(), "is the address of another server")
-	refused(t, "nats://"+hosts(synced)+"/"+newStream()+"?timeout=1s&monitor=http://127.0.0.1:1", "127.0.0.1:1")
-	secret := "?timeout=1s&monitor=http://me:s3cret@"
-	refused(t, "nats://"+hosts(unsynced)+"/"+newStream()+secret+synced.MonitorAddr().String(), "monitor=http://"+synced.MonitorAddr().String()+" is the address of another server")
-	refused(t, "nats://"+hosts(synced)+"/"+newStream()+secret+"127.0.0.1:1", "monitor=http://127.0.0.1:1: dial tcp")
-	refused(t, "nats://"+hosts(synced)+"/"+newStream()+"?timeout=1s&monitor=http://s3cret@127.0.0.1:1/s3cret?s3cret", "127.0.0.1:1")
-	refused(t, "nats://"+hosts(synced)+"/"+newStream()+"?timeout=1s&replicas=2&monitor=http://s3cret@127.0.0.1:1", "127.0.0.1:1")
+	// Each of these is tried again until its time is up.
+	var answered atomic.Bool
+	hanging := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if answered.Swap(true) {
+			<-r.Context().Done()
+		}
+		_, _ = io.WriteString(w, `{"server_id":"another","config":{"sync_always":true}}`)
+	}))
+	defer hanging.Close()
+	var group sync.WaitGroup
+	defer group.Wait()
+	for _, one := range []struct {
+		at               *server.Server
+		parameters, want string
+	}{
+		{unsynced, "monitor=http://" + synced.MonitorAddr().String(), "is the address of another server"},
+		{synced, "monitor=http://127.0.0.1:1", "127.0.0.1:1"},
+		{unsynced, "monitor=http://me:s3cret@" + synced.MonitorAddr().String(), "monitor=http://" + synced.MonitorAddr().String() + " is the address of another server"},
+		{synced, "monitor=http://me:s3cret@127.0.0.1:1", "monitor=http://127.0.0.1:1: dial tcp"},
+		{synced, "monitor=http://s3cret@127.0.0.1:1/s3cret?s3cret", "127.0.0.1:1"},
+		{synced, "replicas=2&monitor=http://s3cret@127.0.0.1:1", "127.0.0.1:1"},
+		{synced, "monitor=" + hanging.URL, "is the address of another server"},
+	} {
+		url := "nats://" + hosts(one.at) + "/" + newStream() + "?timeout=4s&" + one.parameters
+		group.Go(func() { refused(t, url, one.want) })
+	}
+	group.Wait()
 	for _, s := range []*server.Server{unsynced, synced} {
 		if stats, err := s.Jsz(nil); err != nil || stats.Streams != 0 {
 			t.Errorf("%+v, %v: want that no stream was created", stats, err)
