@@ -99,7 +99,7 @@ func protocolClient(t *testing.T, two bool) *http.Client {
 	transport.Protocols.SetHTTP1(!two)
 	transport.Protocols.SetUnencryptedHTTP2(two)
 	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport, Timeout: 20 * time.Second}
+	return &http.Client{Transport: transport, Timeout: time.Minute}
 }
 
 // post posts JSON, with headers as names and values in turn.
