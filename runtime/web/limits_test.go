@@ -227,8 +227,8 @@ func TestConnectionsOfBothPortsCountTogether(t *testing.T) {
 		}
 		defer c.Close()
 		all = append(all, c)
-		if len(all) == 1 { // it is accepted before the others connect
-			time.Sleep(50 * time.Millisecond)
+		for len(all) == 1 && s.Stats().Connections == 0 { // it is accepted before the others connect
+			time.Sleep(time.Millisecond)
 		}
 	}
 	if !closed(all[0]) {
