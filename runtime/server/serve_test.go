@@ -88,7 +88,7 @@ var handMade = grpc.ServiceDesc{
 func free() Config {
 	config := Defaults("test-server")
 	config.Addr = "127.0.0.1:0"
-	config.DrainTimeout = testTimeout
+	config.DrainTimeout, config.ReceiveTimeout = testTimeout, testTimeout // which a busy machine may need
 	config.LogLevel = slog.LevelError + 1
 	return config
 }
