@@ -151,7 +151,7 @@ func TestARequestThatDoesNotArriveEnds(t *testing.T) {
 func TestASlowRequestArrives(t *testing.T) {
 	t.Parallel()
 	config := free()
-	config.ReceiveTimeout = time.Second
+	config.ReceiveTimeout = 2 * time.Second
 	running := serve(t, config, tested(&service{unary: func(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
 		return &testpb.SimpleResponse{}, nil
 	}}))
@@ -166,7 +166,7 @@ func TestASlowRequestArrives(t *testing.T) {
 		a.await(t, "the window of the stream", func() bool { return a.window[1] >= piece })
 		a.send(t, 1, message[:piece])
 		if sent := length - len(message) + piece; sent < length {
-			time.Sleep(time.Until(begin.Add(1600 * time.Millisecond * time.Duration(sent) / length))) // 400 ms for 256 KiB
+			time.Sleep(time.Until(begin.Add(3200 * time.Millisecond * time.Duration(sent) / length))) // 800 ms for 256 KiB
 		}
 	}
 	if err := a.framer.WriteData(1, true, nil); err != nil {

@@ -64,6 +64,7 @@ type running struct {
 func serveTest(t *testing.T, s *service, change func(*server.Config, *Config), options ...server.Option) *running {
 	t.Helper()
 	config, web := server.Defaults("test-server"), Config{Addr: "localhost:0"}
+	config.DrainTimeout, config.ReceiveTimeout = time.Minute, time.Minute // which a busy machine may need
 	config.Addr = "localhost:0"
 	config.LogLevel = slog.LevelDebug
 	if change != nil {
