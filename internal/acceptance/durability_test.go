@@ -412,7 +412,7 @@ func dial(t *testing.T, addr string) *grpc.ClientConn {
 
 // send sends an event with the given id.
 func send(conn *grpc.ClientConn, id string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second) // a test waits for it where syncs hang
 	defer cancel()
 	ctx = metadata.AppendToOutgoingContext(ctx, "event-id", id)
 	var event, reply []byte
