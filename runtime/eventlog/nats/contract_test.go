@@ -52,7 +52,7 @@ func TestClusterKeepsTheContract(t *testing.T) {
 	t.Parallel()
 	servers := startCluster(t)
 	eventlogtest.Run(t, eventlogtest.Engine{
-		URL:        func(testing.TB) string { return "nats://" + hosts(servers...) + "/" + newStream() },
+		URL:        func(testing.TB) string { return "nats://" + hosts(servers...) + "/" + newStream() + "?timeout=1m" },
 		Durability: eventlog.Quorum,
 		Steal:      steal,
 		Replace:    replace,
