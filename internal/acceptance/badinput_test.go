@@ -143,7 +143,7 @@ func refuses(t *testing.T, program string, args []string, code int, want string)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	command := exec.CommandContext(ctx, filepath.Join(dir, program), args...)
 	command.Dir = t.TempDir()

@@ -253,7 +253,7 @@ func syncingNATS(t *testing.T) string {
 		s.Shutdown()
 		s.WaitForShutdown()
 	})
-	if !s.ReadyForConnections(10 * time.Second) {
+	if !s.ReadyForConnections(time.Minute) {
 		t.Fatal("the NATS server does not start")
 	}
 	return fmt.Sprintf("%s/CLICKS?monitor=http://%s&lease=1s", s.ClientURL(), s.MonitorAddr())

@@ -56,6 +56,7 @@ func TestNoAcknowledgedEventIsLostWhenTheServerIsKilled(t *testing.T) {
 			acknowledged[id] = true
 		}
 		unanswered = nil
+		before := len(acknowledged)
 		var mu sync.Mutex
 		var callers sync.WaitGroup
 		for caller := range 32 {
@@ -76,16 +77,18 @@ func TestNoAcknowledgedEventIsLostWhenTheServerIsKilled(t *testing.T) {
 				}
 			})
 		}
-		time.Sleep(100*time.Millisecond + rand.N(300*time.Millisecond))
+		waitFor(t, "the acknowledgement of 100 events more", func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return len(acknowledged) >= before+100
+		})
+		time.Sleep(rand.N(300 * time.Millisecond))
 		server.kill(t)
 		callers.Wait()
 		conn.Close()
 		checkStored(t, database, acknowledged)
 	}
 	t.Logf("killed %d times; %d events were acknowledged", rounds, len(acknowledged))
-	if len(acknowledged) < 100*rounds {
-		t.Errorf("only %d events were acknowledged: that is too little load", len(acknowledged))
-	}
 }
 
 // checkStored reads a database as any SQLite tool does, and checks that it has each
@@ -225,7 +228,7 @@ func now() float64 { return float64(time.Now().UnixNano()) / 1e9 }
 func waitFor(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	for begin := time.Now(); !done(); time.Sleep(20 * time.Millisecond) {
-		if time.Since(begin) > 20*time.Second {
+		if time.Since(begin) > time.Minute {
 			t.Fatalf("%s did not happen in time", what)
 		}
 	}
@@ -334,7 +337,7 @@ func outlast(t *testing.T, database string, want []codes.Code, fail func(*victim
 // health returns the status of the server's health service.
 func health(t *testing.T, conn *grpc.ClientConn) uint64 {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	in, out := []byte{}, []byte{}
 	if err := conn.Invoke(ctx, "/grpc.health.v1.Health/Check", &in, &out, grpc.ForceCodecV2(raw{})); err != nil {
@@ -409,7 +412,7 @@ func dial(t *testing.T, addr string) *grpc.ClientConn {
 
 // send sends an event with the given id.
 func send(conn *grpc.ClientConn, id string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second) // a test waits for it where syncs hang
 	defer cancel()
 	ctx = metadata.AppendToOutgoingContext(ctx, "event-id", id)
 	var event, reply []byte

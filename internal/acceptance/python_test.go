@@ -247,7 +247,7 @@ func (w *wire) pythonProgram(script string, args ...string) program {
 }
 
 // stepTimeout bounds each step of these programs.
-const stepTimeout = 15 * time.Second
+const stepTimeout = time.Minute
 
 // finish runs a program to its end, which must come soon, and returns what it
 // printed.

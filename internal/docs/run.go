@@ -161,7 +161,7 @@ func (m *machine) commands(ctx context.Context, s *shell, b *block) error {
 
 // eventually is for how long a command is run again that prints what it should once the
 // consumers of a log have handled what was sent.
-const eventually = 30 * time.Second
+const eventually = time.Minute
 
 func (m *machine) console(ctx context.Context, s *shell, b *block, r *result) error {
 	steps, err := b.steps()

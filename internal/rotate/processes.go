@@ -20,7 +20,7 @@ import (
 )
 
 // patience bounds how long anything may take that must happen.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // waitFor returns once something has happened.
 func waitFor(what string, happened func() bool) error {

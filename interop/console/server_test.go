@@ -26,7 +26,7 @@ import (
 )
 
 // patience bounds how long something may take that must happen.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // program is the built server, in a folder that TestMain removes.
 var program = sync.OnceValues(func() (string, error) {

@@ -56,7 +56,7 @@ func inPgx(t *testing.T, server database) {
 	if err != nil || id == "" {
 		t.Fatal(id, err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	sent := ""
 	err = box.Relay(ctx, outbox.Send(func(_ context.Context, event *wrapperspb.StringValue, _ ...grpc.CallOption) (*emptypb.Empty, error) {

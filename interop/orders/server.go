@@ -20,7 +20,7 @@ type Server struct {
 }
 
 // patience bounds how long a server takes until it serves.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // Start runs the server with its log in memory, on loopback, until the test ends.
 func Start(t testing.TB, flags ...string) *Server {

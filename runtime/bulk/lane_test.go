@@ -23,7 +23,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-const testTimeout = 20 * time.Second
+const testTimeout = time.Minute
 
 // serve serves handlers of streams by their names, and returns a connection to them.
 func serve(t *testing.T, handle func(method string, stream grpc.ServerStream) error) *grpc.ClientConn {

@@ -165,7 +165,7 @@ func never(t *testing.T) io.Reader {
 }
 
 // testTimeout bounds how long a test waits for what must happen.
-const testTimeout = 20 * time.Second
+const testTimeout = time.Minute
 
 // soon fails a test whose command does not end.
 func soon(t *testing.T) context.Context {

@@ -42,7 +42,7 @@ import (
 )
 
 // testTimeout bounds how long a test waits for what must happen.
-const testTimeout = 20 * time.Second
+const testTimeout = time.Minute
 
 // orders stores what it gets.
 type orders struct {

@@ -31,7 +31,7 @@ import (
 	"github.com/protoc-gen-receiver/protoc-gen-receiver/runtime/server"
 )
 
-const testTimeout = 20 * time.Second
+const testTimeout = time.Minute
 
 // gather returns the value of each series: of histograms the count. A series is named as
 // in text, with its labels in their order.

@@ -156,7 +156,7 @@ func TestAnEventThatHasNoJSONIsPrintedRaw(t *testing.T) {
 func TestTailPrintsWhatComes(t *testing.T) {
 	log, url := openLog(t)
 	mustAppend(t, log, known(t, "a"))
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	reader, writer := io.Pipe()
 	ended := make(chan error, 1)
@@ -192,7 +192,7 @@ func TestStatsAndDeadLetters(t *testing.T) {
 			return eventlog.GiveUp(errors.New("no route"))
 		}, eventlog.Logger(slog.New(slog.DiscardHandler)))
 	}()
-	for deadline := time.Now().Add(20 * time.Second); len(lines(t, url, "dead", "list")) < 3 && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(time.Minute); len(lines(t, url, "dead", "list")) < 3 && time.Now().Before(deadline); {
 		time.Sleep(5 * time.Millisecond)
 	}
 	stop()
@@ -257,10 +257,10 @@ func TestConsumersAreListedMovedAndDeleted(t *testing.T) {
 		}
 		return all[0]
 	}
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline) && len(lines(t, url, "consumers", "list")) == 0; {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline) && len(lines(t, url, "consumers", "list")) == 0; {
 		time.Sleep(5 * time.Millisecond)
 	}
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline) && list()["failing"] == nil; {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline) && list()["failing"] == nil; {
 		time.Sleep(5 * time.Millisecond)
 	}
 	consumer := list()
@@ -313,7 +313,7 @@ func TestDeadLettersAreDiscarded(t *testing.T) {
 	log, url := openLog(t)
 	receipts := mustAppend(t, log, known(t, "a"), known(t, "b"), known(t, "c"))
 	stop := fail(t, log, "mailer", eventlog.GiveUp(errors.New("no route")))
-	for deadline := time.Now().Add(20 * time.Second); len(lines(t, url, "dead", "list")) < 3 && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(time.Minute); len(lines(t, url, "dead", "list")) < 3 && time.Now().Before(deadline); {
 		time.Sleep(5 * time.Millisecond)
 	}
 	stop()

@@ -25,7 +25,7 @@ import (
 )
 
 // testTimeout bounds how long a test waits for what must happen.
-const testTimeout = 20 * time.Second
+const testTimeout = time.Minute
 
 // health is a service for those tests that call none.
 var health = server.Service{Desc: &grpc_health_v1.Health_ServiceDesc, Impl: grpchealth.NewServer()}

@@ -390,7 +390,7 @@ func TestAnEventThatFailsLeavesOthersAlone(t *testing.T) {
 			}
 			sent := func(want int64) {
 				t.Helper()
-				for deadline := time.Now().Add(20 * time.Second); p.Stats().Sent < want; time.Sleep(time.Millisecond) {
+				for deadline := time.Now().Add(time.Minute); p.Stats().Sent < want; time.Sleep(time.Millisecond) {
 					if time.Now().After(deadline) {
 						t.Fatalf("%+v, want %d sent", p.Stats(), want)
 					}
@@ -450,8 +450,20 @@ func TestAnOverloadedServerRefusesNoEventForGood(t *testing.T) {
 }
 
 func TestOnlyTheSourceThatIsPushedBackWaits(t *testing.T) {
+	// On a busy machine a short wait may be over before the other event is sent.
+	for wait := 300 * time.Millisecond; !otherIsFirst(t, wait); wait *= 4 {
+		if wait > 10*time.Second {
+			t.Fatal("the event of another source waits, too")
+		}
+	}
+}
+
+// otherIsFirst reports whether an event of another source is stored while a source waits as
+// the server has asked it to.
+func otherIsFirst(t *testing.T, wait time.Duration) (first bool) {
+	t.Helper()
 	s := newService(t)
-	limited, err := status.New(codes.ResourceExhausted, "too many of this source").WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(300 * time.Millisecond)})
+	limited, err := status.New(codes.ResourceExhausted, "too many of this source").WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(wait)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -483,13 +495,12 @@ func TestOnlyTheSourceThatIsPushedBackWaits(t *testing.T) {
 	for p.Stats().Sent == 0 {
 		time.Sleep(time.Millisecond)
 	}
-	if s.events[0].Reason != "other" {
-		t.Errorf("%s is stored first", s.events[0].Reason)
-	}
+	s.set(func() { first = s.events[0].Reason == "other" })
 	flush(t, p)
-	if len(calls) != 3 || calls[1].Sub(calls[0]) < 300*time.Millisecond {
+	if len(calls) != 3 || calls[1].Sub(calls[0]) < wait {
 		t.Errorf("calls of the source at %v", calls)
 	}
+	return first
 }
 
 // A server that asks for a thousand years is asked again within an hour.
@@ -557,7 +568,7 @@ func TestALargeEventIsSentBesideOthers(t *testing.T) {
 // waitFor waits until a condition holds.
 func waitFor(t *testing.T, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !holds(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("it did not happen")
 		}
@@ -567,17 +578,21 @@ func waitFor(t *testing.T, holds func() bool) {
 func TestAFullSpoolRefusesOrBlocks(t *testing.T) {
 	s := newService(t)
 	s.fail = func([]string) error { return status.Error(codes.Unavailable, "not now") }
-	for policy, want := range map[Policy]error{Refuse: ErrFull, Block: context.DeadlineExceeded} {
+	for policy, want := range map[Policy]error{Refuse: ErrFull, Block: context.Canceled} {
 		p := open(t, t.TempDir(), s, rpcs["single"], MaxBytes(1000), WhenFull(policy))
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go func() {
+			defer cancel()
+			for waits := false; !waits && ctx.Err() == nil; time.Sleep(time.Millisecond) {
+				p.mu.Lock()
+				waits = p.room != nil
+				p.mu.Unlock()
+			}
+		}()
 		var err error
 		published := 0
 		for err == nil {
-			ctx := t.Context()
-			if bytes := p.Stats().Bytes; published > 0 && bytes+bytes/int64(published) > 1000 { // there is no room for the next
-				short, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
-				defer cancel()
-				ctx = short
-			}
 			if _, err = p.Publish(ctx, newMessage("", "a", published)); err == nil {
 				published++
 			}

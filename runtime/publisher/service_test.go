@@ -250,7 +250,7 @@ func open(t testing.TB, dir string, s *service, rpc RPC, options ...Option) *Pub
 // flush waits until everything is decided.
 func flush(t testing.TB, p *Publisher) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := p.Flush(ctx); err != nil {
 		t.Fatalf("%v: %+v", err, p.Stats())

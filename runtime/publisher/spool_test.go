@@ -30,7 +30,7 @@ type slowLog struct {
 
 func (l *slowLog) Append(ctx context.Context, events ...eventlog.Event) ([]eventlog.Receipt, error) {
 	receipts, err := l.DeleteLog.Append(ctx, events...)
-	for deadline := time.Now().Add(10 * time.Second); err == nil && l.slow.Load() && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); err == nil && l.slow.Load() && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		l.publisher.mu.Lock()
 		read := l.publisher.spool.loaded >= receipts[len(receipts)-1].Position
 		l.publisher.mu.Unlock()
@@ -101,7 +101,7 @@ func TestMemoryDoesNotGrowWhileOneEventWaits(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for deadline := time.Now().Add(20 * time.Second); p.Stats().Pending > 1; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); p.Stats().Pending > 1; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%+v", p.Stats())
 		}

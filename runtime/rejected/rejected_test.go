@@ -103,7 +103,7 @@ func event(t *testing.T) *rulesv1.OrderEvent {
 // letters waits for so many dead letters, and returns what is in them, by RPC and reason.
 func letters(t *testing.T, url string, want int) (found map[string]map[string]any) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		log, err := eventlog.OpenReader(t.Context(), url)
 		if err != nil {
 			t.Fatal(err)
@@ -315,7 +315,7 @@ func TestSendingAgainStoresNoEventOfAnothersSource(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		n, err := log.Retry(t.Context(), rejected.Consumer)
 		if err != nil {
 			t.Fatal(err)
@@ -336,7 +336,7 @@ func TestSendingAgainStoresNoEventOfAnothersSource(t *testing.T) {
 		return ""
 	}
 	left := letters(t, keep.URL, 1)
-	for deadline := time.Now().Add(20 * time.Second); refused(left) == "" && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); refused(left) == "" && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		left = letters(t, keep.URL, 1)
 	}
 	letter := left[refused(left)]

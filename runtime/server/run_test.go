@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -47,8 +48,8 @@ func program(kind string) error {
 	if err != nil {
 		return err
 	}
-	// A call works until it is cut off, or as long as its request says, or answers
-	// how much memory the program has.
+	// A call works until it is cut off, or the file exists that it names, or answers how
+	// much memory the program has.
 	works := func(ctx context.Context, request *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
 		if request.FillUsername {
 			var memory runtime.MemStats
@@ -56,10 +57,12 @@ func program(kind string) error {
 			return &testpb.SimpleResponse{Username: fmt.Sprint(memory.Sys)}, nil
 		}
 		fmt.Fprintln(os.Stderr, "msg=working")
-		if request.ResponseSize == 0 {
-			<-ctx.Done()
+		for ctx.Err() == nil {
+			if _, err := os.Stat(string(request.GetPayload().GetBody())); err == nil {
+				break
+			}
+			time.Sleep(time.Millisecond)
 		}
-		time.Sleep(time.Duration(request.ResponseSize) * time.Millisecond)
 		return &testpb.SimpleResponse{}, ctx.Err()
 	}
 	options := append(withoutOthers(), tested(&service{unary: works}))
@@ -72,18 +75,22 @@ func program(kind string) error {
 	return Run(ctx, config, options...)
 }
 
-// work makes a call that works for some milliseconds, 0 for ever, and returns
-// where its error comes once it has begun.
-func (p *process) work(t *testing.T, milliseconds int32) <-chan error {
+// work makes a call that works until it is cut off, or finish is called, and returns where
+// its error comes once it has begun.
+func (p *process) work(t *testing.T) (_ <-chan error, finish func()) {
 	t.Helper()
-	ended := make(chan error, 1)
+	ended, finished := make(chan error, 1), filepath.Join(t.TempDir(), "finished")
 	client, ctx := testpb.NewTestServiceClient(dial(t, p.addr)), soon(t)
 	go func() {
-		_, err := client.UnaryCall(ctx, &testpb.SimpleRequest{ResponseSize: milliseconds})
+		_, err := client.UnaryCall(ctx, &testpb.SimpleRequest{Payload: &testpb.Payload{Body: []byte(finished)}})
 		ended <- err
 	}()
 	p.waitForLog(t, "msg=working")
-	return ended
+	return ended, func() {
+		if err := os.WriteFile(finished, nil, 0o600); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // process is a server in a process of its own.
@@ -189,7 +196,7 @@ func TestASecondSignalEndsAtOnce(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			p := start(t, kind)
-			call := p.work(t, 0)
+			call, _ := p.work(t)
 			p.signal(t, os.Interrupt)
 			waitUntilClosed(t, p.addr)
 			time.Sleep(secondSignal)
@@ -216,10 +223,12 @@ func TestTheSameSignalAgainCutsOffNoCall(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := start(t, "plain")
-			call := p.work(t, 300)
+			call, finish := p.work(t)
 			for _, s := range sent {
 				p.signal(t, s)
 			}
+			waitUntilClosed(t, p.addr)
+			finish()
 			if err := <-call; err != nil {
 				t.Errorf("the call under way: %v", err)
 			}
@@ -234,11 +243,12 @@ func TestTheSameSignalAgainCutsOffNoCall(t *testing.T) {
 func TestALateHangUpIsNotASecondSignal(t *testing.T) {
 	t.Parallel()
 	p := start(t, "plain")
-	call := p.work(t, 2500)
+	call, finish := p.work(t)
 	p.signal(t, syscall.SIGTERM)
 	waitUntilClosed(t, p.addr)
 	time.Sleep(secondSignal)
 	p.signal(t, syscall.SIGHUP)
+	finish()
 	if err := <-call; err != nil {
 		t.Errorf("the call under way: %v", err)
 	}

@@ -651,7 +651,7 @@ func TestAWatchOfTheHealthDoesNotDelayTheEnd(t *testing.T) {
 func TestASilentConnectionIsNotACallUnderWay(t *testing.T) {
 	t.Parallel()
 	config := free()
-	config.DrainTimeout = 4 * time.Second
+	config.DrainTimeout = time.Hour
 	running := serve(t, config, tested(&service{}))
 	silent, err := net.Dial("tcp", running.Addr())
 	if err != nil {

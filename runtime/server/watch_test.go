@@ -328,7 +328,7 @@ func TestAHangUpAsksForALookAtFilesAndEndsNothing(t *testing.T) {
 	}
 	p := start(t, "watching "+file)
 	p.waitForLog(t, "msg=loaded content=one")
-	call := p.work(t, 2500)
+	call, finish := p.work(t)
 	p.signal(t, syscall.SIGHUP)
 	p.waitForLog(t, `msg="files have not changed" of=file`)
 	if err := os.WriteFile(file, []byte("two"), 0o600); err != nil {
@@ -340,6 +340,7 @@ func TestAHangUpAsksForALookAtFilesAndEndsNothing(t *testing.T) {
 	waitUntilClosed(t, p.addr)
 	time.Sleep(secondSignal)
 	p.signal(t, syscall.SIGHUP)
+	finish()
 	if err := <-call; err != nil {
 		t.Errorf("the call under way: %v", err)
 	}

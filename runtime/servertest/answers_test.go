@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -406,11 +405,11 @@ func toFail(t *testing.T) {
 }
 
 // checkFailures checks that the test of an RPC failed with a message.
-func checkFailures(t *testing.T, name, want string, failures map[string][]failure) {
+func checkFailures(t *testing.T, name, want string, in failures) {
 	t.Helper()
 	t.Run(name, func(t *testing.T) {
-		got := failures[strings.ReplaceAll(name, " ", "_")+"/RPC"]
-		if !slices.ContainsFunc(got, func(f failure) bool { return strings.Contains(f.part+": "+f.text, want) }) {
+		got, found := in.find(t, name+"/RPC", func(f failure) bool { return strings.Contains(f.part+": "+f.text, want) })
+		if !found {
 			t.Errorf("want a failure with %q, and it has %+v", want, got)
 		}
 	})

@@ -98,7 +98,7 @@ func TestCallsAreMadeOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	_, err = testpb.NewTestServiceClient(conn).UnaryCall(ctx, &testpb.SimpleRequest{})
 	if calls := service.calls.Load(); status.Code(err) != codes.Unavailable || calls != 1 {

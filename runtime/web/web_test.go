@@ -64,6 +64,7 @@ type running struct {
 func serveTest(t *testing.T, s *service, change func(*server.Config, *Config), options ...server.Option) *running {
 	t.Helper()
 	config, web := server.Defaults("test-server"), Config{Addr: "localhost:0"}
+	config.DrainTimeout, config.ReceiveTimeout = time.Minute, time.Minute // which a busy machine may need
 	config.Addr = "localhost:0"
 	config.LogLevel = slog.LevelDebug
 	if change != nil {
@@ -99,7 +100,7 @@ func protocolClient(t *testing.T, two bool) *http.Client {
 	transport.Protocols.SetHTTP1(!two)
 	transport.Protocols.SetUnencryptedHTTP2(two)
 	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport, Timeout: 20 * time.Second}
+	return &http.Client{Transport: transport, Timeout: time.Minute}
 }
 
 // post posts JSON, with headers as names and values in turn.

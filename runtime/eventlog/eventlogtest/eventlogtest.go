@@ -69,7 +69,7 @@ func Run(t *testing.T, engine Engine) {
 }
 
 // testTimeout is how long a test waits for what should come soon.
-const testTimeout = 20 * time.Second
+const testTimeout = time.Minute
 
 // within returns a context for what should not take long.
 func within(t testing.TB) context.Context {

@@ -25,7 +25,7 @@ func TestOneServerKeepsTheContract(t *testing.T) {
 	s := start(t, &server.Options{JetStreamLimits: server.JSLimitOpts{MaxBatchSize: maxBatch}})
 	eventlogtest.Run(t, eventlogtest.Engine{
 		URL: func(testing.TB) string {
-			return "nats://" + hosts(s) + "/" + newStream() + "?durability=none"
+			return "nats://" + hosts(s) + "/" + newStream() + "?durability=none&timeout=1m" // for large batches
 		},
 		Durability: eventlog.None,
 		Steal:      steal,
@@ -39,7 +39,7 @@ func TestServerThatSyncsKeepsTheContract(t *testing.T) {
 	s := start(t, &server.Options{SyncAlways: true, HTTPHost: "127.0.0.1", HTTPPort: -1, JetStreamLimits: server.JSLimitOpts{MaxBatchSize: maxBatch}})
 	eventlogtest.Run(t, eventlogtest.Engine{
 		URL: func(testing.TB) string {
-			return "nats://" + hosts(s) + "/" + newStream() + "?monitor=http://" + s.MonitorAddr().String()
+			return "nats://" + hosts(s) + "/" + newStream() + "?timeout=1m&monitor=http://" + s.MonitorAddr().String()
 		},
 		Durability: eventlog.Fsync,
 		Steal:      steal,
@@ -52,7 +52,7 @@ func TestClusterKeepsTheContract(t *testing.T) {
 	t.Parallel()
 	servers := startCluster(t)
 	eventlogtest.Run(t, eventlogtest.Engine{
-		URL:        func(testing.TB) string { return "nats://" + hosts(servers...) + "/" + newStream() },
+		URL:        func(testing.TB) string { return "nats://" + hosts(servers...) + "/" + newStream() + "?timeout=1m" },
 		Durability: eventlog.Quorum,
 		Steal:      steal,
 		Replace:    replace,

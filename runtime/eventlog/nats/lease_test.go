@@ -76,7 +76,7 @@ func TestHolderThatIsCutOffLosesItsLease(t *testing.T) {
 	t.Parallel()
 	s := start(t, &server.Options{})
 	network := startNetwork(t, s)
-	const stream = "/EVENTS?durability=none&lease=2s"
+	const stream = "/EVENTS?durability=none&lease=4s"
 	cutOff, connected := open(t, "nats://"+network.listener.Addr().String()+stream), open(t, "nats://"+hosts(s)+stream)
 	biller, err := cutOff.Hold(t.Context(), "biller")
 	if err != nil {
@@ -123,7 +123,7 @@ func TestHolderThatIsCutOffLosesItsLease(t *testing.T) {
 
 	mend := network.cut()
 	t.Cleanup(mend)
-	if err := biller.Commit(t.Context(), 1); !errors.Is(err, eventlog.ErrHeld) || !strings.Contains(err.Error(), `the lease of consumer "biller" could not be renewed within 2s`) {
+	if err := biller.Commit(t.Context(), 1); !errors.Is(err, eventlog.ErrHeld) || !strings.Contains(err.Error(), `the lease of consumer "biller" could not be renewed within 4s`) {
 		t.Errorf("commit: got %v, want that the lease has ended", err)
 	}
 	if _, err := biller.Retries(t.Context()); !errors.Is(err, eventlog.ErrHeld) {
@@ -156,7 +156,7 @@ func TestHolderThatIsCutOffLosesItsLease(t *testing.T) {
 func TestLeaseExpires(t *testing.T) {
 	t.Parallel()
 	s := start(t, &server.Options{})
-	url := "nats://" + hosts(s) + "/EVENTS?durability=none&lease=1s"
+	url := "nats://" + hosts(s) + "/EVENTS?durability=none&lease=2s"
 	log := open(t, url)
 	for i := range 7 {
 		if _, err := log.Append(t.Context(), event(fmt.Sprint(i))); err != nil {
@@ -170,26 +170,26 @@ func TestLeaseExpires(t *testing.T) {
 	if err := hold.Commit(t.Context(), 7); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(2 * time.Second) // it is renewed
+	time.Sleep(3 * time.Second) // it is renewed
 	if _, err := log.Hold(t.Context(), "mailer"); !errors.Is(err, eventlog.ErrHeld) || !strings.Contains(err.Error(), fmt.Sprint("process ", os.Getpid(), " on ")) {
 		t.Errorf("got %v, want that this process has it", err)
 	}
-	steal(t, url, "mailer") // by one that does not renew it
-	if _, err := log.Hold(t.Context(), "mailer"); !errors.Is(err, eventlog.ErrHeld) || !strings.Contains(err.Error(), "process 1 on another host") {
-		t.Errorf("got %v, want that another process has it", err)
-	}
 	began := time.Now()
+	steal(t, url, "mailer") // by one that does not renew it
 	for {
 		if hold, err = log.Hold(t.Context(), "mailer"); err == nil {
 			break
 		}
-		if !errors.Is(err, eventlog.ErrHeld) || time.Since(began) > 10*time.Second {
+		if !errors.Is(err, eventlog.ErrHeld) || !strings.Contains(err.Error(), "process 1 on another host") {
+			t.Errorf("got %v, want that another process has it", err)
+		}
+		if time.Since(began) > time.Minute {
 			t.Fatal(err)
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	if took := time.Since(began); took < 800*time.Millisecond || took > 3*time.Second {
-		t.Errorf("it was free after %v, want a second", took)
+	if took := time.Since(began); took < 2*time.Second {
+		t.Errorf("it was free after %v, want two seconds", took)
 	}
 	if position, ok := hold.Position(); position != 7 || !ok {
 		t.Errorf("the position is %d, %v; want 7", position, ok)

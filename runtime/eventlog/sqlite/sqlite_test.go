@@ -117,7 +117,7 @@ func holdLock(t testing.TB, log *fileLog) (release func()) {
 // waitFor waits until that many appends are in the queue.
 func (l *fileLog) waitFor(t testing.TB, appends int) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		l.appender.mu.Lock()
 		waiting := len(l.appender.waiting)
 		l.appender.mu.Unlock()

@@ -213,6 +213,7 @@ func (l *streamLog) do(ctx context.Context, try func(context.Context) error) err
 	}
 	bounded, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	var cause error // why it did not succeed
 	for wait := 5 * time.Millisecond; ; wait = min(2*wait, 500*time.Millisecond) {
 		began := time.Now()
 		// A server that does not answer may have failed: the next try may reach
@@ -236,6 +237,9 @@ func (l *streamLog) do(ctx context.Context, try func(context.Context) error) err
 		if ctx.Err() == nil { // otherwise the caller had too little time
 			l.noteFailure(began)
 		}
+		if cause == nil || !errors.Is(err, context.DeadlineExceeded) { // which says less than an answer that came before
+			cause = err
+		}
 		select {
 		case <-time.After(wait):
 			continue
@@ -246,7 +250,7 @@ func (l *streamLog) do(ctx context.Context, try func(context.Context) error) err
 		if ctx.Err() != nil {
 			return eventlog.Ended(ctx)
 		}
-		return l.unavailable(err)
+		return l.unavailable(cause)
 	}
 }
 
