@@ -154,6 +154,9 @@ func (r *running) ask(t *testing.T, method, path, body string, headers ...string
 	if err != nil {
 		t.Fatal(err)
 	}
+	if answer.ContentLength < 0 { // then its end comes after what is flushed
+		t.Errorf("%s %s: the answer has no length", method, path)
+	}
 	return answer.StatusCode, string(text)
 }
 
