@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
@@ -213,7 +214,15 @@ func reply(w http.ResponseWriter, r *http.Request, answer func(*http.Request) (a
 		fail(w, err)
 		return
 	}
+	write(w, http.StatusOK, text)
+}
+
+// write writes an answer. By its length it is whole once it is flushed: the server may close
+// the connection then.
+func write(w http.ResponseWriter, code int, text []byte) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
+	w.WriteHeader(code)
 	_, _ = w.Write(text) // a browser that has left needs no answer
 }
 
@@ -239,9 +248,7 @@ func fail(w http.ResponseWriter, err error) {
 		}
 	}
 	text, _ := json.Marshal(failure)
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	w.WriteHeader(code)
-	_, _ = w.Write(text)
+	write(w, code, text)
 }
 
 // invalid returns the error for a request that can't be.
